@@ -1,0 +1,87 @@
+package diamond
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"maps"
+	"slices"
+)
+
+// String returns c in hexadecimal.
+func (c Chain) String() string { return hex.EncodeToString(c[:]) }
+
+// Extend returns the chain after ch: SHA-256 over a length-prefixed encoding
+// of c and every field of ch, the content as its SHA-256. Every storage and
+// every reader uses this one function, so that a chain means the same everywhere.
+//
+// The chain of a revision is that after the last change of its set.
+func (c Chain) Extend(ch *Change) Chain {
+	b := make([]byte, 0, 512)
+	str := func(s string) {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(s)))
+		b = append(b, s...)
+	}
+	num := func(n int64) { b = binary.BigEndian.AppendUint64(b, uint64(n)) }
+
+	str("gdiamond chain 1")
+	b = append(b, c[:]...)
+	num(ch.Revision)
+	num(int64(ch.Number))
+	num(int64(ch.Count))
+	b = append(b, byte(ch.Op))
+	str(ch.Key.Namespace)
+	str(ch.Key.Group)
+	str(ch.Key.DataID)
+	str(ch.Type)
+	str(ch.MD5)
+	b = append(b, ch.SHA256[:]...)
+	num(ch.Size)
+	num(int64(len(ch.Meta)))
+	for _, k := range slices.Sorted(maps.Keys(ch.Meta)) {
+		str(k)
+		str(ch.Meta[k])
+	}
+	str(ch.Author.Name)
+	str(ch.Address)
+	str(ch.Comment)
+	num(ch.Time.UnixMicro())
+	num(ch.Epoch.Generation)
+	b = append(b, ch.Epoch.ID[:]...)
+	return sha256.Sum256(b)
+}
+
+// Follow returns the position after changes, which must be whole sets that
+// follow p in order. It wraps [ErrCorrupt] where they do not: a revision or a
+// number is missing, or a content does not have its hash. Compare the chain
+// of the result with the one that came with the changes.
+func (p Position) Follow(changes []Change) (Position, error) {
+	for i := range changes {
+		ch := &changes[i]
+		switch {
+		case ch.Number == 0 && ch.Op == OpFork:
+			if ch.Revision <= p.Revision || ch.Epoch.Generation <= p.Epoch.Generation || ch.Count != 1 {
+				return p, Errorf(ErrCorrupt, "fork to generation %d at revision %d after generation %d at %d",
+					ch.Epoch.Generation, ch.Revision, p.Epoch.Generation, p.Revision)
+			}
+			p.Epoch = ch.Epoch
+		case ch.Number == 0:
+			if ch.Revision != p.Revision+1 {
+				return p, Errorf(ErrCorrupt, "revision %d follows %d", ch.Revision, p.Revision)
+			}
+		default:
+			if i == 0 || ch.Revision != p.Revision || ch.Number != changes[i-1].Number+1 || ch.Count != changes[i-1].Count {
+				return p, Errorf(ErrCorrupt, "change %d of revision %d is out of order", ch.Number, ch.Revision)
+			}
+		}
+		if last := i == len(changes)-1 || changes[i+1].Number == 0; last && ch.Number != ch.Count-1 {
+			return p, Errorf(ErrCorrupt, "revision %d has %d of its %d changes", ch.Revision, ch.Number+1, ch.Count)
+		}
+		if ch.Op == OpPublish && sha256.Sum256([]byte(ch.Content)) != ch.SHA256 {
+			return p, Errorf(ErrCorrupt, "content of revision %d does not have its hash", ch.Revision)
+		}
+		p.Chain = p.Chain.Extend(ch)
+		p.Revision = ch.Revision
+	}
+	return p, nil
+}

@@ -1,0 +1,262 @@
+package diamond
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Limits of a [ChangeSet]. The limit of one content is the server's to set;
+// see [WithMaxContent].
+const (
+	// DefaultMaxContent is how many bytes one content may have unless the server is told otherwise.
+	DefaultMaxContent = 10 << 20
+	// MaxChanges is how many keys one set may write, and how many Checks it may have.
+	MaxChanges = 1000
+	// MaxSetBytes is how many bytes of content one set may hold together, or
+	// one content of the server's limit where that is more.
+	MaxSetBytes = 32 << 20
+
+	maxComment   = 1024
+	maxRequestID = 128
+	maxType      = 32
+	maxMeta      = 16  // pairs
+	maxMetaKey   = 64  // bytes
+	maxMetaValue = 512 // bytes
+)
+
+// Draft asks for a value of a key.
+type Draft struct {
+	Key     Key
+	Content string
+	Type    string            // see [Entry]; "" takes what [TypeOf] makes of the data id
+	Meta    map[string]string // at most 16 pairs; keys of 64 bytes of the key grammar, values of 512 bytes without control characters
+	// IfRevision, when set, is the revision that the key must have now; 0: it must not exist.
+	IfRevision *int64
+	// AllowEmpty permits a Content that is empty or only white space, which is
+	// otherwise refused: it is nearly always a mistake, and a deletion is another verb.
+	AllowEmpty bool
+}
+
+// Delete asks for the removal of a key. Deleting a key that does not exist
+// fails with [ErrNotFound].
+type Delete struct {
+	Key Key
+	// IfRevision, when set, is the revision that the key must have now; at least 1.
+	IfRevision *int64
+}
+
+// Check is a condition on a key that the set does not write.
+type Check struct {
+	Key      Key
+	Revision int64 // 0: the key must not exist
+}
+
+// ChangeSet commits together, as one revision, or not at all. A key may
+// appear once in it, be it in Drafts, Deletes or Checks.
+type ChangeSet struct {
+	Drafts  []Draft
+	Deletes []Delete
+	Checks  []Check
+	// RequestID makes a retry safe: within 24 hours, whatever retention does, a
+	// set sent again under the same id by the same principal gets the first
+	// outcome and changes nothing. Another set under that id is ErrInvalid. Up
+	// to 128 bytes of the key grammar; "" leaves it out ([Client] makes one).
+	RequestID string
+	Comment   string // why; up to 1024 bytes of UTF-8 without control characters
+
+	// Caller is who asks. A [Server] overwrites it with what the transport proved.
+	Caller Caller
+}
+
+// Result is the outcome of one change set.
+type Result struct {
+	// Position after the set: Position.Revision is the set's revision. Zero when Err is set.
+	Position Position
+	// Replayed is true when RequestID was known and Position is the first outcome's.
+	Replayed bool
+	// Err is why the set was not committed: it wraps ErrConflict, ErrNotFound
+	// (a Delete of nothing) or ErrInvalid (RequestID used for another set).
+	Err error
+}
+
+// Revision is shorthand for a condition: IfRevision: diamond.Revision(7).
+func Revision(n int64) *int64 { return &n }
+
+// Len returns the number of changes that the set asks for.
+func (s *ChangeSet) Len() int { return len(s.Drafts) + len(s.Deletes) }
+
+// Canonical returns a copy of s with the defaults of its keys and types filled in.
+func (s *ChangeSet) Canonical() *ChangeSet {
+	c := *s
+	c.Drafts = slices.Clone(s.Drafts)
+	for i := range c.Drafts {
+		d := &c.Drafts[i]
+		d.Key = d.Key.Canonical()
+		if d.Type == "" {
+			d.Type = TypeOf(d.Key.DataID)
+		}
+	}
+	c.Deletes = slices.Clone(s.Deletes)
+	for i := range c.Deletes {
+		c.Deletes[i].Key = c.Deletes[i].Key.Canonical()
+	}
+	c.Checks = slices.Clone(s.Checks)
+	for i := range c.Checks {
+		c.Checks[i].Key = c.Checks[i].Key.Canonical()
+	}
+	return &c
+}
+
+// Validate reports all that is wrong with the canonical s, given the limit of
+// one content in bytes. Errors wrap [ErrInvalid], or [ErrTooLarge] where only
+// a size is wrong. It is the one door: storages are only given valid sets.
+func (s *ChangeSet) Validate(maxContent int64) error {
+	var p problems
+	if s.Len() == 0 {
+		p.add("change set: has no changes")
+	}
+	if s.Len() > MaxChanges {
+		p.add("change set: %d changes, more than %d", s.Len(), MaxChanges)
+	}
+	if len(s.Checks) > MaxChanges {
+		p.add("checks: %d, more than %d", len(s.Checks), MaxChanges)
+	}
+	if len(p) > 0 {
+		return p.err() // do not look into a set of any length
+	}
+
+	seen := make(map[Key]bool, s.Len()+len(s.Checks))
+	key := func(k Key) {
+		if err := k.Validate(); err != nil {
+			p.add("%s", err.(*Error).Detail)
+		} else if seen[k] {
+			p.add("key %s: appears more than once", k)
+		}
+		seen[k] = true
+	}
+	var total int64
+	var large []string
+	for i := range s.Drafts {
+		d := &s.Drafts[i]
+		key(d.Key)
+		d.validate(&p)
+		total += int64(len(d.Content))
+		if int64(len(d.Content)) > maxContent {
+			large = append(large, fmt.Sprintf("content of %s: %d bytes, more than %d", clip(d.Key.String()), len(d.Content), maxContent))
+		}
+	}
+	for i := range s.Deletes {
+		key(s.Deletes[i].Key)
+		if r := s.Deletes[i].IfRevision; r != nil && *r < 1 {
+			p.add("ifRevision of a delete: %d, less than 1", *r)
+		}
+	}
+	for i := range s.Checks {
+		key(s.Checks[i].Key)
+		if s.Checks[i].Revision < 0 {
+			p.add("revision of a check: negative")
+		}
+	}
+	if s.RequestID != "" {
+		p.addPart("requestId", s.RequestID, maxRequestID)
+	}
+	if len(s.Comment) > maxComment {
+		p.add("comment: %d bytes, more than %d", len(s.Comment), maxComment)
+	} else if !plain(s.Comment) {
+		p.add("comment: holds control characters or is not UTF-8")
+	}
+	if err := p.err(); err != nil {
+		return err
+	}
+	if limit := max(MaxSetBytes, maxContent); len(large) == 0 && total > limit {
+		large = append(large, fmt.Sprintf("contents together: %d bytes, more than %d", total, limit))
+	}
+	if len(large) > 0 {
+		return Errorf(ErrTooLarge, "%s", strings.Join(large, "; "))
+	}
+	return nil
+}
+
+func (d *Draft) validate(p *problems) {
+	if d.Type != "" {
+		p.addPart("type", d.Type, maxType)
+	}
+	if !d.AllowEmpty && strings.TrimSpace(d.Content) == "" {
+		p.add("content: is empty; ask for an empty content with allowEmpty, or delete the key")
+	}
+	if d.IfRevision != nil && *d.IfRevision < 0 {
+		p.add("ifRevision: negative")
+	}
+	if len(d.Meta) > maxMeta {
+		p.add("meta: %d pairs, more than %d", len(d.Meta), maxMeta)
+		return
+	}
+	for k, v := range d.Meta {
+		p.addPart("meta key", k, maxMetaKey)
+		if len(v) > maxMetaValue {
+			p.add("meta value: %d bytes, more than %d", len(v), maxMetaValue)
+		} else if !plain(v) {
+			p.add("meta value: holds control characters or is not UTF-8")
+		}
+	}
+}
+
+// Hash returns a SHA-256 over all that s asks for, without RequestID and
+// Caller: what a request id is bound to.
+func (s *ChangeSet) Hash() [32]byte {
+	var b []byte
+	str := func(v string) {
+		b = binary.BigEndian.AppendUint64(b, uint64(len(v)))
+		b = append(b, v...)
+	}
+	key := func(k Key) { str(k.Namespace); str(k.Group); str(k.DataID) }
+	num := func(n int64) { b = binary.BigEndian.AppendUint64(b, uint64(n)) }
+	cond := func(r *int64) {
+		if r == nil {
+			num(-1)
+		} else {
+			num(*r)
+		}
+	}
+	num(int64(len(s.Drafts)))
+	for i := range s.Drafts {
+		d := &s.Drafts[i]
+		key(d.Key)
+		sum := sha256.Sum256([]byte(d.Content))
+		b = append(b, sum[:]...)
+		str(d.Type)
+		cond(d.IfRevision)
+		num(int64(len(d.Meta)))
+		for _, k := range slices.Sorted(maps.Keys(d.Meta)) {
+			str(k)
+			str(d.Meta[k])
+		}
+	}
+	num(int64(len(s.Deletes)))
+	for i := range s.Deletes {
+		key(s.Deletes[i].Key)
+		cond(s.Deletes[i].IfRevision)
+	}
+	num(int64(len(s.Checks)))
+	for i := range s.Checks {
+		key(s.Checks[i].Key)
+		num(s.Checks[i].Revision)
+	}
+	str(s.Comment)
+	return sha256.Sum256(b)
+}
+
+// plain reports whether s is UTF-8 without control characters, so that it can
+// stand in a header, a log line and a terminal.
+func plain(s string) bool {
+	for _, r := range s {
+		if r < 0x20 || r == 0x7f || r == '\uFFFD' || (r >= 0x80 && r < 0xa0) || r == '\u2028' || r == '\u2029' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,148 @@
+package diamond
+
+import (
+	"context"
+	"iter"
+	"time"
+)
+
+// Server is a configuration centre without sockets: it serves reads and polls
+// from memory, and writes to a [Storage]. [NewServer] makes one. It is safe
+// for concurrent use.
+//
+// Package server hosts one on a network; package transport/httptransport has
+// its HTTP handler.
+type Server interface {
+	Transport
+
+	// Status returns what the server knows of itself. It asks no storage.
+	Status() ServerStatus
+
+	// Drain prepares for Close: every parked Poll and Changes is answered at
+	// once with Draining set, and so is each later one that would wait. Reads
+	// and commits go on.
+	Drain()
+
+	// Close drains, lets commits under way finish, and stops all that the server
+	// started. It does not close the storage. Calls after it fail with
+	// ErrClosed; a second Close does nothing.
+	Close() error
+}
+
+// ServerStatus is a server's state at one moment.
+type ServerStatus struct {
+	Ready    bool          // reads can be served
+	Draining bool          // Drain was called
+	Storage  error         // why the storage could not be read or written last; nil: it could
+	Stale    time.Duration // for how long the server has not been able to confirm with its storage; 0: it has
+	Position Position      // up to which the server has all changes
+
+	Keys      int   // with an entry
+	Waiters   int   // parked polls and watches
+	Inflight  int   // commits being waited for
+	CacheSize int64 // bytes of content held in memory
+
+	Counters  ServerCounters
+	Listeners ListenerCounts
+}
+
+// ServerCounters count since the server was made.
+type ServerCounters struct {
+	Committed, Conflict, Refused, Failed, Unknown, Shed uint64 // change sets, by outcome
+
+	PollChanged, PollTimeout, PollCanceled, PollShed, PollDrained uint64 // polls, by answer
+
+	Wakeups               uint64 // waiters told of a change: grows by the waiters of the changed keys only
+	CacheHits, CacheLoads uint64 // contents found in memory, contents loaded from the storage
+	StorageErrors         uint64
+	Forks                 uint64 // changes of epoch seen
+}
+
+// ListenerCounts count what clients have reported, over the last minutes: one
+// for each client and key.
+type ListenerCounts struct {
+	InSync   int // applied the present revision
+	Pending  int // applied an earlier one
+	Rejected int // rejected the present revision
+}
+
+// Client reads configurations and follows their changes. [NewClient] makes
+// one. It is safe for concurrent use, and independent of all others.
+//
+// A key is read from the operator's override file, else from a server, else
+// from the last snapshot on disk. A key that has been read once is kept up to
+// date in memory by one long poll for all keys of the client: later reads
+// neither block nor fail for want of a server.
+type Client interface {
+	// Get returns the value of key. The first Get of a key waits for a server,
+	// as long as ctx lets it, and falls back to the snapshot. ErrNotFound: it
+	// does not exist or has been deleted. ErrUnavailable: no server could be
+	// asked and there is no snapshot.
+	Get(ctx context.Context, key Key) (Config, error)
+
+	// Subscribe has listener told of key's present value and of every newer one,
+	// until the subscription is stopped. It does not wait; [Subscription.Wait]
+	// does. Subscribing to a key that does not exist is fine.
+	Subscribe(key Key, listener Listener) (*Subscription, error)
+
+	// Publish commits one value and returns the position after it; its Revision
+	// is the new entry's. For errors see [Transport].Commit.
+	Publish(ctx context.Context, draft Draft) (Position, error)
+
+	// Delete removes a key: its listeners are told of the deletion.
+	Delete(ctx context.Context, del Delete) (Position, error)
+
+	// Commit commits a set of changes together. Where set.RequestID is empty it
+	// takes a random one, so that the retries under it are safe.
+	Commit(ctx context.Context, set ChangeSet) (Position, error)
+
+	// Read returns the version of key that was published at exactly revision.
+	// ErrNotFound, ErrCompacted: as in [Storage].Read.
+	Read(ctx context.Context, key Key, revision int64) (Entry, error)
+
+	// Head returns the newest position of the server.
+	Head(ctx context.Context) (Position, error)
+
+	// Watch yields the changes after req.After as they come, filtered, whole
+	// sets, in order, each once, until ctx ends or the caller stops; req.Wait is
+	// set by the client. A lost server is looked for again in silence. It ends
+	// with an error when the history asked for is not there: ErrCompacted,
+	// ErrEpoch, ErrOtherStore.
+	Watch(ctx context.Context, req ChangesRequest) iter.Seq2[*ChangesResponse, error]
+
+	// List yields the current entries within req in key order, page by page,
+	// and ends with the first error.
+	List(ctx context.Context, req ListRequest) iter.Seq2[Entry, error]
+
+	// History yields the kept changes of a key, newest first, without contents,
+	// and ends with the first error.
+	History(ctx context.Context, req HistoryRequest) iter.Seq2[Change, error]
+
+	// Status returns the state of keys, or with none given that of every key
+	// read or subscribed to so far, in key order.
+	Status(keys ...Key) []Status
+
+	// Close stops all subscriptions and waits until no listener is running. It
+	// does not close the transport. Inside a listener's call, Close does not wait
+	// for that listener. Calls after it fail with ErrClosed; a second Close does
+	// nothing.
+	Close() error
+}
+
+// Subscription is one listener's place at one key.
+type Subscription struct {
+	stop func()
+	wait func(ctx context.Context) error
+}
+
+// Wait returns when the listener has been called with the key's present value
+// and has returned: nil when it applied it, or applied the last good snapshot
+// after it had rejected the value. Else it returns why there is none:
+// ErrNotFound, ErrUnavailable (no server, no snapshot), the listener's own
+// error, or ctx's. The subscription goes on in every case.
+func (s *Subscription) Wait(ctx context.Context) error { return s.wait(ctx) }
+
+// Stop ends the subscription. The listener is not called after Stop has
+// returned; Stop waits for a call under way, except from within it. A second
+// Stop does nothing.
+func (s *Subscription) Stop() { s.stop() }

@@ -1,0 +1,111 @@
+package diamond
+
+import (
+	"crypto/md5"
+	"encoding/hex"
+	"path"
+	"strings"
+	"time"
+)
+
+// Entry is one published value of a key.
+type Entry struct {
+	Key     Key
+	Content string // any bytes, exactly as published
+	// Type says how to read Content: "json", "yaml", "toml", "properties",
+	// "xml", "text" or any name of the key grammar up to 32 bytes. "" means
+	// not said; see [TypeOf].
+	Type string
+	MD5  string // of Content, 32 lower-case hexadecimal digits
+	Size int64  // of Content in bytes, also where Content is left out
+
+	// Revision of the change set that published it. One counter for the whole store.
+	Revision int64
+	// View is the highest revision among all that chose this value for this
+	// caller. It equals Revision until a key has several variants. Clients
+	// order what they are told by View.
+	View     int64
+	Modified time.Time         // by the storage's clock; nothing depends on it
+	Meta     map[string]string // never changed once published; nil when empty
+}
+
+// MD5Hex returns the MD5 of content as 32 lower-case hexadecimal digits. It is
+// the wire's digest, as the original diamond has it; integrity rests on [Chain].
+func MD5Hex(content string) string {
+	sum := md5.Sum([]byte(content))
+	return hex.EncodeToString(sum[:])
+}
+
+// TypeOf returns the type that dataID's extension stands for, "" when it
+// stands for none that this library knows.
+func TypeOf(dataID string) string {
+	switch strings.ToLower(path.Ext(dataID)) {
+	case ".json":
+		return "json"
+	case ".yaml", ".yml":
+		return "yaml"
+	case ".toml":
+		return "toml"
+	case ".properties":
+		return "properties"
+	case ".xml":
+		return "xml"
+	case ".txt", ".conf":
+		return "text"
+	}
+	return ""
+}
+
+// Op says what a [Change] did.
+type Op uint8
+
+// The operations. Their numbers are part of the chain and never change.
+const (
+	OpPublish Op = 1 // a value for a key
+	OpDelete  Op = 2 // a tombstone
+	OpFork    Op = 3 // the marker that begins a new epoch; it has no key
+)
+
+// String returns "publish", "delete" or "fork".
+func (op Op) String() string {
+	switch op {
+	case OpPublish:
+		return "publish"
+	case OpDelete:
+		return "delete"
+	case OpFork:
+		return "fork"
+	}
+	return "unknown"
+}
+
+// Change is one committed change. The changes of a set share a Revision and
+// are never split, neither in an answer nor in a batch.
+type Change struct {
+	Revision int64
+	Number   int // in its set, from 0
+	Count    int // of changes in its set
+	Key      Key
+	Op       Op
+	Type     string
+	MD5      string            // of the content; "" for a deletion
+	SHA256   [32]byte          // of the content; zero for a deletion
+	Size     int64             // of the content, in bytes
+	Meta     map[string]string // nil when empty
+	Author   Principal
+	Address  string // from which it was published; "" in process
+	Comment  string
+	Time     time.Time // by the storage's clock, UTC, whole microseconds; nothing depends on it
+	Epoch    Epoch     // the epoch that begins, with OpFork; else zero
+
+	// Content is left out (empty) where the answer is a history without contents.
+	Content string
+}
+
+// Entry returns the value that an OpPublish change published.
+func (c *Change) Entry() Entry {
+	return Entry{
+		Key: c.Key, Content: c.Content, Type: c.Type, MD5: c.MD5, Size: c.Size,
+		Revision: c.Revision, View: c.Revision, Modified: c.Time, Meta: c.Meta,
+	}
+}

@@ -1,0 +1,87 @@
+package diamond
+
+import (
+	"log/slog"
+	"time"
+)
+
+// ServerOption changes a default of [NewServer].
+type ServerOption interface{ applyServer(*serverConfig) }
+
+// ClientOption changes a default of [NewClient].
+type ClientOption interface{ applyClient(*clientConfig) }
+
+// Option changes a default that servers and clients share.
+type Option interface {
+	ServerOption
+	ClientOption
+}
+
+type serverConfig struct {
+	logger       *slog.Logger
+	maxContent   int64
+	cacheBytes   int64
+	feedInterval time.Duration
+	maxWaiters   int
+	maxInflight  int
+}
+
+type clientConfig struct {
+	logger *slog.Logger
+	local  LocalFiles
+	info   ClientInfo
+}
+
+type serverOption func(*serverConfig)
+
+func (o serverOption) applyServer(c *serverConfig) { o(c) }
+
+type clientOption func(*clientConfig)
+
+func (o clientOption) applyClient(c *clientConfig) { o(c) }
+
+type loggerOption struct{ logger *slog.Logger }
+
+func (o loggerOption) applyServer(c *serverConfig) { c.logger = o.logger }
+func (o loggerOption) applyClient(c *clientConfig) { c.logger = o.logger }
+
+// WithLogger sets where log records go; by default nowhere. No record ever
+// holds a content.
+func WithLogger(logger *slog.Logger) Option { return loggerOption{logger} }
+
+// WithMaxContent sets how many bytes one content may have; by default
+// [DefaultMaxContent]. Larger ones are refused with ErrTooLarge.
+func WithMaxContent(bytes int64) ServerOption {
+	return serverOption(func(c *serverConfig) { c.maxContent = bytes })
+}
+
+// WithCacheBytes sets how many bytes of content the server keeps in memory; by
+// default 256 MiB.
+func WithCacheBytes(bytes int64) ServerOption {
+	return serverOption(func(c *serverConfig) { c.cacheBytes = bytes })
+}
+
+// WithFeedInterval sets how often the server asks its storage for changes that
+// it was not told of, with jitter; by default 500 ms.
+func WithFeedInterval(d time.Duration) ServerOption {
+	return serverOption(func(c *serverConfig) { c.feedInterval = d })
+}
+
+// WithLimits sets how many polls and watches may be parked and how many commits
+// may be in flight before more are shed with ErrOverloaded; by default 100,000
+// and 1,024.
+func WithLimits(waiters, inflight int) ServerOption {
+	return serverOption(func(c *serverConfig) { c.maxWaiters, c.maxInflight = waiters, inflight })
+}
+
+// WithLocalFiles has the client keep snapshots, and read overrides, in files;
+// by default it does neither. localfile.Open makes one.
+func WithLocalFiles(files LocalFiles) ClientOption {
+	return clientOption(func(c *clientConfig) { c.local = files })
+}
+
+// WithClientInfo sets what the client says of itself. An empty ID takes that
+// of the local files, or a random one.
+func WithClientInfo(info ClientInfo) ClientOption {
+	return clientOption(func(c *clientConfig) { c.info = info })
+}

@@ -1,0 +1,96 @@
+package diamond
+
+import (
+	"cmp"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+)
+
+// StoreID names a store for ever: random, made when the store is made, the
+// same in its replicas, backups and snapshots.
+type StoreID [16]byte
+
+// String returns id in hexadecimal.
+func (id StoreID) String() string { return hex.EncodeToString(id[:]) }
+
+// Epoch names one unbroken history of a store. It changes only when history
+// was lost (see [Storage].Fork): the generation grows by one, and the id is random.
+type Epoch struct {
+	Generation int64
+	ID         [16]byte
+}
+
+// Chain is a SHA-256 over all changes up to some revision; see [Chain.Extend].
+// The chain of revision 0 is zero.
+type Chain [32]byte
+
+// Position is a point in the history of a store: all changes up to Revision,
+// with the chain that proves which ones. The zero Position is the start of
+// any history. Positions are comparable; their written form is opaque.
+type Position struct {
+	Store    StoreID
+	Epoch    Epoch
+	Revision int64
+	Chain    Chain
+}
+
+// IsZero reports whether p is the start of history, of no store in particular.
+func (p Position) IsZero() bool { return p == Position{} }
+
+// Compare orders positions of one store by generation, then revision.
+func (p Position) Compare(o Position) int {
+	return cmp.Or(
+		cmp.Compare(p.Epoch.Generation, o.Epoch.Generation),
+		cmp.Compare(p.Revision, o.Revision),
+	)
+}
+
+const positionSize = 16 + 8 + 16 + 8 + 32
+
+// String returns the written form of p, 107 bytes of base64url; "" for the zero Position.
+func (p Position) String() string {
+	if p.IsZero() {
+		return ""
+	}
+	b := make([]byte, 0, positionSize)
+	b = append(b, p.Store[:]...)
+	b = binary.BigEndian.AppendUint64(b, uint64(p.Epoch.Generation))
+	b = append(b, p.Epoch.ID[:]...)
+	b = binary.BigEndian.AppendUint64(b, uint64(p.Revision))
+	b = append(b, p.Chain[:]...)
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// ParsePosition reads what [Position.String] wrote. Errors wrap [ErrInvalid].
+func ParsePosition(s string) (Position, error) {
+	var p Position
+	if s == "" {
+		return p, nil
+	}
+	if len(s) != base64.RawURLEncoding.EncodedLen(positionSize) {
+		return p, invalidf("position: %d bytes long, not %d", len(s), base64.RawURLEncoding.EncodedLen(positionSize))
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	if err != nil {
+		return p, invalidf("position: not base64url")
+	}
+	copy(p.Store[:], b)
+	p.Epoch.Generation = int64(binary.BigEndian.Uint64(b[16:]))
+	copy(p.Epoch.ID[:], b[24:])
+	p.Revision = int64(binary.BigEndian.Uint64(b[40:]))
+	copy(p.Chain[:], b[48:])
+	if p.Epoch.Generation < 0 || p.Revision < 0 {
+		return Position{}, invalidf("position: negative")
+	}
+	return p, nil
+}
+
+// MarshalText implements [encoding.TextMarshaler] with [Position.String].
+func (p Position) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler] with [ParsePosition].
+func (p *Position) UnmarshalText(b []byte) (err error) {
+	*p, err = ParsePosition(string(b))
+	return err
+}

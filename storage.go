@@ -1,0 +1,133 @@
+package diamond
+
+import (
+	"context"
+	"iter"
+)
+
+// Storage is a change log with a current view: where a [Server] keeps what is
+// published. Implementations are safe for concurrent use, and pass the suite
+// in storage/storagetest, which has a case for each clause below.
+//
+// Storages are given canonical keys and valid sets only: the server checks
+// them once, at its door. They know nothing of namespaces of the system's, of
+// rights, or of clients.
+//
+// All methods return errors that wrap the sentinels of this package.
+// ErrUnavailable: the storage cannot be reached; nothing was done. ErrNoSpace:
+// it cannot be written; nothing was done, and reads go on. ErrCorrupt: stored
+// bytes are damaged. ErrClosed: used after Close. The context's error, wrapped,
+// when it ended first; a Commit that had begun then reports ErrUnknownOutcome.
+type Storage interface {
+	// Commit commits sets in order, in one durable transaction; each set is all
+	// or nothing with a Result of its own, and later sets see the effects of
+	// earlier ones.
+	//
+	//  1. A committed set takes the next revision: revisions are dense, from 1,
+	//     and in commit order. A set that fails takes none.
+	//  2. When Commit has returned, its sets are on stable storage.
+	//  3. A RequestID known for the set's principal is looked up before the
+	//     conditions: same [ChangeSet.Hash], first outcome, Replayed; another
+	//     hash, ErrInvalid. Ids are kept for 24 hours at least. Only committed
+	//     sets leave one.
+	//  4. IfRevision and Checks compare with the revision of the current entry,
+	//     0 for a key that has none. The first that does not hold fails the set
+	//     with ErrConflict, with the key and the Current revision in the [Error].
+	//  5. A Delete of a key that has no entry fails the set with ErrNotFound.
+	//  6. A returned error means that no set was committed, or wraps ErrUnknownOutcome.
+	Commit(ctx context.Context, sets []ChangeSet) ([]Result, error)
+
+	// Read returns the current entry of key (revision 0), or that which was
+	// published at exactly the revision given. ErrNotFound: there is none, or a
+	// deletion. ErrCompacted: that revision is no longer kept.
+	Read(ctx context.Context, key Key, revision int64) (Entry, error)
+
+	// Changes returns the changes after a position, with contents, in order and
+	// without gaps: whole sets only, at least one if there is one, then as many
+	// as keep the contents within maxBytes. Batch.Head is always set, also with
+	// an error where the storage could be read.
+	//
+	// The zero position is the start of history. ErrCompacted: changes after it
+	// are no longer kept. ErrOtherStore: it has another StoreID. ErrEpoch: the
+	// chain at its revision is another one, or its revision is above the head.
+	// A position of an earlier epoch with the right chain is a good one: nothing
+	// up to it was lost.
+	Changes(ctx context.Context, after Position, maxBytes int64) (Batch, error)
+
+	// Scan returns one page of the current entries in the order of
+	// [Key.Compare], each page from one short transaction at its own Position.
+	Scan(ctx context.Context, req ScanRequest) (Page, error)
+
+	// History returns the kept changes of key below revision before (0: from
+	// the newest), newest first, without contents, at most limit. It is empty
+	// for a key that never was.
+	History(ctx context.Context, key Key, before int64, limit int) ([]Change, error)
+
+	// Fork begins a new epoch: it writes an OpFork change at one above the
+	// higher of its head and verified, which the caller has seen of this store,
+	// and returns the position after it. It is conditional: where the store's
+	// generation is already above verified's, it writes nothing and returns the
+	// head. ErrOtherStore: verified is another store's. A zero verified stands
+	// for the head.
+	//
+	// It is the only change that may leave a gap of revisions before it.
+	Fork(ctx context.Context, verified Position) (Position, error)
+
+	// Close releases what the storage holds, and waits for calls under way. A
+	// second Close does nothing.
+	Close() error
+}
+
+// Replica keeps a copy of a store with the revisions as given. A storage that
+// implements it too can be a node's disk copy, and the target of a restore.
+// A Replica that has taken a Commit of its own refuses Apply and Install with ErrInvalid.
+type Replica interface {
+	// At returns the position that the replica has reached; zero when empty.
+	At(ctx context.Context) (Position, error)
+
+	// Apply adds the changes that follow At, whole sets in order, and verifies
+	// the chain: it fails with ErrCorrupt, and changes nothing, unless
+	// At.Follow(changes) is to. It is durable when it returns. A change that is
+	// not newer than what Install brought for its key leaves the current view alone.
+	Apply(ctx context.Context, changes []Change, to Position) error
+
+	// Install replaces all by entries, as they stand in a scan that began at
+	// position at; some may be newer. Earlier history is gone: Changes before
+	// at is ErrCompacted. All or nothing.
+	Install(ctx context.Context, at Position, entries iter.Seq2[Entry, error]) error
+}
+
+// Batch is a run of changes.
+type Batch struct {
+	Changes  []Change
+	Position Position // after the last of Changes, or the one asked from
+	Head     Position // of the storage
+}
+
+// ScanRequest asks for a page of current entries.
+type ScanRequest struct {
+	Namespace string // "" = all
+	Group     string // "" = all
+	Prefix    string // of the data id
+	After     Key    // the last key of the page before; zero: from the start
+	Limit     int    // entries a page, at least 1
+	Contents  bool   // with contents, else Entry.Content is empty
+}
+
+// Matches reports whether k is within the namespace, group and prefix asked for.
+func (r *ScanRequest) Matches(k Key) bool {
+	return matches(k, r.Namespace, r.Group, r.Prefix)
+}
+
+// Page is one page of a scan.
+type Page struct {
+	Entries  []Entry
+	More     bool // ask again with After = the last key
+	Position Position
+}
+
+func matches(k Key, namespace, group, prefix string) bool {
+	return (namespace == "" || k.Namespace == namespace) &&
+		(group == "" || k.Group == group) &&
+		len(k.DataID) >= len(prefix) && k.DataID[:len(prefix)] == prefix
+}

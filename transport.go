@@ -1,0 +1,232 @@
+package diamond
+
+import (
+	"context"
+	"time"
+)
+
+// Transport is what crosses the wire: how a [Client] asks a [Server]. A Server
+// is a Transport, so that diamond.NewClient(srv) needs no network at all;
+// transport/httptransport is the one over HTTP. Requests and responses are
+// structs, so that the interface grows by fields.
+//
+// Implementations are safe for concurrent use, and pass the suite in
+// transport/transporttest. Requests and responses are not changed by either
+// side once passed. Every method returns when its context ends, with the
+// context's error wrapped. Errors wrap the sentinels of this package;
+// ErrUnavailable with [Error].Remote unset means that no server could be asked.
+// Keys need not be canonical in requests; they are in responses.
+//
+// A Transport has no Close: who made it closes it.
+type Transport interface {
+	// Fetch returns the present state of a key, or one of its earlier versions.
+	Fetch(ctx context.Context, req *FetchRequest) (*FetchResponse, error)
+
+	// Poll says which keys of a set are not as the caller holds them; when all
+	// are, it waits for a change, a drain, or req.Wait.
+	Poll(ctx context.Context, req *PollRequest) (*PollResponse, error)
+
+	// Commit commits one change set. When it has returned, a Fetch from the
+	// same server has its effects.
+	//
+	// ErrConflict, ErrNotFound, ErrInvalid, ErrTooLarge: as in [Storage].Commit;
+	// ErrUnknownOutcome: it may have been committed.
+	Commit(ctx context.Context, req *CommitRequest) (*CommitResponse, error)
+
+	// Changes returns the changes after a position, filtered, in order, whole
+	// sets, each once; with a Wait, it waits for the first. ErrCompacted,
+	// ErrEpoch, ErrOtherStore: as in [Storage].Changes.
+	Changes(ctx context.Context, req *ChangesRequest) (*ChangesResponse, error)
+
+	// List returns a page of the current entries in key order, without contents unless asked.
+	List(ctx context.Context, req *ListRequest) (*ListResponse, error)
+
+	// History returns the kept versions of a key, newest first, without contents.
+	History(ctx context.Context, req *HistoryRequest) (*HistoryResponse, error)
+
+	// Report tells the server what became of the values that it served: soft
+	// state, for whoever watches a rollout.
+	Report(ctx context.Context, req *ReportRequest) (*ReportResponse, error)
+}
+
+// FetchRequest asks for a key.
+type FetchRequest struct {
+	Client ClientInfo
+	Key    Key
+	// Revision asks for the version published at exactly this revision; 0: the
+	// present state.
+	Revision int64
+	// After is the newest position that the caller has seen; the server waits up
+	// to 3 s to reach it, then fails with ErrBehind. Zero: any will do.
+	After Position
+}
+
+// FetchResponse is the state of a key as of Position. A key that does not
+// exist is an answer, not an error: only so is an absence tied to a Position.
+// (A Revision asked for that is not there is an error: ErrNotFound, ErrCompacted.)
+type FetchResponse struct {
+	Found    bool
+	Entry    Entry // zero unless Found
+	Position Position
+	Stale    time.Duration // for how long the server has not been able to confirm with its storage; 0: it has
+}
+
+// Held is what a caller holds of a key.
+type Held struct {
+	Key      Key
+	Revision int64  // 0: nothing; AnyRevision: compare the MD5 alone
+	MD5      string // "" with nothing
+}
+
+// AnyRevision as a Held.Revision compares by MD5 alone, as the original diamond does.
+const AnyRevision = -1
+
+// KeySetHash names a set of keys; see [HashKeys].
+type KeySetHash [32]byte
+
+// PollRequest names a set of keys by hash, and says of which of them the
+// caller is not up to date with Position.
+type PollRequest struct {
+	Client ClientInfo
+	// Set is HashKeys of all keys of the set.
+	Set KeySetHash
+	// Keys is the whole set. It is left out once the server knows it; a server
+	// that does not (any more) answers Resync.
+	Keys []Key
+	// Position is that up to which the caller knows all keys of the set, but
+	// for those in Held. Zero: Held is all it knows, and keys that are not in
+	// it are not held.
+	Position Position
+	Held     []Held
+	// Wait is how long to wait for a change; 0: answer now. Servers take at most MaxWait.
+	Wait time.Duration
+}
+
+// MaxWait is the longest that a server lets a Poll or Changes wait.
+const MaxWait = 90 * time.Second
+
+// MaxPollKeys is how many keys one poll may name.
+const MaxPollKeys = 100_000
+
+// PollResponse says what has changed, as of Position.
+type PollResponse struct {
+	// Position up to which Changed is complete: with what it holds and Changed,
+	// the caller knows all keys of the set up to it.
+	Position Position
+	Changed  []KeyState
+	// Resync: this server cannot tell from what it was sent. Ask again with all
+	// Keys, a zero Position and all that is Held. Changed is empty.
+	Resync bool
+	// Draining: this server is going away. Ask another one next.
+	Draining bool
+	Stale    time.Duration
+	// Applied is when this server learned of the newest of Changed, if that is
+	// what ended the wait; else zero. It does not cross a wire.
+	Applied time.Time
+}
+
+// KeyState is the present state of a key that is not as the caller holds it.
+type KeyState struct {
+	Key      Key
+	Revision int64 // 0: the key does not exist
+	View     int64
+	MD5      string
+	// Entry is the value, where it exists and is carried inline: up to
+	// InlineContent bytes each and InlineTotal together. Else fetch it.
+	Entry *Entry
+}
+
+// What a poll carries inline, in bytes of content: each, and together.
+const (
+	InlineContent = 64 << 10
+	InlineTotal   = 1 << 20
+)
+
+// CommitRequest carries one change set. Its Caller is ignored.
+type CommitRequest struct {
+	Client ClientInfo
+	Set    ChangeSet
+}
+
+// CommitResponse is the outcome of a committed set.
+type CommitResponse struct {
+	Position Position // Position.Revision is the set's
+	Replayed bool     // the RequestID was known, and this is its first outcome
+}
+
+// ChangesRequest asks for the changes after a position.
+type ChangesRequest struct {
+	Client    ClientInfo
+	After     Position // zero: the start of history
+	Namespace string   // "" = all
+	Group     string   // "" = all
+	Prefix    string   // of the data id
+	Contents  bool     // with contents
+	Wait      time.Duration
+}
+
+// Matches reports whether k is within the namespace, group and prefix asked for.
+func (r *ChangesRequest) Matches(k Key) bool {
+	return matches(k, r.Namespace, r.Group, r.Prefix)
+}
+
+// ChangesResponse is a run of changes. Position moves also when the filter
+// leaves nothing: continue from it. OpFork changes pass every filter.
+type ChangesResponse struct {
+	Changes  []Change
+	Position Position
+	More     bool // there is more after Position now
+	Draining bool
+}
+
+// ListRequest asks for a page of current entries.
+type ListRequest struct {
+	Client    ClientInfo
+	Namespace string // "" = DefaultNamespace
+	Group     string // "" = all
+	Prefix    string // of the data id
+	After     Key    // the last key of the page before; zero: from the start
+	Limit     int    // 0 = 100; at most MaxPage
+	Contents  bool
+}
+
+// MaxPage is how many entries or changes one answer to List or History holds at most.
+const MaxPage = 1000
+
+// ListResponse is a page of entries in key order. With Contents, a page ends
+// early before it holds more than InlineTotal bytes, at least one entry though.
+type ListResponse struct {
+	Entries  []Entry
+	More     bool
+	Position Position
+}
+
+// HistoryRequest asks for the versions of a key.
+type HistoryRequest struct {
+	Client ClientInfo
+	Key    Key
+	Before int64 // only revisions below it; 0: from the newest
+	Limit  int   // 0 = 100; at most MaxPage
+}
+
+// HistoryResponse is a page of changes, newest first, without contents.
+type HistoryResponse struct {
+	Changes []Change
+}
+
+// Report says what became of one value at one client. It never holds content.
+type Report struct {
+	Key      Key
+	Revision int64
+	Applied  bool   // all listeners took it
+	Reason   string // with !Applied: "error" or "panic"
+}
+
+// ReportRequest carries reports of one client, one a key.
+type ReportRequest struct {
+	Client  ClientInfo
+	Reports []Report
+}
+
+// ReportResponse is empty.
+type ReportResponse struct{}
