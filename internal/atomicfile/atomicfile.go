@@ -66,6 +66,19 @@ func fill(files files, temp string, data []byte, perm fs.FileMode) (err error) {
 	return f.Sync()
 }
 
+// Remove removes name, whatever it is, so that no power loss brings it back.
+// That there is nothing is fine.
+func Remove(root *os.Root, name string) error {
+	err := root.RemoveAll(name)
+	if err == nil {
+		err = rootFiles{root}.syncDir(path.Dir(name))
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 // Clean removes from dir the temporary files that crashed writers left there,
 // those not touched for age. A living writer whose file is taken away fails
 // with fs.ErrNotExist and leaves the old content. It returns how many it removed.
