@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"net/http"
 	"time"
 )
@@ -13,8 +12,6 @@ const (
 	// which ends its connection. Connections in use end between two requests
 	// then, and not while the next one is on its way.
 	lingerTime = 250 * time.Millisecond
-	// shutdownTimeout is how long requests under way may take to finish.
-	shutdownTimeout = 10 * time.Second
 )
 
 func (n *Node) drain(httpServer *http.Server, unregister func()) {
@@ -30,11 +27,6 @@ func (n *Node) drain(httpServer *http.Server, unregister func()) {
 	n.srv.Drain()
 	time.Sleep(lingerTime)
 
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
-	defer cancel()
-	if err := httpServer.Shutdown(ctx); err != nil {
-		logger.Warn("requests cut off", "after", shutdownTimeout)
-		httpServer.Close()
-	}
+	shutdown(httpServer, logger)
 	logger.Info("drained", "took", time.Since(begun).Round(time.Millisecond))
 }

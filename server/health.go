@@ -82,9 +82,9 @@ func writeText(w http.ResponseWriter, status int, text string) {
 
 // BuildInfo says what a program was built from.
 type BuildInfo struct {
-	Version   string `json:"version"`  // of the main module; "(devel)" where it has none
-	Revision  string `json:"revision"` // of the source; "" where it is not known
-	GoVersion string `json:"goVersion"`
+	Version   string `json:"version" yaml:"version"`   // of the main module; "(devel)" where it has none
+	Revision  string `json:"revision" yaml:"revision"` // of the source; "" where it is not known
+	GoVersion string `json:"goVersion" yaml:"goVersion"`
 }
 
 // ReadBuildInfo returns what this program was built from.

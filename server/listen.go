@@ -12,19 +12,18 @@ import (
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 3}
 
 func (c *config) listen(ctx context.Context) (net.Listener, error) {
-	if c.listener != nil {
-		return keepAliveListener{c.listener}, nil
+	ln := c.listener
+	if ln == nil {
+		var err error
+		var lc net.ListenConfig
+		if ln, err = lc.Listen(ctx, "tcp", c.address); err != nil {
+			return nil, fmt.Errorf("server: %w", err)
+		}
 	}
-	lc := net.ListenConfig{KeepAliveConfig: keepAlive}
-	ln, err := lc.Listen(ctx, "tcp", c.address)
-	if err != nil {
-		return nil, fmt.Errorf("server: %w", err)
-	}
-	return ln, nil
+	return keepAliveListener{ln}, nil
 }
 
-// keepAliveListener gives the connections of a listener that the caller made
-// the same keep-alive.
+// keepAliveListener sets keepAlive on the connections of any listener.
 type keepAliveListener struct{ net.Listener }
 
 func (l keepAliveListener) Accept() (net.Conn, error) {

@@ -7,19 +7,9 @@ import (
 	"log/slog"
 	"net/http"
 	"sync/atomic"
-	"time"
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/transport/httptransport"
-)
-
-// Limits of the listener, so that slow or hostile peers cannot hold it. There
-// is no limit for a whole answer: it would cut parked polls. The transport's
-// handler sets deadlines request by request.
-const (
-	readHeaderTimeout = 10 * time.Second
-	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 64 << 10
 )
 
 // Node hosts one [diamond.Server] on a network. [New] makes one.
@@ -44,11 +34,10 @@ func New(srv diamond.Server, opts ...Option) *Node {
 		opt(&n.config)
 	}
 	n.metrics = newMetrics(srv, n.config.metrics)
-	access := accessLog{n.config.logger}
-	n.handler = httptransport.NewHandler(srv, httptransport.WithObserver(func(o httptransport.Observation) {
-		n.metrics.observe(o)
-		access.observe(o)
-	}))
+	n.handler = httptransport.NewHandler(srv, append([]httptransport.HandlerOption{
+		httptransport.WithLogger(n.config.logger),
+		httptransport.WithObserver(n.metrics.observe),
+	}, n.config.transport...)...)
 	n.pages = map[string]http.Handler{
 		"/livez":   page(n.livez),
 		"/healthz": page(n.livez),
@@ -85,13 +74,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer ln.Close()
-	httpServer := &http.Server{
-		Handler:           http.HandlerFunc(n.serveHTTP),
-		ReadHeaderTimeout: readHeaderTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(n.config.logger.Handler(), slog.LevelWarn),
-	}
+	httpServer := newHTTPServer(http.HandlerFunc(n.serveHTTP), n.config.logger)
 	defer httpServer.Close()
 
 	unregister := func() {}

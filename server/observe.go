@@ -2,7 +2,6 @@ package server
 
 import (
 	"maps"
-	"net/http"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -24,8 +23,7 @@ type requests struct {
 	mu       *sync.Mutex                                   // held to replace children
 }
 
-// requestKey is bounded: routes are the transport's own names, methods those of
-// the table below.
+// requestKey is bounded: the transport names routes and methods, not the caller.
 type requestKey struct {
 	route, method string
 	status        int
@@ -57,7 +55,7 @@ func newRequests() requests {
 }
 
 func (r *requests) observe(o httptransport.Observation) {
-	key := requestKey{o.Route, knownMethod(o.Method), o.Status}
+	key := requestKey{o.Route, o.Method, o.Status}
 	child := (*r.children.Load())[key]
 	if child == nil {
 		child = r.child(key)
@@ -85,15 +83,6 @@ func (r *requests) child(key requestKey) *requestChild {
 	children[key] = child
 	r.children.Store(&children)
 	return child
-}
-
-// knownMethod keeps callers from making up label values.
-func knownMethod(method string) string {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions:
-		return method
-	}
-	return "other"
 }
 
 // Describe implements prometheus.Collector.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
 // DefaultAddress is where a node listens unless told otherwise: on this host
@@ -24,6 +26,7 @@ type config struct {
 	metrics       *prometheus.Registry
 	logger        *slog.Logger
 	shutdownDelay time.Duration
+	transport     []httptransport.HandlerOption
 	routes        []route
 }
 
@@ -69,6 +72,13 @@ func WithLogger(logger *slog.Logger) Option {
 // to what load balancers take to notice.
 func WithShutdownDelay(d time.Duration) Option {
 	return func(c *config) { c.shutdownDelay = d }
+}
+
+// WithTransport sets options of the handler that speaks the protocols, such as
+// the host names that it answers to. The node sets its logger and observer
+// itself; given here, they replace the node's.
+func WithTransport(opts ...httptransport.HandlerOption) Option {
+	return func(c *config) { c.transport = append(c.transport, opts...) }
 }
 
 // WithHandler has the node serve handler for an [http.ServeMux] pattern beside
