@@ -33,11 +33,17 @@ func newNamesrv() *cobra.Command {
 			return err
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "name server http://%s\n", ln.Addr())
-		return runNamesrv(cmd.Context(), ln, log.logger(cmd.ErrOrStderr()))
+		return runNamesrv(cmd.Context(), ln, *door.insecure, log.logger(cmd.ErrOrStderr()))
 	}
 	return cmd
 }
 
-func runNamesrv(ctx context.Context, ln net.Listener, logger *slog.Logger) error {
-	return server.Serve(ctx, ln, namesrv.NewRegistry(), logger)
+// runNamesrv serves a name server on ln until ctx ends. Only when insecure does
+// it take registrations from other hosts.
+func runNamesrv(ctx context.Context, ln net.Listener, insecure bool, logger *slog.Logger) error {
+	options := []namesrv.RegistryOption{namesrv.WithLogger(logger)}
+	if insecure {
+		options = append(options, namesrv.WithInsecureRegistration())
+	}
+	return server.Serve(ctx, ln, namesrv.NewRegistry(options...), logger)
 }

@@ -50,10 +50,11 @@ func newServer() *cobra.Command {
 		if err := door.check(); err != nil {
 			return err
 		}
+		logger := s.log.logger(cmd.ErrOrStderr())
 		var registry server.Registry
 		if len(namesrvs) > 0 {
 			var err error
-			if registry, err = namesrv.NewClient(namesrvs); err != nil {
+			if registry, err = namesrv.NewClient(namesrvs, namesrv.WithLogger(logger)); err != nil {
 				return usageError{err}
 			}
 		}
@@ -62,7 +63,7 @@ func newServer() *cobra.Command {
 			return err
 		}
 		started := func() { fmt.Fprintf(cmd.OutOrStdout(), "server http://%s\ndata %s\n", ln.Addr(), s.data) }
-		return s.run(cmd.Context(), ln, registry, s.log.logger(cmd.ErrOrStderr()), started)
+		return s.run(cmd.Context(), ln, registry, logger, started)
 	}
 	return cmd
 }
@@ -71,6 +72,9 @@ func newServer() *cobra.Command {
 // keep it from serving any more.
 func (s *serving) run(ctx context.Context, ln net.Listener, registry server.Registry, logger *slog.Logger, started func()) (err error) {
 	defer ln.Close()
+	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && tcp.IP.IsUnspecified() && registry != nil && s.advertise == "" {
+		return usageError{fmt.Errorf("advertise: listening on %s names no host that clients could use; give one", ln.Addr())}
+	}
 	store, err := boltstore.Open(s.data)
 	if err != nil {
 		return storeHint(s.data, err)

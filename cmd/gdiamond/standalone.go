@@ -48,14 +48,14 @@ func (s *serving) standalone(cmd *cobra.Command, serverDoor, namesrvDoor *door) 
 	defer namesrvListener.Close()
 
 	logger := s.log.logger(cmd.ErrOrStderr())
-	registry, err := namesrv.NewClient([]string{"http://" + loopbackOf(namesrvListener.Addr())})
+	registry, err := namesrv.NewClient([]string{"http://" + loopbackOf(namesrvListener.Addr())}, namesrv.WithLogger(logger))
 	if err != nil {
 		return err
 	}
 	// The server goes first, so that it can give its lease back.
 	namesrvCtx, stopNamesrv := context.WithCancel(context.WithoutCancel(cmd.Context()))
 	group, ctx := errgroup.WithContext(cmd.Context())
-	group.Go(func() error { return runNamesrv(namesrvCtx, namesrvListener, logger) })
+	group.Go(func() error { return runNamesrv(namesrvCtx, namesrvListener, *namesrvDoor.insecure, logger) })
 	group.Go(func() error {
 		defer stopNamesrv()
 		return s.run(ctx, serverListener, registry, logger, func() {
