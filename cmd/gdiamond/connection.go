@@ -2,13 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/namesrv"
 	"github.com/linnaname/gdiamond/server"
+	"github.com/linnaname/gdiamond/transport"
+	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
 // connection is how a client command reaches a server: its flags.
@@ -36,17 +40,17 @@ func (c *connection) client(ctx context.Context) (timed context.Context, client 
 	if c.timeout <= 0 {
 		return nil, nil, nil, usageError{diamond.Errorf(diamond.ErrInvalid, "timeout: %s is not positive", c.timeout)}
 	}
-	transport, closeTransport, err := c.transport()
+	wire, closeWire, err := c.dial()
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	client, err = diamond.NewClient(transport, diamond.WithClientInfo(diamond.ClientInfo{App: "gdiamond"}))
+	client, err = diamond.NewClient(wire, diamond.WithClientInfo(diamond.ClientInfo{App: "gdiamond"}))
 	if err != nil {
-		closeTransport()
+		closeWire()
 		return nil, nil, nil, err
 	}
 	timed, cancel := context.WithTimeout(ctx, c.timeout)
-	return timed, client, func() { cancel(); client.Close(); closeTransport() }, nil
+	return timed, client, func() { cancel(); client.Close(); closeWire() }, nil
 }
 
 // key reads a KEY argument: dataId or group/dataId in the namespace of the
@@ -64,3 +68,23 @@ func (c *connection) key(s string) (diamond.Key, error) {
 	}
 	return key, nil
 }
+
+// dial returns the transport to the servers that the flags name.
+func (c *connection) dial() (wire diamond.Transport, done func(), err error) {
+	var resolver transport.Resolver
+	switch {
+	case len(c.servers) > 0 && len(c.namesrvs) > 0:
+		return nil, nil, usageError{errBothWays}
+	case len(c.namesrvs) > 0:
+		if resolver, err = namesrv.NewClient(c.namesrvs); err != nil {
+			return nil, nil, usageError{err}
+		}
+	case len(c.servers) > 0:
+		resolver = transport.Static(c.servers...)
+	default:
+		resolver = transport.Static(server.DefaultAddress)
+	}
+	return transport.Balance(resolver, httptransport.Dial), func() {}, nil
+}
+
+var errBothWays = errors.New("--server and --namesrv are two ways to find a server; give one")

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -60,5 +59,3 @@ func arguments(least, most int, what string) cobra.PositionalArgs {
 		return usageError{fmt.Errorf("%s takes %s, and was given %d arguments", cmd.CommandPath(), what, len(args))}
 	}
 }
-
-var errBothWays = errors.New("--server and --namesrv are two ways to find a server; give one")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -77,7 +78,7 @@ func (s *serving) run(ctx context.Context, ln net.Listener, registry server.Regi
 	}
 	store, err := boltstore.Open(s.data)
 	if err != nil {
-		return storeHint(s.data, err)
+		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	srv, err := diamond.NewServer(store, diamond.WithLogger(logger))
@@ -91,17 +92,11 @@ func (s *serving) run(ctx context.Context, ln net.Listener, registry server.Regi
 	if registry != nil {
 		options = append(options, server.WithRegistry(registry, s.advertise))
 	}
+	adminCtx, stopAdmin := context.WithCancel(context.WithoutCancel(ctx))
+	var admin sync.WaitGroup
+	admin.Go(func() { serveAdmin(adminCtx, s.data, store, logger) })
+	defer admin.Wait()
+	defer stopAdmin()
 	started()
 	return server.New(srv, options...).Run(ctx)
-}
-
-// storeHint adds to an error of opening a store what to do about it.
-func storeHint(dir string, err error) error {
-	switch {
-	case errors.Is(err, diamond.ErrInUse):
-		return fmt.Errorf("%w; stop the server that has %s open, or give another directory", err, dir)
-	case errors.Is(err, diamond.ErrCorrupt):
-		return fmt.Errorf("%w; gdiamond check %s says more, gdiamond restore brings a backup back", err, dir)
-	}
-	return err
 }
