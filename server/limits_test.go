@@ -1,10 +1,12 @@
 package server_test
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/server"
 )
 
 // drip writes s a byte at a time, and reports how long the other end let it.
@@ -85,5 +88,29 @@ func TestX20_UnreadPage(t *testing.T) {
 		content, err := io.ReadAll(conn)
 		assert.NoError(t, err)
 		assert.Empty(t, content, "it was closed before it was read")
+	})
+}
+
+// What is served beside a node has limits for bodies and answers too.
+func TestX20_Serve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pipes := newPipes()
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			ended <- server.Serve(ctx, pipes, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, err := io.Copy(io.Discard, r.Body)
+				assert.Error(t, err)
+			}), nil)
+		}()
+		conn, err := pipes.dial(ctx, "", "")
+		require.NoError(t, err)
+		defer conn.Close()
+		go func() { _, _ = io.Copy(io.Discard, conn) }()
+		_, err = io.WriteString(conn, "PUT / HTTP/1.1\r\nHost: node\r\nContent-Length: 100\r\n\r\n")
+		require.NoError(t, err)
+		assert.LessOrEqual(t, drip(conn, strings.Repeat("x", 99), time.Second), 15*time.Second)
+		stop()
+		assert.NoError(t, <-ended)
 	})
 }

@@ -17,19 +17,27 @@ const (
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 64 << 10
 
+	// For handlers that answer promptly there is one for all, which is simpler.
+	readTimeout  = 10 * time.Second
+	writeTimeout = 30 * time.Second
+
 	// shutdownTimeout is how long requests under way may take to finish.
 	shutdownTimeout = 10 * time.Second
 )
 
-// Serve serves handler on listener, with the limits of a [Node], until ctx
-// ends; then it finishes the requests under way, for ten seconds at most, and
-// returns nil. It closes the listener. A nil logger logs nowhere. It is for what
-// runs beside a node, such as a name server.
+// Serve serves handler on listener until ctx ends; then it finishes the requests
+// under way, for ten seconds at most, and returns nil. It closes the listener. A
+// nil logger logs nowhere.
+//
+// It is for what runs beside a node and answers promptly, such as a name server:
+// a request must have arrived within 10 s, and its answer have been read within
+// 30 s after that.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, logger *slog.Logger) error {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	httpServer := newHTTPServer(handler, logger)
+	httpServer.ReadTimeout, httpServer.WriteTimeout = readTimeout, writeTimeout
 	defer httpServer.Close()
 	served := make(chan error, 1)
 	go func() { served <- httpServer.Serve(keepAliveListener{listener}) }()

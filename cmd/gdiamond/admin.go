@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/linnaname/gdiamond/server"
 )
@@ -47,6 +48,12 @@ func serveAdmin(ctx context.Context, data string, store backuper, logger *slog.L
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /backup", func(w http.ResponseWriter, r *http.Request) {
+		// A copy takes the time that it takes; who reads it may read the file.
+		control := http.NewResponseController(w)
+		if err := errors.Join(control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(time.Time{})); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
 		w.Header().Set("Trailer", backupDone)
 		if err := store.Backup(r.Context(), w); err != nil {
 			logger.Warn("backup failed", "error", err)
