@@ -84,7 +84,10 @@ func (c *connection) dial() (wire diamond.Transport, done func(), err error) {
 	default:
 		resolver = transport.Static(server.DefaultAddress)
 	}
-	return transport.Balance(resolver, httptransport.Dial), func() {}, nil
+	balancer := transport.Balance(resolver, func(addr string) (diamond.Transport, error) {
+		return httptransport.New(addr), nil
+	})
+	return balancer, balancer.Close, nil
 }
 
 var errBothWays = errors.New("--server and --namesrv are two ways to find a server; give one")
