@@ -99,9 +99,8 @@ func remoteError(op string, key diamond.Key, res *http.Response) *diamond.Error 
 		return e
 	}
 	e.Detail, e.Current = clip(b.Error.Message), b.Error.Current
-	if ms := b.Error.RetryAfterMs; ms > 0 {
-		e.RetryAfter = min(time.Duration(ms)*time.Millisecond, maxRetryAfter)
-	}
+	// The header is for those who do not read the body: it says something even where the server does not.
+	e.RetryAfter = min(time.Duration(min(max(b.Error.RetryAfterMs, 0), maxRetryAfter.Milliseconds()))*time.Millisecond, maxRetryAfter)
 	if k, err := wireKey(b.Error.Key); err == nil {
 		e.Key = k
 	}
