@@ -19,7 +19,12 @@ import (
 	"github.com/linnaname/gdiamond"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(writerEnv); dir != "" {
+		saveForEver(dir) // until the test whose process this is kills it
+	}
+	goleak.VerifyTestMain(m)
+}
 
 var testKey = diamond.Key{Namespace: "public", Group: "DEFAULT_GROUP", DataID: "app.yaml"}
 
@@ -45,6 +50,16 @@ func snapshot(key diamond.Key, revision int64, content string) diamond.Snapshot 
 		},
 		Saved: at.Add(time.Hour),
 	}
+}
+
+// campaign returns n when the whole of a scenario is asked for, else a part of it.
+func campaign(t *testing.T, n, part int) int {
+	t.Helper()
+	if os.Getenv("DIAMOND_CAMPAIGN") != "" {
+		return n
+	}
+	t.Logf("%d of %d rounds; DIAMOND_CAMPAIGN=1 runs all", part, n)
+	return part
 }
 
 func snapshotPath(d *Dir, key diamond.Key, slot diamond.Slot) string {

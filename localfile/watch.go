@@ -234,6 +234,11 @@ type tree struct {
 }
 
 func (t *tree) walk(root *os.Root) error {
+	above, err := root.Stat(".")
+	if err != nil {
+		return err
+	}
+	t.dirs["."] = above // the whole tree may go and come
 	info, err := root.Stat(overrideDir)
 	if err != nil {
 		return err
