@@ -87,10 +87,16 @@ func TestSaveLoad(t *testing.T) {
 	_, err := d.Load(testKey, diamond.SlotLastGood)
 	require.ErrorIs(t, err, diamond.ErrNotFound, "slots are apart")
 
+	gone := diamond.Snapshot{Entry: diamond.Entry{Key: testKey}, Position: snapshot(testKey, 9, "").Position, Deleted: true}
+	require.NoError(t, d.Save(diamond.SlotFetched, gone))
+	got, err := d.Load(testKey, diamond.SlotFetched)
+	require.NoError(t, err)
+	require.Equal(t, gone, got, "a deletion is kept as one")
+
 	good := snapshot(testKey, 1, "good")
 	require.NoError(t, d.Save(diamond.SlotLastGood, good))
 	d = openDir(t, dir)
-	got, err := d.Load(testKey, diamond.SlotLastGood)
+	got, err = d.Load(testKey, diamond.SlotLastGood)
 	require.NoError(t, err, "after a restart")
 	require.Equal(t, good, got)
 

@@ -77,7 +77,9 @@ func TestD6_OverrideOfAnotherKind(t *testing.T) {
 		"directory":    {func(path string) error { return os.Mkdir(path, 0o700) }, diamond.ErrInvalid},
 		"link outside": {func(path string) error { return os.Symlink(outside, path) }, nil},
 		"dangling":     {func(path string) error { return os.Symlink("nothing", path) }, diamond.ErrNotFound},
-		"too large":    {func(path string) error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, MaxOverride+1)) }, diamond.ErrTooLarge},
+		"too large": {func(path string) error {
+			return errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, MaxOverride+1))
+		}, diamond.ErrTooLarge},
 	} {
 		t.Run(what, func(t *testing.T) {
 			d := openDir(t, t.TempDir())
