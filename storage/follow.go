@@ -108,3 +108,25 @@ func CheckInstall(e *diamond.Entry) error {
 	}
 	return nil
 }
+
+// NotCaughtUp returns the error for a write to a copy whose head is below the
+// newest entry that it was installed with.
+func NotCaughtUp(head, ahead int64) error {
+	return diamond.Errorf(diamond.ErrInvalid, "this copy is at revision %d and holds entries up to %d: apply the changes between first", head, ahead)
+}
+
+// NotCopy returns the error for Apply and Install on a store with a history of its own.
+func NotCopy() error {
+	return diamond.Errorf(diamond.ErrInvalid, "this store has taken changes of its own and is no copy")
+}
+
+// FirstEpoch returns the epoch in which changes begin that lead an empty
+// replica to to; zero where only the epochs of forks among them are known.
+func FirstEpoch(changes []diamond.Change, to diamond.Position) diamond.Epoch {
+	for i := range changes {
+		if changes[i].Op == diamond.OpFork {
+			return diamond.Epoch{}
+		}
+	}
+	return to.Epoch
+}

@@ -300,7 +300,7 @@ func (s *Store) Close() error {
 // caughtUp refuses to write to a copy that holds entries above its head.
 func (s *Store) caughtUp() error {
 	if s.head.Revision < s.ahead {
-		return diamond.Errorf(diamond.ErrInvalid, "this copy is at revision %d and holds entries up to %d: apply the changes between first", s.head.Revision, s.ahead)
+		return storage.NotCaughtUp(s.head.Revision, s.ahead)
 	}
 	return nil
 }

@@ -40,10 +40,7 @@ func (s *Store) Apply(ctx context.Context, changes []diamond.Change, to diamond.
 		return err
 	}
 	if s.origin == fresh {
-		s.head = diamond.Position{Store: to.Store}
-		if len(changes) == 0 || changes[0].Op != diamond.OpFork {
-			s.head.Epoch = firstEpoch(changes, to)
-		}
+		s.head = diamond.Position{Store: to.Store, Epoch: storage.FirstEpoch(changes, to)}
 		s.horizon = s.head
 	}
 	s.origin = copied
@@ -59,17 +56,6 @@ func (s *Store) Apply(ctx context.Context, changes []diamond.Change, to diamond.
 	s.head = to
 	s.prune(s.now())
 	return nil
-}
-
-// firstEpoch returns the epoch in which changes that lead to to begin, zero if
-// they cannot tell.
-func firstEpoch(changes []diamond.Change, to diamond.Position) diamond.Epoch {
-	for i := range changes {
-		if changes[i].Op == diamond.OpFork {
-			return diamond.Epoch{}
-		}
-	}
-	return to.Epoch
 }
 
 // Install implements [diamond.Replica].
@@ -115,7 +101,7 @@ func (s *Store) Install(ctx context.Context, at diamond.Position, entries iter.S
 // isCopy refuses what would overwrite a history of the store's own.
 func (s *Store) isCopy() error {
 	if s.origin == written {
-		return diamond.Errorf(diamond.ErrInvalid, "this store has taken changes of its own and is no copy")
+		return storage.NotCopy()
 	}
 	return nil
 }
