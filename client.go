@@ -34,7 +34,7 @@ type client struct {
 	log       *slog.Logger
 	local     LocalFiles // nil: none
 
-	slots  *cowmap.Map[Key, *slot]
+	slots  *cowmap.Map[Key, *keySlot]
 	marked atomic.Pointer[time.Time] // as of when the last answer to a poll confirms all followed keys
 	closed atomic.Bool               // set under mu
 
@@ -49,8 +49,8 @@ type client struct {
 	seen  Position                          // guarded by mu: the newest that any server answered with
 	poll  pollState                         // guarded by mu
 
-	loads   *latest.Queue[*slot, struct{}]      // first fetches to start
-	missing *latest.Queue[*slot, struct{}]      // contents that a poll named and that could not be fetched at once
+	loads   *latest.Queue[*keySlot, struct{}]   // first fetches to start
+	missing *latest.Queue[*keySlot, struct{}]   // contents that a poll named and that could not be fetched at once
 	reports *latest.Queue[Key, Report]          // what became of values
 	writes  *latest.Queue[snapshotID, Snapshot] // snapshots to write
 }
@@ -78,14 +78,14 @@ func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
 		log:       config.logger,
 		local:     config.local,
 		info:      config.info,
-		slots:     cowmap.New[Key, *slot](),
+		slots:     cowmap.New[Key, *keySlot](),
 		stop:      stop,
 		flush:     flush,
 		loading:   make(chan struct{}, 32),
 		calls:     make(map[*context.CancelCauseFunc]bool),
 		poll:      newPollState(),
-		loads:     latest.New[*slot, struct{}](),
-		missing:   latest.New[*slot, struct{}](),
+		loads:     latest.New[*keySlot, struct{}](),
+		missing:   latest.New[*keySlot, struct{}](),
 		reports:   latest.New[Key, Report](),
 		writes:    latest.New[snapshotID, Snapshot](),
 	}

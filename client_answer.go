@@ -24,12 +24,12 @@ func (p *poller) take(ctx context.Context, version int, resp *PollResponse) (use
 	}
 	asOf := time.Now().Add(-resp.Stale)
 
-	a := answer{resp: resp, version: version, asOf: asOf, told: make(map[*slot]news), named: make(map[*slot]*KeyState)}
+	a := answer{resp: resp, version: version, asOf: asOf, told: make(map[*keySlot]news), named: make(map[*keySlot]*KeyState)}
 	if err := p.sort(&a); err != nil {
 		return false, err
 	}
 	if len(a.named) > 0 {
-		slots := make([]*slot, 0, len(a.named))
+		slots := make([]*keySlot, 0, len(a.named))
 		for s := range a.named {
 			slots = append(slots, s)
 		}
@@ -51,8 +51,8 @@ type answer struct {
 	resp    *PollResponse
 	version int       // of the set of keys that was asked for
 	asOf    time.Time // when it was so
-	told    map[*slot]news
-	named   map[*slot]*KeyState // changed, and the content is not here
+	told    map[*keySlot]news
+	named   map[*keySlot]*KeyState // changed, and the content is not here
 }
 
 // sort tells the states that an answer carries from those that it only names.
@@ -92,7 +92,7 @@ func (p *poller) apply(a *answer) (useful bool) {
 	defer p.mu.Unlock()
 	st := &p.poll
 	at := a.resp.Position
-	touched := make(map[*slot]bool, len(a.told)+len(st.unsynced))
+	touched := make(map[*keySlot]bool, len(a.told)+len(st.unsynced))
 
 	newEpoch := at.Epoch.Generation > st.position.Epoch.Generation && !st.position.IsZero()
 	if newEpoch {
@@ -100,7 +100,7 @@ func (p *poller) apply(a *answer) (useful bool) {
 			p.unsync(s) // to have all that are not mentioned confirmed in it
 		}
 	}
-	apart := make(map[*slot]bool) // not known just up to the position of the answer
+	apart := make(map[*keySlot]bool) // not known just up to the position of the answer
 	for s, n := range a.told {
 		touched[s] = true
 		before := s.value
@@ -148,7 +148,7 @@ func (p *poller) apply(a *answer) (useful bool) {
 
 // unmentioned takes in that a poll had nothing to say of s: it is as it was
 // held. False: it is known at a later position by now.
-func (p *poller) unmentioned(s *slot, a *answer) bool {
+func (p *poller) unmentioned(s *keySlot, a *answer) bool {
 	n := news{at: a.resp.Position, asOf: a.asOf}
 	if s.value != nil && s.value.presence == present {
 		n.found, n.entry = true, s.value.entry

@@ -3,8 +3,6 @@ package diamond
 import (
 	"strings"
 	"time"
-
-	"github.com/linnaname/gdiamond/internal/goid"
 )
 
 // Close implements [Client]. It waits for at most 10 s for listeners, and then
@@ -20,25 +18,19 @@ func (c *client) Close() error {
 	for cancel := range c.calls {
 		(*cancel)(ErrClosed)
 	}
-	own := goid.Current()
-	var running []*listening
+	var listeners []*listening
 	for _, s := range c.slots.All() {
 		for _, l := range s.listeners {
 			l.stopped = true
-			if l.running {
-				l.cancel()
-				if l.goroutine != own {
-					running = append(running, l)
-				}
-			}
 		}
+		listeners = append(listeners, s.listeners...)
 		s.listeners = nil
 		s.broadcast()
 	}
 	c.mu.Unlock()
 	c.stop()
 
-	blocked := waitListeners(running)
+	blocked := haltAll(listeners)
 	c.flush() // the writer writes what is left, and ends
 	stopped := make(chan struct{})
 	go func() {
@@ -58,19 +50,23 @@ func (c *client) Close() error {
 	return nil
 }
 
-// waitListeners returns when all have ended, or when that takes too long: then
-// with the keys of those that have not.
-func waitListeners(running []*listening) (blocked []string) {
+// haltAll returns when no listener is running, or when that takes too long:
+// then with the keys of those that are.
+func haltAll(listeners []*listening) (blocked []string) {
+	ended := make([]<-chan struct{}, len(listeners))
+	for i, l := range listeners {
+		ended[i] = l.worker.Halt()
+	}
 	late := time.NewTimer(closeTimeout)
 	defer late.Stop()
-	for _, l := range running {
+	for i, l := range listeners {
 		select {
-		case <-l.ended:
+		case <-ended[i]:
 			continue
 		default:
 		}
 		select {
-		case <-l.ended:
+		case <-ended[i]:
 		case <-late.C:
 			late.Reset(0)
 			blocked = append(blocked, l.slot.key.String())

@@ -67,7 +67,7 @@ func (c *client) observe(p Position) error {
 
 // fetchAll fetches several slots in parallel, each at least as of after, and
 // returns those that could be.
-func (c *client) fetchAll(ctx context.Context, slots []*slot, after Position) (fetched map[*slot]news, failed error) {
+func (c *client) fetchAll(ctx context.Context, slots []*keySlot, after Position) (fetched map[*keySlot]news, failed error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, fetchTimeout, errTimeout)
 	defer cancel()
 	results := make([]news, len(slots))
@@ -81,7 +81,7 @@ func (c *client) fetchAll(ctx context.Context, slots []*slot, after Position) (f
 		})
 	}
 	_ = group.Wait()
-	fetched = make(map[*slot]news, len(slots))
+	fetched = make(map[*keySlot]news, len(slots))
 	for i, s := range slots {
 		if errs[i] == nil {
 			fetched[s] = results[i]
@@ -98,7 +98,7 @@ func (c *client) runMissing(ctx context.Context) {
 	var pause backoff.Backoff
 	for c.missing.Wait(ctx) == nil {
 		wanted := c.missing.Take()
-		slots := make([]*slot, 0, len(wanted))
+		slots := make([]*keySlot, 0, len(wanted))
 		for s := range wanted {
 			slots = append(slots, s)
 		}
@@ -115,14 +115,14 @@ func (c *client) runMissing(ctx context.Context) {
 			continue
 		}
 		c.missing.PutBack(wanted)
-		if pause.Wait(ctx, retryAfter(failed)) != nil {
+		if pause.Wait(ctx, retryAfterOf(failed)) != nil {
 			return
 		}
 	}
 }
 
 // catchUp fetches the present state of slots, and shows all of it at once.
-func (c *client) catchUp(ctx context.Context, slots []*slot) (failed error) {
+func (c *client) catchUp(ctx context.Context, slots []*keySlot) (failed error) {
 	fetched, failed := c.fetchAll(ctx, slots, c.newest())
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -141,8 +141,8 @@ func (c *client) catchUp(ctx context.Context, slots []*slot) (failed error) {
 }
 
 // followed returns the slots of those of keys that the client knows.
-func (c *client) followed(keys []Key) []*slot {
-	var out []*slot
+func (c *client) followed(keys []Key) []*keySlot {
+	var out []*keySlot
 	for _, key := range keys {
 		if s, ok := c.slots.Load(key.Canonical()); ok {
 			out = append(out, s)

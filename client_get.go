@@ -86,8 +86,8 @@ func final(err error) bool {
 	return errors.Is(err, ErrInvalid) || errors.Is(err, ErrDenied) || errors.Is(err, ErrTooLarge)
 }
 
-// retryAfter returns how long the server that said err wants to be left alone.
-func retryAfter(err error) time.Duration {
+// retryAfterOf returns how long the server that said err wants to be left alone.
+func retryAfterOf(err error) time.Duration {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.RetryAfter
 	}
@@ -96,7 +96,7 @@ func retryAfter(err error) time.Duration {
 
 // slotOf returns the slot of a canonical key, and makes it when there is none.
 // mu must be held.
-func (c *client) slotOf(key Key) (*slot, error) {
+func (c *client) slotOf(key Key) (*keySlot, error) {
 	if c.closed.Load() {
 		return nil, ErrClosed
 	}
@@ -106,13 +106,13 @@ func (c *client) slotOf(key Key) (*slot, error) {
 	if c.slots.Len() >= MaxPollKeys {
 		return nil, Errorf(ErrTooLarge, "a client follows at most %d keys", MaxPollKeys)
 	}
-	s := &slot{key: key, pause: backoff.Backoff{Base: 100 * time.Millisecond, Cap: time.Second}}
+	s := &keySlot{key: key, pause: backoff.Backoff{Base: 100 * time.Millisecond, Cap: time.Second}}
 	c.slots.Store(key, s)
 	return s, nil
 }
 
 // startLoad has the first fetch of s made, unless it is under way. mu must be held.
-func (c *client) startLoad(s *slot) {
+func (c *client) startLoad(s *keySlot) {
 	if !s.loading {
 		s.loading, s.loadErr = true, nil
 		c.loads.Put(s, struct{}{})
@@ -132,7 +132,7 @@ func (c *client) runLoads(ctx context.Context) {
 // load looks for the value of a key in the order override, server, snapshot.
 // Whatever comes of it, the key is polled for from then on, unless a server
 // has refused it for good.
-func (c *client) load(ctx context.Context, s *slot) {
+func (c *client) load(ctx context.Context, s *keySlot) {
 	c.lookForOverride(s)
 	c.loadSnapshot(s)
 	late := time.AfterFunc(snapshotGrace, func() {
@@ -169,7 +169,7 @@ func (c *client) fetchFirst(ctx context.Context, key Key) (news, error) {
 	return n, err
 }
 
-func (c *client) finishLoad(s *slot, n news, err error) {
+func (c *client) finishLoad(s *keySlot, n news, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil && !c.learn(s, n) {
@@ -184,14 +184,14 @@ func (c *client) finishLoad(s *slot, n news, err error) {
 	}
 	if err != nil {
 		c.settle(s)
-		s.retryAt = time.Now().Add(s.pause.Next(retryAfter(err)))
+		s.retryAt = time.Now().Add(s.pause.Next(retryAfterOf(err)))
 	}
 	c.show(s)
 }
 
 // settle has a snapshot used, since no server has answered in time, unless it
 // is of another store than the servers are. mu must be held.
-func (c *client) settle(s *slot) {
+func (c *client) settle(s *keySlot) {
 	if v := s.value; v != nil && !s.settled && !c.seen.IsZero() && v.at.Store != c.seen.Store {
 		c.log.Warn("snapshot of another store ignored", "key", s.key)
 		s.value = nil
@@ -206,9 +206,9 @@ func (c *client) newest() Position {
 	return c.seen
 }
 
-// learn takes in an answer of a server about s; see [slot.learn]. It does not
+// learn takes in an answer of a server about s; see [keySlot.learn]. It does not
 // show it yet. mu must be held.
-func (c *client) learn(s *slot, n news) bool {
+func (c *client) learn(s *keySlot, n news) bool {
 	s.freeze(&c.marked)
 	if s.synced && s.value != nil && s.value.at.Compare(c.poll.position) < 0 {
 		s.value.at = c.poll.position // what is synced is known up to there
@@ -226,7 +226,7 @@ func (c *client) learn(s *slot, n news) bool {
 
 // show makes what has been learned of s visible. mu must be held, until all of
 // an answer is: listeners begin by taking it.
-func (c *client) show(s *slot) {
+func (c *client) show(s *keySlot) {
 	s.show()
 	c.notify(s)
 }

@@ -151,7 +151,7 @@ func (c *client) watch(ctx context.Context, req ChangesRequest, yield func(*Chan
 		case errors.Is(err, ErrCompacted), errors.Is(err, ErrEpoch), errors.Is(err, ErrOtherStore), final(err):
 			return err
 		case err != nil:
-			if err := pause.Wait(ctx, retryAfter(err)); err != nil {
+			if err := pause.Wait(ctx, retryAfterOf(err)); err != nil {
 				return err
 			}
 			continue

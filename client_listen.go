@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/linnaname/gdiamond/internal/goid"
+	"github.com/linnaname/gdiamond/internal/worker"
 )
 
 // slowListener is how long a listener may take before that is logged.
@@ -16,20 +16,15 @@ const slowListener = 30 * time.Second
 // errPanic is what a listener that panicked is taken to have returned.
 var errPanic = errors.New("the listener panicked")
 
-// listening is one listener at one slot. It has a goroutine while there is
+// listening is one listener at one slot. Its worker runs while there is
 // something to tell it: what it is told is the slot's state by then, so the
-// latest wins. Its fields, but for slot and listener, are guarded by the
-// client's mu.
+// latest wins. The fields below worker are guarded by the client's mu.
 type listening struct {
-	slot     *slot
+	slot     *keySlot
 	listener Listener
+	worker   *worker.Worker
 
-	running   bool
-	goroutine uint64             // that runs; 0: not known yet
-	cancel    context.CancelFunc // ends the context of its calls
-	ended     chan struct{}      // closed when it has ended
-	stopped   bool
-
+	stopped  bool
 	called   bool    // ever
 	busy     bool    // told of a value, and not done with it
 	told     valueID // the last that it was called with
@@ -54,33 +49,26 @@ func (c *client) Subscribe(key Key, listener Listener) (*Subscription, error) {
 		return nil, opError("subscribe", key, err)
 	}
 	l := &listening{slot: s, listener: listener}
+	l.worker = worker.New(func(ctx context.Context) { c.tell(ctx, l) })
 	s.listeners = append(s.listeners, l)
 	if s.shown.Load() == nil {
 		c.startLoad(s)
 	}
-	c.wake(l)
+	c.notify(s)
 	return &Subscription{
 		stop: func() { c.stopListening(l) },
 		wait: func(ctx context.Context) error { return opError("wait", key, c.waitApplied(ctx, l)) },
 	}, nil
 }
 
-// notify has the listeners of s called that have not been told of its state.
-// mu must be held.
-func (c *client) notify(s *slot) {
+// notify has the listeners of s told of its state that have not been. mu must
+// be held.
+func (c *client) notify(s *keySlot) {
 	for _, l := range s.listeners {
-		c.wake(l)
+		if l.due() != nil {
+			l.worker.Wake()
+		}
 	}
-}
-
-// wake starts the goroutine of l when there is something to tell it. mu must be held.
-func (c *client) wake(l *listening) {
-	if l.running || l.due() == nil {
-		return
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	l.running, l.goroutine, l.cancel, l.ended = true, 0, cancel, make(chan struct{})
-	go c.runListener(ctx, l)
 }
 
 // due returns what there is to tell; nil: nothing. An absence is told only to
@@ -100,48 +88,40 @@ func (l *listening) due() *shown {
 	return st
 }
 
-func (c *client) runListener(ctx context.Context, l *listening) {
-	defer c.endListener(l) // also where a listener ends its goroutine
-	own := goid.Current()
-	for {
-		c.mu.Lock()
-		l.goroutine = own
-		st := l.due()
-		if st == nil {
-			c.mu.Unlock()
-			return
-		}
-		first := !l.called
-		l.called, l.busy, l.told = true, true, idOf(&st.config)
+// tell tells a listener what there is to tell. A first value that it rejects
+// is followed by the last good snapshot.
+func (c *client) tell(ctx context.Context, l *listening) {
+	c.mu.Lock()
+	st := l.due()
+	if st == nil {
 		c.mu.Unlock()
-
-		config, _ := st.read(&c.marked)
-		config.Deleted = st.err != nil
-		c.tell(ctx, l, config, first)
+		return
 	}
-}
+	first := !l.called
+	l.called, l.busy, l.told = true, true, idOf(&st.config)
+	c.mu.Unlock()
 
-// tell calls the listener with config. A first value that it rejects is
-// followed by the last good snapshot.
-func (c *client) tell(ctx context.Context, l *listening, config Config, first bool) {
-	err := errPanic
-	defer func() { c.told(l, config, err) }()
+	config, _ := st.read(&c.marked)
+	config.Deleted = st.err != nil
+	err := errPanic // where the listener ends its goroutine
+	defer func() { c.judged(l, config, err) }()
 	if err = c.call(ctx, l, config); err == nil || !first {
 		return
 	}
+	good, ok := c.lastGood(l.slot.key)
+	if !ok || idOf(&good) == idOf(&config) || ctx.Err() != nil {
+		return
+	}
 	c.mu.Lock()
-	l.reject(config.Revision, err)
+	c.reject(l, config, err)
 	c.mu.Unlock()
-	if good, ok := c.lastGood(l.slot.key); ok && idOf(&good) != idOf(&config) && ctx.Err() == nil {
-		if c.call(ctx, l, good) == nil {
-			config, err = good, nil
-		}
+	if c.call(ctx, l, good) == nil {
+		config, err = good, nil
 	}
 }
 
 // call calls the listener, and makes an error of a panic.
 func (c *client) call(ctx context.Context, l *listening, config Config) (err error) {
-	err = errPanic // where the call does not return, because it ends its goroutine
 	slow := time.AfterFunc(slowListener, func() {
 		c.log.Warn("a listener is taking long", "key", l.slot.key, "revision", config.Revision, "after", slowListener)
 	})
@@ -155,16 +135,15 @@ func (c *client) call(ctx context.Context, l *listening, config Config) (err err
 	return l.listener.OnConfig(ctx, config)
 }
 
-// told notes what became of the value that l was called with.
-func (c *client) told(l *listening, config Config, err error) {
+// judged notes what became of the value that l was called with.
+func (c *client) judged(l *listening, config Config, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := l.slot
 	l.busy, l.err = false, err
 	switch {
 	case err != nil:
-		l.reject(config.Revision, err)
-		c.log.Warn("a listener rejected a value", "key", s.key, "revision", config.Revision, "reason", reasonOf(err))
+		c.reject(l, config, err)
 	case l.told == idOf(&config): // and not the last good one in its place
 		l.rejected, l.reason = 0, nil
 	}
@@ -172,7 +151,11 @@ func (c *client) told(l *listening, config Config, err error) {
 	s.broadcast()
 }
 
-func (l *listening) reject(revision int64, err error) { l.rejected, l.reason = revision, err }
+// reject notes that a listener refused a value. mu must be held.
+func (c *client) reject(l *listening, config Config, err error) {
+	l.rejected, l.reason = config.Revision, err
+	c.log.Warn("a listener rejected a value", "key", l.slot.key, "revision", config.Revision, "reason", reasonOf(err))
+}
 
 // reasonOf is all that a server or a log gets to know of a rejection.
 func reasonOf(err error) string {
@@ -184,7 +167,7 @@ func reasonOf(err error) string {
 
 // judge sums up what the listeners of s made of its value: one that any
 // rejects is rejected, one that all have applied is good. mu must be held.
-func (c *client) judge(s *slot) {
+func (c *client) judge(s *keySlot) {
 	v, st := s.value, s.shown.Load()
 	if v == nil || v.presence != present || st == nil || st.config.Source == SourceOverride || len(s.listeners) == 0 {
 		return
@@ -204,16 +187,6 @@ func (c *client) judge(s *slot) {
 	}
 }
 
-// endListener ends a run. What has come up meanwhile starts another.
-func (c *client) endListener(l *listening) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	l.cancel()
-	l.running, l.busy = false, false
-	close(l.ended)
-	c.wake(l)
-}
-
 // stopListening ends a subscription, and waits for a call under way unless it
 // is made from within it.
 func (c *client) stopListening(l *listening) {
@@ -224,14 +197,8 @@ func (c *client) stopListening(l *listening) {
 		l.slot.broadcast()
 		c.judge(l.slot) // those who are left may all have applied
 	}
-	running, ended, own := l.running, l.ended, l.goroutine == goid.Current()
-	if running {
-		l.cancel()
-	}
 	c.mu.Unlock()
-	if running && !own {
-		<-ended
-	}
+	<-l.worker.Halt()
 }
 
 // waitApplied returns what became of the present value at l; see [Subscription.Wait].

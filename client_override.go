@@ -28,7 +28,7 @@ func (c *client) runOverrides(ctx context.Context) {
 
 // lookForOverride takes in what the operator's file for s says, or that there
 // is none. A file that cannot be read changes nothing.
-func (c *client) lookForOverride(s *slot) {
+func (c *client) lookForOverride(s *keySlot) {
 	if c.local == nil {
 		return
 	}
@@ -60,7 +60,7 @@ func (c *client) lookForOverride(s *slot) {
 }
 
 // typ returns what the data id says of the type of the key's values, or else the published one.
-func (s *slot) typ() string {
+func (s *keySlot) typ() string {
 	if t := TypeOf(s.key.DataID); t != "" || s.value == nil {
 		return t
 	}

@@ -13,7 +13,7 @@ type pollState struct {
 	keys     []Key // all that are polled for; only ever appended to
 	version  int   // grows with keys
 	position Position
-	unsynced map[*slot]struct{} // joined, and not known up to position
+	unsynced map[*keySlot]struct{} // joined, and not known up to position
 
 	parked context.CancelCauseFunc // ends the poll that is parked; nil: none is
 	rejoin *time.Timer             // that will end it for the sake of new keys; nil: none
@@ -23,7 +23,7 @@ type pollState struct {
 }
 
 func newPollState() pollState {
-	return pollState{unsynced: make(map[*slot]struct{}), joined: make(chan struct{}, 1)}
+	return pollState{unsynced: make(map[*keySlot]struct{}), joined: make(chan struct{}, 1)}
 }
 
 // How long new keys wait for others before a parked poll is ended for them.
@@ -37,7 +37,7 @@ const (
 var errRejoin = errors.New("more keys to poll for")
 
 // join adds s to the keys that are polled for. mu must be held.
-func (c *client) join(s *slot) {
+func (c *client) join(s *keySlot) {
 	if s.joined || c.closed.Load() {
 		return
 	}
@@ -72,7 +72,7 @@ func (c *client) endParked() {
 
 // unsync has s sent along with the next poll, as it is not known just up to
 // the position of the others. mu must be held.
-func (c *client) unsync(s *slot) {
+func (c *client) unsync(s *keySlot) {
 	if s.joined {
 		s.synced = false
 		c.poll.unsynced[s] = struct{}{}
@@ -146,7 +146,7 @@ func (p *poller) after(ctx context.Context, req *PollRequest, resp *PollResponse
 		if e, ok := errors.AsType[*Error](err); ok && e.Remote {
 			p.pause.Cap = backoff.DefaultCap
 		}
-		return p.pause.Wait(ctx, retryAfter(err))
+		return p.pause.Wait(ctx, retryAfterOf(err))
 	}
 	p.compare = false
 	full := req.Wait > 0 && parked >= req.Wait*9/10
@@ -185,7 +185,7 @@ func (p *poller) request() (*PollRequest, int) {
 	if !p.named || p.resync {
 		req.Keys = keys
 	}
-	hold := func(s *slot) {
+	hold := func(s *keySlot) {
 		if h, ok := s.held(); ok {
 			req.Held = append(req.Held, h)
 		}

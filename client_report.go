@@ -11,7 +11,7 @@ import (
 const reportTogether = 20 * time.Millisecond
 
 // report has the server told what became of the value of s. mu must be held.
-func (c *client) report(s *slot, r Report) {
+func (c *client) report(s *keySlot, r Report) {
 	if r.Revision > 0 && r != s.reported {
 		s.reported = r
 		c.reports.Put(s.key, r)
@@ -35,7 +35,7 @@ func (c *client) runReports(ctx context.Context) {
 			continue
 		}
 		c.reports.PutBack(taken)
-		if pause.Wait(ctx, retryAfter(err)) != nil {
+		if pause.Wait(ctx, retryAfterOf(err)) != nil {
 			return
 		}
 	}

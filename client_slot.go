@@ -8,9 +8,9 @@ import (
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
-// slot is what a client knows of one key. Its fields, but for key and shown,
+// keySlot is what a client knows of one key. Its fields, but for key and shown,
 // are guarded by the client's mu.
-type slot struct {
+type keySlot struct {
 	key   Key
 	shown atomic.Pointer[shown] // what Get returns; nil: nothing yet
 
@@ -96,7 +96,7 @@ type news struct {
 // learn takes in an answer of a server. False: what is known is newer, or the
 // answer contradicts it, so it is refused. A client never goes back: it orders
 // by the generation of the epoch, and within one by View.
-func (s *slot) learn(n news) bool {
+func (s *keySlot) learn(n news) bool {
 	v := s.value
 	sameStore := v != nil && v.at.Store == n.at.Store
 	if sameStore && v.at.Epoch.Generation >= n.at.Epoch.Generation {
@@ -135,7 +135,7 @@ func (s *slot) learn(n news) bool {
 }
 
 // agrees reports whether an answer says what is known already.
-func (s *slot) agrees(n news) bool {
+func (s *keySlot) agrees(n news) bool {
 	if s.value.presence != present {
 		return !n.found
 	}
@@ -145,7 +145,7 @@ func (s *slot) agrees(n news) bool {
 
 // held is what servers are told of the slot; false: nothing. An orphan is
 // nothing to them: its history is not theirs.
-func (s *slot) held() (Held, bool) {
+func (s *keySlot) held() (Held, bool) {
 	switch {
 	case s.announced != nil:
 		return Held{Key: s.key, Revision: s.announced.Revision, MD5: s.announced.MD5}, true
@@ -156,15 +156,15 @@ func (s *slot) held() (Held, bool) {
 }
 
 // answered reports whether a server has said what there is of the key.
-func (s *slot) answered() bool { return s.value != nil && s.value.source == SourceServer }
+func (s *keySlot) answered() bool { return s.value != nil && s.value.source == SourceServer }
 
 // show computes what Get returns, and wakes those who wait for a change.
-func (s *slot) show() {
+func (s *keySlot) show() {
 	s.shown.Store(s.view())
 	s.broadcast()
 }
 
-func (s *slot) view() *shown {
+func (s *keySlot) view() *shown {
 	if s.override != nil {
 		return &shown{config: Config{Entry: *s.override, Source: SourceOverride}}
 	}
@@ -187,7 +187,7 @@ func (s *slot) view() *shown {
 
 // freeze keeps the time as of which the value is confirmed, before something
 // is learned that the next answers will not confirm.
-func (s *slot) freeze(marked *atomic.Pointer[time.Time]) {
+func (s *keySlot) freeze(marked *atomic.Pointer[time.Time]) {
 	if st := s.shown.Load(); st != nil && st.followed && s.value != nil {
 		config, _ := st.read(marked)
 		s.value.confirmed = config.Confirmed
@@ -195,14 +195,14 @@ func (s *slot) freeze(marked *atomic.Pointer[time.Time]) {
 }
 
 // next returns a channel that is closed at the next change.
-func (s *slot) next() <-chan struct{} {
+func (s *keySlot) next() <-chan struct{} {
 	if s.changed == nil {
 		s.changed = make(chan struct{})
 	}
 	return s.changed
 }
 
-func (s *slot) broadcast() {
+func (s *keySlot) broadcast() {
 	if s.changed != nil {
 		close(s.changed)
 		s.changed = nil

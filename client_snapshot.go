@@ -19,7 +19,7 @@ type snapshotID struct {
 
 // loadSnapshot reads the snapshot of s, once. It is not shown before a server
 // has had its time to answer, but what servers say must be newer.
-func (c *client) loadSnapshot(s *slot) {
+func (c *client) loadSnapshot(s *keySlot) {
 	if c.local == nil {
 		return
 	}
@@ -85,7 +85,7 @@ func (c *client) lastGood(key Key) (Config, bool) {
 // saveFetched has the newest value of s written, if a server sent it. A
 // deletion is written as such, so that a restart does not undo it. What was
 // orphaned stays as it was. mu must be held.
-func (c *client) saveFetched(s *slot) {
+func (c *client) saveFetched(s *keySlot) {
 	v := s.value
 	id := valueID{revision: v.entry.Revision, md5: v.entry.MD5, deleted: v.presence == deleted}
 	if c.local == nil || v.source != SourceServer || v.presence == absent || v.presence == orphaned || s.saved == id {
@@ -97,7 +97,7 @@ func (c *client) saveFetched(s *slot) {
 
 // saveGood has the present value of s written as one that all its listeners
 // applied. Without listeners nobody has judged it, and none is good. mu must be held.
-func (c *client) saveGood(s *slot) {
+func (c *client) saveGood(s *keySlot) {
 	v := s.value
 	id := valueID{revision: v.entry.Revision, md5: v.entry.MD5}
 	if c.local == nil || s.good == id {

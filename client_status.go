@@ -35,7 +35,7 @@ func (c *client) Status(keys ...Key) []Status {
 
 // statusOf returns the state of one key. Err is the first that applies of: a
 // listener's refusal, why there is no value, why it is not fresh.
-func (c *client) statusOf(s *slot) Status {
+func (c *client) statusOf(s *keySlot) Status {
 	status := Status{Key: s.key, Listeners: len(s.listeners)}
 	st := s.shown.Load()
 	if st == nil {

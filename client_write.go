@@ -55,7 +55,7 @@ func (c *client) commit(ctx context.Context, set ChangeSet) (Position, error) {
 		if !ended && !errors.Is(err, ErrUnknownOutcome) && !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrOverloaded) {
 			return Position{}, err
 		}
-		if !ended && pause.Wait(ctx, retryAfter(err)) == nil {
+		if !ended && pause.Wait(ctx, retryAfterOf(err)) == nil {
 			continue
 		}
 		return Position{}, commitEnded(ctx, err, unsure)
