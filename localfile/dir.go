@@ -163,18 +163,22 @@ func (d *Dir) in(create bool, do func(root *os.Root) error) error {
 	}
 }
 
-// reopen opens the directory anew if its path does not lead to it any more.
+// reopen opens the directory anew if its path does not lead to it any more, and
+// with create makes what is missing. It returns whether anything is new.
 func (d *Dir) reopen(create bool) (bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed {
-		return false, nil
-	}
 	there, err := os.Lstat(d.path)
 	switch {
+	case d.closed:
+		return false, nil
 	case err == nil:
-		if old, err := d.root.Stat("."); err == nil && os.SameFile(old, there) && !create {
-			return false, nil
+		if now, err := d.root.Stat("."); err == nil && os.SameFile(now, there) {
+			if !create {
+				return false, nil
+			}
+			d.logger.Warn("a part of the directory of local files was deleted; it is made again", "dir", d.path)
+			return true, d.prepare()
 		}
 	case !errors.Is(err, fs.ErrNotExist):
 		return false, err
@@ -189,9 +193,9 @@ func (d *Dir) reopen(create bool) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	d.logger.Warn("the directory of local files was deleted or replaced; the present one is used", "dir", d.path)
 	old := d.root
 	d.root = root
-	d.logger.Warn("the directory of local files was deleted; it is made again", "dir", d.path)
 	return true, errors.Join(d.prepare(), old.Close())
 }
 

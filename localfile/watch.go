@@ -73,21 +73,19 @@ func (w *watcher) run(ctx context.Context) error {
 		timer.Reset(d)
 	}
 	reread := true
-	for quietScans := 0; ; {
+	for scans := 1; ; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-w.events:
 		case <-w.errors: // mostly an overflow: events were lost
 		case <-timer.C:
-			if quietScans++; quietScans == rereadEvery {
-				quietScans, reread = 0, true
-			}
-			again, err := w.scan(reread)
+			again, err := w.scan(reread || scans%rereadEvery == 0)
 			if errors.Is(err, diamond.ErrClosed) {
 				return err
 			}
 			reread = false
+			scans++
 			if again {
 				next(settle)
 			} else {
