@@ -2,38 +2,24 @@ package namesrv_test
 
 import (
 	"context"
-	"fmt"
-	"net/http/httptest"
-	"time"
+	"log"
+	"net"
+	"os/signal"
+	"syscall"
 
 	"github.com/linnaname/gdiamond/namesrv"
+	"github.com/linnaname/gdiamond/server"
 )
 
-// A name server, a server that registers with it, and who looks for servers.
+// A whole name server: copy the body into a main.
 func Example() {
-	names := httptest.NewServer(namesrv.NewRegistry())
-	defer names.Close()
-	client, err := namesrv.NewClient([]string{names.URL})
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	listener, err := net.Listen("tcp", "127.0.0.1:8080")
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
-
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error)
-	go func() { done <- client.Register(ctx, "10.0.0.1:1210") }()
-
-	var servers []string
-	for len(servers) == 0 {
-		if servers, err = client.Resolve(ctx); err != nil {
-			time.Sleep(time.Millisecond) // real time: until the registration has arrived
-		}
+	if err := server.Serve(ctx, listener, namesrv.NewRegistry(), nil); err != nil {
+		log.Fatal(err)
 	}
-	fmt.Println(servers)
-
-	cancel() // unregisters
-	fmt.Println(<-done)
-	// Output:
-	// [10.0.0.1:1210]
-	// <nil>
 }
