@@ -7,7 +7,7 @@ import (
 	"path"
 	"strings"
 
-	"github.com/linnaname/gdiamond"
+	diamond "github.com/linnaname/gdiamond"
 )
 
 // tree is what lies under overrides.

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/linnaname/gdiamond"
+	diamond "github.com/linnaname/gdiamond"
 )
 
 // What a lease may be.

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/linnaname/gdiamond"
+	diamond "github.com/linnaname/gdiamond"
 )
 
 // grace is how long the other name servers have once one has answered.
