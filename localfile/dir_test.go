@@ -19,7 +19,12 @@ import (
 	"github.com/linnaname/gdiamond"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(writerEnv); dir != "" {
+		saveForEver(dir) // until the test whose process this is kills it
+	}
+	goleak.VerifyTestMain(m)
+}
 
 var testKey = diamond.Key{Namespace: "public", Group: "DEFAULT_GROUP", DataID: "app.yaml"}
 
@@ -47,6 +52,16 @@ func snapshot(key diamond.Key, revision int64, content string) diamond.Snapshot 
 	}
 }
 
+// campaign returns n when the whole of a scenario is asked for, else a part of it.
+func campaign(t *testing.T, n, part int) int {
+	t.Helper()
+	if os.Getenv("DIAMOND_CAMPAIGN") != "" {
+		return n
+	}
+	t.Logf("%d of %d rounds; DIAMOND_CAMPAIGN=1 runs all", part, n)
+	return part
+}
+
 func snapshotPath(d *Dir, key diamond.Key, slot diamond.Slot) string {
 	return filepath.Join(d.path, snapshotDir, fileName(key.Canonical(), slot))
 }
@@ -72,10 +87,16 @@ func TestSaveLoad(t *testing.T) {
 	_, err := d.Load(testKey, diamond.SlotLastGood)
 	require.ErrorIs(t, err, diamond.ErrNotFound, "slots are apart")
 
+	gone := diamond.Snapshot{Entry: diamond.Entry{Key: testKey}, Position: snapshot(testKey, 9, "").Position, Deleted: true}
+	require.NoError(t, d.Save(diamond.SlotFetched, gone))
+	got, err := d.Load(testKey, diamond.SlotFetched)
+	require.NoError(t, err)
+	require.Equal(t, gone, got, "a deletion is kept as one")
+
 	good := snapshot(testKey, 1, "good")
 	require.NoError(t, d.Save(diamond.SlotLastGood, good))
 	d = openDir(t, dir)
-	got, err := d.Load(testKey, diamond.SlotLastGood)
+	got, err = d.Load(testKey, diamond.SlotLastGood)
 	require.NoError(t, err, "after a restart")
 	require.Equal(t, good, got)
 

@@ -23,6 +23,7 @@ type header struct {
 	Position diamond.Position  `json:"position"` // with Store and Epoch, which stand there for people
 	Key      string            `json:"key"`
 	Slot     string            `json:"slot"`
+	Deleted  bool              `json:"deleted,omitempty"` // then there is no content
 	Revision int64             `json:"revision"`
 	View     int64             `json:"view"`
 	Type     string            `json:"type"`
@@ -46,9 +47,12 @@ func epochOf(p diamond.Position) epoch {
 // encode returns the file of a snapshot.
 func encode(slot diamond.Slot, s diamond.Snapshot) ([]byte, error) {
 	e := &s.Entry
+	if s.Deleted {
+		e = tombstone(e)
+	}
 	line, err := json.Marshal(header{
 		Store: s.Position.Store.String(), Epoch: epochOf(s.Position), Position: s.Position,
-		Key: e.Key.String(), Slot: slotName(slot), Revision: e.Revision, View: e.View,
+		Key: e.Key.String(), Slot: slotName(slot), Deleted: s.Deleted, Revision: e.Revision, View: e.View,
 		Type: e.Type, MD5: diamond.MD5Hex(e.Content), SHA256: sum(e.Content),
 		Size: int64(len(e.Content)), Meta: e.Meta,
 		Modified: e.Modified.UTC(), Saved: s.Saved.UTC(),
@@ -119,18 +123,25 @@ func (h *header) snapshot(content string) (diamond.Slot, diamond.Snapshot, error
 		err = fmt.Errorf("store, epoch and position contradict each other")
 	case h.Size != int64(len(content)) || h.SHA256 != sum(content) || h.MD5 != diamond.MD5Hex(content):
 		err = fmt.Errorf("it is of another content")
+	case h.Deleted && h.Size != 0:
+		err = fmt.Errorf("it is of a deletion, and there is a content")
 	}
 	if err != nil {
 		return 0, diamond.Snapshot{}, fmt.Errorf("its header: %w", err)
 	}
-	return slot, diamond.Snapshot{
-		Entry: diamond.Entry{
-			Key: key, Content: content, Type: h.Type, MD5: h.MD5, Size: h.Size,
-			Revision: h.Revision, View: h.View, Modified: h.Modified, Meta: h.Meta,
-		},
-		Position: h.Position,
-		Saved:    h.Saved,
-	}, nil
+	e := &diamond.Entry{
+		Key: key, Content: content, Type: h.Type, MD5: h.MD5, Size: h.Size,
+		Revision: h.Revision, View: h.View, Modified: h.Modified, Meta: h.Meta,
+	}
+	if h.Deleted {
+		e = tombstone(e)
+	}
+	return slot, diamond.Snapshot{Entry: *e, Position: h.Position, Deleted: h.Deleted, Saved: h.Saved}, nil
+}
+
+// tombstone returns what of e a deletion has.
+func tombstone(e *diamond.Entry) *diamond.Entry {
+	return &diamond.Entry{Key: e.Key, Revision: e.Revision, View: e.View}
 }
 
 // sum returns the SHA-256 of content in hexadecimal.

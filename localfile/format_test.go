@@ -91,6 +91,7 @@ func TestD4_CorruptionSweep(t *testing.T) {
 		"another store":        body(`"store":"01`, `"store":"02`),
 		"another epoch":        body(`"generation":4`, `"generation":5`),
 		"a negative revision":  body(`"revision":7`, `"revision":-7`),
+		"a deleted content":    body(`"slot":"fetched"`, `"slot":"fetched","deleted":true`),
 		"an unknown field":     body(`{"store"`, `{"extra":1,"store"`),
 		"a number for a text":  body(`"type":"yaml"`, `"type":5`),
 		"two headers":          body("Z\"}\n", "Z\"}{}\n"),
@@ -154,7 +155,7 @@ func TestD9_AnOlderRevisionReplacesANewer(t *testing.T) {
 }
 
 func FuzzF2_SnapshotDecoder(f *testing.F) {
-	for _, s := range []diamond.Snapshot{{Entry: diamond.Entry{Key: testKey}}, snapshot(testKey, 7, "a: 1\n"), snapshot(testKey, 7, "\x00\n\xff")} {
+	for _, s := range []diamond.Snapshot{{Entry: diamond.Entry{Key: testKey}}, {Entry: diamond.Entry{Key: testKey}, Deleted: true}, snapshot(testKey, 7, "a: 1\n"), snapshot(testKey, 7, "\x00\n\xff")} {
 		b, err := encode(diamond.SlotFetched, s)
 		require.NoError(f, err)
 		f.Add(b, true)

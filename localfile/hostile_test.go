@@ -15,16 +15,6 @@ import (
 	"github.com/linnaname/gdiamond"
 )
 
-// campaign returns n when the whole of a scenario is asked for, else a part of it.
-func campaign(t *testing.T, n, part int) int {
-	t.Helper()
-	if os.Getenv("DIAMOND_CAMPAIGN") != "" {
-		return n
-	}
-	t.Logf("%d of %d rounds; DIAMOND_CAMPAIGN=1 runs all", part, n)
-	return part
-}
-
 func TestD6_FileReplacedBySomethingElse(t *testing.T) {
 	outside := filepath.Join(t.TempDir(), "victim")
 	for what, put := range map[string]func(path string) error{

@@ -67,9 +67,8 @@ func (d *Dir) load(root *os.Root, key diamond.Key, slot diamond.Slot) (diamond.S
 	return s, nil
 }
 
-// Save replaces a snapshot, atomically and durably. Only the entry's Content,
-// Key, Type, Revision, View, Modified and Meta are kept; MD5 and Size are those
-// of the content. ErrNoSpace: the disk is full or read-only, and what was there
+// Save replaces a snapshot, atomically and durably. The entry's MD5 and Size are
+// taken from its content; of a deletion only Key, Revision and View are kept. ErrNoSpace: the disk is full or read-only, and what was there
 // is as it was. ErrTooLarge: the file would be over 1 GiB. ErrInvalid: no such
 // key or slot.
 //

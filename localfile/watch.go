@@ -141,7 +141,7 @@ func (w *watcher) scan(reread bool) (again bool, err error) {
 		}
 		delete(w.files, key)
 		if f.told != "" {
-			w.dir.logger.Info("override is gone", "key", key)
+			w.dir.logger.Debug("override is gone", "key", key)
 			w.changed(key)
 		}
 	}
@@ -182,11 +182,7 @@ func (w *watcher) look(key diamond.Key, f *watchedFile, info fs.FileInfo, reread
 		return false
 	}
 	f.told = state
-	if err != nil {
-		w.dir.logger.Warn("override cannot be used", "key", key, "error", err)
-	} else {
-		w.dir.logger.Info("override is in force", "key", key, "bytes", len(o.content))
-	}
+	w.dir.logger.Debug("override has changed", "key", key, "error", err)
 	w.changed(key)
 	return false
 }
@@ -234,6 +230,11 @@ type tree struct {
 }
 
 func (t *tree) walk(root *os.Root) error {
+	above, err := root.Stat(".")
+	if err != nil {
+		return err
+	}
+	t.dirs["."] = above // the whole tree may go and come
 	info, err := root.Stat(overrideDir)
 	if err != nil {
 		return err

@@ -8,12 +8,9 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
-	"time"
-)
 
-// firstRetry is how long a name server that fails is left alone at first; each
-// time doubles it, up to a third of the lease.
-const firstRetry = 500 * time.Millisecond
+	"github.com/linnaname/gdiamond/internal/backoff"
+)
 
 // Register holds a lease for addr, a host:port, with every name server until
 // ctx ends; then it unregisters, which takes two seconds at most, and returns
@@ -39,7 +36,7 @@ func (c *Client) hold(ctx context.Context, s *source, addr string) {
 	renew := *u
 	renew.RawQuery = url.Values{"ttl": {c.lease.String()}}.Encode()
 	every := c.lease / 3
-	pause := firstRetry
+	failures := backoff.Backoff{Cap: every}
 	for ctx.Err() == nil {
 		_, _, err := c.call(ctx, http.MethodPut, &renew)
 		if ctx.Err() != nil {
@@ -48,17 +45,12 @@ func (c *Client) hold(ctx context.Context, s *source, addr string) {
 		c.mu.Lock()
 		c.report(s, &s.holdFails, err)
 		c.mu.Unlock()
-		wait := every*9/10 + rand.N(every/10)
 		if err != nil {
-			wait = pause/2 + rand.N(pause/2)
-			pause = min(2*pause, every)
-		} else {
-			pause = firstRetry
+			_ = failures.Wait(ctx, 0)
+			continue
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
-		}
+		failures.Reset()
+		_ = backoff.Sleep(ctx, every-rand.N(every/10))
 	}
 	// What ctx carries still counts, its end does not.
 	if _, _, err := c.call(context.WithoutCancel(ctx), http.MethodDelete, u); err != nil {

@@ -32,7 +32,9 @@ var allowed = map[string][]string{
 	"internal/backoff":    {},
 	"internal/codec":      {"go.yaml.in/yaml/v3", "github.com/pelletier/go-toml/v2"},
 	"internal/cowmap":     {},
+	"internal/latest":     {},
 	"internal/waitset":    {},
+	"internal/worker":     {},
 
 	"storage":             {"."},
 	"storage/memstore":    {".", "storage"},
