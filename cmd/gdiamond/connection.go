@@ -92,9 +92,7 @@ func (c *connection) dial() (wire diamond.Transport, done func(), err error) {
 	default:
 		resolver = transport.Static(server.DefaultAddress)
 	}
-	balancer := transport.Balance(resolver, func(addr string) (diamond.Transport, error) {
-		return httptransport.New(addr), nil
-	})
+	balancer := transport.Balance(resolver, httptransport.Dial)
 	return balancer, balancer.Close, nil
 }
 
