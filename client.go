@@ -44,10 +44,11 @@ type client struct {
 	loading    chan struct{}      // a semaphore for first fetches
 	overrides  sync.Mutex         // held while an override file is read and taken in; before mu
 
-	mu    sync.Mutex
-	calls map[*context.CancelCauseFunc]bool // guarded by mu: calls that Close ends
-	seen  Position                          // guarded by mu: the newest that any server answered with
-	poll  pollState                         // guarded by mu
+	mu      sync.Mutex
+	calls   map[*context.CancelCauseFunc]bool // guarded by mu: calls that Close ends
+	telling map[*listening]bool               // guarded by mu: listeners that are being called, stopped ones too
+	seen    Position                          // guarded by mu: the newest that any server answered with
+	poll    pollState                         // guarded by mu
 
 	loads   *latest.Queue[*keySlot, struct{}]   // first fetches to start
 	missing *latest.Queue[*keySlot, struct{}]   // contents that a poll named and that could not be fetched at once
@@ -83,6 +84,7 @@ func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
 		flush:     flush,
 		loading:   make(chan struct{}, 32),
 		calls:     make(map[*context.CancelCauseFunc]bool),
+		telling:   make(map[*listening]bool),
 		poll:      newPollState(),
 		loads:     latest.New[*keySlot, struct{}](),
 		missing:   latest.New[*keySlot, struct{}](),

@@ -1,6 +1,8 @@
 package diamond
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,19 +20,19 @@ func (c *client) Close() error {
 	for cancel := range c.calls {
 		(*cancel)(ErrClosed)
 	}
-	var listeners []*listening
+	halting := maps.Clone(c.telling)
 	for _, s := range c.slots.All() {
 		for _, l := range s.listeners {
 			l.stopped = true
+			halting[l] = true
 		}
-		listeners = append(listeners, s.listeners...)
 		s.listeners = nil
 		s.broadcast()
 	}
 	c.mu.Unlock()
 	c.stop()
 
-	blocked := haltAll(listeners)
+	blocked := haltAll(slices.Collect(maps.Keys(halting)))
 	c.flush() // the writer writes what is left, and ends
 	stopped := make(chan struct{})
 	go func() {

@@ -141,7 +141,7 @@ func (f *files) Save(slot diamond.Slot, s diamond.Snapshot) error {
 	delay, err := f.saveDelay, f.saveErr
 	f.saves++
 	f.mu.Unlock()
-	time.Sleep(delay)
+	time.Sleep(delay) // fake time: only bubbles set one
 	if err != nil {
 		return err
 	}

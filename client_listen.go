@@ -99,6 +99,7 @@ func (c *client) tell(ctx context.Context, l *listening) {
 	}
 	first := !l.called
 	l.called, l.busy, l.told = true, true, idOf(&st.config)
+	c.telling[l] = true
 	c.mu.Unlock()
 
 	config, _ := st.read(&c.marked)
@@ -141,6 +142,7 @@ func (c *client) judged(l *listening, config Config, err error) {
 	defer c.mu.Unlock()
 	s := l.slot
 	l.busy, l.err = false, err
+	delete(c.telling, l)
 	switch {
 	case err != nil:
 		c.reject(l, config, err)

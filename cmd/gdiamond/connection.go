@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
+	"net/url"
 	"strings"
 	"time"
 
@@ -80,14 +83,30 @@ func (c *connection) dial() (wire diamond.Transport, done func(), err error) {
 			return nil, nil, usageError{err}
 		}
 	case len(c.servers) > 0:
+		for _, addr := range c.servers {
+			if err := checkAddress(addr); err != nil {
+				return nil, nil, usageError{fmt.Errorf("server: %w", err)}
+			}
+		}
 		resolver = transport.Static(c.servers...)
 	default:
 		resolver = transport.Static(server.DefaultAddress)
 	}
-	balancer := transport.Balance(resolver, func(addr string) (diamond.Transport, error) {
-		return httptransport.New(addr), nil
-	})
+	balancer := transport.Balance(resolver, httptransport.Dial)
 	return balancer, balancer.Close, nil
+}
+
+// checkAddress finds what cannot be the address of a server before it is tried.
+func checkAddress(addr string) error {
+	if !strings.Contains(addr, "://") {
+		_, _, err := net.SplitHostPort(addr)
+		return err
+	}
+	u, err := url.Parse(addr)
+	if err == nil && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		err = fmt.Errorf("%q is neither HOST:PORT nor an http URL", addr)
+	}
+	return err
 }
 
 var errBothWays = errors.New("--server and --namesrv are two ways to find a server; give one")

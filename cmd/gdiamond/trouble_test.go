@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,7 +38,7 @@ func TestTrouble_DamagedStore(t *testing.T) {
 		name string
 		do   func([]byte) []byte
 	}{
-		{"truncated", func(b []byte) []byte { return b[:len(b)/3] }},
+		{"truncated", func(b []byte) []byte { return b[:20<<10] }},
 		{"zeroed head", func(b []byte) []byte { clear(b[:16<<10]); return b }},
 		{"not a store", func([]byte) []byte { return []byte("hello") }},
 	} {
@@ -177,16 +178,19 @@ func TestS22_DiskFull(t *testing.T) {
 	}
 	require.Equal(t, exitError, out.code, "the disk never was full")
 	assert.Contains(t, out.stderr, "no space")
-	status, _ := httpDo(t, http.MethodPost, d.server+"/diamond-server/publishConfig?dataId=a&group=g&content="+strings.Repeat("x", 30<<10))
-	assert.GreaterOrEqual(t, status, 500)
+	res, err := http.PostForm(d.server+"/diamond-server/publishConfig",
+		url.Values{"dataId": {"a"}, "group": {"g"}, "content": {strings.Repeat("x", 100<<10)}})
+	require.NoError(t, err)
+	res.Body.Close()
+	assert.Equal(t, http.StatusInsufficientStorage, res.StatusCode)
 
 	assert.Equal(t, "x", d.must("get", "first"), "reads go on")
-	status, _ = httpDo(t, http.MethodGet, d.server+"/readyz")
+	status, _ := httpDo(t, http.MethodGet, d.server+"/readyz")
 	assert.Equal(t, http.StatusOK, status, "ready, whatever the storage does")
 
 	require.NoError(t, os.Remove(ballast))
 	d.must("publish", "after", block)
-	assert.Equal(t, exitNotFound, d.client("get", "a").code, "what failed is not there")
+	assert.Equal(t, exitNotFound, d.client("get", "g/a").code, "what failed is not there")
 	code, _ := d.terminate()
 	assert.Equal(t, exitOK, code)
 	assert.Equal(t, exitOK, invoke(t, "check", filepath.Join(data, "store")).code)

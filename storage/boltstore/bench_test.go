@@ -18,7 +18,9 @@ const (
 	benchContent = 1 << 10
 )
 
-func benchKey(i int) diamond.Key { return diamond.NewKey("bench", fmt.Sprintf("application-%06d.json", i)) }
+func benchKey(i int) diamond.Key {
+	return diamond.NewKey("bench", fmt.Sprintf("application-%06d.json", i))
+}
 
 func benchSet(random *rand.Rand, i int) diamond.ChangeSet {
 	content := make([]byte, benchContent)
