@@ -65,12 +65,15 @@ func Restore(ctx context.Context, dir string, r io.Reader) (diamond.Position, er
 		at, err = forkFile(ctx, temp)
 		return err
 	})
-	if errors.Is(err, diamond.ErrCorrupt) {
+	switch {
+	case err == nil:
+		return at, nil
+	case errors.Is(err, diamond.ErrCorrupt):
 		return diamond.Position{}, diamond.Errorf(diamond.ErrCorrupt, "the backup: %v", err)
-	} else if err != nil {
-		return diamond.Position{}, openError(dir, err)
+	case errors.Is(err, os.ErrExist):
+		return diamond.Position{}, notEmpty(dir)
 	}
-	return at, nil
+	return diamond.Position{}, openError(dir, err)
 }
 
 func checkEmpty(dir string) error {
@@ -80,10 +83,14 @@ func checkEmpty(dir string) error {
 	}
 	for _, n := range names {
 		if !strings.HasPrefix(n.Name(), tempPrefix) {
-			return diamond.Errorf(diamond.ErrInvalid, "%s is not empty: restore into an empty or a new directory", dir)
+			return notEmpty(dir)
 		}
 	}
 	return nil
+}
+
+func notEmpty(dir string) error {
+	return diamond.Errorf(diamond.ErrInvalid, "%s is not empty: restore into an empty or a new directory", dir)
 }
 
 func receive(ctx context.Context, path string, r io.Reader) error {

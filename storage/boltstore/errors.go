@@ -59,6 +59,8 @@ func openError(dir string, err error) error {
 		return diamond.Errorf(diamond.ErrInUse, "the data directory %s is in use by another process", dir)
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrVersionMismatch), errors.Is(err, berrors.ErrChecksum):
 		return diamond.Errorf(diamond.ErrCorrupt, "the store in %s is damaged: %v; %s", dir, err, advice(dir))
+	case errors.Is(err, fs.ErrNotExist):
+		return diamond.Errorf(diamond.ErrNotFound, "there is no store in %s", dir)
 	case errors.Is(err, fs.ErrPermission):
 		return diamond.Errorf(diamond.ErrUnavailable, "the data directory %s: %v", dir, err)
 	}
