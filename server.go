@@ -57,7 +57,7 @@ type server struct {
 	draining atomic.Bool
 	closed   atomic.Bool // no request is taken
 	stopped  atomic.Bool // the feed ends
-	close    func() // ends all goroutines, once, and waits for them
+	close    func()      // ends all goroutines, once, and waits for them
 }
 
 // NewServer returns a server on storage. It loads what it serves from memory,
@@ -94,7 +94,7 @@ func NewServer(storage Storage, opts ...ServerOption) (Server, error) {
 		log:     cfg.logger,
 		started: time.Now(),
 		nudged:  make(chan struct{}, 1),
-		keySets: newKeySets(),
+		keySets: newKeySets(maxSetKeys),
 		moved:   waitset.New[struct{}]().Join(nil),
 		commits: newCommits(cfg.maxInflight),
 		reports: newReports(),
