@@ -135,17 +135,17 @@ func (p *poller) after(ctx context.Context, req *PollRequest, resp *PollResponse
 		return nil
 	}
 	p.note(err)
+	// Who cannot be asked is not spared by a long pause, and is to be found
+	// again soon; who asks for peace has it.
+	p.pause.Cap = 4 * time.Second
+	if e, ok := errors.AsType[*Error](err); ok && e.Remote {
+		p.pause.Cap = backoff.DefaultCap
+	}
 	if err != nil {
 		if req.Wait > 0 {
 			p.hold.cut(parked)
 		}
 		p.compare = true
-		// Who cannot be asked is not spared by a long pause, and is to be found
-		// again soon; who asks for peace has it.
-		p.pause.Cap = 4 * time.Second
-		if e, ok := errors.AsType[*Error](err); ok && e.Remote {
-			p.pause.Cap = backoff.DefaultCap
-		}
 		return p.pause.Wait(ctx, retryAfterOf(err))
 	}
 	p.compare = false
