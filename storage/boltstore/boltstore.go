@@ -177,11 +177,20 @@ func create(dir, path string) error {
 // inspect verifies the structure of the file before bbolt maps it, since bbolt
 // trusts what it finds. The lock is held meanwhile, so that nobody writes.
 func inspect(path string) error {
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, ReadOnly: true})
+	db, err := openToRead(path)
 	if err != nil {
 		return err
 	}
 	return errors.Join(checkPages(path), db.Close())
+}
+
+// openToRead opens the file without writing to it, which bbolt would want to
+// do with an empty one.
+func openToRead(path string) (*bolt.DB, error) {
+	if info, err := os.Stat(path); err == nil && info.Size() == 0 {
+		return nil, diamond.Errorf(diamond.ErrCorrupt, "the file is empty")
+	}
+	return bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, ReadOnly: true})
 }
 
 // read runs fn in a read transaction.

@@ -77,7 +77,7 @@ func Check(ctx context.Context, dir string) (Report, error) {
 
 // verify checks the store at path.
 func verify(ctx context.Context, path string) (report Report, err error) {
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, ReadOnly: true})
+	db, err := openToRead(path)
 	if err != nil {
 		return report, err
 	}
