@@ -34,7 +34,7 @@ func (h *handler) publish(w http.ResponseWriter, r *http.Request) outcome {
 		draft.Content, err = h.readContent(w, r)
 	}
 	if err != nil {
-		return h.fail(w, "", err, 0)
+		return fail(w, err, 0)
 	}
 	set.Drafts = []diamond.Draft{draft}
 	return h.commit(w, r, set)
@@ -50,7 +50,7 @@ func (h *handler) remove(w http.ResponseWriter, r *http.Request) outcome {
 		err = diamond.Errorf(diamond.ErrInvalid, "body: a deletion has none")
 	}
 	if err != nil {
-		return h.fail(w, "", err, 0)
+		return fail(w, err, 0)
 	}
 	set.Deletes = []diamond.Delete{del}
 	return h.commit(w, r, set)
@@ -137,7 +137,7 @@ func (h *handler) commitSet(w http.ResponseWriter, r *http.Request) outcome {
 		err = h.readSet(w, r, &set)
 	}
 	if err != nil {
-		return h.fail(w, "", err, 0)
+		return fail(w, err, 0)
 	}
 	return h.commit(w, r, set)
 }
@@ -172,7 +172,7 @@ func (h *handler) readSet(w http.ResponseWriter, r *http.Request, set *diamond.C
 func (h *handler) commit(w http.ResponseWriter, r *http.Request, set diamond.ChangeSet) outcome {
 	info, err := client(r)
 	if err != nil {
-		return h.fail(w, "", err, 0)
+		return fail(w, err, 0)
 	}
 	res, err := h.srv.Commit(h.caller(r), &diamond.CommitRequest{Client: info, Set: set})
 	if err != nil {
@@ -187,4 +187,13 @@ func (h *handler) commit(w http.ResponseWriter, r *http.Request, set diamond.Cha
 	body, _ := json.Marshal(committedBody{res.Position.Revision, res.Position.String(), res.Replayed})
 	writeJSON(w, http.StatusOK, append(body, '\n'))
 	return outcome{status: http.StatusOK, bytes: int64(len(body)) + 1}
+}
+
+// failWrite is fail for a write: where its answer speaks of the state that a
+// condition met, it is tied to a position.
+func (h *handler) failWrite(w http.ResponseWriter, err error) outcome {
+	if _, status := infoOf(err); status == http.StatusNotFound || status == http.StatusConflict {
+		h.setPosition(w.Header(), h.srv.Status().Position)
+	}
+	return fail(w, err, 0)
 }
