@@ -40,20 +40,17 @@ func (c *connection) flags(cmd *cobra.Command) {
 // client returns a client, and a context that ends with the timeout. Call done
 // when both are no longer needed.
 func (c *connection) client(ctx context.Context) (timed context.Context, client diamond.Client, done func(), err error) {
-	if c.timeout <= 0 {
-		return nil, nil, nil, usageError{diamond.Errorf(diamond.ErrInvalid, "timeout: %s is not positive", c.timeout)}
-	}
-	wire, closeWire, err := c.dial()
+	wire, hangUp, err := c.dial()
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	client, err = diamond.NewClient(wire, diamond.WithClientInfo(diamond.ClientInfo{App: "gdiamond"}))
 	if err != nil {
-		closeWire()
+		hangUp()
 		return nil, nil, nil, err
 	}
 	timed, cancel := context.WithTimeout(ctx, c.timeout)
-	return timed, client, func() { cancel(); client.Close(); closeWire() }, nil
+	return timed, client, func() { cancel(); client.Close(); hangUp() }, nil
 }
 
 // key reads a KEY argument: dataId or group/dataId in the namespace of the
@@ -72,8 +69,12 @@ func (c *connection) key(s string) (diamond.Key, error) {
 	return key, nil
 }
 
-// dial returns the transport to the servers that the flags name.
-func (c *connection) dial() (wire diamond.Transport, done func(), err error) {
+// dial returns the transport to the servers that the flags name. Call hangUp
+// when it is no longer needed.
+func (c *connection) dial() (wire diamond.Transport, hangUp func(), err error) {
+	if c.timeout <= 0 {
+		return nil, nil, usageError{diamond.Errorf(diamond.ErrInvalid, "timeout: %s is not positive", c.timeout)}
+	}
 	var resolver transport.Resolver
 	switch {
 	case len(c.servers) > 0 && len(c.namesrvs) > 0:

@@ -58,7 +58,7 @@ func TestExitCodes(t *testing.T) {
 		{"bad type", "publish linna " + writeFile(t, "y") + " --type a/b", exitError, "type"},
 		{"system namespace", "publish _users/g/linna " + writeFile(t, "y"), exitError, "_users"},
 		{"nobody listens", "get linna --timeout 300ms --server " + closed, exitError, "unavailable"},
-		{"no name server", "get linna --timeout 300ms --namesrv http://" + closed, exitError, "unavailable"},
+		{"no name server", "get linna --timeout 300ms --namesrv http://" + closed, exitError, "fetch"},
 		{"no store", "check " + missing, exitNotFound, missing},
 		{"port in use", "server --data " + t.TempDir() + " --listen " + strings.TrimPrefix(d.server, "http://"), exitError, "address already in use"},
 		{"bad address", "server --listen nowhere", exitUsage, "listen"},
