@@ -95,3 +95,8 @@ func check(set *diamond.ChangeSet, revisionOf func(diamond.Key) (int64, error)) 
 	}
 	return nil
 }
+
+// RequestReused returns the error for a set whose request id was used for another set.
+func RequestReused(set *diamond.ChangeSet) error {
+	return diamond.Errorf(diamond.ErrInvalid, "requestId %q: was used for another change set", set.RequestID)
+}

@@ -1,0 +1,211 @@
+// Package boltstore is a [diamond.Storage] and [diamond.Replica] in one file on
+// a local disk: the embedded default. It rests on go.etcd.io/bbolt. Every
+// commit is on stable storage before it is acknowledged.
+//
+// # The file
+//
+// DIR/store.db holds a log of changes, each with its content, and a current
+// view that points into it. Content is stored once. Records of the log chain to
+// the version before of their key, so that no index of versions is needed.
+//
+// One process at a time has a directory open. Copy it with [Store.Backup], also
+// while it is in use; a plain copy of a file that is in use is not a backup.
+package boltstore
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
+)
+
+var (
+	_ diamond.Storage = (*Store)(nil)
+	_ diamond.Replica = (*Store)(nil)
+)
+
+const (
+	fileName   = "store.db"
+	tempPrefix = fileName + ".tmp-" // of files that will take its place
+
+	// lockWait is how long Open waits for another process to let go of the file.
+	lockWait = 500 * time.Millisecond
+
+	// pruneEvery is how often history is pruned in the background.
+	pruneEvery = 10 * time.Minute
+)
+
+// Store is a store in a directory. [Open] opens one. It is safe for concurrent use.
+type Store struct {
+	dir       string
+	retention storage.Retention
+	now       func() time.Time
+	beforeEnd func() error // for tests: runs before a transaction's commit
+
+	db     *bolt.DB
+	writer chan struct{} // holds one token while a write transaction runs
+	// unsure is set while the outcome of the last commit is unknown: it was seen
+	// written but not synced. Held by the writer.
+	unsure bool
+
+	stop    context.CancelFunc // ends the background work
+	workers sync.WaitGroup
+
+	mu     sync.RWMutex // held for reading by calls under way
+	closed bool         // guarded by mu
+}
+
+// Option changes a default of [Open].
+type Option func(*Store)
+
+// WithRetention sets how much history is kept; by default what the zero
+// [storage.Retention] stands for. A smaller Versions takes hold for a key when
+// its next change leaves the log.
+func WithRetention(r storage.Retention) Option { return func(s *Store) { s.retention = r } }
+
+// Open opens the store in dir, and makes dir and an empty store where there is
+// none. The directory it makes has mode 0700, the file 0600.
+//
+// ErrInUse: another process has it open. ErrCorrupt: the file is damaged; it is
+// left as it is. ErrNoSpace: the disk is full or read-only.
+func Open(dir string, opts ...Option) (*Store, error) {
+	s := &Store{dir: dir, now: time.Now, writer: make(chan struct{}, 1)}
+	for _, opt := range opts {
+		opt(s)
+	}
+	s.retention = s.retention.OrDefaults()
+	path := filepath.Join(dir, fileName)
+	if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
+		if err := create(dir, path); err != nil {
+			return nil, openError(dir, err)
+		}
+	} else if err := inspect(path); err != nil {
+		return nil, openError(dir, err)
+	}
+	db, err := openFile(path)
+	if err != nil {
+		return nil, openError(dir, err)
+	}
+	s.db = db
+	if err := s.db.View(func(tx *bolt.Tx) error {
+		return guard(func() error {
+			v, err := newView(tx)
+			if err == nil {
+				_, _, err = v.head()
+			}
+			return err
+		})
+	}); err != nil {
+		return nil, errors.Join(openError(dir, err), db.Close())
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.workers.Go(func() { s.pruneAlways(ctx) })
+	return s, nil
+}
+
+// Close implements [diamond.Storage].
+func (s *Store) Close() error {
+	s.stop()
+	s.workers.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	return s.db.Close()
+}
+
+// openFile opens the file for writing and locks it.
+func openFile(path string) (*bolt.DB, error) {
+	var file *os.File
+	db, err := bolt.Open(path, 0o600, &bolt.Options{
+		Timeout: lockWait,
+		// The list of free pages is found by a walk at open, instead of being
+		// written with every commit: a store that was pruned has a long one.
+		NoFreelistSync: true,
+		FreelistType:   bolt.FreelistMapType,
+		// A map that must grow waits for readers, a backup among them.
+		InitialMmapSize: initialMap,
+		OpenFile: func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
+			file, err = os.OpenFile(name, flag&^os.O_CREATE, mode)
+			return file, err
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	// A compaction that ended while this waited for the lock has put another
+	// file in the place of this one.
+	mine, err := file.Stat()
+	if err == nil {
+		var there os.FileInfo
+		if there, err = os.Stat(path); err == nil && !os.SameFile(mine, there) {
+			err = berrors.ErrTimeout
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// create makes dir and an empty store in it, complete or not at all.
+func create(dir, path string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return replace(path, false, func(temp string) error {
+		db, err := bolt.Open(temp, 0o600, &bolt.Options{Timeout: lockWait, NoFreelistSync: true, FreelistType: bolt.FreelistMapType})
+		if err != nil {
+			return err
+		}
+		first := header{store: storage.NewStoreID(), epochs: []epochStart{{epoch: storage.NextEpoch(0)}}}
+		return errors.Join(db.Update(first.create), db.Close())
+	})
+}
+
+// inspect verifies the structure of the file before bbolt maps it, since bbolt
+// trusts what it finds. The lock is held meanwhile, so that nobody writes.
+func inspect(path string) error {
+	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	return errors.Join(checkPages(path), db.Close())
+}
+
+// read runs fn in a read transaction.
+func (s *Store) read(ctx context.Context, fn func(*view) error) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	return s.failure(s.db.View(func(tx *bolt.Tx) error {
+		return guard(func() error {
+			v, err := newView(tx)
+			if err != nil {
+				return err
+			}
+			return fn(v)
+		})
+	}))
+}
+
+// usable reports why the store cannot be used, with s.mu held.
+func (s *Store) usable(ctx context.Context) error {
+	if s.closed {
+		return diamond.Errorf(diamond.ErrClosed, "the store in %s", s.dir)
+	}
+	return ended(ctx)
+}

@@ -1,0 +1,287 @@
+package boltstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	bolt "go.etcd.io/bbolt"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// Report is what Check found in a store.
+type Report struct {
+	Position diamond.Position // of the head
+	Horizon  int64            // the revision after which the log begins
+	Keys     int              // with an entry
+	Changes  int              // in the log
+	Versions int              // values and tombstones kept, in the log or not
+	Requests int              // request ids remembered
+	Contents int64            // bytes of content kept
+	File     int64            // bytes of the file
+	// Problems says what is damaged, one line each, and where there are many
+	// only the first; none: the store is sound.
+	Problems []string
+}
+
+// maxProblems is how many problems a report lists.
+const maxProblems = 100
+
+// String returns the report in lines of text.
+func (r Report) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "store      %v\n", r.Position.Store)
+	fmt.Fprintf(&b, "generation %d\n", r.Position.Epoch.Generation)
+	fmt.Fprintf(&b, "revision   %d\n", r.Position.Revision)
+	fmt.Fprintf(&b, "chain      %v\n", r.Position.Chain)
+	fmt.Fprintf(&b, "keys       %d\n", r.Keys)
+	fmt.Fprintf(&b, "changes    %d after revision %d\n", r.Changes, r.Horizon)
+	fmt.Fprintf(&b, "versions   %d of %d bytes\n", r.Versions, r.Contents)
+	fmt.Fprintf(&b, "requests   %d\n", r.Requests)
+	fmt.Fprintf(&b, "file       %d bytes\n", r.File)
+	if len(r.Problems) == 0 {
+		b.WriteString("no damage found\n")
+	}
+	for _, p := range r.Problems {
+		fmt.Fprintf(&b, "DAMAGED    %s\n", p)
+	}
+	return b.String()
+}
+
+// Check verifies all of the store in dir and changes nothing: the structure of
+// the file, the chain over the whole log, the hash of every content kept, and
+// that the current view, the versions and the request ids agree with the log.
+// The store must not be open.
+//
+// ErrCorrupt: damage was found; the report lists it. ErrNotFound: there is no
+// store in dir. ErrInUse: it is open.
+func Check(ctx context.Context, dir string) (Report, error) {
+	path := filepath.Join(dir, fileName)
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return Report{}, diamond.Errorf(diamond.ErrNotFound, "no store in %s", dir)
+	}
+	report, err := verify(ctx, path)
+	if err != nil && len(report.Problems) == 0 {
+		err = openError(dir, err)
+		if errors.Is(err, diamond.ErrCorrupt) {
+			report.Problems = []string{err.Error()}
+		}
+	}
+	return report, err
+}
+
+// verify checks the store at path.
+func verify(ctx context.Context, path string) (report Report, err error) {
+	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, ReadOnly: true})
+	if err != nil {
+		return report, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if info, err := os.Stat(path); err == nil {
+		report.File = info.Size()
+	}
+	c := &checker{Report: &report}
+	if err := checkPages(path); err != nil {
+		c.problem("%v", err)
+		return report, c.verdict()
+	}
+	err = db.View(func(tx *bolt.Tx) error {
+		for err := range tx.Check() {
+			c.problem("%v", err)
+		}
+		return guard(func() error { return c.check(ctx, tx) })
+	})
+	if err != nil {
+		return report, err
+	}
+	return report, c.verdict()
+}
+
+// checker gathers what is wrong with a store.
+type checker struct {
+	*Report
+	v     *view
+	found int // problems
+
+	records int // that have a key
+	newest  int // of them, to which a row of the current view points
+	linked  int // of them, to which a newer version points
+}
+
+func (c *checker) problem(format string, args ...any) {
+	if c.found++; c.found <= maxProblems {
+		c.Problems = append(c.Problems, fmt.Sprintf(format, args...))
+	}
+}
+
+func (c *checker) verdict() error {
+	if c.found == 0 {
+		return nil
+	}
+	return diamond.Errorf(diamond.ErrCorrupt, "%d problems found, the first: %s", c.found, c.Problems[0])
+}
+
+func (c *checker) check(ctx context.Context, tx *bolt.Tx) (err error) {
+	if c.v, err = newView(tx); err != nil {
+		c.problem("%v", err)
+		return nil
+	}
+	if c.Position, _, err = c.v.head(); err != nil {
+		c.problem("%v", err)
+	}
+	c.Horizon = c.v.horizon
+	if err := c.checkRecords(ctx); err != nil {
+		return err
+	}
+	if err := c.checkCurrent(ctx); err != nil {
+		return err
+	}
+	return c.checkRequests(ctx)
+}
+
+// checkRecords verifies every record, and the chain over the log.
+func (c *checker) checkRecords(ctx context.Context) error {
+	at, count := c.v.anchor(), c.v.sequence
+	var set []diamond.Change // of the log, so far
+	cursor := c.v.log.Cursor()
+	for k, row := cursor.First(); k != nil; k, row = cursor.Next() {
+		if err := ended(ctx); err != nil {
+			return err
+		}
+		r, err := decodeRecord(k, row)
+		if err != nil {
+			c.problem("%v", err)
+			continue
+		}
+		change := c.checkRecord(r)
+		if r.at.installed || r.at.revision <= c.v.horizon {
+			continue
+		}
+		c.Changes++
+		if count++; r.sequence != count {
+			c.problem("change %d of revision %d is number %d of the log, counted as %d", r.at.number, r.at.revision, count, r.sequence)
+			count = r.sequence
+		}
+		set = append(set, change)
+		if r.change.Number < r.change.Count-1 {
+			continue
+		}
+		next, err := at.Follow(set)
+		if err != nil {
+			c.problem("%v", err)
+		} else if next.Chain != r.chain {
+			c.problem("revision %d has chain %v, its changes make %v", r.at.revision, r.chain, next.Chain)
+		}
+		at, set = c.v.position(r.at.revision, r.chain), nil
+	}
+	if len(set) > 0 {
+		c.problem("the last set is not whole")
+	}
+	if at != c.Position {
+		c.problem("the log ends at revision %d, the head is %d", at.Revision, c.Position.Revision)
+	}
+	return nil
+}
+
+// checkRecord verifies one record: its content, and its place among the
+// versions of its key. It returns its change with content.
+func (c *checker) checkRecord(r *record) diamond.Change {
+	change, err := r.full()
+	if err != nil {
+		c.problem("%v", err)
+	}
+	if change.Op == diamond.OpFork {
+		return change
+	}
+	name := fmt.Sprintf("%v at revision %d", change.Key, r.at.revision)
+	c.records++
+	c.Versions++
+	c.Contents += change.Size
+	if change.Op == diamond.OpPublish && diamond.MD5Hex(change.Content) != change.MD5 {
+		c.problem("content of %s does not have its MD5", name)
+	}
+	cur, err := c.v.row(change.Key)
+	switch {
+	case err != nil: // told with the row
+	case cur == nil:
+		c.problem("%s: the key has no row in the current view", name)
+	case cur.at == r.at:
+		c.newest++
+		key := keyBytes(change.Key)
+		if !bytes.Equal(currentOf(r).encode(key), cur.encode(key)) {
+			c.problem("%s: the row in the current view says otherwise", name)
+		}
+	case r.at.revision >= cur.at.revision || r.ordinal >= cur.ordinal:
+		c.problem("%s is newer than the key's current version, %d", name, cur.at.revision)
+	}
+	prev, err := c.v.record(r.prev)
+	if err != nil || prev == nil {
+		return change // told with the record, or gone
+	}
+	c.linked++
+	if prev.change.Key != change.Key || prev.ordinal != r.ordinal-1 || prev.at.revision >= r.at.revision {
+		c.problem("%s: the version before it is not one", name)
+	}
+	return change
+}
+
+// checkCurrent verifies that every row of the current view has its record, and
+// that every record is the newest version of its key or behind a newer one.
+func (c *checker) checkCurrent(ctx context.Context) error {
+	rows := 0
+	cursor := c.v.current.Cursor()
+	for k, row := cursor.First(); k != nil; k, row = cursor.Next() {
+		if err := ended(ctx); err != nil {
+			return err
+		}
+		rows++
+		key, err := parseKey(k)
+		if err != nil {
+			c.problem("%v", err)
+			continue
+		}
+		cur, err := decodeCurrent(key, k, row)
+		if err != nil {
+			c.problem("%v", err)
+			continue
+		}
+		if cur.op == diamond.OpPublish {
+			c.Keys++
+		}
+	}
+	if c.newest != rows {
+		c.problem("the current view has %d rows, %d of them with their record", rows, c.newest)
+	}
+	if c.newest+c.linked != c.records {
+		c.problem("%d versions are kept, %d of them can be reached from the current view", c.records, c.newest+c.linked)
+	}
+	return nil
+}
+
+// checkRequests verifies the request ids.
+func (c *checker) checkRequests(ctx context.Context) error {
+	cursor := c.v.requests.Cursor()
+	for k, row := cursor.First(); k != nil; k, row = cursor.Next() {
+		if err := ended(ctx); err != nil {
+			return err
+		}
+		c.Requests++
+		r, err := decodeRequest(k, row)
+		if err != nil {
+			c.problem("%v", err)
+			continue
+		}
+		if r.revision <= c.v.horizon {
+			continue // its change may be gone
+		}
+		if chain, err := c.v.chainAt(r.revision); err != nil || chain != r.chain {
+			c.problem("a request id says revision %d, with another chain than the log", r.revision)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package boltstore
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// compactBytes is about how many bytes one transaction of a compaction writes.
+const compactBytes = 8 << 20
+
+// Compact rewrites the store in dir without its free space, and returns the
+// size of the file in bytes before and after. The store must not be open. The
+// new file is verified and then put in the place of the old one in one step.
+//
+// ErrInUse, ErrCorrupt: as with Open; the file is left as it is.
+func Compact(ctx context.Context, dir string) (before, after int64, err error) {
+	path := filepath.Join(dir, fileName)
+	if err := inspect(path); err != nil {
+		return 0, 0, openError(dir, err)
+	}
+	old, err := openFile(path)
+	if err != nil {
+		return 0, 0, openError(dir, err)
+	}
+	err = replace(path, true, func(temp string) error {
+		if err := copyFile(ctx, temp, old); err != nil {
+			return err
+		}
+		_, err := verify(ctx, temp)
+		if err == nil {
+			before, after, err = sizes(path, temp)
+		}
+		return err
+	})
+	if err = errors.Join(err, old.Close()); err != nil {
+		return 0, 0, openError(dir, err)
+	}
+	return before, after, nil
+}
+
+func sizes(old, compacted string) (before, after int64, err error) {
+	a, err := os.Stat(old)
+	if err != nil {
+		return 0, 0, err
+	}
+	b, err := os.Stat(compacted)
+	if err != nil {
+		return 0, 0, err
+	}
+	return a.Size(), b.Size(), nil
+}
+
+// copyFile writes the present state of a store into a new file at path.
+func copyFile(ctx context.Context, path string, from *bolt.DB) error {
+	to, err := bolt.Open(path, 0o600, &bolt.Options{
+		Timeout: lockWait, NoFreelistSync: true, FreelistType: bolt.FreelistMapType,
+		NoSync: true, // once, at the end
+	})
+	if err != nil {
+		return err
+	}
+	err = from.View(func(tx *bolt.Tx) error {
+		return guard(func() error {
+			v, err := newView(tx)
+			if err != nil {
+				return err
+			}
+			for _, name := range append(v.buckets(), []byte(metaBucket)) {
+				if err := copyBucket(ctx, to, name, tx.Bucket(name)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	if err == nil {
+		err = to.Sync()
+	}
+	return errors.Join(err, to.Close())
+}
+
+func copyBucket(ctx context.Context, to *bolt.DB, name []byte, from *bolt.Bucket) error {
+	c := from.Cursor()
+	k, row := c.First()
+	for begun := false; k != nil || !begun; begun = true {
+		err := to.Update(func(tx *bolt.Tx) error {
+			b, err := tx.CreateBucketIfNotExists(name)
+			if err != nil {
+				return err
+			}
+			b.FillPercent = 1
+			for size := 0; k != nil && size < compactBytes; k, row = c.Next() {
+				if err := b.Put(k, row); err != nil {
+					return err
+				}
+				size += len(k) + len(row)
+			}
+			return ended(ctx)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

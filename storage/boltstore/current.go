@@ -1,0 +1,73 @@
+package boltstore
+
+import (
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// current is a key's row in the current view: where its newest version stands,
+// and what a listing says of it, so that scans need not touch the log. A
+// deleted key keeps a row until its tombstone is pruned.
+type current struct {
+	at      pointer
+	ordinal int64 // of the newest version
+	op      diamond.Op
+	entry   diamond.Entry // without content; with OpPublish only
+}
+
+func (c *current) encode(key []byte) []byte {
+	e := make(encoder, 0, 64+len(c.entry.Type))
+	e.byte(format)
+	e.byte(byte(c.op))
+	e.position(c.at)
+	e.number(c.ordinal)
+	if c.op == diamond.OpPublish {
+		e.signed(c.entry.Modified.UnixMicro())
+		e.string(c.entry.Type)
+		e.md5(c.entry.MD5)
+		e.number(c.entry.Size)
+		e.strings(c.entry.Meta)
+	}
+	e.sum(key)
+	return e
+}
+
+// decodeCurrent reads the row of k, whose row key is key.
+func decodeCurrent(k diamond.Key, key, row []byte) (*current, error) {
+	c := &current{}
+	d := decode(row)
+	c.op, c.at, c.ordinal = diamond.Op(d.byte()), d.position(), d.number()
+	switch c.op {
+	case diamond.OpPublish:
+		e := &c.entry
+		e.Key, e.Revision, e.View = k, c.at.revision, c.at.revision
+		e.Modified = time.UnixMicro(d.signed()).UTC()
+		e.Type, e.MD5, e.Size, e.Meta = d.string(), d.md5(), d.number(), d.strings()
+	case diamond.OpDelete:
+	default:
+		d.failed = true
+	}
+	d.sum(key)
+	if !d.end() {
+		return nil, diamond.Errorf(diamond.ErrCorrupt, "the current row of %v is damaged", k)
+	}
+	return c, nil
+}
+
+// revision returns that of the current entry, 0 if there is none. c may be nil.
+func (c *current) revision() int64 {
+	if c == nil || c.op != diamond.OpPublish {
+		return 0
+	}
+	return c.at.revision
+}
+
+// currentOf returns the row that makes r the newest version of its key.
+func currentOf(r *record) *current {
+	c := &current{at: r.at, ordinal: r.ordinal, op: r.change.Op}
+	if c.op == diamond.OpPublish {
+		c.entry = r.change.Entry()
+	}
+	return c
+}

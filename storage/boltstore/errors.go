@@ -1,0 +1,95 @@
+package boltstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	berrors "go.etcd.io/bbolt/errors"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// guard runs fn, which reads the mapped file. bbolt panics on some damage, and
+// a page that cannot be read faults: both become ErrCorrupt. Other panics are
+// bugs and go on.
+func guard(fn func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicError(p)
+		}
+	}()
+	return fn()
+}
+
+func panicError(p any) error {
+	if e, ok := p.(runtime.Error); ok {
+		if _, fault := p.(interface{ Addr() uintptr }); !fault && !strings.Contains(e.Error(), "out of range") {
+			panic(p)
+		}
+	}
+	return diamond.Errorf(diamond.ErrCorrupt, "the file cannot be read: %v", p)
+}
+
+// failure returns err as one that wraps a sentinel of package diamond.
+func (s *Store) failure(err error) error {
+	var known *diamond.Error
+	switch {
+	case err == nil, errors.As(err, &known), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		if errors.Is(err, diamond.ErrCorrupt) {
+			return fmt.Errorf("%w; %s", err, advice(s.dir))
+		}
+		return err
+	case noSpace(err):
+		return diamond.Errorf(diamond.ErrNoSpace, "the store in %s cannot be written: %v", s.dir, err)
+	}
+	return diamond.Errorf(diamond.ErrUnavailable, "the store in %s: %v", s.dir, err)
+}
+
+// openError is [Store.failure] for a store that did not open.
+func openError(dir string, err error) error {
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
+		return diamond.Errorf(diamond.ErrInUse, "the data directory %s is in use by another process", dir)
+	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrVersionMismatch), errors.Is(err, berrors.ErrChecksum):
+		return diamond.Errorf(diamond.ErrCorrupt, "the store in %s is damaged: %v; %s", dir, err, advice(dir))
+	case errors.Is(err, fs.ErrPermission):
+		return diamond.Errorf(diamond.ErrUnavailable, "the data directory %s: %v", dir, err)
+	}
+	return (&Store{dir: dir}).failure(err)
+}
+
+func advice(dir string) string {
+	return fmt.Sprintf("run `gdiamond check %s` to see what is damaged, and restore from a backup", dir)
+}
+
+// noSpace reports whether err says that the disk takes no more bytes.
+func noSpace(err error) bool {
+	for _, errno := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, syscall.EROFS} {
+		// bbolt passes the cause of a failed growth on as text only.
+		if errors.Is(err, errno) || strings.HasSuffix(err.Error(), errno.Error()) {
+			return true
+		}
+	}
+	return false
+}
+
+// ended returns the error for a context that has ended, nil if it has not.
+func ended(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("boltstore: %w", context.Cause(ctx))
+	}
+	return nil
+}
+
+func keyError(key diamond.Key, sentinel error, format string, args ...any) error {
+	e := diamond.Errorf(sentinel, format, args...)
+	e.Key = key
+	return e
+}

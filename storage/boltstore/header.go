@@ -1,0 +1,130 @@
+package boltstore
+
+import (
+	"fmt"
+
+	bolt "go.etcd.io/bbolt"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// header is what the store says of itself, in one row. It changes at the first
+// commit, at forks, installations and when history is pruned: a plain commit
+// does not touch it.
+type header struct {
+	store      diamond.StoreID
+	origin     origin
+	generation int64         // of the buckets; an installation builds new ones beside the old
+	horizon    int64         // the revision after which the log begins
+	chain      diamond.Chain // at horizon
+	sequence   int64         // how many changes the log had had at horizon
+	ahead      int64         // the highest revision that an installation brought
+	epochs     []epochStart
+}
+
+// epochStart says in which epoch the store was from a revision on.
+type epochStart struct {
+	from  int64
+	epoch diamond.Epoch
+}
+
+// origin says whose history a store holds.
+type origin byte
+
+const (
+	fresh   origin = iota // none
+	copied                // another store's, by Apply or Install
+	written               // its own, by Commit or Fork
+)
+
+const metaBucket = "meta"
+
+func headerKey() []byte { return []byte("header") }
+
+func (h *header) encode() []byte {
+	var e encoder
+	e.byte(format)
+	e.raw(h.store[:])
+	e.byte(byte(h.origin))
+	e.number(h.generation)
+	e.number(h.horizon)
+	e.raw(h.chain[:])
+	e.number(h.sequence)
+	e.number(h.ahead)
+	e.number(int64(len(h.epochs)))
+	for _, s := range h.epochs {
+		e.number(s.from)
+		e.number(s.epoch.Generation)
+		e.raw(s.epoch.ID[:])
+	}
+	e.sum(headerKey())
+	return e
+}
+
+func decodeHeader(row []byte) (header, error) {
+	var h header
+	if len(row) > 0 && row[0] > format {
+		return h, diamond.Errorf(diamond.ErrInvalid, "the store has format %d, this program knows up to %d", row[0], format)
+	}
+	d := decode(row)
+	copy(h.store[:], d.raw(len(h.store)))
+	h.origin = origin(d.byte())
+	h.generation, h.horizon = d.number(), d.number()
+	copy(h.chain[:], d.raw(len(h.chain)))
+	h.sequence, h.ahead = d.number(), d.number()
+	for range d.length() {
+		s := epochStart{from: d.number()}
+		s.epoch.Generation = d.number()
+		copy(s.epoch.ID[:], d.raw(len(s.epoch.ID)))
+		h.epochs = append(h.epochs, s)
+		if d.failed {
+			break
+		}
+	}
+	d.sum(headerKey())
+	if !d.end() || h.origin > written || len(h.epochs) == 0 {
+		return h, diamond.Errorf(diamond.ErrCorrupt, "the store's header is damaged")
+	}
+	return h, nil
+}
+
+// position returns the position at a revision with its chain.
+func (h *header) position(revision int64, chain diamond.Chain) diamond.Position {
+	epoch := h.epochs[0].epoch
+	for _, s := range h.epochs {
+		if s.from <= revision {
+			epoch = s.epoch
+		}
+	}
+	return diamond.Position{Store: h.store, Epoch: epoch, Revision: revision, Chain: chain}
+}
+
+// anchor returns the position after which the log begins.
+func (h *header) anchor() diamond.Position { return h.position(h.horizon, h.chain) }
+
+// The names of the buckets of a generation.
+func (h *header) logName() []byte      { return fmt.Appendf(nil, "log.%d", h.generation) }
+func (h *header) currentName() []byte  { return fmt.Appendf(nil, "current.%d", h.generation) }
+func (h *header) requestsName() []byte { return fmt.Appendf(nil, "requests.%d", h.generation) }
+
+func (h *header) buckets() [][]byte {
+	return [][]byte{h.logName(), h.currentName(), h.requestsName()}
+}
+
+// create makes the buckets of h's generation and writes h.
+func (h *header) create(tx *bolt.Tx) error {
+	for _, name := range h.buckets() {
+		if _, err := tx.CreateBucket(name); err != nil {
+			return err
+		}
+	}
+	return h.save(tx)
+}
+
+func (h *header) save(tx *bolt.Tx) error {
+	b, err := tx.CreateBucketIfNotExists([]byte(metaBucket))
+	if err != nil {
+		return err
+	}
+	return b.Put(headerKey(), h.encode())
+}

@@ -1,0 +1,231 @@
+package boltstore
+
+import (
+	"bytes"
+	"context"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
+)
+
+// Read implements [diamond.Storage].
+func (s *Store) Read(ctx context.Context, key diamond.Key, revision int64) (diamond.Entry, error) {
+	var entry diamond.Entry
+	err := s.read(ctx, func(v *view) error {
+		r, err := v.find(key, revision)
+		if err != nil {
+			return err
+		}
+		c, err := r.full()
+		entry = c.Entry()
+		return err
+	})
+	if err != nil {
+		return diamond.Entry{}, err
+	}
+	return entry, nil
+}
+
+// find returns the record of the value that Read asks for.
+func (v *view) find(key diamond.Key, revision int64) (*record, error) {
+	if revision == 0 {
+		c, err := v.row(key)
+		if err != nil {
+			return nil, err
+		}
+		if c.revision() == 0 {
+			return nil, keyError(key, diamond.ErrNotFound, "")
+		}
+		return v.newest(c)
+	}
+	r, err := v.version(key, revision)
+	switch {
+	case err != nil:
+		return nil, err
+	case r == nil && revision <= v.horizon:
+		return nil, keyError(key, diamond.ErrCompacted, "revision %d is no longer kept", revision)
+	case r == nil || r.change.Op != diamond.OpPublish:
+		return nil, keyError(key, diamond.ErrNotFound, "no value was published at revision %d", revision)
+	}
+	return r, nil
+}
+
+// Changes implements [diamond.Storage].
+func (s *Store) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
+	batch := diamond.Batch{Position: after}
+	err := s.read(ctx, func(v *view) error {
+		head, _, err := v.head()
+		if err != nil {
+			return err
+		}
+		batch.Head = head
+		if err := storage.CheckAfter(after, v.anchor(), head); err != nil {
+			return err
+		}
+		return v.changes(&batch, maxBytes)
+	})
+	return batch, err
+}
+
+// changes fills batch with what follows its position, which is within the log.
+func (v *view) changes(batch *diamond.Batch, maxBytes int64) error {
+	after := batch.Position
+	c := v.log.Cursor()
+	// The next set begins with a record that is not of after's set.
+	k, row := c.Seek(pointer{revision: after.Revision + 1}.bytes())
+	at, err := v.chainAt(after.Revision)
+	if err != nil {
+		return err
+	}
+	if at != after.Chain {
+		return diamond.Errorf(diamond.ErrEpoch, "revision %d has chain %v, not %v", after.Revision, at, after.Chain)
+	}
+	batch.Position = v.position(after.Revision, at)
+	var size int64
+	for k != nil {
+		first, err := decodeRecord(k, row)
+		if err != nil {
+			return err
+		}
+		set := make([]diamond.Change, 0, min(first.change.Count, diamond.MaxChanges))
+		for ; k != nil; k, row = c.Next() {
+			r, err := decodeRecord(k, row)
+			if err != nil {
+				return err
+			}
+			if r.at.revision != first.at.revision {
+				break
+			}
+			if size += r.change.Size; size > maxBytes && len(batch.Changes) > 0 {
+				return nil
+			}
+			change, err := r.full()
+			if err != nil {
+				return err
+			}
+			set = append(set, change)
+		}
+		if n := len(batch.Changes); n > 0 && n+len(set) > storage.MaxBatch {
+			return nil
+		}
+		batch.Changes = append(batch.Changes, set...)
+		batch.Position = v.position(first.at.revision, first.chain)
+	}
+	return nil
+}
+
+// chainAt returns the chain at a revision of the log or at its horizon.
+func (v *view) chainAt(revision int64) (diamond.Chain, error) {
+	if revision == v.horizon {
+		return v.chain, nil
+	}
+	r, err := v.record(pointer{revision: revision})
+	if err != nil {
+		return diamond.Chain{}, err
+	}
+	if r == nil {
+		return diamond.Chain{}, diamond.Errorf(diamond.ErrEpoch, "there is no revision %d", revision)
+	}
+	return r.chain, nil
+}
+
+// Scan implements [diamond.Storage].
+func (s *Store) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page, error) {
+	var page diamond.Page
+	err := s.read(ctx, func(v *view) (err error) {
+		if page.Position, _, err = v.head(); err != nil {
+			return err
+		}
+		return v.scan(req, &page)
+	})
+	if err != nil {
+		return diamond.Page{}, err
+	}
+	return page, nil
+}
+
+func (v *view) scan(req diamond.ScanRequest, page *diamond.Page) error {
+	prefix := scanPrefix(req)
+	start := prefix
+	if after := append(keyBytes(req.After), 0); req.After != (diamond.Key{}) && bytes.Compare(after, start) > 0 {
+		start = after // the least row key above After's
+	}
+	c := v.current.Cursor()
+	for k, row := c.Seek(start); k != nil && bytes.HasPrefix(k, prefix); k, row = c.Next() {
+		key, err := parseKey(k)
+		if err != nil {
+			return err
+		}
+		if !req.Matches(key) {
+			continue
+		}
+		cur, err := decodeCurrent(key, k, row)
+		if err != nil {
+			return err
+		}
+		if cur.op != diamond.OpPublish {
+			continue
+		}
+		if len(page.Entries) >= max(req.Limit, 1) {
+			page.More = true
+			return nil
+		}
+		if req.Contents {
+			r, err := v.newest(cur)
+			if err != nil {
+				return err
+			}
+			change, err := r.full()
+			if err != nil {
+				return err
+			}
+			cur.entry.Content = change.Content
+		}
+		page.Entries = append(page.Entries, cur.entry)
+	}
+	return nil
+}
+
+// scanPrefix returns what all row keys within req begin with.
+func scanPrefix(req diamond.ScanRequest) []byte {
+	var b []byte
+	if req.Namespace == "" {
+		return b
+	}
+	b = append(append(b, req.Namespace...), 0)
+	if req.Group == "" {
+		return b
+	}
+	b = append(append(b, req.Group...), 0)
+	return append(b, req.Prefix...)
+}
+
+func parseKey(row []byte) (diamond.Key, error) {
+	parts := bytes.SplitN(row, []byte{0}, 4)
+	if len(parts) != 3 {
+		return diamond.Key{}, diamond.Errorf(diamond.ErrCorrupt, "a key in the current view is damaged")
+	}
+	return diamond.Key{Namespace: string(parts[0]), Group: string(parts[1]), DataID: string(parts[2])}, nil
+}
+
+// History implements [diamond.Storage].
+func (s *Store) History(ctx context.Context, key diamond.Key, before int64, limit int) ([]diamond.Change, error) {
+	var changes []diamond.Change
+	err := s.read(ctx, func(v *view) error {
+		c, err := v.row(key)
+		if c == nil || err != nil {
+			return err
+		}
+		r, err := v.newest(c)
+		for ; r != nil && err == nil && len(changes) < limit; r, err = v.record(r.prev) {
+			if before == 0 || r.at.revision < before {
+				changes = append(changes, r.change)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return changes, nil
+}

@@ -1,0 +1,136 @@
+package boltstore
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// pointer says where a record stands in the log bucket. Records that Install
+// brought sort before the log proper, so that the last row is always the last
+// change of the log.
+type pointer struct {
+	installed bool
+	revision  int64
+	number    uint32 // of the change in its set; for an installed one, of the entry in its installation
+}
+
+const pointerSize = 12
+
+// bytes returns the row key of p.
+func (p pointer) bytes() []byte {
+	b := make([]byte, pointerSize)
+	n := uint64(p.revision)
+	if !p.installed {
+		n |= 1 << 63
+	}
+	binary.BigEndian.PutUint64(b, n)
+	binary.BigEndian.PutUint32(b[8:], p.number)
+	return b
+}
+
+func parsePointer(b []byte) (pointer, bool) {
+	if len(b) != pointerSize {
+		return pointer{}, false
+	}
+	n := binary.BigEndian.Uint64(b)
+	return pointer{n>>63 == 0, int64(n &^ (1 << 63)), binary.BigEndian.Uint32(b[8:])}, true
+}
+
+// record is one change in the log bucket. Its content is stored here and
+// nowhere else.
+type record struct {
+	at       pointer
+	chain    diamond.Chain // after the record's set
+	sequence int64         // how many changes the log has had with this one; 0 for installed ones
+	ordinal  int64         // which version of its key it is, from 1; 0 for a fork
+	prev     pointer       // the version before it, which may be gone; zero: there was none
+	change   diamond.Change
+	content  []byte // of change; points into the database file, valid during the transaction
+}
+
+func (r *record) encode() []byte {
+	c := &r.change
+	e := make(encoder, 0, 256+len(c.Comment)+len(c.Content))
+	e.byte(format)
+	e.byte(byte(c.Op))
+	e.raw(r.chain[:])
+	e.number(r.sequence)
+	e.number(r.ordinal)
+	e.position(r.prev)
+	e.number(int64(c.Count))
+	e.signed(c.Time.UnixMicro())
+	e.string(c.Author.Name)
+	e.string(c.Address)
+	e.string(c.Comment)
+	switch c.Op {
+	case diamond.OpPublish:
+		e.key(c.Key)
+		e.string(c.Type)
+		e.md5(c.MD5)
+		e.raw(c.SHA256[:])
+		e.number(c.Size)
+		e.strings(c.Meta)
+	case diamond.OpDelete:
+		e.key(c.Key)
+	case diamond.OpFork:
+		e.number(c.Epoch.Generation)
+		e.raw(c.Epoch.ID[:])
+	}
+	e.sum(r.at.bytes())
+	e.raw([]byte(c.Content))
+	return e
+}
+
+// decodeRecord reads a row of the log bucket, all but its content, which
+// [record.full] adds.
+func decodeRecord(key, row []byte) (*record, error) {
+	at, ok := parsePointer(key)
+	if !ok {
+		return nil, diamond.Errorf(diamond.ErrCorrupt, "a key in the log has %d bytes", len(key))
+	}
+	r := &record{at: at}
+	c := &r.change
+	c.Revision, c.Number = at.revision, int(at.number)
+	d := decode(row)
+	c.Op = diamond.Op(d.byte())
+	copy(r.chain[:], d.raw(len(r.chain)))
+	r.sequence, r.ordinal, r.prev = d.number(), d.number(), d.position()
+	c.Count = int(d.number())
+	c.Time = time.UnixMicro(d.signed()).UTC()
+	c.Author.Name, c.Address, c.Comment = d.string(), d.string(), d.string()
+	switch c.Op {
+	case diamond.OpPublish:
+		c.Key, c.Type, c.MD5 = d.key(), d.string(), d.md5()
+		copy(c.SHA256[:], d.raw(len(c.SHA256)))
+		c.Size, c.Meta = d.number(), d.strings()
+	case diamond.OpDelete:
+		c.Key = d.key()
+	case diamond.OpFork:
+		c.Epoch.Generation = d.number()
+		copy(c.Epoch.ID[:], d.raw(len(c.Epoch.ID)))
+	default:
+		d.failed = true
+	}
+	d.sum(key)
+	if d.failed || int64(len(d.rest)) != c.Size {
+		return nil, diamond.Errorf(diamond.ErrCorrupt, "the record of change %d of revision %d is damaged", at.number, at.revision)
+	}
+	if at.installed {
+		c.Number = 0 // not known
+	}
+	r.content = d.rest
+	return r, nil
+}
+
+// full returns the change with its content, once that has proven to have its hash.
+func (r *record) full() (diamond.Change, error) {
+	c := r.change
+	if c.Op == diamond.OpPublish && sha256.Sum256(r.content) != c.SHA256 {
+		return c, diamond.Errorf(diamond.ErrCorrupt, "content of %v at revision %d does not have its hash", c.Key, c.Revision)
+	}
+	c.Content = string(r.content)
+	return c, nil
+}

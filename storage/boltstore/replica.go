@@ -1,0 +1,240 @@
+package boltstore
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"iter"
+	"slices"
+
+	bolt "go.etcd.io/bbolt"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
+)
+
+// installBytes is about how many bytes of an installation one transaction writes.
+const installBytes = 8 << 20
+
+// At implements [diamond.Replica].
+func (s *Store) At(ctx context.Context) (diamond.Position, error) {
+	var at diamond.Position
+	err := s.read(ctx, func(v *view) (err error) {
+		at, err = v.at()
+		return err
+	})
+	return at, err
+}
+
+// Apply implements [diamond.Replica].
+func (s *Store) Apply(ctx context.Context, changes []diamond.Change, to diamond.Position) error {
+	return s.write(ctx, func(v *view) error {
+		if err := v.isCopy(); err != nil {
+			return err
+		}
+		at, err := v.at()
+		if err != nil {
+			return err
+		}
+		if err := storage.Follows(at, changes, to); err != nil {
+			return err
+		}
+		if at == to {
+			return errNothing
+		}
+		return v.apply(changes, to)
+	})
+}
+
+// apply adds changes that are known to lead to to.
+func (v *view) apply(changes []diamond.Change, to diamond.Position) error {
+	changed := v.origin == fresh
+	if changed {
+		v.origin, v.store = copied, to.Store
+		v.epochs = []epochStart{{epoch: storage.FirstEpoch(changes, to)}}
+	}
+	at, count, err := v.head()
+	if err != nil {
+		return err
+	}
+	for len(changes) > 0 {
+		set := changes[:changes[0].Count]
+		changes = changes[len(set):]
+		for i := range set {
+			if set[i].Op == diamond.OpPublish && !validMD5(set[i].MD5) {
+				return diamond.Errorf(diamond.ErrCorrupt, "the MD5 of %v at revision %d is none", set[i].Key, set[i].Revision)
+			}
+			if set[i].Op == diamond.OpFork {
+				v.epochs = append(v.epochs, epochStart{set[i].Revision, set[i].Epoch})
+				changed = true
+			}
+		}
+		if at, err = at.Follow(set); err != nil {
+			return err
+		}
+		if err := v.add(set, at, count); err != nil {
+			return err
+		}
+		count += int64(len(set))
+	}
+	if changed {
+		return v.save(v.tx)
+	}
+	return nil
+}
+
+// Install implements [diamond.Replica]. It builds the new state beside the old
+// one in several transactions; the last one puts it in the old one's place.
+func (s *Store) Install(ctx context.Context, at diamond.Position, entries iter.Seq2[diamond.Entry, error]) error {
+	in := &installer{at: at}
+	if err := s.write(ctx, in.begin); err != nil {
+		return err
+	}
+	err := s.install(ctx, in, entries)
+	if err != nil {
+		// What was built so far is in nobody's way. It goes now, or with the next
+		// installation where nothing can be written.
+		_ = s.write(context.WithoutCancel(ctx), discard)
+	}
+	return err
+}
+
+func (s *Store) install(ctx context.Context, in *installer, entries iter.Seq2[diamond.Entry, error]) error {
+	for e, err := range entries {
+		if err != nil {
+			return err
+		}
+		if err := storage.CheckInstall(&e); err != nil {
+			return err
+		}
+		if in.add(&e) {
+			if err := s.write(ctx, in.flush); err != nil {
+				return err
+			}
+		}
+	}
+	return s.write(ctx, in.end)
+}
+
+// installer builds a generation of buckets.
+type installer struct {
+	at     diamond.Position
+	next   header
+	count  uint32 // of entries
+	buffer []diamond.Entry
+	bytes  int // in buffer
+}
+
+func (in *installer) begin(v *view) error {
+	if err := in.allowed(v); err != nil {
+		return err
+	}
+	in.next = header{
+		store: in.at.Store, origin: copied, generation: v.generation + 1,
+		horizon: in.at.Revision, chain: in.at.Chain,
+		epochs: []epochStart{{epoch: in.at.Epoch}},
+	}
+	if err := discard(v); err != nil {
+		return err
+	}
+	for _, name := range in.next.buckets() {
+		if _, err := v.tx.CreateBucket(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// allowed reports why the installation cannot be.
+func (in *installer) allowed(v *view) error {
+	if err := v.isCopy(); err != nil {
+		return err
+	}
+	if in.at.IsZero() {
+		return diamond.Errorf(diamond.ErrInvalid, "install at the position of no store")
+	}
+	if have, err := v.at(); err != nil || !have.IsZero() && have.Store != in.at.Store {
+		if err == nil {
+			err = storage.OtherStore(have, in.at)
+		}
+		return err
+	}
+	return nil
+}
+
+// add puts an entry into the buffer and reports whether that is full.
+func (in *installer) add(e *diamond.Entry) bool {
+	in.buffer = append(in.buffer, *e)
+	in.bytes += len(e.Content)
+	return in.bytes >= installBytes || len(in.buffer) >= storage.MaxBatch
+}
+
+// flush stores the entries of the buffer.
+func (in *installer) flush(v *view) error {
+	log, current := v.tx.Bucket(in.next.logName()), v.tx.Bucket(in.next.currentName())
+	if log == nil || current == nil {
+		return diamond.Errorf(diamond.ErrInvalid, "another installation has begun")
+	}
+	for i := range in.buffer {
+		e := &in.buffer[i]
+		key := keyBytes(e.Key)
+		if current.Get(key) != nil {
+			return diamond.Errorf(diamond.ErrInvalid, "entry %v is given twice", e.Key)
+		}
+		in.count++
+		r := &record{
+			at:      pointer{installed: true, revision: e.Revision, number: in.count},
+			ordinal: 1, change: storage.EntryChange(e, sha256.Sum256([]byte(e.Content))),
+		}
+		if err := log.Put(r.at.bytes(), r.encode()); err != nil {
+			return err
+		}
+		if err := current.Put(key, currentOf(r).encode(key)); err != nil {
+			return err
+		}
+		in.next.ahead = max(in.next.ahead, e.Revision)
+	}
+	in.buffer, in.bytes = in.buffer[:0], 0
+	return nil
+}
+
+// end stores the rest and puts the new generation in the place of the old one.
+func (in *installer) end(v *view) error {
+	if err := in.allowed(v); err != nil {
+		return err
+	}
+	if err := in.flush(v); err != nil {
+		return err
+	}
+	if err := in.next.save(v.tx); err != nil {
+		return err
+	}
+	v.header = in.next
+	return discard(v)
+}
+
+// discard removes the buckets of all generations but the present one.
+func discard(v *view) error {
+	keep := append(v.buckets(), []byte(metaBucket))
+	var gone [][]byte
+	err := v.tx.ForEach(func(name []byte, _ *bolt.Bucket) error {
+		if !slices.ContainsFunc(keep, func(k []byte) bool { return bytes.Equal(k, name) }) {
+			gone = append(gone, bytes.Clone(name))
+		}
+		return nil
+	})
+	for _, name := range gone {
+		if err == nil {
+			err = v.tx.DeleteBucket(name)
+		}
+	}
+	return err
+}
+
+// isCopy refuses what would overwrite a history of the store's own.
+func (v *view) isCopy() error {
+	if v.origin == written {
+		return storage.NotCopy()
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package boltstore
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
+)
+
+// request is a row of the request bucket: the outcome of the first set that
+// was committed under its id.
+type request struct {
+	set      *diamond.ChangeSet
+	key      []byte
+	hash     [32]byte // of the set
+	revision int64
+	chain    diamond.Chain
+	time     time.Time
+}
+
+// newRequest returns the request that set makes. Its row key is a hash of the
+// principal and the id, as neither has a bound of ours.
+func newRequest(set *diamond.ChangeSet) *request {
+	name := set.Caller.Principal.Name
+	b := binary.BigEndian.AppendUint64(nil, uint64(len(name)))
+	key := sha256.Sum256(append(append(b, name...), set.RequestID...))
+	return &request{set: set, key: key[:], hash: set.Hash()}
+}
+
+func (r *request) encode() []byte {
+	e := make(encoder, 0, 96)
+	e.byte(format)
+	e.raw(r.hash[:])
+	e.number(r.revision)
+	e.raw(r.chain[:])
+	e.signed(r.time.UnixMicro())
+	e.sum(r.key)
+	return e
+}
+
+func decodeRequest(key, row []byte) (*request, error) {
+	r := &request{key: key}
+	d := decode(row)
+	copy(r.hash[:], d.raw(len(r.hash)))
+	r.revision = d.number()
+	copy(r.chain[:], d.raw(len(r.chain)))
+	r.time = time.UnixMicro(d.signed())
+	d.sum(key)
+	if !d.end() {
+		return nil, diamond.Errorf(diamond.ErrCorrupt, "the row of a request id is damaged")
+	}
+	return r, nil
+}
+
+// replay returns the result of a set whose request id is known, nil if it is not.
+func (v *view) replay(r *request) (*diamond.Result, error) {
+	row := v.requests.Get(r.key)
+	if row == nil {
+		return nil, nil
+	}
+	first, err := decodeRequest(r.key, row)
+	if err != nil {
+		return nil, err
+	}
+	if first.hash != r.hash {
+		return &diamond.Result{Err: storage.RequestReused(r.set)}, nil
+	}
+	return &diamond.Result{Position: v.position(first.revision, first.chain), Replayed: true}, nil
+}
+
+// remember stores the outcome of r's set.
+func (v *view) remember(r *request, after diamond.Position, now time.Time) error {
+	r.revision, r.chain, r.time = after.Revision, after.Chain, now
+	return v.requests.Put(r.key, r.encode())
+}

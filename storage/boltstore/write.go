@@ -1,0 +1,208 @@
+package boltstore
+
+import (
+	"context"
+	"errors"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
+)
+
+// errNothing is returned by the function given to [Store.write] when it has
+// written nothing: the transaction is then given up, without an fsync.
+var errNothing = errors.New("nothing to write")
+
+// write runs fn in a write transaction and commits it. While it waits for its
+// turn, ctx may end it; once begun, it runs to its end.
+func (s *Store) write(ctx context.Context, fn func(*view) error) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	select {
+	case s.writer <- struct{}{}:
+	case <-ctx.Done():
+		return ended(ctx)
+	}
+	defer func() { <-s.writer }()
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	return s.failure(guard(func() error { return s.transact(fn) }))
+}
+
+func (s *Store) transact(fn func(*view) error) error {
+	tx, err := s.db.Begin(true)
+	if err != nil {
+		return err
+	}
+	// After a commit it does nothing. After a panic it lets go of the locks.
+	defer func() { _ = tx.Rollback() }()
+	v, err := newView(tx)
+	if err != nil {
+		return err
+	}
+	err = fn(v)
+	if nothing := errors.Is(err, errNothing); nothing && !s.unsure {
+		return nil
+	} else if err != nil && !nothing {
+		return err
+	}
+	if s.beforeEnd != nil {
+		if err := s.beforeEnd(); err != nil {
+			return err
+		}
+	}
+	id := tx.ID()
+	if err := tx.Commit(); err != nil {
+		return s.settle(id, err)
+	}
+	s.unsure = false
+	return nil
+}
+
+// settle finds out what a commit that failed with cause has done. bbolt writes
+// all pages first and the one that makes them valid last: only where that was
+// written, and could not be synced, is the outcome unknown.
+func (s *Store) settle(id int, cause error) error {
+	tx, err := s.db.Begin(false)
+	if err != nil {
+		return diamond.Errorf(diamond.ErrUnknownOutcome, "%v; then %v", cause, err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	if tx.ID() < id {
+		return cause
+	}
+	s.unsure = true
+	return diamond.Errorf(diamond.ErrUnknownOutcome, "%v", cause)
+}
+
+// Commit implements [diamond.Storage].
+func (s *Store) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+	results := make([]diamond.Result, len(sets))
+	err := s.write(ctx, func(v *view) error {
+		if err := v.caughtUp(); err != nil {
+			return err
+		}
+		c := &committer{view: v, store: s}
+		var err error
+		if c.head, c.count, err = v.head(); err != nil {
+			return err
+		}
+		start := c.head
+		for i := range sets {
+			if results[i], err = c.commit(&sets[i]); err != nil {
+				return err
+			}
+		}
+		if c.head == start {
+			return errNothing
+		}
+		return v.own()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// committer commits the sets of one transaction in turn.
+type committer struct {
+	*view
+	store *Store
+	head  diamond.Position
+	count int64 // of changes that the log has had
+}
+
+// commit adds one set. An error is the transaction's, not the set's.
+func (c *committer) commit(set *diamond.ChangeSet) (diamond.Result, error) {
+	var request *request
+	if set.RequestID != "" {
+		request = newRequest(set)
+		if first, err := c.replay(request); err != nil || first != nil {
+			return deref(first), err
+		}
+	}
+	now := c.store.now()
+	var damage error
+	changes, after, err := storage.Plan(c.head, set, now, func(k diamond.Key) (int64, error) {
+		revision, err := c.revisionOf(k)
+		if err != nil {
+			damage = err
+		}
+		return revision, err
+	})
+	if damage != nil {
+		return diamond.Result{}, damage
+	}
+	if err != nil {
+		return diamond.Result{Err: err}, nil
+	}
+	if err := c.add(changes, after, c.count); err != nil {
+		return diamond.Result{}, err
+	}
+	if request != nil {
+		if err := c.remember(request, after, now); err != nil {
+			return diamond.Result{}, err
+		}
+	}
+	c.head, c.count = after, c.count+int64(len(changes))
+	return diamond.Result{Position: after}, nil
+}
+
+func deref(r *diamond.Result) diamond.Result {
+	if r == nil {
+		return diamond.Result{}
+	}
+	return *r
+}
+
+// Fork implements [diamond.Storage].
+func (s *Store) Fork(ctx context.Context, verified diamond.Position) (diamond.Position, error) {
+	var after diamond.Position
+	err := s.write(ctx, func(v *view) error {
+		at, count, err := v.head()
+		if err != nil {
+			return err
+		}
+		after = at
+		at.Revision = max(at.Revision, v.ahead)
+		change, forked, err := storage.PlanFork(at, verified, s.now())
+		if err != nil {
+			return err
+		}
+		if change == nil {
+			return errNothing
+		}
+		after = forked
+		v.epochs = append(v.epochs, epochStart{forked.Revision, forked.Epoch})
+		if err := v.add([]diamond.Change{*change}, forked, count); err != nil {
+			return err
+		}
+		v.origin = written
+		return v.save(v.tx)
+	})
+	if err != nil {
+		return diamond.Position{}, err
+	}
+	return after, nil
+}
+
+// caughtUp refuses to write to a copy that holds entries above its head.
+func (v *view) caughtUp() error {
+	head, _, err := v.head()
+	if err == nil && head.Revision < v.ahead {
+		err = storage.NotCaughtUp(head.Revision, v.ahead)
+	}
+	return err
+}
+
+// own marks the store as one with a history of its own.
+func (v *view) own() error {
+	if v.origin == written {
+		return nil
+	}
+	v.origin = written
+	return v.save(v.tx)
+}

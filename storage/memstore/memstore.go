@@ -1,0 +1,338 @@
+// Package memstore is a [diamond.Storage] and [diamond.Replica] in memory: for
+// tests, and for centres whose configuration is published anew at every start.
+// It keeps every promise of the interfaces but the one that a process's end
+// would break.
+package memstore
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
+)
+
+var (
+	_ diamond.Storage = (*Store)(nil)
+	_ diamond.Replica = (*Store)(nil)
+)
+
+// Store keeps a store in memory. [New] makes one. It is safe for concurrent use.
+type Store struct {
+	retention storage.Retention
+	now       func() time.Time
+
+	mu     sync.RWMutex // guards what follows
+	closed bool
+	state
+}
+
+// state is all that is stored. Changes and entries in it are never altered.
+type state struct {
+	origin   origin
+	head     diamond.Position
+	horizon  diamond.Position // the log begins after it
+	log      []logged
+	changes  int // in log
+	items    map[diamond.Key]*item
+	keys     []diamond.Key // of items, in order up to sorted
+	sorted   int
+	ahead    int64 // the highest revision that Install brought
+	requests requests
+}
+
+// origin says whose history a store holds.
+type origin int
+
+const (
+	fresh   origin = iota // none
+	copied                // another's, by Apply or Install
+	written               // its own, by Commit or Fork
+)
+
+// logged is one committed set and the position after it.
+type logged struct {
+	changes []diamond.Change
+	after   diamond.Position
+}
+
+// Option changes a default of [New].
+type Option func(*Store)
+
+// WithRetention sets how much history is kept; by default what the zero
+// [storage.Retention] stands for.
+func WithRetention(r storage.Retention) Option { return func(s *Store) { s.retention = r } }
+
+// New returns an empty store with an id of its own.
+func New(opts ...Option) *Store {
+	s := &Store{now: time.Now, state: empty()}
+	s.head.Store, s.head.Epoch = storage.NewStoreID(), storage.NextEpoch(0)
+	s.horizon = s.head
+	for _, opt := range opts {
+		opt(s)
+	}
+	s.retention = s.retention.OrDefaults()
+	return s
+}
+
+func empty() state {
+	return state{items: make(map[diamond.Key]*item), requests: newRequests()}
+}
+
+// Commit implements [diamond.Storage].
+func (s *Store) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if err := s.caughtUp(); err != nil {
+		return nil, err
+	}
+	now := s.now()
+	results := make([]diamond.Result, len(sets))
+	for i := range sets {
+		results[i] = s.commit(&sets[i], now)
+	}
+	s.prune(now)
+	return results, nil
+}
+
+func (s *Store) commit(set *diamond.ChangeSet, now time.Time) diamond.Result {
+	if first, known, err := s.requests.find(set); err != nil {
+		return diamond.Result{Err: err}
+	} else if known {
+		return diamond.Result{Position: first, Replayed: true}
+	}
+	changes, after, err := storage.Plan(s.head, set, now, func(k diamond.Key) (int64, error) {
+		return s.items[k].revision(), nil
+	})
+	if err != nil {
+		return diamond.Result{Err: err}
+	}
+	for i := range changes {
+		changes[i].Meta = maps.Clone(changes[i].Meta) // the caller's may change
+	}
+	s.add(changes, after)
+	s.origin = written
+	s.requests.add(set, after, now)
+	return diamond.Result{Position: after}
+}
+
+// add appends a set to the log and brings the current view up to it.
+func (s *Store) add(changes []diamond.Change, after diamond.Position) {
+	s.log = append(s.log, logged{changes, after})
+	s.changes += len(changes)
+	s.head = after
+	for i := range changes {
+		if changes[i].Op == diamond.OpFork {
+			continue
+		}
+		k := changes[i].Key
+		if s.items[k] == nil {
+			s.items[k] = new(item)
+			s.keys = append(s.keys, k)
+		}
+		s.items[k].add(&changes[i])
+		s.trim(k)
+	}
+}
+
+// Read implements [diamond.Storage].
+func (s *Store) Read(ctx context.Context, key diamond.Key, revision int64) (diamond.Entry, error) {
+	unlock, err := s.rlock(ctx)
+	if err != nil {
+		return diamond.Entry{}, err
+	}
+	defer unlock()
+	it := s.items[key]
+	if revision == 0 {
+		if it.revision() == 0 {
+			return diamond.Entry{}, keyError(key, diamond.ErrNotFound, "")
+		}
+		return it.newest().change.Entry(), nil
+	}
+	if v := it.at(revision); v != nil && v.change.Op == diamond.OpPublish {
+		return v.change.Entry(), nil
+	} else if v == nil && revision <= s.horizon.Revision {
+		return diamond.Entry{}, keyError(key, diamond.ErrCompacted, fmt.Sprintf("revision %d is no longer kept", revision))
+	}
+	return diamond.Entry{}, keyError(key, diamond.ErrNotFound, fmt.Sprintf("no value was published at revision %d", revision))
+}
+
+// Changes implements [diamond.Storage].
+func (s *Store) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
+	unlock, err := s.rlock(ctx)
+	if err != nil {
+		return diamond.Batch{}, err
+	}
+	defer unlock()
+	batch := diamond.Batch{Head: s.head, Position: after}
+	if err := storage.CheckAfter(after, s.horizon, s.head); err != nil {
+		return batch, err
+	}
+	at, next := s.horizon, 0
+	if after.Revision > at.Revision {
+		i, found := s.find(after.Revision)
+		if !found {
+			return batch, diamond.Errorf(diamond.ErrEpoch, "there is no revision %d", after.Revision)
+		}
+		at, next = s.log[i].after, i+1
+	}
+	if at.Chain != after.Chain {
+		return batch, diamond.Errorf(diamond.ErrEpoch, "revision %d has chain %v, not %v", at.Revision, at.Chain, after.Chain)
+	}
+	batch.Position = at
+	var size int64
+	for _, l := range s.log[next:] {
+		for i := range l.changes {
+			size += l.changes[i].Size
+		}
+		if n := len(batch.Changes); n > 0 && (size > maxBytes || n+len(l.changes) > storage.MaxBatch) {
+			break
+		}
+		batch.Changes = append(batch.Changes, l.changes...)
+		batch.Position = l.after
+	}
+	return batch, nil
+}
+
+// find returns the index in the log of the set with a revision.
+func (s *Store) find(revision int64) (int, bool) {
+	return slices.BinarySearchFunc(s.log, revision, func(l logged, r int64) int {
+		return int(min(1, max(-1, l.after.Revision-r)))
+	})
+}
+
+// Scan implements [diamond.Storage].
+func (s *Store) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page, error) {
+	unlock, err := s.lock(ctx) // for writing: it may sort
+	if err != nil {
+		return diamond.Page{}, err
+	}
+	defer unlock()
+	if s.sorted < len(s.keys) {
+		slices.SortFunc(s.keys, diamond.Key.Compare)
+		s.sorted = len(s.keys)
+	}
+	page := diamond.Page{Position: s.head}
+	start, found := slices.BinarySearchFunc(s.keys, req.After, diamond.Key.Compare)
+	if found {
+		start++
+	}
+	for _, k := range s.keys[start:] {
+		it := s.items[k]
+		if it.revision() == 0 || !req.Matches(k) {
+			continue
+		}
+		if len(page.Entries) >= max(req.Limit, 1) {
+			page.More = true
+			break
+		}
+		e := it.newest().change.Entry()
+		if !req.Contents {
+			e.Content = ""
+		}
+		page.Entries = append(page.Entries, e)
+	}
+	return page, nil
+}
+
+// History implements [diamond.Storage].
+func (s *Store) History(ctx context.Context, key diamond.Key, before int64, limit int) ([]diamond.Change, error) {
+	unlock, err := s.rlock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	it := s.items[key]
+	if it == nil {
+		return nil, nil
+	}
+	var changes []diamond.Change
+	for _, v := range slices.Backward(it.versions) {
+		if len(changes) >= limit {
+			break
+		}
+		if before == 0 || v.change.Revision < before {
+			c := *v.change
+			c.Content = ""
+			changes = append(changes, c)
+		}
+	}
+	return changes, nil
+}
+
+// Fork implements [diamond.Storage].
+func (s *Store) Fork(ctx context.Context, verified diamond.Position) (diamond.Position, error) {
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return diamond.Position{}, err
+	}
+	defer unlock()
+	at := s.head
+	at.Revision = max(at.Revision, s.ahead)
+	change, after, err := storage.PlanFork(at, verified, s.now())
+	if err != nil {
+		return diamond.Position{}, err
+	}
+	if change == nil {
+		return s.head, nil
+	}
+	s.add([]diamond.Change{*change}, after)
+	s.origin = written
+	return after, nil
+}
+
+// Close implements [diamond.Storage].
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.state = empty()
+	return nil
+}
+
+// caughtUp refuses to write to a copy that holds entries above its head.
+func (s *Store) caughtUp() error {
+	if s.head.Revision < s.ahead {
+		return storage.NotCaughtUp(s.head.Revision, s.ahead)
+	}
+	return nil
+}
+
+func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
+	s.mu.Lock()
+	if err := s.usable(ctx); err != nil {
+		s.mu.Unlock()
+		return nil, err
+	}
+	return s.mu.Unlock, nil
+}
+
+func (s *Store) rlock(ctx context.Context) (unlock func(), err error) {
+	s.mu.RLock()
+	if err := s.usable(ctx); err != nil {
+		s.mu.RUnlock()
+		return nil, err
+	}
+	return s.mu.RUnlock, nil
+}
+
+func (s *Store) usable(ctx context.Context) error {
+	if s.closed {
+		return diamond.Errorf(diamond.ErrClosed, "memstore")
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("memstore: %w", err)
+	}
+	return nil
+}
+
+func keyError(key diamond.Key, sentinel error, detail string) error {
+	return &diamond.Error{Key: key, Err: sentinel, Detail: detail}
+}

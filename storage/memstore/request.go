@@ -1,0 +1,62 @@
+package memstore
+
+import (
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
+)
+
+// requests remembers the outcomes of sets that had a request id.
+type requests struct {
+	known map[requestKey]outcome
+	order []requestKey // oldest first
+}
+
+type requestKey struct{ principal, id string }
+
+type outcome struct {
+	hash  [32]byte
+	after diamond.Position
+	time  time.Time
+}
+
+func newRequests() requests { return requests{known: make(map[requestKey]outcome)} }
+
+func keyOf(set *diamond.ChangeSet) requestKey {
+	return requestKey{set.Caller.Principal.Name, set.RequestID}
+}
+
+// find returns the first outcome of set's request id. It is an error if that
+// was another set's.
+func (r *requests) find(set *diamond.ChangeSet) (diamond.Position, bool, error) {
+	if set.RequestID == "" {
+		return diamond.Position{}, false, nil
+	}
+	o, known := r.known[keyOf(set)]
+	if known && o.hash != set.Hash() {
+		return diamond.Position{}, false, storage.RequestReused(set)
+	}
+	return o.after, known, nil
+}
+
+func (r *requests) add(set *diamond.ChangeSet, after diamond.Position, now time.Time) {
+	if set.RequestID == "" {
+		return
+	}
+	k := keyOf(set)
+	r.known[k] = outcome{set.Hash(), after, now}
+	r.order = append(r.order, k)
+}
+
+func (r *requests) prune(head int64, now time.Time) {
+	n := 0
+	for ; n < len(r.order); n++ {
+		o := r.known[r.order[n]]
+		if !storage.RequestExpired(o.after.Revision, o.time, head, now) {
+			break
+		}
+		delete(r.known, r.order[n])
+	}
+	r.order = r.order[n:]
+}
