@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/spf13/cobra"
+)
+
+// door is a flag that says where to listen, and the leave to do so where
+// others can come in.
+type door struct {
+	flag     string
+	address  string
+	insecure *bool
+}
+
+func insecureFlag(cmd *cobra.Command) *bool {
+	return cmd.Flags().Bool("insecure", false, "listen on addresses that other hosts can reach, though nothing asks who publishes")
+}
+
+func newDoor(cmd *cobra.Command, flag, address, what string, insecure *bool) *door {
+	d := &door{flag: flag, insecure: insecure}
+	cmd.Flags().StringVar(&d.address, flag, address, "`HOST:PORT` "+what+" listens on")
+	return d
+}
+
+// check refuses an address that other hosts can reach.
+func (d *door) check() error {
+	host, _, err := net.SplitHostPort(d.address)
+	if err != nil {
+		return usageError{fmt.Errorf("%s: %w", d.flag, err)}
+	}
+	if ip := net.ParseIP(host); host == "localhost" || ip.IsLoopback() || *d.insecure {
+		return nil
+	}
+	return usageError{fmt.Errorf("%s: other hosts can reach %s, and whoever reaches it can publish, "+
+		"for nothing asks for permissions yet; listen on a loopback address such as 127.0.0.1, or give --insecure", d.flag, d.address)}
+}
+
+func (d *door) listen(ctx context.Context) (net.Listener, error) {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", d.address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", d.flag, err)
+	}
+	return ln, nil
+}
+
+// loopbackOf returns the address by which this host reaches a listener of its own.
+func loopbackOf(addr net.Addr) string {
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
+	}
+	return addr.String()
+}
