@@ -74,6 +74,7 @@ func serverRole([]string) error {
 		return err
 	}
 	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
 	failed := make(chan error, 1)
 	go func() { failed <- server.New(srv, server.WithListener(listener)).Run(ctx) }()
 	if err := ready(srv, 10*time.Second); err != nil {
