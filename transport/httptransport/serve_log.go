@@ -152,13 +152,7 @@ func (h *handler) history(w http.ResponseWriter, r *http.Request) outcome {
 
 func parseLimit(value string) (int, error) {
 	n, err := parseNumber("limit", value)
-	if err != nil {
-		return 0, err
-	}
-	if n < 1 || n > diamond.MaxPage {
-		return 0, diamond.Errorf(diamond.ErrInvalid, "limit: not within 1 to %d", diamond.MaxPage)
-	}
-	return int(n), nil
+	return int(min(n, diamond.MaxPage)), err
 }
 
 // head serves GET /v1/position: where this server is, without asking its storage.

@@ -109,7 +109,6 @@ func decodePoll(raw []byte) (*diamond.PollRequest, error) {
 				return nil, err
 			}
 		}
-		req.Set = diamond.HashKeys(req.Keys)
 	}
 	if len(body.Held) > 0 {
 		req.Held = make([]diamond.Held, len(body.Held))
@@ -122,23 +121,21 @@ func decodePoll(raw []byte) (*diamond.PollRequest, error) {
 	return req, nameSet(req, body.Set)
 }
 
-// nameSet sets the name of the set. One that was given with the keys must be
-// theirs: servers remember sets by name.
+// nameSet sets the name of the set. The server checks one that comes with keys.
 func nameSet(req *diamond.PollRequest, given string) error {
-	if given == "" {
-		if len(req.Keys) == 0 {
-			return diamond.Errorf(diamond.ErrInvalid, "keys: neither set nor keys given")
+	switch {
+	case given != "":
+		if len(given) != 2*len(req.Set) {
+			return diamond.Errorf(diamond.ErrInvalid, "set: not %d hexadecimal digits", 2*len(req.Set))
 		}
-		return nil
+		if _, err := hex.Decode(req.Set[:], []byte(given)); err != nil {
+			return diamond.Errorf(diamond.ErrInvalid, "set: not %d hexadecimal digits", 2*len(req.Set))
+		}
+	case len(req.Keys) == 0:
+		return diamond.Errorf(diamond.ErrInvalid, "keys: neither set nor keys given")
+	default:
+		req.Set = diamond.HashKeys(req.Keys)
 	}
-	var set diamond.KeySetHash
-	if n, err := hex.Decode(set[:], []byte(given[:min(len(given), 2*len(set))])); err != nil || n != len(set) || len(given) != 2*n {
-		return diamond.Errorf(diamond.ErrInvalid, "set: not %d hexadecimal digits", 2*len(set))
-	}
-	if len(req.Keys) > 0 && set != req.Set {
-		return diamond.Errorf(diamond.ErrInvalid, "set: is not the hash of keys")
-	}
-	req.Set = set
 	return nil
 }
 
