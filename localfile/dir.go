@@ -158,7 +158,7 @@ func (d *Dir) in(create bool, do func(root *os.Root) error) error {
 			return err
 		}
 		if replaced, reopenErr := d.reopen(create); reopenErr != nil {
-			return errors.Join(err, reopenErr)
+			return reopenErr
 		} else if !replaced {
 			return err
 		}

@@ -28,14 +28,8 @@ const (
 // used, and back: Override says what it is. Calls do not overlap, and come
 // half a second after the last change of a file. Close also ends it, with ErrClosed.
 func (d *Dir) WatchOverrides(ctx context.Context, changed func(diamond.Key)) error {
-	w := &watcher{dir: d, changed: changed, files: map[diamond.Key]*watchedFile{}}
-	notify, err := fsnotify.NewWatcher()
-	if err != nil {
-		d.logger.Warn("no file notifications; overrides are only rescanned", "every", rescanEvery, "error", err)
-		return w.run(ctx)
-	}
-	defer notify.Close()
-	w.notify, w.events, w.errors = notify, notify.Events, notify.Errors
+	w := newWatcher(d, changed)
+	defer w.close()
 	return w.run(ctx)
 }
 
@@ -43,6 +37,7 @@ func (d *Dir) WatchOverrides(ctx context.Context, changed func(diamond.Key)) err
 type watcher struct {
 	dir     *Dir
 	changed func(diamond.Key)
+	every   time.Duration // between rescans
 
 	notify *fsnotify.Watcher // nil: the system has none to give
 	events <-chan fsnotify.Event
@@ -51,6 +46,23 @@ type watcher struct {
 	files  map[diamond.Key]*watchedFile
 	dirs   map[string]fs.FileInfo // those that notify watches
 	warned map[string]bool        // paths that are no overrides
+}
+
+func newWatcher(d *Dir, changed func(diamond.Key)) *watcher {
+	w := &watcher{dir: d, changed: changed, every: rescanEvery, files: map[diamond.Key]*watchedFile{}}
+	notify, err := fsnotify.NewWatcher()
+	if err != nil {
+		d.logger.Warn("no file notifications; overrides are only rescanned", "every", rescanEvery, "error", err)
+		return w
+	}
+	w.notify, w.events, w.errors = notify, notify.Events, notify.Errors
+	return w
+}
+
+func (w *watcher) close() {
+	if w.notify != nil {
+		w.notify.Close()
+	}
 }
 
 // run scans now, after notifications, and every while.
@@ -81,7 +93,7 @@ func (w *watcher) run(ctx context.Context) error {
 			if again {
 				next(settle)
 			} else {
-				next(time.Duration(float64(rescanEvery) * (0.8 + 0.4*rand.Float64())))
+				next(time.Duration(float64(w.every) * (0.8 + 0.4*rand.Float64())))
 			}
 			continue
 		}

@@ -17,7 +17,8 @@ type leases struct {
 
 	mu      sync.Mutex // guards what follows
 	version int64
-	sorted  []leased // by address
+	sorted  []leased  // by address
+	next    time.Time // no lease ends before it
 }
 
 type leased struct {
@@ -29,8 +30,13 @@ func newLeases() *leases { return &leases{instance: rand.Text()} }
 
 // expire takes away the leases that have ended. l.mu is held.
 func (l *leases) expire(now time.Time) (expired []string) {
+	if now.Before(l.next) {
+		return nil
+	}
+	l.next = now.Add(MaxLease) // later ones come with later puts
 	l.sorted = slices.DeleteFunc(l.sorted, func(e leased) bool {
 		if e.ends.After(now) {
+			l.upTo(e.ends)
 			return false
 		}
 		expired = append(expired, e.addr)
@@ -38,6 +44,13 @@ func (l *leases) expire(now time.Time) (expired []string) {
 		return true
 	})
 	return expired
+}
+
+// upTo notes that a lease ends at the time given. l.mu is held.
+func (l *leases) upTo(ends time.Time) {
+	if ends.Before(l.next) {
+		l.next = ends
+	}
 }
 
 // find returns where addr is, or would be. l.mu is held.
@@ -58,15 +71,17 @@ func (l *leases) put(addr string, ttl time.Duration) (change, error) {
 	defer l.mu.Unlock()
 	now := time.Now()
 	c := change{expired: l.expire(now)}
+	ends := now.Add(ttl)
+	l.upTo(ends)
 	i, renewed := l.find(addr)
 	switch {
 	case renewed:
-		l.sorted[i].ends = now.Add(ttl)
+		l.sorted[i].ends = ends
 	case len(l.sorted) >= MaxServers:
 		c.version = l.version
 		return c, diamond.Errorf(diamond.ErrOverloaded, "there are %d servers already, and no room for more", MaxServers)
 	default:
-		l.sorted = slices.Insert(l.sorted, i, leased{addr, now.Add(ttl)})
+		l.sorted = slices.Insert(l.sorted, i, leased{addr, ends})
 		l.version++
 		c.changed = true
 	}

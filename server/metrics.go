@@ -69,6 +69,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
+// buildInfo describes the one metric that no status has.
 var buildInfo = prometheus.NewDesc("diamond_build_info", "What the program was built from.", []string{"version", "revision", "goversion"}, nil)
 
 // statusMetric says how one metric is read from a server's status.

@@ -2,9 +2,10 @@ package server
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
 // Registry tells clients where servers are. namesrv.NewClient makes one; one
@@ -16,10 +17,8 @@ type Registry interface {
 	Register(ctx context.Context, addr string) error
 }
 
-const (
-	readyInterval   = 50 * time.Millisecond
-	registerBackoff = 5 * time.Second
-)
+// readyInterval is how often a node looks whether it is ready to be registered.
+const readyInterval = 50 * time.Millisecond
 
 // register keeps the node registered under addr while it is up, and returns
 // what unregisters it, which waits a while for that to be done. A registry
@@ -43,28 +42,19 @@ func (n *Node) register(addr string) (unregister func()) {
 
 func (n *Node) holdLease(ctx context.Context, addr string) {
 	for !n.srv.Status().Ready {
-		if !sleep(ctx, readyInterval) {
+		if backoff.Sleep(ctx, readyInterval) != nil {
 			return
 		}
 	}
+	var pause backoff.Backoff
 	for {
 		err := n.config.registry.Register(ctx, addr)
 		if ctx.Err() != nil {
 			return
 		}
 		n.config.logger.Warn("registration lost", "address", addr, "error", err)
-		if !sleep(ctx, registerBackoff/2+rand.N(registerBackoff)) {
+		if pause.Wait(ctx, 0) != nil {
 			return
 		}
-	}
-}
-
-// sleep waits for d, and reports false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
 	}
 }

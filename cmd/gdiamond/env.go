@@ -28,10 +28,7 @@ func applyEnv(cmd *cobra.Command) error {
 			}
 		}
 	})
-	if len(errs) > 0 {
-		return usageError{errors.Join(errs...)}
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func envName(flag string) string {

@@ -20,12 +20,16 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 
-	root := newRoot()
+	began := false // a command has been found, with flags and arguments that fit
+	root := newRoot(func() { began = true })
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	if err != nil && !began {
+		err = usageError{err}
+	}
 	if err != nil {
 		fmt.Fprintln(stderr, errorLine(err))
 	}

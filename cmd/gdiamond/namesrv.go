@@ -20,7 +20,7 @@ func newNamesrv() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "namesrv",
 		Short: "Run a name server, which knows where the servers are",
-		Args:  arguments(0, 0, ""),
+		Args:  arguments(0, 0, "no arguments"),
 	}
 	door := newDoor(cmd, "listen", defaultNamesrv, "the name server", insecureFlag(cmd))
 	log.flags(cmd)

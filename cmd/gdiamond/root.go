@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// newRoot returns the tree of commands.
-func newRoot() *cobra.Command {
+// newRoot returns the tree of commands. It calls began before a command runs.
+func newRoot(began func()) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "gdiamond",
 		Short: "A configuration centre: its servers, and a client of them",
@@ -24,9 +24,16 @@ Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 conflict.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 	})
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return applyEnv(cmd) }
+	root.SuggestionsMinimumDistance = 2
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if err := applyEnv(cmd); err != nil {
+			return err
+		}
+		began()
+		return nil
+	}
 	root.AddCommand(
 		newStandalone(), newServer(), newNamesrv(),
 		newGet(), newPublish(), newRm(), newLs(), newWatch(), newHistory(), newImport(), newExport(),
@@ -44,7 +51,7 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 	if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
 		hint = "did you mean " + strings.Join(similar, ", ") + "?"
 	}
-	return usageError{fmt.Errorf("unknown command %q; %s", args[0], hint)}
+	return fmt.Errorf("unknown command %q; %s", args[0], hint)
 }
 
 // arguments takes from least to most arguments, which it calls what.
@@ -53,9 +60,6 @@ func arguments(least, most int, what string) cobra.PositionalArgs {
 		if len(args) >= least && len(args) <= most {
 			return nil
 		}
-		if what == "" {
-			return usageError{fmt.Errorf("%s takes no arguments, and was given %d", cmd.CommandPath(), len(args))}
-		}
-		return usageError{fmt.Errorf("%s takes %s, and was given %d arguments", cmd.CommandPath(), what, len(args))}
+		return fmt.Errorf("%s takes %s, and was given %d arguments; see %s --help", cmd.Name(), what, len(args), cmd.CommandPath())
 	}
 }

@@ -42,7 +42,7 @@ func newServer() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "server",
 		Short: "Run a server on the embedded store",
-		Args:  arguments(0, 0, ""),
+		Args:  arguments(0, 0, "no arguments"),
 	}
 	door := newDoor(cmd, "listen", server.DefaultAddress, "the server", insecureFlag(cmd))
 	s.flags(cmd)

@@ -18,7 +18,7 @@ func newStandalone() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "standalone",
 		Short: "Run a name server, and a server on the embedded store, in one process",
-		Args:  arguments(0, 0, ""),
+		Args:  arguments(0, 0, "no arguments"),
 	}
 	insecure := insecureFlag(cmd)
 	serverDoor := newDoor(cmd, "listen", server.DefaultAddress, "the server", insecure)

@@ -1,0 +1,218 @@
+package storagetest
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+func commitClauses() []clause {
+	return []clause{
+		{"Empty", "A fresh store is at revision 0, of a random store id, in generation 1; no sets, no results.", func(p *probe) {
+			require.Empty(p, p.try())
+			head := p.head()
+			require.Zero(p, head.Revision)
+			require.Zero(p, head.Chain, "the chain of revision 0 is zero")
+			require.NotZero(p, head.Store)
+			require.EqualValues(p, 1, head.Epoch.Generation)
+			require.NotZero(p, head.Epoch.ID)
+			other := p.open(p.T)
+			page, err := other.Scan(p.Context(), diamond.ScanRequest{Limit: 1})
+			require.NoError(p, err)
+			require.NotEqual(p, head.Store, page.Position.Store, "each store has an id of its own")
+			require.NoError(p, other.Close())
+		}},
+		{"DenseRevisions", "A committed set takes the next revision: dense, from 1, in commit order, many changes or one.", func(p *probe) {
+			for i := range 5 {
+				set := put("a", fmt.Sprint(i))
+				set.Drafts = append(set.Drafts, diamond.Draft{Key: key("b"), Content: fmt.Sprint(i)})
+				require.EqualValues(p, i+1, p.commit(set).Revision)
+			}
+			for i, r := range p.try(put("c", "1"), put("c", "2"), put("d", "1")) {
+				require.EqualValues(p, 6+i, r.Position.Revision)
+			}
+			require.EqualValues(p, 8, p.head().Revision)
+			require.EqualValues(p, 7, p.read("c").Revision)
+		}},
+		{"S5_FailedSetsLeaveNoHole", "A set that fails takes no revision, in a batch of its own or among others.", func(p *probe) {
+			want := int64(0)
+			for i := range 20 {
+				sets := make([]diamond.ChangeSet, 50)
+				for j := range sets {
+					sets[j] = put(fmt.Sprint("k", j), fmt.Sprint(i))
+					if j%10 == 9 {
+						sets[j] = putIf("k0", "lost", 1<<40)
+					}
+				}
+				for j, r := range p.try(sets...) {
+					if j%10 == 9 {
+						require.ErrorIs(p, r.Err, diamond.ErrConflict)
+						continue
+					}
+					want++
+					require.NoError(p, r.Err)
+					require.Equal(p, want, r.Position.Revision)
+				}
+			}
+			require.Len(p, p.changes(diamond.Position{}), int(want))
+		}},
+		{"AllOrNothing", "Each set is all or nothing: one condition that fails undoes all of it.", func(p *probe) {
+			p.commit(put("a", "1"))
+			set := putIf("b", "2", 7)
+			set.Drafts = append(set.Drafts, diamond.Draft{Key: key("a"), Content: "2"}, diamond.Draft{Key: key("c"), Content: "2"})
+			p.refused(diamond.ErrConflict, set)
+			require.Equal(p, "1", p.read("a").Content)
+			p.absent("b")
+			p.absent("c")
+			require.Len(p, p.history(key("a")), 1)
+			set = del("nothing")
+			set.Drafts = put("a", "3").Drafts
+			p.refused(diamond.ErrNotFound, set)
+			require.Equal(p, "1", p.read("a").Content)
+		}},
+		{"INV7_Everywhere", "A committed set is in the current view, in the log and in the history, with one revision.", func(p *probe) {
+			p.commit(put("gone", "x"))
+			set := put("a", "1")
+			set.Drafts = append(set.Drafts, diamond.Draft{Key: key("b"), Content: "2"})
+			set.Deletes = del("gone").Deletes
+			at := p.commit(set)
+			require.Equal(p, at.Revision, p.read("a").Revision)
+			require.Equal(p, at.Revision, p.read("b").Revision)
+			p.absent("gone")
+			changes := p.changes(diamond.Position{})[1:]
+			require.Equal(p, []int64{2, 2, 2}, revisions(changes))
+			for i, c := range changes {
+				require.Equal(p, i, c.Number)
+				require.Equal(p, 3, c.Count)
+				require.Equal(p, c.Revision, p.history(c.Key)[0].Revision)
+			}
+		}},
+		{"LaterSetsSeeEarlier", "Later sets of a batch see the effects of earlier ones.", func(p *probe) {
+			r := p.try(putIf("a", "1", 0), putIf("a", "2", 1), putIf("a", "3", 1), del("a"), del("a"), putIf("a", "4", 0))
+			require.NoError(p, r[0].Err)
+			require.NoError(p, r[1].Err)
+			require.ErrorIs(p, r[2].Err, diamond.ErrConflict)
+			require.NoError(p, r[3].Err)
+			require.ErrorIs(p, r[4].Err, diamond.ErrNotFound)
+			require.NoError(p, r[5].Err)
+			require.EqualValues(p, 4, p.read("a").Revision)
+		}},
+		{"IfRevision", "IfRevision compares with the revision of the current entry, 0 where there is none, and fails with ErrConflict that has the key and the current revision.", func(p *probe) {
+			e := p.refused(diamond.ErrConflict, putIf("a", "x", 3))
+			require.Equal(p, key("a"), e.Key)
+			require.Zero(p, e.Current)
+			first := p.commit(putIf("a", "x", 0)).Revision
+			e = p.refused(diamond.ErrConflict, putIf("a", "y", 0))
+			require.Equal(p, first, e.Current)
+			second := p.commit(putIf("a", "y", first)).Revision
+			p.commit(putIf("a", "x", second))
+			e = p.refused(diamond.ErrConflict, putIf("a", "z", first))
+			require.EqualValues(p, 3, e.Current, "the same content again is another revision")
+			p.commit(del("a"))
+			p.refused(diamond.ErrConflict, putIf("a", "z", 3))
+			p.commit(putIf("a", "z", 0))
+		}},
+		{"DeleteIfRevision", "A Delete takes IfRevision as a Draft does; where there is no entry, it is a conflict.", func(p *probe) {
+			at := p.commit(put("a", "x")).Revision
+			set := del("a")
+			set.Deletes[0].IfRevision = diamond.Revision(at + 1)
+			require.Equal(p, at, p.refused(diamond.ErrConflict, set).Current)
+			set.Deletes[0].IfRevision = &at
+			p.commit(set)
+			p.absent("a")
+			p.refused(diamond.ErrConflict, set)
+		}},
+		{"Checks", "Checks are conditions on keys that the set does not write.", func(p *probe) {
+			freeze := p.commit(put("freeze", "no")).Revision
+			set := put("a", "1")
+			set.Checks = []diamond.Check{{Key: key("other"), Revision: 0}, {Key: key("freeze"), Revision: freeze}}
+			p.commit(set)
+			require.Equal(p, freeze, p.read("freeze").Revision, "a check writes nothing")
+			p.commit(put("freeze", "yes"))
+			e := p.refused(diamond.ErrConflict, set)
+			require.Equal(p, key("freeze"), e.Key)
+			require.EqualValues(p, 3, e.Current)
+			set.Checks = []diamond.Check{{Key: key("a"), Revision: 0}}
+			set.Drafts = put("b", "1").Drafts
+			p.refused(diamond.ErrConflict, set)
+		}},
+		{"DeleteOfNothing", "A Delete of a key that has no entry fails the set with ErrNotFound, with the key.", func(p *probe) {
+			require.Equal(p, key("a"), p.refused(diamond.ErrNotFound, del("a")).Key)
+			p.commit(put("a", "x"))
+			p.commit(del("a"))
+			p.refused(diamond.ErrNotFound, del("a"))
+		}},
+		{"ContextEnded", "A context that has ended fails the call with its error, and nothing is committed.", func(p *probe) {
+			ctx, cancel := context.WithCancel(p.Context())
+			cancel()
+			_, err := p.store.Commit(ctx, []diamond.ChangeSet{put("a", "x")})
+			require.ErrorIs(p, err, context.Canceled)
+			_, err = p.store.Read(ctx, key("a"), 0)
+			require.ErrorIs(p, err, context.Canceled)
+			_, err = p.store.Changes(ctx, diamond.Position{}, all)
+			require.ErrorIs(p, err, context.Canceled)
+			p.absent("a")
+			require.EqualValues(p, 1, p.commit(put("a", "x")).Revision)
+		}},
+		{"OwnCopy", "What the caller does with its set afterwards does not reach the store.", func(p *probe) {
+			set := put("a", "x")
+			set.Drafts[0].Meta = map[string]string{"k": "v"}
+			p.commit(set)
+			set.Drafts[0].Meta["k"] = "changed"
+			require.Equal(p, "v", p.read("a").Meta["k"])
+			require.Equal(p, "v", p.changes(diamond.Position{})[0].Meta["k"])
+		}},
+	}
+}
+
+func requestClauses() []clause {
+	withID := func(set diamond.ChangeSet, id, principal string) diamond.ChangeSet {
+		set.RequestID, set.Caller.Principal.Name = id, principal
+		return set
+	}
+	return []clause{
+		{"Replayed", "A known RequestID is looked up before the conditions: the same set gets the first outcome and changes nothing.", func(p *probe) {
+			set := withID(putIf("a", "x", 0), "r1", "alice")
+			first := p.commit(set)
+			p.commit(put("a", "y"))
+			again := p.try(set)[0]
+			require.NoError(p, again.Err)
+			require.True(p, again.Replayed)
+			require.Equal(p, first, again.Position)
+			require.Equal(p, "y", p.read("a").Content)
+			require.EqualValues(p, 2, p.head().Revision)
+		}},
+		{"SameBatch", "A set that is there twice in one batch is committed once.", func(p *probe) {
+			set := withID(put("a", "x"), "r1", "")
+			r := p.try(set, set)
+			require.False(p, r[0].Replayed)
+			require.True(p, r[1].Replayed)
+			require.Equal(p, r[0].Position, r[1].Position)
+		}},
+		{"OtherSet", "Another set under a known RequestID is ErrInvalid.", func(p *probe) {
+			p.commit(withID(put("a", "x"), "r1", "alice"))
+			p.refused(diamond.ErrInvalid, withID(put("a", "y"), "r1", "alice"))
+		}},
+		{"Scoped", "A RequestID is scoped to the principal, however the two are spelt.", func(p *probe) {
+			p.commit(withID(put("a", "1"), "r1", "alice"))
+			require.False(p, p.try(withID(put("a", "1"), "r1", "bob"))[0].Replayed)
+			require.False(p, p.try(withID(put("a", "1"), "1", "alicer"))[0].Replayed)
+			require.False(p, p.try(withID(put("a", "1"), "er1", "alic"))[0].Replayed)
+		}},
+		{"OnlyCommitted", "Only committed sets leave a RequestID.", func(p *probe) {
+			p.refused(diamond.ErrConflict, withID(putIf("a", "x", 5), "r1", ""))
+			r := p.try(withID(put("a", "y"), "r1", ""))[0]
+			require.NoError(p, r.Err)
+			require.False(p, r.Replayed)
+		}},
+		{"CallerNotBound", "A retry from another address, after a reconnection, is the same request.", func(p *probe) {
+			set := withID(put("a", "x"), "r1", "alice")
+			p.commit(set)
+			set.Caller.Address = "192.0.2.7:4711"
+			require.True(p, p.try(set)[0].Replayed)
+		}},
+	}
+}

@@ -1,0 +1,45 @@
+package storagetest
+
+import (
+	"context"
+	"errors"
+
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// contextOf returns the test's context, as testing and rapid both have one.
+func contextOf(t require.TestingT) context.Context {
+	if c, ok := t.(interface{ Context() context.Context }); ok {
+		return c.Context()
+	}
+	return context.Background()
+}
+
+func revisions(changes []diamond.Change) []int64 {
+	r := make([]int64, len(changes))
+	for i := range changes {
+		r[i] = changes[i].Revision
+	}
+	return r
+}
+
+func keysOf(entries []diamond.Entry) []string {
+	ids := make([]string, len(entries))
+	for i := range entries {
+		ids[i] = entries[i].Key.DataID
+	}
+	return ids
+}
+
+func isNotFound(err error) bool { return errors.Is(err, diamond.ErrNotFound) }
+
+// currentOf returns the revision that a condition met instead.
+func currentOf(err error) (int64, error) {
+	var e *diamond.Error
+	if !errors.Is(err, diamond.ErrConflict) || !errors.As(err, &e) {
+		return 0, err
+	}
+	return e.Current, nil
+}

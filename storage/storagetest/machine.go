@@ -1,0 +1,283 @@
+package storagetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
+)
+
+func machineClauses() []clause {
+	return []clause{
+		{"F13_AgainstAMap", "Whatever is done in whatever order, the store is as a map and a list of changes would be.", func(p *probe) {
+			rapid.Check(p.T, func(t *rapid.T) {
+				m := newMachine(p.suite.open(p.T))
+				m.run(t, p)
+			})
+		}},
+		{"F13_Pruned", "The same holds for what is kept while history is pruned all the time.", func(p *probe) {
+			if p.retention == nil {
+				p.Skip("the storage does not say that it can")
+			}
+			rapid.Check(p.T, func(t *rapid.T) {
+				s := p.retention(p.T, storage.Retention{Age: time.Nanosecond, Versions: 2, Changes: 6})
+				m := newMachine(s)
+				m.prune = s.Prune
+				m.run(t, p)
+			})
+		}},
+	}
+}
+
+// machine runs a store beside a model of it.
+type machine struct {
+	store diamond.Storage
+	prune func(context.Context) error
+
+	values     map[diamond.Key]diamond.Entry // what each key has now
+	log        []diamond.Change              // all, without contents and times
+	head       diamond.Position
+	sets       []diamond.ChangeSet // committed, with request ids
+	outcomes   []diamond.Position  // of sets
+	generation int64
+}
+
+func newMachine(s diamond.Storage) *machine {
+	return &machine{store: s, values: make(map[diamond.Key]diamond.Entry), generation: 1}
+}
+
+func (m *machine) run(t *rapid.T, p *probe) {
+	defer func() { require.NoError(t, m.store.Close()) }()
+	actions := map[string]func(*rapid.T){
+		"":       m.check,
+		"commit": m.commit,
+		"batch":  m.commit, // twice as often as the others
+		"retry":  m.retry,
+		"fork":   m.fork,
+	}
+	if m.prune != nil {
+		actions["prune"] = func(t *rapid.T) { require.NoError(t, m.prune(contextOf(t))) }
+	}
+	if p.reopen != nil && m.prune == nil {
+		actions["reopen"] = func(*rapid.T) { m.store = p.reopen(p.T, m.store) }
+	}
+	t.Repeat(actions)
+}
+
+func machineKeys() []diamond.Key {
+	return []diamond.Key{key("a"), key("a.b"), key("b"), {Namespace: "n", Group: "a", DataID: "a"}, {Namespace: "n.", Group: "a", DataID: "a"}}
+}
+
+// set draws a change set, with conditions that mostly hold.
+func (m *machine) set(t *rapid.T) diamond.ChangeSet {
+	set := diamond.ChangeSet{Comment: rapid.SampledFrom([]string{"", "why"}).Draw(t, "comment")}
+	condition := func(k diamond.Key) int64 {
+		if rapid.IntRange(0, 3).Draw(t, "stale") == 0 {
+			return rapid.Int64Range(1, m.head.Revision+2).Draw(t, "revision")
+		}
+		return m.values[k].Revision
+	}
+	keys := rapid.Permutation(machineKeys()).Draw(t, "keys")
+	for _, k := range keys[:rapid.IntRange(1, 3).Draw(t, "n")] {
+		var ifRevision *int64
+		if rapid.Bool().Draw(t, "if") {
+			ifRevision = diamond.Revision(condition(k))
+		}
+		switch kind := rapid.IntRange(0, 5).Draw(t, "kind"); {
+		case kind == 0 && set.Len() > 0:
+			set.Checks = append(set.Checks, diamond.Check{Key: k, Revision: condition(k)})
+		case kind == 1:
+			set.Deletes = append(set.Deletes, diamond.Delete{Key: k, IfRevision: ifRevision})
+		default:
+			set.Drafts = append(set.Drafts, diamond.Draft{Key: k, Content: rapid.StringN(0, 20, -1).Draw(t, "content"), IfRevision: ifRevision})
+		}
+	}
+	if rapid.Bool().Draw(t, "id") {
+		set.RequestID = fmt.Sprint("r", len(m.sets))
+	}
+	return set
+}
+
+// expect returns the errors that a set may fail with, none if it must not.
+func (m *machine) expect(set diamond.ChangeSet) (errs []error) {
+	fails := func(k diamond.Key, want *int64) {
+		if want != nil && m.values[k].Revision != *want {
+			errs = append(errs, diamond.ErrConflict)
+		}
+	}
+	for _, c := range set.Checks {
+		fails(c.Key, &c.Revision)
+	}
+	for _, d := range set.Drafts {
+		fails(d.Key, d.IfRevision)
+	}
+	for _, d := range set.Deletes {
+		fails(d.Key, d.IfRevision)
+		if d.IfRevision == nil && m.values[d.Key].Revision == 0 {
+			errs = append(errs, diamond.ErrNotFound)
+		}
+	}
+	return errs
+}
+
+// apply commits a set to the model.
+func (m *machine) apply(set diamond.ChangeSet, at diamond.Position) {
+	n := 0
+	add := func(op diamond.Op, k diamond.Key) {
+		m.log = append(m.log, diamond.Change{Revision: at.Revision, Number: n, Count: set.Len(), Op: op, Key: k, Comment: set.Comment})
+		n++
+	}
+	for _, d := range set.Drafts {
+		add(diamond.OpPublish, d.Key)
+		m.values[d.Key] = diamond.Entry{Key: d.Key, Revision: at.Revision, Content: d.Content}
+	}
+	for _, d := range set.Deletes {
+		add(diamond.OpDelete, d.Key)
+		delete(m.values, d.Key)
+	}
+	if set.RequestID != "" {
+		m.sets, m.outcomes = append(m.sets, set), append(m.outcomes, at)
+	}
+	m.head = at
+}
+
+func (m *machine) commit(t *rapid.T) {
+	for range rapid.IntRange(1, 3).Draw(t, "calls") {
+		m.commitOne(t)
+	}
+	// Several sets in one call: each is drawn against the state before it, and
+	// may meet another one.
+	sets := []diamond.ChangeSet{m.set(t), m.set(t), m.set(t)}
+	for i := range sets {
+		sets[i].RequestID = ""
+	}
+	results, err := m.store.Commit(contextOf(t), sets)
+	require.NoError(t, err)
+	for i, r := range results {
+		m.settle(t, sets[i], r)
+	}
+}
+
+func (m *machine) commitOne(t *rapid.T) {
+	set := m.set(t)
+	results, err := m.store.Commit(contextOf(t), []diamond.ChangeSet{set})
+	require.NoError(t, err)
+	m.settle(t, set, results[0])
+}
+
+// settle compares the outcome of a set with what the model expects, and
+// follows it.
+func (m *machine) settle(t *rapid.T, set diamond.ChangeSet, r diamond.Result) {
+	require.False(t, r.Replayed)
+	if expected := m.expect(set); len(expected) > 0 {
+		require.True(t, slices.ContainsFunc(expected, func(e error) bool { return errors.Is(r.Err, e) }), "%v, expected one of %v", r.Err, expected)
+		return
+	}
+	require.NoError(t, r.Err)
+	require.Equal(t, m.head.Revision+1, r.Position.Revision)
+	m.apply(set, r.Position)
+}
+
+func (m *machine) retry(t *rapid.T) {
+	if len(m.sets) == 0 {
+		t.Skip("nothing to retry")
+	}
+	i := rapid.IntRange(0, len(m.sets)-1).Draw(t, "which")
+	set := m.sets[i]
+	other := rapid.Bool().Draw(t, "other")
+	if other {
+		set.Comment += "!"
+	}
+	results, err := m.store.Commit(contextOf(t), []diamond.ChangeSet{set})
+	require.NoError(t, err)
+	if other {
+		require.ErrorIs(t, results[0].Err, diamond.ErrInvalid)
+		return
+	}
+	require.NoError(t, results[0].Err)
+	require.True(t, results[0].Replayed)
+	require.Equal(t, m.outcomes[i], results[0].Position)
+}
+
+func (m *machine) fork(t *rapid.T) {
+	verified := m.head
+	if !verified.IsZero() {
+		verified.Revision += rapid.Int64Range(0, 3).Draw(t, "lost")
+	}
+	at, err := m.store.Fork(contextOf(t), verified)
+	require.NoError(t, err)
+	require.Equal(t, verified.Revision+1, at.Revision)
+	m.generation++
+	require.Equal(t, m.generation, at.Epoch.Generation)
+	m.head = at
+	m.log = append(m.log, diamond.Change{Revision: at.Revision, Count: 1, Op: diamond.OpFork})
+}
+
+// check compares all that can be read with the model.
+func (m *machine) check(t *rapid.T) {
+	entries := scan(t, m.store, diamond.ScanRequest{Limit: 2, Contents: true})
+	require.Len(t, entries, len(m.values))
+	want := slices.SortedFunc(maps.Keys(m.values), diamond.Key.Compare)
+	for i, e := range entries {
+		v := m.values[want[i]]
+		require.Equal(t, want[i], e.Key)
+		require.Equal(t, v.Revision, e.Revision)
+		require.Equal(t, v.Content, e.Content)
+	}
+	m.checkLog(t)
+	for _, k := range machineKeys() {
+		m.checkHistory(t, k)
+	}
+}
+
+func (m *machine) checkLog(t *rapid.T) {
+	b, err := m.store.Changes(contextOf(t), diamond.Position{}, all)
+	if m.head.Revision > 0 {
+		require.Equal(t, m.head, b.Head)
+	}
+	if m.prune != nil && errors.Is(err, diamond.ErrCompacted) {
+		require.Greater(t, len(m.log), 6, "the floor")
+		return
+	}
+	require.NoError(t, err)
+	changes, head := follow(t, m.store, diamond.Position{}, 10)
+	require.Equal(t, b.Head, head)
+	require.Len(t, changes, len(m.log))
+	for i, c := range changes {
+		requireSame(t, m.log[i], c)
+	}
+}
+
+func (m *machine) checkHistory(t *rapid.T, k diamond.Key) {
+	changes, err := m.store.History(contextOf(t), k, 0, 1000)
+	require.NoError(t, err)
+	i := 0
+	for _, c := range slices.Backward(m.log) {
+		if c.Key != k || c.Op == diamond.OpFork {
+			continue
+		}
+		if i == len(changes) {
+			require.NotNil(t, m.prune, "revision %d of %v is missing", c.Revision, k)
+			// A deleted key that was forgotten may have begun anew.
+			require.True(t, i >= 2 || m.values[k].Revision == 0 || c.Op == diamond.OpDelete, "the floor of versions")
+			return
+		}
+		requireSame(t, c, changes[i])
+		i++
+	}
+	require.Len(t, changes, i)
+}
+
+func requireSame(t *rapid.T, want, got diamond.Change) {
+	require.Equal(t, want, diamond.Change{
+		Revision: got.Revision, Number: got.Number, Count: got.Count, Op: got.Op, Key: got.Key, Comment: got.Comment,
+	})
+}

@@ -1,0 +1,121 @@
+// Package storagetest is the conformance suite of [diamond.Storage] and
+// [diamond.Replica]. A storage is done when it passes:
+//
+//	func TestStorage(t *testing.T) {
+//		storagetest.Run(t, func(t *testing.T) diamond.Storage { return open(t) },
+//			storagetest.Reopen(...), storagetest.Replica(...), storagetest.Retention(...))
+//	}
+//
+// Each case checks one clause of the interfaces, on a fresh store, and prints
+// the clause when it fails. What a storage can do besides is asked for as a
+// [Capability]; cases that need one are left out without it.
+package storagetest
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
+)
+
+// Open returns a fresh, empty store. The suite closes it.
+type Open func(t *testing.T) diamond.Storage
+
+// Capability is something that a storage can do beyond [diamond.Storage].
+type Capability func(*suite)
+
+// Reopen says that stores outlive their process: reopen closes s, and opens
+// again what it has stored.
+func Reopen(reopen func(t *testing.T, s diamond.Storage) diamond.Storage) Capability {
+	return func(s *suite) { s.reopen = reopen }
+}
+
+// Copy is a storage that is a replica too.
+type Copy interface {
+	diamond.Storage
+	diamond.Replica
+}
+
+// Replica says that stores can be replicas: open returns a fresh, empty one.
+func Replica(open func(t *testing.T) Copy) Capability {
+	return func(s *suite) { s.replica = open }
+}
+
+// Pruned is a storage of which history can be pruned at will.
+type Pruned interface {
+	diamond.Storage
+	// Prune removes what retention no longer keeps, and returns when it has.
+	Prune(ctx context.Context) error
+}
+
+// Retention says that history is pruned: open returns a fresh store that keeps
+// what retention says.
+func Retention(open func(t *testing.T, retention storage.Retention) Pruned) Capability {
+	return func(s *suite) { s.retention = open }
+}
+
+type suite struct {
+	open      Open
+	reopen    func(*testing.T, diamond.Storage) diamond.Storage
+	replica   func(*testing.T) Copy
+	retention func(*testing.T, storage.Retention) Pruned
+}
+
+// clause is one rule of the interfaces, and how to see that it holds.
+type clause struct {
+	name string
+	rule string
+	test func(p *probe)
+}
+
+// Run runs the suite on what open returns.
+func Run(t *testing.T, open Open, capabilities ...Capability) {
+	s := &suite{open: open}
+	for _, c := range capabilities {
+		c(s)
+	}
+	groups := []struct {
+		name    string
+		able    bool
+		clauses []clause
+	}{
+		{"Commit", true, commitClauses()},
+		{"Request", true, requestClauses()},
+		{"Read", true, readClauses()},
+		{"Changes", true, changesClauses()},
+		{"Scan", true, scanClauses()},
+		{"History", true, historyClauses()},
+		{"Fork", true, forkClauses()},
+		{"Close", true, closeClauses()},
+		{"Concurrent", true, concurrentClauses()},
+		{"Durable", s.reopen != nil, durableClauses()},
+		{"Replica", s.replica != nil, replicaClauses()},
+		{"Install", s.replica != nil, installClauses()},
+		{"Retention", s.retention != nil, retentionClauses()},
+		{"Machine", true, machineClauses()},
+	}
+	for _, g := range groups {
+		t.Run(g.name, func(t *testing.T) {
+			if !g.able {
+				t.Skip("the storage does not say that it can")
+			}
+			for _, c := range g.clauses {
+				t.Run(c.name, func(t *testing.T) { s.run(t, c) })
+			}
+		})
+	}
+}
+
+func (s *suite) run(t *testing.T, c clause) {
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("The rule: %s", c.rule)
+		}
+	})
+	p := &probe{T: t, suite: s, store: s.open(t)}
+	t.Cleanup(func() { require.NoError(t, p.store.Close()) })
+	c.test(p)
+}
