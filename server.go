@@ -55,7 +55,8 @@ type server struct {
 	counters counters
 
 	draining atomic.Bool
-	closed   atomic.Bool
+	closed   atomic.Bool // no request is taken
+	stopped  atomic.Bool // the feed ends
 	close    func() // ends all goroutines, once, and waits for them
 }
 
@@ -120,6 +121,7 @@ func NewServer(storage Storage, opts ...ServerOption) (Server, error) {
 		s.Drain()
 		s.commits.close()
 		committer.Wait() // the feed still runs: what is committed is acknowledged
+		s.stopped.Store(true)
 		cancel()
 		s.wakeAll()
 		feed.Wait()

@@ -288,7 +288,7 @@ func unknown(ctx context.Context, err error) error {
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return &Error{Err: fmt.Errorf("%w: %w", ErrUnknownOutcome, err)}
 	}
-	return Errorf(ErrUnknownOutcome, "%v", err) // not wrapped: others promise that nothing was done
+	return Errorf(ErrUnknownOutcome, "the server could not read it back") // err itself may promise that nothing was done
 }
 
 // refuseSystem refuses keys that no public door serves.

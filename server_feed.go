@@ -228,15 +228,20 @@ func (s *server) reach(ctx context.Context, p Position) error {
 	return s.await(ctx, func(st *state) bool { return st.reached(p) })
 }
 
-// await waits for a state that is as it should be.
+// await waits for a state that is as it should be, also while the server is
+// being closed, for as long as the feed runs.
 func (s *server) await(ctx context.Context, good func(*state) bool) error {
 	for {
 		wake := make(chan struct{})
 		waiter := s.moved.Wait(func() { close(wake) }) // first register, then look
-		st, err := s.serving()
-		if err != nil || good(st) {
+		stopped, st := s.stopped.Load(), s.state.Load()
+		if st != nil && good(st) {
 			waiter.Cancel()
-			return err
+			return nil
+		}
+		if stopped || st == nil {
+			waiter.Cancel()
+			return unavailable("the server has nothing to serve")
 		}
 		select {
 		case <-ctx.Done():
