@@ -5,6 +5,9 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/linnaname/gdiamond/internal/apart"
+	"github.com/linnaname/gdiamond/internal/waitset"
 )
 
 // want is what a poll is about: a set of keys and what the caller has of it.
@@ -14,9 +17,45 @@ type want struct {
 	held     []Held   // but for these; sorted by key
 }
 
+// polling is one call of Poll.
+type polling struct {
+	server *server
+	want   *want
+	timer  *time.Timer // of the end of the wait; nil before it is parked
+	waiter *waitset.Waiter[Key]
+	wake   chan struct{} // closed by a change
+	done   bool          // resp and err are the answer
+	resp   *PollResponse
+	err    error
+}
+
 // Poll implements [Transport].
+//
+// Polls are parked here by the thousand, each on its caller's stack. So what
+// comes before the wait runs apart, and nothing deep runs on that stack until
+// there is an answer.
 func (s *server) Poll(ctx context.Context, req *PollRequest) (*PollResponse, error) {
-	resp, err := s.poll(ctx, req)
+	p := &polling{server: s}
+	defer p.end()
+	apart.Run(func() { p.begin(ctx, req) })
+	for !p.done {
+		select {
+		case <-p.wake:
+			p.look(ctx, false)
+		case <-p.timer.C:
+			p.look(ctx, true)
+		case <-ctx.Done():
+			p.answer(nil, ctx.Err())
+		}
+	}
+	s.countPoll(ctx, p.resp, p.err)
+	if p.err != nil {
+		return nil, answerError(ctx, "poll", Key{}, p.err)
+	}
+	return p.resp, nil
+}
+
+func (s *server) countPoll(ctx context.Context, resp *PollResponse, err error) {
 	switch {
 	case err == nil && resp.Resync:
 	case err == nil && len(resp.Changed) > 0:
@@ -30,71 +69,80 @@ func (s *server) Poll(ctx context.Context, req *PollRequest) (*PollResponse, err
 	case ctx.Err() != nil:
 		s.counters.pollCanceled.Add(1)
 	}
-	if err != nil {
-		return nil, answerError(ctx, "poll", Key{}, err)
-	}
-	return resp, nil
 }
 
-func (s *server) poll(ctx context.Context, req *PollRequest) (*PollResponse, error) {
+// answer ends the poll. Whether it has waited shows in what it is told.
+func (p *polling) answer(resp *PollResponse, err error) {
+	p.resp, p.err, p.done = p.server.finish(resp, p.timer != nil), err, true
+}
+
+// begin answers the poll if there is something to say now, else parks it.
+func (p *polling) begin(ctx context.Context, req *PollRequest) {
+	s := p.server
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		p.answer(nil, err)
+		return
 	}
 	wait := min(max(req.Wait, 0), MaxWait)
 	deadline := time.Now().Add(wait)
 	if err := s.notBefore(ctx, req.Position, min(wait, reachTimeout)); err != nil {
-		return nil, err
+		p.answer(nil, err)
+		return
 	}
-	w, err := s.want(req)
-	if err != nil {
-		return nil, err
+	var err error
+	if p.want, err = s.want(req); err != nil {
+		p.answer(nil, err)
+		return
 	}
-	if w.set == nil || s.trail.contradicts(w.position) {
-		s.keySets.release(w.set)
-		return s.finish(&PollResponse{Resync: true, Position: s.position()}, false), nil
+	if p.want.set == nil || s.trail.contradicts(p.want.position) {
+		p.answer(&PollResponse{Resync: true, Position: s.position()}, nil)
+		return
 	}
-	defer s.keySets.release(w.set)
-	return s.wait(ctx, w, deadline)
-}
-
-// wait answers a poll when there is something to say, and at the deadline.
-// While it waits it keeps nothing of the request.
-func (s *server) wait(ctx context.Context, w *want, deadline time.Time) (*PollResponse, error) {
-	resp, err := s.compare(ctx, w)
-	if resp != nil || err != nil {
-		return s.finish(resp, false), err
+	if resp, err := s.compare(ctx, p.want); resp != nil || err != nil {
+		p.answer(resp, err)
+		return
 	}
 	timeout := time.Until(deadline)
 	if timeout <= 0 || s.draining.Load() {
-		return s.finish(&PollResponse{Position: w.position}, false), nil
+		p.answer(&PollResponse{Position: p.want.position}, nil)
+		return
 	}
 	if err := s.park(); err != nil {
-		return nil, err
+		p.answer(nil, err)
+		return
 	}
-	defer s.parked.Add(-1)
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
-	for last := false; ; {
-		wake := make(chan struct{})
-		waiter := w.set.group.Wait(func() { close(wake) }) // first register, then compare
-		resp, err := s.compare(ctx, w)
-		switch {
-		case resp != nil || err != nil:
-			waiter.Cancel()
-			return s.finish(resp, true), err
-		case last || s.draining.Load():
-			waiter.Cancel()
-			return s.finish(&PollResponse{Position: w.position}, true), nil
-		}
-		select {
-		case <-wake:
-		case <-timer.C:
-			last = true
-		case <-ctx.Done():
-			waiter.Cancel()
-			return nil, ctx.Err()
-		}
-		waiter.Cancel()
+	p.timer = time.NewTimer(timeout)
+	p.look(ctx, false)
+}
+
+// look answers the poll if there is something to say, or if the time is up;
+// else the next change closes p.wake.
+func (p *polling) look(ctx context.Context, last bool) {
+	if p.waiter != nil {
+		p.waiter.Cancel()
+	}
+	wake := make(chan struct{})
+	p.wake, p.waiter = wake, p.want.set.group.Wait(func() { close(wake) }) // first register, then compare
+	resp, err := p.server.compare(ctx, p.want)
+	switch {
+	case resp != nil || err != nil:
+		p.answer(resp, err)
+	case last || p.server.draining.Load():
+		p.answer(&PollResponse{Position: p.want.position}, nil)
+	}
+}
+
+// end lets go of all that the poll holds.
+func (p *polling) end() {
+	if p.waiter != nil {
+		p.waiter.Cancel()
+	}
+	if p.timer != nil {
+		p.timer.Stop()
+		p.server.parked.Add(-1)
+	}
+	if p.want != nil {
+		p.server.keySets.release(p.want.set)
 	}
 }
 
