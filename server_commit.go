@@ -190,17 +190,8 @@ func (s *server) commitBatch(ctx context.Context, batch []*commit) {
 		sets[i] = *c.set
 	}
 	results, err := s.write(ctx, sets)
-	var newest Position
-	for i := range results {
-		if results[i].Position.Compare(newest) > 0 {
-			newest = results[i].Position
-		}
-	}
-	if !newest.IsZero() {
-		s.nudge()
-		reaching, cancel := context.WithTimeout(ctx, feedGrace)
-		_ = s.reach(reaching, newest) // else each publisher waits for it on its own
-		cancel()
+	if err == nil {
+		s.catchUp(ctx, results)
 	}
 	for i, c := range batch {
 		if err != nil {
@@ -209,6 +200,29 @@ func (s *server) commitBatch(ctx context.Context, batch []*commit) {
 			c.finish(results[i])
 		}
 	}
+}
+
+// catchUp has the feed read what results speak of: the sets that were
+// committed, and whatever it was that others met, so that who is told of a
+// conflict can read its reason. A feed that cannot is not waited for: each
+// publisher then waits on its own.
+func (s *server) catchUp(ctx context.Context, results []Result) {
+	ctx, cancel := context.WithTimeout(ctx, feedGrace)
+	defer cancel()
+	newest, failed := s.position(), false
+	for i := range results {
+		failed = failed || results[i].Err != nil
+		if p := results[i].Position; p.Compare(newest) > 0 {
+			newest = p
+		}
+	}
+	if failed {
+		if batch, _ := s.storage.Changes(ctx, newest, 1); batch.Head.Compare(newest) > 0 {
+			newest = batch.Head
+		}
+	}
+	s.nudge()
+	_ = s.reach(ctx, newest)
 }
 
 func (s *server) write(ctx context.Context, sets []ChangeSet) ([]Result, error) {

@@ -2,6 +2,7 @@ package diamond_test
 
 import (
 	"context"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,15 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
+
+// share returns how much of a scenario to run: a part of it, or in a campaign the whole.
+func share(t testing.TB, part, whole int) int {
+	if os.Getenv("DIAMOND_CAMPAIGN") == "1" {
+		part = whole
+	}
+	t.Logf("running %d of %d", part, whole)
+	return part
+}
 
 // served is a server under test, with what its tests do all the time.
 type served struct {

@@ -110,12 +110,12 @@ func (p *pages) tree(id uint64, low, high []byte, depth int) error {
 	if id < 2 || id >= p.high {
 		return damaged("page %d does not exist", id)
 	}
-	head := make([]byte, pageHeader)
-	if _, err := p.file.ReadAt(head, int64(id)*p.size); err != nil {
+	first := make([]byte, p.size)
+	if _, err := p.file.ReadAt(first, int64(id)*p.size); err != nil {
 		return damaged("page %d: %v", id, err)
 	}
-	overflow := uint64(order.Uint32(head[12:]))
-	if order.Uint64(head) != id || overflow >= p.high-id {
+	overflow := uint64(order.Uint32(first[12:]))
+	if order.Uint64(first) != id || overflow >= p.high-id {
 		return damaged("page %d is not what its place says", id)
 	}
 	for i := id; i <= id+overflow; i++ {
@@ -124,8 +124,7 @@ func (p *pages) tree(id uint64, low, high []byte, depth int) error {
 		}
 		p.seen[i] = true
 	}
-	body := section{p.file, int64(id) * p.size, int64(overflow+1) * p.size}
-	return p.elements(id, body, low, high, depth)
+	return p.elements(id, section{p.file, int64(id) * p.size, int64(overflow+1) * p.size, first}, low, high, depth)
 }
 
 // section is the bytes of a page: part of the file, or of a row that holds a
@@ -134,11 +133,15 @@ type section struct {
 	file   io.ReaderAt
 	offset int64
 	length int64
+	first  []byte // as many as were read already
 }
 
 func (s section) bytes(at, n int64) ([]byte, error) {
 	if at < 0 || n < 0 || at > s.length || n > s.length-at {
 		return nil, damaged("something points out of its page")
+	}
+	if at+n <= int64(len(s.first)) {
+		return s.first[at : at+n], nil
 	}
 	b := make([]byte, n)
 	if _, err := s.file.ReadAt(b, s.offset+at); err != nil {
@@ -215,5 +218,5 @@ func (p *pages) value(page section, element []byte, at int64, depth int) error {
 	if root := order.Uint64(head); root != 0 {
 		return p.tree(root, nil, nil, depth+1)
 	}
-	return p.elements(0, section{page.file, page.offset + at + bucketHeader, size - bucketHeader}, nil, nil, depth+1)
+	return p.elements(0, section{page.file, page.offset + at + bucketHeader, size - bucketHeader, nil}, nil, nil, depth+1)
 }
