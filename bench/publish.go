@@ -51,7 +51,7 @@ func measurePublish(s settings, r *report) error {
 	defer bare.stop()
 	r.note("rows a change", "%s", rows)
 
-	rounds, length := s.pick(9, 3), time.Duration(s.pick(3000, 300))*time.Millisecond
+	rounds, length := s.pick(41, 3), time.Duration(s.pick(500, 300))*time.Millisecond
 	for _, m := range []struct {
 		publishers int
 		least      float64

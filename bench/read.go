@@ -12,7 +12,7 @@ import (
 // under the same headers.
 func measureRead(s settings, r *report) error {
 	const connections = 64
-	rounds, length := s.pick(9, 3), time.Duration(s.pick(2000, 300))*time.Millisecond
+	rounds, length := s.pick(25, 3), time.Duration(s.pick(1000, 300))*time.Millisecond
 
 	ours, addr, err := spawn("server")
 	if err != nil {

@@ -19,16 +19,17 @@ type report struct{ misses []string }
 
 func (r *report) missed() []string { return r.misses }
 
-// ratio prints one figure against its baseline: the medians of both and of the
-// ratios pair by pair, which cancels what the machine did meanwhile.
+// ratio prints one figure against its baseline: the medians of both, and the
+// median and the quartiles of their ratios pair by pair. The two of a pair ran
+// one right after the other, so what else the machine did cancels out.
 func (r *report) ratio(name, unit string, ours, bare []float64, goal goal) {
 	ratios := make([]float64, len(ours))
 	for i := range ours {
 		ratios[i] = ours[i] / bare[i]
 	}
 	ratio := median(ratios)
-	r.judge(name, fmt.Sprintf("%s %s, bare %s: ratio %.2f (%.2f to %.2f in %d)",
-		number(median(ours)), unit, number(median(bare)), ratio, slices.Min(ratios), slices.Max(ratios), len(ratios)), ratio, goal)
+	r.judge(name, fmt.Sprintf("%s %s, bare %s: ratio %.2f (%.2f to %.2f, %d pairs)",
+		number(median(ours)), unit, number(median(bare)), ratio, quantile(ratios, 0.25), quantile(ratios, 0.75), len(ratios)), ratio, goal)
 }
 
 // value prints one figure that has a goal of its own.
@@ -68,9 +69,11 @@ func (g goal) String() string {
 }
 
 // median of values, of which there is at least one.
-func median[T cmp.Ordered](values []T) T {
+func median[T cmp.Ordered](values []T) T { return quantile(values, 0.5) }
+
+func quantile[T cmp.Ordered](values []T, share float64) T {
 	s := slices.Sorted(slices.Values(values))
-	return s[len(s)/2]
+	return s[min(len(s)-1, int(share*float64(len(s))))]
 }
 
 // number writes v with three digits that count.
