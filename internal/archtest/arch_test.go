@@ -28,6 +28,7 @@ var allowed = map[string][]string{
 	"": {"internal/", "github.com/patrickmn/go-cache", "golang.org/x/sync/"},
 
 	// Mechanisms that know no diamonds.
+	"internal/apart":      {},
 	"internal/atomicfile": {},
 	"internal/backoff":    {},
 	"internal/codec":      {"go.yaml.in/yaml/v3", "github.com/pelletier/go-toml/v2"},
