@@ -48,12 +48,12 @@ func exampleCentre() (diamond.Client, func()) {
 	return client, func() { client.Close(); srv.Close() }
 }
 
-type limits struct {
+type exampleLimits struct {
 	RateLimit int             `yaml:"rate_limit"`
 	Features  map[string]bool `yaml:"features"`
 }
 
-func (l *limits) Validate() error {
+func (l *exampleLimits) Validate() error {
 	if l.RateLimit < 1 {
 		return errors.New("rate_limit must be 1 or more")
 	}
@@ -69,7 +69,7 @@ func ExampleBind() {
 	key := diamond.NewKey("payment", "limits.yaml")
 	client.Publish(ctx, diamond.Draft{Key: key, Content: "rate_limit: 100\n"})
 
-	value, err := diamond.Bind[limits](ctx, client, key)
+	value, err := diamond.Bind[exampleLimits](ctx, client, key)
 	if err != nil {
 		panic(err)
 	}
@@ -77,7 +77,7 @@ func ExampleBind() {
 	fmt.Println(value.Get().RateLimit)
 
 	changed := make(chan int)
-	value.OnChange(func(_, now *limits) { changed <- now.RateLimit })
+	value.OnChange(func(_, now *exampleLimits) { changed <- now.RateLimit })
 	<-changed // the present value comes first
 	client.Publish(ctx, diamond.Draft{Key: key, Content: "rate_limit: 0\n"}) // refused
 	client.Publish(ctx, diamond.Draft{Key: key, Content: "rate_limit: 200\n"})
@@ -91,7 +91,7 @@ func ExampleBind() {
 func ExampleWithDefault() {
 	client, done := exampleCentre()
 	defer done()
-	value, err := diamond.Bind[limits](context.Background(), client, diamond.NewKey("payment", "limits.yaml"),
+	value, err := diamond.Bind[exampleLimits](context.Background(), client, diamond.NewKey("payment", "limits.yaml"),
 		diamond.WithDefault("yaml", "rate_limit: 10\n"))
 	if err != nil {
 		panic(err)
