@@ -84,9 +84,11 @@ func Open(dir string, opts ...Option) (*Store, error) {
 	s.retention = s.retention.OrDefaults()
 	path := filepath.Join(dir, fileName)
 	if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
-		// Another process may be as quick: then the lock decides.
-		if err := create(dir, path); err != nil && !errors.Is(err, os.ErrExist) {
-			return nil, openError(dir, err)
+		if err := create(dir, path); err != nil {
+			// Another process may have been quicker: then the lock decides.
+			if _, there := os.Lstat(path); there != nil {
+				return nil, openError(dir, err)
+			}
 		}
 	} else if err := inspect(path); err != nil {
 		return nil, openError(dir, err)
