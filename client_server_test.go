@@ -241,7 +241,7 @@ func (c *cable) pass(ctx context.Context) (context.Context, func(), error) {
 		case 1:
 			return nil, nil, ended(ctx)
 		case 2:
-			time.Sleep(rand.N(2 * time.Second))
+			time.Sleep(rand.N(2 * time.Second)) // fake time: cables are for bubbles
 		case 3:
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, rand.N(5*time.Second)) // cut while it is under way
