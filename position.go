@@ -72,7 +72,7 @@ func ParsePosition(s string) (Position, error) {
 		return p, invalidf("position: %d bytes long, not %d", len(s), base64.RawURLEncoding.EncodedLen(positionSize))
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil {
+	if err != nil || len(b) != positionSize { // the decoder skips line breaks
 		return p, invalidf("position: not base64url")
 	}
 	copy(p.Store[:], b)

@@ -1,0 +1,46 @@
+# make help lists the targets.
+GO ?= go
+# The linters' versions are here and nowhere else.
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
+FUZZTIME ?= 10s
+
+.DEFAULT_GOAL := help
+.PHONY: help build test lint vuln fuzz campaign bench cover
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build the program into ./gdiamond
+	$(GO) build -o gdiamond ./cmd/gdiamond
+
+test: ## run all tests, with the race detector, in random order
+	$(GO) test -race -shuffle=on -timeout 15m ./...
+	cd examples && $(GO) test -race -shuffle=on ./...
+
+lint: ## gofmt, vet, staticcheck, go.mod
+	@out=$$(gofmt -l .); test -z "$$out" || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) mod tidy -diff
+	$(GO) run $(STATICCHECK) ./...
+	cd examples && $(GO) vet ./... && $(GO) mod tidy -diff
+
+vuln: ## known vulnerabilities; needs the vulnerability database
+	$(GO) run $(GOVULNCHECK) ./...
+
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	@for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "== $$pkg $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; \
+	done
+
+campaign: ## the scenarios at their full counts; takes long
+	DIAMOND_CAMPAIGN=1 $(GO) test -race -shuffle=on -timeout 4h ./...
+
+bench: ## the benchmarks, each as a ratio to its baseline in the same run
+	$(GO) run ./bench
+
+cover: ## test coverage by package
+	$(GO) test -cover ./...

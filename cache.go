@@ -1,0 +1,158 @@
+package diamond
+
+import (
+	"container/list"
+	"context"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/patrickmn/go-cache"
+	"golang.org/x/sync/singleflight"
+)
+
+const (
+	contentTTL = time.Hour
+	// contentOverhead is what holding a content costs beside its bytes.
+	contentOverhead = 512
+	// A content of more than this part of the budget passes the cache by.
+	contentShare = 8
+)
+
+// contents keeps contents in memory, up to a budget of bytes and for an hour.
+//
+// The go-cache under it decides what is held, and until when. A record points
+// to what is held of it, so that a read takes no lock and builds no cache key.
+type contents struct {
+	budget int64
+	read   func(key Key, revision int64) (Entry, error)
+	items  *cache.Cache // of *held
+	loads  singleflight.Group
+
+	mu     sync.Mutex
+	order  *list.List   // of *held, oldest first; guarded by mu
+	serial uint64       // guarded by mu
+	bytes  atomic.Int64 // of content; written under mu
+
+	hits, loaded atomic.Uint64
+}
+
+// held is a content in memory.
+type held struct {
+	entry   Entry // with its content
+	record  *record
+	key     string // in items
+	element *list.Element
+}
+
+// newContents returns a cache that loads with read, which belongs to no single caller.
+func newContents(budget int64, read func(Key, int64) (Entry, error)) *contents {
+	c := &contents{
+		budget: budget,
+		read:   read,
+		items:  cache.New(contentTTL, 0), // no janitor: it could not be stopped
+		order:  list.New(),
+	}
+	c.items.OnEvicted(func(_ string, v any) { c.release(v.(*held)) })
+	return c
+}
+
+// put holds the content of r, unless it is too large or held already.
+func (c *contents) put(r *record, content string) {
+	if int64(len(content))+contentOverhead > c.budget/contentShare {
+		return
+	}
+	h := &held{entry: r.Entry, record: r}
+	h.entry.Content = content
+
+	c.mu.Lock()
+	if r.held.Load() != nil {
+		c.mu.Unlock()
+		return
+	}
+	// The serial number keeps keys apart for ever: go-cache replaces an item
+	// without a call of OnEvicted, and what it held would be counted for ever.
+	c.serial++
+	h.key = contentKey(r) + "#" + strconv.FormatUint(c.serial, 10)
+	h.element = c.order.PushBack(h)
+	c.bytes.Add(int64(len(content)))
+	c.items.SetDefault(h.key, h)
+	r.held.Store(h)
+	over := c.surplus()
+	c.mu.Unlock()
+	for _, old := range over {
+		c.items.Delete(old.key)
+	}
+}
+
+// surplus returns the oldest that must go to keep to the budget. The caller holds mu.
+func (c *contents) surplus() (over []*held) {
+	used := c.bytes.Load() + int64(c.order.Len())*contentOverhead
+	for e := c.order.Front(); used > c.budget && e != nil; e = e.Next() {
+		old := e.Value.(*held)
+		used -= int64(len(old.entry.Content)) + contentOverhead
+		over = append(over, old)
+	}
+	return over
+}
+
+// drop lets go of the content of r, if it is held.
+func (c *contents) drop(r *record) {
+	if h := r.held.Load(); h != nil {
+		c.items.Delete(h.key)
+	}
+}
+
+// expire lets go of what has been held for too long.
+func (c *contents) expire() { c.items.DeleteExpired() }
+
+// release is called once for each item that go-cache lets go of.
+func (c *contents) release(h *held) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h.record.held.Store(nil)
+	c.order.Remove(h.element)
+	c.bytes.Add(-int64(len(h.entry.Content)))
+}
+
+// get returns the entry of r with its content: from memory, else from the
+// storage, once for all who ask at the same time.
+func (c *contents) get(ctx context.Context, r *record) (*Entry, error) {
+	if h := r.held.Load(); h != nil {
+		c.hits.Add(1)
+		return &h.entry, nil
+	}
+	loaded := c.loads.DoChan(contentKey(r), func() (any, error) {
+		c.loaded.Add(1)
+		e, err := c.read(r.Key, r.Revision)
+		if err != nil {
+			return nil, err
+		}
+		if MD5Hex(e.Content) != e.MD5 {
+			return nil, Errorf(ErrCorrupt, "the content of revision %d does not have its digest", r.Revision)
+		}
+		if e.Revision != r.Revision || e.MD5 != r.MD5 {
+			return nil, Errorf(ErrNotFound, "revision %d is another value now", r.Revision)
+		}
+		c.put(r, e.Content)
+		full := r.Entry
+		full.Content = e.Content
+		return &full, nil
+	})
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case res := <-loaded:
+		if res.Err != nil {
+			return nil, res.Err
+		}
+		return res.Val.(*Entry), nil
+	}
+}
+
+// contentKey names a content. The digest tells apart two that had the same
+// revision, before and after a loss of history.
+func contentKey(r *record) string {
+	return r.Key.String() + "@" + strconv.FormatInt(r.Revision, 10) + "#" + r.MD5
+}

@@ -1,0 +1,137 @@
+package diamond_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+func draft(id, content string) diamond.Draft {
+	return diamond.Draft{Key: diamond.NewKey("", id), Content: content}
+}
+
+func TestChangeSetRules(t *testing.T) {
+	many := make([]diamond.Draft, diamond.MaxChanges+1)
+	for i := range many {
+		many[i] = draft(fmt.Sprint("k", i), "x")
+	}
+	meta := map[string]string{}
+	for i := range 17 {
+		meta[fmt.Sprint("k", i)] = "v"
+	}
+	with := func(change func(*diamond.ChangeSet)) *diamond.ChangeSet {
+		s := &diamond.ChangeSet{Drafts: []diamond.Draft{draft("a", "x")}}
+		change(s)
+		return s
+	}
+	for _, c := range []struct {
+		name string
+		set  *diamond.ChangeSet
+		err  error
+		says string
+	}{
+		{"good", with(func(*diamond.ChangeSet) {}), nil, ""},
+		{"nothing", &diamond.ChangeSet{}, diamond.ErrInvalid, "no changes"},
+		{"checks alone", &diamond.ChangeSet{Checks: []diamond.Check{{Key: diamond.NewKey("", "a")}}}, diamond.ErrInvalid, "no changes"},
+		{"too many", &diamond.ChangeSet{Drafts: many}, diamond.ErrInvalid, "1001"},
+		{"bad key", with(func(s *diamond.ChangeSet) { s.Drafts[0].Key.Group = "a b" }), diamond.ErrInvalid, "group"},
+		{"key twice", with(func(s *diamond.ChangeSet) { s.Deletes = []diamond.Delete{{Key: s.Drafts[0].Key}} }), diamond.ErrInvalid, "more than once"},
+		{"key twice, spelt differently", with(func(s *diamond.ChangeSet) {
+			s.Checks = []diamond.Check{{Key: diamond.Key{DataID: "a"}}}
+		}), diamond.ErrInvalid, "more than once"},
+		{"content at the limit", with(func(s *diamond.ChangeSet) { s.Drafts[0].Content = strings.Repeat("x", 100) }), nil, ""},
+		{"content over the limit", with(func(s *diamond.ChangeSet) { s.Drafts[0].Content = strings.Repeat("x", 101) }), diamond.ErrTooLarge, "101 bytes, more than 100"},
+		{"negative condition", with(func(s *diamond.ChangeSet) { s.Drafts[0].IfRevision = diamond.Revision(-1) }), diamond.ErrInvalid, "ifRevision"},
+		{"delete if absent", with(func(s *diamond.ChangeSet) {
+			s.Deletes = []diamond.Delete{{Key: diamond.NewKey("", "b"), IfRevision: diamond.Revision(0)}}
+		}), diamond.ErrInvalid, "ifRevision of a delete"},
+		{"type", with(func(s *diamond.ChangeSet) { s.Drafts[0].Type = "a b" }), diamond.ErrInvalid, "type"},
+		{"request id", with(func(s *diamond.ChangeSet) { s.RequestID = "a b" }), diamond.ErrInvalid, "requestId"},
+		{"comment length", with(func(s *diamond.ChangeSet) { s.Comment = strings.Repeat("x", 1025) }), diamond.ErrInvalid, "comment"},
+		{"comment with a line break", with(func(s *diamond.ChangeSet) { s.Comment = "a\nb" }), diamond.ErrInvalid, "comment"},
+		{"comment with an escape", with(func(s *diamond.ChangeSet) { s.Comment = "a\x1b[31m" }), diamond.ErrInvalid, "comment"},
+		{"comment not UTF-8", with(func(s *diamond.ChangeSet) { s.Comment = "\xff" }), diamond.ErrInvalid, "comment"},
+		{"comment in Chinese", with(func(s *diamond.ChangeSet) { s.Comment = "限流" }), nil, ""},
+		{"meta pairs", with(func(s *diamond.ChangeSet) { s.Drafts[0].Meta = meta }), diamond.ErrInvalid, "meta"},
+		{"meta key", with(func(s *diamond.ChangeSet) { s.Drafts[0].Meta = map[string]string{"a b": ""} }), diamond.ErrInvalid, "meta key"},
+		{"meta value", with(func(s *diamond.ChangeSet) { s.Drafts[0].Meta = map[string]string{"a": "\r\n"} }), diamond.ErrInvalid, "meta value"},
+	} {
+		err := c.set.Canonical().Validate(100)
+		if c.err == nil {
+			assert.NoError(t, err, c.name)
+			continue
+		}
+		assert.ErrorIs(t, err, c.err, c.name)
+		assert.ErrorContains(t, err, c.says, c.name)
+	}
+}
+
+// TestR13_BlankGuard: empty and blank contents are refused unless asked for.
+func TestR13_BlankGuard(t *testing.T) {
+	for _, blank := range []string{"", " ", "\n", "\t \r\n", "\u00a0"} {
+		set := &diamond.ChangeSet{Drafts: []diamond.Draft{draft("a", blank)}}
+		require.ErrorIs(t, set.Validate(100), diamond.ErrInvalid, "%q", blank)
+		set.Drafts[0].AllowEmpty = true
+		require.NoError(t, set.Validate(100), "%q", blank)
+	}
+}
+
+// TestChangeSetHash: a request id is bound to all that the set asks for, and to nothing else.
+func TestChangeSetHash(t *testing.T) {
+	base := func() *diamond.ChangeSet {
+		return &diamond.ChangeSet{
+			Drafts:  []diamond.Draft{draft("a", "x")},
+			Deletes: []diamond.Delete{{Key: diamond.NewKey("", "b")}},
+			Checks:  []diamond.Check{{Key: diamond.NewKey("", "c"), Revision: 3}},
+			Comment: "why", RequestID: "r1",
+		}
+	}
+	same := base()
+	same.RequestID, same.Caller.Address = "r2", "elsewhere"
+	assert.Equal(t, base().Hash(), same.Hash())
+
+	seen := map[[32]byte]bool{base().Hash(): true}
+	for name, change := range map[string]func(*diamond.ChangeSet){
+		"content":          func(s *diamond.ChangeSet) { s.Drafts[0].Content = "y" },
+		"key":              func(s *diamond.ChangeSet) { s.Drafts[0].Key.DataID = "z" },
+		"type":             func(s *diamond.ChangeSet) { s.Drafts[0].Type = "json" },
+		"condition":        func(s *diamond.ChangeSet) { s.Drafts[0].IfRevision = diamond.Revision(0) },
+		"other condition":  func(s *diamond.ChangeSet) { s.Drafts[0].IfRevision = diamond.Revision(1) },
+		"meta":             func(s *diamond.ChangeSet) { s.Drafts[0].Meta = map[string]string{"a": "b"} },
+		"delete":           func(s *diamond.ChangeSet) { s.Deletes[0].Key.DataID = "z" },
+		"delete condition": func(s *diamond.ChangeSet) { s.Deletes[0].IfRevision = diamond.Revision(1) },
+		"check":            func(s *diamond.ChangeSet) { s.Checks[0].Revision = 4 },
+		"comment":          func(s *diamond.ChangeSet) { s.Comment = "" },
+		"fewer":            func(s *diamond.ChangeSet) { s.Checks = nil },
+	} {
+		s := base()
+		change(s)
+		assert.False(t, seen[s.Hash()], name)
+		seen[s.Hash()] = true
+	}
+}
+
+func TestHashKeys(t *testing.T) {
+	a, b := diamond.NewKey("", "a"), diamond.NewKey("", "b")
+	assert.Equal(t, diamond.HashKeys([]diamond.Key{a, b}), diamond.HashKeys([]diamond.Key{b, a, {DataID: "a"}}))
+	assert.NotEqual(t, diamond.HashKeys([]diamond.Key{a}), diamond.HashKeys([]diamond.Key{a, b}))
+	assert.NotEqual(t, diamond.HashKeys(nil), diamond.HashKeys([]diamond.Key{a}))
+	assert.NotEqual(t,
+		diamond.HashKeys([]diamond.Key{{Namespace: "ab", Group: "c", DataID: "d"}}),
+		diamond.HashKeys([]diamond.Key{{Namespace: "a", Group: "bc", DataID: "d"}}))
+}
+
+func TestErrorText(t *testing.T) {
+	e := diamond.Errorf(diamond.ErrConflict, "revision is %d, not %d", 3, 2)
+	e.Op, e.Key = "commit", diamond.NewKey("", "a")
+	assert.EqualError(t, e, "diamond: commit public/DEFAULT_GROUP/a: conflict: revision is 3, not 2")
+	assert.ErrorIs(t, e, diamond.ErrConflict)
+
+	e.Key.DataID = "a\nlevel=ERROR forged"
+	assert.NotContains(t, e.Error(), "\n", "an error is one line, whatever the key")
+}

@@ -1,0 +1,334 @@
+// Package archtest holds the rules of the tree as tests: who may import whom,
+// and what no code here does.
+package archtest
+
+import (
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/linnaname/gdiamond"
+
+// allowed says what the code of a package (not its tests) may import, beyond
+// the standard library: paths below the module by their rest, others whole. A
+// package that is not listed fails the test: add it with a reason.
+var allowed = map[string][]string{
+	// The trunk: everything imports it, so it imports nothing that links a
+	// driver, a network or metrics.
+	"": {"internal/", "github.com/patrickmn/go-cache", "golang.org/x/sync/"},
+
+	// Mechanisms that know no diamonds.
+	"internal/apart":      {},
+	"internal/atomicfile": {},
+	"internal/backoff":    {},
+	"internal/codec":      {"go.yaml.in/yaml/v3", "github.com/pelletier/go-toml/v2"},
+	"internal/cowmap":     {},
+	"internal/latest":     {},
+	"internal/waitset":    {},
+	"internal/worker":     {},
+
+	"storage":             {"."},
+	"storage/memstore":    {".", "storage"},
+	"storage/boltstore":   {".", "storage", "internal/", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
+	"storage/storagetest": {".", "storage", "github.com/stretchr/testify/", "pgregory.net/rapid", "github.com/anishathalye/porcupine"},
+
+	"transport":               {".", "internal/"},
+	"transport/httptransport": {".", "transport", "api", "internal/"},
+	"transport/transporttest": {".", "storage/memstore", "github.com/stretchr/testify/"}, // the oracle is a server on memstore
+	"api":                     {},
+
+	// It speaks strings: a Registry and a Resolver by shape, not by import.
+	"namesrv":   {".", "internal/"},
+	"localfile": {".", "internal/", "github.com/fsnotify/fsnotify"},
+	"server":    {".", "transport/httptransport", "internal/", "github.com/prometheus/client_golang/", "golang.org/x/sync/"},
+
+	"cmd/gdiamond": {"*"},
+	"examples/":    {"*"},
+	"bench/":       {"*"},
+}
+
+// testers are the packages whose code may import "testing".
+var testers = []string{"storage/storagetest", "transport/transporttest", "bench", "internal/archtest"}
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+}
+
+// packages lists the module's packages without their tests.
+func packages(t *testing.T) []pkg {
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", "./...")
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	var pkgs []pkg
+	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
+		var p pkg
+		require.NoError(t, dec.Decode(&p))
+		pkgs = append(pkgs, p)
+	}
+	require.NotEmpty(t, pkgs)
+	return pkgs
+}
+
+// rule returns the entry for a package, by its own name or a folder's that ends in a slash.
+func rule(name string) ([]string, bool) {
+	if r, ok := allowed[name]; ok {
+		return r, true
+	}
+	for folder, r := range allowed {
+		if folder != "" && strings.HasSuffix(folder, "/") && strings.HasPrefix(name+"/", folder) {
+			return r, true
+		}
+	}
+	return nil, false
+}
+
+func permitted(imported string, rules []string) bool {
+	for _, r := range rules {
+		full := r
+		switch {
+		case r == "*":
+			return true
+		case r == ".":
+			full = module
+		case !strings.Contains(strings.Split(r, "/")[0], "."):
+			full = module + "/" + r
+		}
+		if imported == full || strings.HasSuffix(full, "/") && strings.HasPrefix(imported, full) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestImports(t *testing.T) {
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		if name == "internal/archtest" {
+			continue
+		}
+		rules, ok := rule(name)
+		if !assert.True(t, ok, "package %q has no rule in archtest", name) {
+			continue
+		}
+		for _, imported := range p.Imports {
+			if imported == "testing" {
+				assert.Contains(t, testers, name, "%s is shipped code and imports testing", name)
+				continue
+			}
+			if !strings.Contains(strings.Split(imported, "/")[0], ".") {
+				continue // the standard library
+			}
+			assert.True(t, permitted(imported, rules), "%q may not import %s", name, imported)
+		}
+	}
+}
+
+// TestClientLinksNoServerParts: an application that imports the root and the
+// HTTP transport links no database, no metrics and no CLI.
+func TestClientLinksNoServerParts(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", module, module+"/transport/httptransport", module+"/localfile", module+"/namesrv")
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	for _, heavy := range []string{"database/sql", "go-sql-driver", "bbolt", "prometheus", "spf13"} {
+		assert.NotContains(t, string(out), heavy)
+	}
+}
+
+// files parses every Go file of the module.
+func files(t *testing.T, each func(path string, fset *token.FileSet, f *ast.File)) {
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || d.Name() != ".." && strings.HasPrefix(d.Name(), ".") && d.Name() != ".") {
+			return fs.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") {
+			return nil
+		}
+		fset := token.NewFileSet()
+		f, err := parser.ParseFile(fset, path, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		each(filepath.ToSlash(strings.TrimPrefix(path, "../../")), fset, f)
+		return nil
+	})
+	require.NoError(t, err)
+}
+
+// TestForbiddenCalls: libraries print nothing and do not end the process;
+// tests do not sleep outside a synctest bubble.
+func TestForbiddenCalls(t *testing.T) {
+	files(t, func(path string, fset *token.FileSet, f *ast.File) {
+		isTest := strings.HasSuffix(path, "_test.go")
+		isMain := f.Name.Name == "main"
+		imported := map[string]bool{}
+		for _, i := range f.Imports {
+			imported[strings.Trim(i.Path.Value, `"`)] = i.Name == nil
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			fn, ok := n.(*ast.FuncDecl)
+			if !ok {
+				return true
+			}
+			bubble := false
+			ast.Inspect(fn, func(n ast.Node) bool {
+				// synctest itself, or a package's helper of that name around it.
+				if x, ok := n.(*ast.Ident); ok && (x.Name == "synctest" || x.Name == "bubble") {
+					bubble = true
+				}
+				return true
+			})
+			ast.Inspect(fn, func(n ast.Node) bool {
+				call, ok := n.(*ast.CallExpr)
+				if !ok {
+					return true
+				}
+				sel, ok := call.Fun.(*ast.SelectorExpr)
+				if !ok {
+					return true
+				}
+				x, ok := sel.X.(*ast.Ident)
+				if !ok {
+					return true
+				}
+				if !imported[x.Name] {
+					return true // a variable
+				}
+				name := x.Name + "." + sel.Sel.Name
+				at := fset.Position(call.Pos()).String()
+				switch {
+				case strings.HasPrefix(name, "fmt.Print"), strings.HasPrefix(name, "log."), name == "os.Exit":
+					assert.True(t, isMain || isTest, "%s: %s in a library", at, name)
+				case name == "time.Sleep" && isTest && !bubble:
+					assert.True(t, sleepExplained(commentOn(f, fset, call)), "%s: a test sleeps outside a bubble (if it must, say why in a comment: 'real time: ...', or 'fake time: ...' for a helper that runs in one)", at)
+				}
+				return true
+			})
+			return false
+		})
+	})
+}
+
+func sleepExplained(comment string) bool {
+	return strings.Contains(comment, "real time:") || strings.Contains(comment, "fake time:")
+}
+
+// commentOn returns the comments on the line of n and the line above.
+func commentOn(f *ast.File, fset *token.FileSet, n ast.Node) string {
+	line := fset.Position(n.Pos()).Line
+	var b strings.Builder
+	for _, group := range f.Comments {
+		for _, c := range group.List {
+			if l := fset.Position(c.Pos()).Line; l == line || l == line-1 {
+				b.WriteString(c.Text)
+			}
+		}
+	}
+	return b.String()
+}
+
+// TestNoInitNoGlobals: package variables are errors, tables or embedded files,
+// and nothing runs at import: two servers in one process are two.
+func TestNoInitNoGlobals(t *testing.T) {
+	files(t, func(path string, fset *token.FileSet, f *ast.File) {
+		if strings.HasSuffix(path, "_test.go") || f.Name.Name == "main" {
+			return
+		}
+		for _, decl := range f.Decls {
+			if fn, ok := decl.(*ast.FuncDecl); ok {
+				assert.False(t, fn.Recv == nil && fn.Name.Name == "init", "%s: init()", fset.Position(fn.Pos()))
+				continue
+			}
+			gen := decl.(*ast.GenDecl)
+			if gen.Tok != token.VAR {
+				continue
+			}
+			for _, spec := range gen.Specs {
+				v := spec.(*ast.ValueSpec)
+				name := v.Names[0].Name
+				if name == "_" || strings.HasPrefix(name, "Err") || strings.HasPrefix(name, "err") || gen.Doc != nil || v.Doc != nil || v.Comment != nil {
+					continue
+				}
+				assert.Fail(t, "package variable without a comment that says what table it is", "%s: %s", fset.Position(v.Pos()), name)
+			}
+		}
+	})
+}
+
+// TestExportedHaveComments: every exported name is documented.
+func TestExportedHaveComments(t *testing.T) {
+	files(t, func(path string, fset *token.FileSet, f *ast.File) {
+		if strings.HasSuffix(path, "_test.go") || f.Name.Name == "main" {
+			return
+		}
+		for _, decl := range f.Decls {
+			switch d := decl.(type) {
+			case *ast.FuncDecl:
+				if d.Name.IsExported() && exportedReceiver(d) {
+					assert.NotNil(t, d.Doc, "%s: %s has no comment", fset.Position(d.Pos()), d.Name.Name)
+				}
+			case *ast.GenDecl:
+				for _, spec := range d.Specs {
+					switch s := spec.(type) {
+					case *ast.TypeSpec:
+						if s.Name.IsExported() {
+							assert.True(t, d.Doc != nil || s.Doc != nil, "%s: %s has no comment", fset.Position(s.Pos()), s.Name.Name)
+						}
+					case *ast.ValueSpec:
+						if s.Names[0].IsExported() {
+							assert.True(t, d.Doc != nil || s.Doc != nil || s.Comment != nil, "%s: %s has no comment", fset.Position(s.Pos()), s.Names[0].Name)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+func exportedReceiver(d *ast.FuncDecl) bool {
+	if d.Recv == nil {
+		return true
+	}
+	typ := d.Recv.List[0].Type
+	for {
+		switch t := typ.(type) {
+		case *ast.StarExpr:
+			typ = t.X
+		case *ast.IndexExpr:
+			typ = t.X
+		case *ast.IndexListExpr:
+			typ = t.X
+		case *ast.Ident:
+			return t.IsExported()
+		default:
+			return true
+		}
+	}
+}
+
+// TestFileLength: one concept a file. Above the limit a file names its reason here.
+func TestFileLength(t *testing.T) {
+	const limit = 400
+	files(t, func(path string, fset *token.FileSet, f *ast.File) {
+		if strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		lines := fset.File(f.Pos()).LineCount()
+		assert.LessOrEqual(t, lines, limit, "%s has %d lines", path, lines)
+	})
+}

@@ -1,0 +1,273 @@
+package diamond
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/linnaname/gdiamond/internal/waitset"
+)
+
+const (
+	defaultCacheBytes   = 256 << 20
+	defaultFeedInterval = 500 * time.Millisecond
+	defaultMaxWaiters   = 100_000
+	defaultMaxInflight  = 1024
+
+	// startTimeout is how long NewServer waits for a storage that neither answers nor fails.
+	startTimeout = 10 * time.Second
+	// storageTimeout bounds each call of the storage that no caller's context bounds.
+	storageTimeout = 30 * time.Second
+	// reachTimeout is how long a request waits for the server to reach the position it names.
+	reachTimeout = 3 * time.Second
+	// retryAfter is what callers are told that had better come back later.
+	retryAfter = time.Second
+	// sweepInterval is how often that which has expired is let go.
+	sweepInterval = time.Minute
+)
+
+// server implements [Server]. Four goroutines at most work for it: the feed,
+// which alone changes what is served, the committer, the sweeper, and one for
+// each content that is being loaded.
+type server struct {
+	storage Storage
+	cfg     serverConfig
+	log     *slog.Logger
+	started time.Time
+
+	state   atomic.Pointer[state] // nil: not ready
+	applyMu sync.RWMutex          // held to move the index and the state on; see [server.stable]
+	nudged  chan struct{}         // capacity 1: the feed is to look at once
+	store   StoreID               // whose changes these are; the feed's
+	trail   trail                 // of the present epoch
+
+	contents *contents
+	keySets  *keySets
+	moved    *waitset.Group[struct{}] // who waits for any change of the state
+	parked   atomic.Int64             // polls and watches that wait
+	commits  *commits
+	reports  *reports
+
+	health   health
+	counters counters
+
+	draining atomic.Bool
+	closed   atomic.Bool // no request is taken
+	stopped  atomic.Bool // the feed ends
+	close    func()      // ends all goroutines, once, and waits for them
+}
+
+// NewServer returns a server on storage. It loads what it serves from memory,
+// and returns when that is done, or has failed for the first time: then the
+// server is not ready, which callers are told with ErrUnavailable, and goes on
+// trying in the background. A storage that does not answer at all is waited for
+// no more than 10 s.
+//
+// Errors: ErrInvalid for an option, ErrCorrupt or ErrClosed from the storage.
+// The storage is the caller's to close, after the server.
+func NewServer(storage Storage, opts ...ServerOption) (Server, error) {
+	cfg := serverConfig{
+		logger:       slog.New(slog.DiscardHandler),
+		maxContent:   DefaultMaxContent,
+		cacheBytes:   defaultCacheBytes,
+		feedInterval: defaultFeedInterval,
+		maxWaiters:   defaultMaxWaiters,
+		maxInflight:  defaultMaxInflight,
+	}
+	for _, opt := range opts {
+		opt.applyServer(&cfg)
+	}
+	if err := cfg.validate(); err != nil {
+		return nil, opError("new server", Key{}, err)
+	}
+	if storage == nil {
+		return nil, opError("new server", Key{}, invalidf("storage: is nil"))
+	}
+
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &server{
+		storage: storage,
+		cfg:     cfg,
+		log:     cfg.logger,
+		started: time.Now(),
+		nudged:  make(chan struct{}, 1),
+		keySets: newKeySets(maxSetKeys),
+		moved:   waitset.New[struct{}]().Join(nil),
+		commits: newCommits(cfg.maxInflight),
+		reports: newReports(),
+	}
+	var loads loadGroup
+	s.contents = newContents(cfg.cacheBytes, func(key Key, revision int64) (Entry, error) {
+		if !loads.begin() {
+			return Entry{}, Errorf(ErrClosed, "the server is closed")
+		}
+		defer loads.end()
+		ctx, cancel := context.WithTimeout(ctx, storageTimeout)
+		defer cancel()
+		e, err := storage.Read(ctx, key, revision)
+		return e, ours(ctx, err)
+	})
+
+	loaded := make(chan error, 1)
+	var feed, committer sync.WaitGroup
+	feed.Go(func() { s.feed(ctx, loaded) })
+	feed.Go(func() { s.sweep(ctx) })
+	committer.Go(func() { s.commitLoop(ctx) })
+	s.close = sync.OnceFunc(func() {
+		s.closed.Store(true)
+		s.Drain()
+		s.commits.close()
+		committer.Wait() // the feed still runs: what is committed is acknowledged
+		s.stopped.Store(true)
+		cancel()
+		s.wakeAll()
+		feed.Wait()
+		loads.wait()
+	})
+	select {
+	case err := <-loaded:
+		if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrClosed) {
+			s.close()
+			return nil, opError("new server", Key{}, err)
+		}
+	case <-time.After(startTimeout):
+		s.log.Warn("the storage does not answer; going on without it for now")
+	}
+	return s, nil
+}
+
+func (c *serverConfig) validate() error {
+	var p problems
+	if c.logger == nil {
+		p.add("logger: is nil")
+	}
+	positive := func(name string, n int64) {
+		if n <= 0 {
+			p.add("%s: %d, less than 1", name, n)
+		}
+	}
+	positive("max content", c.maxContent)
+	positive("cache bytes", c.cacheBytes)
+	positive("feed interval", int64(c.feedInterval))
+	positive("limit of waiters", int64(c.maxWaiters))
+	positive("limit of commits in flight", int64(c.maxInflight))
+	return p.err()
+}
+
+// Drain implements [Server].
+func (s *server) Drain() {
+	s.draining.Store(true)
+	s.wakeAll()
+}
+
+// Close implements [Server].
+func (s *server) Close() error {
+	s.close()
+	return nil
+}
+
+// wakeAll has all who wait look again.
+func (s *server) wakeAll() {
+	s.keySets.waiters.WakeAll()
+	s.moved.Wake()
+}
+
+// sweep lets go of what has expired.
+func (s *server) sweep(ctx context.Context) {
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			s.contents.expire()
+			s.keySets.expire()
+			s.reports.expire()
+		}
+	}
+}
+
+// serving returns the present state, or why there is none to serve.
+func (s *server) serving() (*state, error) {
+	if s.closed.Load() {
+		return nil, Errorf(ErrClosed, "the server is closed")
+	}
+	st := s.state.Load()
+	if st == nil {
+		return nil, unavailable("not ready: the index is not loaded")
+	}
+	return st, nil
+}
+
+// ours returns err, but for the end of ctx, a context of the server's own,
+// which says nothing to a caller.
+func ours(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil || !errors.Is(err, ctx.Err()) || errors.Is(err, ErrUnknownOutcome) {
+		return err
+	}
+	return unavailable("the storage did not answer within %v", storageTimeout)
+}
+
+// unavailable returns the error of what may work later.
+func unavailable(format string, args ...any) error {
+	e := Errorf(ErrUnavailable, format, args...)
+	e.RetryAfter = retryAfter
+	return e
+}
+
+// shed returns the error of a request that is one too many.
+func shed(format string, args ...any) error {
+	e := Errorf(ErrOverloaded, format, args...)
+	e.RetryAfter = retryAfter
+	return e
+}
+
+// answerError returns why op on key failed: the end of the caller's context,
+// or what the server has to say.
+func answerError(ctx context.Context, op string, key Key, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return opError(op, key, err)
+	}
+	return refuse(op, key, err)
+}
+
+// refuse returns err as the server's answer to op on key, or on the key that
+// err names.
+func refuse(op string, key Key, err error) error {
+	if named := new(Error); errors.As(err, &named) && named.Key != (Key{}) {
+		key = named.Key
+	}
+	e := opError(op, key, err).(*Error)
+	e.Remote = true
+	return e
+}
+
+// loadGroup counts what runs on behalf of no caller, so that Close can wait for it.
+type loadGroup struct {
+	mu      sync.Mutex
+	closed  bool // guarded by mu
+	running sync.WaitGroup
+}
+
+func (g *loadGroup) begin() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
+	}
+	g.running.Add(1)
+	return true
+}
+
+func (g *loadGroup) end() { g.running.Done() }
+
+func (g *loadGroup) wait() {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	g.running.Wait()
+}

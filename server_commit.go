@@ -1,0 +1,351 @@
+package diamond
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// What one transaction holds at most: sets, and bytes of content. One set
+	// may have more bytes than that.
+	maxBatchSets  = 256
+	maxBatchBytes = 8 << 20
+	// maxQueueBytes is how many bytes of content may wait to be committed.
+	maxQueueBytes = 256 << 20
+	// gatherTime is how long a batch waits for those of the last one to come back.
+	gatherTime = 300 * time.Microsecond
+	// feedGrace is how long the next batch waits for the feed to read the last one.
+	feedGrace = time.Second
+)
+
+// commits is the queue of change sets between publishers and the committer,
+// which commits in one transaction what has arrived while the last one ran.
+type commits struct {
+	limit   int
+	arrived chan struct{} // capacity 1: the queue has grown
+	closing chan struct{}
+
+	mu       sync.Mutex
+	queue    []*commit // guarded by mu
+	bytes    int64     // of content in queue; guarded by mu
+	inflight int       // commits being waited for; guarded by mu
+	closed   bool      // guarded by mu
+}
+
+// commit is one change set on its way.
+type commit struct {
+	set    *ChangeSet
+	bytes  int64
+	done   chan struct{}
+	result Result // once done is closed
+}
+
+func newCommits(limit int) *commits {
+	return &commits{limit: limit, arrived: make(chan struct{}, 1), closing: make(chan struct{})}
+}
+
+// add puts set into the queue. Each set that was added is to be followed by
+// one call of leave.
+func (q *commits) add(set *ChangeSet) (*commit, error) {
+	c := &commit{set: set, done: make(chan struct{})}
+	for i := range set.Drafts {
+		c.bytes += int64(len(set.Drafts[i].Content))
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.closed:
+		return nil, Errorf(ErrClosed, "the server is closed")
+	case q.inflight >= q.limit:
+		return nil, shed("%d commits are in flight", q.limit)
+	case len(q.queue) > 0 && q.bytes+c.bytes > maxQueueBytes:
+		return nil, shed("%d bytes wait to be committed", q.bytes)
+	}
+	q.inflight++
+	q.bytes += c.bytes
+	q.queue = append(q.queue, c)
+	select {
+	case q.arrived <- struct{}{}:
+	default:
+	}
+	return c, nil
+}
+
+// remove takes c out of the queue, and reports whether it was still in it.
+func (q *commits) remove(c *commit) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i := slices.Index(q.queue, c)
+	if i < 0 {
+		return false
+	}
+	q.queue = slices.Delete(q.queue, i, i+1)
+	q.bytes -= c.bytes
+	return true
+}
+
+func (q *commits) leave() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.inflight--
+}
+
+func (q *commits) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.inflight
+}
+
+func (q *commits) queued() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.queue)
+}
+
+// next waits for commits and takes a batch of them, nil once the queue is
+// closed. Last is the size of the batch before: those publishers are likely to
+// come back at once, and without a moment's wait for them every other batch
+// would be of one.
+func (q *commits) next(last int) []*commit {
+	for q.grow(1, nil) {
+		if last > 1 {
+			timer := time.NewTimer(gatherTime)
+			q.grow(min(last, maxBatchSets), timer.C)
+			timer.Stop()
+		}
+		if batch := q.take(); len(batch) > 0 { // else their publishers have left
+			return batch
+		}
+	}
+	return nil
+}
+
+// grow waits until the queue has n commits, and reports whether it has.
+func (q *commits) grow(n int, timeout <-chan time.Time) bool {
+	for q.queued() < n {
+		select {
+		case <-q.arrived:
+		case <-timeout:
+			return false
+		case <-q.closing:
+			return false
+		}
+	}
+	return true
+}
+
+func (q *commits) take() []*commit {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n, bytes := 0, int64(0)
+	for n < min(len(q.queue), maxBatchSets) {
+		if bytes += q.queue[n].bytes; n > 0 && bytes > maxBatchBytes {
+			break
+		}
+		q.bytes -= q.queue[n].bytes
+		n++
+	}
+	batch := slices.Clone(q.queue[:n])
+	q.queue = slices.Delete(q.queue, 0, n)
+	return batch
+}
+
+// close refuses what is in the queue and all that comes after.
+func (q *commits) close() {
+	q.mu.Lock()
+	queue := q.queue
+	q.queue, q.bytes, q.closed = nil, 0, true
+	q.mu.Unlock()
+	close(q.closing)
+	for _, c := range queue {
+		c.finish(Result{Err: Errorf(ErrClosed, "the server is closed")})
+	}
+}
+
+func (c *commit) finish(r Result) {
+	c.result = r
+	close(c.done)
+}
+
+// commitLoop commits batch after batch until the queue is closed.
+func (s *server) commitLoop(ctx context.Context) {
+	for last := 0; ; {
+		batch := s.commits.next(last)
+		if batch == nil {
+			return
+		}
+		s.commitBatch(ctx, batch)
+		last = len(batch)
+	}
+}
+
+// commitBatch commits a batch under a context that is no publisher's.
+func (s *server) commitBatch(ctx context.Context, batch []*commit) {
+	sets := make([]ChangeSet, len(batch))
+	for i, c := range batch {
+		sets[i] = *c.set
+	}
+	results, err := s.write(ctx, sets)
+	if err == nil {
+		s.catchUp(ctx, results)
+	}
+	for i, c := range batch {
+		if err != nil {
+			c.finish(Result{Err: err})
+		} else {
+			c.finish(results[i])
+		}
+	}
+}
+
+// catchUp has the feed read what results speak of: the sets that were
+// committed, and whatever it was that others met, so that who is told of a
+// conflict can read its reason. A feed that cannot is not waited for: each
+// publisher then waits on its own.
+func (s *server) catchUp(ctx context.Context, results []Result) {
+	ctx, cancel := context.WithTimeout(ctx, feedGrace)
+	defer cancel()
+	newest, failed := s.position(), false
+	for i := range results {
+		failed = failed || results[i].Err != nil
+		if p := results[i].Position; p.Compare(newest) > 0 {
+			newest = p
+		}
+	}
+	if failed {
+		if batch, _ := s.storage.Changes(ctx, newest, 1); batch.Head.Compare(newest) > 0 {
+			newest = batch.Head
+		}
+	}
+	s.nudge()
+	_ = s.reach(ctx, newest)
+}
+
+func (s *server) write(ctx context.Context, sets []ChangeSet) ([]Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
+	defer cancel()
+	results, err := s.storage.Commit(ctx, sets)
+	if err = ours(ctx, err); err == nil && len(results) != len(sets) {
+		err = Errorf(ErrUnknownOutcome, "the storage gave %d results for %d sets", len(results), len(sets))
+	}
+	s.wrote(err)
+	if err != nil {
+		s.nudge() // whatever became of it
+		return nil, err
+	}
+	return results, nil
+}
+
+// Commit implements [Transport].
+func (s *server) Commit(ctx context.Context, req *CommitRequest) (*CommitResponse, error) {
+	result, err := s.commit(ctx, &req.Set)
+	s.counters.outcome(err)
+	if err != nil {
+		var key Key
+		if req.Set.Len() == 1 {
+			key = onlyKey(&req.Set)
+		}
+		return nil, answerError(ctx, "commit", key, err)
+	}
+	return &CommitResponse{Position: result.Position, Replayed: result.Replayed}, nil
+}
+
+func (s *server) commit(ctx context.Context, asked *ChangeSet) (Result, error) {
+	if err := ctx.Err(); err != nil {
+		return Result{}, err
+	}
+	if _, err := s.serving(); err != nil {
+		return Result{}, err
+	}
+	set := asked.Canonical()
+	set.Caller = CallerFrom(ctx)
+	if err := set.Validate(s.cfg.maxContent); err != nil {
+		return Result{}, err
+	}
+	if err := set.refuseSystem(); err != nil {
+		return Result{}, err
+	}
+	c, err := s.commits.add(set)
+	if err != nil {
+		return Result{}, err
+	}
+	defer s.commits.leave()
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		if s.commits.remove(c) {
+			return Result{}, ctx.Err() // nothing was done
+		}
+		select {
+		case <-c.done: // just now
+		default:
+			return Result{}, unknown(ctx, ctx.Err())
+		}
+	}
+	if c.result.Err != nil {
+		return Result{}, c.result.Err
+	}
+	// It is committed. Say so only when a read from here would show it.
+	if err := s.reach(ctx, c.result.Position); err != nil {
+		return Result{}, unknown(ctx, err)
+	}
+	return c.result, nil
+}
+
+// unknown returns the error of a set that may be committed, though err kept
+// the server from saying so.
+func unknown(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return &Error{Err: fmt.Errorf("%w: %w", ErrUnknownOutcome, err)}
+	}
+	return Errorf(ErrUnknownOutcome, "the server could not read it back") // err itself may promise that nothing was done
+}
+
+// refuseSystem refuses keys that no public door serves.
+func (s *ChangeSet) refuseSystem() error {
+	for i := range s.Drafts {
+		if k := s.Drafts[i].Key; k.System() {
+			return systemError(k.Namespace)
+		}
+	}
+	for i := range s.Deletes {
+		if k := s.Deletes[i].Key; k.System() {
+			return systemError(k.Namespace)
+		}
+	}
+	for i := range s.Checks {
+		if k := s.Checks[i].Key; k.System() {
+			return systemError(k.Namespace)
+		}
+	}
+	return nil
+}
+
+func onlyKey(set *ChangeSet) Key {
+	if len(set.Drafts) == 1 {
+		return set.Drafts[0].Key.Canonical()
+	}
+	return set.Deletes[0].Key.Canonical()
+}
+
+// outcome counts what became of a change set.
+func (c *counters) outcome(err error) {
+	switch {
+	case err == nil:
+		c.committed.Add(1)
+	case errors.Is(err, ErrUnknownOutcome):
+		c.unknown.Add(1)
+	case errors.Is(err, ErrConflict):
+		c.conflict.Add(1)
+	case errors.Is(err, ErrOverloaded):
+		c.shed.Add(1)
+	case errors.Is(err, ErrInvalid), errors.Is(err, ErrTooLarge), errors.Is(err, ErrNotFound):
+		c.refused.Add(1)
+	default:
+		c.failed.Add(1)
+	}
+}

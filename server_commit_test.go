@@ -1,0 +1,321 @@
+package diamond_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage/memstore"
+)
+
+func setOf(dataID, content string) diamond.ChangeSet {
+	return diamond.ChangeSet{Drafts: []diamond.Draft{{Key: diamond.NewKey("", dataID), Content: content}}}
+}
+
+// What has arrived while the last transaction ran is committed in the next.
+func TestCommitsAreGrouped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := troubledBy(memstore.New())
+		srv := serve(t, storage)
+		storage.set(func(op string) error {
+			if op == "commit" {
+				time.Sleep(5 * time.Millisecond)
+			}
+			return nil
+		}, nil)
+		const publishers, rounds = 64, 20
+		start := time.Now()
+		var all sync.WaitGroup
+		for p := range publishers {
+			all.Go(func() {
+				for r := range rounds {
+					srv.publish(fmt.Sprintf("key-%d", p), fmt.Sprintf("value %d", r))
+				}
+			})
+		}
+		all.Wait()
+		transactions := storage.count("commit")
+		t.Logf("%d change sets in %d transactions, %v of storage's time", publishers*rounds, transactions, time.Since(start))
+		assert.LessOrEqual(t, transactions, rounds+2, "all but the first are full")
+		assert.EqualValues(t, publishers*rounds, srv.Status().Counters.Committed)
+		assert.EqualValues(t, publishers*rounds, srv.Status().Position.Revision)
+
+		start = time.Now()
+		srv.publish("alone", "1")
+		srv.publish("alone", "2")
+		assert.LessOrEqual(t, time.Since(start), 11*time.Millisecond, "a lone publisher waits for nobody")
+	})
+}
+
+// A set that fails takes nothing from the others in its transaction.
+func TestCommitOutcomesAreEachSetsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := troubledBy(memstore.New())
+		srv := serve(t, storage)
+		srv.publish("a", "1")
+		release := make(chan struct{})
+		storage.set(func(op string) error {
+			if op == "commit" {
+				<-release
+			}
+			return nil
+		}, nil)
+		type outcome struct {
+			at  diamond.Position
+			err error
+		}
+		start := func(set diamond.ChangeSet) <-chan outcome {
+			done := make(chan outcome, 1)
+			go func() {
+				at, err := srv.commit(set)
+				done <- outcome{at, err}
+			}()
+			synctest.Wait()
+			return done
+		}
+		first := start(setOf("first", "1"))
+		stale := setOf("a", "2")
+		stale.Drafts[0].IfRevision = diamond.Revision(9)
+		conflict := start(stale)
+		nothing := start(diamond.ChangeSet{Deletes: []diamond.Delete{{Key: diamond.NewKey("", "never")}}})
+		good := start(setOf("b", "1"))
+		close(release)
+
+		require.NoError(t, (<-first).err)
+		lost := (<-conflict).err
+		require.ErrorIs(t, lost, diamond.ErrConflict)
+		var e *diamond.Error
+		require.ErrorAs(t, lost, &e)
+		assert.EqualValues(t, 1, e.Current, "so that the caller can look and try again")
+		assert.Equal(t, diamond.NewKey("", "a"), e.Key)
+		assert.Equal(t, "commit", e.Op)
+		require.ErrorIs(t, (<-nothing).err, diamond.ErrNotFound)
+		assert.EqualValues(t, 3, (<-good).at.Revision)
+		assert.Equal(t, 3, storage.count("commit"))
+		c := srv.Status().Counters
+		assert.Equal(t, []uint64{3, 1, 1, 0, 0, 0}, []uint64{c.Committed, c.Conflict, c.Refused, c.Failed, c.Unknown, c.Shed})
+	})
+}
+
+func TestCommitIsRefusedAtTheDoor(t *testing.T) {
+	storage := troubledBy(memstore.New())
+	srv := serve(t, storage, diamond.WithMaxContent(100))
+	system := diamond.Key{Namespace: "_roles", DataID: "admin"}
+	for name, c := range map[string]struct {
+		set  diamond.ChangeSet
+		want error
+		says string
+	}{
+		"nothing":      {diamond.ChangeSet{}, diamond.ErrInvalid, "change set"},
+		"bad key":      {setOf("../x", "1"), diamond.ErrInvalid, "dataId"},
+		"blank":        {setOf("a", " \n"), diamond.ErrInvalid, "content"},
+		"too large":    {setOf("a", strings.Repeat("x", 101)), diamond.ErrTooLarge, "101"},
+		"system draft": {diamond.ChangeSet{Drafts: []diamond.Draft{{Key: system, Content: "x"}}}, diamond.ErrInvalid, "namespace"},
+		"system drop":  {diamond.ChangeSet{Deletes: []diamond.Delete{{Key: system}}}, diamond.ErrInvalid, "namespace"},
+		"system check": {diamond.ChangeSet{Drafts: setOf("a", "1").Drafts, Checks: []diamond.Check{{Key: system}}}, diamond.ErrInvalid, "namespace"},
+	} {
+		_, err := srv.commit(c.set)
+		require.ErrorIs(t, err, c.want, name)
+		require.ErrorContains(t, err, c.says, name)
+	}
+	assert.Zero(t, storage.count("commit"), "nothing of it reached the storage")
+	assert.EqualValues(t, 7, srv.Status().Counters.Refused)
+}
+
+func TestCommitTakesTheProvenCaller(t *testing.T) {
+	srv := serve(t, memstore.New())
+	ctx := diamond.WithCaller(t.Context(), diamond.Caller{Principal: diamond.Principal{Name: "ann"}, Address: "10.0.0.1:99"})
+	set := setOf("a", "1")
+	set.Caller.Principal.Name = "root"
+	_, err := srv.Commit(ctx, &diamond.CommitRequest{Set: set})
+	require.NoError(t, err)
+	h, err := srv.History(t.Context(), &diamond.HistoryRequest{Key: diamond.NewKey("", "a")})
+	require.NoError(t, err)
+	assert.Equal(t, "ann", h.Changes[0].Author.Name)
+	assert.Equal(t, "10.0.0.1:99", h.Changes[0].Address)
+}
+
+// Who leaves the queue has done nothing; who leaves a transaction cannot know.
+func TestC16_CommitEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := troubledBy(memstore.New())
+		srv := serve(t, storage)
+		release := make(chan struct{})
+		storage.set(func(op string) error {
+			if op == "commit" {
+				<-release
+			}
+			return nil
+		}, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		commit := func(dataID string) <-chan error {
+			done := make(chan error, 1)
+			go func() {
+				_, err := srv.Commit(ctx, &diamond.CommitRequest{Set: setOf(dataID, "1")})
+				done <- err
+			}()
+			synctest.Wait()
+			return done
+		}
+		taken, queued := commit("taken"), commit("queued")
+		assert.Equal(t, 2, srv.Status().Inflight)
+		cancel()
+		synctest.Wait()
+		err := <-taken
+		require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+		require.ErrorIs(t, err, context.Canceled)
+		err = <-queued
+		require.ErrorIs(t, err, context.Canceled)
+		require.NotErrorIs(t, err, diamond.ErrUnknownOutcome)
+		close(release)
+		synctest.Wait()
+		assert.True(t, srv.fetch("taken").Found)
+		assert.False(t, srv.fetch("queued").Found)
+		assert.Zero(t, srv.Status().Inflight)
+	})
+}
+
+func TestCommitsInFlightAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := troubledBy(memstore.New())
+		srv := serve(t, storage, diamond.WithLimits(10, 3))
+		release := make(chan struct{})
+		storage.set(func(op string) error {
+			if op == "commit" {
+				<-release
+			}
+			return nil
+		}, nil)
+		var all sync.WaitGroup
+		for i := range 3 {
+			all.Go(func() { srv.publish(fmt.Sprint("k", i), "1") })
+		}
+		synctest.Wait()
+		_, err := srv.commit(setOf("one.too.many", "1"))
+		require.ErrorIs(t, err, diamond.ErrOverloaded)
+		var e *diamond.Error
+		require.ErrorAs(t, err, &e)
+		assert.Positive(t, e.RetryAfter)
+		close(release)
+		all.Wait()
+		srv.publish("again", "1")
+		assert.EqualValues(t, 1, srv.Status().Counters.Shed)
+	})
+}
+
+// An outcome that is not known is never told as another.
+func TestS3_UnknownOutcome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := troubledBy(memstore.New())
+		srv := serve(t, storage)
+		storage.set(nil, func(string) error { return diamond.Errorf(diamond.ErrUnknownOutcome, "the answer was lost") })
+		set := setOf("a", "1")
+		set.RequestID = "r1"
+		_, err := srv.commit(set)
+		require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+		synctest.Wait()
+		assert.Equal(t, "1", srv.fetch("a").Entry.Content, "what has happened is served")
+		storage.heal()
+		resp, err := srv.Commit(t.Context(), &diamond.CommitRequest{Set: set})
+		require.NoError(t, err)
+		assert.True(t, resp.Replayed, "sent again, it settles the matter")
+		assert.EqualValues(t, 1, resp.Position.Revision)
+	})
+}
+
+// A commit that cannot be read back yet is neither acknowledged nor denied.
+func TestCommitWithoutFeedIsUnknown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := troubledBy(memstore.New())
+		srv := serve(t, storage)
+		storage.fail(diamond.Errorf(diamond.ErrUnavailable, "no reads"), "changes")
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_, err := srv.Commit(ctx, &diamond.CommitRequest{Set: setOf("a", "1")})
+		require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+
+		done := make(chan diamond.Position, 1)
+		go func() { done <- srv.publish("b", "2") }()
+		time.Sleep(3 * time.Second)
+		storage.heal()
+		assert.EqualValues(t, 2, (<-done).Revision, "told once it can be read")
+		assert.Equal(t, "2", srv.fetch("b").Entry.Content)
+	})
+}
+
+// Close during publishes: each is committed and acknowledged, or an error.
+func TestL8_CloseDuringPublishes(t *testing.T) {
+	for delay := range 40 {
+		synctest.Test(t, func(t *testing.T) {
+			store := memstore.New()
+			defer store.Close()
+			storage := troubledBy(store)
+			storage.set(func(op string) error {
+				if op == "commit" {
+					time.Sleep(7 * time.Millisecond)
+				}
+				return nil
+			}, nil)
+			s, err := diamond.NewServer(storage)
+			require.NoError(t, err)
+			srv := &served{s, t}
+			var all sync.WaitGroup
+			acked, errs := make([]bool, 50), make([]error, 50)
+			for i := range acked {
+				all.Go(func() {
+					time.Sleep(time.Duration(i) * time.Millisecond)
+					_, err := srv.commit(setOf(fmt.Sprintf("key-%d", i), "1"))
+					acked[i], errs[i] = err == nil, err
+					if err != nil && !errors.Is(err, diamond.ErrClosed) {
+						assert.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+					}
+				})
+			}
+			time.Sleep(time.Duration(delay) * time.Millisecond)
+			require.NoError(t, srv.Close())
+			all.Wait()
+			for i, ok := range acked {
+				_, err := store.Read(t.Context(), diamond.NewKey("", fmt.Sprintf("key-%d", i)), 0)
+				if ok {
+					require.NoError(t, err, "acknowledged, and lost")
+				} else {
+					require.ErrorIs(t, err, diamond.ErrNotFound, "refused, and committed: %d %v", i, errs[i])
+				}
+			}
+		})
+	}
+}
+
+func TestServerAfterClose(t *testing.T) {
+	srv := serve(t, memstore.New())
+	at := srv.publish("a", "1")
+	require.NoError(t, srv.Close())
+	require.NoError(t, srv.Close(), "a second time does nothing")
+	ctx, k := t.Context(), diamond.NewKey("", "a")
+	for op, call := range map[string]func() error{
+		"fetch":   func() error { _, err := srv.Fetch(ctx, &diamond.FetchRequest{Key: k}); return err },
+		"poll":    func() error { _, err := srv.Poll(ctx, pollFor(at, time.Minute, "a")); return err },
+		"commit":  func() error { _, err := srv.commit(setOf("a", "2")); return err },
+		"changes": func() error { _, err := srv.Changes(ctx, &diamond.ChangesRequest{}); return err },
+		"list":    func() error { _, err := srv.List(ctx, &diamond.ListRequest{}); return err },
+		"history": func() error { _, err := srv.History(ctx, &diamond.HistoryRequest{Key: k}); return err },
+		"report":  func() error { _, err := srv.Report(ctx, &diamond.ReportRequest{}); return err },
+	} {
+		err := call()
+		require.ErrorIs(t, err, diamond.ErrClosed, op)
+		var e *diamond.Error
+		require.ErrorAs(t, err, &e, op)
+		assert.Equal(t, op, e.Op)
+	}
+	assert.False(t, srv.Status().Ready)
+}

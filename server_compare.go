@@ -1,0 +1,165 @@
+package diamond
+
+import (
+	"context"
+	"math"
+	"slices"
+)
+
+// diff says how the keys of a want are not as the caller has them.
+type diff struct {
+	changed []KeyState
+	records []*record // of changed; nil where the key never was
+	resync  bool      // it cannot be told
+}
+
+// sharedAnswer is an answer for all who wait on a set and know it up to the
+// same change: it is made once, and with it whatever a transport makes of its entries.
+type sharedAnswer struct {
+	state        *state // which it is the answer of
+	from, before int64  // right for callers at a revision of from, or above but below before
+	resp         *PollResponse
+}
+
+// compare returns the answer to w, nil where nothing is to say: w then knows
+// all its keys up to the present position.
+func (s *server) compare(ctx context.Context, w *want) (*PollResponse, error) {
+	st := s.state.Load()
+	if resp := w.answered(st); resp != nil {
+		return resp, nil
+	}
+	st, d := s.differ(st, w)
+	switch {
+	case st == nil:
+		return nil, unavailable("not ready: the index is not loaded")
+	case d.resync:
+		return &PollResponse{Resync: true, Position: st.position}, nil
+	case len(d.changed) == 0:
+		w.reached(st.position)
+		return nil, nil
+	}
+	resp := &PollResponse{Position: st.position, Changed: d.changed}
+	oldest, newest := int64(math.MaxInt64), int64(0)
+	for _, r := range d.records {
+		if r != nil {
+			oldest, newest = min(oldest, r.Revision), max(newest, r.Revision)
+		}
+	}
+	if newest > st.since {
+		resp.Applied = st.applied
+	}
+	s.inline(ctx, &d)
+	if w.plain() && ctx.Err() == nil && s.keySets.shared(w.set) {
+		w.set.answer.Store(&sharedAnswer{st, w.position.Revision, oldest, resp})
+	}
+	return resp, nil
+}
+
+// plain reports whether w is told by its position alone.
+func (w *want) plain() bool { return len(w.held) == 0 && !w.position.IsZero() }
+
+func (w *want) answered(st *state) *PollResponse {
+	a := w.set.answer.Load()
+	if a == nil || st == nil || a.state != st || !w.plain() || w.position.Epoch != st.position.Epoch ||
+		w.position.Revision < a.from || w.position.Revision >= a.before {
+		return nil
+	}
+	return a.resp
+}
+
+// reached notes that the caller's keys are as they are at p. What it holds by
+// MD5 alone stays, as a new revision with the same MD5 is no change to it.
+func (w *want) reached(p Position) {
+	w.position = p
+	w.held = slices.DeleteFunc(w.held, func(h Held) bool { return h.Revision != AnyRevision })
+	if len(w.held) == 0 {
+		w.held = nil
+	}
+}
+
+// differ compares w with the state, which is nil where there is none, and
+// returns as of which state the result is. Like lookup, it takes no lock
+// unless a batch is being applied that has one of the keys.
+func (s *server) differ(st *state, w *want) (*state, diff) {
+	if st != nil {
+		d, ok := w.differ(st)
+		// Another floor: tombstones may have gone while they were looked for.
+		if now := s.state.Load(); ok && now != nil && now.floor == st.floor {
+			return st, d
+		}
+	}
+	var d diff
+	st = nil
+	s.stable(func(now *state) {
+		st = now
+		d, _ = w.differ(now)
+	})
+	return st, d
+}
+
+// differ compares w with st. It is not ok where the index is ahead of st in a key.
+func (w *want) differ(st *state) (d diff, ok bool) {
+	if !w.position.IsZero() && (w.position.Epoch != st.position.Epoch || w.position.Revision < st.floor) {
+		return diff{resync: true}, true
+	}
+	held := w.held
+	for _, key := range w.set.keys {
+		r := st.index.get(key)
+		if r != nil && r.Revision > st.position.Revision {
+			return diff{}, false
+		}
+		switch {
+		case len(held) > 0 && held[0].Key == key:
+			same := held[0].is(r)
+			held = held[1:]
+			if same {
+				continue
+			}
+		case w.position.IsZero():
+			if r == nil || r.deleted {
+				continue
+			}
+		case r == nil || r.Revision <= w.position.Revision:
+			continue
+		}
+		d.changed = append(d.changed, keyState(key, r))
+		d.records = append(d.records, r)
+	}
+	return d, true
+}
+
+// is reports whether h is what r says; a nil r is a key that never was.
+func (h *Held) is(r *record) bool {
+	switch {
+	case r == nil || r.deleted:
+		return h.Revision == 0 || h.Revision == AnyRevision && h.MD5 == ""
+	case h.Revision != r.Revision && h.Revision != AnyRevision:
+		return false
+	}
+	return h.MD5 == r.MD5
+}
+
+func keyState(key Key, r *record) KeyState {
+	switch {
+	case r == nil:
+		return KeyState{Key: key}
+	case r.deleted:
+		return KeyState{Key: key, View: r.View}
+	}
+	return KeyState{Key: key, Revision: r.Revision, View: r.View, MD5: r.MD5}
+}
+
+// inline adds the entries that an answer carries. One whose content cannot be
+// had is left out: the caller fetches it.
+func (s *server) inline(ctx context.Context, d *diff) {
+	room := int64(InlineTotal)
+	for i, r := range d.records {
+		if r == nil || r.deleted || r.Size > InlineContent || r.Size > room {
+			continue
+		}
+		if e, err := s.contents.get(ctx, r); err == nil {
+			d.changed[i].Entry = e
+			room -= r.Size
+		}
+	}
+}

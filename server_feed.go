@@ -1,0 +1,248 @@
+package diamond
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"math/rand/v2"
+	"time"
+
+	"github.com/linnaname/gdiamond/internal/backoff"
+)
+
+const (
+	// feedBytes is how many bytes of content the feed asks for at once.
+	feedBytes = 4 << 20
+	// maxFeedBackoff is the longest pause of the feed after failures, unless its
+	// interval is longer.
+	maxFeedBackoff = 2 * time.Second
+)
+
+// feed brings the server to the storage's head, again and again: at once when
+// nudged, else at its interval, with backoff while the storage fails. It alone
+// changes what is served. It sends the outcome of its first round to loaded.
+func (s *server) feed(ctx context.Context, loaded chan<- error) {
+	retry := backoff.Backoff{Base: s.cfg.feedInterval, Cap: max(s.cfg.feedInterval, maxFeedBackoff)}
+	for failing := false; ; {
+		err := s.advance(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil && !failing {
+			s.log.Warn("the storage cannot be read", "err", err)
+		}
+		failing = err != nil
+		s.confirm(err)
+		select {
+		case loaded <- err:
+		default: // not the first round
+		}
+		if failing {
+			// Not cut short by a nudge: a storage in trouble is left alone.
+			_ = retry.Wait(ctx, 0)
+		} else {
+			retry.Reset()
+			s.idle(ctx)
+		}
+	}
+}
+
+// idle waits for a nudge, or for the interval, which varies by a tenth so that
+// servers that share a storage do not ask it all at once.
+func (s *server) idle(ctx context.Context) {
+	interval := s.cfg.feedInterval
+	timer := time.NewTimer(interval*9/10 + rand.N(interval/5+1))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-s.nudged:
+	case <-timer.C:
+	}
+}
+
+// nudge has the feed look at once. It never blocks: one nudge that the feed
+// has not seen yet stands for all.
+func (s *server) nudge() {
+	select {
+	case s.nudged <- struct{}{}:
+	default:
+	}
+}
+
+// advance brings the server to the storage's head.
+func (s *server) advance(ctx context.Context) error {
+	st := s.state.Load()
+	if st == nil {
+		return s.load(ctx)
+	}
+	for {
+		batch, marks, err := s.changes(ctx, st.position)
+		switch {
+		case errors.Is(err, ErrEpoch):
+			return s.fork(ctx, st)
+		case errors.Is(err, ErrCompacted):
+			s.log.Warn("the storage keeps no changes that follow ours: loading all anew", "revision", st.position.Revision)
+			if err = s.load(ctx); errors.Is(err, ErrEpoch) {
+				return s.fork(ctx, st)
+			}
+			return err
+		case errors.Is(err, ErrOtherStore):
+			s.withdraw(err)
+			return err
+		case err != nil:
+			return err
+		}
+		if len(batch.Changes) > 0 {
+			st = s.apply(st, batch, marks)
+		}
+		if batch.Position == batch.Head {
+			return nil
+		}
+	}
+}
+
+// changes reads a batch that follows after, and verifies it. The marks are the
+// chains of its revisions.
+func (s *server) changes(ctx context.Context, after Position) (Batch, []mark, error) {
+	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
+	defer cancel()
+	batch, err := s.storage.Changes(ctx, after, feedBytes)
+	if err != nil {
+		return batch, nil, ours(ctx, err)
+	}
+	if len(batch.Changes) == 0 && batch.Position != batch.Head {
+		return batch, nil, Errorf(ErrCorrupt, "no changes follow revision %d, but the head is at %d", after.Revision, batch.Head.Revision)
+	}
+	to, marks, err := follow(after, batch.Changes)
+	if err == nil && to != batch.Position {
+		err = Errorf(ErrCorrupt, "the changes up to revision %d do not have its chain", to.Revision)
+	}
+	return batch, marks, err
+}
+
+// follow verifies changes set by set.
+func follow(p Position, changes []Change) (to Position, marks []mark, err error) {
+	for len(changes) > 0 {
+		n := 1
+		for n < len(changes) && changes[n].Number > 0 {
+			n++
+		}
+		if p, err = p.Follow(changes[:n]); err != nil {
+			return p, nil, err
+		}
+		marks = append(marks, mark{p.Revision, p.Chain})
+		changes = changes[n:]
+	}
+	return p, marks, nil
+}
+
+// apply moves the server on by a batch: first the index, then the position,
+// and then it wakes who waits for the keys.
+func (s *server) apply(st *state, batch Batch, marks []mark) *state {
+	now := time.Now()
+	next := &state{
+		index: st.index, position: batch.Position, floor: st.floor,
+		since: st.position.Revision, applied: now,
+	}
+	s.applyMu.Lock()
+	for i := range batch.Changes {
+		c := &batch.Changes[i]
+		if c.Op == OpFork {
+			continue
+		}
+		r := recordOf(c)
+		if !r.deleted {
+			s.contents.put(r, c.Content)
+		}
+		if old, ok := st.index.put(r); !ok {
+			s.contents.drop(r) // the scan was ahead of the changes
+		} else if old != nil {
+			s.contents.drop(old)
+		}
+	}
+	s.state.Store(next)
+	s.applyMu.Unlock()
+
+	if next.position.Epoch != st.position.Epoch {
+		s.trail.restart(next.position)
+		s.counters.forks.Add(1)
+		s.log.Warn("the store's history forked after all that this server had seen",
+			"generation", next.position.Epoch.Generation, "revision", next.position.Revision)
+		s.wakeAll() // all must learn of the epoch
+	} else {
+		s.trail.add(marks)
+		woken := s.keySets.waiters.Wake(keysOf(batch.Changes))
+		s.counters.wakeups.Add(uint64(woken))
+		s.moved.Wake()
+	}
+	return s.trim(next)
+}
+
+// trim lets go of old tombstones when there are too many.
+func (s *server) trim(st *state) *state {
+	n := st.index.surplus()
+	if n == 0 {
+		return st
+	}
+	next := *st
+	next.floor = st.index.tombs[n-1].revision
+	s.state.Store(&next) // first: who then misses a tombstone finds the new floor
+	st.index.forget(n)
+	return &next
+}
+
+func keysOf(changes []Change) iter.Seq[Key] {
+	return func(yield func(Key) bool) {
+		for i := range changes {
+			if changes[i].Op != OpFork && !yield(changes[i].Key) {
+				return
+			}
+		}
+	}
+}
+
+// withdraw makes the server not ready.
+func (s *server) withdraw(err error) {
+	s.log.Error("the storage is another store now: not serving", "err", err)
+	s.state.Store(nil)
+	s.wakeAll()
+}
+
+// stable calls read with a state whose index has no record above its position,
+// as none is being applied meanwhile. It is the slow way: see [server.lookup].
+func (s *server) stable(read func(*state)) {
+	s.applyMu.RLock()
+	defer s.applyMu.RUnlock()
+	if st := s.state.Load(); st != nil {
+		read(st)
+	}
+}
+
+// reach waits until the server has reached p.
+func (s *server) reach(ctx context.Context, p Position) error {
+	return s.await(ctx, func(st *state) bool { return st.reached(p) })
+}
+
+// await waits for a state that is as it should be, also while the server is
+// being closed, for as long as the feed runs.
+func (s *server) await(ctx context.Context, good func(*state) bool) error {
+	for {
+		wake := make(chan struct{})
+		waiter := s.moved.Wait(func() { close(wake) }) // first register, then look
+		stopped, st := s.stopped.Load(), s.state.Load()
+		if st != nil && good(st) {
+			waiter.Cancel()
+			return nil
+		}
+		if stopped || st == nil {
+			waiter.Cancel()
+			return unavailable("the server has nothing to serve")
+		}
+		select {
+		case <-ctx.Done():
+			waiter.Cancel()
+			return ctx.Err()
+		case <-wake:
+		}
+	}
+}

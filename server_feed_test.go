@@ -1,0 +1,398 @@
+package diamond_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
+	"github.com/linnaname/gdiamond/storage/memstore"
+)
+
+// The server is what another server on the same storage publishes, within its interval.
+func TestFeedFollowsOtherWriters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		srv := serve(t, store)
+		peer := &served{mustServer(t, store), t}
+		at := srv.publish("a", "1")
+		answer := srv.parked(pollFor(at, time.Minute, "a"))
+		start := time.Now()
+		peer.publish("a", "2")
+		assert.Equal(t, []string{"a"}, names(<-answer))
+		assert.LessOrEqual(t, time.Since(start), 600*time.Millisecond)
+	})
+}
+
+func mustServer(t *testing.T, s diamond.Storage, opts ...diamond.ServerOption) diamond.Server {
+	t.Helper()
+	srv, err := diamond.NewServer(s, opts...)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, srv.Close()) })
+	return srv
+}
+
+// A server that has not loaded yet says so; it never says "not found".
+func TestC10_NotReadyIsNotNotFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		before := &served{mustServer(t, store), t}
+		at := before.publish("a", "1")
+		storage := troubledBy(store)
+		storage.fail(diamond.Errorf(diamond.ErrUnavailable, "down"), "scan")
+		srv := serve(t, storage)
+		status := srv.Status()
+		assert.False(t, status.Ready)
+		require.ErrorIs(t, status.Storage, diamond.ErrUnavailable)
+
+		ctx, k := t.Context(), diamond.NewKey("", "a")
+		for op, call := range map[string]func() error{
+			"fetch":   func() error { _, err := srv.Fetch(ctx, &diamond.FetchRequest{Key: k}); return err },
+			"poll":    func() error { _, err := srv.Poll(ctx, pollFor(at, time.Minute, "a")); return err },
+			"commit":  func() error { _, err := srv.commit(setOf("a", "2")); return err },
+			"changes": func() error { _, err := srv.Changes(ctx, &diamond.ChangesRequest{}); return err },
+			"list":    func() error { _, err := srv.List(ctx, &diamond.ListRequest{}); return err },
+			"history": func() error { _, err := srv.History(ctx, &diamond.HistoryRequest{Key: k}); return err },
+		} {
+			err := call()
+			require.ErrorIs(t, err, diamond.ErrUnavailable, op)
+			var e *diamond.Error
+			require.ErrorAs(t, err, &e, op)
+			assert.Positive(t, e.RetryAfter, op)
+		}
+		storage.heal()
+		time.Sleep(5 * time.Second)
+		assert.True(t, srv.Status().Ready, "it goes on trying")
+		assert.Equal(t, "1", srv.fetch("a").Entry.Content)
+	})
+}
+
+func TestNewServerFails(t *testing.T) {
+	for _, want := range []error{diamond.ErrCorrupt, diamond.ErrClosed} {
+		storage := troubledBy(memstore.New())
+		storage.fail(diamond.Errorf(want, "broken"), "scan")
+		_, err := diamond.NewServer(storage)
+		require.ErrorIs(t, err, want)
+	}
+	_, err := diamond.NewServer(nil)
+	require.ErrorIs(t, err, diamond.ErrInvalid)
+	_, err = diamond.NewServer(memstore.New(), diamond.WithFeedInterval(0), diamond.WithLimits(-1, 1))
+	require.ErrorIs(t, err, diamond.ErrInvalid)
+	assert.ErrorContains(t, err, "interval")
+	assert.ErrorContains(t, err, "waiters")
+}
+
+// A storage that hangs does not hang the start, nor the end.
+func TestNewServerOnAStorageThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := troubledBy(memstore.New())
+		release := make(chan struct{})
+		storage.set(func(string) error { <-release; return nil }, nil)
+		start := time.Now()
+		srv := serve(t, storage)
+		assert.Equal(t, 10*time.Second, time.Since(start))
+		assert.False(t, srv.Status().Ready)
+		assert.Positive(t, srv.Status().Stale)
+		close(release)
+		synctest.Wait()
+		assert.True(t, srv.Status().Ready)
+		assert.Zero(t, srv.Status().Stale)
+	})
+}
+
+// The storage goes away: reads and polls go on, marked stale; publishes fail
+// typed; all recovers by itself.
+func TestS6_ReadsGoOnWithoutTheStorage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := troubledBy(memstore.New())
+		srv := serve(t, storage)
+		at := srv.publish("a", "1")
+		answer := srv.parked(pollFor(at, time.Minute, "a"))
+		storage.fail(diamond.Errorf(diamond.ErrUnavailable, "down"), "commit", "changes", "scan", "read")
+		time.Sleep(10 * time.Second)
+		got := srv.fetch("a")
+		assert.Equal(t, "1", got.Entry.Content)
+		assert.InDelta(t, 10*time.Second, got.Stale, float64(time.Second))
+		status := srv.Status()
+		assert.True(t, status.Ready)
+		require.ErrorIs(t, status.Storage, diamond.ErrUnavailable)
+		assert.Positive(t, status.Counters.StorageErrors)
+		assert.LessOrEqual(t, storage.count("changes"), 40, "it is not hammered")
+
+		_, err := srv.commit(setOf("a", "2"))
+		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		assert.Empty(t, srv.poll(pollFor(at, time.Second, "a")).Changed)
+
+		storage.heal()
+		time.Sleep(3 * time.Second)
+		assert.Zero(t, srv.fetch("a").Stale)
+		srv.publish("a", "2")
+		require.NoError(t, srv.Status().Storage)
+		assert.Equal(t, []string{"a"}, names(<-answer), "whoever waited through it is told")
+	})
+}
+
+// The disk is full: publishes fail typed, reads go on, and it recovers.
+func TestS22_NoSpace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := troubledBy(memstore.New())
+		srv := serve(t, storage)
+		srv.publish("a", "1")
+		storage.fail(diamond.Errorf(diamond.ErrNoSpace, "disk full"), "commit")
+		_, err := srv.commit(setOf("a", "2"))
+		require.ErrorIs(t, err, diamond.ErrNoSpace)
+		time.Sleep(2 * time.Second)
+		assert.Equal(t, "1", srv.fetch("a").Entry.Content)
+		assert.Zero(t, srv.fetch("a").Stale, "it can be read")
+		require.ErrorIs(t, srv.Status().Storage, diamond.ErrNoSpace)
+		assert.EqualValues(t, 1, srv.Status().Counters.Failed)
+		storage.heal()
+		srv.publish("a", "2")
+		require.NoError(t, srv.Status().Storage)
+	})
+}
+
+// A failed publish leaves no hole: revisions are dense and the feed never stalls.
+func TestS5_RollbackLeavesNoHole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := troubledBy(memstore.New())
+		srv := serve(t, storage)
+		n, failed := share(t, 1000, 10_000), 0
+		attempts := 0
+		storage.set(func(op string) error {
+			if op == "commit" {
+				if attempts++; attempts%10 == 0 {
+					return diamond.Errorf(diamond.ErrUnavailable, "rolled back")
+				}
+			}
+			return nil
+		}, nil)
+		var last int64
+		for i := range n {
+			at, err := srv.commit(setOf(fmt.Sprintf("key-%d", i%100), fmt.Sprint("value ", i)))
+			if err != nil {
+				require.ErrorIs(t, err, diamond.ErrUnavailable)
+				failed++
+				continue
+			}
+			require.Equal(t, last+1, at.Revision)
+			last = at.Revision
+		}
+		assert.Equal(t, n/10, failed)
+		assert.Equal(t, last, srv.Status().Position.Revision)
+	})
+}
+
+// Changes that do not follow, or are not what their chain says, are never served.
+func TestFeedVerifiesWhatItReads(t *testing.T) {
+	for name, spoil := range map[string]func(*diamond.Batch){
+		"content": func(b *diamond.Batch) { b.Changes[0].Content += "x" },
+		"gap":     func(b *diamond.Batch) { b.Changes = b.Changes[1:] },
+		"author":  func(b *diamond.Batch) { b.Changes[0].Author.Name = "mallory" },
+		"chain":   func(b *diamond.Batch) { b.Position.Chain[0]++ },
+		"nothing": func(b *diamond.Batch) { b.Changes = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := &spoiled{Storage: memstore.New()}
+				srv := serve(t, store)
+				peer := &served{mustServer(t, store.Storage), t}
+				srv.publish("a", "1")
+				store.set(spoil)
+				peer.publish("a", "2")
+				peer.publish("b", "1")
+				time.Sleep(2 * time.Second)
+				assert.Equal(t, "1", srv.fetch("a").Entry.Content)
+				assert.False(t, srv.fetch("b").Found)
+				require.ErrorIs(t, srv.Status().Storage, diamond.ErrCorrupt)
+				assert.Positive(t, srv.Status().Stale)
+				store.set(nil)
+				time.Sleep(3 * time.Second)
+				assert.Equal(t, "2", srv.fetch("a").Entry.Content, "and it recovers")
+			})
+		})
+	}
+}
+
+// spoiled alters the batches that are read.
+type spoiled struct {
+	diamond.Storage
+	spoil atomic.Pointer[func(*diamond.Batch)]
+}
+
+func (s *spoiled) set(spoil func(*diamond.Batch)) {
+	if spoil == nil {
+		s.spoil.Store(nil)
+		return
+	}
+	s.spoil.Store(&spoil)
+}
+
+func (s *spoiled) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
+	b, err := s.Storage.Changes(ctx, after, maxBytes)
+	if spoil := s.spoil.Load(); spoil != nil && len(b.Changes) > 0 {
+		(*spoil)(&b)
+	}
+	return b, err
+}
+
+// A server that has fallen behind what its storage keeps starts afresh: whoever
+// waits learns of it, deletions are seen as deletions, and nothing goes back.
+func TestS20_CompactedWhileBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New(memstore.WithRetention(storage.Retention{Changes: 10, Versions: 1, Age: time.Nanosecond}))
+		hidden := troubledBy(store)
+		srv := serve(t, hidden)
+		srv.publish("kept", "1")
+		srv.publish("changed", "1")
+		at := srv.publish("gone", "1")
+		answer := srv.parked(pollFor(at, time.Minute, "kept", "changed", "gone"))
+
+		hidden.fail(diamond.Errorf(diamond.ErrUnavailable, "cut off"), "changes", "scan")
+		peer := &served{mustServer(t, store), t}
+		peer.publish("changed", "2")
+		peer.remove("gone")
+		for i := range 50 {
+			time.Sleep(time.Millisecond) // so that they age
+			peer.publish("noise", fmt.Sprint(i))
+		}
+		_, err := store.Changes(t.Context(), at, 1)
+		require.ErrorIs(t, err, diamond.ErrCompacted, "else this tests nothing")
+		hidden.heal()
+
+		resp := <-answer
+		assert.True(t, resp.Resync)
+		full := pollFor(diamond.Position{}, 0, "kept", "changed", "gone")
+		full.Held = []diamond.Held{held("kept", 1, "1"), held("changed", 2, "1"), held("gone", 3, "1")}
+		resp = srv.poll(full)
+		assert.ElementsMatch(t, []string{"changed", "gone"}, names(resp), "nothing of what is unchanged")
+		assert.True(t, srv.poll(pollFor(at, 0, "kept", "changed", "gone")).Resync, "it cannot tell what followed that")
+		_, err = srv.Changes(t.Context(), &diamond.ChangesRequest{After: at})
+		require.ErrorIs(t, err, diamond.ErrCompacted, "and a watch is told, never left in silence")
+	})
+}
+
+// Reloading in the background never takes an acknowledged write back.
+func TestDefect_S16_ReloadRevertsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		hidden := troubledBy(store)
+		srv := serve(t, hidden)
+		reads, reloads := 0, 0
+		hidden.set(func(op string) error {
+			switch op {
+			case "changes":
+				if reads++; reads%5 == 0 {
+					return diamond.Errorf(diamond.ErrCompacted, "now and then")
+				}
+			case "scan":
+				time.Sleep(100 * time.Millisecond) // publishes go on meanwhile
+				reloads++
+			}
+			return nil
+		}, nil)
+		for i := range 500 {
+			want := fmt.Sprint("value ", i)
+			at := srv.publish(fmt.Sprint("key-", i%7), want)
+			got := srv.fetch(fmt.Sprint("key-", i%7))
+			require.Equal(t, want, got.Entry.Content)
+			require.GreaterOrEqual(t, got.Position.Revision, at.Revision)
+		}
+		assert.Greater(t, reloads, 100)
+	})
+}
+
+// The storage comes back as another store: the server stops serving, loudly,
+// and serves again when its own is back.
+func TestOtherStoreIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		first := memstore.New()
+		swap := &swapped{}
+		swap.set(first)
+		srv := serve(t, swap, diamond.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		at := srv.publish("a", "1")
+		failed := make(chan error, 1)
+		go func() {
+			_, err := srv.Poll(context.Background(), pollFor(at, time.Minute, "a"))
+			failed <- err
+		}()
+		synctest.Wait()
+		swap.set(memstore.New())
+		require.ErrorIs(t, <-failed, diamond.ErrUnavailable)
+		time.Sleep(5 * time.Second)
+		assert.False(t, srv.Status().Ready)
+		require.ErrorIs(t, srv.Status().Storage, diamond.ErrOtherStore)
+		_, err := srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "a")})
+		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		swap.set(first)
+		time.Sleep(5 * time.Second)
+		assert.Equal(t, "1", srv.fetch("a").Entry.Content)
+		require.NoError(t, srv.Close())
+		assert.Contains(t, log.String(), "level=ERROR")
+	})
+}
+
+// Nothing that is served depends on the clock of the storage.
+func TestS24_ClocksDecideNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &clocked{Store: memstore.New()}
+		store.at.Store, store.at.Epoch = storage.NewStoreID(), storage.NextEpoch(0)
+		_, err := store.Commit(t.Context(), []diamond.ChangeSet{setOf("first", "1")})
+		require.NoError(t, err)
+		srv := serve(t, store)
+		at := srv.publish("a", "1")
+		for i, skew := range []time.Duration{-24 * time.Hour, 24 * time.Hour, -365 * 24 * time.Hour, 0} {
+			store.skew = skew
+			answer := srv.parked(pollFor(at, time.Minute, "a"))
+			want := fmt.Sprint("skewed ", i)
+			at = srv.publish("a", want)
+			resp := <-answer
+			require.Equal(t, want, resp.Changed[0].Entry.Content)
+			require.Equal(t, at, resp.Position)
+			got := srv.fetch("a")
+			require.Equal(t, want, got.Entry.Content)
+			require.Zero(t, got.Stale)
+			require.InDelta(t, skew, time.Until(got.Entry.Modified), float64(time.Second), "else this tests nothing")
+		}
+	})
+}
+
+// clocked is a storage with a clock that is wrong.
+type clocked struct {
+	*memstore.Store
+	at   diamond.Position
+	skew time.Duration
+}
+
+func (s *clocked) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+	results := make([]diamond.Result, len(sets))
+	for i := range sets {
+		changes, after, err := storage.Plan(s.at, &sets[i], time.Now().Add(s.skew), func(k diamond.Key) (int64, error) {
+			e, err := s.Read(ctx, k, 0)
+			if errors.Is(err, diamond.ErrNotFound) {
+				err = nil
+			}
+			return e.Revision, err
+		})
+		if err == nil {
+			err = s.Apply(ctx, changes, after)
+		}
+		if err != nil {
+			results[i].Err = err
+			continue
+		}
+		s.at, results[i].Position = after, after
+	}
+	return results, nil
+}

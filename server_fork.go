@@ -1,0 +1,80 @@
+package diamond
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sort"
+)
+
+// maxLostKeys is how many keys the record of a loss names.
+const maxLostKeys = 100
+
+// fork begins a new epoch, as the storage has lost history that the server has
+// seen, and loads what there is now.
+func (s *server) fork(ctx context.Context, old *state) error {
+	kept, to, err := s.begin(ctx, old.position)
+	if err != nil {
+		return err
+	}
+	if to.Compare(old.position) <= 0 {
+		return Errorf(ErrCorrupt, "a fork at revision %d of generation %d led to revision %d of generation %d",
+			old.position.Revision, old.position.Epoch.Generation, to.Revision, to.Epoch.Generation)
+	}
+	if err := s.load(ctx); err != nil {
+		return err
+	}
+	lost := s.state.Load().lacks(old, kept)
+	s.log.Error("the storage has lost changes that were committed; a new epoch begins",
+		"generation", to.Epoch.Generation,
+		"lost_after_revision", kept,
+		"lost_up_to_revision", old.position.Revision,
+		"lost_keys", len(lost),
+		"keys", lost[:min(len(lost), maxLostKeys)])
+	return nil
+}
+
+// begin has the storage begin a new epoch, and returns up to which revision it
+// still had the history that led to verified, and where it is now.
+func (s *server) begin(ctx context.Context, verified Position) (kept int64, to Position, err error) {
+	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
+	defer cancel()
+	kept = s.kept(ctx, verified)
+	to, err = s.storage.Fork(ctx, verified)
+	return kept, to, ours(ctx, err)
+}
+
+// kept returns the newest revision on the way to verified that is still in the
+// storage's history, 0 where none is known to be.
+func (s *server) kept(ctx context.Context, verified Position) int64 {
+	marks := s.trail.all()
+	n := sort.Search(len(marks), func(i int) bool {
+		p := verified
+		p.Revision, p.Chain = marks[i].revision, marks[i].chain
+		_, err := s.storage.Changes(ctx, p, 1)
+		return errors.Is(err, ErrEpoch)
+	})
+	if n == 0 {
+		return 0
+	}
+	return marks[n-1].revision
+}
+
+// lacks returns the keys that old had at revisions above kept and that st does
+// not have like that.
+func (st *state) lacks(old *state, kept int64) []string {
+	var keys []string
+	for key, place := range old.index.slots.All() {
+		r := place.Load()
+		if r.Revision <= kept {
+			continue
+		}
+		have := st.index.get(key)
+		if same := have != nil && have.Revision == r.Revision && have.MD5 == r.MD5; same || have == nil && r.deleted {
+			continue
+		}
+		keys = append(keys, key.String())
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,160 @@
+package diamond
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/linnaname/gdiamond/internal/waitset"
+)
+
+const (
+	// keySetIdle is for how long a set of keys is known after its last poll.
+	keySetIdle = 5 * time.Minute
+	// maxSetKeys is how many keys all known sets may have together.
+	maxSetKeys = 1 << 20
+)
+
+// keySet is a set of keys that clients poll, known by its hash.
+type keySet struct {
+	hash   KeySetHash
+	keys   []Key // sorted, each once
+	group  *waitset.Group[Key]
+	answer atomic.Pointer[sharedAnswer] // the last one made for this set
+
+	refs int       // polls under way; guarded by keySets.mu
+	idle time.Time // since when there are none; guarded by keySets.mu
+}
+
+// keySets are the sets that the server knows: those in use, and for some
+// minutes those that were, so that polls need not send them again.
+type keySets struct {
+	waiters *waitset.Set[Key]
+	limit   int // of keys of all sets together
+
+	mu     sync.Mutex
+	byHash map[KeySetHash]*keySet // guarded by mu
+	total  int                    // keys of all sets; guarded by mu
+}
+
+func newKeySets(limit int) *keySets {
+	return &keySets{waiters: waitset.New[Key](), limit: limit, byHash: make(map[KeySetHash]*keySet)}
+}
+
+// acquire returns the set named hash, nil where it is not known and keys is
+// empty. The keys are canonical and valid, and have that hash. Each set
+// acquired is released once.
+func (k *keySets) acquire(hash KeySetHash, keys []Key) (*keySet, error) {
+	if set := k.find(hash); set != nil || len(keys) == 0 {
+		return set, nil
+	}
+	slices.SortFunc(keys, Key.Compare)
+	keys = slices.Compact(keys)
+	if err := k.reserve(len(keys)); err != nil {
+		return nil, err
+	}
+	fresh := &keySet{hash: hash, keys: keys, group: k.waiters.Join(keys), refs: 1}
+
+	k.mu.Lock()
+	known := k.byHash[hash]
+	if known == nil {
+		k.byHash[hash] = fresh
+	} else { // another poll was faster
+		known.refs++
+		k.total -= len(keys)
+	}
+	k.mu.Unlock()
+	if known == nil {
+		return fresh, nil
+	}
+	fresh.group.Leave()
+	return known, nil
+}
+
+func (k *keySets) find(hash KeySetHash) *keySet {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	set := k.byHash[hash]
+	if set != nil {
+		set.refs++
+	}
+	return set
+}
+
+// release takes back an acquire. A nil set is none.
+func (k *keySets) release(set *keySet) {
+	if set == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if set.refs--; set.refs == 0 {
+		set.idle = time.Now()
+	}
+}
+
+// shared reports whether more than one poll is on set.
+func (k *keySets) shared(set *keySet) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return set.refs > 1
+}
+
+// reserve makes room for n keys, if need be by forgetting the sets that have
+// been idle longest.
+func (k *keySets) reserve(n int) error {
+	var gone []*keySet
+	k.mu.Lock()
+	if k.total+n > k.limit {
+		gone = k.forget(func(*keySet) bool { return k.total+n > k.limit })
+	}
+	full := k.total+n > k.limit
+	if !full {
+		k.total += n
+	}
+	k.mu.Unlock()
+	leave(gone)
+	if full {
+		return shed("%d keys are being polled", k.limit)
+	}
+	return nil
+}
+
+// expire forgets the sets that nobody has polled for some minutes, and all
+// answers, lest they hold contents for ever.
+func (k *keySets) expire() {
+	k.mu.Lock()
+	for _, set := range k.byHash {
+		set.answer.Store(nil)
+	}
+	gone := k.forget(func(set *keySet) bool { return time.Since(set.idle) >= keySetIdle })
+	k.mu.Unlock()
+	leave(gone)
+}
+
+// forget takes out the unused sets for which more holds, longest idle first,
+// and stops at the first for which it does not. The caller holds mu.
+func (k *keySets) forget(more func(*keySet) bool) (gone []*keySet) {
+	var unused []*keySet
+	for _, set := range k.byHash {
+		if set.refs == 0 {
+			unused = append(unused, set)
+		}
+	}
+	slices.SortFunc(unused, func(a, b *keySet) int { return a.idle.Compare(b.idle) })
+	for i, set := range unused {
+		if !more(set) {
+			return unused[:i]
+		}
+		delete(k.byHash, set.hash)
+		k.total -= len(set.keys)
+	}
+	return unused
+}
+
+func leave(sets []*keySet) {
+	for _, set := range sets {
+		set.group.Leave()
+	}
+}

@@ -1,0 +1,130 @@
+package diamond
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/linnaname/gdiamond/internal/cowmap"
+)
+
+// scanPage is how many entries are asked for at once while loading.
+const scanPage = 5000
+
+// load reads everything anew and then serves it. What is served until then
+// goes on being served, so nothing that was acknowledged is ever taken back:
+// ErrEpoch says that the storage is behind that.
+func (s *server) load(ctx context.Context) error {
+	old := s.state.Load()
+	next, err := s.scan(ctx, old)
+	if err != nil {
+		return err
+	}
+	for caughtUp := false; !caughtUp; {
+		batch, _, err := s.changes(ctx, next.position)
+		if err != nil {
+			return err
+		}
+		for i := range batch.Changes {
+			if c := &batch.Changes[i]; c.Op != OpFork {
+				next.index.put(recordOf(c))
+			}
+		}
+		next.position = batch.Position
+		caughtUp = batch.Position == batch.Head
+	}
+	if old != nil && !next.reached(old.position) {
+		return Errorf(ErrEpoch, "the storage is at revision %d, and was at %d", next.position.Revision, old.position.Revision)
+	}
+	s.replace(old, next)
+	return nil
+}
+
+// scan reads the current entries. The state stands at the position of the
+// first page, though entries of later pages may be newer.
+func (s *server) scan(ctx context.Context, old *state) (*state, error) {
+	st := new(state)
+	var err error
+	slots := cowmap.Collect(func(yield func(Key, *slot) bool) {
+		for page, e := range s.pages(ctx) {
+			if err = e; err != nil {
+				return
+			}
+			if st.position.IsZero() {
+				st.position, st.floor = page.Position, page.Position.Revision
+			}
+			if page.Position.Store != st.position.Store || s.store != (StoreID{}) && page.Position.Store != s.store {
+				err = Errorf(ErrOtherStore, "the storage is store %v", page.Position.Store)
+				return
+			}
+			for i := range page.Entries {
+				place := new(slot)
+				place.Store(old.reuse(&record{Entry: page.Entries[i]}))
+				yield(page.Entries[i].Key, place)
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	st.index = &index{slots: slots}
+	st.index.live.Store(int64(slots.Len()))
+	return st, nil
+}
+
+// pages yields all pages of a scan, and ends with the first error.
+func (s *server) pages(ctx context.Context) iter.Seq2[Page, error] {
+	scan := func(req ScanRequest) (Page, error) {
+		ctx, cancel := context.WithTimeout(ctx, storageTimeout)
+		defer cancel()
+		page, err := s.storage.Scan(ctx, req)
+		return page, ours(ctx, err)
+	}
+	return func(yield func(Page, error) bool) {
+		req := ScanRequest{Limit: scanPage}
+		for more := true; more; {
+			page, err := scan(req)
+			if more = page.More; err == nil && more && len(page.Entries) == 0 {
+				err = Errorf(ErrCorrupt, "a page of the scan is empty, but says that there are more")
+			}
+			if !yield(page, err) || err != nil {
+				return
+			}
+			if more {
+				req.After = page.Entries[len(page.Entries)-1].Key
+			}
+		}
+	}
+}
+
+// reuse returns the state's own record of the same value, and with it the
+// content that may be in memory; else r.
+func (st *state) reuse(r *record) *record {
+	if st != nil {
+		if have := st.index.get(r.Key); have != nil && have.Revision == r.Revision && have.MD5 == r.MD5 {
+			return have
+		}
+	}
+	return r
+}
+
+// replace serves next instead of old, which may be nil.
+func (s *server) replace(old, next *state) {
+	next.since, next.applied = next.position.Revision, time.Now()
+	s.applyMu.Lock()
+	s.state.Store(next)
+	s.applyMu.Unlock()
+	s.store = next.position.Store
+	s.trail.restart(next.position)
+	if old != nil {
+		for key, place := range old.index.slots.All() {
+			if r := place.Load(); next.index.get(key) != r {
+				s.contents.drop(r)
+			}
+		}
+		if old.position.Epoch != next.position.Epoch {
+			s.counters.forks.Add(1)
+		}
+	}
+	s.wakeAll()
+}

@@ -1,0 +1,220 @@
+package diamond
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/linnaname/gdiamond/internal/apart"
+)
+
+// want is what a poll is about: a set of keys and what the caller has of it.
+type want struct {
+	set      *keySet
+	position Position // the caller knows all keys up to it,
+	held     []Held   // but for these; sorted by key
+}
+
+// Poll implements [Transport].
+func (s *server) Poll(ctx context.Context, req *PollRequest) (*PollResponse, error) {
+	resp, err := s.poll(ctx, req)
+	switch {
+	case err == nil && resp.Resync:
+	case err == nil && len(resp.Changed) > 0:
+		s.counters.pollChanged.Add(1)
+	case err == nil && resp.Draining:
+		s.counters.pollDrained.Add(1)
+	case err == nil:
+		s.counters.pollTimeout.Add(1)
+	case errors.Is(err, ErrOverloaded):
+		s.counters.pollShed.Add(1)
+	case ctx.Err() != nil:
+		s.counters.pollCanceled.Add(1)
+	}
+	if err != nil {
+		return nil, answerError(ctx, "poll", Key{}, err)
+	}
+	return resp, nil
+}
+
+func (s *server) poll(ctx context.Context, req *PollRequest) (*PollResponse, error) {
+	deadline := time.Now().Add(min(max(req.Wait, 0), MaxWait))
+	var w *want
+	var resp *PollResponse
+	var err error
+	apart.Run(func() { w, resp, err = s.arrive(ctx, req) })
+	if w == nil {
+		return resp, err
+	}
+	defer s.keySets.release(w.set)
+	if resp != nil || err != nil {
+		return s.finish(resp, false), err
+	}
+	return s.wait(ctx, w, deadline)
+}
+
+// arrive checks a poll and compares once. It returns no want where nothing can
+// be waited for. It goes deep, so polls that may wait call it apart: what
+// thousands of parked polls take is mostly their stacks.
+func (s *server) arrive(ctx context.Context, req *PollRequest) (*want, *PollResponse, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	wait := min(max(req.Wait, 0), MaxWait)
+	if err := s.notBefore(ctx, req.Position, min(wait, reachTimeout)); err != nil {
+		return nil, nil, err
+	}
+	w, err := s.want(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	if w.set == nil || s.trail.contradicts(w.position) {
+		s.keySets.release(w.set)
+		return nil, s.finish(&PollResponse{Resync: true, Position: s.position()}, false), nil
+	}
+	resp, err := s.compare(ctx, w)
+	return w, resp, err
+}
+
+// wait answers a poll when there is something to say, and at the deadline.
+// While it waits it keeps nothing of the request, and little on its stack.
+func (s *server) wait(ctx context.Context, w *want, deadline time.Time) (*PollResponse, error) {
+	timeout := time.Until(deadline)
+	if timeout <= 0 || s.draining.Load() {
+		return s.finish(&PollResponse{Position: w.position}, false), nil
+	}
+	if err := s.park(); err != nil {
+		return nil, err
+	}
+	defer s.parked.Add(-1)
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	for woken, last := false, false; ; woken = true {
+		wake := make(chan struct{})
+		waiter := w.set.group.Wait(func() { close(wake) }) // first register, then compare
+		var resp *PollResponse
+		var err error
+		if woken { // an answer is near, which needs the stack too
+			resp, err = s.compare(ctx, w)
+		} else {
+			apart.Run(func() { resp, err = s.compare(ctx, w) })
+		}
+		switch {
+		case resp != nil || err != nil:
+			waiter.Cancel()
+			return s.finish(resp, true), err
+		case last || s.draining.Load():
+			waiter.Cancel()
+			return s.finish(&PollResponse{Position: w.position}, true), nil
+		}
+		select {
+		case <-wake:
+		case <-timer.C:
+			last = true
+		case <-ctx.Done():
+			waiter.Cancel()
+			return nil, ctx.Err()
+		}
+		waiter.Cancel()
+	}
+}
+
+// park counts one more that waits, unless there are too many.
+func (s *server) park() error {
+	if s.parked.Add(1) > int64(s.cfg.maxWaiters) {
+		s.parked.Add(-1)
+		return shed("%d requests are waiting", s.cfg.maxWaiters)
+	}
+	return nil
+}
+
+// finish returns resp as this caller is to see it. Resp may be shared: it is
+// copied rather than changed.
+func (s *server) finish(resp *PollResponse, waited bool) *PollResponse {
+	if resp == nil {
+		return nil
+	}
+	draining, stale, applied := s.draining.Load(), s.stale(), resp.Applied
+	if !waited {
+		applied = time.Time{}
+	}
+	if resp.Draining == draining && resp.Stale == stale && resp.Applied == applied {
+		return resp
+	}
+	c := *resp
+	c.Draining, c.Stale, c.Applied = draining, stale, applied
+	return &c
+}
+
+func (s *server) position() Position {
+	if st := s.state.Load(); st != nil {
+		return st.position
+	}
+	return Position{}
+}
+
+// want checks what a poll asks for. Its set is nil where the server does not
+// know it, else it must be released.
+func (s *server) want(req *PollRequest) (*want, error) {
+	if n := max(len(req.Keys), len(req.Held)); n > MaxPollKeys {
+		return nil, Errorf(ErrTooLarge, "keys: %d, more than %d", n, MaxPollKeys)
+	}
+	keys, err := publicKeys(req)
+	if err != nil {
+		return nil, err
+	}
+	w := &want{position: req.Position}
+	if w.held, err = sortedHeld(req.Held); err != nil {
+		return nil, err
+	}
+	if w.set, err = s.keySets.acquire(req.Set, keys); err != nil || w.set == nil {
+		return w, err
+	}
+	for i := range w.held {
+		if _, ok := slices.BinarySearchFunc(w.set.keys, w.held[i].Key, Key.Compare); !ok {
+			s.keySets.release(w.set)
+			return nil, invalidf("held: key %s is not in the set", clip(w.held[i].Key.String()))
+		}
+	}
+	return w, nil
+}
+
+// publicKeys returns the canonical keys of a poll, having checked them.
+func publicKeys(req *PollRequest) ([]Key, error) {
+	if len(req.Keys) == 0 {
+		return nil, nil
+	}
+	keys := make([]Key, len(req.Keys))
+	for i, k := range req.Keys {
+		keys[i] = k.Canonical()
+		if err := validatePublic(keys[i]); err != nil {
+			return nil, err
+		}
+	}
+	if HashKeys(keys) != req.Set {
+		return nil, invalidf("set: is not the hash of the keys")
+	}
+	return keys, nil
+}
+
+func sortedHeld(held []Held) ([]Held, error) {
+	if len(held) == 0 {
+		return nil, nil
+	}
+	sorted := slices.Clone(held)
+	for i := range sorted {
+		h := &sorted[i]
+		h.Key = h.Key.Canonical()
+		if h.Revision < AnyRevision {
+			return nil, invalidf("held: revision %d of key %s", h.Revision, clip(h.Key.String()))
+		}
+	}
+	slices.SortFunc(sorted, func(a, b Held) int { return a.Key.Compare(b.Key) })
+	for i := range sorted[1:] {
+		if sorted[i].Key == sorted[i+1].Key {
+			return nil, invalidf("held: key %s appears more than once", clip(sorted[i].Key.String()))
+		}
+	}
+	return sorted, nil
+}

@@ -1,0 +1,335 @@
+package diamond_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage/memstore"
+)
+
+func held(dataID string, revision int64, content string) diamond.Held {
+	h := diamond.Held{Key: diamond.NewKey("", dataID), Revision: revision}
+	if revision != 0 {
+		h.MD5 = diamond.MD5Hex(content)
+	}
+	return h
+}
+
+// names returns the data ids that an answer says have changed.
+func names(resp *diamond.PollResponse) []string {
+	ids := []string{}
+	for _, k := range resp.Changed {
+		ids = append(ids, k.Key.DataID)
+	}
+	return ids
+}
+
+// What a poll is told depends on what it holds, key by key.
+func TestPollComparesWhatIsHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serve(t, memstore.New())
+		srv.publish("same", "1")    // 1
+		srv.publish("changed", "2") // 2
+		at := srv.publish("gone", "3")
+		srv.publish("changed", "2b") // 4
+		srv.publish("fresh", "5")    // 5
+		srv.remove("gone")           // 6
+		ids := []string{"same", "changed", "gone", "fresh", "never"}
+
+		full := pollFor(diamond.Position{}, 0, ids...)
+		assert.ElementsMatch(t, []string{"same", "changed", "fresh"}, names(srv.poll(full)), "nothing held")
+
+		full.Held = []diamond.Held{held("same", 1, "1"), held("changed", 2, "2"), held("gone", 3, "3")}
+		resp := srv.poll(full)
+		assert.ElementsMatch(t, []string{"changed", "gone", "fresh"}, names(resp), "some held")
+		for _, k := range resp.Changed {
+			if k.Key.DataID == "gone" {
+				assert.Zero(t, k.Revision)
+				assert.Nil(t, k.Entry)
+				assert.EqualValues(t, 6, k.View, "the deletion's")
+			} else {
+				require.NotNil(t, k.Entry)
+				assert.Equal(t, k.Revision, k.Entry.Revision)
+				assert.Equal(t, k.MD5, diamond.MD5Hex(k.Entry.Content))
+			}
+		}
+
+		since := pollFor(at, 0, ids...)
+		assert.ElementsMatch(t, []string{"changed", "gone", "fresh"}, names(srv.poll(since)), "by position")
+
+		since.Held = []diamond.Held{held("same", 0, ""), held("fresh", 5, "5"), held("changed", 4, "2b")}
+		assert.ElementsMatch(t, []string{"same", "gone"}, names(srv.poll(since)), "but for what is held otherwise")
+
+		resp = srv.poll(pollFor(resp.Position, 0, ids...))
+		assert.Empty(t, resp.Changed)
+		assert.EqualValues(t, 6, resp.Position.Revision, "an empty answer has its position too")
+
+		full.Held = []diamond.Held{held("same", 1, "other")}
+		assert.Contains(t, names(srv.poll(full)), "same", "the same revision of a history that was lost")
+	})
+}
+
+// The original protocol knows no revisions: its polls compare MD5s alone.
+func TestPollByMD5(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serve(t, memstore.New())
+		srv.publish("a", "1")
+		req := pollFor(diamond.Position{}, time.Minute, "a", "b")
+		req.Held = []diamond.Held{
+			{Key: diamond.NewKey("", "a"), Revision: diamond.AnyRevision, MD5: diamond.MD5Hex("1")},
+			{Key: diamond.NewKey("", "b"), Revision: diamond.AnyRevision},
+		}
+		answer := srv.parked(req)
+		srv.publish("a", "1")
+		synctest.Wait()
+		select {
+		case resp := <-answer:
+			t.Fatalf("told of %v: the content is the same", names(resp))
+		default:
+		}
+		srv.publish("b", "")
+		assert.Equal(t, []string{"b"}, names(<-answer), "an empty content is not an absence")
+
+		req.Held[0].MD5 = ""
+		assert.ElementsMatch(t, []string{"a", "b"}, names(srv.poll(req)))
+	})
+}
+
+func TestPollTimesOutWithItsPosition(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serve(t, memstore.New())
+		at := srv.publish("a", "1")
+		start := time.Now()
+		answer := srv.parked(pollFor(at, 25*time.Second, "a"))
+		moved := srv.publish("other", "2")
+		resp := <-answer
+		assert.Equal(t, 25*time.Second, time.Since(start))
+		assert.Empty(t, resp.Changed)
+		assert.Equal(t, moved, resp.Position)
+
+		start = time.Now()
+		srv.poll(pollFor(moved, time.Hour, "a"))
+		assert.Equal(t, diamond.MaxWait, time.Since(start), "no longer than servers let them")
+
+		start = time.Now()
+		srv.poll(pollFor(moved, -time.Hour, "a"))
+		assert.Zero(t, time.Since(start))
+		assert.EqualValues(t, 3, srv.Status().Counters.PollTimeout)
+		assert.Zero(t, srv.Status().Waiters)
+	})
+}
+
+func TestPollOfAnUnknownSetAsksForItsKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serve(t, memstore.New())
+		at := srv.publish("a", "1")
+		req := pollFor(at, time.Minute, "a")
+		known := *req
+		known.Keys = nil
+		resp := srv.poll(&known)
+		assert.True(t, resp.Resync)
+		assert.Empty(t, resp.Changed)
+
+		req.Wait = 0
+		srv.poll(req)
+		known.Wait = 0
+		assert.False(t, srv.poll(&known).Resync)
+		time.Sleep(4 * time.Minute)
+		assert.False(t, srv.poll(&known).Resync, "known for some minutes more")
+		time.Sleep(10 * time.Minute)
+		assert.True(t, srv.poll(&known).Resync, "but not for ever")
+
+		answer := srv.parked(pollFor(at, diamond.MaxWait, "a"))
+		time.Sleep(80 * time.Second)
+		srv.publish("a", "2")
+		assert.Equal(t, []string{"a"}, names(<-answer))
+	})
+}
+
+// A poll is refused where what it names cannot be, and in words that help.
+func TestPollRefusesWhatIsWrong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serve(t, memstore.New())
+		at := srv.publish("a", "1")
+		other := at
+		other.Store[0]++
+		future := at
+		future.Revision++
+		system := diamond.Key{Namespace: "_users", DataID: "root"}
+		many := make([]diamond.Key, diamond.MaxPollKeys+1)
+		twice := pollFor(at, 0, "a")
+		twice.Held = []diamond.Held{held("a", 1, "1"), held("a", 2, "2")}
+		foreign := pollFor(at, 0, "a")
+		foreign.Held = []diamond.Held{held("b", 1, "1")}
+		negative := pollFor(at, 0, "a")
+		negative.Held = []diamond.Held{held("a", -2, "1")}
+		for name, c := range map[string]struct {
+			req  *diamond.PollRequest
+			want error
+			says string
+		}{
+			"bad key":        {pollFor(at, 0, "a/b"), diamond.ErrInvalid, "dataId"},
+			"system key":     {&diamond.PollRequest{Set: diamond.HashKeys([]diamond.Key{system}), Keys: []diamond.Key{system}}, diamond.ErrInvalid, "namespace"},
+			"too many":       {&diamond.PollRequest{Keys: many}, diamond.ErrTooLarge, "100001"},
+			"wrong hash":     {&diamond.PollRequest{Keys: []diamond.Key{diamond.NewKey("", "a")}}, diamond.ErrInvalid, "set"},
+			"other store":    {pollFor(other, 0, "a"), diamond.ErrOtherStore, ""},
+			"held twice":     {twice, diamond.ErrInvalid, "held"},
+			"not of the set": {foreign, diamond.ErrInvalid, "held"},
+			"held nonsense":  {negative, diamond.ErrInvalid, "held"},
+			"future":         {pollFor(future, 0, "a"), diamond.ErrBehind, ""},
+		} {
+			_, err := srv.Poll(t.Context(), c.req)
+			require.ErrorIs(t, err, c.want, name)
+			assert.ErrorContains(t, err, c.says, name)
+			var e *diamond.Error
+			require.ErrorAs(t, err, &e)
+			assert.Equal(t, "poll", e.Op)
+			assert.True(t, e.Remote, "a server said so")
+		}
+	})
+}
+
+// A poll waits for a server that is behind, but not for long.
+func TestC8_PollWaitsForAServerThatIsBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := troubledBy(memstore.New())
+		srv := serve(t, storage)
+		peer, err := diamond.NewServer(storage.Storage)
+		require.NoError(t, err)
+		defer peer.Close()
+		ahead := &served{peer, t}
+		srv.publish("a", "1")
+
+		at := ahead.publish("a", "2")
+		start := time.Now()
+		assert.Equal(t, "2", mustFetchAfter(t, srv, "a", at), "the storage has it: no need to wait for the next round")
+		assert.Zero(t, time.Since(start))
+
+		storage.fail(diamond.ErrUnavailable, "changes")
+		at = ahead.publish("a", "3")
+		_, err = srv.Poll(t.Context(), pollFor(at, time.Minute, "a"))
+		require.ErrorIs(t, err, diamond.ErrBehind)
+		_, err = srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "a"), After: at})
+		require.ErrorIs(t, err, diamond.ErrBehind, "rather behind than back in time")
+		assert.Equal(t, 6*time.Second, time.Since(start))
+
+		storage.heal()
+		assert.Equal(t, "3", mustFetchAfter(t, srv, "a", at))
+		resp := srv.poll(pollFor(at, 0, "a"))
+		assert.Empty(t, resp.Changed)
+	})
+}
+
+func mustFetchAfter(t *testing.T, srv *served, dataID string, after diamond.Position) string {
+	t.Helper()
+	resp, err := srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", dataID), After: after})
+	require.NoError(t, err)
+	require.True(t, resp.Found)
+	require.GreaterOrEqual(t, resp.Position.Compare(after), 0)
+	return resp.Entry.Content
+}
+
+// Contents come along up to a size each and together; the rest is named.
+func TestPollCarriesContentsInline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serve(t, memstore.New())
+		full := strings.Repeat("x", diamond.InlineContent)
+		ids := []string{"large", "small"}
+		srv.publish("large", full+"x")
+		srv.publish("small", "1")
+		for i := range 20 {
+			ids = append(ids, fmt.Sprintf("full-%02d", i))
+			srv.publish(ids[i+2], full)
+		}
+		resp := srv.poll(pollFor(diamond.Position{}, 0, ids...))
+		require.Len(t, resp.Changed, len(ids))
+		var total, inline int
+		for _, k := range resp.Changed {
+			if k.Entry != nil {
+				inline++
+				total += len(k.Entry.Content)
+				assert.NotEqual(t, "large", k.Key.DataID)
+			}
+		}
+		assert.LessOrEqual(t, total, diamond.InlineTotal)
+		assert.Equal(t, 16, inline, "16 of 64 KiB fill it")
+	})
+}
+
+func TestPollsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serve(t, memstore.New(), diamond.WithLimits(2, 10))
+		at := srv.publish("a", "1")
+		one, two := srv.parked(pollFor(at, time.Minute, "a")), srv.parked(pollFor(at, time.Minute, "b"))
+		_, err := srv.Poll(t.Context(), pollFor(at, time.Minute, "a"))
+		require.ErrorIs(t, err, diamond.ErrOverloaded)
+		var e *diamond.Error
+		require.ErrorAs(t, err, &e)
+		assert.Positive(t, e.RetryAfter)
+		_, err = srv.Changes(t.Context(), &diamond.ChangesRequest{After: at, Wait: time.Minute})
+		require.ErrorIs(t, err, diamond.ErrOverloaded, "watches wait as well")
+		assert.Empty(t, srv.poll(pollFor(at, 0, "a")).Changed, "who does not wait is served")
+		assert.EqualValues(t, 1, srv.Status().Counters.PollShed)
+		srv.Drain()
+		<-one
+		<-two
+	})
+}
+
+func TestC16_PollEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serve(t, memstore.New())
+		at := srv.publish("a", "1")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		_, err := srv.Poll(ctx, pollFor(at, time.Minute, "a"))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, time.Second, time.Since(start))
+		assert.Zero(t, srv.Status().Waiters)
+		assert.EqualValues(t, 1, srv.Status().Counters.PollCanceled)
+	})
+}
+
+func TestL1_DrainAnswersAllWhoWaitAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serve(t, memstore.New())
+		at := srv.publish("a", "1")
+		var answers []<-chan *diamond.PollResponse
+		for range 100 {
+			answers = append(answers, srv.parked(pollFor(at, time.Minute, "a")))
+		}
+		watch := make(chan *diamond.ChangesResponse, 1)
+		go func() {
+			resp, err := srv.Changes(context.Background(), &diamond.ChangesRequest{After: at, Wait: time.Minute})
+			assert.NoError(t, err)
+			watch <- resp
+		}()
+		synctest.Wait()
+		start := time.Now()
+		srv.Drain()
+		for _, answer := range answers {
+			resp := <-answer
+			assert.True(t, resp.Draining)
+			assert.Equal(t, at, resp.Position)
+		}
+		assert.True(t, (<-watch).Draining)
+		assert.True(t, srv.poll(pollFor(at, time.Minute, "a")).Draining, "and so is each later one")
+		assert.Zero(t, time.Since(start))
+		assert.EqualValues(t, 101, srv.Status().Counters.PollDrained)
+
+		at = srv.publish("a", "2")
+		assert.Equal(t, "2", srv.fetch("a").Entry.Content, "reads and commits go on")
+		changed := srv.poll(pollFor(diamond.Position{}, time.Minute, "a"))
+		assert.Equal(t, at, changed.Position)
+		assert.Equal(t, []string{"a"}, names(changed))
+	})
+}

@@ -1,0 +1,289 @@
+package diamond
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// defaultPage is how many entries or changes a page holds unless the request says.
+const defaultPage = 100
+
+// Fetch implements [Transport].
+func (s *server) Fetch(ctx context.Context, req *FetchRequest) (*FetchResponse, error) {
+	key := req.Key.Canonical()
+	resp, err := s.fetch(ctx, key, req)
+	if err != nil {
+		return nil, answerError(ctx, "fetch", key, err)
+	}
+	return resp, nil
+}
+
+func (s *server) fetch(ctx context.Context, key Key, req *FetchRequest) (*FetchResponse, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := validatePublic(key); err != nil {
+		return nil, err
+	}
+	if req.Revision < 0 {
+		return nil, invalidf("revision: negative")
+	}
+	if err := s.notBefore(ctx, req.After, reachTimeout); err != nil {
+		return nil, err
+	}
+	if req.Revision > 0 {
+		return s.version(ctx, key, req.Revision)
+	}
+	return s.present(ctx, key)
+}
+
+// present returns the state of key as of the server's position.
+func (s *server) present(ctx context.Context, key Key) (*FetchResponse, error) {
+	for {
+		st, err := s.serving()
+		if err != nil {
+			return nil, err
+		}
+		st, r := s.lookup(st, key)
+		resp := &FetchResponse{Position: st.position, Stale: s.stale()}
+		if r == nil || r.deleted {
+			return resp, nil
+		}
+		full, err := s.contents.get(ctx, r)
+		if err == nil {
+			resp.Found, resp.Entry = true, *full
+			return resp, nil
+		}
+		if !gone(err) {
+			return nil, err
+		}
+		// The storage has moved on and let go of this version, and the index has
+		// not heard of it yet.
+		if err := s.overtaken(ctx, key, r); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// gone reports whether err says that a version is not in the storage.
+func gone(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(err, ErrCompacted) }
+
+// overtaken waits until the index has another record of key than r. It does
+// not fail with "not found": the index says that the key is there.
+func (s *server) overtaken(ctx context.Context, key Key, r *record) error {
+	s.nudge()
+	waiting, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
+	err := s.await(waiting, func(st *state) bool { return st.index.get(key) != r })
+	if err != nil && ctx.Err() == nil && waiting.Err() != nil {
+		return unavailable("the storage does not have revision %d, which its changes name", r.Revision)
+	}
+	return err
+}
+
+// lookup returns the record of key, nil where there is none, and the state as
+// of which that is so. It takes no lock unless a batch is being applied that
+// has the key.
+func (s *server) lookup(st *state, key Key) (*state, *record) {
+	r := st.index.get(key)
+	// A record at or below the position was the newest when it was read, so it
+	// was so at the position. An absence must be looked at twice, as the
+	// tombstone of a later deletion may have come and gone.
+	if r != nil && r.Revision <= st.position.Revision || r == nil && st == s.state.Load() {
+		return st, r
+	}
+	s.stable(func(now *state) {
+		st, r = now, now.index.get(key)
+	})
+	return st, r
+}
+
+// version returns the value of key that was published at exactly revision.
+func (s *server) version(ctx context.Context, key Key, revision int64) (*FetchResponse, error) {
+	st, err := s.serving()
+	if err != nil {
+		return nil, err
+	}
+	resp := &FetchResponse{Found: true, Position: st.position, Stale: s.stale()}
+	resp.Entry, err = s.entry(ctx, st, key, revision)
+	return resp, err
+}
+
+// entry returns the value of key published at revision: the present one as
+// reads of it get it, others from the storage.
+func (s *server) entry(ctx context.Context, st *state, key Key, revision int64) (Entry, error) {
+	if r := st.index.get(key); r != nil && !r.deleted && r.Revision == revision {
+		full, err := s.contents.get(ctx, r)
+		if err != nil {
+			return Entry{}, err
+		}
+		return *full, nil
+	}
+	return s.storage.Read(ctx, key, revision)
+}
+
+// notBefore waits, as long as it is let, until the server has reached a
+// position that a caller has seen.
+func (s *server) notBefore(ctx context.Context, p Position, wait time.Duration) error {
+	st, err := s.serving()
+	if err != nil || p.IsZero() {
+		return err
+	}
+	if st.position.Store != p.Store {
+		return Errorf(ErrOtherStore, "the position is of store %v, this is %v", p.Store, st.position.Store)
+	}
+	if st.reached(p) {
+		return nil
+	}
+	s.nudge()
+	waiting, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	if err = s.reach(waiting, p); err != nil && ctx.Err() == nil && waiting.Err() != nil {
+		return Errorf(ErrBehind, "revision %d of generation %d is not reached yet", p.Revision, p.Epoch.Generation)
+	}
+	return err
+}
+
+// List implements [Transport].
+func (s *server) List(ctx context.Context, req *ListRequest) (*ListResponse, error) {
+	resp, err := s.list(ctx, req)
+	if err != nil {
+		return nil, answerError(ctx, "list", Key{}, err)
+	}
+	return resp, nil
+}
+
+func (s *server) list(ctx context.Context, req *ListRequest) (*ListResponse, error) {
+	if _, err := s.serving(); err != nil {
+		return nil, err
+	}
+	scan := ScanRequest{Namespace: req.Namespace, Group: req.Group, Prefix: req.Prefix}
+	if scan.Namespace == "" {
+		scan.Namespace = DefaultNamespace
+	}
+	var err error
+	if scan.Limit, err = pageLimit(req.Limit); err != nil {
+		return nil, err
+	}
+	if err := validateFilter(scan.Namespace, scan.Group, scan.Prefix); err != nil {
+		return nil, err
+	}
+	if req.After != (Key{}) {
+		scan.After = req.After.Canonical()
+		if err := scan.After.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	page, err := s.storage.Scan(ctx, scan)
+	if err != nil {
+		return nil, err
+	}
+	resp := &ListResponse{Entries: page.Entries, More: page.More, Position: page.Position}
+	if req.Contents {
+		err = s.fill(ctx, resp)
+	}
+	return resp, err
+}
+
+// fill adds the contents, and cuts the page before they get too many, or where
+// one went while the page was being read.
+func (s *server) fill(ctx context.Context, resp *ListResponse) error {
+	st, err := s.serving()
+	if err != nil {
+		return err
+	}
+	var total int64
+	for i := range resp.Entries {
+		e := &resp.Entries[i]
+		if total += e.Size; i > 0 && total > InlineTotal {
+			resp.Entries, resp.More = resp.Entries[:i], true
+			return nil
+		}
+		full, err := s.entry(ctx, st, e.Key, e.Revision)
+		switch {
+		case gone(err) && i > 0:
+			resp.Entries, resp.More = resp.Entries[:i], true
+			return nil
+		case gone(err):
+			return unavailable("revision %d of %s went while it was read", e.Revision, e.Key)
+		case err != nil:
+			return err
+		}
+		*e = full
+	}
+	return nil
+}
+
+// History implements [Transport].
+func (s *server) History(ctx context.Context, req *HistoryRequest) (*HistoryResponse, error) {
+	key := req.Key.Canonical()
+	changes, err := s.history(ctx, key, req)
+	if err != nil {
+		return nil, answerError(ctx, "history", key, err)
+	}
+	return &HistoryResponse{Changes: changes}, nil
+}
+
+func (s *server) history(ctx context.Context, key Key, req *HistoryRequest) ([]Change, error) {
+	if _, err := s.serving(); err != nil {
+		return nil, err
+	}
+	if err := validatePublic(key); err != nil {
+		return nil, err
+	}
+	if req.Before < 0 {
+		return nil, invalidf("before: negative")
+	}
+	limit, err := pageLimit(req.Limit)
+	if err != nil {
+		return nil, err
+	}
+	return s.storage.History(ctx, key, req.Before, limit)
+}
+
+func pageLimit(limit int) (int, error) {
+	switch {
+	case limit < 0:
+		return 0, invalidf("limit: negative")
+	case limit == 0:
+		return defaultPage, nil
+	}
+	return min(limit, MaxPage), nil
+}
+
+// validateFilter checks the namespace, group and prefix of a request; each may be empty.
+func validateFilter(namespace, group, prefix string) error {
+	var p problems
+	if namespace != "" {
+		p.addPart("namespace", namespace, MaxNamespace)
+	}
+	if group != "" {
+		p.addPart("group", group, MaxGroup)
+	}
+	if prefix != "" && prefix != "." && prefix != ".." { // no names, but such names begin with them
+		p.addPart("prefix", prefix, MaxDataID)
+	}
+	if err := p.err(); err != nil {
+		return err
+	}
+	if (Key{Namespace: namespace}).System() {
+		return systemError(namespace)
+	}
+	return nil
+}
+
+// validatePublic checks the canonical k at a public door.
+func validatePublic(k Key) error {
+	if err := k.Validate(); err != nil {
+		return err
+	}
+	if k.System() {
+		return systemError(k.Namespace)
+	}
+	return nil
+}
+
+func systemError(namespace string) error {
+	return invalidf(`namespace: %s is the system's, as all that begin with "_" are`, clip(namespace))
+}

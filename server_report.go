@@ -1,0 +1,125 @@
+package diamond
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	reportTTL  = 10 * time.Minute
+	maxReports = 200_000
+	// maxClientID is how many bytes of a client's id are accepted.
+	maxClientID = 256
+)
+
+// reports are what clients have said became of the values they were served:
+// the last word of each client on each key, for some minutes.
+type reports struct {
+	mu    sync.Mutex
+	byKey map[reportKey]reported // guarded by mu
+}
+
+type reportKey struct {
+	client string
+	key    Key
+}
+
+type reported struct {
+	revision int64
+	applied  bool
+	at       time.Time
+}
+
+func newReports() *reports { return &reports{byKey: make(map[reportKey]reported)} }
+
+// add notes reports of a client, and reports whether there was room for all.
+func (r *reports) add(client string, list []Report) bool {
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range list {
+		k := reportKey{client, list[i].Key.Canonical()}
+		if _, known := r.byKey[k]; !known && len(r.byKey) >= maxReports {
+			return false
+		}
+		r.byKey[k] = reported{list[i].Revision, list[i].Applied, now}
+	}
+	return true
+}
+
+func (r *reports) expire() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for k, v := range r.byKey {
+		if time.Since(v.at) >= reportTTL {
+			delete(r.byKey, k)
+		}
+	}
+}
+
+// count compares what was reported with what is present. A client that has
+// rejected an earlier revision is as much behind as one that has applied it.
+func (r *reports) count(ix *index) (n ListenerCounts) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for k, v := range r.byKey {
+		present := ix.get(k.key)
+		switch {
+		case present == nil || present.deleted || time.Since(v.at) >= reportTTL:
+		case v.revision != present.Revision:
+			n.Pending++
+		case v.applied:
+			n.InSync++
+		default:
+			n.Rejected++
+		}
+	}
+	return n
+}
+
+// Report implements [Transport].
+func (s *server) Report(ctx context.Context, req *ReportRequest) (*ReportResponse, error) {
+	const op = "report"
+	if err := ctx.Err(); err != nil {
+		return nil, opError(op, Key{}, err)
+	}
+	if s.closed.Load() {
+		return nil, refuse(op, Key{}, Errorf(ErrClosed, "the server is closed"))
+	}
+	if err := req.validate(); err != nil {
+		return nil, refuse(op, Key{}, err)
+	}
+	if !s.reports.add(req.Client.ID, req.Reports) {
+		return nil, refuse(op, Key{}, shed("%d reports are held", maxReports))
+	}
+	return &ReportResponse{}, nil
+}
+
+func (req *ReportRequest) validate() error {
+	var p problems
+	if id := req.Client.ID; id == "" {
+		p.add("client id: is empty")
+	} else if len(id) > maxClientID {
+		p.add("client id: %d bytes, more than %d", len(id), maxClientID)
+	}
+	if len(req.Reports) > MaxPollKeys {
+		return Errorf(ErrTooLarge, "reports: %d, more than %d", len(req.Reports), MaxPollKeys)
+	}
+	for i := range req.Reports {
+		r := &req.Reports[i]
+		if err := validatePublic(r.Key.Canonical()); err != nil {
+			return err
+		}
+		if r.Revision < 1 {
+			p.add("revision of a report: %d, less than 1", r.Revision)
+		}
+		if r.Applied && r.Reason != "" || !r.Applied && r.Reason != "error" && r.Reason != "panic" {
+			p.add(`reason: must be "error" or "panic", and empty where the value was applied`)
+		}
+		if len(p) > 0 {
+			break
+		}
+	}
+	return p.err()
+}

@@ -1,0 +1,91 @@
+package diamond
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+// counters are the server's own; see [ServerCounters].
+type counters struct {
+	committed, conflict, refused, failed, unknown, shed           atomic.Uint64
+	pollChanged, pollTimeout, pollCanceled, pollShed, pollDrained atomic.Uint64
+	wakeups, storageErrors, forks                                 atomic.Uint64
+}
+
+// health is what the server knows of its storage.
+type health struct {
+	confirmed atomic.Int64 // when the feed last read the storage, in ns since the server was made
+	readErr   atomic.Pointer[error]
+	writeErr  atomic.Pointer[error]
+}
+
+// confirm notes the outcome of a read by the feed.
+func (s *server) confirm(err error) {
+	if err != nil {
+		s.counters.storageErrors.Add(1)
+		s.health.readErr.Store(&err)
+		return
+	}
+	s.health.confirmed.Store(int64(time.Since(s.started)))
+	s.health.readErr.Store(nil)
+}
+
+// wrote notes the outcome of a commit.
+func (s *server) wrote(err error) {
+	if err != nil {
+		s.counters.storageErrors.Add(1)
+		s.health.writeErr.Store(&err)
+		return
+	}
+	s.health.writeErr.Store(nil)
+}
+
+// stale returns for how long the storage has not confirmed what is served; 0:
+// it has. A storage that hangs is noticed by the clock.
+func (s *server) stale() time.Duration {
+	age := time.Since(s.started) - time.Duration(s.health.confirmed.Load())
+	if s.health.readErr.Load() != nil || age > 2*s.cfg.feedInterval+time.Second {
+		return max(age, 1)
+	}
+	return 0
+}
+
+// Status implements [Server].
+func (s *server) Status() ServerStatus {
+	st := s.state.Load()
+	status := ServerStatus{
+		Ready:     st != nil && !s.closed.Load(),
+		Draining:  s.draining.Load(),
+		Stale:     s.stale(),
+		Waiters:   int(s.parked.Load()),
+		Inflight:  s.commits.len(),
+		CacheSize: s.contents.bytes.Load(),
+		Counters:  s.counters.read(s.contents),
+	}
+	var errs []error
+	for _, p := range []*error{s.health.readErr.Load(), s.health.writeErr.Load()} {
+		if p != nil {
+			errs = append(errs, *p)
+		}
+	}
+	status.Storage = errors.Join(errs...)
+	if st != nil {
+		status.Position = st.position
+		status.Keys = int(st.index.live.Load())
+		status.Listeners = s.reports.count(st.index)
+	}
+	return status
+}
+
+func (c *counters) read(contents *contents) ServerCounters {
+	return ServerCounters{
+		Committed: c.committed.Load(), Conflict: c.conflict.Load(), Refused: c.refused.Load(),
+		Failed: c.failed.Load(), Unknown: c.unknown.Load(), Shed: c.shed.Load(),
+		PollChanged: c.pollChanged.Load(), PollTimeout: c.pollTimeout.Load(), PollCanceled: c.pollCanceled.Load(),
+		PollShed: c.pollShed.Load(), PollDrained: c.pollDrained.Load(),
+		Wakeups:   c.wakeups.Load(),
+		CacheHits: contents.hits.Load(), CacheLoads: contents.loaded.Load(),
+		StorageErrors: c.storageErrors.Load(), Forks: c.forks.Load(),
+	}
+}

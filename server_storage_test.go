@@ -1,0 +1,128 @@
+package diamond_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage/memstore"
+)
+
+// troubled is a storage that fails, or waits, as a test tells it to.
+type troubled struct {
+	diamond.Storage
+
+	mu     sync.Mutex
+	before func(op string) error // called before each operation; nil: all is well
+	after  func(op string) error // called after each commit, whose outcome it may hide
+	counts map[string]int
+}
+
+func troubledBy(storage diamond.Storage) *troubled {
+	return &troubled{Storage: storage, counts: make(map[string]int)}
+}
+
+// set replaces both hooks.
+func (s *troubled) set(before, after func(op string) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.before, s.after = before, after
+}
+
+// fail has every operation among ops fail with err.
+func (s *troubled) fail(err error, ops ...string) {
+	s.set(func(op string) error {
+		for _, o := range ops {
+			if o == op {
+				return err
+			}
+		}
+		return nil
+	}, nil)
+}
+
+func (s *troubled) heal() { s.set(nil, nil) }
+
+func (s *troubled) count(op string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.counts[op]
+}
+
+func (s *troubled) enter(op string) error {
+	s.mu.Lock()
+	s.counts[op]++
+	before := s.before
+	s.mu.Unlock()
+	if before == nil {
+		return nil
+	}
+	return before(op)
+}
+
+func (s *troubled) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+	if err := s.enter("commit"); err != nil {
+		return nil, err
+	}
+	results, err := s.Storage.Commit(ctx, sets)
+	s.mu.Lock()
+	after := s.after
+	s.mu.Unlock()
+	if err == nil && after != nil {
+		if err := after("commit"); err != nil {
+			return nil, err
+		}
+	}
+	return results, err
+}
+
+func (s *troubled) Read(ctx context.Context, key diamond.Key, revision int64) (diamond.Entry, error) {
+	if err := s.enter("read"); err != nil {
+		return diamond.Entry{}, err
+	}
+	return s.Storage.Read(ctx, key, revision)
+}
+
+func (s *troubled) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
+	if err := s.enter("changes"); err != nil {
+		return diamond.Batch{}, err
+	}
+	return s.Storage.Changes(ctx, after, maxBytes)
+}
+
+func (s *troubled) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page, error) {
+	if err := s.enter("scan"); err != nil {
+		return diamond.Page{}, err
+	}
+	return s.Storage.Scan(ctx, req)
+}
+
+func (s *troubled) Fork(ctx context.Context, verified diamond.Position) (diamond.Position, error) {
+	if err := s.enter("fork"); err != nil {
+		return diamond.Position{}, err
+	}
+	return s.Storage.Fork(ctx, verified)
+}
+
+// withoutTail returns a copy of storage that ends at revision: what a storage is
+// that was failed over, or restored, without its tail.
+func withoutTail(t testing.TB, storage diamond.Storage, revision int64) *memstore.Store {
+	t.Helper()
+	batch, err := storage.Changes(context.Background(), diamond.Position{}, 1<<40)
+	require.NoError(t, err)
+	at := batch.Head
+	at.Revision, at.Chain, at.Epoch = 0, diamond.Chain{}, diamond.Epoch{}
+	n := 0
+	for n < len(batch.Changes) && batch.Changes[n].Revision <= revision {
+		n++
+	}
+	at, err = at.Follow(batch.Changes[:n])
+	require.NoError(t, err)
+	at.Epoch = batch.Head.Epoch
+	replica := memstore.New()
+	require.NoError(t, replica.Apply(context.Background(), batch.Changes[:n], at))
+	return replica
+}

@@ -1,0 +1,55 @@
+package diamond
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+)
+
+// maxTrail is how many of the latest revisions the server knows the chain of.
+const maxTrail = 1 << 14
+
+// trail remembers the chains of the latest revisions: to tell a position of
+// this history from one of a history that was lost, and to tell what was lost.
+type trail struct {
+	mu    sync.Mutex
+	marks []mark // oldest first; guarded by mu
+}
+
+type mark struct {
+	revision int64
+	chain    Chain
+}
+
+// restart forgets all and begins at p.
+func (t *trail) restart(p Position) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.marks = []mark{{p.Revision, p.Chain}}
+}
+
+// add notes marks that follow.
+func (t *trail) add(marks []mark) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.marks = append(t.marks, marks...)
+	if len(t.marks) > maxTrail {
+		t.marks = slices.Clone(t.marks[len(t.marks)-maxTrail/2:])
+	}
+}
+
+// contradicts reports whether p, of the present epoch, is known not to be a
+// position of this history.
+func (t *trail) contradicts(p Position) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i, found := slices.BinarySearchFunc(t.marks, p.Revision, func(m mark, r int64) int { return cmp.Compare(m.revision, r) })
+	return found && t.marks[i].chain != p.Chain
+}
+
+// all returns the marks. They are not to be changed.
+func (t *trail) all() []mark {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.marks
+}

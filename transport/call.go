@@ -1,0 +1,242 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// call describes one kind of question to whichever server answers it.
+type call[Resp any] struct {
+	op    string
+	key   diamond.Key
+	ask   func(ctx context.Context, t diamond.Transport, floor diamond.Position) (Resp, error)
+	waits bool // it may take long without a fault
+	// writes: an unknown outcome ends the call, unless that may be repeated.
+	writes, repeatable bool
+	// position returns that of an answer. Where it tells how far the server is,
+	// monotonic is set, and an answer below the newest position seen is refused.
+	position  func(Resp) diamond.Position
+	monotonic bool
+	// leaves reports whether the answer says that the server is going away.
+	leaves func(Resp) bool
+}
+
+// do asks one server after the other.
+func do[Resp any](ctx context.Context, b *Balancer, c *call[Resp]) (Resp, error) {
+	var none Resp
+	servers, err := b.candidates(ctx)
+	if err != nil {
+		return none, fill(c.op, c.key, err)
+	}
+	if c.repeatable {
+		servers = append(servers, servers[0]) // may settle an outcome that is unknown
+	}
+	var telling error // the error that says most
+	for i, s := range servers {
+		if c.repeatable && i == len(servers)-1 && !errors.Is(telling, diamond.ErrUnknownOutcome) {
+			break
+		}
+		resp, err := one(ctx, b, c, s, len(servers)-i)
+		if err == nil {
+			return resp, nil
+		}
+		if telling == nil || rank(err) >= rank(telling) {
+			telling = err
+		}
+		switch {
+		case ctx.Err() != nil:
+			return none, ended(ctx, err, telling)
+		case !elsewhere(err):
+			return none, err // a server's last word
+		case errors.Is(err, diamond.ErrUnknownOutcome) && !c.repeatable:
+			return none, err
+		}
+	}
+	b.resolveSoon()
+	return none, telling
+}
+
+// ended returns the error of a call whose context has ended: the outcome of an
+// earlier try may still be unknown.
+func ended(ctx context.Context, err, telling error) error {
+	if !errors.Is(telling, diamond.ErrUnknownOutcome) || errors.Is(telling, ctx.Err()) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", telling, ctx.Err())
+}
+
+// one asks one server, and draws the conclusions for the next call. left is
+// how many servers there are to try, this one included.
+func one[Resp any](ctx context.Context, b *Balancer, c *call[Resp], s *server, left int) (Resp, error) {
+	var none Resp
+	t, floor, err := b.begin(s)
+	if err != nil {
+		return none, fill(c.op, c.key, err)
+	}
+	trying, cancel := share(ctx, c.waits || c.writes && !c.repeatable, left)
+	started := time.Now()
+	resp, err := c.ask(trying, t, floor)
+	if err != nil && ctx.Err() == nil && trying.Err() != nil {
+		err = late(c.writes, err)
+	}
+	cancel()
+	var at diamond.Position
+	if err == nil && c.position != nil {
+		at = c.position(resp)
+		if c.monotonic {
+			err = fill(c.op, c.key, check(floor, at))
+		}
+	}
+	b.end(s, at, err, err == nil && c.leaves != nil && c.leaves(resp), mute(ctx, c.waits, time.Since(started)))
+	if err != nil {
+		return none, err
+	}
+	return resp, nil
+}
+
+// share returns the context for one try: a part of the time that is left, so
+// that one mute server does not use up all of it.
+func share(ctx context.Context, whole bool, tries int) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok || whole || tries < 2 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, max(time.Until(deadline)/2, 50*time.Millisecond))
+}
+
+// late returns the error for a try whose share of the time is over.
+func late(writes bool, err error) error {
+	sentinel := diamond.ErrUnavailable
+	if writes && errors.Is(err, diamond.ErrUnknownOutcome) {
+		sentinel = diamond.ErrUnknownOutcome
+	}
+	var e *diamond.Error
+	if errors.As(err, &e) {
+		return &diamond.Error{Op: e.Op, Key: e.Key, Err: sentinel, Detail: "no answer in time"}
+	}
+	return diamond.Errorf(sentinel, "no answer in time")
+}
+
+// mute reports whether a call that its caller ended had waited so long that
+// the server is to blame.
+func mute(ctx context.Context, waits bool, took time.Duration) bool {
+	return !waits && errors.Is(ctx.Err(), context.DeadlineExceeded) && took > 200*time.Millisecond
+}
+
+// begin notes a call to s and returns its transport, dialled if need be.
+func (b *Balancer) begin(s *server) (diamond.Transport, diamond.Position, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil, diamond.Position{}, diamond.Errorf(diamond.ErrClosed, "balancer")
+	}
+	if s.transport == nil {
+		t, err := b.dial(s.addr)
+		if err != nil {
+			s.cool = time.Now().Add(s.backoff.Next(0))
+			return nil, diamond.Position{}, diamond.Errorf(diamond.ErrUnavailable, "%s: %v", s.addr, err)
+		}
+		s.transport = t
+	}
+	s.calls++
+	return s.transport, b.seen.position, nil
+}
+
+// end draws the conclusions of a call to s.
+func (b *Balancer) end(s *server, at diamond.Position, err error, leaves, mute bool) {
+	b.mu.Lock()
+	now := time.Now()
+	s.calls--
+	lost := false
+	switch {
+	case err == nil && leaves:
+		b.seen.raise(at)
+		lost = b.leave(s, now, err)
+	case err == nil:
+		b.seen.raise(at)
+		s.backoff.Reset()
+		s.cool, s.away = time.Time{}, time.Time{}
+		if !s.gone && (b.current == nil || now.Before(b.current.cool)) {
+			b.current = s
+		}
+	case elsewhere(err) || mute:
+		lost = b.leave(s, now, err)
+	}
+	idle := s.release(nil)
+	b.mu.Unlock()
+	closeAll(idle)
+	if lost {
+		b.resolveSoon()
+		b.log.Info("leaving server", "address", s.addr, "error", err)
+	}
+}
+
+// leave has s cool down, and moves on to the next in the list if s is the
+// current one. Calls that fail together count as one failure.
+func (b *Balancer) leave(s *server, now time.Time, err error) bool {
+	var said *diamond.Error
+	retry := time.Duration(0)
+	if errors.As(err, &said) {
+		retry = said.RetryAfter
+	}
+	if cool := now.Add(retry); !now.Before(s.cool) || cool.After(s.cool) {
+		s.cool = cool.Add(s.backoff.Next(0))
+	}
+	if retry > 0 {
+		s.away, s.why = s.cool, said
+	}
+	if b.current != s {
+		return false
+	}
+	at := slices.Index(b.servers, s)
+	b.current = b.servers[(at+1)%len(b.servers)]
+	return true
+}
+
+// elsewhere reports whether another server may do better.
+func elsewhere(err error) bool {
+	for _, sentinel := range []error{
+		diamond.ErrUnavailable, diamond.ErrOverloaded, diamond.ErrBehind, diamond.ErrUnknownOutcome,
+		diamond.ErrClosed, diamond.ErrOtherStore, diamond.ErrCorrupt,
+	} {
+		if errors.Is(err, sentinel) {
+			return true
+		}
+	}
+	return false
+}
+
+// rank orders errors by how much they say: an outcome that is unknown must not
+// be hidden by a later "nothing was done", and what a server said beats that
+// one could not be asked.
+func rank(err error) int {
+	var e *diamond.Error
+	switch {
+	case errors.Is(err, diamond.ErrUnknownOutcome):
+		return 2
+	case errors.As(err, &e) && e.Remote:
+		return 1
+	}
+	return 0
+}
+
+// fill returns err with op and key, where it has none.
+func fill(op string, key diamond.Key, err error) error {
+	if err == nil {
+		return nil
+	}
+	var e *diamond.Error
+	if errors.As(err, &e) {
+		c := *e
+		if c.Op == "" {
+			c.Op, c.Key = op, key
+		}
+		return &c
+	}
+	return &diamond.Error{Op: op, Key: key, Err: err}
+}

@@ -1,0 +1,57 @@
+package httptransport
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// answer gathers the frames of an answer. Its parts are shared with others:
+// nothing is copied before it goes to the connection.
+type answer struct {
+	parts []string
+	count int
+	size  int64
+}
+
+func (a *answer) add(parts ...string) {
+	a.parts = append(a.parts, parts...)
+	for _, p := range parts {
+		a.size += int64(len(p))
+	}
+	a.count++
+}
+
+func (a *answer) addLine(line string) { a.add(line) }
+
+func (a *answer) addContent(line, content string) { a.add(line, content, "\n") }
+
+// addEntry adds e with its content.
+func (h *handler) addEntry(a *answer, e *diamond.Entry) {
+	a.addContent(h.encoded.of(e).line(), e.Content)
+}
+
+// send writes the answer. waited says that it may come long after the request.
+func (a *answer) send(w http.ResponseWriter, r *http.Request, waited bool) outcome {
+	h := w.Header()
+	h[hContentType] = valueBytes
+	h[hNosniff] = valueNosniff
+	h[hCacheControl] = valueNoStore
+	h[hContentLength] = []string{strconv.FormatInt(a.size, 10)}
+	h[hCount] = []string{strconv.Itoa(a.count)}
+	out := outcome{status: http.StatusOK}
+	done := bound(w, r, a.size, waited)
+	if r.Method == http.MethodHead {
+		return out
+	}
+	for _, p := range a.parts {
+		if _, err := io.WriteString(w, p); err != nil {
+			break // a peer that has gone is no matter of ours
+		}
+	}
+	done()
+	out.bytes = a.size
+	return out
+}

@@ -1,0 +1,118 @@
+package httptransport
+
+import (
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// Option changes a default of [New].
+type Option func(*Transport)
+
+// WithTLS sets the TLS configuration of https addresses.
+func WithTLS(config *tls.Config) Option {
+	return func(t *Transport) { t.tls = config }
+}
+
+// WithHTTPClient has the transport use client, which many may share; [WithTLS]
+// has no effect then, and Close leaves it alone. Its Timeout must be zero, or
+// it would end waits. Redirects are not followed whatever it says.
+func WithHTTPClient(client *http.Client) Option {
+	return func(t *Transport) { t.http, t.shared = *client, true }
+}
+
+// WithTimeout sets for how long the server may be silent, beyond the wait it
+// was asked for, before it is taken to be lost; by default 5 s.
+func WithTimeout(d time.Duration) Option {
+	return func(t *Transport) { t.timeout = d }
+}
+
+// WithMaxAnswer sets how many bytes of content one answer may have; by
+// default 64 MiB. It must be above the server's limit of one content.
+func WithMaxAnswer(bytes int64) Option {
+	return func(t *Transport) { t.maxAnswer = bytes }
+}
+
+// Transport is the client end: a [diamond.Transport] to one server. It is
+// safe for concurrent use.
+//
+// It never retries and never follows a redirect; transport.Balance chooses
+// among servers. What a server says is checked: lengths, digests, that an
+// answer is to the key that was asked for. An answer that is damaged, or not
+// of a server of this kind, is ErrUnavailable, and never "not found".
+type Transport struct {
+	base      url.URL
+	invalid   error // of the address
+	http      http.Client
+	shared    bool
+	tls       *tls.Config
+	timeout   time.Duration
+	maxAnswer int64
+	info      atomic.Pointer[infoValue]
+}
+
+// New returns the client end for the server at addr: "host:port", or a URL of
+// scheme http or https, with a path if the server is mounted under one. It
+// does not connect; a bad address fails the calls, with ErrInvalid.
+func New(addr string, opts ...Option) *Transport {
+	t := &Transport{timeout: 5 * time.Second, maxAnswer: 64 << 20}
+	for _, opt := range opts {
+		opt(t)
+	}
+	t.base, t.invalid = parseAddr(addr)
+	if !t.shared {
+		t.http.Transport = newHTTPTransport(t.tls)
+	}
+	t.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return t
+}
+
+// Dial is [New] with its defaults, in the form that transport.Balance takes.
+func Dial(addr string) (diamond.Transport, error) {
+	t := New(addr)
+	return t, t.invalid
+}
+
+func newHTTPTransport(config *tls.Config) *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 3 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		TLSClientConfig:        config,
+		TLSHandshakeTimeout:    5 * time.Second,
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    16,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		ExpectContinueTimeout:  time.Second,
+	}
+}
+
+func parseAddr(addr string) (url.URL, error) {
+	raw := addr
+	if !strings.Contains(raw, "://") {
+		raw = "http://" + raw
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil ||
+		(u.Scheme != "http" && u.Scheme != "https") {
+		return url.URL{}, diamond.Errorf(diamond.ErrInvalid, "address %q is neither host:port nor an http URL", clip(addr))
+	}
+	u.Path = strings.TrimSuffix(u.Path, "/")
+	u.RawPath = ""
+	return *u, nil
+}
+
+// Close gives up the idle connections that the transport made. Calls under
+// way go on; so do later ones, with new connections.
+func (t *Transport) Close() {
+	if !t.shared {
+		t.http.CloseIdleConnections()
+	}
+}

@@ -1,0 +1,270 @@
+package httptransport
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// request is one question to the server.
+type request struct {
+	op     string
+	key    diamond.Key // zero where no single key is meant
+	method string
+	path   string
+	query  url.Values
+	client diamond.ClientInfo
+
+	requestID string
+	body      func() io.Reader // nil for none
+	length    int64
+
+	wait   time.Duration // how long the server was asked to wait
+	absent bool          // a 404 of this server's is an answer
+	writes bool          // when the answer is lost, it may have been done
+}
+
+// errSilent ends a request whose server has said nothing for too long.
+var errSilent = errors.New("no answer in time")
+
+// do asks the server and has read take its answer. All errors that it returns
+// are of type *diamond.Error.
+func (t *Transport) do(ctx context.Context, req *request, read func(*http.Response) error) error {
+	if t.invalid != nil {
+		return &diamond.Error{Op: req.op, Key: req.key, Err: t.invalid}
+	}
+	asking, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	watch := &watchdog{limit: t.timeout, timer: time.AfterFunc(t.timeout+req.wait, func() { stop(errSilent) })}
+	defer watch.timer.Stop()
+
+	var sent atomic.Bool
+	ask, err := t.build(asking, req, watch, &sent)
+	if err != nil {
+		return t.fail(req, diamond.ErrInvalid, "request cannot be made")
+	}
+	res, err := t.http.Do(ask)
+	if err != nil {
+		return t.lost(ctx, asking, req, err, sent.Load())
+	}
+	defer func() { _ = res.Body.Close() }()
+	watch.heard()
+	res.Body = &watchedBody{res.Body, watch}
+
+	switch e := remoteError(req.op, req.key, res); {
+	case e != nil && req.absent && res.StatusCode == http.StatusNotFound && errors.Is(e, diamond.ErrNotFound):
+	case e != nil:
+		if req.writes && res.StatusCode >= 500 && errors.Is(e, diamond.ErrUnavailable) && !nothingDone(res) {
+			e.Err = diamond.ErrUnknownOutcome
+		}
+		return e
+	case res.StatusCode != http.StatusOK && res.StatusCode != http.StatusNoContent:
+		return t.foreign(req, res)
+	}
+	if err := read(res); err != nil {
+		return t.lost(ctx, asking, req, err, true)
+	}
+	// What is left is of no use, but keeps the connection from being used again.
+	_, _ = io.CopyN(io.Discard, res.Body, 4<<10)
+	return nil
+}
+
+// nothingDone reports whether an answer's code says so, and is not merely one
+// that this client does not know.
+func nothingDone(res *http.Response) bool { return res.Header.Get(hError) == "unavailable" }
+
+// fail returns an error that no server has said.
+func (t *Transport) fail(req *request, err error, detail string) error {
+	return &diamond.Error{Op: req.op, Key: req.key, Err: err, Detail: t.base.Host + ": " + clip(detail)}
+}
+
+// foreign returns the error for an answer that is not of a server of ours: a
+// proxy's, or of whatever else listens at that address.
+func (t *Transport) foreign(req *request, res *http.Response) error {
+	err := diamond.ErrUnavailable
+	if req.writes && (res.StatusCode >= 500 || res.StatusCode < 300) {
+		err = diamond.ErrUnknownOutcome // a proxy may have passed it on
+	}
+	e := &diamond.Error{
+		Op: req.op, Key: req.key, Err: err, RetryAfter: retryAfter(res.Header),
+		Detail: fmt.Sprintf("%s: status %d without the headers of a diamond server", t.base.Host, res.StatusCode),
+	}
+	return e
+}
+
+// lost returns the error for a request without a whole answer.
+func (t *Transport) lost(ctx, asking context.Context, req *request, cause error, sent bool) error {
+	err := diamond.ErrUnavailable
+	if req.writes && sent {
+		err = diamond.ErrUnknownOutcome
+	}
+	if ended := ctx.Err(); ended != nil {
+		if err != diamond.ErrUnknownOutcome {
+			return &diamond.Error{Op: req.op, Key: req.key, Err: ended}
+		}
+		return &diamond.Error{Op: req.op, Key: req.key, Err: fmt.Errorf("%w: %w", err, ended)}
+	}
+	if context.Cause(asking) == errSilent {
+		return t.fail(req, err, errSilent.Error())
+	}
+	var of *url.Error
+	if errors.As(cause, &of) {
+		cause = of.Err // the URL says nothing that op and key do not
+	}
+	var own *diamond.Error
+	if errors.As(cause, &own) {
+		return t.fail(req, err, "bad answer: "+own.Detail)
+	}
+	return t.fail(req, err, cause.Error())
+}
+
+// build makes the HTTP request. sent is set once its headers are on their way:
+// what failed before was certainly not done.
+func (t *Transport) build(ctx context.Context, req *request, watch *watchdog, sent *atomic.Bool) (*http.Request, error) {
+	if req.writes {
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }})
+	}
+	u := t.base
+	u.Path += req.path // keys need no escaping
+	u.RawQuery = req.query.Encode()
+	ask, err := http.NewRequestWithContext(ctx, req.method, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	if req.body != nil {
+		ask.ContentLength = req.length
+		ask.GetBody = func() (io.ReadCloser, error) { return &watchedBody{io.NopCloser(req.body()), watch}, nil }
+		ask.Body, _ = ask.GetBody()
+		ask.Header[hContentType] = valueBytes
+	}
+	// Transparent decompression would hide lengths, and make small answers large.
+	ask.Header["Accept-Encoding"] = []string{"identity"}
+	if value := t.clientHeader(req.client); value != "" {
+		ask.Header[hClient] = []string{value}
+	}
+	if req.requestID != "" {
+		ask.Header[hIdempotencyKey] = []string{req.requestID}
+	}
+	return ask, nil
+}
+
+// infoValue is a client's header, made once.
+type infoValue struct {
+	info  diamond.ClientInfo
+	value string
+}
+
+func (t *Transport) clientHeader(info diamond.ClientInfo) string {
+	v := t.info.Load()
+	if v == nil || !v.is(info) {
+		v = &infoValue{info, encodeClient(info)}
+		t.info.Store(v)
+	}
+	return v.value
+}
+
+func (v *infoValue) is(info diamond.ClientInfo) bool {
+	if v.info.ID != info.ID || v.info.App != info.App || v.info.Version != info.Version || len(v.info.Labels) != len(info.Labels) {
+		return false
+	}
+	for name, value := range info.Labels {
+		if had, ok := v.info.Labels[name]; !ok || had != value {
+			return false
+		}
+	}
+	return true
+}
+
+// watchdog ends a request whose peer has been silent for limit.
+type watchdog struct {
+	timer *time.Timer
+	limit time.Duration
+}
+
+func (w *watchdog) heard() { w.timer.Reset(w.limit) }
+
+// watchedBody tells the watchdog of each read: a slow transfer is not silence.
+type watchedBody struct {
+	io.ReadCloser
+	watch *watchdog
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if n > 0 && err == nil {
+		b.watch.heard()
+	}
+	return n, err
+}
+
+// position returns the position of an answer, which each has that is tied to one.
+func position(res *http.Response) (diamond.Position, error) {
+	values := res.Header[hPosition]
+	if len(values) != 1 {
+		return diamond.Position{}, diamond.Errorf(diamond.ErrInvalid, "has no position")
+	}
+	return diamond.ParsePosition(values[0])
+}
+
+func flag(res *http.Response, name string) bool { return res.Header.Get(name) == "true" }
+
+// stale returns for how long the server has not been able to confirm. What
+// cannot be read is taken for a second: stale, in any case.
+func stale(res *http.Response) time.Duration {
+	text := res.Header.Get(hStale)
+	if text == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return time.Second
+	}
+	return d
+}
+
+// frames reads the frames of an answer, as many as its header says, into
+// lines made by add.
+func (t *Transport) frames(res *http.Response, each func(f *frameReader) error) error {
+	count, err := strconv.Atoi(res.Header.Get(hCount))
+	if err != nil || count < 0 {
+		return errFrame("answer does not say how many")
+	}
+	f := &frameReader{r: bufio.NewReader(res.Body), most: t.maxAnswer, left: t.maxAnswer}
+	for range count {
+		if err := each(f); err != nil {
+			return cut(err)
+		}
+	}
+	if _, err := f.r.ReadByte(); !errors.Is(err, io.EOF) {
+		if err != nil {
+			return err
+		}
+		return errFrame("more than the answer says")
+	}
+	return nil
+}
+
+func set(q url.Values, name, value string) {
+	if value != "" {
+		q.Set(name, value)
+	}
+}
+
+func keyPath(prefix string, key diamond.Key) (string, error) {
+	key = key.Canonical()
+	if err := key.Validate(); err != nil {
+		return "", err
+	}
+	return strings.Join([]string{prefix, key.Namespace, key.Group, key.DataID}, "/"), nil
+}

@@ -1,0 +1,91 @@
+package httptransport
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// Commit implements [diamond.Transport].
+func (t *Transport) Commit(ctx context.Context, req *diamond.CommitRequest) (*diamond.CommitResponse, error) {
+	changes := &req.Set
+	if !headerSafe(changes.RequestID) {
+		return nil, &diamond.Error{Op: "commit", Err: diamond.ErrInvalid, Detail: "requestId: holds bytes that are not of the key grammar"}
+	}
+	parts, length := encodeSet(changes)
+	q := url.Values{}
+	set(q, "comment", changes.Comment)
+	var out diamond.CommitResponse
+	err := t.do(ctx, &request{
+		op: "commit", key: onlyKey(changes), method: http.MethodPost, path: pathChangesets, query: q, client: req.Client,
+		requestID: changes.RequestID, body: func() io.Reader { return readParts(parts) }, length: length, writes: true,
+	}, func(res *http.Response) (err error) {
+		// All that matters is in the headers: an answer that is cut off after them is whole.
+		out.Position, err = position(res)
+		out.Replayed = flag(res, hReplayed)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &out, nil
+}
+
+func headerSafe(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// onlyKey returns the key of a set that writes one, else none.
+func onlyKey(s *diamond.ChangeSet) diamond.Key {
+	switch {
+	case s.Len() != 1:
+		return diamond.Key{}
+	case len(s.Drafts) == 1:
+		return s.Drafts[0].Key
+	}
+	return s.Deletes[0].Key
+}
+
+// encodeSet returns the frames of a set. Contents are not copied.
+func encodeSet(s *diamond.ChangeSet) (parts []string, length int64) {
+	add := func(more ...string) {
+		parts = append(parts, more...)
+		for _, p := range more {
+			length += int64(len(p))
+		}
+	}
+	for i := range s.Checks {
+		c := &s.Checks[i]
+		add(marshalLine(&setLine{Op: "check", Key: c.Key.String(), Revision: &c.Revision}))
+	}
+	for i := range s.Drafts {
+		d := &s.Drafts[i]
+		n := int64(len(d.Content))
+		add(marshalLine(&setLine{
+			Op: "publish", Key: d.Key.String(), Type: d.Type, Meta: d.Meta,
+			AllowEmpty: d.AllowEmpty, IfRevision: d.IfRevision, Length: &n,
+		}), d.Content, "\n")
+	}
+	for i := range s.Deletes {
+		d := &s.Deletes[i]
+		add(marshalLine(&setLine{Op: "delete", Key: d.Key.String(), IfRevision: d.IfRevision}))
+	}
+	return parts, length
+}
+
+func readParts(parts []string) io.Reader {
+	readers := make([]io.Reader, len(parts))
+	for i, p := range parts {
+		readers[i] = strings.NewReader(p)
+	}
+	return io.MultiReader(readers...)
+}

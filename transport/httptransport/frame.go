@@ -1,0 +1,158 @@
+package httptransport
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// A frame is one line of JSON. Where the line has a "length", that many raw
+// bytes and a newline follow it.
+
+// framed is what the line of a frame is decoded into.
+type framed interface{ contentLength() *int64 }
+
+// marshalLine returns the line of v with its newline.
+func marshalLine(v any) string {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	// The lines hold strings, numbers, times and maps of strings: nothing that cannot be encoded.
+	_ = enc.Encode(v)
+	return b.String()
+}
+
+// frameReader reads frames of a peer that is not trusted.
+type frameReader struct {
+	r      *bufio.Reader
+	strict bool  // refuse fields that are not known
+	most   int64 // bytes that one content may have
+	left   int64 // bytes that all contents may still have
+}
+
+// errFrame is a body that is not made of frames.
+func errFrame(format string, args ...any) error {
+	return diamond.Errorf(diamond.ErrInvalid, "frame: "+format, args...)
+}
+
+// next decodes the next line into line and returns the content that follows
+// it. It ends with io.EOF, and only between two frames.
+func (f *frameReader) next(line framed) (content string, err error) {
+	raw, err := f.readLine()
+	if err != nil {
+		return "", err
+	}
+	if err := decodeJSON(raw, line, f.strict); err != nil {
+		return "", err
+	}
+	length := line.contentLength()
+	if length == nil {
+		return "", nil
+	}
+	switch {
+	case *length < 0:
+		return "", errFrame("length is negative")
+	case *length > f.most:
+		return "", diamond.Errorf(diamond.ErrTooLarge, "content: %d bytes, more than %d", *length, f.most)
+	case *length > f.left:
+		return "", diamond.Errorf(diamond.ErrTooLarge, "contents together: more than allowed")
+	}
+	f.left -= *length
+	// Memory follows the bytes that have come, not the length that was claimed.
+	var b strings.Builder
+	b.Grow(int(min(*length, 256<<10)))
+	if _, err := io.CopyN(&b, f.r, *length); err != nil {
+		return "", cut(err)
+	}
+	switch end, err := f.r.ReadByte(); {
+	case err != nil:
+		return "", cut(err)
+	case end != '\n':
+		return "", errFrame("no newline after the content")
+	}
+	return b.String(), nil
+}
+
+func (f *frameReader) readLine() ([]byte, error) {
+	line, err := f.r.ReadSlice('\n')
+	if err == nil {
+		return line, nil
+	}
+	// Longer than the reader's buffer: gather, up to the limit.
+	long := bytes.Clone(line)
+	for errors.Is(err, bufio.ErrBufferFull) {
+		if len(long) > maxLine {
+			return nil, errFrame("line has more than %d bytes", maxLine)
+		}
+		line, err = f.r.ReadSlice('\n')
+		long = append(long, line...)
+	}
+	switch {
+	case err == nil:
+		return long, nil
+	case errors.Is(err, io.EOF) && len(long) == 0:
+		return nil, io.EOF
+	}
+	return nil, cut(err)
+}
+
+// cut makes an end within a frame an error.
+func cut(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// decodeJSON decodes exactly one JSON value. Its errors hold nothing of raw
+// but the names of fields.
+func decodeJSON(raw []byte, into any, strict bool) error {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if strict {
+		dec.DisallowUnknownFields()
+	}
+	if err := dec.Decode(into); err != nil {
+		return diamond.Errorf(diamond.ErrInvalid, "json: %s", jsonReason(err))
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return diamond.Errorf(diamond.ErrInvalid, "json: something follows the value")
+	}
+	return nil
+}
+
+func jsonReason(err error) string {
+	var typed *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	var own *diamond.Error
+	switch {
+	case errors.As(err, &own):
+		return own.Detail
+	case errors.As(err, &typed):
+		return "field " + typed.Field + " is a " + typed.Value
+	case errors.As(err, &syntax), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "not well-formed"
+	case strings.HasPrefix(err.Error(), "json: unknown field "):
+		return clip(strings.TrimPrefix(err.Error(), "json: "))
+	}
+	return "a field has a value that it cannot have"
+}
+
+// clip shortens what comes from a peer, and takes out what could break a log line.
+func clip(s string) string {
+	const most = 512
+	s = strings.Map(func(r rune) rune {
+		if r < 0x20 || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, s)
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "..."
+	}
+	return s
+}

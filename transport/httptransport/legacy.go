@@ -1,0 +1,122 @@
+package httptransport
+
+import (
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/transport"
+)
+
+// The original protocol: what its clients send and expect, and nothing of
+// what its server did wrong. Keys are in the default namespace.
+
+// failText answers with an error as text.
+func failText(w http.ResponseWriter, err error, status int) outcome {
+	info, s := infoOf(err)
+	if status == 0 {
+		status = s
+	}
+	message := info.Message
+	if message == "" {
+		message = transport.Decode(info.Code).Error()
+	}
+	header := w.Header()
+	setText(header)
+	setRetryAfter(header, info.RetryAfterMs, status)
+	header[hContentLength] = []string{strconv.Itoa(len(message) + 1)}
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, message+"\n") // a peer that has gone is no matter of ours
+	return outcome{status: status, err: err}
+}
+
+func setText(h http.Header) {
+	h[hContentType] = valueText
+	h[hNosniff] = valueNosniff
+	h[hCacheControl] = valueNoStore
+}
+
+// legacyRead serves a content as it is, never compressed: the original client
+// asks for gzip and then loses the last block.
+func (h *handler) legacyRead(w http.ResponseWriter, r *http.Request) outcome {
+	var buf [8]param
+	params, err := parseForm(buf[:0], r.URL.RawQuery)
+	if err != nil {
+		return failText(w, err, 0)
+	}
+	req := diamond.FetchRequest{Key: legacyKey(params)}
+	if err := req.Key.Validate(); err != nil {
+		return failText(w, err, 0)
+	}
+	res, err := h.srv.Fetch(h.caller(r), &req)
+	if err != nil {
+		return failText(w, err, 0)
+	}
+	if !res.Found || res.Entry.Content == "" { // its client takes an empty content for a failure
+		return failText(w, diamond.Errorf(diamond.ErrNotFound, ""), 0)
+	}
+	x := h.encoded.of(&res.Entry)
+	header := w.Header()
+	setText(header)
+	header[hContentMD5] = x.contentMD5
+	header[hLastModified] = x.lastModified
+	header[hETag] = x.legacyETag
+	header[hContentLength] = x.contentLength
+	if held := r.Header[hContentMD5]; len(held) == 1 && held[0] == res.Entry.MD5 || matches(r.Header, x.legacyETag[0]) {
+		return notModified(w)
+	}
+	return writeContent(w, r, res.Entry.Content)
+}
+
+// legacyKey returns the key that params name. A missing group is the default one.
+func legacyKey(params []param) diamond.Key {
+	dataID, _ := find(params, "dataId")
+	group, _ := find(params, "group")
+	return diamond.NewKey(group, dataID)
+}
+
+// legacyPublish takes its parameters from the query, a form, or both.
+func (h *handler) legacyPublish(w http.ResponseWriter, r *http.Request) outcome {
+	params, err := h.legacyForm(w, r)
+	if err != nil {
+		return failText(w, err, 0)
+	}
+	content, _ := find(params, "content")
+	set := diamond.ChangeSet{Drafts: []diamond.Draft{{Key: legacyKey(params), Content: content}}}
+	if _, err := h.srv.Commit(h.caller(r), &diamond.CommitRequest{Set: set}); err != nil {
+		return failText(w, err, 0)
+	}
+	header := w.Header()
+	setText(header)
+	header[hContentLength] = valueZero
+	w.WriteHeader(http.StatusOK) // exactly 200: the original client takes nothing else for done
+	return outcome{status: http.StatusOK}
+}
+
+// legacyForm returns the parameters of query and body together, each once.
+func (h *handler) legacyForm(w http.ResponseWriter, r *http.Request) ([]param, error) {
+	params, err := parseForm(nil, r.URL.RawQuery)
+	if err != nil || r.ContentLength == 0 {
+		return params, err
+	}
+	// Escaped, a byte of content takes three.
+	raw, err := readBody(w, r, 3*h.maxContent+maxURL)
+	if err != nil || len(raw) == 0 {
+		return params, err
+	}
+	if err := isForm(r); err != nil {
+		return nil, err
+	}
+	return parseForm(params, string(raw))
+}
+
+func isForm(r *http.Request) error {
+	media, _, err := mime.ParseMediaType(r.Header.Get(hContentType))
+	if err != nil || !strings.EqualFold(media, "application/x-www-form-urlencoded") {
+		return diamond.Errorf(diamond.ErrInvalid, "content-type: a body must be application/x-www-form-urlencoded")
+	}
+	return nil
+}

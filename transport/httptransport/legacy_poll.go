@@ -1,0 +1,187 @@
+package httptransport
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// The wait of an original client's poll. It gives up itself after 90 s.
+const (
+	legacyWait    = 30 * time.Second // where none is asked for, or none that makes sense
+	legacyMaxWait = 80 * time.Second
+	legacyMaxPoll = 4 << 20 // bytes of body
+	legacyField   = "Probe-Modify-Request"
+)
+
+// emptyMD5 is the digest of an empty content, which this protocol cannot
+// carry: its clients hold nothing of it.
+const emptyMD5 = "d41d8cd98f00b204e9800998ecf8427e"
+
+// onlyEmpty reports whether all that has changed is contents that have become
+// empty, which is nothing new to one who holds nothing. It notes them in req.
+func onlyEmpty(req *diamond.PollRequest, res *diamond.PollResponse) bool {
+	if len(res.Changed) == 0 {
+		return false
+	}
+	for i := range res.Changed {
+		if res.Changed[i].MD5 != emptyMD5 || heldOf(req, res.Changed[i].Key).MD5 != "" {
+			return false
+		}
+	}
+	for i := range res.Changed {
+		heldOf(req, res.Changed[i].Key).MD5 = emptyMD5
+	}
+	return true
+}
+
+func heldOf(req *diamond.PollRequest, key diamond.Key) *diamond.Held {
+	for i := range req.Held {
+		if req.Held[i].Key == key {
+			return &req.Held[i]
+		}
+	}
+	return &diamond.Held{Key: key}
+}
+
+// sendLegacyPoll answers an original client's poll.
+func sendLegacyPoll(w http.ResponseWriter, r *http.Request, req *diamond.PollRequest, res *diamond.PollResponse) (outcome, bool) {
+	if onlyEmpty(req, res) {
+		return outcome{}, false
+	}
+	header := w.Header()
+	header[hCacheControl] = valueNoStore
+	if res.Draining {
+		header[hConnection] = valueClose
+	}
+	out := outcome{status: http.StatusNotModified}
+	if len(res.Changed) == 0 {
+		bound(w, r, 0, true)()
+		w.WriteHeader(out.status)
+		return out, true
+	}
+	var list strings.Builder
+	for i := range res.Changed {
+		key := &res.Changed[i].Key
+		list.WriteString(key.DataID + "," + key.Group + ";")
+	}
+	body := url.QueryEscape(list.String())
+	setText(header)
+	header[hContentLength] = []string{strconv.Itoa(len(body))}
+	out.status, out.bytes = http.StatusOK, int64(len(body))
+	done := bound(w, r, out.bytes, true)
+	_, _ = io.WriteString(w, body) // a peer that has gone is no matter of ours
+	done()
+	return out, true
+}
+
+func (h *handler) readLegacyPoll(w http.ResponseWriter, r *http.Request) (*diamond.PollRequest, error) {
+	params, err := parseForm(nil, r.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := readBody(w, r, legacyMaxPoll)
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) > 0 {
+		if err := isForm(r); err != nil {
+			return nil, err
+		}
+		if params, err = parseForm(params, string(raw)); err != nil {
+			return nil, err
+		}
+	}
+	probe, _ := find(params, legacyField)
+	held, err := parseProbe(probe)
+	if err != nil {
+		return nil, err
+	}
+	req := &diamond.PollRequest{Held: held, Keys: make([]diamond.Key, len(held)), Wait: legacyTimeout(r.Header)}
+	for i := range held {
+		req.Keys[i] = held[i].Key
+	}
+	req.Set = diamond.HashKeys(req.Keys)
+	return req, nil
+}
+
+func legacyTimeout(header http.Header) time.Duration {
+	values := header[hPollTimeout]
+	if len(values) != 1 {
+		return legacyWait
+	}
+	ms, err := strconv.ParseInt(strings.TrimSpace(values[0]), 10, 64)
+	if err != nil || ms <= 0 {
+		return legacyWait
+	}
+	return min(time.Duration(min(ms, legacyMaxWait.Milliseconds()))*time.Millisecond, legacyMaxWait)
+}
+
+// parseProbe reads "dataId,group,md5;" for each key. The original client
+// leaves the ; out after a key whose data id it watches in one group only, so
+// that what follows is glued to the digest: it is cut off there.
+func parseProbe(probe string) ([]diamond.Held, error) {
+	if probe == "" {
+		return nil, diamond.Errorf(diamond.ErrInvalid, "%s: is missing or empty", legacyField)
+	}
+	var held []diamond.Held
+	seen := make(map[diamond.Key]bool)
+	add := func(dataID, group, md5 string) error {
+		key := diamond.NewKey(group, dataID)
+		if err := key.Validate(); err != nil {
+			return err
+		}
+		if md5 != "" && !isMD5(md5) {
+			return diamond.Errorf(diamond.ErrInvalid, "%s: md5 of entry %d is not 32 lower-case hexadecimal digits", legacyField, len(held)+1)
+		}
+		if seen[key] {
+			return diamond.Errorf(diamond.ErrInvalid, "%s: %s comes more than once", legacyField, key)
+		}
+		if len(held) == diamond.MaxPollKeys {
+			return diamond.Errorf(diamond.ErrTooLarge, "%s: more than %d keys", legacyField, diamond.MaxPollKeys)
+		}
+		seen[key] = true
+		held = append(held, diamond.Held{Key: key, Revision: diamond.AnyRevision, MD5: md5})
+		return nil
+	}
+	for part := range strings.SplitSeq(probe, ";") {
+		if part == "" {
+			continue // after the last one
+		}
+		fields := strings.Split(part, ",")
+		if len(fields) == 2 { // an md5 that is left out
+			fields = append(fields, "")
+		}
+		if len(fields)%2 == 0 || len(fields) < 3 {
+			return nil, diamond.Errorf(diamond.ErrInvalid, "%s: entry %d is not dataId,group,md5", legacyField, len(held)+1)
+		}
+		dataID := fields[0]
+		for i := 2; i < len(fields); i += 2 {
+			md5, next := fields[i], ""
+			if i < len(fields)-1 {
+				md5, next = unglue(fields[i])
+			}
+			if err := add(dataID, fields[i-1], md5); err != nil {
+				return nil, err
+			}
+			dataID = next
+		}
+	}
+	if len(held) == 0 {
+		return nil, diamond.Errorf(diamond.ErrInvalid, "%s: names no key", legacyField)
+	}
+	return held, nil
+}
+
+// unglue cuts "<md5>dataId", where the md5 may be missing.
+func unglue(s string) (md5, dataID string) {
+	if len(s) > 32 && isMD5(s[:32]) {
+		return s[:32], s[32:]
+	}
+	return "", s
+}

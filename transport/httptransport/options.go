@@ -1,0 +1,75 @@
+package httptransport
+
+import (
+	"log/slog"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// HandlerOption changes a default of [NewHandler].
+type HandlerOption func(*handler)
+
+// WithLogger sets where log records go; by default nowhere. Reads and polls
+// that succeed are logged at debug level, refused requests at info, failures
+// at warn. No record holds a content.
+func WithLogger(logger *slog.Logger) HandlerOption {
+	return func(h *handler) { h.log = logger }
+}
+
+// WithAllowedHosts adds host names, without port, by which this server may be
+// asked; "*" allows all. IP addresses, localhost and names under .localhost
+// always are.
+//
+// A web page that has its own name resolved to a server's address (DNS
+// rebinding) would otherwise be of that server's origin. So requests that
+// change something are refused when their Host is a name that is not allowed;
+// on loopback connections, reads are too.
+func WithAllowedHosts(names ...string) HandlerOption {
+	return func(h *handler) { h.guard.allow(names) }
+}
+
+// WithObserver has observe called after each request. It is called on the
+// request's goroutine, so it must be quick, and safe for concurrent use.
+func WithObserver(observe func(Observation)) HandlerOption {
+	return func(h *handler) { h.observe = observe }
+}
+
+// WithMaxContent tells the handler how many bytes one content may have, so
+// that larger bodies are refused before they are read; by default
+// [diamond.DefaultMaxContent]. Give it what the server was given.
+func WithMaxContent(bytes int64) HandlerOption {
+	return func(h *handler) { h.maxContent = bytes }
+}
+
+// Observation is what a handler saw of one request.
+type Observation struct {
+	Route    string // such as "/v1/configs/{key}"; "other" where there is none
+	Method   string // one that HTTP defines, else "other"
+	Status   int
+	Bytes    int64 // of body sent
+	Duration time.Duration
+	Poll     bool // it may have waited: Duration says nothing of the server's speed
+	// Notified is how long it took from when the server learned of a change
+	// until the answer to a waiting poll was written; 0: no change ended a wait.
+	Notified time.Duration
+}
+
+// routes, as observations name them.
+const (
+	routeConfig        = "/v1/configs/{key}"
+	routeList          = "/v1/configs"
+	routeHistory       = "/v1/history/{key}"
+	routeChangesets    = "/v1/changesets"
+	routePoll          = "/v1/poll"
+	routeChanges       = "/v1/changes"
+	routeReports       = "/v1/reports"
+	routePosition      = "/v1/position"
+	routeOpenAPI       = "/openapi.yaml"
+	routeLegacyRead    = pathLegacyRead
+	routeLegacyPublish = pathLegacyPublish
+	routeLegacyPoll    = pathLegacyPoll
+	routeOther         = "other"
+)
+
+var _ diamond.Transport = (*Transport)(nil)

@@ -1,0 +1,193 @@
+package httptransport
+
+import (
+	"encoding/json"
+	"net/http"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/api"
+)
+
+// changes serves GET /v1/changes.
+func (h *handler) changes(w http.ResponseWriter, r *http.Request) outcome {
+	var req diamond.ChangesRequest
+	var err error
+	req.Client, err = client(r)
+	if err == nil {
+		err = query(r, func(name, value string) (err error) {
+			switch name {
+			case "after":
+				req.After, err = diamond.ParsePosition(value)
+			case "namespace":
+				req.Namespace = value
+			case "group":
+				req.Group = value
+			case "prefix":
+				req.Prefix = value
+			case "contents":
+				req.Contents, err = parseBool(name, value)
+			case "wait":
+				req.Wait, err = parseWait(value)
+			default:
+				err = unknownParam(name)
+			}
+			return err
+		})
+	}
+	if err != nil {
+		return fail(w, err, 0)
+	}
+	res, err := h.srv.Changes(h.caller(r), &req)
+	if err != nil {
+		out := fail(w, err, 0)
+		out.poll = req.Wait > 0
+		return out
+	}
+	header := w.Header()
+	h.setPosition(header, res.Position)
+	if res.More {
+		header[hMore] = valueTrue
+	}
+	if res.Draining {
+		header[hDraining] = valueTrue
+		header[hConnection] = valueClose
+	}
+	var a answer
+	for i := range res.Changes {
+		c := &res.Changes[i]
+		line := lineOfChange(c, req.Contents)
+		if req.Contents && c.Op == diamond.OpPublish {
+			a.addContent(line, c.Content)
+		} else {
+			a.addLine(line)
+		}
+	}
+	out := a.send(w, r, req.Wait > 0)
+	out.poll = req.Wait > 0
+	return out
+}
+
+// list serves GET /v1/configs.
+func (h *handler) list(w http.ResponseWriter, r *http.Request) outcome {
+	var req diamond.ListRequest
+	var err error
+	req.Client, err = client(r)
+	if err == nil {
+		err = query(r, func(name, value string) (err error) {
+			switch name {
+			case "namespace":
+				req.Namespace = value
+			case "group":
+				req.Group = value
+			case "prefix":
+				req.Prefix = value
+			case "after":
+				req.After, err = diamond.ParseKey(value)
+			case "limit":
+				req.Limit, err = parseLimit(value)
+			case "contents":
+				req.Contents, err = parseBool(name, value)
+			default:
+				err = unknownParam(name)
+			}
+			return err
+		})
+	}
+	if err != nil {
+		return fail(w, err, 0)
+	}
+	res, err := h.srv.List(h.caller(r), &req)
+	if err != nil {
+		return fail(w, err, 0)
+	}
+	header := w.Header()
+	h.setPosition(header, res.Position)
+	if res.More {
+		header[hMore] = valueTrue
+	}
+	var a answer
+	for i := range res.Entries {
+		if req.Contents {
+			h.addEntry(&a, &res.Entries[i])
+		} else {
+			a.addLine(lineOf(&res.Entries[i], nil))
+		}
+	}
+	return a.send(w, r, false)
+}
+
+// history serves GET /v1/history.
+func (h *handler) history(w http.ResponseWriter, r *http.Request) outcome {
+	var req diamond.HistoryRequest
+	var err error
+	if req.Key, err = pathKey(r, pathHistory); err == nil {
+		req.Client, err = client(r)
+	}
+	if err == nil {
+		err = query(r, func(name, value string) (err error) {
+			switch name {
+			case "before":
+				req.Before, err = parseNumber(name, value)
+			case "limit":
+				req.Limit, err = parseLimit(value)
+			default:
+				err = unknownParam(name)
+			}
+			return err
+		})
+	}
+	if err != nil {
+		return fail(w, err, 0)
+	}
+	res, err := h.srv.History(h.caller(r), &req)
+	if err != nil {
+		return fail(w, err, 0)
+	}
+	var a answer
+	for i := range res.Changes {
+		a.addLine(lineOfChange(&res.Changes[i], false))
+	}
+	return a.send(w, r, false)
+}
+
+func parseLimit(value string) (int, error) {
+	n, err := parseNumber("limit", value)
+	return int(min(n, diamond.MaxPage)), err
+}
+
+// head serves GET /v1/position: where this server is, without asking its storage.
+func (h *handler) head(w http.ResponseWriter, r *http.Request) outcome {
+	if err := query(r, func(name, _ string) error { return unknownParam(name) }); err != nil {
+		return fail(w, err, 0)
+	}
+	status := h.srv.Status()
+	if !status.Ready {
+		return fail(w, diamond.Errorf(diamond.ErrUnavailable, "not ready"), 0)
+	}
+	p := status.Position
+	h.setPosition(w.Header(), p)
+	body := positionBody{
+		Store: p.Store.String(), Generation: p.Epoch.Generation, Revision: p.Revision,
+		Position: p.String(), Ready: status.Ready,
+	}
+	if status.Stale > 0 {
+		setStale(w.Header(), status.Stale)
+		body.Stale = status.Stale.String()
+	}
+	raw, _ := json.Marshal(body)
+	writeJSON(w, http.StatusOK, append(raw, '\n'))
+	return outcome{status: http.StatusOK, bytes: int64(len(raw)) + 1}
+}
+
+var valueYAML = []string{"application/yaml"} // a header's value, shared by all answers
+
+// openAPI serves the specification.
+func (h *handler) openAPI(w http.ResponseWriter, r *http.Request) outcome {
+	if err := query(r, func(name, _ string) error { return unknownParam(name) }); err != nil {
+		return fail(w, err, 0)
+	}
+	header := w.Header()
+	header[hContentType] = valueYAML
+	header[hNosniff] = valueNosniff
+	return writeContent(w, r, api.OpenAPI)
+}

@@ -1,0 +1,199 @@
+package httptransport
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// publish serves PUT of a key: the body is the content.
+func (h *handler) publish(w http.ResponseWriter, r *http.Request) outcome {
+	draft := diamond.Draft{}
+	set := diamond.ChangeSet{}
+	err := h.writeRequest(r, &set, &draft.Key, &draft.IfRevision, func(name, value string) (err error) {
+		switch name {
+		case "type":
+			draft.Type = value
+		case "allowEmpty":
+			draft.AllowEmpty, err = parseBool(name, value)
+		default:
+			err = unknownParam(name)
+		}
+		return err
+	})
+	if err == nil {
+		draft.Meta, err = parsePairs(r.Header.Get(hMeta))
+	}
+	if err == nil {
+		draft.Content, err = h.readContent(w, r)
+	}
+	if err != nil {
+		return fail(w, err, 0)
+	}
+	set.Drafts = []diamond.Draft{draft}
+	return h.commit(w, r, set)
+}
+
+// remove serves DELETE of a key.
+func (h *handler) remove(w http.ResponseWriter, r *http.Request) outcome {
+	del := diamond.Delete{}
+	set := diamond.ChangeSet{}
+	err := h.writeRequest(r, &set, &del.Key, &del.IfRevision, func(name, _ string) error { return unknownParam(name) })
+	if err == nil && r.ContentLength != 0 {
+		w.Header()[hConnection] = valueClose
+		err = diamond.Errorf(diamond.ErrInvalid, "body: a deletion has none")
+	}
+	if err != nil {
+		return fail(w, err, 0)
+	}
+	set.Deletes = []diamond.Delete{del}
+	return h.commit(w, r, set)
+}
+
+// writeRequest reads what all writes of one key have in common; more gets the
+// other parameters.
+func (h *handler) writeRequest(r *http.Request, set *diamond.ChangeSet, key *diamond.Key, ifRevision **int64, more func(name, value string) error) (err error) {
+	if *key, err = pathKey(r, pathConfigs); err != nil {
+		return err
+	}
+	if *ifRevision, err = condition(r.Header); err != nil {
+		return err
+	}
+	set.RequestID = r.Header.Get(hIdempotencyKey)
+	return query(r, func(name, value string) error {
+		switch name {
+		case "comment":
+			set.Comment = value
+		case "ifRevision":
+			n, err := parseNumber(name, value)
+			if err != nil {
+				return err
+			}
+			if *ifRevision != nil {
+				return diamond.Errorf(diamond.ErrInvalid, "ifRevision: given as a parameter and as a header")
+			}
+			*ifRevision = &n
+		default:
+			return more(name, value)
+		}
+		return nil
+	})
+}
+
+// condition reads If-Match and If-None-Match as a revision. An entity tag
+// begins with it, so "7" alone does too.
+func condition(header http.Header) (*int64, error) {
+	match, none := header.Get("If-Match"), header.Get("If-None-Match")
+	switch {
+	case match == "" && none == "":
+		return nil, nil
+	case match != "" && none != "":
+		return nil, diamond.Errorf(diamond.ErrInvalid, "if-match and if-none-match: both given")
+	case none == "*":
+		return diamond.Revision(0), nil
+	case none != "":
+		return nil, diamond.Errorf(diamond.ErrInvalid, "if-none-match: only * is taken with a write")
+	}
+	text, _, _ := strings.Cut(strings.Trim(match, `"`), "-")
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 1 {
+		return nil, diamond.Errorf(diamond.ErrInvalid, "if-match: is not one entity tag of this server's")
+	}
+	return &n, nil
+}
+
+// readContent reads a body that is one content.
+func (h *handler) readContent(w http.ResponseWriter, r *http.Request) (string, error) {
+	body, done, err := limitBody(w, r, h.maxContent)
+	if err != nil {
+		return "", err
+	}
+	defer done()
+	var b strings.Builder
+	if r.ContentLength > 0 {
+		b.Grow(int(min(r.ContentLength, 256<<10)))
+	}
+	_, err = io.Copy(&b, body)
+	return b.String(), bodyError(w, err)
+}
+
+// commitSet serves POST of a change set: a frame for each change and check.
+func (h *handler) commitSet(w http.ResponseWriter, r *http.Request) outcome {
+	set := diamond.ChangeSet{RequestID: r.Header.Get(hIdempotencyKey)}
+	err := query(r, func(name, value string) error {
+		if name != "comment" {
+			return unknownParam(name)
+		}
+		set.Comment = value
+		return nil
+	})
+	if err == nil {
+		err = h.readSet(w, r, &set)
+	}
+	if err != nil {
+		return fail(w, err, 0)
+	}
+	return h.commit(w, r, set)
+}
+
+func (h *handler) readSet(w http.ResponseWriter, r *http.Request, set *diamond.ChangeSet) error {
+	contents := max(diamond.MaxSetBytes, h.maxContent)
+	body, done, err := limitBody(w, r, contents+setLines)
+	if err != nil {
+		return err
+	}
+	defer done()
+	frames := frameReader{r: bufio.NewReader(body), strict: true, most: h.maxContent, left: contents}
+	for n := 0; ; n++ {
+		if n > 2*diamond.MaxChanges {
+			return bodyError(w, diamond.Errorf(diamond.ErrInvalid, "change set: more than %d changes and as many checks", diamond.MaxChanges))
+		}
+		var line setLine
+		content, err := frames.next(&line)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = line.addTo(set, content)
+		}
+		if err != nil {
+			return bodyError(w, err)
+		}
+	}
+}
+
+// commit commits set and answers with its position.
+func (h *handler) commit(w http.ResponseWriter, r *http.Request, set diamond.ChangeSet) outcome {
+	info, err := client(r)
+	if err != nil {
+		return fail(w, err, 0)
+	}
+	res, err := h.srv.Commit(h.caller(r), &diamond.CommitRequest{Client: info, Set: set})
+	if err != nil {
+		return h.failWrite(w, err)
+	}
+	header := w.Header()
+	header[hPosition] = []string{res.Position.String()}
+	header[hRevision] = []string{strconv.FormatInt(res.Position.Revision, 10)}
+	if res.Replayed {
+		header[hReplayed] = valueTrue
+	}
+	body, _ := json.Marshal(committedBody{res.Position.Revision, res.Position.String(), res.Replayed})
+	writeJSON(w, http.StatusOK, append(body, '\n'))
+	return outcome{status: http.StatusOK, bytes: int64(len(body)) + 1}
+}
+
+// failWrite is fail for a write: where its answer speaks of the state that a
+// condition met, it is tied to a position.
+func (h *handler) failWrite(w http.ResponseWriter, err error) outcome {
+	if _, status := infoOf(err); status == http.StatusNotFound || status == http.StatusConflict {
+		h.setPosition(w.Header(), h.srv.Status().Position)
+	}
+	return fail(w, err, 0)
+}

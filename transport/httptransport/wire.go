@@ -1,0 +1,91 @@
+package httptransport
+
+import "time"
+
+// timeFormat is RFC 3339 with the microseconds that storages keep.
+const timeFormat = "2006-01-02T15:04:05.999999Z07:00"
+
+// Paths of the native protocol; keys follow as /namespace/group/dataId.
+const (
+	pathConfigs    = "/v1/configs"
+	pathHistory    = "/v1/history"
+	pathChangesets = "/v1/changesets"
+	pathPoll       = "/v1/poll"
+	pathChanges    = "/v1/changes"
+	pathReports    = "/v1/reports"
+	pathPosition   = "/v1/position"
+	pathOpenAPI    = "/openapi.yaml"
+)
+
+// Paths of the original protocol.
+const (
+	pathLegacyRead    = "/diamond-server/config"
+	pathLegacyPublish = "/diamond-server/publishConfig"
+	pathLegacyPoll    = "/diamond-server/getProbeModify"
+)
+
+// Headers, in canonical form, so that the header map can be indexed directly.
+const (
+	hClient   = "Diamond-Client"   // what the client claims of itself, as a form
+	hPosition = "Diamond-Position" // of every answer that is tied to one
+	hError    = "Diamond-Error"    // the code of every error answer
+	hKey      = "Diamond-Key"
+	hRevision = "Diamond-Revision"
+	hView     = "Diamond-View" // left out where it equals the revision
+	hMD5      = "Diamond-Md5"
+	hType     = "Diamond-Type"
+	hModified = "Diamond-Modified"
+	hMeta     = "Diamond-Meta"     // as a form
+	hStale    = "Diamond-Stale"    // a duration; left out when fresh
+	hCount    = "Diamond-Count"    // of frames in the body
+	hMore     = "Diamond-More"     // "true" or left out, as the three below
+	hResync   = "Diamond-Resync"   //
+	hDraining = "Diamond-Draining" //
+	hReplayed = "Diamond-Replayed" //
+
+	hIdempotencyKey = "Idempotency-Key" // a change set's RequestID
+	hCacheControl   = "Cache-Control"
+	hConnection     = "Connection"
+	hContentLength  = "Content-Length"
+	hContentMD5     = "Content-Md5" // original protocol
+	hContentType    = "Content-Type"
+	hETag           = "Etag"
+	hLastModified   = "Last-Modified"
+	hNosniff        = "X-Content-Type-Options"
+	hPollTimeout    = "Long-Polling-Timeout" // original protocol, milliseconds
+	hRetryAfter     = "Retry-After"
+)
+
+// Header values that never change, made once: net/http does not alter them.
+var (
+	valueTrue    = []string{"true"}
+	valueClose   = []string{"close"}
+	valueNoStore = []string{"no-store"}
+	valueNosniff = []string{"nosniff"}
+	valueBytes   = []string{"application/octet-stream"}
+	valueJSON    = []string{"application/json"}
+	valueText    = []string{"text/plain; charset=utf-8"}
+	valueZero    = []string{"0"}
+)
+
+// Limits of what a handler reads. Contents have a limit of their own; see [WithMaxContent].
+const (
+	maxURL     = 8 << 10  // bytes of request target
+	maxPoll    = 32 << 20 // bytes of poll body
+	maxReports = 1 << 20  // bytes of reports
+	maxLine    = 128 << 10
+	setLines   = 16 << 20 // bytes that the lines of a change set may add to its contents
+)
+
+// How long one peer may take to send a body or to take an answer: a grace,
+// and then as long as its bytes take at the slowest rate that is borne.
+const (
+	bodyGrace   = 10 * time.Second
+	slowestRate = 64 << 10 // bytes a second
+	// smallAnswer fits into a socket's send buffer: writing it never waits for the peer.
+	smallAnswer = 32 << 10
+)
+
+func allowance(size int64) time.Duration {
+	return bodyGrace + time.Duration(size/slowestRate)*time.Second
+}

@@ -1,0 +1,97 @@
+package transport
+
+import (
+	"context"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// Fetch implements [diamond.Transport]. A server that has not reached the
+// newest position seen is given the chance to (After), or is left.
+func (b *Balancer) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+	return do(ctx, b, &call[*diamond.FetchResponse]{
+		op: "fetch", key: req.Key,
+		ask: func(ctx context.Context, t diamond.Transport, floor diamond.Position) (*diamond.FetchResponse, error) {
+			r := *req
+			if r.After.IsZero() || r.After.Store == floor.Store && floor.Compare(r.After) > 0 {
+				r.After = floor
+			}
+			return t.Fetch(ctx, &r)
+		},
+		position:  func(r *diamond.FetchResponse) diamond.Position { return r.Position },
+		monotonic: true,
+	})
+}
+
+// Poll implements [diamond.Transport].
+func (b *Balancer) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+	return do(ctx, b, &call[*diamond.PollResponse]{
+		op: "poll",
+		ask: func(ctx context.Context, t diamond.Transport, _ diamond.Position) (*diamond.PollResponse, error) {
+			return t.Poll(ctx, req)
+		},
+		waits:     req.Wait > 0,
+		position:  func(r *diamond.PollResponse) diamond.Position { return r.Position },
+		monotonic: true,
+		leaves:    func(r *diamond.PollResponse) bool { return r.Draining },
+	})
+}
+
+// Commit implements [diamond.Transport].
+func (b *Balancer) Commit(ctx context.Context, req *diamond.CommitRequest) (*diamond.CommitResponse, error) {
+	return do(ctx, b, &call[*diamond.CommitResponse]{
+		op: "commit",
+		ask: func(ctx context.Context, t diamond.Transport, _ diamond.Position) (*diamond.CommitResponse, error) {
+			return t.Commit(ctx, req)
+		},
+		writes: true, repeatable: req.Set.RequestID != "",
+		// A replayed outcome is an old position: it raises nothing, and is not behind.
+		position: func(r *diamond.CommitResponse) diamond.Position { return r.Position },
+	})
+}
+
+// Changes implements [diamond.Transport].
+func (b *Balancer) Changes(ctx context.Context, req *diamond.ChangesRequest) (*diamond.ChangesResponse, error) {
+	return do(ctx, b, &call[*diamond.ChangesResponse]{
+		op: "changes",
+		ask: func(ctx context.Context, t diamond.Transport, _ diamond.Position) (*diamond.ChangesResponse, error) {
+			return t.Changes(ctx, req)
+		},
+		waits: req.Wait > 0,
+		// Its position is the reader's, not the server's: it may be an old one.
+		position: func(r *diamond.ChangesResponse) diamond.Position { return r.Position },
+		leaves:   func(r *diamond.ChangesResponse) bool { return r.Draining },
+	})
+}
+
+// List implements [diamond.Transport].
+func (b *Balancer) List(ctx context.Context, req *diamond.ListRequest) (*diamond.ListResponse, error) {
+	return do(ctx, b, &call[*diamond.ListResponse]{
+		op: "list",
+		ask: func(ctx context.Context, t diamond.Transport, _ diamond.Position) (*diamond.ListResponse, error) {
+			return t.List(ctx, req)
+		},
+		position:  func(r *diamond.ListResponse) diamond.Position { return r.Position },
+		monotonic: true,
+	})
+}
+
+// History implements [diamond.Transport].
+func (b *Balancer) History(ctx context.Context, req *diamond.HistoryRequest) (*diamond.HistoryResponse, error) {
+	return do(ctx, b, &call[*diamond.HistoryResponse]{
+		op: "history", key: req.Key,
+		ask: func(ctx context.Context, t diamond.Transport, _ diamond.Position) (*diamond.HistoryResponse, error) {
+			return t.History(ctx, req)
+		},
+	})
+}
+
+// Report implements [diamond.Transport].
+func (b *Balancer) Report(ctx context.Context, req *diamond.ReportRequest) (*diamond.ReportResponse, error) {
+	return do(ctx, b, &call[*diamond.ReportResponse]{
+		op: "report",
+		ask: func(ctx context.Context, t diamond.Transport, _ diamond.Position) (*diamond.ReportResponse, error) {
+			return t.Report(ctx, req)
+		},
+	})
+}

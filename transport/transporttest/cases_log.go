@@ -1,0 +1,184 @@
+package transporttest
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+func logCases() []testCase {
+	return []testCase{
+		{"Changes/Chain", "Changes returns whole sets in order, each once, with all that the chain is made of", func(f *fixture) {
+			f.commit(diamond.ChangeSet{
+				Drafts: []diamond.Draft{
+					{Key: key("a"), Content: "one", Meta: map[string]string{"m": "ü"}, Type: "yaml"},
+					{Key: key("b"), Content: "\x00\xff"},
+				},
+				Comment: "first",
+			})
+			f.publish("a", "two")
+			f.remove("b")
+			head := f.publish("c", "three")
+
+			var at diamond.Position
+			first, err := f.tr.Changes(f.ctx, &diamond.ChangesRequest{})
+			require.NoError(f, err)
+			at.Store, at.Epoch = first.Position.Store, first.Position.Epoch
+			var total int
+			for {
+				res, err := f.tr.Changes(f.ctx, &diamond.ChangesRequest{Client: f.info, After: at, Contents: true})
+				if at.Revision == 0 {
+					res, err = f.tr.Changes(f.ctx, &diamond.ChangesRequest{Client: f.info, Contents: true})
+				}
+				require.NoError(f, err)
+				at, err = at.Follow(res.Changes)
+				require.NoError(f, err, "the changes as received must verify")
+				assert.Equal(f, res.Position, at)
+				total += len(res.Changes)
+				if !res.More {
+					break
+				}
+			}
+			assert.Equal(f, head, at)
+			assert.Equal(f, 5, total)
+		}},
+		{"Changes/Filter", "a filter leaves changes out; the Position moves on all the same", func(f *fixture) {
+			f.publish("app.a", "1")
+			f.publish("b", "2")
+			f.commit(diamond.ChangeSet{Drafts: []diamond.Draft{{Key: diamond.Key{Namespace: "other", Group: "g", DataID: "app.c"}, Content: "3"}}})
+			head := f.publish("d", "4")
+			for want, req := range map[string]diamond.ChangesRequest{
+				"app.a":       {Namespace: "public", Prefix: "app."},
+				"app.a app.c": {Prefix: "app."},
+				"app.c":       {Group: "g"},
+				"":            {Prefix: "nothing"},
+			} {
+				res, err := f.tr.Changes(f.ctx, &req)
+				require.NoError(f, err)
+				var got []string
+				for _, c := range res.Changes {
+					got = append(got, c.Key.DataID)
+					assert.Empty(f, c.Content, "no contents unless asked")
+					assert.NotZero(f, c.SHA256)
+				}
+				assert.Equal(f, want, strings.Join(got, " "))
+				assert.Equal(f, head, res.Position)
+			}
+		}},
+		{"Changes/Wait", "with a Wait, Changes waits for the first change; without one it answers at once", func(f *fixture) {
+			at := f.publish("k", "one")
+			res, err := f.tr.Changes(f.ctx, &diamond.ChangesRequest{After: at})
+			require.NoError(f, err)
+			assert.Empty(f, res.Changes)
+			assert.Equal(f, at, res.Position)
+
+			answers := make(chan *diamond.ChangesResponse, 1)
+			go func() {
+				if res, err := f.tr.Changes(f.ctx, &diamond.ChangesRequest{After: at, Wait: 20 * time.Second}); assert.NoError(f, err) {
+					answers <- res
+				}
+				close(answers)
+			}()
+			f.parked(1)
+			f.remove("k")
+			answer := <-answers
+			require.NotNil(f, answer)
+			require.Len(f, answer.Changes, 1)
+			assert.Equal(f, diamond.OpDelete, answer.Changes[0].Op)
+		}},
+		{"Changes/Position", "a position that is not of this history is ErrEpoch, one of another store ErrOtherStore", func(f *fixture) {
+			at := f.publish("k", "one")
+			forged := at
+			forged.Chain[0]++
+			_, err := f.tr.Changes(f.ctx, &diamond.ChangesRequest{After: forged})
+			assert.ErrorIs(f, err, diamond.ErrEpoch)
+			other := at
+			other.Store[0]++
+			_, err = f.tr.Changes(f.ctx, &diamond.ChangesRequest{After: other})
+			assert.ErrorIs(f, err, diamond.ErrOtherStore)
+		}},
+		{"List/Pages", "List returns the present entries in key order, page by page, without contents unless asked", func(f *fixture) {
+			for i := range 7 {
+				f.publish(fmt.Sprintf("app.%d", i), "v")
+			}
+			f.publish("gone", "v")
+			f.remove("gone")
+			head := f.publish("zzz", "v")
+			var got []string
+			req := diamond.ListRequest{Client: f.info, Prefix: "app.", Limit: 3}
+			for {
+				res, err := f.tr.List(f.ctx, &req)
+				require.NoError(f, err)
+				assert.Equal(f, head, res.Position)
+				for _, e := range res.Entries {
+					assert.Empty(f, e.Content)
+					assert.EqualValues(f, 1, e.Size)
+					assert.Equal(f, diamond.MD5Hex("v"), e.MD5)
+					got = append(got, e.Key.DataID)
+				}
+				if !res.More {
+					break
+				}
+				assert.Len(f, res.Entries, 3)
+				req.After = res.Entries[len(res.Entries)-1].Key
+			}
+			assert.Equal(f, []string{"app.0", "app.1", "app.2", "app.3", "app.4", "app.5", "app.6"}, got)
+
+			empty, err := f.tr.List(f.ctx, &diamond.ListRequest{Namespace: "nobodys"})
+			require.NoError(f, err)
+			assert.Empty(f, empty.Entries)
+			assert.Equal(f, head, empty.Position)
+		}},
+		{"List/Limit", "a limit below 0 is ErrInvalid; one above MaxPage is taken for that", func(f *fixture) {
+			_, err := f.tr.List(f.ctx, &diamond.ListRequest{Limit: -1})
+			assert.ErrorIs(f, err, diamond.ErrInvalid)
+			_, err = f.tr.History(f.ctx, &diamond.HistoryRequest{Key: key("k"), Limit: -1})
+			assert.ErrorIs(f, err, diamond.ErrInvalid)
+			_, err = f.tr.List(f.ctx, &diamond.ListRequest{Limit: diamond.MaxPage + 1})
+			assert.NoError(f, err)
+			_, err = f.tr.History(f.ctx, &diamond.HistoryRequest{Key: key("k"), Limit: diamond.MaxPage + 1})
+			assert.NoError(f, err)
+		}},
+		{"History/Pages", "History returns the kept changes of a key, newest first, without contents", func(f *fixture) {
+			var revisions []int64
+			for i := range 4 {
+				revisions = append(revisions, f.publish("k", fmt.Sprint(i)).Revision)
+				f.publish("other", fmt.Sprint(i))
+			}
+			deleted := f.remove("k").Revision
+			res, err := f.tr.History(f.ctx, &diamond.HistoryRequest{Client: f.info, Key: diamond.Key{DataID: "k"}, Limit: 2})
+			require.NoError(f, err)
+			require.Len(f, res.Changes, 2)
+			assert.Equal(f, deleted, res.Changes[0].Revision)
+			assert.Equal(f, diamond.OpDelete, res.Changes[0].Op)
+			assert.Equal(f, revisions[3], res.Changes[1].Revision)
+			assert.Equal(f, key("k"), res.Changes[1].Key)
+			assert.Empty(f, res.Changes[1].Content)
+			assert.Equal(f, diamond.MD5Hex("3"), res.Changes[1].MD5)
+
+			res, err = f.tr.History(f.ctx, &diamond.HistoryRequest{Key: key("k"), Before: revisions[3]})
+			require.NoError(f, err)
+			assert.Len(f, res.Changes, 3)
+
+			res, err = f.tr.History(f.ctx, &diamond.HistoryRequest{Key: key("never")})
+			require.NoError(f, err)
+			assert.Empty(f, res.Changes)
+		}},
+		{"Report/Counted", "what clients report reaches the server, under the client's id", func(f *fixture) {
+			at := f.publish("k", "one")
+			report := func(id string, r diamond.Report) error {
+				_, err := f.tr.Report(f.ctx, &diamond.ReportRequest{Client: diamond.ClientInfo{ID: id}, Reports: []diamond.Report{r}})
+				return err
+			}
+			require.NoError(f, report("c1", diamond.Report{Key: key("k"), Revision: at.Revision, Applied: true}))
+			require.NoError(f, report("c2", diamond.Report{Key: key("k"), Revision: at.Revision, Reason: "panic"}))
+			assert.Equal(f, diamond.ListenerCounts{InSync: 1, Rejected: 1}, f.srv.Status().Listeners)
+			assert.ErrorIs(f, report("c3", diamond.Report{Key: key("a b"), Revision: 1, Applied: true}), diamond.ErrInvalid)
+		}},
+	}
+}

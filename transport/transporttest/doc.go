@@ -1,0 +1,4 @@
+// Package transporttest helps to test transports, and programs that use one:
+// [Run] is the conformance suite of [diamond.Transport], [Faulty] a transport
+// that fails on command.
+package transporttest

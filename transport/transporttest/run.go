@@ -1,0 +1,138 @@
+package transporttest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage/memstore"
+)
+
+// Maker returns the transport under test, to srv. It registers with t what
+// there is to clean up; srv is closed after that.
+type Maker func(t *testing.T, srv diamond.Server) diamond.Transport
+
+// MaxContent is the limit of one content at the servers that makers are given.
+const MaxContent = 1 << 20
+
+// Run runs the conformance suite of [diamond.Transport]. Each case has a fresh
+// server and a fresh transport, and says which rule it checks when it fails.
+func Run(t *testing.T, maker Maker) {
+	t.Helper()
+	for _, c := range cases() {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Log("the rule: " + c.rule)
+				}
+			})
+			c.check(newFixture(t, maker))
+		})
+	}
+}
+
+// testCase is one rule and what checks it.
+type testCase struct {
+	name, rule string
+	check      func(f *fixture)
+}
+
+func cases() []testCase {
+	var all []testCase
+	for _, group := range [][]testCase{fetchCases(), pollCases(), commitCases(), logCases(), errorCases(), callCases()} {
+		all = append(all, group...)
+	}
+	return all
+}
+
+// fixture is what a case works with.
+type fixture struct {
+	*testing.T
+	maker Maker
+	srv   diamond.Server
+	tr    diamond.Transport
+	ctx   context.Context
+	info  diamond.ClientInfo
+}
+
+func newFixture(t *testing.T, maker Maker) *fixture {
+	store := memstore.New()
+	srv, err := diamond.NewServer(store, diamond.WithMaxContent(MaxContent))
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		require.NoError(t, srv.Close())
+		require.NoError(t, store.Close())
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(cancel)
+	return &fixture{
+		T: t, maker: maker, srv: srv, tr: maker(t, srv), ctx: ctx,
+		info: diamond.ClientInfo{ID: "suite", App: "transporttest", Labels: map[string]string{"zone": "a b&c"}},
+	}
+}
+
+// commit commits set through the transport and returns the position after it.
+func (f *fixture) commit(set diamond.ChangeSet) diamond.Position {
+	f.Helper()
+	res, err := f.tr.Commit(f.ctx, &diamond.CommitRequest{Client: f.info, Set: set})
+	require.NoError(f, err)
+	return res.Position
+}
+
+// publish publishes content under the data id, in the default group.
+func (f *fixture) publish(dataID, content string) diamond.Position {
+	f.Helper()
+	return f.commit(diamond.ChangeSet{Drafts: []diamond.Draft{{Key: key(dataID), Content: content, AllowEmpty: content == ""}}})
+}
+
+func (f *fixture) remove(dataID string) diamond.Position {
+	f.Helper()
+	return f.commit(diamond.ChangeSet{Deletes: []diamond.Delete{{Key: key(dataID)}}})
+}
+
+func (f *fixture) fetch(k diamond.Key) *diamond.FetchResponse {
+	f.Helper()
+	res, err := f.tr.Fetch(f.ctx, &diamond.FetchRequest{Client: f.info, Key: k})
+	require.NoError(f, err)
+	return res
+}
+
+// poll polls the keys of held, all that is known being in held.
+func (f *fixture) poll(wait time.Duration, held ...diamond.Held) *diamond.PollResponse {
+	f.Helper()
+	res, err := f.tr.Poll(f.ctx, f.ask(wait, held...))
+	require.NoError(f, err)
+	return res
+}
+
+func (f *fixture) ask(wait time.Duration, held ...diamond.Held) *diamond.PollRequest {
+	req := &diamond.PollRequest{Client: f.info, Wait: wait}
+	for _, h := range held {
+		req.Keys = append(req.Keys, h.Key)
+		if h.Revision != 0 {
+			req.Held = append(req.Held, h)
+		}
+	}
+	req.Set = diamond.HashKeys(req.Keys)
+	return req
+}
+
+// parked waits until n polls and watches are parked at the server.
+func (f *fixture) parked(n int) {
+	f.Helper()
+	require.Eventually(f, func() bool { return f.srv.Status().Waiters == n }, 5*time.Second, time.Millisecond, "%d are to be parked", n)
+}
+
+func key(dataID string) diamond.Key { return diamond.NewKey("", dataID) }
+
+// held is that revision of a key of which content was published.
+func held(dataID string, at diamond.Position, content string) diamond.Held {
+	return diamond.Held{Key: key(dataID), Revision: at.Revision, MD5: diamond.MD5Hex(content)}
+}
+
+// nothing is a key of which the caller holds nothing.
+func nothing(dataID string) diamond.Held { return diamond.Held{Key: key(dataID)} }
