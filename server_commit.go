@@ -48,7 +48,8 @@ func (s *server) commitBatch(ctx context.Context, batch []*commit) {
 func (s *server) catchUp(ctx context.Context, results []Result) {
 	ctx, cancel := context.WithTimeout(ctx, feedGrace)
 	defer cancel()
-	newest, failed := s.position(), false
+	var newest Position
+	failed := false
 	for i := range results {
 		failed = failed || results[i].Err != nil
 		if p := results[i].Position; p.Compare(newest) > 0 {
@@ -56,12 +57,21 @@ func (s *server) catchUp(ctx context.Context, results []Result) {
 		}
 	}
 	if failed {
-		if batch, _ := s.storage.Changes(ctx, newest, 1); batch.Head.Compare(newest) > 0 {
+		if batch, _ := s.storage.Changes(ctx, s.position(), 1); batch.Head.Compare(newest) > 0 {
 			newest = batch.Head
 		}
 	}
 	s.nudge()
-	_ = s.reach(ctx, newest)
+	_ = s.await(ctx, s.shows(newest))
+}
+
+// shows returns whether a state has what was committed at p. In a storage that
+// has lost its tail, p may be a revision that the server knows as another one:
+// then only the next epoch has it.
+func (s *server) shows(p Position) func(*state) bool {
+	return func(st *state) bool {
+		return st.reached(p) && (st.position.Epoch != p.Epoch || !s.trail.contradicts(p))
+	}
 }
 
 func (s *server) write(ctx context.Context, sets []ChangeSet) ([]Result, error) {
@@ -129,7 +139,7 @@ func (s *server) commit(ctx context.Context, asked *ChangeSet) (Result, error) {
 		return Result{}, c.result.Err
 	}
 	// It is committed. Say so only when a read from here would show it.
-	if err := s.reach(ctx, c.result.Position); err != nil {
+	if err := s.await(ctx, s.shows(c.result.Position)); err != nil {
 		return Result{}, unknown(ctx, err)
 	}
 	return c.result, nil
