@@ -102,12 +102,19 @@ func TestCommitToAStorageThatLostItsTail(t *testing.T) {
 		first := memstore.New()
 		swap := &swapped{}
 		swap.set(first)
-		srv := serve(t, swap)
+		storage := troubledBy(swap)
+		srv := serve(t, storage)
 		for i := range 10 {
 			srv.publish("a", fmt.Sprint("old ", i))
 		}
 		replica := &clocked{Store: withoutTail(t, first, 5)}
 		replica.at, _ = replica.At(t.Context())
+		storage.set(func(op string) error {
+			if op == "changes" {
+				time.Sleep(100 * time.Millisecond) // so that it is not noticed at once
+			}
+			return nil
+		}, nil)
 		swap.set(replica)
 		at := srv.publish("a", "new")
 		assert.EqualValues(t, 6, at.Revision)
