@@ -28,8 +28,11 @@ func (s *server) feed(ctx context.Context, loaded chan<- error) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err != nil && !failing {
+		switch {
+		case err != nil && !failing:
 			s.log.Warn("the storage cannot be read", "err", err)
+		case err == nil && failing:
+			s.log.Info("the storage can be read again")
 		}
 		failing = err != nil
 		s.confirm(err)
