@@ -36,7 +36,7 @@ func (l limits) Validate() error {
 }
 
 func TestBind_EachFormat(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		client := newClient(t, c)
 		for dataID, content := range map[string]string{
@@ -72,7 +72,7 @@ func TestBind_EachFormat(t *testing.T) {
 }
 
 func TestC15_BindKeepsTheLastGoodValue(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, `{"rate": 5}`)
 		client := newClient(t, c)
@@ -119,7 +119,7 @@ func TestC15_BindKeepsTheLastGoodValue(t *testing.T) {
 }
 
 func TestBind_FreshValuesShareNothing(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, `{"rate": 1, "labels": {"one": 1}}`)
 		client := newClient(t, c)
@@ -136,7 +136,7 @@ func TestBind_FreshValuesShareNothing(t *testing.T) {
 }
 
 func TestBind_Default(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		client := newClient(t, c)
 		byDefault := diamond.WithDefault("json", `{"rate": 9}`)
@@ -172,7 +172,7 @@ func TestBind_Default(t *testing.T) {
 }
 
 func TestBind_AnErrorLeavesNothingBehind(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, `{"rate": 0}`)
 		client := newClient(t, c)
@@ -190,7 +190,7 @@ func TestBind_AnErrorLeavesNothingBehind(t *testing.T) {
 }
 
 func TestR7_BindFallsBackToTheLastGoodSnapshot(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, `{"rate": 5}`)
 		local := newFiles()
@@ -217,7 +217,7 @@ func TestR7_BindFallsBackToTheLastGoodSnapshot(t *testing.T) {
 }
 
 func TestBind_OnChange(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		set := func(n int) { c.set(keyA, fmt.Sprintf(`{"rate": %d}`, n)); settle() }
 		set(1)
@@ -281,7 +281,7 @@ func TestBind_OnChange(t *testing.T) {
 }
 
 func TestBind_StopOfOnChangeWaitsForTheCallUnderWay(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, `{"rate": 1}`)
 		client := newClient(t, c)
@@ -298,7 +298,7 @@ func TestBind_StopOfOnChangeWaitsForTheCallUnderWay(t *testing.T) {
 }
 
 func TestBind_OverAnyClient(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, `[1, 2]`)
 		wrapped := struct{ diamond.Client }{newClient(t, c)}
@@ -309,7 +309,7 @@ func TestBind_OverAnyClient(t *testing.T) {
 }
 
 func TestBind_ConcurrentReaders(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, `{"rate": 1, "burst": 1}`)
 		client := newClient(t, c)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -13,7 +14,7 @@ import (
 )
 
 func TestCommit_RetriesUnderOneRequestID(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		errs := []error{
 			errDown,
@@ -60,7 +61,7 @@ func TestCommit_SaysWhenTheOutcomeIsNotKnown(t *testing.T) {
 		"unknown, refused": {func(c *centre) { c.onCommit = once(&diamond.Error{Err: diamond.ErrUnknownOutcome}, errDown) }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				c := newCentre()
 				client := newClient(t, c)
 				get(t, client, seeded(c))
@@ -97,7 +98,7 @@ func seeded(c *centre) diamond.Key {
 }
 
 func TestCommit_DefiniteErrorsAreNotRetried(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		client := newClient(t, c)
 		for _, sentinel := range []error{
@@ -118,7 +119,7 @@ func TestCommit_DefiniteErrorsAreNotRetried(t *testing.T) {
 }
 
 func TestR13_BlankContentIsRefusedAtTheServer(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		client := newClient(t, c)
 		_, err := client.Publish(t.Context(), diamond.Draft{Key: keyA, Content: " \n"})
@@ -130,7 +131,7 @@ func TestR13_BlankContentIsRefusedAtTheServer(t *testing.T) {
 }
 
 func TestPublish_IsSeenByTheNextGet(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		client := newClient(t, c)
 		for _, content := range []string{"1", "2", "3"} {
@@ -198,7 +199,7 @@ func TestC16_EveryCallEndsWithItsContext(t *testing.T) {
 	}
 	for name, call := range calls {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				client := newClient(t, hanging{})
 				ctx, cancel := context.WithCancel(t.Context())
 				var cancelled time.Time
