@@ -36,7 +36,7 @@ func (l limits) Validate() error {
 }
 
 func TestBind_EachFormat(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		client := newClient(t, c)
 		for dataID, content := range map[string]string{
@@ -72,7 +72,7 @@ func TestBind_EachFormat(t *testing.T) {
 }
 
 func TestC15_BindKeepsTheLastGoodValue(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, `{"rate": 5}`)
 		client := newClient(t, c)
@@ -119,7 +119,7 @@ func TestC15_BindKeepsTheLastGoodValue(t *testing.T) {
 }
 
 func TestBind_FreshValuesShareNothing(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, `{"rate": 1, "labels": {"one": 1}}`)
 		client := newClient(t, c)
@@ -136,7 +136,7 @@ func TestBind_FreshValuesShareNothing(t *testing.T) {
 }
 
 func TestBind_Default(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		client := newClient(t, c)
 		byDefault := diamond.WithDefault("json", `{"rate": 9}`)
@@ -172,7 +172,7 @@ func TestBind_Default(t *testing.T) {
 }
 
 func TestBind_AnErrorLeavesNothingBehind(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, `{"rate": 0}`)
 		client := newClient(t, c)
@@ -190,7 +190,7 @@ func TestBind_AnErrorLeavesNothingBehind(t *testing.T) {
 }
 
 func TestR7_BindFallsBackToTheLastGoodSnapshot(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, `{"rate": 5}`)
 		local := newFiles()
@@ -217,7 +217,7 @@ func TestR7_BindFallsBackToTheLastGoodSnapshot(t *testing.T) {
 }
 
 func TestBind_OnChange(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		set := func(n int) { c.set(keyA, fmt.Sprintf(`{"rate": %d}`, n)); settle() }
 		set(1)
@@ -229,8 +229,12 @@ func TestBind_OnChange(t *testing.T) {
 		note := func(name string) func(old, fresh *limits) {
 			return func(old, fresh *limits) {
 				mu.Lock()
-				calls = append(calls, fmt.Sprintf("%s %d-%d", name, old.Rate, fresh.Rate))
-				mu.Unlock()
+				defer mu.Unlock()
+				before := "none"
+				if old != nil {
+					before = fmt.Sprint(old.Rate)
+				}
+				calls = append(calls, fmt.Sprintf("%s %s-%d", name, before, fresh.Rate))
 			}
 		}
 		seen := func() []string {
@@ -245,7 +249,9 @@ func TestBind_OnChange(t *testing.T) {
 		v.OnChange(func(old, fresh *limits) { note("slow")(old, fresh); <-release })
 		v.OnChange(func(old, fresh *limits) { panic("on purpose") })
 		settle()
-		assert.Empty(t, seen(), "not for the value in force")
+		assert.ElementsMatch(t, []string{"a none-1", "slow none-1"}, seen(), "the value in force comes first")
+		release <- struct{}{}
+		settle()
 		set(2)
 		assert.ElementsMatch(t, []string{"a 1-2", "slow 1-2"}, seen())
 		set(3)
@@ -261,8 +267,13 @@ func TestBind_OnChange(t *testing.T) {
 		close(release)
 		set(5)
 		assert.Equal(t, []string{"slow 4-5"}, seen())
-		var within func()
-		within = v.OnChange(func(_, _ *limits) { within(); v.Close() })
+		within := make(chan func(), 1)
+		within <- v.OnChange(func(old, _ *limits) {
+			if old != nil {
+				(<-within)()
+				v.Close()
+			}
+		})
 		set(6)
 		set(7)
 		assert.Equal(t, []string{"slow 5-6"}, seen())
@@ -270,7 +281,7 @@ func TestBind_OnChange(t *testing.T) {
 }
 
 func TestBind_StopOfOnChangeWaitsForTheCallUnderWay(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, `{"rate": 1}`)
 		client := newClient(t, c)
@@ -287,7 +298,7 @@ func TestBind_StopOfOnChangeWaitsForTheCallUnderWay(t *testing.T) {
 }
 
 func TestBind_OverAnyClient(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, `[1, 2]`)
 		wrapped := struct{ diamond.Client }{newClient(t, c)}
@@ -298,7 +309,7 @@ func TestBind_OverAnyClient(t *testing.T) {
 }
 
 func TestBind_ConcurrentReaders(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, `{"rate": 1, "burst": 1}`)
 		client := newClient(t, c)

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/linnaname/gdiamond/internal/cowmap"
+	"github.com/linnaname/gdiamond/internal/growmap"
 	"github.com/linnaname/gdiamond/internal/latest"
 )
 
@@ -34,7 +34,7 @@ type client struct {
 	log       *slog.Logger
 	local     LocalFiles // nil: none
 
-	slots  *cowmap.Map[Key, *keySlot]
+	slots  *growmap.Map[Key, *keySlot]
 	marked atomic.Pointer[time.Time] // as of when the last answer to a poll confirms all followed keys
 	closed atomic.Bool               // set under mu
 
@@ -79,7 +79,7 @@ func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
 		log:       config.logger,
 		local:     config.local,
 		info:      config.info,
-		slots:     cowmap.New[Key, *keySlot](),
+		slots:     growmap.New[Key, *keySlot](),
 		stop:      stop,
 		flush:     flush,
 		loading:   make(chan struct{}, 32),

@@ -10,13 +10,15 @@ import (
 )
 
 // Get implements [Client].
-func (c *client) Get(ctx context.Context, key Key) (Config, error) {
+func (c *client) Get(ctx context.Context, key Key) (config Config, err error) {
 	if s, ok := c.slots.Load(key.Canonical()); ok && !c.closed.Load() {
 		if st := s.shown.Load(); st != nil {
-			return st.read(&c.marked)
+			config = st.config
+			config.Confirmed = st.confirmed(&c.marked)
+			return config, st.err
 		}
 	}
-	config, err := c.firstGet(ctx, key.Canonical())
+	config, err = c.firstGet(ctx, key.Canonical())
 	return config, opError("get", key, err)
 }
 

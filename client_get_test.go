@@ -14,7 +14,7 @@ import (
 )
 
 func TestGet_FollowsTheServer(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		rev := c.set(keyA, "one")
 		client := newClient(t, c)
@@ -34,7 +34,7 @@ func TestGet_FollowsTheServer(t *testing.T) {
 }
 
 func TestGet_ConfirmedMovesWithThePolls(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "one")
 		client := newClient(t, c)
@@ -61,7 +61,7 @@ func TestGet_ConfirmedMovesWithThePolls(t *testing.T) {
 }
 
 func TestGet_AbsentThenThereThenDeleted(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		client := newClient(t, c)
 		config, err := client.Get(t.Context(), keyA)
@@ -85,7 +85,7 @@ func TestGet_AbsentThenThereThenDeleted(t *testing.T) {
 }
 
 func TestC5_ManyWhoWantOneKeyShareOneFetch(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "one")
 		c.onFetch = func(ctx context.Context, _ *diamond.FetchRequest) (*diamond.FetchResponse, error) {
@@ -119,7 +119,7 @@ func TestC5_ManyWhoWantOneKeyShareOneFetch(t *testing.T) {
 }
 
 func TestGet_KeysDoNotWaitForEachOther(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) {
 			time.Sleep(time.Second)
@@ -138,7 +138,7 @@ func TestGet_KeysDoNotWaitForEachOther(t *testing.T) {
 }
 
 func TestGet_WaitsForAServerAsLongAsItMay(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "one")
 		c.fail(errDown)
@@ -173,7 +173,7 @@ func TestGet_WaitsForAServerAsLongAsItMay(t *testing.T) {
 }
 
 func TestGet_BadKeyIsRefusedAtTheDoor(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		client := newClient(t, c)
 		_, err := client.Get(t.Context(), diamond.NewKey("", "a b"))
@@ -186,7 +186,7 @@ func TestGet_BadKeyIsRefusedAtTheDoor(t *testing.T) {
 }
 
 func TestGet_AKeyThatServersRefuseDoesNotSpoilThePoll(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "one")
 		refused := diamond.NewKey("", "refused")
@@ -205,4 +205,12 @@ func TestGet_AKeyThatServersRefuseDoesNotSpoilThePoll(t *testing.T) {
 		settle()
 		assert.Equal(t, diamond.HashKeys([]diamond.Key{keyA}), c.lastPoll().Set)
 	})
+}
+func TestGet_OfAKnownKeyDoesNotAllocate(t *testing.T) {
+	c := newCentre()
+	c.set(keyA, "a")
+	client := newClient(t, c)
+	get(t, client, keyA)
+	ctx := t.Context()
+	assert.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = client.Get(ctx, keyA) }))
 }

@@ -21,7 +21,7 @@ import (
 )
 
 func TestSubscribe_PresentStateThenEachNewer(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "one")
 		client := newClient(t, c)
@@ -44,7 +44,7 @@ func TestSubscribe_PresentStateThenEachNewer(t *testing.T) {
 }
 
 func TestSubscribe_WaitSaysWhyThereIsNothing(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		client := newClient(t, c)
 		var r recorder
@@ -69,7 +69,7 @@ func TestSubscribe_WaitSaysWhyThereIsNothing(t *testing.T) {
 }
 
 func TestSubscribe_SeveralListenersOfOneKey(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "one")
 		client := newClient(t, c)
@@ -89,7 +89,7 @@ func TestSubscribe_SeveralListenersOfOneKey(t *testing.T) {
 }
 
 func TestOneAnswerIsAppliedWholeBeforeAnyListenerRuns(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.inline = 3 // "large" is fetched
 		c.setAll(map[diamond.Key]string{keyA: "1", keyB: "1-large"})
@@ -118,7 +118,7 @@ func TestOneAnswerIsAppliedWholeBeforeAnyListenerRuns(t *testing.T) {
 }
 
 func TestC1_ListenerPanics(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "CANARY-0")
 		var log logs
@@ -149,7 +149,7 @@ func TestC1_ListenerPanics(t *testing.T) {
 }
 
 func TestC1_ListenerThatEndsItsGoroutine(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "one")
 		client := newClient(t, c)
@@ -168,7 +168,7 @@ func TestC1_ListenerThatEndsItsGoroutine(t *testing.T) {
 }
 
 func TestC2_ListenerBlocks(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "0")
 		var log logs
@@ -204,7 +204,7 @@ func TestC2_ListenerBlocks(t *testing.T) {
 }
 
 func TestC3_ListenerCallsTheClient(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "one")
 		c.set(keyB, "b")
@@ -240,9 +240,9 @@ func TestC3_ListenerCallsTheClient(t *testing.T) {
 }
 
 func TestC4_CloseAtAnyMoment(t *testing.T) {
-	n := campaign(t, 1000, 100)
+	n := share(t, 100, 1000)
 	for range n {
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			c := newCentre()
 			c.set(keyA, "0")
 			c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) {
@@ -293,9 +293,9 @@ func TestC4_CloseAtAnyMoment(t *testing.T) {
 }
 
 func TestC6_LostWakeup(t *testing.T) {
-	n := campaign(t, 100_000, 300)
+	n := share(t, 300, 100_000)
 	for i := range n {
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			c := newCentre()
 			c.set(keyA, "0")
 			client := newClient(t, c)
@@ -312,7 +312,7 @@ func TestC6_LostWakeup(t *testing.T) {
 }
 
 func TestC7_WhatHappenedWhileOffline(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "A")
 		c.set(keyB, "B")
@@ -338,7 +338,7 @@ func TestC7_WhatHappenedWhileOffline(t *testing.T) {
 }
 
 func TestC12_WallClockIsNotUsedToDecide(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "one")
 		c.tamper = func(r *diamond.FetchResponse) { r.Entry.Modified = time.Now().AddDate(1, 0, 0) }
@@ -360,7 +360,7 @@ func TestC12_WallClockIsNotUsedToDecide(t *testing.T) {
 }
 
 func TestSubscribe_StopWaitsForTheCallUnderWay(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "one")
 		client := newClient(t, c)
@@ -378,7 +378,7 @@ func TestSubscribe_StopWaitsForTheCallUnderWay(t *testing.T) {
 }
 
 func TestNothingOfAContentIsLogged(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "CANARY")
 		var log bytes.Buffer

@@ -19,7 +19,7 @@ import (
 )
 
 func TestC13_ManyKeysInOneClient(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		n := 10_000
 		c := newCentre()
 		client := newClient(t, c)
@@ -61,7 +61,7 @@ func TestC13_ManyKeysInOneClient(t *testing.T) {
 }
 
 func TestPoll_NewKeysJoinTheParkedPoll(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "a")
 		c.set(keyB, "b")
@@ -78,7 +78,7 @@ func TestPoll_NewKeysJoinTheParkedPoll(t *testing.T) {
 }
 
 func TestPoll_Resync(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "a")
 		c.set(keyB, "b")
@@ -108,7 +108,7 @@ func TestPoll_Resync(t *testing.T) {
 }
 
 func TestPoll_DrainingServerIsLeftAtOnce(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "a")
 		client := newClient(t, c)
@@ -137,7 +137,7 @@ func TestPoll_DrainingServerIsLeftAtOnce(t *testing.T) {
 }
 
 func TestPoll_AServerThatAnswersAtOnceWithNothing(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "a")
 		client := newClient(t, c)
@@ -157,7 +157,7 @@ func TestPoll_AServerThatAnswersAtOnceWithNothing(t *testing.T) {
 }
 
 func TestPoll_LargeContents(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		large := func(s string) string { return strings.Repeat(s, diamond.InlineContent+1) }
 		c.setAll(map[diamond.Key]string{keyA: large("a"), keyB: "small"})
@@ -198,7 +198,7 @@ func TestPoll_LargeContents(t *testing.T) {
 }
 
 func TestN1_NothingCanBeAsked(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "a")
 		local := newFiles()
@@ -224,7 +224,7 @@ func TestN1_NothingCanBeAsked(t *testing.T) {
 }
 
 func TestN6_HalfOpenConnection(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "a")
 		client := newClient(t, c)
@@ -256,7 +256,7 @@ func TestN7_ProxyCutsIdleConnections(t *testing.T) {
 		"10s, silent": {10 * time.Second, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				c := newCentre()
 				c.set(keyA, "0")
 				var log logs
@@ -317,7 +317,7 @@ func (c *centre) changedSince(ctx context.Context) <-chan struct{} {
 }
 
 func TestPoll_AProxyThatEatsAnswers(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "0")
 		client := newClient(t, c)
@@ -350,7 +350,7 @@ func TestN12_N14_AnswersThatAreNotWhatWasAskedFor(t *testing.T) {
 		"no revision":  func(e *diamond.Entry) { e.Revision = 0 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				c := newCentre()
 				c.set(keyA, "first")
 				bad := 3
@@ -391,7 +391,7 @@ func TestN12_N14_AnswersThatAreNotWhatWasAskedFor(t *testing.T) {
 }
 
 func TestN14_OldAnswersAreRefused(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "old")
 		old := c.position()
@@ -425,7 +425,7 @@ func TestN14_OldAnswersAreRefused(t *testing.T) {
 }
 
 func TestINV4_NewEpochIsAnnouncedAndWhatItLostIsKept(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "a")
 		kept := c.position().Revision
@@ -462,7 +462,7 @@ func TestINV4_NewEpochIsAnnouncedAndWhatItLostIsKept(t *testing.T) {
 }
 
 func TestNewEpoch_AnOlderValueOfItIsNewer(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "kept")
 		kept, entry := c.position().Revision, c.entries[keyA]
@@ -489,7 +489,7 @@ func TestNewEpoch_AnOlderValueOfItIsNewer(t *testing.T) {
 }
 
 func TestClient_OtherStoreIsRefused(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "ours")
 		client := newClient(t, c)
@@ -523,7 +523,7 @@ func TestClient_OtherStoreIsRefused(t *testing.T) {
 }
 
 func TestC11_FrozenProcess(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "0")
 		client := newClient(t, c)
@@ -543,7 +543,7 @@ func TestC11_FrozenProcess(t *testing.T) {
 }
 
 func TestPoll_OverloadedServerIsGivenItsPeace(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "0")
 		client := newClient(t, c)

@@ -74,14 +74,21 @@ type shown struct {
 	followed bool
 }
 
+// confirmed returns when a server last said that s is so, where marked is when
+// the last poll was answered.
+func (s *shown) confirmed(marked *atomic.Pointer[time.Time]) time.Time {
+	if s.followed {
+		if t := marked.Load(); t != nil && t.After(s.config.Confirmed) {
+			return *t
+		}
+	}
+	return s.config.Confirmed
+}
+
 // read returns what s says, as of now.
 func (s *shown) read(marked *atomic.Pointer[time.Time]) (Config, error) {
 	config := s.config
-	if s.followed {
-		if t := marked.Load(); t != nil && t.After(config.Confirmed) {
-			config.Confirmed = *t
-		}
-	}
+	config.Confirmed = s.confirmed(marked)
 	return config, s.err
 }
 
@@ -189,8 +196,7 @@ func (s *keySlot) view() *shown {
 // is learned that the next answers will not confirm.
 func (s *keySlot) freeze(marked *atomic.Pointer[time.Time]) {
 	if st := s.shown.Load(); st != nil && st.followed && s.value != nil {
-		config, _ := st.read(marked)
-		s.value.confirmed = config.Confirmed
+		s.value.confirmed = st.confirmed(marked)
 	}
 }
 

@@ -22,7 +22,7 @@ func TestC9_ColdStartWithEverythingDead(t *testing.T) {
 		"hanging": func(c *centre) { c.hang() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				c := newCentre()
 				c.set(keyA, "a")
 				local := newFiles()
@@ -73,7 +73,7 @@ func TestC9_ColdStartWithEverythingDead(t *testing.T) {
 }
 
 func TestSnapshot_OfAServerThatAnswersIsNotShown(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "old")
 		local := newFiles()
@@ -91,7 +91,7 @@ func TestSnapshot_OfAServerThatAnswersIsNotShown(t *testing.T) {
 }
 
 func TestSnapshot_ADeletionSurvivesARestart(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "a")
 		local := newFiles()
@@ -117,7 +117,7 @@ func TestSnapshot_ADeletionSurvivesARestart(t *testing.T) {
 }
 
 func TestINV4_SnapshotIsNewerThanTheServer(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "old")
 		behind := newCentre()
@@ -143,7 +143,7 @@ func TestINV4_SnapshotIsNewerThanTheServer(t *testing.T) {
 }
 
 func TestD9_SnapshotOfAnEpochThatWasLost(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "kept")
 		kept, entry := c.position().Revision, c.entries[keyA]
@@ -177,7 +177,7 @@ func TestD9_SnapshotOfAnEpochThatWasLost(t *testing.T) {
 }
 
 func TestD10_SnapshotOfAnotherStoreOrKey(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		other := newCentre()
 		other.at.Store = diamond.StoreID{9}
 		for range 10 {
@@ -205,7 +205,7 @@ func TestD10_SnapshotOfAnotherStoreOrKey(t *testing.T) {
 }
 
 func TestD2_SnapshotDiskFull(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "0")
 		local := newFiles()
@@ -237,7 +237,7 @@ func TestD2_SnapshotDiskFull(t *testing.T) {
 }
 
 func TestD5_SlowDisk(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "0")
 		local := newFiles()
@@ -263,7 +263,7 @@ func TestD5_SlowDisk(t *testing.T) {
 }
 
 func TestSnapshot_CloseWritesWhatIsPending(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "a")
 		local := newFiles()
@@ -290,7 +290,7 @@ func TestSnapshot_CloseWritesWhatIsPending(t *testing.T) {
 }
 
 func TestD8_OverrideFile(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "server 1")
 		local := newFiles()
@@ -341,7 +341,7 @@ func TestD8_OverrideFile(t *testing.T) {
 }
 
 func TestR7_RejectedValue(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "good 1")
 		local := newFiles()
@@ -396,7 +396,7 @@ func TestR7_RejectedValue(t *testing.T) {
 }
 
 func TestR7_AllListenersMustApplyBeforeAValueIsGood(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "1")
 		local := newFiles()
@@ -414,5 +414,26 @@ func TestR7_AllListenersMustApplyBeforeAValueIsGood(t *testing.T) {
 		_, ok = local.snapshot(diamond.SlotLastGood, keyA)
 		assert.True(t, ok)
 		assert.Equal(t, []diamond.Report{{Key: keyA, Revision: 1, Applied: true}}, c.reported())
+	})
+}
+
+func TestReports_AreRepeatedBeforeServersForgetThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.set(keyA, "1")
+		client := newClient(t, c)
+		sub := subscribe(t, client, keyA, &recorder{})
+		time.Sleep(time.Minute)
+		require.Len(t, c.reported(), 1)
+		c.fail(errDown)
+		time.Sleep(8 * time.Minute)
+		c.fail(nil)
+		time.Sleep(10 * time.Minute)
+		n := len(c.reported())
+		assert.GreaterOrEqual(t, n, 3)
+		assert.LessOrEqual(t, n, 6)
+		sub.Stop()
+		time.Sleep(10 * time.Minute)
+		assert.LessOrEqual(t, len(c.reported()), n+1, "not for those who do not listen any more")
 	})
 }

@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 	"internal/backoff":    {},
 	"internal/codec":      {"go.yaml.in/yaml/v3", "github.com/pelletier/go-toml/v2"},
 	"internal/cowmap":     {},
+	"internal/growmap":    {},
 	"internal/latest":     {},
 	"internal/waitset":    {},
 	"internal/worker":     {},
