@@ -77,9 +77,9 @@ func fanOut(b *testing.B, waiters int, wait func(), parked func() bool, change f
 			all.Go(wait)
 		}
 		for !parked() {
-			time.Sleep(time.Millisecond)
+			time.Sleep(time.Millisecond) // real time: it is being measured
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) // real time: for the last to park
 		start := time.Now()
 		change()
 		all.Wait()

@@ -343,7 +343,7 @@ func TestINV5_FollowersConverge(t *testing.T) {
 					assert.ErrorIs(t, err, context.Canceled)
 				}
 				if i == 3 {
-					time.Sleep(400 * time.Millisecond) // one is slow
+					time.Sleep(400 * time.Millisecond) // real time: one is slow
 				}
 			}
 		})

@@ -95,6 +95,34 @@ func TestS11_RestoredWhileTheServerWasDown(t *testing.T) {
 	})
 }
 
+// What is committed to a storage that has lost its tail, before the server has
+// noticed, is acknowledged once it can be read, not because its revision is old.
+func TestCommitToAStorageThatLostItsTail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := memstore.New()
+		swap := &swapped{}
+		swap.set(first)
+		storage := troubledBy(swap)
+		srv := serve(t, storage)
+		for i := range 10 {
+			srv.publish("a", fmt.Sprint("old ", i))
+		}
+		replica := &clocked{Store: withoutTail(t, first, 5)}
+		replica.at, _ = replica.At(t.Context())
+		storage.set(func(op string) error {
+			if op == "changes" {
+				time.Sleep(100 * time.Millisecond) // so that it is not noticed at once
+			}
+			return nil
+		}, nil)
+		swap.set(replica)
+		at := srv.publish("a", "new")
+		assert.EqualValues(t, 6, at.Revision)
+		assert.Equal(t, "new", srv.fetch("a").Entry.Content)
+		assert.EqualValues(t, 1, srv.Status().Counters.Forks)
+	})
+}
+
 // A fork that another made passes in the feed: nothing that this server served
 // was lost, but all must learn of the epoch.
 func TestForkMadeByAnother(t *testing.T) {
