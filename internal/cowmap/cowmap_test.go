@@ -43,6 +43,26 @@ func TestMapBehavesAsAMap(t *testing.T) {
 	})
 }
 
+// Two keys with one hash are two keys.
+func TestKeysWithOneHash(t *testing.T) {
+	m := New[int, string]()
+	p, hash := m.part(1)
+	for k, v := range map[int]string{1: "a", 2: "b", 3: "c"} {
+		m.store(p, hash, k, v)
+	}
+	m.store(p, hash, 2, "B")
+	assert.Equal(t, map[int]string{1: "a", 2: "B", 3: "c"}, maps.Collect(m.All()))
+	assert.Equal(t, 3, m.Len())
+
+	v, ok := m.Load(1) // the only one that Load looks for under that hash
+	assert.True(t, ok)
+	assert.Equal(t, "a", v)
+	assert.True(t, m.Delete(1))
+	assert.False(t, m.Delete(1))
+	assert.Equal(t, map[int]string{2: "B", 3: "c"}, maps.Collect(m.All()))
+	assert.Equal(t, 2, m.Len())
+}
+
 func TestAllStopsWhenToldTo(t *testing.T) {
 	m := Collect(maps.All(map[int]int{1: 1, 2: 2, 3: 3}))
 	n := 0
