@@ -10,13 +10,14 @@ import (
 )
 
 // Get implements [Client].
-func (c *client) Get(ctx context.Context, key Key) (Config, error) {
+func (c *client) Get(ctx context.Context, key Key) (config Config, err error) {
 	if s, ok := c.slots.Load(key.Canonical()); ok && !c.closed.Load() {
 		if st := s.shown.Load(); st != nil {
-			return st.read(&c.marked)
+			err = st.read(&config, &c.marked)
+			return config, err
 		}
 	}
-	config, err := c.firstGet(ctx, key.Canonical())
+	config, err = c.firstGet(ctx, key.Canonical())
 	return config, opError("get", key, err)
 }
 
@@ -53,7 +54,9 @@ func (c *client) firstGet(ctx context.Context, key Key) (Config, error) {
 
 		switch {
 		case st != nil:
-			return st.read(&c.marked)
+			var config Config
+			err := st.read(&config, &c.marked)
+			return config, err
 		case final(failed):
 			return Config{}, failed
 		}

@@ -102,8 +102,8 @@ func (c *client) tell(ctx context.Context, l *listening) {
 	c.telling[l] = true
 	c.mu.Unlock()
 
-	config, _ := st.read(&c.marked)
-	config.Deleted = st.err != nil
+	var config Config
+	config.Deleted = st.read(&config, &c.marked) != nil
 	err := errPanic // where the listener ends its goroutine
 	defer func() { c.judged(l, config, err) }()
 	if err = c.call(ctx, l, config); err == nil || !first {

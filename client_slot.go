@@ -74,15 +74,15 @@ type shown struct {
 	followed bool
 }
 
-// read returns what s says, as of now.
-func (s *shown) read(marked *atomic.Pointer[time.Time]) (Config, error) {
-	config := s.config
+// read sets config to what s says, as of now: a Config is large, and copied once.
+func (s *shown) read(config *Config, marked *atomic.Pointer[time.Time]) error {
+	*config = s.config
 	if s.followed {
 		if t := marked.Load(); t != nil && t.After(config.Confirmed) {
 			config.Confirmed = *t
 		}
 	}
-	return config, s.err
+	return s.err
 }
 
 // news is what one answer of a server says of a key.
@@ -189,7 +189,8 @@ func (s *keySlot) view() *shown {
 // is learned that the next answers will not confirm.
 func (s *keySlot) freeze(marked *atomic.Pointer[time.Time]) {
 	if st := s.shown.Load(); st != nil && st.followed && s.value != nil {
-		config, _ := st.read(marked)
+		var config Config
+		_ = st.read(&config, marked) // a deletion is confirmed too
 		s.value.confirmed = config.Confirmed
 	}
 }

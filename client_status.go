@@ -42,7 +42,8 @@ func (c *client) statusOf(s *keySlot) Status {
 		status.Err = opError("status", s.key, s.loadErr)
 		return status
 	}
-	config, err := st.read(&c.marked)
+	var config Config
+	err := st.read(&config, &c.marked)
 	status.Source, status.Revision, status.MD5 = config.Source, config.Revision, config.MD5
 	status.Deleted, status.Orphaned = config.Deleted, config.Orphaned
 	status.Confirmed = config.Confirmed
