@@ -2,7 +2,6 @@ package diamond_test
 
 import (
 	"context"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -202,17 +201,6 @@ func snapshotOf(c *centre, key diamond.Key) diamond.Snapshot {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return diamond.Snapshot{Entry: c.entries[key], Position: c.at}
-}
-
-// campaign returns the count that a scenario names when the whole of it is
-// asked for, else a fraction, which it logs.
-func campaign(t testing.TB, whole, fraction int) int {
-	t.Helper()
-	if os.Getenv("DIAMOND_CAMPAIGN") == "1" {
-		return whole
-	}
-	t.Logf("running %d of %d; DIAMOND_CAMPAIGN=1 runs all", fraction, whole)
-	return fraction
 }
 
 // logs collects log records as text.

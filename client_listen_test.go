@@ -240,7 +240,7 @@ func TestC3_ListenerCallsTheClient(t *testing.T) {
 }
 
 func TestC4_CloseAtAnyMoment(t *testing.T) {
-	n := campaign(t, 1000, 100)
+	n := share(t, 100, 1000)
 	for range n {
 		bubble(t, func(t *testing.T) {
 			c := newCentre()
@@ -293,7 +293,7 @@ func TestC4_CloseAtAnyMoment(t *testing.T) {
 }
 
 func TestC6_LostWakeup(t *testing.T) {
-	n := campaign(t, 100_000, 300)
+	n := share(t, 300, 100_000)
 	for i := range n {
 		bubble(t, func(t *testing.T) {
 			c := newCentre()

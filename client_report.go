@@ -7,8 +7,10 @@ import (
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
-// reportTogether is how long a report waits for others to go with it.
-const reportTogether = 20 * time.Millisecond
+const (
+	reportTogether = 20 * time.Millisecond // how long a report waits for others to go with it
+	reportAgain    = 4 * time.Minute       // servers forget, and a new one does not know
+)
 
 // report has the server told what became of the value of s. mu must be held.
 func (c *client) report(s *keySlot, r Report) {
@@ -18,10 +20,22 @@ func (c *client) report(s *keySlot, r Report) {
 	}
 }
 
-// runReports sends reports, the latest of each key.
+// runReports sends reports, the latest of each key, and now and then all of them again.
 func (c *client) runReports(ctx context.Context) {
 	var pause backoff.Backoff
-	for c.reports.Wait(ctx) == nil {
+	again := time.Now().Add(backoff.Jitter(reportAgain, 0.1))
+	for {
+		waiting, cancel := context.WithDeadline(ctx, again)
+		err := c.reports.Wait(waiting)
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			again = time.Now().Add(backoff.Jitter(reportAgain, 0.1))
+			c.repeatReports()
+			continue
+		}
 		if backoff.Sleep(ctx, reportTogether) != nil {
 			return
 		}
@@ -29,14 +43,22 @@ func (c *client) runReports(ctx context.Context) {
 		if len(taken) == 0 {
 			continue
 		}
-		err := c.sendReports(ctx, taken)
-		if err == nil || final(err) {
+		if err := c.sendReports(ctx, taken); err == nil || final(err) {
 			pause.Reset()
 			continue
-		}
-		c.reports.PutBack(taken)
-		if pause.Wait(ctx, retryAfterOf(err)) != nil {
+		} else if c.reports.PutBack(taken); pause.Wait(ctx, retryAfterOf(err)) != nil {
 			return
+		}
+	}
+}
+
+// repeatReports reports again what became of all values that there are listeners of.
+func (c *client) repeatReports() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.slots.All() {
+		if len(s.listeners) > 0 && s.reported.Revision > 0 && s.value.presence == present {
+			c.reports.Put(s.key, s.reported)
 		}
 	}
 }

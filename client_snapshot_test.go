@@ -416,3 +416,24 @@ func TestR7_AllListenersMustApplyBeforeAValueIsGood(t *testing.T) {
 		assert.Equal(t, []diamond.Report{{Key: keyA, Revision: 1, Applied: true}}, c.reported())
 	})
 }
+
+func TestReports_AreRepeatedBeforeServersForgetThem(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCentre()
+		c.set(keyA, "1")
+		client := newClient(t, c)
+		sub := subscribe(t, client, keyA, &recorder{})
+		time.Sleep(time.Minute)
+		require.Len(t, c.reported(), 1)
+		c.fail(errDown)
+		time.Sleep(8 * time.Minute)
+		c.fail(nil)
+		time.Sleep(10 * time.Minute)
+		n := len(c.reported())
+		assert.GreaterOrEqual(t, n, 3)
+		assert.LessOrEqual(t, n, 6)
+		sub.Stop()
+		time.Sleep(10 * time.Minute)
+		assert.LessOrEqual(t, len(c.reported()), n+1, "not for those who do not listen any more")
+	})
+}

@@ -78,7 +78,7 @@ func ExampleBind() {
 
 	changed := make(chan int)
 	value.OnChange(func(_, now *exampleLimits) { changed <- now.RateLimit })
-	<-changed // the present value comes first
+	<-changed                                                                // the present value comes first
 	client.Publish(ctx, diamond.Draft{Key: key, Content: "rate_limit: 0\n"}) // refused
 	client.Publish(ctx, diamond.Draft{Key: key, Content: "rate_limit: 200\n"})
 	fmt.Println(<-changed)

@@ -63,16 +63,15 @@ func New(srv diamond.Server, opts ...Option) *Node {
 // finish the requests under way, for ten seconds at most; close the server.
 func (n *Node) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, n.srv.Close()) }()
-	if err := n.metrics.register(); err != nil {
-		return err
-	}
-	defer n.metrics.unregister()
-
 	ln, err := n.config.listen(ctx)
 	if err != nil {
 		return err
 	}
 	defer ln.Close()
+	if err := n.metrics.register(); err != nil {
+		return err
+	}
+	defer n.metrics.unregister()
 	h := newHost(ln, http.HandlerFunc(n.serveHTTP), n.config.logger)
 	defer h.http.Close()
 

@@ -104,3 +104,17 @@ func TestStore_CheckAndCompact(t *testing.T) {
 		assert.NoDirExists(t, empty)
 	}
 }
+
+// Where no socket can be made, as its path would be too long, all else works.
+func TestStore_NoSocket(t *testing.T) {
+	data := filepath.Join(t.TempDir(), strings.Repeat("d", 120))
+	d := standalone(t, data)
+	d.must("publish", "g/a", writeFile(t, "one"))
+	assert.Equal(t, "one", d.must("get", "g/a"))
+	assert.Contains(t, d.stderr.String(), "no backups while running")
+	name := filepath.Join(t.TempDir(), "backup")
+	out := invoke(t, "backup", data, name)
+	assert.Equal(t, exitError, out.code)
+	assert.Contains(t, out.stderr, "gives no backup")
+	assert.NoFileExists(t, name)
+}

@@ -176,3 +176,39 @@ func TestCompactOfNothing(t *testing.T) {
 	_, err = Check(t.Context(), t.TempDir())
 	require.ErrorIs(t, err, diamond.ErrNotFound)
 }
+
+// An installation that a crash, or another one, interrupted is in nobody's way.
+func TestInstallInterrupted(t *testing.T) {
+	source := filled(t, t.TempDir())
+	page, err := source.Scan(t.Context(), diamond.ScanRequest{Limit: 100, Contents: true})
+	require.NoError(t, err)
+	dir := t.TempDir()
+	s := open(t, dir)
+	all := func(between func(i int)) func(func(diamond.Entry, error) bool) {
+		return func(yield func(diamond.Entry, error) bool) {
+			for i, e := range page.Entries {
+				between(i)
+				if !yield(e, nil) {
+					return
+				}
+			}
+		}
+	}
+	nothing := func(int) {}
+	require.NoError(t, s.Install(t.Context(), page.Position, all(func(int) {
+		require.ErrorIs(t, s.Install(t.Context(), page.Position, all(nothing)), diamond.ErrInvalid)
+	})))
+	// As a crash leaves it: buckets of the next generation, half filled.
+	in := &installer{at: page.Position, buffer: page.Entries[:3]}
+	require.NoError(t, s.write(t.Context(), in.begin))
+	require.NoError(t, s.write(t.Context(), in.flush))
+	require.NoError(t, s.Close())
+	sound(t, dir)
+	s = open(t, dir)
+	require.NoError(t, s.Install(t.Context(), page.Position, all(nothing)))
+	got, err := s.Scan(t.Context(), diamond.ScanRequest{Limit: 100, Contents: true})
+	require.NoError(t, err)
+	require.Equal(t, page, got)
+	require.NoError(t, s.Close())
+	sound(t, dir)
+}

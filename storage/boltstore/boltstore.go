@@ -54,7 +54,8 @@ type Store struct {
 	writer chan struct{} // holds one token while a write transaction runs
 	// unsure is set while the outcome of the last commit is unknown: it was seen
 	// written but not synced. Held by the writer.
-	unsure bool
+	unsure     bool
+	installing sync.Mutex // held by the one Install under way
 
 	stop    context.CancelFunc // ends the background work
 	workers sync.WaitGroup
@@ -84,9 +85,11 @@ func Open(dir string, opts ...Option) (*Store, error) {
 	s.retention = s.retention.OrDefaults()
 	path := filepath.Join(dir, fileName)
 	if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
-		// Another process may be as quick: then the lock decides.
-		if err := create(dir, path); err != nil && !errors.Is(err, os.ErrExist) {
-			return nil, openError(dir, err)
+		if err := create(dir, path); err != nil {
+			// Another process may have been quicker: then the lock decides.
+			if _, there := os.Lstat(path); there != nil {
+				return nil, openError(dir, err)
+			}
 		}
 	} else if err := inspect(path); err != nil {
 		return nil, openError(dir, err)
@@ -105,7 +108,7 @@ func Open(dir string, opts ...Option) (*Store, error) {
 			return err
 		})
 	}); err != nil {
-		return nil, errors.Join(openError(dir, err), db.Close())
+		return nil, openError(dir, errors.Join(err, db.Close()))
 	}
 	removeTemps(dir)
 	ctx, stop := context.WithCancel(context.Background())

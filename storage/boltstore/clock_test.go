@@ -92,6 +92,22 @@ func TestS24_ClockBack(t *testing.T) {
 	sound(t, dir)
 }
 
+// S24: changes stamped too early do not take younger ones before them along.
+func TestS24_ClockBackForAWhile(t *testing.T) {
+	now := time.Now()
+	s := open(t, t.TempDir(), clock(&now), WithRetention(storage.Retention{Age: 24 * time.Hour, Versions: 3, Changes: 10}))
+	for _, step := range []time.Duration{0, -72 * time.Hour, 72 * time.Hour} {
+		now = now.Add(step)
+		for i := range 20 {
+			commit(t, s, put("a", fmt.Sprint(i)))
+		}
+	}
+	require.NoError(t, s.Prune(t.Context()))
+	changes, err := s.History(t.Context(), key("a"), 0, 1000)
+	require.NoError(t, err)
+	require.Len(t, changes, 60)
+}
+
 // Request ids stay for 24 hours, and then go.
 func TestRequestIDsExpire(t *testing.T) {
 	now := time.Now().Truncate(time.Microsecond) // as it is stored
