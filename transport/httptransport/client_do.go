@@ -46,7 +46,8 @@ func (t *Transport) do(ctx context.Context, req *request, read func(*http.Respon
 	}
 	asking, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	watch := &watchdog{limit: t.timeout, timer: time.AfterFunc(t.timeout+req.wait, func() { stop(errSilent) })}
+	watch := &watchdog{timer: time.AfterFunc(t.timeout+req.wait, func() { stop(errSilent) })}
+	watch.limit.Store(int64(t.timeout + req.wait))
 	defer watch.timer.Stop()
 
 	var sent atomic.Bool
@@ -59,6 +60,7 @@ func (t *Transport) do(ctx context.Context, req *request, read func(*http.Respon
 		return t.lost(ctx, asking, req, err, sent.Load())
 	}
 	defer func() { _ = res.Body.Close() }()
+	watch.limit.Store(int64(t.timeout)) // its wait is over
 	watch.heard()
 	res.Body = &watchedBody{res.Body, watch}
 
@@ -189,10 +191,10 @@ func (v *infoValue) is(info diamond.ClientInfo) bool {
 // watchdog ends a request whose peer has been silent for limit.
 type watchdog struct {
 	timer *time.Timer
-	limit time.Duration
+	limit atomic.Int64 // nanoseconds
 }
 
-func (w *watchdog) heard() { w.timer.Reset(w.limit) }
+func (w *watchdog) heard() { w.timer.Reset(time.Duration(w.limit.Load())) }
 
 // watchedBody tells the watchdog of each read: a slow transfer is not silence.
 type watchedBody struct {

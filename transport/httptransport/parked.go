@@ -51,6 +51,7 @@ func (h *handler) servePoll(w http.ResponseWriter, r *http.Request, wire *pollWi
 
 // begin reads the request, and answers it where it is refused.
 func (p *poll) begin() {
+	limitArrival(p.w, p.r)
 	p.start = p.h.now(p.r)
 	err, status := p.h.guard.check(p.r, false), 0
 	if p.r.Method != http.MethodPost {

@@ -54,6 +54,7 @@ func (h *handler) routeOf(path string) *route {
 
 // serve does what r's route says.
 func (h *handler) serve(w http.ResponseWriter, r *http.Request) (out outcome) {
+	limitArrival(w, r)
 	if len(r.RequestURI) > maxURL {
 		w.Header()[hConnection] = valueClose
 		out = fail(w, diamond.Errorf(diamond.ErrTooLarge, "url: more than %d bytes", maxURL), http.StatusRequestURITooLong)

@@ -110,17 +110,14 @@ func condition(header http.Header) (*int64, error) {
 
 // readContent reads a body that is one content.
 func (h *handler) readContent(w http.ResponseWriter, r *http.Request) (string, error) {
-	body, done, err := limitBody(w, r, h.maxContent)
+	body, err := openBody(w, r, h.maxContent)
 	if err != nil {
 		return "", err
 	}
-	defer done()
 	var b strings.Builder
-	if r.ContentLength > 0 {
-		b.Grow(int(min(r.ContentLength, 256<<10)))
-	}
+	b.Grow(int(min(max(r.ContentLength, 0), 256<<10)))
 	_, err = io.Copy(&b, body)
-	return b.String(), bodyError(w, err)
+	return b.String(), body.end(err)
 }
 
 // commitSet serves POST of a change set: a frame for each change and check.
@@ -144,16 +141,17 @@ func (h *handler) commitSet(w http.ResponseWriter, r *http.Request) outcome {
 
 func (h *handler) readSet(w http.ResponseWriter, r *http.Request, set *diamond.ChangeSet) error {
 	contents := max(diamond.MaxSetBytes, h.maxContent)
-	body, done, err := limitBody(w, r, contents+setLines)
+	body, err := openBody(w, r, contents+setLines)
 	if err != nil {
 		return err
 	}
-	defer done()
-	frames := frameReader{r: bufio.NewReader(body), strict: true, most: h.maxContent, left: contents}
-	for n := 0; ; n++ {
-		if n > 2*diamond.MaxChanges {
-			return bodyError(w, diamond.Errorf(diamond.ErrInvalid, "change set: more than %d changes and as many checks", diamond.MaxChanges))
-		}
+	return body.end(readFrames(&frameReader{
+		r: bufio.NewReader(body), strict: true, most: h.maxContent, left: contents,
+	}, set))
+}
+
+func readFrames(frames *frameReader, set *diamond.ChangeSet) error {
+	for range 2*diamond.MaxChanges + 1 {
 		var line setLine
 		content, err := frames.next(&line)
 		if errors.Is(err, io.EOF) {
@@ -163,9 +161,10 @@ func (h *handler) readSet(w http.ResponseWriter, r *http.Request, set *diamond.C
 			err = line.addTo(set, content)
 		}
 		if err != nil {
-			return bodyError(w, err)
+			return err
 		}
 	}
+	return diamond.Errorf(diamond.ErrInvalid, "change set: more than %d changes and as many checks", diamond.MaxChanges)
 }
 
 // commit commits set and answers with its position.
