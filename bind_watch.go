@@ -19,7 +19,7 @@ type watcher[T any] struct {
 // callback come in order and do not overlap; the latest wins: a slow one misses
 // what was replaced meanwhile, and old is always what it was told before. It
 // hurts only itself, and a panic is recovered. stop waits for a call under way,
-// unless it is called from it.
+// unless it is called from it. After Close nothing is called.
 func (v *Value[T]) OnChange(changed func(old, new *T)) (stop func()) {
 	w := &watcher[T]{}
 	w.worker = worker.New(func(context.Context) {
@@ -37,6 +37,9 @@ func (v *Value[T]) OnChange(changed func(old, new *T)) (stop func()) {
 	})
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.watchers == nil {
+		return func() {}
+	}
 	v.watchers[w] = true
 	w.worker.Wake()
 	return func() {

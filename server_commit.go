@@ -139,7 +139,9 @@ func (s *server) commit(ctx context.Context, asked *ChangeSet) (Result, error) {
 		return Result{}, c.result.Err
 	}
 	// It is committed. Say so only when a read from here would show it.
-	if err := s.await(ctx, s.shows(c.result.Position)); err != nil {
+	reading, cancel := context.WithTimeout(ctx, storageTimeout)
+	defer cancel()
+	if err := s.await(reading, s.shows(c.result.Position)); err != nil {
 		return Result{}, unknown(ctx, err)
 	}
 	return c.result, nil

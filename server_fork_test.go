@@ -150,3 +150,32 @@ func TestForkMadeByAnother(t *testing.T) {
 		assert.Equal(t, "2", srv.fetch("a").Entry.Content)
 	})
 }
+
+// The histories have the same content at the same revision, and differ in what
+// is said of it.
+func TestS10_SameContentOfAnotherType(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := memstore.New()
+		swap := &swapped{}
+		swap.set(first)
+		srv := serve(t, swap)
+		typed := func(typ string) diamond.ChangeSet {
+			set := setOf("a", "1")
+			set.Drafts[0].Type, set.Drafts[0].Meta = typ, map[string]string{"by": typ}
+			return set
+		}
+		_, err := srv.commit(typed("text"))
+		require.NoError(t, err)
+		srv.publish("b", "lost")
+		replica := &clocked{Store: withoutTail(t, first, 0), skew: time.Second}
+		replica.at, _ = replica.At(t.Context())
+		replica.at.Store, replica.at.Epoch = srv.Status().Position.Store, srv.Status().Position.Epoch
+		_, err = replica.Commit(t.Context(), []diamond.ChangeSet{typed("json")})
+		require.NoError(t, err)
+		swap.set(replica)
+		time.Sleep(time.Minute)
+		got := srv.fetch("a").Entry
+		assert.Equal(t, "json", got.Type)
+		assert.Equal(t, map[string]string{"by": "json"}, got.Meta)
+	})
+}

@@ -67,7 +67,7 @@ func TestD9_BackupAndRestore(t *testing.T) {
 	at, err := Restore(t.Context(), to, &backup)
 	require.NoError(t, err)
 	require.Equal(t, early.Store, at.Store)
-	require.EqualValues(t, 2, at.Epoch.Generation)
+	require.Greater(t, at.Epoch.Generation, early.Epoch.Generation)
 	require.Greater(t, at.Revision, early.Revision)
 	require.Equal(t, at, sound(t, to).Position)
 	info, err := os.Stat(to)

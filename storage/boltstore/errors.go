@@ -90,7 +90,10 @@ func noSpace(err error) bool {
 // ended returns the error for a context that has ended, nil if it has not.
 func ended(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("boltstore: %w", context.Cause(ctx))
+		if cause := context.Cause(ctx); !errors.Is(cause, err) {
+			return fmt.Errorf("boltstore: %w: %w", err, cause)
+		}
+		return fmt.Errorf("boltstore: %w", err)
 	}
 	return nil
 }
