@@ -45,7 +45,7 @@ var measurements = []struct {
 	{"polls", measurePolls},
 	{"fanout", measureFanout},
 	{"publish", measurePublish},
-	// get
+	{"get", measureGet},
 	{"start", measureStart},
 }
 

@@ -121,6 +121,9 @@ func (t *Transport) lost(ctx, asking context.Context, req *request, cause error,
 		return &diamond.Error{Op: req.op, Key: req.key, Err: fmt.Errorf("%w: %w", err, ended)}
 	}
 	if context.Cause(asking) == errSilent {
+		// What lost this connection has lost the idle ones too; the next
+		// question must not have to find that out again.
+		t.http.CloseIdleConnections()
 		return t.fail(req, err, errSilent.Error())
 	}
 	var of *url.Error
