@@ -274,9 +274,11 @@ func TestBind_OnChange(t *testing.T) {
 				v.Close()
 			}
 		})
+		settle() // told of the value in force
 		set(6)
+		seen() // the slow one may have been called for it before all was closed
 		set(7)
-		assert.Equal(t, []string{"slow 5-6"}, seen())
+		assert.Empty(t, seen())
 	})
 }
 
