@@ -36,6 +36,7 @@ type keySets struct {
 	mu     sync.Mutex
 	byHash map[KeySetHash]*keySet // guarded by mu
 	total  int                    // keys of all sets; guarded by mu
+	unused int                    // sets without a poll; guarded by mu
 }
 
 func newKeySets(limit int) *keySets {
@@ -61,7 +62,7 @@ func (k *keySets) acquire(hash KeySetHash, keys []Key) (*keySet, error) {
 	if known == nil {
 		k.byHash[hash] = fresh
 	} else { // another poll was faster
-		known.refs++
+		k.use(known)
 		k.total -= len(keys)
 	}
 	k.mu.Unlock()
@@ -77,9 +78,17 @@ func (k *keySets) find(hash KeySetHash) *keySet {
 	defer k.mu.Unlock()
 	set := k.byHash[hash]
 	if set != nil {
-		set.refs++
+		k.use(set)
 	}
 	return set
+}
+
+// use counts one more poll on set. The caller holds mu.
+func (k *keySets) use(set *keySet) {
+	if set.refs == 0 {
+		k.unused--
+	}
+	set.refs++
 }
 
 // release takes back an acquire. A nil set is none.
@@ -91,6 +100,7 @@ func (k *keySets) release(set *keySet) {
 	defer k.mu.Unlock()
 	if set.refs--; set.refs == 0 {
 		set.idle = time.Now()
+		k.unused++
 	}
 }
 
@@ -102,12 +112,13 @@ func (k *keySets) shared(set *keySet) bool {
 }
 
 // reserve makes room for n keys, if need be by forgetting the sets that have
-// been idle longest.
+// been idle longest: more of them than it must, since looking for them costs
+// in the order of all sets.
 func (k *keySets) reserve(n int) error {
 	var gone []*keySet
 	k.mu.Lock()
 	if k.total+n > k.limit {
-		gone = k.forget(func(*keySet) bool { return k.total+n > k.limit })
+		gone = k.forget(func(*keySet) bool { return k.total+n > k.limit-k.limit/8 })
 	}
 	full := k.total+n > k.limit
 	if !full {
@@ -136,21 +147,26 @@ func (k *keySets) expire() {
 // forget takes out the unused sets for which more holds, longest idle first,
 // and stops at the first for which it does not. The caller holds mu.
 func (k *keySets) forget(more func(*keySet) bool) (gone []*keySet) {
-	var unused []*keySet
+	if k.unused == 0 {
+		return nil
+	}
+	unused := make([]*keySet, 0, k.unused)
 	for _, set := range k.byHash {
 		if set.refs == 0 {
 			unused = append(unused, set)
 		}
 	}
 	slices.SortFunc(unused, func(a, b *keySet) int { return a.idle.Compare(b.idle) })
-	for i, set := range unused {
+	for _, set := range unused {
 		if !more(set) {
-			return unused[:i]
+			break
 		}
 		delete(k.byHash, set.hash)
 		k.total -= len(set.keys)
+		k.unused--
+		gone = append(gone, set)
 	}
-	return unused
+	return gone
 }
 
 func leave(sets []*keySet) {
