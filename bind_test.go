@@ -262,10 +262,12 @@ func TestBind_OnChange(t *testing.T) {
 		set(5)
 		assert.Equal(t, []string{"slow 4-5"}, seen())
 		var within func()
-		within = v.OnChange(func(_, _ *limits) { within(); v.Close() })
+		calls6 := 0
+		within = v.OnChange(func(_, _ *limits) { calls6++; within(); v.Close() })
 		set(6)
 		set(7)
-		assert.Equal(t, []string{"slow 5-6"}, seen())
+		assert.Equal(t, 1, calls6)
+		assert.Equal(t, 6, v.Get().Rate)
 	})
 }
 

@@ -239,7 +239,12 @@ func (c *cable) pass(ctx context.Context) (context.Context, func(), error) {
 		case 0:
 			return nil, nil, errDown
 		case 1:
-			return nil, nil, ended(ctx)
+			select { // nothing is heard of it any more
+			case <-cuts:
+				return nil, nil, errDown
+			case <-ctx.Done():
+				return nil, nil, &diamond.Error{Err: ctx.Err()}
+			}
 		case 2:
 			<-time.After(rand.N(2 * time.Second))
 		case 3:
