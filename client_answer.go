@@ -28,6 +28,9 @@ func (p *poller) take(ctx context.Context, version int, resp *PollResponse) (use
 	if err := p.sort(&a); err != nil {
 		return false, err
 	}
+	if p.failures > 0 {
+		p.retryMissing(&a) // what has healed for polls may have for contents
+	}
 	if len(a.named) > 0 {
 		slots := make([]*keySlot, 0, len(a.named))
 		for s := range a.named {
@@ -83,6 +86,17 @@ func (p *poller) sort(a *answer) error {
 		}
 	}
 	return nil
+}
+
+// retryMissing adds to what an answer names the contents that earlier ones named.
+func (p *poller) retryMissing(a *answer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for s := range p.missing.Take() {
+		if _, told := a.told[s]; !told && s.announced != nil && a.named[s] == nil {
+			a.named[s] = s.announced
+		}
+	}
 }
 
 // apply takes in a whole answer. No listener runs and no key shows any of it

@@ -212,7 +212,7 @@ func (c *client) newest() Position {
 // show it yet. mu must be held.
 func (c *client) learn(s *keySlot, n news) bool {
 	s.freeze(&c.marked)
-	if s.synced && s.value != nil && s.value.at.Compare(c.poll.position) < 0 {
+	if s.synced && s.announced == nil && s.value != nil && s.value.at.Compare(c.poll.position) < 0 {
 		s.value.at = c.poll.position // what is synced is known up to there
 	}
 	if !s.learn(n) {
