@@ -169,7 +169,7 @@ func (b *Balancer) resolve(ctx context.Context) {
 	if ctx.Err() != nil {
 		return // closed
 	}
-	if err == nil && len(addrs) == 0 {
+	if addrs = distinct(addrs); err == nil && len(addrs) == 0 {
 		err = diamond.Errorf(diamond.ErrUnavailable, "the list of servers is empty")
 	}
 	b.mu.Lock()
@@ -189,6 +189,16 @@ func (b *Balancer) resolve(ctx context.Context) {
 	}
 }
 
+// distinct returns the addresses that are not blank, each once.
+func distinct(addrs []string) (list []string) {
+	for _, addr := range addrs {
+		if addr != "" && !slices.Contains(list, addr) {
+			list = append(list, addr)
+		}
+	}
+	return list
+}
+
 // replace sets the list, keeps what is known of the servers that stay, and
 // returns the transports that are no longer needed.
 func (b *Balancer) replace(addrs []string) (idle []diamond.Transport) {
@@ -198,9 +208,6 @@ func (b *Balancer) replace(addrs []string) (idle []diamond.Transport) {
 	}
 	b.servers = nil
 	for _, addr := range addrs {
-		if addr == "" || slices.ContainsFunc(b.servers, func(s *server) bool { return s.addr == addr }) {
-			continue
-		}
 		s := old[addr]
 		delete(old, addr)
 		if s == nil {
