@@ -108,12 +108,6 @@ func (p *poller) apply(a *answer) (useful bool) {
 	at := a.resp.Position
 	touched := make(map[*keySlot]bool, len(a.told)+len(st.unsynced))
 
-	newEpoch := at.Epoch.Generation > st.position.Epoch.Generation && !st.position.IsZero()
-	if newEpoch {
-		for _, s := range p.slots.All() {
-			p.unsync(s) // to have all that are not mentioned confirmed in it
-		}
-	}
 	apart := make(map[*keySlot]bool) // not known just up to the position of the answer
 	for s, n := range a.told {
 		touched[s] = true

@@ -120,6 +120,18 @@ func TestPoll_ALargeContentAfterADeletionThatWasSeenLater(t *testing.T) {
 	})
 }
 
+func TestPoll_AnAbsenceIsSaidAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.set(keyB, "b")
+		c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) { return nil, errDown }
+		client := newClient(t, c)
+		start := time.Now()
+		require.ErrorIs(t, subscribe(t, client, keyA, &recorder{}).Wait(t.Context()), diamond.ErrNotFound)
+		assert.Less(t, time.Since(start), time.Second, "not at the end of a wait")
+	})
+}
+
 func TestPoll_Resync(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
@@ -216,6 +228,8 @@ func TestPoll_LargeContents(t *testing.T) {
 		assert.Equal(t, 1, c.fetchCount(keyB))
 
 		// While the content cannot be had, others go on and nobody spins.
+		time.Sleep(time.Hour)
+		before := get(t, client, keyA).Confirmed
 		c.with(func() {
 			c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) { return nil, errDown }
 		})
@@ -224,6 +238,7 @@ func TestPoll_LargeContents(t *testing.T) {
 		assert.Equal(t, "small 3", b.last().Content)
 		assert.Equal(t, large("b"), get(t, client, keyA).Content)
 		asOf := get(t, client, keyA).Confirmed
+		assert.False(t, asOf.Before(before), "what was confirmed stays so")
 		polls, fetches := c.pollCount(), c.fetchCount(keyA)
 		time.Sleep(5 * time.Minute)
 		assert.Less(t, c.pollCount()-polls, 15)
@@ -496,11 +511,11 @@ func TestINV4_NewEpochIsAnnouncedAndWhatItLostIsKept(t *testing.T) {
 		assert.Less(t, time.Since(get(t, client, keyA).Confirmed), 30*time.Second)
 
 		c.set(keyB, "again")
-		c.set(keyA, "a2")
+		c.remove(keyA)
 		settle()
 		assert.Equal(t, []string{"lost", "again"}, b.contents())
 		assert.False(t, get(t, client, keyB).Orphaned)
-		assert.Equal(t, []string{"a", "a2"}, a.contents())
+		assert.Equal(t, []string{"a", "-"}, a.contents(), "a deletion in the new epoch is one")
 	})
 }
 

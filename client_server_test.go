@@ -159,6 +159,43 @@ func TestClientAndServer_Watch(t *testing.T) {
 	})
 }
 
+func TestWatch_AnswersOutOfOrderAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		at := func(revision int64) diamond.Position {
+			return diamond.Position{Store: c.at.Store, Epoch: c.at.Epoch, Revision: revision}
+		}
+		answers := []*diamond.ChangesResponse{
+			{Position: at(2), Changes: []diamond.Change{{Revision: 1}, {Revision: 2}}},
+			{Position: at(3), Changes: []diamond.Change{{Revision: 2}}}, // again
+			{Position: at(4), Changes: []diamond.Change{{Revision: 4}, {Revision: 3}}},
+			{Position: at(1)},
+			{Position: at(3), Changes: []diamond.Change{{Revision: 4}}},
+			{Position: at(4), Changes: []diamond.Change{{Revision: 3}, {Revision: 4}}},
+		}
+		c.onChanges = func(ctx context.Context, _ *diamond.ChangesRequest) (*diamond.ChangesResponse, error) {
+			if len(answers) == 0 {
+				return nil, ended(ctx)
+			}
+			resp := answers[0]
+			answers = answers[1:]
+			return resp, nil
+		}
+		client := newClient(t, c)
+		var got []int64
+		for resp, err := range client.Watch(t.Context(), diamond.ChangesRequest{}) {
+			require.NoError(t, err)
+			for i := range resp.Changes {
+				got = append(got, resp.Changes[i].Revision)
+			}
+			if resp.Position.Revision == 4 {
+				break
+			}
+		}
+		assert.Equal(t, []int64{1, 2, 3, 4}, got)
+	})
+}
+
 func TestClientAndServer_WatchEndsWithTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, err := diamond.NewClient(serve(t, memstore.New()))
