@@ -16,6 +16,7 @@ type keySlot struct {
 
 	value    *known // the newest that a server or the disk said; nil: nothing
 	settled  bool   // value may be shown: a server has answered, or has not in time
+	disputed bool   // a server has an older value where it should have this one
 	override *Entry // the operator's file; nil: none
 	// announced is a state that a poll named and whose content is not here yet:
 	// value is not the newest then. Towards servers it counts as held.
@@ -113,7 +114,7 @@ func (s *keySlot) learn(n news) bool {
 		if s.agrees(n) {
 			v.at, v.source, v.confirmed = n.at, SourceServer, n.asOf
 			v.entry.View = max(v.entry.View, n.entry.View)
-			s.settled = true
+			s.settled, s.disputed = true, false
 			return true
 		}
 		// An absent key's next value was chosen after the absence was seen.
@@ -122,6 +123,7 @@ func (s *keySlot) learn(n news) bool {
 			newest = v.entry.View
 		}
 		if n.found && n.entry.View <= newest {
+			s.disputed = true
 			return false
 		}
 	}
@@ -137,7 +139,7 @@ func (s *keySlot) learn(n news) bool {
 	default:
 		next.presence, next.entry = deleted, Entry{Key: s.key}
 	}
-	s.value, s.settled = next, true
+	s.value, s.settled, s.disputed = next, true, false
 	return true
 }
 
@@ -184,7 +186,7 @@ func (s *keySlot) view() *shown {
 			Entry: v.entry, Source: v.source, Confirmed: v.confirmed,
 			Deleted: v.presence == deleted, Orphaned: v.presence == orphaned,
 		},
-		followed: s.synced && s.announced == nil && v.source == SourceServer,
+		followed: s.synced && s.announced == nil && !s.disputed && v.source == SourceServer,
 	}
 	if v.presence == absent || v.presence == deleted {
 		out.err = &Error{Op: "get", Key: s.key, Err: ErrNotFound, Remote: v.source == SourceServer}

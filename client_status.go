@@ -61,6 +61,8 @@ func (c *client) statusOf(s *keySlot) Status {
 		status.Err = opError("poll", s.key, c.poll.err)
 	case config.Source == SourceSnapshot:
 		status.Err = opError("fetch", s.key, s.loadErr)
+	case s.disputed:
+		status.Err = &Error{Op: "poll", Key: s.key, Err: ErrEpoch, Remote: true, Detail: "servers have an older value; this one is kept"}
 	case s.announced != nil:
 		status.Err = &Error{Op: "fetch", Key: s.key, Err: ErrUnavailable, Detail: "a newer value is known of, and its content is not here yet"}
 	}
