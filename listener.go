@@ -92,7 +92,10 @@ type Status struct {
 type Snapshot struct {
 	Entry    Entry
 	Position Position // of the answer that brought it
-	Saved    time.Time
+	// Deleted says that the key was deleted as of Position: of Entry only the Key
+	// is set. It is kept so that a restart does not bring the value back.
+	Deleted bool
+	Saved   time.Time
 }
 
 // Slot says which of a key's two snapshots is meant.

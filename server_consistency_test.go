@@ -287,3 +287,108 @@ func TestDefect_S10_LateRetryLoses(t *testing.T) {
 	_, err = srv.commit(stale)
 	require.ErrorIs(t, err, diamond.ErrConflict)
 }
+
+// follower is a client in its simplest form: it applies what polls tell it.
+type follower struct {
+	ids   []string
+	at    diamond.Position
+	state map[string]diamond.KeyState
+	full  int // polls from scratch
+}
+
+func (f *follower) poll(ctx context.Context, srv *served, wait time.Duration) error {
+	req := pollFor(f.at, wait, f.ids...)
+	if f.at.IsZero() {
+		f.full++
+		for id, k := range f.state {
+			req.Held = append(req.Held, diamond.Held{Key: diamond.NewKey("", id), Revision: k.Revision, MD5: k.MD5})
+		}
+	}
+	resp, err := srv.Poll(ctx, req)
+	switch {
+	case err != nil:
+		return err
+	case resp.Resync:
+		f.at = diamond.Position{}
+		return nil
+	}
+	for _, k := range resp.Changed {
+		if k.Revision == 0 {
+			delete(f.state, k.Key.DataID)
+		} else {
+			f.state[k.Key.DataID] = k
+		}
+	}
+	f.at = resp.Position
+	return nil
+}
+
+// Whatever is published and deleted, in whatever order, with tombstones coming
+// and going by the thousand: who follows ends with what the server has.
+func TestINV5_FollowersConverge(t *testing.T) {
+	srv := serve(t, memstore.New())
+	ids := make([]string, 20)
+	for i := range ids {
+		ids[i] = fmt.Sprint("key-", i)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	followers := make([]*follower, 4)
+	var following sync.WaitGroup
+	for i := range followers {
+		f := &follower{ids: ids[i*2 : i*2+12], state: make(map[string]diamond.KeyState)}
+		followers[i] = f
+		following.Go(func() {
+			for ctx.Err() == nil {
+				if err := f.poll(ctx, srv, time.Second); err != nil {
+					assert.ErrorIs(t, err, context.Canceled)
+				}
+				if i == 3 {
+					time.Sleep(400 * time.Millisecond) // real time: one is slow
+				}
+			}
+		})
+	}
+	var writing sync.WaitGroup
+	for range 2 {
+		writing.Go(func() {
+			for range share(t, 1500, 20_000) {
+				id := ids[rand.IntN(len(ids))]
+				if rand.IntN(2) == 0 {
+					srv.publish(id, fmt.Sprint(rand.Int()))
+				} else if _, err := srv.commit(diamond.ChangeSet{Deletes: []diamond.Delete{{Key: diamond.NewKey("", id)}}}); err != nil {
+					assert.ErrorIs(t, err, diamond.ErrNotFound)
+				}
+			}
+		})
+	}
+	writing.Go(func() {
+		for r := range share(t, 15, 100) {
+			var add, drop diamond.ChangeSet
+			for i := range 1000 {
+				k := diamond.NewKey("", fmt.Sprintf("noise-%d-%d", r, i))
+				add.Drafts = append(add.Drafts, diamond.Draft{Key: k, Content: "x"})
+				drop.Deletes = append(drop.Deletes, diamond.Delete{Key: k})
+			}
+			_, err := srv.commit(add)
+			assert.NoError(t, err)
+			_, err = srv.commit(drop)
+			assert.NoError(t, err)
+		}
+	})
+	writing.Wait()
+	stop()
+	following.Wait()
+	for _, f := range followers {
+		for range 2 { // the second for who had to start afresh
+			require.NoError(t, f.poll(t.Context(), srv, 0))
+		}
+		for _, id := range f.ids {
+			got := srv.fetch(id)
+			k, ok := f.state[id]
+			require.Equal(t, got.Found, ok, id)
+			require.Equal(t, got.Entry.Revision, k.Revision, id)
+			require.Equal(t, got.Entry.MD5, k.MD5, id)
+		}
+		t.Logf("%d keys at revision %d, %d times from scratch", len(f.state), f.at.Revision, f.full)
+	}
+}

@@ -95,6 +95,34 @@ func TestS11_RestoredWhileTheServerWasDown(t *testing.T) {
 	})
 }
 
+// What is committed to a storage that has lost its tail, before the server has
+// noticed, is acknowledged once it can be read, not because its revision is old.
+func TestCommitToAStorageThatLostItsTail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := memstore.New()
+		swap := &swapped{}
+		swap.set(first)
+		storage := troubledBy(swap)
+		srv := serve(t, storage)
+		for i := range 10 {
+			srv.publish("a", fmt.Sprint("old ", i))
+		}
+		replica := &clocked{Store: withoutTail(t, first, 5)}
+		replica.at, _ = replica.At(t.Context())
+		storage.set(func(op string) error {
+			if op == "changes" {
+				time.Sleep(100 * time.Millisecond) // so that it is not noticed at once
+			}
+			return nil
+		}, nil)
+		swap.set(replica)
+		at := srv.publish("a", "new")
+		assert.EqualValues(t, 6, at.Revision)
+		assert.Equal(t, "new", srv.fetch("a").Entry.Content)
+		assert.EqualValues(t, 1, srv.Status().Counters.Forks)
+	})
+}
+
 // A fork that another made passes in the feed: nothing that this server served
 // was lost, but all must learn of the epoch.
 func TestForkMadeByAnother(t *testing.T) {
@@ -120,5 +148,34 @@ func TestForkMadeByAnother(t *testing.T) {
 		assert.Equal(t, diamond.OpFork, changes.Changes[0].Op)
 		srv.publish("a", "2")
 		assert.Equal(t, "2", srv.fetch("a").Entry.Content)
+	})
+}
+
+// The histories have the same content at the same revision, and differ in what
+// is said of it.
+func TestS10_SameContentOfAnotherType(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := memstore.New()
+		swap := &swapped{}
+		swap.set(first)
+		srv := serve(t, swap)
+		typed := func(typ string) diamond.ChangeSet {
+			set := setOf("a", "1")
+			set.Drafts[0].Type, set.Drafts[0].Meta = typ, map[string]string{"by": typ}
+			return set
+		}
+		_, err := srv.commit(typed("text"))
+		require.NoError(t, err)
+		srv.publish("b", "lost")
+		replica := &clocked{Store: withoutTail(t, first, 0), skew: time.Second}
+		replica.at, _ = replica.At(t.Context())
+		replica.at.Store, replica.at.Epoch = srv.Status().Position.Store, srv.Status().Position.Epoch
+		_, err = replica.Commit(t.Context(), []diamond.ChangeSet{typed("json")})
+		require.NoError(t, err)
+		swap.set(replica)
+		time.Sleep(time.Minute)
+		got := srv.fetch("a").Entry
+		assert.Equal(t, "json", got.Type)
+		assert.Equal(t, map[string]string{"by": "json"}, got.Meta)
 	})
 }

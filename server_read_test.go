@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -244,69 +243,6 @@ func TestWatchWaits(t *testing.T) {
 		_, err := srv.Changes(t.Context(), &diamond.ChangesRequest{After: future})
 		require.ErrorIs(t, err, diamond.ErrEpoch)
 	})
-}
-
-// Contents that are not in memory are loaded once for all who ask, and one
-// caller's leaving does not fail the others.
-func TestContentsAreLoadedOnceForAll(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := memstore.New()
-		(&served{mustServer(t, store), t}).publish("a", "1")
-		storage := troubledBy(store)
-		srv := serve(t, storage)
-		release := make(chan struct{})
-		storage.set(func(op string) error {
-			if op == "read" {
-				<-release
-			}
-			return nil
-		}, nil)
-		ctx, cancel := context.WithCancel(t.Context())
-		failed := make(chan error, 1)
-		go func() {
-			_, err := srv.Fetch(ctx, &diamond.FetchRequest{Key: diamond.NewKey("", "a")})
-			failed <- err
-		}()
-		synctest.Wait()
-		var all sync.WaitGroup
-		for range 100 {
-			all.Go(func() { assert.Equal(t, "1", srv.fetch("a").Entry.Content) })
-		}
-		synctest.Wait()
-		cancel()
-		require.ErrorIs(t, <-failed, context.Canceled)
-		close(release)
-		all.Wait()
-		srv.fetch("a")
-		assert.Equal(t, 1, storage.count("read"))
-		c := srv.Status().Counters
-		assert.EqualValues(t, 1, c.CacheLoads)
-		assert.EqualValues(t, 1, c.CacheHits)
-		assert.EqualValues(t, 1, srv.Status().CacheSize)
-
-		storage.heal()
-		time.Sleep(2 * time.Hour)
-		assert.Zero(t, srv.Status().CacheSize, "what nobody asks for goes, in time")
-		assert.Equal(t, "1", srv.fetch("a").Entry.Content)
-	})
-}
-
-// Memory is bounded by the budget, whatever is read.
-func TestContentsKeepToTheirBudget(t *testing.T) {
-	const budget = 1 << 20
-	srv := serve(t, memstore.New(), diamond.WithCacheBytes(budget))
-	for i := range 200 {
-		srv.publish(fmt.Sprint("key-", i), strings.Repeat("x", 20<<10))
-	}
-	srv.publish("larger", strings.Repeat("x", budget/2))
-	size := srv.Status().CacheSize
-	assert.LessOrEqual(t, size, int64(budget))
-	assert.Greater(t, size, int64(budget*9/10))
-	for i := range 200 {
-		require.Len(t, srv.fetch(fmt.Sprint("key-", i)).Entry.Content, 20<<10)
-	}
-	require.Len(t, srv.fetch("larger").Entry.Content, budget/2)
-	assert.LessOrEqual(t, srv.Status().CacheSize, int64(budget))
 }
 
 func TestReports(t *testing.T) {

@@ -73,6 +73,12 @@ func New(addr string, opts ...Option) *Transport {
 	return t
 }
 
+// Dial is [New] with its defaults, in the form that transport.Balance takes.
+func Dial(addr string) (diamond.Transport, error) {
+	t := New(addr)
+	return t, t.invalid
+}
+
 func newHTTPTransport(config *tls.Config) *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,

@@ -83,10 +83,17 @@ func (h *handler) now(r *http.Request) (start time.Time) {
 	return start
 }
 
+// statusGone is what is recorded of a request whose peer did not wait for the
+// answer: no failure of anybody's, and no status of HTTP's.
+const statusGone = 499
+
 // record tells the observer and the log of a request.
 func (h *handler) record(r *http.Request, out *outcome, start time.Time) {
 	if start.IsZero() && out.err == nil {
 		return
+	}
+	if out.err != nil && r.Context().Err() != nil {
+		out.status = statusGone
 	}
 	var took time.Duration
 	if !start.IsZero() {
@@ -115,6 +122,8 @@ func observation(r *http.Request, out *outcome, took time.Duration) Observation 
 func (h *handler) logRequest(r *http.Request, out *outcome, took time.Duration) {
 	level, message := slog.LevelDebug, "request"
 	switch {
+	case out.status == statusGone:
+		message = "peer has gone"
 	case out.err != nil && out.status >= 500:
 		level, message = slog.LevelWarn, "request failed"
 	case out.err != nil && out.status != http.StatusNotFound:

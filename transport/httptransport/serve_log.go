@@ -179,7 +179,7 @@ func (h *handler) head(w http.ResponseWriter, r *http.Request) outcome {
 	return outcome{status: http.StatusOK, bytes: int64(len(raw)) + 1}
 }
 
-var valueYAML = []string{"application/yaml"}
+var valueYAML = []string{"application/yaml"} // a header's value, shared by all answers
 
 // openAPI serves the specification.
 func (h *handler) openAPI(w http.ResponseWriter, r *http.Request) outcome {

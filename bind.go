@@ -1,0 +1,247 @@
+package diamond
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/linnaname/gdiamond/internal/codec"
+)
+
+// defaultPatience is how long [Bind] waits for a value where it has a default.
+const defaultPatience = time.Second
+
+// Value is a configuration as a T of the program's own, kept up to date. It is
+// safe for concurrent use. [Bind] makes one.
+type Value[T any] struct {
+	current atomic.Pointer[T]
+	sub     *Subscription
+	decoder decoder[T]
+	log     *slog.Logger
+
+	mu       sync.Mutex
+	config   Config               // guarded by mu: that current was made of
+	err      error                // guarded by mu
+	rejected bool                 // guarded by mu: err is why the newest value was
+	watchers map[*watcher[T]]bool // guarded by mu; nil: closed
+}
+
+// Bind follows key as a T: it returns when there is a value, and replaces it
+// whenever a newer one is published that can be used.
+//
+// A content is decoded by its [Entry].Type, or else by [TypeOf] its data id:
+// "json", "yaml", "toml" or "properties"; a T of kind string or []byte takes
+// it as it is. Each is decoded into a fresh T, after its SetDefaults method
+// has been called, if *T has one, and after the content of [WithDefault].
+// Then the Validate() error method of T or *T is called, if there is one. A
+// content that cannot be decoded or is not valid is rejected: the value in
+// force stays, [Value.Err] says why, and the server is told, without content.
+//
+// Bind waits for a first value as [Subscription.Wait] does; where the first is
+// rejected it takes the last good snapshot. With a default it waits for at
+// most a second, and goes on with that; the value comes when it comes.
+//
+// Errors: ErrNotFound, ErrUnavailable, why the value was rejected, ErrInvalid
+// where the default cannot be used, or that of ctx. With an error nothing
+// stays behind. ctx is used for waiting alone: a Value lives until Close, or
+// until the client is closed.
+func Bind[T any](ctx context.Context, c Client, key Key, opts ...BindOption) (*Value[T], error) {
+	key = key.Canonical()
+	v := &Value[T]{decoder: decoder[T]{key: key}, watchers: make(map[*watcher[T]]bool), log: slog.New(slog.DiscardHandler)}
+	if own, ok := c.(*client); ok {
+		v.log = own.log
+	}
+	for _, o := range opts {
+		o(&v.decoder.bindConfig)
+	}
+	if v.decoder.hasDefault {
+		first, err := v.decoder.fresh()
+		if err == nil {
+			err = v.decoder.check(first)
+		}
+		if err != nil {
+			return nil, &Error{Op: "bind", Key: key, Err: ErrInvalid, Detail: "the default cannot be used: " + err.Error()}
+		}
+		v.current.Store(first)
+		v.config = Config{
+			Entry: Entry{
+				Key: key, Content: v.decoder.defaultContent, Type: v.decoder.defaultType,
+				MD5: MD5Hex(v.decoder.defaultContent), Size: int64(len(v.decoder.defaultContent)),
+			},
+			Source: SourceDefault,
+		}
+	}
+	sub, err := c.Subscribe(key, ListenerFunc(v.onConfig))
+	if err != nil {
+		return nil, opError("bind", key, err)
+	}
+	v.sub = sub
+	if err := v.waitFirst(ctx); err != nil {
+		sub.Stop()
+		return nil, opError("bind", key, err)
+	}
+	return v, nil
+}
+
+// waitFirst waits for a first value. Where there is a default, only an end of
+// ctx that the caller brought about is an error.
+func (v *Value[T]) waitFirst(ctx context.Context) error {
+	if !v.decoder.hasDefault {
+		return v.sub.Wait(ctx)
+	}
+	waiting, cancel := context.WithTimeout(ctx, defaultPatience)
+	defer cancel()
+	err := v.sub.Wait(waiting)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err()
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.err == nil && v.config.Source == SourceDefault {
+		v.err = opError("bind", v.decoder.key, err)
+	}
+	return nil
+}
+
+// Get returns the value in force. It never blocks and is never nil. The value
+// is shared: do not change it.
+func (v *Value[T]) Get() *T { return v.current.Load() }
+
+// Err returns why the newest state of the key is not the value in force: it
+// was rejected, or the key was deleted (ErrNotFound), or there has been none
+// yet and the default is in force. nil: it is.
+func (v *Value[T]) Err() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.err
+}
+
+// Config returns what the value in force was made of. Its Confirmed is as of
+// when the value came.
+func (v *Value[T]) Config() Config {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.config
+}
+
+// onConfig makes a value of what the client says of the key.
+func (v *Value[T]) onConfig(_ context.Context, config Config) error {
+	var fresh *T
+	var err error
+	if config.Deleted {
+		err = &Error{Op: "bind", Key: v.decoder.key, Err: ErrNotFound, Detail: "the key was deleted; its last value stays in force"}
+	} else {
+		fresh, err = v.decode(&config)
+	}
+
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if err != nil {
+		v.err, v.rejected = err, !config.Deleted
+		if config.Deleted {
+			return nil
+		}
+		return err
+	}
+	// The last good snapshot comes in place of the newest value, which stays rejected.
+	if config.Source != SourceSnapshot || !v.rejected {
+		v.err, v.rejected = nil, false
+	}
+	v.config = config
+	v.current.Store(fresh)
+	for w := range v.watchers {
+		w.worker.Wake()
+	}
+	return nil
+}
+
+// decode makes a value of config. A panic of the program's own code goes on to
+// the client, and is why the value was rejected.
+func (v *Value[T]) decode(config *Config) (fresh *T, err error) {
+	err = errPanic // until it has returned
+	defer func() {
+		if errors.Is(err, errPanic) {
+			v.mu.Lock()
+			defer v.mu.Unlock()
+			v.err, v.rejected = opError("bind", v.decoder.key, err), true
+		}
+	}()
+	fresh, err = v.decoder.decode(config)
+	return fresh, opError("bind", v.decoder.key, err)
+}
+
+// Close ends the subscription and all callbacks, and waits for those under
+// way, unless it is called from one. The value in force stays. A second Close
+// does nothing.
+func (v *Value[T]) Close() {
+	v.sub.Stop()
+	v.mu.Lock()
+	watchers := v.watchers
+	v.watchers = nil
+	v.mu.Unlock()
+	for w := range watchers {
+		<-w.worker.Halt()
+	}
+}
+
+// decoder makes values of contents.
+type decoder[T any] struct {
+	bindConfig
+	key Key
+}
+
+// fresh returns a new T that nothing shares, with the defaults.
+func (d *decoder[T]) fresh() (*T, error) {
+	v := new(T)
+	if s, ok := any(v).(interface{ SetDefaults() }); ok {
+		s.SetDefaults()
+	}
+	if !d.hasDefault {
+		return v, nil
+	}
+	return v, d.read(d.defaultType, d.defaultContent, v)
+}
+
+// decode returns the T that a content stands for.
+func (d *decoder[T]) decode(config *Config) (*T, error) {
+	v, err := d.fresh()
+	if err != nil {
+		return nil, err
+	}
+	if d.bindConfig.decode != nil {
+		err = d.bindConfig.decode([]byte(config.Content), v)
+	} else {
+		err = d.read(config.Type, config.Content, v)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v, d.check(v)
+}
+
+// read decodes content by its type.
+func (d *decoder[T]) read(typ, content string, v *T) error {
+	if typ == "" {
+		typ = TypeOf(d.key.DataID)
+	}
+	if err := codec.Decode(typ, []byte(content), v, d.strict); err != nil {
+		return Errorf(ErrInvalid, "%s", err.Error())
+	}
+	return nil
+}
+
+// check has a value pass all that is said about valid ones.
+func (d *decoder[T]) check(v *T) error {
+	if d.validate != nil {
+		if err := d.validate(v); err != nil {
+			return err
+		}
+	}
+	if checked, ok := any(v).(interface{ Validate() error }); ok {
+		return checked.Validate()
+	}
+	return nil
+}

@@ -1,0 +1,170 @@
+package diamond
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/linnaname/gdiamond/internal/growmap"
+	"github.com/linnaname/gdiamond/internal/latest"
+)
+
+// How long a client waits, where the caller's context does not say.
+const (
+	getTimeout    = 3 * time.Second  // for a first Get, with neither server nor snapshot
+	callTimeout   = 10 * time.Second // for a commit with its retries, and for one-off questions
+	snapshotGrace = time.Second      // for a server, before a snapshot is good enough
+	fetchTimeout  = 10 * time.Second // for one content
+	closeTimeout  = 10 * time.Second // for listeners, when closing
+	flushTimeout  = 3 * time.Second  // for snapshots, when closing
+)
+
+// client implements [Client].
+//
+// What is known of each key is in its slot. Everything that changes one is
+// done under mu, a whole answer at a time; reading one takes no lock.
+type client struct {
+	transport Transport
+	info      ClientInfo
+	log       *slog.Logger
+	local     LocalFiles // nil: none
+
+	slots  *growmap.Map[Key, *keySlot]
+	marked atomic.Pointer[time.Time] // as of when the last answer to a poll confirms all followed keys
+	closed atomic.Bool               // set under mu
+
+	stop       context.CancelFunc // ends all background goroutines but the writer
+	flush      context.CancelFunc // ends the writer
+	background sync.WaitGroup     // all background goroutines
+	loading    chan struct{}      // a semaphore for first fetches
+	overrides  sync.Mutex         // held while an override file is read and taken in; before mu
+
+	mu      sync.Mutex
+	calls   map[*context.CancelCauseFunc]bool // guarded by mu: calls that Close ends
+	telling map[*listening]bool               // guarded by mu: listeners that are being called, stopped ones too
+	seen    Position                          // guarded by mu: the newest that any server answered with
+	poll    pollState                         // guarded by mu
+
+	loads   *latest.Queue[*keySlot, struct{}]   // first fetches to start
+	missing *latest.Queue[*keySlot, struct{}]   // contents that a poll named and that could not be fetched at once
+	reports *latest.Queue[Key, Report]          // what became of values
+	writes  *latest.Queue[snapshotID, Snapshot] // snapshots to write
+}
+
+// NewClient returns a client that asks transport, which it does not close.
+// Errors wrap [ErrInvalid].
+//
+// The first server that answers names the store that the client belongs to;
+// servers of another one are refused with [ErrOtherStore] for as long as the
+// client lives. Snapshots of another store are ignored once a server has
+// answered: to keep them from being used while none can be reached, delete the
+// directory that they are in.
+func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
+	if transport == nil {
+		return nil, &Error{Op: "new client", Err: ErrInvalid, Detail: "transport: is nil"}
+	}
+	config := clientConfig{}
+	for _, o := range opts {
+		o.applyClient(&config)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	writing, flush := context.WithCancel(context.Background())
+	c := &client{
+		transport: transport,
+		log:       config.logger,
+		local:     config.local,
+		info:      config.info,
+		slots:     growmap.New[Key, *keySlot](),
+		stop:      stop,
+		flush:     flush,
+		loading:   make(chan struct{}, 32),
+		calls:     make(map[*context.CancelCauseFunc]bool),
+		telling:   make(map[*listening]bool),
+		poll:      newPollState(),
+		loads:     latest.New[*keySlot, struct{}](),
+		missing:   latest.New[*keySlot, struct{}](),
+		reports:   latest.New[Key, Report](),
+		writes:    latest.New[snapshotID, Snapshot](),
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	c.info.Labels = maps.Clone(c.info.Labels)
+	if c.info.ID == "" {
+		c.info.ID = c.clientID()
+	}
+
+	c.background.Go(func() { c.runPolls(ctx) })
+	c.background.Go(func() { c.runLoads(ctx) })
+	c.background.Go(func() { c.runMissing(ctx) })
+	c.background.Go(func() { c.runReports(ctx) })
+	if c.local != nil {
+		c.background.Go(func() { c.runOverrides(ctx) })
+		c.background.Go(func() { c.runWrites(writing) })
+	}
+	return c, nil
+}
+
+// clientID returns the id of the local files, or a random one: a directory
+// that cannot be written does not keep a client from working.
+func (c *client) clientID() string {
+	if c.local != nil {
+		id, err := c.local.ClientID()
+		if err == nil {
+			return id
+		}
+		c.log.Warn("no stable client id", "error", err)
+	}
+	return rand.Text()
+}
+
+// begin starts a call that asks the transport for the caller: the context ends
+// with the client, too, and after timeout where ctx has no deadline (0: never).
+func (c *client) begin(ctx context.Context, timeout time.Duration) (_ context.Context, end func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	stop := func() {}
+	if _, ok := ctx.Deadline(); !ok && timeout > 0 {
+		ctx, stop = context.WithTimeoutCause(ctx, timeout, errTimeout)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed.Load() {
+		stop()
+		cancel(nil)
+		return nil, nil, ErrClosed
+	}
+	c.calls[&cancel] = true
+	return ctx, func() {
+		c.mu.Lock()
+		delete(c.calls, &cancel)
+		c.mu.Unlock()
+		cancel(nil)
+		stop()
+	}, nil
+}
+
+// errTimeout is the cause of a context that ended by a timeout of the client's own.
+var errTimeout = errors.New("no answer in time")
+
+// callError says why a call of op failed: an ended context first, since that
+// is what its other errors come from.
+func callError(ctx context.Context, op string, key Key, err error) error {
+	if ctx == nil || ctx.Err() == nil {
+		return opError(op, key, err)
+	}
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, ErrClosed):
+		return &Error{Op: op, Key: key, Err: ErrClosed}
+	case errors.Is(cause, errTimeout):
+		return &Error{Op: op, Key: key, Err: ErrUnavailable, Detail: errTimeout.Error()}
+	}
+	return opError(op, key, ctx.Err())
+}

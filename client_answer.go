@@ -1,0 +1,165 @@
+package diamond
+
+import (
+	"context"
+	"time"
+)
+
+// take takes in the answer to a poll: first the contents that it only names
+// are fetched, then all of it is applied at once. useful reports whether the
+// client knows more than before.
+func (p *poller) take(ctx context.Context, version int, resp *PollResponse) (useful bool, err error) {
+	if resp.Resync {
+		if p.resync {
+			return false, &Error{Op: "poll", Err: ErrUnavailable, Remote: true, Detail: "the server asks for all keys again and again"}
+		}
+		p.resync = true
+		return true, nil
+	}
+	if resp.Draining && resp.Position.IsZero() {
+		return false, nil
+	}
+	if err := p.observe(resp.Position); err != nil {
+		return false, opError("poll", Key{}, err)
+	}
+	asOf := time.Now().Add(-resp.Stale)
+
+	a := answer{resp: resp, version: version, asOf: asOf, told: make(map[*keySlot]news), named: make(map[*keySlot]*KeyState)}
+	if err := p.sort(&a); err != nil {
+		return false, err
+	}
+	if p.failures > 0 {
+		p.retryMissing(&a) // what has healed for polls may have for contents
+	}
+	if len(a.named) > 0 {
+		slots := make([]*keySlot, 0, len(a.named))
+		for s := range a.named {
+			slots = append(slots, s)
+		}
+		fetched, failed := p.fetchAll(ctx, slots, resp.Position)
+		for s, n := range fetched {
+			a.told[s] = n
+			delete(a.named, s)
+		}
+		if failed != nil {
+			p.log.Info("contents named by a poll could not be fetched; trying on", "count", len(a.named), "error", failed)
+		}
+	}
+	p.named, p.resync = version == p.version, false
+	return p.apply(&a), nil
+}
+
+// answer is an answer to a poll, by slot.
+type answer struct {
+	resp    *PollResponse
+	version int       // of the set of keys that was asked for
+	asOf    time.Time // when it was so
+	told    map[*keySlot]news
+	named   map[*keySlot]*KeyState // changed, and the content is not here
+}
+
+// sort tells the states that an answer carries from those that it only names.
+func (p *poller) sort(a *answer) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if a.resp.Position.Compare(p.poll.position) < 0 {
+		return &Error{Op: "poll", Err: ErrBehind, Remote: true}
+	}
+	for i := range a.resp.Changed {
+		ks := &a.resp.Changed[i]
+		s, ok := p.slots.Load(ks.Key.Canonical())
+		if !ok || !s.joined || s.joinedAt > a.version {
+			continue
+		}
+		n := news{at: a.resp.Position, asOf: a.asOf}
+		switch {
+		case ks.Revision == 0:
+			a.told[s] = n
+		case ks.Entry != nil && ks.Entry.Revision == ks.Revision && ks.Entry.MD5 == ks.MD5 && genuine(ks.Entry, s.key):
+			n.found, n.entry = true, viewOf(*ks.Entry)
+			a.told[s] = n
+		case s.value != nil && s.value.presence == present && s.value.entry.Revision == ks.Revision && s.value.entry.MD5 == ks.MD5:
+			n.found, n.entry = true, s.value.entry // it is here already
+			a.told[s] = n
+		default:
+			a.named[s] = ks
+		}
+	}
+	return nil
+}
+
+// retryMissing adds to what an answer names the contents that earlier ones named.
+func (p *poller) retryMissing(a *answer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for s := range p.missing.Take() {
+		if _, told := a.told[s]; !told && s.announced != nil && a.named[s] == nil {
+			a.named[s] = s.announced
+		}
+	}
+}
+
+// apply takes in a whole answer. No listener runs and no key shows any of it
+// to one before all is done.
+func (p *poller) apply(a *answer) (useful bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	st := &p.poll
+	at := a.resp.Position
+	touched := make(map[*keySlot]bool, len(a.told)+len(st.unsynced))
+
+	apart := make(map[*keySlot]bool) // not known just up to the position of the answer
+	for s, n := range a.told {
+		touched[s] = true
+		before := s.value
+		if !p.learn(s, n) {
+			apart[s] = true
+			p.log.Warn("older or contradicting answer refused", "key", s.key, "revision", n.entry.Revision)
+			continue
+		}
+		useful = useful || before != s.value
+		if n.at.Compare(at) > 0 {
+			p.unsync(s) // fetched, and newer than the answer
+			apart[s] = true
+		}
+	}
+	for s, ks := range a.named {
+		touched[s] = true
+		s.freeze(&p.marked)
+		useful = useful || s.announced == nil || s.announced.Revision != ks.Revision
+		s.announced = &KeyState{Key: ks.Key, Revision: ks.Revision, View: max(ks.View, ks.Revision), MD5: ks.MD5}
+		p.missing.Put(s, struct{}{})
+	}
+	for s := range st.unsynced {
+		if s.joinedAt > a.version || apart[s] {
+			continue
+		}
+		if _, told := a.told[s]; !told && s.announced == nil && !p.unmentioned(s, a) {
+			continue
+		}
+		touched[s], s.synced, useful = true, true, true
+		delete(st.unsynced, s)
+	}
+	useful = useful || at != st.position
+	st.position = at
+	if before := p.marked.Load(); before == nil || a.asOf.After(*before) {
+		p.marked.Store(&a.asOf)
+	}
+	for s := range touched {
+		s.show()
+	}
+	for s := range touched {
+		p.notify(s)
+	}
+	return useful
+}
+
+// unmentioned takes in that a poll had nothing to say of s: it is as it was
+// held. False: it is known at a later position by now.
+func (p *poller) unmentioned(s *keySlot, a *answer) bool {
+	n := news{at: a.resp.Position, asOf: a.asOf}
+	if s.value != nil && s.value.presence == present {
+		n.found, n.entry = true, s.value.entry
+	}
+	return p.learn(s, n)
+}

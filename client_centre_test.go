@@ -1,0 +1,355 @@
+package diamond_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// centre is a server to test clients against: it keeps values in memory,
+// answers as the contract of Transport says, notes what it is asked, and
+// misbehaves when told to.
+type centre struct {
+	mu      sync.Mutex
+	at      diamond.Position
+	entries map[diamond.Key]diamond.Entry
+	touched map[diamond.Key]int64 // revision of the last change, deletions too
+	sets    map[diamond.KeySetHash][]diamond.Key
+	changed chan struct{} // closed at each change
+	inline  int           // bytes of content that a poll carries
+
+	polls   []diamond.PollRequest
+	fetches map[diamond.Key]int
+	reports []diamond.Report
+	commits []diamond.ChangeSet
+
+	// Each is called first, where it is set, without mu held; an answer or an
+	// error of its own is the outcome.
+	onPoll    func(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error)
+	onFetch   func(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error)
+	onCommit  func(ctx context.Context, req *diamond.CommitRequest) (*diamond.CommitResponse, error)
+	onChanges func(ctx context.Context, req *diamond.ChangesRequest) (*diamond.ChangesResponse, error)
+	onReport  func(ctx context.Context, req *diamond.ReportRequest) (*diamond.ReportResponse, error)
+	// tamper, where it is set, may change what Fetch answers.
+	tamper func(*diamond.FetchResponse)
+}
+
+var _ diamond.Transport = (*centre)(nil)
+
+func newCentre() *centre {
+	return &centre{
+		at:      diamond.Position{Store: diamond.StoreID{1}, Epoch: diamond.Epoch{Generation: 1, ID: [16]byte{1}}},
+		entries: make(map[diamond.Key]diamond.Entry),
+		touched: make(map[diamond.Key]int64),
+		sets:    make(map[diamond.KeySetHash][]diamond.Key),
+		changed: make(chan struct{}),
+		inline:  diamond.InlineContent,
+		fetches: make(map[diamond.Key]int),
+	}
+}
+
+// set publishes a value and returns its revision.
+func (c *centre) set(key diamond.Key, content string) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.step(map[diamond.Key]*string{key.Canonical(): &content})
+	return c.at.Revision
+}
+
+// setAll publishes values in one change set.
+func (c *centre) setAll(contents map[diamond.Key]string) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make(map[diamond.Key]*string)
+	for key, content := range contents {
+		all[key.Canonical()] = &content
+	}
+	c.step(all)
+	return c.at.Revision
+}
+
+func (c *centre) remove(key diamond.Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.step(map[diamond.Key]*string{key.Canonical(): nil})
+}
+
+func (c *centre) step(contents map[diamond.Key]*string) {
+	c.at.Revision++
+	c.at.Chain[0]++
+	for key, content := range contents {
+		c.touched[key] = c.at.Revision
+		if content == nil {
+			delete(c.entries, key)
+			continue
+		}
+		c.entries[key] = diamond.Entry{
+			Key: key, Content: *content, Type: diamond.TypeOf(key.DataID), MD5: diamond.MD5Hex(*content), Size: int64(len(*content)),
+			Revision: c.at.Revision, View: c.at.Revision,
+		}
+	}
+	c.announce()
+}
+
+func (c *centre) announce() {
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// fork begins a new epoch in which the changes above revision are lost.
+func (c *centre) fork(revision int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, e := range c.entries {
+		if e.Revision > revision {
+			delete(c.entries, key)
+		}
+	}
+	c.at.Epoch.Generation++
+	c.at.Epoch.ID[0]++
+	c.at.Revision++
+	clear(c.touched)
+	clear(c.sets)
+	c.announce()
+}
+
+func (c *centre) with(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f()
+}
+
+func (c *centre) position() (at diamond.Position) {
+	c.with(func() { at = c.at })
+	return at
+}
+
+// fail has every call fail with err; nil: no longer.
+func (c *centre) fail(err error) {
+	c.with(func() {
+		c.onPoll, c.onFetch, c.onCommit, c.onReport, c.onChanges = nil, nil, nil, nil, nil
+		if err == nil {
+			return
+		}
+		c.onPoll = func(context.Context, *diamond.PollRequest) (*diamond.PollResponse, error) { return nil, err }
+		c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) { return nil, err }
+		c.onCommit = func(context.Context, *diamond.CommitRequest) (*diamond.CommitResponse, error) { return nil, err }
+		c.onReport = func(context.Context, *diamond.ReportRequest) (*diamond.ReportResponse, error) { return nil, err }
+		c.onChanges = func(context.Context, *diamond.ChangesRequest) (*diamond.ChangesResponse, error) { return nil, err }
+		c.announce() // those who are parked are cut off
+	})
+}
+
+// hang has every call hang until its context ends.
+func (c *centre) hang() {
+	c.with(func() {
+		c.onPoll = func(ctx context.Context, _ *diamond.PollRequest) (*diamond.PollResponse, error) {
+			return nil, ended(ctx)
+		}
+		c.onFetch = func(ctx context.Context, _ *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+			return nil, ended(ctx)
+		}
+		c.onCommit = func(ctx context.Context, _ *diamond.CommitRequest) (*diamond.CommitResponse, error) {
+			return nil, ended(ctx)
+		}
+		c.onReport = func(ctx context.Context, _ *diamond.ReportRequest) (*diamond.ReportResponse, error) {
+			return nil, ended(ctx)
+		}
+		c.onChanges = func(ctx context.Context, _ *diamond.ChangesRequest) (*diamond.ChangesResponse, error) {
+			return nil, ended(ctx)
+		}
+		c.announce()
+	})
+}
+
+func ended(ctx context.Context) error {
+	<-ctx.Done()
+	return &diamond.Error{Err: ctx.Err()}
+}
+
+var errDown = &diamond.Error{Err: diamond.ErrUnavailable, Detail: "connection refused"}
+
+func (c *centre) pollCount() (n int) {
+	c.with(func() { n = len(c.polls) })
+	return n
+}
+
+func (c *centre) lastPoll() (req diamond.PollRequest) {
+	c.with(func() { req = c.polls[len(c.polls)-1] })
+	return req
+}
+
+func (c *centre) fetchCount(key diamond.Key) (n int) {
+	c.with(func() { n = c.fetches[key.Canonical()] })
+	return n
+}
+
+func (c *centre) reported() (out []diamond.Report) {
+	c.with(func() { out = append(out, c.reports...) })
+	return out
+}
+
+func (c *centre) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+	c.mu.Lock()
+	c.fetches[req.Key.Canonical()]++
+	hook := c.onFetch
+	c.mu.Unlock()
+	if hook != nil {
+		if resp, err := hook(ctx, req); resp != nil || err != nil {
+			return resp, err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, &diamond.Error{Err: err}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.at.Compare(req.After) < 0 {
+		return nil, &diamond.Error{Err: diamond.ErrBehind, Remote: true}
+	}
+	e, ok := c.entries[req.Key.Canonical()]
+	if req.Revision > 0 && (!ok || e.Revision != req.Revision) {
+		return nil, &diamond.Error{Err: diamond.ErrNotFound, Remote: true}
+	}
+	resp := &diamond.FetchResponse{Found: ok, Entry: e, Position: c.at}
+	if c.tamper != nil {
+		c.tamper(resp)
+	}
+	return resp, nil
+}
+
+func (c *centre) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+	c.mu.Lock()
+	c.polls = append(c.polls, *req)
+	hook := c.onPoll
+	c.mu.Unlock()
+	if hook != nil {
+		if resp, err := hook(ctx, req); resp != nil || err != nil {
+			return resp, err
+		}
+	}
+	timer := time.NewTimer(req.Wait)
+	defer timer.Stop()
+	for waited := req.Wait == 0; ; {
+		c.mu.Lock()
+		if cut := c.onPoll; cut != nil && hook == nil {
+			c.mu.Unlock()
+			return cut(ctx, req) // the fault began while we were parked
+		}
+		resp := c.compare(req)
+		changed := c.changed
+		c.mu.Unlock()
+		if waited || resp.Resync || len(resp.Changed) > 0 {
+			return resp, nil
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			waited = true
+		case <-ctx.Done():
+			return nil, &diamond.Error{Err: ctx.Err()}
+		}
+	}
+}
+
+// compare says which keys are not as they are held. mu must be held.
+func (c *centre) compare(req *diamond.PollRequest) *diamond.PollResponse {
+	if req.Keys != nil {
+		c.sets[req.Set] = req.Keys
+	}
+	keys, ok := c.sets[req.Set]
+	known := !req.Position.IsZero()
+	if !ok || (known && req.Position.Epoch != c.at.Epoch) {
+		return &diamond.PollResponse{Resync: true}
+	}
+	held := make(map[diamond.Key]diamond.Held)
+	for _, h := range req.Held {
+		held[h.Key] = h
+	}
+	resp := &diamond.PollResponse{Position: c.at}
+	for _, key := range keys {
+		e := c.entries[key]
+		h, told := held[key]
+		if !told && known && c.touched[key] <= req.Position.Revision {
+			continue
+		}
+		if (told || !known) && h.Revision == e.Revision && h.MD5 == e.MD5 {
+			continue
+		}
+		ks := diamond.KeyState{Key: key, Revision: e.Revision, View: e.View, MD5: e.MD5}
+		if e.Revision > 0 && len(e.Content) <= c.inline {
+			ks.Entry = &e
+		}
+		resp.Changed = append(resp.Changed, ks)
+	}
+	return resp
+}
+
+func (c *centre) Commit(ctx context.Context, req *diamond.CommitRequest) (*diamond.CommitResponse, error) {
+	c.mu.Lock()
+	c.commits = append(c.commits, req.Set)
+	hook := c.onCommit
+	c.mu.Unlock()
+	if hook != nil {
+		if resp, err := hook(ctx, req); resp != nil || err != nil {
+			return resp, err
+		}
+	}
+	set := req.Set.Canonical()
+	if err := set.Validate(diamond.DefaultMaxContent); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	contents := make(map[diamond.Key]*string)
+	for i := range set.Drafts {
+		contents[set.Drafts[i].Key] = &set.Drafts[i].Content
+	}
+	for i := range set.Deletes {
+		if _, ok := c.entries[set.Deletes[i].Key]; !ok {
+			return nil, &diamond.Error{Err: diamond.ErrNotFound, Remote: true}
+		}
+		contents[set.Deletes[i].Key] = nil
+	}
+	c.step(contents)
+	return &diamond.CommitResponse{Position: c.at}, nil
+}
+
+func (c *centre) Changes(ctx context.Context, req *diamond.ChangesRequest) (*diamond.ChangesResponse, error) {
+	c.mu.Lock()
+	hook := c.onChanges
+	c.mu.Unlock()
+	if hook == nil {
+		return nil, errors.New("not part of this fake")
+	}
+	return hook(ctx, req)
+}
+
+func (c *centre) List(ctx context.Context, _ *diamond.ListRequest) (*diamond.ListResponse, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, &diamond.Error{Err: err}
+	}
+	return &diamond.ListResponse{Position: c.position()}, nil
+}
+
+func (c *centre) History(ctx context.Context, _ *diamond.HistoryRequest) (*diamond.HistoryResponse, error) {
+	return &diamond.HistoryResponse{}, ctx.Err()
+}
+
+func (c *centre) Report(ctx context.Context, req *diamond.ReportRequest) (*diamond.ReportResponse, error) {
+	c.mu.Lock()
+	hook := c.onReport
+	c.mu.Unlock()
+	if hook != nil {
+		if resp, err := hook(ctx, req); resp != nil || err != nil {
+			return resp, err
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reports = append(c.reports, req.Reports...)
+	return &diamond.ReportResponse{}, nil
+}

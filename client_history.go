@@ -1,0 +1,206 @@
+package diamond
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/linnaname/gdiamond/internal/backoff"
+)
+
+// Read implements [Client].
+func (c *client) Read(ctx context.Context, key Key, revision int64) (Entry, error) {
+	if revision < 1 {
+		return Entry{}, &Error{Op: "read", Key: key, Err: ErrInvalid, Detail: "revision: less than 1"}
+	}
+	ctx, end, err := c.begin(ctx, callTimeout)
+	if err != nil {
+		return Entry{}, opError("read", key, err)
+	}
+	defer end()
+	resp, err := c.transport.Fetch(ctx, &FetchRequest{Client: c.info, Key: key, Revision: revision, After: c.newest()})
+	if err != nil {
+		return Entry{}, callError(ctx, "read", key, err)
+	}
+	if err := c.observe(resp.Position); err != nil {
+		return Entry{}, opError("read", key, err)
+	}
+	if !resp.Found || resp.Entry.Revision != revision || !genuine(&resp.Entry, key.Canonical()) {
+		return Entry{}, &Error{Op: "read", Key: key, Err: ErrUnavailable, Detail: "the answer is not what was asked for, or damaged"}
+	}
+	return resp.Entry, nil
+}
+
+// Head implements [Client].
+func (c *client) Head(ctx context.Context) (Position, error) {
+	ctx, end, err := c.begin(ctx, callTimeout)
+	if err != nil {
+		return Position{}, opError("head", Key{}, err)
+	}
+	defer end()
+	resp, err := c.transport.List(ctx, &ListRequest{Client: c.info, Limit: 1})
+	if err != nil {
+		return Position{}, callError(ctx, "head", Key{}, err)
+	}
+	return resp.Position, opError("head", Key{}, c.observe(resp.Position))
+}
+
+// List implements [Client].
+func (c *client) List(ctx context.Context, req ListRequest) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		req := req // each use of the iterator begins anew
+		req.Client = c.info
+		for {
+			resp, err := c.listPage(ctx, &req)
+			if err != nil {
+				yield(Entry{}, err)
+				return
+			}
+			for _, e := range resp.Entries {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			if !resp.More || len(resp.Entries) == 0 {
+				return
+			}
+			req.After = resp.Entries[len(resp.Entries)-1].Key
+		}
+	}
+}
+
+func (c *client) listPage(ctx context.Context, req *ListRequest) (*ListResponse, error) {
+	ctx, end, err := c.begin(ctx, callTimeout)
+	if err != nil {
+		return nil, opError("list", Key{}, err)
+	}
+	defer end()
+	page := *req
+	resp, err := c.transport.List(ctx, &page)
+	if err != nil {
+		return nil, callError(ctx, "list", Key{}, err)
+	}
+	return resp, opError("list", Key{}, c.observe(resp.Position))
+}
+
+// History implements [Client]. Limit is that of a page: all kept changes are yielded.
+func (c *client) History(ctx context.Context, req HistoryRequest) iter.Seq2[Change, error] {
+	return func(yield func(Change, error) bool) {
+		req := req
+		req.Client = c.info
+		for {
+			resp, err := c.historyPage(ctx, &req)
+			if err != nil {
+				yield(Change{}, err)
+				return
+			}
+			for i := range resp.Changes {
+				if !yield(resp.Changes[i], nil) {
+					return
+				}
+			}
+			if len(resp.Changes) == 0 {
+				return
+			}
+			req.Before = resp.Changes[len(resp.Changes)-1].Revision
+		}
+	}
+}
+
+func (c *client) historyPage(ctx context.Context, req *HistoryRequest) (*HistoryResponse, error) {
+	ctx, end, err := c.begin(ctx, callTimeout)
+	if err != nil {
+		return nil, opError("history", req.Key, err)
+	}
+	defer end()
+	page := *req
+	resp, err := c.transport.History(ctx, &page)
+	if err != nil {
+		return nil, callError(ctx, "history", req.Key, err)
+	}
+	return resp, nil
+}
+
+// Watch implements [Client]. An answer without changes only moves the position
+// to continue from. When ctx ends, so does the iteration, without an error.
+func (c *client) Watch(ctx context.Context, req ChangesRequest) iter.Seq2[*ChangesResponse, error] {
+	return func(yield func(*ChangesResponse, error) bool) {
+		callCtx, end, err := c.begin(ctx, 0)
+		if err != nil {
+			if ctx.Err() == nil {
+				yield(nil, opError("watch", Key{}, err))
+			}
+			return
+		}
+		defer end()
+		if err := c.watch(callCtx, req, yield); err != nil && ctx.Err() == nil {
+			yield(nil, callError(callCtx, "watch", Key{}, err))
+		}
+	}
+}
+
+// watch yields until an error that asking again does not help; nil: the caller stopped.
+func (c *client) watch(ctx context.Context, req ChangesRequest, yield func(*ChangesResponse, error) bool) error {
+	var pause backoff.Backoff
+	after, drained := req.After, false
+	for {
+		asked := time.Now()
+		resp, err := c.changes(ctx, req, after)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, ErrCompacted), errors.Is(err, ErrEpoch), errors.Is(err, ErrOtherStore), final(err):
+			return err
+		case err != nil:
+			if err := pause.Wait(ctx, retryAfterOf(err)); err != nil {
+				return err
+			}
+			continue
+		}
+		idle := time.Since(asked) < time.Second // and brought nothing: it must not keep us busy
+		if resp.Position != after {
+			after, idle = resp.Position, false
+			if !yield(resp, nil) {
+				return nil
+			}
+		}
+		// The first drain sends us to another server; when that drains too, there is no hurry.
+		if resp.Draining && drained || idle && !resp.Draining {
+			if err := pause.Wait(ctx, 0); err != nil {
+				return err
+			}
+		} else {
+			pause.Reset()
+		}
+		drained = resp.Draining
+	}
+}
+
+// changes asks once, and refuses an answer that does not follow what is known.
+func (c *client) changes(ctx context.Context, req ChangesRequest, after Position) (*ChangesResponse, error) {
+	req.Client, req.After, req.Wait = c.info, after, pollWait
+	ctx, cancel := context.WithTimeoutCause(ctx, pollWait+pollSlack, errTimeout)
+	defer cancel()
+	resp, err := c.transport.Changes(ctx, &req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.Draining && resp.Position.IsZero() {
+		resp = &ChangesResponse{Position: after, Draining: true}
+	} else if err := c.observe(resp.Position); err != nil {
+		return nil, err
+	}
+	last := after.Revision
+	for i := range resp.Changes {
+		ch := &resp.Changes[i]
+		if ch.Revision < last || (ch.Revision == after.Revision && !after.IsZero()) {
+			return nil, Errorf(ErrUnavailable, "the answer is out of order")
+		}
+		last = ch.Revision
+	}
+	if resp.Position.Compare(after) < 0 || last > resp.Position.Revision {
+		return nil, Errorf(ErrBehind, "the answer ends before it begins")
+	}
+	return resp, nil
+}

@@ -1,0 +1,218 @@
+package diamond_test
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+var (
+	keyA = diamond.NewKey("", "a.json")
+	keyB = diamond.NewKey("", "b.json")
+)
+
+// newClient returns a client that is closed when the test ends; in a bubble
+// that is part of what is tested.
+func newClient(t testing.TB, transport diamond.Transport, opts ...diamond.ClientOption) diamond.Client {
+	t.Helper()
+	client, err := diamond.NewClient(transport, opts...)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, client.Close()) })
+	return client
+}
+
+// get is a Get that must succeed.
+func get(t testing.TB, client diamond.Client, key diamond.Key) diamond.Config {
+	t.Helper()
+	config, err := client.Get(t.Context(), key)
+	require.NoError(t, err)
+	return config
+}
+
+// recorder is a listener that keeps what it is called with.
+type recorder struct {
+	mu      sync.Mutex
+	configs []diamond.Config
+	verdict func(diamond.Config) error // nil: applies all
+}
+
+func (r *recorder) OnConfig(_ context.Context, config diamond.Config) error {
+	r.mu.Lock()
+	r.configs = append(r.configs, config)
+	verdict := r.verdict
+	r.mu.Unlock()
+	if verdict != nil {
+		return verdict(config)
+	}
+	return nil
+}
+
+// contents are what it was called with, "-" for a deletion.
+func (r *recorder) contents() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make([]string, 0, len(r.configs))
+	for _, c := range r.configs {
+		if c.Deleted {
+			out = append(out, "-")
+		} else {
+			out = append(out, c.Content)
+		}
+	}
+	return out
+}
+
+func (r *recorder) last() diamond.Config {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.configs) == 0 {
+		return diamond.Config{}
+	}
+	return r.configs[len(r.configs)-1]
+}
+
+// subscribe subscribes l, until the test ends.
+func subscribe(t testing.TB, client diamond.Client, key diamond.Key, l diamond.Listener) *diamond.Subscription {
+	t.Helper()
+	sub, err := client.Subscribe(key, l)
+	require.NoError(t, err)
+	t.Cleanup(sub.Stop)
+	return sub
+}
+
+// settle lets all that is going to happen within a moment happen.
+func settle() {
+	time.Sleep(100 * time.Millisecond)
+	synctest.Wait()
+}
+
+// files are local files in memory.
+type files struct {
+	mu        sync.Mutex
+	snapshots map[diamond.Slot]map[diamond.Key]diamond.Snapshot
+	saves     int
+	overrides map[diamond.Key]string
+	changed   chan diamond.Key
+	saveErr   error
+	saveDelay time.Duration
+	loadErr   error
+}
+
+func newFiles() *files {
+	return &files{
+		snapshots: map[diamond.Slot]map[diamond.Key]diamond.Snapshot{diamond.SlotFetched: {}, diamond.SlotLastGood: {}},
+		overrides: make(map[diamond.Key]string),
+		changed:   make(chan diamond.Key),
+	}
+}
+
+func (f *files) ClientID() (string, error) { return "client-1", nil }
+
+func (f *files) Load(key diamond.Key, slot diamond.Slot) (diamond.Snapshot, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.loadErr != nil {
+		return diamond.Snapshot{}, f.loadErr
+	}
+	s, ok := f.snapshots[slot][key]
+	if !ok {
+		return s, diamond.Errorf(diamond.ErrNotFound, "no snapshot")
+	}
+	return s, nil
+}
+
+func (f *files) Save(slot diamond.Slot, s diamond.Snapshot) error {
+	f.mu.Lock()
+	delay, err := f.saveDelay, f.saveErr
+	f.saves++
+	f.mu.Unlock()
+	<-time.After(delay)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.snapshots[slot][s.Entry.Key] = s
+	return nil
+}
+
+func (f *files) Override(key diamond.Key) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	content, ok := f.overrides[key]
+	if !ok {
+		return "", diamond.Errorf(diamond.ErrNotFound, "no override")
+	}
+	return content, nil
+}
+
+func (f *files) WatchOverrides(ctx context.Context, changed func(diamond.Key)) error {
+	for {
+		select {
+		case key := <-f.changed:
+			changed(key)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// override puts an override in place; nil: takes it away.
+func (f *files) override(key diamond.Key, content *string) {
+	f.mu.Lock()
+	if content == nil {
+		delete(f.overrides, key)
+	} else {
+		f.overrides[key] = *content
+	}
+	f.mu.Unlock()
+	f.changed <- key
+}
+
+func (f *files) snapshot(slot diamond.Slot, key diamond.Key) (diamond.Snapshot, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s, ok := f.snapshots[slot][key]
+	return s, ok
+}
+
+func (f *files) saveCount() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.saves
+}
+
+// snapshotOf makes a snapshot as the centre c would have been read.
+func snapshotOf(c *centre, key diamond.Key) diamond.Snapshot {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return diamond.Snapshot{Entry: c.entries[key], Position: c.at}
+}
+
+// logs collects log records as text.
+type logs struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func keyN(i int) diamond.Key { return diamond.NewKey("many", "key-"+strconv.Itoa(i)) }

@@ -1,0 +1,238 @@
+package diamond
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/linnaname/gdiamond/internal/worker"
+)
+
+// slowListener is how long a listener may take before that is logged.
+const slowListener = 30 * time.Second
+
+// errPanic is what a listener that panicked is taken to have returned.
+var errPanic = errors.New("the listener panicked")
+
+// listening is one listener at one slot. Its worker runs while there is
+// something to tell it: what it is told is the slot's state by then, so the
+// latest wins. The fields below worker are guarded by the client's mu.
+type listening struct {
+	slot     *keySlot
+	listener Listener
+	worker   *worker.Worker
+
+	stopped  bool
+	called   bool    // ever
+	busy     bool    // told of a value, and not done with it
+	told     valueID // the last that it was called with
+	err      error   // what became of that; nil: applied it, or the last good one instead
+	rejected int64   // the revision that it refused last; 0: none that has not been followed by a good one
+	reason   error   // why
+}
+
+// Subscribe implements [Client].
+func (c *client) Subscribe(key Key, listener Listener) (*Subscription, error) {
+	key = key.Canonical()
+	if err := key.Validate(); err != nil {
+		return nil, opError("subscribe", key, err)
+	}
+	if listener == nil {
+		return nil, &Error{Op: "subscribe", Key: key, Err: ErrInvalid, Detail: "listener: is nil"}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, err := c.slotOf(key)
+	if err != nil {
+		return nil, opError("subscribe", key, err)
+	}
+	l := &listening{slot: s, listener: listener}
+	l.worker = worker.New(func(ctx context.Context) { c.tell(ctx, l) })
+	s.listeners = append(s.listeners, l)
+	if s.shown.Load() == nil {
+		c.startLoad(s)
+	}
+	c.notify(s)
+	return &Subscription{
+		stop: func() { c.stopListening(l) },
+		wait: func(ctx context.Context) error { return opError("wait", key, c.waitApplied(ctx, l)) },
+	}, nil
+}
+
+// notify has the listeners of s told of its state that have not been. mu must
+// be held.
+func (c *client) notify(s *keySlot) {
+	for _, l := range s.listeners {
+		if l.due() != nil {
+			l.worker.Wake()
+		}
+	}
+}
+
+// due returns what there is to tell; nil: nothing. An absence is told only to
+// those who have been told of a value: as its deletion.
+func (l *listening) due() *shown {
+	st := l.slot.shown.Load()
+	switch {
+	case l.stopped || st == nil:
+		return nil
+	case !l.called:
+		if st.err != nil {
+			return nil
+		}
+	case l.told == idOf(&st.config):
+		return nil
+	}
+	return st
+}
+
+// tell tells a listener what there is to tell. A first value that it rejects
+// is followed by the last good snapshot.
+func (c *client) tell(ctx context.Context, l *listening) {
+	c.mu.Lock()
+	st := l.due()
+	if st == nil {
+		c.mu.Unlock()
+		return
+	}
+	first := !l.called
+	l.called, l.busy, l.told = true, true, idOf(&st.config)
+	c.telling[l] = true
+	c.mu.Unlock()
+
+	config, _ := st.read(&c.marked)
+	config.Deleted = st.err != nil
+	err := errPanic // where the listener ends its goroutine
+	defer func() { c.judged(l, config, err) }()
+	if err = c.call(ctx, l, config); err == nil || !first {
+		return
+	}
+	good, ok := c.lastGood(l.slot.key)
+	if !ok || idOf(&good) == idOf(&config) || ctx.Err() != nil {
+		return
+	}
+	c.mu.Lock()
+	c.reject(l, config, err)
+	c.mu.Unlock()
+	if c.call(ctx, l, good) == nil {
+		config, err = good, nil
+	}
+}
+
+// call calls the listener, and makes an error of a panic.
+func (c *client) call(ctx context.Context, l *listening, config Config) (err error) {
+	slow := time.AfterFunc(slowListener, func() {
+		c.log.Warn("a listener is taking long", "key", l.slot.key, "revision", config.Revision, "after", slowListener)
+	})
+	defer slow.Stop()
+	defer func() {
+		if recover() != nil { // the value may hold content, the stack does not
+			err = errPanic
+			c.log.Error("a listener panicked", "key", l.slot.key, "revision", config.Revision, "stack", string(debug.Stack()))
+		}
+	}()
+	return l.listener.OnConfig(ctx, config)
+}
+
+// judged notes what became of the value that l was called with.
+func (c *client) judged(l *listening, config Config, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := l.slot
+	l.busy, l.err = false, err
+	delete(c.telling, l)
+	switch {
+	case err != nil:
+		c.reject(l, config, err)
+	case l.told == idOf(&config): // and not the last good one in its place
+		l.rejected, l.reason = 0, nil
+	}
+	c.judge(s)
+	s.broadcast()
+}
+
+// reject notes that a listener refused a value. mu must be held.
+func (c *client) reject(l *listening, config Config, err error) {
+	l.rejected, l.reason = config.Revision, err
+	c.log.Warn("a listener rejected a value", "key", l.slot.key, "revision", config.Revision, "reason", reasonOf(err))
+}
+
+// reasonOf is all that a server or a log gets to know of a rejection.
+func reasonOf(err error) string {
+	if errors.Is(err, errPanic) {
+		return "panic"
+	}
+	return "error"
+}
+
+// judge sums up what the listeners of s made of its value: one that any
+// rejects is rejected, one that all have applied is good. mu must be held.
+func (c *client) judge(s *keySlot) {
+	v, st := s.value, s.shown.Load()
+	if v == nil || v.presence != present || st == nil || st.config.Source == SourceOverride || len(s.listeners) == 0 {
+		return
+	}
+	now := idOf(&st.config)
+	applied := true
+	for _, l := range s.listeners {
+		if l.reason != nil && l.told == now {
+			c.report(s, Report{Key: s.key, Revision: now.revision, Reason: reasonOf(l.reason)})
+			return
+		}
+		applied = applied && l.called && !l.busy && l.told == now
+	}
+	if applied {
+		c.report(s, Report{Key: s.key, Revision: now.revision, Applied: true})
+		c.saveGood(s)
+	}
+}
+
+// stopListening ends a subscription, and waits for a call under way unless it
+// is made from within it.
+func (c *client) stopListening(l *listening) {
+	c.mu.Lock()
+	if !l.stopped {
+		l.stopped = true
+		l.slot.listeners = slices.DeleteFunc(slices.Clone(l.slot.listeners), func(o *listening) bool { return o == l })
+		l.slot.broadcast()
+		c.judge(l.slot) // those who are left may all have applied
+	}
+	c.mu.Unlock()
+	<-l.worker.Halt()
+}
+
+// waitApplied returns what became of the present value at l; see [Subscription.Wait].
+func (c *client) waitApplied(ctx context.Context, l *listening) error {
+	ctx, end, err := c.begin(ctx, getTimeout)
+	if err != nil {
+		return err
+	}
+	defer end()
+	for {
+		c.mu.Lock()
+		st, failed := l.slot.shown.Load(), l.slot.loadErr
+		stopped, outcome := l.stopped, l.err
+		// A listener may call Wait itself; what it is called with counts as told.
+		settled := l.called && !l.busy && st != nil && l.told == idOf(&st.config)
+		changed := l.slot.next()
+		c.mu.Unlock()
+
+		switch {
+		case stopped:
+			return Errorf(ErrClosed, "the subscription is stopped")
+		case st != nil && st.err != nil:
+			return st.err
+		case settled:
+			return outcome
+		case st == nil && final(failed):
+			return failed
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return c.gaveUp(ctx, failed)
+		}
+	}
+}

@@ -1,0 +1,272 @@
+package diamond
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/linnaname/gdiamond/internal/backoff"
+)
+
+// pollState is what the one long poll of a client stands on.
+type pollState struct {
+	keys     []Key // all that are polled for; only ever appended to
+	version  int   // grows with keys
+	position Position
+	unsynced map[*keySlot]struct{} // joined, and not known up to position
+
+	parked context.CancelCauseFunc // ends the poll that is parked; nil: none is
+	rejoin *time.Timer             // that will end it for the sake of new keys; nil: none
+	joined chan struct{}           // holds a token when there may be new keys
+	last   time.Time               // when a poll was ended for new keys
+	err    error                   // why the last poll failed; nil: it did not
+}
+
+func newPollState() pollState {
+	return pollState{unsynced: make(map[*keySlot]struct{}), joined: make(chan struct{}, 1)}
+}
+
+// How long new keys wait for others before a parked poll is ended for them.
+// Their values are known by then; only what changes later depends on the poll.
+const (
+	rejoinSoon  = 5 * time.Millisecond
+	rejoinLater = 250 * time.Millisecond // where they keep coming
+)
+
+// errRejoin ends a parked poll, so that it is sent again for more keys.
+var errRejoin = errors.New("more keys to poll for")
+
+// join adds s to the keys that are polled for. mu must be held.
+func (c *client) join(s *keySlot) {
+	if s.joined || c.closed.Load() {
+		return
+	}
+	p := &c.poll
+	p.keys = append(p.keys, s.key)
+	p.version++
+	s.joined, s.joinedAt = true, p.version
+	p.unsynced[s] = struct{}{}
+	select {
+	case p.joined <- struct{}{}:
+	default:
+	}
+	if p.parked != nil && p.rejoin == nil {
+		linger := rejoinSoon
+		if time.Since(p.last) < time.Second {
+			linger = rejoinLater
+		}
+		p.rejoin = time.AfterFunc(linger, c.endParked)
+	}
+}
+
+// endParked ends the parked poll for the sake of new keys.
+func (c *client) endParked() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.poll.rejoin = nil
+	if c.poll.parked != nil {
+		c.poll.last = time.Now()
+		c.poll.parked(errRejoin)
+	}
+}
+
+// unsync has s sent along with the next poll, as it is not known just up to
+// the position of the others. mu must be held.
+func (c *client) unsync(s *keySlot) {
+	if s.joined {
+		s.synced = false
+		c.poll.unsynced[s] = struct{}{}
+	}
+}
+
+// poller is the state of the goroutine that polls.
+type poller struct {
+	*client
+	hold  *hold
+	pause backoff.Backoff
+
+	set     KeySetHash // of the keys of version
+	version int
+	named   bool // the server has been sent the keys of the set
+	resync  bool // it has asked for all that is held
+	compare bool // the last poll failed: see first what is different
+
+	failures int // in a row
+	idle     int // answers in a row that brought nothing and came early
+}
+
+// runPolls keeps all joined keys up to date: it has one poll parked, and sends
+// the next as soon as one is answered.
+//
+// Each poll begins with a comparison at the server, and one that failed is
+// followed by one that does not wait. So whatever becomes of parked polls on
+// the way, there is a comparison every 30 seconds.
+func (c *client) runPolls(ctx context.Context) {
+	p := poller{client: c, hold: newHold()}
+	for {
+		req, version := p.request()
+		for req == nil { // nothing to poll for
+			select {
+			case <-c.poll.joined:
+				req, version = p.request()
+			case <-ctx.Done():
+				return
+			}
+		}
+		start := time.Now()
+		resp, err := p.ask(ctx, req)
+		parked := time.Since(start)
+		useful := false
+		if err == nil {
+			useful, err = p.take(ctx, version, resp)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if p.after(ctx, req, resp, err, parked, useful) != nil {
+			return
+		}
+	}
+}
+
+// after draws the conclusions from a poll, and pauses where the next one must not follow at once.
+func (p *poller) after(ctx context.Context, req *PollRequest, resp *PollResponse, err error, parked time.Duration, useful bool) error {
+	if errors.Is(err, errRejoin) {
+		return nil
+	}
+	p.note(err)
+	p.pause.Cap = pauseCap(err)
+	if err != nil {
+		if req.Wait > 0 {
+			p.hold.cut(parked)
+		}
+		p.compare = true
+		return p.pause.Wait(ctx, retryAfterOf(err))
+	}
+	p.compare = false
+	full := req.Wait > 0 && parked >= req.Wait*9/10
+	if full && !resp.Draining {
+		p.hold.full()
+	}
+	// A server that answers again and again with nothing must not keep us busy.
+	if useful || full {
+		p.idle = 0
+	} else {
+		p.idle++
+	}
+	if p.idle < 2 {
+		p.pause.Reset()
+		return nil
+	}
+	return p.pause.Wait(ctx, 0)
+}
+
+// pauseCap returns how long a pause after err may be at most. Who cannot be
+// asked is not spared by a long one, and is to be found again soon after it is
+// back; who asks for peace has it.
+func pauseCap(err error) time.Duration {
+	if e, ok := errors.AsType[*Error](err); ok && e.Remote {
+		return backoff.DefaultCap
+	}
+	return 4 * time.Second
+}
+
+// request makes the next poll; nil: there are no keys.
+func (p *poller) request() (*PollRequest, int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	st := &p.poll
+	if len(st.keys) == 0 {
+		return nil, 0
+	}
+	keys := st.keys[:len(st.keys):len(st.keys)]
+	if st.version != p.version {
+		p.set, p.version, p.named = HashKeys(keys), st.version, false
+	}
+	req := &PollRequest{Client: p.info, Set: p.set, Wait: p.hold.next()}
+	if p.compare {
+		req.Wait = 0
+	}
+	if !p.named || p.resync {
+		req.Keys = keys
+	}
+	if p.resync {
+		for _, s := range p.slots.All() {
+			if h := s.held(); s.joined && h.Revision > 0 {
+				req.Held = append(req.Held, h)
+			}
+		}
+	} else {
+		req.Position = st.position
+	}
+	for s := range st.unsynced {
+		if !p.resync {
+			req.Held = append(req.Held, s.held()) // nothing, too: or it would count as known up to Position
+		}
+		if !s.answered() {
+			req.Wait = 0 // someone may be waiting to be told that there is nothing
+		}
+	}
+	return req, st.version
+}
+
+// ask sends a poll. It does not wait longer for the answer than it should take:
+// a connection may be dead without anyone having said so.
+func (p *poller) ask(ctx context.Context, req *PollRequest) (*PollResponse, error) {
+	ctx, stop := context.WithTimeoutCause(ctx, req.Wait+pollSlack, errTimeout)
+	defer stop()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if req.Wait > 0 {
+		p.park(cancel)
+		defer p.unpark()
+	}
+	resp, err := p.transport.Poll(ctx, req)
+	if err != nil && errors.Is(context.Cause(ctx), errRejoin) {
+		return nil, errRejoin
+	}
+	if err != nil {
+		return nil, callError(ctx, "poll", Key{}, err)
+	}
+	return resp, nil
+}
+
+// park lets new keys end the poll.
+func (p *poller) park(cancel context.CancelCauseFunc) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.poll.parked = cancel
+	if p.poll.version != p.version { // some have come since the request was made
+		p.poll.rejoin = time.AfterFunc(rejoinSoon, p.endParked)
+	}
+}
+
+func (p *poller) unpark() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.poll.parked = nil
+	if p.poll.rejoin != nil {
+		p.poll.rejoin.Stop()
+		p.poll.rejoin = nil
+	}
+}
+
+// note keeps how the last poll went, for Status and the log. One that fails on
+// its own says nothing: something on the way may just not like idle connections.
+func (p *poller) note(err error) {
+	const enough = 3
+	if err == nil {
+		if p.failures >= enough {
+			p.log.Info("polling again")
+		}
+		p.failures = 0
+	} else if p.failures++; p.failures == enough {
+		p.log.Warn("no server can be polled; values stay as they are", "error", err)
+	}
+	if p.failures == 1 {
+		err = nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.poll.err = err
+}

@@ -1,0 +1,437 @@
+package diamond_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage/memstore"
+)
+
+// These run against the real server, in process.
+
+func TestClientAndServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serve(t, memstore.New())
+		client := newClient(t, srv)
+		ctx := t.Context()
+		_, err := client.Get(ctx, keyA)
+		require.ErrorIs(t, err, diamond.ErrNotFound)
+		var r recorder
+		subscribe(t, client, keyA, &r)
+		settle()
+
+		first, err := client.Publish(ctx, diamond.Draft{Key: keyA, Content: `{"n": 1}`})
+		require.NoError(t, err)
+		assert.Equal(t, `{"n": 1}`, get(t, client, keyA).Content)
+		_, err = client.Publish(ctx, diamond.Draft{Key: keyA, Content: "x", IfRevision: diamond.Revision(0)})
+		require.ErrorIs(t, err, diamond.ErrConflict)
+		second, err := client.Publish(ctx, diamond.Draft{Key: keyA, Content: `{"n": 2}`, IfRevision: diamond.Revision(first.Revision)})
+		require.NoError(t, err)
+		settle()
+		_, err = client.Delete(ctx, diamond.Delete{Key: keyA})
+		require.NoError(t, err)
+		settle()
+		_, err = client.Get(ctx, keyA)
+		require.ErrorIs(t, err, diamond.ErrNotFound)
+		assert.Equal(t, "-", r.contents()[len(r.contents())-1])
+
+		old, err := client.Read(ctx, keyA, first.Revision)
+		require.NoError(t, err)
+		assert.Equal(t, `{"n": 1}`, old.Content)
+		_, err = client.Read(ctx, keyA, second.Revision+1)
+		require.ErrorIs(t, err, diamond.ErrNotFound, "a deletion")
+		_, err = client.Read(ctx, keyA, 0)
+		require.ErrorIs(t, err, diamond.ErrInvalid)
+
+		head, err := client.Head(ctx)
+		require.NoError(t, err)
+		assert.Equal(t, second.Revision+1, head.Revision)
+
+		var ops []diamond.Op
+		for change, err := range client.History(ctx, diamond.HistoryRequest{Key: keyA, Limit: 1}) {
+			require.NoError(t, err)
+			ops = append(ops, change.Op)
+		}
+		assert.Equal(t, []diamond.Op{diamond.OpDelete, diamond.OpPublish, diamond.OpPublish}, ops)
+	})
+}
+
+func TestClientAndServer_List(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := newClient(t, serve(t, memstore.New()))
+		var set diamond.ChangeSet
+		for i := range 25 {
+			set.Drafts = append(set.Drafts, diamond.Draft{Key: keyN(i), Content: strconv.Itoa(i)})
+		}
+		_, err := client.Commit(t.Context(), set)
+		require.NoError(t, err)
+		all := client.List(t.Context(), diamond.ListRequest{Group: "many", Prefix: "key-", Limit: 7, Contents: true})
+		for range 2 { // an iterator can be used again
+			seen := make(map[diamond.Key]string)
+			for e, err := range all {
+				require.NoError(t, err)
+				seen[e.Key] = e.Content
+			}
+			assert.Len(t, seen, 25)
+			assert.Equal(t, "24", seen[keyN(24)])
+		}
+		for range all {
+			break
+		}
+		for _, err := range client.List(t.Context(), diamond.ListRequest{Limit: -1}) {
+			require.ErrorIs(t, err, diamond.ErrInvalid)
+		}
+	})
+}
+
+func TestClientAndServer_Watch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serve(t, memstore.New())
+		line := &cable{Transport: srv}
+		client := newClient(t, line)
+		publish := func(key diamond.Key, content string) {
+			_, err := srv.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: key, Content: content}}}})
+			require.NoError(t, err)
+		}
+		publish(keyA, "0")
+		ctx, cancel := context.WithCancel(t.Context())
+		var mu sync.Mutex
+		var got []string
+		var position diamond.Position
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for resp, err := range client.Watch(ctx, diamond.ChangesRequest{Prefix: "a", Contents: true}) {
+				if !assert.NoError(t, err) {
+					return
+				}
+				mu.Lock()
+				for i := range resp.Changes {
+					got = append(got, resp.Changes[i].Content)
+				}
+				position = resp.Position
+				mu.Unlock()
+			}
+		}()
+		settle()
+		publish(keyA, "1")
+		publish(keyB, "not asked for")
+		settle()
+		line.cut(true)
+		publish(keyA, "2")
+		publish(keyA, "3")
+		time.Sleep(time.Minute)
+		line.cut(false)
+		time.Sleep(30 * time.Second)
+		publish(keyA, "4")
+		settle()
+		cancel()
+		<-done
+		assert.Equal(t, []string{"0", "1", "2", "3", "4"}, got, "in order, each once, in silence")
+
+		publish(keyA, "5")
+		for resp, err := range client.Watch(t.Context(), diamond.ChangesRequest{After: position, Contents: true}) {
+			require.NoError(t, err)
+			assert.Equal(t, "5", resp.Changes[0].Content, "resumed")
+			break
+		}
+		other := position
+		other.Store = diamond.StoreID{9}
+		for _, err := range client.Watch(t.Context(), diamond.ChangesRequest{After: other}) {
+			require.ErrorIs(t, err, diamond.ErrOtherStore)
+		}
+		other = position
+		other.Revision += 100
+		for _, err := range client.Watch(t.Context(), diamond.ChangesRequest{After: other}) {
+			require.Error(t, err)
+			break
+		}
+	})
+}
+
+func TestWatch_AnswersOutOfOrderAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		at := func(revision int64) diamond.Position {
+			return diamond.Position{Store: c.at.Store, Epoch: c.at.Epoch, Revision: revision}
+		}
+		answers := []*diamond.ChangesResponse{
+			{Position: at(2), Changes: []diamond.Change{{Revision: 1}, {Revision: 2}}},
+			{Position: at(3), Changes: []diamond.Change{{Revision: 2}}}, // again
+			{Position: at(4), Changes: []diamond.Change{{Revision: 4}, {Revision: 3}}},
+			{Position: at(1)},
+			{Position: at(3), Changes: []diamond.Change{{Revision: 4}}},
+			{Position: at(4), Changes: []diamond.Change{{Revision: 3}, {Revision: 4}}},
+		}
+		c.onChanges = func(ctx context.Context, _ *diamond.ChangesRequest) (*diamond.ChangesResponse, error) {
+			if len(answers) == 0 {
+				return nil, ended(ctx)
+			}
+			resp := answers[0]
+			answers = answers[1:]
+			return resp, nil
+		}
+		client := newClient(t, c)
+		var got []int64
+		for resp, err := range client.Watch(t.Context(), diamond.ChangesRequest{}) {
+			require.NoError(t, err)
+			for i := range resp.Changes {
+				got = append(got, resp.Changes[i].Revision)
+			}
+			if resp.Position.Revision == 4 {
+				break
+			}
+		}
+		assert.Equal(t, []int64{1, 2, 3, 4}, got)
+	})
+}
+
+func TestClientAndServer_WatchEndsWithTheClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, err := diamond.NewClient(serve(t, memstore.New()))
+		require.NoError(t, err)
+		go func() {
+			time.Sleep(time.Second)
+			assert.NoError(t, client.Close())
+		}()
+		ended := false
+		for _, err := range client.Watch(t.Context(), diamond.ChangesRequest{}) {
+			if err != nil {
+				require.ErrorIs(t, err, diamond.ErrClosed)
+				ended = true
+			}
+		}
+		assert.True(t, ended)
+	})
+}
+
+func TestClientAndServer_Fork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		srv := serve(t, store)
+		client := newClient(t, srv)
+		srv.publish("a.json", "a")
+		var r recorder
+		require.NoError(t, subscribe(t, client, keyA, &r).Wait(t.Context()))
+		settle()
+		_, err := store.Fork(t.Context(), diamond.Position{})
+		require.NoError(t, err)
+		time.Sleep(10 * time.Second)
+		srv.publish("a.json", "b")
+		settle()
+		assert.Equal(t, []string{"a", "b"}, r.contents())
+		assert.False(t, get(t, client, keyA).Orphaned)
+	})
+}
+
+// cable is a transport that can be cut, and that loses or delays what it carries.
+type cable struct {
+	diamond.Transport
+	mu     sync.Mutex
+	broken bool
+	cuts   chan struct{} // closed when it breaks
+	chaos  bool
+}
+
+func (c *cable) cut(broken bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cuts != nil {
+		close(c.cuts)
+		c.cuts = nil
+	}
+	c.broken = broken
+}
+
+func (c *cable) misbehave(chaos bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.chaos = chaos
+}
+
+// pass returns a context that ends when the cable is cut, or an error.
+func (c *cable) pass(ctx context.Context) (context.Context, func(), error) {
+	c.mu.Lock()
+	if c.broken {
+		c.mu.Unlock()
+		return nil, nil, errDown
+	}
+	if c.cuts == nil {
+		c.cuts = make(chan struct{})
+	}
+	cuts, chaos := c.cuts, c.chaos
+	c.mu.Unlock()
+	if chaos {
+		switch rand.IntN(6) {
+		case 0:
+			return nil, nil, errDown
+		case 1:
+			select { // nothing is heard of it any more
+			case <-cuts:
+				return nil, nil, errDown
+			case <-ctx.Done():
+				return nil, nil, &diamond.Error{Err: ctx.Err()}
+			}
+		case 2:
+			<-time.After(rand.N(2 * time.Second))
+		case 3:
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, rand.N(5*time.Second)) // cut while it is under way
+			context.AfterFunc(ctx, cancel)
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-cuts:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel, nil
+}
+
+// through carries a call over the cable: what breaks on the way is an error of the cable's.
+func through[Req, Resp any](ctx context.Context, c *cable, req Req, call func(context.Context, Req) (Resp, error)) (Resp, error) {
+	var none Resp
+	passed, end, err := c.pass(ctx)
+	if err != nil {
+		return none, err
+	}
+	defer end()
+	resp, err := call(passed, req)
+	if err != nil && passed.Err() != nil && ctx.Err() == nil {
+		return none, errDown
+	}
+	return resp, err
+}
+
+func (c *cable) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+	return through(ctx, c, req, c.Transport.Fetch)
+}
+
+func (c *cable) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+	return through(ctx, c, req, c.Transport.Poll)
+}
+
+func (c *cable) Changes(ctx context.Context, req *diamond.ChangesRequest) (*diamond.ChangesResponse, error) {
+	return through(ctx, c, req, c.Transport.Changes)
+}
+
+// TestINV5_INV8_INV10_Chaos publishes all the while clients lose their
+// connection, restart, and are lied to by nobody but the network. When it is
+// over, all have what the server has, and nobody has gone back on the way.
+func TestINV5_INV8_INV10_Chaos(t *testing.T) {
+	for range share(t, 5, 200) {
+		synctest.Test(t, chaos)
+	}
+}
+
+func chaos(t *testing.T) {
+	srv := serve(t, memstore.New())
+	const keys, clients = 6, 4
+	var published sync.Map // revision to content
+	var stop bool
+	var mu sync.Mutex
+	stopped := func() bool { mu.Lock(); defer mu.Unlock(); return stop }
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := 0; !stopped(); i++ {
+			content := strconv.Itoa(i)
+			if rand.IntN(5) == 0 {
+				content = strings.Repeat(content, diamond.InlineContent)
+			}
+			key := keyN(rand.IntN(keys))
+			if rand.IntN(6) == 0 {
+				_, _ = srv.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{Deletes: []diamond.Delete{{Key: key}}}})
+			} else {
+				resp, err := srv.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: key, Content: content}}}})
+				if assert.NoError(t, err) {
+					published.Store(resp.Position.Revision, content)
+				}
+			}
+			time.Sleep(rand.N(3 * time.Second))
+		}
+	})
+	lines := make([]*cable, clients)
+	finals := make([]diamond.Client, clients)
+	seen := make([][keys]recorder, clients)
+	for i := range clients {
+		lines[i] = &cable{Transport: srv, chaos: true}
+		local := newFiles()
+		var last [keys]int64
+		start := func() diamond.Client {
+			client, err := diamond.NewClient(lines[i], diamond.WithLocalFiles(local))
+			require.NoError(t, err)
+			for k := range keys {
+				seen[i][k].verdict = func(config diamond.Config) error {
+					if config.Deleted {
+						return nil
+					}
+					content, ok := published.Load(config.Revision)
+					for !ok { // the publisher has not noted it yet
+						time.Sleep(time.Millisecond)
+						content, ok = published.Load(config.Revision)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					assert.GreaterOrEqual(t, config.Revision, last[k], "INV-4: never back")
+					last[k] = config.Revision
+					assert.True(t, content == config.Content, "INV-8: what was published at that revision")
+					return nil
+				}
+				_, err := client.Subscribe(keyN(k), &seen[i][k])
+				require.NoError(t, err)
+			}
+			return client
+		}
+		wg.Go(func() {
+			client := start()
+			for !stopped() {
+				time.Sleep(rand.N(time.Minute))
+				lines[i].cut(rand.IntN(2) == 0)
+				if rand.IntN(4) == 0 { // a restart
+					assert.NoError(t, client.Close())
+					client = start()
+				}
+			}
+			finals[i] = client
+		})
+	}
+	time.Sleep(10 * time.Minute)
+	mu.Lock()
+	stop = true
+	mu.Unlock()
+	wg.Wait()
+	for _, line := range lines {
+		line.misbehave(false)
+		line.cut(false)
+	}
+	time.Sleep(5 * time.Second)
+	synctest.Wait()
+	for i, client := range finals {
+		for k := range keys {
+			want, err := srv.Fetch(t.Context(), &diamond.FetchRequest{Key: keyN(k)})
+			require.NoError(t, err)
+			config, err := client.Get(t.Context(), keyN(k))
+			if !want.Found {
+				require.ErrorIs(t, err, diamond.ErrNotFound)
+				continue
+			}
+			require.NoError(t, err)
+			require.Equal(t, want.Entry.Revision, config.Revision, "INV-5")
+			require.Equal(t, want.Entry.Revision, seen[i][k].last().Revision, "INV-10")
+		}
+		require.NoError(t, client.Close())
+	}
+}

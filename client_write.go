@@ -1,0 +1,96 @@
+package diamond
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/linnaname/gdiamond/internal/backoff"
+)
+
+// Publish implements [Client].
+func (c *client) Publish(ctx context.Context, draft Draft) (Position, error) {
+	position, err := c.commit(ctx, ChangeSet{Drafts: []Draft{draft}})
+	return position, opError("publish", draft.Key, err)
+}
+
+// Delete implements [Client].
+func (c *client) Delete(ctx context.Context, del Delete) (Position, error) {
+	position, err := c.commit(ctx, ChangeSet{Deletes: []Delete{del}})
+	return position, opError("delete", del.Key, err)
+}
+
+// Commit implements [Client]. It tries again while the outcome is unknown or
+// no server can take the set, as long as ctx lets it, or for 10 s.
+func (c *client) Commit(ctx context.Context, set ChangeSet) (Position, error) {
+	position, err := c.commit(ctx, set)
+	return position, opError("commit", Key{}, err)
+}
+
+func (c *client) commit(ctx context.Context, set ChangeSet) (Position, error) {
+	ctx, end, err := c.begin(ctx, callTimeout)
+	if err != nil {
+		return Position{}, err
+	}
+	defer end()
+	if set.RequestID == "" {
+		set.RequestID = rand.Text()
+	}
+	req := &CommitRequest{Client: c.info, Set: set}
+	var pause backoff.Backoff
+	unsure := false // an attempt may have been committed
+	for {
+		resp, err := c.transport.Commit(ctx, req)
+		if err == nil {
+			if err := c.observe(resp.Position); err != nil {
+				return Position{}, err
+			}
+			c.readOwn(ctx, &set)
+			return resp.Position, nil
+		}
+		ended := ctx.Err() != nil
+		unsure = unsure || ended || errors.Is(err, ErrUnknownOutcome)
+		if !ended && !errors.Is(err, ErrUnknownOutcome) && !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrOverloaded) {
+			if unsure && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
+				err = fmt.Errorf("%w: %w", ErrUnknownOutcome, err) // refused before the RequestID was looked for
+			}
+			return Position{}, err
+		}
+		if !ended && pause.Wait(ctx, retryAfterOf(err)) == nil {
+			continue
+		}
+		return Position{}, commitEnded(ctx, err, unsure)
+	}
+}
+
+// commitEnded says what is known of a set when there is no time left to try again.
+func commitEnded(ctx context.Context, last error, unsure bool) error {
+	why := last
+	if cause := callError(ctx, "", Key{}, nil); errors.Is(cause, ctx.Err()) || errors.Is(cause, ErrClosed) {
+		why = cause // the caller's own doing
+	}
+	if unsure && !errors.Is(why, ErrUnknownOutcome) {
+		return fmt.Errorf("%w: %w", ErrUnknownOutcome, why)
+	}
+	return why
+}
+
+// readOwn brings what the client follows of a committed set up to date, so
+// that a Get after a Publish has its effect. It is a courtesy: the next poll
+// would do it too.
+func (c *client) readOwn(ctx context.Context, set *ChangeSet) {
+	var keys []Key
+	for i := range set.Drafts {
+		keys = append(keys, set.Drafts[i].Key)
+	}
+	for i := range set.Deletes {
+		keys = append(keys, set.Deletes[i].Key)
+	}
+	if slots := c.followed(keys); len(slots) > 0 {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		_ = c.catchUp(ctx, slots)
+	}
+}

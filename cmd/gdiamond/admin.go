@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/linnaname/gdiamond/server"
+)
+
+// The admin socket lies in the data directory: who may read that may copy the
+// store through it, while the server is running. No network leads there.
+const (
+	adminSocket = "admin.sock"
+	// backupDone is the trailer of a whole copy; what was cut off lacks it.
+	backupDone = "Backup-Done"
+)
+
+// backuper is a store that can be copied while it is in use.
+type backuper interface {
+	Backup(ctx context.Context, w io.Writer) error
+}
+
+// serveAdmin serves the admin socket of the data directory, which the caller
+// has open, until ctx ends. Without it all else works.
+func serveAdmin(ctx context.Context, data string, store backuper, logger *slog.Logger) {
+	path := filepath.Join(data, adminSocket)
+	// One that is there was left by a process that was killed: the store is ours.
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		logger.Warn("no backups while running", "error", err)
+		return
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "unix", path)
+	if err != nil {
+		logger.Warn("no backups while running", "error", err)
+		return
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		ln.Close()
+		logger.Warn("no backups while running", "error", err)
+		return
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /backup", func(w http.ResponseWriter, r *http.Request) {
+		// A copy takes the time that it takes; who reads it may read the file.
+		control := http.NewResponseController(w)
+		if err := errors.Join(control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(time.Time{})); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Trailer", backupDone)
+		if err := store.Backup(r.Context(), w); err != nil {
+			logger.Warn("backup failed", "error", err)
+			return
+		}
+		w.Header().Set(backupDone, "yes")
+	})
+	if err := server.Serve(ctx, ln, mux, logger); err != nil {
+		logger.Warn("no backups any more", "error", err)
+	}
+}
+
+// backupRunning copies the store of a running server on data to w.
+func backupRunning(ctx context.Context, data string, w io.Writer) error {
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", filepath.Join(data, adminSocket))
+	}}
+	defer transport.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://server/backup", nil)
+	if err != nil {
+		return err
+	}
+	res, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil {
+		return fmt.Errorf("the process that has the store open gives no backup: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("the process that has the store open gives no backup: %s", res.Status)
+	}
+	if _, err := io.Copy(w, res.Body); err != nil {
+		return err
+	}
+	if res.Trailer.Get(backupDone) == "" {
+		return errors.New("the backup was cut off; the log of the server says why")
+	}
+	return nil
+}

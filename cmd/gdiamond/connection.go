@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/namesrv"
+	"github.com/linnaname/gdiamond/server"
+	"github.com/linnaname/gdiamond/transport"
+	"github.com/linnaname/gdiamond/transport/httptransport"
+)
+
+// connection is how a client command reaches a server: its flags.
+type connection struct {
+	servers   []string
+	namesrvs  []string
+	namespace string
+	timeout   time.Duration
+	output    format
+}
+
+func (c *connection) flags(cmd *cobra.Command) {
+	c.output = formatTable
+	f := cmd.Flags()
+	f.StringSliceVar(&c.servers, "server", nil, "addresses of servers, `HOST:PORT[,...]` (default "+server.DefaultAddress+")")
+	f.StringSliceVar(&c.namesrvs, "namesrv", nil, "find the servers through these name servers, `URL[,...]`")
+	f.StringVarP(&c.namespace, "namespace", "n", diamond.DefaultNamespace, "namespace of the keys")
+	f.DurationVar(&c.timeout, "timeout", 5*time.Second, "how long to try")
+	f.VarP(&c.output, "output", "o", "table, json or yaml")
+}
+
+// client returns a client, and a context that ends with the timeout. Call done
+// when both are no longer needed.
+func (c *connection) client(ctx context.Context) (timed context.Context, client diamond.Client, done func(), err error) {
+	wire, hangUp, err := c.dial()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	client, err = diamond.NewClient(wire, diamond.WithClientInfo(diamond.ClientInfo{App: "gdiamond"}))
+	if err != nil {
+		hangUp()
+		return nil, nil, nil, err
+	}
+	timed, cancel := context.WithTimeout(ctx, c.timeout)
+	return timed, client, func() { cancel(); client.Close(); hangUp() }, nil
+}
+
+// key reads a KEY argument: dataId or group/dataId in the namespace of the
+// flag, or namespace/group/dataId.
+func (c *connection) key(s string) (diamond.Key, error) {
+	key, err := diamond.ParseKey(s)
+	if err != nil {
+		return key, usageError{err}
+	}
+	if strings.Count(s, "/") < 2 {
+		key.Namespace = c.namespace
+	}
+	if err := key.Validate(); err != nil {
+		return key, usageError{err}
+	}
+	return key, nil
+}
+
+// dial returns the transport to the servers that the flags name. Call hangUp
+// when it is no longer needed.
+func (c *connection) dial() (wire diamond.Transport, hangUp func(), err error) {
+	if c.timeout <= 0 {
+		return nil, nil, usageError{diamond.Errorf(diamond.ErrInvalid, "timeout: %s is not positive", c.timeout)}
+	}
+	var resolver transport.Resolver
+	switch {
+	case len(c.servers) > 0 && len(c.namesrvs) > 0:
+		return nil, nil, usageError{errBothWays}
+	case len(c.namesrvs) > 0:
+		if resolver, err = namesrv.NewClient(c.namesrvs); err != nil {
+			return nil, nil, usageError{err}
+		}
+	case len(c.servers) > 0:
+		for _, addr := range c.servers {
+			if err := checkAddress(addr); err != nil {
+				return nil, nil, usageError{fmt.Errorf("server: %w", err)}
+			}
+		}
+		resolver = transport.Static(c.servers...)
+	default:
+		resolver = transport.Static(server.DefaultAddress)
+	}
+	balancer := transport.Balance(resolver, httptransport.Dial)
+	return balancer, balancer.Close, nil
+}
+
+// checkAddress finds what cannot be the address of a server before it is tried.
+func checkAddress(addr string) error {
+	if !strings.Contains(addr, "://") {
+		_, _, err := net.SplitHostPort(addr)
+		return err
+	}
+	u, err := url.Parse(addr)
+	if err == nil && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		err = fmt.Errorf("%q is neither HOST:PORT nor an http URL", addr)
+	}
+	return err
+}
+
+var errBothWays = errors.New("--server and --namesrv are two ways to find a server; give one")

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// Exit codes, for scripts.
+const (
+	exitOK       = 0
+	exitError    = 1
+	exitUsage    = 2 // the command line was wrong; nothing was asked of any server
+	exitNotFound = 3
+	exitConflict = 4
+)
+
+// usageError is an error of the command line.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+func exitCode(err error) int {
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.Is(err, diamond.ErrNotFound):
+		return exitNotFound
+	case errors.Is(err, diamond.ErrConflict):
+		return exitConflict
+	}
+	return exitError
+}
+
+// errorLine returns err as the one line that the program says of it.
+func errorLine(err error) string {
+	text := strings.TrimPrefix(err.Error(), "diamond: ")
+	if errors.Is(err, context.DeadlineExceeded) {
+		text += "; --timeout gives it longer"
+	}
+	return "gdiamond: " + strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' }), "; ")
+}

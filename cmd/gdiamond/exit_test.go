@@ -1,0 +1,111 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Every way to be wrong has its exit code, one line on stderr and nothing on stdout.
+func TestExitCodes(t *testing.T) {
+	d := standalone(t, t.TempDir())
+	d.must("publish", "linna", writeFile(t, "x"))
+	missing := filepath.Join(t.TempDir(), "missing")
+	closed := "127.0.0.1:1" // nobody listens there
+	cases := []struct {
+		name string
+		args string
+		code int
+		says string // in the one line
+	}{
+		{"found", "get linna", exitOK, ""},
+		{"unknown command", "gte linna", exitUsage, "unknown command"},
+		{"unknown flag", "get linna --foo", exitUsage, "--foo"},
+		{"unknown flag of a server", "standalone --foo", exitUsage, "--foo"},
+		{"no argument", "get", exitUsage, "a KEY"},
+		{"too many arguments", "get a b", exitUsage, "a KEY"},
+		{"argument of a server", "standalone here", exitUsage, "no arguments"},
+		{"flag without its value", "get linna --revision", exitUsage, "revision"},
+		{"flag of the wrong kind", "get linna --timeout soon", exitUsage, "timeout"},
+		{"negative timeout", "get linna --timeout -1s", exitUsage, "timeout"},
+		{"negative revision", "get linna --revision -1", exitUsage, "revision"},
+		{"unknown output", "get linna -o xml", exitUsage, "table, json or yaml"},
+		{"both ways", "get linna --server 127.0.0.1:1 --namesrv http://127.0.0.1:1", exitUsage, "--namesrv"},
+		{"bad server", "get linna --server http://[", exitUsage, "server"},
+		{"server without port", "get linna --server localhost", exitUsage, "missing port"},
+		{"server of another scheme", "get linna --server ftp://localhost", exitUsage, "http"},
+		{"bad name server", "get linna --namesrv http://[", exitUsage, "name server"},
+		{"bad key", "get li*nna", exitUsage, "dataId"},
+		{"key of too many parts", "get a/b/c/d", exitUsage, "three parts"},
+		{"key with an empty part", "get /linna", exitUsage, "empty"},
+		{"overlong key", "get " + strings.Repeat("x", 257), exitUsage, "256"},
+		{"bad namespace", "get linna --namespace a/b", exitUsage, "namespace"},
+		{"bad position", "watch --from nowhere", exitUsage, "from"},
+		{"not found", "get nobody", exitNotFound, "not found"},
+		{"no such version", "get linna --revision 77", exitNotFound, "not found"},
+		{"delete of nothing", "rm nobody", exitNotFound, "not found"},
+		{"history of nothing", "history nobody", exitNotFound, "not found"},
+		{"stale publish", "publish linna " + writeFile(t, "y") + " --if-revision 9", exitConflict, "revision"},
+		{"not there yet", "publish linna " + writeFile(t, "y") + " --if-revision 0", exitConflict, "revision"},
+		{"stale delete", "rm linna --if-revision 9", exitConflict, "revision"},
+		{"missing file", "publish linna " + missing, exitError, "no such file"},
+		{"missing directory", "import " + missing, exitError, "no such file"},
+		{"empty content", "publish linna " + writeFile(t, " \n"), exitError, "content: is empty"},
+		{"bad type", "publish linna " + writeFile(t, "y") + " --type a/b", exitError, "type"},
+		{"system namespace", "publish _users/g/linna " + writeFile(t, "y"), exitError, "_users"},
+		{"nobody listens", "get linna --timeout 300ms --server " + closed, exitError, "unavailable"},
+		{"no name server", "get linna --timeout 300ms --namesrv http://" + closed, exitError, "fetch"},
+		{"no store", "check " + missing, exitNotFound, missing},
+		{"port in use", "server --data " + t.TempDir() + " --listen " + strings.TrimPrefix(d.server, "http://"), exitError, "address already in use"},
+		{"bad address", "server --listen nowhere", exitUsage, "listen"},
+		{"bad log level", "server --log-level loud", exitUsage, "log-level"},
+	}
+	for _, c := range cases {
+		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
+			t.Parallel()
+			out := d.client(strings.Fields(c.args)...)
+			assert.Equal(t, c.code, out.code, out.stderr)
+			if c.code == exitOK {
+				assert.Empty(t, out.stderr)
+				return
+			}
+			assert.Contains(t, out.stderr, c.says)
+			assert.Equal(t, 1, strings.Count(out.stderr, "\n"), "one line: %q", out.stderr)
+			assert.True(t, strings.HasPrefix(out.stderr, "gdiamond: "), out.stderr)
+			assert.Empty(t, out.stdout)
+		})
+	}
+}
+
+// Each flag has a twin in the environment, and the command line goes first.
+func TestEnvironmentTwins(t *testing.T) {
+	d := standalone(t, t.TempDir())
+	server := "GDIAMOND_SERVER=" + strings.TrimPrefix(d.server, "http://")
+
+	out := invokeWith(t, "x", []string{server, "GDIAMOND_NAMESPACE=blue", "GDIAMOND_OUTPUT=json", "GDIAMOND_COMMENT=why"}, "publish", "linna")
+	require.Equal(t, exitOK, out.code, out.stderr)
+	assert.Contains(t, out.stdout, `"namespace": "blue"`)
+	assert.Contains(t, d.must("history", "blue/DEFAULT_GROUP/linna"), "why")
+
+	out = invokeWith(t, "", []string{server, "GDIAMOND_NAMESPACE=red"}, "get", "linna", "--namespace", "blue")
+	assert.Equal(t, outcome{exitOK, "x", ""}, out)
+
+	out = invokeWith(t, "", []string{server, "GDIAMOND_TIMEOUT=soon"}, "get", "linna")
+	assert.Equal(t, exitUsage, out.code)
+	assert.Contains(t, out.stderr, "GDIAMOND_TIMEOUT")
+
+	// A server on the command line beats a name server in the environment.
+	out = invokeWith(t, "", []string{"GDIAMOND_NAMESRV=http://127.0.0.1:1"}, "get", "blue/DEFAULT_GROUP/linna", "--server", strings.TrimPrefix(d.server, "http://"))
+	assert.Equal(t, outcome{exitOK, "x", ""}, out)
+}
+
+func writeFile(t *testing.T, content string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "content")
+	require.NoError(t, os.WriteFile(name, []byte(content), 0o600))
+	return name
+}

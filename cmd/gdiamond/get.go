@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+func newGet() *cobra.Command {
+	var c connection
+	var revision int64
+	cmd := &cobra.Command{
+		Use:   "get KEY",
+		Short: "Write the value of a key to the standard output, byte for byte",
+		Args:  arguments(1, 1, "a KEY"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			key, err := c.key(args[0])
+			if err != nil {
+				return err
+			}
+			if revision < 0 {
+				return usageError{diamond.Errorf(diamond.ErrInvalid, "revision: negative")}
+			}
+			entry, err := c.fetch(cmd.Context(), key, revision)
+			if err != nil {
+				return err
+			}
+			if c.output == formatTable {
+				_, err = io.WriteString(cmd.OutOrStdout(), entry.Content)
+				return err
+			}
+			return c.output.write(cmd.OutOrStdout(), outEntry(entry, true))
+		},
+	}
+	c.flags(cmd)
+	cmd.Flags().Int64Var(&revision, "revision", 0, "the version published at revision `N` (default the present one)")
+	return cmd
+}
+
+// fetch asks once. A client would go on to follow the key.
+func (c *connection) fetch(ctx context.Context, key diamond.Key, revision int64) (diamond.Entry, error) {
+	wire, hangUp, err := c.dial()
+	if err != nil {
+		return diamond.Entry{}, err
+	}
+	defer hangUp()
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	res, err := wire.Fetch(ctx, &diamond.FetchRequest{Key: key, Revision: revision})
+	if err != nil {
+		return diamond.Entry{}, err
+	}
+	if !res.Found {
+		return diamond.Entry{}, &diamond.Error{Op: "get", Key: key, Err: diamond.ErrNotFound}
+	}
+	return res.Entry, nil
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+func newHistory() *cobra.Command {
+	var c connection
+	var limit int
+	cmd := &cobra.Command{
+		Use:   "history KEY",
+		Short: "List the kept versions of a key, newest first",
+		Args:  arguments(1, 1, "a KEY"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			key, err := c.key(args[0])
+			if err != nil {
+				return err
+			}
+			if limit < 0 {
+				return usageError{diamond.Errorf(diamond.ErrInvalid, "limit: negative")}
+			}
+			ctx, client, done, err := c.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+
+			var changes []changeOut
+			for change, err := range client.History(ctx, diamond.HistoryRequest{Key: key}) {
+				if err != nil {
+					return err
+				}
+				changes = append(changes, outChange(change))
+				if len(changes) == limit {
+					break
+				}
+			}
+			if len(changes) == 0 {
+				e := diamond.Errorf(diamond.ErrNotFound, "it has no history")
+				e.Op, e.Key = "history", key
+				return e
+			}
+			if c.output != formatTable {
+				return c.output.write(cmd.OutOrStdout(), changes)
+			}
+			rows := make([][]string, len(changes))
+			for i, ch := range changes {
+				rows[i] = []string{
+					strconv.FormatInt(ch.Revision, 10), ch.Op, strconv.FormatInt(ch.Size, 10), dash(ch.Type),
+					dash(ch.MD5), dash(ch.Author), dash(ch.Address), shortTime(ch.Time), dash(ch.Comment),
+				}
+			}
+			return table(cmd.OutOrStdout(), "REVISION OP SIZE TYPE MD5 AUTHOR ADDRESS TIME COMMENT", rows)
+		},
+	}
+	c.flags(cmd)
+	cmd.Flags().IntVar(&limit, "limit", 0, "at most `N` (default all that are kept)")
+	return cmd
+}

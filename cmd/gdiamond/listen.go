@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/spf13/cobra"
+)
+
+// access says whom the doors of a command are open to.
+type access struct {
+	insecure bool
+	hosts    []string
+}
+
+func accessFlags(cmd *cobra.Command) *access {
+	a := &access{}
+	f := cmd.Flags()
+	f.BoolVar(&a.insecure, "insecure", false, "listen on addresses that other hosts can reach, though nothing asks who publishes")
+	f.StringSliceVar(&a.hosts, "allowed-host", nil, "DNS `NAME[,...]` by which clients may call this host, beside localhost and IP addresses")
+	return a
+}
+
+// door is a flag that says where to listen.
+type door struct {
+	*access
+	flag    string
+	address string
+}
+
+func newDoor(cmd *cobra.Command, flag, address, what string, access *access) *door {
+	d := &door{access: access, flag: flag}
+	cmd.Flags().StringVar(&d.address, flag, address, "`HOST:PORT` "+what+" listens on")
+	return d
+}
+
+// check refuses an address that other hosts can reach.
+func (d *door) check() error {
+	host, _, err := net.SplitHostPort(d.address)
+	if err != nil {
+		return usageError{fmt.Errorf("%s: %w", d.flag, err)}
+	}
+	if ip := net.ParseIP(host); host == "localhost" || ip.IsLoopback() || d.insecure {
+		return nil
+	}
+	return usageError{fmt.Errorf("%s: other hosts can reach %s, and whoever reaches it can publish, "+
+		"for nothing asks for permissions yet; listen on a loopback address such as 127.0.0.1, or give --insecure", d.flag, d.address)}
+}
+
+func (d *door) listen(ctx context.Context) (net.Listener, error) {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", d.address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", d.flag, err)
+	}
+	return ln, nil
+}
+
+// loopbackOf returns the address by which this host reaches a listener of its own.
+func loopbackOf(addr net.Addr) string {
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
+	}
+	return addr.String()
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// logging is the flag of the commands that serve.
+type logging struct{ level slog.Level }
+
+func (l *logging) flags(cmd *cobra.Command) {
+	cmd.Flags().TextVar(&l.level, "log-level", slog.LevelInfo, "`LEVEL` to log from: debug, info, warn or error")
+}
+
+// logger returns a logger to w: text for people, JSON for all else.
+func (l *logging) logger(w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: l.level}
+	if isTerminal(w) {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

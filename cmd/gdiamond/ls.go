@@ -1,0 +1,52 @@
+package main
+
+import (
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+func newLs() *cobra.Command {
+	var c connection
+	var group string
+	cmd := &cobra.Command{
+		Use:   "ls [PREFIX]",
+		Short: "List the keys of a namespace whose data ids begin with PREFIX",
+		Args:  arguments(0, 1, "at most a PREFIX"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			req := diamond.ListRequest{Namespace: c.namespace, Group: group, Limit: diamond.MaxPage}
+			if len(args) > 0 {
+				req.Prefix = args[0]
+			}
+			ctx, client, done, err := c.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+
+			entries := []entryOut{} // an empty list is not null
+			for entry, err := range client.List(ctx, req) {
+				if err != nil {
+					return err
+				}
+				entries = append(entries, outEntry(entry, false))
+			}
+			if c.output != formatTable {
+				return c.output.write(cmd.OutOrStdout(), entries)
+			}
+			rows := make([][]string, len(entries))
+			for i, e := range entries {
+				rows[i] = []string{
+					e.Group, e.DataID, strconv.FormatInt(e.Revision, 10), strconv.FormatInt(e.Size, 10),
+					dash(e.Type), e.MD5, shortTime(e.Modified),
+				}
+			}
+			return table(cmd.OutOrStdout(), "GROUP DATAID REVISION SIZE TYPE MD5 MODIFIED", rows)
+		},
+	}
+	c.flags(cmd)
+	cmd.Flags().StringVarP(&group, "group", "g", "", "only this group")
+	return cmd
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"github.com/linnaname/gdiamond/namesrv"
+	"github.com/linnaname/gdiamond/server"
+)
+
+// defaultNamesrv is where a name server listens, as the original diamond's.
+const defaultNamesrv = "127.0.0.1:8080"
+
+func newNamesrv() *cobra.Command {
+	var log logging
+	cmd := &cobra.Command{
+		Use:   "namesrv",
+		Short: "Run a name server, which knows where the servers are",
+		Args:  arguments(0, 0, "no arguments"),
+	}
+	door := newDoor(cmd, "listen", defaultNamesrv, "the name server", accessFlags(cmd))
+	log.flags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := door.check(); err != nil {
+			return err
+		}
+		ln, err := door.listen(cmd.Context())
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "name server http://%s\n", ln.Addr())
+		return runNamesrv(cmd.Context(), ln, door.access, log.logger(cmd.ErrOrStderr()))
+	}
+	return cmd
+}
+
+// runNamesrv serves a name server on ln until ctx ends. Only where access is
+// insecure does it take registrations from other hosts.
+func runNamesrv(ctx context.Context, ln net.Listener, access *access, logger *slog.Logger) error {
+	options := []namesrv.RegistryOption{namesrv.WithLogger(logger), namesrv.WithAllowedHosts(access.hosts...)}
+	if access.insecure {
+		options = append(options, namesrv.WithInsecureRegistration())
+	}
+	return server.Serve(ctx, ln, namesrv.NewRegistry(options...), logger)
+}

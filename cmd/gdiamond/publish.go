@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+func newPublish() *cobra.Command {
+	var c connection
+	var ifRevision int64
+	var draft diamond.Draft
+	var comment string
+	cmd := &cobra.Command{
+		Use:   "publish KEY [FILE|-]",
+		Short: "Publish a file, or the standard input, as the value of a key",
+		Args:  arguments(1, 2, "a KEY, and a FILE or - for the standard input"),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if draft.Key, err = c.key(args[0]); err != nil {
+				return err
+			}
+			if cmd.Flags().Changed("if-revision") {
+				draft.IfRevision = &ifRevision
+			}
+			name := "-"
+			if len(args) > 1 {
+				name = args[1]
+			}
+			if draft.Content, err = readContent(cmd.InOrStdin(), name); err != nil {
+				return err
+			}
+			set := diamond.ChangeSet{Drafts: []diamond.Draft{draft}, Comment: comment}
+			return c.commit(cmd, set, draft.Key, "publish")
+		},
+	}
+	c.flags(cmd)
+	f := cmd.Flags()
+	f.Int64Var(&ifRevision, "if-revision", 0, "only if the key is at revision `N` now; 0: only if it does not exist")
+	f.StringVar(&draft.Type, "type", "", "how to read it: json, yaml, toml, properties, xml, text, ... (default by the extension)")
+	f.StringVar(&comment, "comment", "", "why")
+	f.BoolVar(&draft.AllowEmpty, "allow-empty", false, "publish an empty content too")
+	return cmd
+}
+
+// commit commits set, of one change to key, and writes where it now is.
+func (c *connection) commit(cmd *cobra.Command, set diamond.ChangeSet, key diamond.Key, op string) error {
+	ctx, client, done, err := c.client(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer done()
+	position, err := client.Commit(ctx, set)
+	if err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	if c.output == formatTable {
+		_, err := fmt.Fprintf(out, "%s %s revision %d\n", op, key, position.Revision)
+		return err
+	}
+	return c.output.write(out, positionOut{
+		keyOut: outKey(key), Op: op, Revision: position.Revision, Position: position.String(),
+	})
+}
+
+// maxRead is how much is read of a file before it is known to be too much for
+// any server of ours.
+const maxRead = diamond.MaxSetBytes
+
+// readContent returns the content of a file, or of in where name is "-".
+func readContent(in io.Reader, name string) (string, error) {
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return "", err
+		}
+		defer file.Close()
+		in = file
+	}
+	content, err := io.ReadAll(io.LimitReader(in, maxRead+1))
+	if err != nil {
+		return "", err
+	}
+	if len(content) > maxRead {
+		return "", diamond.Errorf(diamond.ErrTooLarge, "content: more than %d bytes", maxRead)
+	}
+	return string(content), nil
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+func newRm() *cobra.Command {
+	var c connection
+	var ifRevision int64
+	var comment string
+	cmd := &cobra.Command{
+		Use:   "rm KEY",
+		Short: "Delete a key",
+		Args:  arguments(1, 1, "a KEY"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			key, err := c.key(args[0])
+			if err != nil {
+				return err
+			}
+			del := diamond.Delete{Key: key}
+			if cmd.Flags().Changed("if-revision") {
+				del.IfRevision = &ifRevision
+			}
+			set := diamond.ChangeSet{Deletes: []diamond.Delete{del}, Comment: comment}
+			return c.commit(cmd, set, key, "delete")
+		},
+	}
+	c.flags(cmd)
+	cmd.Flags().Int64Var(&ifRevision, "if-revision", 0, "only if the key is at revision `N` now")
+	cmd.Flags().StringVar(&comment, "comment", "", "why")
+	return cmd
+}

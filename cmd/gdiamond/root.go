@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// newRoot returns the tree of commands. It calls began before a command runs.
+func newRoot(began func()) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "gdiamond",
+		Short: "A configuration centre: its servers, and a client of them",
+		Long: `A configuration centre: its servers, and a client of them.
+
+Every flag can be set by an environment variable too: --if-revision by
+GDIAMOND_IF_REVISION. The command line goes first.
+
+Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 conflict.`,
+		SilenceErrors: true, // main prints them
+		SilenceUsage:  true,
+		Args:          noSuchCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
+	})
+	root.SuggestionsMinimumDistance = 2
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if err := applyEnv(cmd); err != nil {
+			return err
+		}
+		began()
+		return nil
+	}
+	root.AddCommand(
+		newStandalone(), newServer(), newNamesrv(),
+		newGet(), newPublish(), newRm(), newLs(), newWatch(), newHistory(), newImport(), newExport(),
+		newBackup(), newRestore(), newCompact(), newCheck(),
+		newVersion(),
+	)
+	return root
+}
+
+func noSuchCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := "see gdiamond --help"
+	if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
+		hint = "did you mean " + strings.Join(similar, ", ") + "?"
+	}
+	return fmt.Errorf("unknown command %q; %s", args[0], hint)
+}
+
+// arguments takes from least to most arguments, which it calls what.
+func arguments(least, most int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) >= least && len(args) <= most {
+			return nil
+		}
+		return fmt.Errorf("%s takes %s, and was given %d arguments; see %s --help", cmd.Name(), what, len(args), cmd.CommandPath())
+	}
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage/boltstore"
+)
+
+func newBackup() *cobra.Command {
+	return &cobra.Command{
+		Use:   "backup DIR FILE|-",
+		Short: "Copy the store in a data directory to a file, also while a server runs on it",
+		Long: `Copy the store in a data directory to a new file, or to the standard output.
+
+While a server runs on the directory, the server makes the copy, as of one moment, and
+goes on meanwhile. Else the store is verified first. The copy holds contents in the clear.`,
+		Args: arguments(2, 2, "a DIR, and a FILE or - for the standard output"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if args[1] == "-" {
+				return backup(cmd.Context(), args[0], cmd.OutOrStdout())
+			}
+			return writeNew(args[1], func(w io.Writer) error { return backup(cmd.Context(), args[0], w) })
+		},
+	}
+}
+
+// backup copies the store in dir to w.
+func backup(ctx context.Context, dir string, w io.Writer) (err error) {
+	_, err = boltstore.Check(ctx, dir)
+	if errors.Is(err, diamond.ErrInUse) {
+		return backupRunning(ctx, dir, w)
+	}
+	if err != nil {
+		return err
+	}
+	store, err := boltstore.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	return store.Backup(ctx, w)
+}
+
+// writeNew makes a file that was not there, and leaves none when write fails.
+func writeNew(name string, write func(io.Writer) error) error {
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	err = write(file)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return errors.Join(err, os.Remove(name))
+	}
+	return nil
+}
+
+func newRestore() *cobra.Command {
+	return &cobra.Command{
+		Use:   "restore FILE|- DIR",
+		Short: "Make a data directory from a backup",
+		Long: `Make a data directory from a backup, which is verified.
+
+What was published after the backup is lost. So the store begins a new epoch, by which
+servers and clients that have seen more find that out and take its state.`,
+		Args: arguments(2, 2, "a FILE or - for the standard input, and a DIR"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			in := cmd.InOrStdin()
+			if args[0] != "-" {
+				file, err := os.Open(args[0])
+				if err != nil {
+					return err
+				}
+				defer file.Close()
+				in = file
+			}
+			position, err := boltstore.Restore(cmd.Context(), args[1], in)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "restored %s, revision %d, generation %d\n",
+				args[1], position.Revision, position.Epoch.Generation)
+			return err
+		},
+	}
+}
+
+func newCompact() *cobra.Command {
+	return &cobra.Command{
+		Use:   "compact DIR",
+		Short: "Give the free space in a store's file back to the disk; no server may run on it",
+		Args:  arguments(1, 1, "a DIR"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			before, after, err := boltstore.Compact(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "compacted %s from %d to %d bytes\n", args[0], before, after)
+			return err
+		},
+	}
+}
+
+func newCheck() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check DIR",
+		Short: "Verify all of a store: its file, its chain, every content; no server may run on it",
+		Args:  arguments(1, 1, "a DIR"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			report, err := boltstore.Check(cmd.Context(), args[0])
+			if err == nil || len(report.Problems) > 0 {
+				fmt.Fprint(cmd.OutOrStdout(), report)
+			}
+			return err
+		},
+	}
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+func newWatch() *cobra.Command {
+	var c connection
+	var group, from string
+	cmd := &cobra.Command{
+		Use:   "watch [PREFIX|KEY]",
+		Short: "Print each change as it comes",
+		Long: `Print each change as it comes, until interrupted.
+
+An argument with a slash is a KEY, one without is a PREFIX of data ids. With -o json
+each change is a line; the last line of those that came together has the position
+that --from goes on from.`,
+		Args: arguments(0, 1, "at most a PREFIX or a KEY"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			req := diamond.ChangesRequest{Namespace: c.namespace, Group: group}
+			var only diamond.Key
+			switch {
+			case len(args) == 0:
+			case strings.Contains(args[0], "/"):
+				key, err := c.key(args[0])
+				if err != nil {
+					return err
+				}
+				only = key
+				req.Namespace, req.Group, req.Prefix = key.Namespace, key.Group, key.DataID
+			default:
+				req.Prefix = args[0]
+			}
+			after, err := startOf(from)
+			if err != nil {
+				return err
+			}
+			ctx, client, done, err := c.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+			if from == "" {
+				if after, err = client.Head(ctx); err != nil {
+					return err
+				}
+			}
+			req.After = after
+			return c.follow(cmd.Context(), cmd.OutOrStdout(), client, req, only)
+		},
+	}
+	c.flags(cmd)
+	cmd.Flags().StringVarP(&group, "group", "g", "", "only this group")
+	cmd.Flags().StringVar(&from, "from", "", "go on from `POSITION`, or from the \"start\" of the history (default from now)")
+	return cmd
+}
+
+// startOf reads the flag --from.
+func startOf(from string) (diamond.Position, error) {
+	if from == "start" {
+		return diamond.Position{}, nil
+	}
+	position, err := diamond.ParsePosition(from)
+	if err != nil {
+		return position, usageError{fmt.Errorf("from: %w", err)}
+	}
+	return position, nil
+}
+
+// follow prints the changes that req asks for, or of those the ones of key
+// only, until ctx ends.
+func (c *connection) follow(ctx context.Context, w io.Writer, client diamond.Client, req diamond.ChangesRequest, only diamond.Key) error {
+	for res, err := range client.Watch(ctx, req) {
+		if ctx.Err() != nil {
+			return nil // interrupted, which is how a watch ends
+		}
+		if err != nil {
+			return err
+		}
+		var changes []changeOut
+		for _, change := range res.Changes {
+			if only == (diamond.Key{}) || change.Key == only || change.Op == diamond.OpFork {
+				changes = append(changes, outChange(change))
+			}
+		}
+		for i, change := range changes {
+			if i == len(changes)-1 {
+				change.Position = res.Position.String()
+			}
+			if err := c.printChange(w, change); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *connection) printChange(w io.Writer, change changeOut) error {
+	if c.output != formatTable {
+		return c.output.writeOne(w, change)
+	}
+	name := "-" // a fork has no key
+	if change.DataID != "" {
+		name = change.Namespace + "/" + change.Group + "/" + change.DataID
+	}
+	_, err := fmt.Fprintf(w, "%s  revision %d  %s  %s  %d bytes  %s\n", shortTime(change.Time), change.Revision,
+		change.Op, name, change.Size, dash(change.Comment))
+	return err
+}

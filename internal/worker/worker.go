@@ -1,0 +1,106 @@
+// Package worker runs callbacks of others, one call at a time, each worker on
+// a goroutine of its own that exists only while there is something to do.
+package worker
+
+import (
+	"bytes"
+	"context"
+	"runtime"
+	"strconv"
+	"sync"
+)
+
+// Worker calls a function when it is woken. Make one with [New]. It is safe
+// for concurrent use.
+type Worker struct {
+	do func(ctx context.Context)
+
+	mu        sync.Mutex         // guards what follows
+	running   bool               // a goroutine is at it
+	again     bool               // woken since do was called last
+	halted    bool               // for good
+	goroutine uint64             // that runs; 0: not known yet
+	cancel    context.CancelFunc // ends the context of the run
+	ended     chan struct{}      // closed when the run ends
+}
+
+// New returns a worker that calls do. The context ends with the worker. A do
+// that panics crashes the program, as in any goroutine; one that ends its
+// goroutine ends no more than the call.
+func New(do func(ctx context.Context)) *Worker { return &Worker{do: do} }
+
+// Wake has do called. When a call is under way there is one more after it,
+// however often Wake is called meanwhile.
+func (w *Worker) Wake() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.again = true
+	w.start()
+}
+
+// start starts a run if there is something to do. mu must be held.
+func (w *Worker) start() {
+	if w.running || w.halted || !w.again {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	w.running, w.goroutine, w.cancel, w.ended = true, 0, cancel, make(chan struct{})
+	go w.run(ctx)
+}
+
+func (w *Worker) run(ctx context.Context) {
+	defer w.end()
+	own := goroutineID()
+	for w.next(own) {
+		w.do(ctx)
+	}
+}
+
+// next reports whether there is something to do.
+func (w *Worker) next(own uint64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.goroutine = own
+	again := w.again && !w.halted
+	w.again = false
+	return again
+}
+
+func (w *Worker) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cancel()
+	w.running = false
+	close(w.ended)
+	w.start() // woken since, or do ended the goroutine
+}
+
+// Halt ends the worker for good: do is not called any more, and the context of
+// a call under way ends. The channel is closed when no call is under way, and
+// is so already when Halt is called from within do.
+func (w *Worker) Halt() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.halted = true
+	if !w.running || w.goroutine == goroutineID() {
+		ended := make(chan struct{})
+		close(ended)
+		if w.running {
+			w.cancel()
+		}
+		return ended
+	}
+	w.cancel()
+	return w.ended
+}
+
+// goroutineID returns a number that no other running goroutine has. Go tells
+// it in the first line of a stack trace alone, "goroutine 7 [running]:".
+func goroutineID() uint64 {
+	var buf [64]byte
+	line := buf[:runtime.Stack(buf[:], false)]
+	line = bytes.TrimPrefix(line, []byte("goroutine "))
+	digits, _, _ := bytes.Cut(line, []byte(" "))
+	id, _ := strconv.ParseUint(string(digits), 10, 64)
+	return id
+}

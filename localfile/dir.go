@@ -1,0 +1,234 @@
+package localfile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/atomicfile"
+)
+
+const (
+	snapshotDir  = "snapshots"
+	overrideDir  = "overrides"
+	clientIDFile = "client-id"
+	storeIDFile  = "store-id"
+
+	dirMode  fs.FileMode = 0o700
+	fileMode fs.FileMode = 0o600
+
+	// staleTemp is how old a temporary file is before it counts as left by a crash.
+	staleTemp = time.Hour
+)
+
+// Dir is a client's directory. It is safe for concurrent use.
+type Dir struct {
+	path          string // real: no part of it was a symbolic link when it was opened
+	logger        *slog.Logger
+	worldWritable bool
+
+	mu     sync.RWMutex // guards root and closed; held for reading while root is in use
+	root   *os.Root
+	closed bool
+
+	idMu     sync.Mutex // guards clientID
+	clientID string     // "" until it has been read
+}
+
+var _ diamond.LocalFiles = (*Dir)(nil)
+
+// Option changes a default of [Open].
+type Option func(*Dir)
+
+// WithLogger sets where log records go; by default nowhere. No record ever
+// holds a content.
+func WithLogger(logger *slog.Logger) Option { return func(d *Dir) { d.logger = logger } }
+
+// WithWorldWritable permits overrides that every user of the host may write,
+// which are refused by default: whoever can write one controls the application.
+func WithWorldWritable() Option { return func(d *Dir) { d.worldWritable = true } }
+
+// Open opens the directory dir for a client, and makes it where it is missing.
+// Each application should have one of its own. Errors are those of package fs,
+// or wrap diamond.ErrNoSpace.
+func Open(dir string, opts ...Option) (*Dir, error) {
+	d := &Dir{logger: slog.New(slog.DiscardHandler)}
+	for _, opt := range opts {
+		opt(d)
+	}
+	if err := os.MkdirAll(dir, dirMode); err != nil {
+		return nil, fileError("open", err)
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fileError("open", err)
+	}
+	if d.path, err = filepath.EvalSymlinks(abs); err != nil {
+		return nil, fileError("open", err)
+	}
+	if d.root, err = openRoot(d.path); err != nil {
+		return nil, fileError("open", err)
+	}
+	if err := d.prepare(); err != nil {
+		return nil, errors.Join(fileError("open", err), d.root.Close())
+	}
+	return d, nil
+}
+
+// Close gives the directory back. Calls after it fail with diamond.ErrClosed; a
+// second Close does nothing.
+func (d *Dir) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	return d.root.Close()
+}
+
+// prepare makes the tree in a root just opened, and takes away what crashes left.
+func (d *Dir) prepare() error {
+	for _, name := range []string{snapshotDir, overrideDir} {
+		if err := mkdir(d.root, name); err != nil {
+			return err
+		}
+	}
+	if n, err := atomicfile.Clean(d.root, snapshotDir, staleTemp); err != nil {
+		d.logger.Warn("temporary files of a crash cannot be removed", "dir", d.path, "error", err)
+	} else if n > 0 {
+		d.logger.Info("temporary files of a crash removed", "dir", d.path, "files", n)
+	}
+	return nil
+}
+
+func mkdir(root *os.Root, name string) error {
+	err := root.Mkdir(name, dirMode)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return root.Chmod(name, dirMode) // the umask may have taken bits away
+}
+
+// openRoot opens the directory at path, which must not be a symbolic link.
+func openRoot(path string) (*os.Root, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := root.Stat(".")
+	if err == nil {
+		var there fs.FileInfo
+		there, err = os.Lstat(path)
+		if err == nil && !os.SameFile(opened, there) {
+			err = &fs.PathError{Op: "open", Path: path, Err: errors.New("was a directory and now is a symbolic link")}
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return root, nil
+}
+
+// in runs do in the directory. When a file is not there because the directory
+// itself was deleted or replaced, do is run once more in the new one; with
+// create, that is made where there is none.
+func (d *Dir) in(create bool, do func(root *os.Root) error) error {
+	for again := false; ; again = true {
+		d.mu.RLock()
+		if d.closed {
+			d.mu.RUnlock()
+			return diamond.Errorf(diamond.ErrClosed, "local files in %s", d.path)
+		}
+		err := do(d.root)
+		d.mu.RUnlock()
+		if again || !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if replaced, reopenErr := d.reopen(create); reopenErr != nil {
+			return reopenErr
+		} else if !replaced {
+			return err
+		}
+	}
+}
+
+// reopen opens the directory anew if its path does not lead to it any more, and
+// with create makes what is missing. It returns whether anything is new.
+func (d *Dir) reopen(create bool) (bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	there, err := os.Lstat(d.path)
+	switch {
+	case d.closed:
+		return false, nil
+	case err == nil:
+		if now, err := d.root.Stat("."); err == nil && os.SameFile(now, there) {
+			if !create {
+				return false, nil
+			}
+			d.logger.Warn("a part of the directory of local files was deleted; it is made again", "dir", d.path)
+			return true, d.prepare()
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return false, err
+	case !create:
+		return false, nil
+	default:
+		if err := os.MkdirAll(d.path, dirMode); err != nil {
+			return false, err
+		}
+	}
+	root, err := openRoot(d.path)
+	if err != nil {
+		return false, err
+	}
+	d.logger.Warn("the directory of local files was deleted or replaced; the present one is used", "dir", d.path)
+	old := d.root
+	d.root = root
+	return true, errors.Join(d.prepare(), old.Close())
+}
+
+// setAside renames a file that must not be used to *.corrupt, over the one before.
+func (d *Dir) setAside(root *os.Root, name, why string) error {
+	aside := name + corruptSuffix
+	err := root.Rename(name, aside)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		// A directory may be in the way, or be what has to go there.
+		err = errors.Join(root.RemoveAll(aside), root.Rename(name, aside))
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		d.logger.Warn("a damaged file cannot be set aside", "file", name, "why", why, "error", err)
+		return err
+	}
+	d.logger.Warn("a damaged file is set aside", "file", name, "as", aside, "why", why)
+	return nil
+}
+
+// unusable reports whether a file is there but can never be read as one.
+func unusable(err error) bool {
+	return errors.Is(err, atomicfile.ErrNotRegular) || errors.Is(err, atomicfile.ErrTooLarge)
+}
+
+// fileError adds the operation to err, and the sentinel of a full disk.
+func fileError(op string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, new(*diamond.Error)):
+		return err
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("localfile: %s: %w: %w", op, diamond.ErrNoSpace, err)
+	}
+	return fmt.Errorf("localfile: %s: %w", op, err)
+}

@@ -1,0 +1,195 @@
+//go:build unix
+
+package localfile
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(writerEnv); dir != "" {
+		saveForEver(dir) // until the test whose process this is kills it
+	}
+	goleak.VerifyTestMain(m)
+}
+
+var testKey = diamond.Key{Namespace: "public", Group: "DEFAULT_GROUP", DataID: "app.yaml"}
+
+func openDir(t *testing.T, path string, opts ...Option) *Dir {
+	t.Helper()
+	d, err := Open(path, opts...)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, d.Close()) })
+	return d
+}
+
+// snapshot returns one of key at revision with every field set.
+func snapshot(key diamond.Key, revision int64, content string) diamond.Snapshot {
+	at := time.Date(2026, 3, 4, 5, 6, 7, 89000, time.UTC)
+	return diamond.Snapshot{
+		Entry: diamond.Entry{
+			Key: key, Content: content, Type: "yaml", MD5: diamond.MD5Hex(content), Size: int64(len(content)),
+			Revision: revision, View: revision + 1, Modified: at, Meta: map[string]string{"owner": "<a&b> \u00e9"},
+		},
+		Position: diamond.Position{
+			Store: diamond.StoreID{1, 2, 3}, Epoch: diamond.Epoch{Generation: 4, ID: [16]byte{5}},
+			Revision: revision + 2, Chain: diamond.Chain{6},
+		},
+		Saved: at.Add(time.Hour),
+	}
+}
+
+// campaign returns n when the whole of a scenario is asked for, else a part of it.
+func campaign(t *testing.T, n, part int) int {
+	t.Helper()
+	if os.Getenv("DIAMOND_CAMPAIGN") != "" {
+		return n
+	}
+	t.Logf("%d of %d rounds; DIAMOND_CAMPAIGN=1 runs all", part, n)
+	return part
+}
+
+func snapshotPath(d *Dir, key diamond.Key, slot diamond.Slot) string {
+	return filepath.Join(d.path, snapshotDir, fileName(key.Canonical(), slot))
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(b)
+}
+
+func TestSaveLoad(t *testing.T) {
+	dir := t.TempDir()
+	d := openDir(t, dir)
+	contents := []string{"", "a: 1\n", "\x00\xff\r\n", strings.Repeat("x", 5<<20)}
+	for i, content := range contents {
+		want := snapshot(testKey, int64(i+1), content)
+		require.NoError(t, d.Save(diamond.SlotFetched, want))
+		got, err := d.Load(testKey, diamond.SlotFetched)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	_, err := d.Load(testKey, diamond.SlotLastGood)
+	require.ErrorIs(t, err, diamond.ErrNotFound, "slots are apart")
+
+	gone := diamond.Snapshot{Entry: diamond.Entry{Key: testKey}, Position: snapshot(testKey, 9, "").Position, Deleted: true}
+	require.NoError(t, d.Save(diamond.SlotFetched, gone))
+	got, err := d.Load(testKey, diamond.SlotFetched)
+	require.NoError(t, err)
+	require.Equal(t, gone, got, "a deletion is kept as one")
+
+	good := snapshot(testKey, 1, "good")
+	require.NoError(t, d.Save(diamond.SlotLastGood, good))
+	d = openDir(t, dir)
+	got, err = d.Load(testKey, diamond.SlotLastGood)
+	require.NoError(t, err, "after a restart")
+	require.Equal(t, good, got)
+
+	require.NoError(t, d.Remove(testKey))
+	require.NoError(t, d.Remove(testKey), "twice is fine")
+	for _, slot := range []diamond.Slot{diamond.SlotFetched, diamond.SlotLastGood} {
+		_, err = d.Load(testKey, slot)
+		require.ErrorIs(t, err, diamond.ErrNotFound)
+	}
+}
+
+func TestZeroPartsOfAKeyAreItsDefaults(t *testing.T) {
+	d := openDir(t, t.TempDir())
+	require.NoError(t, d.Save(diamond.SlotFetched, snapshot(diamond.Key{DataID: "app.yaml"}, 1, "x")))
+	got, err := d.Load(testKey, diamond.SlotFetched)
+	require.NoError(t, err)
+	assert.Equal(t, testKey, got.Entry.Key)
+}
+
+func TestClientIDIsStable(t *testing.T) {
+	dir := t.TempDir()
+	d := openDir(t, dir)
+	id, err := d.ClientID()
+	require.NoError(t, err)
+	assert.Regexp(t, "^[0-9a-f]{32}$", id)
+	again, err := openDir(t, dir).ClientID()
+	require.NoError(t, err)
+	assert.Equal(t, id, again)
+
+	other, err := openDir(t, t.TempDir()).ClientID()
+	require.NoError(t, err)
+	assert.NotEqual(t, id, other)
+
+	require.NoError(t, os.WriteFile(filepath.Join(dir, clientIDFile), []byte("damaged"), 0o600))
+	fresh, err := openDir(t, dir).ClientID()
+	require.NoError(t, err)
+	assert.Regexp(t, "^[0-9a-f]{32}$", fresh)
+	assert.NotEqual(t, id, fresh)
+	assert.Equal(t, "damaged", read(t, filepath.Join(dir, clientIDFile+corruptSuffix)))
+}
+
+func TestClosed(t *testing.T) {
+	d := openDir(t, t.TempDir())
+	require.NoError(t, d.Close())
+	require.NoError(t, d.Close())
+	_, err := d.Load(testKey, diamond.SlotFetched)
+	require.ErrorIs(t, err, diamond.ErrClosed)
+	require.ErrorIs(t, d.Save(diamond.SlotFetched, snapshot(testKey, 1, "")), diamond.ErrClosed)
+	_, err = d.Override(testKey)
+	require.ErrorIs(t, err, diamond.ErrClosed)
+	require.ErrorIs(t, d.WatchOverrides(t.Context(), func(diamond.Key) {}), diamond.ErrClosed)
+	_, err = d.ClientID()
+	require.ErrorIs(t, err, diamond.ErrClosed)
+}
+
+func TestD12_ModesWhateverTheUmask(t *testing.T) {
+	for _, umask := range []int{0, 0o077} {
+		dir := filepath.Join(t.TempDir(), "made", "here")
+		old := syscall.Umask(umask)
+		d, err := Open(dir)
+		if err == nil {
+			_, err = d.ClientID()
+		}
+		if err == nil {
+			err = d.Save(diamond.SlotFetched, snapshot(testKey, 1, "x"))
+		}
+		syscall.Umask(old)
+		require.NoError(t, err)
+		defer d.Close()
+		require.NoError(t, filepath.WalkDir(filepath.Dir(dir), func(path string, e os.DirEntry, err error) error {
+			require.NoError(t, err)
+			info, err := e.Info()
+			require.NoError(t, err)
+			want := os.FileMode(0o600)
+			if e.IsDir() {
+				want = 0o700
+			}
+			assert.Equal(t, want, info.Mode().Perm(), path)
+			return nil
+		}))
+	}
+}
+
+func TestNothingOfAContentIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	dir := t.TempDir()
+	d := openDir(t, dir, WithLogger(slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+	require.NoError(t, d.Save(diamond.SlotFetched, snapshot(testKey, 1, "canary-content")))
+	path := snapshotPath(d, testKey, diamond.SlotFetched)
+	require.NoError(t, os.WriteFile(path, append([]byte(read(t, path)), "canary"...), 0o600))
+	_, err := d.Load(testKey, diamond.SlotFetched)
+	require.ErrorIs(t, err, diamond.ErrCorrupt)
+	assert.NotContains(t, err.Error(), "canary")
+	assert.Contains(t, log.String(), "set aside")
+	assert.NotContains(t, log.String(), "canary")
+}

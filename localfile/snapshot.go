@@ -1,0 +1,153 @@
+package localfile
+
+import (
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/atomicfile"
+)
+
+// maxSnapshot is how large a snapshot file may be, in bytes.
+const maxSnapshot = 1 << 30
+
+// Load returns the snapshot of key in slot. ErrNotFound: there is none.
+// ErrCorrupt: it was damaged, or is another key's, and has been set aside.
+// ErrOtherStore: it is of another store than the one last saved from. ErrInvalid:
+// no such key or slot.
+func (d *Dir) Load(key diamond.Key, slot diamond.Slot) (diamond.Snapshot, error) {
+	key, err := check("load", key, slot)
+	if err != nil {
+		return diamond.Snapshot{}, err
+	}
+	var s diamond.Snapshot
+	err = d.in(false, func(root *os.Root) error {
+		s, err = d.load(root, key, slot)
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return diamond.Snapshot{}, &diamond.Error{Op: "load snapshot", Key: key, Err: diamond.ErrNotFound}
+	}
+	if err != nil {
+		return diamond.Snapshot{}, fileError("load snapshot of "+key.String(), err)
+	}
+	return s, nil
+}
+
+func (d *Dir) load(root *os.Root, key diamond.Key, slot diamond.Slot) (diamond.Snapshot, error) {
+	name := path.Join(snapshotDir, fileName(key, slot))
+	b, err := atomicfile.Read(root, name, maxSnapshot)
+	if err != nil && !unusable(err) {
+		return diamond.Snapshot{}, err
+	}
+	var gotSlot diamond.Slot
+	var s diamond.Snapshot
+	if err == nil {
+		gotSlot, s, err = decode(b)
+	}
+	if err == nil && (s.Entry.Key != key || gotSlot != slot) {
+		err = errors.New("it is another key's or slot's")
+	}
+	if err != nil {
+		return diamond.Snapshot{}, errors.Join(
+			&diamond.Error{Op: "load snapshot", Key: key, Err: diamond.ErrCorrupt, Detail: err.Error()},
+			d.setAside(root, name, err.Error()))
+	}
+	store, err := d.readID(root, storeIDFile)
+	if err != nil {
+		return diamond.Snapshot{}, err
+	}
+	if got := storeID(s); got != "" && store != "" && got != store {
+		return diamond.Snapshot{}, &diamond.Error{Op: "load snapshot", Key: key, Err: diamond.ErrOtherStore,
+			Detail: "it is of store " + got + "; the directory is of " + store}
+	}
+	return s, nil
+}
+
+// Save replaces a snapshot, atomically and durably. The entry's MD5 and Size are
+// taken from its content; of a deletion only Key, Revision and View are kept.
+// ErrNoSpace: the disk is full or read-only, and what was there is as it was.
+// ErrTooLarge: the file would be over 1 GiB. ErrInvalid: no such key or slot.
+//
+// The directory belongs to the store that the last saved snapshot is of.
+func (d *Dir) Save(slot diamond.Slot, s diamond.Snapshot) error {
+	key, err := check("save", s.Entry.Key, slot)
+	if err != nil {
+		return err
+	}
+	s.Entry.Key = key
+	b, err := encode(slot, s)
+	if err != nil {
+		return err
+	}
+	if len(b) > maxSnapshot {
+		return diamond.Errorf(diamond.ErrTooLarge, "snapshot: %d bytes, more than %d", len(b), maxSnapshot)
+	}
+	err = d.in(true, func(root *os.Root) error {
+		// The store first: a crash in between hides older snapshots, it never passes off one of another store.
+		if err := d.bind(root, storeID(s)); err != nil {
+			return err
+		}
+		name := path.Join(snapshotDir, fileName(key, slot))
+		if info, err := root.Lstat(name); err == nil && !info.Mode().IsRegular() {
+			if err := d.setAside(root, name, "it is not a regular file"); err != nil {
+				return err
+			}
+		}
+		return atomicfile.Write(root, name, b, fileMode)
+	})
+	return fileError("save snapshot of "+key.String(), err)
+}
+
+// bind has the directory belong to store.
+func (d *Dir) bind(root *os.Root, store string) error {
+	if store == "" {
+		return nil
+	}
+	bound, err := d.readID(root, storeIDFile)
+	if err != nil || bound == store {
+		return err
+	}
+	if bound != "" {
+		d.logger.Warn("the directory of local files now belongs to another store", "dir", d.path, "store", store, "before", bound)
+	}
+	return atomicfile.Write(root, storeIDFile, []byte(store+"\n"), fileMode)
+}
+
+// storeID returns the id of the store that s is of, "" where it does not say.
+func storeID(s diamond.Snapshot) string {
+	if s.Position.Store == (diamond.StoreID{}) {
+		return ""
+	}
+	return hex.EncodeToString(s.Position.Store[:])
+}
+
+// Remove removes both snapshots of key, durably. That there are none is fine.
+func (d *Dir) Remove(key diamond.Key) error {
+	key, err := check("remove", key, diamond.SlotFetched)
+	if err != nil {
+		return err
+	}
+	err = d.in(false, func(root *os.Root) error {
+		return errors.Join(
+			atomicfile.Remove(root, path.Join(snapshotDir, fileName(key, diamond.SlotFetched))),
+			atomicfile.Remove(root, path.Join(snapshotDir, fileName(key, diamond.SlotLastGood))),
+		)
+	})
+	return fileError("remove snapshots of "+key.String(), err)
+}
+
+// check returns the canonical key if key and slot are good ones: nothing else becomes a file name.
+func check(op string, key diamond.Key, slot diamond.Slot) (diamond.Key, error) {
+	key = key.Canonical()
+	if err := key.Validate(); err != nil {
+		return key, err
+	}
+	if slotName(slot) == "" {
+		return key, &diamond.Error{Op: op + " snapshot", Key: key, Err: diamond.ErrInvalid, Detail: "no such slot"}
+	}
+	return key, nil
+}

@@ -1,0 +1,170 @@
+package namesrv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+const (
+	// callTimeout is how long one name server has for one answer.
+	callTimeout = 2 * time.Second
+	// maxAnswer is how many bytes an answer may have: a full list and some room.
+	maxAnswer = 4 << 20
+)
+
+// Client talks to name servers: it finds servers, and registers them. It is
+// safe for concurrent use, and holds nothing that needs closing.
+type Client struct {
+	sources []*source
+	http    *http.Client
+	lease   time.Duration
+	logger  *slog.Logger
+	cache   cache
+
+	mu      sync.Mutex // guards what follows, and what sources point to
+	started int64      // requests for lists
+}
+
+// source is one name server. Client.mu guards all but base.
+type source struct {
+	base     *url.URL
+	instance string   // of the last good list; "" in the text form
+	version  int64    // of the last good list
+	asked    int64    // the number of the request that brought it
+	servers  []string // the last good list
+
+	askFails, holdFails bool // the last time, and that was logged
+}
+
+type clientOption func(*Client)
+
+func (o clientOption) applyClient(c *Client) { o(c) }
+
+// WithHTTPClient sets what requests are made with, such as one with certificates
+// of its own. Redirects are never followed. By default each request has a
+// connection of its own: they are few.
+func WithHTTPClient(client *http.Client) ClientOption {
+	return clientOption(func(c *Client) { c.http = client })
+}
+
+// WithLease sets for how long a registration holds without being renewed, from
+// [MinLease] to [MaxLease]; by default [DefaultLease]. It is renewed after a third of that.
+func WithLease(d time.Duration) ClientOption {
+	return clientOption(func(c *Client) { c.lease = d })
+}
+
+// WithCacheFile has the client remember the last good list in the file at path,
+// so that it knows servers when no name server can be asked. The file's
+// directory is made when it is missing.
+func WithCacheFile(path string) ClientOption {
+	return clientOption(func(c *Client) { c.cache.path = path })
+}
+
+// NewClient returns a client of the name servers at urls, such as
+// "http://10.0.0.1:8080" or "https://names.example/diamond". Without a scheme it is http, and the
+// port then 8080 unless given. It does not connect. Errors wrap ErrInvalid.
+func NewClient(urls []string, opts ...ClientOption) (*Client, error) {
+	c := &Client{
+		http: &http.Client{Transport: &http.Transport{
+			Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10,
+		}},
+		lease:  DefaultLease,
+		logger: slog.New(slog.DiscardHandler),
+	}
+	for _, opt := range opts {
+		opt.applyClient(c)
+	}
+	if c.lease < MinLease || c.lease > MaxLease {
+		return nil, diamond.Errorf(diamond.ErrInvalid, "lease: %v is not from %v to %v", c.lease, MinLease, MaxLease)
+	}
+	for _, s := range urls {
+		base, err := parseURL(s)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(c.sources, func(s *source) bool { return *s.base == *base }) {
+			c.sources = append(c.sources, &source{base: base})
+		}
+	}
+	if len(c.sources) == 0 {
+		return nil, diamond.Errorf(diamond.ErrInvalid, "name servers: none given")
+	}
+	own := *c.http
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c.http = &own
+	c.cache.open(c.logger)
+	return c, nil
+}
+
+func parseURL(s string) (*url.URL, error) {
+	full := s
+	if !strings.Contains(s, "://") {
+		full = "http://" + s
+	}
+	u, err := url.Parse(full)
+	switch {
+	case err != nil || u.Hostname() == "":
+		return nil, diamond.Errorf(diamond.ErrInvalid, "name server %+.200q: is not a URL", s)
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, diamond.Errorf(diamond.ErrInvalid, "name server %+.200q: the scheme is neither http nor https", s)
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return nil, diamond.Errorf(diamond.ErrInvalid, "name server %s: has more than scheme, host, port and path", u.Redacted())
+	}
+	if full != s && u.Port() == "" {
+		u.Host = strings.TrimSuffix(u.Host, ":") + ":" + namesrvPort
+	}
+	return u, nil
+}
+
+// call makes one request and returns the body of a good answer and its media type.
+func (c *Client) call(ctx context.Context, method string, u *url.URL) (body []byte, mediaType string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+	if err != nil {
+		return nil, "", err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, "", err
+	}
+	defer resp.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return nil, "", err
+	case resp.StatusCode == http.StatusNotFound:
+		return nil, "", errNotFound
+	case resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusNoContent:
+		return nil, "", fmt.Errorf("status %d%s", resp.StatusCode, messageOf(body))
+	case len(body) > maxAnswer:
+		return nil, "", fmt.Errorf("an answer of more than %d bytes", maxAnswer)
+	}
+	mediaType, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return body, mediaType, nil
+}
+
+var errNotFound = errors.New("status 404")
+
+// report logs when a name server stops or starts to answer as it should. c.mu is held.
+func (c *Client) report(s *source, fails *bool, err error) {
+	switch {
+	case err != nil && !*fails:
+		c.logger.Warn("name server fails", "url", s.base.String(), "error", err)
+	case err == nil && *fails:
+		c.logger.Info("name server is well again", "url", s.base.String())
+	}
+	*fails = err != nil
+}

@@ -1,0 +1,118 @@
+package namesrv
+
+import (
+	"cmp"
+	"crypto/rand"
+	"slices"
+	"sync"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// leases is what a name server knows. A lease ends by the monotonic clock, and is
+// taken away by whoever looks next: nothing runs in the background.
+type leases struct {
+	instance string
+
+	mu      sync.Mutex // guards what follows
+	version int64
+	sorted  []leased  // by address
+	next    time.Time // no lease ends before it
+}
+
+type leased struct {
+	addr string
+	ends time.Time
+}
+
+func newLeases() *leases { return &leases{instance: rand.Text()} }
+
+// expire takes away the leases that have ended. l.mu is held.
+func (l *leases) expire(now time.Time) (expired []string) {
+	if now.Before(l.next) {
+		return nil
+	}
+	l.next = now.Add(MaxLease) // later ones come with later puts
+	l.sorted = slices.DeleteFunc(l.sorted, func(e leased) bool {
+		if e.ends.After(now) {
+			l.upTo(e.ends)
+			return false
+		}
+		expired = append(expired, e.addr)
+		l.version++
+		return true
+	})
+	return expired
+}
+
+// upTo notes that a lease ends at the time given. l.mu is held.
+func (l *leases) upTo(ends time.Time) {
+	if ends.Before(l.next) {
+		l.next = ends
+	}
+}
+
+// find returns where addr is, or would be. l.mu is held.
+func (l *leases) find(addr string) (int, bool) {
+	return slices.BinarySearchFunc(l.sorted, addr, func(e leased, addr string) int { return cmp.Compare(e.addr, addr) })
+}
+
+// change is what an operation did to the list.
+type change struct {
+	version int64    // after it
+	changed bool     // by the operation itself
+	expired []string // leases that had ended before it
+}
+
+// put registers addr for ttl, or renews it. ErrOverloaded: the list is full.
+func (l *leases) put(addr string, ttl time.Duration) (change, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	c := change{expired: l.expire(now)}
+	ends := now.Add(ttl)
+	l.upTo(ends)
+	i, renewed := l.find(addr)
+	switch {
+	case renewed:
+		l.sorted[i].ends = ends
+	case len(l.sorted) >= MaxServers:
+		c.version = l.version
+		return c, diamond.Errorf(diamond.ErrOverloaded, "there are %d servers already, and no room for more", MaxServers)
+	default:
+		l.sorted = slices.Insert(l.sorted, i, leased{addr, ends})
+		l.version++
+		c.changed = true
+	}
+	c.version = l.version
+	return c, nil
+}
+
+// remove unregisters addr, if it is there.
+func (l *leases) remove(addr string) change {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := change{expired: l.expire(time.Now())}
+	if i, ok := l.find(addr); ok {
+		l.sorted = slices.Delete(l.sorted, i, i+1)
+		l.version++
+		c.changed = true
+	}
+	c.version = l.version
+	return c
+}
+
+// list returns those alive.
+func (l *leases) list() (ServerList, change) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	c := change{expired: l.expire(now)}
+	c.version = l.version
+	list := ServerList{Instance: l.instance, Version: l.version, Servers: make([]Server, len(l.sorted))}
+	for i, e := range l.sorted {
+		list.Servers[i] = Server{Address: e.addr, LeaseMs: e.ends.Sub(now).Milliseconds()}
+	}
+	return list, c
+}

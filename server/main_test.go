@@ -1,0 +1,145 @@
+package server_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/server"
+	"github.com/linnaname/gdiamond/storage/memstore"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// pipes is a listener without a network, for synctest.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.conns:
+		return conn, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1210} }
+
+func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	here, there := net.Pipe()
+	select {
+	case p.conns <- there:
+		return here, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// running is a node that runs.
+type running struct {
+	t      *testing.T
+	srv    diamond.Server
+	pipes  *pipes
+	client *http.Client
+	stop   context.CancelFunc
+	ended  chan error
+}
+
+// run runs a node on memory alone.
+func run(t *testing.T, opts ...server.Option) *running {
+	t.Helper()
+	store := memstore.New()
+	srv, err := diamond.NewServer(store)
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	r := &running{t: t, srv: srv, pipes: newPipes(), stop: stop, ended: make(chan error, 1)}
+	r.client = &http.Client{Transport: &http.Transport{DialContext: r.pipes.dial}}
+	node := server.New(srv, append([]server.Option{server.WithListener(r.pipes)}, opts...)...)
+	go func() { r.ended <- node.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		r.client.CloseIdleConnections()
+		if err, ok := <-r.ended; ok {
+			require.NoError(t, err)
+		}
+		require.NoError(t, store.Close())
+	})
+	return r
+}
+
+// wait waits until the node has ended.
+func (r *running) wait() {
+	r.t.Helper()
+	err := <-r.ended
+	close(r.ended)
+	require.NoError(r.t, err)
+}
+
+func (r *running) get(path string) (*http.Response, string) {
+	r.t.Helper()
+	res, err := r.client.Get("http://node" + path)
+	require.NoError(r.t, err)
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	require.NoError(r.t, err)
+	return res, string(body)
+}
+
+func (r *running) publish(key diamond.Key, content string) diamond.Position {
+	r.t.Helper()
+	res, err := r.srv.Commit(r.t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: key, Content: content}}}})
+	require.NoError(r.t, err)
+	return res.Position
+}
+
+// registry records what is asked of it.
+type registry struct {
+	mu     sync.Mutex
+	events []string // guarded by mu
+	hang   time.Duration
+	err    error
+}
+
+func (r *registry) Register(ctx context.Context, addr string) error {
+	r.add("register " + addr)
+	if r.err != nil {
+		return r.err
+	}
+	<-ctx.Done()
+	time.Sleep(r.hang) // real time: never, it is 0 outside a bubble
+	r.add("unregister " + addr)
+	return nil
+}
+
+func (r *registry) add(event string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, event)
+}
+
+func (r *registry) seen() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]string(nil), r.events...)
+}

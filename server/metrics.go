@@ -1,0 +1,169 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// metrics are the node's metrics, all behind one collector: those of requests,
+// which are counted as they happen, and those of the server, which are read
+// from its status when somebody asks.
+type metrics struct {
+	*requests
+	srv     diamond.Server
+	reg     *prometheus.Registry
+	handler http.Handler
+}
+
+func newMetrics(srv diamond.Server, reg *prometheus.Registry) *metrics {
+	if reg == nil {
+		reg = prometheus.NewRegistry()
+		reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	}
+	return &metrics{
+		requests: newRequests(),
+		srv:      srv,
+		reg:      reg,
+		handler:  promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
+	}
+}
+
+func (m *metrics) serve(w http.ResponseWriter, r *http.Request) { m.handler.ServeHTTP(w, r) }
+
+func (m *metrics) register() error {
+	if err := m.reg.Register(m); err != nil {
+		return fmt.Errorf("server: metrics: %w", err)
+	}
+	return nil
+}
+
+// unregister frees the names for the next node on the caller's registry.
+func (m *metrics) unregister() { m.reg.Unregister(m) }
+
+// Describe implements prometheus.Collector.
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	m.requests.Describe(ch)
+	ch <- buildInfo
+	for i := range statusMetrics {
+		ch <- statusMetrics[i].desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	m.requests.Collect(ch)
+	b := ReadBuildInfo()
+	ch <- prometheus.MustNewConstMetric(buildInfo, prometheus.GaugeValue, 1, b.Version, b.Revision, b.GoVersion)
+	st := m.srv.Status()
+	for i := range statusMetrics {
+		sm := &statusMetrics[i]
+		sm.read(&st, func(value float64, labels ...string) {
+			ch <- prometheus.MustNewConstMetric(sm.desc, sm.kind, value, labels...)
+		})
+	}
+}
+
+// buildInfo describes the one metric that no status has.
+var buildInfo = prometheus.NewDesc("diamond_build_info", "What the program was built from.", []string{"version", "revision", "goversion"}, nil)
+
+// statusMetric says how one metric is read from a server's status.
+type statusMetric struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	read func(st *diamond.ServerStatus, emit func(value float64, labels ...string))
+}
+
+func gauge(name, help string, value func(*diamond.ServerStatus) float64) statusMetric {
+	return single(name, help, prometheus.GaugeValue, value)
+}
+
+func counter(name, help string, value func(*diamond.ServerStatus) uint64) statusMetric {
+	return single(name, help, prometheus.CounterValue, func(st *diamond.ServerStatus) float64 { return float64(value(st)) })
+}
+
+func single(name, help string, kind prometheus.ValueType, value func(*diamond.ServerStatus) float64) statusMetric {
+	return statusMetric{
+		desc: prometheus.NewDesc(name, help, nil, nil),
+		kind: kind,
+		read: func(st *diamond.ServerStatus, emit func(float64, ...string)) { emit(value(st)) },
+	}
+}
+
+func boolean(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// statusMetrics is the table of what a server's status becomes.
+var statusMetrics = []statusMetric{
+	gauge("diamond_ready", "1 when reads can be served.",
+		func(st *diamond.ServerStatus) float64 { return boolean(st.Ready) }),
+	gauge("diamond_draining", "1 when the server is shutting down.",
+		func(st *diamond.ServerStatus) float64 { return boolean(st.Draining) }),
+	gauge("diamond_store_up", "1 when the storage could be read or written last.",
+		func(st *diamond.ServerStatus) float64 { return boolean(st.Storage == nil) }),
+	gauge("diamond_stale_seconds", "For how long the server has not been able to confirm with its storage.",
+		func(st *diamond.ServerStatus) float64 { return st.Stale.Seconds() }),
+	gauge("diamond_revision", "Revision up to which the server has all changes.",
+		func(st *diamond.ServerStatus) float64 { return float64(st.Position.Revision) }),
+	gauge("diamond_epoch_generation", "Generation of the store's history; it grows when history was lost.",
+		func(st *diamond.ServerStatus) float64 { return float64(st.Position.Epoch.Generation) }),
+	gauge("diamond_keys", "Keys that have a value.",
+		func(st *diamond.ServerStatus) float64 { return float64(st.Keys) }),
+	gauge("diamond_longpoll_waiters", "Parked polls and watches.",
+		func(st *diamond.ServerStatus) float64 { return float64(st.Waiters) }),
+	gauge("diamond_publish_inflight", "Change sets being committed.",
+		func(st *diamond.ServerStatus) float64 { return float64(st.Inflight) }),
+	gauge("diamond_cache_bytes", "Contents held in memory.",
+		func(st *diamond.ServerStatus) float64 { return float64(st.CacheSize) }),
+	counter("diamond_cache_hits_total", "Contents found in memory.",
+		func(st *diamond.ServerStatus) uint64 { return st.Counters.CacheHits }),
+	counter("diamond_cache_loads_total", "Contents loaded from the storage.",
+		func(st *diamond.ServerStatus) uint64 { return st.Counters.CacheLoads }),
+	counter("diamond_longpoll_wakeups_total", "Waiters told of a change.",
+		func(st *diamond.ServerStatus) uint64 { return st.Counters.Wakeups }),
+	counter("diamond_store_errors_total", "Failed calls of the storage.",
+		func(st *diamond.ServerStatus) uint64 { return st.Counters.StorageErrors }),
+	counter("diamond_store_forks_total", "Changes of the store's epoch.",
+		func(st *diamond.ServerStatus) uint64 { return st.Counters.Forks }),
+	{
+		desc: prometheus.NewDesc("diamond_longpoll_responses_total", "Polls by answer.", []string{"result"}, nil),
+		kind: prometheus.CounterValue,
+		read: func(st *diamond.ServerStatus, emit func(float64, ...string)) {
+			emit(float64(st.Counters.PollChanged), "changed")
+			emit(float64(st.Counters.PollTimeout), "timeout")
+			emit(float64(st.Counters.PollCanceled), "canceled")
+			emit(float64(st.Counters.PollShed), "shed")
+			emit(float64(st.Counters.PollDrained), "shutdown")
+		},
+	},
+	{
+		desc: prometheus.NewDesc("diamond_publish_total", "Change sets by outcome.", []string{"result"}, nil),
+		kind: prometheus.CounterValue,
+		read: func(st *diamond.ServerStatus, emit func(float64, ...string)) {
+			emit(float64(st.Counters.Committed), "committed")
+			emit(float64(st.Counters.Conflict), "conflict")
+			emit(float64(st.Counters.Refused), "refused")
+			emit(float64(st.Counters.Failed), "failed")
+			emit(float64(st.Counters.Unknown), "unknown")
+			emit(float64(st.Counters.Shed), "shed")
+		},
+	},
+	{
+		desc: prometheus.NewDesc("diamond_listeners", "Values at clients by what became of them, one for each client and key.", []string{"state"}, nil),
+		kind: prometheus.GaugeValue,
+		read: func(st *diamond.ServerStatus, emit func(float64, ...string)) {
+			emit(float64(st.Listeners.InSync), "in_sync")
+			emit(float64(st.Listeners.Pending), "pending")
+			emit(float64(st.Listeners.Rejected), "rejected")
+		},
+	},
+}

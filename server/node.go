@@ -1,0 +1,128 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/transport/httptransport"
+)
+
+// Node hosts one [diamond.Server] on a network. [New] makes one.
+type Node struct {
+	srv     diamond.Server
+	config  config
+	metrics *metrics
+	handler http.Handler            // of the server's protocols
+	pages   map[string]http.Handler // by path
+	extra   *http.ServeMux          // the caller's; nil: none
+
+	// leaving is set at the first moment of a shutdown: the node is not ready.
+	leaving atomic.Bool
+}
+
+// New returns a node that hosts srv; [Node.Run] runs it.
+func New(srv diamond.Server, opts ...Option) *Node {
+	n := &Node{srv: srv, config: config{address: DefaultAddress, logger: slog.New(slog.DiscardHandler)}}
+	for _, opt := range opts {
+		opt(&n.config)
+	}
+	n.metrics = newMetrics(srv, n.config.metrics)
+	n.handler = httptransport.NewHandler(srv, append([]httptransport.HandlerOption{
+		httptransport.WithLogger(n.config.logger),
+		httptransport.WithObserver(n.metrics.observe),
+	}, n.config.transport...)...)
+	n.pages = map[string]http.Handler{
+		"/livez":   page(n.livez),
+		"/healthz": page(n.livez),
+		"/readyz":  page(n.readyz),
+		"/metrics": page(n.metrics.serve),
+		"/version": page(serveVersion),
+	}
+	for _, r := range n.config.routes {
+		if n.extra == nil {
+			n.extra = http.NewServeMux()
+		}
+		n.extra.Handle(r.pattern, r.handler)
+	}
+	return n
+}
+
+// Run listens and serves until ctx ends, then drains and returns nil. It
+// returns an error at once when it cannot listen, and later when the listener
+// fails. A node runs once; when Run has returned, the server is closed. The
+// server's storage is not.
+//
+// To drain is: become unready; unregister; wait for the delay, if one is set;
+// answer every parked poll and let each connection end with its next answer;
+// finish the requests under way, for ten seconds at most; close the server.
+func (n *Node) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, n.srv.Close()) }()
+	ln, err := n.config.listen(ctx)
+	if err != nil {
+		return err
+	}
+	defer ln.Close()
+	if err := n.metrics.register(); err != nil {
+		return err
+	}
+	defer n.metrics.unregister()
+	h := newHost(ln, http.HandlerFunc(n.serveHTTP), n.config.logger)
+	defer h.http.Close()
+
+	unregister := func() {}
+	if n.config.registry != nil {
+		addr, err := n.config.advertised(ln)
+		if err != nil {
+			return err
+		}
+		unregister = n.register(addr)
+		defer unregister()
+	}
+	served := h.start()
+	n.config.logger.Info("serving", "address", ln.Addr().String())
+
+	select {
+	case <-ctx.Done():
+		n.drain(h, unregister)
+		<-served
+		return nil
+	case err := <-served:
+		n.drain(h, unregister)
+		return fmt.Errorf("server: %w", err)
+	}
+}
+
+// drain ends what h serves without failing a request.
+func (n *Node) drain(h *host, unregister func()) {
+	logger := n.config.logger
+	logger.Info("draining", "waiters", n.srv.Status().Waiters)
+	begun := time.Now()
+	n.leaving.Store(true)
+	unregister()
+	time.Sleep(n.config.shutdownDelay)
+	n.srv.Drain()
+	h.shutdown()
+	logger.Info("drained", "took", time.Since(begun).Round(time.Millisecond))
+}
+
+// serveHTTP is the door: the node's pages first, which are few and cheap to
+// rule out, then the protocols.
+func (n *Node) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	if page := n.pages[r.URL.Path]; page != nil {
+		page.ServeHTTP(w, r)
+		return
+	}
+	if n.extra != nil {
+		if _, pattern := n.extra.Handler(r); pattern != "" {
+			n.extra.ServeHTTP(w, r)
+			return
+		}
+	}
+	n.handler.ServeHTTP(w, r)
+}

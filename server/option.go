@@ -1,0 +1,89 @@
+package server
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/linnaname/gdiamond/transport/httptransport"
+)
+
+// DefaultAddress is where a node listens unless told otherwise: on this host
+// alone, as nothing asks who publishes.
+const DefaultAddress = "127.0.0.1:1210"
+
+// Option changes a default of [New].
+type Option func(*config)
+
+type config struct {
+	address       string
+	listener      net.Listener
+	advertise     string
+	registry      Registry
+	metrics       *prometheus.Registry
+	logger        *slog.Logger
+	shutdownDelay time.Duration
+	transport     []httptransport.HandlerOption
+	routes        []route
+}
+
+type route struct {
+	pattern string
+	handler http.Handler
+}
+
+// WithAddress sets the TCP address to listen on; by default [DefaultAddress].
+func WithAddress(address string) Option {
+	return func(c *config) { c.address = address }
+}
+
+// WithListener has the node serve on listener, which it closes, instead of
+// listening on an address itself.
+func WithListener(listener net.Listener) Option {
+	return func(c *config) { c.listener = listener }
+}
+
+// WithRegistry has the node register itself once it is ready, under the
+// address that clients are to use. An empty advertise stands for the address
+// that it listens on, which must then name a host.
+func WithRegistry(registry Registry, advertise string) Option {
+	return func(c *config) { c.registry, c.advertise = registry, advertise }
+}
+
+// WithMetrics has the node register its metrics on reg while it runs, and serve
+// at /metrics what reg gathers. By default it uses a registry of its own, which
+// has the metrics of the Go runtime and of the process too.
+func WithMetrics(reg *prometheus.Registry) Option {
+	return func(c *config) { c.metrics = reg }
+}
+
+// WithLogger sets where log records go; by default nowhere. Requests that
+// succeed are logged at debug, refused ones at info, failures of the server at
+// warn. No record ever holds a content.
+func WithLogger(logger *slog.Logger) Option {
+	return func(c *config) { c.logger = logger }
+}
+
+// WithShutdownDelay sets for how long a node that is shutting down serves on as
+// ever after it has become unready and has unregistered; by default 0. Set it
+// to what load balancers take to notice.
+func WithShutdownDelay(d time.Duration) Option {
+	return func(c *config) { c.shutdownDelay = d }
+}
+
+// WithTransport sets options of the handler that speaks the protocols, such as
+// the host names that it answers to. The node sets its logger and observer
+// itself; given here, they replace the node's.
+func WithTransport(opts ...httptransport.HandlerOption) Option {
+	return func(c *config) { c.transport = append(c.transport, opts...) }
+}
+
+// WithHandler has the node serve handler for an [http.ServeMux] pattern, before
+// the paths of the protocols but after the node's own. A malformed pattern
+// panics, as it does there.
+func WithHandler(pattern string, handler http.Handler) Option {
+	return func(c *config) { c.routes = append(c.routes, route{pattern, handler}) }
+}
