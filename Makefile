@@ -6,7 +6,7 @@ GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint vuln fuzz campaign bench cover
+.PHONY: help build test lint cross vuln fuzz processors campaign bench cover
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,12 +16,14 @@ build: ## build the program into ./gdiamond
 
 test: ## run all tests, with the race detector, in random order
 	$(GO) test -race -shuffle=on -timeout 15m ./...
+	cd examples && $(GO) test -race -shuffle=on ./...
 
 lint: ## gofmt, vet, staticcheck, go.mod
 	@out=$$(gofmt -l .); test -z "$$out" || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
 	$(GO) mod tidy -diff
 	$(GO) run $(STATICCHECK) ./...
+	cd examples && $(GO) vet ./... && $(GO) mod tidy -diff
 
 vuln: ## known vulnerabilities; needs the vulnerability database
 	$(GO) run $(GOVULNCHECK) ./...
@@ -34,8 +36,16 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 	  done; \
 	done
 
-campaign: ## the scenarios at their full counts; takes long
+cross: ## build for the other systems that users have
+	GOOS=darwin $(GO) build ./...
+	GOOS=windows $(GO) build ./...
+
+processors: ## scenario C17 once: the engines on 1, 2 and 4 processors
+	$(GO) test -race -cpu=1,2,4 -shuffle=on -timeout 20m .
+
+campaign: ## the scenarios at their full counts; takes hours
 	DIAMOND_CAMPAIGN=1 $(GO) test -race -shuffle=on -timeout 4h ./...
+	$(GO) test -race -cpu=1,2,4 -shuffle=on -count=200 -timeout 12h .
 
 bench: ## the benchmarks, each as a ratio to its baseline in the same run
 	$(GO) run ./bench

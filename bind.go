@@ -26,7 +26,7 @@ type Value[T any] struct {
 	config   Config               // guarded by mu: that current was made of
 	err      error                // guarded by mu
 	rejected bool                 // guarded by mu: err is why the newest value was
-	watchers map[*watcher[T]]bool // guarded by mu
+	watchers map[*watcher[T]]bool // guarded by mu; nil: closed
 }
 
 // Bind follows key as a T: it returns when there is a value, and replaces it
@@ -134,8 +134,7 @@ func (v *Value[T]) onConfig(_ context.Context, config Config) error {
 	if config.Deleted {
 		err = &Error{Op: "bind", Key: v.decoder.key, Err: ErrNotFound, Detail: "the key was deleted; its last value stays in force"}
 	} else {
-		fresh, err = v.decoder.decode(&config)
-		err = opError("bind", v.decoder.key, err)
+		fresh, err = v.decode(&config)
 	}
 
 	v.mu.Lock()
@@ -159,6 +158,21 @@ func (v *Value[T]) onConfig(_ context.Context, config Config) error {
 	return nil
 }
 
+// decode makes a value of config. A panic of the program's own code goes on to
+// the client, and is why the value was rejected.
+func (v *Value[T]) decode(config *Config) (fresh *T, err error) {
+	err = errPanic // until it has returned
+	defer func() {
+		if errors.Is(err, errPanic) {
+			v.mu.Lock()
+			defer v.mu.Unlock()
+			v.err, v.rejected = opError("bind", v.decoder.key, err), true
+		}
+	}()
+	fresh, err = v.decoder.decode(config)
+	return fresh, opError("bind", v.decoder.key, err)
+}
+
 // Close ends the subscription and all callbacks, and waits for those under
 // way, unless it is called from one. The value in force stays. A second Close
 // does nothing.
@@ -166,7 +180,7 @@ func (v *Value[T]) Close() {
 	v.sub.Stop()
 	v.mu.Lock()
 	watchers := v.watchers
-	v.watchers = make(map[*watcher[T]]bool)
+	v.watchers = nil
 	v.mu.Unlock()
 	for w := range watchers {
 		<-w.worker.Halt()

@@ -229,8 +229,12 @@ func TestBind_OnChange(t *testing.T) {
 		note := func(name string) func(old, fresh *limits) {
 			return func(old, fresh *limits) {
 				mu.Lock()
-				calls = append(calls, fmt.Sprintf("%s %d-%d", name, old.Rate, fresh.Rate))
-				mu.Unlock()
+				defer mu.Unlock()
+				before := "none"
+				if old != nil {
+					before = fmt.Sprint(old.Rate)
+				}
+				calls = append(calls, fmt.Sprintf("%s %s-%d", name, before, fresh.Rate))
 			}
 		}
 		seen := func() []string {
@@ -245,7 +249,9 @@ func TestBind_OnChange(t *testing.T) {
 		v.OnChange(func(old, fresh *limits) { note("slow")(old, fresh); <-release })
 		v.OnChange(func(old, fresh *limits) { panic("on purpose") })
 		settle()
-		assert.Empty(t, seen(), "not for the value in force")
+		assert.ElementsMatch(t, []string{"a none-1", "slow none-1"}, seen(), "the value in force comes first")
+		release <- struct{}{}
+		settle()
 		set(2)
 		assert.ElementsMatch(t, []string{"a 1-2", "slow 1-2"}, seen())
 		set(3)
@@ -261,13 +267,17 @@ func TestBind_OnChange(t *testing.T) {
 		close(release)
 		set(5)
 		assert.Equal(t, []string{"slow 4-5"}, seen())
-		var within func()
-		calls6 := 0
-		within = v.OnChange(func(_, _ *limits) { calls6++; within(); v.Close() })
+		within := make(chan func(), 1)
+		within <- v.OnChange(func(old, _ *limits) {
+			if old != nil {
+				(<-within)()
+				v.Close()
+			}
+		})
 		set(6)
 		set(7)
-		assert.Equal(t, 1, calls6)
-		assert.Equal(t, 6, v.Get().Rate)
+		assert.Equal(t, 6, v.Get().Rate, "closed from within a callback")
+		_ = seen() // the slow one may have been called before
 	})
 }
 

@@ -10,15 +10,16 @@ import (
 // watcher is one callback at a [Value].
 type watcher[T any] struct {
 	worker *worker.Worker
-	seen   *T // what it was told last, or what was in force when it came; its worker's own
+	seen   *T // what it was told last, nil at first; its worker's own
 }
 
-// OnChange has changed called with each value that replaces another, but not
-// with the one in force now, until stop is called. Calls of one callback come
-// in order and do not overlap; the latest wins: a slow one misses what was
-// replaced meanwhile, and old is always what it was told before. It hurts only
-// itself, and a panic is recovered. stop waits for a call under way, unless it
-// is called from it.
+// OnChange has changed called with the value in force now, old being nil, and
+// then with each that replaces it, until stop is called: as the present one
+// comes first, no change falls between a Get and an OnChange. Calls of one
+// callback come in order and do not overlap; the latest wins: a slow one misses
+// what was replaced meanwhile, and old is always what it was told before. It
+// hurts only itself, and a panic is recovered. stop waits for a call under way,
+// unless it is called from it. After Close nothing is called.
 func (v *Value[T]) OnChange(changed func(old, new *T)) (stop func()) {
 	w := &watcher[T]{}
 	w.worker = worker.New(func(context.Context) {
@@ -36,8 +37,11 @@ func (v *Value[T]) OnChange(changed func(old, new *T)) (stop func()) {
 	})
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	w.seen = v.Get()
+	if v.watchers == nil {
+		return func() {}
+	}
 	v.watchers[w] = true
+	w.worker.Wake()
 	return func() {
 		v.mu.Lock()
 		delete(v.watchers, w)

@@ -30,10 +30,12 @@ type contents struct {
 	items  *cache.Cache // of *held
 	loads  singleflight.Group
 
-	mu     sync.Mutex
-	order  *list.List   // of *held, oldest first; guarded by mu
-	serial uint64       // guarded by mu
-	bytes  atomic.Int64 // of content; written under mu
+	mu      sync.Mutex
+	order   *list.List     // of *held, oldest first; guarded by mu
+	serial  uint64         // guarded by mu
+	bytes   atomic.Int64   // of content; written under mu
+	closed  bool           // guarded by mu
+	running sync.WaitGroup // loads
 
 	hits, loaded atomic.Uint64
 }
@@ -124,6 +126,10 @@ func (c *contents) get(ctx context.Context, r *record) (*Entry, error) {
 		return &h.entry, nil
 	}
 	loaded := c.loads.DoChan(contentKey(r), func() (any, error) {
+		if !c.begin() {
+			return nil, Errorf(ErrClosed, "the server is closed")
+		}
+		defer c.running.Done()
 		c.loaded.Add(1)
 		e, err := c.read(r.Key, r.Revision)
 		if err != nil {
@@ -149,6 +155,24 @@ func (c *contents) get(ctx context.Context, r *record) (*Entry, error) {
 		}
 		return res.Val.(*Entry), nil
 	}
+}
+
+// begin counts a load, unless there are to be no more.
+func (c *contents) begin() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.running.Add(1)
+	}
+	return !c.closed
+}
+
+// close lets no more loads begin, and waits for those under way.
+func (c *contents) close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.running.Wait()
 }
 
 // contentKey names a content. The digest tells apart two that had the same

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"time"
 
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
@@ -144,6 +145,7 @@ func (c *client) watch(ctx context.Context, req ChangesRequest, yield func(*Chan
 	var pause backoff.Backoff
 	after, drained := req.After, false
 	for {
+		asked := time.Now()
 		resp, err := c.changes(ctx, req, after)
 		switch {
 		case ctx.Err() != nil:
@@ -156,14 +158,15 @@ func (c *client) watch(ctx context.Context, req ChangesRequest, yield func(*Chan
 			}
 			continue
 		}
+		idle := time.Since(asked) < time.Second // and brought nothing: it must not keep us busy
 		if resp.Position != after {
-			after = resp.Position
+			after, idle = resp.Position, false
 			if !yield(resp, nil) {
 				return nil
 			}
 		}
 		// The first drain sends us to another server; when that drains too, there is no hurry.
-		if resp.Draining && drained {
+		if resp.Draining && drained || idle && !resp.Draining {
 			if err := pause.Wait(ctx, 0); err != nil {
 				return err
 			}

@@ -10,7 +10,9 @@ import (
 const (
 	pollWait  = 25 * time.Second // unless something on the way cuts it
 	pollFloor = 5 * time.Second
-	pollSlack = 5 * time.Second // after which an answer is not coming any more
+	// pollSlack is after which an answer is not coming any more: a little more
+	// than transports take to say so themselves, as they know what else is lost.
+	pollSlack = 5*time.Second + 250*time.Millisecond
 
 	holdGrowth   = 1.2 // of a probe
 	holdPatience = 8   // full waits before the first probe

@@ -20,7 +20,7 @@ import (
 // These run against the real server, in process.
 
 func TestClientAndServer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		srv := serve(t, memstore.New())
 		client := newClient(t, srv)
 		ctx := t.Context()
@@ -67,7 +67,7 @@ func TestClientAndServer(t *testing.T) {
 }
 
 func TestClientAndServer_List(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		client := newClient(t, serve(t, memstore.New()))
 		var set diamond.ChangeSet
 		for i := range 25 {
@@ -95,7 +95,7 @@ func TestClientAndServer_List(t *testing.T) {
 }
 
 func TestClientAndServer_Watch(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		srv := serve(t, memstore.New())
 		line := &cable{Transport: srv}
 		client := newClient(t, line)
@@ -197,7 +197,7 @@ func TestWatch_AnswersOutOfOrderAreRefused(t *testing.T) {
 }
 
 func TestClientAndServer_WatchEndsWithTheClient(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		client, err := diamond.NewClient(serve(t, memstore.New()))
 		require.NoError(t, err)
 		go func() {
@@ -216,7 +216,7 @@ func TestClientAndServer_WatchEndsWithTheClient(t *testing.T) {
 }
 
 func TestClientAndServer_Fork(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		store := memstore.New()
 		srv := serve(t, store)
 		client := newClient(t, srv)
@@ -283,7 +283,7 @@ func (c *cable) pass(ctx context.Context) (context.Context, func(), error) {
 				return nil, nil, &diamond.Error{Err: ctx.Err()}
 			}
 		case 2:
-			<-time.After(rand.N(2 * time.Second))
+			time.Sleep(rand.N(2 * time.Second)) // fake time: cables are for bubbles
 		case 3:
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, rand.N(5*time.Second)) // cut while it is under way
@@ -333,7 +333,7 @@ func (c *cable) Changes(ctx context.Context, req *diamond.ChangesRequest) (*diam
 // over, all have what the server has, and nobody has gone back on the way.
 func TestINV5_INV8_INV10_Chaos(t *testing.T) {
 	for range share(t, 5, 200) {
-		synctest.Test(t, chaos)
+		bubble(t, chaos)
 	}
 }
 

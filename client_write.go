@@ -53,6 +53,9 @@ func (c *client) commit(ctx context.Context, set ChangeSet) (Position, error) {
 		ended := ctx.Err() != nil
 		unsure = unsure || ended || errors.Is(err, ErrUnknownOutcome)
 		if !ended && !errors.Is(err, ErrUnknownOutcome) && !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrOverloaded) {
+			if unsure && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
+				err = fmt.Errorf("%w: %w", ErrUnknownOutcome, err) // refused before the RequestID was looked for
+			}
 			return Position{}, err
 		}
 		if !ended && pause.Wait(ctx, retryAfterOf(err)) == nil {

@@ -15,7 +15,7 @@ type StoreID [16]byte
 func (id StoreID) String() string { return hex.EncodeToString(id[:]) }
 
 // Epoch names one unbroken history of a store. It changes only when history
-// was lost (see [Storage].Fork): the generation grows by one, and the id is random.
+// was lost (see [Storage].Fork): the generation grows, and the id is random.
 type Epoch struct {
 	Generation int64
 	ID         [16]byte

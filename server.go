@@ -23,15 +23,15 @@ const (
 	storageTimeout = 30 * time.Second
 	// reachTimeout is how long a request waits for the server to reach the position it names.
 	reachTimeout = 3 * time.Second
-	// retryAfter is what callers are told that had better come back later.
+	// retryAfter is when callers that were turned away are told to come back.
 	retryAfter = time.Second
 	// sweepInterval is how often that which has expired is let go.
 	sweepInterval = time.Minute
 )
 
-// server implements [Server]. Four goroutines at most work for it: the feed,
-// which alone changes what is served, the committer, the sweeper, and one for
-// each content that is being loaded.
+// server implements [Server]. Its goroutines are the feed, which alone changes
+// what is served, the committer, the sweeper, and one for each content that is
+// being loaded. Who waits has none but the caller's own.
 type server struct {
 	storage Storage
 	cfg     serverConfig
@@ -57,7 +57,7 @@ type server struct {
 	draining atomic.Bool
 	closed   atomic.Bool // no request is taken
 	stopped  atomic.Bool // the feed ends
-	close    func() // ends all goroutines, once, and waits for them
+	close    func()      // ends all goroutines, once, and waits for them
 }
 
 // NewServer returns a server on storage. It loads what it serves from memory,
@@ -94,17 +94,12 @@ func NewServer(storage Storage, opts ...ServerOption) (Server, error) {
 		log:     cfg.logger,
 		started: time.Now(),
 		nudged:  make(chan struct{}, 1),
-		keySets: newKeySets(),
+		keySets: newKeySets(maxSetKeys),
 		moved:   waitset.New[struct{}]().Join(nil),
 		commits: newCommits(cfg.maxInflight),
 		reports: newReports(),
 	}
-	var loads loadGroup
 	s.contents = newContents(cfg.cacheBytes, func(key Key, revision int64) (Entry, error) {
-		if !loads.begin() {
-			return Entry{}, Errorf(ErrClosed, "the server is closed")
-		}
-		defer loads.end()
 		ctx, cancel := context.WithTimeout(ctx, storageTimeout)
 		defer cancel()
 		e, err := storage.Read(ctx, key, revision)
@@ -125,7 +120,7 @@ func NewServer(storage Storage, opts ...ServerOption) (Server, error) {
 		cancel()
 		s.wakeAll()
 		feed.Wait()
-		loads.wait()
+		s.contents.close()
 	})
 	select {
 	case err := <-loaded:
@@ -244,30 +239,4 @@ func refuse(op string, key Key, err error) error {
 	e := opError(op, key, err).(*Error)
 	e.Remote = true
 	return e
-}
-
-// loadGroup counts what runs on behalf of no caller, so that Close can wait for it.
-type loadGroup struct {
-	mu      sync.Mutex
-	closed  bool // guarded by mu
-	running sync.WaitGroup
-}
-
-func (g *loadGroup) begin() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
-		return false
-	}
-	g.running.Add(1)
-	return true
-}
-
-func (g *loadGroup) end() { g.running.Done() }
-
-func (g *loadGroup) wait() {
-	g.mu.Lock()
-	g.closed = true
-	g.mu.Unlock()
-	g.running.Wait()
 }

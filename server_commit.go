@@ -4,172 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"sync"
 	"time"
 )
 
-const (
-	// What one transaction holds at most: sets, and bytes of content. One set
-	// may have more bytes than that.
-	maxBatchSets  = 256
-	maxBatchBytes = 8 << 20
-	// maxQueueBytes is how many bytes of content may wait to be committed.
-	maxQueueBytes = 256 << 20
-	// gatherTime is how long a batch waits for those of the last one to come back.
-	gatherTime = 300 * time.Microsecond
-	// feedGrace is how long the next batch waits for the feed to read the last one.
-	feedGrace = time.Second
-)
-
-// commits is the queue of change sets between publishers and the committer,
-// which commits in one transaction what has arrived while the last one ran.
-type commits struct {
-	limit   int
-	arrived chan struct{} // capacity 1: the queue has grown
-	closing chan struct{}
-
-	mu       sync.Mutex
-	queue    []*commit // guarded by mu
-	bytes    int64     // of content in queue; guarded by mu
-	inflight int       // commits being waited for; guarded by mu
-	closed   bool      // guarded by mu
-}
-
-// commit is one change set on its way.
-type commit struct {
-	set    *ChangeSet
-	bytes  int64
-	done   chan struct{}
-	result Result // once done is closed
-}
-
-func newCommits(limit int) *commits {
-	return &commits{limit: limit, arrived: make(chan struct{}, 1), closing: make(chan struct{})}
-}
-
-// add puts set into the queue. Each set that was added is to be followed by
-// one call of leave.
-func (q *commits) add(set *ChangeSet) (*commit, error) {
-	c := &commit{set: set, done: make(chan struct{})}
-	for i := range set.Drafts {
-		c.bytes += int64(len(set.Drafts[i].Content))
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	switch {
-	case q.closed:
-		return nil, Errorf(ErrClosed, "the server is closed")
-	case q.inflight >= q.limit:
-		return nil, shed("%d commits are in flight", q.limit)
-	case len(q.queue) > 0 && q.bytes+c.bytes > maxQueueBytes:
-		return nil, shed("%d bytes wait to be committed", q.bytes)
-	}
-	q.inflight++
-	q.bytes += c.bytes
-	q.queue = append(q.queue, c)
-	select {
-	case q.arrived <- struct{}{}:
-	default:
-	}
-	return c, nil
-}
-
-// remove takes c out of the queue, and reports whether it was still in it.
-func (q *commits) remove(c *commit) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	i := slices.Index(q.queue, c)
-	if i < 0 {
-		return false
-	}
-	q.queue = slices.Delete(q.queue, i, i+1)
-	q.bytes -= c.bytes
-	return true
-}
-
-func (q *commits) leave() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.inflight--
-}
-
-func (q *commits) len() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.inflight
-}
-
-func (q *commits) queued() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.queue)
-}
-
-// next waits for commits and takes a batch of them, nil once the queue is
-// closed. Last is the size of the batch before: those publishers are likely to
-// come back at once, and without a moment's wait for them every other batch
-// would be of one.
-func (q *commits) next(last int) []*commit {
-	for q.grow(1, nil) {
-		if last > 1 {
-			timer := time.NewTimer(gatherTime)
-			q.grow(min(last, maxBatchSets), timer.C)
-			timer.Stop()
-		}
-		if batch := q.take(); len(batch) > 0 { // else their publishers have left
-			return batch
-		}
-	}
-	return nil
-}
-
-// grow waits until the queue has n commits, and reports whether it has.
-func (q *commits) grow(n int, timeout <-chan time.Time) bool {
-	for q.queued() < n {
-		select {
-		case <-q.arrived:
-		case <-timeout:
-			return false
-		case <-q.closing:
-			return false
-		}
-	}
-	return true
-}
-
-func (q *commits) take() []*commit {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	n, bytes := 0, int64(0)
-	for n < min(len(q.queue), maxBatchSets) {
-		if bytes += q.queue[n].bytes; n > 0 && bytes > maxBatchBytes {
-			break
-		}
-		q.bytes -= q.queue[n].bytes
-		n++
-	}
-	batch := slices.Clone(q.queue[:n])
-	q.queue = slices.Delete(q.queue, 0, n)
-	return batch
-}
-
-// close refuses what is in the queue and all that comes after.
-func (q *commits) close() {
-	q.mu.Lock()
-	queue := q.queue
-	q.queue, q.bytes, q.closed = nil, 0, true
-	q.mu.Unlock()
-	close(q.closing)
-	for _, c := range queue {
-		c.finish(Result{Err: Errorf(ErrClosed, "the server is closed")})
-	}
-}
-
-func (c *commit) finish(r Result) {
-	c.result = r
-	close(c.done)
-}
+// feedGrace is how long the next batch waits for the feed to read the last one.
+const feedGrace = time.Second
 
 // commitLoop commits batch after batch until the queue is closed.
 func (s *server) commitLoop(ctx context.Context) {
@@ -190,17 +29,8 @@ func (s *server) commitBatch(ctx context.Context, batch []*commit) {
 		sets[i] = *c.set
 	}
 	results, err := s.write(ctx, sets)
-	var newest Position
-	for i := range results {
-		if results[i].Position.Compare(newest) > 0 {
-			newest = results[i].Position
-		}
-	}
-	if !newest.IsZero() {
-		s.nudge()
-		reaching, cancel := context.WithTimeout(ctx, feedGrace)
-		_ = s.reach(reaching, newest) // else each publisher waits for it on its own
-		cancel()
+	if err == nil {
+		s.catchUp(ctx, results)
 	}
 	for i, c := range batch {
 		if err != nil {
@@ -208,6 +38,39 @@ func (s *server) commitBatch(ctx context.Context, batch []*commit) {
 		} else {
 			c.finish(results[i])
 		}
+	}
+}
+
+// catchUp has the feed read what results speak of: the sets that were
+// committed, and whatever it was that others met, so that who is told of a
+// conflict can read its reason. A feed that cannot is not waited for: each
+// publisher then waits on its own.
+func (s *server) catchUp(ctx context.Context, results []Result) {
+	ctx, cancel := context.WithTimeout(ctx, feedGrace)
+	defer cancel()
+	var newest Position
+	failed := false
+	for i := range results {
+		failed = failed || results[i].Err != nil
+		if p := results[i].Position; p.Compare(newest) > 0 {
+			newest = p
+		}
+	}
+	if failed {
+		if batch, _ := s.storage.Changes(ctx, s.position(), 1); batch.Head.Compare(newest) > 0 {
+			newest = batch.Head
+		}
+	}
+	s.nudge()
+	_ = s.await(ctx, s.shows(newest))
+}
+
+// shows returns whether a state has what was committed at p. In a storage that
+// has lost its tail, p may be a revision that the server knows as another one:
+// then only the next epoch has it.
+func (s *server) shows(p Position) func(*state) bool {
+	return func(st *state) bool {
+		return st.reached(p) && (st.position.Epoch != p.Epoch || !s.trail.contradicts(p))
 	}
 }
 
@@ -276,7 +139,9 @@ func (s *server) commit(ctx context.Context, asked *ChangeSet) (Result, error) {
 		return Result{}, c.result.Err
 	}
 	// It is committed. Say so only when a read from here would show it.
-	if err := s.reach(ctx, c.result.Position); err != nil {
+	reading, cancel := context.WithTimeout(ctx, storageTimeout)
+	defer cancel()
+	if err := s.await(reading, s.shows(c.result.Position)); err != nil {
 		return Result{}, unknown(ctx, err)
 	}
 	return c.result, nil

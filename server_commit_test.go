@@ -319,3 +319,27 @@ func TestServerAfterClose(t *testing.T) {
 	}
 	assert.False(t, srv.Status().Ready)
 }
+
+// A publisher without a deadline is not kept waiting for ever by a feed that
+// cannot read, and neither is its place among the commits in flight.
+func TestCommitWithoutFeedOrDeadlineEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := troubledBy(memstore.New())
+		srv := serve(t, storage)
+		storage.fail(diamond.Errorf(diamond.ErrUnavailable, "no reads"), "changes")
+		done := make(chan error, 1)
+		go func() {
+			_, err := srv.commit(setOf("a", "1"))
+			done <- err
+		}()
+		time.Sleep(time.Hour)
+		select {
+		case err := <-done:
+			require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+		default:
+			assert.Fail(t, "still waiting after an hour")
+		}
+		assert.Zero(t, srv.Status().Inflight)
+		storage.heal()
+	})
+}

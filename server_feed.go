@@ -6,13 +6,15 @@ import (
 	"iter"
 	"math/rand/v2"
 	"time"
+
+	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
 const (
 	// feedBytes is how many bytes of content the feed asks for at once.
 	feedBytes = 4 << 20
-	// maxFeedBackoff is the longest pause of the feed after failures, or its
-	// interval where that is longer.
+	// maxFeedBackoff is the longest pause of the feed after failures, unless its
+	// interval is longer.
 	maxFeedBackoff = 2 * time.Second
 )
 
@@ -20,49 +22,45 @@ const (
 // nudged, else at its interval, with backoff while the storage fails. It alone
 // changes what is served. It sends the outcome of its first round to loaded.
 func (s *server) feed(ctx context.Context, loaded chan<- error) {
-	failures := 0
-	for {
+	retry := backoff.Backoff{Base: s.cfg.feedInterval, Cap: max(s.cfg.feedInterval, maxFeedBackoff)}
+	for failing := false; ; {
 		err := s.advance(ctx)
 		if ctx.Err() != nil {
 			return
 		}
+		switch {
+		case err != nil && !failing:
+			s.log.Warn("the storage cannot be read", "err", err)
+		case err == nil && failing:
+			s.log.Info("the storage can be read again")
+		}
+		failing = err != nil
 		s.confirm(err)
 		select {
 		case loaded <- err:
 		default: // not the first round
 		}
-		if err == nil {
-			failures = 0
+		if failing {
+			// Not cut short by a nudge: a storage in trouble is left alone.
+			_ = retry.Wait(ctx, 0)
 		} else {
-			if failures == 0 {
-				s.log.Warn("the storage cannot be read", "err", err)
-			}
-			failures++
-		}
-		if !s.pause(ctx, failures) {
-			return
+			retry.Reset()
+			s.idle(ctx)
 		}
 	}
 }
 
-// pause waits for the next round and reports whether there is one. After a
-// failure it is not cut short, so that a storage in trouble is left alone.
-func (s *server) pause(ctx context.Context, failures int) bool {
+// idle waits for a nudge, or for the interval, which varies by a tenth so that
+// servers that share a storage do not ask it all at once.
+func (s *server) idle(ctx context.Context) {
 	interval := s.cfg.feedInterval
-	nudged := s.nudged
-	if failures > 0 {
-		interval = min(interval<<min(failures, 10), max(interval, maxFeedBackoff))
-		nudged = nil
-	}
 	timer := time.NewTimer(interval*9/10 + rand.N(interval/5+1))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return false
-	case <-nudged:
+	case <-s.nudged:
 	case <-timer.C:
 	}
-	return true
 }
 
 // nudge has the feed look at once. It never blocks: one nudge that the feed

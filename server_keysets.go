@@ -31,14 +31,15 @@ type keySet struct {
 // minutes those that were, so that polls need not send them again.
 type keySets struct {
 	waiters *waitset.Set[Key]
+	limit   int // of keys of all sets together
 
 	mu     sync.Mutex
 	byHash map[KeySetHash]*keySet // guarded by mu
 	total  int                    // keys of all sets; guarded by mu
 }
 
-func newKeySets() *keySets {
-	return &keySets{waiters: waitset.New[Key](), byHash: make(map[KeySetHash]*keySet)}
+func newKeySets(limit int) *keySets {
+	return &keySets{waiters: waitset.New[Key](), limit: limit, byHash: make(map[KeySetHash]*keySet)}
 }
 
 // acquire returns the set named hash, nil where it is not known and keys is
@@ -105,17 +106,17 @@ func (k *keySets) shared(set *keySet) bool {
 func (k *keySets) reserve(n int) error {
 	var gone []*keySet
 	k.mu.Lock()
-	if k.total+n > maxSetKeys {
-		gone = k.forget(func(*keySet) bool { return k.total+n > maxSetKeys })
+	if k.total+n > k.limit {
+		gone = k.forget(func(*keySet) bool { return k.total+n > k.limit })
 	}
-	full := k.total+n > maxSetKeys
+	full := k.total+n > k.limit
 	if !full {
 		k.total += n
 	}
 	k.mu.Unlock()
 	leave(gone)
 	if full {
-		return shed("%d keys are being polled", maxSetKeys)
+		return shed("%d keys are being polled", k.limit)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package diamond
 import (
 	"context"
 	"iter"
+	"maps"
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/cowmap"
@@ -101,11 +102,18 @@ func (s *server) pages(ctx context.Context) iter.Seq2[Page, error] {
 // content that may be in memory; else r.
 func (st *state) reuse(r *record) *record {
 	if st != nil {
-		if have := st.index.get(r.Key); have != nil && have.Revision == r.Revision && have.MD5 == r.MD5 {
+		if have := st.index.get(r.Key); have != nil && have.says(r) {
 			return have
 		}
 	}
 	return r
+}
+
+// says reports whether r and o say the same of the same revision, which may be
+// another's where history was lost.
+func (r *record) says(o *record) bool {
+	return r.Revision == o.Revision && r.MD5 == o.MD5 && r.deleted == o.deleted &&
+		r.Type == o.Type && r.Modified.Equal(o.Modified) && maps.Equal(r.Meta, o.Meta)
 }
 
 // replace serves next instead of old, which may be nil.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/linnaname/gdiamond/internal/apart"
 )
 
 // want is what a poll is about: a set of keys and what the caller has of it.
@@ -37,33 +39,47 @@ func (s *server) Poll(ctx context.Context, req *PollRequest) (*PollResponse, err
 }
 
 func (s *server) poll(ctx context.Context, req *PollRequest) (*PollResponse, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	wait := min(max(req.Wait, 0), MaxWait)
-	deadline := time.Now().Add(wait)
-	if err := s.notBefore(ctx, req.Position, min(wait, reachTimeout)); err != nil {
-		return nil, err
-	}
-	w, err := s.want(req)
-	if err != nil {
-		return nil, err
-	}
-	if w.set == nil || s.trail.contradicts(w.position) {
-		s.keySets.release(w.set)
-		return s.finish(&PollResponse{Resync: true, Position: s.position()}, false), nil
+	deadline := time.Now().Add(min(max(req.Wait, 0), MaxWait))
+	var w *want
+	var resp *PollResponse
+	var err error
+	apart.Run(func() { w, resp, err = s.arrive(ctx, req) })
+	if w == nil {
+		return resp, err
 	}
 	defer s.keySets.release(w.set)
-	return s.wait(ctx, w, deadline)
-}
-
-// wait answers a poll when there is something to say, and at the deadline.
-// While it waits it keeps nothing of the request.
-func (s *server) wait(ctx context.Context, w *want, deadline time.Time) (*PollResponse, error) {
-	resp, err := s.compare(ctx, w)
 	if resp != nil || err != nil {
 		return s.finish(resp, false), err
 	}
+	return s.wait(ctx, w, deadline)
+}
+
+// arrive checks a poll and compares once. It returns no want where nothing can
+// be waited for. It goes deep, so polls that may wait call it apart: what
+// thousands of parked polls take is mostly their stacks.
+func (s *server) arrive(ctx context.Context, req *PollRequest) (*want, *PollResponse, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	wait := min(max(req.Wait, 0), MaxWait)
+	if err := s.notBefore(ctx, req.Position, min(wait, reachTimeout)); err != nil {
+		return nil, nil, err
+	}
+	w, err := s.want(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	if w.set == nil || s.trail.contradicts(w.position) {
+		s.keySets.release(w.set)
+		return nil, s.finish(&PollResponse{Resync: true, Position: s.position()}, false), nil
+	}
+	resp, err := s.compare(ctx, w)
+	return w, resp, err
+}
+
+// wait answers a poll when there is something to say, and at the deadline.
+// While it waits it keeps nothing of the request, and little on its stack.
+func (s *server) wait(ctx context.Context, w *want, deadline time.Time) (*PollResponse, error) {
 	timeout := time.Until(deadline)
 	if timeout <= 0 || s.draining.Load() {
 		return s.finish(&PollResponse{Position: w.position}, false), nil
@@ -74,10 +90,16 @@ func (s *server) wait(ctx context.Context, w *want, deadline time.Time) (*PollRe
 	defer s.parked.Add(-1)
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
-	for last := false; ; {
+	for woken, last := false, false; ; woken = true {
 		wake := make(chan struct{})
 		waiter := w.set.group.Wait(func() { close(wake) }) // first register, then compare
-		resp, err := s.compare(ctx, w)
+		var resp *PollResponse
+		var err error
+		if woken { // an answer is near, which needs the stack too
+			resp, err = s.compare(ctx, w)
+		} else {
+			apart.Run(func() { resp, err = s.compare(ctx, w) })
+		}
 		switch {
 		case resp != nil || err != nil:
 			waiter.Cancel()

@@ -35,7 +35,9 @@ func (s *server) confirm(err error) {
 func (s *server) wrote(err error) {
 	if err != nil {
 		s.counters.storageErrors.Add(1)
-		s.health.writeErr.Store(&err)
+		if s.health.writeErr.Swap(&err) == nil {
+			s.log.Warn("the storage cannot be written", "err", err)
+		}
 		return
 	}
 	s.health.writeErr.Store(nil)

@@ -1,8 +1,6 @@
 package localfile
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/linnaname/gdiamond"
+	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/internal/atomicfile"
 )
 
@@ -165,18 +163,22 @@ func (d *Dir) in(create bool, do func(root *os.Root) error) error {
 	}
 }
 
-// reopen opens the directory anew if its path does not lead to it any more.
+// reopen opens the directory anew if its path does not lead to it any more, and
+// with create makes what is missing. It returns whether anything is new.
 func (d *Dir) reopen(create bool) (bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed {
-		return false, nil
-	}
 	there, err := os.Lstat(d.path)
 	switch {
+	case d.closed:
+		return false, nil
 	case err == nil:
-		if old, err := d.root.Stat("."); err == nil && os.SameFile(old, there) && !create {
-			return false, nil
+		if now, err := d.root.Stat("."); err == nil && os.SameFile(now, there) {
+			if !create {
+				return false, nil
+			}
+			d.logger.Warn("a part of the directory of local files was deleted; it is made again", "dir", d.path)
+			return true, d.prepare()
 		}
 	case !errors.Is(err, fs.ErrNotExist):
 		return false, err
@@ -191,61 +193,10 @@ func (d *Dir) reopen(create bool) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	d.logger.Warn("the directory of local files was deleted or replaced; the present one is used", "dir", d.path)
 	old := d.root
 	d.root = root
-	d.logger.Warn("the directory of local files was deleted; it is made again", "dir", d.path)
 	return true, errors.Join(d.prepare(), old.Close())
-}
-
-// ClientID returns 32 hexadecimal digits that name this directory, random when
-// it was made.
-func (d *Dir) ClientID() (string, error) {
-	d.idMu.Lock()
-	defer d.idMu.Unlock()
-	if d.clientID != "" {
-		return d.clientID, nil
-	}
-	err := d.in(true, func(root *os.Root) error {
-		id, err := d.readID(root, clientIDFile)
-		if err == nil && id == "" {
-			if err = atomicfile.Write(root, clientIDFile, []byte(newID()+"\n"), fileMode); err == nil {
-				id, err = d.readID(root, clientIDFile) // another process may have been later
-			}
-		}
-		d.clientID = id
-		return err
-	})
-	return d.clientID, fileError("client id", err)
-}
-
-func newID() string {
-	var id [16]byte
-	rand.Read(id[:]) // never fails
-	return hex.EncodeToString(id[:])
-}
-
-// readID returns the id in the file name, "" where there is none. A damaged one
-// is set aside.
-func (d *Dir) readID(root *os.Root, name string) (string, error) {
-	b, err := atomicfile.Read(root, name, 64)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil && !unusable(err) {
-		return "", err
-	}
-	if id, ok := parseID(b); ok && err == nil {
-		return id, nil
-	}
-	return "", d.setAside(root, name, "it is not an id")
-}
-
-func parseID(b []byte) (string, bool) {
-	if len(b) == 33 && b[32] == '\n' {
-		b = b[:32]
-	}
-	id, err := hex.DecodeString(string(b))
-	return hex.EncodeToString(id), err == nil && len(id) == 16
 }
 
 // setAside renames a file that must not be used to *.corrupt, over the one before.

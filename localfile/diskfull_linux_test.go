@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/linnaname/gdiamond"
+	diamond "github.com/linnaname/gdiamond"
 )
 
 // mountSmall mounts a file system of 64 KiB at dir.

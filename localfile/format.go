@@ -9,7 +9,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/linnaname/gdiamond"
+	diamond "github.com/linnaname/gdiamond"
 )
 
 // magic begins a snapshot file: what it is and the version of the format. The

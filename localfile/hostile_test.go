@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/linnaname/gdiamond"
+	diamond "github.com/linnaname/gdiamond"
 )
 
 func TestD6_FileReplacedBySomethingElse(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/linnaname/gdiamond"
+	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/internal/atomicfile"
 )
 

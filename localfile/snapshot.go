@@ -7,7 +7,7 @@ import (
 	"os"
 	"path"
 
-	"github.com/linnaname/gdiamond"
+	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/internal/atomicfile"
 )
 
@@ -68,9 +68,9 @@ func (d *Dir) load(root *os.Root, key diamond.Key, slot diamond.Slot) (diamond.S
 }
 
 // Save replaces a snapshot, atomically and durably. The entry's MD5 and Size are
-// taken from its content; of a deletion only Key, Revision and View are kept. ErrNoSpace: the disk is full or read-only, and what was there
-// is as it was. ErrTooLarge: the file would be over 1 GiB. ErrInvalid: no such
-// key or slot.
+// taken from its content; of a deletion only Key, Revision and View are kept.
+// ErrNoSpace: the disk is full or read-only, and what was there is as it was.
+// ErrTooLarge: the file would be over 1 GiB. ErrInvalid: no such key or slot.
 //
 // The directory belongs to the store that the last saved snapshot is of.
 func (d *Dir) Save(slot diamond.Slot, s diamond.Snapshot) error {

@@ -6,14 +6,12 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
-	"path"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
 
-	"github.com/linnaname/gdiamond"
+	diamond "github.com/linnaname/gdiamond"
 )
 
 const (
@@ -75,21 +73,19 @@ func (w *watcher) run(ctx context.Context) error {
 		timer.Reset(d)
 	}
 	reread := true
-	for quietScans := 0; ; {
+	for scans := 1; ; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-w.events:
 		case <-w.errors: // mostly an overflow: events were lost
 		case <-timer.C:
-			if quietScans++; quietScans == rereadEvery {
-				quietScans, reread = 0, true
-			}
-			again, err := w.scan(reread)
+			again, err := w.scan(reread || scans%rereadEvery == 0)
 			if errors.Is(err, diamond.ErrClosed) {
 				return err
 			}
 			reread = false
+			scans++
 			if again {
 				next(settle)
 			} else {
@@ -108,10 +104,12 @@ func (w *watcher) run(ctx context.Context) error {
 // compared even where size and time are as they were. It returns whether it
 // should look again soon.
 func (w *watcher) scan(reread bool) (again bool, err error) {
-	found := tree{files: map[diamond.Key]fs.FileInfo{}, dirs: map[string]fs.FileInfo{}, odd: map[string]string{}}
+	found := newTree()
 	err = w.dir.in(false, found.walk)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil // there is no tree
+	} else if err != nil {
+		found.odd[overrideDir] = err.Error()
 	}
 	for name, why := range found.odd {
 		if !w.warned[name] {
@@ -219,63 +217,4 @@ func (w *watcher) watch(dirs map[string]fs.FileInfo) (added bool) {
 
 func (w *watcher) hostPath(name string) string {
 	return filepath.Join(w.dir.path, filepath.FromSlash(name))
-}
-
-// tree is what lies under overrides.
-type tree struct {
-	files   map[diamond.Key]fs.FileInfo
-	dirs    map[string]fs.FileInfo
-	odd     map[string]string // what is not an override, and why
-	partial bool              // a directory could not be listed
-}
-
-func (t *tree) walk(root *os.Root) error {
-	above, err := root.Stat(".")
-	if err != nil {
-		return err
-	}
-	t.dirs["."] = above // the whole tree may go and come
-	info, err := root.Stat(overrideDir)
-	if err != nil {
-		return err
-	}
-	return t.list(root, overrideDir, info, 0)
-}
-
-// list takes in the directory name, which lies depth directories below overrides.
-func (t *tree) list(root *os.Root, name string, info fs.FileInfo, depth int) error {
-	entries, err := fs.ReadDir(root.FS(), name)
-	if err != nil {
-		return err
-	}
-	t.dirs[name] = info
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), "..") {
-			continue
-		}
-		child := path.Join(name, e.Name())
-		info, err := root.Stat(child) // where a link leads
-		switch {
-		case errors.Is(err, fs.ErrNotExist): // gone meanwhile, or a dangling link
-		case err != nil:
-			t.odd[child] = err.Error()
-		case depth < 2 && !info.IsDir():
-			t.odd[child] = "it lies above overrides/namespace/group"
-		case depth < 2:
-			if err := t.list(root, child, info, depth+1); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				t.odd[child] = err.Error()
-				t.partial = true
-			}
-		case info.IsDir():
-			t.odd[child] = "it is a directory below overrides/namespace/group"
-		default:
-			key, ok := keyAt(strings.TrimPrefix(child, overrideDir+"/"))
-			if !ok {
-				t.odd[child] = "its path is not a key"
-				continue
-			}
-			t.files[key] = info
-		}
-	}
-	return nil
 }

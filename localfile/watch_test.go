@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/linnaname/gdiamond"
+	diamond "github.com/linnaname/gdiamond"
 )
 
 // watched is what a watcher tells: the keys, and what Override then says.

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/linnaname/gdiamond"
+	diamond "github.com/linnaname/gdiamond"
 )
 
 // Ports that an address without one has.

@@ -9,8 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
-	"github.com/linnaname/gdiamond"
+	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/internal/atomicfile"
 )
 
@@ -75,6 +76,7 @@ func readCache(path string) ([]string, error) {
 		return nil, err
 	}
 	defer root.Close()
+	_, _ = atomicfile.Clean(root, ".", time.Hour) // of crashes; what cannot be removed harms nobody
 	body, err := atomicfile.Read(root, filepath.Base(path), maxAnswer)
 	if err != nil {
 		return nil, err

@@ -14,7 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/linnaname/gdiamond"
+	diamond "github.com/linnaname/gdiamond"
 )
 
 const (

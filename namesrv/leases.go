@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/linnaname/gdiamond"
+	diamond "github.com/linnaname/gdiamond"
 )
 
 // leases is what a name server knows. A lease ends by the monotonic clock, and is

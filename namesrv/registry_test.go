@@ -207,6 +207,18 @@ func TestDefect_N6_BadRequests(t *testing.T) {
 	assert.Equal(t, http.StatusOK, ask(NewRegistry(WithAllowedHosts("*")), http.MethodPut, good, host("any.example")).Code)
 }
 
+func TestX11_AddressesNeverReachAHeader(t *testing.T) {
+	r := NewRegistry()
+	for _, addr := range []string{"a%0d%0aSet-Cookie:x:1", "a%0aX:1", "a%00:1", "a%0d%0a%0d%0abody:1"} {
+		for _, target := range []string{"/v1/servers/" + addr, "/v1/servers/a:1?ttl=" + addr, "/v1/servers/a:1?" + addr + "=1"} {
+			w := ask(r, http.MethodPut, target)
+			assert.Equal(t, http.StatusBadRequest, w.Code, target)
+			assert.Len(t, w.Header(), 4, "%v", w.Header())
+			assert.Equal(t, 1, strings.Count(w.Body.String(), "\n"), "one line: %q", w.Body)
+		}
+	}
+}
+
 func TestListIsFull(t *testing.T) {
 	r := NewRegistry()
 	for i := range MaxServers {

@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
-	"github.com/linnaname/gdiamond"
+	diamond "github.com/linnaname/gdiamond"
 )
 
 // grace is how long the other name servers have once one has answered.
@@ -35,7 +36,7 @@ func (c *Client) Resolve(ctx context.Context) ([]string, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("namesrv: resolve: %w", err)
 	}
-	return nil, &diamond.Error{Op: "resolve", Err: diamond.ErrUnavailable, Detail: "no server is known: " + why.Error()}
+	return nil, &diamond.Error{Op: "resolve", Err: diamond.ErrUnavailable, Detail: "no server is known: " + why}
 }
 
 // known returns the union of the last good lists.
@@ -50,24 +51,24 @@ func (c *Client) known() []string {
 	return slices.Compact(servers)
 }
 
-// askAll asks all name servers, and returns what went wrong.
-func (c *Client) askAll(ctx context.Context) error {
+// askAll asks all name servers, and returns what went wrong, in words.
+func (c *Client) askAll(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	enough := sync.OnceFunc(func() { time.AfterFunc(grace, cancel) })
-	errs := make([]error, len(c.sources))
+	failures := make([]string, len(c.sources))
 	var wg sync.WaitGroup
 	for i, s := range c.sources {
 		wg.Go(func() {
 			if err := c.ask(ctx, s); err != nil {
-				errs[i] = fmt.Errorf("%s: %w", s.base, err)
+				failures[i] = fmt.Sprintf("%s: %v", s.base, err)
 				return
 			}
 			enough()
 		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return strings.Join(slices.DeleteFunc(failures, func(s string) bool { return s == "" }), "; ")
 }
 
 var errEmpty = errors.New("it names no server")

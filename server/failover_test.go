@@ -35,9 +35,7 @@ func TestL1_PlannedWorkIsInvisible(t *testing.T) {
 	defer stop()
 	var balancers []*transport.Balancer
 	for range 8 { // each stays with a node of its own choice
-		balancer := transport.Balance(transport.Static(a, b), func(addr string) (diamond.Transport, error) {
-			return httptransport.New(addr), nil
-		})
+		balancer := transport.Balance(transport.Static(a, b), httptransport.Dial)
 		balancers = append(balancers, balancer)
 	}
 	first, err := balancers[0].Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: key, Content: "x"}}}})

@@ -15,7 +15,7 @@ import (
 // which are counted as they happen, and those of the server, which are read
 // from its status when somebody asks.
 type metrics struct {
-	requests
+	*requests
 	srv     diamond.Server
 	reg     *prometheus.Registry
 	handler http.Handler
@@ -30,7 +30,7 @@ func newMetrics(srv diamond.Server, reg *prometheus.Registry) *metrics {
 		requests: newRequests(),
 		srv:      srv,
 		reg:      reg,
-		handler:  promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: nil}),
+		handler:  promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/transport/httptransport"
@@ -23,8 +24,6 @@ type Node struct {
 
 	// leaving is set at the first moment of a shutdown: the node is not ready.
 	leaving atomic.Bool
-	// closing is set when connections are to end with their next answer.
-	closing atomic.Bool
 }
 
 // New returns a node that hosts srv; [Node.Run] runs it.
@@ -64,18 +63,17 @@ func New(srv diamond.Server, opts ...Option) *Node {
 // finish the requests under way, for ten seconds at most; close the server.
 func (n *Node) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, n.srv.Close()) }()
-	if err := n.metrics.register(); err != nil {
-		return err
-	}
-	defer n.metrics.unregister()
-
 	ln, err := n.config.listen(ctx)
 	if err != nil {
 		return err
 	}
 	defer ln.Close()
-	httpServer := newHTTPServer(http.HandlerFunc(n.serveHTTP), n.config.logger)
-	defer httpServer.Close()
+	if err := n.metrics.register(); err != nil {
+		return err
+	}
+	defer n.metrics.unregister()
+	h := newHost(ln, http.HandlerFunc(n.serveHTTP), n.config.logger)
+	defer h.http.Close()
 
 	unregister := func() {}
 	if n.config.registry != nil {
@@ -86,26 +84,36 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		unregister = n.register(addr)
 		defer unregister()
 	}
-	served := make(chan error, 1)
-	go func() { served <- httpServer.Serve(ln) }()
+	served := h.start()
 	n.config.logger.Info("serving", "address", ln.Addr().String())
 
 	select {
 	case <-ctx.Done():
-		n.drain(httpServer, unregister)
+		n.drain(h, unregister)
 		<-served
 		return nil
 	case err := <-served:
+		n.drain(h, unregister)
 		return fmt.Errorf("server: %w", err)
 	}
+}
+
+// drain ends what h serves without failing a request.
+func (n *Node) drain(h *host, unregister func()) {
+	logger := n.config.logger
+	logger.Info("draining", "waiters", n.srv.Status().Waiters)
+	begun := time.Now()
+	n.leaving.Store(true)
+	unregister()
+	time.Sleep(n.config.shutdownDelay)
+	n.srv.Drain()
+	h.shutdown()
+	logger.Info("drained", "took", time.Since(begun).Round(time.Millisecond))
 }
 
 // serveHTTP is the door: the node's pages first, which are few and cheap to
 // rule out, then the protocols.
 func (n *Node) serveHTTP(w http.ResponseWriter, r *http.Request) {
-	if n.closing.Load() {
-		w.Header().Set("Connection", "close")
-	}
 	if page := n.pages[r.URL.Path]; page != nil {
 		page.ServeHTTP(w, r)
 		return

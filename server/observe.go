@@ -19,8 +19,8 @@ type requests struct {
 	duration *prometheus.HistogramVec
 	notify   prometheus.Histogram
 
-	children *atomic.Pointer[map[requestKey]*requestChild] // copied on write
-	mu       *sync.Mutex                                   // held to replace children
+	children atomic.Pointer[map[requestKey]*requestChild] // copied on write
+	mu       sync.Mutex                                   // held to replace children
 }
 
 // requestKey is bounded: the transport names routes and methods, not the caller.
@@ -34,8 +34,8 @@ type requestChild struct {
 	duration prometheus.Observer
 }
 
-func newRequests() requests {
-	r := requests{
+func newRequests() *requests {
+	r := &requests{
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "diamond_http_requests_total", Help: "Requests by route, method and status.",
 		}, []string{"route", "method", "code"}),
@@ -47,8 +47,6 @@ func newRequests() requests {
 			Name: "diamond_notify_latency_seconds", Help: "From when the server learned of a change to when a poll's answer with it was written.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5},
 		}),
-		children: new(atomic.Pointer[map[requestKey]*requestChild]),
-		mu:       new(sync.Mutex),
 	}
 	r.children.Store(&map[requestKey]*requestChild{})
 	return r

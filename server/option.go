@@ -60,8 +60,8 @@ func WithMetrics(reg *prometheus.Registry) Option {
 	return func(c *config) { c.metrics = reg }
 }
 
-// WithLogger sets where log records go; by default nowhere. Reads and polls
-// that succeed are logged at debug, changes at info, failures of the server at
+// WithLogger sets where log records go; by default nowhere. Requests that
+// succeed are logged at debug, refused ones at info, failures of the server at
 // warn. No record ever holds a content.
 func WithLogger(logger *slog.Logger) Option {
 	return func(c *config) { c.logger = logger }
@@ -81,8 +81,9 @@ func WithTransport(opts ...httptransport.HandlerOption) Option {
 	return func(c *config) { c.transport = append(c.transport, opts...) }
 }
 
-// WithHandler has the node serve handler for an [http.ServeMux] pattern beside
-// its own paths, which a pattern may not repeat.
+// WithHandler has the node serve handler for an [http.ServeMux] pattern, before
+// the paths of the protocols but after the node's own. A malformed pattern
+// panics, as it does there.
 func WithHandler(pattern string, handler http.Handler) Option {
 	return func(c *config) { c.routes = append(c.routes, route{pattern, handler}) }
 }

@@ -17,6 +17,9 @@ type Registry interface {
 	Register(ctx context.Context, addr string) error
 }
 
+// unregisterTimeout is how long a shutdown waits for registries that do not answer.
+const unregisterTimeout = time.Second
+
 // readyInterval is how often a node looks whether it is ready to be registered.
 const readyInterval = 50 * time.Millisecond
 

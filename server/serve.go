@@ -9,20 +9,11 @@ import (
 	"time"
 )
 
-// Limits of every listener, so that slow or hostile peers cannot hold it. There
-// is no limit for a whole answer: it would cut parked polls. The transport's
-// handler sets deadlines request by request.
+// For handlers that answer promptly there is one limit for all of a request,
+// and one for all of an answer. Polls that wait do without.
 const (
-	readHeaderTimeout = 10 * time.Second
-	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 64 << 10
-
-	// For handlers that answer promptly there is one for all, which is simpler.
 	readTimeout  = 10 * time.Second
 	writeTimeout = 30 * time.Second
-
-	// shutdownTimeout is how long requests under way may take to finish.
-	shutdownTimeout = 10 * time.Second
 )
 
 // Serve serves handler on listener until ctx ends; then it finishes the requests
@@ -36,36 +27,16 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	httpServer := newHTTPServer(handler, logger)
-	httpServer.ReadTimeout, httpServer.WriteTimeout = readTimeout, writeTimeout
-	defer httpServer.Close()
-	served := make(chan error, 1)
-	go func() { served <- httpServer.Serve(keepAliveListener{listener}) }()
+	h := newHost(keepAliveListener{listener}, handler, logger)
+	h.http.ReadTimeout, h.http.WriteTimeout = readTimeout, writeTimeout
+	served := h.start()
 	select {
 	case <-ctx.Done():
-		shutdown(httpServer, logger)
+		h.shutdown()
 		<-served
 		return nil
 	case err := <-served:
+		h.shutdown()
 		return fmt.Errorf("server: %w", err)
-	}
-}
-
-func newHTTPServer(handler http.Handler, logger *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: readHeaderTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
-	}
-}
-
-func shutdown(httpServer *http.Server, logger *slog.Logger) {
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
-	defer cancel()
-	if err := httpServer.Shutdown(ctx); err != nil {
-		logger.Warn("requests cut off", "after", shutdownTimeout)
-		httpServer.Close()
 	}
 }

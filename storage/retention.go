@@ -67,8 +67,8 @@ func (r Retention) Outdated(number, newest int64, gone bool) bool {
 	return gone || newest-number >= int64(r.Versions)
 }
 
-// Request ids stay for RequestIDAge, and the ids of the newest RequestIDFloor
-// revisions whatever the clock says.
+// RequestIDFloor is of how many newest revisions the request ids stay whatever
+// the clock says.
 const RequestIDFloor = 10_000
 
 // RequestExpired reports whether the id of a set committed as revision at t may be forgotten.

@@ -39,10 +39,12 @@ func serveAdmin(ctx context.Context, data string, store backuper, logger *slog.L
 	}
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "unix", path)
-	if err == nil {
-		err = os.Chmod(path, 0o600)
-	}
 	if err != nil {
+		logger.Warn("no backups while running", "error", err)
+		return
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		ln.Close()
 		logger.Warn("no backups while running", "error", err)
 		return
 	}

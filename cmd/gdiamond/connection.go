@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
+	"net/url"
 	"strings"
 	"time"
 
@@ -37,20 +40,17 @@ func (c *connection) flags(cmd *cobra.Command) {
 // client returns a client, and a context that ends with the timeout. Call done
 // when both are no longer needed.
 func (c *connection) client(ctx context.Context) (timed context.Context, client diamond.Client, done func(), err error) {
-	if c.timeout <= 0 {
-		return nil, nil, nil, usageError{diamond.Errorf(diamond.ErrInvalid, "timeout: %s is not positive", c.timeout)}
-	}
-	wire, closeWire, err := c.dial()
+	wire, hangUp, err := c.dial()
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	client, err = diamond.NewClient(wire, diamond.WithClientInfo(diamond.ClientInfo{App: "gdiamond"}))
 	if err != nil {
-		closeWire()
+		hangUp()
 		return nil, nil, nil, err
 	}
 	timed, cancel := context.WithTimeout(ctx, c.timeout)
-	return timed, client, func() { cancel(); client.Close(); closeWire() }, nil
+	return timed, client, func() { cancel(); client.Close(); hangUp() }, nil
 }
 
 // key reads a KEY argument: dataId or group/dataId in the namespace of the
@@ -69,8 +69,12 @@ func (c *connection) key(s string) (diamond.Key, error) {
 	return key, nil
 }
 
-// dial returns the transport to the servers that the flags name.
-func (c *connection) dial() (wire diamond.Transport, done func(), err error) {
+// dial returns the transport to the servers that the flags name. Call hangUp
+// when it is no longer needed.
+func (c *connection) dial() (wire diamond.Transport, hangUp func(), err error) {
+	if c.timeout <= 0 {
+		return nil, nil, usageError{diamond.Errorf(diamond.ErrInvalid, "timeout: %s is not positive", c.timeout)}
+	}
 	var resolver transport.Resolver
 	switch {
 	case len(c.servers) > 0 && len(c.namesrvs) > 0:
@@ -80,14 +84,30 @@ func (c *connection) dial() (wire diamond.Transport, done func(), err error) {
 			return nil, nil, usageError{err}
 		}
 	case len(c.servers) > 0:
+		for _, addr := range c.servers {
+			if err := checkAddress(addr); err != nil {
+				return nil, nil, usageError{fmt.Errorf("server: %w", err)}
+			}
+		}
 		resolver = transport.Static(c.servers...)
 	default:
 		resolver = transport.Static(server.DefaultAddress)
 	}
-	balancer := transport.Balance(resolver, func(addr string) (diamond.Transport, error) {
-		return httptransport.New(addr), nil
-	})
+	balancer := transport.Balance(resolver, httptransport.Dial)
 	return balancer, balancer.Close, nil
+}
+
+// checkAddress finds what cannot be the address of a server before it is tried.
+func checkAddress(addr string) error {
+	if !strings.Contains(addr, "://") {
+		_, _, err := net.SplitHostPort(addr)
+		return err
+	}
+	u, err := url.Parse(addr)
+	if err == nil && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		err = fmt.Errorf("%q is neither HOST:PORT nor an http URL", addr)
+	}
+	return err
 }
 
 var errBothWays = errors.New("--server and --namesrv are two ways to find a server; give one")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"strings"
 
@@ -40,5 +41,8 @@ func exitCode(err error) int {
 // errorLine returns err as the one line that the program says of it.
 func errorLine(err error) string {
 	text := strings.TrimPrefix(err.Error(), "diamond: ")
+	if errors.Is(err, context.DeadlineExceeded) {
+		text += "; --timeout gives it longer"
+	}
 	return "gdiamond: " + strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' }), "; ")
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -23,20 +24,7 @@ func newGet() *cobra.Command {
 			if revision < 0 {
 				return usageError{diamond.Errorf(diamond.ErrInvalid, "revision: negative")}
 			}
-			ctx, client, done, err := c.client(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer done()
-
-			var entry diamond.Entry
-			if revision > 0 {
-				entry, err = client.Read(ctx, key, revision)
-			} else {
-				var config diamond.Config
-				config, err = client.Get(ctx, key)
-				entry = config.Entry
-			}
+			entry, err := c.fetch(cmd.Context(), key, revision)
 			if err != nil {
 				return err
 			}
@@ -50,4 +38,23 @@ func newGet() *cobra.Command {
 	c.flags(cmd)
 	cmd.Flags().Int64Var(&revision, "revision", 0, "the version published at revision `N` (default the present one)")
 	return cmd
+}
+
+// fetch asks once. A client would go on to follow the key.
+func (c *connection) fetch(ctx context.Context, key diamond.Key, revision int64) (diamond.Entry, error) {
+	wire, hangUp, err := c.dial()
+	if err != nil {
+		return diamond.Entry{}, err
+	}
+	defer hangUp()
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	res, err := wire.Fetch(ctx, &diamond.FetchRequest{Key: key, Revision: revision})
+	if err != nil {
+		return diamond.Entry{}, err
+	}
+	if !res.Found {
+		return diamond.Entry{}, &diamond.Error{Op: "get", Key: key, Err: diamond.ErrNotFound}
+	}
+	return res.Entry, nil
 }

@@ -39,7 +39,8 @@ func command(ctx context.Context, env []string, args ...string) *exec.Cmd {
 			cmd.Env = append(cmd.Env, v)
 		}
 	}
-	cmd.Env = append(append(cmd.Env, runMain+"=1"), env...)
+	// The race detector would sleep for a second at each exit.
+	cmd.Env = append(append(cmd.Env, runMain+"=1", "GORACE=atexit_sleep_ms=0"), env...)
 	return cmd
 }
 

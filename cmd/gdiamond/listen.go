@@ -9,20 +9,29 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// door is a flag that says where to listen, and the leave to do so where
-// others can come in.
+// access says whom the doors of a command are open to.
+type access struct {
+	insecure bool
+	hosts    []string
+}
+
+func accessFlags(cmd *cobra.Command) *access {
+	a := &access{}
+	f := cmd.Flags()
+	f.BoolVar(&a.insecure, "insecure", false, "listen on addresses that other hosts can reach, though nothing asks who publishes")
+	f.StringSliceVar(&a.hosts, "allowed-host", nil, "DNS `NAME[,...]` by which clients may call this host, beside localhost and IP addresses")
+	return a
+}
+
+// door is a flag that says where to listen.
 type door struct {
-	flag     string
-	address  string
-	insecure *bool
+	*access
+	flag    string
+	address string
 }
 
-func insecureFlag(cmd *cobra.Command) *bool {
-	return cmd.Flags().Bool("insecure", false, "listen on addresses that other hosts can reach, though nothing asks who publishes")
-}
-
-func newDoor(cmd *cobra.Command, flag, address, what string, insecure *bool) *door {
-	d := &door{flag: flag, insecure: insecure}
+func newDoor(cmd *cobra.Command, flag, address, what string, access *access) *door {
+	d := &door{access: access, flag: flag}
 	cmd.Flags().StringVar(&d.address, flag, address, "`HOST:PORT` "+what+" listens on")
 	return d
 }
@@ -33,7 +42,7 @@ func (d *door) check() error {
 	if err != nil {
 		return usageError{fmt.Errorf("%s: %w", d.flag, err)}
 	}
-	if ip := net.ParseIP(host); host == "localhost" || ip.IsLoopback() || *d.insecure {
+	if ip := net.ParseIP(host); host == "localhost" || ip.IsLoopback() || d.insecure {
 		return nil
 	}
 	return usageError{fmt.Errorf("%s: other hosts can reach %s, and whoever reaches it can publish, "+

@@ -22,7 +22,7 @@ func newNamesrv() *cobra.Command {
 		Short: "Run a name server, which knows where the servers are",
 		Args:  arguments(0, 0, "no arguments"),
 	}
-	door := newDoor(cmd, "listen", defaultNamesrv, "the name server", insecureFlag(cmd))
+	door := newDoor(cmd, "listen", defaultNamesrv, "the name server", accessFlags(cmd))
 	log.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := door.check(); err != nil {
@@ -33,16 +33,16 @@ func newNamesrv() *cobra.Command {
 			return err
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "name server http://%s\n", ln.Addr())
-		return runNamesrv(cmd.Context(), ln, *door.insecure, log.logger(cmd.ErrOrStderr()))
+		return runNamesrv(cmd.Context(), ln, door.access, log.logger(cmd.ErrOrStderr()))
 	}
 	return cmd
 }
 
-// runNamesrv serves a name server on ln until ctx ends. Only when insecure does
-// it take registrations from other hosts.
-func runNamesrv(ctx context.Context, ln net.Listener, insecure bool, logger *slog.Logger) error {
-	options := []namesrv.RegistryOption{namesrv.WithLogger(logger)}
-	if insecure {
+// runNamesrv serves a name server on ln until ctx ends. Only where access is
+// insecure does it take registrations from other hosts.
+func runNamesrv(ctx context.Context, ln net.Listener, access *access, logger *slog.Logger) error {
+	options := []namesrv.RegistryOption{namesrv.WithLogger(logger), namesrv.WithAllowedHosts(access.hosts...)}
+	if access.insecure {
 		options = append(options, namesrv.WithInsecureRegistration())
 	}
 	return server.Serve(ctx, ln, namesrv.NewRegistry(options...), logger)

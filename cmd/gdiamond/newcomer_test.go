@@ -86,3 +86,21 @@ func TestNewcomer_PartsApart(t *testing.T) {
 	_, body := httpDo(t, http.MethodGet, n.namesrv+"/namesrv/addrs")
 	assert.NotContains(t, body, strings.TrimPrefix(d.server, "http://"), "it took its address back")
 }
+
+// A web page that had its own name point at this host must not publish; a DNS
+// name that the operator gave may.
+func TestNewcomer_AllowedHost(t *testing.T) {
+	d := standalone(t, filepath.Join(t.TempDir(), "data"), "--allowed-host", "config.example.com")
+	for host, want := range map[string]int{
+		"config.example.com": http.StatusOK,
+		"evil.example.org":   http.StatusForbidden,
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.server+"/diamond-server/publishConfig?dataId=a&group=g&content=x", nil)
+		require.NoError(t, err)
+		req.Host = host
+		res, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		res.Body.Close()
+		assert.Equal(t, want, res.StatusCode, host)
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/linnaname/gdiamond/namesrv"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/boltstore"
+	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
 // defaultData is the directory of the embedded store.
@@ -44,7 +45,7 @@ func newServer() *cobra.Command {
 		Short: "Run a server on the embedded store",
 		Args:  arguments(0, 0, "no arguments"),
 	}
-	door := newDoor(cmd, "listen", server.DefaultAddress, "the server", insecureFlag(cmd))
+	door := newDoor(cmd, "listen", server.DefaultAddress, "the server", accessFlags(cmd))
 	s.flags(cmd)
 	cmd.Flags().StringSliceVar(&namesrvs, "namesrv", nil, "name servers to register with, `URL[,...]`")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -64,14 +65,14 @@ func newServer() *cobra.Command {
 			return err
 		}
 		started := func() { fmt.Fprintf(cmd.OutOrStdout(), "server http://%s\ndata %s\n", ln.Addr(), s.data) }
-		return s.run(cmd.Context(), ln, registry, logger, started)
+		return s.run(cmd.Context(), ln, door.access, registry, logger, started)
 	}
 	return cmd
 }
 
 // run serves the store on ln until ctx ends. It calls started once nothing can
 // keep it from serving any more.
-func (s *serving) run(ctx context.Context, ln net.Listener, registry server.Registry, logger *slog.Logger, started func()) (err error) {
+func (s *serving) run(ctx context.Context, ln net.Listener, access *access, registry server.Registry, logger *slog.Logger, started func()) (err error) {
 	defer ln.Close()
 	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && tcp.IP.IsUnspecified() && registry != nil && s.advertise == "" {
 		return usageError{fmt.Errorf("advertise: listening on %s names no host that clients could use; give one", ln.Addr())}
@@ -88,6 +89,7 @@ func (s *serving) run(ctx context.Context, ln net.Listener, registry server.Regi
 	defer srv.Close()
 	options := []server.Option{
 		server.WithListener(ln), server.WithLogger(logger), server.WithShutdownDelay(s.shutdownDelay),
+		server.WithTransport(httptransport.WithAllowedHosts(access.hosts...)),
 	}
 	if registry != nil {
 		options = append(options, server.WithRegistry(registry, s.advertise))

@@ -20,9 +20,9 @@ func newStandalone() *cobra.Command {
 		Short: "Run a name server, and a server on the embedded store, in one process",
 		Args:  arguments(0, 0, "no arguments"),
 	}
-	insecure := insecureFlag(cmd)
-	serverDoor := newDoor(cmd, "listen", server.DefaultAddress, "the server", insecure)
-	namesrvDoor := newDoor(cmd, "namesrv-listen", defaultNamesrv, "the name server", insecure)
+	access := accessFlags(cmd)
+	serverDoor := newDoor(cmd, "listen", server.DefaultAddress, "the server", access)
+	namesrvDoor := newDoor(cmd, "namesrv-listen", defaultNamesrv, "the name server", access)
 	s.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return s.standalone(cmd, serverDoor, namesrvDoor)
@@ -55,10 +55,10 @@ func (s *serving) standalone(cmd *cobra.Command, serverDoor, namesrvDoor *door) 
 	// The server goes first, so that it can give its lease back.
 	namesrvCtx, stopNamesrv := context.WithCancel(context.WithoutCancel(cmd.Context()))
 	group, ctx := errgroup.WithContext(cmd.Context())
-	group.Go(func() error { return runNamesrv(namesrvCtx, namesrvListener, *namesrvDoor.insecure, logger) })
+	group.Go(func() error { return runNamesrv(namesrvCtx, namesrvListener, namesrvDoor.access, logger) })
 	group.Go(func() error {
 		defer stopNamesrv()
-		return s.run(ctx, serverListener, registry, logger, func() {
+		return s.run(ctx, serverListener, serverDoor.access, registry, logger, func() {
 			greet(cmd.OutOrStdout(), serverListener.Addr().String(), namesrvListener.Addr().String(), s.data)
 		})
 	})

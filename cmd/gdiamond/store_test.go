@@ -36,7 +36,7 @@ func TestStore_BackupAndRestore(t *testing.T) {
 		restored := filepath.Join(t.TempDir(), "restored")
 		out = invoke(t, "restore", name, restored)
 		require.Equal(t, exitOK, out.code, out.stderr)
-		assert.Contains(t, out.stdout, "generation 2")
+		assert.Contains(t, out.stdout, ", generation ")
 		assert.Equal(t, exitError, invoke(t, "restore", name, restored).code, "no store is overwritten")
 		assert.Equal(t, want, standalone(t, restored).must("get", "g/a"))
 	}
@@ -103,4 +103,18 @@ func TestStore_CheckAndCompact(t *testing.T) {
 		assert.NotEqual(t, exitOK, invoke(t, args...).code, args)
 		assert.NoDirExists(t, empty)
 	}
+}
+
+// Where no socket can be made, as its path would be too long, all else works.
+func TestStore_NoSocket(t *testing.T) {
+	data := filepath.Join(t.TempDir(), strings.Repeat("d", 120))
+	d := standalone(t, data)
+	d.must("publish", "g/a", writeFile(t, "one"))
+	assert.Equal(t, "one", d.must("get", "g/a"))
+	assert.Contains(t, d.stderr.String(), "no backups while running")
+	name := filepath.Join(t.TempDir(), "backup")
+	out := invoke(t, "backup", data, name)
+	assert.Equal(t, exitError, out.code)
+	assert.Contains(t, out.stderr, "gives no backup")
+	assert.NoFileExists(t, name)
 }

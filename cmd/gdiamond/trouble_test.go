@@ -2,13 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -37,8 +38,9 @@ func TestTrouble_DamagedStore(t *testing.T) {
 		name string
 		do   func([]byte) []byte
 	}{
-		{"truncated", func(b []byte) []byte { return b[:len(b)/3] }},
+		{"truncated", func(b []byte) []byte { return b[:20<<10] }},
 		{"zeroed head", func(b []byte) []byte { clear(b[:16<<10]); return b }},
+		{"empty", func([]byte) []byte { return []byte{} }},
 		{"not a store", func([]byte) []byte { return []byte("hello") }},
 	} {
 		t.Run(damage.name, func(t *testing.T) {
@@ -155,39 +157,34 @@ func TestL10_OutOfFileDescriptors(t *testing.T) {
 	assert.Less(t, strings.Count(d.stderr.String(), "too many open files"), 200, "it backs off")
 }
 
-// A full disk refuses publishes with an error of its own; reads go on, and
-// publishes do again once there is space.
-func TestS22_DiskFull(t *testing.T) {
-	data := t.TempDir()
-	if err := syscall.Mount("tmpfs", data, "tmpfs", 0, "size=4m"); err != nil {
-		t.Skipf("needs to mount a small disk: %v", err)
-	}
-	t.Cleanup(func() { assert.NoError(t, syscall.Unmount(data, syscall.MNT_DETACH)) })
-	ballast := filepath.Join(data, "ballast")
-	require.NoError(t, os.WriteFile(ballast, make([]byte, 2<<20), 0o600))
-	d := standalone(t, filepath.Join(data, "store"))
-	d.must("publish", "first", writeFile(t, "x"))
-
-	block := writeFile(t, strings.Repeat("0123456789abcdef", 100<<10/16))
-	var out outcome
-	for i := range 40 {
-		if out = d.client("publish", fmt.Sprintf("block%d", i), block); out.code != exitOK {
-			break
+// Reads are logged at debug only, and no content ever is.
+func TestDefect_O8_Logs(t *testing.T) {
+	for _, level := range []string{"info", "debug"} {
+		d := standalone(t, t.TempDir(), "--log-level", level)
+		d.must("publish", "linna", writeFile(t, "needle-1"))
+		for range 50 {
+			assert.Equal(t, "needle-1", d.must("get", "linna"))
+		}
+		for range 20 { // clients that go away are no event either
+			_, err := d.park(&http.Client{Timeout: 20 * time.Millisecond}, "linna", "needle-1")
+			assert.Error(t, err)
+		}
+		res, err := http.PostForm(d.server+"/diamond-server/publishConfig",
+			url.Values{"dataId": {"not good"}, "group": {"g"}, "content": {"needle-2"}})
+		require.NoError(t, err)
+		res.Body.Close()
+		assert.Equal(t, http.StatusBadRequest, res.StatusCode)
+		httpDo(t, http.MethodPost, d.server+"/diamond-server/publishConfig?dataId=linna&group=DEFAULT_GROUP&content=needle-3")
+		d.terminate()
+		log := d.stderr.String()
+		assert.NotContains(t, log, "needle")
+		if level == "info" {
+			assert.Less(t, strings.Count(log, "\n"), 20, log)
+		} else {
+			assert.Greater(t, strings.Count(log, "\n"), 50)
+		}
+		for line := range strings.Lines(log) {
+			assert.True(t, json.Valid([]byte(line)), "JSON when it is not a terminal: %s", line)
 		}
 	}
-	require.Equal(t, exitError, out.code, "the disk never was full")
-	assert.Contains(t, out.stderr, "no space")
-	status, _ := httpDo(t, http.MethodPost, d.server+"/diamond-server/publishConfig?dataId=a&group=g&content="+strings.Repeat("x", 30<<10))
-	assert.GreaterOrEqual(t, status, 500)
-
-	assert.Equal(t, "x", d.must("get", "first"), "reads go on")
-	status, _ = httpDo(t, http.MethodGet, d.server+"/readyz")
-	assert.Equal(t, http.StatusOK, status, "ready, whatever the storage does")
-
-	require.NoError(t, os.Remove(ballast))
-	d.must("publish", "after", block)
-	assert.Equal(t, exitNotFound, d.client("get", "a").code, "what failed is not there")
-	code, _ := d.terminate()
-	assert.Equal(t, exitOK, code)
-	assert.Equal(t, exitOK, invoke(t, "check", filepath.Join(data, "store")).code)
 }

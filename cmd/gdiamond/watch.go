@@ -106,7 +106,11 @@ func (c *connection) printChange(w io.Writer, change changeOut) error {
 	if c.output != formatTable {
 		return c.output.writeOne(w, change)
 	}
-	_, err := fmt.Fprintf(w, "%s  revision %d  %s  %s/%s/%s  %d bytes  %s\n", shortTime(change.Time), change.Revision,
-		change.Op, change.Namespace, change.Group, change.DataID, change.Size, dash(change.Comment))
+	name := "-" // a fork has no key
+	if change.DataID != "" {
+		name = change.Namespace + "/" + change.Group + "/" + change.DataID
+	}
+	_, err := fmt.Fprintf(w, "%s  revision %d  %s  %s  %d bytes  %s\n", shortTime(change.Time), change.Revision,
+		change.Op, name, change.Size, dash(change.Comment))
 	return err
 }

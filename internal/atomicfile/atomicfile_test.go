@@ -132,3 +132,17 @@ func TestReadTakesRegularFilesOnly(t *testing.T) {
 	_, err = Read(root, "none", 4)
 	assert.ErrorIs(t, err, fs.ErrNotExist)
 }
+
+func TestRemoveTakesWhateverIsThere(t *testing.T) {
+	dir, outside := t.TempDir(), t.TempDir()
+	root := openRoot(t, dir)
+	require.NoError(t, root.WriteFile("file", nil, 0o600))
+	require.NoError(t, root.MkdirAll("d/e", 0o700))
+	require.NoError(t, os.Symlink(outside, filepath.Join(dir, "link")))
+	for _, name := range []string{"file", "d", "link", "nothing", "no/where"} {
+		require.NoError(t, Remove(root, name), name)
+	}
+	assert.Empty(t, names(t, dir))
+	assert.DirExists(t, outside)
+	require.ErrorContains(t, Remove(root, "../x"), "escapes")
+}

@@ -55,23 +55,6 @@ func (m *Map[K, V]) Store(key K, value V) {
 	p := m.part(key)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	m.store(p, key, value)
-}
-
-// LoadOrStore returns the value of key. Where there is none it stores value
-// and returns that, with loaded false.
-func (m *Map[K, V]) LoadOrStore(key K, value V) (actual V, loaded bool) {
-	p := m.part(key)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if v, ok := p.load()[key]; ok {
-		return v, true
-	}
-	m.store(p, key, value)
-	return value, false
-}
-
-func (m *Map[K, V]) store(p *part[K, V], key K, value V) {
 	old := p.load()
 	fresh := make(map[K]V, len(old)+1)
 	maps.Copy(fresh, old)

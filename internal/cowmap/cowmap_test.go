@@ -23,16 +23,6 @@ func TestMapBehavesAsAMap(t *testing.T) {
 				m.Store(k, v)
 				model[k] = v
 			},
-			"loadOrStore": func(t *rapid.T) {
-				k, v := rapid.IntRange(0, 50).Draw(t, "k"), rapid.Int().Draw(t, "v")
-				got, loaded := m.LoadOrStore(k, v)
-				want, ok := model[k]
-				if !ok {
-					model[k], want = v, v
-				}
-				require.Equal(t, ok, loaded)
-				require.Equal(t, want, got)
-			},
 			"delete": func(t *rapid.T) {
 				k := rapid.IntRange(0, 50).Draw(t, "k")
 				_, ok := model[k]

@@ -43,7 +43,8 @@ func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
 // Restore makes a store in dir, which must be empty or not be there, from what
 // Backup wrote, verifies all of it and begins a new epoch, since the store has
-// lost what was published after the backup. It returns the position after that.
+// lost what was published after the backup: its revisions go on a million
+// above the backup's. It returns the position after that.
 // Where it fails, there is no store in dir.
 //
 // ErrInvalid: dir is not empty. ErrCorrupt: the backup is damaged.
@@ -65,12 +66,15 @@ func Restore(ctx context.Context, dir string, r io.Reader) (diamond.Position, er
 		at, err = forkFile(ctx, temp)
 		return err
 	})
-	if errors.Is(err, diamond.ErrCorrupt) {
+	switch {
+	case err == nil:
+		return at, nil
+	case errors.Is(err, diamond.ErrCorrupt):
 		return diamond.Position{}, diamond.Errorf(diamond.ErrCorrupt, "the backup: %v", err)
-	} else if err != nil {
-		return diamond.Position{}, openError(dir, err)
+	case errors.Is(err, os.ErrExist):
+		return diamond.Position{}, notEmpty(dir)
 	}
-	return at, nil
+	return diamond.Position{}, openError(dir, err)
 }
 
 func checkEmpty(dir string) error {
@@ -80,10 +84,14 @@ func checkEmpty(dir string) error {
 	}
 	for _, n := range names {
 		if !strings.HasPrefix(n.Name(), tempPrefix) {
-			return diamond.Errorf(diamond.ErrInvalid, "%s is not empty: restore into an empty or a new directory", dir)
+			return notEmpty(dir)
 		}
 	}
 	return nil
+}
+
+func notEmpty(dir string) error {
+	return diamond.Errorf(diamond.ErrInvalid, "%s is not empty: restore into an empty or a new directory", dir)
 }
 
 func receive(ctx context.Context, path string, r io.Reader) error {
@@ -100,13 +108,33 @@ func receive(ctx context.Context, path string, r io.Reader) error {
 	return errors.Join(err, f.Close())
 }
 
-// forkFile begins a new epoch in the store at path.
+// lostRevisions is how far above its backup a restored store goes on: more
+// than may have been published since. So no revision that was lost names
+// another value later, and no condition on it holds by chance.
+const lostRevisions = 1_000_000
+
+// forkFile begins a new epoch in the store at path. Its generation is the time
+// in microseconds: when one backup is restored twice, the second outcome is
+// the newer one for all who have seen the first.
 func forkFile(ctx context.Context, path string) (diamond.Position, error) {
 	db, err := openFile(path)
 	if err != nil {
 		return diamond.Position{}, err
 	}
 	s := &Store{dir: filepath.Dir(path), now: time.Now, db: db, writer: make(chan struct{}, 1)}
-	at, err := s.Fork(ctx, diamond.Position{})
+	at, err := s.forkAbove(ctx)
 	return at, errors.Join(err, db.Close())
+}
+
+func (s *Store) forkAbove(ctx context.Context) (diamond.Position, error) {
+	var lost diamond.Position
+	if err := s.read(ctx, func(v *view) (err error) {
+		lost, _, err = v.head()
+		lost.Revision = max(lost.Revision, v.ahead) + lostRevisions
+		return err
+	}); err != nil {
+		return diamond.Position{}, err
+	}
+	lost.Epoch.Generation = max(lost.Epoch.Generation, s.now().UnixMicro())
+	return s.Fork(ctx, lost)
 }

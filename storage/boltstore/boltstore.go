@@ -54,7 +54,8 @@ type Store struct {
 	writer chan struct{} // holds one token while a write transaction runs
 	// unsure is set while the outcome of the last commit is unknown: it was seen
 	// written but not synced. Held by the writer.
-	unsure bool
+	unsure     bool
+	installing sync.Mutex // held by the one Install under way
 
 	stop    context.CancelFunc // ends the background work
 	workers sync.WaitGroup
@@ -85,7 +86,10 @@ func Open(dir string, opts ...Option) (*Store, error) {
 	path := filepath.Join(dir, fileName)
 	if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
 		if err := create(dir, path); err != nil {
-			return nil, openError(dir, err)
+			// Another process may have been quicker: then the lock decides.
+			if _, there := os.Lstat(path); there != nil {
+				return nil, openError(dir, err)
+			}
 		}
 	} else if err := inspect(path); err != nil {
 		return nil, openError(dir, err)
@@ -104,8 +108,9 @@ func Open(dir string, opts ...Option) (*Store, error) {
 			return err
 		})
 	}); err != nil {
-		return nil, errors.Join(openError(dir, err), db.Close())
+		return nil, openError(dir, errors.Join(err, db.Close()))
 	}
+	removeTemps(dir)
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.workers.Go(func() { s.pruneAlways(ctx) })
@@ -135,7 +140,7 @@ func openFile(path string) (*bolt.DB, error) {
 		NoFreelistSync: true,
 		FreelistType:   bolt.FreelistMapType,
 		// A map that must grow waits for readers, a backup among them.
-		InitialMmapSize: initialMap,
+		InitialMmapSize: initialMap(),
 		OpenFile: func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
 			file, err = os.OpenFile(name, flag&^os.O_CREATE, mode)
 			return file, err
@@ -174,14 +179,23 @@ func create(dir, path string) error {
 	})
 }
 
-// inspect verifies the structure of the file before bbolt maps it, since bbolt
-// trusts what it finds. The lock is held meanwhile, so that nobody writes.
+// inspect verifies the structure of the file before bbolt maps it for writing,
+// since bbolt trusts what it finds. The lock is held meanwhile, so that nobody
+// writes.
 func inspect(path string) error {
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, ReadOnly: true})
+	db, err := openToRead(path)
 	if err != nil {
 		return err
 	}
 	return errors.Join(checkPages(path), db.Close())
+}
+
+// openToRead opens the file at path for reading and locks it.
+func openToRead(path string) (*bolt.DB, error) {
+	if err := checkLength(path); err != nil {
+		return nil, err
+	}
+	return bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, ReadOnly: true})
 }
 
 // read runs fn in a read transaction.

@@ -62,9 +62,6 @@ func (r Report) String() string {
 // store in dir. ErrInUse: it is open.
 func Check(ctx context.Context, dir string) (Report, error) {
 	path := filepath.Join(dir, fileName)
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		return Report{}, diamond.Errorf(diamond.ErrNotFound, "no store in %s", dir)
-	}
 	report, err := verify(ctx, path)
 	if err != nil && len(report.Problems) == 0 {
 		err = openError(dir, err)
@@ -77,7 +74,7 @@ func Check(ctx context.Context, dir string) (Report, error) {
 
 // verify checks the store at path.
 func verify(ctx context.Context, path string) (report Report, err error) {
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, ReadOnly: true})
+	db, err := openToRead(path)
 	if err != nil {
 		return report, err
 	}

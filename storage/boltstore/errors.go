@@ -41,9 +41,11 @@ func panicError(p any) error {
 func (s *Store) failure(err error) error {
 	var known *diamond.Error
 	switch {
-	case err == nil, errors.As(err, &known), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.As(err, &known):
 		if errors.Is(err, diamond.ErrCorrupt) {
-			return fmt.Errorf("%w; %s", err, advice(s.dir))
+			return advised(known, s.dir)
 		}
 		return err
 	case noSpace(err):
@@ -52,21 +54,26 @@ func (s *Store) failure(err error) error {
 	return diamond.Errorf(diamond.ErrUnavailable, "the store in %s: %v", s.dir, err)
 }
 
+// advised returns a copy of e that says what to do about damage.
+func advised(e *diamond.Error, dir string) error {
+	c := *e
+	c.Detail += fmt.Sprintf("; run `gdiamond check %s` to see what is damaged, and restore from a backup", dir)
+	return &c
+}
+
 // openError is [Store.failure] for a store that did not open.
 func openError(dir string, err error) error {
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
 		return diamond.Errorf(diamond.ErrInUse, "the data directory %s is in use by another process", dir)
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrVersionMismatch), errors.Is(err, berrors.ErrChecksum):
-		return diamond.Errorf(diamond.ErrCorrupt, "the store in %s is damaged: %v; %s", dir, err, advice(dir))
+		return advised(diamond.Errorf(diamond.ErrCorrupt, "the store in %s is damaged: %v", dir, err), dir)
+	case errors.Is(err, fs.ErrNotExist):
+		return diamond.Errorf(diamond.ErrNotFound, "there is no store in %s", dir)
 	case errors.Is(err, fs.ErrPermission):
 		return diamond.Errorf(diamond.ErrUnavailable, "the data directory %s: %v", dir, err)
 	}
 	return (&Store{dir: dir}).failure(err)
-}
-
-func advice(dir string) string {
-	return fmt.Sprintf("run `gdiamond check %s` to see what is damaged, and restore from a backup", dir)
 }
 
 // noSpace reports whether err says that the disk takes no more bytes.
@@ -83,7 +90,10 @@ func noSpace(err error) bool {
 // ended returns the error for a context that has ended, nil if it has not.
 func ended(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("boltstore: %w", context.Cause(ctx))
+		if cause := context.Cause(ctx); !errors.Is(cause, err) {
+			return fmt.Errorf("boltstore: %w: %w", err, cause)
+		}
+		return fmt.Errorf("boltstore: %w", err)
 	}
 	return nil
 }

@@ -32,9 +32,7 @@ const (
 	maxDepth = 64
 )
 
-var order = binary.NativeEndian // as bbolt has it
-
-// pages verifies the structure of a file: that each page is what its place
+// pages verifies the structure of a file, which is in the machine's byte order: that each page is what its place
 // says, that nothing points out of its page or out of the file, that no page
 // is used twice and that keys are in order. Then bbolt can map it safely.
 type pages struct {
@@ -45,7 +43,17 @@ type pages struct {
 }
 
 // checkPages verifies the file at path.
-func checkPages(path string) (err error) {
+func checkPages(path string) error {
+	return withMeta(path, func(root uint64, p *pages) error { return p.tree(root, nil, nil, 0) })
+}
+
+// checkLength verifies that the file at path has a good meta page and all of
+// its pages. A file that was emptied would else be taken for a new one.
+func checkLength(path string) error {
+	return withMeta(path, func(uint64, *pages) error { return nil })
+}
+
+func withMeta(path string, check func(root uint64, p *pages) error) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -59,7 +67,7 @@ func checkPages(path string) (err error) {
 	if err != nil {
 		return err
 	}
-	return p.tree(root, nil, nil, 0)
+	return check(root, p)
 }
 
 func damaged(format string, args ...any) error {
@@ -71,17 +79,17 @@ func readMeta(f io.ReaderAt, length int64) (root uint64, p *pages, err error) {
 	var newest uint64
 	try := func(offset int64) {
 		b := make([]byte, metaSize)
-		if n, _ := f.ReadAt(b, offset+pageHeader); n < metaSize || order.Uint32(b) != boltMagic || order.Uint32(b[4:]) != boltVersion {
+		if n, _ := f.ReadAt(b, offset+pageHeader); n < metaSize || binary.NativeEndian.Uint32(b) != boltMagic || binary.NativeEndian.Uint32(b[4:]) != boltVersion {
 			return
 		}
 		sum := fnv.New64a()
 		sum.Write(b[:metaChecksum])
-		size, txid := int64(order.Uint32(b[8:])), order.Uint64(b[48:])
-		if sum.Sum64() != order.Uint64(b[metaChecksum:]) || (offset != 0 && offset != size) || (p != nil && txid <= newest) {
+		size, txid := int64(binary.NativeEndian.Uint32(b[8:])), binary.NativeEndian.Uint64(b[48:])
+		if sum.Sum64() != binary.NativeEndian.Uint64(b[metaChecksum:]) || (offset != 0 && offset != size) || (p != nil && txid <= newest) {
 			return
 		}
-		newest, root = txid, order.Uint64(b[16:])
-		p = &pages{file: f, size: size, high: order.Uint64(b[40:])}
+		newest, root = txid, binary.NativeEndian.Uint64(b[16:])
+		p = &pages{file: f, size: size, high: binary.NativeEndian.Uint64(b[40:])}
 	}
 	try(0)
 	if p != nil {
@@ -110,12 +118,12 @@ func (p *pages) tree(id uint64, low, high []byte, depth int) error {
 	if id < 2 || id >= p.high {
 		return damaged("page %d does not exist", id)
 	}
-	head := make([]byte, pageHeader)
-	if _, err := p.file.ReadAt(head, int64(id)*p.size); err != nil {
+	first := make([]byte, p.size)
+	if _, err := p.file.ReadAt(first, int64(id)*p.size); err != nil {
 		return damaged("page %d: %v", id, err)
 	}
-	overflow := uint64(order.Uint32(head[12:]))
-	if order.Uint64(head) != id || overflow >= p.high-id {
+	overflow := uint64(binary.NativeEndian.Uint32(first[12:]))
+	if binary.NativeEndian.Uint64(first) != id || overflow >= p.high-id {
 		return damaged("page %d is not what its place says", id)
 	}
 	for i := id; i <= id+overflow; i++ {
@@ -124,8 +132,7 @@ func (p *pages) tree(id uint64, low, high []byte, depth int) error {
 		}
 		p.seen[i] = true
 	}
-	body := section{p.file, int64(id) * p.size, int64(overflow+1) * p.size}
-	return p.elements(id, body, low, high, depth)
+	return p.elements(id, section{p.file, int64(id) * p.size, int64(overflow+1) * p.size, first}, low, high, depth)
 }
 
 // section is the bytes of a page: part of the file, or of a row that holds a
@@ -134,11 +141,15 @@ type section struct {
 	file   io.ReaderAt
 	offset int64
 	length int64
+	first  []byte // as many as were read already
 }
 
 func (s section) bytes(at, n int64) ([]byte, error) {
 	if at < 0 || n < 0 || at > s.length || n > s.length-at {
 		return nil, damaged("something points out of its page")
+	}
+	if at+n <= int64(len(s.first)) {
+		return s.first[at : at+n], nil
 	}
 	b := make([]byte, n)
 	if _, err := s.file.ReadAt(b, s.offset+at); err != nil {
@@ -152,7 +163,7 @@ func (p *pages) elements(id uint64, page section, low, high []byte, depth int) e
 	if err != nil {
 		return err
 	}
-	flags, count := order.Uint16(head[8:]), int64(order.Uint16(head[10:]))
+	flags, count := binary.NativeEndian.Uint16(head[8:]), int64(binary.NativeEndian.Uint16(head[10:]))
 	if flags != branchPage && flags != leafPage || flags == branchPage && count == 0 {
 		return damaged("page %d is of no known kind", id)
 	}
@@ -164,9 +175,9 @@ func (p *pages) elements(id uint64, page section, low, high []byte, depth int) e
 	keys[count] = high
 	for i := range count {
 		e := table[i*pageElement:]
-		position, size := order.Uint32(e), order.Uint32(e[4:])
+		position, size := binary.NativeEndian.Uint32(e), binary.NativeEndian.Uint32(e[4:])
 		if flags == leafPage {
-			position, size = order.Uint32(e[4:]), order.Uint32(e[8:])
+			position, size = binary.NativeEndian.Uint32(e[4:]), binary.NativeEndian.Uint32(e[8:])
 		}
 		at := pageHeader + i*pageElement + int64(position)
 		if keys[i], err = page.bytes(at, int64(size)); err != nil {
@@ -187,7 +198,7 @@ func (p *pages) elements(id uint64, page section, low, high []byte, depth int) e
 	}
 	if flags == branchPage {
 		for i := range count {
-			if err := p.tree(order.Uint64(table[i*pageElement+8:]), keys[i], keys[i+1], depth+1); err != nil {
+			if err := p.tree(binary.NativeEndian.Uint64(table[i*pageElement+8:]), keys[i], keys[i+1], depth+1); err != nil {
 				return err
 			}
 		}
@@ -198,11 +209,11 @@ func (p *pages) elements(id uint64, page section, low, high []byte, depth int) e
 // value verifies that the value of a leaf element is within its page, and the
 // bucket below it where it is one.
 func (p *pages) value(page section, element []byte, at int64, depth int) error {
-	size := int64(order.Uint32(element[12:]))
+	size := int64(binary.NativeEndian.Uint32(element[12:]))
 	if at > page.length || size > page.length-at {
 		return damaged("a value reaches out of its page")
 	}
-	switch flags := order.Uint32(element); {
+	switch flags := binary.NativeEndian.Uint32(element); {
 	case flags == 0:
 		return nil
 	case flags != bucketElement || size < bucketHeader:
@@ -212,8 +223,8 @@ func (p *pages) value(page section, element []byte, at int64, depth int) error {
 	if err != nil {
 		return err
 	}
-	if root := order.Uint64(head); root != 0 {
+	if root := binary.NativeEndian.Uint64(head); root != 0 {
 		return p.tree(root, nil, nil, depth+1)
 	}
-	return p.elements(0, section{page.file, page.offset + at + bucketHeader, size - bucketHeader}, nil, nil, depth+1)
+	return p.elements(0, section{page.file, page.offset + at + bucketHeader, size - bucketHeader, nil}, nil, nil, depth+1)
 }

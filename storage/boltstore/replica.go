@@ -86,6 +86,10 @@ func (v *view) apply(changes []diamond.Change, to diamond.Position) error {
 // Install implements [diamond.Replica]. It builds the new state beside the old
 // one in several transactions; the last one puts it in the old one's place.
 func (s *Store) Install(ctx context.Context, at diamond.Position, entries iter.Seq2[diamond.Entry, error]) error {
+	if !s.installing.TryLock() {
+		return diamond.Errorf(diamond.ErrInvalid, "another installation is under way")
+	}
+	defer s.installing.Unlock()
 	in := &installer{at: at}
 	if err := s.write(ctx, in.begin); err != nil {
 		return err
@@ -172,9 +176,6 @@ func (in *installer) add(e *diamond.Entry) bool {
 // flush stores the entries of the buffer.
 func (in *installer) flush(v *view) error {
 	log, current := v.tx.Bucket(in.next.logName()), v.tx.Bucket(in.next.currentName())
-	if log == nil || current == nil {
-		return diamond.Errorf(diamond.ErrInvalid, "another installation has begun")
-	}
 	for i := range in.buffer {
 		e := &in.buffer[i]
 		key := keyBytes(e.Key)

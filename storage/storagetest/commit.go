@@ -185,6 +185,13 @@ func requestClauses() []clause {
 			require.Equal(p, "y", p.read("a").Content)
 			require.EqualValues(p, 2, p.head().Revision)
 		}},
+		{"Defect_S10_LateRetry", "A retry that comes late changes nothing, whatever was published since.", func(p *probe) {
+			hung := withID(put("a", "hang1"), "r1", "")
+			p.commit(hung)
+			p.commit(withID(put("a", "hang2"), "r2", ""))
+			p.try(hung)
+			require.Equal(p, "hang2", p.read("a").Content)
+		}},
 		{"SameBatch", "A set that is there twice in one batch is committed once.", func(p *probe) {
 			set := withID(put("a", "x"), "r1", "")
 			r := p.try(set, set)

@@ -1,9 +1,11 @@
 package storagetest
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +36,31 @@ func concurrentClauses() []clause {
 		}},
 		{"INV2_Prefix", "Revisions are dense and in real-time order; every reader sees a prefix of the log, and the current view of that prefix or a later one.", func(p *probe) {
 			p.prefix(4, p.scale(1000, 100))
+		}},
+		{"Defect_S9_WritersOfOneKey", "Publishes of one key are serialised: each succeeds, none is refused as busy, and the last one is what every view has.", func(p *probe) {
+			const writers = 8
+			n := p.scale(4188/writers, 50)
+			last := make([]diamond.Position, writers)
+			errs := make([]error, writers)
+			var wg sync.WaitGroup
+			for w := range writers {
+				wg.Go(func() {
+					for i := range n {
+						r, err := p.store.Commit(p.Context(), []diamond.ChangeSet{put("hot", fmt.Sprint(w, "-", i))})
+						if errs[w] = errors.Join(err, r[0].Err); errs[w] != nil {
+							return
+						}
+						last[w] = r[0].Position
+					}
+				})
+			}
+			wg.Wait()
+			require.NoError(p, errors.Join(errs...))
+			newest := slices.MaxFunc(last, diamond.Position.Compare)
+			require.EqualValues(p, writers*n, newest.Revision)
+			require.Equal(p, newest.Revision, p.read("hot").Revision)
+			changes := p.changes(diamond.Position{})
+			require.Equal(p, p.read("hot").Content, changes[len(changes)-1].Content)
 		}},
 		{"S5_NothingStalls", "Failed sets among others neither stall readers nor leave holes, whoever commits.", func(p *probe) {
 			n := p.scale(10_000, 1_000)

@@ -38,7 +38,18 @@ func durableClauses() []clause {
 			require.True(p, r.Replayed)
 			require.Equal(p, at, r.Position)
 		}},
-		{"Empty", "A store that was never written keeps its id; starting on nothing is fine.", func(p *probe) {
+		{"Defect_S12_NoKeyHidesOthers", "Keys of every form and length come back after a new start, each with its own value.", func(p *probe) {
+			for _, k := range similarKeys() {
+				p.commit(diamond.ChangeSet{Drafts: []diamond.Draft{{Key: k, Content: k.String()}}})
+			}
+			p.again()
+			entries := scan(p, p.store, diamond.ScanRequest{Limit: 3, Contents: true})
+			require.Len(p, entries, len(similarKeys()))
+			for _, e := range entries {
+				require.Equal(p, e.Key.String(), e.Content)
+			}
+		}},
+		{"Defect_S18_StartsEmpty", "A store that was never written keeps its id; starting on nothing is fine.", func(p *probe) {
 			head := p.head()
 			p.again()
 			require.Equal(p, head, p.head())

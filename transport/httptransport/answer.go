@@ -42,10 +42,10 @@ func (a *answer) send(w http.ResponseWriter, r *http.Request, waited bool) outco
 	h[hContentLength] = []string{strconv.FormatInt(a.size, 10)}
 	h[hCount] = []string{strconv.Itoa(a.count)}
 	out := outcome{status: http.StatusOK}
-	done := bound(w, r, a.size, waited)
 	if r.Method == http.MethodHead {
 		return out
 	}
+	done := bound(w, r, a.size, waited)
 	for _, p := range a.parts {
 		if _, err := io.WriteString(w, p); err != nil {
 			break // a peer that has gone is no matter of ours

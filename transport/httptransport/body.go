@@ -11,41 +11,45 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// limitBody prepares the reading of a body of at most limit bytes: refused by
-// its Content-Length before it is read, cut off where it has none, and given a
-// deadline, so that a peer that trickles cannot hold the request. done must be
-// called when the body has been read: a deadline left behind would end a wait.
-func limitBody(w http.ResponseWriter, r *http.Request, limit int64) (body io.Reader, done func(), err error) {
+// limitArrival gives the body of r a deadline, whether it will be read or not:
+// what a handler leaves is read by net/http before the next request. It is
+// cleared when the body has been read, as it would end a wait.
+func limitArrival(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		// Not supported outside of an http.Server: then there is no peer to wait for.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyGrace))
+	}
+}
+
+// body reads a request's body. It fails, rather than ends, after limit bytes,
+// and moves the deadline on as bytes come, so that a peer that trickles cannot
+// hold the request.
+type body struct {
+	w           http.ResponseWriter
+	r           io.Reader
+	left, limit int64
+	deadline    time.Time
+	earned      int64 // bytes that have not moved the deadline yet
+}
+
+// openBody returns r's body, which is refused by its Content-Length before it
+// is read.
+func openBody(w http.ResponseWriter, r *http.Request, limit int64) (*body, error) {
 	if r.ContentLength > limit {
 		w.Header()[hConnection] = valueClose // the rest is not read
-		return nil, nil, tooLarge(limit)
+		return nil, tooLarge(limit)
 	}
 	if enc := r.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
-		return nil, nil, diamond.Errorf(diamond.ErrInvalid, "content-encoding: only identity is taken")
+		return nil, diamond.Errorf(diamond.ErrInvalid, "content-encoding: only identity is taken")
 	}
-	if r.ContentLength == 0 {
-		return http.NoBody, func() {}, nil
-	}
-	control := http.NewResponseController(w)
-	size := r.ContentLength
-	if size < 0 {
-		size = limit
-	}
-	_ = control.SetReadDeadline(time.Now().Add(allowance(size))) // not supported outside a server: then there is no peer to wait for
-	return &limitedBody{r.Body, limit, limit}, func() { _ = control.SetReadDeadline(time.Time{}) }, nil
+	return &body{w: w, r: r.Body, left: limit, limit: limit, deadline: time.Now().Add(bodyGrace)}, nil
 }
 
 func tooLarge(limit int64) error {
 	return diamond.Errorf(diamond.ErrTooLarge, "body: more than %d bytes", limit)
 }
 
-// limitedBody fails, rather than ends, after limit bytes.
-type limitedBody struct {
-	r           io.Reader
-	left, limit int64
-}
-
-func (b *limitedBody) Read(p []byte) (int, error) {
+func (b *body) Read(p []byte) (int, error) {
 	if b.left < 0 {
 		return 0, tooLarge(b.limit)
 	}
@@ -57,47 +61,52 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 	if b.left < 0 {
 		return n - 1, tooLarge(b.limit)
 	}
+	if b.earned += int64(n); b.earned >= slowestRate {
+		b.deadline = b.deadline.Add(time.Duration(b.earned/slowestRate) * time.Second)
+		b.earned %= slowestRate
+		_ = http.NewResponseController(b.w).SetReadDeadline(b.deadline)
+	}
 	return n, err
-}
-
-// readBody reads a body of at most limit bytes whole.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	body, done, err := limitBody(w, r, limit)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	if n := r.ContentLength; n >= 0 && n <= 64<<10 {
-		b := make([]byte, n)
-		_, err := io.ReadFull(body, b)
-		return b, bodyError(w, err)
-	}
-	b, err := io.ReadAll(body)
-	return b, bodyError(w, err)
 }
 
 // errSlowBody is answered as 408.
 var errSlowBody = fmt.Errorf("%w: %w", diamond.ErrInvalid, os.ErrDeadlineExceeded)
 
-// bodyError says why a body could not be read. What was not read is not
-// waited for: the connection is closed after the answer.
-func bodyError(w http.ResponseWriter, err error) error {
-	if err == nil {
-		return nil
-	}
+// end returns why the body could not be read; nil is its end. Where there is
+// an error the rest is not waited for: the connection is closed after the answer.
+func (b *body) end(err error) error {
 	var own *diamond.Error
 	switch {
+	case err == nil:
+		_ = http.NewResponseController(b.w).SetReadDeadline(time.Time{})
+		return nil
 	case errors.As(err, &own):
-		if errors.Is(err, diamond.ErrTooLarge) {
-			w.Header()[hConnection] = valueClose
-		}
-		return err
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		w.Header()[hConnection] = valueClose
-		return &diamond.Error{Err: errSlowBody, Detail: "body: did not arrive in time"}
+		err = &diamond.Error{Err: errSlowBody, Detail: "body: did not arrive in time"}
+	default:
+		err = diamond.Errorf(diamond.ErrInvalid, "body: ended before its length, or is not well-formed")
 	}
-	w.Header()[hConnection] = valueClose
-	return diamond.Errorf(diamond.ErrInvalid, "body: ended before its length, or is not well-formed")
+	b.w.Header()[hConnection] = valueClose
+	return err
+}
+
+// readBody reads a body of at most limit bytes whole.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	if r.ContentLength == 0 {
+		return nil, nil
+	}
+	b, err := openBody(w, r, limit)
+	if err != nil {
+		return nil, err
+	}
+	var raw []byte
+	if n := r.ContentLength; n > 0 && n <= 64<<10 {
+		raw = make([]byte, n)
+		_, err = io.ReadFull(b, raw)
+	} else {
+		raw, err = io.ReadAll(b)
+	}
+	return raw, b.end(err)
 }
 
 // bound gives the answer of size bytes a deadline where it may not fit into

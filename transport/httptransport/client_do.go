@@ -44,21 +44,26 @@ func (t *Transport) do(ctx context.Context, req *request, read func(*http.Respon
 	if t.invalid != nil {
 		return &diamond.Error{Op: req.op, Key: req.key, Err: t.invalid}
 	}
+	if err := ctx.Err(); err != nil {
+		return &diamond.Error{Op: req.op, Key: req.key, Err: err}
+	}
 	asking, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	watch := &watchdog{limit: t.timeout, timer: time.AfterFunc(t.timeout+req.wait, func() { stop(errSilent) })}
+	watch := &watchdog{timer: time.AfterFunc(t.timeout+req.wait, func() { stop(errSilent) })}
+	watch.limit.Store(int64(t.timeout + req.wait))
 	defer watch.timer.Stop()
 
-	var sent atomic.Bool
-	ask, err := t.build(asking, req, watch, &sent)
+	var progress progress
+	ask, err := t.build(asking, req, watch, &progress)
 	if err != nil {
 		return t.fail(req, diamond.ErrInvalid, "request cannot be made")
 	}
 	res, err := t.http.Do(ask)
 	if err != nil {
-		return t.lost(ctx, asking, req, err, sent.Load())
+		return t.lost(ctx, asking, req, err, !progress.unsent())
 	}
 	defer func() { _ = res.Body.Close() }()
+	watch.limit.Store(int64(t.timeout)) // its wait is over
 	watch.heard()
 	res.Body = &watchedBody{res.Body, watch}
 
@@ -116,6 +121,9 @@ func (t *Transport) lost(ctx, asking context.Context, req *request, cause error,
 		return &diamond.Error{Op: req.op, Key: req.key, Err: fmt.Errorf("%w: %w", err, ended)}
 	}
 	if context.Cause(asking) == errSilent {
+		// What lost this connection has lost the idle ones too; the next
+		// question must not have to find that out again.
+		t.http.CloseIdleConnections()
 		return t.fail(req, err, errSilent.Error())
 	}
 	var of *url.Error
@@ -129,11 +137,21 @@ func (t *Transport) lost(ctx, asking context.Context, req *request, cause error,
 	return t.fail(req, err, cause.Error())
 }
 
-// build makes the HTTP request. sent is set once its headers are on their way:
-// what failed before was certainly not done.
-func (t *Transport) build(ctx context.Context, req *request, watch *watchdog, sent *atomic.Bool) (*http.Request, error) {
+// progress is how far a request has come, as far as the round tripper tells:
+// one of the caller's own need not.
+type progress struct{ traced, sent atomic.Bool }
+
+// unsent reports whether a request that failed was certainly not done: its
+// headers were not on their way yet.
+func (p *progress) unsent() bool { return p.traced.Load() && !p.sent.Load() }
+
+// build makes the HTTP request.
+func (t *Transport) build(ctx context.Context, req *request, watch *watchdog, p *progress) (*http.Request, error) {
 	if req.writes {
-		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }})
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+			GetConn:      func(string) { p.traced.Store(true) },
+			WroteHeaders: func() { p.sent.Store(true) },
+		})
 	}
 	u := t.base
 	u.Path += req.path // keys need no escaping
@@ -189,10 +207,10 @@ func (v *infoValue) is(info diamond.ClientInfo) bool {
 // watchdog ends a request whose peer has been silent for limit.
 type watchdog struct {
 	timer *time.Timer
-	limit time.Duration
+	limit atomic.Int64 // nanoseconds
 }
 
-func (w *watchdog) heard() { w.timer.Reset(w.limit) }
+func (w *watchdog) heard() { w.timer.Reset(time.Duration(w.limit.Load())) }
 
 // watchedBody tells the watchdog of each read: a slow transfer is not silence.
 type watchedBody struct {

@@ -21,3 +21,13 @@ func TestConformance_Loopback(t *testing.T) {
 		return tr
 	})
 }
+
+func TestConformance_Pipe(t *testing.T) {
+	transporttest.Run(t, func(t *testing.T, srv diamond.Server) diamond.Transport {
+		p := newPipes()
+		p.serve(t, httptransport.NewHandler(srv, httptransport.WithMaxContent(transporttest.MaxContent)))
+		client, network := p.client()
+		t.Cleanup(network.CloseIdleConnections)
+		return httptransport.New("127.0.0.1:1", httptransport.WithHTTPClient(client))
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	diamond "github.com/linnaname/gdiamond"
 )
@@ -15,6 +16,7 @@ import (
 type encoded struct {
 	key            diamond.Key
 	revision, view int64
+	published      time.Time // with md5: which value of the revision, see is
 
 	etag, contentLength, keyName, revisionText, viewText, md5, typ, modified, lastModified, meta []string
 
@@ -36,7 +38,7 @@ func newEncodings() *encodings { return &encodings{seed: maphash.MakeSeed()} }
 // of returns the encoded form of e.
 func (t *encodings) of(e *diamond.Entry) *encoded {
 	slot := &t.slots[maphash.Comparable(t.seed, e.Key)%uint64(len(t.slots))]
-	if x := slot.Load(); x != nil && x.revision == e.Revision && x.view == e.View && x.key == e.Key {
+	if x := slot.Load(); x != nil && x.is(e) {
 		return x
 	}
 	x := encode(e)
@@ -44,11 +46,18 @@ func (t *encodings) of(e *diamond.Entry) *encoded {
 	return x
 }
 
+// is reports whether x is of e. A storage that lost history may have another
+// value at the same revision.
+func (x *encoded) is(e *diamond.Entry) bool {
+	return x.revision == e.Revision && x.view == e.View && x.key == e.Key &&
+		x.md5[0] == e.MD5 && x.published.Equal(e.Modified)
+}
+
 func encode(e *diamond.Entry) *encoded {
 	revision := strconv.FormatInt(e.Revision, 10)
 	modified := e.Modified.UTC()
 	x := &encoded{
-		key: e.Key, revision: e.Revision, view: e.View,
+		key: e.Key, revision: e.Revision, view: e.View, published: e.Modified,
 		etag:          []string{etagOf(revision, e.MD5)},
 		contentLength: []string{strconv.Itoa(len(e.Content))},
 		keyName:       []string{e.Key.String()},

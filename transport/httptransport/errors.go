@@ -30,6 +30,9 @@ type errorInfo struct {
 // infoOf returns what the wire says of err, and its status.
 func infoOf(err error) (errorInfo, int) {
 	code, status := transport.Encode(err)
+	if errors.Is(err, errSlowBody) {
+		status = http.StatusRequestTimeout
+	}
 	info := errorInfo{Code: code}
 	var e *diamond.Error
 	if errors.As(err, &e) {
@@ -45,10 +48,7 @@ func infoOf(err error) (errorInfo, int) {
 // table, where HTTP has one that says more.
 func writeError(w http.ResponseWriter, err error, status int) int {
 	info, s := infoOf(err)
-	switch {
-	case errors.Is(err, errSlowBody):
-		status = http.StatusRequestTimeout
-	case status == 0:
+	if status == 0 {
 		status = s
 	}
 	h := w.Header()

@@ -4,8 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +28,7 @@ func NewHandler(srv diamond.Server, opts ...HandlerOption) http.Handler {
 	for _, opt := range opts {
 		opt(h)
 	}
+	h.addRoutes()
 	return h
 }
 
@@ -41,6 +40,11 @@ type handler struct {
 	maxContent int64
 	encoded    *encodings
 	position   atomic.Pointer[positionValue]
+
+	routes         map[string]*route // by path
+	config         *route            // of one key
+	keyHistory     *route
+	native, legacy pollWire
 }
 
 // outcome is what became of a request.
@@ -54,40 +58,79 @@ type outcome struct {
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	debug := h.log.Enabled(r.Context(), slog.LevelDebug)
-	if h.observe == nil && !debug {
-		if out := h.serve(w, r); out.err != nil {
-			h.record(r, out, 0, false)
-		}
-		return
+	switch r.URL.Path {
+	case pathPoll:
+		h.servePoll(w, r, &h.native)
+	case pathLegacyPoll:
+		h.servePoll(w, r, &h.legacy)
+	default:
+		h.serveQuick(w, r)
 	}
-	start := time.Now()
-	out := h.serve(w, r)
-	h.record(r, out, time.Since(start), debug)
 }
 
-// record tells the observer and the log of a request.
-func (h *handler) record(r *http.Request, out outcome, took time.Duration, debug bool) {
-	if h.observe != nil {
-		o := Observation{
-			Route: out.route, Method: r.Method, Status: out.status, Bytes: out.bytes,
-			Duration: took, Poll: out.poll,
-		}
-		if !knownMethod(r.Method) {
-			o.Method = "other" // a label that peers choose would have no end of values
-		}
-		if !out.notified.IsZero() {
-			o.Notified = time.Since(out.notified)
-		}
-		h.observe(o)
+// serveQuick serves all that does not wait with thousands of others.
+func (h *handler) serveQuick(w http.ResponseWriter, r *http.Request) {
+	start := h.now(r)
+	out := h.serve(w, r)
+	h.record(r, &out, start)
+}
+
+// now returns the time, where anybody wants to know how long r takes.
+func (h *handler) now(r *http.Request) (start time.Time) {
+	if h.observe != nil || h.log.Enabled(r.Context(), slog.LevelDebug) {
+		start = time.Now()
 	}
+	return start
+}
+
+// statusGone is what is recorded of a request whose peer did not wait for the
+// answer: no failure of anybody's, and no status of HTTP's.
+const statusGone = 499
+
+// record tells the observer and the log of a request.
+func (h *handler) record(r *http.Request, out *outcome, start time.Time) {
+	if start.IsZero() && out.err == nil {
+		return
+	}
+	if out.err != nil && r.Context().Err() != nil {
+		out.status = statusGone
+	}
+	var took time.Duration
+	if !start.IsZero() {
+		took = time.Since(start)
+	}
+	if h.observe != nil {
+		h.observe(observation(r, out, took))
+	}
+	h.logRequest(r, out, took)
+}
+
+func observation(r *http.Request, out *outcome, took time.Duration) Observation {
+	o := Observation{
+		Route: out.route, Method: r.Method, Status: out.status, Bytes: out.bytes,
+		Duration: took, Poll: out.poll,
+	}
+	if !knownMethod(r.Method) {
+		o.Method = "other" // a label that peers choose would have no end of values
+	}
+	if !out.notified.IsZero() {
+		o.Notified = time.Since(out.notified)
+	}
+	return o
+}
+
+func (h *handler) logRequest(r *http.Request, out *outcome, took time.Duration) {
 	level, message := slog.LevelDebug, "request"
 	switch {
+	case out.status == statusGone:
+		message = "peer has gone"
 	case out.err != nil && out.status >= 500:
 		level, message = slog.LevelWarn, "request failed"
 	case out.err != nil && out.status != http.StatusNotFound:
 		level, message = slog.LevelInfo, "request refused"
-	case !debug:
+	}
+	ctx := context.WithoutCancel(r.Context())
+	if !h.log.Enabled(ctx, level) {
 		return
 	}
 	attrs := []slog.Attr{
@@ -97,7 +140,7 @@ func (h *handler) record(r *http.Request, out outcome, took time.Duration, debug
 	if out.err != nil {
 		attrs = append(attrs, slog.String("error", out.err.Error()))
 	}
-	h.log.LogAttrs(context.WithoutCancel(r.Context()), level, message, attrs...)
+	h.log.LogAttrs(ctx, level, message, attrs...)
 }
 
 func knownMethod(m string) bool {
@@ -106,102 +149,6 @@ func knownMethod(m string) bool {
 		return true
 	}
 	return false
-}
-
-// serve routes by hand: a ServeMux cleans paths by redirects, and a key has
-// one spelling only.
-func (h *handler) serve(w http.ResponseWriter, r *http.Request) outcome {
-	if len(r.RequestURI) > maxURL {
-		w.Header()[hConnection] = valueClose
-		return h.fail(w, routeOther, diamond.Errorf(diamond.ErrTooLarge, "url: more than %d bytes", maxURL), http.StatusRequestURITooLong)
-	}
-	switch path := r.URL.Path; path {
-	case pathLegacyRead, pathLegacyPublish, pathLegacyPoll:
-		return h.serveLegacy(w, r)
-	case pathOpenAPI:
-		return h.on(w, r, routeOpenAPI, methods{get: h.openAPI})
-	case pathConfigs:
-		return h.on(w, r, routeList, methods{get: h.list})
-	case pathChangesets:
-		return h.on(w, r, routeChangesets, methods{post: h.commitSet})
-	case pathPoll:
-		return h.on(w, r, routePoll, methods{post: h.poll, reads: true})
-	case pathChanges:
-		return h.on(w, r, routeChanges, methods{get: h.changes})
-	case pathReports:
-		return h.on(w, r, routeReports, methods{post: h.report})
-	case pathPosition:
-		return h.on(w, r, routePosition, methods{get: h.head})
-	default:
-		switch {
-		case strings.HasPrefix(path, pathConfigs+"/"):
-			return h.on(w, r, routeConfig, methods{get: h.fetch, put: h.publish, del: h.remove})
-		case strings.HasPrefix(path, pathHistory+"/"):
-			return h.on(w, r, routeHistory, methods{get: h.history})
-		}
-	}
-	return h.fail(w, routeOther, diamond.Errorf(diamond.ErrInvalid, "path: no such route"), http.StatusNotFound)
-}
-
-type serveFunc = func(w http.ResponseWriter, r *http.Request) outcome
-
-// methods are what a route does, by method; get serves HEAD too.
-type methods struct {
-	get, put, post, del serveFunc
-	reads               bool // post changes nothing
-}
-
-// on serves a route after the checks that all routes share.
-func (h *handler) on(w http.ResponseWriter, r *http.Request, route string, m methods) outcome {
-	var serve serveFunc
-	mutates := true
-	switch r.Method {
-	case http.MethodGet, http.MethodHead:
-		serve, mutates = m.get, false
-	case http.MethodPost:
-		serve, mutates = m.post, !m.reads
-	case http.MethodPut:
-		serve = m.put
-	case http.MethodDelete:
-		serve = m.del
-	}
-	if serve == nil {
-		w.Header()["Allow"] = []string{m.allowed()}
-		return h.fail(w, route, diamond.Errorf(diamond.ErrInvalid, "method: %s is not one of %s", clip(r.Method), m.allowed()), http.StatusMethodNotAllowed)
-	}
-	if err := h.guard.check(r, mutates); err != nil {
-		return h.fail(w, route, err, 0)
-	}
-	out := serve(w, r)
-	out.route = route
-	return out
-}
-
-func (m *methods) allowed() string {
-	var names []string
-	for _, f := range []struct {
-		serve serveFunc
-		names string
-	}{{m.get, "GET, HEAD"}, {m.put, "PUT"}, {m.post, "POST"}, {m.del, "DELETE"}} {
-		if f.serve != nil {
-			names = append(names, f.names)
-		}
-	}
-	return strings.Join(names, ", ")
-}
-
-// fail answers with an error in the native shape.
-func (h *handler) fail(w http.ResponseWriter, route string, err error, status int) outcome {
-	return outcome{route: route, status: writeError(w, err, status), err: err}
-}
-
-// failWrite is fail for a write: its answer is tied to a position where it
-// speaks of the state that a condition met.
-func (h *handler) failWrite(w http.ResponseWriter, err error) outcome {
-	if _, status := infoOf(err); status == http.StatusNotFound || status == http.StatusConflict {
-		h.setPosition(w.Header(), h.srv.Status().Position)
-	}
-	return h.fail(w, "", err, 0)
 }
 
 // caller returns the context for the server: it carries what this end has
@@ -239,76 +186,4 @@ func setStale(header http.Header, stale time.Duration) {
 	if stale > 0 {
 		header[hStale] = []string{stale.String()}
 	}
-}
-
-// pathKey returns the key that the rest of a path after prefix names. Each
-// part is decoded once, and none is empty: an empty one would name another key.
-func pathKey(r *http.Request, prefix string) (diamond.Key, error) {
-	raw, encoded := r.URL.Path, false
-	if r.URL.RawPath != "" {
-		raw, encoded = r.URL.RawPath, true
-	}
-	rest, ok := strings.CutPrefix(raw, prefix+"/")
-	parts := strings.SplitN(rest, "/", 4)
-	if !ok || len(parts) != 3 {
-		return diamond.Key{}, diamond.Errorf(diamond.ErrInvalid, "path: is not %s/namespace/group/dataId", prefix)
-	}
-	if encoded {
-		for i, part := range parts {
-			var err error
-			if parts[i], err = unescapePath(part); err != nil {
-				return diamond.Key{}, err
-			}
-		}
-	}
-	for _, part := range parts {
-		if part == "" {
-			return diamond.Key{}, diamond.Errorf(diamond.ErrInvalid, "path: a part of the key is empty")
-		}
-	}
-	key := diamond.Key{Namespace: parts[0], Group: parts[1], DataID: parts[2]}
-	return key, key.Validate()
-}
-
-// param readers.
-
-func parseBool(name, value string) (bool, error) {
-	switch value {
-	case "true":
-		return true, nil
-	case "false":
-		return false, nil
-	}
-	return false, diamond.Errorf(diamond.ErrInvalid, "%s: not true or false", name)
-}
-
-func parseNumber(name, value string) (int64, error) {
-	n, err := strconv.ParseInt(value, 10, 64)
-	if err != nil || n < 0 {
-		return 0, diamond.Errorf(diamond.ErrInvalid, "%s: not a number of 0 or more", name)
-	}
-	return n, nil
-}
-
-// query calls set with each parameter of r's query; set returns errUnknown
-// for those that its route does not have.
-func query(r *http.Request, set func(name, value string) error) error {
-	if r.URL.RawQuery == "" {
-		return nil
-	}
-	var buf [8]param
-	params, err := parseForm(buf[:0], r.URL.RawQuery)
-	if err != nil {
-		return err
-	}
-	for _, p := range params {
-		if err := set(p.name, p.value); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func unknownParam(name string) error {
-	return diamond.Errorf(diamond.ErrInvalid, "parameter %.80q: this route has none of that name", name)
 }

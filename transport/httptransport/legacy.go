@@ -14,33 +14,8 @@ import (
 // The original protocol: what its clients send and expect, and nothing of
 // what its server did wrong. Keys are in the default namespace.
 
-// serveLegacy serves one of the three paths.
-func (h *handler) serveLegacy(w http.ResponseWriter, r *http.Request) outcome {
-	route, allowed, serve := r.URL.Path, http.MethodPost, h.legacyPoll
-	ok := r.Method == http.MethodPost
-	switch route {
-	case pathLegacyRead:
-		serve, allowed = h.legacyRead, "GET, HEAD"
-		ok = r.Method == http.MethodGet || r.Method == http.MethodHead
-	case pathLegacyPublish:
-		serve = h.legacyPublish
-	}
-	var out outcome
-	switch err := h.guard.check(r, route == pathLegacyPublish); {
-	case !ok:
-		w.Header()["Allow"] = []string{allowed}
-		out = h.failText(w, diamond.Errorf(diamond.ErrInvalid, "method: %s is not one of %s", clip(r.Method), allowed), http.StatusMethodNotAllowed)
-	case err != nil:
-		out = h.failText(w, err, 0)
-	default:
-		out = serve(w, r)
-	}
-	out.route = route
-	return out
-}
-
 // failText answers with an error as text.
-func (h *handler) failText(w http.ResponseWriter, err error, status int) outcome {
+func failText(w http.ResponseWriter, err error, status int) outcome {
 	info, s := infoOf(err)
 	if status == 0 {
 		status = s
@@ -70,18 +45,18 @@ func (h *handler) legacyRead(w http.ResponseWriter, r *http.Request) outcome {
 	var buf [8]param
 	params, err := parseForm(buf[:0], r.URL.RawQuery)
 	if err != nil {
-		return h.failText(w, err, 0)
+		return failText(w, err, 0)
 	}
 	req := diamond.FetchRequest{Key: legacyKey(params)}
 	if err := req.Key.Validate(); err != nil {
-		return h.failText(w, err, 0)
+		return failText(w, err, 0)
 	}
 	res, err := h.srv.Fetch(h.caller(r), &req)
 	if err != nil {
-		return h.failText(w, err, 0)
+		return failText(w, err, 0)
 	}
 	if !res.Found || res.Entry.Content == "" { // its client takes an empty content for a failure
-		return h.failText(w, diamond.Errorf(diamond.ErrNotFound, ""), 0)
+		return failText(w, diamond.Errorf(diamond.ErrNotFound, ""), 0)
 	}
 	x := h.encoded.of(&res.Entry)
 	header := w.Header()
@@ -107,12 +82,12 @@ func legacyKey(params []param) diamond.Key {
 func (h *handler) legacyPublish(w http.ResponseWriter, r *http.Request) outcome {
 	params, err := h.legacyForm(w, r)
 	if err != nil {
-		return h.failText(w, err, 0)
+		return failText(w, err, 0)
 	}
 	content, _ := find(params, "content")
 	set := diamond.ChangeSet{Drafts: []diamond.Draft{{Key: legacyKey(params), Content: content}}}
 	if _, err := h.srv.Commit(h.caller(r), &diamond.CommitRequest{Set: set}); err != nil {
-		return h.failText(w, err, 0)
+		return failText(w, err, 0)
 	}
 	header := w.Header()
 	setText(header)

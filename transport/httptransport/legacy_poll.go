@@ -23,29 +23,6 @@ const (
 // carry: its clients hold nothing of it.
 const emptyMD5 = "d41d8cd98f00b204e9800998ecf8427e"
 
-// legacyPoll compares what the client holds on arrival, at each change, and
-// when the time is up.
-func (h *handler) legacyPoll(w http.ResponseWriter, r *http.Request) outcome {
-	req, err := h.readLegacyPoll(w, r)
-	if err != nil {
-		return h.failText(w, err, 0)
-	}
-	end := time.Now().Add(req.Wait)
-	for {
-		res, err := h.srv.Poll(h.caller(r), req)
-		if err != nil {
-			out := h.failText(w, err, 0)
-			out.poll = true
-			return out
-		}
-		if onlyEmpty(req, res) {
-			req.Wait = max(time.Until(end), 0)
-			continue
-		}
-		return sendLegacyPoll(w, r, res)
-	}
-}
-
 // onlyEmpty reports whether all that has changed is contents that have become
 // empty, which is nothing new to one who holds nothing. It notes them in req.
 func onlyEmpty(req *diamond.PollRequest, res *diamond.PollResponse) bool {
@@ -72,17 +49,21 @@ func heldOf(req *diamond.PollRequest, key diamond.Key) *diamond.Held {
 	return &diamond.Held{Key: key}
 }
 
-func sendLegacyPoll(w http.ResponseWriter, r *http.Request, res *diamond.PollResponse) outcome {
+// sendLegacyPoll answers an original client's poll.
+func sendLegacyPoll(w http.ResponseWriter, r *http.Request, req *diamond.PollRequest, res *diamond.PollResponse) (outcome, bool) {
+	if onlyEmpty(req, res) {
+		return outcome{}, false
+	}
 	header := w.Header()
 	header[hCacheControl] = valueNoStore
 	if res.Draining {
 		header[hConnection] = valueClose
 	}
-	out := outcome{status: http.StatusNotModified, poll: true, notified: res.Applied}
+	out := outcome{status: http.StatusNotModified}
 	if len(res.Changed) == 0 {
 		bound(w, r, 0, true)()
 		w.WriteHeader(out.status)
-		return out
+		return out, true
 	}
 	var list strings.Builder
 	for i := range res.Changed {
@@ -96,7 +77,7 @@ func sendLegacyPoll(w http.ResponseWriter, r *http.Request, res *diamond.PollRes
 	done := bound(w, r, out.bytes, true)
 	_, _ = io.WriteString(w, body) // a peer that has gone is no matter of ours
 	done()
-	return out
+	return out, true
 }
 
 func (h *handler) readLegacyPoll(w http.ResponseWriter, r *http.Request) (*diamond.PollRequest, error) {

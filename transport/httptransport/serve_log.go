@@ -35,11 +35,11 @@ func (h *handler) changes(w http.ResponseWriter, r *http.Request) outcome {
 		})
 	}
 	if err != nil {
-		return h.fail(w, "", err, 0)
+		return fail(w, err, 0)
 	}
 	res, err := h.srv.Changes(h.caller(r), &req)
 	if err != nil {
-		out := h.fail(w, "", err, 0)
+		out := fail(w, err, 0)
 		out.poll = req.Wait > 0
 		return out
 	}
@@ -94,11 +94,11 @@ func (h *handler) list(w http.ResponseWriter, r *http.Request) outcome {
 		})
 	}
 	if err != nil {
-		return h.fail(w, "", err, 0)
+		return fail(w, err, 0)
 	}
 	res, err := h.srv.List(h.caller(r), &req)
 	if err != nil {
-		return h.fail(w, "", err, 0)
+		return fail(w, err, 0)
 	}
 	header := w.Header()
 	h.setPosition(header, res.Position)
@@ -137,11 +137,11 @@ func (h *handler) history(w http.ResponseWriter, r *http.Request) outcome {
 		})
 	}
 	if err != nil {
-		return h.fail(w, "", err, 0)
+		return fail(w, err, 0)
 	}
 	res, err := h.srv.History(h.caller(r), &req)
 	if err != nil {
-		return h.fail(w, "", err, 0)
+		return fail(w, err, 0)
 	}
 	var a answer
 	for i := range res.Changes {
@@ -158,11 +158,11 @@ func parseLimit(value string) (int, error) {
 // head serves GET /v1/position: where this server is, without asking its storage.
 func (h *handler) head(w http.ResponseWriter, r *http.Request) outcome {
 	if err := query(r, func(name, _ string) error { return unknownParam(name) }); err != nil {
-		return h.fail(w, "", err, 0)
+		return fail(w, err, 0)
 	}
 	status := h.srv.Status()
 	if !status.Ready {
-		return h.fail(w, "", diamond.Errorf(diamond.ErrUnavailable, "not ready"), 0)
+		return fail(w, diamond.Errorf(diamond.ErrUnavailable, "not ready"), 0)
 	}
 	p := status.Position
 	h.setPosition(w.Header(), p)
@@ -179,12 +179,12 @@ func (h *handler) head(w http.ResponseWriter, r *http.Request) outcome {
 	return outcome{status: http.StatusOK, bytes: int64(len(raw)) + 1}
 }
 
-var valueYAML = []string{"application/yaml"}
+var valueYAML = []string{"application/yaml"} // a header's value, shared by all answers
 
 // openAPI serves the specification.
 func (h *handler) openAPI(w http.ResponseWriter, r *http.Request) outcome {
 	if err := query(r, func(name, _ string) error { return unknownParam(name) }); err != nil {
-		return h.fail(w, "", err, 0)
+		return fail(w, err, 0)
 	}
 	header := w.Header()
 	header[hContentType] = valueYAML

@@ -8,23 +8,8 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// poll serves POST /v1/poll. What it was asked with is let go before it
-// waits: thousands of polls are parked here.
-func (h *handler) poll(w http.ResponseWriter, r *http.Request) outcome {
-	req, err := h.readPoll(w, r)
-	if err != nil {
-		return h.fail(w, "", err, 0)
-	}
-	res, err := h.srv.Poll(h.caller(r), req)
-	if err != nil {
-		out := h.fail(w, "", err, 0)
-		out.poll = true
-		return out
-	}
-	return h.sendPoll(w, r, res)
-}
-
-func (h *handler) sendPoll(w http.ResponseWriter, r *http.Request, res *diamond.PollResponse) outcome {
+// sendPoll answers a native poll.
+func (h *handler) sendPoll(w http.ResponseWriter, r *http.Request, _ *diamond.PollRequest, res *diamond.PollResponse) (outcome, bool) {
 	header := w.Header()
 	h.setPosition(header, res.Position)
 	setStale(header, res.Stale)
@@ -44,9 +29,7 @@ func (h *handler) sendPoll(w http.ResponseWriter, r *http.Request, res *diamond.
 			a.addLine(lineOfState(s))
 		}
 	}
-	out := a.send(w, r, true)
-	out.poll, out.notified = true, res.Applied
-	return out
+	return a.send(w, r, true), true
 }
 
 // lineOfState returns the line of a state without its value, as entryLine has
@@ -189,7 +172,7 @@ func (h *handler) report(w http.ResponseWriter, r *http.Request) outcome {
 		_, err = h.srv.Report(h.caller(r), req)
 	}
 	if err != nil {
-		return h.fail(w, "", err, 0)
+		return fail(w, err, 0)
 	}
 	w.Header()[hCacheControl] = valueNoStore
 	w.WriteHeader(http.StatusNoContent)

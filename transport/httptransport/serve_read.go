@@ -29,17 +29,17 @@ func (h *handler) fetch(w http.ResponseWriter, r *http.Request) outcome {
 		})
 	}
 	if err != nil {
-		return h.fail(w, "", err, 0)
+		return fail(w, err, 0)
 	}
 	res, err := h.srv.Fetch(h.caller(r), &req)
 	if err != nil {
-		return h.fail(w, "", err, 0)
+		return fail(w, err, 0)
 	}
 	header := w.Header()
 	h.setPosition(header, res.Position)
 	setStale(header, res.Stale)
 	if !res.Found {
-		return h.fail(w, "", &diamond.Error{Key: req.Key, Err: diamond.ErrNotFound}, 0)
+		return fail(w, &diamond.Error{Key: req.Key, Err: diamond.ErrNotFound}, 0)
 	}
 	x := h.encoded.of(&res.Entry)
 	x.set(header)

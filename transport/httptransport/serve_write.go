@@ -34,7 +34,7 @@ func (h *handler) publish(w http.ResponseWriter, r *http.Request) outcome {
 		draft.Content, err = h.readContent(w, r)
 	}
 	if err != nil {
-		return h.fail(w, "", err, 0)
+		return fail(w, err, 0)
 	}
 	set.Drafts = []diamond.Draft{draft}
 	return h.commit(w, r, set)
@@ -50,7 +50,7 @@ func (h *handler) remove(w http.ResponseWriter, r *http.Request) outcome {
 		err = diamond.Errorf(diamond.ErrInvalid, "body: a deletion has none")
 	}
 	if err != nil {
-		return h.fail(w, "", err, 0)
+		return fail(w, err, 0)
 	}
 	set.Deletes = []diamond.Delete{del}
 	return h.commit(w, r, set)
@@ -110,17 +110,14 @@ func condition(header http.Header) (*int64, error) {
 
 // readContent reads a body that is one content.
 func (h *handler) readContent(w http.ResponseWriter, r *http.Request) (string, error) {
-	body, done, err := limitBody(w, r, h.maxContent)
+	body, err := openBody(w, r, h.maxContent)
 	if err != nil {
 		return "", err
 	}
-	defer done()
 	var b strings.Builder
-	if r.ContentLength > 0 {
-		b.Grow(int(min(r.ContentLength, 256<<10)))
-	}
+	b.Grow(int(min(max(r.ContentLength, 0), 256<<10)))
 	_, err = io.Copy(&b, body)
-	return b.String(), bodyError(w, err)
+	return b.String(), body.end(err)
 }
 
 // commitSet serves POST of a change set: a frame for each change and check.
@@ -137,23 +134,24 @@ func (h *handler) commitSet(w http.ResponseWriter, r *http.Request) outcome {
 		err = h.readSet(w, r, &set)
 	}
 	if err != nil {
-		return h.fail(w, "", err, 0)
+		return fail(w, err, 0)
 	}
 	return h.commit(w, r, set)
 }
 
 func (h *handler) readSet(w http.ResponseWriter, r *http.Request, set *diamond.ChangeSet) error {
 	contents := max(diamond.MaxSetBytes, h.maxContent)
-	body, done, err := limitBody(w, r, contents+setLines)
+	body, err := openBody(w, r, contents+setLines)
 	if err != nil {
 		return err
 	}
-	defer done()
-	frames := frameReader{r: bufio.NewReader(body), strict: true, most: h.maxContent, left: contents}
-	for n := 0; ; n++ {
-		if n > 2*diamond.MaxChanges {
-			return bodyError(w, diamond.Errorf(diamond.ErrInvalid, "change set: more than %d changes and as many checks", diamond.MaxChanges))
-		}
+	return body.end(readFrames(&frameReader{
+		r: bufio.NewReader(body), strict: true, most: h.maxContent, left: contents,
+	}, set))
+}
+
+func readFrames(frames *frameReader, set *diamond.ChangeSet) error {
+	for range 2*diamond.MaxChanges + 1 {
 		var line setLine
 		content, err := frames.next(&line)
 		if errors.Is(err, io.EOF) {
@@ -163,16 +161,17 @@ func (h *handler) readSet(w http.ResponseWriter, r *http.Request, set *diamond.C
 			err = line.addTo(set, content)
 		}
 		if err != nil {
-			return bodyError(w, err)
+			return err
 		}
 	}
+	return diamond.Errorf(diamond.ErrInvalid, "change set: more than %d changes and as many checks", diamond.MaxChanges)
 }
 
 // commit commits set and answers with its position.
 func (h *handler) commit(w http.ResponseWriter, r *http.Request, set diamond.ChangeSet) outcome {
 	info, err := client(r)
 	if err != nil {
-		return h.fail(w, "", err, 0)
+		return fail(w, err, 0)
 	}
 	res, err := h.srv.Commit(h.caller(r), &diamond.CommitRequest{Client: info, Set: set})
 	if err != nil {
@@ -187,4 +186,13 @@ func (h *handler) commit(w http.ResponseWriter, r *http.Request, set diamond.Cha
 	body, _ := json.Marshal(committedBody{res.Position.Revision, res.Position.String(), res.Replayed})
 	writeJSON(w, http.StatusOK, append(body, '\n'))
 	return outcome{status: http.StatusOK, bytes: int64(len(body)) + 1}
+}
+
+// failWrite is fail for a write: where its answer speaks of the state that a
+// condition met, it is tied to a position.
+func (h *handler) failWrite(w http.ResponseWriter, err error) outcome {
+	if _, status := infoOf(err); status == http.StatusNotFound || status == http.StatusConflict {
+		h.setPosition(w.Header(), h.srv.Status().Position)
+	}
+	return fail(w, err, 0)
 }

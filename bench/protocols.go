@@ -1,0 +1,113 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/transport/httptransport"
+)
+
+// protocol makes the requests of one of the two protocols, byte for byte as
+// its clients send them.
+type protocol struct {
+	name string
+	// fetch reads benchKey.
+	fetch func(addr string) ([]byte, error)
+	// poll waits for what comes after the publish p.
+	poll func(addr string, p published) ([]byte, error)
+	// marker is in the answer that ends the wait for the content of a round.
+	marker func(round int) string
+}
+
+var (
+	native   = protocol{"native", nativeFetch, nativePoll, marker}
+	original = protocol{"original", originalFetch, originalPoll, originalMarker}
+
+	protocols = []protocol{native, original}
+)
+
+// capture returns the bytes that our own client would send in a call.
+func capture(addr string, call func(diamond.Transport) error) ([]byte, error) {
+	var recorded recorder
+	err := call(httptransport.New(addr, httptransport.WithHTTPClient(&http.Client{Transport: &recorded})))
+	if recorded.Len() == 0 {
+		return nil, fmt.Errorf("the client sent nothing: %w", err)
+	}
+	return recorded.Bytes(), nil
+}
+
+// recorder writes a request down instead of sending it.
+type recorder struct{ bytes.Buffer }
+
+func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := req.Write(r); err != nil {
+		return nil, err
+	}
+	return nil, errors.New("recorded")
+}
+
+// info is what each client says of itself.
+func info() diamond.ClientInfo {
+	return diamond.ClientInfo{ID: "0123456789abcdef0123456789abcdef", App: "bench", Version: "1.0"}
+}
+
+func nativeFetch(addr string) ([]byte, error) {
+	return capture(addr, func(t diamond.Transport) error {
+		_, err := t.Fetch(context.Background(), &diamond.FetchRequest{Client: info(), Key: diamond.NewKey("", benchKey)})
+		return err
+	})
+}
+
+func nativePoll(addr string, p published) ([]byte, error) {
+	return capture(addr, func(t diamond.Transport) error {
+		_, err := t.Poll(context.Background(), &diamond.PollRequest{
+			Client: info(), Set: diamond.HashKeys(benchSet()), Position: p.Position, Wait: diamond.MaxWait,
+		})
+		return err
+	})
+}
+
+// benchSet is the set of keys that native polls name by its hash.
+func benchSet() []diamond.Key { return []diamond.Key{diamond.NewKey("", benchKey)} }
+
+// introduce tells the server which keys benchSet has, as the first poll of a client does.
+func introduce(addr string) error {
+	t := httptransport.New(addr)
+	defer t.Close()
+	_, err := t.Poll(context.Background(), &diamond.PollRequest{Client: info(), Set: diamond.HashKeys(benchSet()), Keys: benchSet()})
+	return err
+}
+
+// originalFetch is what the original client sends to read.
+func originalFetch(addr string) ([]byte, error) {
+	query := url.Values{"dataId": {benchKey}, "group": {diamond.DefaultGroup}}
+	return []byte("GET /diamond-server/config?" + query.Encode() + " HTTP/1.1\r\n" +
+		"Host: " + addr + "\r\n" +
+		"User-Agent: Go-http-client/1.1\r\n" +
+		"Accept-Encoding: gzip,deflate\r\n\r\n"), nil
+}
+
+// originalPoll is what the original client sends to wait: a chunked form.
+func originalPoll(addr string, p published) ([]byte, error) {
+	form := "Probe-Modify-Request=" + url.QueryEscape(benchKey+","+diamond.DefaultGroup+","+p.MD5)
+	return fmt.Appendf(nil, "POST /diamond-server/getProbeModify HTTP/1.1\r\n"+
+		"Host: %s\r\n"+
+		"User-Agent: Go-http-client/1.1\r\n"+
+		"Transfer-Encoding: chunked\r\n"+
+		"Content-Type: application/x-www-form-urlencoded; charset=UTF-8\r\n"+
+		"Long-Polling-Timeout: 60000\r\n"+
+		"Accept-Encoding: gzip\r\n\r\n"+
+		"%x\r\n%s\r\n0\r\n\r\n", addr, len(form), form), nil
+}
+
+// originalMarker is the name of the key: an answer has no more than that.
+func originalMarker(int) string {
+	return url.QueryEscape(benchKey + "," + diamond.DefaultGroup + ";")
+}

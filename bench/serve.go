@@ -1,0 +1,118 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/server"
+	"github.com/linnaname/gdiamond/storage/memstore"
+)
+
+// published is the outcome of one publish.
+type published struct {
+	Began    int64 // Unix nanoseconds, before the commit was asked for
+	Revision int64
+	MD5      string
+	Position diamond.Position
+}
+
+// counts are what a server tells of itself between two measurements.
+type counts struct {
+	Waiters int
+	Wakeups uint64
+	Feed    int64 // Changes that the storage was asked for
+	Access  int64 // all other calls of the storage
+}
+
+// countedStorage counts how often the server turns to its storage.
+type countedStorage struct {
+	diamond.Storage
+	feed, access atomic.Int64
+}
+
+func (s *countedStorage) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+	s.access.Add(1)
+	return s.Storage.Commit(ctx, sets)
+}
+
+func (s *countedStorage) Read(ctx context.Context, key diamond.Key, revision int64) (diamond.Entry, error) {
+	s.access.Add(1)
+	return s.Storage.Read(ctx, key, revision)
+}
+
+func (s *countedStorage) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
+	s.feed.Add(1)
+	return s.Storage.Changes(ctx, after, maxBytes)
+}
+
+func (s *countedStorage) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page, error) {
+	s.access.Add(1)
+	return s.Storage.Scan(ctx, req)
+}
+
+func (s *countedStorage) History(ctx context.Context, key diamond.Key, before int64, limit int) ([]diamond.Change, error) {
+	s.access.Add(1)
+	return s.Storage.History(ctx, key, before, limit)
+}
+
+// serverRole is a process with a whole node as users run it: the engine, the
+// HTTP handler, metrics and limits, with the log at its default.
+func serverRole([]string) error {
+	storage := &countedStorage{Storage: memstore.New()}
+	srv, err := diamond.NewServer(storage)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	failed := make(chan error, 1)
+	go func() { failed <- server.New(srv, server.WithListener(listener)).Run(ctx) }()
+	if err := ready(srv, 10*time.Second); err != nil {
+		return err
+	}
+	err = obey(listener.Addr().String(), map[string]func(command) (any, error){
+		"publish": func(c command) (any, error) { return publish(ctx, srv, c.Key, string(c.Data)) },
+		"collect": func(command) (any, error) { return nil, collect() },
+		"waiting": func(command) (any, error) { return srv.Status().Waiters, nil },
+		"counts": func(command) (any, error) {
+			st := srv.Status()
+			return counts{st.Waiters, st.Counters.Wakeups, storage.feed.Load(), storage.access.Load()}, nil
+		},
+	})
+	stop()
+	return errors.Join(err, <-failed, storage.Close())
+}
+
+// ready waits until srv can serve reads.
+func ready(srv diamond.Server, limit time.Duration) error {
+	for begun := time.Now(); !srv.Status().Ready; time.Sleep(100 * time.Microsecond) {
+		if time.Since(begun) > limit {
+			return errors.New("the server does not become ready")
+		}
+	}
+	return nil
+}
+
+// publish commits content in process, so that the clock starts at the change
+// and not at a request on its way.
+func publish(ctx context.Context, srv diamond.Server, dataID, content string) (published, error) {
+	key := diamond.NewKey("", dataID)
+	began := time.Now().UnixNano()
+	answer, err := srv.Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{
+		Drafts: []diamond.Draft{{Key: key, Content: content}},
+	}})
+	if err != nil {
+		return published{}, err
+	}
+	return published{began, answer.Position.Revision, diamond.MD5Hex(content), answer.Position}, nil
+}

@@ -1,0 +1,38 @@
+package diamond_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// A server that refuses a set at its door says nothing of an earlier attempt,
+// whose answer was lost: that may be committed.
+func TestD4_ARefusalDoesNotSettleAnUnknownOutcome(t *testing.T) {
+	for sentinel, settled := range map[error]bool{
+		diamond.ErrDenied: false, diamond.ErrTooLarge: false, diamond.ErrInvalid: false, diamond.ErrClosed: false,
+		diamond.ErrNoSpace: false, diamond.ErrCorrupt: false, diamond.ErrOtherStore: false,
+		diamond.ErrConflict: true, diamond.ErrNotFound: true, // these come from the storage, which has looked for the request id first
+	} {
+		bubble(t, func(t *testing.T) {
+			c := newCentre()
+			client := newClient(t, c)
+			lost := errors.New("lost")
+			c.onCommit = func(_ context.Context, req *diamond.CommitRequest) (*diamond.CommitResponse, error) {
+				if err := lost; err != nil {
+					lost = nil
+					return nil, &diamond.Error{Err: diamond.ErrUnknownOutcome}
+				}
+				return nil, &diamond.Error{Err: sentinel, Remote: true}
+			}
+			_, err := client.Publish(t.Context(), diamond.Draft{Key: keyA, Content: "1"})
+			require.ErrorIs(t, err, sentinel)
+			assert.Equal(t, !settled, errors.Is(err, diamond.ErrUnknownOutcome), "%v", sentinel)
+		})
+	}
+}

@@ -1,0 +1,236 @@
+package diamond_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage/memstore"
+)
+
+// A centre in one process: publish a value, read it.
+func Example() {
+	ctx := context.Background()
+	srv, err := diamond.NewServer(memstore.New())
+	if err != nil {
+		panic(err)
+	}
+	defer srv.Close()
+	client, err := diamond.NewClient(srv)
+	if err != nil {
+		panic(err)
+	}
+	defer client.Close()
+
+	key := diamond.NewKey("payment", "greeting")
+	if _, err := client.Publish(ctx, diamond.Draft{Key: key, Content: "hello"}); err != nil {
+		panic(err)
+	}
+	config, err := client.Get(ctx, key)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(config.Content, config.Revision, config.Source)
+	// Output: hello 1 server
+}
+
+// exampleCentre returns a client of a centre in this process, for the examples.
+func exampleCentre() (diamond.Client, func()) {
+	srv, err := diamond.NewServer(memstore.New())
+	if err != nil {
+		panic(err)
+	}
+	client, err := diamond.NewClient(srv)
+	if err != nil {
+		panic(err)
+	}
+	return client, func() { client.Close(); srv.Close() }
+}
+
+type exampleLimits struct {
+	RateLimit int             `yaml:"rate_limit"`
+	Features  map[string]bool `yaml:"features"`
+}
+
+func (l *exampleLimits) Validate() error {
+	if l.RateLimit < 1 {
+		return errors.New("rate_limit must be 1 or more")
+	}
+	return nil
+}
+
+// A typed value follows its key. One that does not decode or validate is
+// refused: the last good one stays in force, and Err says why.
+func ExampleBind() {
+	ctx := context.Background()
+	client, done := exampleCentre()
+	defer done()
+	key := diamond.NewKey("payment", "limits.yaml")
+	client.Publish(ctx, diamond.Draft{Key: key, Content: "rate_limit: 100\n"})
+
+	value, err := diamond.Bind[exampleLimits](ctx, client, key)
+	if err != nil {
+		panic(err)
+	}
+	defer value.Close()
+	fmt.Println(value.Get().RateLimit)
+
+	changed := make(chan int)
+	value.OnChange(func(_, now *exampleLimits) { changed <- now.RateLimit })
+	<-changed                                                                // the present value comes first
+	client.Publish(ctx, diamond.Draft{Key: key, Content: "rate_limit: 0\n"}) // refused
+	client.Publish(ctx, diamond.Draft{Key: key, Content: "rate_limit: 200\n"})
+	fmt.Println(<-changed)
+	// Output:
+	// 100
+	// 200
+}
+
+// A default serves until there is a value.
+func ExampleWithDefault() {
+	client, done := exampleCentre()
+	defer done()
+	value, err := diamond.Bind[exampleLimits](context.Background(), client, diamond.NewKey("payment", "limits.yaml"),
+		diamond.WithDefault("yaml", "rate_limit: 10\n"))
+	if err != nil {
+		panic(err)
+	}
+	defer value.Close()
+	fmt.Println(value.Get().RateLimit, value.Config().Source)
+	// Output: 10 default
+}
+
+// A listener gets the present value first, then every newer one, and a
+// deletion as a deletion.
+func ExampleClient_Subscribe() {
+	ctx := context.Background()
+	client, done := exampleCentre()
+	defer done()
+	key := diamond.NewKey("payment", "greeting")
+	client.Publish(ctx, diamond.Draft{Key: key, Content: "hello"})
+
+	told := make(chan diamond.Config)
+	sub, err := client.Subscribe(key, diamond.ListenerFunc(func(_ context.Context, c diamond.Config) error {
+		told <- c
+		return nil // applied
+	}))
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println((<-told).Content)
+	client.Publish(ctx, diamond.Draft{Key: key, Content: "good morning"})
+	fmt.Println((<-told).Content)
+	client.Delete(ctx, diamond.Delete{Key: key})
+	fmt.Println("deleted:", (<-told).Deleted)
+	sub.Stop()
+	// Output:
+	// hello
+	// good morning
+	// deleted: true
+}
+
+// A condition makes a read-modify-write safe: exactly one of concurrent
+// writers succeeds.
+func ExampleClient_Publish_condition() {
+	ctx := context.Background()
+	client, done := exampleCentre()
+	defer done()
+	key := diamond.NewKey("payment", "greeting")
+	first, err := client.Publish(ctx, diamond.Draft{Key: key, Content: "hello", IfRevision: diamond.Revision(0)})
+	if err != nil {
+		panic(err)
+	}
+	_, err = client.Publish(ctx, diamond.Draft{Key: key, Content: "goodbye", IfRevision: diamond.Revision(first.Revision)})
+	fmt.Println(err)
+	_, err = client.Publish(ctx, diamond.Draft{Key: key, Content: "good night", IfRevision: diamond.Revision(first.Revision)})
+	fmt.Println(errors.Is(err, diamond.ErrConflict))
+	// Output:
+	// <nil>
+	// true
+}
+
+// Several keys change together or not at all, as one revision.
+func ExampleClient_Commit() {
+	ctx := context.Background()
+	client, done := exampleCentre()
+	defer done()
+	position, err := client.Commit(ctx, diamond.ChangeSet{
+		Drafts: []diamond.Draft{
+			{Key: diamond.NewKey("payment", "primary"), Content: "alpha"},
+			{Key: diamond.NewKey("payment", "fallback"), Content: "beta"},
+		},
+		Comment: "move to alpha",
+	})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(position.Revision)
+	for entry, err := range client.List(ctx, diamond.ListRequest{Group: "payment", Contents: true}) {
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(entry.Key.DataID, entry.Content, entry.Revision)
+	}
+	// Output:
+	// 1
+	// fallback beta 1
+	// primary alpha 1
+}
+
+// Watch sees every change, where Subscribe only promises the latest.
+func ExampleClient_Watch() {
+	ctx := context.Background()
+	client, done := exampleCentre()
+	defer done()
+	key := diamond.NewKey("payment", "greeting")
+	start, err := client.Head(ctx)
+	if err != nil {
+		panic(err)
+	}
+	for _, content := range []string{"one", "two", "three"} {
+		client.Publish(ctx, diamond.Draft{Key: key, Content: content})
+	}
+	seen := 0
+	for batch, err := range client.Watch(ctx, diamond.ChangesRequest{After: start, Group: "payment", Contents: true}) {
+		if err != nil {
+			panic(err)
+		}
+		for _, change := range batch.Changes {
+			fmt.Println(change.Revision, change.Op, change.Content)
+			seen++
+		}
+		if seen == 3 {
+			break
+		}
+	}
+	// Output:
+	// 1 publish one
+	// 2 publish two
+	// 3 publish three
+}
+
+// Rolling back is publishing an old version again, as a new revision.
+func ExampleClient_History() {
+	ctx := context.Background()
+	client, done := exampleCentre()
+	defer done()
+	key := diamond.NewKey("payment", "greeting")
+	client.Publish(ctx, diamond.Draft{Key: key, Content: "good"})
+	client.Publish(ctx, diamond.Draft{Key: key, Content: "bad"})
+
+	var previous int64
+	for change, err := range client.History(ctx, diamond.HistoryRequest{Key: key}) {
+		if err != nil {
+			panic(err)
+		}
+		previous = change.Revision // newest first; the last one is the oldest
+	}
+	old, err := client.Read(ctx, key, previous)
+	if err != nil {
+		panic(err)
+	}
+	position, err := client.Publish(ctx, diamond.Draft{Key: key, Content: old.Content})
+	fmt.Println(position.Revision, old.Content, err)
+	// Output: 3 good <nil>
+}

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+)
+
+// Limits is what examples/configs/payment/limits.yaml decodes into.
+type Limits struct {
+	RateLimit int             `yaml:"rate_limit"` // requests a second
+	Burst     int             `yaml:"burst"`
+	LogLevel  slog.Level      `yaml:"log_level"`
+	Features  map[string]bool `yaml:"features"`
+}
+
+// SetDefaults is called on each fresh value before the content is decoded.
+func (l *Limits) SetDefaults() { l.RateLimit, l.Burst = 100, 10 }
+
+// Validate refuses what must never be in force: the value before stays.
+func (l *Limits) Validate() error {
+	if l.RateLimit < 1 || l.Burst < 1 {
+		return fmt.Errorf("rate_limit is %d and burst %d; both must be 1 or more", l.RateLimit, l.Burst)
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+// Command service is an HTTP service whose rate limit, log level and feature
+// switch follow a configuration while it runs:
+//
+//	gdiamond publish payment/limits.yaml configs/payment/limits.yaml
+//	go run ./service
+//	curl 127.0.0.1:8088/order
+//
+// Publish another limits.yaml and ask again.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/signal"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/localfile"
+	"github.com/linnaname/gdiamond/transport/httptransport"
+	"golang.org/x/time/rate"
+)
+
+func main() {
+	listen := flag.String("listen", "127.0.0.1:8088", "address to serve on")
+	server := flag.String("server", "127.0.0.1:1210", "configuration server")
+	local := flag.String("local", "service-data", "folder for snapshots and overrides")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *listen, *server, *local); err != nil {
+		slog.Error("service", "err", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, listen, server, local string) error {
+	files, err := localfile.Open(local)
+	if err != nil {
+		return err
+	}
+	defer files.Close()
+	wire := httptransport.New(server)
+	defer wire.Close()
+	client, err := diamond.NewClient(wire, diamond.WithLocalFiles(files),
+		diamond.WithClientInfo(diamond.ClientInfo{App: "example-service"}))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+
+	level := new(slog.LevelVar)
+	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	handler, err := newHandler(ctx, client, logger, level)
+	if err != nil {
+		return err
+	}
+	web := &http.Server{Addr: listen, Handler: handler}
+	context.AfterFunc(ctx, func() { web.Shutdown(context.Background()) })
+	if err := web.ListenAndServe(); err != http.ErrServerClosed {
+		return err
+	}
+	return nil
+}
+
+// newHandler returns the service. It serves with defaults where there is no
+// configuration yet, and takes the first one when it is published.
+func newHandler(ctx context.Context, client diamond.Client, logger *slog.Logger, level *slog.LevelVar) (http.Handler, error) {
+	limits, err := diamond.Bind[Limits](ctx, client, diamond.NewKey("payment", "limits.yaml"),
+		diamond.WithDefault("yaml", "rate_limit: 100\n"))
+	if err != nil {
+		return nil, err
+	}
+	limiter := rate.NewLimiter(rate.Limit(limits.Get().RateLimit), limits.Get().Burst)
+	level.Set(limits.Get().LogLevel)
+	limits.OnChange(func(_, now *Limits) {
+		limiter.SetLimit(rate.Limit(now.RateLimit))
+		limiter.SetBurst(now.Burst)
+		level.Set(now.LogLevel)
+		logger.Info("limits changed", "rate_limit", now.RateLimit, "log_level", now.LogLevel)
+	})
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /order", func(w http.ResponseWriter, r *http.Request) {
+		if !limiter.Allow() {
+			http.Error(w, "too many orders", http.StatusTooManyRequests)
+			return
+		}
+		logger.Debug("order", "remote", r.RemoteAddr)
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(map[string]any{"new_checkout": limits.Get().Features["new_checkout"]})
+	})
+	mux.HandleFunc("GET /config", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(map[string]any{
+			"limits": limits.Get(), "source": limits.Config().Source.String(), "revision": limits.Config().Revision,
+		})
+	})
+	return mux, nil
+}

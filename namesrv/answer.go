@@ -1,0 +1,59 @@
+package namesrv
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// statuses are the answers to the errors that a registry has.
+var statuses = []struct {
+	err    error
+	status int
+	code   string
+}{
+	{diamond.ErrInvalid, http.StatusBadRequest, "invalid"},
+	{diamond.ErrDenied, http.StatusForbidden, "denied"},
+	{diamond.ErrNotFound, http.StatusNotFound, "not_found"},
+	{diamond.ErrTooLarge, http.StatusRequestEntityTooLarge, "too_large"},
+	{diamond.ErrOverloaded, http.StatusTooManyRequests, "overloaded"},
+}
+
+func writeError(w http.ResponseWriter, err error) {
+	for _, s := range statuses {
+		if errors.Is(err, s.err) {
+			var e *diamond.Error
+			errors.As(err, &e)
+			if s.status == http.StatusTooManyRequests {
+				w.Header().Set("Retry-After", "10")
+			}
+			writeErrorStatus(w, s.status, s.code, e.Detail)
+			return
+		}
+	}
+	writeErrorStatus(w, http.StatusInternalServerError, "internal", "")
+}
+
+func writeErrorStatus(w http.ResponseWriter, status int, code, message string) {
+	var a errorAnswer
+	a.Error.Code, a.Error.Message = code, message
+	writeJSON(w, status, a)
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	body, _ := json.Marshal(v) // of strings and numbers, which cannot fail
+	writeBody(w, status, "application/json", append(body, '\n'))
+}
+
+func writeBody(w http.ResponseWriter, status int, contentType string, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a peer that has gone is no matter of ours
+}

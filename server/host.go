@@ -1,0 +1,93 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// Limits of every listener, so that slow or hostile peers cannot hold it. There
+// is none for a whole request or answer: it would cut parked polls. The
+// transport's handler sets deadlines request by request.
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 64 << 10
+)
+
+const (
+	// lingerTime is for how long connections that are open when the listener
+	// closes are served on, each until its next answer.
+	lingerTime = 250 * time.Millisecond
+	// shutdownTimeout is how long requests under way may take to finish.
+	shutdownTimeout = 10 * time.Second
+)
+
+// host is an HTTP server that can end without failing a request.
+type host struct {
+	listener net.Listener
+	http     *http.Server
+	logger   *slog.Logger
+	conns    atomic.Int64 // open connections
+	closing  atomic.Bool  // each connection ends with its next answer
+}
+
+func newHost(listener net.Listener, handler http.Handler, logger *slog.Logger) *host {
+	h := &host{listener: listener, logger: logger}
+	h.http = &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if h.closing.Load() {
+				w.Header().Set("Connection", "close")
+			}
+			handler.ServeHTTP(w, r)
+		}),
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+		ConnState:         h.count,
+	}
+	return h
+}
+
+func (h *host) count(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		h.conns.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		h.conns.Add(-1)
+	}
+}
+
+// start serves in the background. The channel gets why that has ended.
+func (h *host) start() <-chan error {
+	served := make(chan error, 1)
+	go func() { served <- h.http.Serve(h.listener) }()
+	return served
+}
+
+// shutdown closes the listener, then each connection between two requests.
+//
+// http.Server.Shutdown alone drops a request that it has read but not begun. So
+// connections are first given time to end with an answer; those that are still
+// there after that are idle.
+func (h *host) shutdown() {
+	h.closing.Store(true)
+	// A second close, by Shutdown, is the one whose error says nothing.
+	_ = h.listener.Close()
+	for begun := time.Now(); time.Since(begun) < lingerTime; {
+		time.Sleep(lingerTime / 100) // at first for a connection that is not counted yet
+		if h.conns.Load() == 0 {
+			break
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	if err := h.http.Shutdown(ctx); err != nil && ctx.Err() != nil {
+		h.logger.Warn("requests cut off", "after", shutdownTimeout)
+		_ = h.http.Close()
+	}
+}

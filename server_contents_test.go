@@ -1,0 +1,138 @@
+package diamond_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
+	"github.com/linnaname/gdiamond/storage/memstore"
+)
+
+// Contents that are not in memory are loaded once for all who ask, and one
+// caller's leaving does not fail the others.
+func TestContentsAreLoadedOnceForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		(&served{mustServer(t, store), t}).publish("a", "1")
+		storage := troubledBy(store)
+		srv := serve(t, storage)
+		release := make(chan struct{})
+		storage.set(func(op string) error {
+			if op == "read" {
+				<-release
+			}
+			return nil
+		}, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		failed := make(chan error, 1)
+		go func() {
+			_, err := srv.Fetch(ctx, &diamond.FetchRequest{Key: diamond.NewKey("", "a")})
+			failed <- err
+		}()
+		synctest.Wait()
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() { assert.Equal(t, "1", srv.fetch("a").Entry.Content) })
+		}
+		synctest.Wait()
+		cancel()
+		require.ErrorIs(t, <-failed, context.Canceled)
+		close(release)
+		all.Wait()
+		srv.fetch("a")
+		assert.Equal(t, 1, storage.count("read"))
+		c := srv.Status().Counters
+		assert.EqualValues(t, 1, c.CacheLoads)
+		assert.EqualValues(t, 1, c.CacheHits)
+		assert.EqualValues(t, 1, srv.Status().CacheSize)
+
+		storage.heal()
+		time.Sleep(2 * time.Hour)
+		assert.Zero(t, srv.Status().CacheSize, "what nobody asks for goes, in time")
+		assert.Equal(t, "1", srv.fetch("a").Entry.Content)
+	})
+}
+
+// Warm reads and polls ask nothing of the storage, also while commits hang in it.
+func TestS16_ReadsUseNoStorage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := troubledBy(memstore.New())
+		srv := serve(t, storage, diamond.WithFeedInterval(time.Hour))
+		at := srv.publish("a", "1")
+		release := make(chan struct{})
+		used := 0
+		storage.set(func(op string) error {
+			if used++; op == "commit" {
+				<-release
+			}
+			return nil
+		}, nil)
+		var all sync.WaitGroup
+		for i := range 200 {
+			all.Go(func() { srv.publish(fmt.Sprint("hanging-", i), "1") })
+		}
+		synctest.Wait()
+		require.Equal(t, 1, used)
+		for range 5000 {
+			require.Equal(t, "1", srv.fetch("a").Entry.Content)
+		}
+		for range 100 {
+			all.Go(func() { srv.poll(pollFor(at, 10*time.Second, "a")) })
+		}
+		time.Sleep(20 * time.Second)
+		assert.Equal(t, 1, used)
+		assert.EqualValues(t, 100, srv.Status().Counters.PollTimeout)
+		close(release)
+		all.Wait()
+	})
+}
+
+// A version that went from the storage before the index heard of its successor
+// is not "not found": the read waits for the successor.
+func TestFetchOfAVersionThatWent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New(memstore.WithRetention(storage.Retention{Changes: 1, Versions: 1, Age: time.Nanosecond}))
+		peer := &served{mustServer(t, store), t}
+		peer.publish("a", "1")
+		hidden := troubledBy(store)
+		srv := serve(t, hidden)
+		hidden.fail(diamond.Errorf(diamond.ErrUnavailable, "cut off"), "changes", "scan")
+		for i := range 5 {
+			time.Sleep(time.Millisecond) // so that they age
+			peer.publish("a", fmt.Sprint("later ", i))
+		}
+		_, err := store.Read(t.Context(), diamond.NewKey("", "a"), 1)
+		require.ErrorIs(t, err, diamond.ErrCompacted, "else this tests nothing")
+		_, err = srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "a")})
+		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		time.AfterFunc(time.Second, hidden.heal)
+		assert.Equal(t, "later 4", srv.fetch("a").Entry.Content)
+	})
+}
+
+// Memory is bounded by the budget, whatever is read.
+func TestContentsKeepToTheirBudget(t *testing.T) {
+	const budget = 1 << 20
+	srv := serve(t, memstore.New(), diamond.WithCacheBytes(budget))
+	for i := range 200 {
+		srv.publish(fmt.Sprint("key-", i), strings.Repeat("x", 20<<10))
+	}
+	srv.publish("larger", strings.Repeat("x", budget/2))
+	size := srv.Status().CacheSize
+	assert.LessOrEqual(t, size, int64(budget))
+	assert.Greater(t, size, int64(budget*9/10))
+	for i := range 200 {
+		require.Len(t, srv.fetch(fmt.Sprint("key-", i)).Entry.Content, 20<<10)
+	}
+	require.Len(t, srv.fetch("larger").Entry.Content, budget/2)
+	assert.LessOrEqual(t, srv.Status().CacheSize, int64(budget))
+}

@@ -1,0 +1,161 @@
+package diamond
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/linnaname/gdiamond/internal/cowmap"
+)
+
+func testRecord(id string, revision int64, content string) *record {
+	k := NewKey("", id)
+	return &record{Entry: Entry{Key: k, MD5: MD5Hex(content), Size: int64(len(content)), Revision: revision, View: revision}}
+}
+
+func TestIndexKeepsTheNewest(t *testing.T) {
+	ix := &index{slots: cowmap.New[Key, *slot]()}
+	first, second := testRecord("a", 1, "1"), testRecord("a", 2, "2")
+	gone := &record{Entry: Entry{Key: NewKey("", "a"), Revision: 3}, deleted: true}
+	old, ok := ix.put(first)
+	assert.True(t, ok)
+	assert.Nil(t, old)
+	old, ok = ix.put(second)
+	assert.True(t, ok)
+	assert.Same(t, first, old)
+	_, ok = ix.put(first)
+	assert.False(t, ok, "nothing goes back")
+	assert.Same(t, second, ix.get(NewKey("", "a")))
+	assert.EqualValues(t, 1, ix.live.Load())
+	ix.put(gone)
+	assert.Zero(t, ix.live.Load())
+	ix.put(testRecord("a", 4, "4"))
+	assert.EqualValues(t, 1, ix.live.Load())
+	ix.forget(1)
+	assert.EqualValues(t, 4, ix.get(NewKey("", "a")).Revision, "a tombstone published over is not the key's")
+}
+
+func TestIndexForgetsOldTombstones(t *testing.T) {
+	ix := &index{slots: cowmap.New[Key, *slot]()}
+	for i := range minTombs + 1 {
+		assert.Zero(t, ix.surplus())
+		ix.put(&record{Entry: Entry{Key: NewKey("", fmt.Sprint(i)), Revision: int64(i + 1)}, deleted: true})
+	}
+	n := ix.surplus()
+	require.Equal(t, (minTombs+1)/2, n)
+	ix.forget(n)
+	assert.Equal(t, minTombs+1-n, ix.slots.Len())
+	assert.Nil(t, ix.get(NewKey("", "0")))
+	assert.NotNil(t, ix.get(NewKey("", fmt.Sprint(n))))
+}
+
+func TestKeySetsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKeySets(10)
+		acquire := func(prefix string, n int) (*keySet, error) {
+			keys := make([]Key, n)
+			for i := range keys {
+				keys[i] = NewKey("", fmt.Sprint(prefix, i))
+			}
+			time.Sleep(time.Second)
+			return k.acquire(HashKeys(keys), keys)
+		}
+		old, err := acquire("old", 4)
+		require.NoError(t, err)
+		k.release(old)
+		newer, err := acquire("newer", 4)
+		require.NoError(t, err)
+		k.release(newer)
+		used, err := acquire("used", 2)
+		require.NoError(t, err)
+
+		_, err = acquire("more", 3)
+		require.NoError(t, err)
+		assert.Nil(t, k.find(old.hash), "the longest idle goes")
+		assert.NotNil(t, k.find(newer.hash), "and no more than must")
+		_, err = acquire("much", 8)
+		require.ErrorIs(t, err, ErrOverloaded, "those in use stay")
+		assert.LessOrEqual(t, k.total, k.limit)
+
+		again, err := acquire("used", 2)
+		require.NoError(t, err)
+		assert.Same(t, used, again)
+		k.release(used)
+		time.Sleep(time.Hour)
+		k.expire()
+		assert.NotNil(t, k.find(used.hash), "it has been acquired twice")
+		k.release(again)
+		k.release(again)
+		time.Sleep(time.Hour)
+		k.expire()
+		assert.Nil(t, k.find(used.hash))
+	})
+}
+
+// What go-cache replaces or lets expire must never be counted twice, nor for ever.
+func TestContentsCountWhatTheyHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newContents(1<<20, nil)
+		size := func() int64 { return c.bytes.Load() }
+		one, twin := testRecord("a", 1, "12345"), testRecord("a", 1, "12345")
+		c.put(one, "12345")
+		c.put(one, "12345")
+		c.put(twin, "12345") // the same revision, read twice
+		assert.EqualValues(t, 10, size())
+		c.drop(one)
+		assert.EqualValues(t, 5, size())
+		assert.NotNil(t, twin.held.Load())
+		time.Sleep(2 * contentTTL)
+		c.put(one, "12345") // while its twin has expired and is still there
+		assert.EqualValues(t, 10, size())
+		c.expire()
+		assert.EqualValues(t, 5, size())
+		assert.Nil(t, twin.held.Load())
+		c.drop(one)
+		c.drop(one)
+		assert.Zero(t, size())
+		assert.Zero(t, c.order.Len())
+		assert.Zero(t, c.items.ItemCount())
+
+		c.put(one, strings.Repeat("x", 1<<18))
+		assert.Zero(t, size(), "a large one passes by")
+	})
+}
+
+// A content that is not what the index says is never served.
+func TestContentsAreVerified(t *testing.T) {
+	r := testRecord("a", 1, "good")
+	for _, c := range []struct {
+		stored Entry
+		want   error
+	}{
+		{Entry{Revision: 1, MD5: r.MD5, Content: "bad!"}, ErrCorrupt},
+		{Entry{Revision: 1, MD5: MD5Hex("other"), Content: "other"}, ErrNotFound},
+		{Entry{Revision: 2, MD5: r.MD5, Content: "good"}, ErrNotFound},
+	} {
+		cache := newContents(1<<20, func(Key, int64) (Entry, error) { return c.stored, nil })
+		_, err := cache.get(context.Background(), r)
+		require.ErrorIs(t, err, c.want)
+		assert.NotContains(t, err.Error(), "bad!")
+		assert.Zero(t, cache.bytes.Load())
+	}
+}
+
+func TestTrail(t *testing.T) {
+	var tr trail
+	at := func(r int64, c byte) Position { return Position{Revision: r, Chain: Chain{c}} }
+	tr.restart(at(10, 1))
+	for r := int64(11); r < 11+3*maxTrail; r++ {
+		tr.add([]mark{{r, Chain{2}}})
+	}
+	assert.LessOrEqual(t, len(tr.all()), maxTrail)
+	assert.False(t, tr.contradicts(at(3*maxTrail, 2)))
+	assert.True(t, tr.contradicts(at(3*maxTrail, 3)))
+	assert.False(t, tr.contradicts(at(11, 3)), "too long ago to tell")
+}

@@ -1,0 +1,278 @@
+package diamond_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage/memstore"
+)
+
+// Any bytes come back exactly as they were published, by every road.
+func TestS17_ByteExactness(t *testing.T) {
+	srv := serve(t, memstore.New())
+	contents := map[string]string{
+		"empty": "", "one": "x", "nul": "a\x00b", "invalid": "\xff\xfe\x80", "crlf": "a\r\nb\r\n", "bom": "\ufeffkey: 1",
+		"emoji": "😀", "trailing": " \ta  \n\n", "json": `{"a":1,"b":[";&%#$@,*^~()/|\\+"]}`,
+		"64k-1": strings.Repeat("x", 64<<10-1), "64k": strings.Repeat("y", 64<<10), "64k+1": strings.Repeat("z", 64<<10+1),
+		"10m": strings.Repeat("0123456789abcdef", 10<<20/16),
+	}
+	for id, content := range contents {
+		srv.publish(strings.ReplaceAll(id, "+", "_"), content)
+	}
+	reread := &served{mustServer(t, storageOf(t, srv)), t} // nothing of it is in memory
+	for id, content := range contents {
+		id = strings.ReplaceAll(id, "+", "_")
+		for _, s := range []*served{srv, reread} {
+			got := s.fetch(id)
+			require.True(t, got.Found, id)
+			require.True(t, got.Entry.Content == content, id)
+			require.Equal(t, diamond.MD5Hex(content), got.Entry.MD5, id)
+			polled := s.poll(pollFor(diamond.Position{}, 0, id))
+			require.Len(t, polled.Changed, 1, id)
+			if e := polled.Changed[0].Entry; e != nil {
+				require.True(t, e.Content == content, id)
+			} else {
+				require.Greater(t, len(content), diamond.InlineContent, id)
+			}
+		}
+	}
+	changes, err := srv.Changes(t.Context(), &diamond.ChangesRequest{Contents: true})
+	require.NoError(t, err)
+	for _, c := range changes.Changes {
+		require.Equal(t, c.MD5, diamond.MD5Hex(c.Content))
+	}
+	_, err = srv.commit(setOf("over", strings.Repeat("x", 10<<20+1)))
+	require.ErrorIs(t, err, diamond.ErrTooLarge)
+	assert.False(t, srv.fetch("over").Found)
+}
+
+// storageOf returns a copy of all that srv has published.
+func storageOf(t *testing.T, srv *served) diamond.Storage {
+	t.Helper()
+	fresh := memstore.New()
+	t.Cleanup(func() { require.NoError(t, fresh.Close()) })
+	var at diamond.Position
+	for more := true; more; {
+		resp, err := srv.Changes(t.Context(), &diamond.ChangesRequest{After: at, Contents: true})
+		require.NoError(t, err)
+		to := resp.Position
+		require.NoError(t, fresh.Apply(t.Context(), resp.Changes, to))
+		at, more = to, resp.More
+	}
+	return fresh
+}
+
+// Keys that a careless comparison would merge are distinct, or refused at the door.
+func TestS18_KeyIdentity(t *testing.T) {
+	srv := serve(t, memstore.New())
+	good := []string{"a", "A", "a_", "a-", "a.", "a:", "aa"}
+	for i, id := range good {
+		srv.publish(id, fmt.Sprint(i))
+	}
+	for _, id := range []string{"a ", "á", "ａ", "a%", " a", "a\x00", "a/"} {
+		_, err := srv.commit(setOf(id, "x"))
+		require.ErrorIs(t, err, diamond.ErrInvalid, "%q", id)
+		_, err = srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.Key{DataID: id}})
+		require.ErrorIs(t, err, diamond.ErrInvalid, "%q", id)
+	}
+	for i, id := range good {
+		assert.Equal(t, fmt.Sprint(i), srv.fetch(id).Entry.Content)
+	}
+	assert.Equal(t, len(good), srv.Status().Keys)
+}
+
+// A batch is one revision, in one answer.
+func TestS19_BatchAtomicity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serve(t, memstore.New())
+		at := srv.publish("key-000", "0")
+		var ids []string
+		var set diamond.ChangeSet
+		for i := range 500 {
+			ids = append(ids, fmt.Sprintf("key-%03d", i))
+			set.Drafts = append(set.Drafts, diamond.Draft{Key: diamond.NewKey("", ids[i]), Content: "1"})
+		}
+		answer := srv.parked(pollFor(at, time.Minute, ids...))
+		_, err := srv.commit(set)
+		require.NoError(t, err)
+		assert.Len(t, (<-answer).Changed, 500)
+		changes, err := srv.Changes(t.Context(), &diamond.ChangesRequest{After: at})
+		require.NoError(t, err)
+		assert.Len(t, changes.Changes, 500)
+		assert.EqualValues(t, 2, changes.Position.Revision)
+	})
+}
+
+func TestListPages(t *testing.T) {
+	srv := serve(t, memstore.New())
+	big := strings.Repeat("x", 400<<10)
+	for i := range 5 {
+		srv.publish(fmt.Sprintf("big-%d", i), big)
+	}
+	for i := range 150 {
+		srv.publish(fmt.Sprintf("small-%03d", i), "1")
+	}
+	_, err := srv.commit(diamond.ChangeSet{Drafts: []diamond.Draft{{Key: diamond.Key{Namespace: "other", DataID: "x"}, Content: "1"}}})
+	require.NoError(t, err)
+
+	list := func(req diamond.ListRequest) (pages []int) {
+		for more := true; more; {
+			resp, err := srv.List(t.Context(), &req)
+			require.NoError(t, err)
+			for _, e := range resp.Entries {
+				assert.Positive(t, e.Key.Compare(req.After), "in key order, each once")
+				assert.Equal(t, diamond.DefaultNamespace, e.Key.Namespace)
+				req.After = e.Key
+				if req.Contents {
+					assert.Len(t, e.Content, int(e.Size))
+				} else {
+					assert.Empty(t, e.Content)
+				}
+			}
+			pages, more = append(pages, len(resp.Entries)), resp.More
+		}
+		return pages
+	}
+	assert.Equal(t, []int{100, 55}, list(diamond.ListRequest{}), "100 a page unless asked")
+	assert.Equal(t, []int{155}, list(diamond.ListRequest{Limit: 1_000_000}))
+	assert.Equal(t, []int{2, 2, 1}, list(diamond.ListRequest{Prefix: "big-", Contents: true}), "up to 1 MiB a page")
+	assert.Equal(t, []int{150}, list(diamond.ListRequest{Prefix: "small-", Group: diamond.DefaultGroup, Contents: true, Limit: 200}))
+
+	for field, req := range map[string]diamond.ListRequest{
+		"namespace": {Namespace: "_roles"},
+		"group":     {Group: "a b"},
+		"prefix":    {Prefix: "a/"},
+		"limit":     {Limit: -1},
+		"dataId":    {After: diamond.Key{DataID: "/"}},
+	} {
+		_, err := srv.List(t.Context(), &req)
+		require.ErrorIs(t, err, diamond.ErrInvalid, field)
+		require.ErrorContains(t, err, field)
+	}
+}
+
+// What the system keeps for itself crosses no public door.
+func TestSystemNamespacesAreHidden(t *testing.T) {
+	store := memstore.New()
+	secret := diamond.Key{Namespace: "_users", Group: "g", DataID: "root"}
+	_, err := store.Commit(t.Context(), []diamond.ChangeSet{
+		{Drafts: []diamond.Draft{{Key: secret, Content: "hash"}, {Key: diamond.NewKey("", "a"), Content: "1"}}},
+	})
+	require.NoError(t, err)
+	srv := serve(t, store)
+	ctx := t.Context()
+	_, err = srv.Fetch(ctx, &diamond.FetchRequest{Key: secret})
+	require.ErrorIs(t, err, diamond.ErrInvalid)
+	_, err = srv.History(ctx, &diamond.HistoryRequest{Key: secret})
+	require.ErrorIs(t, err, diamond.ErrInvalid)
+	_, err = srv.Changes(ctx, &diamond.ChangesRequest{Namespace: "_users"})
+	require.ErrorIs(t, err, diamond.ErrInvalid)
+	resp, err := srv.Changes(ctx, &diamond.ChangesRequest{Contents: true})
+	require.NoError(t, err)
+	require.Len(t, resp.Changes, 1)
+	assert.Equal(t, "a", resp.Changes[0].Key.DataID)
+}
+
+func TestHistory(t *testing.T) {
+	srv := serve(t, memstore.New())
+	for i := range 5 {
+		srv.publish("a", fmt.Sprint(i))
+	}
+	srv.remove("a")
+	resp, err := srv.History(t.Context(), &diamond.HistoryRequest{Key: diamond.NewKey("", "a"), Before: 6, Limit: 2})
+	require.NoError(t, err)
+	require.Len(t, resp.Changes, 2)
+	assert.EqualValues(t, 5, resp.Changes[0].Revision)
+	assert.Empty(t, resp.Changes[0].Content)
+	resp, err = srv.History(t.Context(), &diamond.HistoryRequest{Key: diamond.NewKey("", "a")})
+	require.NoError(t, err)
+	require.Len(t, resp.Changes, 6)
+	assert.Equal(t, diamond.OpDelete, resp.Changes[0].Op)
+	_, err = srv.History(t.Context(), &diamond.HistoryRequest{Key: diamond.NewKey("", "a"), Limit: -1})
+	require.ErrorIs(t, err, diamond.ErrInvalid)
+}
+
+// A watch that waits for what its filter leaves is not woken with nothing, and
+// moves on nevertheless.
+func TestWatchWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := troubledBy(memstore.New())
+		srv := serve(t, storage)
+		at := srv.publish("a", "1")
+		watch := func(wait time.Duration) <-chan *diamond.ChangesResponse {
+			got := make(chan *diamond.ChangesResponse, 1)
+			go func() {
+				resp, err := srv.Changes(context.Background(), &diamond.ChangesRequest{After: at, Prefix: "b", Wait: wait, Contents: true})
+				assert.NoError(t, err)
+				got <- resp
+			}()
+			synctest.Wait()
+			return got
+		}
+		start := time.Now()
+		reads := storage.count("changes")
+		got := watch(time.Minute)
+		assert.Equal(t, reads, storage.count("changes"), "who is up to date costs the storage nothing")
+		srv.publish("a", "2")
+		time.Sleep(time.Second)
+		require.Empty(t, got)
+		moved := srv.publish("b", "3")
+		resp := <-got
+		assert.Equal(t, time.Second, time.Since(start))
+		require.Len(t, resp.Changes, 1)
+		assert.Equal(t, "3", resp.Changes[0].Content)
+		assert.Equal(t, moved, resp.Position)
+
+		at = moved
+		got = watch(10 * time.Second)
+		moved = srv.publish("a", "4")
+		resp = <-got
+		assert.Empty(t, resp.Changes)
+		assert.Equal(t, moved, resp.Position, "also when the filter left nothing")
+
+		future := moved
+		future.Revision += 5
+		_, err := srv.Changes(t.Context(), &diamond.ChangesRequest{After: future})
+		require.ErrorIs(t, err, diamond.ErrEpoch)
+	})
+}
+
+func TestReports(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serve(t, memstore.New())
+		srv.publish("a", "1")
+		at := srv.publish("a", "2")
+		report := func(client string, revision int64, applied bool, reason string) error {
+			_, err := srv.Report(t.Context(), &diamond.ReportRequest{
+				Client:  diamond.ClientInfo{ID: client},
+				Reports: []diamond.Report{{Key: diamond.NewKey("", "a"), Revision: revision, Applied: applied, Reason: reason}},
+			})
+			return err
+		}
+		require.NoError(t, report("one", at.Revision, true, ""))
+		require.NoError(t, report("two", 1, true, ""))
+		require.NoError(t, report("three", at.Revision, false, "panic"))
+		require.NoError(t, report("three", at.Revision, false, "panic"))
+		assert.Equal(t, diamond.ListenerCounts{InSync: 1, Pending: 1, Rejected: 1}, srv.Status().Listeners)
+		srv.publish("a", "3")
+		assert.Equal(t, diamond.ListenerCounts{Pending: 3}, srv.Status().Listeners)
+		srv.remove("a")
+		assert.Zero(t, srv.Status().Listeners)
+		srv.publish("a", "4")
+		time.Sleep(time.Hour)
+		assert.Zero(t, srv.Status().Listeners, "soft state")
+
+		require.ErrorIs(t, report("", 1, true, ""), diamond.ErrInvalid)
+		require.ErrorIs(t, report(strings.Repeat("x", 1000), 1, true, ""), diamond.ErrInvalid)
+		require.ErrorIs(t, report("one", 0, true, ""), diamond.ErrInvalid)
+		require.ErrorIs(t, report("one", 1, false, "the password is hunter2"), diamond.ErrInvalid, "no words but these two: they might hold content")
+	})
+}

@@ -1,0 +1,175 @@
+package diamond_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage/memstore"
+)
+
+// A publish at any moment around a poll's compare and park ends the poll at
+// once, never at its timeout. The key that changes is the first that the poll
+// looks at, of many, so that most publishes fall between the two.
+func TestC6_LostWakeUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serve(t, memstore.New())
+		ids := []string{"a"}
+		for i := range 200 {
+			ids = append(ids, fmt.Sprintf("b-%03d", i))
+		}
+		at := srv.publish("a", "0")
+		srv.poll(pollFor(at, 0, ids...))
+		req := pollFor(at, 30*time.Second, ids...)
+		req.Keys = nil // known
+		for i := range share(t, 5000, 100_000) {
+			start := time.Now()
+			req.Position = at
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				resp, err := srv.Poll(context.Background(), req)
+				if assert.NoError(t, err) {
+					assert.Equal(t, []string{"a"}, names(resp))
+				}
+			}()
+			for range i % 50 {
+				runtime.Gosched()
+			}
+			at = srv.publish("a", fmt.Sprint(i))
+			<-done
+			require.Zero(t, time.Since(start), "run %d", i)
+			if i%100 == 99 {
+				time.Sleep(time.Minute) // for the sweeper to run, too
+			}
+		}
+	})
+}
+
+// One publish tells every poller of the key, with the content, and no other.
+func TestDefect_L1_L2_EveryPollerOfTheKeyAndNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serve(t, memstore.New())
+		at := srv.publish("a", "0")
+		n := share(t, 1000, 10_000)
+		answers := make([]<-chan *diamond.PollResponse, n)
+		for i := range answers {
+			answers[i] = srv.parked(pollFor(at, diamond.MaxWait, "a"))
+		}
+		other := srv.parked(pollFor(at, diamond.MaxWait, "b"))
+		start := time.Now()
+		at = srv.publish("a", "1")
+		for _, answer := range answers {
+			resp := <-answer
+			require.Equal(t, []string{"a"}, names(resp))
+			require.Equal(t, "1", resp.Changed[0].Entry.Content)
+			require.Equal(t, at, resp.Position)
+			require.NotZero(t, resp.Applied)
+		}
+		require.Zero(t, time.Since(start))
+		select {
+		case <-other:
+			t.Fatal("another key's poller was disturbed")
+		default:
+		}
+		assert.EqualValues(t, n, srv.Status().Counters.Wakeups)
+		assert.Equal(t, 1, srv.Status().Waiters)
+		assert.Empty(t, (<-other).Changed)
+	})
+}
+
+// Ten thousand that wait for other keys cost a change nothing.
+func TestM4_WaitersOfOtherKeysCostNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serve(t, memstore.New())
+		at := srv.publish("hot", "0")
+		const others = 10_000
+		var all sync.WaitGroup
+		for i := range others {
+			req := pollFor(at, time.Minute, fmt.Sprint("cold-", i))
+			all.Go(func() {
+				_, err := srv.Poll(context.Background(), req)
+				assert.NoError(t, err)
+			})
+		}
+		answer := srv.parked(pollFor(at, time.Minute, "hot"))
+		require.Equal(t, others+1, srv.Status().Waiters)
+		srv.publish("hot", "1")
+		<-answer
+		assert.EqualValues(t, 1, srv.Status().Counters.Wakeups)
+		assert.Equal(t, others, srv.Status().Waiters)
+		srv.Drain()
+		all.Wait()
+	})
+}
+
+// A poll that is behind when it comes is answered at once.
+func TestDefect_L3_ComparedOnArrival(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serve(t, memstore.New())
+		at := srv.publish("a", "0")
+		srv.publish("a", "1")
+		req := pollFor(diamond.Position{}, 3*time.Second, "a")
+		req.Held = []diamond.Held{{Key: diamond.NewKey("", "a"), Revision: diamond.AnyRevision, MD5: diamond.MD5Hex("0")}}
+		start := time.Now()
+		assert.Equal(t, []string{"a"}, names(srv.poll(req)), "by MD5")
+		assert.Equal(t, []string{"a"}, names(srv.poll(pollFor(at, 3*time.Second, "a"))), "by position")
+		assert.Zero(t, time.Since(start))
+	})
+}
+
+// Publishes for which nobody polls leave nothing behind, and the next poll is clean.
+func TestDefect_L4_NoResidue(t *testing.T) {
+	srv := serve(t, memstore.New())
+	round := func(n int) {
+		for i := range n {
+			srv.publish(fmt.Sprint("key-", i%10), fmt.Sprint("value ", i%50))
+		}
+	}
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	round(1000)
+	goroutines := runtime.NumGoroutine()
+	n := share(t, 10_000, 50_000)
+	before := heap()
+	round(n)
+	grown := heap() - before
+	assert.Equal(t, goroutines, runtime.NumGoroutine())
+	assert.Less(t, grown/int64(n), int64(1200), "bytes a publish, those that memstore keeps of its history included")
+	assert.Less(t, srv.Status().CacheSize, int64(1000), "ten small contents")
+
+	at := srv.Status().Position
+	resp := srv.poll(pollFor(at, 50*time.Millisecond, "key-1"))
+	assert.Empty(t, resp.Changed, "no stale wake-ups")
+	assert.Zero(t, srv.Status().Counters.Wakeups)
+}
+
+// What is told at the timeout is compared then: a change that comes with it is told.
+func TestDefect_L5_ComparedAtTheTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serve(t, memstore.New())
+		at := srv.publish("a", "0")
+		for i := range share(t, 500, 5000) {
+			answer := srv.parked(pollFor(at, time.Second, "a"))
+			time.Sleep(time.Second) // wakes at the very moment of the timeout
+			after := srv.publish("a", fmt.Sprint(i))
+			resp := <-answer
+			if len(resp.Changed) == 0 {
+				require.Equal(t, at, resp.Position, "who is told of no change is not told that it has it")
+			}
+			at = after
+		}
+	})
+}

@@ -1,0 +1,135 @@
+package boltstore
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+func TestInUse(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	commit(t, s, put("a", "x"))
+	_, err := Open(dir)
+	require.ErrorIs(t, err, diamond.ErrInUse)
+	require.ErrorContains(t, err, dir)
+	_, err = Check(t.Context(), dir)
+	require.ErrorIs(t, err, diamond.ErrInUse)
+	require.NoError(t, s.Close())
+	require.NoError(t, open(t, dir).Close())
+}
+
+// Of many that open a new directory at once, one does.
+func TestOpenRace(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new")
+	stores, errs := make([]*Store, 6), make([]error, 6)
+	var wg sync.WaitGroup
+	for i := range stores {
+		wg.Go(func() { stores[i], errs[i] = Open(dir) })
+	}
+	wg.Wait()
+	opened := 0
+	for i, s := range stores {
+		if errs[i] == nil {
+			opened++
+			commit(t, s, put("a", "x"))
+			require.NoError(t, s.Close())
+			continue
+		}
+		require.ErrorIs(t, errs[i], diamond.ErrInUse)
+	}
+	require.Equal(t, 1, opened)
+	require.Equal(t, 1, sound(t, dir).Changes)
+	names, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, names, 1)
+}
+
+// What a crash left of a compaction goes with the next start.
+func TestLeftoversGo(t *testing.T) {
+	dir := t.TempDir()
+	left := filepath.Join(dir, tempPrefix+"123")
+	require.NoError(t, os.WriteFile(left, []byte("half"), 0o600))
+	s := open(t, dir)
+	require.NoFileExists(t, left)
+	require.NoError(t, s.Close())
+}
+
+func TestPermissions(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "deep", "dir")
+	s := open(t, dir)
+	for path, mode := range map[string]os.FileMode{dir: 0o700, filepath.Dir(dir): 0o700, fileOf(dir): 0o600} {
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		require.Equal(t, mode, info.Mode().Perm(), path)
+	}
+	require.NoError(t, s.Close())
+}
+
+func TestOpenElsewhere(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	_, err := Open(file)
+	require.ErrorIs(t, err, diamond.ErrUnavailable)
+	require.ErrorContains(t, err, file)
+	require.NoError(t, os.Mkdir(filepath.Join(filepath.Dir(file), fileName), 0o700))
+	_, err = Open(filepath.Dir(file))
+	require.Error(t, err, "a directory in the file's place")
+}
+
+// A store that a newer version of this program wrote is not taken for damaged.
+func TestNewerFormat(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	require.NoError(t, s.write(t.Context(), func(v *view) error {
+		row := v.header.encode()
+		row[0] = format + 1
+		return v.tx.Bucket([]byte(metaBucket)).Put(headerKey(), row)
+	}))
+	require.NoError(t, s.Close())
+	_, err := Open(dir)
+	require.ErrorIs(t, err, diamond.ErrInvalid)
+	require.ErrorContains(t, err, "format 2")
+}
+
+// No content gets into an error or a report.
+func TestNoContentInErrors(t *testing.T) {
+	const secret = "canary-5e1f"
+	dir := t.TempDir()
+	s := open(t, dir)
+	set := put("a", secret)
+	set.RequestID = "r1"
+	commit(t, s, set)
+	var said []string
+	note := func(err error) {
+		require.Error(t, err)
+		said = append(said, err.Error())
+	}
+	set.Drafts[0].Content = secret + "2"
+	r, err := s.Commit(t.Context(), []diamond.ChangeSet{set, {Drafts: []diamond.Draft{{Key: key("a"), Content: secret, IfRevision: diamond.Revision(9)}}}})
+	require.NoError(t, err)
+	note(r[0].Err)
+	note(r[1].Err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = s.Commit(ctx, []diamond.ChangeSet{set})
+	note(err)
+	require.NoError(t, s.Close())
+	b, err := os.ReadFile(fileOf(dir))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(fileOf(dir), bytes.ReplaceAll(b, []byte(secret), []byte("canary-5e1g")), 0o600))
+	report, err := Check(t.Context(), dir)
+	note(err)
+	said = append(said, report.String())
+	for _, text := range said {
+		require.False(t, strings.Contains(text, "canary"), text)
+	}
+}

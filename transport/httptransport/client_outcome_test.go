@@ -1,0 +1,39 @@
+package httptransport_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/transport/httptransport"
+)
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// A round tripper of the caller's need not report what it does. What it fails
+// to do may have been done: nobody can promise that it was not.
+func TestD4_OutcomeIsUnknownWhereTheRoundTripperDoesNotTell(t *testing.T) {
+	client := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+		return nil, errors.New("the answer was lost")
+	})}
+	tr := httptransport.New("127.0.0.1:1", httptransport.WithHTTPClient(client))
+	set := diamond.ChangeSet{Drafts: []diamond.Draft{{Key: diamond.NewKey("", "a"), Content: "1"}}}
+	_, err := tr.Commit(t.Context(), &diamond.CommitRequest{Set: set})
+	require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+
+	_, err = httptransport.New("127.0.0.1:1").Commit(t.Context(), &diamond.CommitRequest{Set: set})
+	require.ErrorIs(t, err, diamond.ErrUnavailable, "nobody listens there: nothing was done")
+	require.NotErrorIs(t, err, diamond.ErrUnknownOutcome)
+
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = tr.Commit(ended, &diamond.CommitRequest{Set: set})
+	require.ErrorIs(t, err, context.Canceled)
+	require.NotErrorIs(t, err, diamond.ErrUnknownOutcome)
+}

@@ -1,0 +1,167 @@
+package httptransport_test
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+func TestDefect_S4_Conditional(t *testing.T) {
+	c := newCentre(t)
+	c.publish(key("k"), "content")
+	const target = "/diamond-server/config?dataId=k&group=DEFAULT_GROUP"
+	md5 := diamond.MD5Hex("content")
+	for name, headers := range map[string][]string{
+		"content-md5": {"Content-MD5", md5, "If-Modified-Since", "Mon, 02 Jan 2006 15:04:05 GMT"},
+		"etag":        {"If-None-Match", `"` + md5 + `"`},
+		"weak etag":   {"If-None-Match", `"x", W/"` + md5 + `"`},
+	} {
+		w := c.ask("GET", target, "", headers...)
+		assert.Equal(t, 304, w.Code, name)
+		assert.Equal(t, md5, w.Header().Get("Content-MD5"), "%s: the original client needs it", name)
+		assert.Empty(t, w.Body.String(), name)
+	}
+	for name, headers := range map[string][]string{
+		"another md5": {"Content-MD5", diamond.MD5Hex("old")},
+		"date alone":  {"If-Modified-Since", "Mon, 02 Jan 2090 15:04:05 GMT"},
+	} {
+		w := c.ask("GET", target, "", headers...)
+		assert.Equal(t, 200, w.Code, name)
+		assert.Equal(t, "content", w.Body.String(), name)
+	}
+}
+
+func TestDefect_S5_S6_S22_ByteExact(t *testing.T) {
+	c := newCentre(t)
+	for name, content := range oddContents() {
+		if strings.TrimSpace(content) == "" {
+			continue
+		}
+		escaped := url.QueryEscape(content)
+		w := c.ask("POST", "/diamond-server/publishConfig", "content="+escaped+"&dataId=k&group=G", "Content-Type", "application/x-www-form-urlencoded; charset=UTF-8")
+		assert.Equal(t, 200, w.Code, "%s: %s", name, w.Body)
+		w = c.ask("GET", "/diamond-server/config?dataId=k&group=G", "")
+		assert.True(t, w.Body.String() == content, "a form changed %s", name)
+		if len(escaped) < 4096 {
+			w = c.ask("POST", "/diamond-server/publishConfig?dataId=q&group=G&content="+escaped, "")
+			assert.Equal(t, 200, w.Code, name)
+			assert.True(t, c.fetch(diamond.NewKey("G", "q")).Entry.Content == content, "a query changed %s", name)
+		}
+	}
+}
+
+func TestDefect_S7_S25_EveryProblemNamed(t *testing.T) {
+	c := newCentre(t)
+	for _, form := range []string{"", "dataId=k", "dataId=k&content=", "dataId=k&content=%20%0A", "content=x", "dataId=&content=x"} {
+		w := c.ask("POST", "/diamond-server/publishConfig?"+form, "")
+		assert.Equal(t, 400, w.Code, form)
+	}
+	w := c.ask("POST", "/diamond-server/publishConfig?dataId=a%20b&group=%2F&content=", "")
+	assert.Equal(t, 400, w.Code, "white space in an id is no fault of the server's")
+	for _, field := range []string{"dataId", "group", "content"} {
+		assert.Contains(t, w.Body.String(), field)
+	}
+	w = c.ask("GET", "/diamond-server/config?dataId=a%20b&group=%2F", "")
+	assert.Equal(t, 400, w.Code)
+	assert.Contains(t, w.Body.String(), "dataId")
+	assert.Contains(t, w.Body.String(), "group")
+}
+
+func TestDefect_S12_S13_NamesAreNoPaths(t *testing.T) {
+	c := newCentre(t)
+	for _, id := range []string{"..", ".", "../x", "/etc/passwd", "a\x00", strings.Repeat("k", 257)} {
+		w := c.ask("POST", "/diamond-server/publishConfig?content=x&dataId="+url.QueryEscape(id), "")
+		assert.Equal(t, 400, w.Code, "%q", id)
+		w = c.ask("POST", "/diamond-server/publishConfig?content=x&dataId=k&group="+url.QueryEscape(id), "")
+		assert.Equal(t, 400, w.Code, "%q", id)
+	}
+	assert.Zero(t, c.srv.Status().Keys)
+}
+
+func TestDefect_S23_OneLimit(t *testing.T) {
+	c := newCentre(t)
+	post := func(n int) (int, string) {
+		w := c.ask("POST", "/diamond-server/publishConfig", "dataId=k&content="+strings.Repeat("%78", n), "Content-Type", "application/x-www-form-urlencoded")
+		return w.Code, w.Body.String()
+	}
+	code, _ := post(maxContent)
+	assert.Equal(t, 200, code)
+	for _, n := range []int{maxContent + 1, 2 * maxContent} {
+		code, body := post(n)
+		assert.Equal(t, 413, code)
+		assert.Regexp(t, "[0-9]{7}", body, "it names the number")
+	}
+}
+
+func TestDefect_S24_MethodsAndPaths(t *testing.T) {
+	c := newCentre(t)
+	c.publish(key("k"), "x")
+	for _, r := range [][2]string{
+		{"GET", "/diamond-server/publishConfig?dataId=k&content=y"}, {"PUT", "/diamond-server/publishConfig?dataId=k&content=y"},
+		{"DELETE", "/diamond-server/config?dataId=k"}, {"POST", "/diamond-server/config?dataId=k"}, {"GET", "/diamond-server/getProbeModify"},
+	} {
+		w := c.ask(r[0], r[1], "")
+		assert.Equal(t, 405, w.Code, "%s %s", r[0], r[1])
+		assert.NotEmpty(t, w.Header().Get("Allow"))
+	}
+	for _, path := range []string{"/", "/diamond-server/", "/diamond-server/typo", "/diamond-server/notify?dataId=k&group=G", "/diamond-server/config/", "//diamond-server/config?dataId=k", "/v1", "/v1/", "/v2/configs"} {
+		assert.Equal(t, 404, c.ask("GET", path, "").Code, path)
+	}
+	assert.Equal(t, "x", c.fetch(key("k")).Entry.Content)
+}
+
+func TestDefect_S26_FixedContentType(t *testing.T) {
+	c := newCentre(t)
+	c.publish(key("k.html"), "<html><script>alert(1)</script>")
+	for target, want := range map[string]string{
+		"/diamond-server/config?dataId=k.html":    "text/plain; charset=utf-8",
+		"/v1/configs/public/DEFAULT_GROUP/k.html": "application/octet-stream",
+		"/v1/configs?contents=true":               "application/octet-stream",
+	} {
+		w := c.ask("GET", target, "")
+		assert.Equal(t, want, w.Header().Get("Content-Type"))
+		assert.Equal(t, "nosniff", w.Header().Get("X-Content-Type-Options"))
+	}
+}
+
+// A parameter in two places could be one thing to who checks it and another to
+// who uses it.
+func TestX2_ParametersOnce(t *testing.T) {
+	c := newCentre(t)
+	form := []string{"Content-Type", "application/x-www-form-urlencoded"}
+	assert.Equal(t, 400, c.ask("GET", "/diamond-server/config?dataId=a&dataId=b", "").Code)
+	assert.Equal(t, 400, c.ask("POST", "/diamond-server/publishConfig?dataId=a", "dataId=b&content=x", form...).Code)
+	assert.Equal(t, 200, c.ask("POST", "/diamond-server/publishConfig?dataId=a", "content=x", form...).Code)
+	assert.Equal(t, 400, c.ask("GET", "/diamond-server/config?dataId=%zz", "").Code)
+	assert.Equal(t, 400, c.ask("POST", "/diamond-server/publishConfig", "dataId=a&content=%", form...).Code)
+	assert.Equal(t, 400, c.ask("POST", "/diamond-server/publishConfig", `{"dataId":"a"}`, "Content-Type", "application/json").Code)
+}
+
+// oddContents are bytes that careless code alters.
+func oddContents() map[string]string {
+	var every strings.Builder
+	for i := range 256 {
+		every.WriteByte(byte(i))
+	}
+	return map[string]string{
+		"every byte":    every.String(),
+		"empty":         "",
+		"one byte":      "\x00",
+		"CRLF":          "a\r\nb\r\n",
+		"BOM":           "\xef\xbb\xbfk: v",
+		"emoji":         "😀\U0001F600",
+		"invalid UTF-8": "\xff\xfe\xc3(",
+		"blanks":        "  \tk: v \n\n",
+		"forbidden":     `;&%#$@,*^~()/|\+`,
+		"JSON":          `{"a":1,"b":[true,null,"é\u00e9"]}` + "\n",
+		"PEM":           "-----BEGIN X-----\nMIIB+/=\n-----END X-----\n",
+		"64 KiB - 1":    strings.Repeat("x", 64<<10-1),
+		"64 KiB":        strings.Repeat("y", 64<<10),
+		"64 KiB + 1":    strings.Repeat("z", 64<<10+1),
+		"the largest":   strings.Repeat("\xff\x00", maxContent/2),
+	}
+}

@@ -1,0 +1,79 @@
+package httptransport
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// pathKey returns the key that the rest of a path after prefix names. Each
+// part is decoded once, and none is empty: an empty one would name another key.
+func pathKey(r *http.Request, prefix string) (diamond.Key, error) {
+	raw, encoded := r.URL.Path, false
+	if r.URL.RawPath != "" {
+		raw, encoded = r.URL.RawPath, true
+	}
+	rest, ok := strings.CutPrefix(raw, prefix+"/")
+	parts := strings.SplitN(rest, "/", 4)
+	if !ok || len(parts) != 3 {
+		return diamond.Key{}, diamond.Errorf(diamond.ErrInvalid, "path: is not %s/namespace/group/dataId", prefix)
+	}
+	if encoded {
+		for i, part := range parts {
+			var err error
+			if parts[i], err = unescapePath(part); err != nil {
+				return diamond.Key{}, err
+			}
+		}
+	}
+	for _, part := range parts {
+		if part == "" {
+			return diamond.Key{}, diamond.Errorf(diamond.ErrInvalid, "path: a part of the key is empty")
+		}
+	}
+	key := diamond.Key{Namespace: parts[0], Group: parts[1], DataID: parts[2]}
+	return key, key.Validate()
+}
+
+func parseBool(name, value string) (bool, error) {
+	switch value {
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	}
+	return false, diamond.Errorf(diamond.ErrInvalid, "%s: not true or false", name)
+}
+
+func parseNumber(name, value string) (int64, error) {
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || n < 0 {
+		return 0, diamond.Errorf(diamond.ErrInvalid, "%s: not a number of 0 or more", name)
+	}
+	return n, nil
+}
+
+// query calls set with each parameter of r's query; set returns errUnknown
+// for those that its route does not have.
+func query(r *http.Request, set func(name, value string) error) error {
+	if r.URL.RawQuery == "" {
+		return nil
+	}
+	var buf [8]param
+	params, err := parseForm(buf[:0], r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	for _, p := range params {
+		if err := set(p.name, p.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func unknownParam(name string) error {
+	return diamond.Errorf(diamond.ErrInvalid, "parameter %.80q: this route has none of that name", name)
+}

@@ -1,0 +1,118 @@
+package httptransport
+
+import (
+	"net/http"
+	"strings"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+type serveFunc = func(w http.ResponseWriter, r *http.Request) outcome
+
+// route is what is done at one path, by method; get serves HEAD too.
+type route struct {
+	name                string
+	get, put, post, del serveFunc
+	fail                func(w http.ResponseWriter, err error, status int) outcome
+}
+
+// addRoutes makes the table of routes. Routing is by hand: a ServeMux cleans
+// paths by redirects, and a key has one spelling only.
+func (h *handler) addRoutes() {
+	h.routes = make(map[string]*route)
+	for _, r := range []*route{
+		{name: routeList, get: h.list},
+		{name: routeChangesets, post: h.commitSet},
+		{name: routeChanges, get: h.changes},
+		{name: routeReports, post: h.report},
+		{name: routePosition, get: h.head},
+		{name: routeOpenAPI, get: h.openAPI},
+		{name: routeLegacyRead, get: h.legacyRead, fail: failText},
+		{name: routeLegacyPublish, post: h.legacyPublish, fail: failText},
+	} {
+		if r.fail == nil {
+			r.fail = fail
+		}
+		h.routes[r.name] = r
+	}
+	h.config = &route{name: routeConfig, get: h.fetch, put: h.publish, del: h.remove, fail: fail}
+	h.keyHistory = &route{name: routeHistory, get: h.history, fail: fail}
+	h.native = pollWire{route: routePoll, read: h.readPoll, answer: h.sendPoll, fail: fail}
+	h.legacy = pollWire{route: routeLegacyPoll, read: h.readLegacyPoll, answer: sendLegacyPoll, fail: failText, keeps: true}
+}
+
+// routeOf returns the route of path, nil where there is none.
+func (h *handler) routeOf(path string) *route {
+	if strings.HasPrefix(path, pathConfigs+"/") {
+		return h.config
+	}
+	if strings.HasPrefix(path, pathHistory+"/") {
+		return h.keyHistory
+	}
+	return h.routes[path]
+}
+
+// serve does what r's route says.
+func (h *handler) serve(w http.ResponseWriter, r *http.Request) (out outcome) {
+	limitArrival(w, r)
+	if len(r.RequestURI) > maxURL {
+		w.Header()[hConnection] = valueClose
+		out = fail(w, diamond.Errorf(diamond.ErrTooLarge, "url: more than %d bytes", maxURL), http.StatusRequestURITooLong)
+		out.route = routeOther
+		return out
+	}
+	route := h.routeOf(r.URL.Path)
+	if route == nil {
+		out = fail(w, diamond.Errorf(diamond.ErrInvalid, "path: no such route"), http.StatusNotFound)
+		out.route = routeOther
+		return out
+	}
+	serve, mutates := route.on(r.Method)
+	if serve == nil {
+		w.Header()["Allow"] = []string{route.allowed()}
+		out = route.fail(w, wrongMethod(r, route.allowed()), http.StatusMethodNotAllowed)
+	} else if err := h.guard.check(r, mutates); err != nil {
+		out = route.fail(w, err, 0)
+	} else {
+		out = serve(w, r)
+	}
+	out.route = route.name
+	return out
+}
+
+// on returns what the route does with method, and whether that changes anything.
+func (r *route) on(method string) (serve serveFunc, mutates bool) {
+	switch method {
+	case http.MethodGet, http.MethodHead:
+		return r.get, false
+	case http.MethodPost:
+		return r.post, true
+	case http.MethodPut:
+		return r.put, true
+	case http.MethodDelete:
+		return r.del, true
+	}
+	return nil, false
+}
+
+func (r *route) allowed() string {
+	var names []string
+	for _, m := range []struct {
+		serve serveFunc
+		names string
+	}{{r.get, "GET, HEAD"}, {r.put, "PUT"}, {r.post, "POST"}, {r.del, "DELETE"}} {
+		if m.serve != nil {
+			names = append(names, m.names)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+func wrongMethod(r *http.Request, allowed string) error {
+	return diamond.Errorf(diamond.ErrInvalid, "method: %s is not one of %s", clip(r.Method), allowed)
+}
+
+// fail answers with an error in the native shape.
+func fail(w http.ResponseWriter, err error, status int) outcome {
+	return outcome{status: writeError(w, err, status), err: err}
+}
