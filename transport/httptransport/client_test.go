@@ -60,7 +60,7 @@ func TestClient_Strangers(t *testing.T) {
 		},
 		"login page":   func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>log in") },
 		"empty 200":    func(http.ResponseWriter, *http.Request) {},
-		"redirect":     func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://evil.test/", 307) },
+		"redirect":     func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://evil.test/", http.StatusTemporaryRedirect) },
 		"bad gateway":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(502) },
 		"204":          func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) },
 		"cut at once":  func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
