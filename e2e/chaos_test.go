@@ -142,7 +142,7 @@ func (c *chaos) run() {
 	}
 
 	for began := time.Now(); time.Since(began) < chaosTime; {
-		time.Sleep(time.Duration(c.rand.IntN(8000)) * time.Millisecond)
+		time.Sleep(time.Duration(c.rand.IntN(8000)) * time.Millisecond) // fake time: chaos runs in a bubble
 		switch c.rand.IntN(5) {
 		case 0:
 			c.link.cut()
@@ -150,20 +150,20 @@ func (c *chaos) run() {
 			c.link.swallow()
 		case 2: // answers are cut off
 			c.link.set(func(l *link) { l.limit = c.rand.Int64N(3000) })
-			time.Sleep(time.Duration(c.rand.IntN(3000)) * time.Millisecond)
+			time.Sleep(time.Duration(c.rand.IntN(3000)) * time.Millisecond) // fake time: chaos runs in a bubble
 			c.link.set(func(l *link) { l.limit = -1 })
 			c.link.cut()
 		case 3: // a planned restart
 			n.end()
 			require.NoError(t, store.Close())
-			time.Sleep(time.Duration(c.rand.IntN(4000)) * time.Millisecond)
+			time.Sleep(time.Duration(c.rand.IntN(4000)) * time.Millisecond) // fake time: chaos runs in a bubble
 			store, n = c.start()
 		case 4: // one after which no answer arrives
 			c.link.swallow()
 			c.link.to(nil)
 			n.end()
 			require.NoError(t, store.Close())
-			time.Sleep(time.Duration(c.rand.IntN(4000)) * time.Millisecond)
+			time.Sleep(time.Duration(c.rand.IntN(4000)) * time.Millisecond) // fake time: chaos runs in a bubble
 			store, n = c.start()
 		}
 	}
@@ -171,7 +171,7 @@ func (c *chaos) run() {
 	writing.Wait()
 	c.link.set(func(l *link) { l.limit = -1 })
 	c.link.cut() // the last fault heals
-	time.Sleep(5 * time.Second)
+	time.Sleep(5 * time.Second) // fake time: chaos runs in a bubble
 	c.look(store)
 	c.converged(clients)
 	unfollow()
@@ -210,7 +210,7 @@ func (c *chaos) look(store *boltstore.Store) {
 func (c *chaos) write(ctx context.Context, number int, client diamond.Client) {
 	random := rand.New(rand.NewPCG(c.seed, uint64(number)+1))
 	for i := 0; ctx.Err() == nil; i++ {
-		time.Sleep(time.Duration(random.Int64N(int64(2 * chaosPause))))
+		time.Sleep(time.Duration(random.Int64N(int64(2 * chaosPause)))) // fake time: chaos runs in a bubble
 		o := op{client: number, id: fmt.Sprintf("%d/%d", number, i), key: chaosKey(random.IntN(chaosKeys)), call: c.clock.Add(1)}
 		o.kind = []string{"put", "cas", "cas", "delete"}[random.IntN(4)]
 		o.content = o.id + bytesOf(random.IntN(2000))
@@ -245,7 +245,7 @@ func (c *chaos) write(ctx context.Context, number int, client diamond.Client) {
 func (c *chaos) read(ctx context.Context, number int) {
 	random, over := rand.New(rand.NewPCG(c.seed, uint64(number)+1)), c.link.transport(c.t)
 	for ctx.Err() == nil {
-		time.Sleep(time.Duration(random.Int64N(int64(2 * chaosPause))))
+		time.Sleep(time.Duration(random.Int64N(int64(2 * chaosPause)))) // fake time: chaos runs in a bubble
 		c.mu.Lock()
 		after := c.acked
 		c.mu.Unlock()
