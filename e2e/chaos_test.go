@@ -170,7 +170,7 @@ func (c *chaos) run() {
 	stop()
 	writing.Wait()
 	c.link.set(func(l *link) { l.limit = -1 })
-	c.link.cut() // the last fault heals
+	c.link.cut()                // the last fault heals
 	time.Sleep(5 * time.Second) // fake time: chaos runs in a bubble
 	c.look(store)
 	c.converged(clients)
