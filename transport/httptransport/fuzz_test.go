@@ -17,7 +17,7 @@ import (
 
 // F4: what pollers send, of both protocols. Whatever it is, it is refused as
 // ErrInvalid or ErrTooLarge, or is keys of the grammar.
-func FuzzPollRequest(f *testing.F) {
+func FuzzF4_PollRequest(f *testing.F) {
 	for _, seed := range []string{
 		``, `{}`, `{"keys":["a"]}`, `{"keys":["public/g/k"],"held":[{"key":"g/k","revision":3,"md5":"0cc175b9c0f1b6a831c399e269772661"}],"wait":"30s"}`,
 		`{"set":"f51f51ea09645f8b1e8468a1610c989ccffe6b884b803945234966877480b4ad","position":"AQ"}`, `[[[[[[`, `{"keys":["a","a"]}`,
@@ -76,7 +76,7 @@ func (h *hostile) RoundTrip(r *http.Request) (*http.Response, error) {
 // F5: what a hostile server answers to polls, watches and lists. It is
 // refused, or is within the contract: keys of the grammar, contents with their
 // digests, positive revisions. It never makes more memory than it has bytes.
-func FuzzAnswer(f *testing.F) {
+func FuzzF5_Answer(f *testing.F) {
 	const md5 = `"md5":"900150983cd24fb0d6963f7d28e17f72","size":3,"length":3`
 	for _, seed := range []struct {
 		body  string
