@@ -11,13 +11,19 @@ const (
 	maxReports = 200_000
 	// maxClientID is how many bytes of a client's id are accepted.
 	maxClientID = 256
+
+	// More than some reports are counted once in a while only.
+	fewReports   = 1000
+	recountAfter = time.Second
 )
 
 // reports are what clients have said became of the values they were served:
 // the last word of each client on each key, for some minutes.
 type reports struct {
-	mu    sync.Mutex
-	byKey map[reportKey]reported // guarded by mu
+	mu      sync.Mutex
+	byKey   map[reportKey]reported // guarded by mu
+	counts  ListenerCounts         // guarded by mu
+	counted time.Time              // guarded by mu: when counts was made
 }
 
 type reportKey struct {
@@ -60,9 +66,13 @@ func (r *reports) expire() {
 
 // count compares what was reported with what is present. A client that has
 // rejected an earlier revision is as much behind as one that has applied it.
-func (r *reports) count(ix *index) (n ListenerCounts) {
+func (r *reports) count(ix *index) ListenerCounts {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if len(r.byKey) > fewReports && time.Since(r.counted) < recountAfter {
+		return r.counts
+	}
+	var n ListenerCounts
 	for k, v := range r.byKey {
 		present := ix.get(k.key)
 		switch {
@@ -75,6 +85,7 @@ func (r *reports) count(ix *index) (n ListenerCounts) {
 			n.Rejected++
 		}
 	}
+	r.counts, r.counted = n, time.Now()
 	return n
 }
 

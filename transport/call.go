@@ -58,7 +58,7 @@ func do[Resp any](ctx context.Context, b *Balancer, c *call[Resp]) (Resp, error)
 		case ctx.Err() != nil:
 			return none, ended(ctx, err, telling)
 		case !elsewhere(err):
-			return none, err // a server's last word
+			return none, last(err, telling) // a server's last word
 		case errors.Is(err, diamond.ErrUnknownOutcome) && !c.repeatable:
 			return none, err
 		}
@@ -74,6 +74,17 @@ func ended(ctx context.Context, err, telling error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", telling, ctx.Err())
+}
+
+// last returns the error of a call that a server has refused. What the storage
+// says settles the outcome of an earlier try, as it has looked for the
+// RequestID first. What a server says at its door does not.
+func last(err, telling error) error {
+	if !errors.Is(telling, diamond.ErrUnknownOutcome) || errors.Is(err, diamond.ErrUnknownOutcome) ||
+		errors.Is(err, diamond.ErrConflict) || errors.Is(err, diamond.ErrNotFound) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", telling, err)
 }
 
 // one asks one server, and draws the conclusions for the next call. left is

@@ -1,0 +1,47 @@
+package transport_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/transport"
+)
+
+// committer is a server of which only Commit is asked.
+type committer struct {
+	diamond.Transport
+	commit func() error
+}
+
+func (c committer) Commit(context.Context, *diamond.CommitRequest) (*diamond.CommitResponse, error) {
+	return nil, c.commit()
+}
+
+// The first server's answer is lost, and the second one refuses the set at its
+// door: that says nothing of what the first has done.
+func TestD4_ARefusalDoesNotSettleAnUnknownOutcome(t *testing.T) {
+	for sentinel, settled := range map[error]bool{
+		diamond.ErrDenied: false, diamond.ErrTooLarge: false, diamond.ErrInvalid: false, diamond.ErrNoSpace: false,
+		diamond.ErrConflict: true, diamond.ErrNotFound: true, // these come from the storage, which has looked for the request id first
+	} {
+		asked := 0
+		balancer := transport.Balance(transport.Static("a", "b"), func(string) (diamond.Transport, error) {
+			return committer{commit: func() error {
+				if asked++; asked == 1 {
+					return &diamond.Error{Err: diamond.ErrUnknownOutcome}
+				}
+				return &diamond.Error{Err: sentinel, Remote: true}
+			}}, nil
+		})
+		_, err := balancer.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{RequestID: "r"}})
+		balancer.Close()
+		require.ErrorIs(t, err, sentinel)
+		assert.Equal(t, !settled, errors.Is(err, diamond.ErrUnknownOutcome), "%v", sentinel)
+		assert.Equal(t, 2, asked)
+	}
+}
