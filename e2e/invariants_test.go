@@ -26,6 +26,7 @@ func (c *chaos) check(t *testing.T) {
 	c.checkAcknowledged(t)
 	c.checkLinearizable(t)
 	c.checkWatches(t)
+	c.checkConverged(t)
 	for _, l := range c.listeners {
 		c.checkListener(t, l)
 	}
@@ -46,7 +47,7 @@ func (c *chaos) checkLog(t *testing.T) {
 			now[ch.Key] = ch
 		}
 	}
-	require.Len(t, c.now, len(now), "INV-7")
+	require.Equal(t, len(now), len(c.now), "INV-7")
 	for k, ch := range now {
 		require.Equal(t, ch.Revision, c.now[k].Revision, "INV-7")
 		require.True(t, ch.Content == c.now[k].Content && ch.MD5 == c.now[k].MD5, "INV-7")
@@ -153,6 +154,20 @@ func (c *chaos) checkWatches(t *testing.T) {
 			require.Equal(t, want[j].Op, got[j].Op, "INV-3")
 			require.True(t, want[j].Content == got[j].Content, "INV-3")
 		}
+	}
+}
+
+// INV-5: five seconds after the last fault all clients hold what the store does.
+func (c *chaos) checkConverged(t *testing.T) {
+	for _, h := range c.held {
+		e, ok := c.now[h.key]
+		if !ok {
+			require.ErrorIs(t, h.err, diamond.ErrNotFound, "INV-5: client %d, %s", h.client, h.key)
+			continue
+		}
+		require.NoError(t, h.err, "INV-5: client %d", h.client)
+		require.Equal(t, e.Revision, h.config.Revision, "INV-5: client %d, %s", h.client, h.key)
+		require.True(t, e.Content == h.config.Content, "INV-5")
 	}
 }
 
