@@ -27,7 +27,7 @@ func TestINV_Chaos(t *testing.T) {
 	if seed, err := strconv.ParseUint(os.Getenv("DIAMOND_SEED"), 10, 64); err == nil {
 		seeds = append(seeds, seed)
 	}
-	for i := range campaign(t, 5, 500) {
+	for i := range campaign(t, 2, 500) {
 		if len(seeds) == 0 || i > 0 && os.Getenv("DIAMOND_SEED") == "" {
 			seeds = append(seeds, rand.Uint64())
 		}
@@ -62,7 +62,7 @@ func descriptors(t *testing.T) int {
 
 const (
 	chaosKeys  = 4
-	chaosTime  = 4 * time.Minute // of a bubble's time
+	chaosTime  = 2 * time.Minute // of a bubble's time
 	chaosPause = 400 * time.Millisecond
 )
 
