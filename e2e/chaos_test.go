@@ -62,7 +62,7 @@ func descriptors(t *testing.T) int {
 
 const (
 	chaosKeys  = 4
-	chaosTime  = 2 * time.Minute // of a bubble's time
+	chaosTime  = time.Minute // of a bubble's time
 	chaosPause = 400 * time.Millisecond
 )
 
@@ -171,8 +171,10 @@ func (c *chaos) run() {
 	stop()
 	writing.Wait()
 	c.link.set(func(l *link) { l.limit = -1 })
-	c.link.cut()                // the last fault heals
-	time.Sleep(5 * time.Second) // fake time: chaos runs in a bubble
+	c.link.cut() // the last fault heals
+	// Clients that have failed a few times in a row come back with a pause of up
+	// to 30 s, so that they do not come all at once.
+	time.Sleep(35 * time.Second) // fake time: chaos runs in a bubble
 	c.look(store)
 	c.ask(clients)
 	unfollow()
