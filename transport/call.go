@@ -13,13 +13,14 @@ import (
 type call[Resp any] struct {
 	op    string
 	key   diamond.Key
-	ask   func(ctx context.Context, t diamond.Transport, floor diamond.Position) (Resp, error)
+	ask   func(ctx context.Context, t diamond.Transport, floor seen) (Resp, error)
 	waits bool // it may take long without a fault
 	// writes: an unknown outcome ends the call, unless that may be repeated.
 	writes, repeatable bool
-	// position returns that of an answer. Where it tells how far the server is,
-	// monotonic is set, and an answer below the newest position seen is refused.
+	// position returns that of an answer, which is what tie says. Where it may
+	// not be older than what was seen before, monotonic is set.
 	position  func(Resp) diamond.Position
+	tie       tie
 	monotonic bool
 	// leaves reports whether the answer says that the server is going away.
 	leaves func(Resp) bool
@@ -102,23 +103,25 @@ func one[Resp any](ctx context.Context, b *Balancer, c *call[Resp], s *server, l
 		err = late(c.writes, err)
 	}
 	cancel()
-	var at diamond.Position
-	if err == nil && c.position != nil {
-		at = c.position(resp)
+	if err == nil && c.tie != untied {
+		at := c.position(resp)
 		if c.monotonic {
-			err = fill(c.op, c.key, check(floor, at))
+			err = fill(c.op, c.key, check(floor.newest(c.tie), at))
+		}
+		if err == nil {
+			b.saw(c.tie, at)
 		}
 	}
 	switch {
 	case err == nil:
-		b.answered(s, c.kind(), at, c.leaves != nil && c.leaves(resp))
+		b.answered(s, c.kind(), c.leaves != nil && c.leaves(resp))
 	case elsewhere(err) || mute(ctx, c.waits, time.Since(started)):
 		b.failed(s, c.kind(), err)
 	case ctx.Err() != nil:
 		b.mu.Lock()
 		b.end(s) // which says nothing of the server
 	default:
-		b.answered(s, c.kind(), at, false) // with a word that holds for all servers
+		b.answered(s, c.kind(), false) // with a word that holds for all servers
 	}
 	if err != nil {
 		return none, err

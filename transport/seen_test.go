@@ -102,3 +102,41 @@ func TestBalance_OtherStore(t *testing.T) {
 		assert.ErrorIs(t, get(b), diamond.ErrOtherStore)
 	})
 }
+
+// What a list or a watch brings is as of the storage, which its server may be
+// about to reach: polls of that server are not refused for it.
+func TestBalance_StorageAheadOfServer(t *testing.T) {
+	at := diamond.Position{Store: diamond.StoreID{1}, Epoch: diamond.Epoch{Generation: 1}, Revision: 5}
+	ahead := at
+	ahead.Revision = 7
+	var after diamond.Position
+	b := transport.Balance(transport.Static("only"), func(string) (diamond.Transport, error) { return catchingUp{at: at, ahead: ahead, after: &after}, nil })
+	defer b.Close()
+	_, err := b.List(t.Context(), &diamond.ListRequest{})
+	require.NoError(t, err)
+	res, err := b.Poll(t.Context(), &diamond.PollRequest{})
+	require.NoError(t, err)
+	assert.Equal(t, at, res.Position)
+	require.NoError(t, get(b))
+	assert.Equal(t, ahead, after, "a fetch waits for it")
+}
+
+// catchingUp is a server whose storage is ahead of it.
+type catchingUp struct {
+	diamond.Transport
+	at, ahead diamond.Position
+	after     *diamond.Position
+}
+
+func (c catchingUp) List(context.Context, *diamond.ListRequest) (*diamond.ListResponse, error) {
+	return &diamond.ListResponse{Position: c.ahead}, nil
+}
+
+func (c catchingUp) Poll(context.Context, *diamond.PollRequest) (*diamond.PollResponse, error) {
+	return &diamond.PollResponse{Position: c.at}, nil
+}
+
+func (c catchingUp) Fetch(_ context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+	*c.after = req.After
+	return &diamond.FetchResponse{Position: c.ahead}, nil
+}

@@ -143,29 +143,35 @@ func (b *Balancer) order(now time.Time, kind kind) ([]*server, error) {
 }
 
 // begin notes a call to s and returns its transport, dialled if need be.
-func (b *Balancer) begin(s *server) (diamond.Transport, diamond.Position, error) {
+func (b *Balancer) begin(s *server) (diamond.Transport, seen, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return nil, diamond.Position{}, diamond.Errorf(diamond.ErrClosed, "balancer")
+		return nil, seen{}, diamond.Errorf(diamond.ErrClosed, "balancer")
 	}
 	if s.transport == nil {
 		t, err := b.dial(s.addr)
 		if err != nil {
 			err := diamond.Errorf(diamond.ErrUnavailable, "%s: %v", s.addr, err)
 			b.leave(s, err, reading, writing)
-			return nil, diamond.Position{}, err
+			return nil, seen{}, err
 		}
 		s.transport = t
 	}
 	s.calls++
-	return s.transport, b.seen.position, nil
+	return s.transport, b.seen, nil
 }
 
-// answered notes the end of a call that s has answered, with position at.
-func (b *Balancer) answered(s *server, kind kind, at diamond.Position, leaves bool) {
+// saw notes the position of an answer.
+func (b *Balancer) saw(t tie, at diamond.Position) {
 	b.mu.Lock()
-	b.seen.raise(at)
+	defer b.mu.Unlock()
+	b.seen.raise(t, at)
+}
+
+// answered notes the end of a call that s has answered.
+func (b *Balancer) answered(s *server, kind kind, leaves bool) {
+	b.mu.Lock()
 	if leaves {
 		b.leave(s, nil, reading, writing)
 	} else {
