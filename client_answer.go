@@ -5,6 +5,10 @@ import (
 	"time"
 )
 
+// namedPatience is for how long contents that a poll only names hold up all
+// else; those that take longer come on their own.
+const namedPatience = 3 * time.Second
+
 // take takes in the answer to a poll: first the contents that it only names
 // are fetched, then all of it is applied at once. useful reports whether the
 // client knows more than before.
@@ -36,7 +40,9 @@ func (p *poller) take(ctx context.Context, version int, resp *PollResponse) (use
 		for s := range a.named {
 			slots = append(slots, s)
 		}
-		fetched, failed := p.fetchAll(ctx, slots, resp.Position)
+		fetching, cancel := context.WithTimeoutCause(ctx, namedPatience, errTimeout)
+		fetched, failed := p.fetchAll(fetching, slots, resp.Position)
+		cancel()
 		for s, n := range fetched {
 			a.told[s] = n
 			delete(a.named, s)
