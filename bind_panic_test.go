@@ -2,6 +2,7 @@ package diamond_test
 
 import (
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -11,7 +12,7 @@ import (
 
 // A value whose check panics is refused like any other, and Err says so.
 func TestBind_ErrAfterAPanic(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		client := newClient(t, c)
 		c.set(keyA, `{"rate": 1}`)
@@ -39,7 +40,7 @@ func TestBind_ErrAfterAPanic(t *testing.T) {
 }
 
 func TestBind_NoCallbackAfterClose(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		client := newClient(t, c)
 		c.set(keyA, `{"rate": 1}`)

@@ -32,6 +32,9 @@ func (p *poller) take(ctx context.Context, version int, resp *PollResponse) (use
 	if err := p.sort(&a); err != nil {
 		return false, err
 	}
+	if p.failures > 0 {
+		p.retryMissing(&a) // what has healed for polls may have for contents
+	}
 	if len(a.named) > 0 {
 		slots := make([]*keySlot, 0, len(a.named))
 		for s := range a.named {
@@ -91,6 +94,17 @@ func (p *poller) sort(a *answer) error {
 	return nil
 }
 
+// retryMissing adds to what an answer names the contents that earlier ones named.
+func (p *poller) retryMissing(a *answer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for s := range p.missing.Take() {
+		if _, told := a.told[s]; !told && s.announced != nil && a.named[s] == nil {
+			a.named[s] = s.announced
+		}
+	}
+}
+
 // apply takes in a whole answer. No listener runs and no key shows any of it
 // to one before all is done.
 func (p *poller) apply(a *answer) (useful bool) {
@@ -100,12 +114,6 @@ func (p *poller) apply(a *answer) (useful bool) {
 	at := a.resp.Position
 	touched := make(map[*keySlot]bool, len(a.told)+len(st.unsynced))
 
-	newEpoch := at.Epoch.Generation > st.position.Epoch.Generation && !st.position.IsZero()
-	if newEpoch {
-		for _, s := range p.slots.All() {
-			p.unsync(s) // to have all that are not mentioned confirmed in it
-		}
-	}
 	apart := make(map[*keySlot]bool) // not known just up to the position of the answer
 	for s, n := range a.told {
 		touched[s] = true

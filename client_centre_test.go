@@ -237,7 +237,11 @@ func (c *centre) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond.P
 		c.mu.Lock()
 		if cut := c.onPoll; cut != nil && hook == nil {
 			c.mu.Unlock()
-			return cut(ctx, req) // the fault began while we were parked
+			hook = cut // the fault began while we were parked
+			if resp, err := cut(ctx, req); resp != nil || err != nil {
+				return resp, err
+			}
+			continue
 		}
 		resp := c.compare(req)
 		changed := c.changed

@@ -115,6 +115,7 @@ func (c *client) runMissing(ctx context.Context) {
 			continue
 		}
 		c.missing.PutBack(wanted)
+		pause.Cap = pauseCap(failed)
 		if pause.Wait(ctx, retryAfterOf(failed)) != nil {
 			return
 		}

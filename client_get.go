@@ -211,9 +211,11 @@ func (c *client) newest() Position {
 // learn takes in an answer of a server about s; see [keySlot.learn]. It does not
 // show it yet. mu must be held.
 func (c *client) learn(s *keySlot, n news) bool {
-	s.freeze(&c.marked)
-	if s.synced && s.value != nil && s.value.at.Compare(c.poll.position) < 0 {
+	if s.synced && s.announced == nil && s.value != nil && s.value.at.Compare(c.poll.position) < 0 {
 		s.value.at = c.poll.position // what is synced is known up to there
+	}
+	if s.value == nil && !n.found && n.at.Compare(c.seen) < 0 {
+		return false // it may have been published since
 	}
 	if !s.learn(n) {
 		return false

@@ -214,3 +214,38 @@ func TestGet_OfAKnownKeyDoesNotAllocate(t *testing.T) {
 	ctx := t.Context()
 	assert.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = client.Get(ctx, keyA) }))
 }
+
+func TestGet_AServerThatIsBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.set(keyA, "a")
+		behind := newCentre()
+		behind.set(keyA, "a")
+		c.set(keyB, "b")
+		c.set(keyN(0), "new")
+		client := newClient(t, c)
+		get(t, client, keyB) // the client has seen the newest position
+		c.with(func() {
+			c.onFetch = func(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+				return behind.Fetch(ctx, req)
+			}
+			c.onPoll = func(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+				return behind.Poll(ctx, req)
+			}
+			c.announce()
+		})
+		assert.Equal(t, "a", get(t, client, keyA).Content, "a value that may be old is better than none")
+		_, err := client.Get(t.Context(), keyN(0))
+		require.ErrorIs(t, err, diamond.ErrBehind, "an absence that may be old proves nothing")
+
+		// One that does not even say so.
+		position := behind.position()
+		c.with(func() {
+			c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+				return &diamond.FetchResponse{Position: position}, nil
+			}
+		})
+		_, err = client.Get(t.Context(), keyN(0))
+		require.ErrorIs(t, err, diamond.ErrBehind)
+	})
+}

@@ -29,12 +29,6 @@ func newClient(t testing.TB, transport diamond.Transport, opts ...diamond.Client
 	return client
 }
 
-// bubble runs a test in which time is fake.
-func bubble(t *testing.T, f func(t *testing.T)) {
-	t.Helper()
-	synctest.Test(t, f)
-}
-
 // get is a Get that must succeed.
 func get(t testing.TB, client diamond.Client, key diamond.Key) diamond.Config {
 	t.Helper()
@@ -140,7 +134,7 @@ func (f *files) Save(slot diamond.Slot, s diamond.Snapshot) error {
 	delay, err := f.saveDelay, f.saveErr
 	f.saves++
 	f.mu.Unlock()
-	time.Sleep(delay) // fake time: only bubbles set one
+	<-time.After(delay)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -19,7 +20,7 @@ func TestD4_ARefusalDoesNotSettleAnUnknownOutcome(t *testing.T) {
 		diamond.ErrNoSpace: false, diamond.ErrCorrupt: false, diamond.ErrOtherStore: false,
 		diamond.ErrConflict: true, diamond.ErrNotFound: true, // these come from the storage, which has looked for the request id first
 	} {
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			c := newCentre()
 			client := newClient(t, c)
 			lost := errors.New("lost")

@@ -135,12 +135,7 @@ func (p *poller) after(ctx context.Context, req *PollRequest, resp *PollResponse
 		return nil
 	}
 	p.note(err)
-	// Who cannot be asked is not spared by a long pause, and is to be found
-	// again soon; who asks for peace has it.
-	p.pause.Cap = 4 * time.Second
-	if e, ok := errors.AsType[*Error](err); ok && e.Remote {
-		p.pause.Cap = backoff.DefaultCap
-	}
+	p.pause.Cap = pauseCap(err)
 	if err != nil {
 		if req.Wait > 0 {
 			p.hold.cut(parked)
@@ -166,6 +161,16 @@ func (p *poller) after(ctx context.Context, req *PollRequest, resp *PollResponse
 	return p.pause.Wait(ctx, 0)
 }
 
+// pauseCap returns how long a pause after err may be at most. Who cannot be
+// asked is not spared by a long one, and is to be found again soon after it is
+// back; who asks for peace has it.
+func pauseCap(err error) time.Duration {
+	if e, ok := errors.AsType[*Error](err); ok && e.Remote {
+		return backoff.DefaultCap
+	}
+	return 4 * time.Second
+}
+
 // request makes the next poll; nil: there are no keys.
 func (p *poller) request() (*PollRequest, int) {
 	p.mu.Lock()
@@ -185,15 +190,10 @@ func (p *poller) request() (*PollRequest, int) {
 	if !p.named || p.resync {
 		req.Keys = keys
 	}
-	hold := func(s *keySlot) {
-		if h, ok := s.held(); ok {
-			req.Held = append(req.Held, h)
-		}
-	}
 	if p.resync {
 		for _, s := range p.slots.All() {
-			if s.joined {
-				hold(s)
+			if h := s.held(); s.joined && h.Revision > 0 {
+				req.Held = append(req.Held, h)
 			}
 		}
 	} else {
@@ -201,7 +201,7 @@ func (p *poller) request() (*PollRequest, int) {
 	}
 	for s := range st.unsynced {
 		if !p.resync {
-			hold(s)
+			req.Held = append(req.Held, s.held()) // nothing, too: or it would count as known up to Position
 		}
 		if !s.answered() {
 			req.Wait = 0 // someone may be waiting to be told that there is nothing

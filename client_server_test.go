@@ -20,7 +20,7 @@ import (
 // These run against the real server, in process.
 
 func TestClientAndServer(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		srv := serve(t, memstore.New())
 		client := newClient(t, srv)
 		ctx := t.Context()
@@ -67,7 +67,7 @@ func TestClientAndServer(t *testing.T) {
 }
 
 func TestClientAndServer_List(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		client := newClient(t, serve(t, memstore.New()))
 		var set diamond.ChangeSet
 		for i := range 25 {
@@ -95,7 +95,7 @@ func TestClientAndServer_List(t *testing.T) {
 }
 
 func TestClientAndServer_Watch(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		srv := serve(t, memstore.New())
 		line := &cable{Transport: srv}
 		client := newClient(t, line)
@@ -159,8 +159,45 @@ func TestClientAndServer_Watch(t *testing.T) {
 	})
 }
 
+func TestWatch_AnswersOutOfOrderAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		at := func(revision int64) diamond.Position {
+			return diamond.Position{Store: c.at.Store, Epoch: c.at.Epoch, Revision: revision}
+		}
+		answers := []*diamond.ChangesResponse{
+			{Position: at(2), Changes: []diamond.Change{{Revision: 1}, {Revision: 2}}},
+			{Position: at(3), Changes: []diamond.Change{{Revision: 2}}}, // again
+			{Position: at(4), Changes: []diamond.Change{{Revision: 4}, {Revision: 3}}},
+			{Position: at(1)},
+			{Position: at(3), Changes: []diamond.Change{{Revision: 4}}},
+			{Position: at(4), Changes: []diamond.Change{{Revision: 3}, {Revision: 4}}},
+		}
+		c.onChanges = func(ctx context.Context, _ *diamond.ChangesRequest) (*diamond.ChangesResponse, error) {
+			if len(answers) == 0 {
+				return nil, ended(ctx)
+			}
+			resp := answers[0]
+			answers = answers[1:]
+			return resp, nil
+		}
+		client := newClient(t, c)
+		var got []int64
+		for resp, err := range client.Watch(t.Context(), diamond.ChangesRequest{}) {
+			require.NoError(t, err)
+			for i := range resp.Changes {
+				got = append(got, resp.Changes[i].Revision)
+			}
+			if resp.Position.Revision == 4 {
+				break
+			}
+		}
+		assert.Equal(t, []int64{1, 2, 3, 4}, got)
+	})
+}
+
 func TestClientAndServer_WatchEndsWithTheClient(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		client, err := diamond.NewClient(serve(t, memstore.New()))
 		require.NoError(t, err)
 		go func() {
@@ -179,7 +216,7 @@ func TestClientAndServer_WatchEndsWithTheClient(t *testing.T) {
 }
 
 func TestClientAndServer_Fork(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		srv := serve(t, store)
 		client := newClient(t, srv)
@@ -239,9 +276,14 @@ func (c *cable) pass(ctx context.Context) (context.Context, func(), error) {
 		case 0:
 			return nil, nil, errDown
 		case 1:
-			return nil, nil, ended(ctx)
+			select { // nothing is heard of it any more
+			case <-cuts:
+				return nil, nil, errDown
+			case <-ctx.Done():
+				return nil, nil, &diamond.Error{Err: ctx.Err()}
+			}
 		case 2:
-			time.Sleep(rand.N(2 * time.Second)) // fake time: cables are for bubbles
+			<-time.After(rand.N(2 * time.Second))
 		case 3:
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, rand.N(5*time.Second)) // cut while it is under way
@@ -291,7 +333,7 @@ func (c *cable) Changes(ctx context.Context, req *diamond.ChangesRequest) (*diam
 // over, all have what the server has, and nobody has gone back on the way.
 func TestINV5_INV8_INV10_Chaos(t *testing.T) {
 	for range share(t, 5, 200) {
-		bubble(t, chaos)
+		synctest.Test(t, chaos)
 	}
 }
 

@@ -152,16 +152,16 @@ func (s *keySlot) agrees(n news) bool {
 	return n.found && e.Revision == n.entry.Revision && e.MD5 == n.entry.MD5
 }
 
-// held is what servers are told of the slot; false: nothing. An orphan is
-// nothing to them: its history is not theirs.
-func (s *keySlot) held() (Held, bool) {
+// held is what servers are told of the slot. An orphan is nothing to them: its
+// history is not theirs.
+func (s *keySlot) held() Held {
 	switch {
 	case s.announced != nil:
-		return Held{Key: s.key, Revision: s.announced.Revision, MD5: s.announced.MD5}, true
+		return Held{Key: s.key, Revision: s.announced.Revision, MD5: s.announced.MD5}
 	case s.value != nil && s.value.presence == present:
-		return Held{Key: s.key, Revision: s.value.entry.Revision, MD5: s.value.entry.MD5}, true
+		return Held{Key: s.key, Revision: s.value.entry.Revision, MD5: s.value.entry.MD5}
 	}
-	return Held{}, false
+	return Held{Key: s.key}
 }
 
 // answered reports whether a server has said what there is of the key.

@@ -3,6 +3,7 @@ package diamond_test
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -13,7 +14,7 @@ import (
 // A server, or something on the way, that answers at once with nothing must
 // not keep a watch busy.
 func TestWatch_EmptyAnswersDoNotSpin(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		calls := 0
 		c.onChanges = func(_ context.Context, req *diamond.ChangesRequest) (*diamond.ChangesResponse, error) {

@@ -72,7 +72,7 @@ func measureGet(_ settings, r *report) error {
 // it is, but much makes it slower.
 func readTime(read func() bool, cores, batch int) float64 {
 	least := time.Duration(math.MaxInt64)
-	for range 500 {
+	for range 2000 {
 		var all sync.WaitGroup
 		begun := time.Now()
 		for range cores {

@@ -38,10 +38,13 @@ func (l *link) set(change func(*link)) {
 }
 
 // open returns how many connections the server has.
-func (l *link) open() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.carried)
+func (l *link) open() (n int) {
+	l.each(func(c *carried) {
+		if !c.left.Load() {
+			n++
+		}
+	})
+	return n
 }
 
 func (l *link) each(do func(*carried)) {
@@ -74,16 +77,21 @@ func (l *link) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	c := &carried{client: here, server: there}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c.left = l.limit
+	c.rest = l.limit
 	c.swallowed.Store(l.mute)
 	l.carried[c] = struct{}{}
 	if idle := l.idle; idle > 0 {
 		c.timer = time.AfterFunc(idle, c.cut)
 		c.idle = idle
 	}
-	go c.pump(c.server, c.client, false)
-	go func() {
+	var ends sync.WaitGroup
+	ends.Go(func() { c.pump(c.server, c.client, false) })
+	ends.Go(func() {
 		c.pump(c.client, c.server, true)
+		c.left.Store(true)
+	})
+	go func() {
+		ends.Wait()
 		l.set(func(l *link) { delete(l.carried, c) })
 	}()
 	return near, nil
@@ -93,7 +101,8 @@ func (l *link) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 type carried struct {
 	client, server net.Conn
 	swallowed      atomic.Bool
-	left           int64 // bytes of answers; used by their pump alone
+	left           atomic.Bool // by the server
+	rest           int64       // bytes of answers; used by their pump alone
 	idle           time.Duration
 	timer          *time.Timer // nil: none
 }
@@ -121,11 +130,11 @@ func (c *carried) pump(to, from net.Conn, answers bool) {
 		if n > 0 && c.timer != nil {
 			c.timer.Reset(c.idle)
 		}
-		if answers && c.left >= 0 {
-			n = int(min(int64(n), c.left))
-			c.left -= int64(n)
+		if answers && c.rest >= 0 {
+			n = int(min(int64(n), c.rest))
+			c.rest -= int64(n)
 		}
-		if _, failed := to.Write(buffer[:n]); failed != nil || err != nil || answers && c.left == 0 {
+		if _, failed := to.Write(buffer[:n]); failed != nil || err != nil || answers && c.rest == 0 {
 			if !c.swallowed.Load() {
 				c.cut()
 			}

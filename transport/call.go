@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
@@ -14,22 +13,30 @@ import (
 type call[Resp any] struct {
 	op    string
 	key   diamond.Key
-	ask   func(ctx context.Context, t diamond.Transport, floor diamond.Position) (Resp, error)
+	ask   func(ctx context.Context, t diamond.Transport, floor seen) (Resp, error)
 	waits bool // it may take long without a fault
 	// writes: an unknown outcome ends the call, unless that may be repeated.
 	writes, repeatable bool
-	// position returns that of an answer. Where it tells how far the server is,
-	// monotonic is set, and an answer below the newest position seen is refused.
+	// position returns that of an answer, which is what tie says. Where it may
+	// not be older than what was seen before, monotonic is set.
 	position  func(Resp) diamond.Position
+	tie       tie
 	monotonic bool
 	// leaves reports whether the answer says that the server is going away.
 	leaves func(Resp) bool
 }
 
+func (c *call[Resp]) kind() kind {
+	if c.writes {
+		return writing
+	}
+	return reading
+}
+
 // do asks one server after the other.
 func do[Resp any](ctx context.Context, b *Balancer, c *call[Resp]) (Resp, error) {
 	var none Resp
-	servers, err := b.candidates(ctx)
+	servers, err := b.candidates(ctx, c.kind())
 	if err != nil {
 		return none, fill(c.op, c.key, err)
 	}
@@ -96,14 +103,26 @@ func one[Resp any](ctx context.Context, b *Balancer, c *call[Resp], s *server, l
 		err = late(c.writes, err)
 	}
 	cancel()
-	var at diamond.Position
-	if err == nil && c.position != nil {
-		at = c.position(resp)
+	if err == nil && c.tie != untied {
+		at := c.position(resp)
 		if c.monotonic {
-			err = fill(c.op, c.key, check(floor, at))
+			err = fill(c.op, c.key, check(floor.newest(c.tie), at))
+		}
+		if err == nil {
+			b.saw(c.tie, at)
 		}
 	}
-	b.end(s, at, err, err == nil && c.leaves != nil && c.leaves(resp), mute(ctx, c.waits, time.Since(started)))
+	switch {
+	case err == nil:
+		b.answered(s, c.kind(), c.leaves != nil && c.leaves(resp))
+	case elsewhere(err) || mute(ctx, c.waits, time.Since(started)):
+		b.failed(s, c.kind(), err)
+	case ctx.Err() != nil:
+		b.mu.Lock()
+		b.end(s) // which says nothing of the server
+	default:
+		b.answered(s, c.kind(), false) // with a word that holds for all servers
+	}
 	if err != nil {
 		return none, err
 	}
@@ -137,76 +156,6 @@ func late(writes bool, err error) error {
 // the server is to blame.
 func mute(ctx context.Context, waits bool, took time.Duration) bool {
 	return !waits && errors.Is(ctx.Err(), context.DeadlineExceeded) && took > 200*time.Millisecond
-}
-
-// begin notes a call to s and returns its transport, dialled if need be.
-func (b *Balancer) begin(s *server) (diamond.Transport, diamond.Position, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closed {
-		return nil, diamond.Position{}, diamond.Errorf(diamond.ErrClosed, "balancer")
-	}
-	if s.transport == nil {
-		t, err := b.dial(s.addr)
-		if err != nil {
-			s.cool = time.Now().Add(s.backoff.Next(0))
-			return nil, diamond.Position{}, diamond.Errorf(diamond.ErrUnavailable, "%s: %v", s.addr, err)
-		}
-		s.transport = t
-	}
-	s.calls++
-	return s.transport, b.seen.position, nil
-}
-
-// end draws the conclusions of a call to s.
-func (b *Balancer) end(s *server, at diamond.Position, err error, leaves, mute bool) {
-	b.mu.Lock()
-	now := time.Now()
-	s.calls--
-	lost := false
-	switch {
-	case err == nil && leaves:
-		b.seen.raise(at)
-		lost = b.leave(s, now, err)
-	case err == nil:
-		b.seen.raise(at)
-		s.backoff.Reset()
-		s.cool, s.away = time.Time{}, time.Time{}
-		if !s.gone && (b.current == nil || now.Before(b.current.cool)) {
-			b.current = s
-		}
-	case elsewhere(err) || mute:
-		lost = b.leave(s, now, err)
-	}
-	idle := s.release(nil)
-	b.mu.Unlock()
-	closeAll(idle)
-	if lost {
-		b.resolveSoon()
-		b.log.Info("leaving server", "address", s.addr, "error", err)
-	}
-}
-
-// leave has s cool down, and moves on to the next in the list if s is the
-// current one. Calls that fail together count as one failure.
-func (b *Balancer) leave(s *server, now time.Time, err error) bool {
-	var said *diamond.Error
-	retry := time.Duration(0)
-	if errors.As(err, &said) {
-		retry = said.RetryAfter
-	}
-	if cool := now.Add(retry); !now.Before(s.cool) || cool.After(s.cool) {
-		s.cool = cool.Add(s.backoff.Next(0))
-	}
-	if retry > 0 {
-		s.away, s.why = s.cool, said
-	}
-	if b.current != s {
-		return false
-	}
-	at := slices.Index(b.servers, s)
-	b.current = b.servers[(at+1)%len(b.servers)]
-	return true
 }
 
 // elsewhere reports whether another server may do better.

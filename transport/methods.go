@@ -11,14 +11,13 @@ import (
 func (b *Balancer) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
 	return do(ctx, b, &call[*diamond.FetchResponse]{
 		op: "fetch", key: req.Key,
-		ask: func(ctx context.Context, t diamond.Transport, floor diamond.Position) (*diamond.FetchResponse, error) {
+		ask: func(ctx context.Context, t diamond.Transport, floor seen) (*diamond.FetchResponse, error) {
 			r := *req
-			if r.After.IsZero() || r.After.Store == floor.Store && floor.Compare(r.After) > 0 {
-				r.After = floor
-			}
+			raise(&r.After, floor.stored)
 			return t.Fetch(ctx, &r)
 		},
 		position:  func(r *diamond.FetchResponse) diamond.Position { return r.Position },
+		tie:       served,
 		monotonic: true,
 	})
 }
@@ -27,11 +26,12 @@ func (b *Balancer) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamo
 func (b *Balancer) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
 	return do(ctx, b, &call[*diamond.PollResponse]{
 		op: "poll",
-		ask: func(ctx context.Context, t diamond.Transport, _ diamond.Position) (*diamond.PollResponse, error) {
+		ask: func(ctx context.Context, t diamond.Transport, _ seen) (*diamond.PollResponse, error) {
 			return t.Poll(ctx, req)
 		},
 		waits:     req.Wait > 0,
 		position:  func(r *diamond.PollResponse) diamond.Position { return r.Position },
+		tie:       served,
 		monotonic: true,
 		leaves:    func(r *diamond.PollResponse) bool { return r.Draining },
 	})
@@ -41,12 +41,13 @@ func (b *Balancer) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond
 func (b *Balancer) Commit(ctx context.Context, req *diamond.CommitRequest) (*diamond.CommitResponse, error) {
 	return do(ctx, b, &call[*diamond.CommitResponse]{
 		op: "commit",
-		ask: func(ctx context.Context, t diamond.Transport, _ diamond.Position) (*diamond.CommitResponse, error) {
+		ask: func(ctx context.Context, t diamond.Transport, _ seen) (*diamond.CommitResponse, error) {
 			return t.Commit(ctx, req)
 		},
 		writes: true, repeatable: req.Set.RequestID != "",
 		// A replayed outcome is an old position: it raises nothing, and is not behind.
 		position: func(r *diamond.CommitResponse) diamond.Position { return r.Position },
+		tie:      served,
 	})
 }
 
@@ -54,12 +55,13 @@ func (b *Balancer) Commit(ctx context.Context, req *diamond.CommitRequest) (*dia
 func (b *Balancer) Changes(ctx context.Context, req *diamond.ChangesRequest) (*diamond.ChangesResponse, error) {
 	return do(ctx, b, &call[*diamond.ChangesResponse]{
 		op: "changes",
-		ask: func(ctx context.Context, t diamond.Transport, _ diamond.Position) (*diamond.ChangesResponse, error) {
+		ask: func(ctx context.Context, t diamond.Transport, _ seen) (*diamond.ChangesResponse, error) {
 			return t.Changes(ctx, req)
 		},
 		waits: req.Wait > 0,
 		// Its position is the reader's, not the server's: it may be an old one.
 		position: func(r *diamond.ChangesResponse) diamond.Position { return r.Position },
+		tie:      stored,
 		leaves:   func(r *diamond.ChangesResponse) bool { return r.Draining },
 	})
 }
@@ -68,10 +70,11 @@ func (b *Balancer) Changes(ctx context.Context, req *diamond.ChangesRequest) (*d
 func (b *Balancer) List(ctx context.Context, req *diamond.ListRequest) (*diamond.ListResponse, error) {
 	return do(ctx, b, &call[*diamond.ListResponse]{
 		op: "list",
-		ask: func(ctx context.Context, t diamond.Transport, _ diamond.Position) (*diamond.ListResponse, error) {
+		ask: func(ctx context.Context, t diamond.Transport, _ seen) (*diamond.ListResponse, error) {
 			return t.List(ctx, req)
 		},
 		position:  func(r *diamond.ListResponse) diamond.Position { return r.Position },
+		tie:       stored,
 		monotonic: true,
 	})
 }
@@ -80,7 +83,7 @@ func (b *Balancer) List(ctx context.Context, req *diamond.ListRequest) (*diamond
 func (b *Balancer) History(ctx context.Context, req *diamond.HistoryRequest) (*diamond.HistoryResponse, error) {
 	return do(ctx, b, &call[*diamond.HistoryResponse]{
 		op: "history", key: req.Key,
-		ask: func(ctx context.Context, t diamond.Transport, _ diamond.Position) (*diamond.HistoryResponse, error) {
+		ask: func(ctx context.Context, t diamond.Transport, _ seen) (*diamond.HistoryResponse, error) {
 			return t.History(ctx, req)
 		},
 	})
@@ -90,7 +93,7 @@ func (b *Balancer) History(ctx context.Context, req *diamond.HistoryRequest) (*d
 func (b *Balancer) Report(ctx context.Context, req *diamond.ReportRequest) (*diamond.ReportResponse, error) {
 	return do(ctx, b, &call[*diamond.ReportResponse]{
 		op: "report",
-		ask: func(ctx context.Context, t diamond.Transport, _ diamond.Position) (*diamond.ReportResponse, error) {
+		ask: func(ctx context.Context, t diamond.Transport, _ seen) (*diamond.ReportResponse, error) {
 			return t.Report(ctx, req)
 		},
 	})

@@ -16,7 +16,7 @@ import (
 
 // A full disk refuses publishes with an error of its own; reads go on, and
 // publishes do again once there is space.
-func TestS22_L5_DiskFull(t *testing.T) {
+func TestD1_S22_L5_DiskFull(t *testing.T) {
 	data := t.TempDir()
 	if err := syscall.Mount("tmpfs", data, "tmpfs", 0, "size=4m"); err != nil {
 		t.Skipf("needs to mount a small disk: %v", err)

@@ -29,6 +29,7 @@ type request struct {
 	requestID string
 	body      func() io.Reader // nil for none
 	length    int64
+	media     []string // of the body
 
 	wait   time.Duration // how long the server was asked to wait
 	absent bool          // a 404 of this server's is an answer
@@ -164,7 +165,7 @@ func (t *Transport) build(ctx context.Context, req *request, watch *watchdog, p 
 		ask.ContentLength = req.length
 		ask.GetBody = func() (io.ReadCloser, error) { return &watchedBody{io.NopCloser(req.body()), watch}, nil }
 		ask.Body, _ = ask.GetBody()
-		ask.Header[hContentType] = valueBytes
+		ask.Header[hContentType] = req.media
 	}
 	// Transparent decompression would hide lengths, and make small answers large.
 	ask.Header["Accept-Encoding"] = []string{"identity"}

@@ -61,7 +61,7 @@ func waitOf(d time.Duration) time.Duration { return min(max(d, 0), diamond.MaxWa
 func (r *request) json(v any) {
 	raw, _ := json.Marshal(v) // strings, numbers and flags only
 	r.body = func() io.Reader { return bytes.NewReader(raw) }
-	r.length = int64(len(raw))
+	r.length, r.media = int64(len(raw)), valueJSON
 }
 
 // Report implements [diamond.Transport].

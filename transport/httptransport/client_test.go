@@ -58,9 +58,11 @@ func TestClient_Strangers(t *testing.T) {
 			w.WriteHeader(404)
 			_, _ = io.WriteString(w, `{"error":{"code":"not_found"}}`)
 		},
-		"login page":   func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>log in") },
-		"empty 200":    func(http.ResponseWriter, *http.Request) {},
-		"redirect":     func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://evil.test/", 307) },
+		"login page": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>log in") },
+		"empty 200":  func(http.ResponseWriter, *http.Request) {},
+		"redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://evil.test/", http.StatusTemporaryRedirect)
+		},
 		"bad gateway":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(502) },
 		"204":          func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) },
 		"cut at once":  func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },

@@ -22,7 +22,7 @@ func (t *Transport) Commit(ctx context.Context, req *diamond.CommitRequest) (*di
 	var out diamond.CommitResponse
 	err := t.do(ctx, &request{
 		op: "commit", key: onlyKey(changes), method: http.MethodPost, path: pathChangesets, query: q, client: req.Client,
-		requestID: changes.RequestID, body: func() io.Reader { return readParts(parts) }, length: length, writes: true,
+		requestID: changes.RequestID, body: func() io.Reader { return readParts(parts) }, length: length, media: valueBytes, writes: true,
 	}, func(res *http.Response) (err error) {
 		// All that matters is in the headers: an answer that is cut off after them is whole.
 		out.Position, err = position(res)

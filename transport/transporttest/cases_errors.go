@@ -49,21 +49,45 @@ func (r *refusing) Report(context.Context, *diamond.ReportRequest) (*diamond.Rep
 	return nil, r.err
 }
 
-// everyCall calls every method of tr once, with a good request.
-func everyCall(ctx context.Context, tr diamond.Transport) map[string]error {
-	errs := make(map[string]error)
+// calls are a good request to every method of a transport.
+func calls() map[string]func(ctx context.Context, tr diamond.Transport) error {
 	k := key("k")
-	_, errs["fetch"] = tr.Fetch(ctx, &diamond.FetchRequest{Key: k})
-	_, errs["fetch version"] = tr.Fetch(ctx, &diamond.FetchRequest{Key: k, Revision: 1})
-	_, errs["poll"] = tr.Poll(ctx, &diamond.PollRequest{Keys: []diamond.Key{k}, Set: diamond.HashKeys([]diamond.Key{k})})
-	_, errs["commit"] = tr.Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: k, Content: "x"}}}})
-	_, errs["changes"] = tr.Changes(ctx, &diamond.ChangesRequest{})
-	_, errs["list"] = tr.List(ctx, &diamond.ListRequest{})
-	_, errs["history"] = tr.History(ctx, &diamond.HistoryRequest{Key: k})
-	_, errs["report"] = tr.Report(ctx, &diamond.ReportRequest{
-		Client: diamond.ClientInfo{ID: "c"}, Reports: []diamond.Report{{Key: k, Revision: 1, Applied: true}},
-	})
-	return errs
+	return map[string]func(ctx context.Context, tr diamond.Transport) error{
+		"fetch": func(ctx context.Context, tr diamond.Transport) error {
+			_, err := tr.Fetch(ctx, &diamond.FetchRequest{Key: k})
+			return err
+		},
+		"fetch version": func(ctx context.Context, tr diamond.Transport) error {
+			_, err := tr.Fetch(ctx, &diamond.FetchRequest{Key: k, Revision: 1})
+			return err
+		},
+		"poll": func(ctx context.Context, tr diamond.Transport) error {
+			_, err := tr.Poll(ctx, &diamond.PollRequest{Keys: []diamond.Key{k}, Set: diamond.HashKeys([]diamond.Key{k})})
+			return err
+		},
+		"commit": func(ctx context.Context, tr diamond.Transport) error {
+			_, err := tr.Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: k, Content: "x"}}}})
+			return err
+		},
+		"changes": func(ctx context.Context, tr diamond.Transport) error {
+			_, err := tr.Changes(ctx, &diamond.ChangesRequest{})
+			return err
+		},
+		"list": func(ctx context.Context, tr diamond.Transport) error {
+			_, err := tr.List(ctx, &diamond.ListRequest{})
+			return err
+		},
+		"history": func(ctx context.Context, tr diamond.Transport) error {
+			_, err := tr.History(ctx, &diamond.HistoryRequest{Key: k})
+			return err
+		},
+		"report": func(ctx context.Context, tr diamond.Transport) error {
+			_, err := tr.Report(ctx, &diamond.ReportRequest{
+				Client: diamond.ClientInfo{ID: "c"}, Reports: []diamond.Report{{Key: k, Revision: 1, Applied: true}},
+			})
+			return err
+		},
+	}
 }
 
 func errorCases() []testCase {
@@ -74,10 +98,11 @@ func errorCases() []testCase {
 					Op: "op", Key: key("culprit"), Err: sentinel, Detail: "the rule: \u00e4 < b & \"c\"",
 					RetryAfter: 1234 * time.Millisecond, Current: 42, Remote: true,
 				}}
-				for op, err := range everyCall(f.ctx, f.maker(f.T, srv)) {
+				for op, call := range calls() {
 					if op == "fetch" && sentinel == diamond.ErrNotFound {
 						continue // an absence is no error, so what such an error becomes is open
 					}
+					err := call(f.ctx, f.maker(f.T, srv)) // a fresh one, as some heed RetryAfter
 					require.ErrorIs(f, err, sentinel, op)
 					for _, other := range sentinels() {
 						assert.Equal(f, other == sentinel, errors.Is(err, other), "%s: %v is also %v", op, err, other)
@@ -95,7 +120,8 @@ func errorCases() []testCase {
 		}},
 		{"Errors/Closed", "a closed server is told from one that cannot be asked", func(f *fixture) {
 			require.NoError(f, f.srv.Close())
-			for op, err := range everyCall(f.ctx, f.tr) {
+			for op, call := range calls() {
+				err := call(f.ctx, f.tr)
 				assert.ErrorIs(f, err, diamond.ErrClosed, op)
 				var e *diamond.Error
 				if assert.True(f, errors.As(err, &e), op) {
@@ -106,12 +132,14 @@ func errorCases() []testCase {
 		{"Errors/Context", "every method returns when its context has ended, with that error wrapped", func(f *fixture) {
 			ctx, cancel := context.WithCancel(f.ctx)
 			cancel()
-			for op, err := range everyCall(ctx, f.tr) {
+			for op, call := range calls() {
+				err := call(ctx, f.tr)
 				assert.ErrorIs(f, err, context.Canceled, op)
 			}
 			ctx, cancel = context.WithDeadline(f.ctx, time.Now().Add(-time.Second))
 			defer cancel()
-			for op, err := range everyCall(ctx, f.tr) {
+			for op, call := range calls() {
+				err := call(ctx, f.tr)
 				assert.ErrorIs(f, err, context.DeadlineExceeded, op)
 			}
 		}},
@@ -150,8 +178,8 @@ func callCases() []testCase {
 			for range 8 {
 				all.Go(func() {
 					for range 5 {
-						for op, err := range everyCall(f.ctx, f.tr) {
-							if op != "fetch version" {
+						for op, call := range calls() {
+							if err := call(f.ctx, f.tr); op != "fetch version" {
 								assert.NoError(f, err, op)
 							}
 						}

@@ -1,0 +1,99 @@
+package transport_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/transport"
+)
+
+func TestBalance_CommitRetries(t *testing.T) {
+	type outcome struct {
+		fault     error
+		requestID string
+		want      error
+		asked     int
+	}
+	for name, o := range map[string]outcome{
+		"certainly not done":       {diamond.ErrUnavailable, "", nil, 2},
+		"shed":                     {diamond.ErrOverloaded, "", nil, 2},
+		"unknown":                  {diamond.ErrUnknownOutcome, "", diamond.ErrUnknownOutcome, 1},
+		"unknown, with request id": {diamond.ErrUnknownOutcome, "r1", nil, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t, "a", "b")
+				b := c.balance(transport.Static("a", "b"))
+				since := map[string]int{}
+				require.NoError(t, get(b))
+				c.faulty[c.asked(since)[0]].Fail(diamond.Errorf(o.fault, "on command"))
+				_, err := put(b, o.requestID)
+				assert.ErrorIs(t, err, o.want)
+				assert.Len(t, c.asked(since), o.asked)
+			})
+		})
+	}
+}
+
+// An outcome that is unknown stays so, whatever other servers fail with.
+func TestBalance_UnknownStaysUnknown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, "a", "b")
+		b := c.balance(transport.Static("a", "b"))
+		since := map[string]int{}
+		require.NoError(t, get(b))
+		was := c.asked(since)[0]
+		for addr, f := range c.faulty {
+			if addr == was {
+				f.DropAnswers()
+			} else {
+				f.Fail(diamond.Errorf(diamond.ErrUnavailable, "down"))
+			}
+		}
+		_, err := put(b, "r1")
+		require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+		for _, f := range c.faulty {
+			f.Heal()
+		}
+		res, err := put(b, "r1")
+		require.NoError(t, err)
+		assert.True(t, res.Replayed, "it was done, once")
+		assert.EqualValues(t, 1, res.Position.Revision)
+	})
+}
+
+// A storage that is down fails every write. Reading goes on where it was.
+func TestBalance_ReadsSurviveWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, "a", "b")
+		down := &diamond.Error{Err: diamond.ErrUnavailable, Detail: "storage", RetryAfter: time.Minute, Remote: true}
+		b := transport.Balance(transport.Static("a", "b"), func(addr string) (diamond.Transport, error) {
+			return readOnly{c.faulty[addr], down}, nil
+		})
+		defer b.Close()
+		since := map[string]int{}
+		require.NoError(t, get(b))
+		was := c.asked(since)
+		for range 3 {
+			_, err := put(b, "r")
+			require.ErrorIs(t, err, diamond.ErrUnavailable)
+			require.NoError(t, get(b))
+		}
+		assert.Equal(t, was, c.asked(since), "and nobody moved")
+	})
+}
+
+type readOnly struct {
+	diamond.Transport
+	err error
+}
+
+func (r readOnly) Commit(context.Context, *diamond.CommitRequest) (*diamond.CommitResponse, error) {
+	return nil, r.err
+}

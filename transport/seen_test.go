@@ -1,0 +1,142 @@
+package transport_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/transport"
+)
+
+// C8: an answer never goes back, whichever server gives it.
+func TestC8_LaggingServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ahead := newCluster(t, "ahead")
+		lag := &lagging{Transport: ahead.faulty["ahead"]}
+		b := transport.Balance(transport.Static("ahead", "behind"), func(addr string) (diamond.Transport, error) {
+			if addr == "ahead" {
+				return ahead.faulty["ahead"], nil
+			}
+			return lag, nil
+		})
+		defer b.Close()
+		first, err := put(b, "")
+		require.NoError(t, err)
+		lag.freeze(first.Position)
+		for range 3 {
+			_, err = put(ahead.srv["ahead"], "")
+			require.NoError(t, err)
+		}
+		// The newest position is seen at the server that is ahead; then that one is lost.
+		for range 10 {
+			res, err := b.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "k")})
+			require.NoError(t, err)
+			if res.Position.Revision == 4 {
+				break
+			}
+			lag.fail()
+		}
+		ahead.faulty["ahead"].Fail(diamond.Errorf(diamond.ErrUnavailable, "lost"))
+		lag.heal()
+		for range 3 {
+			err = get(b)
+			require.Error(t, err, "an older answer is none")
+			assert.True(t, errors.Is(err, diamond.ErrBehind) || errors.Is(err, diamond.ErrUnavailable), "%v", err)
+		}
+		lag.thaw()
+		res, err := b.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "k")})
+		require.NoError(t, err)
+		assert.EqualValues(t, 4, res.Position.Revision)
+	})
+}
+
+// lagging is a server that has stopped at an old position, and does not know of After.
+type lagging struct {
+	diamond.Transport
+	mu     sync.Mutex
+	at     diamond.Position
+	failed bool
+}
+
+func (l *lagging) freeze(at diamond.Position) { l.mu.Lock(); defer l.mu.Unlock(); l.at = at }
+func (l *lagging) thaw()                      { l.freeze(diamond.Position{}) }
+func (l *lagging) fail()                      { l.mu.Lock(); defer l.mu.Unlock(); l.failed = true }
+func (l *lagging) heal()                      { l.mu.Lock(); defer l.mu.Unlock(); l.failed = false }
+
+func (l *lagging) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+	l.mu.Lock()
+	at, failed := l.at, l.failed
+	l.mu.Unlock()
+	switch {
+	case failed:
+		return nil, diamond.Errorf(diamond.ErrUnavailable, "failed")
+	case !at.IsZero():
+		return &diamond.FetchResponse{Position: at}, nil
+	}
+	return &diamond.FetchResponse{Position: req.After}, nil
+}
+
+// A server of another store is not an older or a newer one: it is refused.
+func TestBalance_OtherStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, other := newCluster(t, "a"), newCluster(t, "b")
+		r := &resolver{addrs: []string{"a"}}
+		b := transport.Balance(r, func(addr string) (diamond.Transport, error) {
+			if addr == "a" {
+				return c.faulty["a"], nil
+			}
+			return other.faulty["b"], nil
+		}, transport.WithResolveInterval(time.Second))
+		defer b.Close()
+		_, err := put(b, "")
+		require.NoError(t, err)
+		r.set(nil, "b")
+		time.Sleep(5 * time.Second)
+		assert.ErrorIs(t, get(b), diamond.ErrOtherStore)
+	})
+}
+
+// What a list or a watch brings is as of the storage, which its server may be
+// about to reach: polls of that server are not refused for it.
+func TestBalance_StorageAheadOfServer(t *testing.T) {
+	at := diamond.Position{Store: diamond.StoreID{1}, Epoch: diamond.Epoch{Generation: 1}, Revision: 5}
+	ahead := at
+	ahead.Revision = 7
+	var after diamond.Position
+	b := transport.Balance(transport.Static("only"), func(string) (diamond.Transport, error) { return catchingUp{at: at, ahead: ahead, after: &after}, nil })
+	defer b.Close()
+	_, err := b.List(t.Context(), &diamond.ListRequest{})
+	require.NoError(t, err)
+	res, err := b.Poll(t.Context(), &diamond.PollRequest{})
+	require.NoError(t, err)
+	assert.Equal(t, at, res.Position)
+	require.NoError(t, get(b))
+	assert.Equal(t, ahead, after, "a fetch waits for it")
+}
+
+// catchingUp is a server whose storage is ahead of it.
+type catchingUp struct {
+	diamond.Transport
+	at, ahead diamond.Position
+	after     *diamond.Position
+}
+
+func (c catchingUp) List(context.Context, *diamond.ListRequest) (*diamond.ListResponse, error) {
+	return &diamond.ListResponse{Position: c.ahead}, nil
+}
+
+func (c catchingUp) Poll(context.Context, *diamond.PollRequest) (*diamond.PollResponse, error) {
+	return &diamond.PollResponse{Position: c.at}, nil
+}
+
+func (c catchingUp) Fetch(_ context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+	*c.after = req.After
+	return &diamond.FetchResponse{Position: c.ahead}, nil
+}
