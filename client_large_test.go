@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -14,7 +15,7 @@ import (
 // A large content that cannot be fetched now does not hold up what changes
 // meanwhile in other keys.
 func TestC2_ALargeContentHurtsOnlyItself(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "small")
 		c.set(keyB, "b0")
