@@ -105,7 +105,7 @@ func answer(t *testing.T, r *bufio.Reader) (*http.Response, string) {
 // parked waits until n polls are parked.
 func (c *centre) parked(n int) {
 	c.t.Helper()
-	require.Eventually(c.t, func() bool { return c.srv.Status().Waiters == n }, 5*time.Second, time.Millisecond)
+	require.Eventually(c.t, func() bool { return c.srv.Status().Waiters == n }, 60*time.Second, time.Millisecond)
 }
 
 // pipes is a network of its own, so that time can be that of a bubble.
