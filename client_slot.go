@@ -30,6 +30,7 @@ type keySlot struct {
 	pause   backoff.Backoff // between first fetches that fail
 	retryAt time.Time       // when the next one may be; zero: now
 	loaded  bool            // the snapshot has been looked for
+	dropped bool            // refused for good: not one of the client's any more
 
 	joined   bool // the key is one of those polled for
 	joinedAt int  // the version of the set that has it first
