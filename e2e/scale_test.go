@@ -47,9 +47,12 @@ func listen(t *testing.T) (srv diamond.Server, addr string) {
 	return srv, ln.Addr().String()
 }
 
+// patient is for servers on a disk that is slow at times.
+func patient(over *httptransport.Transport) { httptransport.WithTimeout(time.Minute)(over) }
+
 // dial returns a transport to addr that is closed at the end of the test.
 func dial(t *testing.T, addr string) *httptransport.Transport {
-	over := httptransport.New(addr)
+	over := httptransport.New(addr, patient)
 	t.Cleanup(over.Close)
 	return over
 }
@@ -63,7 +66,7 @@ func TestDefect_L1_EveryPollerIsTold(t *testing.T) {
 	pollers := campaign(t, 500, 9_000)
 	t.Logf("%d of 10000 pollers", pollers)
 	network := &http.Transport{MaxIdleConnsPerHost: pollers + others}
-	over := httptransport.New(addr, httptransport.WithHTTPClient(&http.Client{Transport: network}))
+	over := httptransport.New(addr, httptransport.WithHTTPClient(&http.Client{Transport: network}), patient)
 	t.Cleanup(network.CloseIdleConnections)
 	at, err := over.Commit(t.Context(), &diamond.CommitRequest{Set: setOf("hot", "0")})
 	require.NoError(t, err)
