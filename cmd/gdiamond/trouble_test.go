@@ -120,7 +120,7 @@ func TestL10_OutOfFileDescriptors(t *testing.T) {
 		status, err := d.park(client, "linna", "x")
 		parked <- answer{status, err}
 	}()
-	require.Eventually(t, func() bool { return d.metric("diamond_longpoll_waiters") == "1" }, 60*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return d.metric("diamond_longpoll_waiters") == "1" }, time.Minute, 10*time.Millisecond)
 
 	var flood []net.Conn
 	defer func() {
@@ -136,7 +136,7 @@ func TestL10_OutOfFileDescriptors(t *testing.T) {
 		flood = append(flood, conn)
 	}
 	require.Eventually(t, func() bool { return strings.Contains(d.stderr.String(), "too many open files") },
-		60*time.Second, 10*time.Millisecond, "the flood reaches the limit")
+		time.Minute, 10*time.Millisecond, "the flood reaches the limit")
 
 	// http.DefaultClient still has the connection on which it read metrics.
 	status, body := httpDo(t, http.MethodPost, d.server+"/diamond-server/publishConfig?dataId=linna&group=DEFAULT_GROUP&content=y")
@@ -145,7 +145,7 @@ func TestL10_OutOfFileDescriptors(t *testing.T) {
 	case a := <-parked:
 		require.NoError(t, a.err)
 		assert.Equal(t, http.StatusOK, a.status)
-	case <-time.After(60 * time.Second):
+	case <-time.After(time.Minute):
 		assert.Fail(t, "the parked poll was not told")
 	}
 
@@ -153,7 +153,7 @@ func TestL10_OutOfFileDescriptors(t *testing.T) {
 		conn.Close()
 	}
 	flood = nil
-	require.Eventually(t, func() bool { return d.client("get", "linna", "--timeout", "2s").stdout == "y" }, 60*time.Second, 100*time.Millisecond)
+	require.Eventually(t, func() bool { return d.client("get", "linna", "--timeout", "2s").stdout == "y" }, time.Minute, 100*time.Millisecond)
 	assert.Less(t, strings.Count(d.stderr.String(), "too many open files"), 200, "it backs off")
 }
 
