@@ -108,7 +108,7 @@ func TestL1_GracefulShutdownUnderLoad(t *testing.T) {
 // gone reports whether a connection was refused: nobody listens any more. The
 // kernel resets those that it had not handed over when the listener closed.
 func gone(err error) bool {
-	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET)
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // A second signal does not wait for a drain.
