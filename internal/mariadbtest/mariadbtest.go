@@ -8,10 +8,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/require"
 )
+
+// dropTime bounds the removal of a database.
+const dropTime = time.Minute
 
 // shared is the server that the tests of one binary share.
 var shared struct {
@@ -55,7 +59,9 @@ func Database(t testing.TB, options ...string) string {
 	if dsn == "" {
 		dsn = sharedServer(t).DSN()
 	}
-	return database(t, dsn, options)
+	fresh, drop := database(t, dsn, options)
+	t.Cleanup(drop)
+	return fresh
 }
 
 func sharedServer(t testing.TB) *Server {
@@ -79,14 +85,16 @@ func Start(t testing.TB, options Options) *Server {
 	return s
 }
 
-// Database returns the DSN of a fresh database on s.
+// Database returns the DSN of a fresh database on s. It goes with the server.
 func (s *Server) Database(t testing.TB, options ...string) string {
 	t.Helper()
-	return database(t, s.DSN(), options)
+	fresh, _ := database(t, s.DSN(), options)
+	return fresh
 }
 
-// database makes a database of a random name on the server of dsn.
-func database(t testing.TB, dsn string, options []string) string {
+// database makes a database of a random name on the server of dsn, and returns
+// its DSN and what drops it.
+func database(t testing.TB, dsn string, options []string) (fresh string, drop func()) {
 	t.Helper()
 	cfg, err := mysql.ParseDSN(dsn)
 	require.NoError(t, err)
@@ -95,12 +103,13 @@ func database(t testing.TB, dsn string, options []string) string {
 	admin := Connect(t, cfg.FormatDSN())
 	_, err = admin.ExecContext(t.Context(), "CREATE DATABASE "+name+" "+strings.Join(options, " "))
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		// The test may have stopped its server.
-		_, _ = admin.ExecContext(context.Background(), "DROP DATABASE "+name)
-	})
 	cfg.DBName = name
-	return cfg.FormatDSN()
+	return cfg.FormatDSN(), func() {
+		ctx, cancel := context.WithTimeout(context.Background(), dropTime)
+		defer cancel()
+		_, err := admin.ExecContext(ctx, "DROP DATABASE "+name)
+		require.NoError(t, err)
+	}
 }
 
 // Connect returns a pool for a DSN as it stands; it is closed when t ends.

@@ -77,7 +77,9 @@ func TestServerEndsWithItsProcess(t *testing.T) {
 		fmt.Println("address", s.Addr(), s.dir)
 		select {} // until it is killed
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestServerEndsWithItsProcess$")
+	ctx, cancel := context.WithTimeout(t.Context(), 2*startTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestServerEndsWithItsProcess$")
 	cmd.Env = append(os.Environ(), "DIAMOND_TEST_CHILD=1")
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)

@@ -1,6 +1,7 @@
 package mariadbtest
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"os/user"
@@ -39,13 +40,13 @@ func (s servant) own(path string) error {
 	return os.Chown(path, s.uid, s.gid)
 }
 
-// command returns a command that runs as the servant, in dir, with its
+// command returns a command that runs as the servant until ctx ends, in dir, with its
 // temporary files there: servers remove each other's from a shared directory.
-func (s servant) command(dir, name string, args ...string) *exec.Cmd {
+func (s servant) command(ctx context.Context, dir, name string, args ...string) *exec.Cmd {
 	if s.root && s.uid < 0 {
 		args = append(args, "--user=root")
 	}
-	cmd := exec.Command(name, args...)
+	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "TMPDIR="+filepath.Join(dir, "tmp"), "HOME="+dir)
 	cmd.SysProcAttr = attributes(s)

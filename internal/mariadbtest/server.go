@@ -19,6 +19,10 @@ import (
 // startTime is how long a server may take to start or to stop on a machine that is busy.
 const startTime = 2 * time.Minute
 
+// aio keeps servers from the kernel's asynchronous I/O. Its bounds are those of a
+// user, and here are many servers of one.
+const aio = "--innodb-use-native-aio=0"
+
 // Options say how a private server runs.
 type Options struct {
 	// Durable has each commit wait for the disk, as a real server does. Without
@@ -77,7 +81,9 @@ func (s *Server) initialize() error {
 	if s.bin.install != "" {
 		name, args = s.bin.install, []string{"--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"}
 	}
-	cmd := s.servant.command(s.dir, name, append(args, "--datadir="+s.data(), "--tmpdir="+s.temp())...)
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	cmd := s.servant.command(ctx, s.dir, name, append(args, "--datadir="+s.data(), "--tmpdir="+s.temp(), aio)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", name, err, out)
 	}
@@ -117,9 +123,9 @@ func (s *Server) Start() error {
 		"--no-defaults", "--datadir=" + s.data(), "--tmpdir=" + s.temp(), "--init-file=" + filepath.Join(s.dir, "init.sql"),
 		"--bind-address=127.0.0.1", "--port=" + strconv.Itoa(s.port),
 		"--socket=" + filepath.Join(s.dir, "sock"), "--pid-file=" + filepath.Join(s.dir, "pid"),
-		"--log-error=" + s.log(), "--skip-log-bin", "--max-connections=1000", "--innodb-buffer-pool-size=128M", sync,
+		"--log-error=" + s.log(), "--skip-log-bin", "--max-connections=1000", "--innodb-buffer-pool-size=128M", aio, sync,
 	}, s.options.Args...)
-	p, err := startProcess(s.servant.command(s.dir, s.bin.server, args...))
+	p, err := startProcess(s.servant.command(context.Background(), s.dir, s.bin.server, args...))
 	if err != nil {
 		return err
 	}
@@ -178,8 +184,23 @@ func (s *Server) Stop() { s.process.end(stopSignal) }
 // Kill ends the server as a crash does.
 func (s *Server) Kill() { s.process.end(killSignal) }
 
-// Pause has the server answer nothing, though its connections stay, until Continue.
-func (s *Server) Pause() error { return s.process.signal(pauseSignal) }
+// Pause has the server answer nothing, though its connections stay, until
+// Continue. It returns once the server has stopped.
+func (s *Server) Pause() error {
+	if err := s.process.signal(pauseSignal); err != nil {
+		return err
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		if all, done := stopped(s.process.os.Pid); done {
+			return errors.New("the server has ended")
+		} else if all {
+			return nil
+		}
+		<-tick.C
+	}
+}
 
 // Continue ends a Pause.
 func (s *Server) Continue() error { return s.process.signal(continueSignal) }
