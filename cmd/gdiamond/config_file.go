@@ -92,4 +92,3 @@ func setFromYAML(f *pflag.Flag, node *yaml.Node) error {
 	}
 	return fmt.Errorf("%s takes a plain value", f.Name)
 }
-
