@@ -92,5 +92,4 @@ func setFlags(cmd *cobra.Command, from source) error {
 // whatever a place that counts for less has for the other.
 var alternatives = map[string]string{
 	"server": "namesrv", "namesrv": "server",
-	"mysql": "mysql-file", "mysql-file": "mysql",
 }
