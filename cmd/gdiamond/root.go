@@ -40,6 +40,7 @@ Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 conflict.`,
 		newStandalone(), newServer(), newNamesrv(),
 		newGet(), newPublish(), newRm(), newLs(), newWatch(), newHistory(), newImport(), newExport(),
 		newBackup(), newRestore(), newCompact(), newCheck(),
+		newMigrate(), newCopy(),
 		newConfig(), newVersion(),
 	)
 	return root
