@@ -59,9 +59,10 @@ func WithLogger(l *slog.Logger) Option { return func(s *Store) { s.logger = l } 
 // WithMigrate has the schema made, or brought up to date, as [Migrate] does.
 func WithMigrate() Option { return func(s *Store) { s.migrate = true } }
 
-// WithLateStart has New succeed though the database cannot be used yet. Until
+// WithLateStart has New succeed though the database cannot be reached yet. Until
 // it can, every call fails with [diamond.ErrUnavailable]. So a server that has
-// a copy of the store can start and serve from that.
+// a copy of the store can start and serve from that. A database that can be
+// reached and lacks the schema is an error all the same.
 func WithLateStart() Option { return func(s *Store) { s.late = true } }
 
 // New returns a store on db, which goes on being the caller's to close. The
@@ -103,7 +104,8 @@ func configured(opts []Option) *Store {
 
 func (s *Store) open(ctx context.Context) (*Store, error) {
 	if err := s.ready(ctx); err != nil {
-		if !s.late || !errors.Is(err, diamond.ErrUnavailable) {
+		var schema *SchemaError // which waiting does not mend
+		if !s.late || !errors.Is(err, diamond.ErrUnavailable) || errors.As(err, &schema) {
 			return nil, err
 		}
 		s.logger.Warn("the database cannot be used yet", "error", err)
