@@ -57,7 +57,7 @@ func (s *server) committed(before *state, results []Result) {
 		}
 	}
 	s.progress.expect(s.state.Load(), newest, false)
-	s.announce(newest)
+	s.audience.announce(newest)
 }
 
 // catchUp has the feed read what results speak of: the sets that were

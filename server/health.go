@@ -60,6 +60,10 @@ func (n *Node) readyz(w http.ResponseWriter, r *http.Request) {
 		storage = fmt.Sprintf("%v (unconfirmed for %s; reads go on)", st.Storage, st.Stale.Round(time.Second))
 	}
 	check("storage", st.Storage == nil, false, storage)
+	if n.peers != nil {
+		s := n.peers.summary()
+		check("peers", s.ok(), false, s.String())
+	}
 
 	status, text := http.StatusOK, "ready\n"
 	if !ready {
