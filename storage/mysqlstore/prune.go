@@ -120,7 +120,7 @@ func (t *transaction) oldest(ctx context.Context) ([]version, error) {
 // the log. To do so each time that one leaves is enough: no version can become
 // outdated that has no newer one in the log.
 func (t *transaction) trim(ctx context.Context, keys []diamond.Key, retention storage.Retention) error {
-	where, args := whereKeysOf("e", keys)
+	where, args := whereKeysOf("e.", keys)
 	// [storage.Retention.Outdated], for all at once.
 	if err := t.exec(ctx, `DELETE c FROM diamond_entry e JOIN diamond_change c
 		ON c.namespace = e.namespace AND c.grp = e.grp AND c.data_id = e.data_id AND c.revision <= ?
@@ -136,8 +136,8 @@ func (t *transaction) trim(ctx context.Context, keys []diamond.Key, retention st
 // pruneRequests removes some of the expired request ids, as
 // [storage.RequestExpired] has it. It returns errNothing where there are none.
 func (t *transaction) pruneRequests(ctx context.Context, now time.Time) (more bool, err error) {
-	result, err := t.conn.ExecContext(ctx, "DELETE FROM diamond_request WHERE revision <= ? AND time_us < ? ORDER BY revision LIMIT ?",
-		t.head.Revision-storage.RequestIDFloor, now.Add(-storage.RequestIDAge).UnixMicro(), pruneBatch)
+	result, err := t.execResult(ctx, false, "DELETE FROM diamond_request WHERE revision <= ? AND time_us < ? ORDER BY revision LIMIT ?",
+		[]any{t.head.Revision - storage.RequestIDFloor, now.Add(-storage.RequestIDAge).UnixMicro(), pruneBatch})
 	if err != nil {
 		return false, err
 	}
