@@ -29,6 +29,7 @@ Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 conflict.`,
 	})
 	root.SuggestionsMinimumDistance = 2
 	root.PersistentFlags().String(configFlag, "", "`FILE` of settings: YAML, a section for each command")
+	root.SetHelpCommand(newHelp())
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		if err := applySettings(cmd); err != nil {
 			return err
@@ -44,6 +45,24 @@ Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 conflict.`,
 		newConfig(), newVersion(),
 	)
 	return root
+}
+
+// newHelp is cobra's help command, but that it has an error for what is no command.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Show what a command does and takes",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err == nil {
+				err = noSuchCommand(found, rest)
+			}
+			if err != nil {
+				return usageError{err}
+			}
+			return found.Help()
+		},
+	}
 }
 
 func noSuchCommand(cmd *cobra.Command, args []string) error {
