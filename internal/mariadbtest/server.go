@@ -25,6 +25,8 @@ type Options struct {
 	// Durable has each commit wait for the disk, as a real server does. Without
 	// it data survives the end of the process, however it ends, but not a loss of power.
 	Durable bool
+	// Dir is where the data directory is made; by default where temporary files are.
+	Dir string
 	// Args are passed on to the server, after those of this package.
 	Args []string
 }
@@ -47,7 +49,7 @@ func New(options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "gdiamond-db-")
+	dir, err := os.MkdirTemp(options.Dir, "gdiamond-db-")
 	if err != nil {
 		return nil, err
 	}
