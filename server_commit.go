@@ -29,6 +29,12 @@ func (s *server) commitBatch(ctx context.Context, batch []*commit) {
 		sets[i] = *c.set
 	}
 	results, err := s.write(ctx, sets)
+	if len(batch) > 1 && ofOneSet(err) {
+		for i := range batch {
+			s.commitBatch(ctx, batch[i:i+1])
+		}
+		return
+	}
 	if err == nil {
 		s.catchUp(ctx, results)
 	}
@@ -40,6 +46,11 @@ func (s *server) commitBatch(ctx context.Context, batch []*commit) {
 		}
 	}
 }
+
+// ofOneSet reports whether a transaction has failed for what one of its sets is
+// about, such as a key whose row is damaged: the others must not fail with it. A
+// full disk is not that, and each further try would take its time.
+func ofOneSet(err error) bool { return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrTooLarge) }
 
 // catchUp has the feed read what results speak of: the sets that were
 // committed, and whatever it was that others met, so that who is told of a
