@@ -49,7 +49,7 @@ func spawn(role string, args ...string) (*child, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	cmd := exec.Command(exe, append([]string{"-role", role}, args...)...)
+	cmd := exec.Command(exe, append([]string{"-role", role, "--"}, args...)...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

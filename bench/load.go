@@ -26,7 +26,8 @@ type load struct {
 // conn is one keep-alive connection.
 type conn struct {
 	fd      int
-	partial []byte // of an answer that came in several reads
+	sent    time.Time // when a request was, in hammer
+	partial []byte    // of an answer that came in several reads
 }
 
 // arrivals tells when the answers to one request on every connection were there, in Unix nanoseconds.
@@ -53,7 +54,14 @@ func loadRole([]string) error {
 			return nil, l.ask(c.Data)
 		},
 		"await":  func(c command) (any, error) { return l.await(c.Key, c.For) },
-		"hammer": func(c command) (any, error) { return l.hammer(c.Data, c.For) },
+		"hammer": func(c command) (any, error) { return l.hammer(func() []byte { return c.Data }, c.For) },
+		"publish": func(c command) (any, error) {
+			s, err := newStencil(c.Data, c.Entries)
+			if err != nil {
+				return nil, err
+			}
+			return l.hammer(s.next, c.For)
+		},
 	})
 }
 
@@ -135,31 +143,6 @@ func (l *load) await(marker string, limit time.Duration) (arrivals, error) {
 	at := func(share float64) int64 { return times[min(len(times)-1, int(share*float64(len(times))))] }
 	a.First, a.P50, a.P99, a.Last = times[0], at(0.5), at(0.99), times[len(times)-1]
 	return a, nil
-}
-
-// hammer asks again on each connection as soon as it has its answer, and
-// returns how many answers came in that time.
-func (l *load) hammer(request []byte, duration time.Duration) (answers int, err error) {
-	start := time.Now()
-	if err := l.ask(request); err != nil {
-		return 0, err
-	}
-	open := len(l.conns)
-	err = l.answers(start.Add(duration+5*time.Second), func(c *conn, answer []byte) (bool, error) {
-		if !bytes.HasPrefix(answer, []byte("HTTP/1.1 200 ")) {
-			return false, fmt.Errorf("not a good answer: %.300q", answer)
-		}
-		if time.Since(start) < duration {
-			answers++
-			return true, c.send(request)
-		}
-		open-- // the last answer of each is let in, so that the connections can be used again
-		return open > 0, nil
-	})
-	if err == nil && open > 0 {
-		err = errors.New("an answer did not come")
-	}
-	return answers, err
 }
 
 // answers calls each with every whole answer as it comes, until each says that

@@ -47,6 +47,7 @@ var measurements = []struct {
 	{"publish", measurePublish},
 	{"get", measureGet},
 	{"start", measureStart},
+	{"mysql-publish", measureMySQLPublish},
 }
 
 // roles are what a child process of this program can be.
@@ -57,6 +58,8 @@ var roles = map[string]func(args []string) error{
 	"start":     startRole,
 	"publisher": publisherRole,
 	"bolt":      boltRole,
+	"node":      nodeRole,
+	"inserter":  inserterRole,
 }
 
 func main() {
