@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -217,9 +218,9 @@ func TestINV2_InstalledReplicaIsAPrefix(t *testing.T) {
 		}
 		slow := troubledBy(store)
 		stop := make(chan struct{})
-		var ended bool
+		var ended atomic.Bool
 		slow.set(func(op string) error {
-			if op == "scan" && !ended {
+			if op == "scan" && !ended.Load() {
 				time.Sleep(time.Second) // publishes and deletions go on
 			}
 			return nil
@@ -243,7 +244,7 @@ func TestINV2_InstalledReplicaIsAPrefix(t *testing.T) {
 		node(t, slow, local)
 		time.Sleep(time.Minute)
 		close(stop)
-		ended = true
+		ended.Store(true)
 		synctest.Wait()
 		require.NotZero(t, local.at.Revision, "it was installed")
 		require.Greater(t, peer.Status().Position.Revision, local.at.Revision+100, "while much was published")
@@ -437,6 +438,35 @@ func TestReplicaOfAnotherStoreIsRefused(t *testing.T) {
 		swap.set(mine)
 		time.Sleep(5 * time.Second)
 		assert.Equal(t, "1", srv.fetch("a").Entry.Content)
+	})
+}
+
+// A copy that holds entries of after its position is not a state that ever
+// was, and is not served.
+func TestL6_ReplicaThatWasNotCompleted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		peer := serve(t, store)
+		at := peer.publish("a", "1")
+		peer.publish("b", "1")
+		entries, _ := contentsOf(t, store)
+		local := memstore.New()
+		require.NoError(t, local.Install(t.Context(), at, func(yield func(diamond.Entry, error) bool) {
+			for _, e := range entries {
+				if !yield(e, nil) {
+					return
+				}
+			}
+		}))
+		shared := troubledBy(store)
+		down(shared)
+		srv := node(t, shared, local)
+		assert.False(t, srv.Status().Ready)
+		shared.heal()
+		time.Sleep(5 * time.Second)
+		assert.Equal(t, "1", srv.fetch("b").Entry.Content)
+		assert.EqualValues(t, 1, srv.Status().Replica.Installs)
+		sameContents(t, store, local)
 	})
 }
 
