@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -36,4 +37,22 @@ func TestD4_ARefusalDoesNotSettleAnUnknownOutcome(t *testing.T) {
 			assert.Equal(t, !settled, errors.Is(err, diamond.ErrUnknownOutcome), "%v", sentinel)
 		})
 	}
+}
+
+// Who waits for a storage that is down is told why, not only that time is up.
+func TestCommit_TheReasonOfALongWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		client := newClient(t, c)
+		c.onCommit = func(context.Context, *diamond.CommitRequest) (*diamond.CommitResponse, error) {
+			return nil, diamond.Errorf(diamond.ErrUnavailable, "the database is read-only")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_, err := client.Publish(ctx, diamond.Draft{Key: keyA, Content: "1"})
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		assert.NotErrorIs(t, err, diamond.ErrUnknownOutcome)
+		assert.ErrorContains(t, err, "the database is read-only")
+	})
 }

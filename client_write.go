@@ -70,6 +70,9 @@ func commitEnded(ctx context.Context, last error, unsure bool) error {
 	why := last
 	if cause := callError(ctx, "", Key{}, nil); errors.Is(cause, ctx.Err()) || errors.Is(cause, ErrClosed) {
 		why = cause // the caller's own doing
+		if !errors.Is(last, ctx.Err()) {
+			why = fmt.Errorf("%w: %w", cause, last) // which is why it took so long
+		}
 	}
 	if unsure && !errors.Is(why, ErrUnknownOutcome) {
 		return fmt.Errorf("%w: %w", ErrUnknownOutcome, why)

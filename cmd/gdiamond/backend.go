@@ -28,11 +28,32 @@ func embedded(dir string, logger *slog.Logger) (*backend, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := ownHistory(local, dir); err != nil {
+		return nil, errors.Join(err, local.Close())
+	}
 	srv, err := diamond.NewServer(local, diamond.WithLogger(logger))
 	if err != nil {
 		return nil, errors.Join(err, local.Close())
 	}
 	return &backend{srv, local, func() error { return errors.Join(srv.Close(), local.Close()) }}, nil
+}
+
+// ownHistory refuses a copy of a database as a store of its own: the database
+// and it would go on with two histories under one name.
+func ownHistory(local *boltstore.Store, dir string) error {
+	ctx := context.Background()
+	at, err := local.At(ctx)
+	if err != nil || at.IsZero() {
+		return err
+	}
+	if err := local.Apply(ctx, nil, at); err != nil {
+		if errors.Is(err, diamond.ErrInvalid) { // no copy takes changes of its own
+			return nil
+		}
+		return err
+	}
+	return usageError{fmt.Errorf("data: %s is a server's copy of a database: give --mysql; "+
+		"to make a store of it for good, gdiamond backup it and restore that", dir)}
 }
 
 // shared opens the store in a database, which need not be up, with a copy in

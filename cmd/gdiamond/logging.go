@@ -17,11 +17,19 @@ func (l *logging) flags(cmd *cobra.Command) {
 
 // logger returns a logger to w: text for people, JSON for all else.
 func (l *logging) logger(w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: l.level}
+	options := &slog.HandlerOptions{Level: l.level, ReplaceAttr: readable}
 	if isTerminal(w) {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
 	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+// readable has JSON say durations as people do: else they are nanoseconds.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 func isTerminal(w io.Writer) bool {

@@ -57,7 +57,9 @@ func (s *serving) standalone(cmd *cobra.Command, serverDoor, namesrvDoor *door) 
 	// The server goes first, so that it can give its lease back.
 	namesrvCtx, stopNamesrv := context.WithCancel(context.WithoutCancel(cmd.Context()))
 	group, ctx := errgroup.WithContext(cmd.Context())
-	group.Go(func() error { return runNamesrv(namesrvCtx, namesrvListener, namesrvDoor.access, cluster.Secret{}, logger) })
+	group.Go(func() error {
+		return runNamesrv(namesrvCtx, namesrvListener, namesrvDoor.access, cluster.Secret{}, logger)
+	})
 	group.Go(func() error {
 		defer stopNamesrv()
 		return s.run(ctx, serverListener, serverDoor.access, registry, logger, func() {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -194,6 +196,24 @@ func (s *Server) await() error {
 // DSN returns the DSN of the server, with no database.
 func (s *Server) DSN() string {
 	return fmt.Sprintf("tester:%s@tcp(%s)/", s.password, s.Addr())
+}
+
+// NewDatabase makes an empty database called name, and returns its DSN.
+func (s *Server) NewDatabase(ctx context.Context, name string) (dsn string, err error) {
+	cfg, err := mysql.ParseDSN(s.DSN())
+	if err != nil {
+		return "", err
+	}
+	db, err := sql.Open("mysql", s.DSN())
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if _, err := db.ExecContext(ctx, "CREATE DATABASE `"+strings.ReplaceAll(name, "`", "``")+"`"); err != nil {
+		return "", err
+	}
+	cfg.DBName = name
+	return cfg.FormatDSN(), nil
 }
 
 // Addr returns the server's address, 127.0.0.1:port. It stays the same.
