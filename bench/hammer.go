@@ -23,11 +23,8 @@ type hammered struct {
 // answer, for a while.
 func (l *load) hammer(next func() []byte, duration time.Duration) (h hammered, err error) {
 	start := time.Now()
-	for _, c := range l.conns {
-		c.sent = time.Now()
-		if err := c.send(next()); err != nil {
-			return h, err
-		}
+	if err := l.ask(next); err != nil {
+		return h, err
 	}
 	open := len(l.conns)
 	var times []time.Duration

@@ -26,7 +26,7 @@ type load struct {
 // conn is one keep-alive connection.
 type conn struct {
 	fd      int
-	sent    time.Time // when a request was, in hammer
+	sent    time.Time // when its last request was
 	partial []byte    // of an answer that came in several reads
 }
 
@@ -51,16 +51,19 @@ func loadRole([]string) error {
 					return nil, err
 				}
 			}
-			return nil, l.ask(c.Data)
-		},
-		"await":  func(c command) (any, error) { return l.await(c.Key, c.For) },
-		"hammer": func(c command) (any, error) { return l.hammer(func() []byte { return c.Data }, c.For) },
-		"publish": func(c command) (any, error) {
-			s, err := newStencil(c.Data, c.Entries)
+			next, err := c.requests()
 			if err != nil {
 				return nil, err
 			}
-			return l.hammer(s.next, c.For)
+			return nil, l.ask(next)
+		},
+		"await": func(c command) (any, error) { return l.await(c.Key, c.For) },
+		"hammer": func(c command) (any, error) {
+			next, err := c.requests()
+			if err != nil {
+				return nil, err
+			}
+			return l.hammer(next, c.For)
 		},
 	})
 }
@@ -99,10 +102,24 @@ func (l *load) dial(addr string, n int) error {
 	return nil
 }
 
+// requests returns what makes the requests of a command: all the same, or
+// publishes of random entries.
+func (c command) requests() (next func() []byte, err error) {
+	if c.Entries == 0 {
+		return func() []byte { return c.Data }, nil
+	}
+	s, err := newStencil(c.Data, c.Entries)
+	if err != nil {
+		return nil, err
+	}
+	return s.next, nil
+}
+
 // ask sends one request on every connection.
-func (l *load) ask(request []byte) error {
+func (l *load) ask(next func() []byte) error {
 	for _, c := range l.conns {
-		if err := c.send(request); err != nil {
+		c.sent = time.Now()
+		if err := c.send(next()); err != nil {
 			return err
 		}
 	}

@@ -48,6 +48,9 @@ var measurements = []struct {
 	{"get", measureGet},
 	{"start", measureStart},
 	{"mysql-publish", measureMySQLPublish},
+	{"mysql-pool", measureMySQLPool},
+	{"mysql-idle", measureMySQLIdle},
+	{"mysql-start", measureMySQLStart},
 }
 
 // roles are what a child process of this program can be.
@@ -60,6 +63,7 @@ var roles = map[string]func(args []string) error{
 	"bolt":      boltRole,
 	"node":      nodeRole,
 	"inserter":  inserterRole,
+	"followers": followersRole,
 }
 
 func main() {

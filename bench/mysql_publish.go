@@ -71,7 +71,7 @@ func measureMySQLPublish(s settings, r *report) (err error) {
 			}
 		}
 		var ours hammered
-		if err := load.do(command{Verb: "publish", Data: request, Entries: entries, For: length}, &ours); err != nil {
+		if err := load.do(command{Verb: "hammer", Data: request, Entries: entries, For: length}, &ours); err != nil {
 			return err
 		}
 		var theirs int

@@ -24,25 +24,28 @@ type published struct {
 
 // counts are what a server tells of itself between two measurements.
 type counts struct {
-	Waiters  int
-	Inflight int // commits being waited for
-	Wakeups  uint64
-	Feed     int64 // Changes that the storage was asked for
-	Access   int64 // all other calls of the storage
-	Commits  int64 // of these
-	Sets     int64 // that they had
+	Waiters    int
+	Inflight   int // commits being waited for
+	Wakeups    uint64
+	Feed       int64 // Changes that the storage was asked for
+	Access     int64 // all other calls of the storage
+	Commits    int64 // of these
+	Committing bool  // one is under way
+	Sets       int64 // that they had
 }
 
 // countedStorage counts how often the server turns to its storage.
 type countedStorage struct {
 	diamond.Storage
-	feed, access, commits, sets atomic.Int64
+	feed, access, commits, sets, committing atomic.Int64
 }
 
 func (s *countedStorage) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
 	s.access.Add(1)
 	s.commits.Add(1)
 	s.sets.Add(int64(len(sets)))
+	s.committing.Add(1)
+	defer s.committing.Add(-1)
 	return s.Storage.Commit(ctx, sets)
 }
 
@@ -71,6 +74,7 @@ func (s *countedStorage) counts(srv diamond.Server) counts {
 	return counts{
 		Waiters: st.Waiters, Inflight: st.Inflight, Wakeups: st.Counters.Wakeups,
 		Feed: s.feed.Load(), Access: s.access.Load(), Commits: s.commits.Load(), Sets: s.sets.Load(),
+		Committing: s.committing.Load() > 0,
 	}
 }
 

@@ -7,16 +7,20 @@ import (
 
 	"github.com/linnaname/gdiamond/cluster"
 	"github.com/linnaname/gdiamond/namesrv"
+	"github.com/linnaname/gdiamond/server"
+	"github.com/linnaname/gdiamond/transport"
 )
 
 // membership is how a server belongs to a cluster: its flags.
 type membership struct {
 	namesrvs   []string
+	peers      []string
 	secretFile *string
 }
 
 func (m *membership) flags(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&m.namesrvs, "namesrv", nil, "name servers to register with, `URL[,...]`")
+	cmd.Flags().StringSliceVar(&m.peers, "peer", nil, "the servers on the same database, `HOST:PORT[,...]`, where no name server tells")
 	m.secretFile = secretFileFlag(cmd)
 }
 
@@ -32,6 +36,17 @@ func (m *membership) join(logger *slog.Logger) (*namesrv.Client, cluster.Secret,
 		return nil, secret, usageError{err}
 	}
 	return names, secret, nil
+}
+
+// resolver says who the other servers are; nil: nobody does.
+func (m *membership) resolver(names *namesrv.Client) server.Resolver {
+	switch {
+	case len(m.peers) > 0:
+		return transport.Static(m.peers...)
+	case names != nil:
+		return names
+	}
+	return nil
 }
 
 func secretFileFlag(cmd *cobra.Command) *string {

@@ -26,6 +26,7 @@ type serving struct {
 	advertise     string
 	shutdownDelay time.Duration
 	open          func() (*backend, error)
+	options       []server.Option
 }
 
 func (s *serving) flags(cmd *cobra.Command) {
@@ -62,7 +63,7 @@ with a --cluster-secret-file.`,
 			return err
 		}
 		logger := s.log.logger(cmd.ErrOrStderr())
-		names, _, err := membership.join(logger)
+		names, secret, err := membership.join(logger)
 		if err != nil {
 			return err
 		}
@@ -73,6 +74,9 @@ with a --cluster-secret-file.`,
 		s.open = func() (*backend, error) { return embedded(s.data, logger) }
 		if db.given() {
 			s.open = func() (*backend, error) { return shared(cmd.Context(), &db, migrate, s.data, logger) }
+			if resolver := membership.resolver(names); resolver != nil {
+				s.options = append(s.options, server.WithPeers(resolver, secret))
+			}
 		}
 		started := func() { fmt.Fprintf(cmd.OutOrStdout(), "server http://%s\ndata %s\n", ln.Addr(), s.data) }
 		return s.run(cmd.Context(), ln, door.access, names, logger, started)
@@ -92,10 +96,8 @@ func (s *serving) run(ctx context.Context, ln net.Listener, access *access, name
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
-	options := []server.Option{
-		server.WithListener(ln), server.WithLogger(logger), server.WithShutdownDelay(s.shutdownDelay),
-		server.WithTransport(httptransport.WithAllowedHosts(access.hosts...)),
-	}
+	options := append(s.options, server.WithListener(ln), server.WithLogger(logger), server.WithShutdownDelay(s.shutdownDelay),
+		server.WithTransport(httptransport.WithAllowedHosts(access.hosts...)))
 	if names != nil {
 		options = append(options, server.WithRegistry(names, s.advertise))
 	}
