@@ -12,18 +12,18 @@ const feedGrace = time.Second
 
 // commitLoop commits batch after batch until the queue is closed.
 func (s *server) commitLoop(ctx context.Context) {
-	for last := 0; ; {
-		batch := s.commits.next(last)
+	for {
+		batch := s.commits.next()
 		if batch == nil {
 			return
 		}
 		s.commitBatch(ctx, batch)
-		last = len(batch)
 	}
 }
 
 // commitBatch commits a batch under a context that is no publisher's.
 func (s *server) commitBatch(ctx context.Context, batch []*commit) {
+	begun := time.Now()
 	sets := make([]ChangeSet, len(batch))
 	for i, c := range batch {
 		sets[i] = *c.set
@@ -40,6 +40,7 @@ func (s *server) commitBatch(ctx context.Context, batch []*commit) {
 		s.committed(before, results)
 		s.catchUp(ctx, results)
 	}
+	s.commits.end(len(batch), time.Since(begun))
 	for i, c := range batch {
 		if err != nil {
 			c.finish(Result{Err: err})

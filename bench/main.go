@@ -48,6 +48,7 @@ var measurements = []struct {
 	{"get", measureGet},
 	{"start", measureStart},
 	{"mysql-publish", measureMySQLPublish},
+	{"mysql-notify", measureMySQLNotify},
 	{"mysql-pool", measureMySQLPool},
 	{"mysql-idle", measureMySQLIdle},
 	{"mysql-start", measureMySQLStart},

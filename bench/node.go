@@ -9,9 +9,12 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/cluster"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/boltstore"
 	"github.com/linnaname/gdiamond/storage/mysqlstore"
@@ -64,12 +67,20 @@ func nodeRole(args []string) error {
 	if err != nil {
 		return err
 	}
+	var peers members
+	peers.addrs.Store(&[]string{listener.Addr().String()})
+	node := server.New(srv, server.WithListener(listener), server.WithLogger(logger), server.WithPeers(&peers, cluster.Secret{}))
 	failed := make(chan error, 1)
-	go func() { failed <- server.New(srv, server.WithListener(listener), server.WithLogger(logger)).Run(ctx) }()
+	go func() { failed <- node.Run(ctx) }()
 	err = obey(listener.Addr().String(), map[string]func(command) (any, error){
 		"took":    func(command) (any, error) { return took, nil },
 		"copied":  func(c command) (any, error) { return copied(srv, begun, c.For) },
 		"publish": func(c command) (any, error) { return publish(ctx, srv, c.Key, string(c.Data)) },
+		"peers": func(c command) (any, error) {
+			addrs := strings.Split(c.Addr, ",")
+			peers.addrs.Store(&addrs)
+			return nil, nil
+		},
 		"collect": func(command) (any, error) { return nil, collect() },
 		"waiting": func(command) (any, error) { return srv.Status().Waiters, nil },
 		"counts":  func(command) (any, error) { return storage.counts(srv), nil },
@@ -77,6 +88,17 @@ func nodeRole(args []string) error {
 	})
 	stop()
 	return errors.Join(err, <-failed)
+}
+
+// peersAsked is how often a node asks where its peers are.
+const peersAsked = 3 * time.Second
+
+// members are the servers of a cluster, as far as they are known.
+type members struct{ addrs atomic.Pointer[[]string] }
+
+// Resolve implements [server.Resolver].
+func (m *members) Resolve(context.Context) ([]string, error) {
+	return *m.addrs.Load(), nil
 }
 
 // copied waits until the copy holds all that the storage has, and returns how
