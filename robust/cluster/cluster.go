@@ -1,0 +1,177 @@
+// Package cluster runs nodes and the clients' ways to them, with a proxy on
+// every way, so that each can fail on its own. It works on the real network,
+// and on one in memory in a bubble.
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/robust/proxy"
+	"github.com/linnaname/gdiamond/transport"
+	"github.com/linnaname/gdiamond/transport/httptransport"
+)
+
+// Cluster is some servers and the ways of some clients to them. [New] makes one.
+type Cluster struct {
+	Network proxy.Network
+	Nodes   []*Node
+	// Links are the ways of each client to each node.
+	Links [][]*proxy.Proxy
+	// NewFiles makes the local files of a client; nil: clients have none.
+	NewFiles func(client int) diamond.LocalFiles
+
+	mu        sync.Mutex
+	balancers []*transport.Balancer
+	pools     []*http.Transport
+	files     []diamond.LocalFiles
+}
+
+// New returns a cluster of nodes, which it starts, and the ways of so many
+// clients to them.
+func New(network proxy.Network, nodes []*Node, clients int) (*Cluster, error) {
+	c := &Cluster{
+		Network: network, Nodes: nodes, Links: make([][]*proxy.Proxy, clients),
+		balancers: make([]*transport.Balancer, clients), pools: make([]*http.Transport, clients),
+		files: make([]diamond.LocalFiles, clients),
+	}
+	for i, n := range nodes {
+		n.number, n.network = i, network
+		if err := n.Start(); err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+	}
+	for client := range clients {
+		for _, n := range nodes {
+			ln, err := network.Listen("")
+			if err != nil {
+				return nil, errors.Join(err, c.Close())
+			}
+			c.Links[client] = append(c.Links[client], proxy.New(ln, n.Dial))
+		}
+	}
+	return c, nil
+}
+
+// Transport returns client's way to all nodes; see traffic.Target.
+func (c *Cluster) Transport(client int) diamond.Transport {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if b := c.balancers[client]; b != nil {
+		return b
+	}
+	var addrs []string
+	for _, link := range c.Links[client] {
+		addrs = append(addrs, link.Addr())
+	}
+	pool := c.pool()
+	shared := &http.Client{Transport: pool}
+	c.pools[client] = pool
+	c.balancers[client] = transport.Balance(transport.Static(addrs...), func(addr string) (diamond.Transport, error) {
+		return httptransport.New(addr, httptransport.WithHTTPClient(shared)), nil
+	})
+	return c.balancers[client]
+}
+
+// Direct returns the way to one node past all proxies. The caller closes it.
+func (c *Cluster) Direct(node int) *httptransport.Transport {
+	pool := c.pool()
+	pool.DisableKeepAlives = true // nothing is left to close
+	return httptransport.New(c.Nodes[node].Addr(), httptransport.WithHTTPClient(&http.Client{Transport: pool}))
+}
+
+func (c *Cluster) pool() *http.Transport {
+	return &http.Transport{
+		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
+			return c.Network.Dial(ctx, addr)
+		},
+		DisableCompression: true, MaxIdleConnsPerHost: 16, IdleConnTimeout: 90 * time.Second,
+	}
+}
+
+// Files returns client's local files; see traffic.Target.
+func (c *Cluster) Files(client int) diamond.LocalFiles {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.files[client] == nil && c.NewFiles != nil {
+		c.files[client] = c.NewFiles(client)
+	}
+	return c.files[client]
+}
+
+// To calls do with every way to a node.
+func (c *Cluster) To(node int, do func(*proxy.Proxy)) {
+	for _, links := range c.Links {
+		do(links[node])
+	}
+}
+
+// Heal has every way be a good one again. Connections that were swallowed stay so.
+func (c *Cluster) Heal() {
+	for node := range c.Nodes {
+		c.To(node, func(p *proxy.Proxy) { p.Set(proxy.Conditions{}) })
+	}
+}
+
+// Logs returns the log of each node.
+func (c *Cluster) Logs() map[string]string {
+	logs := make(map[string]string)
+	for i, n := range c.Nodes {
+		logs[fmt.Sprintf("node-%d.log", i)] = n.log.String()
+	}
+	return logs
+}
+
+// Close ends everything.
+func (c *Cluster) Close() error {
+	c.mu.Lock()
+	balancers, pools := c.balancers, c.pools
+	c.balancers, c.pools = nil, nil
+	c.mu.Unlock()
+	for i, b := range balancers {
+		if b != nil {
+			b.Close()
+			pools[i].CloseIdleConnections()
+		}
+	}
+	for _, links := range c.Links {
+		for _, link := range links {
+			link.Close()
+		}
+	}
+	var errs []error
+	for _, n := range c.Nodes {
+		errs = append(errs, n.Stop())
+	}
+	return errors.Join(errs...)
+}
+
+// text collects a log.
+type text struct {
+	mu sync.Mutex
+	b  bytes.Buffer // guarded by mu
+}
+
+func (t *text) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.b.Write(p)
+}
+
+func (t *text) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.b.String()
+}
+
+func (t *text) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(t, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
