@@ -44,7 +44,7 @@ func (b *Balancer) Commit(ctx context.Context, req *diamond.CommitRequest) (*dia
 		ask: func(ctx context.Context, t diamond.Transport, _ seen) (*diamond.CommitResponse, error) {
 			return t.Commit(ctx, req)
 		},
-		writes: true, repeatable: req.Set.RequestID != "",
+		writes: true, repeatable: req.Set.RequestID != "", settles: req.Set.Settles,
 		// A replayed outcome is an old position: it raises nothing, and is not behind.
 		position: func(r *diamond.CommitResponse) diamond.Position { return r.Position },
 		tie:      served,

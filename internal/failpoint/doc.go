@@ -1,0 +1,7 @@
+// Package failpoint has a process fail at a named point, when it was built with
+// the tag failpoint and its environment says so. Without the tag a point
+// compiles to nothing.
+//
+// DIAMOND_FAILPOINTS=commit.before=kill@3 has the process killed when it gets to
+// that point for the third time; several are separated by commas.
+package failpoint

@@ -1,0 +1,6 @@
+//go:build bug_split_batch
+
+package seeded
+
+// SplitBatch: see split_batch_off.go.
+const SplitBatch = true
