@@ -38,9 +38,14 @@ var allowed = map[string][]string{
 	"internal/waitset":    {},
 	"internal/worker":     {},
 
+	// A database for tests: the driver to ask it with, and testing itself.
+	"internal/mariadbtest":     {"github.com/go-sql-driver/mysql", "github.com/stretchr/testify/"},
+	"internal/mariadbtest/run": {"internal/mariadbtest"},
+
 	"storage":             {"."},
 	"storage/memstore":    {".", "storage"},
 	"storage/boltstore":   {".", "storage", "internal/", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
+	"storage/mysqlstore":  {".", "storage", "internal/", "github.com/go-sql-driver/mysql"},
 	"storage/storagetest": {".", "storage", "github.com/stretchr/testify/", "pgregory.net/rapid", "github.com/anishathalye/porcupine"},
 
 	"transport":               {".", "internal/"},
@@ -60,7 +65,7 @@ var allowed = map[string][]string{
 }
 
 // testers are the packages whose code may import "testing".
-var testers = []string{"storage/storagetest", "transport/transporttest", "bench", "internal/archtest"}
+var testers = []string{"storage/storagetest", "transport/transporttest", "bench", "internal/archtest", "internal/mariadbtest"}
 
 type pkg struct {
 	ImportPath string

@@ -1,0 +1,101 @@
+// Command run runs a command with a database for its tests:
+//
+//	go run ./internal/mariadbtest/run go test ./...
+//
+// Where DIAMOND_TEST_MYSQL_DSN is set it only runs the command. Else it starts
+// a private server, whose DSN it gives the command in that variable, and stops
+// it afterwards. Where there is no server on the machine it installs Debian's
+// mariadb-server if it may, and else says what to do.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+
+	"github.com/linnaname/gdiamond/internal/mariadbtest"
+)
+
+func main() {
+	if len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, "usage: run COMMAND [ARGUMENT...]")
+		os.Exit(2)
+	}
+	code, err := run(os.Args[1], os.Args[2:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.Exit(code)
+}
+
+func run(name string, args []string) (code int, err error) {
+	// An interrupt is the command's to obey. This program goes on, to stop the server.
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
+
+	cmd := exec.Command(name, args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if os.Getenv(mariadbtest.EnvDSN) == "" {
+		if err := provide(); err != nil {
+			return 1, err
+		}
+		server, err := mariadbtest.New(mariadbtest.Options{})
+		if err != nil {
+			return 1, err
+		}
+		defer func() {
+			server.Stop()
+			if e := server.Close(); e != nil {
+				code, err = max(code, 1), errors.Join(err, e)
+			}
+		}()
+		cmd.Env = append(os.Environ(), mariadbtest.EnvDSN+"="+server.DSN())
+	}
+	select {
+	case <-interrupts: // while the server was made
+		return 1, nil
+	default:
+	}
+	if err := cmd.Start(); err != nil {
+		return 1, err
+	}
+	ended := make(chan struct{})
+	defer close(ended)
+	go func() {
+		for {
+			select {
+			case sig := <-interrupts:
+				_ = cmd.Process.Signal(sig) // it may have ended
+			case <-ended:
+				return
+			}
+		}
+	}()
+	var exit *exec.ExitError
+	if err := cmd.Wait(); errors.As(err, &exit) {
+		return max(exit.ExitCode(), 1), nil // below 0: ended by a signal
+	} else if err != nil {
+		return 1, err
+	}
+	return 0, nil
+}
+
+// provide sees to it that there is a server on this machine.
+func provide() error {
+	if _, err := mariadbtest.Find(); !errors.Is(err, mariadbtest.ErrNone) {
+		return err
+	}
+	apt, err := exec.LookPath("apt-get")
+	if err != nil || os.Geteuid() != 0 {
+		return mariadbtest.ErrNone
+	}
+	fmt.Fprintln(os.Stderr, "installing mariadb-server, which the tests of the MySQL storage need")
+	if err := install(apt); err != nil {
+		return fmt.Errorf("%w\n%w", err, mariadbtest.ErrNone)
+	}
+	_, err = mariadbtest.Find()
+	return err
+}

@@ -1,0 +1,216 @@
+package mariadbtest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// startTime is how long a server may take to start or to stop on a machine that is busy.
+const startTime = 2 * time.Minute
+
+// Options say how a private server runs.
+type Options struct {
+	// Durable has each commit wait for the disk, as a real server does. Without
+	// it data survives the end of the process, however it ends, but not a loss of power.
+	Durable bool
+	// Args are passed on to the server, after those of this package.
+	Args []string
+}
+
+// Server is a private server: with a data directory of its own, on a port of
+// the loopback interface, without any of the machine's configuration.
+type Server struct {
+	bin      binaries
+	options  Options
+	dir      string
+	port     int
+	password string
+	process  *process
+}
+
+// New makes a data directory and starts a server on it. It fails with ErrNone
+// where there is none on this machine.
+func New(options Options) (*Server, error) {
+	bin, err := find()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "gdiamond-db-")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{bin: bin, options: options, dir: dir, password: rand.Text()}
+	if err := s.initialize(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	// A port that is free now may be another's in a moment: then another one is.
+	for range 5 {
+		if s.port, err = freePort(); err == nil {
+			err = s.Start()
+		}
+		if err == nil {
+			return s, nil
+		}
+	}
+	return nil, errors.Join(err, os.RemoveAll(dir))
+}
+
+// initialize makes the data directory, and the file of statements that each
+// start runs: it makes the user that tests connect as.
+func (s *Server) initialize() error {
+	if err := s.own(s.dir); err != nil {
+		return err
+	}
+	name, args := s.bin.server, []string{"--no-defaults", "--initialize-insecure"}
+	if s.bin.install != "" {
+		name, args = s.bin.install, []string{"--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"}
+	}
+	cmd := exec.Command(name, append(append(args, "--datadir="+s.data()), s.as()...)...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", name, err, out)
+	}
+	var sql bytes.Buffer
+	for _, host := range []string{"127.0.0.1", "localhost"} {
+		fmt.Fprintf(&sql, "CREATE USER IF NOT EXISTS 'tester'@'%s' IDENTIFIED BY '%s';\n", host, s.password)
+		fmt.Fprintf(&sql, "GRANT ALL ON *.* TO 'tester'@'%s' WITH GRANT OPTION;\n", host)
+	}
+	init := filepath.Join(s.dir, "init.sql")
+	return errors.Join(os.WriteFile(init, sql.Bytes(), 0o600), s.own(init))
+}
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+// servant returns the user that a server of root's runs as, nil where that is
+// who runs this: the servers refuse root unless told.
+func servant() *user.User {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	if u, err := user.Lookup("mysql"); err == nil {
+		return u
+	}
+	return &user.User{Username: "root", Uid: "0", Gid: "0"}
+}
+
+func (s *Server) as() []string {
+	if u := servant(); u != nil {
+		return []string{"--user=" + u.Username}
+	}
+	return nil
+}
+
+// own gives path to the server's user.
+func (s *Server) own(path string) error {
+	u := servant()
+	if u == nil {
+		return nil
+	}
+	uid, err := strconv.Atoi(u.Uid)
+	gid, err2 := strconv.Atoi(u.Gid)
+	return errors.Join(err, err2, os.Chown(path, uid, gid))
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	return port, l.Close()
+}
+
+// Start starts the server that was stopped or killed, on the same port and
+// data, and waits until it answers.
+func (s *Server) Start() error {
+	sync := "--innodb-flush-method=nosync"
+	if s.options.Durable {
+		sync = "--innodb-flush-log-at-trx-commit=1"
+	}
+	args := append([]string{
+		"--no-defaults", "--datadir=" + s.data(), "--init-file=" + filepath.Join(s.dir, "init.sql"),
+		"--bind-address=127.0.0.1", "--port=" + strconv.Itoa(s.port),
+		"--socket=" + filepath.Join(s.dir, "sock"), "--pid-file=" + filepath.Join(s.dir, "pid"),
+		"--log-error=" + s.log(), "--skip-log-bin", "--max-connections=1000", "--innodb-buffer-pool-size=128M", sync,
+	}, append(s.as(), s.options.Args...)...)
+	p, err := startProcess(s.bin.server, args...)
+	if err != nil {
+		return err
+	}
+	s.process = p
+	if err := s.await(); err != nil {
+		p.end(killSignal)
+		log, _ := os.ReadFile(s.log())
+		return fmt.Errorf("%s on port %d: %w\n%s", s.bin.server, s.port, err, log[max(0, len(log)-4000):])
+	}
+	return nil
+}
+
+func (s *Server) log() string { return filepath.Join(s.dir, "error.log") }
+
+// await waits until the server answers.
+func (s *Server) await() error {
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	cfg, err := mysql.ParseDSN(s.DSN())
+	if err != nil {
+		return err
+	}
+	cfg.Logger = &mysql.NopLogger{}
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		conn, err := connector.Connect(ctx)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-s.process.done:
+			return fmt.Errorf("it ended: %w", s.process.err)
+		case <-ctx.Done():
+			return fmt.Errorf("it does not answer: %w", err)
+		case <-tick.C:
+		}
+	}
+}
+
+// DSN returns the DSN of the server, with no database.
+func (s *Server) DSN() string {
+	return fmt.Sprintf("tester:%s@tcp(%s)/", s.password, s.Addr())
+}
+
+// Addr returns the server's address, 127.0.0.1:port. It stays the same.
+func (s *Server) Addr() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
+
+// Stop stops the server in good order.
+func (s *Server) Stop() { s.process.end(stopSignal) }
+
+// Kill ends the server as a crash does.
+func (s *Server) Kill() { s.process.end(killSignal) }
+
+// Pause has the server answer nothing, though its connections stay, until Continue.
+func (s *Server) Pause() error { return s.process.signal(pauseSignal) }
+
+// Continue ends a Pause.
+func (s *Server) Continue() error { return s.process.signal(continueSignal) }
+
+// Close ends the server and removes its data.
+func (s *Server) Close() error {
+	s.Kill()
+	return os.RemoveAll(s.dir)
+}

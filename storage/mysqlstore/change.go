@@ -1,0 +1,166 @@
+package mysqlstore
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/json"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// version is a row of diamond_change.
+type version struct {
+	change    diamond.Change
+	installed int64         // below 0: the row is no change of the log, but came with an installation
+	epoch     diamond.Epoch // at the revision
+	chain     diamond.Chain // after the set
+	ordinal   int64         // which version of its key it is, from 1; 0 for a fork
+	after     mark          // changes and bytes of the log, after the set
+}
+
+// number returns what the column has.
+func (v *version) number() int64 {
+	if v.installed < 0 {
+		return v.installed
+	}
+	return int64(v.change.Number)
+}
+
+const changeColumns = "revision, number, set_size, op, namespace, grp, data_id, type, md5, sha256, size, meta, " +
+	"author, address, comment, time_us, generation, epoch, chain"
+
+func changeTable() table {
+	return table{"INSERT", "diamond_change", changeColumns + ", ordinal, log_changes, log_bytes, content"}
+}
+
+// values returns what [changeTable] is to hold.
+func (v *version) values() []any {
+	c := &v.change
+	return []any{
+		c.Revision, v.number(), int64(c.Count), int64(c.Op),
+		[]byte(c.Key.Namespace), []byte(c.Key.Group), []byte(c.Key.DataID),
+		[]byte(c.Type), []byte(c.MD5), c.SHA256[:], c.Size, encodeMeta(c.Meta),
+		[]byte(c.Author.Name), []byte(c.Address), []byte(c.Comment), c.Time.UnixMicro(),
+		v.epoch.Generation, v.epoch.ID[:], v.chain[:],
+		v.ordinal, v.after.changes, v.after.bytes, []byte(c.Content),
+	}
+}
+
+// changeRow is where a row of [changeColumns], and content if asked for, is
+// scanned to. It is valid until the next one is. All of it may be NULL, where
+// there is no row beside another one.
+type changeRow struct {
+	revision, number, count, op, size, time, generation sql.NullInt64
+	namespace, group, dataID                            sql.RawBytes
+	kind, md5, sha256, meta, author, address, comment   sql.RawBytes
+	epoch, chain, content                               sql.RawBytes
+}
+
+func (r *changeRow) fields(content bool) []any {
+	f := []any{
+		&r.revision, &r.number, &r.count, &r.op, &r.namespace, &r.group, &r.dataID,
+		&r.kind, &r.md5, &r.sha256, &r.size, &r.meta, &r.author, &r.address, &r.comment, &r.time,
+		&r.generation, &r.epoch, &r.chain,
+	}
+	if content {
+		f = append(f, &r.content)
+	}
+	return f
+}
+
+// there reports whether there was a row.
+func (r *changeRow) there() bool { return r.revision.Valid }
+
+// version returns the row as what it stands for. With content, that has proven
+// to have its hash.
+func (r *changeRow) version(content bool) (version, error) {
+	v := version{change: diamond.Change{
+		Revision: r.revision.Int64, Number: int(r.number.Int64), Count: int(r.count.Int64), Op: diamond.Op(r.op.Int64),
+		Key:  diamond.Key{Namespace: string(r.namespace), Group: string(r.group), DataID: string(r.dataID)},
+		Type: string(r.kind), MD5: string(r.md5), Size: r.size.Int64,
+		Author: diamond.Principal{Name: string(r.author)}, Address: string(r.address), Comment: string(r.comment),
+		Time: time.UnixMicro(r.time.Int64).UTC(), Content: string(r.content),
+	}}
+	c := &v.change
+	if r.number.Int64 < 0 {
+		v.installed, c.Number = r.number.Int64, 0 // which it was is not known
+	}
+	v.epoch.Generation = r.generation.Int64
+	var err error
+	for _, f := range []struct{ dst, src []byte }{{c.SHA256[:], r.sha256}, {v.epoch.ID[:], r.epoch}, {v.chain[:], r.chain}} {
+		if err == nil {
+			err = fixed(f.dst, f.src)
+		}
+	}
+	if err == nil {
+		c.Meta, err = decodeMeta(r.meta)
+	}
+	if err != nil {
+		return v, damaged(c, "damaged")
+	}
+	if c.Op == diamond.OpFork {
+		c.Epoch = v.epoch
+	}
+	if content && c.Op == diamond.OpPublish && (int64(len(c.Content)) != c.Size || sha256.Sum256(r.content) != c.SHA256) {
+		return v, damaged(c, "not of the content that was published")
+	}
+	return v, nil
+}
+
+func damaged(c *diamond.Change, how string) error {
+	return keyError(c.Key, diamond.ErrCorrupt, "the row of revision %d is %s", c.Revision, how)
+}
+
+func encodeMeta(meta map[string]string) []byte {
+	if len(meta) == 0 {
+		return []byte{}
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // it would make values up to six times as long
+	_ = e.Encode(meta)     // a map of strings has no way to fail
+	return bytes.TrimRight(b.Bytes(), "\n")
+}
+
+func decodeMeta(b []byte) (map[string]string, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	var meta map[string]string
+	if err := json.Unmarshal(b, &meta); err != nil {
+		return nil, err
+	}
+	return meta, nil
+}
+
+// fits reports why a change cannot be stored as it is: columns have limits, and
+// a database that is not strict would cut a value short.
+func (l *limits) fits(c *diamond.Change) error {
+	if int64(len(c.Content)) > l.content {
+		e := diamond.Errorf(diamond.ErrTooLarge, "content: %d bytes; the database's max_allowed_packet permits %d", len(c.Content), l.content)
+		e.Key = c.Key
+		return e
+	}
+	for _, f := range []struct {
+		name  string
+		have  int
+		limit int
+	}{
+		{"namespace", len(c.Key.Namespace), diamond.MaxNamespace},
+		{"group", len(c.Key.Group), diamond.MaxGroup},
+		{"dataId", len(c.Key.DataID), diamond.MaxDataID},
+		{"type", len(c.Type), 32},
+		{"md5", len(c.MD5), 32},
+		{"meta", len(encodeMeta(c.Meta)), 24 << 10},
+		{"author", len(c.Author.Name), 4 << 10},
+		{"address", len(c.Address), 4 << 10},
+		{"comment", len(c.Comment), 4 << 10},
+	} {
+		if f.have > f.limit {
+			return keyError(c.Key, diamond.ErrInvalid, "%s: %d bytes, more than %d", f.name, f.have, f.limit)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,123 @@
+package mysqlstore
+
+import (
+	"context"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
+)
+
+// Commit implements [diamond.Storage]. The round trips of a transaction do not
+// grow with its sets, but for those of statements that would be too large.
+func (s *Store) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+	results := make([]diamond.Result, len(sets))
+	err := s.write(ctx, attempts, func(ctx context.Context, t *transaction) error {
+		if err := t.caughtUp(); err != nil {
+			return err
+		}
+		w, err := t.writer(ctx, keysOf(sets))
+		if err != nil {
+			return err
+		}
+		c := committer{writer: w, now: s.now()}
+		if c.outcomes, err = t.outcomes(ctx, sets); err != nil {
+			return err
+		}
+		for i := range sets {
+			results[i] = c.commit(&sets[i])
+		}
+		if len(c.changes) == 0 {
+			return errNothing
+		}
+		if err := t.insert(ctx, requestTable(), c.requests); err != nil {
+			return err
+		}
+		t.origin = written
+		return c.flush(ctx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+func keysOf(sets []diamond.ChangeSet) []diamond.Key {
+	var keys []diamond.Key
+	for i := range sets {
+		for j := range sets[i].Drafts {
+			keys = append(keys, sets[i].Drafts[j].Key)
+		}
+		for j := range sets[i].Deletes {
+			keys = append(keys, sets[i].Deletes[j].Key)
+		}
+		for j := range sets[i].Checks {
+			keys = append(keys, sets[i].Checks[j].Key)
+		}
+	}
+	return keys
+}
+
+// committer commits the sets of one transaction in turn.
+type committer struct {
+	*writer
+	now      time.Time
+	outcomes map[requestID]*outcome
+	requests [][]any // rows to be written
+}
+
+func (c *committer) commit(set *diamond.ChangeSet) diamond.Result {
+	var id requestID
+	if set.RequestID != "" {
+		id = requestOf(set)
+		if first := c.outcomes[id]; first != nil {
+			return first.result(set)
+		}
+	}
+	changes, after, err := storage.Plan(c.head.Position, set, c.now, func(k diamond.Key) (int64, error) {
+		return c.current[k].live(), nil
+	})
+	for i := range changes {
+		if err == nil {
+			err = c.fits(&changes[i])
+		}
+	}
+	if err != nil {
+		return diamond.Result{Err: err}
+	}
+	c.add(changes, after)
+	if set.RequestID != "" {
+		o := &outcome{set.Hash(), after}
+		c.outcomes[id] = o
+		c.requests = append(c.requests, o.values(id, c.now))
+	}
+	return diamond.Result{Position: after}
+}
+
+// Fork implements [diamond.Storage].
+func (s *Store) Fork(ctx context.Context, verified diamond.Position) (diamond.Position, error) {
+	var after diamond.Position
+	err := s.write(ctx, attempts, func(ctx context.Context, t *transaction) error {
+		at := t.head.Position
+		at.Revision = max(at.Revision, t.ahead)
+		change, forked, err := storage.PlanFork(at, verified, s.now())
+		if err != nil {
+			return err
+		}
+		if after = t.head.Position; change == nil {
+			return errNothing
+		}
+		after = forked
+		w, err := t.writer(ctx, nil)
+		if err != nil {
+			return err
+		}
+		w.add([]diamond.Change{*change}, forked)
+		t.origin = written
+		return w.flush(ctx)
+	})
+	if err != nil {
+		return diamond.Position{}, err
+	}
+	return after, nil
+}

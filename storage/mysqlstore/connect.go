@@ -1,0 +1,95 @@
+package mysqlstore
+
+import (
+	"database/sql"
+	"log/slog"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+const (
+	// dialTimeout is how long a connection may take to be made, unless the DSN says.
+	dialTimeout = 2 * time.Second
+	// sessionIdle is after how many seconds the database ends a connection that
+	// says nothing: a node that froze, or was cut off, in the middle of a
+	// transaction holds the counter's lock for no longer.
+	sessionIdle = "30"
+	// lockWaitSeconds is how long a statement waits for the counter's lock.
+	lockWaitSeconds = "3"
+
+	maxOpen  = 16
+	maxIdle  = 4
+	idleTime = 15 * time.Second // shorter than sessionIdle
+	lifeTime = 3 * time.Minute  // so that connections follow the address to a new primary
+)
+
+// OpenDB returns a pool of connections as [Open] uses it, for a DSN of
+// github.com/go-sql-driver/mysql: "user:password@tcp(host:port)/database". It
+// connects to nothing yet. The error for a DSN that cannot be read is
+// [diamond.ErrInvalid], and does not quote it.
+//
+// What the storage rests on is set whatever the DSN says: a strict sql_mode,
+// autocommit, the collation binary, the database's own limit of a packet, and
+// that connections to a read-only database are given up. What else the DSN
+// sets stands, such as tls, timeout (2s unless said), wait_timeout and
+// innodb_lock_wait_timeout.
+func OpenDB(dsn string, logger *slog.Logger) (*sql.DB, error) {
+	cfg, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		return nil, diamond.Errorf(diamond.ErrInvalid, "the DSN cannot be read; it has the form user:password@tcp(host:port)/database")
+	}
+	if cfg.DBName == "" {
+		return nil, diamond.Errorf(diamond.ErrInvalid, "the DSN names no database; it has the form user:password@tcp(host:port)/database")
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = dialTimeout
+	}
+	cfg.RejectReadOnly = true
+	cfg.InterpolateParams = true // one round trip a statement
+	cfg.MaxAllowedPacket = 0     // ask the database
+	cfg.CheckConnLiveness = true
+	cfg.AllowAllFiles = false
+	cfg.MultiStatements = false
+	cfg.ParseTime = false
+	cfg.Logger = driverLog{logger}
+	if cfg.Params == nil {
+		cfg.Params = make(map[string]string)
+	}
+	for name, value := range map[string]string{"wait_timeout": sessionIdle, "innodb_lock_wait_timeout": lockWaitSeconds} {
+		if cfg.Params[name] == "" {
+			cfg.Params[name] = value
+		}
+	}
+	cfg.Params["sql_mode"] = "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
+	cfg.Params["autocommit"] = "1"
+	if err := cfg.Apply(mysql.Charset("binary", "")); err != nil {
+		return nil, diamond.Errorf(diamond.ErrInvalid, "the DSN cannot be used")
+	}
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return nil, diamond.Errorf(diamond.ErrInvalid, "the DSN cannot be used")
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(maxOpen)
+	db.SetMaxIdleConns(maxIdle)
+	db.SetConnMaxIdleTime(idleTime)
+	db.SetConnMaxLifetime(lifeTime)
+	return db, nil
+}
+
+// driverLog passes on what the driver has to say of connections. Errors are
+// returned besides, so it is of use only to who looks for more.
+type driverLog struct{ logger *slog.Logger }
+
+// Print implements [mysql.Logger].
+func (l driverLog) Print(v ...any) {
+	for _, what := range v {
+		if err, ok := what.(error); ok {
+			c, _ := classify(err)
+			l.logger.Debug("mysql driver", "error", c.detail)
+		}
+	}
+}

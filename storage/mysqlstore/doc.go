@@ -1,0 +1,3 @@
+// Package mysqlstore is a [diamond.Storage] and [diamond.Replica] in a MySQL or
+// MariaDB.
+package mysqlstore

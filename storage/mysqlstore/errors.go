@@ -1,0 +1,200 @@
+package mysqlstore
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"regexp"
+
+	"github.com/go-sql-driver/mysql"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// Numbers of errors that are met by name.
+const (
+	duplicateKey = 1062
+	noSuchTable  = 1146
+	lockWait     = 1205
+	deadlock     = 1213
+)
+
+// class is what an error number of the database means to a caller.
+type class struct {
+	sentinel error
+	again    bool // the transaction was rolled back, and may succeed when it is run again
+	drop     bool // the connection is of no use
+	detail   string
+}
+
+// classes is the one table of the database's errors. The database's own texts
+// are never passed on, as they may quote a content.
+var classes = map[uint16]class{
+	lockWait: {diamond.ErrUnavailable, true, false, "another transaction holds the lock"},
+	deadlock: {diamond.ErrUnavailable, true, false, "it met another transaction"},
+
+	1290: {diamond.ErrUnavailable, true, true, "the database is read-only"},
+	1792: {diamond.ErrUnavailable, true, true, "the database is read-only"},
+	1836: {diamond.ErrUnavailable, true, true, "the database is read-only"},
+
+	1053: {diamond.ErrUnavailable, true, true, "the database shuts down"},
+	1927: {diamond.ErrUnavailable, true, true, "the connection was killed"},
+	4031: {diamond.ErrUnavailable, true, true, "the connection was idle for too long"},
+	1317: {diamond.ErrUnavailable, false, false, "the statement was interrupted"},
+	1969: {diamond.ErrUnavailable, false, false, "the statement took longer than the database permits"},
+	3024: {diamond.ErrUnavailable, false, false, "the statement took longer than the database permits"},
+	1040: {diamond.ErrUnavailable, false, true, "the database has too many connections"},
+	1203: {diamond.ErrUnavailable, false, true, "the user has too many connections"},
+	1226: {diamond.ErrUnavailable, false, true, "the user has used up a resource of the database"},
+	1129: {diamond.ErrUnavailable, false, true, "the database refuses this host after many errors"},
+	1130: {diamond.ErrUnavailable, false, true, "the database refuses this host"},
+
+	1045:        {diamond.ErrUnavailable, false, true, "the database refuses the user or the password"},
+	1698:        {diamond.ErrUnavailable, false, true, "the database refuses the user or the password"},
+	1044:        {diamond.ErrUnavailable, false, true, "the user has no right to the database"},
+	1142:        {diamond.ErrUnavailable, false, false, "the user has no right to do that to a table"},
+	1143:        {diamond.ErrUnavailable, false, false, "the user has no right to a column"},
+	1227:        {diamond.ErrUnavailable, false, false, "the user has no right to do that"},
+	1046:        {diamond.ErrUnavailable, false, false, "the DSN names no database"},
+	1049:        {diamond.ErrUnavailable, false, true, "there is no such database"},
+	1054:        {diamond.ErrUnavailable, false, false, "a column is missing: the tables are not those that gdiamond made"},
+	noSuchTable: {diamond.ErrUnavailable, false, false, "a table is missing: run `gdiamond migrate`"},
+	1665:        {diamond.ErrUnavailable, false, false, "binlog_format must be ROW or MIXED"},
+
+	1153: {diamond.ErrTooLarge, false, true, "more than the database's max_allowed_packet"},
+	1406: {diamond.ErrTooLarge, false, false, "more than a column holds"},
+
+	1021: {diamond.ErrNoSpace, false, false, "the database's disk is full"},
+	1114: {diamond.ErrNoSpace, false, false, "the database's table space is full"},
+
+	1194: {diamond.ErrCorrupt, false, false, "the database says that a table is damaged"},
+	1712: {diamond.ErrCorrupt, false, false, "the database says that an index is damaged"},
+}
+
+// diskFull finds what the database says of a system call that failed for want
+// of space: "errno: 28", "error 28", "OS errno 28".
+var diskFull = regexp.MustCompile(`(?i)(error|errno:?) 28\b|no space left`)
+
+// classify returns the class of err, and whether err is one of the database's
+// or of its connection's at all.
+func classify(err error) (class, bool) {
+	var e *mysql.MySQLError
+	var n net.Error
+	switch {
+	case errors.As(err, &e):
+		c, known := classes[e.Number]
+		if !known {
+			c = class{diamond.ErrUnavailable, false, false, "the database failed"}
+		}
+		if diskFull.MatchString(e.Message) {
+			c = class{diamond.ErrNoSpace, false, false, "the database's disk is full"}
+		}
+		c.detail = fmt.Sprintf("%s (error %d)", c.detail, e.Number)
+		return c, true
+	case errors.Is(err, mysql.ErrPktTooLarge):
+		return class{diamond.ErrTooLarge, false, true, "more than the maxAllowedPacket of the DSN"}, true
+	case errors.As(err, &n):
+		// A dialing error names the address, and what the system said.
+		return class{diamond.ErrUnavailable, false, true, n.Error()}, true
+	case errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, mysql.ErrMalformPkt),
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, sql.ErrConnDone):
+		return class{diamond.ErrUnavailable, true, true, "the connection to the database was lost"}, true
+	}
+	for _, refused := range []error{
+		mysql.ErrNoTLS, mysql.ErrCleartextPassword, mysql.ErrNativePassword, mysql.ErrOldPassword,
+		mysql.ErrUnknownPlugin, mysql.ErrOldProtocol,
+	} {
+		if errors.Is(err, refused) {
+			return class{diamond.ErrUnavailable, false, true, refused.Error()}, true
+		}
+	}
+	var cert *tls.CertificateVerificationError
+	var name x509.HostnameError
+	if errors.As(err, &cert) || errors.As(err, &name) {
+		return class{diamond.ErrUnavailable, false, true, "the database's certificate is not accepted"}, true
+	}
+	return class{diamond.ErrUnavailable, false, true, fmt.Sprintf("the database failed (%T)", err)}, false
+}
+
+// uncertain is the error of a COMMIT: what became of the transaction is not known.
+type uncertain struct{ error }
+
+func (e uncertain) Unwrap() error { return e.error }
+
+// failure returns err as one that wraps a sentinel of package diamond. It is
+// the one place where errors of the driver are translated.
+func failure(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	var known *diamond.Error
+	var schema *SchemaError
+	var commit uncertain
+	switch ended := ended(ctx); {
+	case errors.As(err, &commit) && ended != nil:
+		return &diamond.Error{Err: fmt.Errorf("%w: %w", diamond.ErrUnknownOutcome, ended)}
+	case errors.As(err, &commit):
+		c, _ := classify(commit.error)
+		return diamond.Errorf(diamond.ErrUnknownOutcome, "while the transaction was committed, %s", c.detail)
+	case errors.As(err, &known), errors.As(err, &schema):
+		return err
+	case ended != nil:
+		return ended
+	}
+	c, _ := classify(err)
+	return diamond.Errorf(c.sentinel, "%s", c.detail)
+}
+
+// again reports whether a transaction that failed with err was rolled back, and
+// may be run once more.
+func again(err error) bool {
+	var commit uncertain
+	var known *diamond.Error
+	if errors.As(err, &commit) || errors.As(err, &known) {
+		return false
+	}
+	c, _ := classify(err)
+	return c.again
+}
+
+// useless reports whether the connection on which err was met must not be used again.
+func useless(err error) bool {
+	var known *diamond.Error
+	if errors.As(err, &known) {
+		return false
+	}
+	c, _ := classify(err)
+	return c.drop
+}
+
+func isDuplicate(err error) bool { return hasNumber(err, duplicateKey) }
+
+func isDeadlock(err error) bool { return hasNumber(err, deadlock) }
+
+func hasNumber(err error, number uint16) bool {
+	var e *mysql.MySQLError
+	return errors.As(err, &e) && e.Number == number
+}
+
+// ended returns the error for a context that has ended, nil if it has not.
+func ended(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		if cause := context.Cause(ctx); !errors.Is(cause, err) {
+			return fmt.Errorf("mysqlstore: %w: %w", err, cause)
+		}
+		return fmt.Errorf("mysqlstore: %w", err)
+	}
+	return nil
+}
+
+func keyError(key diamond.Key, sentinel error, format string, args ...any) error {
+	e := diamond.Errorf(sentinel, format, args...)
+	e.Key = key
+	return e
+}

@@ -1,0 +1,204 @@
+package mysqlstore
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// migrationWait is for how many seconds Migrate waits for another one to end.
+const migrationWait = 60
+
+// migrations are the files that make the schema, in order.
+//
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// migration makes one version of the schema from the one before.
+type migration struct {
+	version int
+	name    string // of its file
+	sql     string
+}
+
+// SchemaError says that the database's schema is not the one that this program
+// needs. It wraps [diamond.ErrUnavailable].
+type SchemaError struct {
+	Have int // the version in the database; 0: there is none
+	Want int // the version of this program
+}
+
+// Error says what to do about it.
+func (e *SchemaError) Error() string {
+	switch {
+	case e.Have == 0:
+		return fmt.Sprintf("mysqlstore: the database has no gdiamond schema: run `gdiamond migrate` to make version %d", e.Want)
+	case e.Have < e.Want:
+		return fmt.Sprintf("mysqlstore: the schema has version %d, this program needs %d: run `gdiamond migrate`", e.Have, e.Want)
+	}
+	return fmt.Sprintf("mysqlstore: the schema has version %d, this program knows up to %d: use a newer program", e.Have, e.Want)
+}
+
+// Unwrap returns [diamond.ErrUnavailable].
+func (e *SchemaError) Unwrap() error { return diamond.ErrUnavailable }
+
+// all returns the migrations in order.
+func allMigrations() ([]migration, error) {
+	files, err := fs.ReadDir(migrations, "migrations") // sorted by name
+	if err != nil {
+		return nil, err
+	}
+	var all []migration
+	for i, f := range files {
+		number, _, _ := strings.Cut(f.Name(), "_")
+		version, err := strconv.Atoi(number)
+		if err != nil || version != i+1 {
+			return nil, fmt.Errorf("migration %s does not have number %d", f.Name(), i+1)
+		}
+		text, err := fs.ReadFile(migrations, "migrations/"+f.Name())
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, migration{version, f.Name(), string(text)})
+	}
+	return all, nil
+}
+
+// statements returns the statements of a migration. Each ends with a semicolon
+// at the end of a line.
+func (m *migration) statements() []string {
+	var statements []string
+	var b strings.Builder
+	for line := range strings.Lines(m.sql) {
+		if text := strings.TrimSpace(line); text == "" || strings.HasPrefix(text, "--") {
+			continue
+		}
+		b.WriteString(line)
+		if strings.HasSuffix(strings.TrimRight(line, " \r\n"), ";") {
+			statements = append(statements, strings.TrimRight(b.String(), " ;\r\n"))
+			b.Reset()
+		}
+	}
+	return statements
+}
+
+// Migrate brings the schema of db's database up to the version of this
+// program, and returns the names of the migrations that it applied, none where
+// it was up to date. Of several at once, one does the work and the others wait
+// for it. A schema that is newer is a [*SchemaError].
+//
+// It needs the right to create and alter tables. What it runs is what [Print]
+// prints.
+func Migrate(ctx context.Context, db *sql.DB) (applied []string, err error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, failure(ctx, err)
+	}
+	defer func() { _ = conn.Close() }() // a lock that could not be released goes with a broken connection
+	lock := `CONCAT('gdiamond.', MD5(DATABASE()))`
+	var locked sql.NullInt64
+	if err := conn.QueryRowContext(ctx, "SELECT GET_LOCK("+lock+", ?)", migrationWait).Scan(&locked); err != nil {
+		return nil, failure(ctx, err)
+	}
+	if locked.Int64 != 1 {
+		return nil, diamond.Errorf(diamond.ErrUnavailable, "another migration has been running for %d s, or the DSN names no database", migrationWait)
+	}
+	defer func() {
+		if _, e := conn.ExecContext(context.WithoutCancel(ctx), "DO RELEASE_LOCK("+lock+")"); e != nil {
+			drop(conn)
+		}
+	}()
+	pending, err := pendingOn(ctx, conn)
+	if err != nil {
+		return nil, failure(ctx, err)
+	}
+	for _, m := range pending {
+		for _, statement := range m.statements() {
+			if _, err := conn.ExecContext(ctx, statement); err != nil {
+				return applied, failure(ctx, err)
+			}
+		}
+		applied = append(applied, m.name)
+	}
+	return applied, nil
+}
+
+// Pending returns the names of the migrations that the schema of db's database
+// lacks, none where it is up to date. A schema that is newer is a [*SchemaError].
+func Pending(ctx context.Context, db *sql.DB) ([]string, error) {
+	pending, err := pendingOn(ctx, db)
+	if err != nil {
+		return nil, failure(ctx, err)
+	}
+	var names []string
+	for _, m := range pending {
+		names = append(names, m.name)
+	}
+	return names, nil
+}
+
+// Print writes the statements of all migrations to w, for someone to review or
+// to run by hand: they can be run again.
+func Print(w io.Writer) error {
+	all, err := allMigrations()
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
+		if _, err := fmt.Fprintf(w, "-- %s\n\n%s\n", m.name, m.sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// querier is a pool or one connection.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func pendingOn(ctx context.Context, q querier) ([]migration, error) {
+	all, err := allMigrations()
+	if err != nil {
+		return nil, err
+	}
+	have, err := schemaVersion(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	if have > len(all) {
+		return nil, &SchemaError{have, len(all)}
+	}
+	return all[have:], nil
+}
+
+// schemaVersion returns the version of the schema in the database, 0 where there is none.
+func schemaVersion(ctx context.Context, q querier) (int, error) {
+	var version sql.NullInt64
+	err := q.QueryRowContext(ctx, "SELECT MAX(version) FROM diamond_schema").Scan(&version)
+	if hasNumber(err, noSuchTable) {
+		return 0, nil
+	}
+	return int(version.Int64), err
+}
+
+// checkSchema returns a [*SchemaError] unless the schema is this program's.
+func checkSchema(ctx context.Context, q querier) error {
+	all, err := allMigrations()
+	if err != nil {
+		return err
+	}
+	have, err := schemaVersion(ctx, q)
+	if err == nil && have != len(all) {
+		err = &SchemaError{have, len(all)}
+	}
+	return err
+}

@@ -1,0 +1,244 @@
+package mysqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/backoff"
+	"github.com/linnaname/gdiamond/storage"
+)
+
+var (
+	_ diamond.Storage = (*Store)(nil)
+	_ diamond.Replica = (*Store)(nil)
+)
+
+// pruneEvery is about how often history is pruned in the background.
+const pruneEvery = 10 * time.Minute
+
+// Store is a store in a database. [New] and [Open] make one. It is safe for
+// concurrent use, and so are any number of them on one database.
+type Store struct {
+	db        *sql.DB
+	ownDB     bool // Close closes it
+	retention storage.Retention
+	logger    *slog.Logger
+	migrate   bool
+	late      bool
+	now       func() time.Time
+
+	starting sync.Mutex // held while the store gets ready
+	limits   atomic.Pointer[limits]
+
+	stop    context.CancelFunc // ends the background work
+	workers sync.WaitGroup
+
+	mu     sync.RWMutex // held for reading by calls under way
+	closed bool         // guarded by mu
+}
+
+// Option changes a default of [New] and [Open].
+type Option func(*Store)
+
+// WithRetention sets how much history is kept; by default what the zero
+// [storage.Retention] stands for. Stores on one database should agree: the one
+// that keeps least decides.
+func WithRetention(r storage.Retention) Option { return func(s *Store) { s.retention = r } }
+
+// WithLogger sets where the store says what an operator should know, such as
+// that the database permits less than the usual size of a content; by default
+// [slog.Default].
+func WithLogger(l *slog.Logger) Option { return func(s *Store) { s.logger = l } }
+
+// WithMigrate has the schema made, or brought up to date, as [Migrate] does.
+func WithMigrate() Option { return func(s *Store) { s.migrate = true } }
+
+// WithLateStart has New succeed though the database cannot be used yet. Until
+// it can, every call fails with [diamond.ErrUnavailable]. So a server that has
+// a copy of the store can start and serve from that.
+func WithLateStart() Option { return func(s *Store) { s.late = true } }
+
+// New returns a store on db, which goes on being the caller's to close. The
+// schema must be there (see [Migrate]): else New fails with a [*SchemaError].
+//
+// db's connections must have autocommit on, as they have by default, and
+// should be made as [OpenDB] makes them. Errors wrap the sentinels of package
+// diamond: ErrUnavailable where the database cannot be used, and ErrInvalid
+// where its settings would break a promise.
+func New(ctx context.Context, db *sql.DB, opts ...Option) (*Store, error) {
+	s := configured(opts)
+	s.db = db
+	return s.open(ctx)
+}
+
+// Open is [New] on connections of the store's own, made by [OpenDB].
+func Open(ctx context.Context, dsn string, opts ...Option) (*Store, error) {
+	s := configured(opts)
+	db, err := OpenDB(dsn, s.logger)
+	if err != nil {
+		return nil, err
+	}
+	s.db, s.ownDB = db, true
+	opened, err := s.open(ctx)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return opened, nil
+}
+
+func configured(opts []Option) *Store {
+	s := &Store{now: time.Now, logger: slog.Default()}
+	for _, opt := range opts {
+		opt(s)
+	}
+	s.retention = s.retention.OrDefaults()
+	return s
+}
+
+func (s *Store) open(ctx context.Context) (*Store, error) {
+	if err := s.ready(ctx); err != nil {
+		if !s.late || !errors.Is(err, diamond.ErrUnavailable) {
+			return nil, err
+		}
+		s.logger.Warn("the database cannot be used yet", "error", err)
+	}
+	background, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.workers.Go(func() { s.pruneAlways(background) })
+	return s, nil
+}
+
+// ready sees to it that the database can be used: what it permits is known, the
+// schema is right, and the counter is there.
+func (s *Store) ready(ctx context.Context) error {
+	if s.limits.Load() != nil {
+		return nil
+	}
+	s.starting.Lock()
+	defer s.starting.Unlock()
+	if s.limits.Load() != nil {
+		return nil
+	}
+	l, err := readLimits(ctx, s.db)
+	if err != nil {
+		return failure(ctx, err)
+	}
+	if s.migrate {
+		applied, err := Migrate(ctx, s.db)
+		if err != nil {
+			return err
+		}
+		if len(applied) > 0 {
+			s.logger.Info("the schema was migrated", "applied", applied)
+		}
+	}
+	if err := checkSchema(ctx, s.db); err != nil {
+		return failure(ctx, err)
+	}
+	if err := createCounter(ctx, s.db); err != nil {
+		return failure(ctx, err)
+	}
+	if l.content < diamond.DefaultMaxContent {
+		s.logger.Warn("the database's max_allowed_packet lowers the limit of a content",
+			"bytes", l.content, "usual", diamond.DefaultMaxContent, "max_allowed_packet", l.packet)
+	}
+	s.limits.Store(l)
+	return nil
+}
+
+// MaxContent returns how many bytes one content may have here: what the
+// database's max_allowed_packet permits, which may be below
+// [diamond.DefaultMaxContent]. A larger one is ErrTooLarge. It is 0 while the
+// database has not been reached, see [WithLateStart].
+func (s *Store) MaxContent() int64 {
+	if l := s.limits.Load(); l != nil {
+		return l.content
+	}
+	return 0
+}
+
+// Close implements [diamond.Storage]. It closes the connections that [Open] made.
+func (s *Store) Close() error {
+	s.stop()
+	s.workers.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	if s.ownDB {
+		return s.db.Close()
+	}
+	return nil
+}
+
+// begin lets a call in, unless the store is closed or the context has ended;
+// done lets it out.
+func (s *Store) begin(ctx context.Context) (done func(), err error) {
+	s.mu.RLock()
+	switch {
+	case s.closed:
+		err = diamond.Errorf(diamond.ErrClosed, "mysqlstore")
+	case ctx.Err() != nil:
+		err = ended(ctx)
+	default:
+		err = s.ready(ctx)
+	}
+	if err != nil {
+		s.mu.RUnlock()
+		return nil, err
+	}
+	return s.mu.RUnlock, nil
+}
+
+// query runs one statement that reads, and each for each of its rows. Every
+// read of the store is one statement outside any transaction: so it sees one
+// moment, and no transaction can be left open. Where the connection is lost
+// before the first row, it runs again.
+func (s *Store) query(ctx context.Context, statement string, args []any, each func(*sql.Rows) error) error {
+	done, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	begun := false
+	for n := 1; ; n++ {
+		err = queryOn(ctx, s.db, statement, args, func(rows *sql.Rows) error {
+			begun = true
+			return each(rows)
+		})
+		if err == nil || begun || n == attempts || !again(err) || pause(ctx) != nil {
+			return failure(ctx, err)
+		}
+	}
+}
+
+func queryOn(ctx context.Context, q querier, statement string, args []any, each func(*sql.Rows) error) (err error) {
+	rows, err := q.QueryContext(ctx, statement, args...)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := rows.Close(); err == nil {
+			err = e
+		}
+	}()
+	for rows.Next() {
+		if err := each(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// pause waits a moment before something is tried again.
+func pause(ctx context.Context) error {
+	return backoff.Sleep(ctx, backoff.Jitter(retryPause, 0.9))
+}

@@ -1,0 +1,149 @@
+package mysqlstore
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/backoff"
+	"github.com/linnaname/gdiamond/storage"
+)
+
+// pruneBatch is about how many changes, or request ids, one transaction of a
+// pruning removes: commits wait for no more than that.
+const pruneBatch = 200
+
+// pruneAlways prunes until ctx ends.
+func (s *Store) pruneAlways(ctx context.Context) {
+	// Nodes that were started together do not all prune together.
+	for backoff.Sleep(ctx, backoff.Jitter(pruneEvery, 0.5)) == nil {
+		if err := s.Prune(ctx); err != nil && ctx.Err() == nil {
+			s.logger.Warn("history could not be pruned; it is tried again", "error", err)
+		}
+	}
+}
+
+// Prune removes at once what retention no longer keeps, in small transactions.
+// It also runs about every ten minutes by itself.
+func (s *Store) Prune(ctx context.Context) error {
+	for more := true; more; {
+		if err := s.write(ctx, attempts, func(ctx context.Context, t *transaction) (err error) {
+			more, err = t.pruneLog(ctx, s.retention, s.now())
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	for more := true; more; {
+		if err := s.write(ctx, attempts, func(ctx context.Context, t *transaction) (err error) {
+			more, err = t.pruneRequests(ctx, s.now())
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pruneLog moves the horizon over some of the oldest changes, if they may
+// leave the log, and removes the versions that are then outdated. It returns
+// errNothing where none may, and whether there may be more.
+func (t *transaction) pruneLog(ctx context.Context, retention storage.Retention, now time.Time) (more bool, err error) {
+	oldest, err := t.oldest(ctx)
+	if err != nil {
+		return false, err
+	}
+	floor := t.head.changes - int64(retention.Changes) // the count up to which changes may leave
+	var keys []diamond.Key                             // of the changes that leave
+	moved := false
+	for i := range oldest {
+		v := &oldest[i]
+		verdict := retention.Judge(v.change.Time, now)
+		if v.after.changes > floor || verdict == storage.Keep {
+			break
+		}
+		keys = append(keys, v.change.Key)
+		if last := v.change.Number == v.change.Count-1; last && verdict == storage.Drop {
+			t.horizon, moved = v.after, true
+		}
+	}
+	if !moved {
+		return false, errNothing
+	}
+	if err := t.save(ctx); err != nil {
+		return false, err
+	}
+	slices.SortFunc(keys, diamond.Key.Compare)
+	for some := range slices.Chunk(slices.Compact(keys), keysPerStatement) {
+		if err := t.trim(ctx, some, retention); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// oldest reads the first changes of the log, as far as pruning needs them:
+// whole sets, some [pruneBatch] changes.
+func (t *transaction) oldest(ctx context.Context) ([]version, error) {
+	var versions []version
+	read := func(condition string, args ...any) error {
+		return t.query(ctx, `SELECT revision, number, set_size, namespace, grp, data_id, time_us, generation, epoch, chain, log_changes, log_bytes
+			FROM diamond_change WHERE number >= 0 AND `+condition, args, func(rows *sql.Rows) error {
+			var v version
+			var micros int64
+			var epoch, chain sql.RawBytes
+			c, a := &v.change, &v.after
+			if err := rows.Scan(&c.Revision, &c.Number, &c.Count, &c.Key.Namespace, &c.Key.Group, &c.Key.DataID, &micros,
+				&a.Epoch.Generation, &epoch, &chain, &a.changes, &a.bytes); err != nil {
+				return err
+			}
+			c.Time = time.UnixMicro(micros)
+			a.Store, a.Revision = t.head.Store, c.Revision
+			versions = append(versions, v)
+			a = &versions[len(versions)-1].after
+			if err := fixed(a.Epoch.ID[:], epoch); err != nil {
+				return err
+			}
+			return fixed(a.Chain[:], chain)
+		})
+	}
+	if err := read("revision > ? ORDER BY revision, number LIMIT ?", t.horizon.Revision, pruneBatch); err != nil || len(versions) == 0 {
+		return nil, err
+	}
+	last := &versions[len(versions)-1].change
+	return versions, read("revision = ? AND number > ? ORDER BY number", last.Revision, last.Number)
+}
+
+// trim removes the outdated versions of keys of which changes have just left
+// the log. To do so each time that one leaves is enough: no version can become
+// outdated that has no newer one in the log.
+func (t *transaction) trim(ctx context.Context, keys []diamond.Key, retention storage.Retention) error {
+	where, args := whereKeysOf("e", keys)
+	// [storage.Retention.Outdated], for all at once.
+	if err := t.exec(ctx, `DELETE c FROM diamond_entry e JOIN diamond_change c
+		ON c.namespace = e.namespace AND c.grp = e.grp AND c.data_id = e.data_id AND c.revision <= ?
+		WHERE (e.ordinal - c.ordinal >= ? OR e.op = 2 AND e.revision <= ?) AND `+where,
+		append([]any{t.horizon.Revision, int64(retention.Versions), t.horizon.Revision}, args...)...); err != nil {
+		return err
+	}
+	where, args = whereKeysOf("", keys)
+	return t.exec(ctx, "DELETE FROM diamond_entry WHERE op = 2 AND revision <= ? AND "+where,
+		append([]any{t.horizon.Revision}, args...)...)
+}
+
+// pruneRequests removes some of the expired request ids, as
+// [storage.RequestExpired] has it. It returns errNothing where there are none.
+func (t *transaction) pruneRequests(ctx context.Context, now time.Time) (more bool, err error) {
+	result, err := t.conn.ExecContext(ctx, "DELETE FROM diamond_request WHERE revision <= ? AND time_us < ? ORDER BY revision LIMIT ?",
+		t.head.Revision-storage.RequestIDFloor, now.Add(-storage.RequestIDAge).UnixMicro(), pruneBatch)
+	if err != nil {
+		return false, err
+	}
+	n, err := result.RowsAffected()
+	if err == nil && n == 0 {
+		err = errNothing
+	}
+	return n == pruneBatch, err
+}

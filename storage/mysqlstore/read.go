@@ -1,0 +1,92 @@
+package mysqlstore
+
+import (
+	"context"
+	"database/sql"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// Read implements [diamond.Storage].
+func (s *Store) Read(ctx context.Context, key diamond.Key, revision int64) (diamond.Entry, error) {
+	statement := "SELECT k.horizon, " + columnsOf("c", changeColumns) + ", c.content FROM diamond_counter k "
+	args := keyArgs(key)
+	if revision == 0 {
+		statement += `JOIN diamond_entry e ON e.namespace = ? AND e.grp = ? AND e.data_id = ? AND e.op = 1
+			LEFT JOIN diamond_change c ON c.revision = e.revision AND c.number = e.number`
+	} else {
+		statement += "LEFT JOIN diamond_change c ON c.namespace = ? AND c.grp = ? AND c.data_id = ? AND c.revision = ?"
+		args = append(args, revision)
+	}
+	var horizon int64
+	var entry diamond.Entry
+	found := 0 // rows
+	value := false
+	err := s.query(ctx, statement+" WHERE k.id = 1", args, func(rows *sql.Rows) error {
+		found++
+		var row changeRow
+		if err := rows.Scan(append([]any{&horizon}, row.fields(true)...)...); err != nil {
+			return err
+		}
+		if !row.there() {
+			if revision == 0 {
+				return keyError(key, diamond.ErrCorrupt, "the row of its current version is missing")
+			}
+			found = 0
+			return nil
+		}
+		v, err := row.version(true)
+		if value = v.change.Op == diamond.OpPublish; value && err == nil {
+			entry = v.change.Entry()
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return diamond.Entry{}, err
+	case value:
+		return entry, nil
+	case revision == 0:
+		return diamond.Entry{}, keyError(key, diamond.ErrNotFound, "")
+	case found == 0 && revision <= horizon:
+		return diamond.Entry{}, keyError(key, diamond.ErrCompacted, "revision %d is no longer kept", revision)
+	}
+	return diamond.Entry{}, keyError(key, diamond.ErrNotFound, "no value was published at revision %d", revision)
+}
+
+// History implements [diamond.Storage].
+func (s *Store) History(ctx context.Context, key diamond.Key, before int64, limit int) ([]diamond.Change, error) {
+	statement := "SELECT " + changeColumns + " FROM diamond_change WHERE " + isKey
+	args := keyArgs(key)
+	if before != 0 {
+		statement += " AND revision < ?"
+		args = append(args, before)
+	}
+	var changes []diamond.Change
+	err := s.query(ctx, statement+" ORDER BY revision DESC LIMIT ?", append(args, max(limit, 0)), func(rows *sql.Rows) error {
+		var row changeRow
+		if err := rows.Scan(row.fields(false)...); err != nil {
+			return err
+		}
+		v, err := row.version(false)
+		changes = append(changes, v.change)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return changes, nil
+}
+
+// At implements [diamond.Replica].
+func (s *Store) At(ctx context.Context) (diamond.Position, error) {
+	var c counter
+	err := s.query(ctx, "SELECT "+counterColumns+" FROM diamond_counter WHERE id = 1", nil, func(rows *sql.Rows) error {
+		fields, filled := c.fields()
+		if err := rows.Scan(fields...); err != nil {
+			return err
+		}
+		return filled()
+	})
+	return c.at(), err
+}

@@ -1,0 +1,167 @@
+package mysqlstore
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"iter"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
+)
+
+const (
+	// installBytes is about how many bytes of an installation are held in memory.
+	installBytes = 8 << 20
+	// installIdle is for how many seconds the database waits for the next part
+	// of an installation, whose entries may come from far away.
+	installIdle = 3600
+)
+
+// Apply implements [diamond.Replica].
+func (s *Store) Apply(ctx context.Context, changes []diamond.Change, to diamond.Position) error {
+	return s.write(ctx, attempts, func(ctx context.Context, t *transaction) error {
+		if err := t.isCopy(); err != nil {
+			return err
+		}
+		if err := storage.Follows(t.at(), changes, to); err != nil {
+			return err
+		}
+		if t.at() == to {
+			return errNothing
+		}
+		if t.origin == fresh {
+			t.origin = copied
+			t.head = mark{Position: diamond.Position{Store: to.Store, Epoch: storage.FirstEpoch(changes, to)}}
+			t.horizon = t.head
+		}
+		return t.apply(ctx, changes)
+	})
+}
+
+// apply adds changes that are known to follow.
+func (t *transaction) apply(ctx context.Context, changes []diamond.Change) error {
+	keys := make([]diamond.Key, 0, len(changes))
+	for i := range changes {
+		if err := t.fits(&changes[i]); err != nil {
+			return err
+		}
+		if changes[i].Op != diamond.OpFork {
+			keys = append(keys, changes[i].Key)
+		}
+	}
+	w, err := t.writer(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for rest := changes; len(rest) > 0; {
+		set := rest[:rest[0].Count]
+		rest = rest[len(set):]
+		after, err := w.head.Follow(set)
+		if err != nil {
+			return err
+		}
+		w.add(set, after)
+	}
+	return w.flush(ctx)
+}
+
+// Install implements [diamond.Replica]. It is one transaction, so that nobody
+// sees a part of it; meanwhile reads go on, and all other writes wait, or are
+// told that they waited for too long.
+func (s *Store) Install(ctx context.Context, at diamond.Position, entries iter.Seq2[diamond.Entry, error]) error {
+	var given error // by entries
+	err := s.write(ctx, 1, func(ctx context.Context, t *transaction) error {
+		in := installer{transaction: t, at: at}
+		if err := in.begin(ctx); err != nil {
+			return err
+		}
+		for e, err := range entries {
+			if given = err; err != nil {
+				return err
+			}
+			if err := in.add(ctx, &e); err != nil {
+				return err
+			}
+		}
+		return in.end(ctx)
+	})
+	if given != nil {
+		return given
+	}
+	return err
+}
+
+// installer writes the entries of an installation.
+type installer struct {
+	*transaction
+	at      diamond.Position
+	count   int64
+	changes [][]any // rows to be written
+	entries [][]any
+	bytes   int64 // of contents in them
+}
+
+func (in *installer) begin(ctx context.Context) error {
+	if err := in.isCopy(); err != nil {
+		return err
+	}
+	if in.at.IsZero() {
+		return diamond.Errorf(diamond.ErrInvalid, "install at the position of no store")
+	}
+	if have := in.transaction.at(); !have.IsZero() && have.Store != in.at.Store {
+		return storage.OtherStore(have, in.at)
+	}
+	in.altered = true
+	in.ahead = 0
+	for _, statement := range []string{
+		fmt.Sprint("SET SESSION wait_timeout = ", installIdle),
+		"DELETE FROM diamond_change", "DELETE FROM diamond_entry", "DELETE FROM diamond_request",
+	} {
+		if err := in.exec(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (in *installer) add(ctx context.Context, e *diamond.Entry) error {
+	if err := storage.CheckInstall(e); err != nil {
+		return err
+	}
+	v := version{change: storage.EntryChange(e, sha256.Sum256([]byte(e.Content))), epoch: in.at.Epoch, ordinal: 1}
+	if err := in.fits(&v.change); err != nil {
+		return err
+	}
+	in.count++
+	v.installed = -in.count
+	in.ahead = max(in.ahead, e.Revision)
+	in.changes, in.entries = append(in.changes, v.values()), append(in.entries, v.entryValues())
+	if in.bytes += e.Size; in.bytes >= installBytes || len(in.entries) >= rowsPerStatement {
+		return in.flush(ctx)
+	}
+	return nil
+}
+
+// flush writes what was gathered.
+func (in *installer) flush(ctx context.Context) error {
+	if err := in.insert(ctx, changeTable(), in.changes); err != nil {
+		return err
+	}
+	err := in.insert(ctx, entryTable("INSERT"), in.entries)
+	if isDuplicate(err) {
+		return diamond.Errorf(diamond.ErrInvalid, "an entry is given twice")
+	}
+	in.changes, in.entries, in.bytes = in.changes[:0], in.entries[:0], 0
+	return err
+}
+
+// end writes the rest, and the counter.
+func (in *installer) end(ctx context.Context) error {
+	if err := in.flush(ctx); err != nil {
+		return err
+	}
+	in.origin, in.head = copied, mark{Position: in.at}
+	in.horizon = in.head
+	return in.save(ctx)
+}

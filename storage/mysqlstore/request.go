@@ -1,0 +1,83 @@
+package mysqlstore
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/binary"
+	"slices"
+	"strings"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
+)
+
+// requestID names a request: a hash of who asked and the id, as neither has a
+// bound that a column could have.
+type requestID [32]byte
+
+func requestOf(set *diamond.ChangeSet) requestID {
+	name := set.Caller.Principal.Name
+	b := binary.BigEndian.AppendUint64(nil, uint64(len(name)))
+	return sha256.Sum256(append(append(b, name...), set.RequestID...))
+}
+
+// outcome is a row of diamond_request: what became of the set that was
+// committed under an id.
+type outcome struct {
+	hash  [32]byte // of the set
+	after diamond.Position
+}
+
+func requestTable() table {
+	return table{"INSERT", "diamond_request", "revision, request, set_hash, generation, epoch, chain, time_us"}
+}
+
+func (o *outcome) values(id requestID, now time.Time) []any {
+	p := &o.after
+	return []any{p.Revision, id[:], o.hash[:], p.Epoch.Generation, p.Epoch.ID[:], p.Chain[:], now.UnixMicro()}
+}
+
+// result returns that of a set that comes under an id with this outcome.
+func (o *outcome) result(set *diamond.ChangeSet) diamond.Result {
+	if o.hash != set.Hash() {
+		return diamond.Result{Err: storage.RequestReused(set)}
+	}
+	return diamond.Result{Position: o.after, Replayed: true}
+}
+
+// outcomes reads those of the ids that sets have.
+func (t *transaction) outcomes(ctx context.Context, sets []diamond.ChangeSet) (map[requestID]*outcome, error) {
+	var ids []any
+	for i := range sets {
+		if sets[i].RequestID != "" {
+			id := requestOf(&sets[i])
+			ids = append(ids, id[:])
+		}
+	}
+	found := make(map[requestID]*outcome)
+	for some := range slices.Chunk(ids, keysPerStatement) {
+		err := t.query(ctx, "SELECT request, set_hash, revision, generation, epoch, chain FROM diamond_request WHERE request IN ("+
+			strings.Repeat("?,", len(some)-1)+"?)", some, func(rows *sql.Rows) error {
+			var request, hash, epoch, chain sql.RawBytes
+			o := &outcome{after: diamond.Position{Store: t.head.Store}}
+			p := &o.after
+			if err := rows.Scan(&request, &hash, &p.Revision, &p.Epoch.Generation, &epoch, &chain); err != nil {
+				return err
+			}
+			var id requestID
+			for _, f := range []struct{ dst, src []byte }{{id[:], request}, {o.hash[:], hash}, {p.Epoch.ID[:], epoch}, {p.Chain[:], chain}} {
+				if err := fixed(f.dst, f.src); err != nil {
+					return err
+				}
+			}
+			found[id] = o
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}

@@ -1,0 +1,109 @@
+package mysqlstore
+
+import (
+	"context"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// writer gathers what a transaction adds to the log and to the current view,
+// so that it is written in few statements.
+type writer struct {
+	*transaction
+	current map[diamond.Key]*current // of all keys that are written to
+	changes []version
+	newest  map[diamond.Key]int // the index in changes of what becomes a key's newest version
+	gone    []rowID             // rows of diamond_change that changes take the place of
+	moved   map[diamond.Key]bool
+}
+
+// rowID is the primary key of a row of diamond_change.
+type rowID struct{ revision, number int64 }
+
+func (t *transaction) writer(ctx context.Context, keys []diamond.Key) (*writer, error) {
+	current, err := t.currents(ctx, keys)
+	return &writer{
+		transaction: t, current: current,
+		newest: make(map[diamond.Key]int), moved: make(map[diamond.Key]bool),
+	}, err
+}
+
+// add appends a set to the log, which leads to after.
+func (w *writer) add(changes []diamond.Change, after diamond.Position) {
+	h := &w.head
+	h.Position = after
+	h.changes += int64(len(changes))
+	for i := range changes {
+		h.bytes += changes[i].Size
+	}
+	for i := range changes {
+		v := version{change: changes[i], epoch: after.Epoch, chain: after.Chain, after: *h}
+		if v.change.Op != diamond.OpFork {
+			w.supersede(&v)
+		}
+		w.changes = append(w.changes, v)
+	}
+}
+
+// supersede makes v, which is about to be appended, the newest version of its
+// key; but it goes behind one that an installation brought ahead of it.
+func (w *writer) supersede(v *version) {
+	key := v.change.Key
+	c := w.current[key]
+	switch {
+	case c == nil:
+		v.ordinal = 1
+	case c.installed() && c.revision > v.change.Revision:
+		v.ordinal = c.ordinal
+		c.ordinal++
+		w.moved[key] = true
+		return
+	case c.installed() && c.revision == v.change.Revision: // the same version: v knows more of it
+		v.ordinal = c.ordinal
+		w.gone = append(w.gone, rowID{c.revision, c.number})
+		delete(w.moved, key)
+	default:
+		v.ordinal = c.ordinal + 1
+	}
+	w.current[key] = &current{v.change.Revision, v.number(), v.change.Op, v.ordinal}
+	w.newest[key] = len(w.changes)
+}
+
+// flush writes all of it, and the counter.
+func (w *writer) flush(ctx context.Context) error {
+	for _, id := range w.gone {
+		if err := w.exec(ctx, "DELETE FROM diamond_change WHERE revision = ? AND number = ?", id.revision, id.number); err != nil {
+			return err
+		}
+	}
+	for key := range w.moved {
+		if err := w.move(ctx, key); err != nil {
+			return err
+		}
+	}
+	rows := make([][]any, len(w.changes))
+	for i := range w.changes {
+		rows[i] = w.changes[i].values()
+	}
+	if err := w.insert(ctx, changeTable(), rows); err != nil {
+		return err
+	}
+	rows = rows[:0]
+	for _, i := range w.newest {
+		rows = append(rows, w.changes[i].entryValues())
+	}
+	if err := w.insert(ctx, entryTable("REPLACE"), rows); err != nil {
+		return err
+	}
+	return w.save(ctx)
+}
+
+// move writes the ordinal of a key's newest version, which changes behind it
+// have made higher.
+func (w *writer) move(ctx context.Context, key diamond.Key) error {
+	c := w.current[key]
+	if err := w.exec(ctx, "UPDATE diamond_change SET ordinal = ? WHERE revision = ? AND number = ?", c.ordinal, c.revision, c.number); err != nil {
+		return err
+	}
+	return w.exec(ctx, "UPDATE diamond_entry SET ordinal = ? WHERE "+isKey, append([]any{c.ordinal}, keyArgs(key)...)...)
+}
