@@ -28,8 +28,10 @@ func (s *server) commitBatch(ctx context.Context, batch []*commit) {
 	for i, c := range batch {
 		sets[i] = *c.set
 	}
+	before := s.state.Load()
 	results, err := s.write(ctx, sets)
 	if err == nil {
+		s.committed(before, results)
 		s.catchUp(ctx, results)
 	}
 	for i, c := range batch {
@@ -39,6 +41,23 @@ func (s *server) commitBatch(ctx context.Context, batch []*commit) {
 			c.finish(results[i])
 		}
 	}
+}
+
+// committed takes note of what a transaction has committed: for the others, and
+// for what it says of the storage. Before is the state before it began.
+func (s *server) committed(before *state, results []Result) {
+	var newest Position
+	for i := range results {
+		r := &results[i]
+		if r.Err != nil || r.Replayed {
+			continue
+		}
+		if newest = r.Position; before != nil && newest.Epoch == before.position.Epoch && newest.Revision <= before.position.Revision {
+			s.lost.Store(true) // a revision is given once: the storage has lost those that were seen
+		}
+	}
+	s.progress.expect(s.state.Load(), newest, false)
+	s.announce(newest)
 }
 
 // catchUp has the feed read what results speak of: the sets that were
@@ -70,7 +89,7 @@ func (s *server) catchUp(ctx context.Context, results []Result) {
 // then only the next epoch has it.
 func (s *server) shows(p Position) func(*state) bool {
 	return func(st *state) bool {
-		return st.reached(p) && (st.position.Epoch != p.Epoch || !s.trail.contradicts(p))
+		return st.reached(p) && (st.position.Epoch != p.Epoch || !s.lost.Load() && !s.trail.contradicts(p))
 	}
 }
 
@@ -109,6 +128,9 @@ func (s *server) commit(ctx context.Context, asked *ChangeSet) (Result, error) {
 	}
 	if _, err := s.serving(); err != nil {
 		return Result{}, err
+	}
+	if s.health.confirmed.Load() == never { // it may be another store
+		return Result{}, unavailable("the storage has not been read since the server was started; only reads are served")
 	}
 	set := asked.Canonical()
 	set.Caller = CallerFrom(ctx)
