@@ -24,7 +24,7 @@ type Gate struct {
 	mu      sync.Mutex
 	now     Storms        // guarded by mu
 	changed chan struct{} // guarded by mu; closed when now changes
-	calls   int           // guarded by mu
+	reads   int           // guarded by mu
 }
 
 var _ diamond.Storage = (*Gate)(nil)
@@ -43,18 +43,15 @@ func (g *Gate) Set(s Storms) {
 	g.changed = make(chan struct{})
 }
 
-// Calls returns how many calls there have been.
-func (g *Gate) Calls() int {
+// Reads returns how many contents have been read.
+func (g *Gate) Reads() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.calls
+	return g.reads
 }
 
 // enter lets a call pass, or says why not.
 func (g *Gate) enter(ctx context.Context) error {
-	g.mu.Lock()
-	g.calls++
-	g.mu.Unlock()
 	for {
 		g.mu.Lock()
 		now, changed := g.now, g.changed
@@ -126,6 +123,9 @@ func (g *Gate) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.
 
 // Read implements [diamond.Storage].
 func (g *Gate) Read(ctx context.Context, key diamond.Key, revision int64) (diamond.Entry, error) {
+	g.mu.Lock()
+	g.reads++
+	g.mu.Unlock()
 	return through(ctx, g, func() (diamond.Entry, error) { return g.store.Read(ctx, key, revision) })
 }
 

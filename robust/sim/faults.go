@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -111,12 +112,14 @@ func (w *World) restart(name string, crash bool) fault.Fault {
 		}
 		err := w.Nodes[i].Stop()
 		fault.Sleep(ctx, fault.Some(random, longest/2))
-		w.Gates[i].Set(cluster.Storms{Delay: w.Delay})
 		w.To(i, func(p *proxy.Proxy) { p.Set(proxy.Conditions{}) })
-		if err == nil {
-			err = w.Nodes[i].Start()
+		if random.IntN(3) == 0 { // it comes back before its storage does
+			w.Gates[i].Set(cluster.Storms{Down: true})
+			err = errors.Join(err, w.Nodes[i].Start())
+			fault.Sleep(ctx, fault.Some(random, longest/2))
 		}
-		return err
+		w.Gates[i].Set(cluster.Storms{Delay: w.Delay})
+		return errors.Join(err, w.Nodes[i].Start())
 	})
 }
 
