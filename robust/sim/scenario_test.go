@@ -66,7 +66,9 @@ func TestC10_ColdServer(t *testing.T) {
 		for c := range 2 {
 			w.only(c, 2)
 		}
-		_, err := w.Direct(2).Fetch(t.Context(), &diamond.FetchRequest{Key: key("a")})
+		_, err := w.Nodes[2].Server().Fetch(t.Context(), &diamond.FetchRequest{Key: key("a")})
+		require.ErrorIs(t, err, diamond.ErrUnavailable, "INV-9")
+		_, err = w.Direct(2).Fetch(t.Context(), &diamond.FetchRequest{Key: key("a")})
 		require.ErrorIs(t, err, diamond.ErrUnavailable, "INV-9")
 		client := w.client(t, 0)
 		a := follow(t, client, "a")
