@@ -52,6 +52,9 @@ const (
 	copyWriteBytes = 4 << 20
 	// changeOverhead is what a change takes in the queue beside its content.
 	changeOverhead = 512
+	// minCopyAge is how long a copy is left alone that was damaged again at once:
+	// to make it costs the storage as much as it holds.
+	minCopyAge = 10 * time.Minute
 	// maxCopyBackoff is the longest pause after the copy could not be written.
 	maxCopyBackoff = 30 * time.Second
 )
@@ -70,6 +73,7 @@ type diskCopy struct {
 	err      atomic.Pointer[error]
 	failures atomic.Uint64
 	installs atomic.Uint64
+	renewed  time.Time // when it was made anew last; the writer's
 
 	mu     sync.Mutex
 	target Position // what is served; guarded by mu
@@ -190,7 +194,7 @@ func (c *diskCopy) sync(ctx context.Context) error {
 			}
 			lost = false
 		}
-		c.at.Store(&at)
+		c.reached(at)
 		next, done := c.next(at)
 		if done {
 			return nil
@@ -214,6 +218,8 @@ func (c *diskCopy) sync(ctx context.Context) error {
 	}
 }
 
+func (c *diskCopy) reached(at Position) { c.at.Store(&at) }
+
 // missed reads what follows at from the storage.
 func (c *diskCopy) missed(ctx context.Context, at Position) (step, error) {
 	batch, err := c.changes(ctx, at)
@@ -225,10 +231,14 @@ func (c *diskCopy) missed(ctx context.Context, at Position) (step, error) {
 
 // renew makes the copy anew.
 func (c *diskCopy) renew(ctx context.Context) (Position, error) {
+	if age := time.Since(c.renewed); c.damaged.Load() && c.installs.Load() > 0 && age < minCopyAge {
+		return Position{}, Errorf(ErrCorrupt, "the replica is damaged again %v after it was made anew", age.Round(time.Millisecond))
+	}
 	at, err := c.install(ctx)
 	if err != nil {
 		return at, err
 	}
+	c.renewed = time.Now()
 	c.installs.Add(1)
 	c.damaged.Store(false)
 	c.log.Info("the replica was made anew", "revision", at.Revision)

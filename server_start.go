@@ -51,7 +51,7 @@ func (s *server) serveCopy(ctx context.Context, at Position) error {
 		}
 	}
 	st.position = at
-	s.copy.at.Store(&at)
+	s.copy.reached(at)
 	s.replace(nil, st)
 	s.log.Info("serving from the replica", "revision", at.Revision, "keys", st.index.live.Load())
 	return nil

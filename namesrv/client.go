@@ -15,6 +15,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/cluster"
 )
 
 const (
@@ -31,15 +32,21 @@ type Client struct {
 	http    *http.Client
 	lease   time.Duration
 	logger  *slog.Logger
+	secret  cluster.Secret
 	cache   cache
 
 	mu      sync.Mutex // guards what follows, and what sources point to
 	started int64      // requests for lists
 }
 
-// source is one name server. Client.mu guards all but base.
+// source is one name server. Client.mu guards all but base and signer.
 type source struct {
-	base     *url.URL
+	base   *url.URL
+	signer *cluster.Signer
+
+	met  string        // the last instance that it was; "": none yet
+	anew chan struct{} // closed when it is another one, and then another channel
+
 	instance string   // of the last good list; "" in the text form
 	version  int64    // of the last good list
 	asked    int64    // the number of the request that brought it
@@ -95,7 +102,7 @@ func NewClient(urls []string, opts ...ClientOption) (*Client, error) {
 			return nil, err
 		}
 		if !slices.ContainsFunc(c.sources, func(s *source) bool { return *s.base == *base }) {
-			c.sources = append(c.sources, &source{base: base})
+			c.sources = append(c.sources, &source{base: base, signer: cluster.NewSigner(c.secret, base), anew: make(chan struct{})})
 		}
 	}
 	if len(c.sources) == 0 {
@@ -129,14 +136,18 @@ func parseURL(s string) (*url.URL, error) {
 }
 
 // call makes one request and returns the body of a good answer and its media type.
-func (c *Client) call(ctx context.Context, method string, u *url.URL) (body []byte, mediaType string, err error) {
+func (c *Client) call(ctx context.Context, s *source, method string, u *url.URL) (body []byte, mediaType string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
 	if err != nil {
 		return nil, "", err
 	}
-	resp, err := c.http.Do(req)
+	do := c.http.Do
+	if method != http.MethodGet { // a list is for everybody
+		do = func(req *http.Request) (*http.Response, error) { return s.signer.Do(c.http, req) }
+	}
+	resp, err := do(req)
 	if err != nil {
 		return nil, "", err
 	}
@@ -157,6 +168,19 @@ func (c *Client) call(ctx context.Context, method string, u *url.URL) (body []by
 }
 
 var errNotFound = errors.New("status 404")
+
+// meet notes which instance the name server is. Of another one than before those
+// who hold a lease must know: it has none. Client.mu is held.
+func (s *source) meet(instance string) {
+	if instance == "" || instance == s.met {
+		return
+	}
+	if s.met != "" {
+		close(s.anew)
+		s.anew = make(chan struct{})
+	}
+	s.met = instance
+}
 
 // report logs when a name server stops or starts to answer as it should. c.mu is held.
 func (c *Client) report(s *source, fails *bool, err error) {
