@@ -20,10 +20,24 @@ import (
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
+// Member is a server of a cluster.
+type Member interface {
+	// Start starts it, unless it runs, at the address that it had before.
+	Start() error
+	// Stop ends it in good order, if it runs, and waits for that.
+	Stop() error
+	// Addr returns where it listens.
+	Addr() string
+	// Dial opens a connection to it.
+	Dial(ctx context.Context) (net.Conn, error)
+	// Log returns what it has logged.
+	Log() string
+}
+
 // Cluster is some servers and the ways of some clients to them. [New] makes one.
 type Cluster struct {
 	Network proxy.Network
-	Nodes   []*Node
+	Members []Member
 	// Links are the ways of each client to each node.
 	Links [][]*proxy.Proxy
 	// NewFiles makes the local files of a client; nil: clients have none.
@@ -35,22 +49,21 @@ type Cluster struct {
 	files     []diamond.LocalFiles
 }
 
-// New returns a cluster of nodes, which it starts, and the ways of so many
+// New returns a cluster of members, which it starts, and the ways of so many
 // clients to them.
-func New(network proxy.Network, nodes []*Node, clients int) (*Cluster, error) {
+func New(network proxy.Network, members []Member, clients int) (*Cluster, error) {
 	c := &Cluster{
-		Network: network, Nodes: nodes, Links: make([][]*proxy.Proxy, clients),
+		Network: network, Members: members, Links: make([][]*proxy.Proxy, clients),
 		balancers: make([]*transport.Balancer, clients), pools: make([]*http.Transport, clients),
 		files: make([]diamond.LocalFiles, clients),
 	}
-	for i, n := range nodes {
-		n.number, n.network = i, network
+	for _, n := range members {
 		if err := n.Start(); err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
 	}
 	for client := range clients {
-		for _, n := range nodes {
+		for _, n := range members {
 			ln, err := network.Listen("")
 			if err != nil {
 				return nil, errors.Join(err, c.Close())
@@ -85,7 +98,7 @@ func (c *Cluster) Transport(client int) diamond.Transport {
 func (c *Cluster) Direct(node int) *httptransport.Transport {
 	pool := c.pool()
 	pool.DisableKeepAlives = true // nothing is left to close
-	return httptransport.New(c.Nodes[node].Addr(), httptransport.WithHTTPClient(&http.Client{Transport: pool}))
+	return httptransport.New(c.Members[node].Addr(), httptransport.WithHTTPClient(&http.Client{Transport: pool}))
 }
 
 func (c *Cluster) pool() *http.Transport {
@@ -116,7 +129,7 @@ func (c *Cluster) To(node int, do func(*proxy.Proxy)) {
 
 // Heal has every way be a good one again. Connections that were swallowed stay so.
 func (c *Cluster) Heal() {
-	for node := range c.Nodes {
+	for node := range c.Members {
 		c.To(node, func(p *proxy.Proxy) { p.Set(proxy.Conditions{}) })
 	}
 }
@@ -124,8 +137,8 @@ func (c *Cluster) Heal() {
 // Logs returns the log of each node.
 func (c *Cluster) Logs() map[string]string {
 	logs := make(map[string]string)
-	for i, n := range c.Nodes {
-		logs[fmt.Sprintf("node-%d.log", i)] = n.log.String()
+	for i, n := range c.Members {
+		logs[fmt.Sprintf("node-%d.log", i)] = n.Log()
 	}
 	return logs
 }
@@ -148,7 +161,7 @@ func (c *Cluster) Close() error {
 		}
 	}
 	var errs []error
-	for _, n := range c.Nodes {
+	for _, n := range c.Members {
 		errs = append(errs, n.Stop())
 	}
 	return errors.Join(errs...)

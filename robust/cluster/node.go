@@ -12,8 +12,9 @@ import (
 	"github.com/linnaname/gdiamond/server"
 )
 
-// Node is a server that can be stopped and started again, at one address.
+// Node is a [Member] in this process: a server that can be stopped and started again, at one address.
 type Node struct {
+	Network proxy.Network
 	// Open returns what the node stores in, at each of its starts, and how to
 	// close that after it has ended.
 	Open func() (store diamond.Storage, closing func() error, err error)
@@ -21,9 +22,7 @@ type Node struct {
 	ServerOptions func() []diamond.ServerOption
 	NodeOptions   func() []server.Option
 
-	number  int
-	network proxy.Network
-	log     text
+	log text
 
 	mu     sync.Mutex
 	addr   string         // guarded by mu; where it listens, at each of its starts
@@ -48,7 +47,7 @@ func (n *Node) Start() error {
 	if err != nil {
 		return errors.Join(err, closing())
 	}
-	ln, err := n.network.Listen(n.Addr())
+	ln, err := n.Network.Listen(n.Addr())
 	if err != nil {
 		return errors.Join(err, srv.Close(), closing())
 	}
@@ -89,6 +88,9 @@ func (n *Node) Server() diamond.Server {
 	return n.server
 }
 
+// Log returns what the node has logged.
+func (n *Node) Log() string { return n.log.String() }
+
 // Addr returns where the node listens.
 func (n *Node) Addr() string {
 	n.mu.Lock()
@@ -102,5 +104,5 @@ func (n *Node) Dial(ctx context.Context) (net.Conn, error) {
 	if addr == "" {
 		return nil, syscall.ECONNREFUSED
 	}
-	return n.network.Dial(ctx, addr)
+	return n.Network.Dial(ctx, addr)
 }

@@ -57,7 +57,7 @@ func DefaultPlan(seed uint64) Plan {
 		Delay: 2 * time.Millisecond,
 		Gap:   4 * time.Second,
 		Faults: []func(*World) []fault.Fault{
-			func(w *World) []fault.Fault { return w.NetworkFaults() },
+			func(w *World) []fault.Fault { return append(w.NetworkFaults(longest), w.swizzle(5*time.Second)) },
 			func(w *World) []fault.Fault { return w.NodeFaults() },
 		},
 	}
@@ -66,6 +66,7 @@ func DefaultPlan(seed uint64) Plan {
 // World is the simulated cluster of one run.
 type World struct {
 	*cluster.Cluster
+	Nodes []*cluster.Node
 	Store *memstore.Store
 	Gates []*cluster.Gate
 	Delay time.Duration
@@ -74,17 +75,19 @@ type World struct {
 // NewWorld starts a cluster in the bubble that the caller is in.
 func NewWorld(store *memstore.Store, clients int, delay time.Duration) (*World, error) {
 	w := &World{Store: store, Delay: delay}
-	var members []*cluster.Node
+	network := proxy.NewMemory()
+	var members []cluster.Member
 	for range nodes {
 		gate := cluster.NewGate(store)
 		gate.Set(cluster.Storms{Delay: delay})
 		w.Gates = append(w.Gates, gate)
-		members = append(members, &cluster.Node{Open: func() (diamond.Storage, func() error, error) {
+		node := &cluster.Node{Network: network, Open: func() (diamond.Storage, func() error, error) {
 			return gate, func() error { return nil }, nil
-		}})
+		}}
+		w.Nodes, members = append(w.Nodes, node), append(members, node)
 	}
 	var err error
-	w.Cluster, err = cluster.New(proxy.NewMemory(), members, clients)
+	w.Cluster, err = cluster.New(network, members, clients)
 	if err == nil {
 		w.NewFiles = func(client int) diamond.LocalFiles { return cluster.NewFiles(client) }
 	}
@@ -147,20 +150,8 @@ func (w *World) judge(load *traffic.Traffic, recorder *record.Recorder, keys int
 	for i := range w.Nodes {
 		over := w.Direct(i)
 		for k := range keys {
-			recorder.Node(HeldBy(ctx, fmt.Sprintf("node %d", i), over, traffic.Key(k)))
+			recorder.Node(cluster.Held(ctx, fmt.Sprintf("node %d", i), over, traffic.Key(k)))
 		}
 	}
 	return recorder.Dump(ctx, w.Store)
-}
-
-// HeldBy asks a server for a key.
-func HeldBy(ctx context.Context, who string, over diamond.Transport, key diamond.Key) record.Held {
-	resp, err := over.Fetch(ctx, &diamond.FetchRequest{Key: key})
-	switch {
-	case err != nil:
-		return record.Held{Who: who, Key: key.String(), Error: err.Error()}
-	case !resp.Found:
-		return record.Held{Who: who, Key: key.String()}
-	}
-	return record.HeldOf(who, &resp.Entry)
 }

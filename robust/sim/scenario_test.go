@@ -101,7 +101,7 @@ func TestN16_SwizzleClog(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			plan := DefaultPlan(seed)
 			plan.Faults = []func(*World) []fault.Fault{
-				func(w *World) []fault.Fault { return []fault.Fault{w.Swizzle(5 * time.Second)} },
+				func(w *World) []fault.Fault { return []fault.Fault{w.swizzle(5 * time.Second)} },
 			}
 			Run(t, plan)
 		})

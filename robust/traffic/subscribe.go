@@ -43,6 +43,7 @@ func (t *Traffic) session(ctx, lifetime context.Context, number, session int) {
 		panic(err) // the transport is nil: a mistake of the harness
 	}
 	defer client.Close()
+	t.shown.begin(number)
 	for i := range t.config.Keys {
 		key := Key(i)
 		_, err := client.Subscribe(key, diamond.ListenerFunc(func(_ context.Context, config diamond.Config) error {
@@ -54,6 +55,7 @@ func (t *Traffic) session(ctx, lifetime context.Context, number, session int) {
 				told.Digest = record.Digest(config.Content)
 			}
 			t.record.Told(told)
+			t.shown.told(number, told)
 			return nil
 		}))
 		if err != nil {

@@ -52,6 +52,7 @@ type Traffic struct {
 	record  *record.Recorder
 	known   known
 	canary  string
+	shown   shown
 	healed  chan struct{} // closed when nothing may fail any more
 	stop    context.CancelFunc
 	calling sync.WaitGroup // publishers and readers

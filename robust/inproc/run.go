@@ -1,0 +1,116 @@
+// Package inproc runs a cluster in this process on real sockets and a real
+// database, with a proxy on every way between them.
+package inproc
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/mariadbtest"
+	"github.com/linnaname/gdiamond/localfile"
+	"github.com/linnaname/gdiamond/robust/cluster"
+	"github.com/linnaname/gdiamond/robust/fault"
+	"github.com/linnaname/gdiamond/robust/proxy"
+	"github.com/linnaname/gdiamond/robust/record"
+	"github.com/linnaname/gdiamond/robust/report"
+	"github.com/linnaname/gdiamond/robust/traffic"
+)
+
+// nodes is how many servers a cluster has.
+const nodes = 3
+
+// World is a cluster on a database.
+type World struct {
+	*cluster.Cluster
+	Nodes    []*cluster.Node
+	Server   *mariadbtest.Server // of the database
+	Database *cluster.Database
+}
+
+// NewWorld starts a cluster on a database server of its own, and the ways of so
+// many clients to it. It ends with the test.
+func NewWorld(t testing.TB, clients int) *World {
+	t.Helper()
+	w := &World{Server: mariadbtest.Start(t, mariadbtest.Options{})}
+	var err error
+	w.Database, err = cluster.NewDatabase(t.Context(), w.Server.Database(t), nodes)
+	require.NoError(t, err)
+	t.Cleanup(w.Database.Close)
+	dir := t.TempDir()
+	var members []cluster.Member
+	for i := range nodes {
+		node := w.Database.Node(i, dir)
+		w.Nodes, members = append(w.Nodes, node), append(members, node)
+	}
+	w.Cluster, err = cluster.New(proxy.Loopback{}, members, clients)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, w.Close()) })
+	files := t.TempDir()
+	w.NewFiles = func(client int) diamond.LocalFiles { return openFiles(t, files, client) }
+	return w
+}
+
+func openFiles(t testing.TB, parent string, client int) diamond.LocalFiles {
+	dir, err := localfile.Open(clientDir(parent, client))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = dir.Close() })
+	return dir
+}
+
+// Plan is one run.
+type Plan struct {
+	Traffic traffic.Config
+	Lasts   time.Duration
+	// Faults are lists of faults to choose from, one of each list at a time.
+	Faults [][]fault.Fault
+	Gap    time.Duration // between the faults of a list, at most
+}
+
+// DefaultTraffic returns the load that runs with a seed have.
+func DefaultTraffic(seed uint64) traffic.Config {
+	return traffic.Config{
+		Seed: seed, Keys: 4, Subscribers: 3, Watchers: 2, Publishers: 3, Readers: 2,
+		Pause: 100 * time.Millisecond, MaxContent: 4000, Restarts: true, Patience: 2 * time.Second,
+	}
+}
+
+// Run runs a plan against w and judges it.
+func (w *World) Run(t testing.TB, plan Plan) {
+	t.Helper()
+	recorder := record.New(plan.Traffic.Seed)
+	load := traffic.Start(w, plan.Traffic, recorder)
+	ctx, cancel := context.WithTimeout(t.Context(), plan.Lasts)
+	defer cancel()
+	var failing errgroup.Group
+	for i, faults := range plan.Faults {
+		random := rand.New(rand.NewPCG(plan.Traffic.Seed, uint64(i)))
+		failing.Go(func() error { return fault.Run(ctx, random, plan.Gap, faults, recorder) })
+	}
+	err := errors.Join(failing.Wait(), w.Restore())
+	store, opened := w.Database.Open(t.Context())
+	require.NoError(t, opened)
+	defer store.Close()
+	err = errors.Join(err, w.Judge(t.Context(), load, plan.Traffic.Keys, store, recorder))
+	require.NoError(t, err)
+	report.Check(t, recorder.History(), w.Logs())
+}
+
+// Restore ends whatever is left of faults.
+func (w *World) Restore() error {
+	w.Heal()
+	for _, link := range w.Database.Links {
+		link.Set(proxy.Conditions{})
+	}
+	var errs []error
+	for _, n := range w.Members {
+		errs = append(errs, n.Start())
+	}
+	return errors.Join(errs...)
+}
