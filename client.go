@@ -42,7 +42,6 @@ type client struct {
 	flush      context.CancelFunc // ends the writer
 	background sync.WaitGroup     // all background goroutines
 	loading    chan struct{}      // a semaphore for first fetches
-	overrides  sync.Mutex         // held while an override file is read and taken in; before mu
 
 	mu      sync.Mutex
 	calls   map[*context.CancelCauseFunc]bool // guarded by mu: calls that Close ends

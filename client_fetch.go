@@ -2,6 +2,7 @@ package diamond
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -9,8 +10,13 @@ import (
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
-// fetchTogether is how many contents that one poll named are fetched at a time.
-const fetchTogether = 8
+const (
+	// fetchTogether is how many contents that one poll named are fetched at a time.
+	fetchTogether = 8
+	// contentTimeout is for how long one may be on its way, once it has shown
+	// that it takes long: a large one over a slow line does.
+	contentTimeout = time.Minute
+)
 
 // fetch asks for the present state of a key, and refuses an answer that is not
 // what was asked for.
@@ -66,10 +72,8 @@ func (c *client) observe(p Position) error {
 }
 
 // fetchAll fetches several slots in parallel, each at least as of after, and
-// returns those that could be.
+// returns those that could be before ctx ends.
 func (c *client) fetchAll(ctx context.Context, slots []*keySlot, after Position) (fetched map[*keySlot]news, failed error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, fetchTimeout, errTimeout)
-	defer cancel()
 	results := make([]news, len(slots))
 	errs := make([]error, len(slots))
 	var group errgroup.Group
@@ -93,27 +97,32 @@ func (c *client) fetchAll(ctx context.Context, slots []*keySlot, after Position)
 }
 
 // runMissing fetches the contents that a poll named and that could not be
-// fetched then, until they are here or are superseded.
+// fetched then, until they are here or are superseded. Each comes when it
+// comes: one that takes long does not hold up the others of its round.
 func (c *client) runMissing(ctx context.Context) {
 	var pause backoff.Backoff
+	timeout := fetchTimeout
 	for c.missing.Wait(ctx) == nil {
 		wanted := c.missing.Take()
-		slots := make([]*keySlot, 0, len(wanted))
+		var group errgroup.Group
+		group.SetLimit(fetchTogether)
 		for s := range wanted {
-			slots = append(slots, s)
+			group.Go(func() error {
+				ctx, cancel := context.WithTimeoutCause(ctx, timeout, errTimeout)
+				defer cancel()
+				return c.catchUp(ctx, []*keySlot{s})
+			})
 		}
-		failed := c.catchUp(ctx, slots)
+		failed := group.Wait()
 		c.mu.Lock()
-		for _, s := range slots {
-			if s.announced == nil {
-				delete(wanted, s)
-			}
-		}
+		maps.DeleteFunc(wanted, func(s *keySlot, _ struct{}) bool { return s.announced == nil })
 		c.mu.Unlock()
 		if len(wanted) == 0 {
 			pause.Reset()
+			timeout = fetchTimeout
 			continue
 		}
+		timeout = min(2*timeout, contentTimeout)
 		c.missing.PutBack(wanted)
 		pause.Cap = pauseCap(failed)
 		if pause.Wait(ctx, retryAfterOf(failed)) != nil {

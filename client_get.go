@@ -39,11 +39,16 @@ func (c *client) firstGet(ctx context.Context, key Key) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
+	return c.awaitShown(ctx, s)
+}
+
+// awaitShown waits until something is known of s, and has it looked for.
+func (c *client) awaitShown(ctx context.Context, s *keySlot) (Config, error) {
 	for {
 		c.mu.Lock()
 		st, failed, changed := s.shown.Load(), s.loadErr, s.next()
 		var retry <-chan time.Time
-		if st == nil && !s.loading {
+		if st == nil && !s.loading && !s.dropped {
 			if wait := time.Until(s.retryAt); wait > 0 {
 				retry = time.After(wait)
 			} else {
@@ -183,6 +188,7 @@ func (c *client) finishLoad(s *keySlot, n news, err error) {
 		c.join(s)
 	case len(s.listeners) == 0 && s.value == nil && s.override == nil:
 		c.slots.Delete(s.key) // nothing to follow
+		s.dropped = true
 	}
 	if err != nil {
 		c.settle(s)

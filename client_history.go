@@ -59,14 +59,17 @@ func (c *client) List(ctx context.Context, req ListRequest) iter.Seq2[Entry, err
 				return
 			}
 			for _, e := range resp.Entries {
-				if !yield(e, nil) {
+				if e.Key.Compare(req.After) <= 0 { // else it might never end
+					yield(Entry{}, &Error{Op: "list", Err: ErrUnavailable, Detail: "the answer is out of order"})
+					return
+				}
+				if req.After = e.Key; !yield(e, nil) {
 					return
 				}
 			}
 			if !resp.More || len(resp.Entries) == 0 {
 				return
 			}
-			req.After = resp.Entries[len(resp.Entries)-1].Key
 		}
 	}
 }
@@ -97,14 +100,18 @@ func (c *client) History(ctx context.Context, req HistoryRequest) iter.Seq2[Chan
 				return
 			}
 			for i := range resp.Changes {
-				if !yield(resp.Changes[i], nil) {
+				ch := &resp.Changes[i]
+				if req.Before > 0 && ch.Revision >= req.Before { // else it might never end
+					yield(Change{}, &Error{Op: "history", Key: req.Key, Err: ErrUnavailable, Detail: "the answer is out of order"})
+					return
+				}
+				if req.Before = ch.Revision; !yield(*ch, nil) {
 					return
 				}
 			}
 			if len(resp.Changes) == 0 {
 				return
 			}
-			req.Before = resp.Changes[len(resp.Changes)-1].Revision
 		}
 	}
 }

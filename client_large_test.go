@@ -12,6 +12,40 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
+// A large content over a line so slow that others have given it up long before
+// arrives all the same, at start and when it changes, and those that are asked
+// for with it do not wait for it.
+func TestC2_ALargeContentOverASlowLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		large := strings.Repeat("x", diamond.InlineContent+1)
+		c := newCentre()
+		c.onFetch = func(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+			takes := 5 * time.Second
+			if req.Key == keyA {
+				takes = 30 * time.Second
+			}
+			select {
+			case <-time.After(takes):
+				return nil, nil
+			case <-ctx.Done():
+				return nil, &diamond.Error{Err: ctx.Err()}
+			}
+		}
+		c.setAll(map[diamond.Key]string{keyA: large + "1", keyB: large + "1"})
+		client := newClient(t, c)
+		var a, b recorder
+		subscribe(t, client, keyA, &a)
+		subscribe(t, client, keyB, &b)
+		time.Sleep(2 * time.Minute)
+		assert.Equal(t, []string{large + "1"}, a.contents())
+		c.setAll(map[diamond.Key]string{keyA: large + "2", keyB: large + "2"})
+		time.Sleep(15 * time.Second)
+		assert.Equal(t, []string{large + "1", large + "2"}, b.contents())
+		time.Sleep(2 * time.Minute)
+		assert.Equal(t, []string{large + "1", large + "2"}, a.contents())
+	})
+}
+
 // A large content that cannot be fetched now does not hold up what changes
 // meanwhile in other keys.
 func TestC2_ALargeContentHurtsOnlyItself(t *testing.T) {

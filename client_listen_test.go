@@ -240,7 +240,8 @@ func TestC3_ListenerCallsTheClient(t *testing.T) {
 	})
 }
 
-func TestC4_CloseAtAnyMoment(t *testing.T) {
+// INV-11 too: a bubble does not end before all its goroutines have.
+func TestC4_INV11_CloseAtAnyMoment(t *testing.T) {
 	n := share(t, 100, 1000)
 	for range n {
 		synctest.Test(t, func(t *testing.T) {

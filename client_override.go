@@ -32,8 +32,8 @@ func (c *client) lookForOverride(s *keySlot) {
 	if c.local == nil {
 		return
 	}
-	c.overrides.Lock() // so that what was read last is taken in last
-	defer c.overrides.Unlock()
+	s.overriding.Lock() // so that what was read last is taken in last
+	defer s.overriding.Unlock()
 	content, err := c.local.Override(s.key)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		c.log.Warn("override file not usable", "key", s.key, "error", err)

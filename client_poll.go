@@ -144,6 +144,9 @@ func (p *poller) after(ctx context.Context, req *PollRequest, resp *PollResponse
 		return p.pause.Wait(ctx, retryAfterOf(err))
 	}
 	p.compare = false
+	if resp.Resync {
+		return nil // which says neither that there is news nor that there is none
+	}
 	full := req.Wait > 0 && parked >= req.Wait*9/10
 	if full && !resp.Draining {
 		p.hold.full()

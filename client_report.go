@@ -2,6 +2,8 @@ package diamond
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/backoff"
@@ -10,6 +12,7 @@ import (
 const (
 	reportTogether = 20 * time.Millisecond // how long a report waits for others to go with it
 	reportAgain    = 4 * time.Minute       // servers forget, and a new one does not know
+	reportsAtOnce  = 1000                  // in one request: transports bound its size
 )
 
 // report has the server told what became of the value of s. mu must be held.
@@ -43,7 +46,7 @@ func (c *client) runReports(ctx context.Context) {
 		if len(taken) == 0 {
 			continue
 		}
-		if err := c.sendReports(ctx, taken); err == nil || final(err) {
+		if err := c.sendReports(ctx, taken); err == nil {
 			pause.Reset()
 			continue
 		} else if c.reports.PutBack(taken); pause.Wait(ctx, retryAfterOf(err)) != nil {
@@ -63,13 +66,19 @@ func (c *client) repeatReports() {
 	}
 }
 
+// sendReports sends reports, a bounded number at a time, and takes out of them
+// those that are done with: a server has them, or will never take them.
 func (c *client) sendReports(ctx context.Context, reports map[Key]Report) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, callTimeout, errTimeout)
-	defer cancel()
-	req := &ReportRequest{Client: c.info, Reports: make([]Report, 0, len(reports))}
-	for _, r := range reports {
-		req.Reports = append(req.Reports, r)
+	for some := range slices.Chunk(slices.Collect(maps.Values(reports)), reportsAtOnce) {
+		asking, cancel := context.WithTimeoutCause(ctx, callTimeout, errTimeout)
+		_, err := c.transport.Report(asking, &ReportRequest{Client: c.info, Reports: some})
+		cancel()
+		if err != nil && !final(err) {
+			return err
+		}
+		for _, r := range some {
+			delete(reports, r.Key)
+		}
 	}
-	_, err := c.transport.Report(ctx, req)
-	return err
+	return nil
 }

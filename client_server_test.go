@@ -415,6 +415,9 @@ func chaos(t *testing.T) {
 	wg.Wait()
 	for _, line := range lines {
 		line.misbehave(false)
+	}
+	time.Sleep(2 * time.Second) // for what is still being delayed
+	for _, line := range lines {
 		line.cut(false)
 	}
 	time.Sleep(5 * time.Second)

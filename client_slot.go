@@ -2,17 +2,20 @@ package diamond
 
 import (
 	"cmp"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
-// keySlot is what a client knows of one key. Its fields, but for key and shown,
-// are guarded by the client's mu.
+// keySlot is what a client knows of one key. Its fields, but for the first
+// three, are guarded by the client's mu.
 type keySlot struct {
 	key   Key
 	shown atomic.Pointer[shown] // what Get returns; nil: nothing yet
+
+	overriding sync.Mutex // held while the override file is read and taken in; before the client's mu
 
 	value    *known // the newest that a server or the disk said; nil: nothing
 	settled  bool   // value may be shown: a server has answered, or has not in time
@@ -27,6 +30,7 @@ type keySlot struct {
 	pause   backoff.Backoff // between first fetches that fail
 	retryAt time.Time       // when the next one may be; zero: now
 	loaded  bool            // the snapshot has been looked for
+	dropped bool            // refused for good: not one of the client's any more
 
 	joined   bool // the key is one of those polled for
 	joinedAt int  // the version of the set that has it first

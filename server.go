@@ -61,6 +61,8 @@ type server struct {
 	commits  *commits
 	reports  *reports
 
+	divergent atomic.Int64 // keys that the last check found to differ
+
 	health   health
 	counters counters
 

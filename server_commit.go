@@ -32,6 +32,12 @@ func (s *server) commitBatch(ctx context.Context, batch []*commit) {
 	}
 	before := s.state.Load()
 	results, err := s.write(ctx, sets)
+	if len(batch) > 1 && ofOneSet(err) {
+		for i := range batch {
+			s.commitBatch(ctx, batch[i:i+1])
+		}
+		return
+	}
 	if err == nil {
 		s.committed(before, results)
 		s.catchUp(ctx, results)
@@ -61,6 +67,11 @@ func (s *server) committed(before *state, results []Result) {
 	s.progress.expect(s.state.Load(), newest, false)
 	s.announce(newest)
 }
+
+// ofOneSet reports whether a transaction has failed for what one of its sets is
+// about, such as a key whose row is damaged: the others must not fail with it. A
+// full disk is not that, and each further try would take its time.
+func ofOneSet(err error) bool { return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrTooLarge) }
 
 // catchUp has the feed read what results speak of: the sets that were
 // committed, and whatever it was that others met, so that who is told of a

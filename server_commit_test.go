@@ -106,6 +106,58 @@ func TestCommitOutcomesAreEachSetsOwn(t *testing.T) {
 	})
 }
 
+// A set that its storage cannot commit, be it for a damaged row of its key or
+// for its size, does not take along those that arrived with it.
+func TestCommitFailsWithoutTheOthers(t *testing.T) {
+	for _, want := range []error{diamond.ErrCorrupt, diamond.ErrTooLarge} {
+		synctest.Test(t, func(t *testing.T) {
+			storage := troubledBy(&poisoned{memstore.New(), want})
+			srv := serve(t, storage)
+			release := make(chan struct{})
+			storage.set(func(op string) error {
+				if op == "commit" {
+					<-release
+				}
+				return nil
+			}, nil)
+			outcomes := map[string]chan error{}
+			for _, id := range []string{"first", "before", poisonedID, "after"} {
+				done := make(chan error, 1)
+				outcomes[id] = done
+				go func() {
+					_, err := srv.commit(setOf(id, "1"))
+					done <- err
+				}()
+				synctest.Wait()
+			}
+			close(release)
+			require.ErrorIs(t, <-outcomes[poisonedID], want)
+			for _, id := range []string{"first", "before", "after"} {
+				require.NoError(t, <-outcomes[id], id)
+				assert.Equal(t, "1", srv.fetch(id).Entry.Content)
+			}
+			assert.Equal(t, 5, storage.count("commit"), "alone, together, each by itself")
+		})
+	}
+}
+
+// poisoned is a storage that fails every transaction that has a certain key.
+type poisoned struct {
+	*memstore.Store
+	err error
+}
+
+const poisonedID = "poisoned"
+
+func (s *poisoned) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+	for i := range sets {
+		if sets[i].Drafts[0].Key.DataID == poisonedID {
+			return nil, diamond.Errorf(s.err, "of one key")
+		}
+	}
+	return s.Store.Commit(ctx, sets)
+}
+
 func TestCommitIsRefusedAtTheDoor(t *testing.T) {
 	storage := troubledBy(memstore.New())
 	srv := serve(t, storage, diamond.WithMaxContent(100))

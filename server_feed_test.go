@@ -43,7 +43,7 @@ func mustServer(t *testing.T, s diamond.Storage, opts ...diamond.ServerOption) d
 }
 
 // A server that has not loaded yet says so; it never says "not found".
-func TestC10_NotReadyIsNotNotFound(t *testing.T) {
+func TestC10_L6_NotReadyIsNotNotFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		before := &served{mustServer(t, store), t}

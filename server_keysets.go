@@ -1,6 +1,7 @@
 package diamond
 
 import (
+	"container/list"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -23,8 +24,9 @@ type keySet struct {
 	group  *waitset.Group[Key]
 	answer atomic.Pointer[sharedAnswer] // the last one made for this set
 
-	refs int       // polls under way; guarded by keySets.mu
-	idle time.Time // since when there are none; guarded by keySets.mu
+	refs  int           // polls under way; guarded by keySets.mu
+	idle  time.Time     // since when there are none; guarded by keySets.mu
+	place *list.Element // in keySets.unused, while there are none; guarded by keySets.mu
 }
 
 // keySets are the sets that the server knows: those in use, and for some
@@ -36,11 +38,11 @@ type keySets struct {
 	mu     sync.Mutex
 	byHash map[KeySetHash]*keySet // guarded by mu
 	total  int                    // keys of all sets; guarded by mu
-	unused int                    // sets without a poll; guarded by mu
+	unused *list.List             // of *keySet without a poll, longest idle first; guarded by mu
 }
 
 func newKeySets(limit int) *keySets {
-	return &keySets{waiters: waitset.New[Key](), limit: limit, byHash: make(map[KeySetHash]*keySet)}
+	return &keySets{waiters: waitset.New[Key](), limit: limit, byHash: make(map[KeySetHash]*keySet), unused: list.New()}
 }
 
 // acquire returns the set named hash, nil where it is not known and keys is
@@ -86,7 +88,7 @@ func (k *keySets) find(hash KeySetHash) *keySet {
 // use counts one more poll on set. The caller holds mu.
 func (k *keySets) use(set *keySet) {
 	if set.refs == 0 {
-		k.unused--
+		k.unused.Remove(set.place)
 	}
 	set.refs++
 }
@@ -100,7 +102,7 @@ func (k *keySets) release(set *keySet) {
 	defer k.mu.Unlock()
 	if set.refs--; set.refs == 0 {
 		set.idle = time.Now()
-		k.unused++
+		set.place = k.unused.PushBack(set)
 	}
 }
 
@@ -112,13 +114,12 @@ func (k *keySets) shared(set *keySet) bool {
 }
 
 // reserve makes room for n keys, if need be by forgetting the sets that have
-// been idle longest: more of them than it must, since looking for them costs
-// in the order of all sets.
+// been idle longest.
 func (k *keySets) reserve(n int) error {
 	var gone []*keySet
 	k.mu.Lock()
 	if k.total+n > k.limit {
-		gone = k.forget(func(*keySet) bool { return k.total+n > k.limit-k.limit/8 })
+		gone = k.forget(func(*keySet) bool { return k.total+n > k.limit })
 	}
 	full := k.total+n > k.limit
 	if !full {
@@ -147,23 +148,10 @@ func (k *keySets) expire() {
 // forget takes out the unused sets for which more holds, longest idle first,
 // and stops at the first for which it does not. The caller holds mu.
 func (k *keySets) forget(more func(*keySet) bool) (gone []*keySet) {
-	if k.unused == 0 {
-		return nil
-	}
-	unused := make([]*keySet, 0, k.unused)
-	for _, set := range k.byHash {
-		if set.refs == 0 {
-			unused = append(unused, set)
-		}
-	}
-	slices.SortFunc(unused, func(a, b *keySet) int { return a.idle.Compare(b.idle) })
-	for _, set := range unused {
-		if !more(set) {
-			break
-		}
+	for e := k.unused.Front(); e != nil && more(e.Value.(*keySet)); e = k.unused.Front() {
+		set := k.unused.Remove(e).(*keySet)
 		delete(k.byHash, set.hash)
 		k.total -= len(set.keys)
-		k.unused--
 		gone = append(gone, set)
 	}
 	return gone

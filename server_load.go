@@ -119,8 +119,13 @@ func (st *state) reuse(r *record) *record {
 // says reports whether r and o say the same of the same revision, which may be
 // another's where history was lost.
 func (r *record) says(o *record) bool {
-	return r.Revision == o.Revision && r.MD5 == o.MD5 && r.deleted == o.deleted &&
-		r.Type == o.Type && r.Modified.Equal(o.Modified) && maps.Equal(r.Meta, o.Meta)
+	return r.deleted == o.deleted && r.standsFor(&o.Entry)
+}
+
+// standsFor reports whether r is the record of e.
+func (r *record) standsFor(e *Entry) bool {
+	return r.Key == e.Key && r.Revision == e.Revision && r.MD5 == e.MD5 && r.Size == e.Size &&
+		r.Type == e.Type && r.Modified.Equal(e.Modified) && maps.Equal(r.Meta, e.Meta)
 }
 
 // replace serves next instead of old, which may be nil.

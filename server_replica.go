@@ -73,7 +73,7 @@ type diskCopy struct {
 	err      atomic.Pointer[error]
 	failures atomic.Uint64
 	installs atomic.Uint64
-	renewed  time.Time // when it was made anew last; the writer's
+	repaired time.Time // when it was made anew because of damage; the writer's
 
 	mu     sync.Mutex
 	target Position // what is served; guarded by mu
@@ -231,14 +231,17 @@ func (c *diskCopy) missed(ctx context.Context, at Position) (step, error) {
 
 // renew makes the copy anew.
 func (c *diskCopy) renew(ctx context.Context) (Position, error) {
-	if age := time.Since(c.renewed); c.damaged.Load() && c.installs.Load() > 0 && age < minCopyAge {
+	damaged := c.damaged.Load()
+	if age := time.Since(c.repaired); damaged && age < minCopyAge {
 		return Position{}, Errorf(ErrCorrupt, "the replica is damaged again %v after it was made anew", age.Round(time.Millisecond))
 	}
 	at, err := c.install(ctx)
 	if err != nil {
 		return at, err
 	}
-	c.renewed = time.Now()
+	if damaged {
+		c.repaired = time.Now()
+	}
 	c.installs.Add(1)
 	c.damaged.Store(false)
 	c.log.Info("the replica was made anew", "revision", at.Revision)

@@ -115,6 +115,7 @@ func (s *server) Status() ServerStatus {
 		}
 	}
 	status.Storage = errors.Join(errs...)
+	status.Divergent = int(s.divergent.Load())
 	status.Stalled = errors.Is(status.Storage, errFeedStalled)
 	if st != nil {
 		status.Position = st.position

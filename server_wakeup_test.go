@@ -146,7 +146,7 @@ func TestDefect_L4_NoResidue(t *testing.T) {
 	before := heap()
 	round(n)
 	grown := heap() - before
-	assert.Equal(t, goroutines, runtime.NumGoroutine())
+	assert.LessOrEqual(t, runtime.NumGoroutine(), goroutines)
 	assert.Less(t, grown/int64(n), int64(1200), "bytes a publish, those that memstore keeps of its history included")
 	assert.Less(t, srv.Status().CacheSize, int64(1000), "ten small contents")
 

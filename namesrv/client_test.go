@@ -65,7 +65,7 @@ func resolve(t *testing.T, c *Client) []string {
 	return servers
 }
 
-func TestRegisterAndResolve(t *testing.T) {
+func TestDefect_N5_N8_RegisterAndResolve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newMemNet()
 		n.serve(t, ns1, NewRegistry())

@@ -137,7 +137,7 @@ func TestNode_AdvertisedAddress(t *testing.T) {
 		r := &running{t: t, ended: make(chan error, 1)}
 		ctx, stop := context.WithCancel(t.Context())
 		go func() { r.ended <- node.Run(ctx) }()
-		require.Eventually(t, func() bool { return len(reg.seen()) == 1 }, 5*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return len(reg.seen()) == 1 }, 30*time.Second, time.Millisecond)
 		stop()
 		r.wait()
 		assert.Equal(t, []string{"register " + c.want, "unregister " + c.want}, reg.seen())

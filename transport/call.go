@@ -116,11 +116,16 @@ func one[Resp any](ctx context.Context, b *Balancer, c *call[Resp], s *server, l
 	switch {
 	case err == nil:
 		b.answered(s, c.kind(), c.leaves != nil && c.leaves(resp))
-	case elsewhere(err) || mute(ctx, c.waits, time.Since(started)):
+	case mute(ctx, c.waits, time.Since(started)):
+		b.failed(s, c.kind(), err)
+	case errors.Is(ctx.Err(), context.Canceled):
+		b.mu.Lock()
+		b.end(s) // the caller's own doing, which says nothing of the server
+	case elsewhere(err):
 		b.failed(s, c.kind(), err)
 	case ctx.Err() != nil:
 		b.mu.Lock()
-		b.end(s) // which says nothing of the server
+		b.end(s)
 	default:
 		b.answered(s, c.kind(), false) // with a word that holds for all servers
 	}

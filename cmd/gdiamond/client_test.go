@@ -159,7 +159,7 @@ func (d *daemon) watch(args ...string) (<-chan changeOut, func() int) {
 		_ = cmd.Process.Signal(syscall.SIGINT)
 		select {
 		case <-done:
-		case <-time.After(10 * time.Second):
+		case <-time.After(60 * time.Second):
 			_ = cmd.Process.Kill()
 		}
 		_ = cmd.Wait()

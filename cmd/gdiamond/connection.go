@@ -69,6 +69,18 @@ func (c *connection) key(s string) (diamond.Key, error) {
 	return key, nil
 }
 
+// filter checks what a command lists by, before a server is asked.
+func (c *connection) filter(group, prefix string) error {
+	key := diamond.Key{Namespace: c.namespace, Group: group, DataID: "x"}
+	if strings.Trim(prefix, ".") != "" { // "." and ".." are no names, but such names begin with them
+		key.DataID = prefix
+	}
+	if err := key.Validate(); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
 // dial returns the transport to the servers that the flags name. Call hangUp
 // when it is no longer needed.
 func (c *connection) dial() (wire diamond.Transport, hangUp func(), err error) {

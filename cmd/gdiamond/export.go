@@ -23,6 +23,9 @@ func newExport() *cobra.Command {
 The directory is made if need be, and must be empty.`,
 		Args: arguments(1, 1, "a DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := c.filter(group, ""); err != nil {
+				return err
+			}
 			root, err := openEmpty(args[0])
 			if err != nil {
 				return err

@@ -55,7 +55,7 @@ func invoke(t *testing.T, args ...string) outcome { return invokeWith(t, "", nil
 
 func invokeWith(t *testing.T, stdin string, env []string, args ...string) outcome {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 120*time.Second)
 	defer cancel()
 	cmd := command(ctx, env, args...)
 	var stdout, stderr bytes.Buffer
@@ -120,7 +120,7 @@ func startCommand(t *testing.T, cmd *exec.Cmd) *daemon {
 	if strings.Contains(strings.Join(cmd.Args, " "), "standalone") {
 		want = 2
 	}
-	timeout := time.After(30 * time.Second)
+	timeout := time.After(60 * time.Second)
 	for range want {
 		select {
 		case line, ok := <-said:
@@ -142,7 +142,7 @@ func startCommand(t *testing.T, cmd *exec.Cmd) *daemon {
 			}
 			res.Body.Close()
 			return res.StatusCode == http.StatusOK
-		}, 20*time.Second, 5*time.Millisecond, "never ready")
+		}, 60*time.Second, 5*time.Millisecond, "never ready")
 	}
 	return d
 }
@@ -159,7 +159,7 @@ func (d *daemon) terminate() (int, time.Duration) {
 	require.NoError(d.t, d.cmd.Process.Signal(syscall.SIGTERM))
 	select {
 	case <-d.exited:
-	case <-time.After(20 * time.Second):
+	case <-time.After(60 * time.Second):
 		require.Fail(d.t, "does not end", d.stderr.String())
 	}
 	return d.cmd.ProcessState.ExitCode(), time.Since(begun)

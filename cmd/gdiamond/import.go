@@ -24,6 +24,9 @@ names outside the grammar, too large or empty. If there is one, nothing is publi
 Files are committed in change sets of up to 1000 files and 32 MiB.`,
 		Args: arguments(1, 1, "a DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := c.filter("", ""); err != nil {
+				return err
+			}
 			root, err := os.OpenRoot(args[0])
 			if err != nil {
 				return err

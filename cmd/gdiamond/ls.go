@@ -20,6 +20,9 @@ func newLs() *cobra.Command {
 			if len(args) > 0 {
 				req.Prefix = args[0]
 			}
+			if err := c.filter(req.Group, req.Prefix); err != nil {
+				return err
+			}
 			ctx, client, done, err := c.client(cmd.Context())
 			if err != nil {
 				return err

@@ -26,7 +26,7 @@ func TestNewcomer_ThreeRequests(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, body := httpDo(t, http.MethodGet, d.namesrv+"/namesrv/addrs")
 		return strings.Contains(body, strings.TrimPrefix(d.server, "http://"))
-	}, 5*time.Second, 10*time.Millisecond, "the name server lists the server")
+	}, 60*time.Second, 10*time.Millisecond, "the name server lists the server")
 
 	assert.DirExists(t, data)
 	// The value is the same by every way in.
@@ -79,7 +79,7 @@ func TestNewcomer_PartsApart(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, body := httpDo(t, http.MethodGet, n.namesrv+"/namesrv/addrs")
 		return strings.Contains(body, strings.TrimPrefix(d.server, "http://"))
-	}, 5*time.Second, 10*time.Millisecond)
+	}, 60*time.Second, 10*time.Millisecond)
 
 	code, _ := d.terminate()
 	assert.Equal(t, exitOK, code)

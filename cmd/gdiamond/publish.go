@@ -24,6 +24,9 @@ func newPublish() *cobra.Command {
 				return err
 			}
 			if cmd.Flags().Changed("if-revision") {
+				if ifRevision < 0 {
+					return usageError{diamond.Errorf(diamond.ErrInvalid, "if-revision: negative")}
+				}
 				draft.IfRevision = &ifRevision
 			}
 			name := "-"

@@ -21,6 +21,9 @@ func newRm() *cobra.Command {
 			}
 			del := diamond.Delete{Key: key}
 			if cmd.Flags().Changed("if-revision") {
+				if ifRevision < 1 {
+					return usageError{diamond.Errorf(diamond.ErrInvalid, "if-revision: %d, less than 1", ifRevision)}
+				}
 				del.IfRevision = &ifRevision
 			}
 			set := diamond.ChangeSet{Deletes: []diamond.Delete{del}, Comment: comment}

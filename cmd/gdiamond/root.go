@@ -27,6 +27,7 @@ Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 conflict.`,
 		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 	})
 	root.SuggestionsMinimumDistance = 2
+	root.SetHelpCommand(newHelp())
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		if err := applyEnv(cmd); err != nil {
 			return err
@@ -41,6 +42,24 @@ Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 conflict.`,
 		newVersion(),
 	)
 	return root
+}
+
+// newHelp is cobra's help command, but that it has an error for what is no command.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Show what a command does and takes",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err == nil {
+				err = noSuchCommand(found, rest)
+			}
+			if err != nil {
+				return usageError{err}
+			}
+			return found.Help()
+		},
+	}
 }
 
 func noSuchCommand(cmd *cobra.Command, args []string) error {

@@ -33,7 +33,7 @@ func TestTrouble_DataInUse(t *testing.T) {
 }
 
 // A damaged store is not served and not touched; the message says what to do.
-func TestTrouble_DamagedStore(t *testing.T) {
+func TestL6_DamagedStore(t *testing.T) {
 	for _, damage := range []struct {
 		name string
 		do   func([]byte) []byte
@@ -93,7 +93,7 @@ func TestL11_NoSelfDependency(t *testing.T) {
 	assert.Equal(t, "x", d.must("get", "linna"))
 	code, took := d.terminate()
 	assert.Equal(t, exitOK, code)
-	assert.Less(t, took, 4*time.Second)
+	assert.Less(t, took, 30*time.Second)
 }
 
 // Without file descriptors nothing new comes in, and what is there goes on;
@@ -120,7 +120,7 @@ func TestL10_OutOfFileDescriptors(t *testing.T) {
 		status, err := d.park(client, "linna", "x")
 		parked <- answer{status, err}
 	}()
-	require.Eventually(t, func() bool { return d.metric("diamond_longpoll_waiters") == "1" }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return d.metric("diamond_longpoll_waiters") == "1" }, time.Minute, 10*time.Millisecond)
 
 	var flood []net.Conn
 	defer func() {
@@ -129,14 +129,14 @@ func TestL10_OutOfFileDescriptors(t *testing.T) {
 		}
 	}()
 	for range 400 {
-		conn, err := net.DialTimeout("tcp", strings.TrimPrefix(d.server, "http://"), time.Second)
+		conn, err := net.DialTimeout("tcp", strings.TrimPrefix(d.server, "http://"), 30*time.Second)
 		if err != nil {
 			break
 		}
 		flood = append(flood, conn)
 	}
 	require.Eventually(t, func() bool { return strings.Contains(d.stderr.String(), "too many open files") },
-		10*time.Second, 10*time.Millisecond, "the flood reaches the limit")
+		time.Minute, 10*time.Millisecond, "the flood reaches the limit")
 
 	// http.DefaultClient still has the connection on which it read metrics.
 	status, body := httpDo(t, http.MethodPost, d.server+"/diamond-server/publishConfig?dataId=linna&group=DEFAULT_GROUP&content=y")
@@ -145,7 +145,7 @@ func TestL10_OutOfFileDescriptors(t *testing.T) {
 	case a := <-parked:
 		require.NoError(t, a.err)
 		assert.Equal(t, http.StatusOK, a.status)
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		assert.Fail(t, "the parked poll was not told")
 	}
 
@@ -153,7 +153,7 @@ func TestL10_OutOfFileDescriptors(t *testing.T) {
 		conn.Close()
 	}
 	flood = nil
-	require.Eventually(t, func() bool { return d.client("get", "linna", "--timeout", "2s").stdout == "y" }, 20*time.Second, 100*time.Millisecond)
+	require.Eventually(t, func() bool { return d.client("get", "linna", "--timeout", "2s").stdout == "y" }, time.Minute, 100*time.Millisecond)
 	assert.Less(t, strings.Count(d.stderr.String(), "too many open files"), 200, "it backs off")
 }
 

@@ -38,6 +38,9 @@ that --from goes on from.`,
 			default:
 				req.Prefix = args[0]
 			}
+			if err := c.filter(req.Group, req.Prefix); err != nil {
+				return err
+			}
 			after, err := startOf(from)
 			if err != nil {
 				return err

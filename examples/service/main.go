@@ -1,7 +1,7 @@
 // Command service is an HTTP service whose rate limit, log level and feature
 // switch follow a configuration while it runs:
 //
-//	gdiamond publish payment/limits.yaml configs/payment/limits.yaml
+//	go run ../cmd/gdiamond publish payment/limits.yaml configs/payment/limits.yaml
 //	go run ./service
 //	curl 127.0.0.1:8088/order
 //
@@ -13,9 +13,11 @@ import (
 	"encoding/json"
 	"flag"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"syscall"
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/localfile"
@@ -28,15 +30,21 @@ func main() {
 	server := flag.String("server", "127.0.0.1:1210", "configuration server")
 	local := flag.String("local", "service-data", "folder for snapshots and overrides")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *listen, *server, *local); err != nil {
+	ln, err := net.Listen("tcp", *listen)
+	if err == nil {
+		err = run(ctx, ln, *server, *local)
+	}
+	if err != nil {
 		slog.Error("service", "err", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, listen, server, local string) error {
+// run serves on ln, which it closes, until ctx ends.
+func run(ctx context.Context, ln net.Listener, server, local string) error {
+	defer ln.Close()
 	files, err := localfile.Open(local)
 	if err != nil {
 		return err
@@ -57,11 +65,13 @@ func run(ctx context.Context, listen, server, local string) error {
 	if err != nil {
 		return err
 	}
-	web := &http.Server{Addr: listen, Handler: handler}
-	context.AfterFunc(ctx, func() { web.Shutdown(context.Background()) })
-	if err := web.ListenAndServe(); err != http.ErrServerClosed {
+	web := &http.Server{Handler: handler}
+	stopped := make(chan struct{})
+	context.AfterFunc(ctx, func() { defer close(stopped); web.Shutdown(context.Background()) })
+	if err := web.Serve(ln); err != http.ErrServerClosed {
 		return err
 	}
+	<-stopped // the requests under way have been answered
 	return nil
 }
 

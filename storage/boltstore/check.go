@@ -32,18 +32,13 @@ type Report struct {
 // maxProblems is how many problems a report lists.
 const maxProblems = 100
 
-// String returns the report in lines of text.
+// String returns the report in lines of text; of a store of which nothing could
+// be read, only what is damaged.
 func (r Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "store      %v\n", r.Position.Store)
-	fmt.Fprintf(&b, "generation %d\n", r.Position.Epoch.Generation)
-	fmt.Fprintf(&b, "revision   %d\n", r.Position.Revision)
-	fmt.Fprintf(&b, "chain      %v\n", r.Position.Chain)
-	fmt.Fprintf(&b, "keys       %d\n", r.Keys)
-	fmt.Fprintf(&b, "changes    %d after revision %d\n", r.Changes, r.Horizon)
-	fmt.Fprintf(&b, "versions   %d of %d bytes\n", r.Versions, r.Contents)
-	fmt.Fprintf(&b, "requests   %d\n", r.Requests)
-	fmt.Fprintf(&b, "file       %d bytes\n", r.File)
+	if r.Position.Store != (diamond.StoreID{}) {
+		r.summarise(&b)
+	}
 	if len(r.Problems) == 0 {
 		b.WriteString("no damage found\n")
 	}
@@ -51,6 +46,18 @@ func (r Report) String() string {
 		fmt.Fprintf(&b, "DAMAGED    %s\n", p)
 	}
 	return b.String()
+}
+
+func (r *Report) summarise(b *strings.Builder) {
+	fmt.Fprintf(b, "store      %v\n", r.Position.Store)
+	fmt.Fprintf(b, "generation %d\n", r.Position.Epoch.Generation)
+	fmt.Fprintf(b, "revision   %d\n", r.Position.Revision)
+	fmt.Fprintf(b, "chain      %v\n", r.Position.Chain)
+	fmt.Fprintf(b, "keys       %d\n", r.Keys)
+	fmt.Fprintf(b, "changes    %d after revision %d\n", r.Changes, r.Horizon)
+	fmt.Fprintf(b, "versions   %d of %d bytes\n", r.Versions, r.Contents)
+	fmt.Fprintf(b, "requests   %d\n", r.Requests)
+	fmt.Fprintf(b, "file       %d bytes\n", r.File)
 }
 
 // Check verifies all of the store in dir and changes nothing: the structure of
@@ -64,9 +71,10 @@ func Check(ctx context.Context, dir string) (Report, error) {
 	path := filepath.Join(dir, fileName)
 	report, err := verify(ctx, path)
 	if err != nil && len(report.Problems) == 0 {
-		err = openError(dir, err)
+		err = openFault(dir, err)
 		if errors.Is(err, diamond.ErrCorrupt) {
-			report.Problems = []string{err.Error()}
+			c := &checker{Report: &report}
+			c.problem("%v", err)
 		}
 	}
 	return report, err
@@ -112,13 +120,18 @@ type checker struct {
 
 func (c *checker) problem(format string, args ...any) {
 	if c.found++; c.found <= maxProblems {
-		c.Problems = append(c.Problems, fmt.Sprintf(format, args...))
+		// What is wrong is all that is to be said of it here.
+		text := strings.TrimPrefix(fmt.Sprintf(format, args...), "diamond: corrupt: ")
+		c.Problems = append(c.Problems, text)
 	}
 }
 
 func (c *checker) verdict() error {
 	if c.found == 0 {
 		return nil
+	}
+	if c.found == 1 {
+		return diamond.Errorf(diamond.ErrCorrupt, "%s", c.Problems[0])
 	}
 	return diamond.Errorf(diamond.ErrCorrupt, "%d problems found, the first: %s", c.found, c.Problems[0])
 }

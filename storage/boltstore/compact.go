@@ -26,6 +26,7 @@ func Compact(ctx context.Context, dir string) (before, after int64, err error) {
 	if err != nil {
 		return 0, 0, openError(dir, err)
 	}
+	removeTemps(dir) // a compaction that was killed has left as much as the store takes
 	err = replace(path, true, func(temp string) error {
 		if err := copyFile(ctx, temp, old); err != nil {
 			return err

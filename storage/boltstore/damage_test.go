@@ -161,6 +161,11 @@ func TestOpenRefusesDamage(t *testing.T) {
 		require.ErrorIs(t, err, diamond.ErrCorrupt, name)
 		require.NotEmpty(t, report.Problems, name)
 		require.Contains(t, report.String(), "DAMAGED")
+		require.NotContains(t, report.String(), "diamond: corrupt", name)
+		require.NotContains(t, report.String()+err.Error(), "gdiamond check", "%s: who checks needs no advice to check", name)
+		if report.Position.Store == (diamond.StoreID{}) {
+			require.NotContains(t, report.String(), "revision", "%s: nothing is told of what could not be read", name)
+		}
 		_, _, err = Compact(t.Context(), dir)
 		require.ErrorIs(t, err, diamond.ErrCorrupt, name)
 	}

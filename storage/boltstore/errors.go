@@ -63,11 +63,23 @@ func advised(e *diamond.Error, dir string) error {
 
 // openError is [Store.failure] for a store that did not open.
 func openError(dir string, err error) error {
+	err = openFault(dir, err)
+	var known *diamond.Error
+	if errors.As(err, &known) && errors.Is(err, diamond.ErrCorrupt) {
+		return advised(known, dir)
+	}
+	return err
+}
+
+// openFault is openError without the advice, for the check that it advises.
+func openFault(dir string, err error) error {
 	switch {
+	case errors.Is(err, diamond.ErrCorrupt):
+		return err
 	case errors.Is(err, berrors.ErrTimeout):
 		return diamond.Errorf(diamond.ErrInUse, "the data directory %s is in use by another process", dir)
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrVersionMismatch), errors.Is(err, berrors.ErrChecksum):
-		return advised(diamond.Errorf(diamond.ErrCorrupt, "the store in %s is damaged: %v", dir, err), dir)
+		return diamond.Errorf(diamond.ErrCorrupt, "the store in %s is damaged: %v", dir, err)
 	case errors.Is(err, fs.ErrNotExist):
 		return diamond.Errorf(diamond.ErrNotFound, "there is no store in %s", dir)
 	case errors.Is(err, fs.ErrPermission):

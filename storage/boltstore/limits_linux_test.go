@@ -48,7 +48,7 @@ func TestDefect_S19_DescriptorsFlat(t *testing.T) {
 	for i := range scale(t, 47_000, 2_000) {
 		commit(t, s, put(fmt.Sprint("k", i%100), fmt.Sprint(i)))
 	}
-	require.Equal(t, before, descriptors(t))
+	require.LessOrEqual(t, descriptors(t), before)
 }
 
 // Defect S19: 100,000 keys under a limit of 1024 file descriptors, and far fewer.

@@ -53,14 +53,23 @@ func TestOpenRace(t *testing.T) {
 	require.Len(t, names, 1)
 }
 
-// What a crash left of a compaction goes with the next start.
+// What a crash left of a compaction goes with the next start, and with the next
+// compaction, which may need the space.
 func TestLeftoversGo(t *testing.T) {
 	dir := t.TempDir()
 	left := filepath.Join(dir, tempPrefix+"123")
-	require.NoError(t, os.WriteFile(left, []byte("half"), 0o600))
+	leave := func() { require.NoError(t, os.WriteFile(left, []byte("half"), 0o600)) }
+	leave()
 	s := open(t, dir)
 	require.NoFileExists(t, left)
+	leave()
+	_, _, err := Compact(t.Context(), dir)
+	require.ErrorIs(t, err, diamond.ErrInUse)
+	require.FileExists(t, left, "it may be another's who has the lock")
 	require.NoError(t, s.Close())
+	_, _, err = Compact(t.Context(), dir)
+	require.NoError(t, err)
+	require.NoFileExists(t, left)
 }
 
 func TestPermissions(t *testing.T) {

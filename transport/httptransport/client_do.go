@@ -256,10 +256,12 @@ func stale(res *http.Response) time.Duration {
 // lines made by add.
 func (t *Transport) frames(res *http.Response, each func(f *frameReader) error) error {
 	count, err := strconv.Atoi(res.Header.Get(hCount))
-	if err != nil || count < 0 {
-		return errFrame("answer does not say how many")
+	if err != nil || count < 0 || count > maxFrames {
+		return errFrame("answer does not say how many, or too many")
 	}
-	f := &frameReader{r: bufio.NewReader(res.Body), most: t.maxAnswer, left: t.maxAnswer}
+	// The lines cost memory too, although they are no content.
+	body := io.LimitReader(res.Body, t.maxAnswer+maxLines)
+	f := &frameReader{r: bufio.NewReader(body), most: t.maxAnswer, left: t.maxAnswer}
 	for range count {
 		if err := each(f); err != nil {
 			return cut(err)

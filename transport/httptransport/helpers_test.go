@@ -86,7 +86,7 @@ func exchange(t *testing.T, addr, raw string) (*http.Response, string) {
 	conn, err := net.Dial("tcp", addr)
 	require.NoError(t, err)
 	defer func() { _ = conn.Close() }()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(2*time.Minute)))
 	_, err = io.WriteString(conn, raw)
 	require.NoError(t, err)
 	return answer(t, bufio.NewReader(conn))
@@ -105,7 +105,7 @@ func answer(t *testing.T, r *bufio.Reader) (*http.Response, string) {
 // parked waits until n polls are parked.
 func (c *centre) parked(n int) {
 	c.t.Helper()
-	require.Eventually(c.t, func() bool { return c.srv.Status().Waiters == n }, 5*time.Second, time.Millisecond)
+	require.Eventually(c.t, func() bool { return c.srv.Status().Waiters == n }, time.Minute, time.Millisecond)
 }
 
 // pipes is a network of its own, so that time can be that of a bubble.

@@ -1,6 +1,10 @@
 package httptransport
 
-import "time"
+import (
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+)
 
 // timeFormat is RFC 3339 with the microseconds that storages keep.
 const timeFormat = "2006-01-02T15:04:05.999999Z07:00"
@@ -75,6 +79,12 @@ const (
 	maxReports = 1 << 20  // bytes of reports
 	maxLine    = 128 << 10
 	setLines   = 16 << 20 // bytes that the lines of a change set may add to its contents
+)
+
+// Limits of what a client reads beside contents; see [WithMaxAnswer].
+const (
+	maxFrames = diamond.MaxPollKeys // of an answer: a poll's may name all its keys
+	maxLines  = 32 << 20            // bytes that the lines of an answer may add to its contents
 )
 
 // How long one peer may take to send a body or to take an answer: a grace,

@@ -79,7 +79,7 @@ func logCases() []testCase {
 
 			answers := make(chan *diamond.ChangesResponse, 1)
 			go func() {
-				if res, err := f.tr.Changes(f.ctx, &diamond.ChangesRequest{After: at, Wait: 20 * time.Second}); assert.NoError(f, err) {
+				if res, err := f.tr.Changes(f.ctx, &diamond.ChangesRequest{After: at, Wait: time.Minute}); assert.NoError(f, err) {
 					answers <- res
 				}
 				close(answers)

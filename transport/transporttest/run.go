@@ -67,7 +67,7 @@ func newFixture(t *testing.T, maker Maker) *fixture {
 		require.NoError(t, srv.Close())
 		require.NoError(t, store.Close())
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return &fixture{
 		T: t, maker: maker, srv: srv, tr: maker(t, srv), ctx: ctx,
@@ -124,7 +124,7 @@ func (f *fixture) ask(wait time.Duration, held ...diamond.Held) *diamond.PollReq
 // parked waits until n polls and watches are parked at the server.
 func (f *fixture) parked(n int) {
 	f.Helper()
-	require.Eventually(f, func() bool { return f.srv.Status().Waiters == n }, 5*time.Second, time.Millisecond, "%d are to be parked", n)
+	require.Eventually(f, func() bool { return f.srv.Status().Waiters == n }, time.Minute, time.Millisecond, "%d are to be parked", n)
 }
 
 func key(dataID string) diamond.Key { return diamond.NewKey("", dataID) }

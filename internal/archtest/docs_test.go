@@ -1,0 +1,111 @@
+package archtest
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	// link is a Markdown link, or a name of a function: one of the two groups is set.
+	link = regexp.MustCompile("\\]\\(([^)\\s]+)\\)|`([A-Za-z0-9_.]+)\\(\\)`")
+	// heading is a Markdown heading, whose text is the anchor of links to it.
+	heading = regexp.MustCompile("(?m)^#+ (.+)$")
+	// fence is a block of code, in which nothing is a link.
+	fence = regexp.MustCompile("(?ms)^```.*?^```$")
+)
+
+// documents returns the Markdown files of the tree, by their paths from here.
+func documents(t *testing.T) (paths []string) {
+	for _, pattern := range []string{"../../*.md", "../../docs/*.md"} {
+		found, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		paths = append(paths, found...)
+	}
+	require.Contains(t, paths, "../../docs/architecture.md")
+	return paths
+}
+
+// TestDocumentsLinkToWhatExists: every file and heading that a document links
+// to is there, and every function() that a document names is declared in the
+// Go file that it has linked last in the same paragraph, list or table.
+func TestDocumentsLinkToWhatExists(t *testing.T) {
+	links := 0
+	for _, doc := range documents(t) {
+		text := fence.ReplaceAllString(read(t, doc), "")
+		for paragraph := range strings.SplitSeq(text, "\n\n") {
+			file := "" // the Go file linked last
+			for _, m := range link.FindAllStringSubmatch(paragraph, -1) {
+				target, function := m[1], m[2]
+				switch {
+				case function != "" && file != "":
+					assert.Contains(t, functions(t, file), function, "%s says that %s() is in %s", doc, function, file)
+				case function != "", strings.Contains(target, "://"):
+				default:
+					links++
+					path, anchor, _ := strings.Cut(target, "#")
+					file = checkLink(t, doc, path, anchor)
+				}
+			}
+		}
+	}
+	assert.Greater(t, links, 100, "links found: does the test still see them?")
+}
+
+// checkLink checks one link of doc, and returns its target where that is a Go file.
+func checkLink(t *testing.T, doc, path, anchor string) (goFile string) {
+	full := doc
+	if path != "" {
+		full = filepath.Join(filepath.Dir(doc), filepath.FromSlash(path))
+	}
+	if _, err := os.Stat(full); !assert.NoError(t, err, "a link in %s", doc) {
+		return ""
+	}
+	if anchor != "" {
+		assert.Contains(t, anchors(read(t, full)), anchor, "a link in %s to %s", doc, full)
+	}
+	if filepath.Ext(full) == ".go" {
+		return full
+	}
+	return ""
+}
+
+// anchors returns the names under which code hosts make headings known.
+func anchors(text string) (names []string) {
+	for _, m := range heading.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+		name := strings.ReplaceAll(strings.ToLower(m[1]), " ", "-")
+		names = append(names, strings.Map(func(r rune) rune {
+			if strings.ContainsRune(",.:;!?'\"`()/", r) {
+				return -1
+			}
+			return r
+		}, name))
+	}
+	return names
+}
+
+// functions returns the names of the functions and methods declared in a file.
+func functions(t *testing.T, path string) (names []string) {
+	f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+	require.NoError(t, err)
+	for _, decl := range f.Decls {
+		if fn, ok := decl.(*ast.FuncDecl); ok {
+			names = append(names, fn.Name.Name)
+		}
+	}
+	return names
+}
+
+func read(t *testing.T, path string) string {
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return strings.ReplaceAll(string(b), "\r\n", "\n")
+}
