@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/linnaname/gdiamond/internal/failpoint"
 	"github.com/linnaname/gdiamond/internal/seeded"
 )
 
@@ -118,6 +119,7 @@ func (s *server) write(ctx context.Context, sets []ChangeSet) ([]Result, error) 
 		s.nudge() // whatever became of it
 		return nil, err
 	}
+	failpoint.Hit("server.afterCommitBeforeNotify")
 	return results, nil
 }
 

@@ -94,11 +94,16 @@ func (c *Cluster) Transport(client int) diamond.Transport {
 	return c.balancers[client]
 }
 
-// Direct returns the way to one node past all proxies. The caller closes it.
-func (c *Cluster) Direct(node int) *httptransport.Transport {
+// Direct returns the way to one server past all proxies.
+func (c *Cluster) Direct(server int) *httptransport.Transport {
+	return c.DirectTo(c.Members[server].Addr())
+}
+
+// DirectTo returns the way to the server at an address. It keeps no connections.
+func (c *Cluster) DirectTo(addr string) *httptransport.Transport {
 	pool := c.pool()
-	pool.DisableKeepAlives = true // nothing is left to close
-	return httptransport.New(c.Members[node].Addr(), httptransport.WithHTTPClient(&http.Client{Transport: pool}))
+	pool.DisableKeepAlives = true
+	return httptransport.New(addr, httptransport.WithHTTPClient(&http.Client{Transport: pool}))
 }
 
 func (c *Cluster) pool() *http.Transport {

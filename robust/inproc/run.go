@@ -30,7 +30,7 @@ const nodes = 3
 type World struct {
 	*cluster.Cluster
 	Nodes    []*cluster.Node
-	Server   *mariadbtest.Server // of the database
+	Server   *mariadbtest.Server // of the database; nil: another's
 	Database *cluster.Database
 }
 
@@ -38,9 +38,18 @@ type World struct {
 // many clients to it. It ends with the test.
 func NewWorld(t testing.TB, clients int) *World {
 	t.Helper()
-	w := &World{Server: mariadbtest.Start(t, mariadbtest.Options{})}
+	server := mariadbtest.Start(t, mariadbtest.Options{})
+	w := NewWorldOn(t, server.Database(t), clients)
+	w.Server = server
+	return w
+}
+
+// NewWorldOn is [NewWorld] on a database that there is.
+func NewWorldOn(t testing.TB, dsn string, clients int) *World {
+	t.Helper()
+	w := new(World)
 	var err error
-	w.Database, err = cluster.NewDatabase(t.Context(), w.Server.Database(t), nodes)
+	w.Database, err = cluster.NewDatabase(t.Context(), dsn, nodes)
 	require.NoError(t, err)
 	t.Cleanup(w.Database.Close)
 	dir := t.TempDir()
@@ -93,11 +102,17 @@ func (w *World) Run(t testing.TB, plan Plan) {
 		random := rand.New(rand.NewPCG(plan.Traffic.Seed, uint64(i)))
 		failing.Go(func() error { return fault.Run(ctx, random, plan.Gap, faults, recorder) })
 	}
-	err := errors.Join(failing.Wait(), w.Restore())
+	w.Conclude(t, load, recorder, plan.Traffic, failing.Wait())
+}
+
+// Conclude ends what Run began: it judges what was written down.
+func (w *World) Conclude(t testing.TB, load *traffic.Traffic, recorder *record.Recorder, config traffic.Config, failed error) {
+	t.Helper()
+	err := errors.Join(failed, w.Restore())
 	store, opened := w.Database.Open(t.Context())
 	require.NoError(t, opened)
 	defer store.Close()
-	err = errors.Join(err, w.Judge(t.Context(), load, plan.Traffic.Keys, store, recorder))
+	err = errors.Join(err, w.Judge(t.Context(), load, config.Keys, store, recorder))
 	require.NoError(t, err)
 	report.Check(t, recorder.History(), w.Logs())
 }

@@ -34,6 +34,13 @@ func (r *Recorder) Now() int64 {
 // Op takes down a call.
 func (r *Recorder) Op(o Op) { r.add(func(h *History) { h.Ops = append(h.Ops, o) }) }
 
+// Len returns how many calls were taken down.
+func (r *Recorder) Len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.h.Ops)
+}
+
 // Told takes down a listener's call.
 func (r *Recorder) Told(t Told) { r.add(func(h *History) { h.Told = append(h.Told, t) }) }
 

@@ -26,7 +26,7 @@ func (t *Traffic) publish(ctx context.Context, number int, random *rand.Rand) {
 		set := t.set(&o, random)
 		o.Call = t.record.Now()
 		at, err := t.commit(client, random, set)
-		o.Outcome, o.Revision = outcomeOf(err), at.Revision
+		o.Outcome, o.Revision = OutcomeOf(err), at.Revision
 		if err != nil {
 			o.Error = err.Error()
 		}
@@ -90,15 +90,15 @@ func (t *Traffic) commit(client diamond.Client, random *rand.Rand, set diamond.C
 			// another server, and be done after all.
 			err = fmt.Errorf("%w: after a first try of unknown outcome: %w", diamond.ErrUnknownOutcome, err)
 		}
-		if outcomeOf(err) != record.Unknown || random.IntN(2) == 0 {
+		if OutcomeOf(err) != record.Unknown || random.IntN(2) == 0 {
 			break
 		}
 	}
 	return at, err
 }
 
-// outcomeOf returns what an error says of a write.
-func outcomeOf(err error) record.Outcome {
+// OutcomeOf returns what an error says of a write.
+func OutcomeOf(err error) record.Outcome {
 	switch {
 	case err == nil:
 		return record.OK

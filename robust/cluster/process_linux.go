@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -24,6 +25,8 @@ type Process struct {
 	Dialer func(ctx context.Context, addr string) (net.Conn, error)
 	// Address is where it listens.
 	Address string
+	// Stderr is where it logs to; nil: what Log returns.
+	Stderr *os.File
 
 	log text
 
@@ -60,21 +63,32 @@ func (p *Process) Launch() error {
 	}
 	cmd := p.Command(p.Address)
 	cmd.Stdout, cmd.Stderr = &p.log, &p.log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		return err
+	if p.Stderr != nil {
+		cmd.Stderr = p.Stderr
 	}
-	ended := make(chan struct{})
-	p.cmd, p.ended = cmd, ended
+	// It ends with the thread that starts it, so that none outlives this process.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	started, ended := make(chan error), make(chan struct{})
 	go func() {
-		err := cmd.Wait()
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		err = cmd.Wait()
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.err = err
 		p.cmd = nil
 		close(ended)
 	}()
-	return nil
+	err := <-started
+	if err == nil {
+		p.cmd, p.ended = cmd, ended
+	}
+	return err
 }
 
 // Await waits until the process answers that it lives.
