@@ -21,6 +21,7 @@ import (
 type Database struct {
 	DSN   string
 	Links []*proxy.Proxy
+	dial  proxy.Dial
 }
 
 // NewDatabase makes the schema in the database of dsn, and the ways of so many
@@ -38,18 +39,24 @@ func NewDatabase(ctx context.Context, dsn string, servers int) (*Database, error
 	if err = errors.Join(err, db.Close()); err != nil {
 		return nil, err
 	}
-	d := &Database{DSN: dsn}
+	d := &Database{DSN: dsn, dial: func(ctx context.Context) (net.Conn, error) {
+		return proxy.Loopback{}.Dial(ctx, config.Addr)
+	}}
 	for range servers {
 		ln, err := proxy.Loopback{}.Listen("")
 		if err != nil {
 			d.Close()
 			return nil, err
 		}
-		d.Links = append(d.Links, proxy.New(ln, func(ctx context.Context) (net.Conn, error) {
-			return proxy.Loopback{}.Dial(ctx, config.Addr)
-		}))
+		d.Listen(ln)
 	}
 	return d, nil
+}
+
+// Listen adds a way to the database that begins at ln, and returns its DSN.
+func (d *Database) Listen(ln net.Listener) string {
+	d.Links = append(d.Links, proxy.New(ln, d.dial))
+	return d.Via(len(d.Links) - 1)
 }
 
 // Via returns the DSN of the way of one server.

@@ -25,6 +25,9 @@ func TestS8_SlowOrHungDatabase(t *testing.T) {
 	last := w.publish(t, 0, key, "0")
 	l := w.follow(t, 0, key)[0]
 	eventually(t, func() bool { return l.last() == "0" }, "the first value")
+	for _, n := range w.Nodes {
+		eventually(t, func() bool { return n.Server().Status().Position == last }, "all have it")
+	}
 	for i, now := range []proxy.Conditions{
 		{Latency: 5 * time.Second}, {Bandwidth: 10 << 10, Latency: time.Second}, {StallUp: true, StallDown: true},
 	} {

@@ -36,6 +36,7 @@ func main() {
 }
 
 func run(ctx context.Context, listen, dsn, data, names string) (err error) {
+	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more does not end it
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	store, err := mysqlstore.Open(ctx, dsn, mysqlstore.WithLateStart(), mysqlstore.WithLogger(logger))
 	if err != nil {
