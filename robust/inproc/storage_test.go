@@ -136,11 +136,15 @@ func TestN5_ServerCutOffFromTheDatabase(t *testing.T) {
 			w := NewWorld(t, 1)
 			key := traffic.Key(0)
 			w.publish(t, 0, key, "0")
+			for i, link := range w.Links[0] { // the client is at the server that will be cut off
+				link.Set(proxy.Conditions{Refuse: i != 2})
+			}
 			l := w.follow(t, 0, key)[0]
 			eventually(t, func() bool { return l.last() == "0" }, "the first value")
+			w.Heal()
 			w.Database.Links[2].Set(now)
 			second := w.publish(t, 0, key, "1")
-			eventually(t, func() bool { return l.last() == "1" }, "whichever server the client is at")
+			eventually(t, func() bool { return l.last() == "1" }, "the client goes elsewhere")
 			eventually(t, func() bool { return w.Nodes[2].Server().Status().Stale > 0 }, "it knows that it may be behind")
 			_, err := w.Nodes[2].Server().Fetch(t.Context(), &diamond.FetchRequest{Key: key, After: second})
 			require.ErrorIs(t, err, diamond.ErrBehind)

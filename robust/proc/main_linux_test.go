@@ -21,6 +21,9 @@ import (
 var programs string // set by TestMain
 
 func TestMain(m *testing.M) {
+	if addr := os.Getenv(clientOf); addr != "" {
+		runClient(addr)
+	}
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "robust-proc-")
 		if err != nil {
