@@ -2,6 +2,7 @@ package mysqlstore
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
@@ -26,6 +27,11 @@ func (v *version) number() int64 {
 		return v.installed
 	}
 	return int64(v.change.Number)
+}
+
+// compare orders versions as the log does.
+func (v version) compare(o version) int {
+	return cmp.Or(cmp.Compare(v.change.Revision, o.change.Revision), cmp.Compare(v.change.Number, o.change.Number))
 }
 
 const changeColumns = "revision, number, set_size, op, namespace, grp, data_id, type, md5, sha256, size, meta, " +

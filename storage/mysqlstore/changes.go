@@ -3,6 +3,7 @@ package mysqlstore
 import (
 	"context"
 	"database/sql"
+	"slices"
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/storage"
@@ -30,17 +31,19 @@ func (s *Store) Changes(ctx context.Context, after diamond.Position, maxBytes in
 // The log from a revision on, beside the counter and the row of the position
 // asked from. The rows of the log have sums of what the log had up to the end
 // of their set: so the bound takes whole sets, and no content is read in vain.
+// To ask for an order would have the database copy the contents to sort them.
 const changesFrom = ` FROM diamond_counter k
 	LEFT JOIN diamond_change a ON a.revision = ? AND a.number = 0
 	LEFT JOIN diamond_change c ON c.revision >= ? AND c.revision <= ? AND c.number >= 0 AND (c.revision = ? OR
 		c.log_bytes <= COALESCE(a.log_bytes, k.horizon_bytes) + ? AND c.log_changes <= COALESCE(a.log_changes, k.horizon_changes) + ?)
-	WHERE k.id = 1 ORDER BY c.revision, c.number`
+	WHERE k.id = 1`
 
 // changes is Changes where the set after the position has revision first.
 func (s *Store) changes(ctx context.Context, after diamond.Position, first, maxBytes int64) (diamond.Batch, error) {
 	batch := diamond.Batch{Position: after}
 	var refused error // by a position that is none of this log
 	started := false
+	var versions []version
 	err := s.query(ctx, "SELECT "+anchorColumns+", "+columnsOf("c", changeColumns)+", c.content"+changesFrom,
 		[]any{after.Revision, first, first + storage.MaxBatch, first, maxBytes, storage.MaxBatch},
 		func(rows *sql.Rows) error {
@@ -63,13 +66,8 @@ func (s *Store) changes(ctx context.Context, after diamond.Position, first, maxB
 				return nil
 			}
 			v, err := row.version(true)
-			if err != nil {
-				return err
-			}
-			batch.Changes = append(batch.Changes, v.change)
-			p := &batch.Position
-			p.Revision, p.Epoch, p.Chain = v.change.Revision, v.epoch, v.chain
-			return nil
+			versions = append(versions, v)
+			return err
 		})
 	switch {
 	case err == nil && !started:
@@ -78,9 +76,16 @@ func (s *Store) changes(ctx context.Context, after diamond.Position, first, maxB
 		err = refused
 	}
 	if err != nil {
-		batch.Changes, batch.Position = nil, after
+		batch.Position = after
+		return batch, err
 	}
-	return batch, err
+	slices.SortFunc(versions, version.compare)
+	for i := range versions {
+		v := &versions[i]
+		batch.Changes = append(batch.Changes, v.change)
+		batch.Position.Revision, batch.Position.Epoch, batch.Position.Chain = v.change.Revision, v.epoch, v.chain
+	}
+	return batch, nil
 }
 
 // checkAfter says whether the changes after a position can be had, given the

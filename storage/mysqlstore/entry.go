@@ -10,8 +10,8 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// keysPerStatement is how many keys one statement asks for at most.
-const keysPerStatement = 250
+// keysPerStatement is how many keys one statement asks for at most; see [rowsPerStatement].
+const keysPerStatement = 64
 
 // current is a row of diamond_entry, as far as transactions need it: the newest
 // version of a key, which may be a deletion. A nil current is a key that has none.
@@ -75,17 +75,13 @@ const isKey = "(namespace = ? AND grp = ? AND data_id = ?)"
 // whereKeys returns a condition for rows of any of keys.
 func whereKeys(keys []diamond.Key) (string, []any) { return whereKeysOf("", keys) }
 
-// whereKeysOf is whereKeys for the columns of a table's alias.
+// whereKeysOf is whereKeys for the columns of a table's alias, which ends in a dot.
 func whereKeysOf(alias string, keys []diamond.Key) (string, []any) {
-	is := isKey
-	if alias != "" {
-		is = fmt.Sprintf("(%[1]s.namespace = ? AND %[1]s.grp = ? AND %[1]s.data_id = ?)", alias)
-	}
-	var args []any
+	args := make([]any, 0, 3*len(keys))
 	for _, k := range keys {
 		args = append(args, keyArgs(k)...)
 	}
-	return "(" + strings.Repeat(is+" OR ", len(keys)-1) + is + ")", args
+	return fmt.Sprintf("(%[1]snamespace, %[1]sgrp, %[1]sdata_id) IN (", alias) + strings.Repeat("(?,?,?),", len(keys)-1) + "(?,?,?))", args
 }
 
 // keyArgs returns the arguments of [isKey].

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// rowsPerStatement is how many rows one statement writes at most.
-const rowsPerStatement = 250
+// rowsPerStatement is how many rows one statement writes at most. It is also how
+// many statements may be prepared for a table, one for each number of rows.
+const rowsPerStatement = 32
 
 // table is where rows are written to.
 type table struct {
@@ -16,55 +17,32 @@ type table struct {
 }
 
 // insert writes rows, as many in one statement as the database permits. A row
-// that is too large for the text of a statement goes in one of its own that is
-// prepared, which sends values as they are.
+// that is too large for the text of a statement goes in one that is prepared,
+// which sends values as they are.
 func (t *transaction) insert(ctx context.Context, into table, rows [][]any) error {
+	width := strings.Count(into.columns, ",") + 1
 	head := into.verb + " INTO " + into.name + " (" + into.columns + ") VALUES "
+	row := "(" + marks(width) + ")"
 	for len(rows) > 0 {
 		n, size := 0, int64(0)
 		for n < min(len(rows), rowsPerStatement) {
 			size += sizeOf(rows[n])
-			if n > 0 && size > t.statement {
+			if n > 0 && size > t.text {
 				break
 			}
 			n++
 		}
-		var err error
-		if n == 1 && size > t.statement {
-			err = t.insertLarge(ctx, head, rows[0])
-		} else {
-			err = t.insertMany(ctx, head, rows[:n])
+		args := make([]any, 0, n*width)
+		for _, r := range rows[:n] {
+			args = append(args, r...)
 		}
-		if err != nil {
+		text := head + strings.Repeat(row+",", n-1) + row
+		if _, err := t.execResult(ctx, size > t.text, text, args); err != nil {
 			return err
 		}
 		rows = rows[n:]
 	}
 	return nil
-}
-
-func (t *transaction) insertMany(ctx context.Context, head string, rows [][]any) error {
-	width := len(rows[0])
-	row := "(" + marks(width) + ")"
-	args := make([]any, 0, len(rows)*width)
-	for _, r := range rows {
-		args = append(args, r...)
-	}
-	return t.exec(ctx, head+strings.Repeat(row+",", len(rows)-1)+row, args...)
-}
-
-func (t *transaction) insertLarge(ctx context.Context, head string, row []any) (err error) {
-	statement, err := t.conn.PrepareContext(ctx, head+"("+marks(len(row))+")")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if e := statement.Close(); err == nil {
-			err = e
-		}
-	}()
-	_, err = statement.ExecContext(ctx, row...)
-	return err
 }
 
 // sizeOf returns about how many bytes the values of a row have.

@@ -20,9 +20,9 @@ const (
 
 // limits are what the database permits.
 type limits struct {
-	packet    int64 // max_allowed_packet
-	content   int64 // bytes of one content
-	statement int64 // bytes of values that a statement may have, written in the text of it
+	packet  int64 // max_allowed_packet
+	content int64 // bytes of one content
+	text    int64 // bytes of values that a statement may have, written in the text of it
 }
 
 // readLimits asks the database for its settings, and refuses those that would
@@ -61,6 +61,6 @@ func readLimits(ctx context.Context, q querier) (*limits, error) {
 		return nil, diamond.Errorf(diamond.ErrInvalid, "max_allowed_packet is %d: set it to %d or more, better to 16777216", packet, 2*rowOverhead)
 	}
 	// In the text of a statement each byte may take two.
-	l.statement = min(l.content/2, maxStatement)
+	l.text = min(l.content/2, maxStatement)
 	return l, nil
 }

@@ -36,6 +36,10 @@ type Store struct {
 	starting sync.Mutex // held while the store gets ready
 	limits   atomic.Pointer[limits]
 
+	writing chan struct{} // holds one token while a transaction runs
+	session *session      // what it runs on; nil: none is held. Guarded by the token of writing
+	resting *time.Timer   // ends a session that is not used
+
 	stop    context.CancelFunc // ends the background work
 	workers sync.WaitGroup
 
@@ -93,11 +97,12 @@ func Open(ctx context.Context, dsn string, opts ...Option) (*Store, error) {
 }
 
 func configured(opts []Option) *Store {
-	s := &Store{now: time.Now, logger: slog.Default()}
+	s := &Store{now: time.Now, logger: slog.Default(), writing: make(chan struct{}, 1)}
 	for _, opt := range opts {
 		opt(s)
 	}
 	s.retention = s.retention.OrDefaults()
+	s.resting = time.AfterFunc(sessionRest, s.rest)
 	return s
 }
 
@@ -173,6 +178,9 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
+	s.resting.Stop()
+	s.writing <- struct{}{} // for ever: nothing is written any more
+	s.end()
 	if s.ownDB {
 		_ = s.db.Close() // its errors are those of connections that are gone already
 	}
@@ -220,22 +228,27 @@ func (s *Store) query(ctx context.Context, statement string, args []any, each fu
 	}
 }
 
-func queryOn(ctx context.Context, q querier, statement string, args []any, each func(*sql.Rows) error) (err error) {
-	rows, err := q.QueryContext(ctx, statement, args...)
-	if err != nil {
-		return err
-	}
-	defer func() {
+func queryOn(ctx context.Context, q querier, statement string, args []any, each func(*sql.Rows) error) error {
+	return rowsOf(each)(q.QueryContext(ctx, statement, args...))
+}
+
+// rowsOf returns what runs each for the rows of a query that was made.
+func rowsOf(each func(*sql.Rows) error) func(*sql.Rows, error) error {
+	return func(rows *sql.Rows, err error) error {
+		if err != nil {
+			return err
+		}
+		for err == nil && rows.Next() {
+			err = each(rows)
+		}
+		if err == nil {
+			err = rows.Err()
+		}
 		if e := rows.Close(); err == nil {
 			err = e
 		}
-	}()
-	for rows.Next() {
-		if err := each(rows); err != nil {
-			return err
-		}
+		return err
 	}
-	return rows.Err()
 }
 
 // pause waits a moment before something is tried again.

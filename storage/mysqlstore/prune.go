@@ -51,22 +51,26 @@ func (s *Store) Prune(ctx context.Context) error {
 // leave the log, and removes the versions that are then outdated. It returns
 // errNothing where none may, and whether there may be more.
 func (t *transaction) pruneLog(ctx context.Context, retention storage.Retention, now time.Time) (more bool, err error) {
-	oldest, err := t.oldest(ctx)
-	if err != nil {
-		return false, err
-	}
 	floor := t.head.changes - int64(retention.Changes) // the count up to which changes may leave
 	var keys []diamond.Key                             // of the changes that leave
-	moved := false
-	for i := range oldest {
-		v := &oldest[i]
-		verdict := retention.Judge(v.change.Time, now)
-		if v.after.changes > floor || verdict == storage.Keep {
-			break
+	moved, ended := false, false
+	// What is from the future is passed over, to find out what the next ones prove.
+	for after := t.horizon.Revision; !moved && !ended; {
+		oldest, err := t.oldest(ctx, after)
+		if err != nil {
+			return false, err
 		}
-		keys = append(keys, v.change.Key)
-		if last := v.change.Number == v.change.Count-1; last && verdict == storage.Drop {
-			t.horizon, moved = v.after, true
+		ended = len(oldest) == 0
+		for i := range oldest {
+			v := &oldest[i]
+			verdict := retention.Judge(v.change.Time, now)
+			if ended = v.after.changes > floor || verdict == storage.Keep; ended {
+				break
+			}
+			keys, after = append(keys, v.change.Key), v.change.Revision
+			if last := v.change.Number == v.change.Count-1; last && verdict == storage.Drop {
+				t.horizon, moved = v.after, true
+			}
 		}
 	}
 	if !moved {
@@ -84,9 +88,9 @@ func (t *transaction) pruneLog(ctx context.Context, retention storage.Retention,
 	return true, nil
 }
 
-// oldest reads the first changes of the log, as far as pruning needs them:
-// whole sets, some [pruneBatch] changes.
-func (t *transaction) oldest(ctx context.Context) ([]version, error) {
+// oldest reads the first changes of the log after a revision, as far as pruning
+// needs them: whole sets, some [pruneBatch] changes.
+func (t *transaction) oldest(ctx context.Context, after int64) ([]version, error) {
 	var versions []version
 	read := func(condition string, args ...any) error {
 		return t.query(ctx, `SELECT revision, number, set_size, namespace, grp, data_id, time_us, generation, epoch, chain, log_changes, log_bytes
@@ -109,7 +113,7 @@ func (t *transaction) oldest(ctx context.Context) ([]version, error) {
 			return fixed(a.Chain[:], chain)
 		})
 	}
-	if err := read("revision > ? ORDER BY revision, number LIMIT ?", t.horizon.Revision, pruneBatch); err != nil || len(versions) == 0 {
+	if err := read("revision > ? ORDER BY revision, number LIMIT ?", after, pruneBatch); err != nil || len(versions) == 0 {
 		return nil, err
 	}
 	last := &versions[len(versions)-1].change
@@ -120,7 +124,7 @@ func (t *transaction) oldest(ctx context.Context) ([]version, error) {
 // the log. To do so each time that one leaves is enough: no version can become
 // outdated that has no newer one in the log.
 func (t *transaction) trim(ctx context.Context, keys []diamond.Key, retention storage.Retention) error {
-	where, args := whereKeysOf("e", keys)
+	where, args := whereKeysOf("e.", keys)
 	// [storage.Retention.Outdated], for all at once.
 	if err := t.exec(ctx, `DELETE c FROM diamond_entry e JOIN diamond_change c
 		ON c.namespace = e.namespace AND c.grp = e.grp AND c.data_id = e.data_id AND c.revision <= ?
@@ -136,8 +140,8 @@ func (t *transaction) trim(ctx context.Context, keys []diamond.Key, retention st
 // pruneRequests removes some of the expired request ids, as
 // [storage.RequestExpired] has it. It returns errNothing where there are none.
 func (t *transaction) pruneRequests(ctx context.Context, now time.Time) (more bool, err error) {
-	result, err := t.conn.ExecContext(ctx, "DELETE FROM diamond_request WHERE revision <= ? AND time_us < ? ORDER BY revision LIMIT ?",
-		t.head.Revision-storage.RequestIDFloor, now.Add(-storage.RequestIDAge).UnixMicro(), pruneBatch)
+	result, err := t.execResult(ctx, false, "DELETE FROM diamond_request WHERE revision <= ? AND time_us < ? ORDER BY revision LIMIT ?",
+		[]any{t.head.Revision - storage.RequestIDFloor, now.Add(-storage.RequestIDAge).UnixMicro(), pruneBatch})
 	if err != nil {
 		return false, err
 	}

@@ -137,7 +137,7 @@ func (in *installer) add(ctx context.Context, e *diamond.Entry) error {
 	v.installed = -in.count
 	in.ahead = max(in.ahead, e.Revision)
 	in.changes, in.entries = append(in.changes, v.values()), append(in.entries, v.entryValues())
-	if in.bytes += e.Size; in.bytes >= installBytes || len(in.entries) >= rowsPerStatement {
+	if in.bytes += e.Size; in.bytes >= installBytes || len(in.entries) >= storage.MaxBatch {
 		return in.flush(ctx)
 	}
 	return nil

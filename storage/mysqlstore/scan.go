@@ -10,54 +10,81 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
+const headColumns = "k.store, k.generation, k.epoch, k.revision, k.chain"
+
 // Scan implements [diamond.Storage].
 func (s *Store) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page, error) {
-	limit := max(req.Limit, 1)
-	where, args := scanned(&req)
-	statement := `SELECT k.store, k.generation, k.epoch, k.revision, k.chain,
-		e.namespace, e.grp, e.data_id, e.revision, e.type, e.md5, e.size, e.meta, e.time_us`
-	if req.Contents {
-		statement += ", c.sha256, c.content"
-	}
-	statement += " FROM diamond_counter k LEFT JOIN diamond_entry e ON e.op = 1" + where
-	if req.Contents {
-		statement += " LEFT JOIN diamond_change c ON c.revision = e.revision AND c.number = e.number"
-	}
-	statement += " WHERE k.id = 1 ORDER BY e.namespace, e.grp, e.data_id LIMIT ?"
-	var page diamond.Page
-	err := s.query(ctx, statement, append(args, int64(limit)+1), func(rows *sql.Rows) error {
-		var r entryRow
-		if err := rows.Scan(r.fields(req.Contents)...); err != nil {
-			return err
+	for {
+		page, err := s.page(ctx, &req)
+		if err != nil || len(page.Entries) > 0 {
+			return page, err
 		}
-		if page.Position.IsZero() {
-			if err := r.position(&page.Position); err != nil {
+		// No entry, and so no row. That there is none is to be seen at the
+		// moment of the position too.
+		at, empty, err := s.nothing(ctx, &req)
+		if err != nil || empty {
+			return diamond.Page{Position: at}, err
+		}
+	}
+}
+
+// page reads a page that has entries. Each comes beside the head.
+func (s *Store) page(ctx context.Context, req *diamond.ScanRequest) (page diamond.Page, err error) {
+	limit := max(req.Limit, 1)
+	where, args := scanned(req)
+	content, join := "", ""
+	if req.Contents {
+		content, join = ", c.sha256, c.content", " LEFT JOIN diamond_change c ON c.revision = e.revision AND c.number = e.number"
+	}
+	err = s.query(ctx, "SELECT "+headColumns+", "+columnsOf("e", entryColumns)+content+
+		" FROM diamond_counter k STRAIGHT_JOIN diamond_entry e"+join+
+		" WHERE k.id = 1 AND "+where+" ORDER BY e.namespace, e.grp, e.data_id LIMIT ?",
+		append(args, int64(limit)+1), func(rows *sql.Rows) error {
+			var head headRow
+			var row entryRow
+			if err := rows.Scan(append(head.fields(), row.fields(req.Contents)...)...); err != nil {
 				return err
 			}
-		}
-		if !r.revision.Valid {
-			return nil // there is no entry beside the counter
-		}
-		if len(page.Entries) == limit {
-			page.More = true
-			return nil
-		}
-		e, err := r.entry(req.Contents)
-		page.Entries = append(page.Entries, e)
-		return err
-	})
-	if err == nil && page.Position.IsZero() {
-		err = diamond.Errorf(diamond.ErrCorrupt, "the row of diamond_counter is missing")
-	}
+			if len(page.Entries) == limit {
+				page.More = true
+				return nil
+			}
+			e, err := row.entry(req.Contents)
+			if err == nil && len(page.Entries) == 0 {
+				page.Position, err = head.position()
+			}
+			page.Entries = append(page.Entries, e)
+			return err
+		})
 	if err != nil {
 		return diamond.Page{}, err
 	}
 	return page, nil
 }
 
-// scanned returns the conditions for the entries of a page, each after an AND.
+// nothing returns the head, and whether there is no entry for a page at it.
+func (s *Store) nothing(ctx context.Context, req *diamond.ScanRequest) (at diamond.Position, empty bool, err error) {
+	where, args := scanned(req)
+	found := false
+	err = s.query(ctx, "SELECT "+headColumns+", NOT EXISTS (SELECT 1 FROM diamond_entry e WHERE "+where+") FROM diamond_counter k WHERE k.id = 1",
+		args, func(rows *sql.Rows) (err error) {
+			var head headRow
+			found = true
+			if err = rows.Scan(append(head.fields(), &empty)...); err == nil {
+				at, err = head.position()
+			}
+			return err
+		})
+	if err == nil && !found {
+		err = diamond.Errorf(diamond.ErrCorrupt, "the row of diamond_counter is missing")
+	}
+	return at, empty, err
+}
+
+// scanned returns the condition for the entries of a page and of those after it.
 func scanned(req *diamond.ScanRequest) (string, []any) {
 	var b strings.Builder
+	b.WriteString("e.op = 1")
 	var args []any
 	and := func(condition string, values ...string) {
 		b.WriteString(" AND " + condition)
@@ -83,41 +110,49 @@ func scanned(req *diamond.ScanRequest) (string, []any) {
 	return b.String(), args
 }
 
-// entryRow is where a row of a page is scanned to, beside the counter's.
+// headRow is where [headColumns] are scanned to. It is valid until the next row is.
+type headRow struct {
+	store, epoch, chain  sql.RawBytes
+	generation, revision int64
+}
+
+func (r *headRow) fields() []any {
+	return []any{&r.store, &r.generation, &r.epoch, &r.revision, &r.chain}
+}
+
+func (r *headRow) position() (p diamond.Position, err error) {
+	p.Epoch.Generation, p.Revision = r.generation, r.revision
+	for _, f := range []struct{ dst, src []byte }{{p.Store[:], r.store}, {p.Epoch.ID[:], r.epoch}, {p.Chain[:], r.chain}} {
+		if err == nil {
+			err = fixed(f.dst, f.src)
+		}
+	}
+	return p, err
+}
+
+const entryColumns = "namespace, grp, data_id, revision, type, md5, size, meta, time_us"
+
+// entryRow is where a row of [entryColumns] is scanned to, and the hash and the
+// content of the version if asked for. It is valid until the next one is.
 type entryRow struct {
-	store, epoch, chain            sql.RawBytes
-	generation, head               int64
-	revision, size, time           sql.NullInt64
+	revision, size, time           int64
 	namespace, group, dataID       sql.RawBytes
 	kind, md5, meta, hash, content sql.RawBytes
 }
 
 func (r *entryRow) fields(contents bool) []any {
-	f := []any{
-		&r.store, &r.generation, &r.epoch, &r.head, &r.chain,
-		&r.namespace, &r.group, &r.dataID, &r.revision, &r.kind, &r.md5, &r.size, &r.meta, &r.time,
-	}
+	f := []any{&r.namespace, &r.group, &r.dataID, &r.revision, &r.kind, &r.md5, &r.size, &r.meta, &r.time}
 	if contents {
 		f = append(f, &r.hash, &r.content)
 	}
 	return f
 }
 
-func (r *entryRow) position(p *diamond.Position) error {
-	p.Epoch.Generation, p.Revision = r.generation, r.head
-	for _, f := range []struct{ dst, src []byte }{{p.Store[:], r.store}, {p.Epoch.ID[:], r.epoch}, {p.Chain[:], r.chain}} {
-		if err := fixed(f.dst, f.src); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (r *entryRow) entry(contents bool) (diamond.Entry, error) {
 	e := diamond.Entry{
 		Key:  diamond.Key{Namespace: string(r.namespace), Group: string(r.group), DataID: string(r.dataID)},
-		Type: string(r.kind), MD5: string(r.md5), Size: r.size.Int64,
-		Revision: r.revision.Int64, View: r.revision.Int64, Modified: time.UnixMicro(r.time.Int64).UTC(),
+		Type: string(r.kind), MD5: string(r.md5), Size: r.size,
+		Revision: r.revision, View: r.revision, Modified: time.UnixMicro(r.time).UTC(),
 	}
 	var err error
 	if e.Meta, err = decodeMeta(r.meta); err != nil {

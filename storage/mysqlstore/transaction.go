@@ -3,7 +3,6 @@ package mysqlstore
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"time"
 
@@ -27,7 +26,7 @@ var errNothing = errors.New("nothing to write")
 
 // transaction is one that writes. It holds the lock of the counter.
 type transaction struct {
-	conn    *sql.Conn
+	*session
 	altered bool // the session is not as the pool expects it
 	*limits
 	counter
@@ -51,12 +50,13 @@ func (s *Store) write(ctx context.Context, times int, fn func(context.Context, *
 }
 
 func (s *Store) transact(ctx context.Context, fn func(context.Context, *transaction) error) error {
-	conn, err := s.db.Conn(ctx)
+	session, err := s.acquire(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.Close() }() // it goes back to the pool, or is dropped already
-	t := &transaction{conn: conn, limits: s.limits.Load()}
+	t := &transaction{session: session, limits: s.limits.Load()}
+	good := false
+	defer func() { s.release(good && !t.altered) }()
 	if err = t.begin(ctx); err == nil {
 		err = fn(ctx, t)
 	}
@@ -64,7 +64,7 @@ func (s *Store) transact(ctx context.Context, fn func(context.Context, *transact
 		err = ended(ctx) // nothing of a COMMIT was sent
 	}
 	if err != nil {
-		t.rollback(ctx, err)
+		good = t.rollback(ctx) && !useless(err)
 		if errors.Is(err, errNothing) {
 			return nil
 		}
@@ -72,16 +72,13 @@ func (s *Store) transact(ctx context.Context, fn func(context.Context, *transact
 	}
 	failpoint.Hit("mysqlstore.beforeCommit")
 	// Not by database/sql's Tx: the end of ctx must end this too.
-	if _, err := conn.ExecContext(ctx, "COMMIT"); err != nil {
-		drop(conn)
+	if err := t.exec(ctx, "COMMIT"); err != nil {
 		if isDeadlock(err) { // a cluster's way to say that it was rolled back
 			return err
 		}
 		return uncertain{err}
 	}
-	if t.altered {
-		drop(conn)
-	}
+	good = true
 	return nil
 }
 
@@ -90,41 +87,28 @@ func (s *Store) transact(ctx context.Context, fn func(context.Context, *transact
 // revision is ever given out of order, whatever the isolation of the connection.
 func (t *transaction) begin(ctx context.Context) error {
 	for _, statement := range []string{"SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION"} {
-		if _, err := t.conn.ExecContext(ctx, statement); err != nil {
+		if err := t.exec(ctx, statement); err != nil {
 			return err
 		}
 	}
-	fields, filled := t.fields()
-	err := t.conn.QueryRowContext(ctx, "SELECT "+counterColumns+" FROM diamond_counter WHERE id = 1 FOR UPDATE").Scan(fields...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return diamond.Errorf(diamond.ErrCorrupt, "the row of diamond_counter is missing")
+	found := false
+	err := t.query(ctx, "SELECT "+counterColumns+" FROM diamond_counter WHERE id = 1 FOR UPDATE", nil, func(rows *sql.Rows) error {
+		found = true
+		fields, filled := t.fields()
+		if err := rows.Scan(fields...); err != nil {
+			return err
+		}
+		return filled()
+	})
+	if err == nil && !found {
+		err = diamond.Errorf(diamond.ErrCorrupt, "the row of diamond_counter is missing")
 	}
-	if err != nil {
-		return err
-	}
-	return filled()
-}
-
-// rollback ends a transaction that failed with err. A connection that cannot
-// say so is dropped, which ends it too.
-func (t *transaction) rollback(ctx context.Context, err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
-	defer cancel()
-	if _, failed := t.conn.ExecContext(ctx, "ROLLBACK"); failed != nil || t.altered || useless(err) {
-		drop(t.conn)
-	}
-}
-
-// drop has the pool close conn instead of using it again.
-func drop(conn *sql.Conn) {
-	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
-}
-
-func (t *transaction) exec(ctx context.Context, statement string, args ...any) error {
-	_, err := t.conn.ExecContext(ctx, statement, args...)
 	return err
 }
 
-func (t *transaction) query(ctx context.Context, statement string, args []any, each func(*sql.Rows) error) error {
-	return queryOn(ctx, t.conn, statement, args, each)
+// rollback ends a transaction that failed, and reports whether the database says so.
+func (t *transaction) rollback(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
+	defer cancel()
+	return t.exec(ctx, "ROLLBACK") == nil
 }

@@ -1,0 +1,131 @@
+package mysqlstore
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/mariadbtest"
+)
+
+// S3: the connection breaks while the answer to COMMIT is on its way, or just
+// before it was sent: the outcome is reported as unknown, never as a success or
+// a failure, and the request id settles it.
+func TestS3_ConnectionLostDuringCommit(t *testing.T) {
+	dsn := mariadbtest.Database(t)
+	direct := open(t, dsn)
+	p, dsn := through(t, dsn)
+	s := open(t, dsn)
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	committed := int64(0)
+	for i := range scale(t, 200, 30) {
+		kind := []fate{pass, lost, unheard}[random.IntN(3)]
+		p.at(func(sent []byte) fate {
+			if isCommit(sent) {
+				return kind
+			}
+			return pass
+		})
+		set := withID(put("a", fmt.Sprint(i)), fmt.Sprint("r", i))
+		r, err := s.Commit(t.Context(), []diamond.ChangeSet{set})
+		p.at(nil)
+		if kind == pass {
+			require.NoError(t, err)
+			require.NoError(t, r[0].Err)
+		} else {
+			require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+		}
+		committed++
+		again, err := direct.Commit(t.Context(), []diamond.ChangeSet{set})
+		require.NoError(t, err)
+		require.NoError(t, again[0].Err)
+		require.Equal(t, kind != lost, again[0].Replayed)
+		require.Equal(t, committed, again[0].Position.Revision)
+	}
+	require.Len(t, whole(t, direct), int(committed))
+}
+
+// A connection that is lost before COMMIT was sent has done nothing: the
+// transaction runs again on another one.
+func TestConnectionLostBeforeCommit(t *testing.T) {
+	dsn := mariadbtest.Database(t)
+	p, dsn := through(t, dsn)
+	s := open(t, dsn)
+	for i, statement := range []string{"SET TRANSACTION", "START", "FOR UPDATE", "FROM diamond_entry", "INTO diamond_change", "INTO diamond_entry", "UPDATE diamond_counter"} {
+		times := 1
+		p.at(func(sent []byte) fate {
+			if times > 0 && bytes.Contains(sent, []byte(statement)) {
+				times--
+				return lost
+			}
+			return pass
+		})
+		require.EqualValues(t, i+1, commit(t, s, put("a", fmt.Sprint(i))).Revision, statement)
+		require.Zero(t, times, "the connection was cut at %s", statement)
+		require.NoError(t, s.rested()) // its statements are prepared anew, and so seen
+	}
+	p.at(func(sent []byte) fate {
+		if bytes.Contains(sent, []byte("INTO diamond_change")) {
+			return lost
+		}
+		return pass
+	})
+	_, err := s.Commit(t.Context(), []diamond.ChangeSet{put("a", "never")})
+	require.ErrorIs(t, err, diamond.ErrUnavailable)
+	require.NotErrorIs(t, err, diamond.ErrUnknownOutcome)
+	p.at(nil)
+	require.EqualValues(t, 8, commit(t, s, put("a", "x")).Revision)
+}
+
+// rested ends the session that s holds.
+func (s *Store) rested() error {
+	s.rest()
+	if s.session != nil {
+		return fmt.Errorf("a transaction is under way")
+	}
+	return nil
+}
+
+// The end of a context ends a COMMIT that hangs, and then the outcome is
+// unknown; before COMMIT was sent it is the context's error, and nothing was done.
+func TestContextEndsDuringCommit(t *testing.T) {
+	dsn := mariadbtest.Database(t)
+	direct := open(t, dsn)
+	p, dsn := through(t, dsn)
+	s := open(t, dsn)
+	for i, c := range []struct {
+		statement string
+		unknown   bool
+	}{{"\x03COMMIT", true}, {"INTO diamond_change", false}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		p.at(func(sent []byte) fate {
+			if bytes.Contains(sent, []byte(c.statement)) {
+				cancel()
+				return swallows
+			}
+			return pass
+		})
+		set := withID(put("a", fmt.Sprint(i)), fmt.Sprint("r", i))
+		_, err := s.Commit(ctx, []diamond.ChangeSet{set})
+		require.ErrorIs(t, err, context.Canceled)
+		if c.unknown {
+			require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+		} else {
+			require.NotErrorIs(t, err, diamond.ErrUnknownOutcome)
+		}
+		p.at(nil)
+		p.cut()
+		again, err := direct.Commit(t.Context(), []diamond.ChangeSet{set})
+		require.NoError(t, err)
+		require.Equal(t, c.unknown, again[0].Replayed)
+		require.Equal(t, time.UTC, whole(t, direct)[i].Time.Location())
+	}
+}
