@@ -64,7 +64,7 @@ func TestS16_ReadsTakeNothingOfAStorageThatHangs(t *testing.T) {
 		at := srv.Status().Position
 		for i := range n {
 			polls.Go(func() {
-				resp, err := srv.Poll(context.Background(), pollFor(at, time.Minute, fmt.Sprint("key-", i%100)))
+				resp, err := srv.Poll(context.Background(), pollFor(at, 20*time.Second, fmt.Sprint("key-", i%100)))
 				if assert.NoError(t, err) {
 					assert.Empty(t, resp.Changed)
 				}
@@ -80,7 +80,7 @@ func TestS16_ReadsTakeNothingOfAStorageThatHangs(t *testing.T) {
 		assert.Zero(t, time.Since(begun), "nobody waited")
 		assert.Equal(t, before, calls(), "nor asked the storage")
 		polls.Wait()
-		assert.LessOrEqual(t, calls()-before, 140, "the feed alone, twice a second for a minute")
+		assert.LessOrEqual(t, calls()-before, 50, "the feed alone, twice a second")
 		assert.EqualValues(t, 1, most.Load(), "one transaction at a time")
 		close(release)
 		publishers.Wait()
@@ -126,7 +126,7 @@ func TestCommitsFillTransactionsOfASlowStorage(t *testing.T) {
 				all.Wait()
 				transactions := shared.count("commit")
 				t.Logf("%d sets in %d transactions, %v", publishers*rounds, transactions, time.Since(begun))
-				assert.LessOrEqual(t, transactions, rounds*5/2)
+				assert.LessOrEqual(t, transactions, rounds*5/2, "half full at the least")
 			})
 		})
 	}

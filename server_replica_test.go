@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -217,9 +218,9 @@ func TestINV2_InstalledReplicaIsAPrefix(t *testing.T) {
 		}
 		slow := troubledBy(store)
 		stop := make(chan struct{})
-		var ended bool
+		var ended atomic.Bool
 		slow.set(func(op string) error {
-			if op == "scan" && !ended {
+			if op == "scan" && !ended.Load() {
 				time.Sleep(time.Second) // publishes and deletions go on
 			}
 			return nil
@@ -243,7 +244,7 @@ func TestINV2_InstalledReplicaIsAPrefix(t *testing.T) {
 		node(t, slow, local)
 		time.Sleep(time.Minute)
 		close(stop)
-		ended = true
+		ended.Store(true)
 		synctest.Wait()
 		require.NotZero(t, local.at.Revision, "it was installed")
 		require.Greater(t, peer.Status().Position.Revision, local.at.Revision+100, "while much was published")

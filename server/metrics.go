@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -19,6 +20,7 @@ type metrics struct {
 	srv     diamond.Server
 	reg     *prometheus.Registry
 	handler http.Handler
+	table   []statusMetric
 }
 
 func newMetrics(srv diamond.Server, reg *prometheus.Registry) *metrics {
@@ -31,6 +33,7 @@ func newMetrics(srv diamond.Server, reg *prometheus.Registry) *metrics {
 		srv:      srv,
 		reg:      reg,
 		handler:  promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
+		table:    slices.Concat(statusMetrics, feedMetrics),
 	}
 }
 
@@ -50,8 +53,8 @@ func (m *metrics) unregister() { m.reg.Unregister(m) }
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.requests.Describe(ch)
 	ch <- buildInfo
-	for i := range statusMetrics {
-		ch <- statusMetrics[i].desc
+	for i := range m.table {
+		ch <- m.table[i].desc
 	}
 }
 
@@ -61,8 +64,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	b := ReadBuildInfo()
 	ch <- prometheus.MustNewConstMetric(buildInfo, prometheus.GaugeValue, 1, b.Version, b.Revision, b.GoVersion)
 	st := m.srv.Status()
-	for i := range statusMetrics {
-		sm := &statusMetrics[i]
+	for i := range m.table {
+		sm := &m.table[i]
 		sm.read(&st, func(value float64, labels ...string) {
 			ch <- prometheus.MustNewConstMetric(sm.desc, sm.kind, value, labels...)
 		})
@@ -110,7 +113,7 @@ var statusMetrics = []statusMetric{
 		func(st *diamond.ServerStatus) float64 { return boolean(st.Draining) }),
 	gauge("diamond_store_up", "1 when the storage could be read or written last.",
 		func(st *diamond.ServerStatus) float64 { return boolean(st.Storage == nil) }),
-	gauge("diamond_stale_seconds", "For how long the server has not been able to confirm with its storage.",
+	gauge("diamond_stale_seconds", "For how long the server has not been able to confirm with its storage, as far as this process knows.",
 		func(st *diamond.ServerStatus) float64 { return st.Stale.Seconds() }),
 	gauge("diamond_revision", "Revision up to which the server has all changes.",
 		func(st *diamond.ServerStatus) float64 { return float64(st.Position.Revision) }),
@@ -126,7 +129,7 @@ var statusMetrics = []statusMetric{
 		func(st *diamond.ServerStatus) float64 { return float64(st.CacheSize) }),
 	counter("diamond_cache_hits_total", "Contents found in memory.",
 		func(st *diamond.ServerStatus) uint64 { return st.Counters.CacheHits }),
-	counter("diamond_cache_loads_total", "Contents loaded from the storage.",
+	counter("diamond_cache_loads_total", "Contents loaded from the replica or the storage.",
 		func(st *diamond.ServerStatus) uint64 { return st.Counters.CacheLoads }),
 	counter("diamond_longpoll_wakeups_total", "Waiters told of a change.",
 		func(st *diamond.ServerStatus) uint64 { return st.Counters.Wakeups }),
