@@ -4,4 +4,5 @@
 //
 // DIAMOND_FAILPOINTS=commit.before=kill@3 has the process killed when it gets to
 // that point for the third time; several are separated by commas.
+// DIAMOND_CLOCK=-1h has the clock by which it stamps what it stores be wrong.
 package failpoint

@@ -42,6 +42,8 @@ type Cluster struct {
 	Links [][]*proxy.Proxy
 	// NewFiles makes the local files of a client; nil: clients have none.
 	NewFiles func(client int) diamond.LocalFiles
+	// Resolver finds the servers for clients; nil: they know all from the start.
+	Resolver transport.Resolver
 
 	mu        sync.Mutex
 	balancers []*transport.Balancer
@@ -82,14 +84,24 @@ func (c *Cluster) Transport(client int) diamond.Transport {
 		return b
 	}
 	var addrs []string
-	for _, link := range c.Links[client] {
-		addrs = append(addrs, link.Addr())
+	links := make(map[string]string) // the client's way to each address
+	for i, link := range c.Links[client] {
+		addrs = append(addrs, c.Members[i].Addr())
+		links[addrs[i]] = link.Addr()
+	}
+	resolver := c.Resolver
+	if resolver == nil {
+		resolver = transport.Static(addrs...)
 	}
 	pool := c.pool()
 	shared := &http.Client{Transport: pool}
 	c.pools[client] = pool
-	c.balancers[client] = transport.Balance(transport.Static(addrs...), func(addr string) (diamond.Transport, error) {
-		return httptransport.New(addr, httptransport.WithHTTPClient(shared)), nil
+	c.balancers[client] = transport.Balance(resolver, func(addr string) (diamond.Transport, error) {
+		link, ok := links[addr]
+		if !ok {
+			return nil, fmt.Errorf("%s is none of the cluster's", addr)
+		}
+		return httptransport.New(link, httptransport.WithHTTPClient(shared)), nil
 	})
 	return c.balancers[client]
 }

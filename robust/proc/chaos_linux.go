@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/linnaname/gdiamond/robust/cluster"
 	"github.com/linnaname/gdiamond/robust/fault"
 	"github.com/linnaname/gdiamond/robust/proxy"
 	"github.com/linnaname/gdiamond/robust/record"
@@ -51,7 +53,7 @@ func (w *World) restore() error {
 		link.Set(proxy.Conditions{})
 	}
 	var errs []error
-	for _, p := range w.Processes {
+	for _, p := range slices.Concat(w.Names, w.Processes) {
 		p.Signal(syscall.SIGCONT)
 		errs = append(errs, p.Start())
 	}
@@ -59,27 +61,10 @@ func (w *World) restore() error {
 }
 
 func (w *World) processFaults(longest time.Duration) []fault.Fault {
-	var node int
-	pick := func(random *rand.Rand) { node = random.IntN(len(w.Processes)) }
-	start := func(*rand.Rand) error { return w.Processes[node].Start() }
-	return []fault.Fault{
-		fault.Lasting("kill a server", longest, func(random *rand.Rand) error {
-			pick(random)
-			w.Processes[node].Kill()
-			return nil
-		}, start),
-		fault.Lasting("stop a server", longest, func(random *rand.Rand) error {
-			pick(random)
-			return w.Processes[node].Stop()
-		}, start),
-		fault.Lasting("pause a server", 3*longest, func(random *rand.Rand) error {
-			pick(random)
-			w.Processes[node].Signal(syscall.SIGSTOP)
-			return nil
-		}, func(*rand.Rand) error {
-			w.Processes[node].Signal(syscall.SIGCONT)
-			return nil
-		}),
+	faults := []fault.Fault{
+		kill("kill a server", w.Processes, longest),
+		stop("stop a server", w.Processes, longest),
+		suspend("pause a server", w.Processes, 3*longest),
 		fault.Func("kill all servers", func(context.Context, *rand.Rand) error {
 			for _, p := range w.Processes {
 				p.Kill()
@@ -91,6 +76,37 @@ func (w *World) processFaults(longest time.Duration) []fault.Fault {
 			return errors.Join(errs...)
 		}),
 	}
+	if len(w.Names) > 0 {
+		faults = append(faults,
+			kill("kill a name server", w.Names, longest), // it comes back and knows nothing
+			suspend("pause a name server", w.Names, longest))
+	}
+	return faults
+}
+
+func kill(name string, processes []*cluster.Process, longest time.Duration) fault.Fault {
+	return one(name, processes, longest,
+		func(p *cluster.Process) error { p.Kill(); return nil },
+		(*cluster.Process).Start)
+}
+
+func stop(name string, processes []*cluster.Process, longest time.Duration) fault.Fault {
+	return one(name, processes, longest, (*cluster.Process).Stop, (*cluster.Process).Start)
+}
+
+func suspend(name string, processes []*cluster.Process, longest time.Duration) fault.Fault {
+	return one(name, processes, longest,
+		func(p *cluster.Process) error { p.Signal(syscall.SIGSTOP); return nil },
+		func(p *cluster.Process) error { p.Signal(syscall.SIGCONT); return nil })
+}
+
+// one does something to one of the processes, and heals that.
+func one(name string, processes []*cluster.Process, longest time.Duration, begin, heal func(*cluster.Process) error) fault.Fault {
+	var p *cluster.Process
+	return fault.Lasting(name, longest, func(random *rand.Rand) error {
+		p = processes[random.IntN(len(processes))]
+		return begin(p)
+	}, func(*rand.Rand) error { return heal(p) })
 }
 
 func (w *World) databaseFaults(longest time.Duration) []fault.Fault {

@@ -101,11 +101,12 @@ func TestS2_KilledBeforeCommit(t *testing.T) {
 // than that it is busy with what the killed one has left.
 func (w *World) commit(t *testing.T, node int, req *diamond.CommitRequest) (resp *diamond.CommitResponse) {
 	t.Helper()
-	var err error
-	require.Eventually(t, func() bool {
+	w.await(t, func() bool {
+		var err error
 		resp, err = w.Direct(node).Commit(t.Context(), req)
+		require.NotErrorIs(t, err, diamond.ErrInvalid)
 		return err == nil
-	}, patience, 100*time.Millisecond, "%v", err)
+	})
 	return resp
 }
 

@@ -41,12 +41,18 @@ var node = sync.OnceValues(func() (string, error) {
 	return into, cluster.Build(context.Background(), "..", "./node", into, "-tags=failpoint")
 })
 
+// gdiamond builds the program, once.
+var gdiamond = sync.OnceValues(func() (string, error) {
+	into := filepath.Join(programs, "gdiamond")
+	return into, cluster.Build(context.Background(), "../..", "./cmd/gdiamond", into)
+})
+
 // world starts a cluster of processes.
-func world(t *testing.T, clients int) *World {
+func world(t *testing.T, clients int, clocks ...string) *World {
 	t.Helper()
 	binary, err := node()
 	require.NoError(t, err)
-	return NewWorld(t, binary, clients)
+	return NewWorld(t, binary, clients, clocks...)
 }
 
 // L3: servers are killed and paused, links and the database fail, at random,
@@ -66,5 +72,9 @@ func TestL3_Chaos(t *testing.T) {
 		Seed: seed, Keys: 4, Subscribers: 4, Watchers: 2, Publishers: 3, Readers: 3,
 		Pause: 200 * time.Millisecond, MaxContent: 4000, Restarts: true, Patience: 2 * time.Second,
 	}
-	world(t, config.Clients()).Chaos(t, config, lasts, 5*time.Second)
+	binary, err := node()
+	require.NoError(t, err)
+	program, err := gdiamond()
+	require.NoError(t, err)
+	NewWorldWithNames(t, binary, program, config.Clients()).Chaos(t, config, lasts, 5*time.Second)
 }
