@@ -17,7 +17,7 @@ import (
 // newWorld starts a cluster in the test's bubble; it ends with the test.
 func newWorld(t *testing.T, clients int, opts ...memstore.Option) *World {
 	t.Helper()
-	w, err := NewWorld(memstore.New(opts...), clients, time.Millisecond)
+	w, err := NewWorld(clients, time.Millisecond, opts...)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, w.Close()) })
 	return w

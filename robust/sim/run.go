@@ -72,18 +72,31 @@ type World struct {
 	Delay time.Duration
 }
 
-// NewWorld starts a cluster in the bubble that the caller is in.
-func NewWorld(store *memstore.Store, clients int, delay time.Duration) (*World, error) {
+// NewWorld starts a cluster in the bubble that the caller is in. The options
+// are those of the storage and of the nodes' copies.
+func NewWorld(clients int, delay time.Duration, opts ...memstore.Option) (*World, error) {
+	store := memstore.New(opts...)
 	w := &World{Store: store, Delay: delay}
 	network := proxy.NewMemory()
 	var members []cluster.Member
-	for range nodes {
+	for number := range nodes {
 		gate := cluster.NewGate(store)
 		gate.Set(cluster.Storms{Delay: delay})
 		w.Gates = append(w.Gates, gate)
 		node := &cluster.Node{Network: network, Open: func() (diamond.Storage, func() error, error) {
 			return gate, func() error { return nil }, nil
 		}}
+		local := memstore.New(opts...) // outlives the node's restarts, as a disk does
+		node.ServerOptions = func() []diamond.ServerOption {
+			options := []diamond.ServerOption{
+				diamond.WithSelfCheck(20 * time.Second),
+				diamond.WithCommitted(func(p diamond.Position) { w.gossip(number, p) }),
+			}
+			if number > 0 { // one keeps no copy
+				options = append(options, diamond.WithReplica(local))
+			}
+			return options
+		}
 		w.Nodes, members = append(w.Nodes, node), append(members, node)
 	}
 	var err error
@@ -101,7 +114,7 @@ func Run(t *testing.T, plan Plan) {
 	var logs map[string]string
 	synctest.Test(t, func(t *testing.T) {
 		recorder := record.New(plan.Traffic.Seed)
-		w, err := NewWorld(memstore.New(), plan.Traffic.Clients(), plan.Delay)
+		w, err := NewWorld(plan.Traffic.Clients(), plan.Delay)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,4 +167,21 @@ func (w *World) judge(load *traffic.Traffic, recorder *record.Recorder, keys int
 		}
 	}
 	return recorder.Dump(ctx, w.Store)
+}
+
+// gossip has the other nodes be nudged, as badly as a network may do it: now
+// and then not, late, more than once, or with what nobody has committed (N11).
+func (w *World) gossip(from int, p diamond.Position) {
+	for i, n := range w.Nodes {
+		srv := n.Server()
+		if i == from || srv == nil || rand.IntN(3) == 0 {
+			continue
+		}
+		if rand.IntN(20) == 0 {
+			p.Revision += 100
+		}
+		for range 1 + rand.IntN(2) {
+			time.AfterFunc(rand.N(2*time.Second), func() { srv.Nudge(p) })
+		}
+	}
 }

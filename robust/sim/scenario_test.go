@@ -59,16 +59,16 @@ func TestC8_SwitchToALaggingServer(t *testing.T) {
 func TestC10_ColdServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 2)
-		w.publish(t, 0, "a", "1")
-		require.NoError(t, w.Nodes[2].Stop())
-		w.Gates[2].Set(cluster.Storms{Down: true})
-		require.NoError(t, w.Nodes[2].Start())
+		w.publish(t, 1, "a", "1")
+		require.NoError(t, w.Nodes[0].Stop())
+		w.Gates[0].Set(cluster.Storms{Down: true})
+		require.NoError(t, w.Nodes[0].Start())
 		for c := range 2 {
-			w.only(c, 2)
+			w.only(c, 0) // which keeps no copy
 		}
-		_, err := w.Nodes[2].Server().Fetch(t.Context(), &diamond.FetchRequest{Key: key("a")})
+		_, err := w.Nodes[0].Server().Fetch(t.Context(), &diamond.FetchRequest{Key: key("a")})
 		require.ErrorIs(t, err, diamond.ErrUnavailable, "INV-9")
-		_, err = w.Direct(2).Fetch(t.Context(), &diamond.FetchRequest{Key: key("a")})
+		_, err = w.Direct(0).Fetch(t.Context(), &diamond.FetchRequest{Key: key("a")})
 		require.ErrorIs(t, err, diamond.ErrUnavailable, "INV-9")
 		client := w.client(t, 0)
 		a := follow(t, client, "a")
@@ -88,7 +88,7 @@ func TestC10_ColdServer(t *testing.T) {
 
 		time.Sleep(time.Minute)
 		assert.Empty(t, a.configs())
-		w.Gates[2].Set(cluster.Storms{})
+		w.Gates[0].Set(cluster.Storms{})
 		time.Sleep(settle)
 		assert.Equal(t, "1", a.last())
 	})

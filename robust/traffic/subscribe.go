@@ -28,6 +28,9 @@ func (t *Traffic) subscribe(ctx context.Context, number int, random *rand.Rand) 
 			return
 		}
 		pause(ctx, random, t.config.Pause*4)
+		if ctx.Err() != nil {
+			return // a new one would have no time to learn of anything
+		}
 	}
 }
 

@@ -29,18 +29,21 @@ func (t *Traffic) publish(ctx context.Context, number int, random *rand.Rand) {
 		o.Outcome, o.Revision = OutcomeOf(err), at.Revision
 		if err != nil {
 			o.Error = err.Error()
+		} else {
+			t.know(&set, at)
 		}
 		o.Return = t.record.Now()
 		t.record.Op(o)
-		if err != nil {
-			continue
-		}
-		for _, d := range set.Drafts {
-			t.known.saw(d.Key, at.Revision, at)
-		}
-		for _, d := range set.Deletes {
-			t.known.saw(d.Key, 0, at)
-		}
+	}
+}
+
+// know notes that set is committed: reads that begin from now on must see it.
+func (t *Traffic) know(set *diamond.ChangeSet, at diamond.Position) {
+	for _, d := range set.Drafts {
+		t.known.saw(d.Key, at.Revision, at)
+	}
+	for _, d := range set.Deletes {
+		t.known.saw(d.Key, 0, at)
 	}
 }
 
