@@ -82,6 +82,10 @@ func (s *Store) changes(ctx context.Context, after diamond.Position, first, maxB
 	slices.SortFunc(versions, version.compare)
 	for i := range versions {
 		v := &versions[i]
+		if v.change.Number == 0 && v.change.Op != diamond.OpFork && v.change.Revision != batch.Position.Revision+1 {
+			err := diamond.Errorf(diamond.ErrCorrupt, "revision %d follows %d", v.change.Revision, batch.Position.Revision)
+			return diamond.Batch{Head: batch.Head, Position: after}, err
+		}
 		batch.Changes = append(batch.Changes, v.change)
 		batch.Position.Revision, batch.Position.Epoch, batch.Position.Chain = v.change.Revision, v.epoch, v.chain
 	}

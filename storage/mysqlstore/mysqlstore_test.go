@@ -16,7 +16,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(mariadbtest.Main(m)) }
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func textLogger(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+
+func quiet() *slog.Logger { return textLogger(io.Discard) }
 
 // open opens the store in the database of dsn, and makes it where there is none.
 func open(t testing.TB, dsn string, opts ...Option) *Store {

@@ -1,0 +1,176 @@
+package mysqlstore
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/mariadbtest"
+	"github.com/linnaname/gdiamond/storage"
+)
+
+// clock is a clock that tests move.
+func clock(now *time.Time) Option {
+	return func(s *Store) { s.now = func() time.Time { return *now } }
+}
+
+// kept prunes, and returns how many versions of a key are left.
+func kept(t *testing.T, s *Store, id string) int {
+	t.Helper()
+	require.NoError(t, s.Prune(t.Context()))
+	changes, err := s.History(t.Context(), key(id), 0, 100_000)
+	require.NoError(t, err)
+	return len(changes)
+}
+
+// S24: a clock that jumps ahead a year removes no more than the counts let go,
+// and nothing of what is younger once it is right again; one that is set back
+// removes nothing, and changes no order.
+func TestS24_Clock(t *testing.T) {
+	now := time.Now()
+	s := open(t, mariadbtest.Database(t), clock(&now), WithRetention(storage.Retention{Age: 24 * time.Hour, Versions: 3, Changes: 10}))
+	revision := int64(0)
+	publish := func(n int, step time.Duration) {
+		var sets []diamond.ChangeSet
+		for range n {
+			now = now.Add(step)
+			sets = append(sets, withID(put("a", fmt.Sprint(revision)), fmt.Sprint("r", revision)))
+			revision++
+			if step != 0 || len(sets) == n {
+				r, err := s.Commit(t.Context(), sets)
+				require.NoError(t, err)
+				require.Equal(t, revision, r[len(r)-1].Position.Revision)
+				sets = nil
+			}
+		}
+	}
+	publish(30, time.Minute)
+	require.Equal(t, 30, kept(t, s, "a"))
+	right := now
+	now = now.AddDate(1, 0, 0)
+	require.Equal(t, 10, kept(t, s, "a"), "the log keeps 10 changes")
+	r, err := s.Commit(t.Context(), []diamond.ChangeSet{withID(put("a", "0"), "r0")})
+	require.NoError(t, err)
+	require.True(t, r[0].Replayed, "request ids have a count of their own")
+
+	publish(3*pruneBatch, 0) // a year ahead, and more than one look
+	now = right
+	publish(30, time.Minute)
+	require.Equal(t, 10+3*pruneBatch+30, kept(t, s, "a"), "what is younger than a day stays, and what follows it")
+	now = now.Add(48 * time.Hour)
+	require.Equal(t, 10, kept(t, s, "a"), "and goes when its time has come, with what was published ahead")
+
+	now = right.Add(-1000 * time.Hour)
+	publish(100, -time.Hour)
+	require.Equal(t, 110, kept(t, s, "a"), "nothing proves that it is old")
+	require.Len(t, s.requests(t), int(revision))
+}
+
+// requests returns the request ids that s knows.
+func (s *Store) requests(t *testing.T) (revisions []int64) {
+	rows, err := s.db.QueryContext(t.Context(), "SELECT revision FROM diamond_request ORDER BY revision")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, rows.Close()) }()
+	for rows.Next() {
+		var r int64
+		require.NoError(t, rows.Scan(&r))
+		revisions = append(revisions, r)
+	}
+	require.NoError(t, rows.Err())
+	return revisions
+}
+
+// Request ids stay for 24 hours, and then go.
+func TestRequestIDsExpire(t *testing.T) {
+	now := time.Now().Truncate(time.Microsecond) // as it is stored
+	s := open(t, mariadbtest.Database(t), clock(&now))
+	var sets []diamond.ChangeSet
+	for i := range storage.RequestIDFloor + 300 {
+		sets = append(sets, withID(put("a", fmt.Sprint(i)), fmt.Sprint("r", i)))
+	}
+	for i := 0; i < len(sets); i += 1000 {
+		_, err := s.Commit(t.Context(), sets[i:min(i+1000, len(sets))])
+		require.NoError(t, err)
+	}
+	now = now.Add(storage.RequestIDAge)
+	require.NoError(t, s.Prune(t.Context()))
+	require.Len(t, s.requests(t), len(sets))
+	now = now.Add(time.Second)
+	require.NoError(t, s.Prune(t.Context()))
+	left := s.requests(t)
+	require.Len(t, left, storage.RequestIDFloor, "the newest stay whatever the clock says")
+	require.EqualValues(t, 301, left[0])
+}
+
+// Several stores prune while others write and read: what is kept is whole.
+func TestPruneUnderLoad(t *testing.T) {
+	dsn := mariadbtest.Database(t)
+	little := WithRetention(storage.Retention{Age: time.Nanosecond, Versions: 2, Changes: 50})
+	stores := []*Store{open(t, dsn, little), open(t, dsn, little), open(t, dsn, little)}
+	n := scale(t, 2000, 150)
+	done := make(chan struct{})
+	var writers, others sync.WaitGroup
+	errs := make([]error, 2*len(stores))
+	for i, s := range stores {
+		writers.Go(func() {
+			for j := range n {
+				set := put(fmt.Sprint("k", j%7), fmt.Sprint(i, "-", j))
+				if j%5 == 4 {
+					set = diamond.ChangeSet{Deletes: []diamond.Delete{{Key: key(fmt.Sprint("k", j%7))}}}
+				}
+				r, err := s.Commit(t.Context(), []diamond.ChangeSet{set})
+				if err == nil && !errors.Is(r[0].Err, diamond.ErrNotFound) {
+					err = r[0].Err
+				}
+				if err != nil {
+					errs[i] = err
+					return
+				}
+			}
+		})
+		others.Go(func() {
+			var at diamond.Position
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				err := s.Prune(t.Context())
+				if err == nil {
+					var b diamond.Batch
+					if b, err = s.Changes(t.Context(), at, 1<<20); errors.Is(err, diamond.ErrCompacted) {
+						at, err = b.Head, nil
+					} else if err == nil {
+						var next diamond.Position
+						if next, err = at.Follow(b.Changes); err == nil && len(b.Changes) > 0 && next.Chain != b.Position.Chain {
+							err = errors.New("the chain is another one")
+						}
+						at = b.Position
+					}
+				}
+				if err != nil {
+					errs[len(stores)+i] = err
+					return
+				}
+			}
+		})
+	}
+	writers.Wait()
+	close(done)
+	others.Wait()
+	require.NoError(t, errors.Join(errs...))
+	require.NoError(t, stores[0].Prune(t.Context()))
+	page, err := stores[0].Scan(t.Context(), diamond.ScanRequest{Limit: 100, Contents: true})
+	require.NoError(t, err)
+	for _, e := range page.Entries {
+		read, err := stores[1].Read(t.Context(), e.Key, e.Revision)
+		require.NoError(t, err)
+		require.Equal(t, e, read)
+	}
+}

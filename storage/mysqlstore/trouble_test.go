@@ -1,0 +1,213 @@
+package mysqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/mariadbtest"
+)
+
+// S7: while the database is down, calls fail with a typed error that says that
+// nothing was done; when it is back, the same store works, and has what was
+// acknowledged.
+func TestS7_DatabaseStoppedAndKilled(t *testing.T) {
+	server := mariadbtest.Start(t, mariadbtest.Options{})
+	s := open(t, server.Database(t))
+	revision := commit(t, s, put("a", "0")).Revision
+	for i, end := range []func(){server.Stop, server.Kill} {
+		end()
+		_, err := s.Commit(t.Context(), []diamond.ChangeSet{put("a", "never")})
+		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		require.NotErrorIs(t, err, diamond.ErrUnknownOutcome)
+		_, err = s.Read(t.Context(), key("a"), 0)
+		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		_, err = s.Changes(t.Context(), diamond.Position{}, 1)
+		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		require.ErrorIs(t, s.Prune(t.Context()), diamond.ErrUnavailable)
+		require.NoError(t, server.Start())
+		e, err := s.Read(t.Context(), key("a"), 0)
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprint(i), e.Content)
+		revision++
+		require.Equal(t, revision, commit(t, s, put("a", fmt.Sprint(i+1))).Revision)
+	}
+}
+
+// S8: a database that does not answer holds a call for no longer than its
+// context, and what became of it is settled by the request id.
+func TestS8_DatabaseHangs(t *testing.T) {
+	server := mariadbtest.Start(t, mariadbtest.Options{})
+	s := open(t, server.Database(t))
+	commit(t, s, put("a", "0"))
+	require.NoError(t, server.Pause())
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	set := withID(put("a", "1"), "r1")
+	_, err := s.Commit(ctx, []diamond.ChangeSet{set})
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	_, err = s.Read(ctx, key("a"), 0)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.NoError(t, server.Continue())
+	require.EqualValues(t, 2, commit(t, s, set).Revision)
+	require.Len(t, whole(t, s), 2)
+}
+
+// S12: a primary that turns read-only is told as unavailable, its connections
+// are dropped, and reads go on.
+func TestS12_ReadOnly(t *testing.T) {
+	server := mariadbtest.Start(t, mariadbtest.Options{})
+	dsn := server.Database(t)
+	open(t, dsn)
+	admin := raw(t, dsn)
+	exec(t, admin, "CREATE USER 'plain'@'127.0.0.1' IDENTIFIED BY 'secret'", "CREATE USER 'plain'@'localhost' IDENTIFIED BY 'secret'")
+	var database string
+	with(t, dsn, func(c *mysql.Config) { database = c.DBName })
+	for _, host := range []string{"127.0.0.1", "localhost"} {
+		exec(t, admin, "GRANT SELECT, INSERT, UPDATE, DELETE ON "+database+".* TO 'plain'@'"+host+"'")
+	}
+	plain := with(t, server.DSN(), func(c *mysql.Config) { c.User, c.Passwd, c.DBName = "plain", "secret", database })
+	strict := open(t, plain)
+	// A pool of the user's, that does not reject such connections by itself.
+	loose, err := New(t.Context(), mariadbtest.Connect(t, plain), WithLogger(quiet()))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, loose.Close()) }()
+	for i, s := range []*Store{strict, loose} {
+		commit(t, s, put("a", "1"))
+		exec(t, admin, "SET GLOBAL read_only = 1")
+		for range 3 {
+			_, err := s.Commit(t.Context(), []diamond.ChangeSet{put("a", "never")})
+			require.ErrorIs(t, err, diamond.ErrUnavailable)
+			require.NotErrorIs(t, err, diamond.ErrUnknownOutcome)
+			require.False(t, s.rested(), "the connection is not kept")
+		}
+		e, err := s.Read(t.Context(), key("a"), 0)
+		require.NoError(t, err)
+		require.Equal(t, "1", e.Content)
+		exec(t, admin, "SET GLOBAL read_only = 0")
+		require.EqualValues(t, 2*i+2, commit(t, s, put("a", "2")).Revision)
+	}
+}
+
+// A store can start before its database, and says so until it is there.
+func TestLateStart(t *testing.T) {
+	server := mariadbtest.Start(t, mariadbtest.Options{})
+	dsn := server.Database(t)
+	server.Stop()
+	_, err := Open(t.Context(), dsn, WithLogger(quiet()))
+	require.ErrorIs(t, err, diamond.ErrUnavailable)
+	s, err := Open(t.Context(), dsn, WithLogger(quiet()), WithLateStart())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	require.Zero(t, s.MaxContent())
+	_, err = s.Commit(t.Context(), []diamond.ChangeSet{put("a", "x")})
+	require.ErrorIs(t, err, diamond.ErrUnavailable)
+	require.NoError(t, server.Start())
+	_, err = s.Commit(t.Context(), []diamond.ChangeSet{put("a", "x")})
+	require.ErrorIs(t, err, diamond.ErrUnavailable, "the schema is missing")
+	var schema *SchemaError
+	require.ErrorAs(t, err, &schema)
+	db := mariadbtest.Connect(t, dsn)
+	_, err = Migrate(t.Context(), db)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, commit(t, s, put("a", "x")).Revision)
+	require.NotZero(t, s.MaxContent())
+}
+
+// What an idle feed asks of the database, whatever the store has: one statement.
+func TestIdleFeedIsOneStatement(t *testing.T) {
+	server := mariadbtest.Start(t, mariadbtest.Options{})
+	s := open(t, server.Database(t))
+	for i := range 20 {
+		commit(t, s, put(fmt.Sprint("k", i), strings.Repeat("x", 1000)))
+	}
+	at, err := s.At(t.Context())
+	require.NoError(t, err)
+	admin := raw(t, server.DSN())
+	questions := func() (n int) {
+		var name string
+		require.NoError(t, admin.QueryRowContext(t.Context(), "SHOW GLOBAL STATUS LIKE 'Questions'").Scan(&name, &n))
+		return n
+	}
+	before := questions()
+	const calls = 50
+	for range calls {
+		b, err := s.Changes(t.Context(), at, 1<<20)
+		require.NoError(t, err)
+		require.Equal(t, at, b.Head)
+	}
+	require.LessOrEqual(t, questions()-before, calls+10, "that of this test among them")
+}
+
+// A small max_allowed_packet lowers the limit of a content, in the open; up to
+// it contents are exact, alone and many together, above it they are refused.
+func TestSmallPackets(t *testing.T) {
+	server := mariadbtest.Start(t, mariadbtest.Options{Args: []string{"--max-allowed-packet=1M"}})
+	var log strings.Builder
+	dsn := server.Database(t)
+	s := open(t, dsn, WithLogger(textLogger(&log)))
+	limit := s.MaxContent()
+	require.Less(t, limit, int64(1<<20))
+	require.Greater(t, limit, int64(900<<10))
+	require.Contains(t, log.String(), fmt.Sprint(limit))
+	for i, s := range []*Store{s, open(t, with(t, dsn, func(c *mysql.Config) { c.MaxAllowedPacket = 64 << 20 }))} {
+		awkward := strings.Repeat("\x00'\\\n", int(limit)/4) // twice as long in the text of a statement
+		var sets []diamond.ChangeSet
+		for j := range 5 {
+			sets = append(sets, put(fmt.Sprint("k", j), awkward+strings.Repeat("x", int(limit)%4)), put(fmt.Sprint("half", j), awkward[:limit/2]))
+		}
+		sets = append(sets, put("large", strings.Repeat("x", int(limit)+1)))
+		r, err := s.Commit(t.Context(), sets)
+		require.NoError(t, err)
+		for j := range r[:10] {
+			require.NoError(t, r[j].Err)
+		}
+		require.ErrorIs(t, r[10].Err, diamond.ErrTooLarge, "and the others are committed")
+		e, err := s.Read(t.Context(), key("k4"), 0)
+		require.NoError(t, err)
+		require.EqualValues(t, limit, e.Size)
+		require.Len(t, whole(t, s), 10*(i+1))
+	}
+}
+
+// Errors name neither the user's password nor a content.
+func TestINV12_ErrorsKeepSecrets(t *testing.T) {
+	dsn := mariadbtest.Database(t)
+	s := open(t, dsn)
+	var errs []error
+	note := func(_ any, err error) {
+		require.Error(t, err)
+		errs = append(errs, err)
+	}
+	note(Open(t.Context(), with(t, dsn, func(c *mysql.Config) { c.Passwd = "canary" }), WithLogger(quiet())))
+	note(Open(t.Context(), with(t, dsn, func(c *mysql.Config) { c.User, c.Passwd = "nobody", "canary" }), WithLogger(quiet())))
+	note(Open(t.Context(), with(t, dsn, func(c *mysql.Config) { c.DBName, c.Passwd = "missing", "canary" }), WithLogger(quiet())))
+	note(Open(t.Context(), with(t, dsn, func(c *mysql.Config) { c.Addr, c.Passwd = "127.0.0.1:1", "canary" }), WithLogger(quiet())))
+	note(Open(t.Context(), "user:canary@tcp(127.0.0.1", WithLogger(quiet())))
+	note(Open(t.Context(), "user:canary@tcp(127.0.0.1)", WithLogger(quiet())))
+	note(Open(t.Context(), "user:canary@tcp(127.0.0.1)/db?tls=canary", WithLogger(quiet())))
+	note(Open(t.Context(), "user:canary@tcp(127.0.0.1)/", WithLogger(quiet())))
+	note(nil, s.write(t.Context(), 1, func(ctx context.Context, tx *transaction) error {
+		return tx.exec(ctx, "INSERT INTO diamond_schema (version) VALUES (?)", []byte("canary"))
+	}))
+	note(nil, s.write(t.Context(), 1, func(ctx context.Context, tx *transaction) error {
+		return tx.exec(ctx, "not SQL, canary ?", 1)
+	}))
+	note(nil, s.write(t.Context(), 1, func(ctx context.Context, tx *transaction) error {
+		return tx.exec(ctx, "UPDATE diamond_counter SET epoch = ?", []byte(strings.Repeat("canary", 10)))
+	}))
+	for _, err := range errs {
+		require.NotContains(t, err.Error(), "canary")
+		var known *diamond.Error
+		require.ErrorAs(t, err, &known, "%v", err)
+		require.True(t, errors.Is(err, diamond.ErrUnavailable) || errors.Is(err, diamond.ErrInvalid) || errors.Is(err, diamond.ErrTooLarge), "%v", err)
+		t.Log(err)
+	}
+}
