@@ -27,6 +27,13 @@ type Server interface {
 	// The zero Position stands for one that is not known.
 	Nudge(p Position)
 
+	// OnCommitted has committed called after each of this server's transactions
+	// with the position of its newest change: to nudge the other servers that
+	// share the storage. Calls do not overlap; of the transactions that end during
+	// one, the next call has the newest only. Commits do not wait for it. Close
+	// and stop do, and there is no call after them.
+	OnCommitted(committed func(Position)) (stop func())
+
 	// Drain prepares for Close: every parked Poll and Changes is answered at
 	// once with Draining set, and so is each later one that would wait. Reads
 	// and commits go on.

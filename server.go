@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/waitset"
-	"github.com/linnaname/gdiamond/internal/worker"
 )
 
 const (
@@ -49,10 +48,9 @@ type server struct {
 	lost    atomic.Bool // the storage is known to have lost history
 	trail   trail       // of the present epoch
 
-	copy     *diskCopy      // nil: none is kept
-	progress progress       // to what is known to be committed
-	tell     *worker.Worker // says what was committed; nil: nobody asks
-	told     atomic.Pointer[Position]
+	copy     *diskCopy // nil: none is kept
+	progress progress  // to what is known to be committed
+	audience audience  // to whom it is said what was committed
 
 	contents *contents
 	keySets  *keySets
@@ -136,7 +134,7 @@ func (s *server) start() error {
 		working.Go(func() { s.copy.run(ctx) })
 	}
 	if s.cfg.committed != nil {
-		s.tell = worker.New(func(context.Context) { s.cfg.committed(*s.told.Load()) })
+		s.OnCommitted(s.cfg.committed)
 	}
 	committer.Go(func() { s.commitLoop(ctx) })
 	s.close = sync.OnceFunc(func() {
@@ -148,9 +146,7 @@ func (s *server) start() error {
 		cancel()
 		s.wakeAll()
 		working.Wait()
-		if s.tell != nil {
-			<-s.tell.Halt()
-		}
+		s.audience.close()
 		s.contents.close()
 	})
 	return s.loaded(loaded)

@@ -384,14 +384,23 @@ func TestINV13_NoFalseAlarms(t *testing.T) {
 			}
 			return nil
 		}, nil)
-		a := checked(t, slow, &log, diamond.WithReplica(memstore.New()))
-		b := checked(t, slow, &log, diamond.WithReplica(memstore.New()))
+		locals := []*localCopy{copyOn(memstore.New()), copyOn(memstore.New())}
+		for _, local := range locals {
+			local.set(func(op string) error {
+				if op == "apply" {
+					time.Sleep(30 * time.Millisecond) // so that it is behind
+				}
+				return nil
+			}, nil)
+		}
+		a := checked(t, slow, &log, diamond.WithReplica(locals[0]))
+		b := checked(t, slow, &log, diamond.WithReplica(locals[1]))
 		ctx, stop := context.WithCancel(t.Context())
 		var all sync.WaitGroup
 		for _, srv := range []*served{a, b} {
 			all.Go(func() {
 				for i := 0; ctx.Err() == nil; i++ {
-					id := fmt.Sprint("key-", i*31%97)
+					id := fmt.Sprint("key-", i*31%11)
 					if i%4 == 0 {
 						_, _ = srv.commit(diamond.ChangeSet{Deletes: []diamond.Delete{{Key: diamond.NewKey("", id)}}})
 					} else {

@@ -66,7 +66,7 @@ func (s *server) committed(before *state, results []Result) {
 		}
 	}
 	s.progress.expect(s.state.Load(), newest, false)
-	s.announce(newest)
+	s.audience.announce(newest)
 }
 
 // ofOneSet reports whether a transaction has failed for what one of its sets is

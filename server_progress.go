@@ -29,23 +29,6 @@ var (
 	errFeedStalled = fmt.Errorf("%w: feed stalled", ErrUnavailable)
 )
 
-// WithCommitted has committed called after each of the server's transactions
-// with the position of its newest change: to nudge the other servers that
-// share the storage (see [Server].Nudge). Calls do not overlap; of the
-// transactions that end during one, the next call has the newest only. Commits
-// do not wait for it, but Close does.
-func WithCommitted(committed func(Position)) ServerOption {
-	return serverOption(func(c *serverConfig) { c.committed = committed })
-}
-
-// announce says what a transaction has committed.
-func (s *server) announce(newest Position) {
-	if s.tell != nil && !newest.IsZero() {
-		s.told.Store(&newest)
-		s.tell.Wake()
-	}
-}
-
 // Nudge implements [Server].
 func (s *server) Nudge(p Position) {
 	if st := s.state.Load(); st != nil && !p.IsZero() {

@@ -3,6 +3,7 @@ package diamond_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -326,6 +327,33 @@ func TestS13_LaggingReplicaOfTheDatabase(t *testing.T) {
 		}
 		require.NoError(t, reader.Status().Storage)
 		assert.EqualValues(t, n, reader.Status().Counters.FeedGaps)
+	})
+}
+
+// The copy on disk, when it has fallen behind, waits for a database that lags
+// as the feed does: it is not made anew for that.
+func TestS13_ReplicaWaitsForALaggingDatabase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &lagging{Store: memstore.New()}
+		defer store.Store.Close()
+		local := copyOn(memstore.New())
+		srv := node(t, store, local)
+		for i := range 5 {
+			srv.publish("a", fmt.Sprint(i))
+		}
+		synctest.Wait()
+		local.fail(diamond.Errorf(diamond.ErrNoSpace, "disk full"), "apply")
+		for range 20 {
+			srv.publish("b", strings.Repeat("x", 1<<20)) // more than waits in memory
+		}
+		store.set(withoutTail(t, store.Store, 3))
+		local.heal()
+		time.Sleep(10 * time.Second)
+		assert.Equal(t, 5, int(srv.Status().Replica.Position.Revision))
+		store.set(nil)
+		time.Sleep(time.Minute)
+		assert.EqualValues(t, 1, srv.Status().Replica.Installs, "at first")
+		sameContents(t, store.Store, local.Storage)
 	})
 }
 

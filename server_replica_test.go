@@ -441,6 +441,35 @@ func TestReplicaOfAnotherStoreIsRefused(t *testing.T) {
 	})
 }
 
+// A copy that holds entries of after its position is not a state that ever
+// was, and is not served.
+func TestL6_ReplicaThatWasNotCompleted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		peer := serve(t, store)
+		at := peer.publish("a", "1")
+		peer.publish("b", "1")
+		entries, _ := contentsOf(t, store)
+		local := memstore.New()
+		require.NoError(t, local.Install(t.Context(), at, func(yield func(diamond.Entry, error) bool) {
+			for _, e := range entries {
+				if !yield(e, nil) {
+					return
+				}
+			}
+		}))
+		shared := troubledBy(store)
+		down(shared)
+		srv := node(t, shared, local)
+		assert.False(t, srv.Status().Ready)
+		shared.heal()
+		time.Sleep(5 * time.Second)
+		assert.Equal(t, "1", srv.fetch("b").Entry.Content)
+		assert.EqualValues(t, 1, srv.Status().Replica.Installs)
+		sameContents(t, store, local)
+	})
+}
+
 // The whole with a real directory: made, written, closed, opened, served.
 func TestL5_ReplicaInADirectory(t *testing.T) {
 	store := memstore.New()

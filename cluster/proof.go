@@ -86,6 +86,9 @@ func parseProof(h http.Header) (p proof, ok bool) {
 	return p, ok
 }
 
+// Signed reports whether r claims to be signed; [Verifier.Verify] says whether it is.
+func Signed(r *http.Request) bool { return len(r.Header[headerProof]) > 0 }
+
 // fields returns the n parts of a header that is there once.
 func fields(h http.Header, name string, n int) ([]string, bool) {
 	values := h[name]

@@ -82,7 +82,7 @@ func plain(text string) string {
 var known = map[string]bool{
 	// The signing keys that Nacos shipped with, and that its manual shows.
 	"secretkey012345678901234567890123456789012345678901234567890123456789": true,
-	"vghpc0lztxlddxn0b21tzwnyzxrlzxkwmtizndu2nzg":                            true,
+	"vghpc0lztxlddxn0b21tzwnyzxrlzxkwmtizndu2nzg":                           true,
 	"thisismycustomsecretkey012345678":                                      true,
 
 	"0123456789abcdef":                 true,

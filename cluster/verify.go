@@ -43,7 +43,7 @@ func (v *Verifier) Verify(answer http.Header, r *http.Request, body []byte) erro
 func (v *Verifier) now() time.Duration { return time.Since(v.start) }
 
 func (v *Verifier) verify(r *http.Request, body []byte) error {
-	if len(r.Header[headerProof]) == 0 {
+	if !Signed(r) {
 		return diamond.Errorf(diamond.ErrDenied, "only who knows the cluster secret may do this")
 	}
 	p, ok := parseProof(r.Header)

@@ -52,7 +52,7 @@ type source struct {
 	asked    int64    // the number of the request that brought it
 	servers  []string // the last good list
 
-	askFails, holdFails bool // the last time, and that was logged
+	askFails, holdFails error // why it could not be asked, or told, the last time
 }
 
 type clientOption func(*Client)
@@ -158,6 +158,8 @@ func (c *Client) call(ctx context.Context, s *source, method string, u *url.URL)
 		return nil, "", err
 	case resp.StatusCode == http.StatusNotFound:
 		return nil, "", errNotFound
+	case resp.StatusCode == http.StatusForbidden:
+		return nil, "", diamond.Errorf(diamond.ErrDenied, "status 403%s", messageOf(body))
 	case resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusNoContent:
 		return nil, "", fmt.Errorf("status %d%s", resp.StatusCode, messageOf(body))
 	case len(body) > maxAnswer:
@@ -182,13 +184,14 @@ func (s *source) meet(instance string) {
 	s.met = instance
 }
 
-// report logs when a name server stops or starts to answer as it should. c.mu is held.
-func (c *Client) report(s *source, fails *bool, err error) {
+// report logs when a name server stops or starts to answer as it should, and
+// when it begins to refuse what it is asked: that does not pass. c.mu is held.
+func (c *Client) report(s *source, last *error, err error) {
 	switch {
-	case err != nil && !*fails:
+	case err != nil && (*last == nil || errors.Is(err, diamond.ErrDenied) && !errors.Is(*last, diamond.ErrDenied)):
 		c.logger.Warn("name server fails", "url", s.base.String(), "error", err)
-	case err == nil && *fails:
+	case err == nil && *last != nil:
 		c.logger.Info("name server is well again", "url", s.base.String())
 	}
-	*fails = err != nil
+	*last = err
 }

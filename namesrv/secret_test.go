@@ -86,17 +86,22 @@ func TestX16_RogueServer(t *testing.T) {
 	assert.Contains(t, put().Body.String(), "only who knows the cluster secret may do this")
 	assert.Empty(t, addresses(r))
 
-	// Whoever has another secret is told so, on both ends.
-	n := newMemNet()
-	n.serve(t, ns1, abroad(r))
+	// Whoever has another secret is told so, though the name server was not there at first.
 	for _, opts := range [][]ClientOption{{theirs(t)}, {}} {
-		var log bytes.Buffer
-		c := n.client(t, []string{ns1}, append(opts, WithLogger(slog.New(slog.NewTextHandler(&log, nil))))...)
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		assert.NoError(t, c.Register(ctx, "attacker:80"))
-		cancel()
-		assert.Empty(t, addresses(r))
-		assert.Regexp(t, "another cluster secret|only who knows the cluster secret", log.String())
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			r := NewRegistry(ours(t))
+			n := newMemNet()
+			n.serve(t, ns1, page(http.StatusBadGateway, "text/html", "<html>"))
+			c := n.client(t, []string{ns1}, append(opts, WithLogger(slog.New(slog.NewTextHandler(&log, nil))))...)
+			stop := register(t, c, "attacker:80")
+			time.Sleep(time.Minute)
+			n.serve(t, ns1, abroad(r))
+			time.Sleep(time.Minute)
+			stop()
+			assert.Empty(t, addresses(r))
+			assert.Regexp(t, "another cluster secret|only who knows the cluster secret", log.String())
+		})
 	}
 	list := ask(r, http.MethodGet, "/v1/servers", func(req *http.Request) { req.RemoteAddr = "10.0.0.7:4321" })
 	assert.Equal(t, http.StatusOK, list.Code, "the list is for everybody")

@@ -63,6 +63,10 @@ func (n *Node) readyz(w http.ResponseWriter, r *http.Request) {
 	}
 	check("self-check", st.Divergent == 0, false, fmt.Sprintf("%d done, %d differences found, %d keys differ in the storage now",
 		st.Counters.Checks, st.Counters.Divergences, st.Divergent))
+	if n.peers != nil {
+		s := n.peers.summary()
+		check("peers", s.ok(), false, s.String())
+	}
 
 	status, text := http.StatusOK, "ready\n"
 	if !ready {

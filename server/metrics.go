@@ -18,12 +18,13 @@ import (
 type metrics struct {
 	*requests
 	srv     diamond.Server
+	peers   *peers // nil: none
 	reg     *prometheus.Registry
 	handler http.Handler
 	table   []statusMetric
 }
 
-func newMetrics(srv diamond.Server, reg *prometheus.Registry) *metrics {
+func newMetrics(srv diamond.Server, peers *peers, reg *prometheus.Registry) *metrics {
 	if reg == nil {
 		reg = prometheus.NewRegistry()
 		reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -31,6 +32,7 @@ func newMetrics(srv diamond.Server, reg *prometheus.Registry) *metrics {
 	return &metrics{
 		requests: newRequests(),
 		srv:      srv,
+		peers:    peers,
 		reg:      reg,
 		handler:  promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
 		table:    slices.Concat(statusMetrics, feedMetrics),
@@ -52,6 +54,9 @@ func (m *metrics) unregister() { m.reg.Unregister(m) }
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.requests.Describe(ch)
+	if m.peers != nil {
+		m.peers.Describe(ch)
+	}
 	ch <- buildInfo
 	for i := range m.table {
 		ch <- m.table[i].desc
@@ -61,6 +66,9 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	m.requests.Collect(ch)
+	if m.peers != nil {
+		m.peers.Collect(ch)
+	}
 	b := ReadBuildInfo()
 	ch <- prometheus.MustNewConstMetric(buildInfo, prometheus.GaugeValue, 1, b.Version, b.Revision, b.GoVersion)
 	st := m.srv.Status()
