@@ -20,11 +20,14 @@ func clientDir(parent string, client int) string {
 // of the database. They last for up to longest.
 func (w *World) NodeFaults(longest time.Duration) []fault.Fault {
 	return []fault.Fault{
-		w.link(longest, "database cut off from a node", proxy.Conditions{Refuse: true}, true),
-		w.link(longest, "stall what goes to the database", proxy.Conditions{StallUp: true}, false),
-		w.link(longest, "stall what the database answers", proxy.Conditions{StallDown: true}, false),
-		w.link(longest, "database slow for a node", proxy.Conditions{Latency: 200 * time.Millisecond, Jitter: 300 * time.Millisecond}, false),
-		w.link(longest, "reset the database's answers", proxy.Conditions{Limit: 3000}, true),
+		w.link(longest, w.Peers, "peers cut off", proxy.Conditions{Refuse: true}, true),
+		w.link(longest, w.Peers, "stall what goes to peers", proxy.Conditions{StallUp: true}, false),
+		w.link(longest, w.Peers, "stall what peers answer", proxy.Conditions{StallDown: true}, false),
+		w.link(longest, w.Database.Links, "database cut off from a node", proxy.Conditions{Refuse: true}, true),
+		w.link(longest, w.Database.Links, "stall what goes to the database", proxy.Conditions{StallUp: true}, false),
+		w.link(longest, w.Database.Links, "stall what the database answers", proxy.Conditions{StallDown: true}, false),
+		w.link(longest, w.Database.Links, "database slow for a node", proxy.Conditions{Latency: 200 * time.Millisecond, Jitter: 300 * time.Millisecond}, false),
+		w.link(longest, w.Database.Links, "reset the database's answers", proxy.Conditions{Limit: 3000}, true),
 		fault.Func("cut connections to the database", func(context.Context, *rand.Rand) error {
 			for _, link := range w.Database.Links {
 				link.Cut()
@@ -39,11 +42,11 @@ func (w *World) NodeFaults(longest time.Duration) []fault.Fault {
 	}
 }
 
-// link sets the conditions of one node's way to the database.
-func (w *World) link(longest time.Duration, name string, now proxy.Conditions, cut bool) fault.Fault {
+// link sets the conditions of one of links.
+func (w *World) link(longest time.Duration, links []*proxy.Proxy, name string, now proxy.Conditions, cut bool) fault.Fault {
 	var link *proxy.Proxy
 	return fault.Lasting(name, longest, func(random *rand.Rand) error {
-		link = w.Database.Links[random.IntN(len(w.Database.Links))]
+		link = links[random.IntN(len(links))]
 		link.Set(now)
 		if cut {
 			link.Cut()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	diamond "github.com/linnaname/gdiamond"
+	diamondcluster "github.com/linnaname/gdiamond/cluster"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 	"github.com/linnaname/gdiamond/localfile"
 	"github.com/linnaname/gdiamond/robust/cluster"
@@ -21,6 +23,8 @@ import (
 	"github.com/linnaname/gdiamond/robust/record"
 	"github.com/linnaname/gdiamond/robust/report"
 	"github.com/linnaname/gdiamond/robust/traffic"
+	"github.com/linnaname/gdiamond/server"
+	"github.com/linnaname/gdiamond/transport"
 )
 
 // nodes is how many servers a cluster has.
@@ -32,15 +36,16 @@ type World struct {
 	Nodes    []*cluster.Node
 	Server   *mariadbtest.Server // of the database; nil: another's
 	Database *cluster.Database
+	Peers    []*proxy.Proxy // the ways of nodes to each other
 }
 
 // NewWorld starts a cluster on a database server of its own, and the ways of so
 // many clients to it. It ends with the test.
 func NewWorld(t testing.TB, clients int) *World {
 	t.Helper()
-	server := mariadbtest.Start(t, mariadbtest.Options{})
-	w := NewWorldOn(t, server.Database(t), clients)
-	w.Server = server
+	database := mariadbtest.Start(t, mariadbtest.Options{})
+	w := NewWorldOn(t, database.Database(t), clients)
+	w.Server = database
 	return w
 }
 
@@ -58,12 +63,35 @@ func NewWorldOn(t testing.TB, dsn string, clients int) *World {
 		node := w.Database.Node(i, dir)
 		w.Nodes, members = append(w.Nodes, node), append(members, node)
 	}
+	secret, err := diamondcluster.NewSecret("the secret of all servers in here")
+	require.NoError(t, err)
+	for i, node := range w.Nodes {
+		peers := w.linkPeers(t, i)
+		node.NodeOptions = func() []server.Option { return []server.Option{server.WithPeers(peers, secret)} }
+	}
 	w.Cluster, err = cluster.New(proxy.Loopback{}, members, clients)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.Close()) })
 	files := t.TempDir()
 	w.NewFiles = func(client int) diamond.LocalFiles { return openFiles(t, files, client) }
 	return w
+}
+
+// linkPeers makes the ways of a node to all others.
+func (w *World) linkPeers(t testing.TB, node int) transport.Resolver {
+	var addrs []string
+	for i, other := range w.Nodes {
+		if i == node {
+			continue
+		}
+		ln, err := proxy.Loopback{}.Listen("")
+		require.NoError(t, err)
+		link := proxy.New(ln, other.Dial)
+		t.Cleanup(link.Close)
+		w.Peers = append(w.Peers, link)
+		addrs = append(addrs, link.Addr())
+	}
+	return transport.Static(addrs...)
 }
 
 func openFiles(t testing.TB, parent string, client int) diamond.LocalFiles {
@@ -120,7 +148,7 @@ func (w *World) Conclude(t testing.TB, load *traffic.Traffic, recorder *record.R
 // Restore ends whatever is left of faults.
 func (w *World) Restore() error {
 	w.Heal()
-	for _, link := range w.Database.Links {
+	for _, link := range slices.Concat(w.Database.Links, w.Peers) {
 		link.Set(proxy.Conditions{})
 	}
 	var errs []error

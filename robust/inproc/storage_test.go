@@ -153,3 +153,36 @@ func TestN5_ServerCutOffFromTheDatabase(t *testing.T) {
 		})
 	}
 }
+
+// Servers are cut off from each other, each way: their feeds find every change
+// all the same.
+func TestN5_ServersCutOffFromEachOther(t *testing.T) {
+	w := NewWorld(t, nodes)
+	key := traffic.Key(0)
+	w.publish(t, 0, key, "first")
+	var listeners []*told
+	for c := range nodes {
+		for i, link := range w.Links[c] {
+			link.Set(proxy.Conditions{Refuse: i != c})
+		}
+		listeners = append(listeners, w.follow(t, c, key)[0])
+	}
+	for i, now := range []proxy.Conditions{{StallUp: true}, {StallDown: true}, {Refuse: true}, {}} {
+		for _, link := range w.Peers {
+			link.Set(now)
+		}
+		for n := range nodes {
+			content := fmt.Sprint(i, " at ", n)
+			w.publish(t, n, key, content)
+			for _, l := range listeners {
+				eventually(t, func() bool { return l.last() == content }, "a change without a nudge")
+			}
+		}
+	}
+	for _, l := range listeners {
+		configs := l.configs()
+		for i := range configs {
+			assert.True(t, i == 0 || configs[i].Revision > configs[i-1].Revision, "none twice, in order")
+		}
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/cluster"
 	"github.com/linnaname/gdiamond/namesrv"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/boltstore"
@@ -62,7 +63,11 @@ func run(ctx context.Context, listen, dsn, data, names string) (err error) {
 		if err != nil {
 			return errors.Join(err, srv.Close())
 		}
-		hosting = append(hosting, server.WithRegistry(registry, ""))
+		secret, err := cluster.NewSecret("the secret of all servers in here")
+		if err != nil {
+			return errors.Join(err, srv.Close())
+		}
+		hosting = append(hosting, server.WithRegistry(registry, ""), server.WithPeers(registry, secret))
 	}
 	return server.New(srv, hosting...).Run(ctx)
 }
