@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"os"
 	"testing"
 	"time"
 
@@ -131,7 +133,11 @@ func TestS11_RestoredFromABackup(t *testing.T) {
 // A server is cut off from the database, each way: it says that it is behind,
 // or serves stale, and clients that have seen more go elsewhere.
 func TestN5_ServerCutOffFromTheDatabase(t *testing.T) {
-	for name, now := range map[string]proxy.Conditions{"to": {StallUp: true}, "from": {StallDown: true}} {
+	ways := map[string]proxy.Conditions{"to": {StallUp: true}, "from": {StallDown: true}}
+	if os.Getenv("DIAMOND_CAMPAIGN") != "1" {
+		delete(ways, []string{"to", "from"}[rand.IntN(2)]) // each takes as long as a poll is parked
+	}
+	for name, now := range ways {
 		t.Run(name, func(t *testing.T) {
 			w := NewWorld(t, 1)
 			key := traffic.Key(0)

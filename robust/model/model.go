@@ -64,7 +64,7 @@ func describe(o record.Op) string {
 
 // Operations returns the calls by key, those of unknown outcome resolved from
 // the log: what is not in it was not done; what is has the log's revision, and
-// had returned when anyone first saw that.
+// had returned when a read first showed that.
 func Operations(h *record.History) map[string][]porcupine.Operation {
 	revisions := make(map[string]int64)
 	for i := range h.Log {
@@ -93,25 +93,17 @@ func Operations(h *record.History) map[string][]porcupine.Operation {
 	return byKey
 }
 
-// firstSeen returns when each revision was known to anyone but its publisher.
+// firstSeen returns when each revision was first shown by a read. Reads that
+// begin later ask for no less. What listeners and watches are told is no such
+// thing: a read at another server may come later and not show it.
 func firstSeen(h *record.History) map[int64]int64 {
 	first := make(map[int64]int64)
-	note := func(revision, at int64) {
-		if old, ok := first[revision]; !ok || at < old {
-			first[revision] = at
-		}
-	}
 	for _, o := range h.Ops {
-		if o.Kind == record.Get && o.Outcome == record.OK {
-			note(o.Revision, o.Return)
+		if o.Kind != record.Get || o.Outcome != record.OK {
+			continue
 		}
-	}
-	for _, t := range h.Told {
-		note(t.Revision, t.At)
-	}
-	for _, w := range h.Watches {
-		for _, e := range w.Events {
-			note(e.Revision, e.At)
+		if old, ok := first[o.Revision]; !ok || o.Return < old {
+			first[o.Revision] = o.Return
 		}
 	}
 	return first

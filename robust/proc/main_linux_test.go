@@ -56,13 +56,13 @@ func world(t *testing.T, clients int, clocks ...string) *World {
 }
 
 // L3: servers are killed and paused, links and the database fail, at random,
-// for CHAOS_TIME, or half a minute; the seed is printed, and DIAMOND_SEED sets it.
+// for CHAOS_TIME, or 15 s; the seed is printed, and DIAMOND_SEED sets it.
 func TestL3_Chaos(t *testing.T) {
 	seed, err := strconv.ParseUint(os.Getenv("DIAMOND_SEED"), 10, 64)
 	if err != nil {
 		seed = rand.Uint64()
 	}
-	lasts := 30 * time.Second
+	lasts := 15 * time.Second
 	if said := os.Getenv("CHAOS_TIME"); said != "" {
 		lasts, err = time.ParseDuration(said)
 		require.NoError(t, err, "CHAOS_TIME")

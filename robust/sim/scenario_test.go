@@ -113,7 +113,8 @@ func TestN16_SwizzleClog(t *testing.T) {
 // ever.
 func TestN17_PublishStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const subscribers, latency = 40, 10 * time.Millisecond
+		const latency = 10 * time.Millisecond
+		subscribers := campaign(t, 40, 1000)
 		w := newWorld(t, subscribers)
 		for node := range w.Nodes {
 			w.To(node, func(p *proxy.Proxy) { p.Set(proxy.Conditions{Latency: latency}) })
@@ -139,7 +140,8 @@ func TestN17_PublishStorm(t *testing.T) {
 		}
 		calm := slowest("1")
 
-		const storm, rate = 6 * time.Second, 500
+		const rate = 500
+		storm := time.Duration(campaign(t, 6, 30)) * time.Second
 		last := fmt.Sprint(int(storm/time.Second)*rate - 1)
 		published := make(chan struct{})
 		go func() {
@@ -211,7 +213,8 @@ func TestS20_CompactionWhileAClientIsBehind(t *testing.T) {
 // value once, whoever asks for it, and all clients are up to date within a minute.
 func TestL7_ThunderingHerd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const clients, keys = 150, 4
+		const keys = 4
+		clients := campaign(t, 150, 10_000)
 		w := newWorld(t, clients)
 		for k := range keys {
 			w.publish(t, 0, traffic.Key(k).DataID, "1")

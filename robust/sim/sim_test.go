@@ -8,24 +8,30 @@ import (
 	"testing"
 )
 
-// Seeds returns the seed in DIAMOND_SEED, or as many random ones as the test
+// seeds returns the seed in DIAMOND_SEED, or as many random ones as the test
 // takes, or DIAMOND_SEEDS says.
 func seeds(t *testing.T, part, whole int) (seeds []uint64) {
 	if seed, err := strconv.ParseUint(os.Getenv("DIAMOND_SEED"), 10, 64); err == nil {
 		return []uint64{seed}
 	}
-	n := part
-	if os.Getenv("DIAMOND_CAMPAIGN") == "1" {
-		n = whole
+	n, err := strconv.Atoi(os.Getenv("DIAMOND_SEEDS"))
+	if err != nil {
+		n = campaign(t, part, whole)
 	}
-	if said, err := strconv.Atoi(os.Getenv("DIAMOND_SEEDS")); err == nil {
-		n = said
-	}
-	t.Logf("%d seeds of %d (DIAMOND_CAMPAIGN=1 tries all, DIAMOND_SEED=N just N)", n, whole)
 	for range n {
 		seeds = append(seeds, rand.Uint64())
 	}
 	return seeds
+}
+
+// campaign returns the count that a scenario names when the whole of it is
+// asked for, else a part of it, and says so.
+func campaign(t testing.TB, part, whole int) int {
+	if os.Getenv("DIAMOND_CAMPAIGN") == "1" {
+		return whole
+	}
+	t.Logf("%d of %d (DIAMOND_CAMPAIGN=1 runs all)", part, whole)
+	return part
 }
 
 // TestChaos tries all faults.
