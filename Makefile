@@ -5,6 +5,9 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME ?= 10s
 CHAOS_TIME ?= 20m
+# Runs a command with a database for its tests: the one of DIAMOND_TEST_MYSQL_DSN,
+# or a private server, which is installed where that is possible.
+WITH_DB = $(GO) run ./internal/mariadbtest/run
 
 .DEFAULT_GOAL := help
 .PHONY: help build test lint cross vuln fuzz processors campaign chaos seeded-bugs bench cover
@@ -16,7 +19,7 @@ build: ## build the program into ./gdiamond
 	$(GO) build -o gdiamond ./cmd/gdiamond
 
 test: ## run all tests, with the race detector, in random order
-	$(GO) test -race -shuffle=on -timeout 15m ./...
+	$(WITH_DB) $(GO) test -race -shuffle=on -timeout 15m ./...
 	cd examples && $(GO) test -race -shuffle=on ./...
 	cd robust && $(GO) test -race -shuffle=on -timeout 10m ./...
 
@@ -48,7 +51,7 @@ processors: ## scenario C17 once: the engines on 1, 2 and 4 processors
 	$(GO) test -race -cpu=1,2,4 -shuffle=on -timeout 20m .
 
 campaign: ## the scenarios at their full counts; takes hours
-	DIAMOND_CAMPAIGN=1 $(GO) test -race -shuffle=on -timeout 4h ./...
+	DIAMOND_CAMPAIGN=1 $(WITH_DB) $(GO) test -race -shuffle=on -timeout 4h ./...
 	cd robust && DIAMOND_CAMPAIGN=1 $(GO) test -race -shuffle=on -timeout 12h ./...
 	$(GO) test -race -cpu=1,2,4 -shuffle=on -count=200 -timeout 12h .
 
@@ -62,4 +65,4 @@ bench: ## the benchmarks, each as a ratio to its baseline in the same run
 	$(GO) run ./bench
 
 cover: ## test coverage by package
-	$(GO) test -cover ./...
+	$(WITH_DB) $(GO) test -cover ./...
