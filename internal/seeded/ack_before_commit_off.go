@@ -2,5 +2,5 @@
 
 package seeded
 
-// AckBeforeCommit: a server acknowledges a change set before it is committed.
+// AckBeforeCommit is this defect: a server acknowledges a change set before it is committed.
 const AckBeforeCommit = false

@@ -2,5 +2,5 @@
 
 package seeded
 
-// AckBeforeCommit: see ack_before_commit_off.go.
+// AckBeforeCommit is built in; see ack_before_commit_off.go.
 const AckBeforeCommit = true

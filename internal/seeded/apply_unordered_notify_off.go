@@ -2,5 +2,5 @@
 
 package seeded
 
-// ApplyUnorderedNotify: a server that is told of a change applies that one, whatever came before.
+// ApplyUnorderedNotify is this defect: a server that is told of a change applies that one, whatever came before.
 const ApplyUnorderedNotify = false

@@ -2,5 +2,5 @@
 
 package seeded
 
-// ApplyUnorderedNotify: see apply_unordered_notify_off.go.
+// ApplyUnorderedNotify is built in; see apply_unordered_notify_off.go.
 const ApplyUnorderedNotify = true

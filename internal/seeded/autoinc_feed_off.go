@@ -2,5 +2,5 @@
 
 package seeded
 
-// AutoincFeed: a storage hands out revisions before it commits, so that a higher one can be seen first.
+// AutoincFeed is this defect: a storage hands out revisions before it commits, so that a higher one can be seen first.
 const AutoincFeed = false

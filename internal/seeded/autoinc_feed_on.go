@@ -2,5 +2,5 @@
 
 package seeded
 
-// AutoincFeed: see autoinc_feed_off.go.
+// AutoincFeed is built in; see autoinc_feed_off.go.
 const AutoincFeed = true

@@ -2,5 +2,5 @@
 
 package seeded
 
-// CheckThenRegister: a poll compares first, and then registers for changes: one in between does not wake it.
+// CheckThenRegister is this defect: a poll compares first, and then registers for changes: one in between does not wake it.
 const CheckThenRegister = false

@@ -2,5 +2,5 @@
 
 package seeded
 
-// CheckThenRegister: see check_then_register_off.go.
+// CheckThenRegister is built in; see check_then_register_off.go.
 const CheckThenRegister = true

@@ -2,5 +2,5 @@
 
 package seeded
 
-// Cold404: a server that has not loaded anything yet says that nothing exists.
+// Cold404 is this defect: a server that has not loaded anything yet says that nothing exists.
 const Cold404 = false

@@ -2,5 +2,5 @@
 
 package seeded
 
-// Cold404: see cold_404_off.go.
+// Cold404 is built in; see cold_404_off.go.
 const Cold404 = true

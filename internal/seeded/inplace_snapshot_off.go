@@ -2,5 +2,5 @@
 
 package seeded
 
-// InplaceSnapshot: a snapshot is written over the last one.
+// InplaceSnapshot is this defect: a snapshot is written over the last one.
 const InplaceSnapshot = false

@@ -2,5 +2,5 @@
 
 package seeded
 
-// InplaceSnapshot: see inplace_snapshot_off.go.
+// InplaceSnapshot is built in; see inplace_snapshot_off.go.
 const InplaceSnapshot = true

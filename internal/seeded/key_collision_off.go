@@ -2,5 +2,5 @@
 
 package seeded
 
-// KeyCollision: file names join the parts of a key by what may be in them.
+// KeyCollision is this defect: file names join the parts of a key by what may be in them.
 const KeyCollision = false

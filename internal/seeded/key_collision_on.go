@@ -2,5 +2,5 @@
 
 package seeded
 
-// KeyCollision: see key_collision_off.go.
+// KeyCollision is built in; see key_collision_off.go.
 const KeyCollision = true

@@ -2,5 +2,5 @@
 
 package seeded
 
-// ListenerPanicKillsLoop: a listener that panics is not called again.
+// ListenerPanicKillsLoop is this defect: a listener that panics is not called again.
 const ListenerPanicKillsLoop = false

@@ -2,5 +2,5 @@
 
 package seeded
 
-// ListenerPanicKillsLoop: see listener_panic_kills_loop_off.go.
+// ListenerPanicKillsLoop is built in; see listener_panic_kills_loop_off.go.
 const ListenerPanicKillsLoop = true

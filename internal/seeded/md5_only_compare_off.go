@@ -2,5 +2,5 @@
 
 package seeded
 
-// MD5OnlyCompare: conditions compare contents by MD5: from A to B and back to A is no change.
+// MD5OnlyCompare is this defect: conditions compare contents by MD5: from A to B and back to A is no change.
 const MD5OnlyCompare = false

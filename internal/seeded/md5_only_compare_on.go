@@ -2,5 +2,5 @@
 
 package seeded
 
-// MD5OnlyCompare: see md5_only_compare_off.go.
+// MD5OnlyCompare is built in; see md5_only_compare_off.go.
 const MD5OnlyCompare = true

@@ -2,5 +2,5 @@
 
 package seeded
 
-// NoFsyncDir: a rename is not made durable.
+// NoFsyncDir is this defect: a rename is not made durable.
 const NoFsyncDir = false

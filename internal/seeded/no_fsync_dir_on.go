@@ -2,5 +2,5 @@
 
 package seeded
 
-// NoFsyncDir: see no_fsync_dir_off.go.
+// NoFsyncDir is built in; see no_fsync_dir_off.go.
 const NoFsyncDir = true

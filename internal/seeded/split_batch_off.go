@@ -2,5 +2,5 @@
 
 package seeded
 
-// SplitBatch: a watch gets a change set in pieces.
+// SplitBatch is this defect: a watch gets a change set in pieces.
 const SplitBatch = false

@@ -2,5 +2,5 @@
 
 package seeded
 
-// SplitBatch: see split_batch_off.go.
+// SplitBatch is built in; see split_batch_off.go.
 const SplitBatch = true

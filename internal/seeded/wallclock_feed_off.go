@@ -2,5 +2,5 @@
 
 package seeded
 
-// WallclockFeed: a server asks for the changes since the time of its last look, by its own clock.
+// WallclockFeed is this defect: a server asks for the changes since the time of its last look, by its own clock.
 const WallclockFeed = false

@@ -2,5 +2,5 @@
 
 package seeded
 
-// WallclockFeed: see wallclock_feed_off.go.
+// WallclockFeed is built in; see wallclock_feed_off.go.
 const WallclockFeed = true
