@@ -52,11 +52,8 @@ func (c *carried) pump(to, from net.Conn, up bool) {
 			c.delay(conditions, n)
 		}
 		cut := false
-		if left := conditions.Limit - c.answered; !up && conditions.Limit > 0 && int64(n) >= left {
-			n, cut = int(max(left, 0)), true
-		}
 		if !up {
-			c.answered += int64(n)
+			n, cut = c.limit(conditions, n)
 		}
 		_, failed := to.Write(buffer[:n])
 		switch {
@@ -70,6 +67,15 @@ func (c *carried) pump(to, from net.Conn, up bool) {
 		}
 		return
 	}
+}
+
+// limit returns how many of n bytes still come back, and whether they are the last.
+func (c *carried) limit(now Conditions, n int) (left int, cut bool) {
+	if rest := now.Limit - c.answered; now.Limit > 0 && int64(n) >= rest {
+		n, cut = int(max(rest, 0)), true
+	}
+	c.answered += int64(n)
+	return n, cut
 }
 
 func (c *carried) piece() int {
