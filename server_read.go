@@ -31,6 +31,9 @@ func (s *server) fetch(ctx context.Context, key Key, req *FetchRequest) (*FetchR
 	if req.Revision < 0 {
 		return nil, invalidf("revision: negative")
 	}
+	if seeded.Cold404 && s.state.Load() == nil {
+		return &FetchResponse{}, nil
+	}
 	if err := s.notBefore(ctx, req.After, reachTimeout); err != nil {
 		return nil, err
 	}
@@ -44,9 +47,6 @@ func (s *server) fetch(ctx context.Context, key Key, req *FetchRequest) (*FetchR
 func (s *server) present(ctx context.Context, key Key) (*FetchResponse, error) {
 	for {
 		st, err := s.serving()
-		if err != nil && seeded.Cold404 {
-			return &FetchResponse{}, nil
-		}
 		if err != nil {
 			return nil, err
 		}

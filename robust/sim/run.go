@@ -177,11 +177,12 @@ func (w *World) gossip(from int, p diamond.Position) {
 		if i == from || srv == nil || rand.IntN(3) == 0 {
 			continue
 		}
+		said := p
 		if rand.IntN(20) == 0 {
-			p.Revision += 100
+			said.Revision += 100
 		}
 		for range 1 + rand.IntN(2) {
-			time.AfterFunc(rand.N(2*time.Second), func() { srv.Nudge(p) })
+			time.AfterFunc(rand.N(2*time.Second), func() { srv.Nudge(said) })
 		}
 	}
 }

@@ -97,7 +97,7 @@ func TestC10_ColdServer(t *testing.T) {
 // N16: any links are cut one by one, those of servers to their storage too, and
 // healed in another order.
 func TestN16_SwizzleClog(t *testing.T) {
-	for _, seed := range seeds(t, 4, 500) {
+	for _, seed := range seeds(t, 2, 500) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			plan := DefaultPlan(seed)
 			plan.Faults = []func(*World) []fault.Fault{
