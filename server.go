@@ -133,9 +133,6 @@ func (s *server) start() error {
 	if s.copy != nil {
 		working.Go(func() { s.copy.run(ctx) })
 	}
-	if s.cfg.committed != nil {
-		s.OnCommitted(s.cfg.committed)
-	}
 	committer.Go(func() { s.commitLoop(ctx) })
 	s.close = sync.OnceFunc(func() {
 		s.closed.Store(true)

@@ -21,6 +21,7 @@ type Node struct {
 	// ServerOptions and NodeOptions are further ones, at each of its starts; nil: none.
 	ServerOptions func() []diamond.ServerOption
 	NodeOptions   func() []server.Option
+	Committed     func(diamond.Position) // is called after commits of the node's; nil: nobody asks
 
 	log text
 
@@ -46,6 +47,9 @@ func (n *Node) Start() error {
 	srv, err := diamond.NewServer(store, options...)
 	if err != nil {
 		return errors.Join(err, closing())
+	}
+	if n.Committed != nil {
+		srv.OnCommitted(n.Committed)
 	}
 	ln, err := n.Network.Listen(n.Addr())
 	if err != nil {

@@ -86,11 +86,11 @@ func NewWorld(clients int, delay time.Duration, opts ...memstore.Option) (*World
 		node := &cluster.Node{Network: network, Open: func() (diamond.Storage, func() error, error) {
 			return gate, func() error { return nil }, nil
 		}}
+		node.Committed = func(p diamond.Position) { w.gossip(number, p) }
 		local := memstore.New(opts...) // outlives the node's restarts, as a disk does
 		node.ServerOptions = func() []diamond.ServerOption {
 			options := []diamond.ServerOption{
 				diamond.WithSelfCheck(20 * time.Second),
-				diamond.WithCommitted(func(p diamond.Position) { w.gossip(number, p) }),
 			}
 			if number > 0 { // one keeps no copy
 				options = append(options, diamond.WithReplica(local))
