@@ -85,6 +85,12 @@ func (n *network) clean(args ...string) {
 	}
 }
 
+// exec returns cmd with more arguments, to run on the host behind the router.
+func (n *network) exec(cmd *exec.Cmd, more ...string) *exec.Cmd {
+	args := append([]string{"netns", "exec", n.host}, cmd.Args...)
+	return exec.Command("ip", append(args, more...)...)
+}
+
 // drop has the router drop all that goes to an address; undo ends that.
 func (n *network) drop(addr string) (undo func()) {
 	n.ip("-n", n.router, "route", "add", "blackhole", addr+"/32")
@@ -96,8 +102,6 @@ func (n *network) drop(addr string) (undo func()) {
 // and misses nothing; the server lets go of the dead poll.
 func TestN4_N6_PartitionsOfPackets(t *testing.T) {
 	n := newNetwork(t)
-	binary, err := node()
-	require.NoError(t, err)
 	w := world(t, 0)
 	far := n.there + ":1210"
 	// The far server's way to the database begins at this host's address there.
@@ -106,7 +110,7 @@ func TestN4_N6_PartitionsOfPackets(t *testing.T) {
 	database := w.Database.Listen(ln)
 	data := filepath.Join(t.TempDir(), "far")
 	p := &cluster.Process{Address: far, Command: func(addr string) *exec.Cmd {
-		return exec.Command("ip", "netns", "exec", n.host, binary, "-listen", addr, "-mysql", database, "-data", data)
+		return n.exec(w.command(addr, database, data), "--insecure")
 	}}
 	require.NoError(t, p.Start())
 	t.Cleanup(func() { assert.NoError(t, p.Stop()) })
