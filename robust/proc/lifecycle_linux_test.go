@@ -181,6 +181,7 @@ func TestL11_NoSelfDependency(t *testing.T) {
 		})
 	}
 	read()
+	w.await(t, func() bool { return metric(t, addr, "diamond_replica_lag_revisions") == 0 }) // the copy is written after the fact
 	w.Server.Stop()
 	require.NoError(t, p.Stop())
 	require.NoError(t, p.Start())

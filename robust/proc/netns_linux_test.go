@@ -134,7 +134,7 @@ func TestN4_N6_PartitionsOfPackets(t *testing.T) {
 			t.Cleanup(balancer.Close)
 			l := follow(t, balancer, traffic.Key(0))
 			l.await(t, "first "+c.name)
-			w.await(t, func() bool { return waiters(t, far) == 1 })
+			w.await(t, func() bool { return metric(t, far, waiters) == 1 })
 			list.set(far, w.Members[0].Addr())
 			var undo []func()
 			for _, addr := range c.drop {
@@ -149,10 +149,13 @@ func TestN4_N6_PartitionsOfPackets(t *testing.T) {
 			}
 			publish("third")
 			l.await(t, "third "+c.name)
-			w.await(t, func() bool { return waiters(t, far) == 0 })
+			w.await(t, func() bool { return metric(t, far, waiters) == 0 })
 		})
 	}
 }
+
+// waiters is how many polls are parked at a server.
+const waiters = "diamond_longpoll_waiters"
 
 // resolver is a list of servers that can change.
 type resolver struct{ addrs atomic.Pointer[[]string] }
@@ -161,8 +164,9 @@ func (r *resolver) set(addrs ...string) { r.addrs.Store(&addrs) }
 
 func (r *resolver) Resolve(context.Context) ([]string, error) { return *r.addrs.Load(), nil }
 
-// waiters returns how many polls are parked at a server, by its own metrics; -1: it does not say.
-func waiters(t *testing.T, addr string) int {
+// metric returns what a server's own metrics say of one that is a whole number; -1: nothing.
+func metric(t *testing.T, addr, name string) int {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/metrics", nil)
 	require.NoError(t, err)
 	res, err := http.DefaultClient.Do(req)
@@ -171,7 +175,7 @@ func waiters(t *testing.T, addr string) int {
 	}
 	defer res.Body.Close()
 	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
-		if value, ok := strings.CutPrefix(lines.Text(), "diamond_longpoll_waiters "); ok {
+		if value, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
 			n, err := strconv.Atoi(value)
 			require.NoError(t, err)
 			return n
