@@ -5,6 +5,8 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME ?= 10s
 CHAOS_TIME ?= 20m
+# How many defects to build in, at random, or all.
+SEEDED ?= all
 # Runs a command with a database for its tests: the one of DIAMOND_TEST_MYSQL_DSN,
 # or a private server, which is installed where that is possible.
 WITH_DB = $(GO) run ./internal/mariadbtest/run
@@ -21,7 +23,7 @@ build: ## build the program into ./gdiamond
 test: ## run all tests, with the race detector, in random order
 	$(WITH_DB) $(GO) test -race -shuffle=on -timeout 15m ./...
 	cd examples && $(GO) test -race -shuffle=on ./...
-	cd robust && $(GO) test -race -shuffle=on -timeout 10m ./...
+	cd robust && $(GO) test -race -shuffle=on -timeout 30m ./...
 
 lint: ## gofmt, vet, staticcheck, go.mod
 	@out=$$(gofmt -l .); test -z "$$out" || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
@@ -59,7 +61,7 @@ chaos: ## scenario L3 for CHAOS_TIME (20m): a cluster of processes and everythin
 	cd robust && CHAOS_TIME=$(CHAOS_TIME) $(GO) test -count=1 -v -timeout 4h -run '^TestL3_Chaos$$' ./proc
 
 seeded-bugs: ## build known defects in, one by one, and show that a test catches each
-	cd robust && $(GO) test -count=1 -v ./seeded
+	cd robust && DIAMOND_SEEDED=$(SEEDED) $(GO) test -count=1 -v -timeout 4h ./seeded
 
 bench: ## the benchmarks, each as a ratio to its baseline in the same run
 	$(GO) run ./bench

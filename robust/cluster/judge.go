@@ -13,7 +13,7 @@ import (
 
 // patience is how long everybody has, on the real clock and a machine that may
 // be busy, to learn of everything after the last fault.
-const patience = 90 * time.Second
+const patience = 3 * time.Minute
 
 // Judge ends the traffic after the last fault has healed, waits until all have
 // learned of what there is, and takes down what everybody holds.

@@ -10,12 +10,13 @@ import (
 	"os/exec"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
 
 // startTime is how long a process may take to serve on a machine that is busy.
-const startTime = time.Minute
+const startTime = 3 * time.Minute
 
 // Process is a [Member] that is a process of its own.
 type Process struct {
@@ -36,14 +37,25 @@ type Process struct {
 	err   error         // guarded by mu; how cmd ended
 }
 
-// FreeAddress returns an address of this host at which nothing listens. Nothing
-// keeps another process from taking it.
+// lastPort is the last one that FreeAddress has given away. No system picks one
+// of these by itself.
+var lastPort atomic.Int32
+
+// FreeAddress returns an address of this host at which nothing listens. It is
+// this process's alone, so that it is free whenever who has it starts again.
 func FreeAddress() (string, error) {
-	ln, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	pid := os.Getpid()
+	host := net.IPv4(127, byte(64+pid>>16), byte(pid>>8), byte(pid)).String()
+	for {
+		addr := net.JoinHostPort(host, fmt.Sprint(20000+lastPort.Add(1)))
+		ln, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
+		switch {
+		case err == nil:
+			return addr, ln.Close()
+		case !errors.Is(err, syscall.EADDRINUSE):
+			return "", err
+		}
 	}
-	return ln.Addr().String(), ln.Close()
 }
 
 // Start starts the process, unless it runs, and waits until it answers.

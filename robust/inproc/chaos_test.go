@@ -25,6 +25,7 @@ func seed(t testing.TB) uint64 {
 
 // All faults of links, nodes and the database, against real sockets.
 func TestChaos(t *testing.T) {
+	t.Parallel() // it waits, most of the time
 	traffic := DefaultTraffic(seed(t))
 	w := NewWorld(t, traffic.Clients())
 	w.Run(t, Plan{

@@ -65,7 +65,7 @@ func (p *pair) caughtUp(t *testing.T) {
 	var at string
 	require.NoError(t, p.master.QueryRowContext(t.Context(), "SELECT @@gtid_binlog_pos").Scan(&at))
 	var outcome int
-	require.NoError(t, p.follower.QueryRowContext(t.Context(), "SELECT MASTER_GTID_WAIT(?, 90)", at).Scan(&outcome))
+	require.NoError(t, p.follower.QueryRowContext(t.Context(), "SELECT MASTER_GTID_WAIT(?, ?)", at, patience.Seconds()).Scan(&outcome))
 	require.Zero(t, outcome, "the replica does not catch up")
 }
 

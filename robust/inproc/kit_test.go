@@ -2,6 +2,7 @@ package inproc
 
 import (
 	"context"
+	"crypto/rand"
 	"sync"
 	"testing"
 	"time"
@@ -13,21 +14,23 @@ import (
 )
 
 // patience is how long a machine that is busy may take for anything.
-const patience = 90 * time.Second
+const patience = 3 * time.Minute
 
 func eventually(t *testing.T, good func() bool, what string, args ...any) {
 	t.Helper()
 	require.Eventually(t, good, patience, 20*time.Millisecond, append([]any{what}, args...)...)
 }
 
-// publish publishes at a node past all networks between clients and nodes.
+// publish publishes at a node past all networks between clients and nodes, once,
+// however often it has to ask.
 func (w *World) publish(t *testing.T, node int, key diamond.Key, content string) diamond.Position {
 	t.Helper()
 	var resp *diamond.CommitResponse
 	var err error
+	id := rand.Text()
 	eventually(t, func() bool {
 		resp, err = w.Nodes[node].Server().Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{
-			Drafts: []diamond.Draft{{Key: key, Content: content}},
+			RequestID: id, Drafts: []diamond.Draft{{Key: key, Content: content}},
 		}})
 		return err == nil
 	}, "publish")

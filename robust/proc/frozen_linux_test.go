@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -62,6 +64,7 @@ func TestC11_FrozenClient(t *testing.T) {
 	require.Equal(t, "first", <-said)
 
 	require.NoError(t, cmd.Process.Signal(syscall.SIGSTOP))
+	w.await(t, func() bool { return frozen(t, cmd.Process.Pid) })
 	for i := range 50 {
 		w.commit(t, i%nodes, set(fmt.Sprint("asleep-", i), fmt.Sprint("asleep ", i)))
 	}
@@ -85,4 +88,18 @@ func TestC11_FrozenClient(t *testing.T) {
 	}
 	// One answer may have been on its way to it when it froze.
 	assert.LessOrEqual(t, len(told), 2, "told %v", told)
+}
+
+// frozen reports whether all threads of a process have stopped.
+func frozen(t *testing.T, pid int) bool {
+	t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	require.NoError(t, err)
+	for _, thread := range threads {
+		status, err := os.ReadFile(thread)
+		if err != nil || !strings.Contains(string(status), "\nState:\tT") {
+			return false
+		}
+	}
+	return len(threads) > 0
 }

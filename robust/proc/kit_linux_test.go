@@ -14,7 +14,7 @@ import (
 )
 
 // patience is how long a machine that is busy may take for anything.
-const patience = 90 * time.Second
+const patience = 3 * time.Minute
 
 // only leaves a client no way but that to one node.
 func (w *World) only(client, node int) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -55,8 +56,11 @@ func TestL1_L2_RollingRestartsUnderLoad(t *testing.T) {
 			continue
 		}
 		reads++
-		if o.Outcome != record.OK && o.Return-o.Call > 0 {
-			assert.Contains(t, o.Error, "context canceled", "a read failed: %s", o.Error) // when the readers are stopped
+		// They are canceled when the readers are stopped. On a machine that is busy
+		// no server may have caught up in the time that it has for that.
+		busy := strings.Contains(o.Error, diamond.ErrBehind.Error()) && time.Duration(o.Return-o.Call) > 2*time.Second
+		if o.Outcome != record.OK && !busy {
+			assert.Contains(t, o.Error, "context canceled", "a read failed: %s", o.Error)
 		}
 	}
 	assert.Positive(t, reads)

@@ -52,6 +52,7 @@ func world(t *testing.T, clients int, clocks ...string) *World {
 // L3: servers are killed and paused, links and the database fail, at random,
 // for CHAOS_TIME, or 15 s; the seed is printed, and DIAMOND_SEED sets it.
 func TestL3_Chaos(t *testing.T) {
+	t.Parallel() // it waits, most of the time
 	seed, err := strconv.ParseUint(os.Getenv("DIAMOND_SEED"), 10, 64)
 	if err != nil {
 		seed = rand.Uint64()

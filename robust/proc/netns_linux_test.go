@@ -3,10 +3,12 @@ package proc
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,10 +42,15 @@ func newNetwork(t *testing.T) *network {
 	if os.Geteuid() != 0 {
 		t.Skip("network namespaces take root")
 	}
-	id := fmt.Sprint(os.Getpid() % 10000)
-	// Two networks that none left by a killed run has.
-	near, far := fmt.Sprintf("10.203.%d.", os.Getpid()%120*2), fmt.Sprintf("10.203.%d.", os.Getpid()%120*2+1)
-	n := &network{t: t, router: "gdr" + id, host: "gdh" + id, here: near + "1", there: far + "2"}
+	id := fmt.Sprint(os.Getpid())
+	// Two networks of two addresses each, of those that are for tests (RFC 2544),
+	// which no other run has.
+	base := netip.MustParseAddr("198.18.0.0").As4()
+	first := binary.BigEndian.Uint32(base[:]) + uint32(os.Getpid())%(1<<14)*8
+	addr := func(number uint32) string {
+		return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, first+number))).String()
+	}
+	n := &network{t: t, router: "gdr" + id, host: "gdh" + id, here: addr(1), there: addr(6)}
 	if out, err := exec.CommandContext(t.Context(), "ip", "netns", "add", n.router).CombinedOutput(); err != nil {
 		t.Skipf("network namespaces cannot be made here: %s", out)
 	}
@@ -53,18 +60,18 @@ func newNetwork(t *testing.T) *network {
 	n.ip("link", "add", "gda"+id, "type", "veth", "peer", "name", "gdb"+id, "netns", n.router)
 	t.Cleanup(func() { n.clean("link", "del", "gda"+id) })
 	n.ip("-n", n.router, "link", "add", "gdc"+id, "type", "veth", "peer", "name", "gdd"+id, "netns", n.host)
-	n.ip("addr", "add", n.here+"/24", "dev", "gda"+id)
+	n.ip("addr", "add", n.here+"/30", "dev", "gda"+id)
 	n.ip("link", "set", "gda"+id, "up")
-	n.ip("-n", n.router, "addr", "add", near+"2/24", "dev", "gdb"+id)
-	n.ip("-n", n.router, "addr", "add", far+"1/24", "dev", "gdc"+id)
-	n.ip("-n", n.host, "addr", "add", n.there+"/24", "dev", "gdd"+id)
+	n.ip("-n", n.router, "addr", "add", addr(2)+"/30", "dev", "gdb"+id)
+	n.ip("-n", n.router, "addr", "add", addr(5)+"/30", "dev", "gdc"+id)
+	n.ip("-n", n.host, "addr", "add", n.there+"/30", "dev", "gdd"+id)
 	for ns, links := range map[string][]string{n.router: {"lo", "gdb" + id, "gdc" + id}, n.host: {"lo", "gdd" + id}} {
 		for _, link := range links {
 			n.ip("-n", ns, "link", "set", link, "up")
 		}
 	}
-	n.ip("route", "add", far+"0/24", "via", near+"2")
-	n.ip("-n", n.host, "route", "add", "default", "via", far+"1")
+	n.ip("route", "add", addr(4)+"/30", "via", addr(2))
+	n.ip("-n", n.host, "route", "add", "default", "via", addr(5))
 	out, err := exec.CommandContext(t.Context(), "ip", "netns", "exec", n.router, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward").CombinedOutput()
 	if err != nil {
 		t.Skipf("nothing can be forwarded here: %s", out)
@@ -101,6 +108,7 @@ func (n *network) drop(addr string) (undo func()) {
 // poll is parked there, and nobody is told. The client goes to another server
 // and misses nothing; the server lets go of the dead poll.
 func TestN4_N6_PartitionsOfPackets(t *testing.T) {
+	t.Parallel() // it waits, most of the time
 	n := newNetwork(t)
 	w := world(t, 0)
 	far := n.there + ":1210"

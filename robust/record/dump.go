@@ -12,28 +12,36 @@ import (
 const dumpBytes = 4 << 20
 
 // Dump reads all that a storage holds past any server: the log, the current
-// view, and whether each change can be read by its revision.
+// view, and whether each change can be read by its revision. It reads again
+// where a change that was on its way still came in between.
 func (r *Recorder) Dump(ctx context.Context, store diamond.Storage) error {
-	log, broken, err := dumpLog(ctx, store)
-	if err != nil {
-		return fmt.Errorf("dump the log: %w", err)
+	for {
+		log, at, broken, err := dumpLog(ctx, store)
+		if err != nil {
+			return fmt.Errorf("dump the log: %w", err)
+		}
+		entries, more, err := dumpEntries(ctx, store)
+		if err != nil {
+			return fmt.Errorf("dump the entries: %w", err)
+		}
+		batch, err := store.Changes(ctx, at, 1)
+		if err != nil {
+			return fmt.Errorf("dump the log: %w", err)
+		}
+		if batch.Head == at {
+			r.add(func(h *History) {
+				h.Log, h.Entries, h.Broken = log, entries, append(broken, more...)
+			})
+			return nil
+		}
 	}
-	entries, more, err := dumpEntries(ctx, store)
-	if err != nil {
-		return fmt.Errorf("dump the entries: %w", err)
-	}
-	r.add(func(h *History) {
-		h.Log, h.Entries, h.Broken = log, entries, append(broken, more...)
-	})
-	return nil
 }
 
-func dumpLog(ctx context.Context, store diamond.Storage) (log []Change, broken []string, err error) {
-	var at diamond.Position
+func dumpLog(ctx context.Context, store diamond.Storage) (log []Change, at diamond.Position, broken []string, err error) {
 	for {
 		batch, err := store.Changes(ctx, at, dumpBytes)
 		if err != nil {
-			return nil, nil, err
+			return nil, at, nil, err
 		}
 		from := at
 		if from.IsZero() { // the store and the epoch that history began in are not told apart from it
@@ -61,7 +69,7 @@ func dumpLog(ctx context.Context, store diamond.Storage) (log []Change, broken [
 			}
 		}
 		if at = batch.Position; at == batch.Head || len(batch.Changes) == 0 {
-			return log, broken, nil
+			return log, at, broken, nil
 		}
 	}
 }

@@ -3,12 +3,13 @@
 package seeded
 
 import (
-	"context"
+	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -42,18 +43,33 @@ func bugs() []bug {
 	}
 }
 
+// envCount says how many defects to try, at random, or "all".
+const envCount = "DIAMOND_SEEDED"
+
+// chosen returns the defects to try.
+func chosen(t *testing.T) []bug {
+	all := bugs()
+	said := os.Getenv(envCount)
+	switch {
+	case said == "all" || os.Getenv("DIAMOND_CAMPAIGN") == "1":
+		return all
+	case said == "":
+		t.Skip("each defect is a build of its own: make seeded-bugs")
+	}
+	n, err := strconv.Atoi(said)
+	require.NoError(t, err, envCount)
+	t.Logf("%d of %d, at random (%s=all tries all)", n, len(all), envCount)
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all[:min(n, len(all))]
+}
+
 // TestSeededBugs builds each defect in and runs the test that catches it. That
 // the same test passes without is what every other run of the tests shows.
 func TestSeededBugs(t *testing.T) {
-	if testing.Short() {
-		t.Skip("each defect is a build of its own")
-	}
-	for _, b := range bugs() {
+	for _, b := range chosen(t) {
 		t.Run(b.tag+"/"+b.test, func(t *testing.T) {
-			command := []string{"test", "-count=1", "-failfast", "-timeout=5m", "-tags=bug_" + b.tag, "-run=^" + b.test + "$", b.pkg}
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
-			defer cancel()
-			cmd := exec.CommandContext(ctx, "go", command...)
+			command := []string{"test", "-count=1", "-failfast", "-timeout=1h", "-tags=bug_" + b.tag, "-run=^" + b.test + "$", b.pkg}
+			cmd := exec.CommandContext(t.Context(), "go", command...)
 			cmd.Dir = b.dir
 			// Chaos tries so many seeds until one finds the defect.
 			cmd.Env = append(os.Environ(), "DIAMOND_SEEDS=40", "DIAMOND_REPORTS="+t.TempDir())
@@ -61,5 +77,22 @@ func TestSeededBugs(t *testing.T) {
 			assert.Error(t, err, "go %s passes: nothing catches the defect", strings.Join(command, " "))
 			require.Contains(t, string(out), "--- FAIL: "+b.test, "it must be the test that fails:\n%s", out)
 		})
+	}
+}
+
+// Every defect is in the table, and in the track record of the README.
+func TestTheTrackRecordIsWhole(t *testing.T) {
+	record, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	known := make(map[string]bool)
+	for _, b := range bugs() {
+		known[b.tag] = true
+		assert.Contains(t, string(record), "| `bug_"+b.tag+"` |")
+	}
+	files, err := filepath.Glob("../../internal/seeded/*_on.go")
+	require.NoError(t, err)
+	assert.Len(t, files, len(known))
+	for _, file := range files {
+		assert.Contains(t, known, strings.TrimSuffix(filepath.Base(file), "_on.go"))
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // finalPatience bounds each call in the end, when nothing fails any more.
-const finalPatience = time.Minute
+const finalPatience = 3 * time.Minute
 
 // subscribe has a client with a listener at every key, until ctx ends.
 func (t *Traffic) subscribe(ctx context.Context, number int, random *rand.Rand) {

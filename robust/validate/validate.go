@@ -31,7 +31,7 @@ func (p *problems) add(format string, args ...any) {
 }
 
 // checkTimeout bounds the search for one key's linearization.
-const checkTimeout = time.Minute
+const checkTimeout = 5 * time.Minute
 
 // All checks everything that the record can tell of.
 func All(h *record.History) (found []Problem) {
