@@ -268,6 +268,29 @@ func TestS15_StallIsNoticedByNudges(t *testing.T) {
 	})
 }
 
+// A database that is behind by a whole epoch has lost nothing either: that one
+// epoch has begun is no reason to begin the next.
+func TestS13_LagAcrossAnEpoch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &lagging{Store: memstore.New()}
+		defer store.Store.Close()
+		srv := &served{mustServer(t, store), t}
+		at := srv.publish("a", "1")
+		before := copied(t, store.Store)
+		forked, err := store.Fork(t.Context(), at)
+		require.NoError(t, err)
+		time.Sleep(2 * time.Second)
+		require.Equal(t, forked, srv.Status().Position)
+		store.set(before)
+		time.Sleep(10 * time.Second)
+		require.ErrorContains(t, srv.Status().Storage, "feed gap")
+		store.set(nil)
+		time.Sleep(3 * time.Second)
+		require.NoError(t, srv.Status().Storage)
+		assert.Equal(t, forked, srv.Status().Position)
+	})
+}
+
 // The feed reads a replica of the database that is behind, or applies changes
 // out of order: the node waits, says so, never applies a later one first, and
 // takes neither for a loss of history nor for damage.
