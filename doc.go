@@ -12,12 +12,13 @@
 // # The parts
 //
 // A [Storage] keeps the history of all changes: package storage/memstore in
-// memory, storage/boltstore in one file. A [Server], made by [NewServer], serves
-// reads and polls from memory and writes to its storage; package server hosts
-// one on a network. A [Client], made by [NewClient], reads and follows keys over
-// a [Transport]: the server itself, or transport/httptransport over HTTP. Package
-// namesrv tells clients which servers there are, and package localfile keeps
-// what a client needs to start when none of them can be reached.
+// memory, storage/boltstore in one file, storage/mysqlstore in a database. A
+// [Server], made by [NewServer], serves reads and polls from memory and writes
+// to its storage; package server hosts one on a network. A [Client], made by
+// [NewClient], reads and follows keys over a [Transport]: the server itself, or
+// transport/httptransport over HTTP. Package namesrv tells clients which servers
+// there are, and package localfile keeps what a client needs to start when none
+// of them can be reached.
 //
 // # Values and revisions
 //

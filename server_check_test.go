@@ -379,8 +379,10 @@ func TestINV13_NoFalseAlarms(t *testing.T) {
 		slow := troubledBy(store)
 		slow.set(func(op string) error {
 			switch op {
-			case "scan", "history", "read":
+			case "scan", "read":
 				time.Sleep(7 * time.Millisecond)
+			case "history":
+				time.Sleep(40 * time.Millisecond)
 			}
 			return nil
 		}, nil)
@@ -400,7 +402,7 @@ func TestINV13_NoFalseAlarms(t *testing.T) {
 		for _, srv := range []*served{a, b} {
 			all.Go(func() {
 				for i := 0; ctx.Err() == nil; i++ {
-					id := fmt.Sprint("key-", i*31%11)
+					id := fmt.Sprint("key-", i*31%23)
 					if i%4 == 0 {
 						_, _ = srv.commit(diamond.ChangeSet{Deletes: []diamond.Delete{{Key: diamond.NewKey("", id)}}})
 					} else {
@@ -410,7 +412,7 @@ func TestINV13_NoFalseAlarms(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(time.Duration(share(t, 2, 20)) * time.Minute)
+		time.Sleep(time.Duration(share(t, 40, 1200)) * time.Second)
 		stop()
 		all.Wait()
 		time.Sleep(checkTime)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"os"
 	"regexp"
 	"testing"
@@ -10,8 +11,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/cluster"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
+
+type nobody struct{}
+
+func (nobody) Resolve(context.Context) ([]string, error) { return nil, nil }
 
 // Every metric that the dashboard and the alerts name is one that a node has.
 func TestDeploy_MetricsExist(t *testing.T) {
@@ -22,7 +28,7 @@ func TestDeploy_MetricsExist(t *testing.T) {
 	defer srv.Close()
 
 	descs := make(chan *prometheus.Desc, 1000)
-	New(srv).metrics.Describe(descs)
+	New(srv, WithPeers(nobody{}, cluster.Secret{})).metrics.Describe(descs)
 	close(descs)
 	exists := map[string]bool{}
 	for desc := range descs {

@@ -124,7 +124,9 @@ func TestN11_NudgesOnlyHint(t *testing.T) {
 					time.Sleep(rand.N(300 * time.Millisecond))
 					// What was kept back arrives now, in any order.
 					for _, n := range nodes {
-						n.wire.set(func(w *wire) { rand.Shuffle(len(w.seen), func(i, j int) { w.seen[i], w.seen[j] = w.seen[j], w.seen[i] }) })
+						n.wire.set(func(w *wire) {
+							rand.Shuffle(len(w.seen), func(i, j int) { w.seen[i], w.seen[j] = w.seen[j], w.seen[i] })
+						})
 						if name == "late" {
 							for _, c := range n.wire.captured() {
 								_, _ = c.send(n.wire)

@@ -1,7 +1,7 @@
-//go:build !linux
+//go:build !unix
 
 package mariadbtest
 
 import "syscall"
 
-func attributes() *syscall.SysProcAttr { return nil }
+func attributes(servant) *syscall.SysProcAttr { return nil }

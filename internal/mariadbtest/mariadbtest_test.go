@@ -2,7 +2,11 @@ package mariadbtest
 
 import (
 	"context"
+	"fmt"
+	"net"
 	"os"
+	"os/exec"
+	"runtime"
 	"testing"
 	"time"
 
@@ -59,4 +63,39 @@ func TestServerOfItsOwn(t *testing.T) {
 	require.NoError(t, s.Continue())
 	_, err = query("SELECT 1")
 	require.NoError(t, err)
+}
+
+// A process that ends without a word, as one that a timeout or an interrupt
+// ends does, leaves no server behind.
+func TestServerEndsWithItsProcess(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux ends children with their parents")
+	}
+	if os.Getenv("DIAMOND_TEST_CHILD") != "" {
+		s, err := New(Options{})
+		require.NoError(t, err)
+		fmt.Println("address", s.Addr(), s.dir)
+		select {} // until it is killed
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestServerEndsWithItsProcess$")
+	cmd.Env = append(os.Environ(), "DIAMOND_TEST_CHILD=1")
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	var addr, dir string
+	_, err = fmt.Fscanf(out, "address %s %s\n", &addr, &dir)
+	require.NoError(t, err)
+	defer os.RemoveAll(dir)
+	conn, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	require.NoError(t, conn.Close())
+	require.NoError(t, cmd.Process.Kill())
+	_ = cmd.Wait() // killed
+	require.Eventually(t, func() bool {
+		conn, err := net.Dial("tcp", addr)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
+	}, time.Minute, 10*time.Millisecond, "the server is still there")
 }

@@ -15,7 +15,7 @@ type process struct {
 	err  error         // why; once done is closed
 }
 
-func startProcess(name string, args ...string) (*process, error) {
+func startProcess(cmd *exec.Cmd) (*process, error) {
 	p := &process{done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
@@ -23,8 +23,6 @@ func startProcess(name string, args ...string) (*process, error) {
 		// thread that started them: this one waits with them.
 		runtime.LockOSThread()
 		defer close(p.done)
-		cmd := exec.Command(name, args...)
-		cmd.SysProcAttr = attributes()
 		err := cmd.Start()
 		p.os = cmd.Process
 		started <- err

@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -38,6 +36,7 @@ type Options struct {
 type Server struct {
 	bin      binaries
 	options  Options
+	servant  servant
 	dir      string
 	port     int
 	password string
@@ -55,7 +54,7 @@ func New(options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{bin: bin, options: options, dir: dir, password: rand.Text()}
+	s := &Server{bin: bin, options: options, servant: newServant(), dir: dir, password: rand.Text()}
 	if err := s.initialize(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -74,14 +73,14 @@ func New(options Options) (*Server, error) {
 // initialize makes the data directory, and the file of statements that each
 // start runs: it makes the user that tests connect as.
 func (s *Server) initialize() error {
-	if err := s.own(s.dir); err != nil {
+	if err := errors.Join(os.Mkdir(s.temp(), 0o700), s.servant.own(s.temp()), s.servant.own(s.dir)); err != nil {
 		return err
 	}
 	name, args := s.bin.server, []string{"--no-defaults", "--initialize-insecure"}
 	if s.bin.install != "" {
 		name, args = s.bin.install, []string{"--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"}
 	}
-	cmd := exec.Command(name, append(append(args, "--datadir="+s.data()), s.as()...)...)
+	cmd := s.servant.command(s.dir, name, append(args, "--datadir="+s.data(), "--tmpdir="+s.temp())...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", name, err, out)
 	}
@@ -91,40 +90,11 @@ func (s *Server) initialize() error {
 		fmt.Fprintf(&sql, "GRANT ALL ON *.* TO 'tester'@'%s' WITH GRANT OPTION;\n", host)
 	}
 	init := filepath.Join(s.dir, "init.sql")
-	return errors.Join(os.WriteFile(init, sql.Bytes(), 0o600), s.own(init))
+	return errors.Join(os.WriteFile(init, sql.Bytes(), 0o600), s.servant.own(init))
 }
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
-
-// servant returns the user that a server of root's runs as, nil where that is
-// who runs this: the servers refuse root unless told.
-func servant() *user.User {
-	if os.Geteuid() != 0 {
-		return nil
-	}
-	if u, err := user.Lookup("mysql"); err == nil {
-		return u
-	}
-	return &user.User{Username: "root", Uid: "0", Gid: "0"}
-}
-
-func (s *Server) as() []string {
-	if u := servant(); u != nil {
-		return []string{"--user=" + u.Username}
-	}
-	return nil
-}
-
-// own gives path to the server's user.
-func (s *Server) own(path string) error {
-	u := servant()
-	if u == nil {
-		return nil
-	}
-	uid, err := strconv.Atoi(u.Uid)
-	gid, err2 := strconv.Atoi(u.Gid)
-	return errors.Join(err, err2, os.Chown(path, uid, gid))
-}
+func (s *Server) temp() string { return filepath.Join(s.dir, "tmp") }
 
 func freePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -143,12 +113,12 @@ func (s *Server) Start() error {
 		sync = "--innodb-flush-log-at-trx-commit=1"
 	}
 	args := append([]string{
-		"--no-defaults", "--datadir=" + s.data(), "--init-file=" + filepath.Join(s.dir, "init.sql"),
+		"--no-defaults", "--datadir=" + s.data(), "--tmpdir=" + s.temp(), "--init-file=" + filepath.Join(s.dir, "init.sql"),
 		"--bind-address=127.0.0.1", "--port=" + strconv.Itoa(s.port),
 		"--socket=" + filepath.Join(s.dir, "sock"), "--pid-file=" + filepath.Join(s.dir, "pid"),
 		"--log-error=" + s.log(), "--skip-log-bin", "--max-connections=1000", "--innodb-buffer-pool-size=128M", sync,
-	}, append(s.as(), s.options.Args...)...)
-	p, err := startProcess(s.bin.server, args...)
+	}, s.options.Args...)
+	p, err := startProcess(s.servant.command(s.dir, s.bin.server, args...))
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/internal/backoff"
+	"github.com/linnaname/gdiamond/internal/failpoint"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -33,7 +34,7 @@ type Store struct {
 	late      bool
 	now       func() time.Time
 
-	starting sync.Mutex // held while the store gets ready
+	starting chan struct{} // holds one token while the store gets ready
 	limits   atomic.Pointer[limits]
 
 	writing chan struct{} // holds one token while a transaction runs
@@ -98,7 +99,7 @@ func Open(ctx context.Context, dsn string, opts ...Option) (*Store, error) {
 }
 
 func configured(opts []Option) *Store {
-	s := &Store{now: time.Now, logger: slog.Default(), writing: make(chan struct{}, 1)}
+	s := &Store{now: failpoint.Now, logger: slog.Default(), starting: make(chan struct{}, 1), writing: make(chan struct{}, 1)}
 	for _, opt := range opts {
 		opt(s)
 	}
@@ -127,8 +128,12 @@ func (s *Store) ready(ctx context.Context) error {
 	if s.limits.Load() != nil {
 		return nil
 	}
-	s.starting.Lock()
-	defer s.starting.Unlock()
+	select {
+	case s.starting <- struct{}{}:
+	case <-ctx.Done():
+		return ended(ctx)
+	}
+	defer func() { <-s.starting }()
 	if s.limits.Load() != nil {
 		return nil
 	}
@@ -184,7 +189,7 @@ func (s *Store) Close() error {
 	s.writing <- struct{}{} // for ever: nothing is written any more
 	s.end()
 	if s.ownDB {
-		return s.db.Close()
+		_ = s.db.Close() // its errors are those of connections that are gone already
 	}
 	return nil
 }

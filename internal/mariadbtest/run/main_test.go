@@ -1,51 +1,32 @@
 package main
 
 import (
-	"bufio"
-	"context"
-	"database/sql"
 	"os"
-	"os/exec"
-	"strings"
-	"syscall"
+	"path/filepath"
 	"testing"
-	"time"
 
-	_ "github.com/go-sql-driver/mysql" // to ask the database
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/linnaname/gdiamond/internal/mariadbtest"
 )
 
-// runMain in the environment has the test binary be the program.
-const runMain = "RUN_MARIADBTEST_MAIN"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(runMain) != "" {
-		main()
-	}
-	os.Exit(m.Run())
-}
-
-func TestServe(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, os.Args[0], "-serve", "diamond")
-	cmd.Env = append(os.Environ(), runMain+"=1")
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
+// The command has a server while it runs, and no longer; its exit code is passed on.
+func TestRun(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "dsn")
+	t.Setenv("FILE", file)
+	t.Setenv(mariadbtest.EnvDSN, "")
+	code, err := run("sh", []string{"-c", `printf %s "$` + mariadbtest.EnvDSN + `" > "$FILE"; exit 7`})
 	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	line, err := bufio.NewReader(out).ReadString('\n')
+	require.Equal(t, 7, code)
+	dsn, err := os.ReadFile(file)
 	require.NoError(t, err)
+	require.Contains(t, string(dsn), "@tcp(127.0.0.1:")
+	require.Error(t, mariadbtest.Connect(t, string(dsn)).PingContext(t.Context()), "the server is stopped")
 
-	db, err := sql.Open("mysql", strings.TrimSpace(line))
+	t.Setenv(mariadbtest.EnvDSN, "mine")
+	code, err = run("sh", []string{"-c", `test "$` + mariadbtest.EnvDSN + `" = mine`})
 	require.NoError(t, err)
-	defer db.Close()
-	var name string
-	require.NoError(t, db.QueryRowContext(ctx, "SELECT DATABASE()").Scan(&name))
-	assert.Equal(t, "diamond", name)
-
-	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
-	require.NoError(t, cmd.Wait(), "it stops in good order")
-	assert.Error(t, db.PingContext(ctx), "its database goes with it")
+	require.Zero(t, code)
+	_, err = run(filepath.Join(t.TempDir(), "missing"), nil)
+	require.Error(t, err)
 }
