@@ -147,6 +147,9 @@ func (s *server) start() error {
 		cancel()
 		s.wakeAll()
 		working.Wait()
+		if s.copy != nil {
+			s.copy.flush()
+		}
 		s.audience.close()
 		s.contents.close()
 	})

@@ -147,6 +147,7 @@ func TestCommittedIsToldAndHoldsNobodyUp(t *testing.T) {
 		begun := time.Now()
 		for i := range 10 {
 			srv.publish("a", fmt.Sprint(i))
+			synctest.Wait() // it is told of the first before the second is there
 		}
 		stale := setOf("a", "x")
 		stale.Drafts[0].IfRevision = diamond.Revision(1)
