@@ -53,8 +53,8 @@ func (c *client) commit(ctx context.Context, set ChangeSet) (Position, error) {
 		ended := ctx.Err() != nil
 		unsure = unsure || ended || errors.Is(err, ErrUnknownOutcome)
 		if !ended && !errors.Is(err, ErrUnknownOutcome) && !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrOverloaded) {
-			if unsure && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
-				err = fmt.Errorf("%w: %w", ErrUnknownOutcome, err) // refused before the RequestID was looked for
+			if unsure && !set.Settles(err) {
+				err = fmt.Errorf("%w: %w", ErrUnknownOutcome, err) // the earlier attempt may have been, or be yet to be, committed
 			}
 			return Position{}, err
 		}

@@ -16,7 +16,7 @@ const (
 	// How long a batch waits to be gathered, counted from the end of the last one:
 	// as long as that took, divided by gatherShare, within bounds. The longer a
 	// transaction takes, the more it is worth to need one less.
-	gatherShare   = 4
+	gatherShare   = 2
 	minGatherTime = 300 * time.Microsecond
 	maxGatherTime = 5 * time.Millisecond
 )

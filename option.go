@@ -26,7 +26,6 @@ type serverConfig struct {
 	maxWaiters    int
 	maxInflight   int
 	replica       ReplicaStorage // nil: none
-	committed     func(Position) // nil: nobody asks
 }
 
 func defaultServerConfig() serverConfig {

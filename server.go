@@ -44,10 +44,11 @@ type server struct {
 	hinted  chan struct{}         // capacity 1: somebody says that there is something to see
 	tasks   chan func()           // for the feed's goroutine to do
 	store   StoreID               // whose changes these are; the feed's
-	obeyed  time.Time             // when a hint was obeyed last; the feed's
-	short   time.Time             // since when the storage's head is below ours; the feed's
-	lost    atomic.Bool           // the storage is known to have lost history
-	trail   trail                 // of the present epoch
+	seeded  seededFeed
+	obeyed  time.Time   // when a hint was obeyed last; the feed's
+	short   time.Time   // since when the storage's head is below ours; the feed's
+	lost    atomic.Bool // the storage is known to have lost history
+	trail   trail       // of the present epoch
 
 	copy     *diskCopy // nil: none is kept
 	progress progress  // to what is known to be committed
@@ -134,9 +135,6 @@ func (s *server) start() error {
 	if s.copy != nil {
 		working.Go(func() { s.copy.run(ctx) })
 	}
-	if s.cfg.committed != nil {
-		s.OnCommitted(s.cfg.committed)
-	}
 	committer.Go(func() { s.commitLoop(ctx) })
 	s.close = sync.OnceFunc(func() {
 		s.closed.Store(true)
@@ -149,6 +147,9 @@ func (s *server) start() error {
 		cancel()
 		s.wakeAll()
 		working.Wait()
+		if s.copy != nil {
+			s.copy.flush()
+		}
 		s.audience.close()
 		s.contents.close()
 	})

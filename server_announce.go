@@ -9,12 +9,6 @@ import (
 	"github.com/linnaname/gdiamond/internal/worker"
 )
 
-// WithCommitted has committed called as if [Server].OnCommitted had been asked to
-// before the first commit.
-func WithCommitted(committed func(Position)) ServerOption {
-	return serverOption(func(c *serverConfig) { c.committed = committed })
-}
-
 // audience are those who want to know of the server's own commits.
 type audience struct {
 	mu      sync.Mutex

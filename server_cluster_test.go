@@ -148,13 +148,14 @@ func TestConditionalPublishesOfSeveralNodes(t *testing.T) {
 		}, nil)
 		nodes := make([]*served, 3)
 		for i := range nodes {
-			nodes[i] = node(t, shared, memstore.New(), diamond.WithCommitted(func(p diamond.Position) {
-				for _, n := range nodes {
-					if n != nil {
-						n.Nudge(p)
-					}
+			nodes[i] = node(t, shared, memstore.New())
+		}
+		for _, n := range nodes {
+			defer n.OnCommitted(func(p diamond.Position) {
+				for _, other := range nodes {
+					other.Nudge(p)
 				}
-			}))
+			})()
 		}
 		const publishers, rounds, keys = 48, 15, 4
 		var wins [keys]atomic.Int64

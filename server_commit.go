@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/linnaname/gdiamond/internal/failpoint"
+	"github.com/linnaname/gdiamond/internal/seeded"
 )
 
 // feedGrace is how long the next batch waits for the feed to read the last one.
@@ -117,6 +120,7 @@ func (s *server) write(ctx context.Context, sets []ChangeSet) ([]Result, error) 
 		s.nudge() // whatever became of it
 		return nil, err
 	}
+	failpoint.Hit("server.afterCommitBeforeNotify")
 	return results, nil
 }
 
@@ -157,6 +161,11 @@ func (s *server) commit(ctx context.Context, asked *ChangeSet) (Result, error) {
 		return Result{}, err
 	}
 	defer s.commits.leave()
+	if seeded.AckBeforeCommit {
+		next := s.position()
+		next.Revision++
+		return Result{Position: next}, nil
+	}
 	select {
 	case <-c.done:
 	case <-ctx.Done():

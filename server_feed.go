@@ -128,6 +128,7 @@ func (s *server) advance(ctx context.Context) error {
 			return err
 		}
 		s.short = time.Time{}
+		s.seeded.spoil(&batch)
 		if len(batch.Changes) > 0 {
 			st = s.apply(st, batch, marks)
 		}

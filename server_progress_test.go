@@ -24,7 +24,8 @@ func TestNudgesBringChangesAtOnce(t *testing.T) {
 		store := memstore.New()
 		defer store.Close()
 		a := &served{mustServer(t, store), t}
-		b := &served{mustServer(t, store, diamond.WithCommitted(a.Nudge)), t}
+		b := &served{mustServer(t, store), t}
+		defer b.OnCommitted(a.Nudge)()
 		for i := range 20 {
 			at := a.Status().Position
 			answer := a.parked(pollFor(at, time.Minute, "a"))
@@ -134,17 +135,19 @@ func TestCommittedIsToldAndHoldsNobodyUp(t *testing.T) {
 		release := make(chan struct{})
 		store := memstore.New()
 		defer store.Close()
-		s, err := diamond.NewServer(store, diamond.WithCommitted(func(p diamond.Position) {
+		s, err := diamond.NewServer(store)
+		require.NoError(t, err)
+		s.OnCommitted(func(p diamond.Position) {
 			<-release
 			mu.Lock()
 			defer mu.Unlock()
 			told = append(told, p.Revision)
-		}))
-		require.NoError(t, err)
+		})
 		srv := &served{s, t}
 		begun := time.Now()
 		for i := range 10 {
 			srv.publish("a", fmt.Sprint(i))
+			synctest.Wait() // it is told of the first before the second is there
 		}
 		stale := setOf("a", "x")
 		stale.Drafts[0].IfRevision = diamond.Revision(1)
@@ -251,7 +254,8 @@ func TestS15_StallIsNoticedByNudges(t *testing.T) {
 		store := &lagging{Store: memstore.New()}
 		defer store.Store.Close()
 		srv := &served{mustServer(t, store), t}
-		peer := &served{mustServer(t, store.Store, diamond.WithCommitted(srv.Nudge)), t}
+		peer := &served{mustServer(t, store.Store), t}
+		defer peer.OnCommitted(srv.Nudge)()
 		peer.publish("a", "1")
 		synctest.Wait()
 		store.set(copied(t, store.Store))

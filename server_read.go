@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/linnaname/gdiamond/internal/seeded"
 )
 
 // defaultPage is how many entries or changes a page holds unless the request says.
@@ -28,6 +30,9 @@ func (s *server) fetch(ctx context.Context, key Key, req *FetchRequest) (*FetchR
 	}
 	if req.Revision < 0 {
 		return nil, invalidf("revision: negative")
+	}
+	if seeded.Cold404 && s.state.Load() == nil {
+		return &FetchResponse{}, nil
 	}
 	if err := s.notBefore(ctx, req.After, reachTimeout); err != nil {
 		return nil, err

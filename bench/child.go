@@ -116,8 +116,10 @@ func (c *child) stop() {
 func (c *child) rss() (float64, error) { return statusField(c.cmd.Process.Pid, "VmRSS") }
 
 // cpu returns the processor time that the child has used.
-func (c *child) cpu() (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.cmd.Process.Pid))
+func (c *child) cpu() (time.Duration, error) { return cpuOf(c.cmd.Process.Pid) }
+
+func cpuOf(pid int) (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}

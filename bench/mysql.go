@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -97,6 +98,14 @@ func (d *database) fill(entries int) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	return fillStore(store, entries)
+}
+
+// cpu returns the processor time that the server has used, 0 where it is not this run's.
+func (d *database) cpu() (time.Duration, error) {
+	if d.server == nil {
+		return 0, nil
+	}
+	return cpuOf(d.server.PID())
 }
 
 // questions returns how many statements clients have sent the server, this one included.

@@ -62,33 +62,85 @@ func measureMySQLPublish(s settings, r *report) (err error) {
 	}
 
 	rounds, length := s.pick(31, 3), time.Duration(s.pick(1000, 300))*time.Millisecond
-	var rates [2][]float64
+	sides := []*side{
+		{of: []*child{node, load}, database: d, run: func() (float64, error) {
+			var h hammered
+			err := load.do(command{Verb: "hammer", Data: request, Entries: entries, For: length}, &h)
+			return float64(h.Answers), err
+		}},
+		{of: []*child{bare}, database: d, run: func() (n float64, err error) {
+			err = bare.do(command{Verb: "run", Entries: entries, For: length}, &n)
+			return n, err
+		}},
+	}
 	var before, after counts
+	if err := node.do(command{Verb: "counts"}, &before); err != nil {
+		return err
+	}
 	for round := -1; round < rounds; round++ { // the first warms up
-		if round == 0 {
-			if err := node.do(command{Verb: "counts"}, &before); err != nil {
+		for _, side := range sides {
+			if err := side.turn(round >= 0, length); err != nil {
 				return err
 			}
-		}
-		var ours hammered
-		if err := load.do(command{Verb: "hammer", Data: request, Entries: entries, For: length}, &ours); err != nil {
-			return err
-		}
-		var theirs int
-		if err := bare.do(command{Verb: "run", Entries: entries, For: length}, &theirs); err != nil {
-			return err
-		}
-		if round >= 0 {
-			rates[0] = append(rates[0], float64(ours.Answers)/length.Seconds())
-			rates[1] = append(rates[1], float64(theirs)/length.Seconds())
 		}
 	}
 	if err := node.do(command{Verb: "counts"}, &after); err != nil {
 		return err
 	}
+	ours, theirs := sides[0], sides[1]
 	r.note("change sets a transaction", "%s", number(float64(after.Sets-before.Sets)/float64(after.Commits-before.Commits)))
-	r.ratio(fmt.Sprintf("%d publishing", publishers), "changes/s", rates[0], rates[1], atLeast(0.6))
+	r.note("processor time a change", "%s µs of the node and its clients, %s of the database; bare: %s and %s",
+		number(ours.micros(ours.own)), number(ours.micros(ours.db)), number(theirs.micros(theirs.own)), number(theirs.micros(theirs.db)))
+	r.ratio(fmt.Sprintf("%d publishing", publishers), "changes/s", ours.rates, theirs.rates, atLeast(0.6))
 	return nil
+}
+
+// side is one of two that write to a database in turn.
+type side struct {
+	of       []*child // its processes
+	database *database
+	run      func() (changes float64, err error)
+
+	rates   []float64 // changes a second, of each turn
+	changes float64
+	own, db time.Duration // of processor time, its processes' and the database's
+}
+
+// turn has the side write for a while.
+func (s *side) turn(counts bool, length time.Duration) error {
+	own, db, err := s.used()
+	if err != nil {
+		return err
+	}
+	n, err := s.run()
+	if err != nil {
+		return err
+	}
+	ownAfter, dbAfter, err := s.used()
+	if counts {
+		s.rates = append(s.rates, n/length.Seconds())
+		s.changes += n
+		s.own += ownAfter - own
+		s.db += dbAfter - db
+	}
+	return err
+}
+
+func (s *side) used() (own, db time.Duration, err error) {
+	for _, c := range s.of {
+		cpu, err := c.cpu()
+		if err != nil {
+			return 0, 0, err
+		}
+		own += cpu
+	}
+	db, err = s.database.cpu()
+	return own, db, err
+}
+
+// micros returns d a change, in microseconds.
+func (s *side) micros(d time.Duration) float64 {
+	return float64(d) / float64(time.Microsecond) / s.changes
 }
 
 // nativePublish is what our own client sends to publish entry 0.

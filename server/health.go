@@ -86,7 +86,7 @@ func storageText(st *diamond.ServerStatus) string {
 	}
 	why, goes, since := "no answer", "nothing is served", "since it was started"
 	if st.Storage != nil {
-		why = st.Storage.Error()
+		why = strings.ReplaceAll(st.Storage.Error(), "\n", "; ") // it may be two: of reads and of writes
 	}
 	if st.Ready {
 		goes = "reads go on, marked stale"

@@ -123,7 +123,9 @@ func startUnready(t *testing.T, args ...string) *daemon {
 func spawn(t *testing.T, cmd *exec.Cmd) *daemon {
 	t.Helper()
 	d := &daemon{t: t, cmd: cmd, stderr: new(lockedBuffer), exited: make(chan struct{})}
-	d.cmd.Stderr = d.stderr
+	if d.cmd.Stderr == nil {
+		d.cmd.Stderr = d.stderr
+	}
 	stdout, err := d.cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, d.cmd.Start())

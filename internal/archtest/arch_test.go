@@ -29,13 +29,15 @@ var allowed = map[string][]string{
 
 	// Mechanisms that know no diamonds.
 	"internal/apart":      {},
-	"internal/atomicfile": {},
+	"internal/atomicfile": {"internal/seeded"},
 	"internal/backoff":    {},
 	"internal/codec":      {"go.yaml.in/yaml/v3", "github.com/pelletier/go-toml/v2"},
 	"internal/cowmap":     {},
 	"internal/growmap":    {},
 	"internal/httpguard":  {},
+	"internal/failpoint":  {}, // where a process can be killed; nothing without its build tag
 	"internal/latest":     {},
+	"internal/seeded":     {}, // the defects that tests must catch; nothing without their build tags
 	"internal/waitset":    {},
 	"internal/worker":     {},
 
@@ -44,7 +46,7 @@ var allowed = map[string][]string{
 	"internal/mariadbtest/run": {"internal/mariadbtest"},
 
 	"storage":             {"."},
-	"storage/memstore":    {".", "storage"},
+	"storage/memstore":    {".", "storage", "internal/seeded"},
 	"storage/boltstore":   {".", "storage", "internal/", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
 	"storage/mysqlstore":  {".", "storage", "internal/", "github.com/go-sql-driver/mysql"},
 	"storage/storagetest": {".", "storage", "github.com/stretchr/testify/", "pgregory.net/rapid", "github.com/anishathalye/porcupine"},

@@ -189,6 +189,9 @@ func (s *Server) NewDatabase(ctx context.Context, name string) (dsn string, err 
 // Addr returns the server's address, 127.0.0.1:port. It stays the same.
 func (s *Server) Addr() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
 
+// PID returns the id of the server's process, which each Start changes.
+func (s *Server) PID() int { return s.process.os.Pid }
+
 // Stop stops the server in good order.
 func (s *Server) Stop() { s.process.end(stopSignal) }
 

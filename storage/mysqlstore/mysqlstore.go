@@ -10,6 +10,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/failpoint"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -101,7 +102,7 @@ func Open(ctx context.Context, dsn string, opts ...Option) (*Store, error) {
 }
 
 func configured(opts []Option) *Store {
-	s := &Store{now: time.Now, logger: slog.Default(), starting: make(chan struct{}, 1), writing: make(chan struct{}, 1)}
+	s := &Store{now: failpoint.Now, logger: slog.Default(), starting: make(chan struct{}, 1), writing: make(chan struct{}, 1)}
 	for _, opt := range opts {
 		opt(s)
 	}
@@ -208,7 +209,7 @@ func (s *Store) Close() error {
 	s.writing <- struct{}{} // for ever: nothing is written any more
 	s.end()
 	if s.ownDB {
-		return s.db.Close()
+		_ = s.db.Close() // its errors are those of connections that are gone already
 	}
 	return nil
 }
