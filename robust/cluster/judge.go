@@ -19,23 +19,11 @@ const patience = 90 * time.Second
 // learned of what there is, and takes down what everybody holds.
 func (c *Cluster) Judge(ctx context.Context, load *traffic.Traffic, keys int, store diamond.Storage, recorder *record.Recorder) error {
 	load.Quiet()
-	ctx, cancel := context.WithTimeout(ctx, 2*patience)
-	defer cancel()
-	// A commit of unknown outcome may still be on its way.
-	var head diamond.Position
-	for {
-		if err := c.settle(ctx, load, keys, store); err != nil {
-			return err
-		}
-		batch, err := store.Changes(ctx, diamond.Position{}, 1)
-		if err != nil {
-			return err
-		}
-		if batch.Head == head || ctx.Err() != nil {
-			break
-		}
-		head = batch.Head
+	settled, err := c.settle(ctx, load, keys, store)
+	if err != nil {
+		return err
 	}
+	recorder.Settled(settled.Revision)
 	load.Finish()
 	for i := range c.Members {
 		over := c.Direct(i)
@@ -46,25 +34,43 @@ func (c *Cluster) Judge(ctx context.Context, load *traffic.Traffic, keys int, st
 	return recorder.Dump(ctx, store)
 }
 
-// settle waits until all servers and subscribers have what the storage has now.
-func (c *Cluster) settle(ctx context.Context, load *traffic.Traffic, keys int, store diamond.Storage) error {
-	page, err := store.Scan(ctx, diamond.ScanRequest{Limit: diamond.MaxPage, Contents: true})
-	if err != nil {
-		return err
+// settle waits until all servers and subscribers have what the storage has, and
+// returns what that is. A change of unknown outcome may still be on its way, so
+// it looks again and again. Who has not settled after patience is found by the
+// validators.
+func (c *Cluster) settle(ctx context.Context, load *traffic.Traffic, keys int, store diamond.Storage) (diamond.Position, error) {
+	began := time.Now()
+	for {
+		page, err := store.Scan(ctx, diamond.ScanRequest{Limit: diamond.MaxPage, Contents: true})
+		if err != nil {
+			return page.Position, err
+		}
+		if err := c.reach(ctx, keys, page.Position); err != nil {
+			return page.Position, err
+		}
+		var entries []record.Held
+		for i := range page.Entries {
+			entries = append(entries, record.HeldOf("storage", &page.Entries[i]))
+		}
+		if load.Settle(ctx, entries, time.Second) || time.Since(began) > patience {
+			return page.Position, nil
+		}
 	}
-	var entries []record.Held
-	for i := range page.Entries {
-		entries = append(entries, record.HeldOf("storage", &page.Entries[i]))
-	}
+}
+
+// reach waits until all servers have everything up to a position.
+func (c *Cluster) reach(ctx context.Context, keys int, at diamond.Position) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	for i := range c.Members {
 		over := c.Direct(i)
 		for k := 0; k < keys; {
-			_, err := over.Fetch(ctx, &diamond.FetchRequest{Key: traffic.Key(k), After: page.Position})
+			_, err := over.Fetch(ctx, &diamond.FetchRequest{Key: traffic.Key(k), After: at})
 			switch {
 			case err == nil:
 				k++
 			case ctx.Err() != nil:
-				return fmt.Errorf("node %d does not get to revision %d: %w", i, page.Position.Revision, err)
+				return fmt.Errorf("node %d does not get to revision %d: %w", i, at.Revision, err)
 			case !errors.Is(err, diamond.ErrBehind) && !errors.Is(err, diamond.ErrUnavailable):
 				return err
 			default:
@@ -72,7 +78,6 @@ func (c *Cluster) settle(ctx context.Context, load *traffic.Traffic, keys int, s
 			}
 		}
 	}
-	load.Settle(ctx, entries, patience) // who has not settled is found by the validators
 	return nil
 }
 

@@ -161,8 +161,6 @@ func TestN15_PausedServer(t *testing.T) {
 func TestL11_NoSelfDependency(t *testing.T) {
 	w := world(t, 0)
 	w.commit(t, 1, set("first", "1"))
-	binary, err := node()
-	require.NoError(t, err)
 	data := filepath.Join(t.TempDir(), "data")
 	addr, err := cluster.FreeAddress()
 	require.NoError(t, err)
@@ -171,7 +169,7 @@ func TestL11_NoSelfDependency(t *testing.T) {
 	require.NoError(t, unread.Close())
 	defer broken.Close()
 	p := &cluster.Process{Address: addr, Stderr: broken, Command: func(addr string) *exec.Cmd {
-		return exec.Command(binary, "-listen", addr, "-mysql", w.Database.Via(2), "-data", data, "-namesrv", "http://127.0.0.1:1")
+		return w.command(addr, w.Database.Via(2), data, "http://127.0.0.1:1")
 	}}
 	require.NoError(t, p.Start())
 	defer func() { require.NoError(t, p.Stop()) }()
@@ -183,6 +181,7 @@ func TestL11_NoSelfDependency(t *testing.T) {
 		})
 	}
 	read()
+	w.await(t, func() bool { return metric(t, addr, "diamond_replica_lag_revisions") == 0 }) // the copy is written after the fact
 	w.Server.Stop()
 	require.NoError(t, p.Stop())
 	require.NoError(t, p.Start())

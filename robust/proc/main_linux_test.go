@@ -17,7 +17,7 @@ import (
 	"github.com/linnaname/gdiamond/robust/traffic"
 )
 
-// programs is where the programs under test are built.
+// programs is where the program under test is built.
 var programs string // set by TestMain
 
 func TestMain(m *testing.M) {
@@ -35,24 +35,18 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// node builds the server with failpoints, once.
-var node = sync.OnceValues(func() (string, error) {
-	into := filepath.Join(programs, "node")
-	return into, cluster.Build(context.Background(), "..", "./node", into, "-tags=failpoint")
-})
-
-// gdiamond builds the program, once.
+// gdiamond builds the program with failpoints, once.
 var gdiamond = sync.OnceValues(func() (string, error) {
 	into := filepath.Join(programs, "gdiamond")
-	return into, cluster.Build(context.Background(), "../..", "./cmd/gdiamond", into)
+	return into, cluster.Build(context.Background(), "../..", "./cmd/gdiamond", into, "-tags=failpoint")
 })
 
 // world starts a cluster of processes.
 func world(t *testing.T, clients int, clocks ...string) *World {
 	t.Helper()
-	binary, err := node()
+	program, err := gdiamond()
 	require.NoError(t, err)
-	return NewWorld(t, binary, clients, clocks...)
+	return NewWorld(t, program, clients, clocks...)
 }
 
 // L3: servers are killed and paused, links and the database fail, at random,
@@ -72,9 +66,7 @@ func TestL3_Chaos(t *testing.T) {
 		Seed: seed, Keys: 4, Subscribers: 4, Watchers: 2, Publishers: 3, Readers: 3,
 		Pause: 200 * time.Millisecond, MaxContent: 4000, Restarts: true, Patience: 2 * time.Second,
 	}
-	binary, err := node()
-	require.NoError(t, err)
 	program, err := gdiamond()
 	require.NoError(t, err)
-	NewWorldWithNames(t, binary, program, config.Clients()).Chaos(t, config, lasts, 5*time.Second)
+	NewWorldWithNames(t, program, config.Clients()).Chaos(t, config, lasts, 5*time.Second)
 }

@@ -85,6 +85,12 @@ func (n *network) clean(args ...string) {
 	}
 }
 
+// exec returns cmd with more arguments, to run on the host behind the router.
+func (n *network) exec(cmd *exec.Cmd, more ...string) *exec.Cmd {
+	args := append([]string{"netns", "exec", n.host}, cmd.Args...)
+	return exec.Command("ip", append(args, more...)...)
+}
+
 // drop has the router drop all that goes to an address; undo ends that.
 func (n *network) drop(addr string) (undo func()) {
 	n.ip("-n", n.router, "route", "add", "blackhole", addr+"/32")
@@ -96,8 +102,6 @@ func (n *network) drop(addr string) (undo func()) {
 // and misses nothing; the server lets go of the dead poll.
 func TestN4_N6_PartitionsOfPackets(t *testing.T) {
 	n := newNetwork(t)
-	binary, err := node()
-	require.NoError(t, err)
 	w := world(t, 0)
 	far := n.there + ":1210"
 	// The far server's way to the database begins at this host's address there.
@@ -106,7 +110,7 @@ func TestN4_N6_PartitionsOfPackets(t *testing.T) {
 	database := w.Database.Listen(ln)
 	data := filepath.Join(t.TempDir(), "far")
 	p := &cluster.Process{Address: far, Command: func(addr string) *exec.Cmd {
-		return exec.Command("ip", "netns", "exec", n.host, binary, "-listen", addr, "-mysql", database, "-data", data)
+		return n.exec(w.command(addr, database, data), "--insecure")
 	}}
 	require.NoError(t, p.Start())
 	t.Cleanup(func() { assert.NoError(t, p.Stop()) })
@@ -130,7 +134,7 @@ func TestN4_N6_PartitionsOfPackets(t *testing.T) {
 			t.Cleanup(balancer.Close)
 			l := follow(t, balancer, traffic.Key(0))
 			l.await(t, "first "+c.name)
-			w.await(t, func() bool { return waiters(t, far) == 1 })
+			w.await(t, func() bool { return metric(t, far, waiters) == 1 })
 			list.set(far, w.Members[0].Addr())
 			var undo []func()
 			for _, addr := range c.drop {
@@ -145,10 +149,13 @@ func TestN4_N6_PartitionsOfPackets(t *testing.T) {
 			}
 			publish("third")
 			l.await(t, "third "+c.name)
-			w.await(t, func() bool { return waiters(t, far) == 0 })
+			w.await(t, func() bool { return metric(t, far, waiters) == 0 })
 		})
 	}
 }
+
+// waiters is how many polls are parked at a server.
+const waiters = "diamond_longpoll_waiters"
 
 // resolver is a list of servers that can change.
 type resolver struct{ addrs atomic.Pointer[[]string] }
@@ -157,8 +164,9 @@ func (r *resolver) set(addrs ...string) { r.addrs.Store(&addrs) }
 
 func (r *resolver) Resolve(context.Context) ([]string, error) { return *r.addrs.Load(), nil }
 
-// waiters returns how many polls are parked at a server, by its own metrics; -1: it does not say.
-func waiters(t *testing.T, addr string) int {
+// metric returns what a server's own metrics say of one that is a whole number; -1: nothing.
+func metric(t *testing.T, addr, name string) int {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/metrics", nil)
 	require.NoError(t, err)
 	res, err := http.DefaultClient.Do(req)
@@ -167,7 +175,7 @@ func waiters(t *testing.T, addr string) int {
 	}
 	defer res.Body.Close()
 	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
-		if value, ok := strings.CutPrefix(lines.Text(), "diamond_longpoll_waiters "); ok {
+		if value, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
 			n, err := strconv.Atoi(value)
 			require.NoError(t, err)
 			return n

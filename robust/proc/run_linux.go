@@ -33,28 +33,37 @@ type World struct {
 	Database  *cluster.Database
 	Clocks    [nodes]string // DIAMOND_CLOCK of each node
 
+	gdiamond string // the program
+	secret   string // the file with the cluster's secret
+
 	mu sync.Mutex
 	// environment has what is set for a node at its next start alone; guarded by mu.
 	environment map[int][]string
 }
 
-// NewWorld starts a cluster of the program at binary on a database server of
-// its own, and the ways of so many clients to it. Clocks are by how much those
-// of the first nodes are wrong. It ends with the test.
-func NewWorld(t testing.TB, binary string, clients int, clocks ...string) *World {
+// NewWorld starts a cluster of the program gdiamond on a database server of its
+// own, and the ways of so many clients to it. Clocks are by how much those of
+// the first nodes are wrong. It ends with the test.
+func NewWorld(t testing.TB, gdiamond string, clients int, clocks ...string) *World {
 	t.Helper()
-	return newWorld(t, binary, "", clients, clocks...)
+	return newWorld(t, gdiamond, 0, clients, clocks...)
 }
 
-// NewWorldWithNames is [NewWorld] with two name servers, of the program gdiamond.
-func NewWorldWithNames(t testing.TB, binary, gdiamond string, clients int) *World {
+// NewWorldWithNames is [NewWorld] with two name servers, through which servers
+// and clients find the servers.
+func NewWorldWithNames(t testing.TB, gdiamond string, clients int) *World {
 	t.Helper()
-	return newWorld(t, binary, gdiamond, clients)
+	return newWorld(t, gdiamond, 2, clients)
 }
 
-func newWorld(t testing.TB, binary, gdiamond string, clients int, clocks ...string) *World {
+func newWorld(t testing.TB, gdiamond string, names, clients int, clocks ...string) *World {
 	t.Helper()
-	w := &World{Server: mariadbtest.Start(t, mariadbtest.Options{}), environment: make(map[int][]string)}
+	dir := t.TempDir()
+	w := &World{
+		Server: mariadbtest.Start(t, mariadbtest.Options{}), environment: make(map[int][]string),
+		gdiamond: gdiamond, secret: filepath.Join(dir, "secret"),
+	}
+	require.NoError(t, os.WriteFile(w.secret, []byte("the secret of all servers in here\n"), 0o600))
 	for i := range w.Clocks {
 		w.Clocks[i] = "DIAMOND_CLOCK="
 		if i < len(clocks) {
@@ -65,18 +74,13 @@ func newWorld(t testing.TB, binary, gdiamond string, clients int, clocks ...stri
 	w.Database, err = cluster.NewDatabase(t.Context(), w.Server.Database(t), nodes)
 	require.NoError(t, err)
 	t.Cleanup(w.Database.Close)
-	var urls []string
-	if gdiamond != "" {
-		urls = w.startNames(t, gdiamond)
-	}
-	dir := t.TempDir()
+	urls := w.startNames(t, names)
 	var members []cluster.Member
 	for i := range nodes {
 		addr, err := cluster.FreeAddress()
 		require.NoError(t, err)
 		p := &cluster.Process{Address: addr, Command: func(addr string) *exec.Cmd {
-			cmd := exec.CommandContext(context.Background(), binary,
-				"-listen", addr, "-mysql", w.Database.Via(i), "-data", filepath.Join(dir, fmt.Sprint("node-", i)), "-namesrv", strings.Join(urls, ","))
+			cmd := w.command(addr, w.Database.Via(i), filepath.Join(dir, fmt.Sprint("node-", i)), urls...)
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			cmd.Env = append(append(os.Environ(), w.environment[i]...), w.Clocks[i])
@@ -96,13 +100,26 @@ func newWorld(t testing.TB, binary, gdiamond string, clients int, clocks ...stri
 	return w
 }
 
-// startNames starts two name servers, and returns their URLs.
-func (w *World) startNames(t testing.TB, gdiamond string) (urls []string) {
-	for range 2 {
+// command returns the command that serves at addr, on the database of dsn with
+// a copy in data, and finds the others through the name servers at urls.
+func (w *World) command(addr, dsn, data string, urls ...string) *exec.Cmd {
+	args := []string{
+		"server", "--log-level", "debug", "--listen", addr, "--mysql", dsn, "--migrate", "--data", data,
+		"--cluster-secret-file", w.secret,
+	}
+	if len(urls) > 0 {
+		args = append(args, "--namesrv", strings.Join(urls, ","))
+	}
+	return exec.CommandContext(context.Background(), w.gdiamond, args...)
+}
+
+// startNames starts so many name servers, and returns their URLs.
+func (w *World) startNames(t testing.TB, count int) (urls []string) {
+	for range count {
 		addr, err := cluster.FreeAddress()
 		require.NoError(t, err)
 		p := &cluster.Process{Address: addr, Command: func(addr string) *exec.Cmd {
-			return exec.CommandContext(context.Background(), gdiamond, "namesrv", "--listen", addr)
+			return exec.CommandContext(context.Background(), w.gdiamond, "namesrv", "--listen", addr, "--cluster-secret-file", w.secret)
 		}}
 		require.NoError(t, p.Start())
 		t.Cleanup(func() { require.NoError(t, p.Stop()) })

@@ -120,10 +120,14 @@ type History struct {
 	// Listeners are those that were there in the end.
 	Listeners []Listener
 	Watches   []Watch
-	Held      []Held   // by clients
-	Nodes     []Held   // by servers
-	Log       []Change // the whole change log of the storage
-	Entries   []Held   // the storage's current view
+	// Settled is the revision of which all had learned before they were asked in
+	// the end; 0: that of the last change. A change of unknown outcome may come
+	// later, and be known to some.
+	Settled int64
+	Held    []Held   // by clients
+	Nodes   []Held   // by servers
+	Log     []Change // the whole change log of the storage
+	Entries []Held   // the storage's current view
 	// Broken are promises of the storage's own that reading it showed broken.
 	Broken []string
 }

@@ -52,6 +52,9 @@ func (r *Recorder) Listener(l Listener) {
 // Watch takes down a watch that has ended.
 func (r *Recorder) Watch(w Watch) { r.add(func(h *History) { h.Watches = append(h.Watches, w) }) }
 
+// Settled takes down of what revision all have learned.
+func (r *Recorder) Settled(revision int64) { r.add(func(h *History) { h.Settled = revision }) }
+
 // Held takes down what a client has in the end.
 func (r *Recorder) Held(held Held) { r.add(func(h *History) { h.Held = append(h.Held, held) }) }
 

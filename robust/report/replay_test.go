@@ -31,7 +31,7 @@ func TestReplay(t *testing.T) {
 // What is read back is judged like what was written.
 func TestReportsAreReadBack(t *testing.T) {
 	h := &record.History{
-		Seed:   7,
+		Seed: 7, Settled: 1,
 		Faults: []record.Fault{{Name: "cut", Began: 1, Ended: 2}},
 		Ops: []record.Op{
 			{Client: 1, ID: "a", Kind: record.Put, Keys: []string{"k"}, Digest: "d", Call: 1, Return: 2, Outcome: record.OK, Revision: 1},

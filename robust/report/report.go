@@ -20,7 +20,7 @@ import (
 	"github.com/linnaname/gdiamond/robust/validate"
 )
 
-// seedFile holds the seed.
+// seedFile holds the seed, and the revision of which all had learned.
 const seedFile = "seed"
 
 // visualTimeout bounds the search for what to show of a key that is not linearizable.
@@ -37,7 +37,7 @@ func Write(dir string, h *record.History, problems []validate.Problem, texts map
 	note := func(name string, write func(io.Writer) error) {
 		errs = append(errs, writeFile(filepath.Join(dir, name), write))
 	}
-	note(seedFile, func(w io.Writer) error { _, err := fmt.Fprintln(w, h.Seed); return err })
+	note(seedFile, func(w io.Writer) error { _, err := fmt.Fprintln(w, h.Seed, h.Settled); return err })
 	for _, f := range files(h) {
 		note(f.name, f.write)
 	}
@@ -65,7 +65,7 @@ func Read(dir string) (*record.History, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := fmt.Sscan(string(b), &h.Seed); err != nil {
+	if _, err := fmt.Sscan(string(b), &h.Seed, &h.Settled); err != nil {
 		return nil, err
 	}
 	for _, f := range files(h) {

@@ -34,8 +34,9 @@ func (t *Traffic) subscribe(ctx context.Context, number int, random *rand.Rand) 
 	}
 }
 
-// session is one life of a subscriber, until lifetime ends. If that is because
-// ctx has, it is asked for all that it holds.
+// session is one life of a subscriber, until lifetime ends. The one that is
+// there when the others fall quiet stays until ctx ends, and is asked for all
+// that it holds.
 func (t *Traffic) session(ctx, lifetime context.Context, number, session int) {
 	var options []diamond.ClientOption
 	if files := t.target.Files(number); files != nil {
@@ -66,9 +67,13 @@ func (t *Traffic) session(ctx, lifetime context.Context, number, session int) {
 		}
 	}
 	<-lifetime.Done()
-	if ctx.Err() == nil {
-		return // another session follows
+	select {
+	case <-t.quiet:
+	default:
+		t.shown.begin(number) // another session follows, and is to be told anew
+		return
 	}
+	<-ctx.Done()
 	<-t.healed
 	asking, cancel := context.WithTimeout(context.Background(), finalPatience)
 	defer cancel()

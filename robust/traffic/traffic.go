@@ -53,7 +53,8 @@ type Traffic struct {
 	known   known
 	canary  string
 	shown   shown
-	healed  chan struct{} // closed when nothing may fail any more
+	quiet   <-chan struct{} // closed when publishers and readers end
+	healed  chan struct{}   // closed when nothing may fail any more
 	stop    context.CancelFunc
 	calling sync.WaitGroup // publishers and readers
 	staying sync.WaitGroup // subscribers and watchers
@@ -66,7 +67,7 @@ func Start(target Target, config Config, recorder *record.Recorder) *Traffic {
 	t.known.revisions = make(map[diamond.Key][]int64)
 	calling, stop := context.WithCancel(context.Background())
 	staying, leave := context.WithCancel(context.Background())
-	t.stop, t.leave = stop, leave
+	t.stop, t.leave, t.quiet = stop, leave, calling.Done()
 	client := 0
 	each := func(n int, group *sync.WaitGroup, run func(client int, random *rand.Rand)) {
 		for range n {

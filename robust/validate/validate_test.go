@@ -103,6 +103,31 @@ func TestEachInvariantIsChecked(t *testing.T) {
 	}
 }
 
+// A change of unknown outcome that comes when all have learned of what there
+// was may be known in the end, or not; what was there before must be known.
+func TestLateChanges(t *testing.T) {
+	behind := func(settled int64) *record.History {
+		h := good()
+		h.Settled = settled
+		h.Told, h.Held[1], h.Nodes[1] = h.Told[:4], record.Held{Who: "client 5", Key: "b", Revision: 2, Digest: "2"}, record.Held{Who: "node 0", Key: "b", Revision: 2, Digest: "2"}
+		return h
+	}
+	assert.Empty(t, All(behind(3)))
+	h := good()
+	h.Settled = 3
+	assert.Empty(t, All(h), "known to all")
+	for _, settled := range []int64{0, 4} {
+		var found []string
+		for _, p := range All(behind(settled)) {
+			found = append(found, p.Invariant)
+		}
+		assert.Equal(t, []string{"INV-10", "INV-5", "INV-13"}, found, "settled at %d", settled)
+	}
+	h = behind(3)
+	h.Held[1].Digest, h.Nodes[1].Revision = "x", 1
+	assert.Len(t, All(h), 2, "neither what was there nor what came")
+}
+
 func TestContentsInLogs(t *testing.T) {
 	texts := map[string]string{"a": "a line\nwith canary-7-x in it\nand more", "b": "nothing"}
 	found := Canary("canary-7-", texts)
