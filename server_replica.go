@@ -233,7 +233,7 @@ func (c *diskCopy) sync(ctx context.Context) error {
 // feed have ended: it may be all that the next one has. Where that fails the
 // storage has it.
 func (c *diskCopy) flush() {
-	ctx, cancel := context.WithTimeout(context.Background(), storageTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
 	for at := c.at.Load(); !c.damaged.Load(); at = c.at.Load() {
 		if at == nil {
