@@ -18,6 +18,8 @@ const (
 	confirmTimeout = time.Second
 	// storageTimeout bounds each call of the storage that no caller's context bounds.
 	storageTimeout = 30 * time.Second
+	// endTimeout is for how long the end of a commit is waited for by Close.
+	endTimeout = 5 * time.Second
 	// reachTimeout is how long a request waits for the server to reach the position it names.
 	reachTimeout = 3 * time.Second
 	// retryAfter is when callers that were turned away are told to come back.
@@ -138,11 +140,16 @@ func (s *server) start() error {
 		s.closed.Store(true)
 		s.Drain()
 		s.commits.close()
+		hung := time.AfterFunc(endTimeout, cancel)
 		committer.Wait() // the feed still runs: what is committed is acknowledged
+		hung.Stop()
 		s.stopped.Store(true)
 		cancel()
 		s.wakeAll()
 		working.Wait()
+		if s.copy != nil {
+			s.copy.flush()
+		}
 		s.audience.close()
 		s.contents.close()
 	})
@@ -259,6 +266,9 @@ func (s *server) serving() (*state, error) {
 func ours(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() == nil || !errors.Is(err, ctx.Err()) || errors.Is(err, ErrUnknownOutcome) {
 		return err
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return unavailable("the storage did not answer before the server was closed")
 	}
 	return unavailable("the storage did not answer within %v", storageTimeout)
 }

@@ -356,6 +356,38 @@ func TestL8_CloseDuringPublishes(t *testing.T) {
 	}
 }
 
+// unanswering is a storage that answers no commit.
+type unanswering struct{ *memstore.Store }
+
+func (*unanswering) Commit(ctx context.Context, _ []diamond.ChangeSet) ([]diamond.Result, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// Close does not wait for long for a storage that does not answer: a supervisor
+// would kill the program.
+func TestCloseWhileStorageHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		defer store.Close()
+		s, err := diamond.NewServer(&unanswering{store})
+		require.NoError(t, err)
+		srv := &served{s, t}
+		result := make(chan error, 1)
+		go func() {
+			_, err := srv.commit(setOf("a", "1"))
+			result <- err
+		}()
+		synctest.Wait()
+		begun := time.Now()
+		require.NoError(t, srv.Close())
+		assert.LessOrEqual(t, time.Since(begun), 6*time.Second)
+		err = <-result
+		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		assert.ErrorContains(t, err, "before the server was closed")
+	})
+}
+
 func TestServerAfterClose(t *testing.T) {
 	srv := serve(t, memstore.New())
 	at := srv.publish("a", "1")

@@ -121,9 +121,11 @@ func gap(after Position, changes []Change) error {
 }
 
 // short reports whether a storage with this head shows less than what was seen
-// of it, and no other history: it is behind, or has lost its tail.
+// of it, and no other history: it is behind, perhaps by an epoch, or has lost
+// its tail.
 func short(head, seen Position) bool {
-	return head.Store == seen.Store && head.Epoch == seen.Epoch && head.Revision < seen.Revision
+	return head.Store == seen.Store &&
+		(head.Epoch == seen.Epoch && head.Revision < seen.Revision || head.Epoch.Generation < seen.Epoch.Generation)
 }
 
 // behind returns an error while a head that is below what the server has seen
@@ -138,7 +140,8 @@ func (s *server) behind(head, seen Position) error {
 	if time.Since(s.short) >= lossGrace {
 		return nil
 	}
-	return Errorf(errFeedGap, "the storage is at revision %d, and this server has seen %d", head.Revision, seen.Revision)
+	return Errorf(errFeedGap, "the storage is at revision %d of generation %d, and this server has seen %d of %d",
+		head.Revision, head.Epoch.Generation, seen.Revision, seen.Epoch.Generation)
 }
 
 // freshKey is the context key of [FreshRead].

@@ -147,6 +147,7 @@ func TestCommittedIsToldAndHoldsNobodyUp(t *testing.T) {
 		begun := time.Now()
 		for i := range 10 {
 			srv.publish("a", fmt.Sprint(i))
+			synctest.Wait() // it is told of the first before the second is there
 		}
 		stale := setOf("a", "x")
 		stale.Drafts[0].IfRevision = diamond.Revision(1)
@@ -268,6 +269,29 @@ func TestS15_StallIsNoticedByNudges(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		assert.False(t, srv.Status().Stalled)
 		assert.Equal(t, "11", srv.fetch("a").Entry.Content)
+	})
+}
+
+// A database that is behind by a whole epoch has lost nothing either: that one
+// epoch has begun is no reason to begin the next.
+func TestS13_LagAcrossAnEpoch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &lagging{Store: memstore.New()}
+		defer store.Store.Close()
+		srv := &served{mustServer(t, store), t}
+		at := srv.publish("a", "1")
+		before := copied(t, store.Store)
+		forked, err := store.Fork(t.Context(), at)
+		require.NoError(t, err)
+		time.Sleep(2 * time.Second)
+		require.Equal(t, forked, srv.Status().Position)
+		store.set(before)
+		time.Sleep(10 * time.Second)
+		require.ErrorContains(t, srv.Status().Storage, "feed gap")
+		store.set(nil)
+		time.Sleep(3 * time.Second)
+		require.NoError(t, srv.Status().Storage)
+		assert.Equal(t, forked, srv.Status().Position)
 	})
 }
 

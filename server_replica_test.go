@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -78,6 +79,44 @@ func TestL5_StartFromTheReplicaAlone(t *testing.T) {
 		srv.publish("a", "3")
 		assert.Zero(t, shared.count("scan")-shared.count("read"), "it has read what changed, and no more")
 		synctest.Wait()
+		sameContents(t, store, local)
+	})
+}
+
+// What many publishers change goes to the disk together, soon, and at the latest
+// when the server is closed.
+func TestReplicaOfABusyServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, local := memstore.New(), copyOn(memstore.New())
+		shared := troubledBy(store)
+		shared.set(func(op string) error {
+			if op == "commit" {
+				time.Sleep(5 * time.Millisecond)
+			}
+			return nil
+		}, nil)
+		srv := node(t, shared, local)
+		crowd := func(rounds int) {
+			var all sync.WaitGroup
+			for p := range 64 {
+				all.Go(func() {
+					for range rounds {
+						srv.publish(fmt.Sprintf("key-%d", p), "value")
+					}
+				})
+			}
+			all.Wait()
+		}
+		begun := time.Now()
+		crowd(200)
+		t.Logf("%d writes of the copy in %v, %d transactions", local.count("apply"), time.Since(begun), shared.count("commit"))
+		assert.Less(t, local.count("apply"), shared.count("commit")/10)
+		time.Sleep(time.Second)
+		sameContents(t, store, local)
+
+		crowd(2)
+		require.NotEqual(t, srv.Status().Position, srv.Status().Replica.Position, "the copy rests")
+		require.NoError(t, srv.Close())
 		sameContents(t, store, local)
 	})
 }
@@ -188,7 +227,7 @@ func TestWarmNodeCostsTheStorageNothing(t *testing.T) {
 		for i := range 200 {
 			srv.publish(fmt.Sprint("key-", i), strings.Repeat("x", 1000))
 		}
-		synctest.Wait()
+		time.Sleep(time.Second) // for the copy, which rests after many changes
 		scans, reads, changes := shared.count("scan"), shared.count("read"), shared.count("changes")
 		for i := range 200 {
 			assert.Len(t, srv.fetch(fmt.Sprint("key-", i)).Entry.Content, 1000)

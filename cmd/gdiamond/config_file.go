@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -31,7 +32,7 @@ func readSettings(cmd *cobra.Command, path string) (*settings, error) {
 	}
 	var sections map[string]map[string]yaml.Node
 	if err := yaml.NewDecoder(bytes.NewReader(data)).Decode(&sections); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("config: %s is not a YAML mapping of commands to their settings: %w", path, err)
+		return nil, fmt.Errorf("config: %s is not a YAML mapping of commands to their settings: %w", path, withoutValues(err))
 	}
 	var errs []error
 	for section, values := range sections {
@@ -50,6 +51,21 @@ func readSettings(cmd *cobra.Command, path string) (*settings, error) {
 		return nil, errors.Join(errs...)
 	}
 	return &settings{path: path, values: sections[cmd.Name()]}, nil
+}
+
+// withoutValues returns an error of the decoder's that quotes no value: it may be
+// a secret that is in the wrong place.
+func withoutValues(err error) error {
+	var mismatch *yaml.TypeError
+	if !errors.As(err, &mismatch) {
+		return err
+	}
+	var errs []error
+	for _, text := range mismatch.Errors {
+		line, _, _ := strings.Cut(text, ":")
+		errs = append(errs, errors.New(line))
+	}
+	return errors.Join(errs...)
 }
 
 // commandOf returns the command of the settings in a section; nil: there is none.

@@ -98,7 +98,10 @@ func TestSettings_Errors(t *testing.T) {
 			assert.Equal(t, 1, strings.Count(out.stderr, "\n"), "one line: %q", out.stderr)
 		})
 	}
-	out := invoke(t, "get", "linna", "--config", filepath.Join(t.TempDir(), "missing"))
+	out := invoke(t, "config", "print", "server", "--config", settingsFile(t, "mysql: u:canary@/d\n"))
+	assert.Contains(t, out.stderr, "line 1")
+	assert.NotContains(t, out.stderr, "canary", "a value in the wrong place may be a secret")
+	out = invoke(t, "get", "linna", "--config", filepath.Join(t.TempDir(), "missing"))
 	assert.Equal(t, exitUsage, out.code)
 	assert.Contains(t, out.stderr, "no such file")
 

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -96,13 +97,17 @@ func (s *Server) initialize() error {
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 func (s *Server) temp() string { return filepath.Join(s.dir, "tmp") }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+// freePort returns a port on which nobody listens. It is below those that
+// systems give out by themselves, so that nobody has it while a server is stopped.
+func freePort() (port int, err error) {
+	for range 100 {
+		port = 15_000 + mathrand.IntN(15_000)
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return port, l.Close()
+		}
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	return port, l.Close()
+	return 0, err
 }
 
 // Start starts the server that was stopped or killed, on the same port and

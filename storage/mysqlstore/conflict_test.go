@@ -60,7 +60,7 @@ func TestS14_LockWait(t *testing.T) {
 // S14: a session that breaks the rule, to lock the counter first, has the
 // transaction of the store rolled back: it runs again and is applied once.
 func TestS14_Deadlock(t *testing.T) {
-	dsn := mariadbtest.Database(t)
+	dsn := patient(t, mariadbtest.Database(t))
 	s := open(t, dsn)
 	commit(t, s, put("a", "1"))
 	conn, db := raw(t, dsn), mariadbtest.Connect(t, dsn)

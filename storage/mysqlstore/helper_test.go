@@ -79,6 +79,12 @@ func with(t testing.TB, dsn string, change func(*mysql.Config)) string {
 	return cfg.FormatDSN()
 }
 
+// patient returns dsn with statements that wait for locks as long as tests do.
+func patient(t testing.TB, dsn string) string {
+	t.Helper()
+	return with(t, dsn, func(c *mysql.Config) { c.Params["innodb_lock_wait_timeout"] = "120" })
+}
+
 // waitFor waits until a statement is at work in the database of db.
 func waitFor(t testing.TB, db *sql.DB, statement string) {
 	t.Helper()

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
-	"github.com/linnaname/gdiamond/internal/backoff"
 	"github.com/linnaname/gdiamond/internal/failpoint"
 	"github.com/linnaname/gdiamond/storage"
 )
@@ -20,8 +19,12 @@ var (
 	_ diamond.Replica = (*Store)(nil)
 )
 
-// pruneEvery is about how often history is pruned in the background.
-const pruneEvery = 10 * time.Minute
+const (
+	// pruneEvery is about how often history is pruned in the background.
+	pruneEvery = 10 * time.Minute
+	// answerTimeout is how long a database may take to answer when it is met.
+	answerTimeout = 5 * time.Second
+)
 
 // Store is a store in a database. [New] and [Open] make one. It is safe for
 // concurrent use, and so are any number of them on one database.
@@ -130,16 +133,19 @@ func (s *Store) ready(ctx context.Context) error {
 	}
 	select {
 	case s.starting <- struct{}{}:
+		defer func() { <-s.starting }()
 	case <-ctx.Done():
 		return ended(ctx)
 	}
-	defer func() { <-s.starting }()
 	if s.limits.Load() != nil {
 		return nil
 	}
-	l, err := readLimits(ctx, s.db)
-	if err != nil {
-		return failure(ctx, err)
+	var l *limits
+	if err := soon(ctx, func(ctx context.Context) (err error) {
+		l, err = readLimits(ctx, s.db)
+		return err
+	}); err != nil {
+		return err
 	}
 	if s.migrate {
 		applied, err := Migrate(ctx, s.db)
@@ -150,11 +156,13 @@ func (s *Store) ready(ctx context.Context) error {
 			s.logger.Info("the schema was migrated", "applied", applied)
 		}
 	}
-	if err := checkSchema(ctx, s.db); err != nil {
-		return failure(ctx, err)
-	}
-	if err := createCounter(ctx, s.db); err != nil {
-		return failure(ctx, err)
+	if err := soon(ctx, func(ctx context.Context) error {
+		if err := checkSchema(ctx, s.db); err != nil {
+			return err
+		}
+		return createCounter(ctx, s.db)
+	}); err != nil {
+		return err
 	}
 	if l.content < diamond.DefaultMaxContent {
 		s.logger.Warn("the database's max_allowed_packet lowers the limit of a content",
@@ -162,6 +170,18 @@ func (s *Store) ready(ctx context.Context) error {
 	}
 	s.limits.Store(l)
 	return nil
+}
+
+// soon runs ask, which a database must answer within answerTimeout: one may
+// accept connections and say nothing.
+func soon(ctx context.Context, ask func(context.Context) error) error {
+	timed, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	err := ask(timed)
+	if err != nil && timed.Err() != nil && ctx.Err() == nil {
+		return diamond.Errorf(diamond.ErrUnavailable, "the database did not answer within %v", answerTimeout)
+	}
+	return failure(ctx, err)
 }
 
 // MaxContent returns how many bytes one content may have here: what the
@@ -211,54 +231,4 @@ func (s *Store) begin(ctx context.Context) (done func(), err error) {
 		return nil, err
 	}
 	return s.mu.RUnlock, nil
-}
-
-// query runs one statement that reads, and each for each of its rows. Every
-// read of the store is one statement outside any transaction: so it sees one
-// moment, and no transaction can be left open. Where the connection is lost
-// before the first row, it runs again.
-func (s *Store) query(ctx context.Context, statement string, args []any, each func(*sql.Rows) error) error {
-	done, err := s.begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	begun := false
-	for n := 1; ; n++ {
-		err = queryOn(ctx, s.db, statement, args, func(rows *sql.Rows) error {
-			begun = true
-			return each(rows)
-		})
-		if err == nil || begun || n == attempts || !again(err) || pause(ctx) != nil {
-			return failure(ctx, err)
-		}
-	}
-}
-
-func queryOn(ctx context.Context, q querier, statement string, args []any, each func(*sql.Rows) error) error {
-	return rowsOf(each)(q.QueryContext(ctx, statement, args...))
-}
-
-// rowsOf returns what runs each for the rows of a query that was made.
-func rowsOf(each func(*sql.Rows) error) func(*sql.Rows, error) error {
-	return func(rows *sql.Rows, err error) error {
-		if err != nil {
-			return err
-		}
-		for err == nil && rows.Next() {
-			err = each(rows)
-		}
-		if err == nil {
-			err = rows.Err()
-		}
-		if e := rows.Close(); err == nil {
-			err = e
-		}
-		return err
-	}
-}
-
-// pause waits a moment before something is tried again.
-func pause(ctx context.Context) error {
-	return backoff.Sleep(ctx, backoff.Jitter(retryPause, 0.9))
 }

@@ -20,7 +20,7 @@ import (
 // that comes later gets the higher revision, and no reader ever sees it without
 // the first. So it is for writers that are no store, at any isolation.
 func TestS4_NoLateLowRevision(t *testing.T) {
-	dsn := mariadbtest.Database(t)
+	dsn := patient(t, mariadbtest.Database(t))
 	a, b, reader := open(t, dsn), open(t, dsn), open(t, dsn)
 	db := mariadbtest.Connect(t, dsn)
 	head := func() int64 {
