@@ -4,22 +4,26 @@ GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME ?= 10s
+CHAOS_TIME ?= 20m
+# How many defects to build in, at random, or all.
+SEEDED ?= all
 # Runs a command with a database for its tests: the one of DIAMOND_TEST_MYSQL_DSN,
 # or a private server, which is installed where that is possible.
 WITH_DB = $(GO) run ./internal/mariadbtest/run
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint cross vuln fuzz processors campaign bench cover
+.PHONY: help build test lint cross vuln fuzz processors campaign chaos seeded-bugs bench cover
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build the program into ./gdiamond
 	$(GO) build -o gdiamond ./cmd/gdiamond
 
 test: ## run all tests, with the race detector, in random order
-	$(WITH_DB) $(GO) test -race -shuffle=on -timeout 15m ./...
+	$(WITH_DB) $(GO) test -race -shuffle=on -timeout 30m ./...
 	cd examples && $(GO) test -race -shuffle=on ./...
+	cd robust && $(GO) test -race -shuffle=on -timeout 30m ./...
 
 lint: ## gofmt, vet, staticcheck, go.mod
 	@out=$$(gofmt -l .); test -z "$$out" || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
@@ -27,6 +31,8 @@ lint: ## gofmt, vet, staticcheck, go.mod
 	$(GO) mod tidy -diff
 	$(GO) run $(STATICCHECK) ./...
 	cd examples && $(GO) vet ./... && $(GO) mod tidy -diff
+	cd robust && $(GO) vet ./... && $(GO) mod tidy -diff && $(GO) run $(STATICCHECK) ./...
+	$(GO) vet -tags failpoint ./internal/failpoint
 
 vuln: ## known vulnerabilities; needs the vulnerability database
 	$(GO) run $(GOVULNCHECK) ./...
@@ -48,7 +54,14 @@ processors: ## scenario C17 once: the engines on 1, 2 and 4 processors
 
 campaign: ## the scenarios at their full counts; takes hours
 	DIAMOND_CAMPAIGN=1 $(WITH_DB) $(GO) test -race -shuffle=on -timeout 4h ./...
+	cd robust && DIAMOND_CAMPAIGN=1 $(GO) test -race -shuffle=on -timeout 12h ./...
 	$(GO) test -race -cpu=1,2,4 -shuffle=on -count=200 -timeout 12h .
+
+chaos: ## scenario L3 for CHAOS_TIME (20m): a cluster of processes and everything that can fail; prints its seed
+	cd robust && CHAOS_TIME=$(CHAOS_TIME) $(GO) test -count=1 -v -timeout 4h -run '^TestL3_Chaos$$' ./proc
+
+seeded-bugs: ## build known defects in, one by one, and show that a test catches each
+	cd robust && DIAMOND_SEEDED=$(SEEDED) $(GO) test -count=1 -v -timeout 4h ./seeded
 
 bench: ## the benchmarks, each as a ratio to its baseline in the same run
 	$(GO) run ./bench

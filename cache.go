@@ -25,10 +25,10 @@ const (
 // The go-cache under it decides what is held, and until when. A record points
 // to what is held of it, so that a read takes no lock and builds no cache key.
 type contents struct {
-	budget int64
-	read   func(key Key, revision int64) (Entry, error)
-	items  *cache.Cache // of *held
-	loads  singleflight.Group
+	budget  int64
+	sources []source
+	items   *cache.Cache // of *held
+	loads   singleflight.Group
 
 	mu      sync.Mutex
 	order   *list.List     // of *held, oldest first; guarded by mu
@@ -48,13 +48,16 @@ type held struct {
 	element *list.Element
 }
 
-// newContents returns a cache that loads with read, which belongs to no single caller.
-func newContents(budget int64, read func(Key, int64) (Entry, error)) *contents {
+// source reads an entry with its content, for no single caller.
+type source func(key Key, revision int64) (Entry, error)
+
+// newContents returns a cache that loads from sources, the nearest first.
+func newContents(budget int64, sources ...source) *contents {
 	c := &contents{
-		budget: budget,
-		read:   read,
-		items:  cache.New(contentTTL, 0), // no janitor: it could not be stopped
-		order:  list.New(),
+		budget:  budget,
+		sources: sources,
+		items:   cache.New(contentTTL, 0), // no janitor: it could not be stopped
+		order:   list.New(),
 	}
 	c.items.OnEvicted(func(_ string, v any) { c.release(v.(*held)) })
 	return c
@@ -118,8 +121,8 @@ func (c *contents) release(h *held) {
 	c.bytes.Add(-int64(len(h.entry.Content)))
 }
 
-// get returns the entry of r with its content: from memory, else from the
-// storage, once for all who ask at the same time.
+// get returns the entry of r with its content: from memory, else from a source,
+// once for all who ask at the same time.
 func (c *contents) get(ctx context.Context, r *record) (*Entry, error) {
 	if h := r.held.Load(); h != nil {
 		c.hits.Add(1)
@@ -131,19 +134,13 @@ func (c *contents) get(ctx context.Context, r *record) (*Entry, error) {
 		}
 		defer c.running.Done()
 		c.loaded.Add(1)
-		e, err := c.read(r.Key, r.Revision)
+		content, err := c.load(r)
 		if err != nil {
 			return nil, err
 		}
-		if MD5Hex(e.Content) != e.MD5 {
-			return nil, Errorf(ErrCorrupt, "the content of revision %d does not have its digest", r.Revision)
-		}
-		if e.Revision != r.Revision || e.MD5 != r.MD5 {
-			return nil, Errorf(ErrNotFound, "revision %d is another value now", r.Revision)
-		}
-		c.put(r, e.Content)
+		c.put(r, content)
 		full := r.Entry
-		full.Content = e.Content
+		full.Content = content
 		return &full, nil
 	})
 	select {
@@ -155,6 +152,32 @@ func (c *contents) get(ctx context.Context, r *record) (*Entry, error) {
 		}
 		return res.Val.(*Entry), nil
 	}
+}
+
+// load returns the content of r from the first source that has it. The last
+// one's error says why none has.
+func (c *contents) load(r *record) (content string, err error) {
+	for _, read := range c.sources {
+		var e Entry
+		if e, err = read(r.Key, r.Revision); err == nil {
+			err = r.verify(&e)
+		}
+		if err == nil {
+			return e.Content, nil
+		}
+	}
+	return "", err
+}
+
+// verify reports why e, with its content, is not what r stands for.
+func (r *record) verify(e *Entry) error {
+	switch {
+	case MD5Hex(e.Content) != e.MD5:
+		return Errorf(ErrCorrupt, "the content of revision %d does not have its digest", r.Revision)
+	case e.Revision != r.Revision || e.MD5 != r.MD5:
+		return Errorf(ErrNotFound, "revision %d is another value now", r.Revision)
+	}
+	return nil
 }
 
 // begin counts a load, unless there are to be no more.

@@ -3,6 +3,7 @@ package diamond
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -248,6 +249,34 @@ func (s *ChangeSet) Hash() [32]byte {
 	}
 	str(s.Comment)
 	return sha256.Sum256(b)
+}
+
+// Settles reports whether err, with which a server refused s, holds for an
+// earlier try of s too, whose outcome is unknown: that one may be on its way
+// still, at another server that is slow, and be taken up later. A condition on a
+// revision that a key has no longer will never hold again, so a conflict over
+// it settles the outcome. That a key must not exist may hold later, and a key
+// that was not there to be deleted may be by then: these settle nothing.
+func (s *ChangeSet) Settles(err error) bool {
+	var e *Error
+	if !errors.Is(err, ErrConflict) || !errors.As(err, &e) {
+		return false
+	}
+	// The condition that did not hold is that of the error's key; where it names
+	// none, it may be any.
+	settles := true
+	condition := func(k Key, revision *int64) {
+		if revision != nil && *revision == 0 && (e.Key == (Key{}) || e.Key.Canonical() == k.Canonical()) {
+			settles = false
+		}
+	}
+	for i := range s.Checks {
+		condition(s.Checks[i].Key, &s.Checks[i].Revision)
+	}
+	for i := range s.Drafts {
+		condition(s.Drafts[i].Key, s.Drafts[i].IfRevision)
+	}
+	return settles
 }
 
 // plain reports whether s is UTF-8 without control characters, so that it can

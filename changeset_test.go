@@ -135,3 +135,24 @@ func TestErrorText(t *testing.T) {
 	e.Key.DataID = "a\nlevel=ERROR forged"
 	assert.NotContains(t, e.Error(), "\n", "an error is one line, whatever the key")
 }
+
+// A conflict settles the outcome of an earlier try that may be on its way still
+// only where the condition can never hold again.
+func TestAConflictSettlesWhatCanNeverHoldAgain(t *testing.T) {
+	a, b := diamond.NewKey("", "a"), diamond.NewKey("", "b")
+	conflict := func(key diamond.Key) error { return &diamond.Error{Key: key, Err: diamond.ErrConflict, Current: 9} }
+	set := diamond.ChangeSet{
+		Drafts: []diamond.Draft{{Key: a, IfRevision: diamond.Revision(7)}},
+		Checks: []diamond.Check{{Key: b, Revision: 0}},
+	}
+	assert.True(t, set.Settles(conflict(a)), "a will never be at 7 again")
+	assert.False(t, set.Settles(conflict(b)), "b may be deleted")
+	assert.False(t, set.Settles(conflict(diamond.Key{})), "it may be either")
+	assert.False(t, set.Settles(&diamond.Error{Err: diamond.ErrNotFound}), "what is to be deleted may be published")
+	set.Checks[0].Revision = 3
+	assert.True(t, set.Settles(conflict(diamond.Key{})))
+	set = diamond.ChangeSet{Deletes: []diamond.Delete{{Key: a, IfRevision: diamond.Revision(7)}}}
+	assert.True(t, set.Settles(conflict(a)))
+	set = diamond.ChangeSet{Drafts: []diamond.Draft{{Key: a, IfRevision: diamond.Revision(0)}}}
+	assert.False(t, set.Settles(conflict(a)), "a may be deleted")
+}

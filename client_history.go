@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/backoff"
+	"github.com/linnaname/gdiamond/internal/seeded"
 )
 
 // Read implements [Client].
@@ -168,6 +169,13 @@ func (c *client) watch(ctx context.Context, req ChangesRequest, yield func(*Chan
 		idle := time.Since(asked) < time.Second // and brought nothing: it must not keep us busy
 		if resp.Position != after {
 			after, idle = resp.Position, false
+			if seeded.SplitBatch && len(resp.Changes) > 1 {
+				first := *resp
+				first.Changes, resp.Changes = resp.Changes[:1], resp.Changes[1:]
+				if !yield(&first, nil) {
+					return nil
+				}
+			}
 			if !yield(resp, nil) {
 				return nil
 			}

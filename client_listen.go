@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/linnaname/gdiamond/internal/seeded"
 	"github.com/linnaname/gdiamond/internal/worker"
 )
 
@@ -130,6 +131,9 @@ func (c *client) call(ctx context.Context, l *listening, config Config) (err err
 	defer func() {
 		if recover() != nil { // the value may hold content, the stack does not
 			err = errPanic
+			if seeded.ListenerPanicKillsLoop {
+				l.worker.Halt()
+			}
 			c.log.Error("a listener panicked", "key", l.slot.key, "revision", config.Revision, "stack", string(debug.Stack()))
 		}
 	}()

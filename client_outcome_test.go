@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -18,7 +19,10 @@ func TestD4_ARefusalDoesNotSettleAnUnknownOutcome(t *testing.T) {
 	for sentinel, settled := range map[error]bool{
 		diamond.ErrDenied: false, diamond.ErrTooLarge: false, diamond.ErrInvalid: false, diamond.ErrClosed: false,
 		diamond.ErrNoSpace: false, diamond.ErrCorrupt: false, diamond.ErrOtherStore: false,
-		diamond.ErrConflict: true, diamond.ErrNotFound: true, // these come from the storage, which has looked for the request id first
+		// The first may be slow, and delete what is published meanwhile.
+		diamond.ErrNotFound: false,
+		// A conflict over a revision that has passed is one for ever.
+		diamond.ErrConflict: true,
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCentre()
@@ -31,9 +35,27 @@ func TestD4_ARefusalDoesNotSettleAnUnknownOutcome(t *testing.T) {
 				}
 				return nil, &diamond.Error{Err: sentinel, Remote: true}
 			}
-			_, err := client.Publish(t.Context(), diamond.Draft{Key: keyA, Content: "1"})
+			_, err := client.Publish(t.Context(), diamond.Draft{Key: keyA, Content: "1", IfRevision: diamond.Revision(7)})
 			require.ErrorIs(t, err, sentinel)
 			assert.Equal(t, !settled, errors.Is(err, diamond.ErrUnknownOutcome), "%v", sentinel)
 		})
 	}
+}
+
+// Who waits for a storage that is down is told why, not only that time is up.
+func TestCommit_TheReasonOfALongWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		client := newClient(t, c)
+		c.onCommit = func(context.Context, *diamond.CommitRequest) (*diamond.CommitResponse, error) {
+			return nil, diamond.Errorf(diamond.ErrUnavailable, "the database is read-only")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_, err := client.Publish(ctx, diamond.Draft{Key: keyA, Content: "1"})
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		assert.NotErrorIs(t, err, diamond.ErrUnknownOutcome)
+		assert.ErrorContains(t, err, "the database is read-only")
+	})
 }

@@ -53,8 +53,8 @@ func (c *client) commit(ctx context.Context, set ChangeSet) (Position, error) {
 		ended := ctx.Err() != nil
 		unsure = unsure || ended || errors.Is(err, ErrUnknownOutcome)
 		if !ended && !errors.Is(err, ErrUnknownOutcome) && !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrOverloaded) {
-			if unsure && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
-				err = fmt.Errorf("%w: %w", ErrUnknownOutcome, err) // refused before the RequestID was looked for
+			if unsure && !set.Settles(err) {
+				err = fmt.Errorf("%w: %w", ErrUnknownOutcome, err) // the earlier attempt may have been, or be yet to be, committed
 			}
 			return Position{}, err
 		}
@@ -70,6 +70,9 @@ func commitEnded(ctx context.Context, last error, unsure bool) error {
 	why := last
 	if cause := callError(ctx, "", Key{}, nil); errors.Is(cause, ctx.Err()) || errors.Is(cause, ErrClosed) {
 		why = cause // the caller's own doing
+		if !errors.Is(last, ctx.Err()) {
+			why = fmt.Errorf("%w: %w", cause, last) // which is why it took so long
+		}
 	}
 	if unsure && !errors.Is(why, ErrUnknownOutcome) {
 		return fmt.Errorf("%w: %w", ErrUnknownOutcome, why)

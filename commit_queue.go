@@ -13,8 +13,12 @@ const (
 	maxBatchBytes = 8 << 20
 	// maxQueueBytes is how many bytes of content may wait to be committed.
 	maxQueueBytes = 256 << 20
-	// gatherTime is how long a batch waits for those of the last one to come back.
-	gatherTime = 300 * time.Microsecond
+	// How long a batch waits to be gathered, counted from the end of the last one:
+	// as long as that took, divided by gatherShare, within bounds. The longer a
+	// transaction takes, the more it is worth to need one less.
+	gatherShare   = 2
+	minGatherTime = 300 * time.Microsecond
+	maxGatherTime = 5 * time.Millisecond
 )
 
 // commits is the queue of change sets between publishers and the committer,
@@ -28,6 +32,8 @@ type commits struct {
 	queue    []*commit // guarded by mu
 	bytes    int64     // of content in queue; guarded by mu
 	inflight int       // commits being waited for; guarded by mu
+	expected int       // how many the next batch is likely to have; guarded by mu
+	until    time.Time // for how long it waits for them; guarded by mu
 	closed   bool      // guarded by mu
 }
 
@@ -101,15 +107,26 @@ func (q *commits) queued() int {
 	return len(q.queue)
 }
 
-// next waits for commits and takes a batch of them, nil once the queue is
-// closed. Last is the size of the batch before: those publishers are likely to
-// come back at once, and without a moment's wait for them every other batch
-// would be of one.
-func (q *commits) next(last int) []*commit {
+// end says that a batch of n is about to be answered, which took so long. Its
+// publishers are likely to come back at once, and those who came meanwhile are
+// there: the next batch waits for all of them. Without that every other batch
+// would be of one, or each of half of them. One that was alone is not waited for.
+func (q *commits) end(n int, took time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.expected, q.until = 1, time.Now()
+	if n > 1 {
+		q.expected = min(q.inflight, maxBatchSets)
+		q.until = q.until.Add(min(max(took/gatherShare, minGatherTime), maxGatherTime))
+	}
+}
+
+// next waits for commits and takes a batch of them, nil once the queue is closed.
+func (q *commits) next() []*commit {
 	for q.grow(1, nil) {
-		if last > 1 {
-			timer := time.NewTimer(gatherTime)
-			q.grow(min(last, maxBatchSets), timer.C)
+		if n, wait := q.likely(); wait > 0 {
+			timer := time.NewTimer(wait)
+			q.grow(n, timer.C)
 			timer.Stop()
 		}
 		if batch := q.take(); len(batch) > 0 { // else their publishers have left
@@ -117,6 +134,13 @@ func (q *commits) next(last int) []*commit {
 		}
 	}
 	return nil
+}
+
+// likely returns how many commits the next batch waits for, and how long.
+func (q *commits) likely() (int, time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.expected, time.Until(q.until)
 }
 
 // grow waits until the queue has n commits, and reports whether it has.

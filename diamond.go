@@ -18,6 +18,22 @@ type Server interface {
 	// Status returns what the server knows of itself. It asks no storage.
 	Status() ServerStatus
 
+	// Nudge says that somebody has committed up to p: the server looks at once
+	// instead of at its next interval. It never blocks. A nudge is a hint: one
+	// that is lost, repeated, late or forged changes nothing but when the server
+	// looks, and a flood of them has it look a hundred times a second at most.
+	// Only those of peers that have proven who they are should be passed on, as a
+	// position that the storage never shows is reported (see ServerStatus.Stalled).
+	// The zero Position stands for one that is not known.
+	Nudge(p Position)
+
+	// OnCommitted has committed called after each of this server's transactions
+	// with the position of its newest change: to nudge the other servers that
+	// share the storage. Calls do not overlap; of the transactions that end during
+	// one, the next call has the newest only. Commits do not wait for it. Close
+	// and stop do, and there is no call after them.
+	OnCommitted(committed func(Position)) (stop func())
+
 	// Drain prepares for Close: every parked Poll and Changes is answered at
 	// once with Draining set, and so is each later one that would wait. Reads
 	// and commits go on.
@@ -31,11 +47,23 @@ type Server interface {
 
 // ServerStatus is a server's state at one moment.
 type ServerStatus struct {
-	Ready    bool          // reads can be served
-	Draining bool          // Drain was called
-	Storage  error         // why the storage could not be read or written last; nil: it could
-	Stale    time.Duration // for how long the server has not been able to confirm with its storage; 0: it has
-	Position Position      // up to which the server has all changes
+	Ready    bool     // reads can be served
+	Draining bool     // Drain was called
+	Position Position // up to which the server has all changes
+
+	Storage error // why the storage could not be read or written last; nil: it could
+	// Stale is for how long the server has not been able to confirm with its
+	// storage, counted from its own start at the earliest; 0: it has.
+	Stale     time.Duration
+	Confirmed time.Time // when it last did; zero: not since the server was made
+	// Lag is for how long the server has known of a commit that its storage does
+	// not show it; 0: there is none. Stalled: for so long that this is reported.
+	Lag     time.Duration
+	Stalled bool
+	Replica *ReplicaStatus // of the copy on disk; nil: none is kept
+	// Divergent is how many keys the last check of the server against its storage
+	// found to differ; see [WithSelfCheck].
+	Divergent int
 
 	Keys      int   // with an entry
 	Waiters   int   // parked polls and watches
@@ -56,6 +84,8 @@ type ServerCounters struct {
 	CacheHits, CacheLoads uint64 // contents found in memory, contents loaded from the storage
 	StorageErrors         uint64
 	Forks                 uint64 // changes of epoch seen
+	FeedGaps, FeedStalls  uint64 // times that the storage did not show what must be there: in between, at the end
+	Checks, Divergences   uint64 // checks of the server against its storage, and differences found
 }
 
 // ListenerCounts count what clients have reported, over the last minutes: one

@@ -74,6 +74,29 @@ func (ix *index) put(r *record) (old *record, ok bool) {
 	return old, true
 }
 
+// set makes r what the index has of key, whatever that was; nil: nothing.
+func (ix *index) set(key Key, r *record) {
+	place, loaded := ix.slots.Load(key)
+	was := loaded && !place.Load().deleted
+	is := r != nil && !r.deleted
+	switch {
+	case r == nil:
+		ix.slots.Delete(key)
+	case loaded:
+		place.Store(r)
+	default:
+		place = new(slot)
+		place.Store(r)
+		ix.slots.Store(key, place)
+	}
+	switch {
+	case is && !was:
+		ix.live.Add(1)
+	case was && !is:
+		ix.live.Add(-1)
+	}
+}
+
 // surplus returns how many of the oldest tombstones to let go: half, once
 // there are too many.
 func (ix *index) surplus() int {

@@ -18,12 +18,26 @@ type Option interface {
 }
 
 type serverConfig struct {
-	logger       *slog.Logger
-	maxContent   int64
-	cacheBytes   int64
-	feedInterval time.Duration
-	maxWaiters   int
-	maxInflight  int
+	logger        *slog.Logger
+	maxContent    int64
+	cacheBytes    int64
+	feedInterval  time.Duration
+	checkInterval time.Duration
+	maxWaiters    int
+	maxInflight   int
+	replica       ReplicaStorage // nil: none
+}
+
+func defaultServerConfig() serverConfig {
+	return serverConfig{
+		logger:        slog.New(slog.DiscardHandler),
+		maxContent:    DefaultMaxContent,
+		cacheBytes:    256 << 20,
+		feedInterval:  500 * time.Millisecond,
+		checkInterval: 5 * time.Minute,
+		maxWaiters:    100_000,
+		maxInflight:   1024,
+	}
 }
 
 type clientConfig struct {

@@ -12,15 +12,14 @@ import (
 )
 
 const (
-	defaultCacheBytes   = 256 << 20
-	defaultFeedInterval = 500 * time.Millisecond
-	defaultMaxWaiters   = 100_000
-	defaultMaxInflight  = 1024
-
-	// startTimeout is how long NewServer waits for a storage that neither answers nor fails.
-	startTimeout = 10 * time.Second
+	// startTimeout is how long NewServer waits for a storage that neither answers
+	// nor fails, and confirmTimeout when it has a copy to serve meanwhile.
+	startTimeout   = 10 * time.Second
+	confirmTimeout = time.Second
 	// storageTimeout bounds each call of the storage that no caller's context bounds.
 	storageTimeout = 30 * time.Second
+	// endTimeout is for how long the end of a commit is waited for by Close.
+	endTimeout = 5 * time.Second
 	// reachTimeout is how long a request waits for the server to reach the position it names.
 	reachTimeout = 3 * time.Second
 	// retryAfter is when callers that were turned away are told to come back.
@@ -30,8 +29,9 @@ const (
 )
 
 // server implements [Server]. Its goroutines are the feed, which alone changes
-// what is served, the committer, the sweeper, and one for each content that is
-// being loaded. Who waits has none but the caller's own.
+// what is served, the committer, the sweeper, the checker, the writer of the
+// copy on disk, and one for each content that is being loaded. Who waits has
+// none but the caller's own.
 type server struct {
 	storage Storage
 	cfg     serverConfig
@@ -41,8 +41,18 @@ type server struct {
 	state   atomic.Pointer[state] // nil: not ready
 	applyMu sync.RWMutex          // held to move the index and the state on; see [server.stable]
 	nudged  chan struct{}         // capacity 1: the feed is to look at once
+	hinted  chan struct{}         // capacity 1: somebody says that there is something to see
+	tasks   chan func()           // for the feed's goroutine to do
 	store   StoreID               // whose changes these are; the feed's
-	trail   trail                 // of the present epoch
+	seeded  seededFeed
+	obeyed  time.Time   // when a hint was obeyed last; the feed's
+	short   time.Time   // since when the storage's head is below ours; the feed's
+	lost    atomic.Bool // the storage is known to have lost history
+	trail   trail       // of the present epoch
+
+	copy     *diskCopy // nil: none is kept
+	progress progress  // to what is known to be committed
+	audience audience  // to whom it is said what was committed
 
 	contents *contents
 	keySets  *keySets
@@ -50,6 +60,8 @@ type server struct {
 	parked   atomic.Int64             // polls and watches that wait
 	commits  *commits
 	reports  *reports
+
+	divergent atomic.Int64 // keys that the last check found to differ
 
 	health   health
 	counters counters
@@ -66,17 +78,11 @@ type server struct {
 // trying in the background. A storage that does not answer at all is waited for
 // no more than 10 s.
 //
-// Errors: ErrInvalid for an option, ErrCorrupt or ErrClosed from the storage.
-// The storage is the caller's to close, after the server.
+// Errors: ErrInvalid for an option, ErrCorrupt or ErrClosed from the storage;
+// for those of a copy on disk see [WithReplica]. The storage is the caller's to
+// close, after the server.
 func NewServer(storage Storage, opts ...ServerOption) (Server, error) {
-	cfg := serverConfig{
-		logger:       slog.New(slog.DiscardHandler),
-		maxContent:   DefaultMaxContent,
-		cacheBytes:   defaultCacheBytes,
-		feedInterval: defaultFeedInterval,
-		maxWaiters:   defaultMaxWaiters,
-		maxInflight:  defaultMaxInflight,
-	}
+	cfg := defaultServerConfig()
 	for _, opt := range opts {
 		opt.applyServer(&cfg)
 	}
@@ -86,52 +92,108 @@ func NewServer(storage Storage, opts ...ServerOption) (Server, error) {
 	if storage == nil {
 		return nil, opError("new server", Key{}, invalidf("storage: is nil"))
 	}
+	s := newServer(storage, cfg)
+	if err := s.start(); err != nil {
+		return nil, opError("new server", Key{}, err)
+	}
+	return s, nil
+}
 
-	ctx, cancel := context.WithCancel(context.Background())
-	s := &server{
+func newServer(storage Storage, cfg serverConfig) *server {
+	return &server{
 		storage: storage,
 		cfg:     cfg,
 		log:     cfg.logger,
 		started: time.Now(),
 		nudged:  make(chan struct{}, 1),
+		hinted:  make(chan struct{}, 1),
+		tasks:   make(chan func()),
 		keySets: newKeySets(maxSetKeys),
 		moved:   waitset.New[struct{}]().Join(nil),
 		commits: newCommits(cfg.maxInflight),
 		reports: newReports(),
 	}
-	s.contents = newContents(cfg.cacheBytes, func(key Key, revision int64) (Entry, error) {
-		ctx, cancel := context.WithTimeout(ctx, storageTimeout)
-		defer cancel()
-		e, err := storage.Read(ctx, key, revision)
-		return e, ours(ctx, err)
-	})
+}
 
+// start starts the server's goroutines, and returns when it has loaded or
+// cannot for now. An error says that it never will, and all has ended.
+func (s *server) start() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.health.confirmed.Store(never)
+	s.contents = newContents(s.cfg.cacheBytes, s.sources(ctx)...)
+	if s.cfg.replica != nil {
+		if err := s.openCopy(ctx); err != nil {
+			cancel()
+			return err
+		}
+	}
 	loaded := make(chan error, 1)
-	var feed, committer sync.WaitGroup
-	feed.Go(func() { s.feed(ctx, loaded) })
-	feed.Go(func() { s.sweep(ctx) })
+	var working, committer sync.WaitGroup
+	working.Go(func() { s.feed(ctx, loaded) })
+	working.Go(func() { s.sweep(ctx) })
+	working.Go(func() { s.checkAlways(ctx) })
+	if s.copy != nil {
+		working.Go(func() { s.copy.run(ctx) })
+	}
 	committer.Go(func() { s.commitLoop(ctx) })
 	s.close = sync.OnceFunc(func() {
 		s.closed.Store(true)
 		s.Drain()
 		s.commits.close()
+		hung := time.AfterFunc(endTimeout, cancel)
 		committer.Wait() // the feed still runs: what is committed is acknowledged
+		hung.Stop()
 		s.stopped.Store(true)
 		cancel()
 		s.wakeAll()
-		feed.Wait()
+		working.Wait()
+		if s.copy != nil {
+			s.copy.flush()
+		}
+		s.audience.close()
 		s.contents.close()
 	})
+	return s.loaded(loaded)
+}
+
+// loaded waits for the outcome of the feed's first round.
+func (s *server) loaded(first <-chan error) error {
+	wait := startTimeout
+	if s.state.Load() != nil {
+		wait = confirmTimeout
+	}
 	select {
-	case err := <-loaded:
-		if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrClosed) {
+	case err := <-first:
+		nothing := s.state.Load() == nil
+		if errors.Is(err, ErrClosed) || nothing && (errors.Is(err, ErrCorrupt) || errors.Is(err, ErrOtherStore)) {
 			s.close()
-			return nil, opError("new server", Key{}, err)
+			return err
 		}
-	case <-time.After(startTimeout):
+	case <-time.After(wait):
 		s.log.Warn("the storage does not answer; going on without it for now")
 	}
-	return s, nil
+	return nil
+}
+
+// sources are where contents come from, the nearest first.
+func (s *server) sources(ctx context.Context) []source {
+	bounded := func(read func(context.Context, Key, int64) (Entry, error)) source {
+		return func(key Key, revision int64) (Entry, error) {
+			ctx, cancel := context.WithTimeout(ctx, storageTimeout)
+			defer cancel()
+			e, err := read(ctx, key, revision)
+			return e, ours(ctx, err)
+		}
+	}
+	if s.cfg.replica == nil {
+		return []source{bounded(s.storage.Read)}
+	}
+	return []source{
+		bounded(func(ctx context.Context, key Key, revision int64) (Entry, error) {
+			return s.copy.read(ctx, key, revision)
+		}),
+		bounded(s.storage.Read),
+	}
 }
 
 func (c *serverConfig) validate() error {
@@ -147,6 +209,7 @@ func (c *serverConfig) validate() error {
 	positive("max content", c.maxContent)
 	positive("cache bytes", c.cacheBytes)
 	positive("feed interval", int64(c.feedInterval))
+	positive("check interval", int64(c.checkInterval))
 	positive("limit of waiters", int64(c.maxWaiters))
 	positive("limit of commits in flight", int64(c.maxInflight))
 	return p.err()
@@ -203,6 +266,9 @@ func (s *server) serving() (*state, error) {
 func ours(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() == nil || !errors.Is(err, ctx.Err()) || errors.Is(err, ErrUnknownOutcome) {
 		return err
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return unavailable("the storage did not answer before the server was closed")
 	}
 	return unavailable("the storage did not answer within %v", storageTimeout)
 }

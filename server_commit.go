@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/linnaname/gdiamond/internal/failpoint"
+	"github.com/linnaname/gdiamond/internal/seeded"
 )
 
 // feedGrace is how long the next batch waits for the feed to read the last one.
@@ -12,22 +15,23 @@ const feedGrace = time.Second
 
 // commitLoop commits batch after batch until the queue is closed.
 func (s *server) commitLoop(ctx context.Context) {
-	for last := 0; ; {
-		batch := s.commits.next(last)
+	for {
+		batch := s.commits.next()
 		if batch == nil {
 			return
 		}
 		s.commitBatch(ctx, batch)
-		last = len(batch)
 	}
 }
 
 // commitBatch commits a batch under a context that is no publisher's.
 func (s *server) commitBatch(ctx context.Context, batch []*commit) {
+	begun := time.Now()
 	sets := make([]ChangeSet, len(batch))
 	for i, c := range batch {
 		sets[i] = *c.set
 	}
+	before := s.state.Load()
 	results, err := s.write(ctx, sets)
 	if len(batch) > 1 && ofOneSet(err) {
 		for i := range batch {
@@ -36,8 +40,10 @@ func (s *server) commitBatch(ctx context.Context, batch []*commit) {
 		return
 	}
 	if err == nil {
+		s.committed(before, results)
 		s.catchUp(ctx, results)
 	}
+	s.commits.end(len(batch), time.Since(begun))
 	for i, c := range batch {
 		if err != nil {
 			c.finish(Result{Err: err})
@@ -45,6 +51,23 @@ func (s *server) commitBatch(ctx context.Context, batch []*commit) {
 			c.finish(results[i])
 		}
 	}
+}
+
+// committed takes note of what a transaction has committed: for the others, and
+// for what it says of the storage. Before is the state before it began.
+func (s *server) committed(before *state, results []Result) {
+	var newest Position
+	for i := range results {
+		r := &results[i]
+		if r.Err != nil || r.Replayed {
+			continue
+		}
+		if newest = r.Position; before != nil && newest.Epoch == before.position.Epoch && newest.Revision <= before.position.Revision {
+			s.lost.Store(true) // a revision is given once: the storage has lost those that were seen
+		}
+	}
+	s.progress.expect(s.state.Load(), newest, false)
+	s.audience.announce(newest)
 }
 
 // ofOneSet reports whether a transaction has failed for what one of its sets is
@@ -81,7 +104,7 @@ func (s *server) catchUp(ctx context.Context, results []Result) {
 // then only the next epoch has it.
 func (s *server) shows(p Position) func(*state) bool {
 	return func(st *state) bool {
-		return st.reached(p) && (st.position.Epoch != p.Epoch || !s.trail.contradicts(p))
+		return st.reached(p) && (st.position.Epoch != p.Epoch || !s.lost.Load() && !s.trail.contradicts(p))
 	}
 }
 
@@ -97,6 +120,7 @@ func (s *server) write(ctx context.Context, sets []ChangeSet) ([]Result, error) 
 		s.nudge() // whatever became of it
 		return nil, err
 	}
+	failpoint.Hit("server.afterCommitBeforeNotify")
 	return results, nil
 }
 
@@ -121,6 +145,9 @@ func (s *server) commit(ctx context.Context, asked *ChangeSet) (Result, error) {
 	if _, err := s.serving(); err != nil {
 		return Result{}, err
 	}
+	if s.health.confirmed.Load() == never { // it may be another store
+		return Result{}, unavailable("the storage has not been read since the server was started; only reads are served")
+	}
 	set := asked.Canonical()
 	set.Caller = CallerFrom(ctx)
 	if err := set.Validate(s.cfg.maxContent); err != nil {
@@ -134,6 +161,11 @@ func (s *server) commit(ctx context.Context, asked *ChangeSet) (Result, error) {
 		return Result{}, err
 	}
 	defer s.commits.leave()
+	if seeded.AckBeforeCommit {
+		next := s.position()
+		next.Revision++
+		return Result{Position: next}, nil
+	}
 	select {
 	case <-c.done:
 	case <-ctx.Done():

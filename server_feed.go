@@ -23,26 +23,23 @@ const (
 // changes what is served. It sends the outcome of its first round to loaded.
 func (s *server) feed(ctx context.Context, loaded chan<- error) {
 	retry := backoff.Backoff{Base: s.cfg.feedInterval, Cap: max(s.cfg.feedInterval, maxFeedBackoff)}
-	for failing := false; ; {
+	for before := error(nil); ; {
 		err := s.advance(ctx)
+		if err == nil {
+			err = s.progress.stalled(s.state.Load())
+		}
 		if ctx.Err() != nil {
 			return
 		}
-		switch {
-		case err != nil && !failing:
-			s.log.Warn("the storage cannot be read", "err", err)
-		case err == nil && failing:
-			s.log.Info("the storage can be read again")
-		}
-		failing = err != nil
-		s.confirm(err)
+		s.observe(before, err)
+		before = err
 		select {
 		case loaded <- err:
 		default: // not the first round
 		}
-		if failing {
+		if err != nil {
 			// Not cut short by a nudge: a storage in trouble is left alone.
-			_ = retry.Wait(ctx, 0)
+			s.pause(ctx, retry.Next(0))
 		} else {
 			retry.Reset()
 			s.idle(ctx)
@@ -51,15 +48,46 @@ func (s *server) feed(ctx context.Context, loaded chan<- error) {
 }
 
 // idle waits for a nudge, or for the interval, which varies by a tenth so that
-// servers that share a storage do not ask it all at once.
+// servers that share a storage do not ask it all at once. Hints come from
+// outside: of the rounds that they have begin, one follows another by hintGap
+// at the least.
 func (s *server) idle(ctx context.Context) {
 	interval := s.cfg.feedInterval
 	timer := time.NewTimer(interval*9/10 + rand.N(interval/5+1))
 	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-s.nudged:
-	case <-timer.C:
+	for hinted := s.hinted; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.nudged:
+			return
+		case <-timer.C:
+			if hinted == nil {
+				s.obeyed = time.Now()
+			}
+			return
+		case <-hinted:
+			hinted = nil
+			timer.Reset(time.Until(s.obeyed.Add(hintGap)))
+		case do := <-s.tasks:
+			do()
+		}
+	}
+}
+
+// pause waits for d, whoever nudges.
+func (s *server) pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			return
+		case do := <-s.tasks:
+			do()
+		}
 	}
 }
 
@@ -82,6 +110,9 @@ func (s *server) advance(ctx context.Context) error {
 		batch, marks, err := s.changes(ctx, st.position)
 		switch {
 		case errors.Is(err, ErrEpoch):
+			if err := s.behind(batch.Head, st.position); err != nil {
+				return err
+			}
 			return s.fork(ctx, st)
 		case errors.Is(err, ErrCompacted):
 			s.log.Warn("the storage keeps no changes that follow ours: loading all anew", "revision", st.position.Revision)
@@ -90,11 +121,14 @@ func (s *server) advance(ctx context.Context) error {
 			}
 			return err
 		case errors.Is(err, ErrOtherStore):
+			err = s.otherStore(err)
 			s.withdraw(err)
 			return err
 		case err != nil:
 			return err
 		}
+		s.short = time.Time{}
+		s.seeded.spoil(&batch)
 		if len(batch.Changes) > 0 {
 			st = s.apply(st, batch, marks)
 		}
@@ -107,11 +141,14 @@ func (s *server) advance(ctx context.Context) error {
 // changes reads a batch that follows after, and verifies it. The marks are the
 // chains of its revisions.
 func (s *server) changes(ctx context.Context, after Position) (Batch, []mark, error) {
-	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
+	ctx, cancel := context.WithTimeout(s.fresh(ctx), storageTimeout)
 	defer cancel()
 	batch, err := s.storage.Changes(ctx, after, feedBytes)
 	if err != nil {
 		return batch, nil, ours(ctx, err)
+	}
+	if err := gap(after, batch.Changes); err != nil {
+		return batch, nil, err
 	}
 	if len(batch.Changes) == 0 && batch.Position != batch.Head {
 		return batch, nil, Errorf(ErrCorrupt, "no changes follow revision %d, but the head is at %d", after.Revision, batch.Head.Revision)
@@ -169,6 +206,7 @@ func (s *server) apply(st *state, batch Batch, marks []mark) *state {
 	if next.position.Epoch != st.position.Epoch {
 		s.trail.restart(next.position)
 		s.counters.forks.Add(1)
+		s.lost.Store(false)
 		s.log.Warn("the store's history forked after all that this server had seen",
 			"generation", next.position.Epoch.Generation, "revision", next.position.Revision)
 		s.wakeAll() // all must learn of the epoch
@@ -177,6 +215,9 @@ func (s *server) apply(st *state, batch Batch, marks []mark) *state {
 		woken := s.keySets.waiters.Wake(keysOf(batch.Changes))
 		s.counters.wakeups.Add(uint64(woken))
 		s.moved.Wake()
+	}
+	if s.copy != nil {
+		s.copy.offer(st.position, batch) // last: nobody waits for a disk
 	}
 	return s.trim(next)
 }

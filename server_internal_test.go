@@ -159,3 +159,33 @@ func TestTrail(t *testing.T) {
 	assert.True(t, tr.contradicts(at(3*maxTrail, 3)))
 	assert.False(t, tr.contradicts(at(11, 3)), "too long ago to tell")
 }
+
+// What waits for a slow disk is bounded; a copy that is further behind takes it
+// from the storage.
+func TestD5_QueueOfTheReplicaIsBounded(t *testing.T) {
+	c := &diskCopy{wake: make(chan struct{}, 1)}
+	at := func(r int64) Position { return Position{Epoch: Epoch{Generation: 1}, Revision: r} }
+	offer := func(r int64, size int) {
+		c.offer(at(r-1), Batch{Changes: []Change{{Revision: r, Content: strings.Repeat("x", size)}}, Position: at(r)})
+	}
+	for r := int64(1); r <= 100; r++ {
+		offer(r, 1<<20)
+		assert.LessOrEqual(t, c.bytes, int64(copyQueueBytes))
+		assert.LessOrEqual(t, len(c.queue), copyQueueBytes>>20)
+	}
+	next, done := c.next(at(0))
+	assert.False(t, done)
+	assert.Empty(t, next.changes, "the queue does not reach back to it")
+	first := c.queue[0].from.Revision
+	next, _ = c.next(at(first))
+	assert.Len(t, next.changes, 3, "several at once, but not all")
+	assert.Equal(t, at(first+3), next.to)
+	next, _ = c.next(at(first + 1))
+	assert.EqualValues(t, first+2, next.changes[0].Revision, "what the copy has is not written again")
+	_, done = c.next(at(100))
+	assert.True(t, done)
+	assert.Zero(t, c.bytes)
+	assert.Empty(t, c.queue)
+	_, done = c.next(Position{Epoch: Epoch{Generation: 2}, Revision: 100})
+	assert.False(t, done, "another history at the same revision")
+}

@@ -17,7 +17,7 @@ const scanPage = 5000
 // ErrEpoch says that the storage is behind that.
 func (s *server) load(ctx context.Context) error {
 	old := s.state.Load()
-	next, err := s.scan(ctx, old)
+	next, err := s.scan(ctx, s.storage, old)
 	if err != nil {
 		return err
 	}
@@ -41,13 +41,13 @@ func (s *server) load(ctx context.Context) error {
 	return nil
 }
 
-// scan reads the current entries. The state stands at the position of the
-// first page, though entries of later pages may be newer.
-func (s *server) scan(ctx context.Context, old *state) (*state, error) {
+// scan reads the current entries of a storage. The state stands at the position
+// of the first page, though entries of later pages may be newer.
+func (s *server) scan(ctx context.Context, from Storage, old *state) (*state, error) {
 	st := new(state)
 	var err error
 	slots := cowmap.Collect(func(yield func(Key, *slot) bool) {
-		for page, e := range s.pages(ctx) {
+		for page, e := range pages(ctx, from, false, all) {
 			if err = e; err != nil {
 				return
 			}
@@ -73,17 +73,24 @@ func (s *server) scan(ctx context.Context, old *state) (*state, error) {
 	return st, nil
 }
 
-// pages yields all pages of a scan, and ends with the first error.
-func (s *server) pages(ctx context.Context) iter.Seq2[Page, error] {
+// all asks for full pages.
+func all(Key) int { return scanPage }
+
+// pages yields all pages of a scan, and ends with the first error. The page
+// after a key has as many entries as limit says; 0 ends the scan.
+func pages(ctx context.Context, from Storage, contents bool, limit func(after Key) int) iter.Seq2[Page, error] {
 	scan := func(req ScanRequest) (Page, error) {
 		ctx, cancel := context.WithTimeout(ctx, storageTimeout)
 		defer cancel()
-		page, err := s.storage.Scan(ctx, req)
+		page, err := from.Scan(ctx, req)
 		return page, ours(ctx, err)
 	}
 	return func(yield func(Page, error) bool) {
-		req := ScanRequest{Limit: scanPage}
+		req := ScanRequest{Contents: contents}
 		for more := true; more; {
+			if req.Limit = limit(req.After); req.Limit == 0 {
+				return
+			}
 			page, err := scan(req)
 			if more = page.More; err == nil && more && len(page.Entries) == 0 {
 				err = Errorf(ErrCorrupt, "a page of the scan is empty, but says that there are more")
@@ -112,8 +119,13 @@ func (st *state) reuse(r *record) *record {
 // says reports whether r and o say the same of the same revision, which may be
 // another's where history was lost.
 func (r *record) says(o *record) bool {
-	return r.Revision == o.Revision && r.MD5 == o.MD5 && r.deleted == o.deleted &&
-		r.Type == o.Type && r.Modified.Equal(o.Modified) && maps.Equal(r.Meta, o.Meta)
+	return r.deleted == o.deleted && r.standsFor(&o.Entry)
+}
+
+// standsFor reports whether r is the record of e.
+func (r *record) standsFor(e *Entry) bool {
+	return r.Key == e.Key && r.Revision == e.Revision && r.MD5 == e.MD5 && r.Size == e.Size &&
+		r.Type == e.Type && r.Modified.Equal(e.Modified) && maps.Equal(r.Meta, e.Meta)
 }
 
 // replace serves next instead of old, which may be nil.
@@ -124,6 +136,9 @@ func (s *server) replace(old, next *state) {
 	s.applyMu.Unlock()
 	s.store = next.position.Store
 	s.trail.restart(next.position)
+	if s.copy != nil {
+		s.copy.jump(next.position)
+	}
 	if old != nil {
 		for key, place := range old.index.slots.All() {
 			if r := place.Load(); next.index.get(key) != r {
@@ -132,6 +147,7 @@ func (s *server) replace(old, next *state) {
 		}
 		if old.position.Epoch != next.position.Epoch {
 			s.counters.forks.Add(1)
+			s.lost.Store(false)
 		}
 	}
 	s.wakeAll()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/linnaname/gdiamond/internal/seeded"
 )
 
 // defaultPage is how many entries or changes a page holds unless the request says.
@@ -28,6 +30,9 @@ func (s *server) fetch(ctx context.Context, key Key, req *FetchRequest) (*FetchR
 	}
 	if req.Revision < 0 {
 		return nil, invalidf("revision: negative")
+	}
+	if seeded.Cold404 && s.state.Load() == nil {
+		return &FetchResponse{}, nil
 	}
 	if err := s.notBefore(ctx, req.After, reachTimeout); err != nil {
 		return nil, err
@@ -111,7 +116,7 @@ func (s *server) version(ctx context.Context, key Key, revision int64) (*FetchRe
 }
 
 // entry returns the value of key published at revision: the present one as
-// reads of it get it, others from the storage.
+// reads of it get it, others from the copy on disk or the storage.
 func (s *server) entry(ctx context.Context, st *state, key Key, revision int64) (Entry, error) {
 	if r := st.index.get(key); r != nil && !r.deleted && r.Revision == revision {
 		full, err := s.contents.get(ctx, r)
@@ -120,7 +125,30 @@ func (s *server) entry(ctx context.Context, st *state, key Key, revision int64) 
 		}
 		return *full, nil
 	}
+	if s.copy != nil && s.copy.has(st, revision) {
+		if e, err := s.copy.read(ctx, key, revision); err == nil {
+			return e, nil
+		}
+	}
 	return s.storage.Read(ctx, key, revision)
+}
+
+// orCopy asks the storage, and where that cannot be reached the copy on disk.
+func orCopy[T any](s *server, ask func(Storage) (T, error)) (T, error) {
+	st := s.state.Load()
+	copied := st != nil && s.copy != nil && s.copy.has(st, 0)
+	if copied && s.stale() > 0 { // not even to find out again, which may take long
+		if v, err := ask(s.copy.local); err == nil {
+			return v, nil
+		}
+	}
+	v, err := ask(s.storage)
+	if copied && errors.Is(err, ErrUnavailable) {
+		if v, err := ask(s.copy.local); err == nil {
+			return v, nil
+		}
+	}
+	return v, err
 }
 
 // notBefore waits, as long as it is let, until the server has reached a
@@ -136,7 +164,7 @@ func (s *server) notBefore(ctx context.Context, p Position, wait time.Duration) 
 	if st.reached(p) {
 		return nil
 	}
-	s.nudge()
+	s.hint() // whoever asks may have made p up
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	if err = s.reach(waiting, p); err != nil && ctx.Err() == nil && waiting.Err() != nil {
@@ -175,7 +203,7 @@ func (s *server) list(ctx context.Context, req *ListRequest) (*ListResponse, err
 			return nil, err
 		}
 	}
-	page, err := s.storage.Scan(ctx, scan)
+	page, err := orCopy(s, func(from Storage) (Page, error) { return from.Scan(ctx, scan) })
 	if err != nil {
 		return nil, err
 	}
@@ -239,7 +267,7 @@ func (s *server) history(ctx context.Context, key Key, req *HistoryRequest) ([]C
 	if err != nil {
 		return nil, err
 	}
-	return s.storage.History(ctx, key, req.Before, limit)
+	return orCopy(s, func(from Storage) ([]Change, error) { return from.History(ctx, key, req.Before, limit) })
 }
 
 func pageLimit(limit int) (int, error) {

@@ -100,6 +100,13 @@ func (s *troubled) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.P
 	return s.Storage.Scan(ctx, req)
 }
 
+func (s *troubled) History(ctx context.Context, key diamond.Key, before int64, limit int) ([]diamond.Change, error) {
+	if err := s.enter("history"); err != nil {
+		return nil, err
+	}
+	return s.Storage.History(ctx, key, before, limit)
+}
+
 func (s *troubled) Fork(ctx context.Context, verified diamond.Position) (diamond.Position, error) {
 	if err := s.enter("fork"); err != nil {
 		return diamond.Position{}, err

@@ -47,6 +47,20 @@ func (t *trail) contradicts(p Position) bool {
 	return found && t.marks[i].chain != p.Chain
 }
 
+// before returns the position before a revision, and the chain after it, both
+// of the epoch of p, where the trail has them.
+func (t *trail) before(p Position, revision int64) (from Position, chain Chain, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i, found := slices.BinarySearchFunc(t.marks, revision, func(m mark, r int64) int { return cmp.Compare(m.revision, r) })
+	if !found || i == 0 || t.marks[i-1].revision != revision-1 {
+		return Position{}, Chain{}, false
+	}
+	from = p
+	from.Revision, from.Chain = t.marks[i-1].revision, t.marks[i-1].chain
+	return from, t.marks[i].chain, true
+}
+
 // all returns the marks. They are not to be changed.
 func (t *trail) all() []mark {
 	t.mu.Lock()

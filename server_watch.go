@@ -69,7 +69,7 @@ func (s *server) changesAfter(ctx context.Context, after Position, req *ChangesR
 	if after == st.position {
 		return resp, nil
 	}
-	batch, err := s.storage.Changes(ctx, after, watchBytes)
+	batch, err := s.after(ctx, st, after)
 	if err != nil {
 		return nil, err
 	}
@@ -88,4 +88,15 @@ func (s *server) changesAfter(ctx context.Context, after Position, req *ChangesR
 		resp.Changes = append(resp.Changes, c)
 	}
 	return resp, nil
+}
+
+// after returns changes that follow a position: those that the copy on disk
+// has, so that watches cost a shared storage nothing, else the storage's.
+func (s *server) after(ctx context.Context, st *state, p Position) (Batch, error) {
+	if s.copy != nil && s.copy.has(st, p.Revision+1) {
+		if batch, err := s.copy.local.Changes(ctx, p, watchBytes); err == nil && len(batch.Changes) > 0 {
+			return batch, nil
+		}
+	}
+	return s.storage.Changes(ctx, p, watchBytes)
 }

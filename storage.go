@@ -47,6 +47,10 @@ type Storage interface {
 	// as keep the contents within maxBytes. Batch.Head is always set, also with
 	// an error where the storage could be read.
 	//
+	// It shows at least what was committed before it was called. From a storage
+	// that cannot keep that, as one that reads a database which follows another,
+	// the server waits for what is missing, and says so; see [FreshRead].
+	//
 	// The zero position is the start of history. ErrCompacted: changes after it
 	// are no longer kept. ErrOtherStore: it has another StoreID. ErrEpoch: the
 	// chain at its revision is another one, or its revision is above the head.

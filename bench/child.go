@@ -49,7 +49,7 @@ func spawn(role string, args ...string) (*child, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	cmd := exec.Command(exe, append([]string{"-role", role}, args...)...)
+	cmd := exec.Command(exe, append([]string{"-role", role, "--"}, args...)...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -116,8 +116,10 @@ func (c *child) stop() {
 func (c *child) rss() (float64, error) { return statusField(c.cmd.Process.Pid, "VmRSS") }
 
 // cpu returns the processor time that the child has used.
-func (c *child) cpu() (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.cmd.Process.Pid))
+func (c *child) cpu() (time.Duration, error) { return cpuOf(c.cmd.Process.Pid) }
+
+func cpuOf(pid int) (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}

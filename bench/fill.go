@@ -27,6 +27,11 @@ func fill(dir string, entries int) (err error) {
 			err = e
 		}
 	}()
+	return fillStore(store, entries)
+}
+
+// fillStore is fill for a store that is open.
+func fillStore(store diamond.Storage, entries int) error {
 	const together = 1000
 	for first := 0; first < entries; first += together {
 		var sets []diamond.ChangeSet

@@ -26,7 +26,8 @@ type load struct {
 // conn is one keep-alive connection.
 type conn struct {
 	fd      int
-	partial []byte // of an answer that came in several reads
+	sent    time.Time // when its last request was
+	partial []byte    // of an answer that came in several reads
 }
 
 // arrivals tells when the answers to one request on every connection were there, in Unix nanoseconds.
@@ -50,10 +51,20 @@ func loadRole([]string) error {
 					return nil, err
 				}
 			}
-			return nil, l.ask(c.Data)
+			next, err := c.requests()
+			if err != nil {
+				return nil, err
+			}
+			return nil, l.ask(next)
 		},
-		"await":  func(c command) (any, error) { return l.await(c.Key, c.For) },
-		"hammer": func(c command) (any, error) { return l.hammer(c.Data, c.For) },
+		"await": func(c command) (any, error) { return l.await(c.Key, c.For) },
+		"hammer": func(c command) (any, error) {
+			next, err := c.requests()
+			if err != nil {
+				return nil, err
+			}
+			return l.hammer(next, c.For)
+		},
 	})
 }
 
@@ -91,10 +102,24 @@ func (l *load) dial(addr string, n int) error {
 	return nil
 }
 
+// requests returns what makes the requests of a command: all the same, or
+// publishes of random entries.
+func (c command) requests() (next func() []byte, err error) {
+	if c.Entries == 0 {
+		return func() []byte { return c.Data }, nil
+	}
+	s, err := newStencil(c.Data, c.Entries)
+	if err != nil {
+		return nil, err
+	}
+	return s.next, nil
+}
+
 // ask sends one request on every connection.
-func (l *load) ask(request []byte) error {
+func (l *load) ask(next func() []byte) error {
 	for _, c := range l.conns {
-		if err := c.send(request); err != nil {
+		c.sent = time.Now()
+		if err := c.send(next()); err != nil {
 			return err
 		}
 	}
@@ -135,31 +160,6 @@ func (l *load) await(marker string, limit time.Duration) (arrivals, error) {
 	at := func(share float64) int64 { return times[min(len(times)-1, int(share*float64(len(times))))] }
 	a.First, a.P50, a.P99, a.Last = times[0], at(0.5), at(0.99), times[len(times)-1]
 	return a, nil
-}
-
-// hammer asks again on each connection as soon as it has its answer, and
-// returns how many answers came in that time.
-func (l *load) hammer(request []byte, duration time.Duration) (answers int, err error) {
-	start := time.Now()
-	if err := l.ask(request); err != nil {
-		return 0, err
-	}
-	open := len(l.conns)
-	err = l.answers(start.Add(duration+5*time.Second), func(c *conn, answer []byte) (bool, error) {
-		if !bytes.HasPrefix(answer, []byte("HTTP/1.1 200 ")) {
-			return false, fmt.Errorf("not a good answer: %.300q", answer)
-		}
-		if time.Since(start) < duration {
-			answers++
-			return true, c.send(request)
-		}
-		open-- // the last answer of each is let in, so that the connections can be used again
-		return open > 0, nil
-	})
-	if err == nil && open > 0 {
-		err = errors.New("an answer did not come")
-	}
-	return answers, err
 }
 
 // answers calls each with every whole answer as it comes, until each says that

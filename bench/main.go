@@ -47,6 +47,11 @@ var measurements = []struct {
 	{"publish", measurePublish},
 	{"get", measureGet},
 	{"start", measureStart},
+	{"mysql-publish", measureMySQLPublish},
+	{"mysql-notify", measureMySQLNotify},
+	{"mysql-pool", measureMySQLPool},
+	{"mysql-idle", measureMySQLIdle},
+	{"mysql-start", measureMySQLStart},
 }
 
 // roles are what a child process of this program can be.
@@ -57,6 +62,9 @@ var roles = map[string]func(args []string) error{
 	"start":     startRole,
 	"publisher": publisherRole,
 	"bolt":      boltRole,
+	"node":      nodeRole,
+	"inserter":  inserterRole,
+	"followers": followersRole,
 }
 
 func main() {

@@ -65,12 +65,12 @@ func compareReads(ours *child, addr string, request []byte, connections, rounds 
 	}
 	for round := -1; round < rounds; round++ { // the first warms up
 		for i, load := range loads {
-			var answers int
-			if err := load.do(command{Verb: "hammer", Data: request, For: length}, &answers); err != nil {
+			var h hammered
+			if err := load.do(command{Verb: "hammer", Data: request, For: length}, &h); err != nil {
 				return rates, err
 			}
 			if round >= 0 {
-				rates[i] = append(rates[i], float64(answers)/length.Seconds())
+				rates[i] = append(rates[i], float64(h.Answers)/length.Seconds())
 			}
 		}
 	}

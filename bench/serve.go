@@ -24,20 +24,28 @@ type published struct {
 
 // counts are what a server tells of itself between two measurements.
 type counts struct {
-	Waiters int
-	Wakeups uint64
-	Feed    int64 // Changes that the storage was asked for
-	Access  int64 // all other calls of the storage
+	Waiters    int
+	Inflight   int // commits being waited for
+	Wakeups    uint64
+	Feed       int64 // Changes that the storage was asked for
+	Access     int64 // all other calls of the storage
+	Commits    int64 // of these
+	Committing bool  // one is under way
+	Sets       int64 // that they had
 }
 
 // countedStorage counts how often the server turns to its storage.
 type countedStorage struct {
 	diamond.Storage
-	feed, access atomic.Int64
+	feed, access, commits, sets, committing atomic.Int64
 }
 
 func (s *countedStorage) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
 	s.access.Add(1)
+	s.commits.Add(1)
+	s.sets.Add(int64(len(sets)))
+	s.committing.Add(1)
+	defer s.committing.Add(-1)
 	return s.Storage.Commit(ctx, sets)
 }
 
@@ -59,6 +67,15 @@ func (s *countedStorage) Scan(ctx context.Context, req diamond.ScanRequest) (dia
 func (s *countedStorage) History(ctx context.Context, key diamond.Key, before int64, limit int) ([]diamond.Change, error) {
 	s.access.Add(1)
 	return s.Storage.History(ctx, key, before, limit)
+}
+
+func (s *countedStorage) counts(srv diamond.Server) counts {
+	st := srv.Status()
+	return counts{
+		Waiters: st.Waiters, Inflight: st.Inflight, Wakeups: st.Counters.Wakeups,
+		Feed: s.feed.Load(), Access: s.access.Load(), Commits: s.commits.Load(), Sets: s.sets.Load(),
+		Committing: s.committing.Load() > 0,
+	}
 }
 
 // serverRole is a process with a whole node as users run it: the engine, the
@@ -84,10 +101,7 @@ func serverRole([]string) error {
 		"publish": func(c command) (any, error) { return publish(ctx, srv, c.Key, string(c.Data)) },
 		"collect": func(command) (any, error) { return nil, collect() },
 		"waiting": func(command) (any, error) { return srv.Status().Waiters, nil },
-		"counts": func(command) (any, error) {
-			st := srv.Status()
-			return counts{st.Waiters, st.Counters.Wakeups, storage.feed.Load(), storage.access.Load()}, nil
-		},
+		"counts":  func(command) (any, error) { return storage.counts(srv), nil },
 	})
 	stop()
 	return errors.Join(err, <-failed, storage.Close())

@@ -20,6 +20,7 @@ var statuses = []struct {
 	{diamond.ErrNotFound, http.StatusNotFound, "not_found"},
 	{diamond.ErrTooLarge, http.StatusRequestEntityTooLarge, "too_large"},
 	{diamond.ErrOverloaded, http.StatusTooManyRequests, "overloaded"},
+	{diamond.ErrUnavailable, http.StatusServiceUnavailable, "unavailable"},
 }
 
 func writeError(w http.ResponseWriter, err error) {
@@ -27,8 +28,11 @@ func writeError(w http.ResponseWriter, err error) {
 		if errors.Is(err, s.err) {
 			var e *diamond.Error
 			errors.As(err, &e)
-			if s.status == http.StatusTooManyRequests {
+			switch s.status {
+			case http.StatusTooManyRequests:
 				w.Header().Set("Retry-After", "10")
+			case http.StatusServiceUnavailable:
+				w.Header().Set("Retry-After", "1")
 			}
 			writeErrorStatus(w, s.status, s.code, e.Detail)
 			return

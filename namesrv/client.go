@@ -15,6 +15,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/cluster"
 )
 
 const (
@@ -31,21 +32,27 @@ type Client struct {
 	http    *http.Client
 	lease   time.Duration
 	logger  *slog.Logger
+	secret  cluster.Secret
 	cache   cache
 
 	mu      sync.Mutex // guards what follows, and what sources point to
 	started int64      // requests for lists
 }
 
-// source is one name server. Client.mu guards all but base.
+// source is one name server. Client.mu guards all but base and signer.
 type source struct {
-	base     *url.URL
+	base   *url.URL
+	signer *cluster.Signer
+
+	met  string        // the last instance that it was; "": none yet
+	anew chan struct{} // closed when it is another one, and then another channel
+
 	instance string   // of the last good list; "" in the text form
 	version  int64    // of the last good list
 	asked    int64    // the number of the request that brought it
 	servers  []string // the last good list
 
-	askFails, holdFails bool // the last time, and that was logged
+	askFails, holdFails error // why it could not be asked, or told, the last time
 }
 
 type clientOption func(*Client)
@@ -95,7 +102,7 @@ func NewClient(urls []string, opts ...ClientOption) (*Client, error) {
 			return nil, err
 		}
 		if !slices.ContainsFunc(c.sources, func(s *source) bool { return *s.base == *base }) {
-			c.sources = append(c.sources, &source{base: base})
+			c.sources = append(c.sources, &source{base: base, signer: cluster.NewSigner(c.secret, base), anew: make(chan struct{})})
 		}
 	}
 	if len(c.sources) == 0 {
@@ -129,14 +136,18 @@ func parseURL(s string) (*url.URL, error) {
 }
 
 // call makes one request and returns the body of a good answer and its media type.
-func (c *Client) call(ctx context.Context, method string, u *url.URL) (body []byte, mediaType string, err error) {
+func (c *Client) call(ctx context.Context, s *source, method string, u *url.URL) (body []byte, mediaType string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
 	if err != nil {
 		return nil, "", err
 	}
-	resp, err := c.http.Do(req)
+	do := c.http.Do
+	if method != http.MethodGet { // a list is for everybody
+		do = func(req *http.Request) (*http.Response, error) { return s.signer.Do(c.http, req) }
+	}
+	resp, err := do(req)
 	if err != nil {
 		return nil, "", err
 	}
@@ -147,6 +158,8 @@ func (c *Client) call(ctx context.Context, method string, u *url.URL) (body []by
 		return nil, "", err
 	case resp.StatusCode == http.StatusNotFound:
 		return nil, "", errNotFound
+	case resp.StatusCode == http.StatusForbidden:
+		return nil, "", diamond.Errorf(diamond.ErrDenied, "status 403%s", messageOf(body))
 	case resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusNoContent:
 		return nil, "", fmt.Errorf("status %d%s", resp.StatusCode, messageOf(body))
 	case len(body) > maxAnswer:
@@ -158,13 +171,27 @@ func (c *Client) call(ctx context.Context, method string, u *url.URL) (body []by
 
 var errNotFound = errors.New("status 404")
 
-// report logs when a name server stops or starts to answer as it should. c.mu is held.
-func (c *Client) report(s *source, fails *bool, err error) {
+// meet notes which instance the name server is. Of another one than before those
+// who hold a lease must know: it has none. Client.mu is held.
+func (s *source) meet(instance string) {
+	if instance == "" || instance == s.met {
+		return
+	}
+	if s.met != "" {
+		close(s.anew)
+		s.anew = make(chan struct{})
+	}
+	s.met = instance
+}
+
+// report logs when a name server stops or starts to answer as it should, and
+// when it begins to refuse what it is asked: that does not pass. c.mu is held.
+func (c *Client) report(s *source, last *error, err error) {
 	switch {
-	case err != nil && !*fails:
+	case err != nil && (*last == nil || errors.Is(err, diamond.ErrDenied) && !errors.Is(*last, diamond.ErrDenied)):
 		c.logger.Warn("name server fails", "url", s.base.String(), "error", err)
-	case err == nil && *fails:
+	case err == nil && *last != nil:
 		c.logger.Info("name server is well again", "url", s.base.String())
 	}
-	*fails = err != nil
+	*last = err
 }

@@ -241,28 +241,6 @@ func TestDefect_N4_MuteNameServerBlocksNothing(t *testing.T) {
 	})
 }
 
-func TestRegistrationOutlastsAmnesiaAndDeath(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newMemNet()
-		n.serve(t, ns1, NewRegistry())
-		c := n.client(t, []string{ns1})
-		register(t, c, "a:1")
-		synctest.Wait()
-		require.Equal(t, []string{"a:1"}, resolve(t, c))
-
-		n.serve(t, ns1, NewRegistry()) // restarted: it knows nobody
-		time.Sleep(DefaultLease / 3)
-		_, err := n.client(t, []string{ns1}).Resolve(t.Context())
-		require.NoError(t, err, "known again within one heartbeat")
-
-		n.kill(ns1)
-		time.Sleep(time.Hour)
-		n.serve(t, ns1, NewRegistry())
-		time.Sleep(DefaultLease/3 + callTimeout)
-		require.Equal(t, []string{"a:1"}, resolve(t, n.client(t, []string{ns1})), "tried for ever, with bounded pauses")
-	})
-}
-
 // An original name server has the text form only.
 func TestTextOnlyNameServer(t *testing.T) {
 	n := newMemNet()

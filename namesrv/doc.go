@@ -16,6 +16,12 @@
 // original's clients know no other. A list holds up to [MaxServers] servers.
 // Errors are JSON: {"error":{"code":"invalid","message":"..."}}.
 //
-// A server registers from the machine of the name server unless
-// [WithInsecureRegistration] is given: whoever registers gets the clients.
+// A name server that has just started has forgotten all leases. Until they must
+// have been renewed its list is incomplete, and says so: clients add it to what
+// they had. As text, an empty one is refused with 503 for as long.
+//
+// Whoever registers gets the clients. So it takes a proof that one knows the
+// cluster's secret ([WithSecret]; package cluster has the protocol); without a
+// secret servers register from the machine of the name server, unless
+// [WithInsecureRegistration] is given.
 package namesrv

@@ -14,11 +14,13 @@ import (
 // taken away by whoever looks next: nothing runs in the background.
 type leases struct {
 	instance string
+	start    time.Time
 
 	mu      sync.Mutex // guards what follows
 	version int64
 	sorted  []leased  // by address
 	next    time.Time // no lease ends before it
+	whole   time.Time // from then on no lease of before the start can be unknown
 }
 
 type leased struct {
@@ -26,7 +28,10 @@ type leased struct {
 	ends time.Time
 }
 
-func newLeases() *leases { return &leases{instance: rand.Text()} }
+func newLeases() *leases {
+	now := time.Now()
+	return &leases{instance: rand.Text(), start: now, whole: now.Add(DefaultLease)}
+}
 
 // expire takes away the leases that have ended. l.mu is held.
 func (l *leases) expire(now time.Time) (expired []string) {
@@ -73,6 +78,9 @@ func (l *leases) put(addr string, ttl time.Duration) (change, error) {
 	c := change{expired: l.expire(now)}
 	ends := now.Add(ttl)
 	l.upTo(ends)
+	if longest := l.start.Add(ttl); now.Before(l.whole) && longest.After(l.whole) {
+		l.whole = longest // others may have as long a lease
+	}
 	i, renewed := l.find(addr)
 	switch {
 	case renewed:
@@ -110,7 +118,10 @@ func (l *leases) list() (ServerList, change) {
 	now := time.Now()
 	c := change{expired: l.expire(now)}
 	c.version = l.version
-	list := ServerList{Instance: l.instance, Version: l.version, Servers: make([]Server, len(l.sorted))}
+	list := ServerList{
+		Instance: l.instance, Version: l.version, Incomplete: now.Before(l.whole),
+		Servers: make([]Server, len(l.sorted)),
+	}
 	for i, e := range l.sorted {
 		list.Servers[i] = Server{Address: e.addr, LeaseMs: e.ends.Sub(now).Milliseconds()}
 	}

@@ -58,6 +58,13 @@ func (n *memNet) kill(addr string) {
 	delete(n.hosts, addr)
 }
 
+// dead reports whether addr is dead or mute.
+func (n *memNet) dead(addr string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.hosts[addr] == nil || n.hosts[addr].mute
+}
+
 func (n *memNet) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 	n.mu.Lock()
 	h := n.hosts[addr]

@@ -8,15 +8,22 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"time"
 
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
+// anewSpread is within what time servers register with a name server that they
+// have found to have started anew.
+const anewSpread = time.Second
+
 // Register holds a lease for addr, a host:port, with every name server until
 // ctx ends; then it unregisters, which takes two seconds at most, and returns
 // nil. It outlasts name servers that are dead, mute or have forgotten all: each
-// is renewed on its own, and tried again with growing pauses. Errors wrap
-// ErrInvalid: addr is not one at which a server can be reached.
+// is renewed on its own, and tried again with growing pauses. One that has started
+// anew is told within a third of the lease, or at once when [Client.Resolve] finds
+// that it has. Errors wrap ErrInvalid: addr is not one at which a server can be
+// reached.
 func (c *Client) Register(ctx context.Context, addr string) error {
 	addr, err := canonical(addr, "")
 	if err != nil {
@@ -38,24 +45,44 @@ func (c *Client) hold(ctx context.Context, s *source, addr string) {
 	every := c.lease / 3
 	failures := backoff.Backoff{Cap: every}
 	for ctx.Err() == nil {
-		_, _, err := c.call(ctx, http.MethodPut, &renew)
+		body, _, err := c.call(ctx, s, http.MethodPut, &renew)
 		if ctx.Err() != nil {
 			break
 		}
 		c.mu.Lock()
 		c.report(s, &s.holdFails, err)
-		c.mu.Unlock()
-		if err != nil {
-			_ = failures.Wait(ctx, 0)
-			continue
+		if err == nil {
+			s.meet(instanceOf(body))
 		}
-		failures.Reset()
-		_ = backoff.Sleep(ctx, every-rand.N(every/10))
+		anew := s.anew
+		c.mu.Unlock()
+		pause := every - rand.N(every/10)
+		if err != nil {
+			pause = failures.Next(0)
+		} else {
+			failures.Reset()
+		}
+		select {
+		case <-ctx.Done():
+		case <-anew:
+			// Not all servers in one moment, nor without end where several name servers share a URL.
+			_ = backoff.Sleep(ctx, rand.N(anewSpread))
+		case <-time.After(pause):
+		}
 	}
 	// What ctx carries still counts, its end does not.
-	if _, _, err := c.call(context.WithoutCancel(ctx), http.MethodDelete, u); err != nil {
+	if _, _, err := c.call(context.WithoutCancel(ctx), s, http.MethodDelete, u); err != nil {
 		c.logger.Info("not unregistered; the lease will end by itself", "url", s.base.String(), "address", addr, "error", err)
 	}
+}
+
+// instanceOf returns which name server answered to a registration.
+func instanceOf(body []byte) string {
+	var a leaseAnswer
+	if json.Unmarshal(body, &a) != nil || len(a.Instance) > maxInstance {
+		return ""
+	}
+	return a.Instance
 }
 
 // messageOf returns what an error's answer says, in a form that a log line can hold.

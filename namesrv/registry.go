@@ -12,6 +12,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/cluster"
 )
 
 // What a lease may be.
@@ -50,6 +51,22 @@ type registryOption func(*Registry)
 
 func (o registryOption) applyRegistry(r *Registry) { o(r) }
 
+type secretOption struct{ secret cluster.Secret }
+
+func (o secretOption) applyRegistry(r *Registry) {
+	if !o.secret.IsZero() {
+		r.guard.verifier = cluster.NewVerifier(o.secret)
+	}
+}
+func (o secretOption) applyClient(c *Client) { c.secret = o.secret }
+
+// WithSecret sets the secret that name servers and servers share. A registry
+// then takes registrations from every machine, but only with a proof that who
+// sends them knows it; [WithInsecureRegistration] and [WithAllowedHosts] have no
+// effect. A client proves it with what it sends. Who only looks for servers needs
+// none. The zero Secret, the default, is none.
+func WithSecret(secret cluster.Secret) Option { return secretOption{secret} }
+
 type loggerOption struct{ logger *slog.Logger }
 
 func (o loggerOption) applyRegistry(r *Registry) { r.logger = o.logger }
@@ -70,18 +87,14 @@ func WithInsecureRegistration() RegistryOption {
 // under .localhost always are. A web page that has its own name resolved to
 // this name server's address is kept out by it.
 func WithAllowedHosts(names ...string) RegistryOption {
-	return registryOption(func(r *Registry) {
-		for _, name := range names {
-			r.guard.hosts[strings.ToLower(strings.TrimSuffix(name, "."))] = true
-		}
-	})
+	return registryOption(func(r *Registry) { r.guard.hosts.Add(names...) })
 }
 
 // NewRegistry returns an empty registry.
 func NewRegistry(opts ...RegistryOption) *Registry {
 	r := &Registry{
 		leases: newLeases(),
-		guard:  guard{hosts: map[string]bool{}, origin: http.NewCrossOriginProtection()},
+		guard:  guard{origin: http.NewCrossOriginProtection()},
 		logger: slog.New(slog.DiscardHandler),
 		routes: http.NewServeMux(),
 	}
@@ -128,6 +141,11 @@ func (r *Registry) list(w http.ResponseWriter, _ *http.Request) {
 func (r *Registry) addrs(w http.ResponseWriter, _ *http.Request) {
 	list, c := r.leases.list()
 	r.log(c)
+	if list.Incomplete && len(list.Servers) == 0 {
+		// This form has no other way to say that it is not that there are none.
+		writeError(w, diamond.Errorf(diamond.ErrUnavailable, "%v", errUnknown))
+		return
+	}
 	addrs := make([]string, len(list.Servers))
 	for i, server := range list.Servers {
 		addrs[i] = server.Address
@@ -172,14 +190,15 @@ func (r *Registry) unregister(w http.ResponseWriter, req *http.Request) {
 
 // parse reads a request that changes something, once it may.
 func (r *Registry) parse(w http.ResponseWriter, req *http.Request) (addr string, ttl time.Duration, err error) {
-	if err := r.guard.check(req); err != nil {
-		return "", 0, err
-	}
-	if _, err := io.Copy(io.Discard, http.MaxBytesReader(w, req.Body, maxBody)); err != nil {
+	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxBody))
+	if err != nil {
 		if errors.As(err, new(*http.MaxBytesError)) {
 			return "", 0, diamond.Errorf(diamond.ErrTooLarge, "body: more than %d bytes, and none is needed", maxBody)
 		}
 		return "", 0, diamond.Errorf(diamond.ErrInvalid, "body: cannot be read")
+	}
+	if err := r.guard.check(w.Header(), req, body); err != nil {
+		return "", 0, err
 	}
 	if addr, err = canonical(req.PathValue("addr"), ""); err != nil {
 		return "", 0, err

@@ -21,7 +21,8 @@ const grace = 500 * time.Millisecond
 //
 // It asks all name servers at once and waits for two seconds at most, half a
 // second from the first good answer on. An empty list, a page of something else
-// and no answer at all leave the last good list of that name server as it was.
+// and no answer at all leave the last good list of that name server as it was,
+// and to one of a name server that has just started only adds to it.
 // Before there is any, the list on disk counts; see [WithCacheFile].
 // ErrUnavailable: no list is known.
 func (c *Client) Resolve(ctx context.Context) ([]string, error) {
@@ -43,12 +44,11 @@ func (c *Client) Resolve(ctx context.Context) ([]string, error) {
 func (c *Client) known() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var servers []string
+	var lists [][]string
 	for _, s := range c.sources {
-		servers = append(servers, s.servers...)
+		lists = append(lists, s.servers)
 	}
-	slices.Sort(servers)
-	return slices.Compact(servers)
+	return union(lists...)
 }
 
 // askAll asks all name servers, and returns what went wrong, in words.
@@ -71,7 +71,10 @@ func (c *Client) askAll(ctx context.Context) string {
 	return strings.Join(slices.DeleteFunc(failures, func(s string) bool { return s == "" }), "; ")
 }
 
-var errEmpty = errors.New("it names no server")
+var (
+	errEmpty   = errors.New("it names no server")
+	errUnknown = errors.New("it has started a moment ago, and knows of no server yet")
+)
 
 // ask brings s up to date with what its name server says.
 func (c *Client) ask(ctx context.Context, s *source) error {
@@ -80,44 +83,61 @@ func (c *Client) ask(ctx context.Context, s *source) error {
 	number := c.started
 	c.mu.Unlock()
 
-	instance, version, servers, err := c.fetch(ctx, s)
-	if err == nil && len(servers) == 0 {
-		err = errEmpty
-	}
+	list, err := c.fetch(ctx, s)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err == nil {
+		s.meet(list.instance)
+	}
+	switch {
+	case err == nil && len(list.addrs) == 0 && list.incomplete:
+		err = errUnknown
+	case err == nil && len(list.addrs) == 0:
+		err = errEmpty
+	}
 	c.report(s, &s.askFails, err)
 	if err != nil {
 		return err
 	}
-	// Answers may overtake each other, or come from a cache in between. Versions
-	// order those of one lifetime; of two lifetimes that which was asked for later counts.
-	if instance != "" && instance == s.instance {
-		if version < s.version {
-			return nil
-		}
-	} else if number < s.asked {
-		return nil
-	}
-	s.instance, s.version, s.asked, s.servers = instance, version, number, servers
+	s.take(list, number)
 	return nil
 }
 
+// take takes a good list, the answer to the request of that number. Client.mu is held.
+func (s *source) take(list servers, number int64) {
+	// Answers may overtake each other, or come from a cache in between. Versions
+	// order those of one lifetime; of two lifetimes that which was asked for later counts.
+	if list.instance != "" && list.instance == s.instance {
+		if list.version < s.version {
+			return
+		}
+	} else if number < s.asked {
+		return
+	}
+	if list.incomplete {
+		// It has forgotten servers that are alive. They stay until it must know them.
+		if all := union(s.servers, list.addrs); len(all) <= MaxServers {
+			list.addrs = all
+		}
+	}
+	s.instance, s.version, s.asked, s.servers = list.instance, list.version, number, list.addrs
+}
+
 // fetch gets a list: in the native form, or as text from a name server that has only that.
-func (c *Client) fetch(ctx context.Context, s *source) (instance string, version int64, servers []string, err error) {
-	body, mediaType, err := c.call(ctx, http.MethodGet, s.base.JoinPath("v1", "servers"))
+func (c *Client) fetch(ctx context.Context, s *source) (servers, error) {
+	body, mediaType, err := c.call(ctx, s, http.MethodGet, s.base.JoinPath("v1", "servers"))
 	if err == nil {
 		if mediaType != "application/json" {
-			return "", 0, nil, fmt.Errorf("an answer of type %.100q", mediaType)
+			return servers{}, fmt.Errorf("an answer of type %.100q", mediaType)
 		}
 		return decodeList(body)
 	}
 	if !errors.Is(err, errNotFound) {
-		return "", 0, nil, err
+		return servers{}, err
 	}
-	if body, _, err = c.call(ctx, http.MethodGet, s.base.JoinPath("namesrv", "addrs")); err != nil {
-		return "", 0, nil, err
+	if body, _, err = c.call(ctx, s, http.MethodGet, s.base.JoinPath("namesrv", "addrs")); err != nil {
+		return servers{}, err
 	}
-	servers, err = parseAddrs(string(body))
-	return "", 0, servers, err
+	addrs, err := parseAddrs(string(body))
+	return servers{addrs: union(addrs)}, err
 }

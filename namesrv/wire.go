@@ -14,6 +14,10 @@ type ServerList struct {
 	Instance string   `json:"instance"`
 	Version  int64    `json:"version"` // grows with every change of the list
 	Servers  []Server `json:"servers"` // in the order of their addresses
+	// Incomplete says that the name server has started a moment ago: there may be
+	// servers whose lease it has forgotten. So it is for [DefaultLease], or for the
+	// longest lease of those that have registered since.
+	Incomplete bool `json:"incomplete,omitempty"`
 }
 
 // Server is one live server.
@@ -39,26 +43,42 @@ type errorAnswer struct {
 // maxInstance is how long an instance's name may be, in bytes.
 const maxInstance = 64
 
-// decodeList reads a ServerList that came over the network, and returns it with
-// canonical addresses, each once. Errors wrap ErrInvalid or ErrTooLarge.
-func decodeList(body []byte) (instance string, version int64, addrs []string, err error) {
+// servers is a list as clients use it.
+type servers struct {
+	instance   string // "" in the text form
+	version    int64
+	incomplete bool
+	addrs      []string // canonical
+}
+
+// decodeList reads a ServerList that came over the network; each address is
+// there once. Errors wrap ErrInvalid or ErrTooLarge.
+func decodeList(body []byte) (servers, error) {
 	var list ServerList
 	if err := json.Unmarshal(body, &list); err != nil {
-		return "", 0, nil, diamond.Errorf(diamond.ErrInvalid, "list of servers: not the JSON that it should be")
+		return servers{}, diamond.Errorf(diamond.ErrInvalid, "list of servers: not the JSON that it should be")
 	}
 	if list.Instance == "" || len(list.Instance) > maxInstance || list.Version < 0 {
-		return "", 0, nil, diamond.Errorf(diamond.ErrInvalid, "list of servers: no good instance or version")
+		return servers{}, diamond.Errorf(diamond.ErrInvalid, "list of servers: no good instance or version")
 	}
 	if len(list.Servers) > MaxServers {
-		return "", 0, nil, diamond.Errorf(diamond.ErrTooLarge, "list of more than %d servers", MaxServers)
+		return servers{}, diamond.Errorf(diamond.ErrTooLarge, "list of more than %d servers", MaxServers)
 	}
+	s := servers{instance: list.Instance, version: list.Version, incomplete: list.Incomplete}
 	for _, server := range list.Servers {
 		addr, err := canonical(server.Address, "")
 		if err != nil {
-			return "", 0, nil, err
+			return servers{}, err
 		}
-		addrs = append(addrs, addr)
+		s.addrs = append(s.addrs, addr)
 	}
-	slices.Sort(addrs)
-	return list.Instance, list.Version, slices.Compact(addrs), nil
+	s.addrs = union(s.addrs)
+	return s, nil
+}
+
+// union returns the addresses of all lists, sorted, each once.
+func union(lists ...[]string) []string {
+	all := slices.Concat(lists...)
+	slices.Sort(all)
+	return slices.Compact(all)
 }

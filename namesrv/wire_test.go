@@ -46,11 +46,11 @@ func FuzzF6_ListDecoders(f *testing.F) {
 				}
 			}
 		}
-		if instance, version, addrs, err := decodeList(body); err == nil {
-			if instance == "" || version < 0 {
-				t.Fatalf("instance %q, version %d", instance, version)
+		if list, err := decodeList(body); err == nil {
+			if list.instance == "" || list.version < 0 {
+				t.Fatalf("instance %q, version %d", list.instance, list.version)
 			}
-			good(addrs)
+			good(list.addrs)
 		}
 		if addrs, err := decodeCache(body); err == nil {
 			good(addrs)

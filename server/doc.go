@@ -14,6 +14,8 @@
 //   - /readyz: 200 when reads can be served, whatever the storage does; 503
 //     while nothing is loaded, and from the first moment of a shutdown. With
 //     ?verbose, one line for each thing looked at.
+//   - /v1/peer/nudge: the other servers of its cluster, where [WithPeers] is
+//     given.
 //   - /metrics: Prometheus.
 //   - /version: what was built, as JSON.
 package server

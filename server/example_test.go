@@ -7,9 +7,11 @@ import (
 	"syscall"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/cluster"
 	"github.com/linnaname/gdiamond/namesrv"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/boltstore"
+	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
 // A whole server, on the embedded store and listed at a name server: copy the
@@ -31,6 +33,32 @@ func Example() {
 		log.Fatal(err)
 	}
 	node := server.New(srv, server.WithAddress("127.0.0.1:1210"), server.WithRegistry(names, ""))
+	if err := node.Run(ctx); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// A server of a cluster on one database: it finds the others through the name
+// servers, and they tell each other of changes. Copy the body into a main; store is
+// the shared storage, such as storage/mysqlstore has.
+func Example_cluster() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	var store diamond.Storage = memstore.New()
+	defer store.Close()
+	secret, err := cluster.ReadSecret("/etc/gdiamond/cluster-secret")
+	if err != nil {
+		log.Fatal(err)
+	}
+	names, err := namesrv.NewClient([]string{"http://10.0.0.1:8080", "http://10.0.0.2:8080"}, namesrv.WithSecret(secret))
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv, err := diamond.NewServer(store)
+	if err != nil {
+		log.Fatal(err)
+	}
+	node := server.New(srv, server.WithAddress("10.0.0.11:1210"), server.WithRegistry(names, ""), server.WithPeers(names, secret))
 	if err := node.Run(ctx); err != nil {
 		log.Fatal(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	diamond "github.com/linnaname/gdiamond"
 )
 
 // pageTimeout is how long a peer may take to read a page.
@@ -55,11 +57,16 @@ func (n *Node) readyz(w http.ResponseWriter, r *http.Request) {
 	}
 	check("reads", st.Ready, true, fmt.Sprintf("%s, %d keys, revision %d", loaded, st.Keys, st.Position.Revision))
 	check("shutting down", !shuttingDown, true, leaving)
-	storage := "ok"
-	if st.Storage != nil {
-		storage = fmt.Sprintf("%v (unconfirmed for %s; reads go on)", st.Storage, st.Stale.Round(time.Second))
+	check("storage", st.Storage == nil && st.Stale == 0, false, storageText(&st))
+	if st.Replica != nil {
+		check("replica", st.Replica.Err == nil, false, replicaText(&st))
 	}
-	check("storage", st.Storage == nil, false, storage)
+	check("self-check", st.Divergent == 0, false, fmt.Sprintf("%d done, %d differences found, %d keys differ in the storage now",
+		st.Counters.Checks, st.Counters.Divergences, st.Divergent))
+	if n.peers != nil {
+		s := n.peers.summary()
+		check("peers", s.ok(), false, s.String())
+	}
 
 	status, text := http.StatusOK, "ready\n"
 	if !ready {
@@ -70,6 +77,37 @@ func (n *Node) readyz(w http.ResponseWriter, r *http.Request) {
 		text = b.String() + text
 	}
 	writeText(w, status, text)
+}
+
+// storageText says how it is with the storage, and since when.
+func storageText(st *diamond.ServerStatus) string {
+	if st.Storage == nil && st.Stale == 0 {
+		return "ok"
+	}
+	why, goes, since := "no answer", "nothing is served", "since it was started"
+	if st.Storage != nil {
+		why = strings.ReplaceAll(st.Storage.Error(), "\n", "; ") // it may be two: of reads and of writes
+	}
+	if st.Ready {
+		goes = "reads go on, marked stale"
+	}
+	if st.Stale == 0 { // it can be read
+		return why + " (reads go on)"
+	}
+	if !st.Confirmed.IsZero() {
+		since = "since " + st.Confirmed.UTC().Format(time.RFC3339)
+	}
+	return fmt.Sprintf("%s (unconfirmed for %s, %s; %s)", why, st.Stale.Round(time.Second), since, goes)
+}
+
+// replicaText says how it is with the copy on disk.
+func replicaText(st *diamond.ServerStatus) string {
+	r := st.Replica
+	text := fmt.Sprintf("revision %d, %d behind", r.Position.Revision, max(0, st.Position.Revision-r.Position.Revision))
+	if r.Err != nil {
+		text += fmt.Sprintf("; %v", r.Err)
+	}
+	return text
 }
 
 func writeText(w http.ResponseWriter, status int, text string) {

@@ -72,6 +72,13 @@ func run(t *testing.T, opts ...server.Option) *running {
 	store := memstore.New()
 	srv, err := diamond.NewServer(store)
 	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, store.Close()) })
+	return hosted(t, srv, opts...)
+}
+
+// hosted runs a node that hosts srv.
+func hosted(t *testing.T, srv diamond.Server, opts ...server.Option) *running {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	r := &running{t: t, srv: srv, pipes: newPipes(), stop: stop, ended: make(chan error, 1)}
 	r.client = &http.Client{Transport: &http.Transport{DialContext: r.pipes.dial}}
@@ -83,7 +90,6 @@ func run(t *testing.T, opts ...server.Option) *running {
 		if err, ok := <-r.ended; ok {
 			require.NoError(t, err)
 		}
-		require.NoError(t, store.Close())
 	})
 	return r
 }

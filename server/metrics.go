@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -17,11 +18,13 @@ import (
 type metrics struct {
 	*requests
 	srv     diamond.Server
+	peers   *peers // nil: none
 	reg     *prometheus.Registry
 	handler http.Handler
+	table   []statusMetric
 }
 
-func newMetrics(srv diamond.Server, reg *prometheus.Registry) *metrics {
+func newMetrics(srv diamond.Server, peers *peers, reg *prometheus.Registry) *metrics {
 	if reg == nil {
 		reg = prometheus.NewRegistry()
 		reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -29,8 +32,10 @@ func newMetrics(srv diamond.Server, reg *prometheus.Registry) *metrics {
 	return &metrics{
 		requests: newRequests(),
 		srv:      srv,
+		peers:    peers,
 		reg:      reg,
 		handler:  promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
+		table:    slices.Concat(statusMetrics, feedMetrics),
 	}
 }
 
@@ -49,20 +54,26 @@ func (m *metrics) unregister() { m.reg.Unregister(m) }
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.requests.Describe(ch)
+	if m.peers != nil {
+		m.peers.Describe(ch)
+	}
 	ch <- buildInfo
-	for i := range statusMetrics {
-		ch <- statusMetrics[i].desc
+	for i := range m.table {
+		ch <- m.table[i].desc
 	}
 }
 
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	m.requests.Collect(ch)
+	if m.peers != nil {
+		m.peers.Collect(ch)
+	}
 	b := ReadBuildInfo()
 	ch <- prometheus.MustNewConstMetric(buildInfo, prometheus.GaugeValue, 1, b.Version, b.Revision, b.GoVersion)
 	st := m.srv.Status()
-	for i := range statusMetrics {
-		sm := &statusMetrics[i]
+	for i := range m.table {
+		sm := &m.table[i]
 		sm.read(&st, func(value float64, labels ...string) {
 			ch <- prometheus.MustNewConstMetric(sm.desc, sm.kind, value, labels...)
 		})
@@ -110,7 +121,7 @@ var statusMetrics = []statusMetric{
 		func(st *diamond.ServerStatus) float64 { return boolean(st.Draining) }),
 	gauge("diamond_store_up", "1 when the storage could be read or written last.",
 		func(st *diamond.ServerStatus) float64 { return boolean(st.Storage == nil) }),
-	gauge("diamond_stale_seconds", "For how long the server has not been able to confirm with its storage.",
+	gauge("diamond_stale_seconds", "For how long the server has not been able to confirm with its storage, as far as this process knows.",
 		func(st *diamond.ServerStatus) float64 { return st.Stale.Seconds() }),
 	gauge("diamond_revision", "Revision up to which the server has all changes.",
 		func(st *diamond.ServerStatus) float64 { return float64(st.Position.Revision) }),
@@ -126,7 +137,7 @@ var statusMetrics = []statusMetric{
 		func(st *diamond.ServerStatus) float64 { return float64(st.CacheSize) }),
 	counter("diamond_cache_hits_total", "Contents found in memory.",
 		func(st *diamond.ServerStatus) uint64 { return st.Counters.CacheHits }),
-	counter("diamond_cache_loads_total", "Contents loaded from the storage.",
+	counter("diamond_cache_loads_total", "Contents loaded from the replica or the storage.",
 		func(st *diamond.ServerStatus) uint64 { return st.Counters.CacheLoads }),
 	counter("diamond_longpoll_wakeups_total", "Waiters told of a change.",
 		func(st *diamond.ServerStatus) uint64 { return st.Counters.Wakeups }),

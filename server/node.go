@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ type Node struct {
 	srv     diamond.Server
 	config  config
 	metrics *metrics
+	peers   *peers                  // nil: there are none
 	handler http.Handler            // of the server's protocols
 	pages   map[string]http.Handler // by path
 	extra   *http.ServeMux          // the caller's; nil: none
@@ -32,7 +34,10 @@ func New(srv diamond.Server, opts ...Option) *Node {
 	for _, opt := range opts {
 		opt(&n.config)
 	}
-	n.metrics = newMetrics(srv, n.config.metrics)
+	if n.config.peers != nil {
+		n.peers = newPeers(srv, &n.config)
+	}
+	n.metrics = newMetrics(srv, n.peers, n.config.metrics)
 	n.handler = httptransport.NewHandler(srv, append([]httptransport.HandlerOption{
 		httptransport.WithLogger(n.config.logger),
 		httptransport.WithObserver(n.metrics.observe),
@@ -43,6 +48,9 @@ func New(srv diamond.Server, opts ...Option) *Node {
 		"/readyz":  page(n.readyz),
 		"/metrics": page(n.metrics.serve),
 		"/version": page(serveVersion),
+	}
+	if n.peers != nil {
+		n.pages[pathNudge] = newNudged(n.peers, n.metrics.observe)
 	}
 	for _, r := range n.config.routes {
 		if n.extra == nil {
@@ -75,6 +83,9 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	h := newHost(ln, http.HandlerFunc(n.serveHTTP), n.config.logger)
 	defer h.http.Close()
 
+	if n.peers != nil {
+		defer n.startPeers(ln)()
+	}
 	unregister := func() {}
 	if n.config.registry != nil {
 		addr, err := n.config.advertised(ln)
@@ -95,6 +106,21 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	case err := <-served:
 		n.drain(h, unregister)
 		return fmt.Errorf("server: %w", err)
+	}
+}
+
+// startPeers has the peers nudged until the function that it returns is called.
+func (n *Node) startPeers(ln net.Listener) (stop func()) {
+	own := []string{ln.Addr().String(), n.config.advertise}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		n.peers.run(ctx, own)
+	}()
+	return func() {
+		cancel()
+		<-done
 	}
 }
 

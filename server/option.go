@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/linnaname/gdiamond/cluster"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
@@ -23,6 +24,9 @@ type config struct {
 	listener      net.Listener
 	advertise     string
 	registry      Registry
+	peers         Resolver
+	secret        cluster.Secret
+	peerHTTP      *http.Client
 	metrics       *prometheus.Registry
 	logger        *slog.Logger
 	shutdownDelay time.Duration
@@ -51,6 +55,24 @@ func WithListener(listener net.Listener) Option {
 // that it listens on, which must then name a host.
 func WithRegistry(registry Registry, advertise string) Option {
 	return func(c *config) { c.registry, c.advertise = registry, advertise }
+}
+
+// WithPeers has the node nudge the other servers of its cluster after each of
+// its server's commits, so that they see it at once, and take nudges from them.
+// Where they are it asks peers every few seconds; an empty or failed answer keeps
+// the last good list. All of them must know secret; with the zero Secret only
+// those on the same machine can be nudged. A nudge that is lost, late or
+// refused costs what is left of the other server's feed interval, and never holds
+// up a commit.
+func WithPeers(peers Resolver, secret cluster.Secret) Option {
+	return func(c *config) { c.peers, c.secret = peers, secret }
+}
+
+// WithPeerClient sets what peers are nudged with, such as a client with
+// certificates of its own. Redirects are never followed. By default it is one
+// that lets a peer have a connection and a second.
+func WithPeerClient(client *http.Client) Option {
+	return func(c *config) { c.peerHTTP = client }
 }
 
 // WithMetrics has the node register its metrics on reg while it runs, and serve

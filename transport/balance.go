@@ -26,8 +26,9 @@ func WithResolveInterval(d time.Duration) Option {
 
 // Balancer is a [diamond.Transport] over all servers that a resolver knows. It
 // stays with one server, the first being a random one, until that fails, says
-// that it is overloaded, behind or draining, or leaves the list; then it goes
-// on to the next. It is safe for concurrent use.
+// that it is overloaded, behind, draining or has not heard of its storage for
+// 10 s, or leaves the list; then it goes on to the next. It is safe for
+// concurrent use.
 //
 // A call tries each server at most once, those that failed lately last, and
 // never one that has asked to be left alone (Retry-After) for as long as it

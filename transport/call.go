@@ -17,6 +17,8 @@ type call[Resp any] struct {
 	waits bool // it may take long without a fault
 	// writes: an unknown outcome ends the call, unless that may be repeated.
 	writes, repeatable bool
+	// settles reports whether a refusal says what became of an earlier try too.
+	settles func(error) bool
 	// position returns that of an answer, which is what tie says. Where it may
 	// not be older than what was seen before, monotonic is set.
 	position  func(Resp) diamond.Position
@@ -59,7 +61,7 @@ func do[Resp any](ctx context.Context, b *Balancer, c *call[Resp]) (Resp, error)
 		case ctx.Err() != nil:
 			return none, ended(ctx, err, telling)
 		case !elsewhere(err):
-			return none, last(err, telling) // a server's last word
+			return none, last(c, err, telling) // a server's last word
 		case errors.Is(err, diamond.ErrUnknownOutcome) && !c.repeatable:
 			return none, err
 		}
@@ -77,12 +79,11 @@ func ended(ctx context.Context, err, telling error) error {
 	return fmt.Errorf("%w: %w", telling, ctx.Err())
 }
 
-// last returns the error of a call that a server has refused. What the storage
-// says settles the outcome of an earlier try, as it has looked for the
-// RequestID first. What a server says at its door does not.
-func last(err, telling error) error {
+// last returns the error of a call that a server has refused. Where an earlier
+// try's outcome is unknown, that may settle it: see [diamond.ChangeSet.Settles].
+func last[Resp any](c *call[Resp], err, telling error) error {
 	if !errors.Is(telling, diamond.ErrUnknownOutcome) || errors.Is(err, diamond.ErrUnknownOutcome) ||
-		errors.Is(err, diamond.ErrConflict) || errors.Is(err, diamond.ErrNotFound) {
+		c.settles != nil && c.settles(err) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", telling, err)

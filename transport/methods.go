@@ -2,9 +2,15 @@ package transport
 
 import (
 	"context"
+	"time"
 
 	diamond "github.com/linnaname/gdiamond"
 )
+
+// longStale is for how long a server may have been unable to confirm with its
+// storage before another one is asked: that may be its own trouble alone. Where
+// it is everybody's, clients go round, once a poll.
+const longStale = 10 * time.Second
 
 // Fetch implements [diamond.Transport]. A server that has not reached the
 // newest position seen is given the chance to (After), or is left.
@@ -19,6 +25,7 @@ func (b *Balancer) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamo
 		position:  func(r *diamond.FetchResponse) diamond.Position { return r.Position },
 		tie:       served,
 		monotonic: true,
+		leaves:    func(r *diamond.FetchResponse) bool { return r.Stale > longStale },
 	})
 }
 
@@ -33,7 +40,7 @@ func (b *Balancer) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond
 		position:  func(r *diamond.PollResponse) diamond.Position { return r.Position },
 		tie:       served,
 		monotonic: true,
-		leaves:    func(r *diamond.PollResponse) bool { return r.Draining },
+		leaves:    func(r *diamond.PollResponse) bool { return r.Draining || r.Stale > longStale },
 	})
 }
 
@@ -44,7 +51,7 @@ func (b *Balancer) Commit(ctx context.Context, req *diamond.CommitRequest) (*dia
 		ask: func(ctx context.Context, t diamond.Transport, _ seen) (*diamond.CommitResponse, error) {
 			return t.Commit(ctx, req)
 		},
-		writes: true, repeatable: req.Set.RequestID != "",
+		writes: true, repeatable: req.Set.RequestID != "", settles: req.Set.Settles,
 		// A replayed outcome is an old position: it raises nothing, and is not behind.
 		position: func(r *diamond.CommitResponse) diamond.Position { return r.Position },
 		tie:      served,

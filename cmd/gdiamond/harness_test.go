@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/linnaname/gdiamond/internal/mariadbtest"
 )
 
 // runMain in the environment has the test binary be the program, so that the
@@ -28,7 +30,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(runMain) != "" {
 		os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
-	os.Exit(m.Run())
+	os.Exit(mariadbtest.Main(m).Run())
 }
 
 // command returns the program with args, in an environment without any of its variables.
@@ -97,8 +99,33 @@ func start(t *testing.T, args ...string) *daemon {
 
 func startCommand(t *testing.T, cmd *exec.Cmd) *daemon {
 	t.Helper()
+	d := spawn(t, cmd)
+	if d.server != "" {
+		require.Eventually(t, func() bool {
+			res, err := http.Get(d.server + "/readyz")
+			if err != nil {
+				return false
+			}
+			res.Body.Close()
+			return res.StatusCode == http.StatusOK
+		}, time.Minute, 5*time.Millisecond, "never ready")
+	}
+	return d
+}
+
+// startUnready is start for a server that need not be ready.
+func startUnready(t *testing.T, args ...string) *daemon {
+	t.Helper()
+	return spawn(t, command(context.WithoutCancel(t.Context()), nil, args...))
+}
+
+// spawn starts the program and waits until it has said where it serves.
+func spawn(t *testing.T, cmd *exec.Cmd) *daemon {
+	t.Helper()
 	d := &daemon{t: t, cmd: cmd, stderr: new(lockedBuffer), exited: make(chan struct{})}
-	d.cmd.Stderr = d.stderr
+	if d.cmd.Stderr == nil {
+		d.cmd.Stderr = d.stderr
+	}
 	stdout, err := d.cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, d.cmd.Start())
@@ -133,16 +160,6 @@ func startCommand(t *testing.T, cmd *exec.Cmd) *daemon {
 		case <-timeout:
 			require.Fail(t, "it never said where it serves", d.stderr.String())
 		}
-	}
-	if d.server != "" {
-		require.Eventually(t, func() bool {
-			res, err := http.Get(d.server + "/readyz")
-			if err != nil {
-				return false
-			}
-			res.Body.Close()
-			return res.StatusCode == http.StatusOK
-		}, 60*time.Second, 5*time.Millisecond, "never ready")
 	}
 	return d
 }

@@ -28,10 +28,11 @@ type door struct {
 	*access
 	flag    string
 	address string
+	danger  string // who reaches it can do this
 }
 
 func newDoor(cmd *cobra.Command, flag, address, what string, access *access) *door {
-	d := &door{access: access, flag: flag}
+	d := &door{access: access, flag: flag, danger: "publish, for nothing asks for permissions yet"}
 	cmd.Flags().StringVar(&d.address, flag, address, "`HOST:PORT` "+what+" listens on")
 	return d
 }
@@ -45,8 +46,8 @@ func (d *door) check() error {
 	if ip := net.ParseIP(host); host == "localhost" || ip.IsLoopback() || d.insecure {
 		return nil
 	}
-	return usageError{fmt.Errorf("%s: other hosts can reach %s, and whoever reaches it can publish, "+
-		"for nothing asks for permissions yet; listen on a loopback address such as 127.0.0.1, or give --insecure", d.flag, d.address)}
+	return usageError{fmt.Errorf("%s: other hosts can reach %s, and whoever reaches it can %s; "+
+		"listen on a loopback address such as 127.0.0.1, or give --insecure", d.flag, d.address, d.danger)}
 }
 
 func (d *door) listen(ctx context.Context) (net.Listener, error) {

@@ -4,6 +4,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 )
@@ -15,13 +17,23 @@ func (l *logging) flags(cmd *cobra.Command) {
 	cmd.Flags().TextVar(&l.level, "log-level", slog.LevelInfo, "`LEVEL` to log from: debug, info, warn or error")
 }
 
-// logger returns a logger to w: text for people, JSON for all else.
+// logger returns a logger to w: text for people, JSON for all else. What serves
+// outlives those who read its log: a pipe to them that breaks does not end it.
 func (l *logging) logger(w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: l.level}
+	signal.Ignore(syscall.SIGPIPE)
+	options := &slog.HandlerOptions{Level: l.level, ReplaceAttr: readable}
 	if isTerminal(w) {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
 	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+// readable has JSON say durations as people do: else they are nanoseconds.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 func isTerminal(w io.Writer) bool {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/linnaname/gdiamond/cluster"
 	"github.com/linnaname/gdiamond/namesrv"
 	"github.com/linnaname/gdiamond/server"
 )
@@ -23,26 +24,38 @@ func newNamesrv() *cobra.Command {
 		Args:  arguments(0, 0, "no arguments"),
 	}
 	door := newDoor(cmd, "listen", defaultNamesrv, "the name server", accessFlags(cmd))
+	door.danger = "register a server there, without a --cluster-secret-file"
 	log.flags(cmd)
+	secretFile := secretFileFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := door.check(); err != nil {
+		secret, err := readSecret(*secretFile)
+		if err != nil {
 			return err
+		}
+		// With a secret nobody else can register, and the list is no secret.
+		if secret.IsZero() {
+			if err := door.check(); err != nil {
+				return err
+			}
 		}
 		ln, err := door.listen(cmd.Context())
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "name server http://%s\n", ln.Addr())
-		return runNamesrv(cmd.Context(), ln, door.access, log.logger(cmd.ErrOrStderr()))
+		return runNamesrv(cmd.Context(), ln, door.access, secret, log.logger(cmd.ErrOrStderr()))
 	}
 	return cmd
 }
 
-// runNamesrv serves a name server on ln until ctx ends. Only where access is
-// insecure does it take registrations from other hosts.
-func runNamesrv(ctx context.Context, ln net.Listener, access *access, logger *slog.Logger) error {
+// runNamesrv serves a name server on ln until ctx ends. It takes registrations
+// from other hosts where they know the secret, or else where access is insecure.
+func runNamesrv(ctx context.Context, ln net.Listener, access *access, secret cluster.Secret, logger *slog.Logger) error {
 	options := []namesrv.RegistryOption{namesrv.WithLogger(logger), namesrv.WithAllowedHosts(access.hosts...)}
-	if access.insecure {
+	switch {
+	case !secret.IsZero():
+		options = append(options, namesrv.WithSecret(secret))
+	case access.insecure:
 		options = append(options, namesrv.WithInsecureRegistration())
 	}
 	return server.Serve(ctx, ln, namesrv.NewRegistry(options...), logger)

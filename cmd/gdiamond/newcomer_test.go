@@ -47,17 +47,18 @@ func TestNewcomer_Greeting(t *testing.T) {
 }
 
 func TestNewcomer_RefusesOtherHosts(t *testing.T) {
-	for _, args := range [][]string{
-		{"standalone", "--listen", "0.0.0.0:0"},
-		{"standalone", "--listen", "127.0.0.1:0", "--namesrv-listen", ":0"},
-		{"server", "--listen", "[::]:0"},
-		{"namesrv", "--listen", "example.org:8080"},
+	for command, why := range map[string]string{
+		"standalone --listen 0.0.0.0:0":                       "permissions",
+		"standalone --listen 127.0.0.1:0 --namesrv-listen :0": "permissions",
+		"server --listen [::]:0":                              "permissions",
+		"namesrv --listen example.org:8080":                   "--cluster-secret-file",
 	} {
-		t.Run(strings.Join(args, " "), func(t *testing.T) {
+		t.Run(command, func(t *testing.T) {
+			args := strings.Fields(command)
 			data := filepath.Join(t.TempDir(), "data")
 			out := invokeWith(t, "", []string{"GDIAMOND_DATA=" + data}, args...)
 			assert.Equal(t, exitUsage, out.code)
-			assert.Contains(t, out.stderr, "permissions")
+			assert.Contains(t, out.stderr, why)
 			assert.Contains(t, out.stderr, "--insecure")
 			assert.Equal(t, 1, strings.Count(out.stderr, "\n"), "one line: %q", out.stderr)
 			assert.NoDirExists(t, data, "nothing was begun")

@@ -14,8 +14,9 @@ func newRoot(began func()) *cobra.Command {
 		Short: "A configuration centre: its servers, and a client of them",
 		Long: `A configuration centre: its servers, and a client of them.
 
-Every flag can be set by an environment variable too: --if-revision by
-GDIAMOND_IF_REVISION. The command line goes first.
+Every flag can be set by an environment variable too, --if-revision by
+GDIAMOND_IF_REVISION, and in a settings file, which --config names: a YAML mapping of
+commands to their flags. The command line goes first, then the environment, then the file.
 
 Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 conflict.`,
 		SilenceErrors: true, // main prints them
@@ -27,9 +28,10 @@ Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 conflict.`,
 		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 	})
 	root.SuggestionsMinimumDistance = 2
+	root.PersistentFlags().String(configFlag, "", "`FILE` of settings: YAML, a section for each command")
 	root.SetHelpCommand(newHelp())
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
-		if err := applyEnv(cmd); err != nil {
+		if err := applySettings(cmd); err != nil {
 			return err
 		}
 		began()
@@ -39,7 +41,8 @@ Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 conflict.`,
 		newStandalone(), newServer(), newNamesrv(),
 		newGet(), newPublish(), newRm(), newLs(), newWatch(), newHistory(), newImport(), newExport(),
 		newBackup(), newRestore(), newCompact(), newCheck(),
-		newVersion(),
+		newMigrate(), newCopy(),
+		newConfig(), newVersion(),
 	)
 	return root
 }

@@ -11,10 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/namesrv"
 	"github.com/linnaname/gdiamond/server"
-	"github.com/linnaname/gdiamond/storage/boltstore"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
@@ -27,6 +25,8 @@ type serving struct {
 	data          string
 	advertise     string
 	shutdownDelay time.Duration
+	open          func() (*backend, error)
+	options       []server.Option
 }
 
 func (s *serving) flags(cmd *cobra.Command) {
@@ -39,66 +39,73 @@ func (s *serving) flags(cmd *cobra.Command) {
 
 func newServer() *cobra.Command {
 	var s serving
-	var namesrvs []string
+	var db database
+	var membership membership
+	var migrate bool
 	cmd := &cobra.Command{
 		Use:   "server",
-		Short: "Run a server on the embedded store",
-		Args:  arguments(0, 0, "no arguments"),
+		Short: "Run a server, on the embedded store or on a MySQL-compatible database",
+		Long: `Run a server, on the embedded store or on a MySQL-compatible database.
+
+With --mysql any number of servers share the database. Each keeps a copy of it in --data,
+from which it serves reads while the database is away. They find each other through the
+name servers, or by --peer, and tell each other of changes; other hosts are believed only
+with a --cluster-secret-file.`,
+		Args: arguments(0, 0, "no arguments"),
 	}
 	door := newDoor(cmd, "listen", server.DefaultAddress, "the server", accessFlags(cmd))
 	s.flags(cmd)
-	cmd.Flags().StringSliceVar(&namesrvs, "namesrv", nil, "name servers to register with, `URL[,...]`")
+	db.flags(cmd)
+	cmd.Flags().BoolVar(&migrate, "migrate", false, "make the schema in the database, or bring it up to date, first")
+	membership.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := door.check(); err != nil {
 			return err
 		}
 		logger := s.log.logger(cmd.ErrOrStderr())
-		var registry server.Registry
-		if len(namesrvs) > 0 {
-			var err error
-			if registry, err = namesrv.NewClient(namesrvs, namesrv.WithLogger(logger)); err != nil {
-				return usageError{err}
-			}
+		names, secret, err := membership.join(logger)
+		if err != nil {
+			return err
 		}
 		ln, err := door.listen(cmd.Context())
 		if err != nil {
 			return err
 		}
+		s.open = func() (*backend, error) { return embedded(s.data, logger) }
+		if db.given() {
+			s.open = func() (*backend, error) { return shared(cmd.Context(), &db, migrate, s.data, logger) }
+			if resolver := membership.resolver(names); resolver != nil {
+				s.options = append(s.options, server.WithPeers(resolver, secret))
+			}
+		}
 		started := func() { fmt.Fprintf(cmd.OutOrStdout(), "server http://%s\ndata %s\n", ln.Addr(), s.data) }
-		return s.run(cmd.Context(), ln, door.access, registry, logger, started)
+		return s.run(cmd.Context(), ln, door.access, names, logger, started)
 	}
 	return cmd
 }
 
-// run serves the store on ln until ctx ends. It calls started once nothing can
+// run runs a server on ln until ctx ends. It calls started once nothing can
 // keep it from serving any more.
-func (s *serving) run(ctx context.Context, ln net.Listener, access *access, registry server.Registry, logger *slog.Logger, started func()) (err error) {
+func (s *serving) run(ctx context.Context, ln net.Listener, access *access, names *namesrv.Client, logger *slog.Logger, started func()) (err error) {
 	defer ln.Close()
-	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && tcp.IP.IsUnspecified() && registry != nil && s.advertise == "" {
+	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && tcp.IP.IsUnspecified() && names != nil && s.advertise == "" {
 		return usageError{fmt.Errorf("advertise: listening on %s names no host that clients could use; give one", ln.Addr())}
 	}
-	store, err := boltstore.Open(s.data)
+	b, err := s.open()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	srv, err := diamond.NewServer(store, diamond.WithLogger(logger))
-	if err != nil {
-		return err
-	}
-	defer srv.Close()
-	options := []server.Option{
-		server.WithListener(ln), server.WithLogger(logger), server.WithShutdownDelay(s.shutdownDelay),
-		server.WithTransport(httptransport.WithAllowedHosts(access.hosts...)),
-	}
-	if registry != nil {
-		options = append(options, server.WithRegistry(registry, s.advertise))
+	defer func() { err = errors.Join(err, b.close()) }()
+	options := append(s.options, server.WithListener(ln), server.WithLogger(logger), server.WithShutdownDelay(s.shutdownDelay),
+		server.WithTransport(httptransport.WithAllowedHosts(access.hosts...)))
+	if names != nil {
+		options = append(options, server.WithRegistry(names, s.advertise))
 	}
 	adminCtx, stopAdmin := context.WithCancel(context.WithoutCancel(ctx))
 	var admin sync.WaitGroup
-	admin.Go(func() { serveAdmin(adminCtx, s.data, store, logger) })
+	admin.Go(func() { serveAdmin(adminCtx, s.data, b.local, logger) })
 	defer admin.Wait()
 	defer stopAdmin()
 	started()
-	return server.New(srv, options...).Run(ctx)
+	return server.New(b.srv, options...).Run(ctx)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/linnaname/gdiamond/cluster"
 	"github.com/linnaname/gdiamond/namesrv"
 	"github.com/linnaname/gdiamond/server"
 )
@@ -52,10 +53,13 @@ func (s *serving) standalone(cmd *cobra.Command, serverDoor, namesrvDoor *door) 
 	if err != nil {
 		return err
 	}
+	s.open = func() (*backend, error) { return embedded(s.data, logger) }
 	// The server goes first, so that it can give its lease back.
 	namesrvCtx, stopNamesrv := context.WithCancel(context.WithoutCancel(cmd.Context()))
 	group, ctx := errgroup.WithContext(cmd.Context())
-	group.Go(func() error { return runNamesrv(namesrvCtx, namesrvListener, namesrvDoor.access, logger) })
+	group.Go(func() error {
+		return runNamesrv(namesrvCtx, namesrvListener, namesrvDoor.access, cluster.Secret{}, logger)
+	})
 	group.Go(func() error {
 		defer stopNamesrv()
 		return s.run(ctx, serverListener, serverDoor.access, registry, logger, func() {

@@ -96,6 +96,21 @@ func TestL11_NoSelfDependency(t *testing.T) {
 	assert.Less(t, took, 30*time.Second)
 }
 
+// A server whose log is a pipe to nobody goes on.
+func TestL11_NobodyReadsTheLog(t *testing.T) {
+	read, write, err := os.Pipe()
+	require.NoError(t, err)
+	defer write.Close()
+	require.NoError(t, read.Close())
+	cmd := command(context.WithoutCancel(t.Context()), nil, "server", "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--log-level", "debug")
+	cmd.Stderr = write
+	d := startCommand(t, cmd)
+	d.must("publish", "linna", writeFile(t, "x"))
+	assert.Equal(t, "x", d.must("get", "linna"))
+	code, _ := d.terminate()
+	assert.Equal(t, exitOK, code)
+}
+
 // Without file descriptors nothing new comes in, and what is there goes on;
 // afterwards all is as before.
 func TestL10_OutOfFileDescriptors(t *testing.T) {

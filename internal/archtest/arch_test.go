@@ -29,12 +29,15 @@ var allowed = map[string][]string{
 
 	// Mechanisms that know no diamonds.
 	"internal/apart":      {},
-	"internal/atomicfile": {},
+	"internal/atomicfile": {"internal/seeded"},
 	"internal/backoff":    {},
 	"internal/codec":      {"go.yaml.in/yaml/v3", "github.com/pelletier/go-toml/v2"},
 	"internal/cowmap":     {},
 	"internal/growmap":    {},
+	"internal/httpguard":  {},
+	"internal/failpoint":  {}, // where a process can be killed; nothing without its build tag
 	"internal/latest":     {},
+	"internal/seeded":     {}, // the defects that tests must catch; nothing without their build tags
 	"internal/waitset":    {},
 	"internal/worker":     {},
 
@@ -43,7 +46,7 @@ var allowed = map[string][]string{
 	"internal/mariadbtest/run": {"internal/mariadbtest"},
 
 	"storage":             {"."},
-	"storage/memstore":    {".", "storage"},
+	"storage/memstore":    {".", "storage", "internal/seeded"},
 	"storage/boltstore":   {".", "storage", "internal/", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
 	"storage/mysqlstore":  {".", "storage", "internal/", "github.com/go-sql-driver/mysql"},
 	"storage/storagetest": {".", "storage", "github.com/stretchr/testify/", "pgregory.net/rapid", "github.com/anishathalye/porcupine"},
@@ -53,10 +56,12 @@ var allowed = map[string][]string{
 	"transport/transporttest": {".", "storage/memstore", "github.com/stretchr/testify/"}, // the oracle is a server on memstore
 	"api":                     {},
 
+	// The secret that name servers and servers share; it knows of neither.
+	"cluster": {"."},
 	// It speaks strings: a Registry and a Resolver by shape, not by import.
-	"namesrv":   {".", "internal/"},
+	"namesrv":   {".", "cluster", "internal/"},
 	"localfile": {".", "internal/", "github.com/fsnotify/fsnotify"},
-	"server":    {".", "transport/httptransport", "internal/", "github.com/prometheus/client_golang/", "golang.org/x/sync/"},
+	"server":    {".", "cluster", "transport", "transport/httptransport", "internal/", "github.com/prometheus/client_golang/", "golang.org/x/sync/"},
 
 	"e2e":          {}, // tests alone
 	"cmd/gdiamond": {"*"},
@@ -275,6 +280,48 @@ func TestNoInitNoGlobals(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestX8_ComparisonsOfMACs: signatures are made, and so compared, in one package;
+// there a MAC cannot be compared by ==, which the compiler sees to, and its bytes
+// are compared by one function, in constant time.
+func TestX8_ComparisonsOfMACs(t *testing.T) {
+	equals := 0
+	files(t, func(path string, fset *token.FileSet, f *ast.File) {
+		inCluster := strings.HasPrefix(path, "cluster/")
+		imported := map[string]bool{}
+		for _, i := range f.Imports {
+			imported[strings.Trim(i.Path.Value, `"`)] = true
+		}
+		for _, p := range []string{"crypto/hmac", "crypto/subtle"} {
+			assert.True(t, !imported[p] || inCluster, "%s imports %s: only package cluster compares secrets", path, p)
+		}
+		if !inCluster || strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		for _, p := range []string{"bytes", "reflect", "slices"} {
+			assert.False(t, imported[p], "%s imports %s, which compares bytes as fast as it can", path, p)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			sel, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			x, _ := sel.X.(*ast.Ident)
+			at := fset.Position(sel.Pos())
+			switch {
+			case sel.Sel.Name == "EqualFold", x != nil && x.Name == "strings" && sel.Sel.Name == "Compare":
+				assert.Fail(t, "a comparison that stops at the first difference", "%s", at)
+			case x != nil && x.Name == "hmac" && sel.Sel.Name == "Equal":
+				equals++
+			case sel.Sel.Name == "array":
+				// A MAC's array, as opposed to its slice, could be compared by ==.
+				assert.Equal(t, "cluster/mac.go", path, "%s: a MAC's bytes outside of mac.go", at)
+			}
+			return true
+		})
+	})
+	assert.Equal(t, 1, equals, "one place compares MACs")
 }
 
 // TestExportedHaveComments: every exported name is documented.

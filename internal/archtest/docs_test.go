@@ -4,9 +4,11 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -108,4 +110,38 @@ func read(t *testing.T, path string) string {
 	b, err := os.ReadFile(path)
 	require.NoError(t, err)
 	return strings.ReplaceAll(string(b), "\r\n", "\n")
+}
+
+// TestGuaranteesNameTestsThatExist: docs/guarantees.md says of each promise which
+// tests prove it.
+func TestGuaranteesNameTestsThatExist(t *testing.T) {
+	declared := make(map[string]bool)
+	require.NoError(t, filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		for _, name := range functions(t, path) {
+			declared[name] = true
+		}
+		return nil
+	}))
+	text := read(t, "../../docs/guarantees.md")
+	named := regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]+)`").FindAllStringSubmatch(text, -1)
+	for _, m := range named {
+		assert.True(t, declared[m[1]], "docs/guarantees.md names %s, which is no test", m[1])
+	}
+	assert.Greater(t, len(named), 100, "tests named: does the test still see them?")
+	for n := 1; n <= 24; n++ {
+		assert.Contains(t, text, "\n## G"+strconv.Itoa(n)+": ")
+	}
+}
+
+// TestAlertsAreExplained: docs/operations.md has a heading for each alert.
+func TestAlertsAreExplained(t *testing.T) {
+	alerts := regexp.MustCompile(`(?m)^ +- alert: (\w+)$`).FindAllStringSubmatch(read(t, "../../deploy/prometheus/alerts.yml"), -1)
+	require.NotEmpty(t, alerts)
+	known := anchors(read(t, "../../docs/operations.md"))
+	for _, m := range alerts {
+		assert.Contains(t, known, strings.ToLower(m[1]))
+	}
 }

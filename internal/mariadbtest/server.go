@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -28,6 +30,8 @@ type Options struct {
 	// Durable has each commit wait for the disk, as a real server does. Without
 	// it data survives the end of the process, however it ends, but not a loss of power.
 	Durable bool
+	// Dir is where the data directory is made; by default where temporary files are.
+	Dir string
 	// Args are passed on to the server, after those of this package.
 	Args []string
 }
@@ -51,7 +55,7 @@ func New(options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "gdiamond-db-")
+	dir, err := os.MkdirTemp(options.Dir, "gdiamond-db-")
 	if err != nil {
 		return nil, err
 	}
@@ -175,8 +179,29 @@ func (s *Server) DSN() string {
 	return fmt.Sprintf("tester:%s@tcp(%s)/", s.password, s.Addr())
 }
 
+// NewDatabase makes an empty database called name, and returns its DSN.
+func (s *Server) NewDatabase(ctx context.Context, name string) (dsn string, err error) {
+	cfg, err := mysql.ParseDSN(s.DSN())
+	if err != nil {
+		return "", err
+	}
+	db, err := sql.Open("mysql", s.DSN())
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if _, err := db.ExecContext(ctx, "CREATE DATABASE `"+strings.ReplaceAll(name, "`", "``")+"`"); err != nil {
+		return "", err
+	}
+	cfg.DBName = name
+	return cfg.FormatDSN(), nil
+}
+
 // Addr returns the server's address, 127.0.0.1:port. It stays the same.
 func (s *Server) Addr() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
+
+// PID returns the id of the server's process, which each Start changes.
+func (s *Server) PID() int { return s.process.os.Pid }
 
 // Stop stops the server in good order.
 func (s *Server) Stop() { s.process.end(stopSignal) }

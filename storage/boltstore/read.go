@@ -229,3 +229,16 @@ func (s *Store) History(ctx context.Context, key diamond.Key, before int64, limi
 	}
 	return changes, nil
 }
+
+// Horizon returns the position after which the log has all changes: zero until
+// history has been pruned.
+func (s *Store) Horizon(ctx context.Context) (diamond.Position, error) {
+	var at diamond.Position
+	err := s.read(ctx, func(v *view) error {
+		if v.horizon > 0 {
+			at = v.anchor()
+		}
+		return nil
+	})
+	return at, err
+}

@@ -30,12 +30,15 @@ func (s *Store) Changes(ctx context.Context, after diamond.Position, maxBytes in
 
 // The log from a revision on, beside the counter and the row of the position
 // asked from. The rows of the log have sums of what the log had up to the end
-// of their set: so the bound takes whole sets, and no content is read in vain.
+// of their set: so the bound takes whole sets. It is applied to b, of which no
+// content is asked for: the database fetches all columns of a row that are,
+// before it looks whether the row is wanted, and so c has those that are.
 // To ask for an order would have the database copy the contents to sort them.
 const changesFrom = ` FROM diamond_counter k
 	LEFT JOIN diamond_change a ON a.revision = ? AND a.number = 0
-	LEFT JOIN diamond_change c ON c.revision >= ? AND c.revision <= ? AND c.number >= 0 AND (c.revision = ? OR
-		c.log_bytes <= COALESCE(a.log_bytes, k.horizon_bytes) + ? AND c.log_changes <= COALESCE(a.log_changes, k.horizon_changes) + ?)
+	LEFT JOIN diamond_change b ON b.revision >= ? AND b.revision <= ? AND b.number >= 0 AND (b.revision = ? OR
+		b.log_bytes <= COALESCE(a.log_bytes, k.horizon_bytes) + ? AND b.log_changes <= COALESCE(a.log_changes, k.horizon_changes) + ?)
+	LEFT JOIN diamond_change c ON c.revision = b.revision AND c.number = b.number
 	WHERE k.id = 1`
 
 // changes is Changes where the set after the position has revision first.

@@ -2,6 +2,7 @@ package mysqlstore
 
 import (
 	"context"
+	"database/sql"
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
@@ -108,6 +109,9 @@ func (s *Store) Fork(ctx context.Context, verified diamond.Position) (diamond.Po
 			return errNothing
 		}
 		after = forked
+		if err := t.whole(ctx); err != nil {
+			return err
+		}
 		w, err := t.writer(ctx, nil)
 		if err != nil {
 			return err
@@ -120,4 +124,24 @@ func (s *Store) Fork(ctx context.Context, verified diamond.Position) (diamond.Po
 		return diamond.Position{}, err
 	}
 	return after, nil
+}
+
+// whole refuses, for now, to begin a new epoch where the log does not end where
+// the counter says: while a dump is loaded, table by table, what seems lost is
+// only not there yet, and the rest of the dump would undo what is written.
+func (t *transaction) whole(ctx context.Context) error {
+	end := t.horizon.Position
+	err := t.query(ctx, "SELECT revision, chain FROM diamond_change WHERE number >= 0 ORDER BY revision DESC, number DESC LIMIT 1", nil,
+		func(rows *sql.Rows) error {
+			var chain sql.RawBytes
+			if err := rows.Scan(&end.Revision, &chain); err != nil {
+				return err
+			}
+			return fixed(end.Chain[:], chain)
+		})
+	if err == nil && (end.Revision != t.head.Revision || end.Chain != t.head.Chain) {
+		err = diamond.Errorf(diamond.ErrUnavailable,
+			"the log ends at revision %d, and diamond_counter is at %d: is a dump being loaded?", end.Revision, t.head.Revision)
+	}
+	return err
 }

@@ -19,6 +19,7 @@ import (
 
 // Numbers of errors that are met by name.
 const (
+	noSuchColumn = 1054
 	duplicateKey = 1062
 	noSuchTable  = 1146
 	lockWait     = 1205
@@ -55,17 +56,17 @@ var classes = map[uint16]class{
 	1129: {diamond.ErrUnavailable, false, true, "the database refuses this host after many errors"},
 	1130: {diamond.ErrUnavailable, false, true, "the database refuses this host"},
 
-	1045:        {diamond.ErrUnavailable, false, true, "the database refuses the user or the password"},
-	1698:        {diamond.ErrUnavailable, false, true, "the database refuses the user or the password"},
-	1044:        {diamond.ErrUnavailable, false, true, "the user has no right to the database"},
-	1142:        {diamond.ErrUnavailable, false, false, "the user has no right to do that to a table"},
-	1143:        {diamond.ErrUnavailable, false, false, "the user has no right to a column"},
-	1227:        {diamond.ErrUnavailable, false, false, "the user has no right to do that"},
-	1046:        {diamond.ErrUnavailable, false, false, "the DSN names no database"},
-	1049:        {diamond.ErrUnavailable, false, true, "there is no such database"},
-	1054:        {diamond.ErrUnavailable, false, false, "a column is missing: the tables are not those that gdiamond made"},
-	noSuchTable: {diamond.ErrUnavailable, false, false, "a table is missing: run `gdiamond migrate`"},
-	1665:        {diamond.ErrUnavailable, false, false, "binlog_format must be ROW or MIXED"},
+	1045:         {diamond.ErrUnavailable, false, true, "the database refuses the user or the password"},
+	1698:         {diamond.ErrUnavailable, false, true, "the database refuses the user or the password"},
+	1044:         {diamond.ErrUnavailable, false, true, "the user has no right to the database"},
+	1142:         {diamond.ErrUnavailable, false, false, "the user has no right to do that to a table"},
+	1143:         {diamond.ErrUnavailable, false, false, "the user has no right to a column"},
+	1227:         {diamond.ErrUnavailable, false, false, "the user has no right to do that"},
+	1046:         {diamond.ErrUnavailable, false, false, "the DSN names no database"},
+	1049:         {diamond.ErrUnavailable, false, true, "there is no such database"},
+	noSuchColumn: {diamond.ErrUnavailable, false, false, "a column is missing: the tables are not those that gdiamond made"},
+	noSuchTable:  {diamond.ErrUnavailable, false, false, "a table is missing: run `gdiamond migrate`"},
+	1665:         {diamond.ErrUnavailable, false, false, "binlog_format must be ROW or MIXED"},
 
 	1153: {diamond.ErrTooLarge, false, true, "more than the database's max_allowed_packet"},
 	1406: {diamond.ErrTooLarge, false, false, "more than a column holds"},

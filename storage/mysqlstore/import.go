@@ -60,6 +60,9 @@ func ImportOriginal(ctx context.Context, from *sql.DB, to diamond.Storage, optio
 	}
 	in := &importing{from: from, to: to, options: options}
 	rows, err := in.list(ctx)
+	if hasNumber(err, noSuchTable) || hasNumber(err, noSuchColumn) {
+		return nil, diamond.Errorf(diamond.ErrUnavailable, "the database to import from has no table config_info as the original made it")
+	}
 	if err != nil {
 		return nil, failure(ctx, err)
 	}

@@ -128,4 +128,5 @@ func TestImportOriginalMany(t *testing.T) {
 	require.Len(t, whole(t, s), len(rows))
 	_, err = ImportOriginal(t.Context(), mariadbtest.Connect(t, mariadbtest.Database(t)), s, ImportOptions{})
 	require.ErrorIs(t, err, diamond.ErrUnavailable, "there is no such table")
+	require.ErrorContains(t, err, "config_info", "it is not our schema that is missing")
 }

@@ -7,7 +7,7 @@ import (
 
 // rowsPerStatement is how many rows one statement writes at most. It is also how
 // many statements may be prepared for a table, one for each number of rows.
-const rowsPerStatement = 32
+const rowsPerStatement = 64
 
 // table is where rows are written to.
 type table struct {

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
-	"github.com/linnaname/gdiamond/internal/backoff"
+	"github.com/linnaname/gdiamond/internal/failpoint"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -19,8 +19,12 @@ var (
 	_ diamond.Replica = (*Store)(nil)
 )
 
-// pruneEvery is about how often history is pruned in the background.
-const pruneEvery = 10 * time.Minute
+const (
+	// pruneEvery is about how often history is pruned in the background.
+	pruneEvery = 10 * time.Minute
+	// answerTimeout is how long a database may take to answer when it is met.
+	answerTimeout = 5 * time.Second
+)
 
 // Store is a store in a database. [New] and [Open] make one. It is safe for
 // concurrent use, and so are any number of them on one database.
@@ -63,9 +67,10 @@ func WithLogger(l *slog.Logger) Option { return func(s *Store) { s.logger = l } 
 // WithMigrate has the schema made, or brought up to date, as [Migrate] does.
 func WithMigrate() Option { return func(s *Store) { s.migrate = true } }
 
-// WithLateStart has New succeed though the database cannot be used yet. Until
+// WithLateStart has New succeed though the database cannot be reached yet. Until
 // it can, every call fails with [diamond.ErrUnavailable]. So a server that has
-// a copy of the store can start and serve from that.
+// a copy of the store can start and serve from that. A database that can be
+// reached and lacks the schema is an error all the same.
 func WithLateStart() Option { return func(s *Store) { s.late = true } }
 
 // New returns a store on db, which goes on being the caller's to close. The
@@ -97,7 +102,7 @@ func Open(ctx context.Context, dsn string, opts ...Option) (*Store, error) {
 }
 
 func configured(opts []Option) *Store {
-	s := &Store{now: time.Now, logger: slog.Default(), starting: make(chan struct{}, 1), writing: make(chan struct{}, 1)}
+	s := &Store{now: failpoint.Now, logger: slog.Default(), starting: make(chan struct{}, 1), writing: make(chan struct{}, 1)}
 	for _, opt := range opts {
 		opt(s)
 	}
@@ -108,7 +113,8 @@ func configured(opts []Option) *Store {
 
 func (s *Store) open(ctx context.Context) (*Store, error) {
 	if err := s.ready(ctx); err != nil {
-		if !s.late || !errors.Is(err, diamond.ErrUnavailable) {
+		var schema *SchemaError // which waiting does not mend
+		if !s.late || !errors.Is(err, diamond.ErrUnavailable) || errors.As(err, &schema) {
 			return nil, err
 		}
 		s.logger.Warn("the database cannot be used yet", "error", err)
@@ -127,16 +133,19 @@ func (s *Store) ready(ctx context.Context) error {
 	}
 	select {
 	case s.starting <- struct{}{}:
+		defer func() { <-s.starting }()
 	case <-ctx.Done():
 		return ended(ctx)
 	}
-	defer func() { <-s.starting }()
 	if s.limits.Load() != nil {
 		return nil
 	}
-	l, err := readLimits(ctx, s.db)
-	if err != nil {
-		return failure(ctx, err)
+	var l *limits
+	if err := soon(ctx, func(ctx context.Context) (err error) {
+		l, err = readLimits(ctx, s.db)
+		return err
+	}); err != nil {
+		return err
 	}
 	if s.migrate {
 		applied, err := Migrate(ctx, s.db)
@@ -147,11 +156,13 @@ func (s *Store) ready(ctx context.Context) error {
 			s.logger.Info("the schema was migrated", "applied", applied)
 		}
 	}
-	if err := checkSchema(ctx, s.db); err != nil {
-		return failure(ctx, err)
-	}
-	if err := createCounter(ctx, s.db); err != nil {
-		return failure(ctx, err)
+	if err := soon(ctx, func(ctx context.Context) error {
+		if err := checkSchema(ctx, s.db); err != nil {
+			return err
+		}
+		return createCounter(ctx, s.db)
+	}); err != nil {
+		return err
 	}
 	if l.content < diamond.DefaultMaxContent {
 		s.logger.Warn("the database's max_allowed_packet lowers the limit of a content",
@@ -159,6 +170,18 @@ func (s *Store) ready(ctx context.Context) error {
 	}
 	s.limits.Store(l)
 	return nil
+}
+
+// soon runs ask, which a database must answer within answerTimeout: one may
+// accept connections and say nothing.
+func soon(ctx context.Context, ask func(context.Context) error) error {
+	timed, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	err := ask(timed)
+	if err != nil && timed.Err() != nil && ctx.Err() == nil {
+		return diamond.Errorf(diamond.ErrUnavailable, "the database did not answer within %v", answerTimeout)
+	}
+	return failure(ctx, err)
 }
 
 // MaxContent returns how many bytes one content may have here: what the
@@ -186,7 +209,7 @@ func (s *Store) Close() error {
 	s.writing <- struct{}{} // for ever: nothing is written any more
 	s.end()
 	if s.ownDB {
-		return s.db.Close()
+		_ = s.db.Close() // its errors are those of connections that are gone already
 	}
 	return nil
 }
@@ -208,54 +231,4 @@ func (s *Store) begin(ctx context.Context) (done func(), err error) {
 		return nil, err
 	}
 	return s.mu.RUnlock, nil
-}
-
-// query runs one statement that reads, and each for each of its rows. Every
-// read of the store is one statement outside any transaction: so it sees one
-// moment, and no transaction can be left open. Where the connection is lost
-// before the first row, it runs again.
-func (s *Store) query(ctx context.Context, statement string, args []any, each func(*sql.Rows) error) error {
-	done, err := s.begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	begun := false
-	for n := 1; ; n++ {
-		err = queryOn(ctx, s.db, statement, args, func(rows *sql.Rows) error {
-			begun = true
-			return each(rows)
-		})
-		if err == nil || begun || n == attempts || !again(err) || pause(ctx) != nil {
-			return failure(ctx, err)
-		}
-	}
-}
-
-func queryOn(ctx context.Context, q querier, statement string, args []any, each func(*sql.Rows) error) error {
-	return rowsOf(each)(q.QueryContext(ctx, statement, args...))
-}
-
-// rowsOf returns what runs each for the rows of a query that was made.
-func rowsOf(each func(*sql.Rows) error) func(*sql.Rows, error) error {
-	return func(rows *sql.Rows, err error) error {
-		if err != nil {
-			return err
-		}
-		for err == nil && rows.Next() {
-			err = each(rows)
-		}
-		if err == nil {
-			err = rows.Err()
-		}
-		if e := rows.Close(); err == nil {
-			err = e
-		}
-		return err
-	}
-}
-
-// pause waits a moment before something is tried again.
-func pause(ctx context.Context) error {
-	return backoff.Sleep(ctx, backoff.Jitter(retryPause, 0.9))
 }

@@ -138,16 +138,31 @@ func (t *transaction) trim(ctx context.Context, keys []diamond.Key, retention st
 }
 
 // pruneRequests removes some of the expired request ids, as
-// [storage.RequestExpired] has it. It returns errNothing where there are none.
+// [storage.RequestExpired] has it. It returns errNothing where there are none,
+// and looks no further than at the first that its time keeps: the counter is
+// locked, and there may be a day's worth of them.
 func (t *transaction) pruneRequests(ctx context.Context, now time.Time) (more bool, err error) {
-	result, err := t.execResult(ctx, false, "DELETE FROM diamond_request WHERE revision <= ? AND time_us < ? ORDER BY revision LIMIT ?",
-		[]any{t.head.Revision - storage.RequestIDFloor, now.Add(-storage.RequestIDAge).UnixMicro(), pruneBatch})
-	if err != nil {
-		return false, err
+	newest, oldest := t.head.Revision-storage.RequestIDFloor, now.Add(-storage.RequestIDAge).UnixMicro()
+	for after, n := int64(0), pruneBatch; n == pruneBatch; {
+		n = 0
+		expired, kept := false, false
+		if err := t.query(ctx, "SELECT revision, time_us FROM diamond_request WHERE revision > ? AND revision <= ? ORDER BY revision LIMIT ?",
+			[]any{after, newest, pruneBatch}, func(rows *sql.Rows) error {
+				var micros int64
+				err := rows.Scan(&after, &micros)
+				n++
+				expired = expired || micros < oldest
+				kept = kept || micros >= oldest && micros <= now.UnixMicro() // what is from the future is passed over
+				return err
+			}); err != nil {
+			return false, err
+		}
+		if expired {
+			return !kept && n == pruneBatch, t.exec(ctx, "DELETE FROM diamond_request WHERE revision <= ? AND time_us < ?", after, oldest)
+		}
+		if kept {
+			break
+		}
 	}
-	n, err := result.RowsAffected()
-	if err == nil && n == 0 {
-		err = errNothing
-	}
-	return n == pruneBatch, err
+	return false, errNothing
 }

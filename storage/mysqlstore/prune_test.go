@@ -1,6 +1,7 @@
 package mysqlstore
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"sync"
@@ -173,4 +174,33 @@ func TestPruneUnderLoad(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, e, read)
 	}
+}
+
+// A pruning looks at a few of the request ids that stay, and not at all of
+// them: it holds the lock that commits wait for.
+func TestPruneLooksAtFewRequests(t *testing.T) {
+	now := time.Now()
+	server := mariadbtest.Start(t, mariadbtest.Options{})
+	s := open(t, server.Database(t), clock(&now))
+	var sets []diamond.ChangeSet
+	for i := range storage.RequestIDFloor + 5000 {
+		sets = append(sets, withID(put("a", fmt.Sprint(i)), fmt.Sprint("r", i)))
+	}
+	for i := 0; i < len(sets); i += 1000 {
+		_, err := s.Commit(t.Context(), sets[i:min(i+1000, len(sets))])
+		require.NoError(t, err)
+	}
+	admin := raw(t, server.DSN())
+	before := rowsRead(t, admin)
+	require.NoError(t, s.Prune(t.Context()))
+	require.Less(t, rowsRead(t, admin)-before, 2000)
+	require.Len(t, s.requests(t), len(sets))
+}
+
+// rowsRead returns how many rows the database's tables have been asked for, ever.
+func rowsRead(t *testing.T, conn *sql.Conn) (n int) {
+	t.Helper()
+	require.NoError(t, conn.QueryRowContext(t.Context(),
+		"SELECT SUM(VARIABLE_VALUE) FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME LIKE 'Handler_read_%'").Scan(&n))
+	return n
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/failpoint"
 )
 
 const (
@@ -69,6 +70,7 @@ func (s *Store) transact(ctx context.Context, fn func(context.Context, *transact
 		}
 		return err
 	}
+	failpoint.Hit("mysqlstore.beforeCommit")
 	// Not by database/sql's Tx: the end of ctx must end this too.
 	if err := t.exec(ctx, "COMMIT"); err != nil {
 		if isDeadlock(err) { // a cluster's way to say that it was rolled back

@@ -2,9 +2,11 @@ package mysqlstore
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -119,6 +121,74 @@ func TestLateStart(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 1, commit(t, s, put("a", "x")).Revision)
 	require.NotZero(t, s.MaxContent())
+}
+
+// A database that accepts connections and says nothing keeps no store from
+// starting late, nor a call longer than its context has.
+func TestLateStartOnDatabaseThatHangs(t *testing.T) {
+	server := mariadbtest.Start(t, mariadbtest.Options{})
+	dsn := server.Database(t)
+	_, err := Migrate(t.Context(), mariadbtest.Connect(t, dsn))
+	require.NoError(t, err)
+	require.NoError(t, server.Pause())
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	s, err := Open(ctx, dsn, WithLogger(quiet()), WithLateStart())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+
+	s.starting <- struct{}{} // another call waits for the database
+	short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	_, err = s.At(short)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	<-s.starting
+	require.NoError(t, server.Continue())
+	require.EqualValues(t, 1, commit(t, s, put("a", "x")).Revision)
+}
+
+// splits is a store whose reads once come from a database that is behind.
+type splits struct {
+	*Store
+	behind atomic.Bool
+	inside atomic.Int64 // fresh reads that ran in a transaction
+}
+
+func (s *splits) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
+	switch {
+	case diamond.FreshRead(ctx):
+		err := s.query(ctx, "SELECT @@in_transaction", nil, func(rows *sql.Rows) error {
+			var n int64
+			err := rows.Scan(&n)
+			s.inside.Add(n)
+			return err
+		})
+		if err != nil {
+			return diamond.Batch{}, err
+		}
+	case s.behind.Load():
+		head := after
+		head.Revision--
+		return diamond.Batch{Position: after, Head: head}, diamond.Errorf(diamond.ErrEpoch, "behind")
+	}
+	return s.Store.Changes(ctx, after, maxBytes)
+}
+
+// S13: where reads are split from writes and come from a database that lags, the
+// feed's next look is at the one that is written: there is no loss, and no fork.
+func TestS13_FreshReadsAskThePrimary(t *testing.T) {
+	s := &splits{Store: open(t, mariadbtest.Database(t))}
+	commit(t, s.Store, put("a", "1"))
+	srv, err := diamond.NewServer(s, diamond.WithLogger(quiet()))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, srv.Close()) }()
+	s.behind.Store(true)
+	require.Eventually(t, func() bool { return s.inside.Load() > 0 }, patience, time.Millisecond)
+	at := commit(t, s.Store, put("a", "2"))
+	require.Eventually(t, func() bool { return srv.Status().Position == at }, patience, time.Millisecond)
+	for range maxOpen {
+		commit(t, s.Store, put("a", "3")) // no lock is left behind
+	}
 }
 
 // What an idle feed asks of the database, whatever the store has: one statement.

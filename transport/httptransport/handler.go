@@ -21,7 +21,7 @@ func NewHandler(srv diamond.Server, opts ...HandlerOption) http.Handler {
 	h := &handler{
 		srv:        srv,
 		log:        slog.New(slog.DiscardHandler),
-		guard:      guard{origin: http.NewCrossOriginProtection(), names: make(map[string]bool)},
+		guard:      guard{origin: http.NewCrossOriginProtection()},
 		maxContent: diamond.DefaultMaxContent,
 		encoded:    newEncodings(),
 	}

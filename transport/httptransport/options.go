@@ -26,7 +26,7 @@ func WithLogger(logger *slog.Logger) HandlerOption {
 // change something are refused when their Host is a name that is not allowed;
 // on loopback connections, reads are too.
 func WithAllowedHosts(names ...string) HandlerOption {
-	return func(h *handler) { h.guard.allow(names) }
+	return func(h *handler) { h.guard.hosts.Add(names...) }
 }
 
 // WithObserver has observe called after each request. It is called on the

@@ -6,6 +6,12 @@
 // a private server, whose DSN it gives the command in that variable, and stops
 // it afterwards. Where there is no server on the machine it installs Debian's
 // mariadb-server if it may, and else says what to do.
+//
+// To try things with a database that goes when it is stopped:
+//
+//	go run ./internal/mariadbtest/run -serve NAME
+//
+// writes the DSN of an empty database of that name, and stops on an interrupt.
 package main
 
 import (
@@ -20,12 +26,19 @@ import (
 )
 
 func main() {
-	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: run COMMAND [ARGUMENT...]")
+	if len(os.Args) < 2 || os.Args[1] == "-serve" && len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: run COMMAND [ARGUMENT...]\n       run -serve NAME")
 		os.Exit(2)
 	}
-	code, err := run(os.Args[1], os.Args[2:])
+	var code int
+	var err error
+	if os.Args[1] == "-serve" {
+		err = serve(os.Args[2])
+	} else {
+		code, err = run(os.Args[1], os.Args[2:])
+	}
 	if err != nil {
+		code = max(code, 1)
 		fmt.Fprintln(os.Stderr, err)
 	}
 	os.Exit(code)

@@ -1,0 +1,20 @@
+# One static binary; all state is in /data.
+FROM golang:1.26 AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+RUN CGO_ENABLED=0 go build -trimpath -ldflags=-s -o /gdiamond ./cmd/gdiamond \
+ && mkdir /data
+
+FROM scratch
+COPY --from=build /gdiamond /gdiamond
+# 65532 is nobody in particular; a mounted /data must belong to it.
+COPY --from=build --chown=65532:65532 /data /data
+USER 65532:65532
+VOLUME /data
+EXPOSE 1210 8080
+ENTRYPOINT ["/gdiamond"]
+# In a container only its own network reaches it: publish the ports with care,
+# for whoever reaches the server can publish.
+CMD ["standalone", "--insecure", "--listen", "0.0.0.0:1210", "--namesrv-listen", "0.0.0.0:8080", "--advertise", "127.0.0.1:1210", "--data", "/data"]

@@ -1,0 +1,116 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/linnaname/gdiamond/internal/mariadbtest"
+	"github.com/linnaname/gdiamond/storage/mysqlstore"
+)
+
+// silent is the log of what tells its errors anyway.
+var silent = slog.New(slog.DiscardHandler)
+
+// database is a fresh database on a server of this run's own, which waits for
+// the disk as a server does by default, or on the one that the environment
+// names, whatever its settings.
+type database struct {
+	server *mariadbtest.Server // nil: the environment's
+	dsn    string              // of the database
+	name   string
+	db     *sql.DB
+}
+
+// newDatabase starts a server, and says what it is.
+func newDatabase(s settings, r *report) (d *database, err error) {
+	d = &database{dsn: os.Getenv(mariadbtest.EnvDSN)}
+	if d.dsn == "" {
+		if d.server, err = mariadbtest.New(mariadbtest.Options{Durable: true, Dir: s.dir}); err != nil {
+			return nil, err
+		}
+		d.dsn = d.server.DSN()
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.close())
+		}
+	}()
+	if err := d.create(); err != nil {
+		return nil, err
+	}
+	var version, flush string
+	if err := d.db.QueryRow("SELECT VERSION(), @@innodb_flush_log_at_trx_commit").Scan(&version, &flush); err != nil {
+		return nil, err
+	}
+	r.note("database", "%s, innodb_flush_log_at_trx_commit %s", version, flush)
+	return d, nil
+}
+
+// create makes the database, and connects to it.
+func (d *database) create() error {
+	cfg, err := mysql.ParseDSN(d.dsn)
+	if err != nil {
+		return err
+	}
+	cfg.DBName = ""
+	admin, err := sql.Open("mysql", cfg.FormatDSN())
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	d.name = "gdiamond_bench_" + strings.ToLower(rand.Text()[:12])
+	if _, err := admin.Exec("CREATE DATABASE " + d.name); err != nil {
+		return err
+	}
+	cfg.DBName = d.name
+	d.dsn = cfg.FormatDSN()
+	d.db, err = mysqlstore.OpenDB(d.dsn, silent)
+	return err
+}
+
+// close removes all of it.
+func (d *database) close() error {
+	if d.server != nil {
+		return d.server.Close()
+	}
+	if d.db == nil {
+		return nil
+	}
+	_, err := d.db.Exec("DROP DATABASE " + d.name)
+	return errors.Join(err, d.db.Close())
+}
+
+// fill makes the schema, and so many entries, each published once.
+func (d *database) fill(entries int) (err error) {
+	store, err := mysqlstore.New(context.Background(), d.db, mysqlstore.WithMigrate(), mysqlstore.WithLogger(silent))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	return fillStore(store, entries)
+}
+
+// cpu returns the processor time that the server has used, 0 where it is not this run's.
+func (d *database) cpu() (time.Duration, error) {
+	if d.server == nil {
+		return 0, nil
+	}
+	return cpuOf(d.server.PID())
+}
+
+// questions returns how many statements clients have sent the server, this one included.
+func (d *database) questions() (n int64, err error) {
+	var name string
+	err = d.db.QueryRow("SHOW GLOBAL STATUS LIKE 'Questions'").Scan(&name, &n)
+	return n, err
+}

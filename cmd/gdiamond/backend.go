@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage/boltstore"
+	"github.com/linnaname/gdiamond/storage/mysqlstore"
+)
+
+// backend is where a server keeps what is published: on its own disk, or in a
+// database with a copy on its disk.
+type backend struct {
+	srv   diamond.Server
+	local *boltstore.Store // on the disk
+	close func() error     // all of it
+}
+
+// embedded opens the store in dir, and a server on it.
+func embedded(dir string, logger *slog.Logger) (*backend, error) {
+	local, err := boltstore.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := ownHistory(local, dir); err != nil {
+		return nil, errors.Join(err, local.Close())
+	}
+	srv, err := diamond.NewServer(local, diamond.WithLogger(logger))
+	if err != nil {
+		return nil, errors.Join(err, local.Close())
+	}
+	return &backend{srv, local, func() error { return errors.Join(srv.Close(), local.Close()) }}, nil
+}
+
+// ownHistory refuses a copy of a database as a store of its own: the database
+// and it would go on with two histories under one name.
+func ownHistory(local *boltstore.Store, dir string) error {
+	ctx := context.Background()
+	at, err := local.At(ctx)
+	if err != nil || at.IsZero() {
+		return err
+	}
+	if err := local.Apply(ctx, nil, at); err != nil {
+		if errors.Is(err, diamond.ErrInvalid) { // no copy takes changes of its own
+			return nil
+		}
+		return err
+	}
+	return usageError{fmt.Errorf("data: %s is a server's copy of a database: give --mysql; "+
+		"to make a store of it for good, gdiamond backup it and restore that", dir)}
+}
+
+// shared opens the store in a database, which need not be up, with a copy in
+// dir, and a server on it.
+func shared(ctx context.Context, db *database, migrate bool, dir string, logger *slog.Logger, opts ...diamond.ServerOption) (b *backend, err error) {
+	dsn, err := db.full()
+	if err != nil {
+		return nil, err
+	}
+	local, err := openCopy(dir, logger)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, local.Close())
+		}
+	}()
+	storeOpts := []mysqlstore.Option{mysqlstore.WithLogger(logger), mysqlstore.WithLateStart()}
+	if migrate {
+		storeOpts = append(storeOpts, mysqlstore.WithMigrate())
+	}
+	store, err := mysqlstore.Open(ctx, dsn, storeOpts...)
+	if err != nil {
+		return nil, err
+	}
+	srv, err := diamond.NewServer(store, append(opts, diamond.WithLogger(logger), diamond.WithReplica(local))...)
+	if err != nil {
+		return nil, errors.Join(ofCopy(err, dir), store.Close())
+	}
+	return &backend{srv, local, func() error { return errors.Join(srv.Close(), store.Close(), local.Close()) }}, nil
+}
+
+// openCopy opens the copy of a database in dir. One that is damaged is set
+// aside, and a new one begun: all that it held is in the database.
+func openCopy(dir string, logger *slog.Logger) (*boltstore.Store, error) {
+	local, err := boltstore.Open(dir)
+	if !errors.Is(err, diamond.ErrCorrupt) {
+		return local, err
+	}
+	aside := strings.TrimRight(dir, "/") + ".damaged-" + time.Now().UTC().Format("20060102T150405")
+	logger.Error("the copy of the database is damaged: it is set aside, and made anew", "data", dir, "aside", aside, "error", err)
+	if err := os.Rename(dir, aside); err != nil {
+		return nil, err
+	}
+	return boltstore.Open(dir)
+}
+
+// ofCopy says what to do about a directory that holds something else than a
+// copy of the database.
+func ofCopy(err error, dir string) error {
+	if errors.Is(err, diamond.ErrInvalid) || errors.Is(err, diamond.ErrOtherStore) {
+		return fmt.Errorf("data: %s holds no copy of this database; give another directory, "+
+			"or move what it holds with `gdiamond copy`: %w", dir, err)
+	}
+	return err
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func newConfig() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Show the settings that a command would run with",
+		Args:  noSuchCommand,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	show := &cobra.Command{
+		Use:   "print COMMAND [FLAG...]",
+		Short: "Print each setting of COMMAND, and where it comes from; secrets are hidden",
+		Long: `Print each setting of COMMAND, and where it comes from: the command line, the
+environment, the settings file or the default. Secrets are hidden.`,
+		Example: "  gdiamond config print server --config gdiamond.yaml",
+		Args:    noSuchCommand,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	for _, serving := range []*cobra.Command{newStandalone(), newServer(), newNamesrv()} {
+		show.AddCommand(printing(serving))
+	}
+	cmd.AddCommand(show)
+	return cmd
+}
+
+// settingOut is a setting as it is written.
+type settingOut struct {
+	Setting string `json:"setting" yaml:"setting"`
+	Value   string `json:"value" yaml:"value"`
+	From    string `json:"from" yaml:"from"`
+}
+
+// printing makes a command print its settings instead of doing what it does.
+func printing(cmd *cobra.Command) *cobra.Command {
+	output := formatTable
+	cmd.Short = "Print the settings of " + cmd.Name()
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		var settings []settingOut
+		cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+			if f.Name != "help" && f.Name != "output" {
+				settings = append(settings, settingOut{f.Name, shownValue(f), originOf(f)})
+			}
+		})
+		if output != formatTable {
+			return output.write(cmd.OutOrStdout(), settings)
+		}
+		rows := make([][]string, len(settings))
+		for i, s := range settings {
+			rows[i] = []string{s.Setting, dash(s.Value), s.From}
+		}
+		return table(cmd.OutOrStdout(), "SETTING VALUE FROM", rows)
+	}
+	cmd.Flags().VarP(&output, "output", "o", "table, json or yaml")
+	return cmd
+}
+
+func shownValue(f *pflag.Flag) string {
+	if list, ok := f.Value.(pflag.SliceValue); ok {
+		return strings.Join(list.GetSlice(), ",")
+	}
+	value := f.Value.String()
+	if _, hidden := f.Annotations[secretFlag]; hidden && value != "" {
+		return "(hidden)"
+	}
+	return value
+}
+
+func originOf(f *pflag.Flag) string {
+	switch origin := f.Annotations[originFlag]; {
+	case len(origin) > 0:
+		return origin[0]
+	case f.Changed:
+		return "command line"
+	}
+	return "default"
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+)
+
+// accepted checks that a command runs with a command line and an environment,
+// each variable of which is a setting of it. It returns the settings.
+func accepted(t *testing.T, line []string, env map[string]string) map[string][2]string {
+	t.Helper()
+	var vars []string
+	for name, value := range env {
+		vars = append(vars, name+"="+value)
+	}
+	settings := printed(t, vars, line...)
+	for name := range env {
+		origin := "environment variable " + name
+		assert.True(t, slices.ContainsFunc(slices.Collect(maps.Values(settings)), func(s [2]string) bool { return s[1] == origin }),
+			"%s has no setting for %s", line[0], name)
+	}
+	return settings
+}
+
+// imageCommand returns what the image runs where nothing else is said.
+func imageCommand(t *testing.T) (line []string) {
+	t.Helper()
+	m := regexp.MustCompile(`(?m)^CMD (\[.*\])$`).FindStringSubmatch(readFile(t, "../../Dockerfile"))
+	require.NotNil(t, m)
+	require.NoError(t, json.Unmarshal([]byte(m[1]), &line))
+	return line
+}
+
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	content, err := os.ReadFile(name)
+	require.NoError(t, err)
+	return string(content)
+}
+
+func TestDeploy_Image(t *testing.T) {
+	accepted(t, imageCommand(t), nil)
+}
+
+func TestDeploy_Compose(t *testing.T) {
+	for name, want := range map[string]int{"compose.yaml": 1, "compose.cluster.yaml": 5} {
+		var file struct {
+			Services map[string]struct {
+				Build       string
+				Command     []string
+				Environment map[string]string
+				Secrets     []string
+			}
+		}
+		require.NoError(t, yaml.Unmarshal([]byte(readFile(t, "../../"+name)), &file))
+		ours := 0
+		for service, s := range file.Services {
+			if s.Build == "" {
+				continue
+			}
+			ours++
+			line := s.Command
+			if line == nil {
+				line = imageCommand(t)
+			}
+			settings := accepted(t, line, s.Environment)
+			for setting, value := range settings {
+				if secret, ok := strings.CutPrefix(value[0], "/run/secrets/"); ok {
+					assert.Contains(t, s.Secrets, secret, "%s: %s: %s", name, service, setting)
+				}
+			}
+			if host, _, _ := strings.Cut(settings["advertise"][0], ":"); name == "compose.cluster.yaml" && line[0] == "server" {
+				assert.Equal(t, service, host, "a server is reached by the name of its service")
+				assert.Equal(t, host, settings["allowed-host"][0])
+			}
+		}
+		assert.Equal(t, want, ours, "%s: the program's services", name)
+	}
+}
+
+func TestDeploy_Systemd(t *testing.T) {
+	units, err := filepath.Glob("../../deploy/systemd/*.service")
+	require.NoError(t, err)
+	require.Len(t, units, 2)
+	for _, unit := range units {
+		text := readFile(t, unit)
+		start := regexp.MustCompile(`(?m)^ExecStart=\S+/gdiamond (.*)$`).FindStringSubmatch(text)
+		require.NotNil(t, start, unit)
+		line := strings.ReplaceAll(start[1], "/etc/gdiamond/gdiamond.yaml", "../../deploy/systemd/gdiamond.yaml")
+		files := 0
+		for setting, value := range accepted(t, strings.Fields(line), nil) {
+			if !strings.HasSuffix(setting, "-file") || value[0] == "" {
+				continue
+			}
+			files++
+			dir, credential := filepath.Split(value[0])
+			assert.Equal(t, "/run/credentials/"+filepath.Base(unit)+"/", dir, setting)
+			assert.Contains(t, text, "\nLoadCredential="+credential+":", setting)
+		}
+		assert.NotZero(t, files)
+	}
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/linnaname/gdiamond/storage/mysqlstore"
+)
+
+func newMigrate() *cobra.Command {
+	var to database
+	var original string
+	var show, check bool
+	var options mysqlstore.ImportOptions
+	cmd := &cobra.Command{
+		Use:   "migrate",
+		Short: "Make the schema in a MySQL-compatible database, or bring it up to date",
+		Long: `Make the schema in a MySQL-compatible database, or bring it up to date.
+
+Several at once do no harm: one does the work. --print needs no database: it writes the
+statements, for a review, or for someone with the rights to run them by hand.
+
+--from-gdiamond imports, after that, the configurations of an original gdiamond from its
+table config_info, which stays as it is. Where the name or the size of any is not possible
+here, all such are listed and nothing is imported, unless --skip leaves them out. Keys that
+have a value here already are left alone, so it can be run again.`,
+		Args: arguments(0, 0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if show {
+				return mysqlstore.Print(cmd.OutOrStdout())
+			}
+			db, err := to.connect(slog.New(slog.DiscardHandler))
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, db.Close()) }()
+			if check {
+				pending, err := mysqlstore.Pending(cmd.Context(), db)
+				if err == nil && len(pending) > 0 {
+					err = fmt.Errorf("the schema lacks %s; run `gdiamond migrate`", strings.Join(pending, ", "))
+				}
+				return err
+			}
+			applied, err := mysqlstore.Migrate(cmd.Context(), db)
+			if err != nil {
+				return err
+			}
+			if len(applied) == 0 {
+				applied = []string{"nothing: the schema is up to date"}
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "applied %s\n", strings.Join(applied, ", "))
+			if original == "" {
+				return nil
+			}
+			return importOriginal(cmd, original, db, options)
+		},
+	}
+	to.flags(cmd)
+	cmd.Flags().BoolVar(&show, "print", false, "print the statements of all migrations instead")
+	cmd.Flags().BoolVar(&check, "check", false, "change nothing, and fail if the schema is not up to date")
+	cmd.Flags().StringVar(&original, "from-gdiamond", "", "import the table config_info of the original gdiamond's database, a `DSN`")
+	cmd.Flags().BoolVar(&options.Skip, "skip", false, "import the rest where some cannot be imported")
+	cmd.Flags().BoolVar(&options.DryRun, "dry-run", false, "say what an import would do, and import nothing")
+	secret(cmd.Flags(), "from-gdiamond")
+	cmd.MarkFlagsMutuallyExclusive("print", "check", "from-gdiamond")
+	return cmd
+}
+
+// importOriginal imports what is in the original's database at dsn.
+func importOriginal(cmd *cobra.Command, dsn string, to *sql.DB, options mysqlstore.ImportOptions) (err error) {
+	logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+	from, err := mysqlstore.OpenDB(dsn, logger)
+	if err != nil {
+		return fmt.Errorf("from-gdiamond: %w", err)
+	}
+	defer func() { err = errors.Join(err, from.Close()) }()
+	store, err := mysqlstore.New(cmd.Context(), to, mysqlstore.WithLogger(logger))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	options.MaxContent = store.MaxContent()
+	report, err := mysqlstore.ImportOriginal(cmd.Context(), from, store, options)
+	if report != nil {
+		writeImport(cmd.OutOrStdout(), report, options.DryRun)
+	}
+	return err
+}
+
+func writeImport(w io.Writer, r *mysqlstore.ImportReport, dryRun bool) {
+	for _, row := range r.Refused {
+		fmt.Fprintf(w, "cannot be imported: row %d, dataId %+q, group %+q: %v\n", row.ID, row.DataID, row.Group, row.Err)
+	}
+	for _, key := range r.Differ {
+		fmt.Fprintf(w, "left alone, has another value here: %s\n", key)
+	}
+	verb := "imported"
+	if dryRun {
+		verb = "would import"
+	}
+	fmt.Fprintf(w, "%s %d, there already %d, refused %d\n", verb, r.Imported, r.Present, len(r.Refused))
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/spf13/cobra"
+
+	"github.com/linnaname/gdiamond/storage/mysqlstore"
+)
+
+// maxPassword bounds a password file: one that is longer is another file.
+const maxPassword = 1 << 10
+
+// database is how a command reaches a MySQL-compatible database: its flags.
+type database struct{ dsn, passwordFile string }
+
+func (d *database) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&d.dsn, "mysql", "", "`DSN` of a MySQL-compatible database: user:password@tcp(host:port)/database")
+	f.StringVar(&d.passwordFile, "mysql-password-file", "", "`FILE` with the password, for a DSN without one")
+	secret(f, "mysql")
+}
+
+// given reports whether a database was named.
+func (d *database) given() bool { return d.dsn != "" }
+
+// full returns the DSN with its password. No error quotes either.
+func (d *database) full() (string, error) {
+	if d.dsn == "" {
+		return "", usageError{errors.New("mysql: give the DSN of the database: user:password@tcp(host:port)/database")}
+	}
+	cfg, err := mysql.ParseDSN(d.dsn)
+	if err != nil {
+		return "", usageError{errors.New("mysql: the DSN cannot be read; it has the form user:password@tcp(host:port)/database")}
+	}
+	if d.passwordFile == "" {
+		return d.dsn, nil
+	}
+	if cfg.Passwd != "" {
+		return "", usageError{errors.New("mysql-password-file: the DSN has a password already")}
+	}
+	if cfg.Passwd, err = readPassword(d.passwordFile); err != nil {
+		return "", err
+	}
+	return cfg.FormatDSN(), nil
+}
+
+func readPassword(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("mysql-password-file: %w", err)
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, maxPassword+1))
+	switch password := strings.TrimRight(string(content), "\r\n"); {
+	case err != nil:
+		return "", fmt.Errorf("mysql-password-file: %w", err)
+	case password == "" || len(content) > maxPassword:
+		return "", fmt.Errorf("mysql-password-file: %s is empty or longer than %d bytes", path, maxPassword)
+	default:
+		return password, nil
+	}
+}
+
+// connect returns connections to the database.
+func (d *database) connect(logger *slog.Logger) (*sql.DB, error) {
+	dsn, err := d.full()
+	if err != nil {
+		return nil, err
+	}
+	return mysqlstore.OpenDB(dsn, logger)
+}

@@ -1,0 +1,27 @@
+package diamond
+
+// SpoilRecord changes the record that a server has of key in memory, as a
+// flipped bit would.
+func SpoilRecord(srv Server, key Key, spoil func(*Entry)) {
+	r := srv.(*server).state.Load().index.get(key)
+	bad := &record{Entry: r.Entry}
+	spoil(&bad.Entry)
+	place, _ := srv.(*server).state.Load().index.slots.Load(key)
+	place.Store(bad)
+}
+
+// SpoilContent changes the content of key that a server has in memory, and
+// reports whether it has one.
+func SpoilContent(srv Server, key Key, content string) bool {
+	r := srv.(*server).state.Load().index.get(key)
+	h := r.held.Load()
+	if h == nil {
+		return false
+	}
+	bad := &held{entry: h.entry, record: h.record, key: h.key, element: h.element}
+	bad.entry.Content = content
+	return r.held.CompareAndSwap(h, bad)
+}
+
+// ForgetRecord removes the record that a server has of key in memory.
+func ForgetRecord(srv Server, key Key) { srv.(*server).state.Load().index.set(key, nil) }

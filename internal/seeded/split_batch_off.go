@@ -1,0 +1,6 @@
+//go:build !bug_split_batch
+
+package seeded
+
+// SplitBatch is this defect: a watch gets a change set in pieces.
+const SplitBatch = false

@@ -1,0 +1,6 @@
+//go:build bug_split_batch
+
+package seeded
+
+// SplitBatch is built in; see split_batch_off.go.
+const SplitBatch = true

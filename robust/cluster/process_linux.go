@@ -1,0 +1,207 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// startTime is how long a process may take to serve on a machine that is busy.
+const startTime = 3 * time.Minute
+
+// Process is a [Member] that is a process of its own.
+type Process struct {
+	// Command returns the command that serves at addr.
+	Command func(addr string) *exec.Cmd
+	// Dialer opens a connection to an address, in whatever network the process is.
+	Dialer func(ctx context.Context, addr string) (net.Conn, error)
+	// Address is where it listens.
+	Address string
+	// Stderr is where it logs to; nil: what Log returns.
+	Stderr *os.File
+
+	log text
+
+	mu    sync.Mutex
+	cmd   *exec.Cmd     // guarded by mu; nil: it does not run
+	ended chan struct{} // guarded by mu; closed when cmd has ended
+	err   error         // guarded by mu; how cmd ended
+}
+
+// lastPort is the last one that FreeAddress has given away. No system picks one
+// of these by itself.
+var lastPort atomic.Int32
+
+// FreeAddress returns an address of this host at which nothing listens. It is
+// this process's alone, so that it is free whenever who has it starts again.
+func FreeAddress() (string, error) {
+	pid := os.Getpid()
+	host := net.IPv4(127, byte(64+pid>>16), byte(pid>>8), byte(pid)).String()
+	for {
+		addr := net.JoinHostPort(host, fmt.Sprint(20000+lastPort.Add(1)))
+		ln, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
+		switch {
+		case err == nil:
+			return addr, ln.Close()
+		case !errors.Is(err, syscall.EADDRINUSE):
+			return "", err
+		}
+	}
+}
+
+// Start starts the process, unless it runs, and waits until it answers.
+func (p *Process) Start() error {
+	if err := p.Launch(); err != nil {
+		return err
+	}
+	return p.Await()
+}
+
+// Launch starts the process, unless it runs, and does not wait.
+func (p *Process) Launch() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd != nil {
+		return nil
+	}
+	cmd := p.Command(p.Address)
+	cmd.Stdout, cmd.Stderr = &p.log, &p.log
+	if p.Stderr != nil {
+		cmd.Stderr = p.Stderr
+	}
+	// It ends with the thread that starts it, so that none outlives this process.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	started, ended := make(chan error), make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		err = cmd.Wait()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.err = err
+		p.cmd = nil
+		close(ended)
+	}()
+	err := <-started
+	if err == nil {
+		p.cmd, p.ended = cmd, ended
+	}
+	return err
+}
+
+// Await waits until the process answers that it lives.
+func (p *Process) Await() error {
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	pool := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return p.Dial(ctx) }}
+	client := &http.Client{Transport: pool}
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.Addr()+"/livez", nil)
+		if err != nil {
+			return err
+		}
+		res, err := client.Do(req)
+		if err == nil {
+			_ = res.Body.Close()
+			return nil
+		}
+		if !p.Running() {
+			return fmt.Errorf("the process has ended: %s", p.Log())
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("the process does not answer: %w", err)
+		}
+		pause(ctx, 20*time.Millisecond)
+	}
+}
+
+// Running reports whether the process runs.
+func (p *Process) Running() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cmd != nil
+}
+
+// Signal sends sig to the process; one that does not run hears nothing.
+func (p *Process) Signal(sig syscall.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd != nil {
+		_ = p.cmd.Process.Signal(sig)
+	}
+}
+
+// Wait waits for the end of the process, and returns how it ended.
+func (p *Process) Wait() error {
+	p.mu.Lock()
+	ended := p.ended
+	p.mu.Unlock()
+	if ended == nil {
+		return nil
+	}
+	<-ended
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
+}
+
+// Kill ends the process as a crash does.
+func (p *Process) Kill() {
+	p.Signal(syscall.SIGKILL)
+	_ = p.Wait()
+}
+
+// Stop ends the process in good order.
+func (p *Process) Stop() error {
+	if !p.Running() {
+		return nil
+	}
+	p.Signal(syscall.SIGCONT)
+	p.Signal(syscall.SIGTERM)
+	timer := time.AfterFunc(startTime, func() { p.Signal(syscall.SIGKILL) })
+	defer timer.Stop()
+	if err := p.Wait(); err != nil {
+		return fmt.Errorf("stop a process: %w", err)
+	}
+	return nil
+}
+
+// Addr returns where the process listens.
+func (p *Process) Addr() string { return p.Address }
+
+// Dial opens a connection to the process.
+func (p *Process) Dial(ctx context.Context) (net.Conn, error) {
+	if p.Dialer != nil {
+		return p.Dialer(ctx, p.Address)
+	}
+	return new(net.Dialer).DialContext(ctx, "tcp", p.Address)
+}
+
+// Log returns what the process has printed.
+func (p *Process) Log() string { return p.log.String() }
+
+// Build builds a program of the module in dir into a file below into.
+func Build(ctx context.Context, dir, pkg, into string, args ...string) error {
+	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build", "-o", into}, args...), pkg)...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return errors.Join(err, fmt.Errorf("go build: %s", out))
+	}
+	_, err = os.Stat(into)
+	return err
+}

@@ -1,0 +1,81 @@
+package inproc
+
+import (
+	"context"
+	"crypto/rand"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// patience is how long a machine that is busy may take for anything.
+const patience = 3 * time.Minute
+
+func eventually(t *testing.T, good func() bool, what string, args ...any) {
+	t.Helper()
+	require.Eventually(t, good, patience, 20*time.Millisecond, append([]any{what}, args...)...)
+}
+
+// publish publishes at a node past all networks between clients and nodes, once,
+// however often it has to ask.
+func (w *World) publish(t *testing.T, node int, key diamond.Key, content string) diamond.Position {
+	t.Helper()
+	var resp *diamond.CommitResponse
+	var err error
+	id := rand.Text()
+	eventually(t, func() bool {
+		resp, err = w.Nodes[node].Server().Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{
+			RequestID: id, Drafts: []diamond.Draft{{Key: key, Content: content}},
+		}})
+		return err == nil
+	}, "publish")
+	return resp.Position
+}
+
+// told is a listener that remembers.
+type told struct {
+	mu  sync.Mutex
+	all []diamond.Config // guarded by mu
+}
+
+func (l *told) OnConfig(_ context.Context, config diamond.Config) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, config)
+	return nil
+}
+
+func (l *told) configs() []diamond.Config {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]diamond.Config(nil), l.all...)
+}
+
+func (l *told) last() string {
+	all := l.configs()
+	if len(all) == 0 {
+		return ""
+	}
+	return all[len(all)-1].Content
+}
+
+// follow has listeners at keys, with one client.
+func (w *World) follow(t *testing.T, number int, keys ...diamond.Key) []*told {
+	t.Helper()
+	client, err := diamond.NewClient(w.Transport(number), diamond.WithLocalFiles(w.Files(number)))
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, client.Close()) })
+	var listeners []*told
+	for _, key := range keys {
+		l := new(told)
+		_, err = client.Subscribe(key, l)
+		require.NoError(t, err)
+		listeners = append(listeners, l)
+	}
+	return listeners
+}

@@ -1,0 +1,159 @@
+// Package inproc runs a cluster in this process on real sockets and a real
+// database, with a proxy on every way between them.
+package inproc
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	diamond "github.com/linnaname/gdiamond"
+	diamondcluster "github.com/linnaname/gdiamond/cluster"
+	"github.com/linnaname/gdiamond/internal/mariadbtest"
+	"github.com/linnaname/gdiamond/localfile"
+	"github.com/linnaname/gdiamond/robust/cluster"
+	"github.com/linnaname/gdiamond/robust/fault"
+	"github.com/linnaname/gdiamond/robust/proxy"
+	"github.com/linnaname/gdiamond/robust/record"
+	"github.com/linnaname/gdiamond/robust/report"
+	"github.com/linnaname/gdiamond/robust/traffic"
+	"github.com/linnaname/gdiamond/server"
+	"github.com/linnaname/gdiamond/transport"
+)
+
+// nodes is how many servers a cluster has.
+const nodes = 3
+
+// World is a cluster on a database.
+type World struct {
+	*cluster.Cluster
+	Nodes    []*cluster.Node
+	Server   *mariadbtest.Server // of the database; nil: another's
+	Database *cluster.Database
+	Peers    []*proxy.Proxy // the ways of nodes to each other
+}
+
+// NewWorld starts a cluster on a database server of its own, and the ways of so
+// many clients to it. It ends with the test.
+func NewWorld(t testing.TB, clients int) *World {
+	t.Helper()
+	database := mariadbtest.Start(t, mariadbtest.Options{})
+	w := NewWorldOn(t, database.Database(t), clients)
+	w.Server = database
+	return w
+}
+
+// NewWorldOn is [NewWorld] on a database that there is.
+func NewWorldOn(t testing.TB, dsn string, clients int) *World {
+	t.Helper()
+	w := new(World)
+	var err error
+	w.Database, err = cluster.NewDatabase(t.Context(), dsn, nodes)
+	require.NoError(t, err)
+	t.Cleanup(w.Database.Close)
+	dir := t.TempDir()
+	var members []cluster.Member
+	for i := range nodes {
+		node := w.Database.Node(i, dir)
+		w.Nodes, members = append(w.Nodes, node), append(members, node)
+	}
+	secret, err := diamondcluster.NewSecret("the secret of all servers in here")
+	require.NoError(t, err)
+	for i, node := range w.Nodes {
+		peers := w.linkPeers(t, i)
+		node.NodeOptions = func() []server.Option { return []server.Option{server.WithPeers(peers, secret)} }
+	}
+	w.Cluster, err = cluster.New(proxy.Loopback{}, members, clients)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, w.Close()) })
+	files := t.TempDir()
+	w.NewFiles = func(client int) diamond.LocalFiles { return openFiles(t, files, client) }
+	return w
+}
+
+// linkPeers makes the ways of a node to all others.
+func (w *World) linkPeers(t testing.TB, node int) transport.Resolver {
+	var addrs []string
+	for i, other := range w.Nodes {
+		if i == node {
+			continue
+		}
+		ln, err := proxy.Loopback{}.Listen("")
+		require.NoError(t, err)
+		link := proxy.New(ln, other.Dial)
+		t.Cleanup(link.Close)
+		w.Peers = append(w.Peers, link)
+		addrs = append(addrs, link.Addr())
+	}
+	return transport.Static(addrs...)
+}
+
+func openFiles(t testing.TB, parent string, client int) diamond.LocalFiles {
+	dir, err := localfile.Open(clientDir(parent, client))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = dir.Close() })
+	return dir
+}
+
+// Plan is one run.
+type Plan struct {
+	Traffic traffic.Config
+	Lasts   time.Duration
+	// Faults are lists of faults to choose from, one of each list at a time.
+	Faults [][]fault.Fault
+	Gap    time.Duration // between the faults of a list, at most
+}
+
+// DefaultTraffic returns the load that runs with a seed have.
+func DefaultTraffic(seed uint64) traffic.Config {
+	return traffic.Config{
+		Seed: seed, Keys: 4, Subscribers: 3, Watchers: 2, Publishers: 3, Readers: 2,
+		Pause: 100 * time.Millisecond, MaxContent: 4000, Restarts: true, Patience: 2 * time.Second,
+	}
+}
+
+// Run runs a plan against w and judges it.
+func (w *World) Run(t testing.TB, plan Plan) {
+	t.Helper()
+	recorder := record.New(plan.Traffic.Seed)
+	load := traffic.Start(w, plan.Traffic, recorder)
+	ctx, cancel := context.WithTimeout(t.Context(), plan.Lasts)
+	defer cancel()
+	var failing errgroup.Group
+	for i, faults := range plan.Faults {
+		random := rand.New(rand.NewPCG(plan.Traffic.Seed, uint64(i)))
+		failing.Go(func() error { return fault.Run(ctx, random, plan.Gap, faults, recorder) })
+	}
+	w.Conclude(t, load, recorder, plan.Traffic, failing.Wait())
+}
+
+// Conclude ends what Run began: it judges what was written down.
+func (w *World) Conclude(t testing.TB, load *traffic.Traffic, recorder *record.Recorder, config traffic.Config, failed error) {
+	t.Helper()
+	err := errors.Join(failed, w.Restore())
+	store, opened := w.Database.Open(t.Context())
+	require.NoError(t, opened)
+	defer store.Close()
+	err = errors.Join(err, w.Judge(t.Context(), load, config.Keys, store, recorder))
+	require.NoError(t, err)
+	report.Check(t, recorder.History(), w.Logs())
+}
+
+// Restore ends whatever is left of faults.
+func (w *World) Restore() error {
+	w.Heal()
+	for _, link := range slices.Concat(w.Database.Links, w.Peers) {
+		link.Set(proxy.Conditions{})
+	}
+	var errs []error
+	for _, n := range w.Members {
+		errs = append(errs, n.Start())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,137 @@
+// Package proc runs a cluster of processes: servers that are killed, paused and
+// stopped as an operator, or a kernel, does it, on a real database. The clients
+// are in this process, with a proxy on every way.
+package proc
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/linnaname/gdiamond/internal/mariadbtest"
+	"github.com/linnaname/gdiamond/namesrv"
+	"github.com/linnaname/gdiamond/robust/cluster"
+	"github.com/linnaname/gdiamond/robust/proxy"
+)
+
+// nodes is how many servers a cluster has.
+const nodes = 3
+
+// World is a cluster of processes on a database.
+type World struct {
+	*cluster.Cluster
+	Processes []*cluster.Process
+	Names     []*cluster.Process  // the name servers; nil: there are none
+	Server    *mariadbtest.Server // of the database
+	Database  *cluster.Database
+	Clocks    [nodes]string // DIAMOND_CLOCK of each node
+
+	gdiamond string // the program
+	secret   string // the file with the cluster's secret
+
+	mu sync.Mutex
+	// environment has what is set for a node at its next start alone; guarded by mu.
+	environment map[int][]string
+}
+
+// NewWorld starts a cluster of the program gdiamond on a database server of its
+// own, and the ways of so many clients to it. Clocks are by how much those of
+// the first nodes are wrong. It ends with the test.
+func NewWorld(t testing.TB, gdiamond string, clients int, clocks ...string) *World {
+	t.Helper()
+	return newWorld(t, gdiamond, 0, clients, clocks...)
+}
+
+// NewWorldWithNames is [NewWorld] with two name servers, through which servers
+// and clients find the servers.
+func NewWorldWithNames(t testing.TB, gdiamond string, clients int) *World {
+	t.Helper()
+	return newWorld(t, gdiamond, 2, clients)
+}
+
+func newWorld(t testing.TB, gdiamond string, names, clients int, clocks ...string) *World {
+	t.Helper()
+	dir := t.TempDir()
+	w := &World{
+		Server: mariadbtest.Start(t, mariadbtest.Options{}), environment: make(map[int][]string),
+		gdiamond: gdiamond, secret: filepath.Join(dir, "secret"),
+	}
+	require.NoError(t, os.WriteFile(w.secret, []byte("the secret of all servers in here\n"), 0o600))
+	for i := range w.Clocks {
+		w.Clocks[i] = "DIAMOND_CLOCK="
+		if i < len(clocks) {
+			w.Clocks[i] += clocks[i]
+		}
+	}
+	var err error
+	w.Database, err = cluster.NewDatabase(t.Context(), w.Server.Database(t), nodes)
+	require.NoError(t, err)
+	t.Cleanup(w.Database.Close)
+	urls := w.startNames(t, names)
+	var members []cluster.Member
+	for i := range nodes {
+		addr, err := cluster.FreeAddress()
+		require.NoError(t, err)
+		p := &cluster.Process{Address: addr, Command: func(addr string) *exec.Cmd {
+			cmd := w.command(addr, w.Database.Via(i), filepath.Join(dir, fmt.Sprint("node-", i)), urls...)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			cmd.Env = append(append(os.Environ(), w.environment[i]...), w.Clocks[i])
+			delete(w.environment, i)
+			return cmd
+		}}
+		w.Processes, members = append(w.Processes, p), append(members, p)
+	}
+	w.Cluster, err = cluster.New(proxy.Loopback{}, members, clients)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, w.Close()) })
+	if len(urls) > 0 {
+		names, err := namesrv.NewClient(urls)
+		require.NoError(t, err)
+		w.Resolver = names
+	}
+	return w
+}
+
+// command returns the command that serves at addr, on the database of dsn with
+// a copy in data, and finds the others through the name servers at urls.
+func (w *World) command(addr, dsn, data string, urls ...string) *exec.Cmd {
+	args := []string{
+		"server", "--log-level", "debug", "--listen", addr, "--mysql", dsn, "--migrate", "--data", data,
+		"--cluster-secret-file", w.secret,
+	}
+	if len(urls) > 0 {
+		args = append(args, "--namesrv", strings.Join(urls, ","))
+	}
+	return exec.CommandContext(context.Background(), w.gdiamond, args...)
+}
+
+// startNames starts so many name servers, and returns their URLs.
+func (w *World) startNames(t testing.TB, count int) (urls []string) {
+	for range count {
+		addr, err := cluster.FreeAddress()
+		require.NoError(t, err)
+		p := &cluster.Process{Address: addr, Command: func(addr string) *exec.Cmd {
+			return exec.CommandContext(context.Background(), w.gdiamond, "namesrv", "--listen", addr, "--cluster-secret-file", w.secret)
+		}}
+		require.NoError(t, p.Start())
+		t.Cleanup(func() { require.NoError(t, p.Stop()) })
+		w.Names = append(w.Names, p)
+		urls = append(urls, "http://"+addr)
+	}
+	return urls
+}
+
+// Arm has node's next start be with failpoints.
+func (w *World) Arm(node int, points string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.environment[node] = append(w.environment[node], "DIAMOND_FAILPOINTS="+points)
+}

@@ -1,0 +1,64 @@
+package report
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/linnaname/gdiamond/robust/record"
+	"github.com/linnaname/gdiamond/robust/traffic"
+	"github.com/linnaname/gdiamond/robust/validate"
+)
+
+// shown is how many problems a failed test names; the report has all.
+const shown = 10
+
+// Check judges a run, and fails the test where anything is wrong. Then it
+// leaves a report in a directory below DIAMOND_REPORTS, or else the system's
+// for temporary files, and says how to judge that again. Texts are what the run
+// logged, by name.
+func Check(t testing.TB, h *record.History, texts map[string]string) {
+	t.Helper()
+	problems := append(validate.All(h), validate.Canary(traffic.Canary(h.Seed), texts)...)
+	outcomes := make(map[record.Outcome]int)
+	for _, o := range h.Ops {
+		outcomes[o.Outcome]++
+	}
+	t.Logf("seed %d: %d faults, %d calls %v, %d changes, told %d times, %d watches",
+		h.Seed, len(h.Faults), len(h.Ops), outcomes, len(h.Log), len(h.Told), len(h.Watches))
+	if len(problems) == 0 {
+		return
+	}
+	parent := os.Getenv("DIAMOND_REPORTS")
+	if parent == "" {
+		parent = os.TempDir()
+	}
+	name := strings.Map(func(r rune) rune {
+		if strings.ContainsRune(`/\ :`, r) {
+			return '-'
+		}
+		return r
+	}, t.Name())
+	dir, err := os.MkdirTemp(mkdir(parent), "robust-"+name+"-")
+	if err == nil {
+		err = Write(dir, h, problems, texts)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d: %d problems", h.Seed, len(problems))
+	for _, p := range problems[:min(len(problems), shown)] {
+		fmt.Fprintf(&b, "\n  %s", p)
+	}
+	fmt.Fprintf(&b, "\nthe report is in %s (written: %v); judge it again with\n  go test ./report -run TestReplay -dir=%s", dir, err, dir)
+	t.Error(b.String())
+}
+
+// mkdir makes dir, and returns its absolute path.
+func mkdir(dir string) string {
+	_ = os.MkdirAll(dir, 0o700) // MkdirTemp will tell
+	if abs, err := filepath.Abs(dir); err == nil {
+		return abs
+	}
+	return dir
+}

@@ -1,0 +1,188 @@
+// Package sim runs a cluster in a bubble: the clock is the bubble's, the
+// network is in memory, and the nodes share one storage in memory, so that they
+// see each other's commits by their feeds alone. A minute of faults takes a
+// fraction of a second, so many seeds can be tried.
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/robust/cluster"
+	"github.com/linnaname/gdiamond/robust/fault"
+	"github.com/linnaname/gdiamond/robust/proxy"
+	"github.com/linnaname/gdiamond/robust/record"
+	"github.com/linnaname/gdiamond/robust/report"
+	"github.com/linnaname/gdiamond/robust/traffic"
+	"github.com/linnaname/gdiamond/storage/memstore"
+)
+
+// nodes is how many servers a simulated cluster has.
+const nodes = 3
+
+// settle is how long everybody has, after the last fault has healed, to learn
+// of everything: clients that have failed a few times in a row come back with a
+// pause of up to 30 s, so that they do not come all at once.
+const settle = 35 * time.Second
+
+// Plan is one simulated run.
+type Plan struct {
+	Traffic traffic.Config
+	// Lasts is for how long there are faults.
+	Lasts time.Duration
+	// Delay is how long a call of the storage, and its answer, take at most.
+	Delay time.Duration
+	// Faults makes lists of faults to choose from, one of each list at a time.
+	Faults []func(*World) []fault.Fault
+	// Gap is how long the pauses between the faults of a list are at most.
+	Gap time.Duration
+}
+
+// DefaultPlan returns what a seed is tried with.
+func DefaultPlan(seed uint64) Plan {
+	return Plan{
+		Traffic: traffic.Config{
+			Seed: seed, Keys: 4, Subscribers: 4, Watchers: 2, Publishers: 4, Readers: 4,
+			Pause: 400 * time.Millisecond, MaxContent: 2000, Restarts: true, Patience: 2 * time.Second,
+		},
+		Lasts: time.Minute,
+		Delay: 2 * time.Millisecond,
+		Gap:   4 * time.Second,
+		Faults: []func(*World) []fault.Fault{
+			func(w *World) []fault.Fault { return append(w.NetworkFaults(longest), w.swizzle(5*time.Second)) },
+			func(w *World) []fault.Fault { return w.NodeFaults() },
+		},
+	}
+}
+
+// World is the simulated cluster of one run.
+type World struct {
+	*cluster.Cluster
+	Nodes []*cluster.Node
+	Store *memstore.Store
+	Gates []*cluster.Gate
+	Delay time.Duration
+}
+
+// NewWorld starts a cluster in the bubble that the caller is in. The options
+// are those of the storage and of the nodes' copies.
+func NewWorld(clients int, delay time.Duration, opts ...memstore.Option) (*World, error) {
+	store := memstore.New(opts...)
+	w := &World{Store: store, Delay: delay}
+	network := proxy.NewMemory()
+	var members []cluster.Member
+	for number := range nodes {
+		gate := cluster.NewGate(store)
+		gate.Set(cluster.Storms{Delay: delay})
+		w.Gates = append(w.Gates, gate)
+		node := &cluster.Node{Network: network, Open: func() (diamond.Storage, func() error, error) {
+			return gate, func() error { return nil }, nil
+		}}
+		node.Committed = func(p diamond.Position) { w.gossip(number, p) }
+		local := memstore.New(opts...) // outlives the node's restarts, as a disk does
+		node.ServerOptions = func() []diamond.ServerOption {
+			options := []diamond.ServerOption{
+				diamond.WithSelfCheck(20 * time.Second),
+			}
+			if number > 0 { // one keeps no copy
+				options = append(options, diamond.WithReplica(local))
+			}
+			return options
+		}
+		w.Nodes, members = append(w.Nodes, node), append(members, node)
+	}
+	var err error
+	w.Cluster, err = cluster.New(network, members, clients)
+	if err == nil {
+		w.NewFiles = func(client int) diamond.LocalFiles { return cluster.NewFiles(client) }
+	}
+	return w, err
+}
+
+// Run runs a plan in a bubble and judges it.
+func Run(t *testing.T, plan Plan) {
+	t.Helper()
+	var history *record.History
+	var logs map[string]string
+	synctest.Test(t, func(t *testing.T) {
+		recorder := record.New(plan.Traffic.Seed)
+		w, err := NewWorld(plan.Traffic.Clients(), plan.Delay)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.run(plan, recorder); err != nil {
+			t.Error(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+		history, logs = recorder.History(), w.Logs()
+	})
+	if history != nil {
+		report.Check(t, history, logs)
+	}
+}
+
+func (w *World) run(plan Plan, recorder *record.Recorder) error {
+	load := traffic.Start(w, plan.Traffic, recorder)
+	ctx, cancel := context.WithTimeout(context.Background(), plan.Lasts)
+	defer cancel()
+	var failing errgroup.Group
+	for i, faults := range plan.Faults {
+		random := rand.New(rand.NewPCG(plan.Traffic.Seed, uint64(i)))
+		failing.Go(func() error { return fault.Run(ctx, random, plan.Gap, faults(w), recorder) })
+	}
+	return errors.Join(failing.Wait(), w.heal(), w.judge(load, recorder, plan.Traffic.Keys))
+}
+
+// heal ends whatever is left of faults.
+func (w *World) heal() error {
+	w.Heal()
+	var errs []error
+	for i, g := range w.Gates {
+		g.Set(cluster.Storms{Delay: w.Delay})
+		errs = append(errs, w.Nodes[i].Start())
+	}
+	return errors.Join(errs...)
+}
+
+// judge ends the traffic and takes down what everybody holds.
+func (w *World) judge(load *traffic.Traffic, recorder *record.Recorder, keys int) error {
+	load.Quiet()
+	time.Sleep(settle)
+	load.Finish()
+	ctx := context.Background()
+	for i := range w.Nodes {
+		over := w.Direct(i)
+		for k := range keys {
+			recorder.Node(cluster.Held(ctx, fmt.Sprintf("node %d", i), over, traffic.Key(k)))
+		}
+	}
+	return recorder.Dump(ctx, w.Store)
+}
+
+// gossip has the other nodes be nudged, as badly as a network may do it: now
+// and then not, late, more than once, or with what nobody has committed (N11).
+func (w *World) gossip(from int, p diamond.Position) {
+	for i, n := range w.Nodes {
+		srv := n.Server()
+		if i == from || srv == nil || rand.IntN(3) == 0 {
+			continue
+		}
+		said := p
+		if rand.IntN(20) == 0 {
+			said.Revision += 100
+		}
+		for range 1 + rand.IntN(2) {
+			time.AfterFunc(rand.N(2*time.Second), func() { srv.Nudge(said) })
+		}
+	}
+}

@@ -1,0 +1,42 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+)
+
+// seeds returns the seed in DIAMOND_SEED, or as many random ones as the test
+// takes, or DIAMOND_SEEDS says.
+func seeds(t *testing.T, part, whole int) (seeds []uint64) {
+	if seed, err := strconv.ParseUint(os.Getenv("DIAMOND_SEED"), 10, 64); err == nil {
+		return []uint64{seed}
+	}
+	n, err := strconv.Atoi(os.Getenv("DIAMOND_SEEDS"))
+	if err != nil {
+		n = campaign(t, part, whole)
+	}
+	for range n {
+		seeds = append(seeds, rand.Uint64())
+	}
+	return seeds
+}
+
+// campaign returns the count that a scenario names when the whole of it is
+// asked for, else a part of it, and says so.
+func campaign(t testing.TB, part, whole int) int {
+	if os.Getenv("DIAMOND_CAMPAIGN") == "1" {
+		return whole
+	}
+	t.Logf("%d of %d (DIAMOND_CAMPAIGN=1 runs all)", part, whole)
+	return part
+}
+
+// TestChaos tries all faults.
+func TestChaos(t *testing.T) {
+	for _, seed := range seeds(t, 4, 2000) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { Run(t, DefaultPlan(seed)) })
+	}
+}

@@ -1,0 +1,70 @@
+package traffic
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/linnaname/gdiamond/robust/record"
+)
+
+// shown is what each subscriber was told last, since it began last.
+type shown struct {
+	mu     sync.Mutex
+	latest map[int]map[string]record.Told // by client and key; guarded by mu
+}
+
+func (s *shown) begin(client int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.latest == nil {
+		s.latest = make(map[int]map[string]record.Told)
+	}
+	s.latest[client] = make(map[string]record.Told)
+}
+
+func (s *shown) told(client int, t record.Told) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.latest[client][t.Key] = t
+}
+
+// all reports whether all subscribers were told of just what there is.
+func (s *shown) all(clients, keys int, entries map[string]int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.latest) < clients {
+		return false
+	}
+	for _, latest := range s.latest {
+		for i := range keys {
+			key := Key(i).String()
+			told, revision := latest[key], entries[key]
+			if revision > 0 && (told.Deleted || told.Revision != revision) || revision == 0 && told.Revision > 0 && !told.Deleted {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Settle waits until all subscribers have been told of entries, the storage's
+// current view, or for patience at most. It reports whether they have.
+func (t *Traffic) Settle(ctx context.Context, entries []record.Held, patience time.Duration) bool {
+	now := make(map[string]int64)
+	for _, e := range entries {
+		now[e.Key] = e.Revision
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for !t.shown.all(t.config.Subscribers, t.config.Keys, now) {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,168 @@
+package validate
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/linnaname/gdiamond/robust/record"
+)
+
+// place is one key at one client.
+type place struct {
+	client int
+	key    string
+}
+
+// Told checks what listeners were told: it never went back (INV-4), is what the
+// log has at that revision (INV-8), was taken away only by a deletion (INV-9),
+// and ends with what there is (INV-10).
+func Told(h *record.History) (found []Problem) {
+	byKey := make(map[string][]record.Change)
+	for _, c := range h.Log {
+		byKey[c.Key] = append(byKey[c.Key], c)
+	}
+	told := make(map[place][]record.Told)
+	var places []place
+	for _, t := range h.Told {
+		at := place{t.Client, t.Key}
+		if _, ok := told[at]; !ok {
+			places = append(places, at)
+		}
+		told[at] = append(told[at], t)
+	}
+	for _, at := range places {
+		found = append(found, never(at, told[at], byKey[at.key])...)
+	}
+	for _, l := range h.Listeners {
+		found = append(found, finally(l, told[place{l.Client, l.Key}], ends(h, byKey[l.Key]))...)
+	}
+	return found
+}
+
+// never checks what may not happen at any time, restarts of the client included.
+func never(at place, told []record.Told, log []record.Change) (found []Problem) {
+	add := func(invariant, format string, args ...any) {
+		p := problems{invariant: invariant}
+		p.add("client %d, %s: "+format, append([]any{at.client, at.key}, args...)...)
+		found = append(found, p.found...)
+	}
+	changes := make(map[int64]record.Change)
+	for _, c := range log {
+		changes[c.Revision] = c
+	}
+	revision, session := int64(0), -1
+	for _, t := range told {
+		fresh := t.Session != session
+		session = t.Session
+		if t.Deleted {
+			deleted := false
+			for _, c := range log {
+				deleted = deleted || c.Op == "delete" && c.Revision > revision
+			}
+			if !deleted {
+				add("INV-9", "it was taken away, and nobody had deleted it after revision %d", revision)
+			}
+			continue
+		}
+		if t.Revision < revision || t.Revision == revision && !fresh { // a restart tells the same again
+			add("INV-4", "told of revision %d after %d", t.Revision, revision)
+		}
+		c, ok := changes[t.Revision]
+		if !ok || c.Op != "publish" || c.Digest != t.Digest {
+			add("INV-8", "told of a content at revision %d that the log does not have there", t.Revision)
+		}
+		revision = t.Revision
+	}
+	return found
+}
+
+// ends returns what may be the last change of a key for who was asked in the
+// end, given its changes: the last one of which all had learned, zero if there is
+// none, and those that came later.
+func ends(h *record.History, changes []record.Change) []record.Change {
+	known := len(changes)
+	for h.Settled > 0 && known > 0 && changes[known-1].Revision > h.Settled {
+		known--
+	}
+	if known == 0 {
+		return append([]record.Change{{}}, changes...)
+	}
+	return changes[known-1:]
+}
+
+// finally checks that a listener that is there in the end knows what there is:
+// one of ends.
+func finally(l record.Listener, told []record.Told, ends []record.Change) (found []Problem) {
+	var last record.Told // zero: it was not told of anything
+	for _, t := range told {
+		if t.Session == l.Session {
+			last = t
+		}
+	}
+	for _, want := range ends {
+		p := problems{invariant: "INV-10"}
+		switch {
+		case want.Op != "publish" && last.Revision > 0 && !last.Deleted:
+			p.add("client %d, %s: ends at revision %d, and it was deleted at %d", l.Client, l.Key, last.Revision, want.Revision)
+		case want.Op == "publish" && (last.Deleted || last.Revision != want.Revision):
+			p.add("client %d, %s: ends at revision %d (deleted: %v), and it is at %d", l.Client, l.Key, last.Revision, last.Deleted, want.Revision)
+		}
+		if found = p.found; len(found) == 0 {
+			return nil
+		}
+	}
+	return found
+}
+
+// Converged checks INV-5: in the end all clients hold what the storage does.
+func Converged(h *record.History) []Problem {
+	p := problems{invariant: "INV-5"}
+	compare(&p, h, h.Held)
+	return p.found
+}
+
+// Nodes checks INV-13: in the end all servers have what the storage has.
+func Nodes(h *record.History) []Problem {
+	p := problems{invariant: "INV-13"}
+	compare(&p, h, h.Nodes)
+	return p.found
+}
+
+func compare(p *problems, h *record.History, held []record.Held) {
+	now := make(map[string]record.Held)
+	for _, e := range h.Entries {
+		now[e.Key] = e
+	}
+	byKey := make(map[string][]record.Change)
+	for _, c := range h.Log {
+		byKey[c.Key] = append(byKey[c.Key], c)
+	}
+	for _, got := range held {
+		want := now[got.Key]
+		possible := []record.Held{want}
+		ends := ends(h, byKey[got.Key])
+		for _, c := range ends[:len(ends)-1] { // the last one is what the storage has
+			if c.Op != "publish" {
+				c = record.Change{}
+			}
+			possible = append(possible, record.Held{Revision: c.Revision, Digest: c.Digest})
+		}
+		same := func(w record.Held) bool { return got.Revision == w.Revision && got.Digest == w.Digest }
+		if got.Error != "" || !slices.ContainsFunc(possible, same) {
+			p.add("%s has %s at revision %d (%s), the storage at %d", got.Who, got.Key, got.Revision, got.Error, want.Revision)
+		}
+	}
+}
+
+// Canary checks INV-12: no text, such as a log, holds what only contents do.
+func Canary(canary string, texts map[string]string) []Problem {
+	p := problems{invariant: "INV-12"}
+	for name, text := range texts {
+		if i := strings.Index(text, canary); i >= 0 {
+			line := text[strings.LastIndexByte(text[:i], '\n')+1:]
+			line, _, _ = strings.Cut(line, "\n")
+			p.add("%s holds a content: %.300s", name, line)
+		}
+	}
+	return p.found
+}

@@ -1,0 +1,170 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/cluster"
+	"github.com/linnaname/gdiamond/internal/httpguard"
+	"github.com/linnaname/gdiamond/transport"
+	"github.com/linnaname/gdiamond/transport/httptransport"
+)
+
+const (
+	// maxNudge is how many bytes the body of a nudge may have.
+	maxNudge = 4 << 10
+	// nudgeArrival is how long it may take to arrive.
+	nudgeArrival = 5 * time.Second
+	// refusalsEvery is how often a refused nudge is logged at most.
+	refusalsEvery = time.Second
+)
+
+// nudged takes the nudges of peers: with a secret, of whoever knows it; without
+// one, of servers on this machine. It never tells anything but the node's id.
+type nudged struct {
+	*peers
+	verifier *cluster.Verifier // nil: there is no secret
+	hosts    httpguard.Hosts   // none but those that always are
+	origin   *http.CrossOriginProtection
+	observe  func(httptransport.Observation)
+
+	logged   atomic.Int64 // when a refusal was logged last, in Unix nanoseconds
+	unlogged atomic.Int64 // refusals since
+}
+
+func newNudged(p *peers, observe func(httptransport.Observation)) *nudged {
+	n := &nudged{peers: p, origin: http.NewCrossOriginProtection(), observe: observe}
+	if !p.secret.IsZero() {
+		n.verifier = cluster.NewVerifier(p.secret)
+	}
+	return n
+}
+
+// ServeHTTP implements http.Handler.
+func (n *nudged) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	begun := time.Now()
+	at, err := n.read(w, r)
+	n.counts.received(err)
+	status := http.StatusNoContent
+	if err == nil {
+		n.srv.Nudge(at)
+		w.Header().Set(headerNode, n.id)
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(status)
+	} else {
+		n.log(r, err)
+		status = writeError(w, err)
+	}
+	n.observe(httptransport.Observation{Route: pathNudge, Method: methodOf(r), Status: status, Duration: time.Since(begun)})
+}
+
+// errMethod is of a request that is not POST.
+var errMethod = diamond.Errorf(diamond.ErrInvalid, "method: this path has POST")
+
+// read returns the position of a nudge that is to be believed.
+func (n *nudged) read(w http.ResponseWriter, r *http.Request) (diamond.Position, error) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return diamond.Position{}, errMethod
+	}
+	// Not every connection has deadlines; those of tests may do without.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(nudgeArrival))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxNudge))
+	if err != nil {
+		w.Header().Set("Connection", "close")
+		if errors.As(err, new(*http.MaxBytesError)) {
+			return diamond.Position{}, diamond.Errorf(diamond.ErrTooLarge, "body: more than %d bytes", maxNudge)
+		}
+		return diamond.Position{}, diamond.Errorf(diamond.ErrInvalid, "body: did not arrive")
+	}
+	if err := n.admit(w, r, body); err != nil {
+		return diamond.Position{}, err
+	}
+	var msg nudge
+	if json.Unmarshal(body, &msg) != nil {
+		return diamond.Position{}, diamond.Errorf(diamond.ErrInvalid, "body: not the JSON that it should be")
+	}
+	return diamond.ParsePosition(msg.Position)
+}
+
+// admit refuses who is no peer. Errors wrap ErrDenied or ErrOverloaded.
+func (n *nudged) admit(w http.ResponseWriter, r *http.Request, body []byte) error {
+	switch {
+	case n.origin.Check(r) != nil:
+		return diamond.Errorf(diamond.ErrDenied, "a web page of another origin is no peer")
+	case n.verifier != nil:
+		return n.verifier.Verify(w.Header(), r, body) // no web page could: the host says nothing more
+	case !httpguard.FromThisMachine(r):
+		return diamond.Errorf(diamond.ErrDenied, "without a cluster secret only servers on this machine are peers")
+	case !n.hosts.Allow(r.Host):
+		return diamond.Errorf(diamond.ErrDenied, "host: %+.100q is not an IP address or localhost", r.Host)
+	}
+	return nil
+}
+
+// log logs a refusal, but no more than one a second: whoever can reach the node
+// can cause them. Those without any proof are no more than how peers get to
+// know each other.
+func (n *nudged) log(r *http.Request, err error) {
+	level := slog.LevelInfo
+	if n.verifier != nil && errors.Is(err, diamond.ErrDenied) && !cluster.Signed(r) {
+		level = slog.LevelDebug
+	}
+	if !n.logger.Enabled(r.Context(), level) {
+		return
+	}
+	now, last := time.Now().UnixNano(), n.logged.Load()
+	if since := now - last; since >= 0 && since < int64(refusalsEvery) || !n.logged.CompareAndSwap(last, now) {
+		n.unlogged.Add(1)
+		return
+	}
+	n.logger.Log(r.Context(), level, "nudge refused", "address", r.RemoteAddr, "error", err, "others", n.unlogged.Swap(0))
+}
+
+// methodOf returns the method of r as a label, which must not have values of the peer's choice.
+func methodOf(r *http.Request) string {
+	if r.Method == http.MethodPost || r.Method == http.MethodGet {
+		return r.Method
+	}
+	return "other"
+}
+
+// errorBody is the shape of errors, as docs/http-api.md has it.
+type errorBody struct {
+	Error struct {
+		Code    string `json:"code"`
+		Message string `json:"message,omitempty"`
+	} `json:"error"`
+}
+
+// writeError answers with err and returns the status.
+func writeError(w http.ResponseWriter, err error) int {
+	var body errorBody
+	var e *diamond.Error
+	code, status := transport.Encode(err)
+	body.Error.Code = code
+	if errors.As(err, &e) {
+		body.Error.Message = e.Detail
+	}
+	if errors.Is(err, errMethod) {
+		status = http.StatusMethodNotAllowed
+	}
+	h := w.Header()
+	h.Set("Diamond-Error", code)
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	if status == http.StatusTooManyRequests {
+		h.Set("Retry-After", "10")
+	}
+	w.WriteHeader(status)
+	text, _ := json.Marshal(body)      // of strings, which cannot fail
+	_, _ = w.Write(append(text, '\n')) // a peer that has gone is no concern of ours
+	return status
+}

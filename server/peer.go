@@ -1,0 +1,213 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/cluster"
+	"github.com/linnaname/gdiamond/internal/backoff"
+)
+
+const (
+	// nudgeTimeout is how long a peer has to take a nudge. It would look by itself
+	// soon after.
+	nudgeTimeout = time.Second
+	// nudgeGap is the least time between two nudges of one peer: the later of them
+	// stands for all commits in between.
+	nudgeGap = 5 * time.Millisecond
+	// nudgeIdle is after how long without a commit a peer is nudged all the same,
+	// so that it is known whether it can be.
+	nudgeIdle = 30 * time.Second
+	// nudgeBackoff is the longest pause after nudges that failed.
+	nudgeBackoff = 10 * time.Second
+)
+
+// pathNudge is where peers take nudges.
+const pathNudge = "/v1/peer/nudge"
+
+// headerNode says in the answer to a nudge which node took it.
+const headerNode = "Diamond-Node"
+
+// nudge is the body of one.
+type nudge struct {
+	Position string `json:"position"`
+}
+
+// peer is another server. One goroutine nudges it, one nudge at a time, with
+// the newest position: however slow it is, it costs no more than that.
+type peer struct {
+	*peers
+	addr   string
+	stop   context.CancelFunc
+	signer *cluster.Signer
+	url    *url.URL
+
+	newest atomic.Pointer[diamond.Position]
+	wake   chan struct{}             // capacity 1: there is a newer one
+	state  atomic.Pointer[peerState] // nil: not asked yet
+}
+
+// peerState is what became of the last nudge.
+type peerState struct {
+	err  error
+	self bool // it came back to this node
+}
+
+func newPeer(p *peers, addr string) *peer {
+	m := &peer{peers: p, addr: addr, wake: make(chan struct{}, 1)}
+	raw := addr
+	if !strings.Contains(raw, "://") {
+		raw = "http://" + raw
+	}
+	base, err := url.Parse(raw)
+	if err != nil || base.Hostname() == "" || base.User != nil || base.Scheme != "http" && base.Scheme != "https" {
+		return m // reported by each nudge
+	}
+	m.url = base.JoinPath(pathNudge)
+	m.url.RawQuery, m.url.Fragment = "", ""
+	m.signer = cluster.NewSigner(p.secret, base)
+	return m
+}
+
+func newPeerTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: nudgeTimeout, KeepAlive: 15 * time.Second}).DialContext,
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    1,
+		IdleConnTimeout:        2 * nudgeIdle,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+}
+
+// tell has the peer told of at, soon. It does not wait.
+func (m *peer) tell(at diamond.Position) {
+	m.newest.Store(&at)
+	m.again()
+}
+
+// again has the peer told of the newest position, soon.
+func (m *peer) again() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run nudges the peer until ctx ends.
+func (m *peer) run(ctx context.Context) {
+	failures := backoff.Backoff{Base: 100 * time.Millisecond, Cap: nudgeBackoff}
+	for {
+		if self := m.state.Load(); self != nil && self.self {
+			// The address may lead elsewhere one day.
+			_ = backoff.Sleep(ctx, backoff.Jitter(nudgeIdle, 0.1))
+		} else if !m.wait(ctx) {
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		err := m.nudge(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		pause := nudgeGap
+		if err != nil {
+			pause = failures.Next(0)
+			m.again()
+		} else {
+			failures.Reset()
+		}
+		if backoff.Sleep(ctx, pause) != nil {
+			return
+		}
+	}
+}
+
+// wait waits until there is something to tell, or it was long ago. It returns
+// false when ctx has ended.
+func (m *peer) wait(ctx context.Context) bool {
+	timer := time.NewTimer(backoff.Jitter(nudgeIdle, 0.1))
+	defer timer.Stop()
+	select {
+	case <-m.wake:
+	case <-timer.C:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
+// nudge tells the peer of the newest position, and notes what came of it.
+func (m *peer) nudge(ctx context.Context) error {
+	self, err := m.send(ctx, *m.newest.Load())
+	if ctx.Err() != nil {
+		return err
+	}
+	before := m.state.Swap(&peerState{err: err, self: self})
+	m.counts.sent(self, err)
+	failed := before != nil && before.err != nil
+	switch {
+	case err != nil && (!failed || errors.Is(err, diamond.ErrDenied) != errors.Is(before.err, diamond.ErrDenied)):
+		m.logger.Warn("peer takes no nudges; it will see changes a moment later", "peer", m.addr, "error", err)
+	case err == nil && failed:
+		m.logger.Info("peer takes nudges again", "peer", m.addr)
+	}
+	return err
+}
+
+// send sends one nudge. Self says that this node took it.
+func (m *peer) send(ctx context.Context, at diamond.Position) (self bool, err error) {
+	if m.url == nil {
+		return false, diamond.Errorf(diamond.ErrInvalid, "its address %+.200q is neither host:port nor an http URL", m.addr)
+	}
+	ctx, cancel := context.WithTimeout(ctx, nudgeTimeout)
+	defer cancel()
+	body, err := json.Marshal(nudge{Position: at.String()})
+	if err != nil {
+		return false, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.url.String(), bytes.NewReader(body))
+	if err != nil {
+		return false, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := m.signer.Do(m.http, req)
+	if err != nil {
+		var failed *url.Error
+		if errors.As(err, &failed) {
+			err = failed.Err // the address is told beside it
+		}
+		return false, err
+	}
+	defer res.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(res.Body, 4<<10)) // so that the connection can be used again
+	if res.StatusCode != http.StatusNoContent {
+		return false, refusal(res.StatusCode, text)
+	}
+	return res.Header.Get(headerNode) == m.id, nil
+}
+
+// refusal returns the error of an answer that is not the one to a nudge.
+func refusal(status int, body []byte) error {
+	var e errorBody
+	if json.Unmarshal(body, &e) == nil && e.Error.Code != "" {
+		sentinel := diamond.ErrUnavailable
+		if status == http.StatusForbidden {
+			sentinel = diamond.ErrDenied
+		}
+		return diamond.Errorf(sentinel, "it answers %d: %+.200q", status, e.Error.Message)
+	}
+	return fmt.Errorf("it answers %d, and is no server of this kind", status)
+}

@@ -1,0 +1,151 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/cluster"
+	"github.com/linnaname/gdiamond/internal/backoff"
+)
+
+// Resolver says where the servers of a cluster are. namesrv.NewClient makes one,
+// and transport.Static.
+type Resolver interface {
+	// Resolve returns the addresses of all servers that are thought to be alive,
+	// this one or not, as host:port or as http URLs, in any order.
+	Resolve(ctx context.Context) ([]string, error)
+}
+
+const (
+	// resolveEvery is how often a node asks who its peers are.
+	resolveEvery = 3 * time.Second
+	// resolveTimeout bounds one such question.
+	resolveTimeout = 5 * time.Second
+)
+
+// peers are the other servers that share the storage. They are told of each
+// commit of this one's, so that they need not wait for their next look. That is
+// all: whatever becomes of it, nothing but time depends on it.
+type peers struct {
+	id       string // of this node in this life: how it knows itself
+	srv      diamond.Server
+	resolver Resolver
+	secret   cluster.Secret
+	http     *http.Client
+	shared   bool // http is the caller's
+	logger   *slog.Logger
+	counts   *peerCounts
+
+	mu         sync.Mutex
+	members    map[string]*peer // guarded by mu; by address, without this node's own
+	unresolved error            // guarded by mu; why the list could not be had last
+}
+
+// newPeers returns the peers of a node. None is known yet.
+func newPeers(srv diamond.Server, c *config) *peers {
+	client := http.Client{Transport: newPeerTransport()}
+	if c.peerHTTP != nil {
+		client = *c.peerHTTP
+	}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &peers{
+		id: rand.Text(), srv: srv, resolver: c.peers, secret: c.secret, http: &client, shared: c.peerHTTP != nil, logger: c.logger,
+		counts: newPeerCounts(), members: map[string]*peer{},
+	}
+}
+
+func (p *peers) closeIdle() {
+	if !p.shared {
+		p.http.CloseIdleConnections()
+	}
+}
+
+// run keeps the list of peers up to date and tells them of commits until ctx
+// ends. Own are the addresses by which this node may be in the list.
+func (p *peers) run(ctx context.Context, own []string) {
+	var working sync.WaitGroup
+	defer p.closeIdle()
+	defer working.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := p.srv.OnCommitted(p.announce)
+	defer stop()
+	for {
+		p.resolve(ctx, &working, own)
+		if backoff.Sleep(ctx, backoff.Jitter(resolveEvery, 0.1)) != nil {
+			return
+		}
+	}
+}
+
+// announce tells all peers of a commit. It does not wait.
+func (p *peers) announce(at diamond.Position) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range p.members {
+		m.tell(at)
+	}
+}
+
+// resolve asks for the list. One that is empty, or does not come, changes nothing.
+func (p *peers) resolve(ctx context.Context, working *sync.WaitGroup, own []string) {
+	timed, cancel := context.WithTimeout(ctx, resolveTimeout)
+	addrs, err := p.resolver.Resolve(timed)
+	cancel()
+	if ctx.Err() != nil {
+		return
+	}
+	if err == nil && len(addrs) == 0 {
+		err = errNoServers
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if (err == nil) != (p.unresolved == nil) {
+		if err != nil {
+			p.logger.Warn("peers cannot be looked up", "known", len(p.members), "error", err)
+		} else {
+			p.logger.Info("peers can be looked up again")
+		}
+	}
+	if p.unresolved = err; err == nil {
+		p.replace(ctx, working, addrs, own)
+	}
+}
+
+var errNoServers = errors.New("the list of servers is empty")
+
+// replace sets who the peers are. p.mu is held.
+func (p *peers) replace(ctx context.Context, working *sync.WaitGroup, addrs, own []string) {
+	gone := p.members
+	p.members = make(map[string]*peer, len(addrs))
+	for _, addr := range addrs {
+		if addr == "" || p.members[addr] != nil || slices.ContainsFunc(own, func(o string) bool { return strings.EqualFold(o, addr) }) {
+			continue
+		}
+		if known := gone[addr]; known != nil {
+			p.members[addr] = known
+			delete(gone, addr)
+			continue
+		}
+		m := newPeer(p, addr)
+		p.members[addr] = m
+		until, cancel := context.WithCancel(ctx)
+		m.stop = cancel
+		working.Go(func() { m.run(until) })
+		// To get to know each other before it matters; and it may have missed something.
+		m.tell(p.srv.Status().Position)
+		p.logger.Info("peer found", "peer", addr)
+	}
+	for addr, m := range gone {
+		m.stop()
+		p.logger.Info("peer has left", "peer", addr)
+	}
+}

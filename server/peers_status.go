@@ -1,0 +1,125 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// peerCounts counts nudges by what became of them.
+type peerCounts struct {
+	out, in *prometheus.CounterVec
+}
+
+func newPeerCounts() *peerCounts {
+	c := &peerCounts{
+		out: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "diamond_peer_nudges_total", Help: "Nudges to other servers by what became of them; lost ones cost the time of a feed interval.",
+		}, []string{"result"}),
+		in: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "diamond_peer_nudges_received_total", Help: "Nudges that were received, by whether they were believed.",
+		}, []string{"result"}),
+	}
+	for _, result := range []string{"delivered", "self", "denied", "failed"} {
+		c.out.WithLabelValues(result)
+	}
+	for _, result := range []string{"accepted", "denied", "invalid"} {
+		c.in.WithLabelValues(result)
+	}
+	return c
+}
+
+func (c *peerCounts) sent(self bool, err error) {
+	result := "delivered"
+	switch {
+	case errors.Is(err, diamond.ErrDenied):
+		result = "denied"
+	case err != nil:
+		result = "failed"
+	case self:
+		result = "self"
+	}
+	c.out.WithLabelValues(result).Inc()
+}
+
+func (c *peerCounts) received(err error) {
+	result := "accepted"
+	switch {
+	case errors.Is(err, diamond.ErrDenied), errors.Is(err, diamond.ErrOverloaded):
+		result = "denied"
+	case err != nil:
+		result = "invalid"
+	}
+	c.in.WithLabelValues(result).Inc()
+}
+
+// membersDesc describes the metric that counts peers.
+var membersDesc = prometheus.NewDesc("diamond_cluster_members",
+	"Other servers that are listed, by whether they took the last nudge.", []string{"state"}, nil)
+
+// peerSummary is what a node knows of its peers.
+type peerSummary struct {
+	up, down, unknown int
+	unresolved        error
+	failing           []string // the first few of those that are down, and why
+}
+
+// maxFailing is how many peers that fail are told of by name.
+const maxFailing = 5
+
+func (p *peers) summary() peerSummary {
+	p.mu.Lock()
+	members, s := maps.Clone(p.members), peerSummary{unresolved: p.unresolved}
+	p.mu.Unlock()
+	for _, addr := range slices.Sorted(maps.Keys(members)) {
+		switch st := members[addr].state.Load(); {
+		case st == nil:
+			s.unknown++
+		case st.self:
+		case st.err == nil:
+			s.up++
+		default:
+			if s.down++; s.down <= maxFailing {
+				s.failing = append(s.failing, fmt.Sprintf("%s: %v", addr, st.err))
+			}
+		}
+	}
+	return s
+}
+
+// ok reports whether all is as it should be.
+func (s *peerSummary) ok() bool { return s.down == 0 && s.unresolved == nil }
+
+func (s *peerSummary) String() string {
+	text := fmt.Sprintf("%d of %d take nudges", s.up, s.up+s.down+s.unknown)
+	if s.unresolved != nil {
+		text += fmt.Sprintf("; cannot be looked up: %v", s.unresolved)
+	}
+	if len(s.failing) > 0 {
+		text += "; " + strings.Join(s.failing, "; ")
+	}
+	return text
+}
+
+// Describe implements prometheus.Collector.
+func (p *peers) Describe(ch chan<- *prometheus.Desc) {
+	p.counts.out.Describe(ch)
+	p.counts.in.Describe(ch)
+	ch <- membersDesc
+}
+
+// Collect implements prometheus.Collector.
+func (p *peers) Collect(ch chan<- prometheus.Metric) {
+	p.counts.out.Collect(ch)
+	p.counts.in.Collect(ch)
+	s := p.summary()
+	for state, n := range map[string]int{"up": s.up, "down": s.down, "unknown": s.unknown} {
+		ch <- prometheus.MustNewConstMetric(membersDesc, prometheus.GaugeValue, float64(n), state)
+	}
+}

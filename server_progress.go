@@ -1,0 +1,161 @@
+package diamond
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+const (
+	// hintGap is the least time from one round of the feed that a hint asks for
+	// to the next.
+	hintGap = 10 * time.Millisecond
+	// stallAfter is how long the storage may take to show what is committed
+	// before that is reported.
+	stallAfter = 5 * time.Second
+	// hintLife is for how long a position that a hint named is waited for: it is
+	// a claim, and not every claim is true.
+	hintLife = time.Minute
+	// lossGrace is for how long a head below what the server has seen is taken
+	// for a read of a database that is behind another one. Then, or once it is
+	// proven, it is a loss of history.
+	lossGrace = 15 * time.Second
+)
+
+var (
+	errFeedGap     = fmt.Errorf("%w: feed gap", ErrUnavailable)
+	errFeedStalled = fmt.Errorf("%w: feed stalled", ErrUnavailable)
+)
+
+// Nudge implements [Server].
+func (s *server) Nudge(p Position) {
+	if st := s.state.Load(); st != nil && !p.IsZero() {
+		if p.Store != st.position.Store || st.reached(p) {
+			return
+		}
+		s.progress.expect(st, p, true)
+	}
+	s.hint()
+}
+
+// hint has the feed look soon. Like a nudge it never blocks, but comes from
+// outside and is obeyed at a bounded rate.
+func (s *server) hint() {
+	select {
+	case s.hinted <- struct{}{}:
+	default:
+	}
+}
+
+// progress watches whether the feed gets to what is known to be committed.
+type progress struct {
+	mu    sync.Mutex
+	first expected // that has not been reached; guarded by mu
+	last  expected // the newest, of a later time than first; guarded by mu
+}
+
+// expected is a position that somebody has committed.
+type expected struct {
+	position Position
+	since    time.Time // when the server learned of it; zero: nothing is expected
+	claimed  bool      // by a hint
+}
+
+// expect notes that p, of the epoch of st, is committed.
+func (p *progress) expect(st *state, at Position, claimed bool) {
+	if st == nil || at.Epoch != st.position.Epoch || st.reached(at) {
+		return
+	}
+	e := expected{at, time.Now(), claimed}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.first.since.IsZero():
+		p.first = e
+	case at.Compare(p.last.position) > 0 && at.Compare(p.first.position) > 0:
+		p.last = e
+	case !claimed && at.Compare(p.first.position) <= 0 && p.first.claimed:
+		p.first = e // better known than what is claimed
+	}
+}
+
+// lag returns for how long st has not had what is committed.
+func (p *progress) lag(st *state) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for !p.first.since.IsZero() {
+		age := time.Since(p.first.since)
+		reached := st == nil || st.reached(p.first.position)
+		if !reached && !(p.first.claimed && age > hintLife) {
+			return max(age, 1)
+		}
+		p.first, p.last = p.last, expected{}
+	}
+	return 0
+}
+
+// stalled returns an error when the storage has not shown for too long what is
+// committed, though it can be read.
+func (p *progress) stalled(st *state) error {
+	if age := p.lag(st); age >= stallAfter {
+		return Errorf(errFeedStalled, "the storage has shown nothing after revision %d for %v, and more is committed",
+			st.position.Revision, age.Round(time.Second))
+	}
+	return nil
+}
+
+// gap returns an error when a set is missing before changes, or among them. It
+// may be seen by a reader of a database that applies them out of order, and
+// will come.
+func gap(after Position, changes []Change) error {
+	at := after.Revision
+	for i := range changes {
+		if c := &changes[i]; c.Number == 0 && c.Op != OpFork && c.Revision > at+1 {
+			return Errorf(errFeedGap, "revision %d follows %d", c.Revision, at)
+		}
+		at = changes[i].Revision
+	}
+	return nil
+}
+
+// short reports whether a storage with this head shows less than what was seen
+// of it, and no other history: it is behind, perhaps by an epoch, or has lost
+// its tail.
+func short(head, seen Position) bool {
+	return head.Store == seen.Store &&
+		(head.Epoch == seen.Epoch && head.Revision < seen.Revision || head.Epoch.Generation < seen.Epoch.Generation)
+}
+
+// behind returns an error while a head that is below what the server has seen
+// may be that of a database that is behind.
+func (s *server) behind(head, seen Position) error {
+	if !short(head, seen) || s.lost.Load() {
+		return nil
+	}
+	if s.short.IsZero() {
+		s.short = time.Now()
+	}
+	if time.Since(s.short) >= lossGrace {
+		return nil
+	}
+	return Errorf(errFeedGap, "the storage is at revision %d of generation %d, and this server has seen %d of %d",
+		head.Revision, head.Epoch.Generation, seen.Revision, seen.Epoch.Generation)
+}
+
+// freshKey is the context key of [FreshRead].
+type freshKey struct{}
+
+// FreshRead reports whether a [Storage] is asked to read over a new connection,
+// or in a new snapshot: what it has shown is older than what is known to be
+// committed. A storage to which that means nothing need not look.
+func FreshRead(ctx context.Context) bool { return ctx.Value(freshKey{}) != nil }
+
+// fresh returns ctx for a read by the feed.
+func (s *server) fresh(ctx context.Context) context.Context {
+	if err := s.health.readErr.Load(); err != nil && (errors.Is(*err, errFeedGap) || errors.Is(*err, errFeedStalled)) {
+		return context.WithValue(ctx, freshKey{}, true)
+	}
+	return ctx
+}

@@ -1,0 +1,405 @@
+package diamond_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage/memstore"
+)
+
+// Servers that tell each other of their commits see them at once, and not only
+// at their next interval.
+func TestNudgesBringChangesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		defer store.Close()
+		a := &served{mustServer(t, store), t}
+		b := &served{mustServer(t, store), t}
+		defer b.OnCommitted(a.Nudge)()
+		for i := range 20 {
+			at := a.Status().Position
+			answer := a.parked(pollFor(at, time.Minute, "a"))
+			time.Sleep(time.Duration(i) * 13 * time.Millisecond)
+			begun := time.Now()
+			at = b.publish("a", fmt.Sprint(i))
+			assert.Equal(t, at, (<-answer).Position)
+			assert.LessOrEqual(t, time.Since(begun), 20*time.Millisecond)
+		}
+	})
+}
+
+// Nudges that are lost, repeated, reordered, late, forged or of another store
+// change nothing but when the server looks.
+func TestN11_NudgesAreHints(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		shared := troubledBy(store)
+		srv := serve(t, shared)
+		peer := &served{mustServer(t, store), t}
+		at := srv.publish("a", "1")
+		synctest.Wait()
+
+		// A forged one of the far future costs one read.
+		reads := shared.count("changes")
+		future := at
+		future.Revision, future.Chain = 1<<40, diamond.Chain{7}
+		srv.Nudge(future)
+		synctest.Wait()
+		assert.Equal(t, reads+1, shared.count("changes"))
+		assert.Equal(t, at, srv.Status().Position)
+		assert.Zero(t, srv.fetch("a").Stale)
+
+		// It does not blind the server to what is real.
+		answer := srv.parked(pollFor(at, time.Minute, "a"))
+		at = peer.publish("a", "2")
+		time.Sleep(20 * time.Millisecond)
+		srv.Nudge(at)
+		resp := <-answer
+		assert.Equal(t, at, resp.Position)
+		assert.Equal(t, "2", resp.Changed[0].Entry.Content)
+
+		// Those of what is known, and of other stores, cost nothing.
+		synctest.Wait()
+		reads = shared.count("changes")
+		old := at
+		old.Revision = 1
+		stranger := future
+		stranger.Store[0]++
+		for range 1000 {
+			srv.Nudge(at)
+			srv.Nudge(old)
+			srv.Nudge(stranger)
+		}
+		synctest.Wait()
+		assert.Equal(t, reads, shared.count("changes"))
+
+		// A flood is obeyed at a bounded rate, one read at a time.
+		var running, most atomic.Int32
+		shared.set(func(op string) error {
+			if op == "changes" {
+				most.Store(max(most.Load(), running.Add(1)))
+				time.Sleep(time.Millisecond)
+				running.Add(-1)
+			}
+			return nil
+		}, nil)
+		reads = shared.count("changes")
+		for range 10_000 {
+			future.Revision++
+			srv.Nudge(future)
+			time.Sleep(100 * time.Microsecond)
+		}
+		assert.LessOrEqual(t, shared.count("changes")-reads, 105)
+		assert.EqualValues(t, 1, most.Load())
+		assert.True(t, srv.poll(pollFor(at, 0, "a")).Changed == nil, "nobody is told twice")
+
+		// Requests that name a position of the future are such hints too.
+		reads = shared.count("changes")
+		var all sync.WaitGroup
+		for range 1000 {
+			all.Go(func() {
+				_, err := srv.Fetch(context.Background(), &diamond.FetchRequest{Key: diamond.NewKey("", "a"), After: future})
+				assert.ErrorIs(t, err, diamond.ErrBehind)
+			})
+			time.Sleep(time.Millisecond)
+		}
+		all.Wait()
+		assert.LessOrEqual(t, shared.count("changes")-reads, 120)
+
+		// What a forger says is forgotten.
+		shared.heal()
+		time.Sleep(2 * time.Minute)
+		status := srv.Status()
+		assert.False(t, status.Stalled)
+		assert.Zero(t, status.Lag)
+		require.NoError(t, status.Storage)
+	})
+}
+
+// Who is told of commits gets the newest of each transaction, or of several,
+// and holds nobody up.
+func TestCommittedIsToldAndHoldsNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var told []int64
+		release := make(chan struct{})
+		store := memstore.New()
+		defer store.Close()
+		s, err := diamond.NewServer(store)
+		require.NoError(t, err)
+		s.OnCommitted(func(p diamond.Position) {
+			<-release
+			mu.Lock()
+			defer mu.Unlock()
+			told = append(told, p.Revision)
+		})
+		srv := &served{s, t}
+		begun := time.Now()
+		for i := range 10 {
+			srv.publish("a", fmt.Sprint(i))
+			synctest.Wait() // it is told of the first before the second is there
+		}
+		stale := setOf("a", "x")
+		stale.Drafts[0].IfRevision = diamond.Revision(1)
+		_, err = srv.commit(stale)
+		require.ErrorIs(t, err, diamond.ErrConflict)
+		assert.Zero(t, time.Since(begun))
+		close(release)
+		synctest.Wait()
+		assert.Equal(t, []int64{1, 10}, told, "one at a time, the newest next; nothing of what was refused")
+		require.NoError(t, srv.Close())
+	})
+}
+
+// lagging is a storage whose reads come from a database that follows the one
+// that is written, at a distance; the test moves it on.
+type lagging struct {
+	*memstore.Store
+	mu     sync.Mutex
+	behind diamond.Storage // that is read; nil: the store itself
+	fresh  int             // reads that were asked to be of a new connection
+	renew  bool            // such a read ends the lag
+}
+
+func (l *lagging) set(behind diamond.Storage) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.behind = behind
+}
+
+func (l *lagging) reading(ctx context.Context) diamond.Storage {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if diamond.FreshRead(ctx) {
+		if l.fresh++; l.renew {
+			l.behind = nil
+		}
+	}
+	if l.behind != nil {
+		return l.behind
+	}
+	return l.Store
+}
+
+func (l *lagging) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
+	return l.reading(ctx).Changes(ctx, after, maxBytes)
+}
+
+// The feed reads an old snapshot while commits go on: it is noticed within
+// seconds, said once, told to readers, and the storage is asked to read anew.
+func TestS15_StaleSnapshotIsNoticed(t *testing.T) {
+	for _, renew := range []bool{false, true} {
+		t.Run(fmt.Sprint("reconnects ", renew), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log logged
+				store := &lagging{Store: memstore.New(), renew: renew}
+				defer store.Store.Close()
+				srv := &served{mustServer(t, store, log.option()), t}
+				srv.publish("a", "1")
+				store.set(copied(t, store.Store))
+				done := make(chan error, 1)
+				go func() {
+					_, err := srv.commit(setOf("a", "2"))
+					done <- err
+				}()
+				time.Sleep(5*time.Second - time.Millisecond)
+				status := srv.Status()
+				assert.False(t, status.Stalled, "a moment is nothing to report")
+				assert.InDelta(t, 5*time.Second, status.Lag, float64(time.Second))
+				time.Sleep(700 * time.Millisecond)
+				assert.EqualValues(t, 1, srv.Status().Counters.FeedStalls)
+				if !renew {
+					status = srv.Status()
+					assert.True(t, status.Stalled)
+					require.ErrorIs(t, status.Storage, diamond.ErrUnavailable)
+					assert.ErrorContains(t, status.Storage, "feed stalled")
+					got := srv.fetch("a")
+					assert.Equal(t, "1", got.Entry.Content, "reads go on,")
+					assert.Positive(t, got.Stale, "and say so")
+					time.Sleep(10 * time.Second)
+					store.set(nil)
+				}
+				require.NoError(t, <-done, "acknowledged once it can be read")
+				assert.Equal(t, "2", srv.fetch("a").Entry.Content)
+				time.Sleep(5 * time.Second)
+				status = srv.Status()
+				assert.False(t, status.Stalled)
+				assert.Zero(t, status.Lag)
+				assert.Zero(t, srv.fetch("a").Stale)
+				assert.EqualValues(t, 1, status.Counters.FeedStalls)
+				assert.Zero(t, status.Counters.Forks)
+				assert.Equal(t, 1, log.count("feed stalled"), "said once")
+				store.mu.Lock()
+				defer store.mu.Unlock()
+				assert.Positive(t, store.fresh)
+				assert.Zero(t, log.count("lost changes"))
+			})
+		})
+	}
+}
+
+// Others' commits, of which nudges tell, are waited for in the same way.
+func TestS15_StallIsNoticedByNudges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &lagging{Store: memstore.New()}
+		defer store.Store.Close()
+		srv := &served{mustServer(t, store), t}
+		peer := &served{mustServer(t, store.Store), t}
+		defer peer.OnCommitted(srv.Nudge)()
+		peer.publish("a", "1")
+		synctest.Wait()
+		store.set(copied(t, store.Store))
+		for i := range 12 {
+			peer.publish("a", fmt.Sprint(i))
+			time.Sleep(500 * time.Millisecond)
+		}
+		assert.True(t, srv.Status().Stalled)
+		assert.Positive(t, srv.fetch("a").Stale)
+		store.set(nil)
+		time.Sleep(3 * time.Second)
+		assert.False(t, srv.Status().Stalled)
+		assert.Equal(t, "11", srv.fetch("a").Entry.Content)
+	})
+}
+
+// A database that is behind by a whole epoch has lost nothing either: that one
+// epoch has begun is no reason to begin the next.
+func TestS13_LagAcrossAnEpoch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &lagging{Store: memstore.New()}
+		defer store.Store.Close()
+		srv := &served{mustServer(t, store), t}
+		at := srv.publish("a", "1")
+		before := copied(t, store.Store)
+		forked, err := store.Fork(t.Context(), at)
+		require.NoError(t, err)
+		time.Sleep(2 * time.Second)
+		require.Equal(t, forked, srv.Status().Position)
+		store.set(before)
+		time.Sleep(10 * time.Second)
+		require.ErrorContains(t, srv.Status().Storage, "feed gap")
+		store.set(nil)
+		time.Sleep(3 * time.Second)
+		require.NoError(t, srv.Status().Storage)
+		assert.Equal(t, forked, srv.Status().Position)
+	})
+}
+
+// The feed reads a replica of the database that is behind, or applies changes
+// out of order: the node waits, says so, never applies a later one first, and
+// takes neither for a loss of history nor for damage.
+func TestS13_LaggingReplicaOfTheDatabase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logged
+		store := &lagging{Store: memstore.New()}
+		defer store.Store.Close()
+		srv := &served{mustServer(t, store, log.option()), t}
+		srv.publish("a", "1")
+		srv.publish("b", "1")
+		at := srv.publish("a", "2")
+		answer := srv.parked(pollFor(at, time.Minute, "a", "b"))
+		store.set(withoutTail(t, store.Store, 1))
+		time.Sleep(10 * time.Second)
+		status := srv.Status()
+		assert.Equal(t, at, status.Position, "nothing goes back")
+		assert.ErrorContains(t, status.Storage, "feed gap")
+		require.ErrorIs(t, status.Storage, diamond.ErrUnavailable)
+		assert.NotErrorIs(t, status.Storage, diamond.ErrCorrupt)
+		assert.Equal(t, "2", srv.fetch("a").Entry.Content)
+		assert.Positive(t, srv.fetch("a").Stale)
+		assert.EqualValues(t, 1, status.Counters.FeedGaps)
+		store.set(nil)
+		time.Sleep(3 * time.Second)
+		require.NoError(t, srv.Status().Storage)
+		assert.Zero(t, srv.Status().Counters.Forks, "nothing was lost")
+		assert.Equal(t, 1, log.count("feed gap"))
+		peer := &served{mustServer(t, store.Store), t}
+		peer.publish("b", "2")
+		assert.Len(t, (<-answer).Changed, 1)
+
+		n := share(t, 100, 1000)
+		spoil := &spoiled{Storage: store.Store}
+		reader := &served{mustServer(t, spoil), t}
+		var hole atomic.Int64
+		spoil.set(func(b *diamond.Batch) {
+			for i := range b.Changes {
+				if b.Changes[i].Revision == hole.Load() { // its commit is not applied yet
+					b.Changes = append(b.Changes[:i:i], b.Changes[i+1:]...)
+					return
+				}
+			}
+		})
+		for i := range n {
+			hole.Store(peer.Status().Position.Revision + 1)
+			peer.publish("a", fmt.Sprint("first ", i))
+			peer.publish("b", fmt.Sprint("second ", i))
+			time.Sleep(time.Second)
+			got := reader.Status().Position.Revision
+			require.Less(t, got, hole.Load(), "not the later one before it")
+			require.NotEqual(t, fmt.Sprint("second ", i), reader.fetch("b").Entry.Content)
+			hole.Store(0)
+			time.Sleep(3 * time.Second)
+			require.Equal(t, fmt.Sprint("second ", i), reader.fetch("b").Entry.Content)
+			require.Equal(t, fmt.Sprint("first ", i), reader.fetch("a").Entry.Content)
+		}
+		require.NoError(t, reader.Status().Storage)
+		assert.EqualValues(t, n, reader.Status().Counters.FeedGaps)
+	})
+}
+
+// The copy on disk, when it has fallen behind, waits for a database that lags
+// as the feed does: it is not made anew for that.
+func TestS13_ReplicaWaitsForALaggingDatabase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &lagging{Store: memstore.New()}
+		defer store.Store.Close()
+		local := copyOn(memstore.New())
+		srv := node(t, store, local)
+		for i := range 5 {
+			srv.publish("a", fmt.Sprint(i))
+		}
+		synctest.Wait()
+		local.fail(diamond.Errorf(diamond.ErrNoSpace, "disk full"), "apply")
+		for range 20 {
+			srv.publish("b", strings.Repeat("x", 1<<20)) // more than waits in memory
+		}
+		store.set(withoutTail(t, store.Store, 3))
+		local.heal()
+		time.Sleep(10 * time.Second)
+		assert.Equal(t, 5, int(srv.Status().Replica.Position.Revision))
+		store.set(nil)
+		time.Sleep(time.Minute)
+		assert.EqualValues(t, 1, srv.Status().Replica.Installs, "at first")
+		sameContents(t, store.Store, local.Storage)
+	})
+}
+
+// A node can also be started on a database whose changes are out of order.
+func TestS13_StartOnAGapIsNotDamage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		peer := serve(t, store)
+		peer.publish("a", "1")
+		local := copied(t, store)
+		peer.publish("a", "2")
+		peer.publish("a", "3")
+		spoil := &spoiled{Storage: store}
+		spoil.set(func(b *diamond.Batch) { b.Changes = b.Changes[1:] })
+		srv := node(t, spoil, local)
+		assert.Equal(t, "1", srv.fetch("a").Entry.Content)
+		assert.Positive(t, srv.fetch("a").Stale)
+		spoil.set(nil)
+		time.Sleep(3 * time.Second)
+		assert.Equal(t, "3", srv.fetch("a").Entry.Content)
+	})
+}

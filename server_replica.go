@@ -1,0 +1,330 @@
+package diamond
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/linnaname/gdiamond/internal/backoff"
+)
+
+// ReplicaStorage is what a server can keep its copy of a shared storage in:
+// boltstore on the node's disk, memstore in tests.
+type ReplicaStorage interface {
+	Storage
+	Replica
+}
+
+// WithReplica has the server keep a copy of its storage, which it shares with
+// other servers, in local, which is its alone: on the node's disk. By default
+// it keeps none, as an embedded storage needs none.
+//
+// A server whose copy is not empty starts from it, however the storage is, and
+// catches up by the changes since. While the storage is away it serves reads
+// from it, marked stale, and refuses publishes with ErrUnavailable. Contents
+// that are not in memory are read from the copy, so that a warm server's reads
+// and polls cost the storage nothing. The copy is written behind what is
+// served: a slow, full or failing disk delays nobody. It is made anew by itself
+// where it is damaged or the storage no longer keeps what follows it.
+//
+// NewServer fails with ErrInvalid when local has taken changes of its own, and
+// with ErrOtherStore when it is a copy of another store than the storage's. The
+// copy is the caller's to close, after the server.
+func WithReplica(local ReplicaStorage) ServerOption {
+	return serverOption(func(c *serverConfig) { c.replica = local })
+}
+
+// ReplicaStatus is the state of a server's copy of its storage.
+type ReplicaStatus struct {
+	Position Position // that the copy has reached; zero: it holds nothing of use
+	Err      error    // why it could not be read or written last; nil: it could
+	Failures uint64   // attempts to write it that failed
+	Installs uint64   // times that it was made anew
+}
+
+const (
+	// What waits to be written to the copy at most, and what one write has. A
+	// copy that has fallen further behind catches up from the storage.
+	copyQueueBytes = 16 << 20
+	copyWriteBytes = 4 << 20
+	// changeOverhead is what a change takes in the queue beside its content.
+	changeOverhead = 512
+	// After a write of copyMany changes the copy rests for copyGap: what a busy
+	// server's transactions change goes to the disk together. A server that
+	// crashes then reads that much more from the storage when it starts.
+	copyMany = 16
+	copyGap  = 500 * time.Millisecond
+	// minCopyAge is how long a copy is left alone that was damaged again at once:
+	// to make it costs the storage as much as it holds.
+	minCopyAge = 10 * time.Minute
+	// maxCopyBackoff is the longest pause after the copy could not be written.
+	maxCopyBackoff = 30 * time.Second
+)
+
+// diskCopy keeps a server's copy of its storage up to what is served. One
+// goroutine writes it, all may read it.
+type diskCopy struct {
+	local   ReplicaStorage
+	log     *slog.Logger
+	changes func(ctx context.Context, after Position) (Batch, error) // of the storage, verified
+	install func(ctx context.Context) (Position, error)              // makes the copy anew
+
+	wake     chan struct{}            // capacity 1: there is something to write
+	at       atomic.Pointer[Position] // that it has reached; nil: not known
+	damaged  atomic.Bool              // it is to be made anew
+	err      atomic.Pointer[error]
+	failures atomic.Uint64
+	installs atomic.Uint64
+	repaired time.Time // when it was made anew because of damage; the writer's
+	wrote    int       // how many changes the last sync wrote; the writer's
+
+	mu     sync.Mutex
+	target Position // what is served; guarded by mu
+	queue  []step   // each follows the one before, the last leads to target; guarded by mu
+	bytes  int64    // of queue; guarded by mu
+}
+
+// step is a batch of changes with the position that it follows.
+type step struct {
+	from    Position
+	changes []Change
+	to      Position
+}
+
+func (s *step) bytes() int64 {
+	n := int64(len(s.changes)) * changeOverhead
+	for i := range s.changes {
+		n += int64(len(s.changes[i].Content))
+	}
+	return n
+}
+
+// offer passes on a batch that is served now. It never blocks.
+func (c *diskCopy) offer(from Position, batch Batch) {
+	next := step{from, batch.Changes, batch.Position}
+	c.mu.Lock()
+	c.target = batch.Position
+	if c.bytes += next.bytes(); c.bytes <= copyQueueBytes {
+		c.queue = append(c.queue, next)
+	} else {
+		c.queue, c.bytes = nil, 0 // the storage has it all
+	}
+	c.mu.Unlock()
+	c.nudge()
+}
+
+// jump says that p is served now, whatever was before.
+func (c *diskCopy) jump(p Position) {
+	c.mu.Lock()
+	c.target, c.queue, c.bytes = p, nil, 0
+	c.mu.Unlock()
+	c.nudge()
+}
+
+func (c *diskCopy) nudge() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// next returns what to write to a copy that is at. There is nothing to do when
+// it is done; an empty step says that the queue does not connect to at.
+func (c *diskCopy) next(at Position) (next step, done bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if at == c.target || at.Epoch == c.target.Epoch && at.Revision > c.target.Revision {
+		c.queue, c.bytes = nil, 0
+		return step{}, true
+	}
+	for len(c.queue) > 0 && c.queue[0].from != at && c.queue[0].to.Compare(at) <= 0 {
+		c.bytes -= c.queue[0].bytes()
+		c.queue = c.queue[1:]
+	}
+	if len(c.queue) == 0 || c.queue[0].from != at {
+		return step{}, false
+	}
+	next = step{from: at, to: at}
+	bytes := int64(0)
+	for i := range c.queue {
+		if bytes += c.queue[i].bytes(); i > 0 && bytes > copyWriteBytes {
+			break
+		}
+		next.changes = append(next.changes, c.queue[i].changes...)
+		next.to = c.queue[i].to
+	}
+	return next, false
+}
+
+// run keeps the copy until ctx ends.
+func (c *diskCopy) run(ctx context.Context) {
+	retry := backoff.Backoff{Base: time.Second, Cap: maxCopyBackoff}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.wake:
+		}
+		for {
+			err := c.sync(ctx)
+			if ctx.Err() != nil {
+				return
+			}
+			c.note(err)
+			if err == nil {
+				break
+			}
+			if retry.Wait(ctx, 0) != nil {
+				return
+			}
+		}
+		retry.Reset()
+		if c.wrote >= copyMany && backoff.Sleep(ctx, copyGap) != nil {
+			return
+		}
+	}
+}
+
+// sync brings the copy to what is served.
+func (c *diskCopy) sync(ctx context.Context) error {
+	c.wrote = 0
+	at, err := c.local.At(ctx) // asked anew: the last write may have an unknown outcome
+	if errors.Is(err, ErrCorrupt) {
+		c.damage(err)
+	} else if err != nil {
+		return err
+	}
+	for lost := false; ; {
+		if lost || c.damaged.Load() || at.IsZero() {
+			if at, err = c.renew(ctx); err != nil {
+				return err
+			}
+			lost = false
+		}
+		c.reached(at)
+		next, done := c.next(at)
+		if done {
+			return nil
+		}
+		if len(next.changes) == 0 {
+			switch next, err = c.missed(ctx, at); {
+			case errors.Is(err, ErrEpoch), errors.Is(err, ErrCompacted):
+				lost = true // what follows the copy
+				continue
+			case err != nil || len(next.changes) == 0:
+				return err
+			}
+		}
+		if err := c.local.Apply(ctx, next.changes, next.to); err != nil {
+			if errors.Is(err, ErrCorrupt) {
+				c.damage(err)
+			}
+			return err
+		}
+		c.wrote += len(next.changes)
+		at = next.to
+	}
+}
+
+// flush writes what still waits when the server is closed, after run and the
+// feed have ended: it may be all that the next one has. Where that fails the
+// storage has it.
+func (c *diskCopy) flush() {
+	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
+	defer cancel()
+	for at := c.at.Load(); !c.damaged.Load(); at = c.at.Load() {
+		if at == nil {
+			return
+		}
+		next, done := c.next(*at)
+		if done || len(next.changes) == 0 || c.local.Apply(ctx, next.changes, next.to) != nil {
+			return
+		}
+		c.reached(next.to)
+	}
+}
+
+func (c *diskCopy) reached(at Position) { c.at.Store(&at) }
+
+// missed reads what follows at from the storage.
+func (c *diskCopy) missed(ctx context.Context, at Position) (step, error) {
+	batch, err := c.changes(ctx, at)
+	if errors.Is(err, ErrEpoch) && short(batch.Head, at) {
+		err = unavailable("the storage is at revision %d, the replica at %d", batch.Head.Revision, at.Revision) // the feed finds out why
+	}
+	return step{at, batch.Changes, batch.Position}, err
+}
+
+// renew makes the copy anew.
+func (c *diskCopy) renew(ctx context.Context) (Position, error) {
+	damaged := c.damaged.Load()
+	if age := time.Since(c.repaired); damaged && age < minCopyAge {
+		return Position{}, Errorf(ErrCorrupt, "the replica is damaged again %v after it was made anew", age.Round(time.Millisecond))
+	}
+	at, err := c.install(ctx)
+	if err != nil {
+		return at, err
+	}
+	if damaged {
+		c.repaired = time.Now()
+	}
+	c.installs.Add(1)
+	c.damaged.Store(false)
+	c.log.Info("the replica was made anew", "revision", at.Revision)
+	return at, nil
+}
+
+// damage notes that the copy cannot be relied on: it is made anew.
+func (c *diskCopy) damage(err error) {
+	if !c.damaged.Swap(true) {
+		c.log.Error("the replica is damaged: it is made anew from the storage", "err", err)
+	}
+	c.nudge()
+}
+
+// note keeps the outcome of a sync.
+func (c *diskCopy) note(err error) {
+	if err == nil {
+		if c.err.Swap(nil) != nil {
+			c.log.Info("the replica can be written again")
+		}
+		return
+	}
+	c.failures.Add(1)
+	if c.err.Swap(&err) == nil {
+		c.log.Warn("the replica cannot be written; what is served is not affected", "err", err)
+	}
+}
+
+// has reports whether the copy holds history up to revision, of the epoch that
+// st is of.
+func (c *diskCopy) has(st *state, revision int64) bool {
+	at := c.at.Load()
+	return at != nil && !c.damaged.Load() && at.Epoch == st.position.Epoch && at.Revision >= revision
+}
+
+// read returns an entry from the copy.
+func (c *diskCopy) read(ctx context.Context, key Key, revision int64) (Entry, error) {
+	if c.damaged.Load() {
+		return Entry{}, unavailable("the replica is damaged")
+	}
+	e, err := c.local.Read(ctx, key, revision)
+	if errors.Is(err, ErrCorrupt) {
+		c.damage(err)
+	}
+	return e, err
+}
+
+func (c *diskCopy) status() *ReplicaStatus {
+	st := &ReplicaStatus{Failures: c.failures.Load(), Installs: c.installs.Load()}
+	if at := c.at.Load(); at != nil && !c.damaged.Load() {
+		st.Position = *at
+	}
+	if err := c.err.Load(); err != nil {
+		st.Err = *err
+	}
+	return st
+}

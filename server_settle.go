@@ -1,0 +1,212 @@
+package diamond
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+const (
+	// settleTries is how often a key is looked at that changes meanwhile.
+	settleTries = 3
+	// settlePause is how long a check pauses between two keys.
+	settlePause = 50 * time.Millisecond
+)
+
+// settle finds out whether a key differs, and repairs what can be. It compares
+// three things as of one position: what the storage's log says of the key, its
+// current entry, and the server's record.
+func (c *checker) settle(ctx context.Context, key Key) error {
+	for range settleTries {
+		page, row, err := c.current(ctx, c.storage, key)
+		if err != nil {
+			return err
+		}
+		if err := c.notBefore(ctx, page.Position, reachTimeout); err != nil {
+			return err
+		}
+		want, err := c.published(ctx, key)
+		if err != nil {
+			return err
+		}
+		st, have := c.record(key)
+		if st == nil || st.position.Epoch != page.Position.Epoch {
+			return nil // the feed has other worries
+		}
+		if newer(want, page.Position) || newer(have, page.Position) {
+			continue // changed meanwhile
+		}
+		return c.judge(ctx, st, key, row, want, have)
+	}
+	return nil // it changes all the time, so the feed has it
+}
+
+// judge says which of what is known of a key is wrong, and does what there is to do.
+func (c *checker) judge(ctx context.Context, st *state, key Key, row *Entry, want, have *record) error {
+	revision := max(want.revision(), have.revision())
+	if row != nil {
+		revision = max(revision, row.Revision)
+	}
+	if !same(want, have) {
+		right, err := c.proven(ctx, st, want, have)
+		if err != nil {
+			return err
+		}
+		if right {
+			c.repair(ctx, key, have, want)
+			c.report("memory", key, revision, "the server's record was not what was published: it is loaded anew")
+		} else {
+			want = have // the log is not the one that was verified
+		}
+	}
+	var problem error
+	switch {
+	case want.absent() && row == nil:
+	case want.absent() || row == nil || !want.standsFor(row):
+		problem = Errorf(ErrCorrupt, "the storage's entry is not what was published, as after a change by hand; what was published is served")
+	default:
+		problem = c.verifyStored(ctx, want)
+	}
+	if problem == nil {
+		delete(c.known, key)
+		return nil
+	}
+	if !errors.Is(problem, ErrCorrupt) {
+		return problem
+	}
+	if c.known[key] != revision {
+		var e *Error
+		errors.As(problem, &e)
+		c.report("storage", key, revision, e.Detail)
+	}
+	c.known[key] = revision
+	return nil
+}
+
+// verifyStored reads what the storage has of r, and returns ErrCorrupt where it
+// is not what was published.
+func (c *checker) verifyStored(ctx context.Context, r *record) error {
+	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
+	defer cancel()
+	e, err := c.storage.Read(ctx, r.Key, r.Revision)
+	if err == nil {
+		err = r.verify(&e)
+	}
+	switch _, now := c.record(r.Key); {
+	case err == nil, now != nil && now.Revision != r.Revision:
+		return nil
+	case errors.Is(err, ErrCorrupt), gone(err):
+		return Errorf(ErrCorrupt, "the storage's content is not what was published, as after a change by hand; a copy that the server has is served")
+	}
+	return ours(ctx, err)
+}
+
+// proven reports whether what the log says of a key is what was published, and
+// not what the server has. The chain decides where the server knows it, else
+// the copy on disk, which was verified when it was written; else the log.
+func (c *checker) proven(ctx context.Context, st *state, want, have *record) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
+	defer cancel()
+	if want != nil {
+		if from, chain, ok := c.trail.before(st.position, want.Revision); ok {
+			batch, err := c.storage.Changes(ctx, from, 1)
+			if err != nil {
+				return false, ours(ctx, err)
+			}
+			n := 0
+			for n < len(batch.Changes) && batch.Changes[n].Revision == want.Revision {
+				n++
+			}
+			to, err := from.Follow(batch.Changes[:n])
+			return err == nil && to.Chain == chain, nil
+		}
+	}
+	if c.copy != nil && !have.absent() && c.copy.has(st, have.Revision) {
+		if e, err := c.copy.read(ctx, have.Key, 0); err == nil && have.standsFor(&e) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// current returns the page of one that has the storage's entry of key, if
+// there is one.
+func (c *checker) current(ctx context.Context, from Storage, key Key) (Page, *Entry, error) {
+	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
+	defer cancel()
+	page, err := from.Scan(ctx, ScanRequest{Namespace: key.Namespace, Group: key.Group, Prefix: key.DataID, Limit: 1})
+	if err != nil || len(page.Entries) == 0 || page.Entries[0].Key != key {
+		return page, nil, ours(ctx, err)
+	}
+	return page, &page.Entries[0], nil
+}
+
+// published returns what the storage's log says of key, nil where it has no value.
+func (c *checker) published(ctx context.Context, key Key) (*record, error) {
+	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
+	defer cancel()
+	changes, err := c.storage.History(ctx, key, 0, 1)
+	if err != nil || len(changes) == 0 {
+		return nil, ours(ctx, err)
+	}
+	return recordOf(&changes[0]), nil
+}
+
+// record returns the server's record of key, and the state that it is of.
+func (s *server) record(key Key) (st *state, r *record) {
+	s.stable(func(now *state) { st, r = now, now.index.get(key) })
+	return st, r
+}
+
+// absent reports whether r says that its key has no value; a nil r does.
+func (r *record) absent() bool { return r == nil || r.deleted }
+
+func (r *record) revision() int64 {
+	if r == nil {
+		return 0
+	}
+	return r.Revision
+}
+
+// newer reports whether r is of a change after p.
+func newer(r *record, p Position) bool { return r.revision() > p.Revision }
+
+// same reports whether two records say the same of a key.
+func same(a, b *record) bool {
+	if a.absent() || b.absent() {
+		return a.absent() == b.absent()
+	}
+	return a.standsFor(&b.Entry)
+}
+
+// repair puts want in the place of the record that the server has of a key,
+// unless that has changed.
+func (s *server) repair(ctx context.Context, key Key, have, want *record) {
+	done := make(chan struct{})
+	task := func() {
+		defer close(done)
+		s.replaceRecord(key, have, want)
+	}
+	select { // the feed's goroutine alone changes what is served
+	case s.tasks <- task:
+		<-done
+	case <-ctx.Done():
+	}
+}
+
+func (s *server) replaceRecord(key Key, have, want *record) {
+	st := s.state.Load()
+	if st == nil || st.index.get(key) != have {
+		return
+	}
+	s.applyMu.Lock()
+	st.index.set(key, want)
+	next := *st // answers that were made of the old one are not to be used
+	s.state.Store(&next)
+	s.applyMu.Unlock()
+	if have != nil {
+		s.contents.drop(have)
+	}
+	s.keySets.waiters.Wake(func(yield func(Key) bool) { yield(key) })
+	s.moved.Wake()
+}

@@ -1,0 +1,82 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+const (
+	copyBytes = 4 << 20 // of content, in one step
+	copyPage  = 100     // entries of a scan with contents
+)
+
+// Origin is a storage that says where its log begins, so that what is left of
+// it can be copied.
+type Origin interface {
+	diamond.Storage
+	// Horizon returns the position after which Changes has all; zero where it has
+	// all there ever was.
+	Horizon(ctx context.Context) (diamond.Position, error)
+}
+
+// Copy makes to a copy of from: store id, revisions, chain and current entries,
+// and the log with contents as far as from keeps it. It returns the position
+// that both have in the end.
+//
+// A copy that was cut short goes on where it ended. Nothing may be committed to
+// from meanwhile: what is committed to it later is lost to the copy, and both
+// would go on under one store id. Errors are those of the two storages, such as
+// ErrInvalid where to has a history of its own, ErrOtherStore where it is a copy
+// of another store, and ErrEpoch where it has gone on by itself.
+func Copy(ctx context.Context, from Origin, to diamond.Replica) (diamond.Position, error) {
+	at, err := to.At(ctx)
+	if err != nil {
+		return at, err
+	}
+	for begun := !at.IsZero(); ; {
+		batch, err := from.Changes(ctx, at, copyBytes)
+		if errors.Is(err, diamond.ErrCompacted) && !begun {
+			if at, err = from.Horizon(ctx); err == nil {
+				err = to.Install(ctx, at, entries(ctx, from))
+			}
+			if begun = true; err != nil {
+				return diamond.Position{}, err
+			}
+			continue
+		}
+		if err != nil {
+			return at, err
+		}
+		if len(batch.Changes) == 0 {
+			return at, nil
+		}
+		if err := to.Apply(ctx, batch.Changes, batch.Position); err != nil {
+			return at, err
+		}
+		at, begun = batch.Position, true
+	}
+}
+
+// entries yields the current entries of s with their contents.
+func entries(ctx context.Context, s diamond.Storage) iter.Seq2[diamond.Entry, error] {
+	return func(yield func(diamond.Entry, error) bool) {
+		req := diamond.ScanRequest{Limit: copyPage, Contents: true}
+		for more := true; more; {
+			page, err := s.Scan(ctx, req)
+			if err != nil {
+				yield(diamond.Entry{}, err)
+				return
+			}
+			for i := range page.Entries {
+				if !yield(page.Entries[i], nil) {
+					return
+				}
+				req.After = page.Entries[i].Key
+			}
+			more = page.More
+		}
+	}
+}
