@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/linnaname/gdiamond/robust/proxy"
 )
 
 // startTime is how long a process may take to serve on a machine that is busy.
@@ -41,13 +43,10 @@ type Process struct {
 // of these by itself.
 var lastPort atomic.Int32
 
-// FreeAddress returns an address of this host at which nothing listens. It is
-// this process's alone, so that it is free whenever who has it starts again.
+// FreeAddress returns an address at [proxy.Host] at which nothing listens.
 func FreeAddress() (string, error) {
-	pid := os.Getpid()
-	host := net.IPv4(127, byte(64+pid>>16), byte(pid>>8), byte(pid)).String()
 	for {
-		addr := net.JoinHostPort(host, fmt.Sprint(20000+lastPort.Add(1)))
+		addr := net.JoinHostPort(proxy.Host(), fmt.Sprint(20000+lastPort.Add(1)))
 		ln, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
 		switch {
 		case err == nil:

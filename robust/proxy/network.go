@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
+	"runtime"
 	"sync"
 	"syscall"
 )
@@ -19,10 +21,21 @@ type Network interface {
 // Loopback is the real network of this host.
 type Loopback struct{}
 
+// Host returns the address of this host that is this process's alone, where the
+// system has many: what listens there can end and listen again, and no other
+// process has taken its port.
+func Host() string {
+	if runtime.GOOS != "linux" {
+		return "127.0.0.1"
+	}
+	pid := os.Getpid()
+	return net.IPv4(127, byte(64+pid>>16), byte(pid>>8), byte(pid)).String()
+}
+
 // Listen implements [Network].
 func (Loopback) Listen(addr string) (net.Listener, error) {
 	if addr == "" {
-		addr = "127.0.0.1:0"
+		addr = net.JoinHostPort(Host(), "0")
 	}
 	return new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
 }
