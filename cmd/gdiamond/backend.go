@@ -58,7 +58,7 @@ func ownHistory(local *boltstore.Store, dir string) error {
 
 // shared opens the store in a database, which need not be up, with a copy in
 // dir, and a server on it.
-func shared(ctx context.Context, db *database, migrate bool, dir string, logger *slog.Logger, opts ...diamond.ServerOption) (b *backend, err error) {
+func shared(ctx context.Context, db *database, migrate bool, dir string, logger *slog.Logger) (b *backend, err error) {
 	dsn, err := db.full()
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func shared(ctx context.Context, db *database, migrate bool, dir string, logger 
 	if err != nil {
 		return nil, err
 	}
-	srv, err := diamond.NewServer(store, append(opts, diamond.WithLogger(logger), diamond.WithReplica(local))...)
+	srv, err := diamond.NewServer(store, diamond.WithLogger(logger), diamond.WithReplica(local))
 	if err != nil {
 		return nil, errors.Join(ofCopy(err, dir), store.Close())
 	}
