@@ -25,15 +25,19 @@ func eventually(t *testing.T, good func() bool, what string, args ...any) {
 // however often it has to ask.
 func (w *World) publish(t *testing.T, node int, key diamond.Key, content string) diamond.Position {
 	t.Helper()
+	return w.commit(t, node, diamond.ChangeSet{RequestID: rand.Text(), Drafts: []diamond.Draft{{Key: key, Content: content}}})
+}
+
+// commit commits a set that has a request id, as publish does. If the set was
+// asked for before, then what became of that is settled too.
+func (w *World) commit(t *testing.T, node int, set diamond.ChangeSet) diamond.Position {
+	t.Helper()
 	var resp *diamond.CommitResponse
 	var err error
-	id := rand.Text()
 	eventually(t, func() bool {
-		resp, err = w.Nodes[node].Server().Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{
-			RequestID: id, Drafts: []diamond.Draft{{Key: key, Content: content}},
-		}})
+		resp, err = w.Nodes[node].Server().Commit(t.Context(), &diamond.CommitRequest{Set: set})
 		return err == nil
-	}, "publish")
+	}, "commit")
 	return resp.Position
 }
 
