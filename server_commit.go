@@ -11,7 +11,7 @@ import (
 	"github.com/linnaname/gdiamond/internal/seeded"
 )
 
-// feedGrace is how long the next batch waits for the feed to read the last one.
+// feedGrace is how long a batch waits together for the feed to have it.
 const feedGrace = time.Second
 
 // commitLoop commits batch after batch until the queue is closed, and all have
