@@ -3,7 +3,7 @@ package server
 import (
 	"context"
 	"crypto/tls"
-	"log"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -51,7 +51,7 @@ func (d *peerDoor) open(c *config, nudged http.Handler) (h *host, port string, e
 		return nil, "", err
 	}
 	h = newHost(tls.NewListener(keepAliveListener{d.listener}, mutual), onlyNudges(nudged), c.logger)
-	h.http.ErrorLog = log.New(&handshakes{logger: c.logger, others: h.http.ErrorLog}, "", 0)
+	h.http.ErrorLog.SetOutput(&handshakes{logger: c.logger, others: h.http.ErrorLog.Writer()})
 	h.http.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
 		return context.WithValue(ctx, begunKey{}, time.Now())
 	}
@@ -112,7 +112,7 @@ func onlyNudges(nudged http.Handler) http.Handler {
 // have handshakes fail: of those it logs no more than one a second.
 type handshakes struct {
 	logger *slog.Logger
-	others *log.Logger
+	others io.Writer
 	seldom seldom
 }
 
@@ -120,8 +120,7 @@ type handshakes struct {
 func (h *handshakes) Write(line []byte) (int, error) {
 	text, failed := strings.CutPrefix(strings.TrimSpace(string(line)), "http: TLS handshake error from ")
 	if !failed {
-		h.others.Print(text)
-		return len(line), nil
+		return h.others.Write(line)
 	}
 	if others, ok := h.seldom.now(); ok {
 		h.logger.Info("peer's connection refused", "error", text, "others", others)

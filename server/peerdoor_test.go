@@ -324,6 +324,11 @@ func TestX25_PeerCertificatesChange(t *testing.T) {
 	})
 }
 
+// unixPipes is a listener that others cannot have at the same port.
+type unixPipes struct{ *pipes }
+
+func (unixPipes) Addr() net.Addr { return &net.UnixAddr{Net: "unix", Name: "/run/peers"} }
+
 // A node does not run with a listener for peers that is none.
 func TestPeerListener_Invalid(t *testing.T) {
 	ca := certtest.NewAuthority(t)
@@ -341,6 +346,7 @@ func TestPeerListener_Invalid(t *testing.T) {
 		says     string
 	}{
 		"no listener":      {nil, good, []server.Option{peers, client}, "there is none"},
+		"no port":          {unixPipes{newPipes()}, good, []server.Option{peers, client}, "no port"},
 		"no configuration": {newPipes(), nil, []server.Option{peers, client}, "is missing"},
 		"any certificate":  {newPipes(), &tls.Config{Certificates: good.Certificates}, []server.Option{peers, client}, "ClientCAs"},
 		"any, chosen late": {newPipes(), &tls.Config{GetConfigForClient: choosing(good).GetConfigForClient}, []server.Option{peers, client}, "ClientCAs"},
