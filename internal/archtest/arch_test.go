@@ -37,6 +37,7 @@ var allowed = map[string][]string{
 	"internal/httpguard":  {},
 	"internal/failpoint":  {}, // where a process can be killed; nothing without its build tag
 	"internal/latest":     {},
+	"internal/rawbytes":   {},
 	"internal/seeded":     {}, // the defects that tests must catch; nothing without their build tags
 	"internal/waitset":    {},
 	"internal/worker":     {},
@@ -47,7 +48,7 @@ var allowed = map[string][]string{
 	// Certificates for tests, of three packages.
 	"internal/certtest": {"github.com/stretchr/testify/"},
 
-	"storage":             {"."},
+	"storage":             {".", "internal/rawbytes"},
 	"storage/memstore":    {".", "storage", "internal/seeded"},
 	"storage/boltstore":   {".", "storage", "internal/", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
 	"storage/mysqlstore":  {".", "storage", "internal/", "github.com/go-sql-driver/mysql"},
