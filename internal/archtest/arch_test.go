@@ -45,6 +45,8 @@ var allowed = map[string][]string{
 	// A database for tests: the driver to ask it with, and testing itself.
 	"internal/mariadbtest":     {"github.com/go-sql-driver/mysql", "github.com/stretchr/testify/"},
 	"internal/mariadbtest/run": {"internal/mariadbtest"},
+	// Certificates for tests, of three packages.
+	"internal/certtest": {"github.com/stretchr/testify/"},
 
 	"storage":             {".", "internal/rawbytes"},
 	"storage/memstore":    {".", "storage", "internal/seeded"},
@@ -71,7 +73,7 @@ var allowed = map[string][]string{
 }
 
 // testers are the packages whose code may import "testing".
-var testers = []string{"storage/storagetest", "transport/transporttest", "bench", "internal/archtest", "internal/mariadbtest"}
+var testers = []string{"storage/storagetest", "transport/transporttest", "bench", "internal/archtest", "internal/mariadbtest", "internal/certtest"}
 
 type pkg struct {
 	ImportPath string
