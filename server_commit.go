@@ -105,8 +105,10 @@ func (s *server) catchUp(ctx context.Context, results []Result) {
 			newest = batch.Head
 		}
 	}
-	s.nudge()
-	_ = s.await(ctx, s.shows(newest))
+	if st := s.state.Load(); st == nil || !s.shows(newest)(st) {
+		s.nudge()
+		_ = s.await(ctx, s.shows(newest))
+	}
 }
 
 // shows returns whether a state has what was committed at p. In a storage that

@@ -296,6 +296,7 @@ func TestS3_UnknownOutcome(t *testing.T) {
 func TestCommitWithoutFeedIsUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
+		storage.silent = true
 		srv := serve(t, storage)
 		storage.fail(diamond.Errorf(diamond.ErrUnavailable, "no reads"), "changes")
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -417,6 +418,7 @@ func TestServerAfterClose(t *testing.T) {
 func TestCommitWithoutFeedOrDeadlineEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
+		storage.silent = true
 		srv := serve(t, storage)
 		storage.fail(diamond.Errorf(diamond.ErrUnavailable, "no reads"), "changes")
 		done := make(chan error, 1)

@@ -68,6 +68,7 @@ func (s *server) idle(ctx context.Context) {
 			return
 		case <-hinted:
 			hinted = nil
+			s.read = time.Time{} // of others' commits only the storage tells
 			timer.Reset(time.Until(s.obeyed.Add(hintGap)))
 		case do := <-s.tasks:
 			do()
@@ -108,11 +109,7 @@ func (s *server) nudge() {
 func (s *server) advance(ctx context.Context) error {
 	st := s.state.Load()
 	if st == nil {
-		err := s.load(ctx)
-		if err == nil {
-			s.read = time.Now()
-		}
-		return err
+		return s.load(ctx)
 	}
 	st, done := s.applyOwn(st)
 	if done && time.Since(s.read) < s.cfg.feedInterval {
@@ -123,7 +120,7 @@ func (s *server) advance(ctx context.Context) error {
 		batch, marks, err := s.changes(ctx, st.position)
 		switch {
 		case errors.Is(err, ErrEpoch):
-			if err := s.behind(batch.Head, st.position); err != nil {
+			if wait, err := s.behind(batch.Head, st.position); wait {
 				return err
 			}
 			return s.fork(ctx, st)
@@ -140,13 +137,12 @@ func (s *server) advance(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		s.short = time.Time{}
 		s.seeded.spoil(&batch)
 		if len(batch.Changes) > 0 {
 			st = s.apply(st, batch, marks)
 		}
 		if batch.Position == batch.Head {
-			s.read = time.Now()
+			s.wasRead()
 			return nil
 		}
 	}

@@ -291,6 +291,7 @@ func TestDefect_S16_ReloadRevertsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		hidden := troubledBy(store)
+		hidden.silent = true
 		srv := serve(t, hidden)
 		reads, reloads := 0, 0
 		hidden.set(func(op string) error {

@@ -59,17 +59,22 @@ func (o *ownCommits) take() []Batch {
 func (s *server) applyOwn(st *state) (now *state, all bool) {
 	batches := s.own.take()
 	for _, batch := range batches {
-		if gap(st.position, batch.Changes) != nil {
-			return st, false
-		}
 		to, marks, err := follow(st.position, batch.Changes)
 		if err != nil || to != batch.Position {
 			return st, false
 		}
+		if s.ownFrom.IsZero() {
+			s.ownFrom = st.position
+		}
+		s.short = time.Time{} // a storage that goes on from here has lost nothing
 		batch.Head = to
 		s.seeded.spoil(&batch)
 		st = s.apply(st, batch, marks)
-		s.short = time.Time{} // a storage that goes on from here has lost nothing
 	}
 	return st, len(batches) > 0
+}
+
+// wasRead notes that the storage was read to its head.
+func (s *server) wasRead() {
+	s.read, s.short, s.lagging, s.ownFrom = time.Now(), time.Time{}, time.Time{}, Position{}
 }

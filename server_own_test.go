@@ -19,7 +19,6 @@ import (
 func TestOwnCommitsAreNotReadBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
-		storage.tells = true
 		srv := serve(t, storage)
 		answer := srv.parked(pollFor(srv.Status().Position, time.Minute, "key-7"))
 		before := storage.count("changes")
@@ -45,7 +44,6 @@ func TestOwnCommitsAmongOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		storage := troubledBy(store)
-		storage.tells = true
 		srv := serve(t, storage)
 		for i := range 20 {
 			_, err := store.Commit(t.Context(), []diamond.ChangeSet{setOf("a", fmt.Sprint("theirs ", i)), setOf("b", fmt.Sprint(i))})
@@ -54,6 +52,39 @@ func TestOwnCommitsAmongOthers(t *testing.T) {
 			assert.EqualValues(t, 3*(i+1), at.Revision)
 			assert.Equal(t, fmt.Sprint("ours ", i), srv.fetch("a").Entry.Content)
 			assert.Equal(t, fmt.Sprint(i), srv.fetch("b").Entry.Content, "theirs came before")
+		}
+	})
+}
+
+// A hint of another's commit is not lost among the server's own.
+func TestHintAmongOwnCommits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		storage := troubledBy(store)
+		srv := serve(t, storage, diamond.WithFeedInterval(time.Hour))
+		srv.publish("a", "0")
+		storage.set(nil, func(string) error {
+			time.Sleep(2 * time.Millisecond) // the result is on its way
+			return nil
+		})
+		for i := range 20 {
+			time.Sleep(time.Second)
+			hint := func() diamond.Position {
+				theirs, err := store.Commit(t.Context(), []diamond.ChangeSet{setOf("b", fmt.Sprint(i))})
+				require.NoError(t, err)
+				srv.Nudge(theirs[0].Position)
+				return theirs[0].Position
+			}
+			hint()
+			time.Sleep(time.Millisecond)
+			done := make(chan diamond.Position, 1)
+			go func() { done <- srv.publish("a", fmt.Sprint(i)) }()
+			time.Sleep(time.Millisecond)
+			theirs := hint() // too soon after the last one: it waits
+			<-done
+			time.Sleep(100 * time.Millisecond)
+			assert.Equal(t, theirs, srv.Status().Position)
+			assert.Equal(t, fmt.Sprint(i), srv.fetch("b").Entry.Content)
 		}
 	})
 }

@@ -128,20 +128,34 @@ func short(head, seen Position) bool {
 		(head.Epoch == seen.Epoch && head.Revision < seen.Revision || head.Epoch.Generation < seen.Epoch.Generation)
 }
 
-// behind returns an error while a head that is below what the server has seen
-// may be that of a database that is behind.
-func (s *server) behind(head, seen Position) error {
-	if !short(head, seen) || s.lost.Load() {
-		return nil
+// behind reports whether a head that is below what the server serves may be that
+// of a database that is behind, so that it is waited for; err says so. Where
+// only own commits are missing, which nobody has read yet, a moment is nothing
+// to report.
+func (s *server) behind(head, served Position) (wait bool, err error) {
+	if !short(head, served) || s.lost.Load() {
+		return false, nil
 	}
+	now := time.Now()
 	if s.short.IsZero() {
-		s.short = time.Now()
+		s.short = now
 	}
-	if time.Since(s.short) >= lossGrace {
-		return nil
+	if s.lagging.IsZero() {
+		s.lagging = now
 	}
-	return Errorf(errFeedGap, "the storage is at revision %d of generation %d, and this server has seen %d of %d",
-		head.Revision, head.Epoch.Generation, seen.Revision, seen.Epoch.Generation)
+	age := now.Sub(s.lagging)
+	own := !s.ownFrom.IsZero() && !short(head, s.ownFrom)
+	switch {
+	case now.Sub(s.short) >= lossGrace:
+		return false, nil
+	case own && age < stallAfter:
+		return true, nil
+	case own:
+		return true, Errorf(errFeedStalled, "reads of the storage have been behind revision %d, which was committed here, for %v",
+			served.Revision, age.Round(time.Second))
+	}
+	return true, Errorf(errFeedGap, "the storage is at revision %d of generation %d, and this server has seen %d of %d",
+		head.Revision, head.Epoch.Generation, served.Revision, served.Epoch.Generation)
 }
 
 // freshKey is the context key of [FreshRead].
@@ -154,7 +168,7 @@ func FreshRead(ctx context.Context) bool { return ctx.Value(freshKey{}) != nil }
 
 // fresh returns ctx for a read by the feed.
 func (s *server) fresh(ctx context.Context) context.Context {
-	if err := s.health.readErr.Load(); err != nil && (errors.Is(*err, errFeedGap) || errors.Is(*err, errFeedStalled)) {
+	if err := s.health.readErr.Load(); !s.lagging.IsZero() || err != nil && (errors.Is(*err, errFeedGap) || errors.Is(*err, errFeedStalled)) {
 		return context.WithValue(ctx, freshKey{}, true)
 	}
 	return ctx

@@ -169,13 +169,13 @@ type lagging struct {
 	behind diamond.Storage // that is read; nil: the store itself
 	fresh  int             // reads that were asked to be of a new connection
 	renew  bool            // such a read ends the lag
-	tells  bool            // results have the changes
+	silent bool            // results do not have the changes
 }
 
 func (l *lagging) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
 	results, err := l.Store.Commit(ctx, sets)
 	for i := range results {
-		if !l.tells {
+		if l.silent {
 			results[i].Changes = nil
 		}
 	}
@@ -211,7 +211,7 @@ func (l *lagging) Changes(ctx context.Context, after diamond.Position, maxBytes 
 func TestS15_StaleSnapshotBesideOwnCommits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
-		store := &lagging{Store: memstore.New(), tells: true}
+		store := &lagging{Store: memstore.New()}
 		defer store.Store.Close()
 		srv := &served{mustServer(t, store, log.option()), t}
 		srv.publish("a", "0")
@@ -222,16 +222,24 @@ func TestS15_StaleSnapshotBesideOwnCommits(t *testing.T) {
 			srv.publish("a", content)
 			assert.Equal(t, content, srv.fetch("a").Entry.Content)
 		}
+		time.Sleep(10 * time.Second) // and nobody commits
 		status := srv.Status()
+		assert.True(t, status.Stalled)
 		require.ErrorIs(t, status.Storage, diamond.ErrUnavailable)
-		assert.ErrorContains(t, status.Storage, "feed gap")
+		assert.ErrorContains(t, status.Storage, "feed stalled")
+		assert.Equal(t, "119", srv.fetch("a").Entry.Content)
 		assert.Zero(t, status.Counters.Forks)
+		store.mu.Lock()
+		assert.Positive(t, store.fresh, "it is asked to read anew")
+		store.mu.Unlock()
 		assert.EqualValues(t, 1, status.Position.Epoch.Generation)
 		store.set(nil)
 		time.Sleep(5 * time.Second)
 		status = srv.Status()
 		require.NoError(t, status.Storage)
 		assert.Zero(t, status.Counters.Forks)
+		assert.EqualValues(t, 1, status.Counters.FeedStalls)
+		assert.Zero(t, status.Counters.FeedGaps)
 		assert.Zero(t, log.count("lost changes"))
 	})
 }
@@ -243,7 +251,7 @@ func TestS15_StaleSnapshotIsNoticed(t *testing.T) {
 		t.Run(fmt.Sprint("reconnects ", renew), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var log logged
-				store := &lagging{Store: memstore.New(), renew: renew}
+				store := &lagging{Store: memstore.New(), renew: renew, silent: true}
 				defer store.Store.Close()
 				srv := &served{mustServer(t, store, log.option()), t}
 				srv.publish("a", "1")
@@ -342,7 +350,7 @@ func TestS13_LagAcrossAnEpoch(t *testing.T) {
 func TestS13_LaggingReplicaOfTheDatabase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
-		store := &lagging{Store: memstore.New()}
+		store := &lagging{Store: memstore.New(), silent: true}
 		defer store.Store.Close()
 		srv := &served{mustServer(t, store, log.option()), t}
 		srv.publish("a", "1")

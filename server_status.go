@@ -19,7 +19,7 @@ const never = -1
 
 // health is what the server knows of its storage.
 type health struct {
-	confirmed atomic.Int64 // when the feed last read the storage to its head, in ns since the server was made
+	confirmed atomic.Int64 // when the feed last knew of the storage's head, in ns since the server was made
 	readErr   atomic.Pointer[error]
 	writeErr  atomic.Pointer[error]
 }

@@ -14,7 +14,7 @@ import (
 // troubled is a storage that fails, or waits, as a test tells it to.
 type troubled struct {
 	diamond.Storage
-	tells bool // its results have the changes; else they are read from it
+	silent bool // its results do not have the changes, which are read from it
 
 	mu     sync.Mutex
 	before func(op string) error // called before each operation; nil: all is well
@@ -70,7 +70,7 @@ func (s *troubled) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diam
 	}
 	results, err := s.Storage.Commit(ctx, sets)
 	for i := range results {
-		if !s.tells {
+		if s.silent {
 			results[i].Changes = nil
 		}
 	}

@@ -119,11 +119,14 @@ func (s *session) start(ctx context.Context) error {
 
 // tune spares all further transactions of the session the statements that begin one.
 func (s *session) tune(ctx context.Context) error {
-	s.tuned = true // by half, if it fails
-	if err := s.exec(ctx, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"); err != nil {
-		return err
+	s.tuned = true
+	for _, statement := range []string{"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", "SET autocommit = 0"} {
+		if err := s.exec(ctx, statement); err != nil {
+			drop(s.conn) // it is tuned by half
+			return err
+		}
 	}
-	return s.exec(ctx, "SET autocommit = 0")
+	return nil
 }
 
 // statement returns a prepared statement, or nil where the text is to be run:

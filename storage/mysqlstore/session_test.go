@@ -1,6 +1,7 @@
 package mysqlstore
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -52,12 +53,50 @@ func TestBusySessionLetsGoOfLocks(t *testing.T) {
 	for i := range 2 * sessionBusy {
 		commit(t, s, put("a", fmt.Sprint(i)))
 	}
+	session := s.session // nobody else uses it
 	r, err := s.Commit(t.Context(), []diamond.ChangeSet{{Deletes: []diamond.Delete{{Key: key("never")}}}})
 	require.NoError(t, err)
 	require.ErrorIs(t, r[0].Err, diamond.ErrNotFound)
+	s.writing <- struct{}{}
+	require.Same(t, session, s.session, "it goes on")
+	<-s.writing
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var n int64
 	require.NoError(t, mariadbtest.Connect(t, dsn).QueryRowContext(ctx, "SELECT revision FROM diamond_counter WHERE id = 1 FOR UPDATE").Scan(&n))
 	require.EqualValues(t, 2*sessionBusy, n)
+}
+
+// A session that could not be set up is not used: its statements would commit
+// one by one.
+func TestSessionTunedByHalf(t *testing.T) {
+	p, dsn := through(t, mariadbtest.Database(t))
+	s := open(t, dsn)
+	refused := false
+	p.at(func(sent []byte) fate {
+		if i := bytes.Index(sent, []byte("SET autocommit = 0")); i >= 0 && !refused {
+			refused = true
+			copy(sent[i:], "SET autocommit = x") // which the database refuses, and goes on
+		}
+		return pass
+	})
+	failed := 0
+	for i := range 3 * sessionBusy {
+		r, err := s.Commit(t.Context(), []diamond.ChangeSet{put("a", fmt.Sprint(i))})
+		if err != nil {
+			require.ErrorIs(t, err, diamond.ErrUnavailable)
+			failed++
+			continue
+		}
+		require.EqualValues(t, i+1-failed, r[0].Position.Revision)
+		s.writing <- struct{}{}
+		if s.session.tuned {
+			var autocommit bool
+			require.NoError(t, s.session.conn.QueryRowContext(t.Context(), "SELECT @@autocommit").Scan(&autocommit))
+			require.False(t, autocommit)
+		}
+		<-s.writing
+	}
+	require.Equal(t, 1, failed)
+	require.Len(t, whole(t, s), 3*sessionBusy-1)
 }

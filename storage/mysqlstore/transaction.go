@@ -69,7 +69,7 @@ func (s *Store) transact(ctx context.Context, keys []diamond.Key, fn func(contex
 		err = ended(ctx) // nothing of a COMMIT was sent
 	}
 	if err != nil {
-		good = t.rollback(ctx) && !useless(err)
+		good = t.rollback(ctx) && (errors.Is(err, errNothing) || !useless(err))
 		if errors.Is(err, errNothing) {
 			return nil
 		}
@@ -103,7 +103,7 @@ func (t *transaction) begin(ctx context.Context, keys []diamond.Key) error {
 	}
 	locked := false
 	err := t.query(ctx, "SELECT STRAIGHT_JOIN "+columnsOf("k", counterColumns)+", "+columnsOf("e", currentColumns)+
-		" FROM diamond_counter k LEFT JOIN diamond_entry e ON "+where+" WHERE k.id = 1 FOR UPDATE", args, func(rows *sql.Rows) error {
+		" FROM diamond_counter k LEFT JOIN diamond_entry e FORCE INDEX (PRIMARY) ON "+where+" WHERE k.id = 1 FOR UPDATE", args, func(rows *sql.Rows) error {
 		locked = true
 		var row currentRow
 		fields, filled := t.fields()
