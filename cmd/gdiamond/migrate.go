@@ -80,7 +80,7 @@ func importOriginal(cmd *cobra.Command, dsn string, to *sql.DB, options mysqlsto
 		return fmt.Errorf("from-gdiamond: %w", err)
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
-	store, err := mysqlstore.New(cmd.Context(), to, mysqlstore.WithLogger(logger))
+	store, err := mysqlstore.New(cmd.Context(), to, mysqlstore.WithRetention(keepAll), mysqlstore.WithLogger(logger))
 	if err != nil {
 		return err
 	}
