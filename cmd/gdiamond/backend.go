@@ -25,7 +25,7 @@ type backend struct {
 
 // embedded opens the store in dir, and a server on it.
 func embedded(dir string, retention storage.Retention, logger *slog.Logger) (*backend, error) {
-	local, err := boltstore.Open(dir, boltstore.WithRetention(retention))
+	local, err := boltstore.Open(dir, boltstore.WithRetention(retention), boltstore.WithLogger(logger))
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func openShared(ctx context.Context, dsn string, migrate bool, retention storage
 // openCopy opens the copy of a database in dir. One that is damaged is set
 // aside, and a new one begun: all that it held is in the database.
 func openCopy(dir string, retention storage.Retention, logger *slog.Logger) (*boltstore.Store, error) {
-	local, err := boltstore.Open(dir, boltstore.WithRetention(retention))
+	local, err := boltstore.Open(dir, boltstore.WithRetention(retention), boltstore.WithLogger(logger))
 	if !errors.Is(err, diamond.ErrCorrupt) {
 		return local, err
 	}
@@ -105,7 +105,7 @@ func openCopy(dir string, retention storage.Retention, logger *slog.Logger) (*bo
 	if err := os.Rename(dir, aside); err != nil {
 		return nil, err
 	}
-	return boltstore.Open(dir, boltstore.WithRetention(retention))
+	return boltstore.Open(dir, boltstore.WithRetention(retention), boltstore.WithLogger(logger))
 }
 
 // ofCopy says what to do about a directory that holds something else than a
