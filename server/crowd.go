@@ -1,0 +1,77 @@
+package server
+
+import (
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"syscall"
+)
+
+// manyFiles stands for no limit.
+const manyFiles = 1 << 40
+
+// crowd keeps connections from taking all files that the process may have open:
+// its storage needs some, to write and to reach its database. Most clients have
+// one connection that waits and one that is idle. So when three quarters are
+// taken, each connection ends with its next answer, and only those that wait
+// stay; when fifteen of sixteen are, new ones are refused, and clients go to
+// another server.
+type crowd struct {
+	files  int64 // that the process may have open
+	logger *slog.Logger
+
+	conns    atomic.Int64 // that are files
+	refusing atomic.Bool  // it was logged that connections are refused
+}
+
+// isFile reports whether a connection takes a file; one in memory does not.
+func isFile(conn net.Conn) bool {
+	_, ok := conn.(syscall.Conn)
+	return ok
+}
+
+// dense reports whether idle connections must go.
+func (c *crowd) dense() bool { return c.conns.Load() > c.files-c.files/4 }
+
+// full reports whether a connection must not come in.
+func (c *crowd) full(conn net.Conn) bool {
+	if !isFile(conn) || c.conns.Load() < c.files-c.files/16 {
+		return false
+	}
+	if !c.refusing.Swap(true) {
+		c.logger.Warn("connections are refused: the process may not open many more files", "connections", c.conns.Load(), "files", c.files)
+	}
+	return true
+}
+
+func (c *crowd) enter(conn net.Conn) {
+	if isFile(conn) {
+		c.conns.Add(1)
+	}
+}
+
+func (c *crowd) leave(conn net.Conn) {
+	if isFile(conn) && c.conns.Add(-1) < c.files-c.files/4 && c.refusing.Load() && c.refusing.Swap(false) {
+		c.logger.Info("connections are accepted again")
+	}
+}
+
+// doorkeeper is a listener that refuses those who are too many.
+type doorkeeper struct {
+	net.Listener
+	crowd *crowd
+}
+
+// Accept implements [net.Listener].
+func (d doorkeeper) Accept() (net.Conn, error) {
+	for {
+		conn, err := d.Listener.Accept()
+		if err != nil || !d.crowd.full(conn) {
+			return conn, err
+		}
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // no more of it than its end
+		}
+		_ = conn.Close()
+	}
+}
