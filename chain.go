@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"maps"
 	"slices"
+
+	"github.com/linnaname/gdiamond/internal/rawbytes"
 )
 
 // String returns c in hexadecimal.
@@ -77,7 +79,7 @@ func (p Position) Follow(changes []Change) (Position, error) {
 		if last := i == len(changes)-1 || changes[i+1].Number == 0; last && ch.Number != ch.Count-1 {
 			return p, Errorf(ErrCorrupt, "revision %d has %d of its %d changes", ch.Revision, ch.Number+1, ch.Count)
 		}
-		if ch.Op == OpPublish && sha256.Sum256([]byte(ch.Content)) != ch.SHA256 {
+		if ch.Op == OpPublish && sha256.Sum256(rawbytes.Of(ch.Content)) != ch.SHA256 {
 			return p, Errorf(ErrCorrupt, "content of revision %d does not have its hash", ch.Revision)
 		}
 		p.Chain = p.Chain.Extend(ch)

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/linnaname/gdiamond/internal/rawbytes"
 )
 
 // Limits of a [ChangeSet]. The limit of one content is the server's to set;
@@ -82,6 +84,9 @@ type Result struct {
 	// Err is why the set was not committed: it wraps ErrConflict, ErrNotFound
 	// (a Delete of nothing) or ErrInvalid (RequestID used for another set).
 	Err error
+	// Changes are those that were committed, just as Storage.Changes returns them.
+	// A storage may leave them out: then they are read from there.
+	Changes []Change
 }
 
 // Revision is shorthand for a condition: IfRevision: diamond.Revision(7).
@@ -227,7 +232,7 @@ func (s *ChangeSet) Hash() [32]byte {
 	for i := range s.Drafts {
 		d := &s.Drafts[i]
 		key(d.Key)
-		sum := sha256.Sum256([]byte(d.Content))
+		sum := sha256.Sum256(rawbytes.Of(d.Content))
 		b = append(b, sum[:]...)
 		str(d.Type)
 		cond(d.IfRevision)

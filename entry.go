@@ -6,6 +6,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/linnaname/gdiamond/internal/rawbytes"
 )
 
 // Entry is one published value of a key.
@@ -32,7 +34,7 @@ type Entry struct {
 // MD5Hex returns the MD5 of content as 32 lower-case hexadecimal digits. It is
 // the wire's digest, as the original diamond has it; integrity rests on [Chain].
 func MD5Hex(content string) string {
-	sum := md5.Sum([]byte(content))
+	sum := md5.Sum(rawbytes.Of(content))
 	return hex.EncodeToString(sum[:])
 }
 

@@ -47,12 +47,14 @@ type server struct {
 	seeded  seededFeed
 	obeyed  time.Time   // when a hint was obeyed last; the feed's
 	short   time.Time   // since when the storage's head is below ours; the feed's
+	read    time.Time   // when the storage was last read to its head; the feed's
 	lost    atomic.Bool // the storage is known to have lost history
 	trail   trail       // of the present epoch
 
 	copy     *diskCopy // nil: none is kept
 	progress progress  // to what is known to be committed
-	audience audience  // to whom it is said what was committed
+	own      ownCommits
+	audience audience // to whom it is said what was committed
 
 	contents *contents
 	keySets  *keySets

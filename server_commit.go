@@ -4,28 +4,33 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/failpoint"
 	"github.com/linnaname/gdiamond/internal/seeded"
 )
 
-// feedGrace is how long the next batch waits for the feed to read the last one.
+// feedGrace is how long a batch waits together for the feed to have it.
 const feedGrace = time.Second
 
-// commitLoop commits batch after batch until the queue is closed.
+// commitLoop commits batch after batch until the queue is closed, and all have
+// been answered.
 func (s *server) commitLoop(ctx context.Context) {
+	var answering sync.WaitGroup
+	defer answering.Wait()
 	for {
 		batch := s.commits.next()
 		if batch == nil {
 			return
 		}
-		s.commitBatch(ctx, batch)
+		s.commitBatch(ctx, batch, &answering)
 	}
 }
 
-// commitBatch commits a batch under a context that is no publisher's.
-func (s *server) commitBatch(ctx context.Context, batch []*commit) {
+// commitBatch commits a batch under a context that is no publisher's. While it
+// is answered the next one is committed.
+func (s *server) commitBatch(ctx context.Context, batch []*commit, answering *sync.WaitGroup) {
 	begun := time.Now()
 	sets := make([]ChangeSet, len(batch))
 	for i, c := range batch {
@@ -35,22 +40,26 @@ func (s *server) commitBatch(ctx context.Context, batch []*commit) {
 	results, err := s.write(ctx, sets)
 	if len(batch) > 1 && ofOneSet(err) {
 		for i := range batch {
-			s.commitBatch(ctx, batch[i:i+1])
+			s.commitBatch(ctx, batch[i:i+1], answering)
 		}
 		return
 	}
 	if err == nil {
 		s.committed(before, results)
-		s.catchUp(ctx, results)
 	}
 	s.commits.end(len(batch), time.Since(begun))
-	for i, c := range batch {
-		if err != nil {
-			c.finish(Result{Err: err})
-		} else {
-			c.finish(results[i])
+	answering.Go(func() {
+		if err == nil {
+			s.catchUp(ctx, results)
 		}
-	}
+		for i, c := range batch {
+			if err != nil {
+				c.finish(Result{Err: err})
+			} else {
+				c.finish(results[i])
+			}
+		}
+	})
 }
 
 // committed takes note of what a transaction has committed: for the others, and
@@ -67,6 +76,7 @@ func (s *server) committed(before *state, results []Result) {
 		}
 	}
 	s.progress.expect(s.state.Load(), newest, false)
+	s.own.add(results)
 	s.audience.announce(newest)
 }
 

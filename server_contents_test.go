@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,9 +70,9 @@ func TestS16_ReadsUseNoStorage(t *testing.T) {
 		srv := serve(t, storage, diamond.WithFeedInterval(time.Hour))
 		at := srv.publish("a", "1")
 		release := make(chan struct{})
-		used := 0
+		var used atomic.Int64
 		storage.set(func(op string) error {
-			if used++; op == "commit" {
+			if used.Add(1); op == "commit" {
 				<-release
 			}
 			return nil
@@ -81,7 +82,7 @@ func TestS16_ReadsUseNoStorage(t *testing.T) {
 			all.Go(func() { srv.publish(fmt.Sprint("hanging-", i), "1") })
 		}
 		synctest.Wait()
-		require.Equal(t, 1, used)
+		require.EqualValues(t, 1, used.Load())
 		for range 5000 {
 			require.Equal(t, "1", srv.fetch("a").Entry.Content)
 		}
@@ -89,7 +90,7 @@ func TestS16_ReadsUseNoStorage(t *testing.T) {
 			all.Go(func() { srv.poll(pollFor(at, 10*time.Second, "a")) })
 		}
 		time.Sleep(20 * time.Second)
-		assert.Equal(t, 1, used)
+		assert.EqualValues(t, 1, used.Load())
 		assert.EqualValues(t, 100, srv.Status().Counters.PollTimeout)
 		close(release)
 		all.Wait()

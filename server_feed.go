@@ -75,7 +75,7 @@ func (s *server) idle(ctx context.Context) {
 	}
 }
 
-// pause waits for d, whoever nudges.
+// pause waits for d, whoever nudges. Meanwhile it applies what needs no storage.
 func (s *server) pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -87,6 +87,10 @@ func (s *server) pause(ctx context.Context, d time.Duration) {
 			return
 		case do := <-s.tasks:
 			do()
+		case <-s.nudged:
+			if st := s.state.Load(); st != nil {
+				s.applyOwn(st)
+			}
 		}
 	}
 }
@@ -104,8 +108,17 @@ func (s *server) nudge() {
 func (s *server) advance(ctx context.Context) error {
 	st := s.state.Load()
 	if st == nil {
-		return s.load(ctx)
+		err := s.load(ctx)
+		if err == nil {
+			s.read = time.Now()
+		}
+		return err
 	}
+	st, done := s.applyOwn(st)
+	if done && time.Since(s.read) < s.cfg.feedInterval {
+		return nil
+	}
+	s.read = time.Time{}
 	for {
 		batch, marks, err := s.changes(ctx, st.position)
 		switch {
@@ -133,6 +146,7 @@ func (s *server) advance(ctx context.Context) error {
 			st = s.apply(st, batch, marks)
 		}
 		if batch.Position == batch.Head {
+			s.read = time.Now()
 			return nil
 		}
 	}

@@ -189,3 +189,24 @@ func TestD5_QueueOfTheReplicaIsBounded(t *testing.T) {
 	_, done = c.next(Position{Epoch: Epoch{Generation: 2}, Revision: 100})
 	assert.False(t, done, "another history at the same revision")
 }
+
+// What waits for a feed that is held up is bounded; the storage has it all.
+func TestOwnCommitsAreBounded(t *testing.T) {
+	var o ownCommits
+	committed := func(r int64, size int) Result {
+		return Result{Position: Position{Revision: r}, Changes: []Change{{Revision: r, Content: strings.Repeat("x", size)}}}
+	}
+	for r := range int64(100) {
+		o.add([]Result{committed(r, 1<<20)})
+		assert.LessOrEqual(t, o.bytes, int64(maxOwnBytes))
+	}
+	o.take()
+	o.add([]Result{committed(1, 10), {Err: ErrConflict}, {Position: Position{Revision: 1}, Replayed: true}, committed(2, 10)})
+	batches := o.take()
+	require.Len(t, batches, 1)
+	assert.Len(t, batches[0].Changes, 2)
+	assert.EqualValues(t, 2, batches[0].Position.Revision)
+	o.add([]Result{committed(1, 10), {Position: Position{Revision: 2}}})
+	assert.Empty(t, o.take(), "of one it was not told: none follows for sure")
+	assert.Zero(t, o.bytes)
+}

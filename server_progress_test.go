@@ -169,6 +169,17 @@ type lagging struct {
 	behind diamond.Storage // that is read; nil: the store itself
 	fresh  int             // reads that were asked to be of a new connection
 	renew  bool            // such a read ends the lag
+	tells  bool            // results have the changes
+}
+
+func (l *lagging) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+	results, err := l.Store.Commit(ctx, sets)
+	for i := range results {
+		if !l.tells {
+			results[i].Changes = nil
+		}
+	}
+	return results, err
 }
 
 func (l *lagging) set(behind diamond.Storage) {
@@ -193,6 +204,36 @@ func (l *lagging) reading(ctx context.Context) diamond.Storage {
 
 func (l *lagging) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
 	return l.reading(ctx).Changes(ctx, after, maxBytes)
+}
+
+// A server that commits needs no read to know what it has committed: an old
+// snapshot that it reads is noticed, and is not taken for a loss of history.
+func TestS15_StaleSnapshotBesideOwnCommits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logged
+		store := &lagging{Store: memstore.New(), tells: true}
+		defer store.Store.Close()
+		srv := &served{mustServer(t, store, log.option()), t}
+		srv.publish("a", "0")
+		store.set(copied(t, store.Store))
+		for i := range 120 {
+			time.Sleep(500 * time.Millisecond)
+			content := fmt.Sprint(i)
+			srv.publish("a", content)
+			assert.Equal(t, content, srv.fetch("a").Entry.Content)
+		}
+		status := srv.Status()
+		require.ErrorIs(t, status.Storage, diamond.ErrUnavailable)
+		assert.ErrorContains(t, status.Storage, "feed gap")
+		assert.Zero(t, status.Counters.Forks)
+		assert.EqualValues(t, 1, status.Position.Epoch.Generation)
+		store.set(nil)
+		time.Sleep(5 * time.Second)
+		status = srv.Status()
+		require.NoError(t, status.Storage)
+		assert.Zero(t, status.Counters.Forks)
+		assert.Zero(t, log.count("lost changes"))
+	})
 }
 
 // The feed reads an old snapshot while commits go on: it is noticed within

@@ -50,7 +50,7 @@ const (
 	// copy that has fallen further behind catches up from the storage.
 	copyQueueBytes = 16 << 20
 	copyWriteBytes = 4 << 20
-	// changeOverhead is what a change takes in the queue beside its content.
+	// changeOverhead is about what a change takes in memory beside its content.
 	changeOverhead = 512
 	// After a write of copyMany changes the copy rests for copyGap: what a busy
 	// server's transactions change goes to the disk together. A server that
@@ -94,10 +94,13 @@ type step struct {
 	to      Position
 }
 
-func (s *step) bytes() int64 {
-	n := int64(len(s.changes)) * changeOverhead
-	for i := range s.changes {
-		n += int64(len(s.changes[i].Content))
+func (s *step) bytes() int64 { return bytesOf(s.changes) }
+
+// bytesOf returns about how many bytes changes take in memory.
+func bytesOf(changes []Change) int64 {
+	n := int64(len(changes)) * changeOverhead
+	for i := range changes {
+		n += int64(len(changes[i].Content))
 	}
 	return n
 }

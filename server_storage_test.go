@@ -14,6 +14,7 @@ import (
 // troubled is a storage that fails, or waits, as a test tells it to.
 type troubled struct {
 	diamond.Storage
+	tells bool // its results have the changes; else they are read from it
 
 	mu     sync.Mutex
 	before func(op string) error // called before each operation; nil: all is well
@@ -68,6 +69,11 @@ func (s *troubled) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diam
 		return nil, err
 	}
 	results, err := s.Storage.Commit(ctx, sets)
+	for i := range results {
+		if !s.tells {
+			results[i].Changes = nil
+		}
+	}
 	s.mu.Lock()
 	after := s.after
 	s.mu.Unlock()

@@ -1,4 +1,5 @@
-// Package cluster says who belongs to a cluster: whoever knows its [Secret].
+// Package cluster says who belongs to a cluster: whoever knows its [Secret], and,
+// where that is asked for, has a certificate.
 //
 // Servers register at name servers, and tell each other of changes, with
 // requests that a [Signer] signs and a [Verifier] verifies. A request counts
@@ -31,6 +32,11 @@
 // secrets, its id not that of the verifier, its time more than [Window] away, or
 // its nonce known. Nonces are known for longer than a time is good; when there
 // is no room for more, requests are refused until there is.
+//
+// # Certificates
+//
+// What servers tell each other can have a listener of its own with TLS, where both
+// ends show one of their [Certificates]; requests are signed there all the same.
 //
 // # Changing the secret
 //

@@ -16,29 +16,9 @@ import (
 // everybody on the machine may read it, or what it holds is refused by
 // [NewSecret].
 func ReadSecret(path string) (Secret, error) {
-	f, err := os.Open(path)
+	body, err := readPrivate("cluster secret", path, MaxSecrets*(MaxSecret+2))
 	if err != nil {
-		return Secret{}, fmt.Errorf("cluster secret: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return Secret{}, fmt.Errorf("cluster secret: %w", err)
-	}
-	invalid := func(format string, args ...any) (Secret, error) {
-		return Secret{}, diamond.Errorf(diamond.ErrInvalid, "cluster secret file %+q: %s", path, fmt.Sprintf(format, args...))
-	}
-	// Windows keeps rights elsewhere; the mode says nothing there.
-	if mode := info.Mode().Perm(); mode&0o007 != 0 && runtime.GOOS != "windows" {
-		return invalid("has mode %04o, so that everybody on this machine can read it; chmod 600 it, or 640", mode)
-	}
-	const limit = MaxSecrets * (MaxSecret + 2)
-	body, err := io.ReadAll(io.LimitReader(f, limit+1))
-	switch {
-	case err != nil:
-		return Secret{}, fmt.Errorf("cluster secret: %w", err)
-	case len(body) > limit:
-		return invalid("has more than %d bytes", limit)
+		return Secret{}, err
 	}
 	var lines []string
 	for line := range strings.Lines(string(body)) {
@@ -47,7 +27,47 @@ func ReadSecret(path string) (Secret, error) {
 		}
 	}
 	if len(lines) == 0 {
-		return invalid("is empty")
+		return Secret{}, diamond.Errorf(diamond.ErrInvalid, "cluster secret file %+q: is empty", path)
 	}
 	return NewSecret(lines[0], lines[1:]...)
+}
+
+// readPrivate reads a file with a secret. ErrInvalid: everybody on the machine
+// may read it, or it has more than limit bytes.
+func readPrivate(what, path string, limit int64) ([]byte, error) {
+	return readFile(what, path, limit, func(f *os.File) error {
+		info, err := f.Stat()
+		if err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		// Windows keeps rights elsewhere; the mode says nothing there.
+		if mode := info.Mode().Perm(); mode&0o007 != 0 && runtime.GOOS != "windows" {
+			return diamond.Errorf(diamond.ErrInvalid,
+				"%s file %+q: has mode %04o, so that everybody on this machine can read it; chmod 600 it, or 640", what, path, mode)
+		}
+		return nil
+	})
+}
+
+// readFile reads a file that check, unless it is nil, does not refuse.
+// ErrInvalid: it has more than limit bytes.
+func readFile(what, path string, limit int64, check func(*os.File) error) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	defer f.Close()
+	if check != nil {
+		if err := check(f); err != nil {
+			return nil, err
+		}
+	}
+	body, err := io.ReadAll(io.LimitReader(f, limit+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", what, err)
+	case int64(len(body)) > limit:
+		return nil, diamond.Errorf(diamond.ErrInvalid, "%s file %+q: has more than %d bytes", what, path, limit)
+	}
+	return body, nil
 }

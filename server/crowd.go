@@ -26,6 +26,9 @@ type crowd struct {
 
 // isFile reports whether a connection takes a file; one in memory does not.
 func isFile(conn net.Conn) bool {
+	if over, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
+		conn = over.NetConn()
+	}
 	_, ok := conn.(syscall.Conn)
 	return ok
 }

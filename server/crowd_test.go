@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
@@ -44,7 +45,8 @@ func TestL7_ConnectionsLeaveFiles(t *testing.T) {
 	h := newHost(ln, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }),
 		slog.New(slog.NewTextHandler(&log, nil)))
 	h.crowd.files = files
-	served := h.start()
+	served := make(chan error, 1)
+	h.start(served)
 	defer func() {
 		h.shutdown()
 		<-served
@@ -114,4 +116,15 @@ func TestL7_ConnectionsLeaveFiles(t *testing.T) {
 	assert.True(t, answered)
 	assert.False(t, ends)
 	assert.Equal(t, 1, log.count("connections are accepted again"))
+}
+
+// A connection is a file under TLS too, and none in memory.
+func TestIsFile(t *testing.T) {
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	assert.False(t, isFile(near))
+	assert.False(t, isFile(tls.Server(near, &tls.Config{})))
+	assert.True(t, isFile(&net.TCPConn{}))
+	assert.True(t, isFile(tls.Server(&net.TCPConn{}, &tls.Config{})))
 }

@@ -15,7 +15,7 @@
 //     while nothing is loaded, and from the first moment of a shutdown. With
 //     ?verbose, one line for each thing looked at.
 //   - /v1/peer/nudge: the other servers of its cluster, where [WithPeers] is
-//     given.
+//     given; with [WithPeerListener] on a listener of their own.
 //   - /metrics: Prometheus.
 //   - /version: what was built, as JSON.
 package server

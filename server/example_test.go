@@ -3,6 +3,8 @@ package server_test
 import (
 	"context"
 	"log"
+	"net"
+	"net/http"
 	"os/signal"
 	"syscall"
 
@@ -61,5 +63,24 @@ func Example_cluster() {
 	node := server.New(srv, server.WithAddress("10.0.0.11:1210"), server.WithRegistry(names, ""), server.WithPeers(names, secret))
 	if err := node.Run(ctx); err != nil {
 		log.Fatal(err)
+	}
+}
+
+// Nudges on a listener of their own: the options for it, beside those of
+// Example (Cluster).
+func ExampleWithPeerListener() {
+	certs, err := cluster.ReadCertificates(cluster.CertificateFiles{
+		Cert: "/etc/gdiamond/peer.pem", Key: "/etc/gdiamond/peer-key.pem", CA: "/etc/gdiamond/peer-ca.pem",
+	}, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "10.0.0.11:1211") // the port is the same on all servers
+	if err != nil {
+		log.Fatal(err)
+	}
+	_ = []server.Option{
+		server.WithPeerListener(ln, certs.ServerConfig()),
+		server.WithPeerClient(&http.Client{Transport: certs.Transport()}),
 	}
 }

@@ -67,10 +67,14 @@ func (h *host) count(conn net.Conn, state http.ConnState) {
 }
 
 // start serves in the background. The channel gets why that has ended.
-func (h *host) start() <-chan error {
-	served := make(chan error, 1)
+func (h *host) start(served chan<- error) {
 	go func() { served <- h.http.Serve(h.listener) }()
-	return served
+}
+
+// close ends all at once.
+func (h *host) close() {
+	_ = h.listener.Close()
+	_ = h.http.Close()
 }
 
 // shutdown closes the listener, then each connection between two requests.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +21,7 @@ type Node struct {
 	config  config
 	metrics *metrics
 	peers   *peers                  // nil: there are none
+	nudged  *nudged                 // nil: there are no peers
 	handler http.Handler            // of the server's protocols
 	pages   map[string]http.Handler // by path
 	extra   *http.ServeMux          // the caller's; nil: none
@@ -50,7 +52,10 @@ func New(srv diamond.Server, opts ...Option) *Node {
 		"/version": page(serveVersion),
 	}
 	if n.peers != nil {
-		n.pages[pathNudge] = newNudged(n.peers, n.metrics.observe)
+		n.nudged = newNudged(n.peers, n.config.peerDoor != nil, n.metrics.observe)
+		if n.config.peerDoor == nil {
+			n.pages[pathNudge] = n.nudged
+		}
 	}
 	for _, r := range n.config.routes {
 		if n.extra == nil {
@@ -71,17 +76,19 @@ func New(srv diamond.Server, opts ...Option) *Node {
 // finish the requests under way, for ten seconds at most; close the server.
 func (n *Node) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, n.srv.Close()) }()
-	ln, err := n.config.listen(ctx)
+	defer n.config.peerDoor.close()
+	hosts, err := n.open(ctx)
+	for _, h := range hosts {
+		defer h.close()
+	}
 	if err != nil {
 		return err
 	}
-	defer ln.Close()
 	if err := n.metrics.register(); err != nil {
 		return err
 	}
 	defer n.metrics.unregister()
-	h := newHost(ln, http.HandlerFunc(n.serveHTTP), n.config.logger)
-	defer h.http.Close()
+	ln := hosts[0].listener
 
 	if n.peers != nil {
 		defer n.startPeers(ln)()
@@ -95,23 +102,50 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		unregister = n.register(addr)
 		defer unregister()
 	}
-	served := h.start()
-	n.config.logger.Info("serving", "address", ln.Addr().String())
-
+	served := make(chan error, len(hosts))
+	for _, h := range hosts {
+		h.start(served)
+		n.config.logger.Info("serving", "address", h.listener.Addr().String())
+	}
+	running := len(hosts)
 	select {
 	case <-ctx.Done():
-		n.drain(h, unregister)
-		<-served
-		return nil
-	case err := <-served:
-		n.drain(h, unregister)
-		return fmt.Errorf("server: %w", err)
+	case failed := <-served:
+		running--
+		err = fmt.Errorf("server: %w", failed)
 	}
+	n.drain(hosts, unregister)
+	for range running {
+		<-served
+	}
+	return err
+}
+
+// open listens for clients, and then, where they have a door of their own, for
+// peers. With an error it returns what is open already.
+func (n *Node) open(ctx context.Context) ([]*host, error) {
+	ln, err := n.config.listen(ctx)
+	if err != nil {
+		return nil, err
+	}
+	hosts := []*host{newHost(ln, http.HandlerFunc(n.serveHTTP), n.config.logger)}
+	if n.config.peerDoor == nil {
+		return hosts, nil
+	}
+	door, port, err := n.config.peerDoor.open(&n.config, n.nudged)
+	if err != nil {
+		return hosts, err
+	}
+	n.peers.port = port
+	return append(hosts, door), nil
 }
 
 // startPeers has the peers nudged until the function that it returns is called.
 func (n *Node) startPeers(ln net.Listener) (stop func()) {
 	own := []string{ln.Addr().String(), n.config.advertise}
+	if door := n.config.peerDoor; door != nil {
+		own = append(own, "https://"+door.listener.Addr().String())
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -124,8 +158,8 @@ func (n *Node) startPeers(ln net.Listener) (stop func()) {
 	}
 }
 
-// drain ends what h serves without failing a request.
-func (n *Node) drain(h *host, unregister func()) {
+// drain ends what hosts serve without failing a request.
+func (n *Node) drain(hosts []*host, unregister func()) {
 	logger := n.config.logger
 	logger.Info("draining", "waiters", n.srv.Status().Waiters)
 	begun := time.Now()
@@ -133,7 +167,11 @@ func (n *Node) drain(h *host, unregister func()) {
 	unregister()
 	time.Sleep(n.config.shutdownDelay)
 	n.srv.Drain()
-	h.shutdown()
+	var ending sync.WaitGroup
+	for _, h := range hosts {
+		ending.Go(h.shutdown)
+	}
+	ending.Wait()
 	logger.Info("drained", "took", time.Since(begun).Round(time.Millisecond))
 }
 

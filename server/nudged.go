@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
@@ -21,25 +20,23 @@ const (
 	maxNudge = 4 << 10
 	// nudgeArrival is how long it may take to arrive.
 	nudgeArrival = 5 * time.Second
-	// refusalsEvery is how often a refused nudge is logged at most.
-	refusalsEvery = time.Second
 )
 
 // nudged takes the nudges of peers: with a secret, of whoever knows it; without
-// one, of servers on this machine. It never tells anything but the node's id.
+// one, of whoever has a certificate, or else of servers on this machine. It never
+// tells anything but the node's id.
 type nudged struct {
 	*peers
 	verifier *cluster.Verifier // nil: there is no secret
+	door     bool              // requests come through the peers' door: each has shown a certificate
 	hosts    httpguard.Hosts   // none but those that always are
 	origin   *http.CrossOriginProtection
 	observe  func(httptransport.Observation)
-
-	logged   atomic.Int64 // when a refusal was logged last, in Unix nanoseconds
-	unlogged atomic.Int64 // refusals since
+	refusals seldom
 }
 
-func newNudged(p *peers, observe func(httptransport.Observation)) *nudged {
-	n := &nudged{peers: p, origin: http.NewCrossOriginProtection(), observe: observe}
+func newNudged(p *peers, door bool, observe func(httptransport.Observation)) *nudged {
+	n := &nudged{peers: p, door: door, origin: http.NewCrossOriginProtection(), observe: observe}
 	if !p.secret.IsZero() {
 		n.verifier = cluster.NewVerifier(p.secret)
 	}
@@ -100,6 +97,8 @@ func (n *nudged) admit(w http.ResponseWriter, r *http.Request, body []byte) erro
 		return diamond.Errorf(diamond.ErrDenied, "a web page of another origin is no peer")
 	case n.verifier != nil:
 		return n.verifier.Verify(w.Header(), r, body) // no web page could: the host says nothing more
+	case n.door:
+		return nil // TLS has seen to it
 	case !httpguard.FromThisMachine(r):
 		return diamond.Errorf(diamond.ErrDenied, "without a cluster secret only servers on this machine are peers")
 	case !n.hosts.Allow(r.Host):
@@ -119,12 +118,9 @@ func (n *nudged) log(r *http.Request, err error) {
 	if !n.logger.Enabled(r.Context(), level) {
 		return
 	}
-	now, last := time.Now().UnixNano(), n.logged.Load()
-	if since := now - last; since >= 0 && since < int64(refusalsEvery) || !n.logged.CompareAndSwap(last, now) {
-		n.unlogged.Add(1)
-		return
+	if others, ok := n.refusals.now(); ok {
+		n.logger.Log(r.Context(), level, "nudge refused", "address", r.RemoteAddr, "error", err, "others", others)
 	}
-	n.logger.Log(r.Context(), level, "nudge refused", "address", r.RemoteAddr, "error", err, "others", n.unlogged.Swap(0))
 }
 
 // methodOf returns the method of r as a label, which must not have values of the peer's choice.

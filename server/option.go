@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/http"
@@ -27,6 +28,7 @@ type config struct {
 	peers         Resolver
 	secret        cluster.Secret
 	peerHTTP      *http.Client
+	peerDoor      *peerDoor // nil: nudges come in with all else
 	metrics       *prometheus.Registry
 	logger        *slog.Logger
 	shutdownDelay time.Duration
@@ -73,6 +75,24 @@ func WithPeers(peers Resolver, secret cluster.Secret) Option {
 // that lets a peer have a connection and a second.
 func WithPeerClient(client *http.Client) Option {
 	return func(c *config) { c.peerHTTP = client }
+}
+
+// WithPeerListener has the node take nudges on listener, which it closes, instead
+// of where clients come in, and serve nothing else there. A peer must show a
+// certificate that one of the authorities in tlsConfig.ClientCAs has issued, which
+// must issue those of peers alone. It must know the secret too, where
+// [WithPeers] has one. TLS is 1.3, whatever tlsConfig has. [cluster.Certificates]
+// have a configuration whose files may be replaced while the node runs, and a
+// client's transport for it.
+//
+// All servers of a cluster have such a listener, at the same port: of an address
+// that [WithPeers] finds the host counts, and the port is listener's. One that
+// is an https URL counts as it is. [WithPeerClient] must be given, with a certificate to
+// show.
+//
+// [Node.Run] returns ErrInvalid when one of these is missing.
+func WithPeerListener(listener net.Listener, tlsConfig *tls.Config) Option {
+	return func(c *config) { c.peerDoor = &peerDoor{listener, tlsConfig} }
 }
 
 // WithMetrics has the node register its metrics on reg while it runs, and serve

@@ -74,6 +74,10 @@ func newPeer(p *peers, addr string) *peer {
 	if err != nil || base.Hostname() == "" || base.User != nil || base.Scheme != "http" && base.Scheme != "https" {
 		return m // reported by each nudge
 	}
+	if p.port != "" && base.Scheme == "http" {
+		// That is where clients reach it.
+		base = &url.URL{Scheme: "https", Host: net.JoinHostPort(base.Hostname(), p.port)}
+	}
 	m.url = base.JoinPath(pathNudge)
 	m.url.RawQuery, m.url.Fragment = "", ""
 	m.signer = cluster.NewSigner(p.secret, base)

@@ -43,6 +43,7 @@ type peers struct {
 	shared   bool // http is the caller's
 	logger   *slog.Logger
 	counts   *peerCounts
+	port     string // of the listeners that peers have for each other; "": they have none
 
 	mu         sync.Mutex
 	members    map[string]*peer // guarded by mu; by address, without this node's own

@@ -29,7 +29,8 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	}
 	h := newHost(keepAliveListener{listener}, handler, logger)
 	h.http.ReadTimeout, h.http.WriteTimeout = readTimeout, writeTimeout
-	served := h.start()
+	served := make(chan error, 1)
+	h.start(served)
 	select {
 	case <-ctx.Done():
 		h.shutdown()

@@ -2,9 +2,11 @@ package storage
 
 import (
 	"crypto/sha256"
+	"maps"
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/rawbytes"
 )
 
 // RequestIDAge is how long a request id must be remembered.
@@ -34,9 +36,9 @@ func Plan(at diamond.Position, set *diamond.ChangeSet, now time.Time, revisionOf
 		d := &set.Drafts[i]
 		c := add(diamond.OpPublish, d.Key)
 		c.Type, c.Content = d.Type, d.Content
-		c.MD5, c.SHA256, c.Size = diamond.MD5Hex(d.Content), sha256.Sum256([]byte(d.Content)), int64(len(d.Content))
+		c.MD5, c.SHA256, c.Size = diamond.MD5Hex(d.Content), sha256.Sum256(rawbytes.Of(d.Content)), int64(len(d.Content))
 		if len(d.Meta) > 0 {
-			c.Meta = d.Meta
+			c.Meta = maps.Clone(d.Meta) // the caller's may change
 		}
 	}
 	for i := range set.Deletes {

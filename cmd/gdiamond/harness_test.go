@@ -76,11 +76,12 @@ type daemon struct {
 	cmd     *exec.Cmd
 	server  string // http://host:port; "" for a name server alone
 	namesrv string
+	peers   string // https://host:port; "" without --peer-listen
 	stderr  *lockedBuffer
 	exited  chan struct{}
 }
 
-var addressLine = regexp.MustCompile(`^(name server|server) +(http://\S+)`)
+var addressLine = regexp.MustCompile(`^(name server|server|peers) +(https?://\S+)`)
 
 // standalone starts a centre on free ports.
 func standalone(t *testing.T, data string, args ...string) *daemon {
@@ -144,7 +145,7 @@ func spawn(t *testing.T, cmd *exec.Cmd) *daemon {
 		_ = d.cmd.Wait()
 	}()
 	want := 1
-	if strings.Contains(strings.Join(cmd.Args, " "), "standalone") {
+	if line := strings.Join(cmd.Args, " "); strings.Contains(line, "standalone") || strings.Contains(line, "--peer-listen") {
 		want = 2
 	}
 	timeout := time.After(60 * time.Second)
@@ -152,9 +153,12 @@ func spawn(t *testing.T, cmd *exec.Cmd) *daemon {
 		select {
 		case line, ok := <-said:
 			require.True(t, ok, "it ended at once: %s", d.stderr)
-			if line[0] == "server" {
+			switch line[0] {
+			case "server":
 				d.server = line[1]
-			} else {
+			case "peers":
+				d.peers = line[1]
+			default:
 				d.namesrv = line[1]
 			}
 		case <-timeout:

@@ -44,6 +44,7 @@ func newServer() *cobra.Command {
 	var s serving
 	var db database
 	var membership membership
+	var peering peering
 	var migrate bool
 	cmd := &cobra.Command{
 		Use:   "server",
@@ -53,7 +54,7 @@ func newServer() *cobra.Command {
 With --mysql any number of servers share the database. Each keeps a copy of it in --data,
 from which it serves reads while the database is away. They find each other through the
 name servers, or by --peer, and tell each other of changes; other hosts are believed only
-with a --cluster-secret-file.`,
+with a --cluster-secret-file, or with certificates on a --peer-listen of their own.`,
 		Args: arguments(0, 0, "no arguments"),
 	}
 	door := newDoor(cmd, "listen", server.DefaultAddress, "the server", accessFlags(cmd))
@@ -61,6 +62,7 @@ with a --cluster-secret-file.`,
 	db.flags(cmd)
 	cmd.Flags().BoolVar(&migrate, "migrate", false, "make the schema in the database, or bring it up to date, first")
 	membership.flags(cmd)
+	peering.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := door.check(); err != nil {
 			return err
@@ -73,18 +75,35 @@ with a --cluster-secret-file.`,
 		if err != nil {
 			return err
 		}
+		resolver := membership.resolver(names)
+		if peering.given() {
+			if err := peering.check(db.given(), resolver); err != nil {
+				return err
+			}
+		}
 		ln, err := door.listen(cmd.Context())
 		if err != nil {
 			return err
 		}
+		defer ln.Close()
+		where := fmt.Sprintf("server http://%s\n", ln.Addr())
 		s.open = func() (*backend, error) { return embedded(s.data, s.retention, logger) }
 		if db.given() {
 			s.open = func() (*backend, error) { return shared(cmd.Context(), &db, migrate, s.data, s.retention, logger) }
-			if resolver := membership.resolver(names); resolver != nil {
+			if resolver != nil {
 				s.options = append(s.options, server.WithPeers(resolver, secret))
 			}
 		}
-		started := func() { fmt.Fprintf(cmd.OutOrStdout(), "server http://%s\ndata %s\n", ln.Addr(), s.data) }
+		if peering.given() {
+			peers, options, err := peering.listen(cmd.Context(), logger)
+			if err != nil {
+				return err
+			}
+			defer peers.Close()
+			s.options = append(s.options, options...)
+			where += fmt.Sprintf("peers https://%s\n", peers.Addr())
+		}
+		started := func() { fmt.Fprintf(cmd.OutOrStdout(), "%sdata %s\n", where, s.data) }
 		return s.run(cmd.Context(), ln, door.access, names, logger, started)
 	}
 	return cmd

@@ -37,6 +37,7 @@ var allowed = map[string][]string{
 	"internal/httpguard":  {},
 	"internal/failpoint":  {}, // where a process can be killed; nothing without its build tag
 	"internal/latest":     {},
+	"internal/rawbytes":   {},
 	"internal/seeded":     {}, // the defects that tests must catch; nothing without their build tags
 	"internal/waitset":    {},
 	"internal/worker":     {},
@@ -44,8 +45,10 @@ var allowed = map[string][]string{
 	// A database for tests: the driver to ask it with, and testing itself.
 	"internal/mariadbtest":     {"github.com/go-sql-driver/mysql", "github.com/stretchr/testify/"},
 	"internal/mariadbtest/run": {"internal/mariadbtest"},
+	// Certificates for tests, of three packages.
+	"internal/certtest": {"github.com/stretchr/testify/"},
 
-	"storage":             {"."},
+	"storage":             {".", "internal/rawbytes"},
 	"storage/memstore":    {".", "storage", "internal/seeded"},
 	"storage/boltstore":   {".", "storage", "internal/", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
 	"storage/mysqlstore":  {".", "storage", "internal/", "github.com/go-sql-driver/mysql"},
@@ -70,7 +73,7 @@ var allowed = map[string][]string{
 }
 
 // testers are the packages whose code may import "testing".
-var testers = []string{"storage/storagetest", "transport/transporttest", "bench", "internal/archtest", "internal/mariadbtest"}
+var testers = []string{"storage/storagetest", "transport/transporttest", "bench", "internal/archtest", "internal/mariadbtest", "internal/certtest"}
 
 type pkg struct {
 	ImportPath string

@@ -148,7 +148,7 @@ func (c *committer) commit(set *diamond.ChangeSet) (diamond.Result, error) {
 		}
 	}
 	c.head, c.count = after, c.count+int64(len(changes))
-	return diamond.Result{Position: after}, nil
+	return diamond.Result{Position: after, Changes: changes}, nil
 }
 
 func deref(r *diamond.Result) diamond.Result {

@@ -7,7 +7,6 @@ package memstore
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -123,13 +122,10 @@ func (s *Store) commit(set *diamond.ChangeSet, now time.Time) diamond.Result {
 	if err != nil {
 		return diamond.Result{Err: err}
 	}
-	for i := range changes {
-		changes[i].Meta = maps.Clone(changes[i].Meta) // the caller's may change
-	}
 	s.add(changes, after)
 	s.origin = written
 	s.requests.add(set, after, now)
-	return diamond.Result{Position: after}
+	return diamond.Result{Position: after, Changes: changes}
 }
 
 // add appends a set to the log and brings the current view up to it.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/rawbytes"
 )
 
 // version is a row of diamond_change.
@@ -46,11 +47,11 @@ func (v *version) values() []any {
 	c := &v.change
 	return []any{
 		c.Revision, v.number(), int64(c.Count), int64(c.Op),
-		[]byte(c.Key.Namespace), []byte(c.Key.Group), []byte(c.Key.DataID),
-		[]byte(c.Type), []byte(c.MD5), c.SHA256[:], c.Size, encodeMeta(c.Meta),
-		[]byte(c.Author.Name), []byte(c.Address), []byte(c.Comment), c.Time.UnixMicro(),
+		rawbytes.Of(c.Key.Namespace), rawbytes.Of(c.Key.Group), rawbytes.Of(c.Key.DataID),
+		rawbytes.Of(c.Type), rawbytes.Of(c.MD5), c.SHA256[:], c.Size, encodeMeta(c.Meta),
+		rawbytes.Of(c.Author.Name), rawbytes.Of(c.Address), rawbytes.Of(c.Comment), c.Time.UnixMicro(),
 		v.epoch.Generation, v.epoch.ID[:], v.chain[:],
-		v.ordinal, v.after.changes, v.after.bytes, []byte(c.Content),
+		v.ordinal, v.after.changes, v.after.bytes, rawbytes.Of(c.Content),
 	}
 }
 

@@ -11,36 +11,59 @@ import (
 
 // Commit implements [diamond.Storage]. The round trips of a transaction do not
 // grow with its sets, but for those of statements that would be too large.
+//
+// Most request ids are new, so they are not looked up before: one that is not
+// is met as a duplicate.
 func (s *Store) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
 	results := make([]diamond.Result, len(sets))
-	err := s.write(ctx, attempts, func(ctx context.Context, t *transaction) error {
-		if err := t.caughtUp(); err != nil {
-			return err
+	for lookUp := false; ; lookUp = true {
+		duplicate := false
+		err := s.write(ctx, attempts, keysOf(sets), func(ctx context.Context, t *transaction) error {
+			if err := t.caughtUp(); err != nil {
+				return err
+			}
+			c, err := t.plan(ctx, sets, results, s.now(), lookUp)
+			switch {
+			case err != nil:
+				return err
+			case len(c.changes) == 0:
+				return errNothing
+			}
+			t.origin = written
+			err = t.insert(ctx, requestTable(), c.requests)
+			if duplicate = isDuplicate(err); err != nil {
+				return err
+			}
+			return c.flush(ctx)
+		})
+		switch {
+		case err == nil:
+			return results, nil
+		case !duplicate || lookUp:
+			return nil, err
 		}
-		w, err := t.writer(ctx, keysOf(sets))
-		if err != nil {
-			return err
-		}
-		c := committer{writer: w, now: s.now()}
-		if c.outcomes, err = t.outcomes(ctx, sets); err != nil {
-			return err
-		}
-		for i := range sets {
-			results[i] = c.commit(&sets[i])
-		}
-		if len(c.changes) == 0 {
-			return errNothing
-		}
-		if err := t.insert(ctx, requestTable(), c.requests); err != nil {
-			return err
-		}
-		t.origin = written
-		return c.flush(ctx)
-	})
-	if err != nil {
-		return nil, err
 	}
-	return results, nil
+}
+
+// plan decides what becomes of sets. Where one fails that has a request id, the
+// ids are looked up after all: it may have succeeded before.
+func (t *transaction) plan(ctx context.Context, sets []diamond.ChangeSet, results []diamond.Result, now time.Time, lookUp bool) (*committer, error) {
+	before := t.counter
+	c := &committer{writer: t.writer(), now: now, outcomes: make(map[requestID]*outcome)}
+	if lookUp {
+		var err error
+		if c.outcomes, err = t.outcomes(ctx, sets); err != nil {
+			return nil, err
+		}
+	}
+	for i := range sets {
+		results[i] = c.commit(&sets[i])
+		if !lookUp && results[i].Err != nil && sets[i].RequestID != "" {
+			t.counter = before
+			return t.plan(ctx, sets, results, now, true)
+		}
+	}
+	return c, nil
 }
 
 func keysOf(sets []diamond.ChangeSet) []diamond.Key {
@@ -92,13 +115,13 @@ func (c *committer) commit(set *diamond.ChangeSet) diamond.Result {
 		c.outcomes[id] = o
 		c.requests = append(c.requests, o.values(id, c.now))
 	}
-	return diamond.Result{Position: after}
+	return diamond.Result{Position: after, Changes: changes}
 }
 
 // Fork implements [diamond.Storage].
 func (s *Store) Fork(ctx context.Context, verified diamond.Position) (diamond.Position, error) {
 	var after diamond.Position
-	err := s.write(ctx, attempts, func(ctx context.Context, t *transaction) error {
+	err := s.write(ctx, attempts, nil, func(ctx context.Context, t *transaction) error {
 		at := t.head.Position
 		at.Revision = max(at.Revision, t.ahead)
 		change, forked, err := storage.PlanFork(at, verified, s.now())
@@ -112,10 +135,7 @@ func (s *Store) Fork(ctx context.Context, verified diamond.Position) (diamond.Po
 		if err := t.whole(ctx); err != nil {
 			return err
 		}
-		w, err := t.writer(ctx, nil)
-		if err != nil {
-			return err
-		}
+		w := t.writer()
 		w.add([]diamond.Change{*change}, forked)
 		t.origin = written
 		return w.flush(ctx)

@@ -17,7 +17,7 @@ func TestS14_Attempts(t *testing.T) {
 	for _, number := range []uint16{lockWait, deadlock} {
 		for failures := range 6 {
 			calls := 0
-			err := s.write(t.Context(), attempts, func(context.Context, *transaction) error {
+			err := s.write(t.Context(), attempts, nil, func(context.Context, *transaction) error {
 				if calls++; calls <= failures {
 					return &mysql.MySQLError{Number: number, Message: "secret"}
 				}
@@ -33,7 +33,7 @@ func TestS14_Attempts(t *testing.T) {
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	err := s.write(ctx, attempts, func(context.Context, *transaction) error {
+	err := s.write(ctx, attempts, nil, func(context.Context, *transaction) error {
 		cancel()
 		return &mysql.MySQLError{Number: deadlock}
 	})
@@ -80,7 +80,7 @@ func TestS14_Deadlock(t *testing.T) {
 		}
 		done <- err
 	}()
-	waitFor(t, db, "REPLACE INTO diamond_entry")
+	waitFor(t, db, "SELECT STRAIGHT_JOIN")
 	exec(t, conn, "SELECT revision FROM diamond_counter WHERE id = 1 FOR UPDATE") // no deadlock here: it is the store's
 	exec(t, conn, "COMMIT")
 	require.NoError(t, <-done)

@@ -32,8 +32,8 @@ type counter struct {
 	ahead   int64 // the highest revision that an installation brought
 }
 
-const counterColumns = `store, origin, revision, generation, epoch, chain, log_changes, log_bytes,
-	horizon, horizon_generation, horizon_epoch, horizon_chain, horizon_changes, horizon_bytes, ahead`
+const counterColumns = "store, origin, revision, generation, epoch, chain, log_changes, log_bytes, " +
+	"horizon, horizon_generation, horizon_epoch, horizon_chain, horizon_changes, horizon_bytes, ahead"
 
 // fields returns where to scan [counterColumns] to; after that, filled puts
 // together what is not scanned as it stands.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/rawbytes"
 )
 
 // keysPerStatement is how many keys one statement asks for at most; see [rowsPerStatement].
@@ -40,34 +41,49 @@ func entryTable(verb string) table {
 func (v *version) entryValues() []any {
 	c := &v.change
 	return []any{
-		[]byte(c.Key.Namespace), []byte(c.Key.Group), []byte(c.Key.DataID),
+		rawbytes.Of(c.Key.Namespace), rawbytes.Of(c.Key.Group), rawbytes.Of(c.Key.DataID),
 		c.Revision, v.number(), int64(c.Op), v.ordinal,
-		[]byte(c.Type), []byte(c.MD5), c.Size, encodeMeta(c.Meta), c.Time.UnixMicro(),
+		rawbytes.Of(c.Type), rawbytes.Of(c.MD5), c.Size, encodeMeta(c.Meta), c.Time.UnixMicro(),
 	}
 }
 
-// currents reads the rows of keys, which may be there more than once.
-func (t *transaction) currents(ctx context.Context, keys []diamond.Key) (map[diamond.Key]*current, error) {
-	slices.SortFunc(keys, diamond.Key.Compare)
-	keys = slices.Compact(keys)
-	found := make(map[diamond.Key]*current, len(keys))
+const currentColumns = "namespace, grp, data_id, revision, number, op, ordinal"
+
+// currentRow is where [currentColumns] are scanned to. All of it may be NULL,
+// where there is no row beside another one.
+type currentRow struct {
+	namespace, group, dataID      sql.RawBytes
+	revision, number, op, ordinal sql.NullInt64
+}
+
+func (r *currentRow) fields() []any {
+	return []any{&r.namespace, &r.group, &r.dataID, &r.revision, &r.number, &r.op, &r.ordinal}
+}
+
+func (r *currentRow) addTo(found map[diamond.Key]*current) {
+	if r.revision.Valid {
+		key := diamond.Key{Namespace: string(r.namespace), Group: string(r.group), DataID: string(r.dataID)}
+		found[key] = &current{r.revision.Int64, r.number.Int64, diamond.Op(r.op.Int64), r.ordinal.Int64}
+	}
+}
+
+// currents adds the rows of keys to what was found.
+func (t *transaction) currents(ctx context.Context, keys []diamond.Key) error {
 	for some := range slices.Chunk(keys, keysPerStatement) {
 		where, args := whereKeys(some)
-		err := t.query(ctx, "SELECT namespace, grp, data_id, revision, number, op, ordinal FROM diamond_entry WHERE "+where, args,
-			func(rows *sql.Rows) error {
-				var k diamond.Key
-				c := new(current)
-				if err := rows.Scan(&k.Namespace, &k.Group, &k.DataID, &c.revision, &c.number, &c.op, &c.ordinal); err != nil {
-					return err
-				}
-				found[k] = c
-				return nil
-			})
+		err := t.query(ctx, "SELECT "+currentColumns+" FROM diamond_entry WHERE "+where, args, func(rows *sql.Rows) error {
+			var row currentRow
+			if err := rows.Scan(row.fields()...); err != nil {
+				return err
+			}
+			row.addTo(t.found)
+			return nil
+		})
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return found, nil
+	return nil
 }
 
 const isKey = "(namespace = ? AND grp = ? AND data_id = ?)"
@@ -86,5 +102,5 @@ func whereKeysOf(alias string, keys []diamond.Key) (string, []any) {
 
 // keyArgs returns the arguments of [isKey].
 func keyArgs(k diamond.Key) []any {
-	return []any{[]byte(k.Namespace), []byte(k.Group), []byte(k.DataID)}
+	return []any{rawbytes.Of(k.Namespace), rawbytes.Of(k.Group), rawbytes.Of(k.DataID)}
 }

@@ -37,15 +37,12 @@ func TestS4_NoLateLowRevision(t *testing.T) {
 		var first diamond.Position
 		var errs [2]error
 		wg.Go(func() {
-			errs[0] = a.write(t.Context(), 1, func(ctx context.Context, tx *transaction) error {
-				w, err := tx.writer(ctx, nil)
-				if err != nil {
-					return err
-				}
+			errs[0] = a.write(t.Context(), 1, nil, func(ctx context.Context, tx *transaction) error {
+				w := tx.writer()
 				set := put("a", fmt.Sprint(round))
 				c := committer{writer: w, now: time.Now()}
 				first = c.commit(&set).Position
-				err = c.flush(ctx)
+				err := c.flush(ctx)
 				close(written)
 				<-goOn
 				return err
@@ -59,7 +56,7 @@ func TestS4_NoLateLowRevision(t *testing.T) {
 				second = r[0].Position
 			}
 		})
-		waitFor(t, db, "SELECT "+counterColumns[:20])
+		waitFor(t, db, "SELECT STRAIGHT_JOIN")
 		late := open(t, dsn) // a server that starts meanwhile
 		require.Equal(t, before, head())
 		at, err := late.At(t.Context())
@@ -82,7 +79,7 @@ func TestS4_NoLateLowRevision(t *testing.T) {
 			_, err := b.Commit(t.Context(), []diamond.ChangeSet{put("b", isolation)})
 			done <- err
 		}()
-		waitFor(t, db, "SELECT "+counterColumns[:20])
+		waitFor(t, db, "SELECT STRAIGHT_JOIN")
 		require.Equal(t, before, head())
 		exec(t, conn, "ROLLBACK")
 		require.NoError(t, <-done)

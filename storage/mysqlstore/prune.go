@@ -29,7 +29,7 @@ func (s *Store) pruneAlways(ctx context.Context) {
 // It also runs about every ten minutes by itself.
 func (s *Store) Prune(ctx context.Context) error {
 	for more := true; more; {
-		if err := s.write(ctx, attempts, func(ctx context.Context, t *transaction) (err error) {
+		if err := s.write(ctx, attempts, nil, func(ctx context.Context, t *transaction) (err error) {
 			more, err = t.pruneLog(ctx, s.retention, s.now())
 			return err
 		}); err != nil {
@@ -37,7 +37,7 @@ func (s *Store) Prune(ctx context.Context) error {
 		}
 	}
 	for more := true; more; {
-		if err := s.write(ctx, attempts, func(ctx context.Context, t *transaction) (err error) {
+		if err := s.write(ctx, attempts, nil, func(ctx context.Context, t *transaction) (err error) {
 			more, err = t.pruneRequests(ctx, s.now())
 			return err
 		}); err != nil {

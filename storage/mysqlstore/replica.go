@@ -20,7 +20,13 @@ const (
 
 // Apply implements [diamond.Replica].
 func (s *Store) Apply(ctx context.Context, changes []diamond.Change, to diamond.Position) error {
-	return s.write(ctx, attempts, func(ctx context.Context, t *transaction) error {
+	var keys []diamond.Key
+	for i := range changes {
+		if changes[i].Op != diamond.OpFork {
+			keys = append(keys, changes[i].Key)
+		}
+	}
+	return s.write(ctx, attempts, keys, func(ctx context.Context, t *transaction) error {
 		if err := t.isCopy(); err != nil {
 			return err
 		}
@@ -41,19 +47,12 @@ func (s *Store) Apply(ctx context.Context, changes []diamond.Change, to diamond.
 
 // apply adds changes that are known to follow.
 func (t *transaction) apply(ctx context.Context, changes []diamond.Change) error {
-	keys := make([]diamond.Key, 0, len(changes))
 	for i := range changes {
 		if err := t.fits(&changes[i]); err != nil {
 			return err
 		}
-		if changes[i].Op != diamond.OpFork {
-			keys = append(keys, changes[i].Key)
-		}
 	}
-	w, err := t.writer(ctx, keys)
-	if err != nil {
-		return err
-	}
+	w := t.writer()
 	for rest := changes; len(rest) > 0; {
 		set := rest[:rest[0].Count]
 		rest = rest[len(set):]
@@ -71,7 +70,7 @@ func (t *transaction) apply(ctx context.Context, changes []diamond.Change) error
 // told that they waited for too long.
 func (s *Store) Install(ctx context.Context, at diamond.Position, entries iter.Seq2[diamond.Entry, error]) error {
 	var given error // by entries
-	err := s.write(ctx, 1, func(ctx context.Context, t *transaction) error {
+	err := s.write(ctx, 1, nil, func(ctx context.Context, t *transaction) error {
 		in := installer{transaction: t, at: at}
 		if err := in.begin(ctx); err != nil {
 			return err

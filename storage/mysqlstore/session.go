@@ -14,6 +14,8 @@ const (
 	sessionRest = time.Second
 	// sessionPool is the least size of a pool of which a connection is kept.
 	sessionPool = 4
+	// sessionBusy is after how many transactions a session is set up for many more.
+	sessionBusy = 8
 )
 
 // session is the connection that a store writes on. The transactions of a store
@@ -23,6 +25,8 @@ const (
 type session struct {
 	conn     *sql.Conn
 	began    time.Time
+	begun    int             // transactions
+	tuned    bool            // see tune
 	seen     map[string]bool // statements that were run as text
 	prepared map[string]*sql.Stmt
 }
@@ -79,6 +83,9 @@ func (s *Store) end() {
 	if s.session == nil {
 		return
 	}
+	if s.session.tuned {
+		drop(s.session.conn) // the pool expects it as it was
+	}
 	for _, statement := range s.session.prepared {
 		_ = statement.Close() // the database is told without waiting for an answer
 	}
@@ -89,6 +96,34 @@ func (s *Store) end() {
 // drop has the pool close conn instead of using it again.
 func drop(conn *sql.Conn) {
 	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+}
+
+// start begins a transaction at READ COMMITTED: each of its statements sees all
+// that was committed before.
+func (s *session) start(ctx context.Context) error {
+	if s.begun++; s.begun == sessionBusy {
+		if err := s.tune(ctx); err != nil {
+			return err
+		}
+	}
+	if s.tuned {
+		return nil // the next statement begins it
+	}
+	for _, statement := range []string{"SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION"} {
+		if err := s.exec(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tune spares all further transactions of the session the statements that begin one.
+func (s *session) tune(ctx context.Context) error {
+	s.tuned = true // by half, if it fails
+	if err := s.exec(ctx, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"); err != nil {
+		return err
+	}
+	return s.exec(ctx, "SET autocommit = 0")
 }
 
 // statement returns a prepared statement, or nil where the text is to be run:

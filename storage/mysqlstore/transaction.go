@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
@@ -30,26 +31,30 @@ type transaction struct {
 	altered bool // the session is not as the pool expects it
 	*limits
 	counter
+	found map[diamond.Key]*current // of the keys that it is about
 }
 
-// write runs fn in a transaction that holds the counter, and commits it. Where
+// write runs fn in a transaction that holds the counter and knows the current
+// rows of keys, which may be there more than once, and commits it. Where
 // it met another transaction or lost its connection before it was to be
 // committed, it was rolled back: then it runs again, up to times times in all.
-func (s *Store) write(ctx context.Context, times int, fn func(context.Context, *transaction) error) error {
+func (s *Store) write(ctx context.Context, times int, keys []diamond.Key, fn func(context.Context, *transaction) error) error {
 	done, err := s.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
+	slices.SortFunc(keys, diamond.Key.Compare)
+	keys = slices.Compact(keys)
 	for n := 1; ; n++ {
-		err = s.transact(ctx, fn)
+		err = s.transact(ctx, keys, fn)
 		if err == nil || n == times || !again(err) || pause(ctx) != nil {
 			return failure(ctx, err)
 		}
 	}
 }
 
-func (s *Store) transact(ctx context.Context, fn func(context.Context, *transaction) error) error {
+func (s *Store) transact(ctx context.Context, keys []diamond.Key, fn func(context.Context, *transaction) error) error {
 	session, err := s.acquire(ctx)
 	if err != nil {
 		return err
@@ -57,7 +62,7 @@ func (s *Store) transact(ctx context.Context, fn func(context.Context, *transact
 	t := &transaction{session: session, limits: s.limits.Load()}
 	good := false
 	defer func() { s.release(good && !t.altered) }()
-	if err = t.begin(ctx); err == nil {
+	if err = t.begin(ctx, keys); err == nil {
 		err = fn(ctx, t)
 	}
 	if err == nil {
@@ -82,26 +87,37 @@ func (s *Store) transact(ctx context.Context, fn func(context.Context, *transact
 	return nil
 }
 
-// begin starts the transaction and locks the counter. That is its first
-// statement, and each later one sees all that was committed before: so no
-// revision is ever given out of order, whatever the isolation of the connection.
-func (t *transaction) begin(ctx context.Context) error {
-	for _, statement := range []string{"SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION"} {
-		if err := t.exec(ctx, statement); err != nil {
-			return err
-		}
+// begin starts the transaction and locks the counter, and after it the rows of
+// keys. That is its first statement, and all that is read with it and after it
+// is what was committed before: so no revision is ever given out of order,
+// whatever the isolation of the connection.
+func (t *transaction) begin(ctx context.Context, keys []diamond.Key) error {
+	if err := t.start(ctx); err != nil {
+		return err
 	}
-	found := false
-	err := t.query(ctx, "SELECT "+counterColumns+" FROM diamond_counter WHERE id = 1 FOR UPDATE", nil, func(rows *sql.Rows) error {
-		found = true
+	t.found = make(map[diamond.Key]*current, len(keys))
+	first := keys[:min(len(keys), keysPerStatement)]
+	where, args := "FALSE", []any(nil)
+	if len(first) > 0 {
+		where, args = whereKeysOf("e.", first)
+	}
+	locked := false
+	err := t.query(ctx, "SELECT STRAIGHT_JOIN "+columnsOf("k", counterColumns)+", "+columnsOf("e", currentColumns)+
+		" FROM diamond_counter k LEFT JOIN diamond_entry e ON "+where+" WHERE k.id = 1 FOR UPDATE", args, func(rows *sql.Rows) error {
+		locked = true
+		var row currentRow
 		fields, filled := t.fields()
-		if err := rows.Scan(fields...); err != nil {
+		if err := rows.Scan(append(fields, row.fields()...)...); err != nil {
 			return err
 		}
+		row.addTo(t.found)
 		return filled()
 	})
-	if err == nil && !found {
+	if err == nil && !locked {
 		err = diamond.Errorf(diamond.ErrCorrupt, "the row of diamond_counter is missing")
+	}
+	if err == nil {
+		err = t.currents(ctx, keys[len(first):])
 	}
 	return err
 }

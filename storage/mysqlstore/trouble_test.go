@@ -298,13 +298,13 @@ func TestINV12_ErrorsKeepSecrets(t *testing.T) {
 	note(Open(t.Context(), "user:canary@tcp(127.0.0.1)", WithLogger(quiet())))
 	note(Open(t.Context(), "user:canary@tcp(127.0.0.1)/db?tls=canary", WithLogger(quiet())))
 	note(Open(t.Context(), "user:canary@tcp(127.0.0.1)/", WithLogger(quiet())))
-	note(nil, s.write(t.Context(), 1, func(ctx context.Context, tx *transaction) error {
+	note(nil, s.write(t.Context(), 1, nil, func(ctx context.Context, tx *transaction) error {
 		return tx.exec(ctx, "INSERT INTO diamond_schema (version) VALUES (?)", []byte("canary"))
 	}))
-	note(nil, s.write(t.Context(), 1, func(ctx context.Context, tx *transaction) error {
+	note(nil, s.write(t.Context(), 1, nil, func(ctx context.Context, tx *transaction) error {
 		return tx.exec(ctx, "not SQL, canary ?", 1)
 	}))
-	note(nil, s.write(t.Context(), 1, func(ctx context.Context, tx *transaction) error {
+	note(nil, s.write(t.Context(), 1, nil, func(ctx context.Context, tx *transaction) error {
 		return tx.exec(ctx, "UPDATE diamond_counter SET epoch = ?", []byte(strings.Repeat("canary", 10)))
 	}))
 	for _, err := range errs {

@@ -2,6 +2,7 @@ package mysqlstore
 
 import (
 	"context"
+	"maps"
 
 	diamond "github.com/linnaname/gdiamond"
 )
@@ -20,12 +21,11 @@ type writer struct {
 // rowID is the primary key of a row of diamond_change.
 type rowID struct{ revision, number int64 }
 
-func (t *transaction) writer(ctx context.Context, keys []diamond.Key) (*writer, error) {
-	current, err := t.currents(ctx, keys)
+func (t *transaction) writer() *writer {
 	return &writer{
-		transaction: t, current: current,
+		transaction: t, current: maps.Clone(t.found),
 		newest: make(map[diamond.Key]int), moved: make(map[diamond.Key]bool),
-	}, err
+	}
 }
 
 // add appends a set to the log, which leads to after.

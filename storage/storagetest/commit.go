@@ -3,6 +3,7 @@ package storagetest
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/stretchr/testify/require"
 
@@ -90,6 +91,27 @@ func commitClauses() []clause {
 				require.Equal(p, c.Revision, p.history(c.Key)[0].Revision)
 			}
 		}},
+		{"ToldChanges", "The changes of a result, where there are any, are those that Changes returns.", func(p *probe) {
+			p.commit(put("gone", "x"))
+			set := put("a", "1")
+			set.Comment, set.Drafts[0].Type, set.Drafts[0].Meta = "why", "json", map[string]string{"k": "v"}
+			set.Caller = diamond.Caller{Principal: diamond.Principal{Name: "ann"}, Address: "10.0.0.1:99"}
+			set.Deletes = del("gone").Deletes
+			at := p.head()
+			results := p.try(set, putIf("a", "never", 77), withRequest(put("b", ""), "r"))
+			again := p.try(withRequest(put("b", ""), "r"))
+			set.Drafts[0].Meta["k"] = "of the caller's"
+			require.Empty(p, results[1].Changes)
+			require.Empty(p, again[0].Changes, "nothing was committed")
+			if results[0].Changes == nil {
+				return
+			}
+			told := append(slices.Clone(results[0].Changes), results[2].Changes...)
+			require.Equal(p, p.changes(at), told)
+			to, err := at.Follow(told)
+			require.NoError(p, err)
+			require.Equal(p, results[2].Position, to)
+		}},
 		{"LaterSetsSeeEarlier", "Later sets of a batch see the effects of earlier ones.", func(p *probe) {
 			r := p.try(putIf("a", "1", 0), putIf("a", "2", 1), putIf("a", "3", 1), del("a"), del("a"), putIf("a", "4", 0))
 			require.NoError(p, r[0].Err)
@@ -168,6 +190,11 @@ func commitClauses() []clause {
 	}
 }
 
+func withRequest(set diamond.ChangeSet, id string) diamond.ChangeSet {
+	set.RequestID = id
+	return set
+}
+
 func requestClauses() []clause {
 	withID := func(set diamond.ChangeSet, id, principal string) diamond.ChangeSet {
 		set.RequestID, set.Caller.Principal.Name = id, principal
@@ -198,6 +225,35 @@ func requestClauses() []clause {
 			require.False(p, r[0].Replayed)
 			require.True(p, r[1].Replayed)
 			require.Equal(p, r[0].Position, r[1].Position)
+		}},
+		{"ReplayedAmongMany", "Known RequestIDs in a batch of many new ones: each set has its own outcome, and revisions are dense.", func(p *probe) {
+			old, spoilt := withID(put("a", "1"), "old", ""), withID(put("b", "1"), "spoilt", "")
+			first, second := p.commit(old), p.commit(spoilt)
+			var sets []diamond.ChangeSet
+			for i := range 200 {
+				sets = append(sets, withID(put(fmt.Sprint("k", i), "1"), fmt.Sprint("new-", i), ""))
+			}
+			sets[150] = old
+			sets[160] = withID(put("b", "2"), "spoilt", "")
+			sets[170] = sets[3]
+			want := second.Revision
+			for i, r := range p.try(sets...) {
+				switch i {
+				case 150:
+					require.Equal(p, diamond.Result{Position: first, Replayed: true}, r)
+				case 160:
+					require.ErrorIs(p, r.Err, diamond.ErrInvalid)
+				case 170:
+					require.True(p, r.Replayed)
+					require.EqualValues(p, second.Revision+4, r.Position.Revision)
+				default:
+					want++
+					require.NoError(p, r.Err)
+					require.False(p, r.Replayed)
+					require.Equal(p, want, r.Position.Revision)
+				}
+			}
+			require.Len(p, p.changes(diamond.Position{}), int(want))
 		}},
 		{"OtherSet", "Another set under a known RequestID is ErrInvalid.", func(p *probe) {
 			p.commit(withID(put("a", "x"), "r1", "alice"))

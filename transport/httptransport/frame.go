@@ -63,10 +63,7 @@ func (f *frameReader) next(line framed) (content string, err error) {
 		return "", diamond.Errorf(diamond.ErrTooLarge, "contents together: more than allowed")
 	}
 	f.left -= *length
-	// Memory follows the bytes that have come, not the length that was claimed.
-	var b strings.Builder
-	b.Grow(int(min(*length, 256<<10)))
-	if _, err := io.CopyN(&b, f.r, *length); err != nil {
+	if content, err = f.read(*length); err != nil {
 		return "", cut(err)
 	}
 	switch end, err := f.r.ReadByte(); {
@@ -75,7 +72,22 @@ func (f *frameReader) next(line framed) (content string, err error) {
 	case end != '\n':
 		return "", errFrame("no newline after the content")
 	}
-	return b.String(), nil
+	return content, nil
+}
+
+// read returns the next n bytes.
+func (f *frameReader) read(n int64) (string, error) {
+	if n <= int64(f.r.Size()) {
+		b, err := f.r.Peek(int(n))
+		content := string(b)
+		_, _ = f.r.Discard(len(b)) // they are there
+		return content, err
+	}
+	// Memory follows the bytes that have come, not the length that was claimed.
+	var b strings.Builder
+	b.Grow(int(min(n, 256<<10)))
+	_, err := io.CopyN(&b, f.r, n)
+	return b.String(), err
 }
 
 func (f *frameReader) readLine() ([]byte, error) {

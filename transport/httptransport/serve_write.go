@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 
 	diamond "github.com/linnaname/gdiamond"
 )
@@ -145,10 +146,17 @@ func (h *handler) readSet(w http.ResponseWriter, r *http.Request, set *diamond.C
 	if err != nil {
 		return err
 	}
+	reader := bodyReaders.Get().(*bufio.Reader)
+	defer bodyReaders.Put(reader)
+	reader.Reset(body)
+	defer reader.Reset(nil)
 	return body.end(readFrames(&frameReader{
-		r: bufio.NewReader(body), strict: true, most: h.maxContent, left: contents,
+		r: reader, strict: true, most: h.maxContent, left: contents,
 	}, set))
 }
+
+// bodyReaders are used again: most sets fit in the buffer of one.
+var bodyReaders = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
 
 func readFrames(frames *frameReader, set *diamond.ChangeSet) error {
 	for range 2*diamond.MaxChanges + 1 {
@@ -177,13 +185,13 @@ func (h *handler) commit(w http.ResponseWriter, r *http.Request, set diamond.Cha
 	if err != nil {
 		return h.failWrite(w, err)
 	}
-	header := w.Header()
-	header[hPosition] = []string{res.Position.String()}
+	header, position := w.Header(), res.Position.String()
+	header[hPosition] = []string{position}
 	header[hRevision] = []string{strconv.FormatInt(res.Position.Revision, 10)}
 	if res.Replayed {
 		header[hReplayed] = valueTrue
 	}
-	body, _ := json.Marshal(committedBody{res.Position.Revision, res.Position.String(), res.Replayed})
+	body, _ := json.Marshal(committedBody{res.Position.Revision, position, res.Replayed})
 	writeJSON(w, http.StatusOK, append(body, '\n'))
 	return outcome{status: http.StatusOK, bytes: int64(len(body)) + 1}
 }

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"github.com/linnaname/gdiamond/cluster"
+	"github.com/linnaname/gdiamond/server"
+)
+
+// peering is a listener for the other servers alone: its flags.
+type peering struct {
+	address string
+	files   cluster.CertificateFiles
+}
+
+func (p *peering) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&p.address, "peer-listen", "",
+		"`HOST:PORT` to listen on for other servers alone, with certificates; the port is the same on all (default none: they come to --listen)")
+	f.StringVar(&p.files.Cert, "peer-cert", "", "`FILE` with the certificate for --peer-listen and for calling others, in PEM")
+	f.StringVar(&p.files.Key, "peer-key", "", "`FILE` with the key of --peer-cert, in PEM")
+	f.StringVar(&p.files.CA, "peer-ca", "", "`FILE` with the authorities that issue certificates of servers, and no others, in PEM")
+}
+
+// given reports whether there is to be such a listener.
+func (p *peering) given() bool { return *p != peering{} }
+
+// check refuses what is incomplete. Resolver says who the peers are, if anybody does.
+func (p *peering) check(onDatabase bool, resolver server.Resolver) error {
+	for _, f := range []struct{ name, value string }{
+		{"peer-listen", p.address}, {"peer-cert", p.files.Cert}, {"peer-key", p.files.Key}, {"peer-ca", p.files.CA},
+	} {
+		if f.value == "" {
+			return usageError{fmt.Errorf("%s: give --peer-listen, --peer-cert, --peer-key and --peer-ca, or none of them", f.name)}
+		}
+	}
+	if _, _, err := net.SplitHostPort(p.address); err != nil {
+		return usageError{fmt.Errorf("peer-listen: %w", err)}
+	}
+	switch {
+	case !onDatabase:
+		return usageError{errors.New("peer-listen: a server on the embedded store has no peers; give --mysql")}
+	case resolver == nil:
+		return usageError{errors.New("peer-listen: nobody says who the other servers are; give --namesrv or --peer")}
+	}
+	return nil
+}
+
+// listen opens the listener, and returns the options of a server that has it.
+func (p *peering) listen(ctx context.Context, logger *slog.Logger) (net.Listener, []server.Option, error) {
+	certs, err := cluster.ReadCertificates(p.files, logger)
+	if err != nil {
+		return nil, nil, err
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", p.address)
+	if err != nil {
+		return nil, nil, fmt.Errorf("peer-listen: %w", err)
+	}
+	return ln, []server.Option{
+		server.WithPeerListener(ln, certs.ServerConfig()),
+		server.WithPeerClient(&http.Client{Transport: certs.Transport()}),
+	}, nil
+}

@@ -1,0 +1,129 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// peerConnLife is after how long a connection of a peer ends, so that each shows
+// again and again that its certificate is still good.
+const peerConnLife = 5 * time.Minute
+
+// peerDoor is a listener for peers alone, with certificates at both ends.
+type peerDoor struct {
+	listener net.Listener
+	tls      *tls.Config
+}
+
+func (d *peerDoor) close() {
+	if d != nil && d.listener != nil {
+		_ = d.listener.Close() // it may be closed already
+	}
+}
+
+// open returns what serves peers through the door, and the port that all
+// servers have theirs at. Errors wrap ErrInvalid.
+func (d *peerDoor) open(c *config, nudged http.Handler) (h *host, port string, err error) {
+	invalid := func(why string) (*host, string, error) {
+		return nil, "", diamond.Errorf(diamond.ErrInvalid, "peer listener: %s", why)
+	}
+	switch {
+	case d.listener == nil:
+		return invalid("there is none")
+	case c.peers == nil:
+		return invalid("nobody says who the peers are (WithPeers)")
+	case c.peerHTTP == nil:
+		return invalid("peers have such listeners too, and nothing has a certificate to show there (WithPeerClient)")
+	}
+	if _, port, err = net.SplitHostPort(d.listener.Addr().String()); err != nil {
+		return invalid("its address has no port")
+	}
+	mutual, err := mutual(d.tls)
+	if err != nil {
+		return nil, "", err
+	}
+	h = newHost(tls.NewListener(keepAliveListener{d.listener}, mutual), onlyNudges(nudged), c.logger)
+	h.http.ErrorLog.SetOutput(&handshakes{logger: c.logger, others: h.http.ErrorLog.Writer()})
+	h.http.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+		return context.WithValue(ctx, begunKey{}, time.Now())
+	}
+	return h, port, nil
+}
+
+// mutual returns config with what it must have: TLS 1.3, and a certificate of
+// each client. It makes no tickets, with which a connection could be made
+// without showing one again. ErrInvalid: config has no authorities, so that any
+// certificate would do, or no certificate of its own.
+func mutual(config *tls.Config) (*tls.Config, error) {
+	invalid := func(why string) (*tls.Config, error) {
+		return nil, diamond.Errorf(diamond.ErrInvalid, "peer listener: its TLS configuration %s", why)
+	}
+	switch {
+	case config == nil:
+		return invalid("is missing")
+	case config.ClientCAs == nil:
+		return invalid("does not say who issues the certificates of peers (ClientCAs)")
+	case len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil:
+		return invalid("has no certificate")
+	}
+	config = config.Clone()
+	config.MinVersion, config.MaxVersion = tls.VersionTLS13, 0
+	config.ClientAuth = tls.RequireAndVerifyClientCert
+	config.SessionTicketsDisabled = true
+	config.NextProtos = []string{"http/1.1"}
+	if choose := config.GetConfigForClient; choose != nil {
+		config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			chosen, err := choose(hello)
+			if err != nil || chosen == nil {
+				return nil, err // nil is config itself
+			}
+			return mutual(chosen)
+		}
+	}
+	return config, nil
+}
+
+// begunKey is the key of the time when a connection began, in its context.
+type begunKey struct{}
+
+// onlyNudges serves the one path that peers have, and ends connections that are old.
+func onlyNudges(nudged http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if begun, ok := r.Context().Value(begunKey{}).(time.Time); ok && time.Since(begun) > peerConnLife {
+			w.Header().Set("Connection", "close")
+		}
+		if r.URL.Path != pathNudge {
+			http.NotFound(w, r)
+			return
+		}
+		nudged.ServeHTTP(w, r)
+	})
+}
+
+// handshakes takes what the HTTP server logs. Whoever can reach the listener can
+// have handshakes fail: of those it logs no more than one a second.
+type handshakes struct {
+	logger *slog.Logger
+	others io.Writer
+	seldom seldom
+}
+
+// Write implements io.Writer.
+func (h *handshakes) Write(line []byte) (int, error) {
+	text, failed := strings.CutPrefix(strings.TrimSpace(string(line)), "http: TLS handshake error from ")
+	if !failed {
+		return h.others.Write(line)
+	}
+	if others, ok := h.seldom.now(); ok {
+		h.logger.Info("peer's connection refused", "error", text, "others", others)
+	}
+	return len(line), nil
+}

@@ -1,0 +1,75 @@
+package diamond
+
+import (
+	"sync"
+	"time"
+)
+
+// maxOwnBytes is how many bytes of changes wait for the feed at most. What has
+// no room is read from the storage.
+const maxOwnBytes = 16 << 20
+
+// ownCommits are the changes of the server's own transactions, in order, until
+// the feed takes them. They spare it to read back what the server has just
+// written: a change that follows what is served is the next one, whoever tells
+// of it, as the chain proves.
+type ownCommits struct {
+	mu      sync.Mutex
+	batches []Batch // guarded by mu
+	bytes   int64   // of batches; guarded by mu
+}
+
+// add passes on what a transaction has committed, where the storage told.
+func (o *ownCommits) add(results []Result) {
+	var batch Batch
+	for i := range results {
+		r := &results[i]
+		switch {
+		case r.Err != nil || r.Replayed:
+		case len(r.Changes) == 0:
+			return
+		default:
+			batch.Changes = append(batch.Changes, r.Changes...)
+			batch.Position = r.Position
+		}
+	}
+	if len(batch.Changes) == 0 {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.bytes += bytesOf(batch.Changes); o.bytes > maxOwnBytes {
+		o.batches, o.bytes = nil, 0
+		return
+	}
+	o.batches = append(o.batches, batch)
+}
+
+func (o *ownCommits) take() []Batch {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	batches := o.batches
+	o.batches, o.bytes = nil, 0
+	return batches
+}
+
+// applyOwn moves the server on by its own transactions, as far as they follow
+// what it serves, and reports whether it did so by all that there were. Where
+// another server has committed in between, the storage has to be read.
+func (s *server) applyOwn(st *state) (now *state, all bool) {
+	batches := s.own.take()
+	for _, batch := range batches {
+		if gap(st.position, batch.Changes) != nil {
+			return st, false
+		}
+		to, marks, err := follow(st.position, batch.Changes)
+		if err != nil || to != batch.Position {
+			return st, false
+		}
+		batch.Head = to
+		s.seeded.spoil(&batch)
+		st = s.apply(st, batch, marks)
+		s.short = time.Time{} // a storage that goes on from here has lost nothing
+	}
+	return st, len(batches) > 0
+}

@@ -1,0 +1,87 @@
+package diamond_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage/memstore"
+)
+
+// What a server has committed itself it serves without reading it back; the
+// storage is read at the interval all the same.
+func TestOwnCommitsAreNotReadBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := troubledBy(memstore.New())
+		storage.tells = true
+		srv := serve(t, storage)
+		answer := srv.parked(pollFor(srv.Status().Position, time.Minute, "key-7"))
+		before := storage.count("changes")
+		for i := range 10 {
+			at := srv.publish(fmt.Sprintf("key-%d", i), "1")
+			assert.Equal(t, at, srv.Status().Position)
+			assert.Equal(t, "1", srv.fetch(fmt.Sprintf("key-%d", i)).Entry.Content)
+		}
+		assert.Equal(t, []string{"key-7"}, names(<-answer))
+		assert.Equal(t, before, storage.count("changes"), "none was read")
+		for range 100 {
+			srv.publish("busy", "x")
+			time.Sleep(100 * time.Millisecond)
+		}
+		read := storage.count("changes") - before
+		assert.GreaterOrEqual(t, read, 10, "for 10 s")
+		assert.LessOrEqual(t, read, 30)
+	})
+}
+
+// Where another server has committed in between, the storage says in which order.
+func TestOwnCommitsAmongOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		storage := troubledBy(store)
+		storage.tells = true
+		srv := serve(t, storage)
+		for i := range 20 {
+			_, err := store.Commit(t.Context(), []diamond.ChangeSet{setOf("a", fmt.Sprint("theirs ", i)), setOf("b", fmt.Sprint(i))})
+			require.NoError(t, err)
+			at := srv.publish("a", fmt.Sprint("ours ", i))
+			assert.EqualValues(t, 3*(i+1), at.Revision)
+			assert.Equal(t, fmt.Sprint("ours ", i), srv.fetch("a").Entry.Content)
+			assert.Equal(t, fmt.Sprint(i), srv.fetch("b").Entry.Content, "theirs came before")
+		}
+	})
+}
+
+// liar is a storage whose results tell of changes that are not those committed.
+type liar struct{ *memstore.Store }
+
+func (s liar) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+	results, err := s.Store.Commit(ctx, sets)
+	for i := range results {
+		told := append([]diamond.Change(nil), results[i].Changes...)
+		for j := range told {
+			told[j].Key.DataID = "another"
+		}
+		results[i].Changes = told
+	}
+	return results, err
+}
+
+// What a result tells is believed as far as the chain proves it.
+func TestOwnCommitsAreVerified(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serve(t, liar{memstore.New()})
+		at := srv.publish("a", "1")
+		assert.Equal(t, at, srv.Status().Position)
+		assert.Equal(t, "1", srv.fetch("a").Entry.Content, "it was read from the storage")
+		_, err := srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "another")})
+		require.NoError(t, err)
+		assert.EqualValues(t, 1, srv.Status().Keys)
+	})
+}
