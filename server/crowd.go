@@ -14,14 +14,20 @@ const manyFiles = 1 << 40
 // its storage needs some, to write and to reach its database. Most clients have
 // one connection that waits and one that is idle. So when three quarters are
 // taken, each connection ends with its next answer, and only those that wait
-// stay; when fifteen of sixteen are, new ones are refused, and clients go to
+// stay; when a sixteenth is left, or 64, new ones are refused, and clients go to
 // another server.
 type crowd struct {
-	files  int64 // that the process may have open
+	idle   int64 // up to so many connections may be idle
+	most   int64 // and so many there may be
 	logger *slog.Logger
 
 	conns    atomic.Int64 // that are files
 	refusing atomic.Bool  // it was logged that connections are refused
+}
+
+func newCrowd(files int64, logger *slog.Logger) *crowd {
+	most := files - max(files/16, min(files/4, 64))
+	return &crowd{idle: most * 4 / 5, most: most, logger: logger}
 }
 
 // isFile reports whether a connection takes a file; one in memory does not.
@@ -34,15 +40,15 @@ func isFile(conn net.Conn) bool {
 }
 
 // dense reports whether idle connections must go.
-func (c *crowd) dense() bool { return c.conns.Load() > c.files-c.files/4 }
+func (c *crowd) dense() bool { return c.conns.Load() > c.idle }
 
 // full reports whether a connection must not come in.
 func (c *crowd) full(conn net.Conn) bool {
-	if !isFile(conn) || c.conns.Load() < c.files-c.files/16 {
+	if !isFile(conn) || c.conns.Load() < c.most {
 		return false
 	}
 	if !c.refusing.Swap(true) {
-		c.logger.Warn("connections are refused: the process may not open many more files", "connections", c.conns.Load(), "files", c.files)
+		c.logger.Warn("connections are refused: the process may not open many more files", "connections", c.conns.Load())
 	}
 	return true
 }
@@ -54,7 +60,7 @@ func (c *crowd) enter(conn net.Conn) {
 }
 
 func (c *crowd) leave(conn net.Conn) {
-	if isFile(conn) && c.conns.Add(-1) < c.files-c.files/4 && c.refusing.Load() && c.refusing.Swap(false) {
+	if isFile(conn) && c.conns.Add(-1) < c.idle && c.refusing.Load() && c.refusing.Swap(false) {
 		c.logger.Info("connections are accepted again")
 	}
 }

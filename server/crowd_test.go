@@ -38,13 +38,13 @@ func (n *notes) count(text string) int {
 // Connections never take all files that the process may open: first none stays
 // idle, then no more come in, and afterwards all is as before.
 func TestL7_ConnectionsLeaveFiles(t *testing.T) {
-	const files = 32
+	const few, most = 24, 30
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	var log notes
 	h := newHost(ln, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }),
 		slog.New(slog.NewTextHandler(&log, nil)))
-	h.crowd.files = files
+	h.crowd.idle, h.crowd.most = few, most
 	served := make(chan error, 1)
 	h.start(served)
 	defer func() {
@@ -75,25 +75,25 @@ func TestL7_ConnectionsLeaveFiles(t *testing.T) {
 	}
 
 	var waiting []net.Conn // they are asked nothing
-	for range files * 3 / 4 {
+	for range few {
 		waiting = append(waiting, open())
 	}
-	settled(files * 3 / 4)
+	settled(few)
 	last := waiting[len(waiting)-1]
 	answered, ends := ask(last)
 	assert.True(t, answered)
-	assert.False(t, ends, "three quarters may stay")
+	assert.False(t, ends, "so many may stay")
 
 	idle := open()
 	answered, ends = ask(idle)
 	assert.True(t, answered)
 	assert.True(t, ends, "one more does not")
-	settled(files * 3 / 4)
+	settled(few)
 
-	for range files*15/16 - files*3/4 {
+	for range most - few {
 		waiting = append(waiting, open())
 	}
-	settled(files * 15 / 16)
+	settled(most)
 	for range 3 {
 		conn, err := net.Dial("tcp", ln.Addr().String())
 		if err != nil {
@@ -116,6 +116,14 @@ func TestL7_ConnectionsLeaveFiles(t *testing.T) {
 	assert.True(t, answered)
 	assert.False(t, ends)
 	assert.Equal(t, 1, log.count("connections are accepted again"))
+}
+
+// Whatever the limit, there is room for connections and for the rest.
+func TestCrowd_Limits(t *testing.T) {
+	for files, want := range map[int64][2]int64{64: {38, 48}, 256: {153, 192}, 1024: {768, 960}, 20_000: {15_000, 18_750}} {
+		c := newCrowd(files, nil)
+		assert.Equal(t, want, [2]int64{c.idle, c.most}, files)
+	}
 }
 
 // A connection is a file under TLS too, and none in memory.

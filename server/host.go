@@ -37,7 +37,7 @@ type host struct {
 }
 
 func newHost(listener net.Listener, handler http.Handler, logger *slog.Logger) *host {
-	h := &host{logger: logger, crowd: &crowd{files: openFiles(), logger: logger}}
+	h := &host{logger: logger, crowd: newCrowd(openFiles(), logger)}
 	h.listener = doorkeeper{listener, h.crowd}
 	h.http = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
