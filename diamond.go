@@ -51,7 +51,13 @@ type ServerStatus struct {
 	Draining bool     // Drain was called
 	Position Position // up to which the server has all changes
 
-	Storage error // why the storage could not be read or written last; nil: it could
+	// Storage is why the storage cannot be read or written, as far as is known;
+	// nil: it can. A commit that it failed counts until one succeeds, or the
+	// storage has been read for a minute since; where the reason is ErrNoSpace,
+	// which no read meets, until one succeeds.
+	Storage     error
+	WriteErr    error     // why the storage failed the last commit, however long ago; nil: it did not
+	WriteFailed time.Time // when that was
 	// Stale is for how long the server has not been able to confirm with its
 	// storage, counted from its own start at the earliest; 0: it has.
 	Stale     time.Duration

@@ -156,9 +156,58 @@ func TestS22_NoSpace(t *testing.T) {
 		assert.Zero(t, srv.fetch("a").Stale, "it can be read")
 		require.ErrorIs(t, srv.Status().Storage, diamond.ErrNoSpace)
 		assert.EqualValues(t, 1, srv.Status().Counters.Failed)
+		time.Sleep(time.Hour)
+		require.ErrorIs(t, srv.Status().Storage, diamond.ErrNoSpace, "no read meets it")
 		storage.heal()
 		srv.publish("a", "2")
 		require.NoError(t, srv.Status().Storage)
+		require.NoError(t, srv.Status().WriteErr)
+	})
+}
+
+// A commit that failed says how the storage is only until it has been read for a
+// while since; that it was the last one stays known.
+func TestS6_FailedCommitIsNoOutageForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := troubledBy(memstore.New())
+		log := new(logged)
+		srv := serve(t, storage, log.option())
+		down := diamond.Errorf(diamond.ErrUnavailable, "down")
+		fail := func() (at time.Time) {
+			_, err := srv.commit(setOf("a", "1"))
+			require.ErrorIs(t, err, diamond.ErrUnavailable)
+			return time.Now()
+		}
+		storage.fail(down, "commit")
+		fail()
+		time.Sleep(50 * time.Second)
+		at := fail()
+		time.Sleep(50 * time.Second)
+		status := srv.Status()
+		require.ErrorIs(t, status.Storage, down, "it failed again 50 s ago")
+		assert.Equal(t, 1, log.count("the storage cannot be written"))
+
+		storage.fail(down, "commit", "changes")
+		time.Sleep(time.Hour)
+		require.ErrorIs(t, srv.Status().Storage, down)
+		storage.fail(down, "commit")
+		time.Sleep(5 * time.Second)
+		status = srv.Status()
+		require.NoError(t, status.Storage, "it is read, an hour later")
+		assert.Zero(t, status.Stale)
+		require.ErrorIs(t, status.WriteErr, down)
+		assert.WithinDuration(t, at, status.WriteFailed, time.Second)
+
+		fail()
+		require.ErrorIs(t, srv.Status().Storage, down)
+		assert.Equal(t, 2, log.count("the storage cannot be written"), "it is told anew")
+		storage.heal()
+		srv.publish("a", "1")
+		status = srv.Status()
+		require.NoError(t, status.Storage)
+		require.NoError(t, status.WriteErr)
+		assert.Zero(t, status.WriteFailed)
+		assert.Equal(t, 1, log.count("the storage can be written again"))
 	})
 }
 

@@ -21,8 +21,18 @@ const never = -1
 type health struct {
 	confirmed atomic.Int64 // when the feed last knew of the storage's head, in ns since the server was made
 	readErr   atomic.Pointer[error]
-	writeErr  atomic.Pointer[error]
+	write     atomic.Pointer[failedWrite] // the last commit; nil: the storage took it
 }
+
+// failedWrite is a commit that the storage failed.
+type failedWrite struct {
+	err error
+	at  time.Duration // since the server was made
+}
+
+// writeDoubt is for how long the storage must have been read since a commit
+// failed, for that to say no more of how the storage is now.
+const writeDoubt = time.Minute
 
 // confirm notes the outcome of a read by the feed.
 func (s *server) confirm(err error) {
@@ -37,14 +47,28 @@ func (s *server) confirm(err error) {
 
 // wrote notes the outcome of a commit.
 func (s *server) wrote(err error) {
-	if err != nil {
+	before := s.writeErr()
+	switch {
+	case err != nil:
 		s.counters.storageErrors.Add(1)
-		if s.health.writeErr.Swap(&err) == nil {
+		s.health.write.Store(&failedWrite{err, time.Since(s.started)})
+		if before == nil {
 			s.log.Warn("the storage cannot be written", "err", err)
 		}
-		return
+	case s.health.write.Swap(nil) != nil:
+		s.log.Info("the storage can be written again")
 	}
-	s.health.writeErr.Store(nil)
+}
+
+// writeErr returns why the storage cannot be written now, as far as the last
+// commit says it. That it failed says nothing any more once the storage has been
+// read for long enough since, but for a reason that no read meets.
+func (s *server) writeErr() error {
+	w := s.health.write.Load()
+	if w == nil || !errors.Is(w.err, ErrNoSpace) && time.Duration(s.health.confirmed.Load())-w.at >= writeDoubt {
+		return nil
+	}
+	return w.err
 }
 
 // observe logs the feed's troubles where they begin, change and end, and
@@ -108,13 +132,13 @@ func (s *server) Status() ServerStatus {
 	if s.copy != nil {
 		status.Replica = s.copy.status()
 	}
-	var errs []error
-	for _, p := range []*error{s.health.readErr.Load(), s.health.writeErr.Load()} {
-		if p != nil {
-			errs = append(errs, *p)
-		}
+	status.Storage = s.writeErr()
+	if p := s.health.readErr.Load(); p != nil {
+		status.Storage = errors.Join(*p, status.Storage)
 	}
-	status.Storage = errors.Join(errs...)
+	if w := s.health.write.Load(); w != nil {
+		status.WriteErr, status.WriteFailed = w.err, s.started.Add(w.at)
+	}
 	status.Divergent = int(s.divergent.Load())
 	status.Stalled = errors.Is(status.Storage, errFeedStalled)
 	if st != nil {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -79,14 +80,28 @@ func (n *Node) readyz(w http.ResponseWriter, r *http.Request) {
 	writeText(w, status, text)
 }
 
-// storageText says how it is with the storage, and since when.
+// storageText says how it is with the storage, and what became of the last
+// publish where it failed, which may be long ago.
 func storageText(st *diamond.ServerStatus) string {
+	text := storageState(st)
+	if st.WriteErr == nil {
+		return text
+	}
+	text += fmt.Sprintf("; the last publish failed %s ago", time.Since(st.WriteFailed).Round(time.Second))
+	if !errors.Is(st.Storage, st.WriteErr) { // else it was said
+		text += ": " + oneLine(st.WriteErr)
+	}
+	return text
+}
+
+// storageState says how it is with the storage, and since when.
+func storageState(st *diamond.ServerStatus) string {
 	if st.Storage == nil && st.Stale == 0 {
 		return "ok"
 	}
 	why, goes, since := "no answer", "nothing is served", "since it was started"
 	if st.Storage != nil {
-		why = strings.ReplaceAll(st.Storage.Error(), "\n", "; ") // it may be two: of reads and of writes
+		why = oneLine(st.Storage) // it may be two: of reads and of writes
 	}
 	if st.Ready {
 		goes = "reads go on, marked stale"
@@ -99,6 +114,8 @@ func storageText(st *diamond.ServerStatus) string {
 	}
 	return fmt.Sprintf("%s (unconfirmed for %s, %s; %s)", why, st.Stale.Round(time.Second), since, goes)
 }
+
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // replicaText says how it is with the copy on disk.
 func replicaText(st *diamond.ServerStatus) string {

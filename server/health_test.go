@@ -1,20 +1,88 @@
 package server
 
 import (
+	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
 // The page has one line for each thing, also where reads and writes both fail.
 func TestHealth_OneLineEach(t *testing.T) {
 	read := diamond.Errorf(diamond.ErrUnavailable, "cannot be read")
-	write := diamond.Errorf(diamond.ErrUnavailable, "cannot be written")
-	text := storageText(&diamond.ServerStatus{Storage: errors.Join(read, write)})
-	assert.NotContains(t, text, "\n")
-	assert.Contains(t, text, "cannot be read")
-	assert.Contains(t, text, "cannot be written")
+	write := diamond.Errorf(diamond.ErrUnavailable, "cannot\nbe written")
+	for _, state := range []error{errors.Join(read, write), read, nil} {
+		text := storageText(&diamond.ServerStatus{Storage: state, WriteErr: write})
+		assert.NotContains(t, text, "\n")
+		assert.Equal(t, 1, strings.Count(text, "cannot; be written"), text)
+		if state != nil {
+			assert.Contains(t, text, "cannot be read")
+		}
+	}
+}
+
+// unwritable is a storage that takes no commit while failing is set.
+type unwritable struct {
+	diamond.Storage
+	failing atomic.Bool
+}
+
+func (s *unwritable) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+	if s.failing.Load() {
+		return nil, diamond.Errorf(diamond.ErrUnavailable, "down")
+	}
+	return s.Storage.Commit(ctx, sets)
+}
+
+// The page tells of a publish that failed as what is wrong now for a while, then
+// as what was last seen, with its age, until one succeeds.
+func TestHealth_FailedPublishAges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := &unwritable{Storage: memstore.New()}
+		srv, err := diamond.NewServer(storage)
+		require.NoError(t, err)
+		defer func() {
+			assert.NoError(t, srv.Close())
+			assert.NoError(t, storage.Close())
+		}()
+		node := New(srv)
+		line := func() string {
+			w := httptest.NewRecorder()
+			node.readyz(w, httptest.NewRequest(http.MethodGet, "/readyz?verbose", nil))
+			assert.Equal(t, http.StatusOK, w.Code, "it is ready to read all the while")
+			for line := range strings.Lines(w.Body.String()) {
+				if strings.Contains(line, "] storage: ") {
+					return strings.TrimSpace(line)
+				}
+			}
+			return "no line"
+		}
+		publish := func() error {
+			_, err := srv.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{
+				Drafts: []diamond.Draft{{Key: diamond.NewKey("", "linna"), Content: "x"}},
+			}})
+			return err
+		}
+		assert.Equal(t, "[+] storage: ok", line())
+		storage.failing.Store(true)
+		require.ErrorIs(t, publish(), diamond.ErrUnavailable)
+		time.Sleep(12 * time.Second)
+		assert.Equal(t, "[-] storage: diamond: unavailable: down (reads go on); the last publish failed 12s ago", line())
+		time.Sleep(12*time.Minute - 12*time.Second)
+		assert.Equal(t, "[+] storage: ok; the last publish failed 12m0s ago: diamond: unavailable: down", line())
+		storage.failing.Store(false)
+		require.NoError(t, publish())
+		assert.Equal(t, "[+] storage: ok", line())
+	})
 }

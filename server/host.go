@@ -32,14 +32,16 @@ type host struct {
 	http     *http.Server
 	logger   *slog.Logger
 	conns    atomic.Int64 // open connections
-	closing  atomic.Bool  // each connection ends with its next answer
+	crowd    *crowd
+	closing  atomic.Bool // each connection ends with its next answer
 }
 
 func newHost(listener net.Listener, handler http.Handler, logger *slog.Logger) *host {
-	h := &host{listener: listener, logger: logger}
+	h := &host{logger: logger, crowd: newCrowd(openFiles(), logger)}
+	h.listener = doorkeeper{listener, h.crowd}
 	h.http = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if h.closing.Load() {
+			if h.closing.Load() || h.crowd.dense() {
 				w.Header().Set("Connection", "close")
 			}
 			handler.ServeHTTP(w, r)
@@ -53,12 +55,14 @@ func newHost(listener net.Listener, handler http.Handler, logger *slog.Logger) *
 	return h
 }
 
-func (h *host) count(_ net.Conn, state http.ConnState) {
+func (h *host) count(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		h.conns.Add(1)
+		h.crowd.enter(conn)
 	case http.StateClosed, http.StateHijacked:
 		h.conns.Add(-1)
+		h.crowd.leave(conn)
 	}
 }
 

@@ -119,7 +119,7 @@ var statusMetrics = []statusMetric{
 		func(st *diamond.ServerStatus) float64 { return boolean(st.Ready) }),
 	gauge("diamond_draining", "1 when the server is shutting down.",
 		func(st *diamond.ServerStatus) float64 { return boolean(st.Draining) }),
-	gauge("diamond_store_up", "1 when the storage could be read or written last.",
+	gauge("diamond_store_up", "0 when the storage cannot be read, or a publish to it failed within about the last minute; for want of space, until one succeeds.",
 		func(st *diamond.ServerStatus) float64 { return boolean(st.Storage == nil) }),
 	gauge("diamond_stale_seconds", "For how long the server has not been able to confirm with its storage, as far as this process knows.",
 		func(st *diamond.ServerStatus) float64 { return st.Stale.Seconds() }),

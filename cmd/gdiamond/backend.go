@@ -10,6 +10,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
 	"github.com/linnaname/gdiamond/storage/boltstore"
 	"github.com/linnaname/gdiamond/storage/mysqlstore"
 )
@@ -23,8 +24,8 @@ type backend struct {
 }
 
 // embedded opens the store in dir, and a server on it.
-func embedded(dir string, logger *slog.Logger) (*backend, error) {
-	local, err := boltstore.Open(dir)
+func embedded(dir string, retention storage.Retention, logger *slog.Logger) (*backend, error) {
+	local, err := boltstore.Open(dir, boltstore.WithRetention(retention), boltstore.WithLogger(logger))
 	if err != nil {
 		return nil, err
 	}
@@ -58,12 +59,12 @@ func ownHistory(local *boltstore.Store, dir string) error {
 
 // shared opens the store in a database, which need not be up, with a copy in
 // dir, and a server on it.
-func shared(ctx context.Context, db *database, migrate bool, dir string, logger *slog.Logger) (b *backend, err error) {
+func shared(ctx context.Context, db *database, migrate bool, dir string, retention storage.Retention, logger *slog.Logger) (b *backend, err error) {
 	dsn, err := db.full()
 	if err != nil {
 		return nil, err
 	}
-	local, err := openCopy(dir, logger)
+	local, err := openCopy(dir, retention, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -72,11 +73,7 @@ func shared(ctx context.Context, db *database, migrate bool, dir string, logger 
 			err = errors.Join(err, local.Close())
 		}
 	}()
-	storeOpts := []mysqlstore.Option{mysqlstore.WithLogger(logger), mysqlstore.WithLateStart()}
-	if migrate {
-		storeOpts = append(storeOpts, mysqlstore.WithMigrate())
-	}
-	store, err := mysqlstore.Open(ctx, dsn, storeOpts...)
+	store, err := openShared(ctx, dsn, migrate, retention, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -87,10 +84,19 @@ func shared(ctx context.Context, db *database, migrate bool, dir string, logger 
 	return &backend{srv, local, func() error { return errors.Join(srv.Close(), store.Close(), local.Close()) }}, nil
 }
 
+// openShared opens the store in the database at dsn.
+func openShared(ctx context.Context, dsn string, migrate bool, retention storage.Retention, logger *slog.Logger) (*mysqlstore.Store, error) {
+	opts := []mysqlstore.Option{mysqlstore.WithRetention(retention), mysqlstore.WithLogger(logger), mysqlstore.WithLateStart()}
+	if migrate {
+		opts = append(opts, mysqlstore.WithMigrate())
+	}
+	return mysqlstore.Open(ctx, dsn, opts...)
+}
+
 // openCopy opens the copy of a database in dir. One that is damaged is set
 // aside, and a new one begun: all that it held is in the database.
-func openCopy(dir string, logger *slog.Logger) (*boltstore.Store, error) {
-	local, err := boltstore.Open(dir)
+func openCopy(dir string, retention storage.Retention, logger *slog.Logger) (*boltstore.Store, error) {
+	local, err := boltstore.Open(dir, boltstore.WithRetention(retention), boltstore.WithLogger(logger))
 	if !errors.Is(err, diamond.ErrCorrupt) {
 		return local, err
 	}
@@ -99,7 +105,7 @@ func openCopy(dir string, logger *slog.Logger) (*boltstore.Store, error) {
 	if err := os.Rename(dir, aside); err != nil {
 		return nil, err
 	}
-	return boltstore.Open(dir)
+	return boltstore.Open(dir, boltstore.WithRetention(retention), boltstore.WithLogger(logger))
 }
 
 // ofCopy says what to do about a directory that holds something else than a

@@ -136,7 +136,26 @@ func TestMigrate_FromOriginal(t *testing.T) {
 		_, err := db.ExecContext(t.Context(), statement)
 		require.NoError(t, err)
 	}
-	out := invoke(t, "migrate", "--mysql", to, "--from-gdiamond", from)
+	// A dry run says what would be, and writes nothing: no tables either.
+	out := invoke(t, "migrate", "--mysql", to, "--from-gdiamond", from, "--dry-run")
+	assert.Equal(t, exitError, out.code)
+	assert.Contains(t, out.stdout, "would apply 0001_start.sql")
+	assert.Contains(t, out.stdout, `dataId "a b"`)
+	out = invoke(t, "migrate", "--mysql", to, "--from-gdiamond", from, "--skip", "--dry-run")
+	require.Equal(t, exitOK, out.code, out.stderr)
+	assert.Contains(t, out.stdout, "would import 1, there already 0, refused 1")
+	out = invoke(t, "migrate", "--mysql", to, "--dry-run")
+	require.Equal(t, exitOK, out.code, out.stderr)
+	assert.Equal(t, "would apply 0001_start.sql\n", out.stdout)
+	target, err := sql.Open("mysql", to)
+	require.NoError(t, err)
+	defer target.Close()
+	var tables int
+	require.NoError(t, target.QueryRowContext(t.Context(),
+		"SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE()").Scan(&tables))
+	assert.Zero(t, tables)
+
+	out = invoke(t, "migrate", "--mysql", to, "--from-gdiamond", from)
 	assert.Equal(t, exitError, out.code)
 	assert.Contains(t, out.stdout, `dataId "a b"`)
 	assert.Contains(t, out.stdout, "imported 0")
@@ -144,6 +163,10 @@ func TestMigrate_FromOriginal(t *testing.T) {
 	out = invoke(t, "migrate", "--mysql", to, "--from-gdiamond", from, "--skip")
 	require.Equal(t, exitOK, out.code, out.stderr)
 	assert.Contains(t, out.stdout, "imported 1, there already 0, refused 1")
+	out = invoke(t, "migrate", "--mysql", to, "--from-gdiamond", from, "--skip", "--dry-run")
+	require.Equal(t, exitOK, out.code, out.stderr)
+	assert.Equal(t, "would apply nothing: the schema is up to date\n", out.stdout[:strings.Index(out.stdout, "\n")+1])
+	assert.Contains(t, out.stdout, "would import 0, there already 1, refused 1")
 	assert.Equal(t, "helloWorld", member(t, to, t.TempDir()).must("get", "linna"))
 }
 

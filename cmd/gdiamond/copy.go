@@ -36,13 +36,13 @@ where it ended. The schema is made where it is missing. DIR is left as it is.`,
 			if _, err := boltstore.Check(cmd.Context(), from); err != nil {
 				return err
 			}
-			source, err := boltstore.Open(from)
+			source, err := boltstore.Open(from, boltstore.WithRetention(keepAll))
 			if err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, source.Close()) }()
 			logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-			target, err := mysqlstore.Open(cmd.Context(), dsn, mysqlstore.WithMigrate(), mysqlstore.WithLogger(logger))
+			target, err := mysqlstore.Open(cmd.Context(), dsn, mysqlstore.WithMigrate(), mysqlstore.WithRetention(keepAll), mysqlstore.WithLogger(logger))
 			if err != nil {
 				return err
 			}

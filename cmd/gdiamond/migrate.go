@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 func newMigrate() *cobra.Command {
 	var to database
 	var original string
-	var show, check bool
+	var show, check, dryRun bool
 	var options mysqlstore.ImportOptions
 	cmd := &cobra.Command{
 		Use:   "migrate",
@@ -47,18 +48,22 @@ have a value here already are left alone, so it can be run again.`,
 				}
 				return err
 			}
-			applied, err := mysqlstore.Migrate(cmd.Context(), db)
+			verb, bring := "applied", mysqlstore.Migrate
+			if dryRun {
+				verb, bring = "would apply", mysqlstore.Pending
+			}
+			applied, err := bring(cmd.Context(), db)
 			if err != nil {
 				return err
 			}
 			if len(applied) == 0 {
 				applied = []string{"nothing: the schema is up to date"}
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "applied %s\n", strings.Join(applied, ", "))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", verb, strings.Join(applied, ", "))
 			if original == "" {
 				return nil
 			}
-			return importOriginal(cmd, original, db, options)
+			return withOriginal(cmd, original, db, options, dryRun)
 		},
 	}
 	to.flags(cmd)
@@ -66,43 +71,50 @@ have a value here already are left alone, so it can be run again.`,
 	cmd.Flags().BoolVar(&check, "check", false, "change nothing, and fail if the schema is not up to date")
 	cmd.Flags().StringVar(&original, "from-gdiamond", "", "import the table config_info of the original gdiamond's database, a `DSN`")
 	cmd.Flags().BoolVar(&options.Skip, "skip", false, "import the rest where some cannot be imported")
-	cmd.Flags().BoolVar(&options.DryRun, "dry-run", false, "say what an import would do, and import nothing")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be done, and write nothing, no tables either")
 	secret(cmd.Flags(), "from-gdiamond")
 	cmd.MarkFlagsMutuallyExclusive("print", "check", "from-gdiamond")
 	return cmd
 }
 
-// importOriginal imports what is in the original's database at dsn.
-func importOriginal(cmd *cobra.Command, dsn string, to *sql.DB, options mysqlstore.ImportOptions) (err error) {
+// withOriginal imports what is in the original's database at dsn, or says what
+// would be imported.
+func withOriginal(cmd *cobra.Command, dsn string, to *sql.DB, options mysqlstore.ImportOptions, dryRun bool) (err error) {
 	logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 	from, err := mysqlstore.OpenDB(dsn, logger)
 	if err != nil {
 		return fmt.Errorf("from-gdiamond: %w", err)
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
-	store, err := mysqlstore.New(cmd.Context(), to, mysqlstore.WithLogger(logger))
-	if err != nil {
-		return err
+	var report *mysqlstore.ImportReport
+	verb := "imported"
+	if dryRun {
+		verb = "would import"
+		report, err = mysqlstore.PlanImport(cmd.Context(), from, to, options)
+	} else {
+		report, err = importOriginal(cmd.Context(), from, to, options, logger)
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	options.MaxContent = store.MaxContent()
-	report, err := mysqlstore.ImportOriginal(cmd.Context(), from, store, options)
 	if report != nil {
-		writeImport(cmd.OutOrStdout(), report, options.DryRun)
+		writeImport(cmd.OutOrStdout(), report, verb)
 	}
 	return err
 }
 
-func writeImport(w io.Writer, r *mysqlstore.ImportReport, dryRun bool) {
+func importOriginal(ctx context.Context, from, to *sql.DB, options mysqlstore.ImportOptions, logger *slog.Logger) (report *mysqlstore.ImportReport, err error) {
+	store, err := mysqlstore.New(ctx, to, mysqlstore.WithRetention(keepAll), mysqlstore.WithLogger(logger))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	return mysqlstore.ImportOriginal(ctx, from, store, options)
+}
+
+func writeImport(w io.Writer, r *mysqlstore.ImportReport, verb string) {
 	for _, row := range r.Refused {
 		fmt.Fprintf(w, "cannot be imported: row %d, dataId %+q, group %+q: %v\n", row.ID, row.DataID, row.Group, row.Err)
 	}
 	for _, key := range r.Differ {
 		fmt.Fprintf(w, "left alone, has another value here: %s\n", key)
-	}
-	verb := "imported"
-	if dryRun {
-		verb = "would import"
 	}
 	fmt.Fprintf(w, "%s %d, there already %d, refused %d\n", verb, r.Imported, r.Present, len(r.Refused))
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/linnaname/gdiamond/namesrv"
 	"github.com/linnaname/gdiamond/server"
+	"github.com/linnaname/gdiamond/storage"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
@@ -25,6 +26,7 @@ type serving struct {
 	data          string
 	advertise     string
 	shutdownDelay time.Duration
+	retention     storage.Retention
 	open          func() (*backend, error)
 	options       []server.Option
 }
@@ -35,6 +37,7 @@ func (s *serving) flags(cmd *cobra.Command) {
 	f.StringVar(&s.data, "data", defaultData, "`DIR` of the embedded store")
 	f.StringVar(&s.advertise, "advertise", "", "`HOST:PORT` at which clients reach the server (default where it listens)")
 	f.DurationVar(&s.shutdownDelay, "shutdown-delay", 0, "how long to serve on when told to stop, for load balancers to notice")
+	retentionFlags(cmd, &s.retention)
 }
 
 func newServer() *cobra.Command {
@@ -64,6 +67,9 @@ with a --cluster-secret-file, or with certificates on a --peer-listen of their o
 		if err := door.check(); err != nil {
 			return err
 		}
+		if err := checkRetention(s.retention); err != nil {
+			return err
+		}
 		logger := s.log.logger(cmd.ErrOrStderr())
 		names, secret, err := membership.join(logger)
 		if err != nil {
@@ -81,9 +87,9 @@ with a --cluster-secret-file, or with certificates on a --peer-listen of their o
 		}
 		defer ln.Close()
 		where := fmt.Sprintf("server http://%s\n", ln.Addr())
-		s.open = func() (*backend, error) { return embedded(s.data, logger) }
+		s.open = func() (*backend, error) { return embedded(s.data, s.retention, logger) }
 		if db.given() {
-			s.open = func() (*backend, error) { return shared(cmd.Context(), &db, migrate, s.data, logger) }
+			s.open = func() (*backend, error) { return shared(cmd.Context(), &db, migrate, s.data, s.retention, logger) }
 			if resolver != nil {
 				s.options = append(s.options, server.WithPeers(resolver, secret))
 			}

@@ -37,6 +37,9 @@ func (s *serving) standalone(cmd *cobra.Command, serverDoor, namesrvDoor *door) 
 			return err
 		}
 	}
+	if err := checkRetention(s.retention); err != nil {
+		return err
+	}
 	serverListener, err := serverDoor.listen(cmd.Context())
 	if err != nil {
 		return err
@@ -53,7 +56,7 @@ func (s *serving) standalone(cmd *cobra.Command, serverDoor, namesrvDoor *door) 
 	if err != nil {
 		return err
 	}
-	s.open = func() (*backend, error) { return embedded(s.data, logger) }
+	s.open = func() (*backend, error) { return embedded(s.data, s.retention, logger) }
 	// The server goes first, so that it can give its lease back.
 	namesrvCtx, stopNamesrv := context.WithCancel(context.WithoutCancel(cmd.Context()))
 	group, ctx := errgroup.WithContext(cmd.Context())

@@ -40,7 +40,7 @@ func backup(ctx context.Context, dir string, w io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	store, err := boltstore.Open(dir)
+	store, err := boltstore.Open(dir, boltstore.WithRetention(keepAll))
 	if err != nil {
 		return err
 	}

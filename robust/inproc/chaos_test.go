@@ -1,6 +1,7 @@
 package inproc
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -23,6 +24,16 @@ func seed(t testing.TB) uint64 {
 	return seed
 }
 
+// campaign returns the count that a scenario names when the whole of it is
+// asked for, else a part of it, and says so.
+func campaign(t testing.TB, part, whole int) int {
+	if os.Getenv("DIAMOND_CAMPAIGN") == "1" {
+		return whole
+	}
+	t.Logf("%d of %d (DIAMOND_CAMPAIGN=1 runs all)", part, whole)
+	return part
+}
+
 // All faults of links, nodes and the database, against real sockets.
 func TestChaos(t *testing.T) {
 	t.Parallel() // it waits, most of the time
@@ -32,4 +43,25 @@ func TestChaos(t *testing.T) {
 		Traffic: traffic, Lasts: 20 * time.Second, Gap: 2 * time.Second,
 		Faults: [][]fault.Fault{append(w.NetworkFaults(3*time.Second), w.Swizzle(2*time.Second)), w.NodeFaults(4 * time.Second)},
 	})
+}
+
+// N16: a random half of all ways, those between clients, servers, name servers
+// and the database, is cut one by one over 5 s, and healed in another order.
+func TestN16_SwizzleClog(t *testing.T) {
+	t.Parallel()
+	runs := 1
+	if os.Getenv("DIAMOND_SEED") == "" {
+		runs = campaign(t, 2, 20)
+	}
+	for range runs {
+		traffic := DefaultTraffic(seed(t))
+		t.Run(fmt.Sprint(traffic.Seed), func(t *testing.T) {
+			t.Parallel()
+			w := NewWorldWithNames(t, mariadbtest.Database(t), traffic.Clients())
+			w.Run(t, Plan{ // there is the time for one whole swizzle, and for a part of the next
+				Traffic: traffic, Lasts: 15 * time.Second, Gap: time.Second,
+				Faults: [][]fault.Fault{{w.Swizzle(5 * time.Second)}},
+			})
+		})
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/linnaname/gdiamond/robust/fault"
@@ -40,6 +41,21 @@ func (w *World) NodeFaults(longest time.Duration) []fault.Fault {
 			func(*rand.Rand) error { return w.Server.Continue() }),
 		w.restart(longest),
 	}
+}
+
+// Swizzle cuts a random half of all ways that there are one by one, and heals
+// them in another order (N16).
+func (w *World) Swizzle(step time.Duration) fault.Fault {
+	var more []func(broken bool)
+	for _, link := range slices.Concat(w.Database.Links, w.Peers, w.Names) {
+		more = append(more, func(broken bool) {
+			link.Set(proxy.Conditions{Refuse: broken})
+			if broken {
+				link.Cut()
+			}
+		})
+	}
+	return w.Cluster.Swizzle(step, more...)
 }
 
 // link sets the conditions of one of links.

@@ -37,6 +37,7 @@ type World struct {
 	Server   *mariadbtest.Server // of the database; nil: another's
 	Database *cluster.Database
 	Peers    []*proxy.Proxy // the ways of nodes to each other
+	Names    []*proxy.Proxy // the ways of nodes, then of clients, to each name server; nil: there are none
 }
 
 // NewWorld starts a cluster on a database server of its own, and the ways of so
@@ -52,6 +53,18 @@ func NewWorld(t testing.TB, clients int) *World {
 // NewWorldOn is [NewWorld] on a database that there is.
 func NewWorldOn(t testing.TB, dsn string, clients int) *World {
 	t.Helper()
+	return newWorldOn(t, dsn, clients, 0)
+}
+
+// NewWorldWithNames is [NewWorldOn] with two name servers, through which nodes
+// and clients find the nodes.
+func NewWorldWithNames(t testing.TB, dsn string, clients int) *World {
+	t.Helper()
+	return newWorldOn(t, dsn, clients, 2)
+}
+
+func newWorldOn(t testing.TB, dsn string, clients, names int) *World {
+	t.Helper()
 	w := new(World)
 	var err error
 	w.Database, err = cluster.NewDatabase(t.Context(), dsn, nodes)
@@ -65,13 +78,20 @@ func NewWorldOn(t testing.TB, dsn string, clients int) *World {
 	}
 	secret, err := diamondcluster.NewSecret("the secret of all servers in here")
 	require.NoError(t, err)
+	registry, resolver := w.startNames(t, names, secret)
 	for i, node := range w.Nodes {
-		peers := w.linkPeers(t, i)
-		node.NodeOptions = func() []server.Option { return []server.Option{server.WithPeers(peers, secret)} }
+		options := []server.Option{server.WithPeers(w.linkPeers(t, i), secret)}
+		if registry != nil {
+			options = append(options, server.WithRegistry(registry, ""))
+		}
+		node.NodeOptions = func() []server.Option { return options }
 	}
 	w.Cluster, err = cluster.New(proxy.Loopback{}, members, clients)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.Close()) })
+	if resolver != nil {
+		w.Resolver = resolver
+	}
 	files := t.TempDir()
 	w.NewFiles = func(client int) diamond.LocalFiles { return openFiles(t, files, client) }
 	return w
@@ -84,10 +104,7 @@ func (w *World) linkPeers(t testing.TB, node int) transport.Resolver {
 		if i == node {
 			continue
 		}
-		ln, err := proxy.Loopback{}.Listen("")
-		require.NoError(t, err)
-		link := proxy.New(ln, other.Dial)
-		t.Cleanup(link.Close)
+		link := way(t, other.Dial)
 		w.Peers = append(w.Peers, link)
 		addrs = append(addrs, link.Addr())
 	}
@@ -148,7 +165,7 @@ func (w *World) Conclude(t testing.TB, load *traffic.Traffic, recorder *record.R
 // Restore ends whatever is left of faults.
 func (w *World) Restore() error {
 	w.Heal()
-	for _, link := range slices.Concat(w.Database.Links, w.Peers) {
+	for _, link := range slices.Concat(w.Database.Links, w.Peers, w.Names) {
 		link.Set(proxy.Conditions{})
 	}
 	var errs []error

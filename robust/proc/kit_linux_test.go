@@ -1,7 +1,12 @@
 package proc
 
 import (
+	"bufio"
 	"context"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -61,4 +66,44 @@ func follow(t *testing.T, over diamond.Transport, key diamond.Key) *told {
 	_, err = client.Subscribe(key, l)
 	require.NoError(t, err)
 	return l
+}
+
+// metrics returns a server's own metrics, by name and labels; nil: it does not answer.
+func metrics(t *testing.T, addr string) map[string]float64 {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/metrics", nil)
+	require.NoError(t, err)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil
+	}
+	defer res.Body.Close()
+	all := make(map[string]float64)
+	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+		name, value, _ := strings.Cut(lines.Text(), " ")
+		if n, err := strconv.ParseFloat(value, 64); err == nil {
+			all[name] = n
+		}
+	}
+	return all
+}
+
+// metric returns what a server's own metrics say of one that is a whole number; -1: nothing.
+func metric(t *testing.T, addr, name string) int {
+	t.Helper()
+	n, ok := metrics(t, addr)[name]
+	if !ok {
+		return -1
+	}
+	return int(n)
+}
+
+// campaign returns the count that a scenario names when the whole of it is
+// asked for, else a part of it, and says so.
+func campaign(t testing.TB, part, whole int) int {
+	if os.Getenv("DIAMOND_CAMPAIGN") == "1" {
+		return whole
+	}
+	t.Logf("%d of %d (DIAMOND_CAMPAIGN=1 runs all)", part, whole)
+	return part
 }

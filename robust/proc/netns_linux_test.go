@@ -1,18 +1,15 @@
 package proc
 
 import (
-	"bufio"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -171,23 +168,3 @@ type resolver struct{ addrs atomic.Pointer[[]string] }
 func (r *resolver) set(addrs ...string) { r.addrs.Store(&addrs) }
 
 func (r *resolver) Resolve(context.Context) ([]string, error) { return *r.addrs.Load(), nil }
-
-// metric returns what a server's own metrics say of one that is a whole number; -1: nothing.
-func metric(t *testing.T, addr, name string) int {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/metrics", nil)
-	require.NoError(t, err)
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return -1
-	}
-	defer res.Body.Close()
-	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
-		if value, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
-			n, err := strconv.Atoi(value)
-			require.NoError(t, err)
-			return n
-		}
-	}
-	return -1
-}

@@ -15,6 +15,7 @@ package boltstore
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -47,6 +48,7 @@ const (
 type Store struct {
 	dir       string
 	retention storage.Retention
+	logger    *slog.Logger
 	now       func() time.Time
 	beforeEnd func() error // for tests: runs before a transaction's commit
 
@@ -72,13 +74,17 @@ type Option func(*Store)
 // its next change leaves the log.
 func WithRetention(r storage.Retention) Option { return func(s *Store) { s.retention = r } }
 
+// WithLogger sets where the store says what no caller is told: that history
+// cannot be pruned in the background; by default [slog.Default].
+func WithLogger(l *slog.Logger) Option { return func(s *Store) { s.logger = l } }
+
 // Open opens the store in dir, and makes dir and an empty store where there is
 // none. The directory it makes has mode 0700, the file 0600.
 //
 // ErrInUse: another process has it open. ErrCorrupt: the file is damaged; it is
 // left as it is. ErrNoSpace: the disk is full or read-only.
 func Open(dir string, opts ...Option) (*Store, error) {
-	s := &Store{dir: dir, now: time.Now, writer: make(chan struct{}, 1)}
+	s := &Store{dir: dir, logger: slog.Default(), now: time.Now, writer: make(chan struct{}, 1)}
 	for _, opt := range opts {
 		opt(s)
 	}

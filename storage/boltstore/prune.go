@@ -13,18 +13,27 @@ import (
 // looks at: commits wait for no more than that.
 const pruneBatch = 200
 
-// pruneAlways prunes until ctx ends.
+// pruneAlways prunes until ctx ends. What fails is tried again; that it begins
+// to fail, and that it works again, is logged once each.
 func (s *Store) pruneAlways(ctx context.Context) {
 	tick := time.NewTicker(pruneEvery)
 	defer tick.Stop()
-	for {
+	for failing := false; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			// What fails now is tried again. Commits meet the same trouble and tell.
-			_ = s.Prune(ctx)
 		}
+		err := s.Prune(ctx)
+		switch {
+		case ctx.Err() != nil, (err != nil) == failing:
+			continue
+		case err != nil:
+			s.logger.Warn("history cannot be pruned; it is tried again", "data", s.dir, "error", err)
+		default:
+			s.logger.Info("history can be pruned again", "data", s.dir)
+		}
+		failing = err != nil
 	}
 }
 

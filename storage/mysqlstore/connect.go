@@ -32,10 +32,10 @@ const (
 // [diamond.ErrInvalid], and does not quote it.
 //
 // What the storage rests on is set whatever the DSN says: a strict sql_mode,
-// autocommit, the collation binary, the database's own limit of a packet, and
-// that connections to a read-only database are given up. What else the DSN
-// sets stands, such as tls, timeout (2s unless said), wait_timeout and
-// innodb_lock_wait_timeout.
+// autocommit, the collation binary, and the database's own limit of a packet.
+// rejectReadOnly is off: the store gives up connections to a read-only database
+// itself, and says why. What else the DSN sets stands, such as tls, timeout (2s
+// unless said), wait_timeout and innodb_lock_wait_timeout.
 func OpenDB(dsn string, logger *slog.Logger) (*sql.DB, error) {
 	cfg, err := mysql.ParseDSN(dsn)
 	if err != nil {
@@ -47,7 +47,7 @@ func OpenDB(dsn string, logger *slog.Logger) (*sql.DB, error) {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = dialTimeout
 	}
-	cfg.RejectReadOnly = true
+	cfg.RejectReadOnly = false   // it makes a lost connection of what the database says
 	cfg.InterpolateParams = true // one round trip a statement
 	cfg.MaxAllowedPacket = 0     // ask the database
 	cfg.CheckConnLiveness = true

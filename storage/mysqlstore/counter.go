@@ -93,14 +93,26 @@ func (c *counter) isCopy() error {
 
 // createCounter makes the row, of a store with an id of its own, unless it is there.
 func createCounter(ctx context.Context, db *sql.DB) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	if err = createCounterOn(ctx, conn); err != nil && useless(err) {
+		drop(conn)
+	}
+	_ = conn.Close() // it goes back, or was dropped
+	return err
+}
+
+func createCounterOn(ctx context.Context, conn *sql.Conn) error {
 	var n int
-	if err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM diamond_counter WHERE id = 1").Scan(&n); err != nil || n == 1 {
+	if err := conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM diamond_counter WHERE id = 1").Scan(&n); err != nil || n == 1 {
 		return err
 	}
 	first := counter{}
 	first.head.Store, first.head.Epoch = storage.NewStoreID(), storage.NextEpoch(0)
 	first.horizon = first.head
-	_, err := db.ExecContext(ctx, "INSERT INTO diamond_counter (id, "+counterColumns+") VALUES (1, "+marks(15)+")", first.values()...)
+	_, err := conn.ExecContext(ctx, "INSERT INTO diamond_counter (id, "+counterColumns+") VALUES (1, "+marks(15)+")", first.values()...)
 	if isDuplicate(err) {
 		return nil // another store was quicker
 	}

@@ -22,7 +22,8 @@ type ImportOptions struct {
 	Skip bool
 	// DryRun finds out what an import would do, and writes nothing.
 	DryRun bool
-	// MaxContent is how many bytes one content may have; 0: [diamond.DefaultMaxContent].
+	// MaxContent is how many bytes one content may have; 0:
+	// [diamond.DefaultMaxContent], or [Store.MaxContent] where that is less.
 	MaxContent int64
 }
 
@@ -57,6 +58,9 @@ type RefusedRow struct {
 func ImportOriginal(ctx context.Context, from *sql.DB, to diamond.Storage, options ImportOptions) (*ImportReport, error) {
 	if options.MaxContent <= 0 {
 		options.MaxContent = diamond.DefaultMaxContent
+		if s, ok := to.(interface{ MaxContent() int64 }); ok {
+			options.MaxContent = min(options.MaxContent, s.MaxContent())
+		}
 	}
 	in := &importing{from: from, to: to, options: options}
 	rows, err := in.list(ctx)

@@ -122,6 +122,9 @@ func Migrate(ctx context.Context, db *sql.DB) (applied []string, err error) {
 	for _, m := range pending {
 		for _, statement := range m.statements() {
 			if _, err := conn.ExecContext(ctx, statement); err != nil {
+				if useless(err) {
+					drop(conn)
+				}
 				return applied, failure(ctx, err)
 			}
 		}

@@ -62,32 +62,41 @@ func TestS8_DatabaseHangs(t *testing.T) {
 	require.Len(t, whole(t, s), 2)
 }
 
-// S12: a primary that turns read-only is told as unavailable, its connections
-// are dropped, and reads go on.
+// asUser returns dsn for a new user with rights on its database, and none that
+// let one write where it is read-only.
+func asUser(t *testing.T, admin *sql.Conn, dsn, rights string) string {
+	t.Helper()
+	return with(t, dsn, func(c *mysql.Config) {
+		for _, host := range []string{"127.0.0.1", "localhost"} {
+			exec(t, admin, "CREATE USER 'plain'@'"+host+"' IDENTIFIED BY 'secret'",
+				"GRANT "+rights+" ON "+c.DBName+".* TO 'plain'@'"+host+"'")
+		}
+		c.User, c.Passwd = "plain", "secret"
+	})
+}
+
+// S12: a primary that turns read-only is told as unavailable and as read-only,
+// its connections are dropped, and reads go on.
 func TestS12_ReadOnly(t *testing.T) {
 	server := mariadbtest.Start(t, mariadbtest.Options{})
 	dsn := server.Database(t)
 	open(t, dsn)
 	admin := raw(t, dsn)
-	exec(t, admin, "CREATE USER 'plain'@'127.0.0.1' IDENTIFIED BY 'secret'", "CREATE USER 'plain'@'localhost' IDENTIFIED BY 'secret'")
-	var database string
-	with(t, dsn, func(c *mysql.Config) { database = c.DBName })
-	for _, host := range []string{"127.0.0.1", "localhost"} {
-		exec(t, admin, "GRANT SELECT, INSERT, UPDATE, DELETE ON "+database+".* TO 'plain'@'"+host+"'")
-	}
-	plain := with(t, server.DSN(), func(c *mysql.Config) { c.User, c.Passwd, c.DBName = "plain", "secret", database })
-	strict := open(t, plain)
-	// A pool of the user's, that does not reject such connections by itself.
+	plain := asUser(t, admin, dsn, "SELECT, INSERT, UPDATE, DELETE")
+	// The driver's own way with such a connection is to say that it was lost.
+	rejects := with(t, plain, func(c *mysql.Config) { c.RejectReadOnly = true })
+	own := open(t, rejects)
 	loose, err := New(t.Context(), mariadbtest.Connect(t, plain), WithLogger(quiet()))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, loose.Close()) }()
-	for i, s := range []*Store{strict, loose} {
+	for i, s := range []*Store{own, loose} {
 		commit(t, s, put("a", "1"))
 		exec(t, admin, "SET GLOBAL read_only = 1")
 		for range 3 {
 			_, err := s.Commit(t.Context(), []diamond.ChangeSet{put("a", "never")})
 			require.ErrorIs(t, err, diamond.ErrUnavailable)
 			require.NotErrorIs(t, err, diamond.ErrUnknownOutcome)
+			require.ErrorContains(t, err, "the database is read-only (error 1290)")
 			require.False(t, s.rested(), "the connection is not kept")
 		}
 		e, err := s.Read(t.Context(), key("a"), 0)
@@ -96,6 +105,31 @@ func TestS12_ReadOnly(t *testing.T) {
 		exec(t, admin, "SET GLOBAL read_only = 0")
 		require.EqualValues(t, 2*i+2, commit(t, s, put("a", "2")).Revision)
 	}
+}
+
+// S12: a schema cannot be made in a database that is read-only, and neither can
+// a counter; both say so.
+func TestS12_ReadOnlyFromTheStart(t *testing.T) {
+	server := mariadbtest.Start(t, mariadbtest.Options{})
+	dsn := server.Database(t)
+	admin := raw(t, dsn)
+	user := asUser(t, admin, dsn, "SELECT, INSERT, CREATE")
+	db, err := OpenDB(user, quiet())
+	require.NoError(t, err)
+	defer db.Close()
+	exec(t, admin, "SET GLOBAL read_only = 1")
+	_, err = Migrate(t.Context(), db)
+	require.ErrorIs(t, err, diamond.ErrUnavailable)
+	require.ErrorContains(t, err, "the database is read-only (error 1290)")
+	require.Zero(t, db.Stats().OpenConnections, "the connection is not kept")
+	exec(t, admin, "SET GLOBAL read_only = 0")
+	_, err = Migrate(t.Context(), db)
+	require.NoError(t, err)
+	exec(t, admin, "SET GLOBAL read_only = 1")
+	_, err = New(t.Context(), db, WithLogger(quiet()))
+	require.ErrorIs(t, err, diamond.ErrUnavailable)
+	require.ErrorContains(t, err, "the database is read-only (error 1290)")
+	require.Zero(t, db.Stats().InUse)
 }
 
 // A store can start before its database, and says so until it is there.

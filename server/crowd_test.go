@@ -1,0 +1,138 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// notes is a log that a test reads while it is written.
+type notes struct {
+	mu  sync.Mutex
+	log bytes.Buffer // guarded by mu
+}
+
+func (n *notes) Write(p []byte) (int, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.log.Write(p)
+}
+
+func (n *notes) count(text string) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return strings.Count(n.log.String(), text)
+}
+
+// Connections never take all files that the process may open: first none stays
+// idle, then no more come in, and afterwards all is as before.
+func TestL7_ConnectionsLeaveFiles(t *testing.T) {
+	const few, most = 24, 30
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var log notes
+	h := newHost(ln, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }),
+		slog.New(slog.NewTextHandler(&log, nil)))
+	h.crowd.idle, h.crowd.most = few, most
+	served := make(chan error, 1)
+	h.start(served)
+	defer func() {
+		h.shutdown()
+		<-served
+	}()
+	patience := time.Minute
+	open := func() net.Conn {
+		conn, err := net.Dial("tcp", ln.Addr().String())
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = conn.Close() })
+		return conn
+	}
+	// ask returns whether there was an answer, and whether the connection ends with it.
+	ask := func(conn net.Conn) (answered, ends bool) {
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: node\r\n\r\n")
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			return false, true
+		}
+		_ = res.Body.Close()
+		return true, res.Close
+	}
+	settled := func(n int64) {
+		t.Helper()
+		require.Eventually(t, func() bool { return h.crowd.conns.Load() == n }, patience, time.Millisecond)
+	}
+
+	var waiting []net.Conn // they are asked nothing
+	for range few {
+		waiting = append(waiting, open())
+	}
+	settled(few)
+	last := waiting[len(waiting)-1]
+	answered, ends := ask(last)
+	assert.True(t, answered)
+	assert.False(t, ends, "so many may stay")
+
+	idle := open()
+	answered, ends = ask(idle)
+	assert.True(t, answered)
+	assert.True(t, ends, "one more does not")
+	settled(few)
+
+	for range most - few {
+		waiting = append(waiting, open())
+	}
+	settled(most)
+	for range 3 {
+		conn, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			continue // it was refused so soon
+		}
+		answered, _ = ask(conn)
+		assert.False(t, answered, "there is no room")
+		_ = conn.Close()
+	}
+	require.Eventually(t, func() bool { return log.count("connections are refused") == 1 }, patience, time.Millisecond)
+	answered, _ = ask(last)
+	assert.True(t, answered, "those who are in are served")
+	assert.Equal(t, 1, log.count("connections are refused"))
+
+	for _, conn := range waiting {
+		_ = conn.Close()
+	}
+	settled(0)
+	answered, ends = ask(open())
+	assert.True(t, answered)
+	assert.False(t, ends)
+	assert.Equal(t, 1, log.count("connections are accepted again"))
+}
+
+// Whatever the limit, there is room for connections and for the rest.
+func TestCrowd_Limits(t *testing.T) {
+	for files, want := range map[int64][2]int64{64: {38, 48}, 256: {153, 192}, 1024: {768, 960}, 20_000: {15_000, 18_750}} {
+		c := newCrowd(files, nil)
+		assert.Equal(t, want, [2]int64{c.idle, c.most}, files)
+	}
+}
+
+// A connection is a file under TLS too, and none in memory.
+func TestIsFile(t *testing.T) {
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	assert.False(t, isFile(near))
+	assert.False(t, isFile(tls.Server(near, &tls.Config{})))
+	assert.True(t, isFile(&net.TCPConn{}))
+	assert.True(t, isFile(tls.Server(&net.TCPConn{}, &tls.Config{})))
+}

@@ -1,0 +1,62 @@
+package boltstore
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/linnaname/gdiamond/storage"
+)
+
+// History that cannot be pruned makes the file grow without end, so it is said:
+// once when that begins, and once when it is over.
+func TestPrune_FailureIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		s := open(t, t.TempDir(), WithLogger(slog.New(slog.NewTextHandler(&log, nil))),
+			WithRetention(storage.Retention{Age: time.Nanosecond, Versions: 1, Changes: 1}))
+		var broken atomic.Bool
+		s.writer <- struct{}{}
+		s.beforeEnd = func() error {
+			if broken.Load() {
+				return errors.New("broken disk")
+			}
+			return nil
+		}
+		<-s.writer
+		// pruned returns what is said of the next pruning; commits go well before it.
+		pruned := func(fails bool) string {
+			log.Reset()
+			for i := range 5 {
+				commit(t, s, put("a", fmt.Sprint(i)))
+			}
+			broken.Store(fails)
+			defer broken.Store(false)
+			time.Sleep(pruneEvery)
+			synctest.Wait()
+			return log.String()
+		}
+		assert.Empty(t, pruned(false))
+		said := pruned(true)
+		assert.Equal(t, 1, strings.Count(said, "history cannot be pruned"), said)
+		assert.Contains(t, said, "broken disk")
+		assert.Contains(t, said, "level=WARN")
+		assert.Empty(t, pruned(true), "it was said")
+		said = pruned(false)
+		assert.Equal(t, 1, strings.Count(said, "history can be pruned again"), said)
+		assert.NotContains(t, said, "cannot")
+		assert.Contains(t, pruned(true), "history cannot be pruned", "it is said anew")
+		log.Reset()
+		require.NoError(t, s.Close())
+		assert.Empty(t, log.String(), "to be closed is no failure")
+	})
+}

@@ -1,0 +1,59 @@
+package mysqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// PlanImport finds out what [Migrate], and then [ImportOriginal] into a store on
+// to, would do. It reads, and writes nothing: no tables either, where there are
+// none. A schema that is there must be this program's: else the error is a
+// [*SchemaError].
+func PlanImport(ctx context.Context, from, to *sql.DB, options ImportOptions) (*ImportReport, error) {
+	s, err := unopened(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	options.DryRun = true
+	return ImportOriginal(ctx, from, s, options)
+}
+
+// planned is a store that is only read, on a database that may have no schema.
+type planned struct {
+	*Store
+	empty bool
+}
+
+// unopened returns the store on db that [New] would return, after [Migrate],
+// without what these two write. It has nothing to be closed.
+func unopened(ctx context.Context, db *sql.DB) (*planned, error) {
+	s := configured(nil)
+	s.resting.Stop()
+	s.db = db
+	empty := false
+	err := soon(ctx, func(ctx context.Context) error {
+		l, err := readLimits(ctx, db)
+		if err != nil {
+			return err
+		}
+		s.limits.Store(l)
+		err = checkSchema(ctx, db)
+		var schema *SchemaError
+		if empty = errors.As(err, &schema) && schema.Have == 0; empty {
+			return nil
+		}
+		return err
+	})
+	return &planned{s, empty}, err
+}
+
+// History implements [diamond.Storage].
+func (p *planned) History(ctx context.Context, key diamond.Key, before int64, limit int) ([]diamond.Change, error) {
+	if p.empty {
+		return nil, nil
+	}
+	return p.Store.History(ctx, key, before, limit)
+}
