@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
@@ -40,6 +42,9 @@ func New(srv diamond.Server, opts ...Option) *Node {
 		n.peers = newPeers(srv, &n.config)
 	}
 	n.metrics = newMetrics(srv, n.peers, n.config.metrics)
+	if r := n.config.admission; r != nil {
+		srv = &admission{srv, rate.NewLimiter(rate.Limit(r.perSecond), r.burst)}
+	}
 	n.handler = httptransport.NewHandler(srv, append([]httptransport.HandlerOption{
 		httptransport.WithLogger(n.config.logger),
 		httptransport.WithObserver(n.metrics.observe),
@@ -77,6 +82,9 @@ func New(srv diamond.Server, opts ...Option) *Node {
 func (n *Node) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, n.srv.Close()) }()
 	defer n.config.peerDoor.close()
+	if r := n.config.admission; r != nil && (r.perSecond < 1 || r.burst < 1) {
+		return diamond.Errorf(diamond.ErrInvalid, "admission: %d requests a second, %d at once: less than 1", r.perSecond, r.burst)
+	}
 	hosts, err := n.open(ctx)
 	for _, h := range hosts {
 		defer h.close()

@@ -32,9 +32,13 @@ type config struct {
 	metrics       *prometheus.Registry
 	logger        *slog.Logger
 	shutdownDelay time.Duration
+	admission     *rates // nil: all come in
 	transport     []httptransport.HandlerOption
 	routes        []route
 }
+
+// rates are those of [WithAdmission].
+type rates struct{ perSecond, burst int }
 
 type route struct {
 	pattern string
@@ -121,6 +125,18 @@ func WithShutdownDelay(d time.Duration) Option {
 // itself; given here, they replace the node's.
 func WithTransport(opts ...httptransport.HandlerOption) Option {
 	return func(c *config) { c.transport = append(c.transport, opts...) }
+}
+
+// WithAdmission has the node take perSecond requests a second, with burst at once
+// after a rest; those above it are refused with ErrOverloaded and told to come back
+// after 1 to 3 s, as the clients of this library do. By default it takes all that
+// come. Reports of clients, nudges of peers and the node's own pages always come in.
+//
+// Set it where so many clients follow the servers that all of them at once would
+// be too many: after a restart of all servers each client sends a few requests
+// within seconds. [Node.Run] returns ErrInvalid where one is below 1.
+func WithAdmission(perSecond, burst int) Option {
+	return func(c *config) { c.admission = &rates{perSecond, burst} }
 }
 
 // WithHandler has the node serve handler for an [http.ServeMux] pattern, before

@@ -27,6 +27,7 @@ type serving struct {
 	advertise     string
 	shutdownDelay time.Duration
 	retention     storage.Retention
+	rate          int
 	open          func() (*backend, error)
 	options       []server.Option
 }
@@ -37,7 +38,16 @@ func (s *serving) flags(cmd *cobra.Command) {
 	f.StringVar(&s.data, "data", defaultData, "`DIR` of the embedded store")
 	f.StringVar(&s.advertise, "advertise", "", "`HOST:PORT` at which clients reach the server (default where it listens)")
 	f.DurationVar(&s.shutdownDelay, "shutdown-delay", 0, "how long to serve on when told to stop, for load balancers to notice")
+	f.IntVar(&s.rate, "rate-limit", 0, "take `N` requests of clients a second, and have those above it come back (default all)")
 	retentionFlags(cmd, &s.retention)
+}
+
+// check refuses values that no server can have.
+func (s *serving) check() error {
+	if s.rate < 0 {
+		return usageError{fmt.Errorf("rate-limit: %d, less than 0", s.rate)}
+	}
+	return checkRetention(s.retention)
 }
 
 func newServer() *cobra.Command {
@@ -67,7 +77,7 @@ with a --cluster-secret-file, or with certificates on a --peer-listen of their o
 		if err := door.check(); err != nil {
 			return err
 		}
-		if err := checkRetention(s.retention); err != nil {
+		if err := s.check(); err != nil {
 			return err
 		}
 		logger := s.log.logger(cmd.ErrOrStderr())
@@ -123,6 +133,9 @@ func (s *serving) run(ctx context.Context, ln net.Listener, access *access, name
 	defer func() { err = errors.Join(err, b.close()) }()
 	options := append(s.options, server.WithListener(ln), server.WithLogger(logger), server.WithShutdownDelay(s.shutdownDelay),
 		server.WithTransport(httptransport.WithAllowedHosts(access.hosts...)))
+	if s.rate > 0 {
+		options = append(options, server.WithAdmission(s.rate, s.rate))
+	}
 	if names != nil {
 		options = append(options, server.WithRegistry(names, s.advertise))
 	}

@@ -37,7 +37,7 @@ func (s *serving) standalone(cmd *cobra.Command, serverDoor, namesrvDoor *door) 
 			return err
 		}
 	}
-	if err := checkRetention(s.retention); err != nil {
+	if err := s.check(); err != nil {
 		return err
 	}
 	serverListener, err := serverDoor.listen(cmd.Context())

@@ -64,7 +64,7 @@ var allowed = map[string][]string{
 	// It speaks strings: a Registry and a Resolver by shape, not by import.
 	"namesrv":   {".", "cluster", "internal/"},
 	"localfile": {".", "internal/", "github.com/fsnotify/fsnotify"},
-	"server":    {".", "cluster", "transport", "transport/httptransport", "internal/", "github.com/prometheus/client_golang/", "golang.org/x/sync/"},
+	"server":    {".", "cluster", "transport", "transport/httptransport", "internal/", "github.com/prometheus/client_golang/", "golang.org/x/sync/", "golang.org/x/time/rate"},
 
 	"e2e":          {}, // tests alone
 	"cmd/gdiamond": {"*"},
