@@ -16,9 +16,12 @@ const (
 	// How long a batch waits to be gathered, counted from the end of the last one:
 	// as long as that took, divided by gatherShare, within bounds. The longer a
 	// transaction takes, the more it is worth to need one less.
-	gatherShare   = 2
+	gatherShare   = 4
 	minGatherTime = 300 * time.Microsecond
 	maxGatherTime = 5 * time.Millisecond
+	// For how many batches, after one for which not all came in that time, only
+	// half is waited for.
+	halfBatches = 16
 )
 
 // commits is the queue of change sets between publishers and the committer,
@@ -34,6 +37,7 @@ type commits struct {
 	inflight int       // commits being waited for; guarded by mu
 	expected int       // how many the next batch is likely to have; guarded by mu
 	until    time.Time // for how long it waits for them; guarded by mu
+	halves   int       // how many more batches wait for half; guarded by mu
 	closed   bool      // guarded by mu
 }
 
@@ -110,13 +114,20 @@ func (q *commits) queued() int {
 // end says that a batch of n is about to be answered, which took so long. Its
 // publishers are likely to come back at once, and those who came meanwhile are
 // there: the next batch waits for all of them. Without that every other batch
-// would be of one, or each of half of them. One that was alone is not waited for.
+// would be of one. Where they take longer to come back than the transaction of
+// others takes, it waits for half: then one half is answered while the other is
+// committed. One that was alone is not waited for.
 func (q *commits) end(n int, took time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.expected, q.until = 1, time.Now()
 	if n > 1 {
-		q.expected = min(q.inflight, maxBatchSets)
+		q.expected = q.inflight
+		if q.halves > 0 {
+			q.halves--
+			q.expected = (q.inflight + 1) / 2
+		}
+		q.expected = min(q.expected, maxBatchSets)
 		q.until = q.until.Add(min(max(took/gatherShare, minGatherTime), maxGatherTime))
 	}
 }
@@ -126,7 +137,9 @@ func (q *commits) next() []*commit {
 	for q.grow(1, nil) {
 		if n, wait := q.likely(); wait > 0 {
 			timer := time.NewTimer(wait)
-			q.grow(n, timer.C)
+			if !q.grow(n, timer.C) {
+				q.late()
+			}
 			timer.Stop()
 		}
 		if batch := q.take(); len(batch) > 0 { // else their publishers have left
@@ -141,6 +154,15 @@ func (q *commits) likely() (int, time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.expected, time.Until(q.until)
+}
+
+// late notes that not all came in time.
+func (q *commits) late() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.halves == 0 {
+		q.halves = halfBatches
+	}
 }
 
 // grow waits until the queue has n commits, and reports whether it has.
