@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"sort"
-	"time"
 )
 
 // maxLostKeys is how many keys the record of a loss names.
@@ -25,7 +24,6 @@ func (s *server) fork(ctx context.Context, old *state) error {
 	if err := s.load(ctx); err != nil {
 		return err
 	}
-	s.short = time.Time{}
 	lost := s.state.Load().lacks(old, kept)
 	s.log.Error("the storage has lost changes that were committed; a new epoch begins",
 		"generation", to.Epoch.Generation,

@@ -18,8 +18,8 @@ type admission struct {
 	bucket *rate.Limiter
 }
 
-// take takes a token, or returns ErrOverloaded with when to come back: when as
-// many as are told so now are likely to find one.
+// take takes a token, or returns ErrOverloaded with when to come back, which is
+// at random so that not all do at once.
 func (a *admission) take() error {
 	if a.bucket.Allow() {
 		return nil

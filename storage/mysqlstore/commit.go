@@ -46,8 +46,8 @@ func (s *Store) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond
 }
 
 // plan decides what becomes of sets, and changes nothing that a second plan
-// needs: no row was installed, as the store has caught up. Where one fails that has a request id, the
-// ids are looked up after all: it may have succeeded before.
+// needs: no row was installed, as the store has caught up. Where one fails that
+// has a request id, the ids are looked up after all: it may have succeeded before.
 func (t *transaction) plan(ctx context.Context, sets []diamond.ChangeSet, results []diamond.Result, now time.Time, lookUp bool) (*committer, error) {
 	before := t.counter
 	c := &committer{writer: t.writer(), now: now, outcomes: make(map[requestID]*outcome)}
