@@ -129,7 +129,7 @@ func TestS10_FailoverThatLostTheTail(t *testing.T) {
 		listeners = append(listeners, w.follow(t, c, lost, kept, both))
 	}
 	for _, l := range listeners {
-		eventually(t, func() bool { return l[0].last() == "lost" && l[2].last() == "lost 8" }, "clients hold what will be lost")
+		eventually(t, func() bool { return l[0].Last() == "lost" && l[2].Last() == "lost 8" }, "clients hold what will be lost")
 	}
 	before := w.Nodes[0].Server().Status().Position
 
@@ -140,8 +140,8 @@ func TestS10_FailoverThatLostTheTail(t *testing.T) {
 	}
 	after := w.publish(t, rand.IntN(nodes), both, "newest")
 	for _, l := range listeners {
-		eventually(t, func() bool { return l[2].last() == "newest" }, "clients end at what there is")
-		assert.Equal(t, "kept", l[1].last())
+		eventually(t, func() bool { return l[2].Last() == "newest" }, "clients end at what there is")
+		assert.Equal(t, "kept", l[1].Last())
 	}
 	assert.Greater(t, after.Epoch.Generation, before.Epoch.Generation, "a new epoch")
 	assert.Greater(t, after.Revision, before.Revision, "above all that was seen")
@@ -151,5 +151,5 @@ func TestS10_FailoverThatLostTheTail(t *testing.T) {
 	}
 	// Whoever starts anew, with a snapshot of what was lost, ends there too.
 	again := w.follow(t, 0, both)
-	eventually(t, func() bool { return again[0].last() == "newest" }, "a client with a newer snapshot")
+	eventually(t, func() bool { return again[0].Last() == "newest" }, "a client with a newer snapshot")
 }

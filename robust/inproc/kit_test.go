@@ -1,9 +1,7 @@
 package inproc
 
 import (
-	"context"
 	"crypto/rand"
-	"sync"
 	"testing"
 	"time"
 
@@ -11,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/robust/listened"
 )
 
 // patience is how long a machine that is busy may take for anything.
@@ -41,32 +40,7 @@ func (w *World) commit(t *testing.T, node int, set diamond.ChangeSet) diamond.Po
 	return resp.Position
 }
 
-// told is a listener that remembers.
-type told struct {
-	mu  sync.Mutex
-	all []diamond.Config // guarded by mu
-}
-
-func (l *told) OnConfig(_ context.Context, config diamond.Config) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.all = append(l.all, config)
-	return nil
-}
-
-func (l *told) configs() []diamond.Config {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return append([]diamond.Config(nil), l.all...)
-}
-
-func (l *told) last() string {
-	all := l.configs()
-	if len(all) == 0 {
-		return ""
-	}
-	return all[len(all)-1].Content
-}
+type told = listened.Listener
 
 // follow has listeners at keys, with one client.
 func (w *World) follow(t *testing.T, number int, keys ...diamond.Key) []*told {

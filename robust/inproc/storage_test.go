@@ -26,7 +26,7 @@ func TestS8_SlowOrHungDatabase(t *testing.T) {
 	key := traffic.Key(0)
 	last := w.publish(t, 0, key, "0")
 	l := w.follow(t, 0, key)[0]
-	eventually(t, func() bool { return l.last() == "0" }, "the first value")
+	eventually(t, func() bool { return l.Last() == "0" }, "the first value")
 	for _, n := range w.Nodes {
 		eventually(t, func() bool { return n.Server().Status().Position == last }, "all have it")
 	}
@@ -66,11 +66,11 @@ func TestS8_SlowOrHungDatabase(t *testing.T) {
 		w.commit(t, 1, set)
 	}
 	last = w.publish(t, 1, key, "last")
-	eventually(t, func() bool { return l.last() == "last" }, "the last value")
+	eventually(t, func() bool { return l.Last() == "last" }, "the last value")
 	for i, n := range w.Nodes {
 		eventually(t, func() bool { return n.Server().Status().Position.Compare(last) >= 0 }, "node %d catches up", i)
 	}
-	configs := l.configs()
+	configs := l.Configs()
 	for i := range configs {
 		assert.True(t, i == 0 || configs[i].Revision > configs[i-1].Revision, "none twice, in order")
 	}
@@ -107,7 +107,7 @@ func TestS11_RestoredFromABackup(t *testing.T) {
 	}
 	w.publish(t, 0, gone, "gone")
 	l := w.follow(t, 0, key, gone)
-	eventually(t, func() bool { return l[0].last() == "49" && l[1].last() == "gone" }, "the client holds what will be lost")
+	eventually(t, func() bool { return l[0].Last() == "49" && l[1].Last() == "gone" }, "the client holds what will be lost")
 	before := w.Nodes[0].Server().Status().Position
 
 	for _, link := range w.Database.Links {
@@ -124,15 +124,15 @@ func TestS11_RestoredFromABackup(t *testing.T) {
 	}
 	require.NoError(t, w.Nodes[2].Start())
 	eventually(t, func() bool { return w.Nodes[0].Server().Status().Position.Epoch.Generation > before.Epoch.Generation }, "a new epoch")
-	eventually(t, func() bool { return l[0].last() == "old" }, "back to what there is")
+	eventually(t, func() bool { return l[0].Last() == "old" }, "back to what there is")
 	after := w.publish(t, 1, key, "new")
 	assert.Greater(t, after.Revision, before.Revision)
-	eventually(t, func() bool { return l[0].last() == "new" }, "the next value")
+	eventually(t, func() bool { return l[0].Last() == "new" }, "the next value")
 	for i, n := range w.Nodes {
 		eventually(t, func() bool { return n.Server().Status().Position == after }, "node %d", i)
 	}
 	fresh := w.follow(t, 0, key)
-	eventually(t, func() bool { return fresh[0].last() == "new" }, "a client with a newer snapshot")
+	eventually(t, func() bool { return fresh[0].Last() == "new" }, "a client with a newer snapshot")
 }
 
 // A server is cut off from the database, each way: it says that it is behind,
@@ -152,11 +152,11 @@ func TestN5_ServerCutOffFromTheDatabase(t *testing.T) {
 				link.Set(proxy.Conditions{Refuse: i != 2})
 			}
 			l := w.follow(t, 0, key)[0]
-			eventually(t, func() bool { return l.last() == "0" }, "the first value")
+			eventually(t, func() bool { return l.Last() == "0" }, "the first value")
 			w.Heal()
 			w.Database.Links[2].Set(now)
 			second := w.publish(t, 0, key, "1")
-			eventually(t, func() bool { return l.last() == "1" }, "the client goes elsewhere")
+			eventually(t, func() bool { return l.Last() == "1" }, "the client goes elsewhere")
 			eventually(t, func() bool { return w.Nodes[2].Server().Status().Stale > 0 }, "it knows that it may be behind")
 			_, err := w.Nodes[2].Server().Fetch(t.Context(), &diamond.FetchRequest{Key: key, After: second})
 			require.ErrorIs(t, err, diamond.ErrBehind)
@@ -187,12 +187,12 @@ func TestN5_ServersCutOffFromEachOther(t *testing.T) {
 			content := fmt.Sprint(i, " at ", n)
 			w.publish(t, n, key, content)
 			for _, l := range listeners {
-				eventually(t, func() bool { return l.last() == content }, "a change without a nudge")
+				eventually(t, func() bool { return l.Last() == content }, "a change without a nudge")
 			}
 		}
 	}
 	for _, l := range listeners {
-		configs := l.configs()
+		configs := l.Configs()
 		for i := range configs {
 			assert.True(t, i == 0 || configs[i].Revision > configs[i-1].Revision, "none twice, in order")
 		}

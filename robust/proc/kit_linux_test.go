@@ -2,12 +2,10 @@ package proc
 
 import (
 	"bufio"
-	"context"
 	"net/http"
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/robust/listened"
 	"github.com/linnaname/gdiamond/robust/proxy"
 )
 
@@ -29,30 +28,13 @@ func (w *World) only(client, node int) {
 }
 
 // told is a listener that remembers.
-type told struct {
-	mu  sync.Mutex
-	all []diamond.Config // guarded by mu
-}
-
-func (l *told) OnConfig(_ context.Context, config diamond.Config) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.all = append(l.all, config)
-	return nil
-}
-
-func (l *told) configs() []diamond.Config {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return append([]diamond.Config(nil), l.all...)
-}
+type told struct{ listened.Listener }
 
 // await waits until the last that it was told is content.
 func (l *told) await(t *testing.T, content string) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		all := l.configs()
-		return len(all) > 0 && all[len(all)-1].Content == content
+		return l.Last() == content
 	}, patience, 20*time.Millisecond, "a listener is not told of %q", content)
 }
 

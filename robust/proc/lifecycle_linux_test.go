@@ -155,8 +155,8 @@ func TestN15_PausedServer(t *testing.T) {
 	if resp := <-parked; resp != nil && len(resp.Changed) > 0 {
 		assert.Equal(t, second.Position.Revision, resp.Changed[0].Revision)
 	}
-	for i, config := range l.configs() {
-		assert.True(t, i == 0 || config.Revision > l.configs()[i-1].Revision, "INV-4")
+	for i, config := range l.Configs() {
+		assert.True(t, i == 0 || config.Revision > l.Configs()[i-1].Revision, "INV-4")
 	}
 }
 

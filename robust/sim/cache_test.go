@@ -96,15 +96,15 @@ func TestN14_CachingIntermediary(t *testing.T) {
 		defer client.Close()
 		a := follow(t, client, "a")
 		time.Sleep(5 * time.Second)
-		require.Equal(t, "1", a.last())
+		require.Equal(t, "1", a.Last())
 		for i := range 5 {
 			w.publish(t, 0, "a", fmt.Sprint(i+2))
 			time.Sleep(10 * time.Second)
 		}
-		require.Equal(t, "6", a.last())
+		require.Equal(t, "6", a.Last())
 
 		proxy.set(true)
-		begun := a.configs()
+		begun := a.Configs()
 		fresh, err := diamond.NewClient(over) // asks what the first one has asked before
 		require.NoError(t, err)
 		defer fresh.Close()
@@ -115,16 +115,16 @@ func TestN14_CachingIntermediary(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, "6", config.Content)
 		}
-		require.Equal(t, begun, a.configs(), "nothing old is delivered")
+		require.Equal(t, begun, a.Configs(), "nothing old is delivered")
 		proxy.set(false)
 		w.publish(t, 0, "a", "7")
 		time.Sleep(settle)
-		assert.Equal(t, "7", a.last())
-		assert.Equal(t, "7", b.last())
+		assert.Equal(t, "7", a.Last())
+		assert.Equal(t, "7", b.Last())
 		assert.Empty(t, proxy.cached, "all answers say no-store")
 		assert.Positive(t, proxy.served, "the intermediary did serve old answers")
-		for i, config := range b.configs() {
-			assert.True(t, i == 0 || config.Revision > b.configs()[i-1].Revision, "INV-4")
+		for i, config := range b.Configs() {
+			assert.True(t, i == 0 || config.Revision > b.Configs()[i-1].Revision, "INV-4")
 		}
 	})
 }

@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"context"
-	"sync"
 	"testing"
 	"time"
 
@@ -10,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/robust/listened"
 	"github.com/linnaname/gdiamond/robust/proxy"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -57,48 +56,7 @@ func (w *World) only(client, node int) {
 
 func key(dataID string) diamond.Key { return diamond.NewKey("", dataID) }
 
-// told is a listener that remembers.
-type told struct {
-	mu  sync.Mutex
-	all []diamond.Config // guarded by mu
-	at  []time.Time      // guarded by mu
-}
-
-func (l *told) OnConfig(_ context.Context, config diamond.Config) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.all = append(l.all, config)
-	l.at = append(l.at, time.Now())
-	return nil
-}
-
-func (l *told) configs() []diamond.Config {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return append([]diamond.Config(nil), l.all...)
-}
-
-// last returns the content that it was told of last; "-": a deletion, "": nothing yet.
-func (l *told) last() string {
-	all := l.configs()
-	switch {
-	case len(all) == 0:
-		return ""
-	case all[len(all)-1].Deleted:
-		return "-"
-	}
-	return all[len(all)-1].Content
-}
-
-// lastAt returns when it was told last.
-func (l *told) lastAt() time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.at) == 0 {
-		return time.Time{}
-	}
-	return l.at[len(l.at)-1]
-}
+type told = listened.Listener
 
 func follow(t *testing.T, client diamond.Client, dataID string) *told {
 	t.Helper()

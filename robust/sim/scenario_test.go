@@ -33,7 +33,7 @@ func TestC8_SwitchToALaggingServer(t *testing.T) {
 		client := w.client(t, 0)
 		a := follow(t, client, "a")
 		time.Sleep(time.Second)
-		require.Equal(t, "2", a.last())
+		require.Equal(t, "2", a.Last())
 
 		w.only(0, 2)
 		for range 50 {
@@ -47,9 +47,9 @@ func TestC8_SwitchToALaggingServer(t *testing.T) {
 		w.publish(t, 1, "a", "3")
 		w.Gates[2].Set(cluster.Storms{})
 		time.Sleep(settle)
-		require.Equal(t, "3", a.last())
-		for i, config := range a.configs() {
-			require.True(t, i == 0 || config.Revision > a.configs()[i-1].Revision, "INV-4")
+		require.Equal(t, "3", a.Last())
+		for i, config := range a.Configs() {
+			require.True(t, i == 0 || config.Revision > a.Configs()[i-1].Revision, "INV-4")
 		}
 	})
 }
@@ -87,10 +87,10 @@ func TestC10_ColdServer(t *testing.T) {
 		assert.Equal(t, diamond.SourceSnapshot, config.Source)
 
 		time.Sleep(time.Minute)
-		assert.Empty(t, a.configs())
+		assert.Empty(t, a.Configs())
 		w.Gates[0].Set(cluster.Storms{})
 		time.Sleep(settle)
-		assert.Equal(t, "1", a.last())
+		assert.Equal(t, "1", a.Last())
 	})
 }
 
@@ -133,8 +133,8 @@ func TestN17_PublishStorm(t *testing.T) {
 			w.publish(t, 1, "other", content)
 			time.Sleep(2 * time.Second)
 			for _, l := range other {
-				require.Equal(t, content, l.last())
-				worst = max(worst, l.lastAt().Sub(began))
+				require.Equal(t, content, l.Last())
+				worst = max(worst, l.LastAt().Sub(began))
 			}
 			return worst
 		}
@@ -156,9 +156,9 @@ func TestN17_PublishStorm(t *testing.T) {
 		<-published
 		time.Sleep(5 * time.Second)
 		for _, l := range hot {
-			require.Equal(t, last, l.last())
+			require.Equal(t, last, l.Last())
 			// A poll and its answer take two latencies, and none begins before the last has ended.
-			assert.Less(t, len(l.configs()), int(2*storm/(2*latency)))
+			assert.Less(t, len(l.Configs()), int(2*storm/(2*latency)))
 		}
 		assert.Less(t, during, 2*(calm+500*time.Millisecond), "the interval of the feed is part of it")
 	})
@@ -198,11 +198,11 @@ func TestS20_CompactionWhileAClientIsBehind(t *testing.T) {
 		w.Heal()
 		time.Sleep(settle)
 
-		assert.Equal(t, "-", listeners["gone"].last())
-		assert.Equal(t, "2", listeners["again"].last())
-		assert.Equal(t, "2", listeners["changed"].last())
-		assert.Len(t, listeners["same"].configs(), 1, "nobody is told again of what has not changed")
-		assert.Len(t, listeners["changed"].configs(), 2)
+		assert.Equal(t, "-", listeners["gone"].Last())
+		assert.Equal(t, "2", listeners["again"].Last())
+		assert.Equal(t, "2", listeners["changed"].Last())
+		assert.Len(t, listeners["same"].Configs(), 1, "nobody is told again of what has not changed")
+		assert.Len(t, listeners["changed"].Configs(), 2)
 		for _, err := range client.Watch(t.Context(), diamond.ChangesRequest{After: old}) {
 			require.ErrorIs(t, err, diamond.ErrCompacted, "a watch is told that changes are missing")
 		}
@@ -247,8 +247,8 @@ func TestL7_ThunderingHerd(t *testing.T) {
 			reads += w.Gates[node].Reads()
 		}
 		for _, l := range all {
-			require.Equal(t, "2", l.last())
-			assert.Len(t, l.configs(), 2)
+			require.Equal(t, "2", l.Last())
+			assert.Len(t, l.Configs(), 2)
 		}
 		assert.LessOrEqual(t, reads, nodes*keys, "one load a key and node")
 	})
