@@ -125,7 +125,17 @@ func TestL1_SecondSignalExitsNow(t *testing.T) {
 	}, 60*time.Second, 5*time.Millisecond, "not ready from the first moment on")
 	status, _ := httpDo(t, http.MethodGet, d.server+"/livez")
 	assert.Equal(t, http.StatusOK, status, "alive, and serving")
-	d.terminate()
+	code, _ := d.terminate()
+	assert.Equal(t, 128+int(syscall.SIGTERM), code)
+}
+
+// Two signals, the second of which comes while the first is being taken in. They
+// differ, as the kernel keeps one only of each kind.
+func TestL1_SecondSignalRightBehindTheFirst(t *testing.T) {
+	d := standalone(t, t.TempDir(), "--shutdown-delay", "10m")
+	require.NoError(t, d.cmd.Process.Signal(syscall.SIGINT))
+	code, _ := d.terminate()
+	assert.Contains(t, []int{128 + int(syscall.SIGINT), 128 + int(syscall.SIGTERM)}, code)
 }
 
 // ledger is what publishers know of what they published.
