@@ -19,8 +19,8 @@ const (
 	// a claim, and not every claim is true.
 	hintLife = time.Minute
 	// lossGrace is for how long a head below what the server has seen is taken
-	// for a read of a database that is behind another one. Then, or once it is
-	// proven, it is a loss of history.
+	// for a read of a database that is behind another one. Then, or once a loss
+	// is proven, the storage is asked to begin an epoch, if it has lost anything.
 	lossGrace = 15 * time.Second
 )
 
