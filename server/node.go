@@ -42,10 +42,11 @@ func New(srv diamond.Server, opts ...Option) *Node {
 		n.peers = newPeers(srv, &n.config)
 	}
 	n.metrics = newMetrics(srv, n.peers, n.config.metrics)
+	gate := &admission{Server: srv}
 	if r := n.config.admission; r != nil {
-		srv = &admission{srv, rate.NewLimiter(rate.Limit(r.perSecond), r.burst)}
+		gate.bucket = rate.NewLimiter(rate.Limit(r.perSecond), r.burst)
 	}
-	n.handler = httptransport.NewHandler(srv, append([]httptransport.HandlerOption{
+	n.handler = httptransport.NewHandler(gate, append([]httptransport.HandlerOption{
 		httptransport.WithLogger(n.config.logger),
 		httptransport.WithObserver(n.metrics.observe),
 	}, n.config.transport...)...)

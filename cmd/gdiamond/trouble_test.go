@@ -149,7 +149,7 @@ func TestL10_OutOfFileDescriptors(t *testing.T) {
 			flood = append(flood, conn)
 		}
 	}
-	require.Eventually(t, func() bool { return strings.Contains(d.stderr.String(), "connections are refused") },
+	require.Eventually(t, func() bool { return strings.Contains(d.stderr.String(), "connections are turned away") },
 		time.Minute, 10*time.Millisecond, "the flood reaches the limit")
 
 	// http.DefaultClient still has the connection on which it read metrics.
@@ -169,7 +169,7 @@ func TestL10_OutOfFileDescriptors(t *testing.T) {
 	flood = nil
 	require.Eventually(t, func() bool { return d.client("get", "linna", "--timeout", "2s").stdout == "y" }, time.Minute, 100*time.Millisecond)
 	assert.NotContains(t, d.stderr.String(), "too many open files")
-	assert.Equal(t, 1, strings.Count(d.stderr.String(), "connections are refused"), "it is said once")
+	assert.Equal(t, 1, strings.Count(d.stderr.String(), "connections are turned away"), "it is said once")
 	require.Eventually(t, func() bool { return strings.Contains(d.stderr.String(), "connections are accepted again") },
 		time.Minute, 10*time.Millisecond)
 }
