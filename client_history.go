@@ -151,6 +151,7 @@ func (c *client) Watch(ctx context.Context, req ChangesRequest) iter.Seq2[*Chang
 // watch yields until an error that asking again does not help; nil: the caller stopped.
 func (c *client) watch(ctx context.Context, req ChangesRequest, yield func(*ChangesResponse, error) bool) error {
 	var pause backoff.Backoff
+	var outage outage
 	after, drained := req.After, false
 	for {
 		asked := time.Now()
@@ -160,7 +161,9 @@ func (c *client) watch(ctx context.Context, req ChangesRequest, yield func(*Chan
 			return ctx.Err()
 		case errors.Is(err, ErrCompacted), errors.Is(err, ErrEpoch), errors.Is(err, ErrOtherStore), final(err):
 			return err
-		case err != nil:
+		}
+		outage.note(c.log, err, "no server can be asked for changes; trying on", "asking for changes again")
+		if err != nil {
 			if err := pause.Wait(ctx, retryAfterOf(err)); err != nil {
 				return err
 			}
@@ -199,7 +202,7 @@ func (c *client) changes(ctx context.Context, req ChangesRequest, after Position
 	defer cancel()
 	resp, err := c.transport.Changes(ctx, &req)
 	if err != nil {
-		return nil, err
+		return nil, callError(ctx, "watch", Key{}, err)
 	}
 	if resp.Draining && resp.Position.IsZero() {
 		resp = &ChangesResponse{Position: after, Draining: true}

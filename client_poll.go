@@ -91,8 +91,8 @@ type poller struct {
 	resync  bool // it has asked for all that is held
 	compare bool // the last poll failed: see first what is different
 
-	failures int // in a row
-	idle     int // answers in a row that brought nothing and came early
+	outage outage
+	idle   int // answers in a row that brought nothing and came early
 }
 
 // runPolls keeps all joined keys up to date: it has one poll parked, and sends
@@ -254,19 +254,10 @@ func (p *poller) unpark() {
 	}
 }
 
-// note keeps how the last poll went, for Status and the log. One that fails on
-// its own says nothing: something on the way may just not like idle connections.
+// note keeps how the last poll went, for Status and the log.
 func (p *poller) note(err error) {
-	const enough = 3
-	if err == nil {
-		if p.failures >= enough {
-			p.log.Info("polling again")
-		}
-		p.failures = 0
-	} else if p.failures++; p.failures == enough {
-		p.log.Warn("no server can be polled; values stay as they are", "error", err)
-	}
-	if p.failures == 1 {
+	p.outage.note(p.log, err, "no server can be polled; values stay as they are", "polling again")
+	if p.outage.failures == 1 {
 		err = nil
 	}
 	p.mu.Lock()

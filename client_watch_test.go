@@ -2,6 +2,9 @@ package diamond_test
 
 import (
 	"context"
+	"log/slog"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,5 +31,46 @@ func TestWatch_EmptyAnswersDoNotSpin(t *testing.T) {
 		for range client.Watch(ctx, diamond.ChangesRequest{}) {
 		}
 		assert.Less(t, calls, 100, "in a minute")
+	})
+}
+
+// A watch that nobody answers goes on, but not in silence: the log says once why,
+// and once that it is over. One failure alone is no news.
+func TestWatch_LogsThatItCannotAsk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		var fails atomic.Bool
+		fails.Store(true)
+		asked := 0
+		c.onChanges = func(context.Context, *diamond.ChangesRequest) (*diamond.ChangesResponse, error) {
+			asked++
+			if fails.Load() || asked%2 == 0 {
+				return nil, diamond.Errorf(diamond.ErrCorrupt, "a page is damaged")
+			}
+			time.Sleep(20 * time.Second)
+			return &diamond.ChangesResponse{Position: c.position()}, nil
+		}
+		var log logs
+		client := newClient(t, c, diamond.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for range client.Watch(ctx, diamond.ChangesRequest{}) {
+			}
+		}()
+		defer func() { cancel(); <-ended }()
+
+		time.Sleep(10 * time.Minute)
+		assert.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
+		assert.Contains(t, log.String(), "level=WARN")
+		assert.Contains(t, log.String(), "a page is damaged")
+		fails.Store(false)
+		time.Sleep(10 * time.Minute)
+		assert.Equal(t, 2, strings.Count(log.String(), "\n"), log.String())
+		assert.Contains(t, log.String(), "asking for changes again")
+		fails.Store(true)
+		time.Sleep(10 * time.Minute)
+		assert.Equal(t, 3, strings.Count(log.String(), "\n"), "it is told of anew")
 	})
 }

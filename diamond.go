@@ -141,9 +141,9 @@ type Client interface {
 
 	// Watch yields the changes after req.After as they come, filtered, whole
 	// sets, in order, each once, until ctx ends or the caller stops; req.Wait is
-	// set by the client. A lost server is looked for again in silence. It ends
-	// with an error when the history asked for is not there: ErrCompacted,
-	// ErrEpoch, ErrOtherStore.
+	// set by the client. A lost server is looked for again, of which the log
+	// says when it begins and when it is over. It ends with an error when the
+	// history asked for is not there: ErrCompacted, ErrEpoch, ErrOtherStore.
 	Watch(ctx context.Context, req ChangesRequest) iter.Seq2[*ChangesResponse, error]
 
 	// List yields the current entries within req in key order, page by page,
