@@ -192,7 +192,7 @@ func (d *Draft) validate(p *problems) {
 		p.addPart("type", d.Type, maxType)
 	}
 	if !d.AllowEmpty && strings.TrimSpace(d.Content) == "" {
-		p.add("content: is empty; ask for an empty content with allowEmpty, or delete the key")
+		p.add("content: is empty or blank; ask for such a content with allowEmpty, or delete the key")
 	}
 	if d.IfRevision != nil && *d.IfRevision < 0 {
 		p.add("ifRevision: negative")

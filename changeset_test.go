@@ -76,6 +76,7 @@ func TestR13_BlankGuard(t *testing.T) {
 	for _, blank := range []string{"", " ", "\n", "\t \r\n", "\u00a0"} {
 		set := &diamond.ChangeSet{Drafts: []diamond.Draft{draft("a", blank)}}
 		require.ErrorIs(t, set.Validate(100), diamond.ErrInvalid, "%q", blank)
+		require.ErrorContains(t, set.Validate(100), "is empty or blank", "%q", blank)
 		set.Drafts[0].AllowEmpty = true
 		require.NoError(t, set.Validate(100), "%q", blank)
 	}

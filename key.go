@@ -131,8 +131,12 @@ func (p *problems) addPart(field, s string, limit int) {
 		return
 	}
 	for i := range len(s) {
-		if !partByte[s[i]] {
-			p.add("%s: byte %q at %d; allowed are A-Z a-z 0-9 . _ : -", field, s[i], i)
+		if b := s[i]; !partByte[b] {
+			shown := fmt.Sprintf("%q", b)
+			if b >= 0x80 { // a part of a character, not the one of that number
+				shown = fmt.Sprintf("0x%02x", b)
+			}
+			p.add("%s: byte %s at %d; allowed are A-Z a-z 0-9 . _ : -", field, shown, i)
 			return
 		}
 	}

@@ -50,6 +50,15 @@ func TestKeyErrorNamesEveryField(t *testing.T) {
 	}
 }
 
+// A byte of a character is not shown as the character of that number.
+func TestKeyErrorShowsBytes(t *testing.T) {
+	for id, shown := range map[string]string{
+		"中文": "byte 0xe4 at 0;", "x\x80": "byte 0x80 at 1;", "a b": "byte ' ' at 1;", "a\n": `byte '\n' at 1;`,
+	} {
+		assert.ErrorContains(t, diamond.Key{DataID: id}.Validate(), "dataId: "+shown)
+	}
+}
+
 // TestKeyEveryByte goes through all bytes at all places of a three-byte name.
 func TestKeyEveryByte(t *testing.T) {
 	const allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-"

@@ -127,7 +127,7 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		handle(w, r)
 		return
 	}
-	allow := strings.Join(slices.Sorted(maps.Keys(m)), ", ")
+	allow := strings.Replace(strings.Join(slices.Sorted(maps.Keys(m)), ", "), http.MethodGet, "GET, HEAD", 1)
 	w.Header().Set("Allow", allow)
 	writeErrorStatus(w, http.StatusMethodNotAllowed, "invalid", "method: this path has "+allow)
 }

@@ -190,6 +190,12 @@ func TestDefect_N6_BadRequests(t *testing.T) {
 		assert.Equal(t, c.code, a.Error.Code, "%s %s", c.method, c.target)
 		assert.NotEmpty(t, a.Error.Message)
 	}
+	for target, allow := range map[string]string{"/v1/servers": "GET, HEAD", "/namesrv/addrs": "GET, HEAD", good: "DELETE, PUT"} {
+		w := ask(r, "PATCH", target)
+		assert.Equal(t, allow, w.Header().Get("Allow"), target)
+		assert.Contains(t, w.Body.String(), "this path has "+allow)
+	}
+	assert.Equal(t, http.StatusOK, ask(r, http.MethodHead, "/v1/servers").Code)
 	for _, addr := range badAddresses[1:] { // without an address there is no such path
 		w := ask(r, http.MethodPut, "/v1/servers/"+url.PathEscape(addr))
 		if w.Code != http.StatusTemporaryRedirect { // ".." and the like never reach the handler

@@ -172,6 +172,9 @@ func TestVersion(t *testing.T) {
 	out := invoke(t, "version")
 	require.Equal(t, exitOK, out.code)
 	assert.True(t, strings.HasPrefix(out.stdout, "gdiamond "), out.stdout)
+	assert.Equal(t, out, invoke(t, "--version"))
+	assert.Equal(t, out, invokeWith(t, "", []string{"GDIAMOND_VERSION=1.2.3"}, "version"))
+	assert.Equal(t, exitOK, invokeWith(t, "", []string{"GDIAMOND_VERSION=1.2.3"}).code, "a variable of somebody else's")
 	var b map[string]string
 	require.NoError(t, json.Unmarshal([]byte(invoke(t, "version", "-o", "json").stdout), &b))
 	assert.NotEmpty(t, b["goVersion"])

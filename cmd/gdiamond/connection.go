@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/namesrv"
@@ -20,6 +21,7 @@ import (
 
 // connection is how a client command reaches a server: its flags.
 type connection struct {
+	given     *pflag.FlagSet // all flags of the command
 	servers   []string
 	namesrvs  []string
 	namespace string
@@ -30,6 +32,7 @@ type connection struct {
 func (c *connection) flags(cmd *cobra.Command) {
 	c.output = formatTable
 	f := cmd.Flags()
+	c.given = f
 	f.StringSliceVar(&c.servers, "server", nil, "addresses of servers, `HOST:PORT[,...]` (default "+server.DefaultAddress+")")
 	f.StringSliceVar(&c.namesrvs, "namesrv", nil, "find the servers through these name servers, `URL[,...]`")
 	f.StringVarP(&c.namespace, "namespace", "n", diamond.DefaultNamespace, "namespace of the keys")
@@ -39,12 +42,12 @@ func (c *connection) flags(cmd *cobra.Command) {
 
 // client returns a client, and a context that ends with the timeout. Call done
 // when both are no longer needed.
-func (c *connection) client(ctx context.Context) (timed context.Context, client diamond.Client, done func(), err error) {
+func (c *connection) client(ctx context.Context, opts ...diamond.ClientOption) (timed context.Context, client diamond.Client, done func(), err error) {
 	wire, hangUp, err := c.dial()
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	client, err = diamond.NewClient(wire, diamond.WithClientInfo(diamond.ClientInfo{App: "gdiamond"}))
+	client, err = diamond.NewClient(wire, append(opts, diamond.WithClientInfo(diamond.ClientInfo{App: "gdiamond"}))...)
 	if err != nil {
 		hangUp()
 		return nil, nil, nil, err
@@ -62,11 +65,31 @@ func (c *connection) key(s string) (diamond.Key, error) {
 	}
 	if strings.Count(s, "/") < 2 {
 		key.Namespace = c.namespace
+	} else if err := c.agrees("namespace", c.namespace, key.Namespace); err != nil {
+		return key, err
 	}
-	if err := key.Validate(); err != nil {
-		return key, usageError{err}
+	return key, checkKey(key)
+}
+
+// agrees refuses a flag of the command line that says something else than the KEY
+// beside it. An empty value says nothing.
+func (c *connection) agrees(flag, value, inKey string) error {
+	if typed(c.given, flag) && value != "" && value != inKey {
+		return usageError{fmt.Errorf("%s: --%s says %q, and the KEY says %q; give one of them", flag, flag, value, inKey)}
 	}
-	return key, nil
+	return nil
+}
+
+// checkKey refuses what every server would.
+func checkKey(key diamond.Key) error {
+	err := key.Validate()
+	if err == nil && key.System() {
+		err = diamond.Errorf(diamond.ErrInvalid, `namespace: %q is the system's, as all that begin with "_" are`, key.Namespace)
+	}
+	if err != nil {
+		return usageError{err}
+	}
+	return nil
 }
 
 // filter checks what a command lists by, before a server is asked.
@@ -75,10 +98,7 @@ func (c *connection) filter(group, prefix string) error {
 	if strings.Trim(prefix, ".") != "" { // "." and ".." are no names, but such names begin with them
 		key.DataID = prefix
 	}
-	if err := key.Validate(); err != nil {
-		return usageError{err}
-	}
-	return nil
+	return checkKey(key)
 }
 
 // dial returns the transport to the servers that the flags name. Call hangUp

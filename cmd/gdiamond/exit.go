@@ -40,9 +40,12 @@ func exitCode(err error) int {
 
 // errorLine returns err as the one line that the program says of it.
 func errorLine(err error) string {
-	text := strings.TrimPrefix(err.Error(), "diamond: ")
-	if errors.Is(err, context.DeadlineExceeded) {
-		text += "; --timeout gives it longer"
+	lines := strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' })
+	for i, line := range lines { // it is diamond that speaks: once is enough
+		lines[i] = strings.ReplaceAll(strings.TrimPrefix(line, "diamond: "), ": diamond: ", ": ")
 	}
-	return "gdiamond: " + strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' }), "; ")
+	if errors.Is(err, context.DeadlineExceeded) {
+		lines = append(lines, "--timeout gives it longer")
+	}
+	return "gdiamond: " + strings.Join(lines, "; ")
 }

@@ -63,14 +63,29 @@ func TestExitCodes(t *testing.T) {
 		{"stale delete", "rm linna --if-revision 9", exitConflict, "revision"},
 		{"missing file", "publish linna " + missing, exitError, "no such file"},
 		{"missing directory", "import " + missing, exitError, "no such file"},
-		{"empty content", "publish linna " + writeFile(t, " \n"), exitError, "content: is empty"},
-		{"bad type", "publish linna " + writeFile(t, "y") + " --type a/b", exitError, "type"},
-		{"system namespace", "publish _users/g/linna " + writeFile(t, "y"), exitError, "_users"},
+		{"empty content", "publish linna " + writeFile(t, ""), exitError, "content: is empty or blank; --allow-empty"},
+		{"blank content", "publish linna " + writeFile(t, " \n"), exitError, "content: is empty or blank; --allow-empty"},
+		{"bad type", "publish linna --type a/b --server " + closed, exitUsage, "type"},
+		{"overlong comment", "publish linna --server " + closed + " --comment " + strings.Repeat("x", 1025), exitUsage, "comment"},
+		{"comment with control characters", "rm linna --comment a\x01b --server " + closed, exitUsage, "comment"},
+		{"bad comment of an import", "import " + missing + " --comment a\x01b", exitUsage, "comment"},
+		{"system namespace", "publish _users/g/linna --server " + closed, exitUsage, "_users"},
+		{"system namespace of a read", "get _users/g/linna --server " + closed, exitUsage, "_users"},
+		{"system namespace of a list", "ls -n _users --server " + closed, exitUsage, "_users"},
+		{"system namespace of a watch", "watch -n _users --server " + closed, exitUsage, "_users"},
+		{"two groups", "watch g/linna -g other --server " + closed, exitUsage, `--group says "other"`},
+		{"two namespaces", "get -n other ns/g/linna --server " + closed, exitUsage, `--namespace says "other"`},
+		{"group said twice", "get -n public public/DEFAULT_GROUP/linna", exitOK, ""},
 		{"nobody listens", "get linna --timeout 300ms --server " + closed, exitError, "unavailable"},
 		{"no name server", "get linna --timeout 300ms --namesrv http://" + closed, exitError, "fetch"},
+		{"nobody listens to a watch", "watch --from start --timeout 300ms --server " + closed, exitError, "unavailable"},
 		{"no store", "check " + missing, exitNotFound, missing},
 		{"port in use", "server --data " + t.TempDir() + " --listen " + strings.TrimPrefix(d.server, "http://"), exitError, "address already in use"},
 		{"bad address", "server --listen nowhere", exitUsage, "listen"},
+		{"no data directory", "server --data=", exitUsage, "data"},
+		{"negative delay", "server --shutdown-delay -1s", exitUsage, "shutdown-delay"},
+		{"bad advertised address", "standalone --advertise nowhere", exitUsage, "advertise"},
+		{"bad peer", "server --peer nowhere", exitUsage, "peer"},
 		{"bad log level", "server --log-level loud", exitUsage, "log-level"},
 	}
 	for _, c := range cases {
@@ -106,6 +121,10 @@ func TestEnvironmentTwins(t *testing.T) {
 	out = invokeWith(t, "", []string{server, "GDIAMOND_TIMEOUT=soon"}, "get", "linna")
 	assert.Equal(t, exitUsage, out.code)
 	assert.Contains(t, out.stderr, "GDIAMOND_TIMEOUT")
+
+	// What is said once for all commands yields to the KEY of one.
+	out = invokeWith(t, "", []string{server, "GDIAMOND_NAMESPACE=red"}, "get", "blue/DEFAULT_GROUP/linna")
+	assert.Equal(t, outcome{exitOK, "x", ""}, out)
 
 	// A server on the command line beats a name server in the environment.
 	out = invokeWith(t, "", []string{"GDIAMOND_NAMESRV=http://127.0.0.1:1"}, "get", "blue/DEFAULT_GROUP/linna", "--server", strings.TrimPrefix(d.server, "http://"))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"time"
 
@@ -32,7 +33,7 @@ The directory is made if need be, and must be empty.`,
 			}
 			defer root.Close()
 			t := &tree{root: root, namespace: c.namespace}
-			summary, err := c.exportTree(cmd.Context(), t, group)
+			summary, err := c.export(cmd.Context(), t, group)
 			if err != nil {
 				return fmt.Errorf("%w (%d files were written)", err, summary.Files)
 			}
@@ -44,20 +45,30 @@ The directory is made if need be, and must be empty.`,
 	return cmd
 }
 
-func (c *connection) exportTree(ctx context.Context, t *tree, group string) (treeOut, error) {
-	var summary treeOut
+func (c *connection) export(ctx context.Context, t *tree, group string) (treeOut, error) {
 	_, client, done, err := c.client(ctx)
 	if err != nil {
-		return summary, err
+		return treeOut{}, err
 	}
 	defer done()
-	// The timeout is for want of progress: a large tree takes its time.
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stalled := time.AfterFunc(c.timeout, cancel)
+	return c.exportTree(ctx, client, t, group)
+}
+
+// exportTree writes all that client lists. The timeout is for want of progress:
+// a large tree takes its time.
+func (c *connection) exportTree(ctx context.Context, client diamond.Client, t *tree, group string) (treeOut, error) {
+	var summary treeOut
+	ctx, release := context.WithTimeout(ctx, math.MaxInt64) // or the client would set one of its own
+	defer release()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stalled := time.AfterFunc(c.timeout, func() { cancel(context.DeadlineExceeded) })
 	defer stalled.Stop()
 	req := diamond.ListRequest{Namespace: c.namespace, Group: group, Limit: diamond.MaxPage, Contents: true}
 	for entry, err := range client.List(ctx, req) {
+		if err != nil && ctx.Err() != nil {
+			err = fmt.Errorf("list: %w", context.Cause(ctx))
+		}
 		if err != nil {
 			return summary, err
 		}

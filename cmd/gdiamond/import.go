@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -25,6 +26,9 @@ Files are committed in change sets of up to 1000 files and 32 MiB.`,
 		Args: arguments(1, 1, "a DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.filter("", ""); err != nil {
+				return err
+			}
+			if err := checkSet(diamond.Draft{Key: diamond.Key{DataID: "x"}}, comment); err != nil {
 				return err
 			}
 			root, err := os.OpenRoot(args[0])
@@ -85,7 +89,11 @@ func (c *connection) publishTree(ctx context.Context, t *tree, files []treeFile,
 			revision = position.Revision
 		}
 		if err != nil {
-			return 0, fmt.Errorf("%w (%d of %d files were published)", err, published, len(files))
+			are := "were"
+			if errors.Is(err, diamond.ErrUnknownOutcome) {
+				are = "are known to be"
+			}
+			return 0, fmt.Errorf("%w (%d of %d files %s published)", err, published, len(files), are)
 		}
 		published += len(set.Drafts)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -27,6 +28,11 @@ func (m *membership) flags(cmd *cobra.Command) {
 // join returns a client of the name servers, nil where none is named, and the
 // cluster's secret.
 func (m *membership) join(logger *slog.Logger) (*namesrv.Client, cluster.Secret, error) {
+	for _, addr := range m.peers {
+		if err := checkAddress(addr); err != nil {
+			return nil, cluster.Secret{}, usageError{fmt.Errorf("peer: %w", err)}
+		}
+	}
 	secret, err := readSecret(*m.secretFile)
 	if err != nil || len(m.namesrvs) == 0 {
 		return nil, secret, err

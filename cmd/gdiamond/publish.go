@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
-	"os"
+	"math"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -29,12 +31,23 @@ func newPublish() *cobra.Command {
 				}
 				draft.IfRevision = &ifRevision
 			}
+			if err := checkSet(draft, comment); err != nil {
+				return err
+			}
 			name := "-"
 			if len(args) > 1 {
 				name = args[1]
 			}
-			if draft.Content, err = readContent(cmd.InOrStdin(), name); err != nil {
+			in, err := input(cmd.Context(), cmd.InOrStdin(), name)
+			if err != nil {
 				return err
+			}
+			defer in.Close()
+			if draft.Content, err = readContent(in); err != nil {
+				return err
+			}
+			if !draft.AllowEmpty && strings.TrimSpace(draft.Content) == "" {
+				return diamond.Errorf(diamond.ErrInvalid, "%s, and gdiamond rm deletes the key", errBlank)
 			}
 			set := diamond.ChangeSet{Drafts: []diamond.Draft{draft}, Comment: comment}
 			return c.commit(cmd, set, draft.Key, "publish")
@@ -49,6 +62,23 @@ func newPublish() *cobra.Command {
 	return cmd
 }
 
+// errBlank is of a content that is nearly always a mistake.
+var errBlank = errors.New("content: is empty or blank; --allow-empty publishes it all the same")
+
+// checkSet refuses what every server would of a set that publishes draft, but for
+// the content, which need not be there yet.
+func checkSet(draft diamond.Draft, comment string) error {
+	draft.AllowEmpty = true
+	return checkChanges(diamond.ChangeSet{Drafts: []diamond.Draft{draft}, Comment: comment})
+}
+
+func checkChanges(set diamond.ChangeSet) error {
+	if err := set.Canonical().Validate(math.MaxInt64); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
 // commit commits set, of one change to key, and writes where it now is.
 func (c *connection) commit(cmd *cobra.Command, set diamond.ChangeSet, key diamond.Key, op string) error {
 	ctx, client, done, err := c.client(cmd.Context())
@@ -57,6 +87,9 @@ func (c *connection) commit(cmd *cobra.Command, set diamond.ChangeSet, key diamo
 	}
 	defer done()
 	position, err := client.Commit(ctx, set)
+	if errors.Is(err, diamond.ErrUnknownOutcome) {
+		return fmt.Errorf("%w; see with `gdiamond history %s` whether it is there", err, key)
+	}
 	if err != nil {
 		return err
 	}
@@ -74,22 +107,15 @@ func (c *connection) commit(cmd *cobra.Command, set diamond.ChangeSet, key diamo
 // any server of ours.
 const maxRead = diamond.MaxSetBytes
 
-// readContent returns the content of a file, or of in where name is "-".
-func readContent(in io.Reader, name string) (string, error) {
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return "", err
-		}
-		defer file.Close()
-		in = file
-	}
+// readContent returns the content that is all of in.
+func readContent(in io.Reader) (string, error) {
 	content, err := io.ReadAll(io.LimitReader(in, maxRead+1))
 	if err != nil {
 		return "", err
 	}
 	if len(content) > maxRead {
-		return "", diamond.Errorf(diamond.ErrTooLarge, "content: more than %d bytes", maxRead)
+		return "", diamond.Errorf(diamond.ErrTooLarge, "content: more than %d bytes; a server takes %d unless it is told otherwise",
+			maxRead, diamond.DefaultMaxContent)
 	}
 	return string(content), nil
 }

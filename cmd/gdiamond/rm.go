@@ -27,6 +27,9 @@ func newRm() *cobra.Command {
 				del.IfRevision = &ifRevision
 			}
 			set := diamond.ChangeSet{Deletes: []diamond.Delete{del}, Comment: comment}
+			if err := checkChanges(set); err != nil {
+				return err
+			}
 			return c.commit(cmd, set, key, "delete")
 		},
 	}

@@ -19,6 +19,7 @@ GDIAMOND_IF_REVISION, and in a settings file, which --config names: a YAML mappi
 commands to their flags. The command line goes first, then the environment, then the file.
 
 Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 conflict.`,
+		Version:       builtFrom(),
 		SilenceErrors: true, // main prints them
 		SilenceUsage:  true,
 		Args:          noSuchCommand,
@@ -28,6 +29,7 @@ Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 conflict.`,
 		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 	})
 	root.SuggestionsMinimumDistance = 2
+	root.SetVersionTemplate("gdiamond {{.Version}}\n")
 	root.PersistentFlags().String(configFlag, "", "`FILE` of settings: YAML, a section for each command")
 	root.SetHelpCommand(newHelp())
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {

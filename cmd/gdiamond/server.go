@@ -44,8 +44,19 @@ func (s *serving) flags(cmd *cobra.Command) {
 
 // check refuses values that no server can have.
 func (s *serving) check() error {
-	if s.rate < 0 {
+	if err := checkDir("data", s.data); err != nil {
+		return err
+	}
+	switch {
+	case s.rate < 0:
 		return usageError{fmt.Errorf("rate-limit: %d, less than 0", s.rate)}
+	case s.shutdownDelay < 0:
+		return usageError{fmt.Errorf("shutdown-delay: %s, less than 0", s.shutdownDelay)}
+	}
+	if s.advertise != "" {
+		if _, _, err := net.SplitHostPort(s.advertise); err != nil {
+			return usageError{fmt.Errorf("advertise: %w", err)}
+		}
 	}
 	return checkRetention(s.retention)
 }

@@ -60,7 +60,7 @@ func envName(flag string) string {
 
 // setFlags sets from a source what nothing has set yet.
 func setFlags(cmd *cobra.Command, from source) error {
-	taken := map[string]bool{"help": true}
+	taken := map[string]bool{"help": true, "version": true}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if f.Changed {
 			taken[f.Name], taken[alternatives[f.Name]] = true, true
@@ -86,6 +86,13 @@ func setFlags(cmd *cobra.Command, from source) error {
 		f.Annotations[originFlag] = []string{origin}
 	})
 	return errors.Join(errs...)
+}
+
+// typed reports whether the command line itself has a flag. What else has it
+// says what holds where the command line says nothing.
+func typed(flags *pflag.FlagSet, name string) bool {
+	f := flags.Lookup(name)
+	return f != nil && f.Changed && len(f.Annotations[originFlag]) == 0
 }
 
 // alternatives are pairs of flags of which one is given. Who gives one means it,

@@ -23,12 +23,24 @@ While a server runs on the directory, the server makes the copy, as of one momen
 goes on meanwhile. Else the store is verified first. The copy holds contents in the clear.`,
 		Args: arguments(2, 2, "a DIR, and a FILE or - for the standard output"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkDir("DIR", args[0]); err != nil {
+				return err
+			}
 			if args[1] == "-" {
 				return backup(cmd.Context(), args[0], cmd.OutOrStdout())
 			}
 			return writeNew(args[1], func(w io.Writer) error { return backup(cmd.Context(), args[0], w) })
 		},
 	}
+}
+
+// checkDir refuses an empty name, as of a variable that is not set, for the
+// directory that name asks for.
+func checkDir(name, dir string) error {
+	if dir == "" {
+		return usageError{fmt.Errorf("%s: is empty; give the directory of the store", name)}
+	}
+	return nil
 }
 
 // backup copies the store in dir to w.
@@ -74,15 +86,14 @@ What was published after the backup is lost. So the store begins a new epoch, by
 servers and clients that have seen more find that out and take its state.`,
 		Args: arguments(2, 2, "a FILE or - for the standard input, and a DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in := cmd.InOrStdin()
-			if args[0] != "-" {
-				file, err := os.Open(args[0])
-				if err != nil {
-					return err
-				}
-				defer file.Close()
-				in = file
+			if err := checkDir("DIR", args[1]); err != nil {
+				return err
 			}
+			in, err := input(cmd.Context(), cmd.InOrStdin(), args[0])
+			if err != nil {
+				return err
+			}
+			defer in.Close()
 			position, err := boltstore.Restore(cmd.Context(), args[1], in)
 			if err != nil {
 				return err
@@ -100,6 +111,9 @@ func newCompact() *cobra.Command {
 		Short: "Give the free space in a store's file back to the disk; no server may run on it",
 		Args:  arguments(1, 1, "a DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkDir("DIR", args[0]); err != nil {
+				return err
+			}
 			before, after, err := boltstore.Compact(cmd.Context(), args[0])
 			if err != nil {
 				return err
@@ -116,6 +130,9 @@ func newCheck() *cobra.Command {
 		Short: "Verify all of a store: its file, its chain, every content; no server may run on it",
 		Args:  arguments(1, 1, "a DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkDir("DIR", args[0]); err != nil {
+				return err
+			}
 			report, err := boltstore.Check(cmd.Context(), args[0])
 			if err == nil || len(report.Problems) > 0 {
 				fmt.Fprint(cmd.OutOrStdout(), report)

@@ -97,6 +97,9 @@ func TestStore_CheckAndCompact(t *testing.T) {
 	assert.Contains(t, out.stdout, "compacted")
 	assert.Equal(t, "one", standalone(t, data).must("get", "g/a"))
 
+	for _, args := range [][]string{{"check", ""}, {"compact", ""}, {"backup", "", "-"}, {"restore", "-", ""}} {
+		assert.Equal(t, exitUsage, invoke(t, args...).code, args)
+	}
 	// Nothing is made where there is no store.
 	empty := filepath.Join(t.TempDir(), "none")
 	for _, args := range [][]string{{"check", empty}, {"compact", empty}, {"backup", empty, "-"}} {

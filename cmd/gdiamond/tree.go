@@ -80,7 +80,7 @@ func (t *tree) check(path string, d fs.DirEntry) (treeFile, error) {
 	}
 	blank, err := t.blank(path)
 	if err == nil && blank {
-		err = errors.New("content: is empty; --allow-empty publishes it all the same")
+		err = errBlank
 	}
 	return file, err
 }

@@ -87,9 +87,9 @@ func TestTree_ImportRefuses(t *testing.T) {
 		require.Len(t, lines, 11, out.stderr)
 		assert.Contains(t, lines[10], "nothing was published: 10 of 11")
 		for _, says := range []string{
-			`"top": lies in no group`, `"deep/er/file": lies too deep`, `"good/bad name": dataId: byte`,
-			`"good/line\nbreak": dataId: byte`, `"bad+group/file": group: byte`, `"good/empty": content: is empty`,
-			`"good/blank": content: is empty`, `"good/large": content: 10485761 bytes, more than 10485760`,
+			`"top": lies in no group`, `"deep/er/file": lies too deep`, `"good/bad name": dataId: byte`, `"good/naïve": dataId: byte 0xc3 at 2`,
+			`"good/line\nbreak": dataId: byte`, `"bad+group/file": group: byte`, `"good/empty": content: is empty or blank; --allow-empty`,
+			`"good/blank": content: is empty or blank`, `"good/large": content: 10485761 bytes, more than 10485760`,
 			`"good/link": is not a regular file`,
 		} {
 			assert.Contains(t, out.stderr, says)

@@ -15,14 +15,19 @@ func newVersion() *cobra.Command {
 		Short: "Print what this program was built from",
 		Args:  arguments(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			b := server.ReadBuildInfo()
 			if output != formatTable {
-				return output.write(cmd.OutOrStdout(), b)
+				return output.write(cmd.OutOrStdout(), server.ReadBuildInfo())
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "gdiamond %s %s %s\n", b.Version, dash(b.Revision), b.GoVersion)
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "gdiamond %s\n", builtFrom())
 			return err
 		},
 	}
 	cmd.Flags().VarP(&output, "output", "o", "table, json or yaml")
 	return cmd
+}
+
+// builtFrom says in a line what this program was built from.
+func builtFrom() string {
+	b := server.ReadBuildInfo()
+	return fmt.Sprintf("%s %s %s", b.Version, dash(b.Revision), b.GoVersion)
 }

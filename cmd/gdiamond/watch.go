@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,6 +35,9 @@ that --from goes on from.`,
 				if err != nil {
 					return err
 				}
+				if err := c.agrees("group", group, key.Group); err != nil {
+					return err
+				}
 				only = key
 				req.Namespace, req.Group, req.Prefix = key.Namespace, key.Group, key.DataID
 			default:
@@ -45,15 +50,19 @@ that --from goes on from.`,
 			if err != nil {
 				return err
 			}
-			ctx, client, done, err := c.client(cmd.Context())
+			// Who waits is told when nobody can be asked.
+			logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			ctx, client, done, err := c.client(cmd.Context(), diamond.WithLogger(logger))
 			if err != nil {
 				return err
 			}
 			defer done()
+			head, err := client.Head(ctx) // from wherever it goes on: there has to be a server
+			if err != nil {
+				return err
+			}
 			if from == "" {
-				if after, err = client.Head(ctx); err != nil {
-					return err
-				}
+				after = head
 			}
 			req.After = after
 			return c.follow(cmd.Context(), cmd.OutOrStdout(), client, req, only)
@@ -85,7 +94,7 @@ func (c *connection) follow(ctx context.Context, w io.Writer, client diamond.Cli
 			return nil // interrupted, which is how a watch ends
 		}
 		if err != nil {
-			return err
+			return restarted(err)
 		}
 		var changes []changeOut
 		for _, change := range res.Changes {
@@ -103,6 +112,17 @@ func (c *connection) follow(ctx context.Context, w io.Writer, client diamond.Cli
 		}
 	}
 	return nil
+}
+
+// restarted says how to go on where the history asked for is not there.
+func restarted(err error) error {
+	switch {
+	case errors.Is(err, diamond.ErrEpoch), errors.Is(err, diamond.ErrOtherStore):
+		return fmt.Errorf("%w; start again, or with --from start", err)
+	case errors.Is(err, diamond.ErrCompacted):
+		return fmt.Errorf("%w; start again without --from", err)
+	}
+	return err
 }
 
 func (c *connection) printChange(w io.Writer, change changeOut) error {

@@ -66,11 +66,12 @@ func Restore(ctx context.Context, dir string, r io.Reader) (diamond.Position, er
 		at, err = forkFile(ctx, temp)
 		return err
 	})
+	var known *diamond.Error
 	switch {
 	case err == nil:
 		return at, nil
-	case errors.Is(err, diamond.ErrCorrupt):
-		return diamond.Position{}, diamond.Errorf(diamond.ErrCorrupt, "the backup: %v", err)
+	case errors.Is(err, diamond.ErrCorrupt) && errors.As(err, &known):
+		return diamond.Position{}, diamond.Errorf(diamond.ErrCorrupt, "the backup: %s", known.Detail)
 	case errors.Is(err, os.ErrExist):
 		return diamond.Position{}, notEmpty(dir)
 	}

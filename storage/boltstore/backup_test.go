@@ -108,6 +108,7 @@ func TestRestoreRefuses(t *testing.T) {
 	} {
 		_, err := Restore(t.Context(), to, bytes.NewReader(damaged))
 		require.ErrorIs(t, err, diamond.ErrCorrupt, name)
+		require.Equal(t, 1, strings.Count(err.Error(), "corrupt"), "it is said once: %v", err)
 		left, err := os.ReadDir(to)
 		require.NoError(t, err)
 		require.Empty(t, left, name)

@@ -171,6 +171,12 @@ func TestNative_BadRequests(t *testing.T) {
 		{"POST", "/v1/poll", `{"keys":["a"],"held":[{"key":"b","revision":1}]}`, "held"},
 		{"POST", "/v1/poll", `{"keys":["a"],"wait":30}`, "wait"},
 		{"POST", "/v1/poll?keys=a", `{"keys":["a"]}`, "keys"},
+		{"POST", "/v1/poll", `[]`, "json: the value is an array, not an object"},
+		{"POST", "/v1/poll", `{"keys":"a"}`, "json: field keys is a string, not an array"},
+		{"POST", "/v1/poll", `{"keys":[{"a":1}]}`, "is an object, not a string"},
+		{"POST", "/v1/poll", `{"keys":["a"],"wait":7.5}`, "json: field wait is a number, not a string"},
+		{"POST", "/v1/poll", `{"keys":["a"],"held":[{"key":"a","revision":1.5}]}`, "is a number, not a whole number"},
+		{"POST", "/v1/reports", `{"reports":[{"key":"a","revision":1,"applied":"yes"}]}`, "is a string, not true or false"},
 		{"POST", "/v1/reports", `{"reports":[{"key":"a","revision":0,"applied":true}]}`, "revision"},
 		{"POST", "/v1/reports", `{"reports":[{"key":"a","revision":1,"applied":true,"reason":"error"}]}`, "reason"},
 		{"POST", "/v1/reports", `{"reports":[{"key":"a","revision":1,"applied":true}]}`, "client id"},
@@ -196,6 +202,8 @@ func TestNative_BadRequests(t *testing.T) {
 	} {
 		assert.Equal(t, 400, c.ask("PUT", one, "x", headers...).Code, name)
 	}
+	_, message := errorOf(t, c.ask("PUT", one, "x", "If-Match", "*").Body.String())
+	assert.Contains(t, message, "if-match: * is not taken")
 	assert.Equal(t, 400, c.ask("PUT", one+"?ifRevision=1", "x", "If-Match", `"1-x"`).Code)
 	assert.Zero(t, c.srv.Status().Keys, "nothing was done")
 }

@@ -101,6 +101,9 @@ func condition(header http.Header) (*int64, error) {
 	case none != "":
 		return nil, diamond.Errorf(diamond.ErrInvalid, "if-none-match: only * is taken with a write")
 	}
+	if match == "*" {
+		return nil, diamond.Errorf(diamond.ErrInvalid, "if-match: * is not taken, as no condition says that a key exists; give its entity tag")
+	}
 	text, _, _ := strings.Cut(strings.Trim(match, `"`), "-")
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < 1 {
