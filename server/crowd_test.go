@@ -45,6 +45,7 @@ func TestL7_ConnectionsLeaveFiles(t *testing.T) {
 	h := newHost(ln, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }),
 		slog.New(slog.NewTextHandler(&log, nil)))
 	h.crowd.idle, h.crowd.most = few, most
+	h.http.ReadHeaderTimeout = 0 // those who wait here stay, however long all takes
 	served := make(chan error, 1)
 	h.start(served)
 	defer func() {
@@ -112,6 +113,7 @@ func TestL7_ConnectionsLeaveFiles(t *testing.T) {
 		_ = conn.Close()
 	}
 	settled(0)
+	require.Eventually(t, func() bool { return log.count("connections are accepted again") > 0 }, patience, time.Millisecond)
 	answered, ends = ask(open())
 	assert.True(t, answered)
 	assert.False(t, ends)

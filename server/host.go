@@ -86,8 +86,11 @@ func (h *host) shutdown() {
 	h.closing.Store(true)
 	// A second close, by Shutdown, is the one whose error says nothing.
 	_ = h.listener.Close()
-	for begun := time.Now(); time.Since(begun) < lingerTime; {
-		time.Sleep(lingerTime / 100) // at first for a connection that is not counted yet
+	// In many steps: where the process was stopped for longer than all of them, its
+	// goroutines still get a turn between two.
+	const steps = 100
+	for range steps {
+		time.Sleep(lingerTime / steps) // at first for a connection that is not counted yet
 		if h.conns.Load() == 0 {
 			break
 		}
