@@ -27,7 +27,7 @@ import (
 // against returns a client end against a handler that plays a server.
 func against(t *testing.T, h http.HandlerFunc, opts ...httptransport.Option) *httptransport.Transport {
 	hs := httptest.NewServer(h)
-	tr := httptransport.New(hs.URL, opts...)
+	tr := httptransport.New(hs.URL, append([]httptransport.Option{patient}, opts...)...)
 	t.Cleanup(func() { tr.Close(); hs.Close() })
 	return tr
 }
@@ -116,7 +116,7 @@ func TestClient_Addresses(t *testing.T) {
 	defer hs.Close()
 	c.publish(key("k"), "x")
 	for _, addr := range []string{hs.URL + "/centre", hs.URL + "/centre/"} {
-		tr := httptransport.New(addr)
+		tr := httptransport.New(addr, patient)
 		res, err := fetchKey(tr)
 		require.NoError(t, err, addr)
 		assert.True(t, res.Found)
