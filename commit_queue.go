@@ -13,15 +13,6 @@ const (
 	maxBatchBytes = 8 << 20
 	// maxQueueBytes is how many bytes of content may wait to be committed.
 	maxQueueBytes = 256 << 20
-	// How long a batch waits to be gathered, counted from the end of the last one:
-	// as long as that took, divided by gatherShare, within bounds. The longer a
-	// transaction takes, the more it is worth to need one less.
-	gatherShare   = 4
-	minGatherTime = 300 * time.Microsecond
-	maxGatherTime = 5 * time.Millisecond
-	// For how many batches, after one for which not all came in that time, only
-	// half is waited for.
-	halfBatches = 16
 )
 
 // commits is the queue of change sets between publishers and the committer,
@@ -31,14 +22,12 @@ type commits struct {
 	arrived chan struct{} // capacity 1: the queue has grown
 	closing chan struct{}
 
-	mu       sync.Mutex
-	queue    []*commit // guarded by mu
-	bytes    int64     // of content in queue; guarded by mu
-	inflight int       // commits being waited for; guarded by mu
-	expected int       // how many the next batch is likely to have; guarded by mu
-	until    time.Time // for how long it waits for them; guarded by mu
-	halves   int       // how many more batches wait for half; guarded by mu
-	closed   bool      // guarded by mu
+	mu        sync.Mutex
+	queue     []*commit // guarded by mu
+	bytes     int64     // of content in queue; guarded by mu
+	inflight  int       // commits being waited for; guarded by mu
+	gathering gathering // of the next batch; guarded by mu
+	closed    bool      // guarded by mu
 }
 
 // commit is one change set on its way.
@@ -111,37 +100,17 @@ func (q *commits) queued() int {
 	return len(q.queue)
 }
 
-// end says that a batch of n is about to be answered, which took so long. Its
-// publishers are likely to come back at once, and those who came meanwhile are
-// there: the next batch waits for all of them. Without that every other batch
-// would be of one. Where they take longer to come back than the transaction of
-// others takes, it waits for half: then one half is answered while the other is
-// committed. One that was alone is not waited for.
+// end says that a batch of n is about to be answered, which took so long.
 func (q *commits) end(n int, took time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.expected, q.until = 1, time.Now()
-	if n > 1 {
-		q.expected = q.inflight
-		if q.halves > 0 {
-			q.halves--
-			q.expected = (q.inflight + 1) / 2
-		}
-		q.expected = min(q.expected, maxBatchSets)
-		q.until = q.until.Add(min(max(took/gatherShare, minGatherTime), maxGatherTime))
-	}
+	q.gathering.begin(n, q.inflight, took)
 }
 
 // next waits for commits and takes a batch of them, nil once the queue is closed.
 func (q *commits) next() []*commit {
 	for q.grow(1, nil) {
-		if n, wait := q.likely(); wait > 0 {
-			timer := time.NewTimer(wait)
-			if !q.grow(n, timer.C) {
-				q.late()
-			}
-			timer.Stop()
-		}
+		q.gather()
 		if batch := q.take(); len(batch) > 0 { // else their publishers have left
 			return batch
 		}
@@ -149,19 +118,20 @@ func (q *commits) next() []*commit {
 	return nil
 }
 
-// likely returns how many commits the next batch waits for, and how long.
-func (q *commits) likely() (int, time.Duration) {
+// gather waits for those that the next batch is likely to have.
+func (q *commits) gather() {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.expected, time.Until(q.until)
-}
-
-// late notes that not all came in time.
-func (q *commits) late() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.halves == 0 {
-		q.halves = halfBatches
+	n, wait := q.gathering.expected, time.Until(q.gathering.until)
+	q.mu.Unlock()
+	if wait <= 0 {
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	if !q.grow(n, timer.C) {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.gathering.late()
 	}
 }
 

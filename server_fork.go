@@ -10,12 +10,17 @@ import (
 // maxLostKeys is how many keys the record of a loss names.
 const maxLostKeys = 100
 
-// fork begins a new epoch, as the storage has lost history that the server has
-// seen, and loads what there is now.
+// fork begins a new epoch, as the storage seems to have lost history that the
+// server has seen, and loads what there is now. The storage itself knows better
+// than its reads, which may be behind: then it begins none.
 func (s *server) fork(ctx context.Context, old *state) error {
 	kept, to, err := s.begin(ctx, old.position)
 	if err != nil {
 		return err
+	}
+	if to.Epoch == old.position.Epoch && to.Revision >= old.position.Revision {
+		s.lost.Store(false)
+		return s.reading.ahead(old.position.Revision)
 	}
 	if to.Compare(old.position) <= 0 {
 		return Errorf(ErrCorrupt, "a fork at revision %d of generation %d led to revision %d of generation %d",

@@ -67,12 +67,13 @@ type Storage interface {
 	// for a key that never was.
 	History(ctx context.Context, key Key, before int64, limit int) ([]Change, error)
 
-	// Fork begins a new epoch: it writes an OpFork change at one above the
-	// higher of its head and verified, which the caller has seen of this store,
-	// and returns the position after it. It is conditional: where the store's
-	// generation is already above verified's, it writes nothing and returns the
-	// head. ErrOtherStore: verified is another store's. A zero verified stands
-	// for the head.
+	// Fork begins a new epoch where the store has lost verified, which the
+	// caller has seen of it: it writes an OpFork change at one above the higher
+	// of its head and verified, and returns the position after it. It writes
+	// nothing and returns the head where an epoch after verified's has begun, or
+	// where the log has verified's revision with its chain: nothing is lost. A
+	// zero verified has an epoch begin in any case. ErrOtherStore: verified is
+	// another store's.
 	//
 	// It is the only change that may leave a gap of revisions before it.
 	Fork(ctx context.Context, verified Position) (Position, error)

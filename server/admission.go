@@ -10,28 +10,34 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// admission lets requests in at a bounded rate. When all clients come at once,
-// as after a restart of all servers, those above it are told to come back, each
-// at another moment, instead of all being slow.
+// admission lets requests in at a bounded rate, and none that come over a
+// connection for which there was no room. When all clients come at once, as after
+// a restart of all servers, those above it are told to come back, each at another
+// moment, instead of all being slow.
 type admission struct {
 	diamond.Server
-	bucket *rate.Limiter
+	bucket *rate.Limiter // nil: any rate
 }
 
 // take takes a token, or returns ErrOverloaded with when to come back, which is
 // at random so that not all do at once.
-func (a *admission) take() error {
-	if a.bucket.Allow() {
+func (a *admission) take(ctx context.Context) error {
+	var e *diamond.Error
+	switch {
+	case isGuest(ctx):
+		e = diamond.Errorf(diamond.ErrOverloaded, "the server has as many connections as it may have")
+	case a.bucket != nil && !a.bucket.Allow():
+		e = diamond.Errorf(diamond.ErrOverloaded, "more than %v requests a second", a.bucket.Limit())
+	default:
 		return nil
 	}
-	e := diamond.Errorf(diamond.ErrOverloaded, "more than %v requests a second", a.bucket.Limit())
 	e.RetryAfter = time.Second + rand.N(2*time.Second)
 	return e
 }
 
 // admit does what was asked for, if it may.
 func admit[Req, Resp any](ctx context.Context, a *admission, do func(context.Context, Req) (*Resp, error), req Req) (*Resp, error) {
-	if err := a.take(); err != nil {
+	if err := a.take(ctx); err != nil {
 		return nil, err
 	}
 	return do(ctx, req)

@@ -7,22 +7,27 @@ import (
 	"syscall"
 )
 
-// manyFiles stands for no limit.
-const manyFiles = 1 << 40
+const (
+	// manyFiles stands for no limit.
+	manyFiles = 1 << 40
+	// maxGuests is how many connections are let in at once beyond those that there
+	// may be: see [guest].
+	maxGuests = 16
+)
 
 // crowd keeps connections from taking all files that the process may have open:
 // its storage needs some, to write and to reach its database. Most clients have
 // one connection that waits and one that is idle. So when three quarters are
 // taken, each connection ends with its next answer, and only those that wait
-// stay; when a sixteenth is left, or 64, new ones are refused, and clients go to
-// another server.
+// stay; when a sixteenth is left, or 64, new ones are turned away, and clients go
+// to another server.
 type crowd struct {
 	idle   int64 // up to so many connections may be idle
 	most   int64 // and so many there may be
 	logger *slog.Logger
 
 	conns    atomic.Int64 // that are files
-	refusing atomic.Bool  // it was logged that connections are refused
+	refusing atomic.Bool  // it was logged that connections are turned away
 }
 
 func newCrowd(files int64, logger *slog.Logger) *crowd {
@@ -32,7 +37,7 @@ func newCrowd(files int64, logger *slog.Logger) *crowd {
 
 // isFile reports whether a connection takes a file; one in memory does not.
 func isFile(conn net.Conn) bool {
-	if over, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
+	if over, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS, or a guest
 		conn = over.NetConn()
 	}
 	_, ok := conn.(syscall.Conn)
@@ -42,15 +47,19 @@ func isFile(conn net.Conn) bool {
 // dense reports whether idle connections must go.
 func (c *crowd) dense() bool { return c.conns.Load() > c.idle }
 
-// full reports whether a connection must not come in.
-func (c *crowd) full(conn net.Conn) bool {
-	if !isFile(conn) || c.conns.Load() < c.most {
-		return false
+// admit returns a connection as it may come in, nil if not.
+func (c *crowd) admit(conn net.Conn) net.Conn {
+	over := c.conns.Load() - c.most
+	if !isFile(conn) || over < 0 {
+		return conn
 	}
 	if !c.refusing.Swap(true) {
-		c.logger.Warn("connections are refused: the process may not open many more files", "connections", c.conns.Load())
+		c.logger.Warn("connections are turned away: the process may not open many more files", "connections", c.conns.Load())
 	}
-	return true
+	if tcp, ok := conn.(*net.TCPConn); ok && over < maxGuests {
+		return guest{tcp}
+	}
+	return nil
 }
 
 func (c *crowd) enter(conn net.Conn) {
@@ -75,8 +84,11 @@ type doorkeeper struct {
 func (d doorkeeper) Accept() (net.Conn, error) {
 	for {
 		conn, err := d.Listener.Accept()
-		if err != nil || !d.crowd.full(conn) {
-			return conn, err
+		if err != nil {
+			return nil, err
+		}
+		if in := d.crowd.admit(conn); in != nil {
+			return in, nil
 		}
 		if tcp, ok := conn.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0) // no more of it than its end

@@ -15,6 +15,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
 // notes is a log that a test reads while it is written.
@@ -36,14 +39,17 @@ func (n *notes) count(text string) int {
 }
 
 // Connections never take all files that the process may open: first none stays
-// idle, then no more come in, and afterwards all is as before.
+// idle, then who comes is only told to come back later, then no more come in, and
+// afterwards all is as before. Meanwhile the node can be asked whether it lives.
 func TestL7_ConnectionsLeaveFiles(t *testing.T) {
 	const few, most = 24, 30
+	srv, err := diamond.NewServer(memstore.New())
+	require.NoError(t, err)
+	defer srv.Close()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	var log notes
-	h := newHost(ln, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }),
-		slog.New(slog.NewTextHandler(&log, nil)))
+	h := newHost(ln, http.HandlerFunc(New(srv).serveHTTP), slog.New(slog.NewTextHandler(&log, nil)))
 	h.crowd.idle, h.crowd.most = few, most
 	h.http.ReadHeaderTimeout = 0 // those who wait here stay, however long all takes
 	served := make(chan error, 1)
@@ -59,15 +65,23 @@ func TestL7_ConnectionsLeaveFiles(t *testing.T) {
 		t.Cleanup(func() { _ = conn.Close() })
 		return conn
 	}
-	// ask returns whether there was an answer, and whether the connection ends with it.
-	ask := func(conn net.Conn) (answered, ends bool) {
+	get := func(conn net.Conn, path string) *http.Response {
 		_ = conn.SetDeadline(time.Now().Add(patience))
-		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: node\r\n\r\n")
+		_, _ = io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
 		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
-			return false, true
+			return nil
 		}
 		_ = res.Body.Close()
+		return res
+	}
+	// ask returns whether there was an answer, and whether the connection ends with it.
+	ask := func(conn net.Conn) (answered, ends bool) {
+		res := get(conn, "/v1/configs")
+		if res == nil {
+			return false, true
+		}
+		assert.Equal(t, http.StatusOK, res.StatusCode)
 		return true, res.Close
 	}
 	settled := func(n int64) {
@@ -95,6 +109,24 @@ func TestL7_ConnectionsLeaveFiles(t *testing.T) {
 		waiting = append(waiting, open())
 	}
 	settled(most)
+	for _, probe := range []string{"/livez", "/readyz"} {
+		res := get(open(), probe)
+		require.NotNil(t, res)
+		assert.Equal(t, http.StatusOK, res.StatusCode, "it is alive")
+		assert.True(t, res.Close)
+		settled(most)
+	}
+	res := get(open(), "/v1/configs")
+	require.NotNil(t, res)
+	assert.Equal(t, http.StatusTooManyRequests, res.StatusCode)
+	assert.NotEmpty(t, res.Header.Get("Retry-After"))
+	assert.True(t, res.Close)
+	settled(most)
+
+	for range maxGuests {
+		waiting = append(waiting, open())
+	}
+	settled(most + maxGuests)
 	for range 3 {
 		conn, err := net.Dial("tcp", ln.Addr().String())
 		if err != nil {
@@ -104,10 +136,10 @@ func TestL7_ConnectionsLeaveFiles(t *testing.T) {
 		assert.False(t, answered, "there is no room")
 		_ = conn.Close()
 	}
-	require.Eventually(t, func() bool { return log.count("connections are refused") == 1 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return log.count("connections are turned away") == 1 }, patience, time.Millisecond)
 	answered, _ = ask(last)
 	assert.True(t, answered, "those who are in are served")
-	assert.Equal(t, 1, log.count("connections are refused"))
+	assert.Equal(t, 1, log.count("connections are turned away"))
 
 	for _, conn := range waiting {
 		_ = conn.Close()
@@ -137,4 +169,5 @@ func TestIsFile(t *testing.T) {
 	assert.False(t, isFile(tls.Server(near, &tls.Config{})))
 	assert.True(t, isFile(&net.TCPConn{}))
 	assert.True(t, isFile(tls.Server(&net.TCPConn{}, &tls.Config{})))
+	assert.True(t, isFile(guest{&net.TCPConn{}}))
 }

@@ -41,7 +41,7 @@ func newHost(listener net.Listener, handler http.Handler, logger *slog.Logger) *
 	h.listener = doorkeeper{listener, h.crowd}
 	h.http = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if h.closing.Load() || h.crowd.dense() {
+			if h.closing.Load() || h.crowd.dense() || isGuest(r.Context()) {
 				w.Header().Set("Connection", "close")
 			}
 			handler.ServeHTTP(w, r)
@@ -51,6 +51,7 @@ func newHost(listener net.Listener, handler http.Handler, logger *slog.Logger) *
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 		ConnState:         h.count,
+		ConnContext:       markGuest,
 	}
 	return h
 }

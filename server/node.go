@@ -19,14 +19,15 @@ import (
 
 // Node hosts one [diamond.Server] on a network. [New] makes one.
 type Node struct {
-	srv     diamond.Server
-	config  config
-	metrics *metrics
-	peers   *peers                  // nil: there are none
-	nudged  *nudged                 // nil: there are no peers
-	handler http.Handler            // of the server's protocols
-	pages   map[string]http.Handler // by path
-	extra   *http.ServeMux          // the caller's; nil: none
+	srv        diamond.Server
+	config     config
+	metrics    *metrics
+	peers      *peers                  // nil: there are none
+	nudged     *nudged                 // nil: there are no peers
+	registered *registered             // nil: nothing tells
+	handler    http.Handler            // of the server's protocols
+	pages      map[string]http.Handler // by path
+	extra      *http.ServeMux          // the caller's; nil: none
 
 	// leaving is set at the first moment of a shutdown: the node is not ready.
 	leaving atomic.Bool
@@ -41,11 +42,13 @@ func New(srv diamond.Server, opts ...Option) *Node {
 	if n.config.peers != nil {
 		n.peers = newPeers(srv, &n.config)
 	}
-	n.metrics = newMetrics(srv, n.peers, n.config.metrics)
+	n.registered = registeredBy(n.config.registry)
+	n.metrics = newMetrics(srv, n.peers, n.registered, n.config.metrics)
+	gate := &admission{Server: srv}
 	if r := n.config.admission; r != nil {
-		srv = &admission{srv, rate.NewLimiter(rate.Limit(r.perSecond), r.burst)}
+		gate.bucket = rate.NewLimiter(rate.Limit(r.perSecond), r.burst)
 	}
-	n.handler = httptransport.NewHandler(srv, append([]httptransport.HandlerOption{
+	n.handler = httptransport.NewHandler(gate, append([]httptransport.HandlerOption{
 		httptransport.WithLogger(n.config.logger),
 		httptransport.WithObserver(n.metrics.observe),
 	}, n.config.transport...)...)

@@ -48,16 +48,17 @@ func Follows(at diamond.Position, changes []diamond.Change, to diamond.Position)
 }
 
 // PlanFork decides what [diamond.Storage].Fork does to a store whose head is
-// at: the change that begins a new epoch above both at and verified, and the
-// position after it; or none, and at, where an epoch after verified's has begun.
-func PlanFork(at, verified diamond.Position, now time.Time) (*diamond.Change, diamond.Position, error) {
+// at, and whose log has verified, with its chain, if held: the change that
+// begins a new epoch above both at and verified, and the position after it; or
+// none, and at, where nothing is lost or an epoch after verified's has begun.
+func PlanFork(at, verified diamond.Position, held bool, now time.Time) (*diamond.Change, diamond.Position, error) {
 	if verified.IsZero() {
-		verified = at
+		verified, held = at, false
 	}
 	if verified.Store != at.Store {
 		return nil, at, OtherStore(at, verified)
 	}
-	if at.Epoch.Generation > verified.Epoch.Generation {
+	if held || at.Epoch.Generation > verified.Epoch.Generation {
 		return nil, at, nil
 	}
 	change := &diamond.Change{

@@ -149,7 +149,7 @@ func TestL10_OutOfFileDescriptors(t *testing.T) {
 			flood = append(flood, conn)
 		}
 	}
-	require.Eventually(t, func() bool { return strings.Contains(d.stderr.String(), "connections are refused") },
+	require.Eventually(t, func() bool { return strings.Contains(d.stderr.String(), "connections are turned away") },
 		time.Minute, 10*time.Millisecond, "the flood reaches the limit")
 
 	// http.DefaultClient still has the connection on which it read metrics.
@@ -170,7 +170,7 @@ func TestL10_OutOfFileDescriptors(t *testing.T) {
 	require.Eventually(t, func() bool { return d.client("get", "linna", "--timeout", "2s").stdout == "y" }, time.Minute, 100*time.Millisecond)
 	assert.NotContains(t, d.stderr.String(), "too many open files")
 	// Where this test was stopped for long in its flood, the first of that had timed out.
-	assert.Less(t, strings.Count(d.stderr.String(), "connections are refused"), 5, "it is not said of each")
+	assert.Less(t, strings.Count(d.stderr.String(), "connections are turned away"), 5, "it is not said of each")
 	require.Eventually(t, func() bool { return strings.Contains(d.stderr.String(), "connections are accepted again") },
 		time.Minute, 10*time.Millisecond)
 }

@@ -168,7 +168,11 @@ func (s *Store) Fork(ctx context.Context, verified diamond.Position) (diamond.Po
 		}
 		after = at
 		at.Revision = max(at.Revision, v.ahead)
-		change, forked, err := storage.PlanFork(at, verified, s.now())
+		chain, err := v.chainAt(verified.Revision)
+		if err != nil && !errors.Is(err, diamond.ErrEpoch) {
+			return err
+		}
+		change, forked, err := storage.PlanFork(at, verified, err == nil && chain == verified.Chain, s.now())
 		if err != nil {
 			return err
 		}

@@ -180,13 +180,9 @@ func (s *Store) Changes(ctx context.Context, after diamond.Position, maxBytes in
 	if err := storage.CheckAfter(after, s.horizon, s.head); err != nil {
 		return batch, err
 	}
-	at, next := s.horizon, 0
-	if after.Revision > at.Revision {
-		i, found := s.find(after.Revision)
-		if !found {
-			return batch, diamond.Errorf(diamond.ErrEpoch, "there is no revision %d", after.Revision)
-		}
-		at, next = s.log[i].after, i+1
+	at, next, found := s.find(after.Revision)
+	if !found {
+		return batch, diamond.Errorf(diamond.ErrEpoch, "there is no revision %d", after.Revision)
 	}
 	if at.Chain != after.Chain {
 		return batch, diamond.Errorf(diamond.ErrEpoch, "revision %d has chain %v, not %v", at.Revision, at.Chain, after.Chain)
@@ -206,11 +202,19 @@ func (s *Store) Changes(ctx context.Context, after diamond.Position, maxBytes in
 	return batch, nil
 }
 
-// find returns the index in the log of the set with a revision.
-func (s *Store) find(revision int64) (int, bool) {
-	return slices.BinarySearchFunc(s.log, revision, func(l logged, r int64) int {
+// find returns the position at a revision of the log, or of its horizon, and
+// the index of the set that follows it.
+func (s *Store) find(revision int64) (at diamond.Position, next int, found bool) {
+	if revision == s.horizon.Revision {
+		return s.horizon, 0, true
+	}
+	i, found := slices.BinarySearchFunc(s.log, revision, func(l logged, r int64) int {
 		return int(min(1, max(-1, l.after.Revision-r)))
 	})
+	if !found {
+		return at, 0, false
+	}
+	return s.log[i].after, i + 1, true
 }
 
 // Scan implements [diamond.Storage].
@@ -281,7 +285,8 @@ func (s *Store) Fork(ctx context.Context, verified diamond.Position) (diamond.Po
 	defer unlock()
 	at := s.head
 	at.Revision = max(at.Revision, s.ahead)
-	change, after, err := storage.PlanFork(at, verified, s.now())
+	held, _, found := s.find(verified.Revision)
+	change, after, err := storage.PlanFork(at, verified, found && held.Chain == verified.Chain, s.now())
 	if err != nil {
 		return diamond.Position{}, err
 	}

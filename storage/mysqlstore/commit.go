@@ -1,6 +1,7 @@
 package mysqlstore
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"time"
@@ -125,7 +126,11 @@ func (s *Store) Fork(ctx context.Context, verified diamond.Position) (diamond.Po
 	err := s.write(ctx, attempts, nil, func(ctx context.Context, t *transaction) error {
 		at := t.head.Position
 		at.Revision = max(at.Revision, t.ahead)
-		change, forked, err := storage.PlanFork(at, verified, s.now())
+		held, err := t.has(ctx, verified)
+		if err != nil {
+			return err
+		}
+		change, forked, err := storage.PlanFork(at, verified, held, s.now())
 		if err != nil {
 			return err
 		}
@@ -145,6 +150,21 @@ func (s *Store) Fork(ctx context.Context, verified diamond.Position) (diamond.Po
 		return diamond.Position{}, err
 	}
 	return after, nil
+}
+
+// has reports whether the log has the revision of a position with its chain.
+func (t *transaction) has(ctx context.Context, p diamond.Position) (held bool, err error) {
+	if p.Revision == t.horizon.Revision {
+		return p.Chain == t.horizon.Chain, nil
+	}
+	err = t.query(ctx, "SELECT chain FROM diamond_change WHERE revision = ? AND number = 0", []any{p.Revision},
+		func(rows *sql.Rows) error {
+			var chain sql.RawBytes
+			err := rows.Scan(&chain)
+			held = bytes.Equal(chain, p.Chain[:])
+			return err
+		})
+	return held, err
 }
 
 // whole refuses, for now, to begin a new epoch where the log does not end where

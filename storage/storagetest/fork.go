@@ -18,7 +18,7 @@ func forkClauses() []clause {
 	return []clause{
 		{"NewEpoch", "Fork begins a new epoch with a change of its own, one above the head; nothing else changes.", func(p *probe) {
 			first := p.commit(put("a", "x"))
-			at := fork(p, first)
+			at := fork(p, diamond.Position{})
 			require.Equal(p, at, p.head())
 			require.EqualValues(p, 2, at.Revision)
 			require.Equal(p, first.Store, at.Store)
@@ -56,11 +56,22 @@ func forkClauses() []clause {
 		}},
 		{"Conditional", "Where a generation above verified's has begun, Fork writes nothing and returns the head.", func(p *probe) {
 			first := p.commit(put("a", "x"))
-			fork(p, first)
+			lost := first
+			lost.Revision, lost.Chain = 5, diamond.Chain{1}
+			fork(p, lost)
 			head := p.commit(put("a", "y"))
-			require.Equal(p, head, fork(p, first))
+			require.Equal(p, head, fork(p, lost))
 			require.Equal(p, head, p.head())
-			require.EqualValues(p, 3, fork(p, head).Epoch.Generation)
+		}},
+		{"NothingLost", "Where the log, or its horizon, has verified's revision with its chain, Fork writes nothing and returns the head.", func(p *probe) {
+			first := p.commit(put("a", "x"))
+			require.Equal(p, first, fork(p, first), "the head")
+			head := p.commit(put("a", "y"))
+			require.Equal(p, head, fork(p, first), "the head has gone on")
+			require.Equal(p, head, p.head())
+			another := first
+			another.Chain[0] ^= 1
+			require.EqualValues(p, 2, fork(p, another).Epoch.Generation, "another history had that revision")
 		}},
 		{"Zero", "A zero verified stands for the head.", func(p *probe) {
 			require.EqualValues(p, 1, fork(p, diamond.Position{}).Revision)
@@ -75,6 +86,7 @@ func forkClauses() []clause {
 		}},
 		{"Race", "Of many who fork from one position, one does.", func(p *probe) {
 			at := p.commit(put("a", "x"))
+			at.Revision, at.Chain = 2, diamond.Chain{1}
 			var wg sync.WaitGroup
 			positions := make([]diamond.Position, 8)
 			errs := make([]error, len(positions))

@@ -62,6 +62,9 @@ func retentionClauses() []clause {
 			}
 			require.GreaterOrEqual(p, kept, keep, "the floor")
 			require.Greater(p, compacted, n/2, "history is pruned")
+			at, err := p.store.Fork(p.Context(), positions[compacted])
+			require.NoError(p, err)
+			require.Equal(p, positions[n], at, "what the log begins after is not lost")
 			// The way back: a scan, then the changes after it.
 			require.Equal(p, []string{"a", "b"}, keysOf(scan(p, p.store, diamond.ScanRequest{Limit: 2})))
 		}},

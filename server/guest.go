@@ -1,0 +1,27 @@
+package server
+
+import (
+	"context"
+	"net"
+)
+
+// guest is a connection for which there is no room, and which is let in for one
+// answer: who asks whether the node is alive must learn that it is, lest it be
+// restarted for being full; all others are told to come back later.
+type guest struct{ *net.TCPConn }
+
+// NetConn returns the connection itself, as that of TLS does.
+func (g guest) NetConn() net.Conn { return g.TCPConn }
+
+// guestKey is the context key of requests that come over a guest.
+type guestKey struct{}
+
+// markGuest is an [http.Server.ConnContext].
+func markGuest(ctx context.Context, conn net.Conn) context.Context {
+	if _, ok := conn.(guest); ok {
+		return context.WithValue(ctx, guestKey{}, true)
+	}
+	return ctx
+}
+
+func isGuest(ctx context.Context) bool { return ctx.Value(guestKey{}) != nil }
