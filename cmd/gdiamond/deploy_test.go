@@ -88,24 +88,66 @@ func TestDeploy_Compose(t *testing.T) {
 	}
 }
 
+// unitSettings returns the values of each setting of a unit, by section and name.
+func unitSettings(t *testing.T, unit string) map[string][]string {
+	t.Helper()
+	settings := map[string][]string{}
+	section := ""
+	for line := range strings.Lines(readFile(t, unit)) {
+		line = strings.TrimSpace(line)
+		if name, value, ok := strings.Cut(line, "="); ok && line[0] != '#' {
+			settings[section+name] = append(settings[section+name], value)
+		} else if strings.HasPrefix(line, "[") {
+			section = line
+		}
+	}
+	return settings
+}
+
+// The service is a user that owns no file: it reads only what it is handed.
 func TestDeploy_Systemd(t *testing.T) {
+	const handed = "${CREDENTIALS_DIRECTORY}/"
+	_, docs, _ := strings.Cut(readFile(t, "../../docs/operations.md"), "\n### With systemd\n")
+	docs, _, _ = strings.Cut(docs, "\n### ")
 	units, err := filepath.Glob("../../deploy/systemd/*.service")
 	require.NoError(t, err)
 	require.Len(t, units, 2)
 	for _, unit := range units {
-		text := readFile(t, unit)
-		start := regexp.MustCompile(`(?m)^ExecStart=\S+/gdiamond (.*)$`).FindStringSubmatch(text)
-		require.NotNil(t, start, unit)
-		line := strings.ReplaceAll(start[1], "/etc/gdiamond/gdiamond.yaml", "../../deploy/systemd/gdiamond.yaml")
+		settings := unitSettings(t, unit)
+		assert.Equal(t, []string{"always"}, settings["[Service]Restart"], unit)
+		assert.Equal(t, []string{"0"}, settings["[Unit]StartLimitIntervalSec"], "%s: always, not five times", unit)
+		assert.Equal(t, []string{"yes"}, settings["[Service]DynamicUser"], unit)
+
+		credentials := t.TempDir()
+		for _, c := range settings["[Service]LoadCredential"] {
+			name, source, _ := strings.Cut(c, ":")
+			assert.Equal(t, "/etc/gdiamond/"+name, source, unit)
+			assert.Contains(t, docs, "`"+name+"`", "%s needs it", unit)
+			content := "of " + name
+			if name == "gdiamond.yaml" {
+				content = readFile(t, "../../deploy/systemd/gdiamond.yaml")
+			}
+			require.NoError(t, os.WriteFile(filepath.Join(credentials, name), []byte(content), 0o600))
+		}
+
+		require.Len(t, settings["[Service]ExecStart"], 1, unit)
+		line := strings.Fields(settings["[Service]ExecStart"][0])[1:]
+		for i, arg := range line {
+			name, ok := strings.CutPrefix(arg, handed)
+			assert.True(t, ok || !strings.Contains(arg, "/"), "%s: %s is not the service's to read", unit, arg)
+			if ok {
+				line[i] = filepath.Join(credentials, name)
+			}
+		}
 		files := 0
-		for setting, value := range accepted(t, strings.Fields(line), nil) {
+		for setting, value := range accepted(t, line, nil) {
 			if !strings.HasSuffix(setting, "-file") || value[0] == "" {
 				continue
 			}
 			files++
-			dir, credential := filepath.Split(value[0])
+			dir, name := filepath.Split(value[0])
 			assert.Equal(t, "/run/credentials/"+filepath.Base(unit)+"/", dir, setting)
-			assert.Contains(t, text, "\nLoadCredential="+credential+":", setting)
+			assert.FileExists(t, filepath.Join(credentials, name), "%s: %s is not handed over", unit, setting)
 		}
 		assert.NotZero(t, files)
 	}
