@@ -50,22 +50,63 @@ func readFile(t *testing.T, name string) string {
 
 func TestDeploy_Image(t *testing.T) {
 	accepted(t, imageCommand(t), nil)
+	_, image, _ := strings.Cut(readFile(t, "../../Dockerfile"), "\nFROM scratch\n")
+	assert.Contains(t, image, "\nCOPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/\n",
+		"nothing that is reached over TLS can be verified without")
+}
+
+// What is no part of the source may be secret, and not to be read by who builds.
+func TestDeploy_BuildContext(t *testing.T) {
+	ignored := strings.Split(readFile(t, "../../.dockerignore"), "\n")
+	for _, pattern := range ignored {
+		assert.False(t, strings.HasPrefix(pattern, "!"), "%s: has ignored directories be looked into", pattern)
+	}
+	for line := range strings.Lines(readFile(t, "../../.gitignore")) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		// Here a pattern without a slash before its end is for all directories, there for the first.
+		pattern := strings.Trim(line, "/")
+		if !strings.Contains(strings.TrimSuffix(line, "/"), "/") {
+			pattern = "**/" + pattern
+		}
+		assert.Contains(t, ignored, pattern, "%s of .gitignore", line)
+	}
+	var file struct {
+		Secrets map[string]struct{ File string }
+	}
+	require.NoError(t, yaml.Unmarshal([]byte(readFile(t, "../../compose.cluster.yaml")), &file))
+	require.NotEmpty(t, file.Secrets)
+	for name, secret := range file.Secrets {
+		dir, _, _ := strings.Cut(strings.TrimPrefix(secret.File, "./"), "/")
+		assert.Contains(t, ignored, dir, name)
+	}
+}
+
+// composeService is what the tests ask of a service.
+type composeService struct {
+	Build       string
+	Image       string
+	PullPolicy  string `yaml:"pull_policy"`
+	Command     []string
+	Environment map[string]string
+	Secrets     []string
+	DependsOn   map[string]any `yaml:"depends_on"`
+}
+
+func composeServices(t *testing.T, name string) map[string]composeService {
+	t.Helper()
+	var file struct{ Services map[string]composeService }
+	require.NoError(t, yaml.Unmarshal([]byte(readFile(t, "../../"+name)), &file))
+	return file.Services
 }
 
 func TestDeploy_Compose(t *testing.T) {
 	for name, want := range map[string]int{"compose.yaml": 1, "compose.cluster.yaml": 5} {
-		var file struct {
-			Services map[string]struct {
-				Build       string
-				Command     []string
-				Environment map[string]string
-				Secrets     []string
-			}
-		}
-		require.NoError(t, yaml.Unmarshal([]byte(readFile(t, "../../"+name)), &file))
 		ours := 0
-		for service, s := range file.Services {
-			if s.Build == "" {
+		for service, s := range composeServices(t, name) {
+			if s.Build == "" && s.Image != "gdiamond" {
 				continue
 			}
 			ours++
@@ -85,6 +126,28 @@ func TestDeploy_Compose(t *testing.T) {
 			}
 		}
 		assert.Equal(t, want, ours, "%s: the program's services", name)
+	}
+}
+
+// The image is built once, for all services that run it, whichever is started first.
+func TestDeploy_ComposeBuildsOnce(t *testing.T) {
+	services := composeServices(t, "compose.cluster.yaml")
+	var builders []string
+	for service, s := range services {
+		if s.Build != "" {
+			builders = append(builders, service)
+		}
+	}
+	require.Len(t, builders, 1, "several builds of one image fail: it exists already")
+	builder := services[builders[0]]
+	require.NotEmpty(t, builder.Image)
+	assert.Equal(t, "build", builder.PullPolicy, "nobody else's image of that name")
+	for service, s := range services {
+		if service == builders[0] || s.Image != builder.Image {
+			continue
+		}
+		assert.Equal(t, "never", s.PullPolicy, "%s: nobody else's image of that name", service)
+		assert.Contains(t, s.DependsOn, builders[0], "%s: alone it is started without an image", service)
 	}
 }
 
