@@ -12,7 +12,7 @@ SEEDED ?= all
 WITH_DB = $(GO) run ./internal/mariadbtest/run
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint cross vuln fuzz processors campaign chaos seeded-bugs bench cover
+.PHONY: help build test lint cross vuln alerts fuzz processors campaign chaos seeded-bugs bench cover
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,11 +37,18 @@ lint: ## gofmt, vet, staticcheck, go.mod
 vuln: ## known vulnerabilities; needs the vulnerability database
 	$(GO) run $(GOVULNCHECK) ./...
 
+alerts: ## what Prometheus and Grafana are given: configuration, queries, a case for each alert
+	$(GO) run ./internal/promcheck
+
+# Before Go 1.27 fuzzing at times takes its end for a failure, "context deadline exceeded"
+# and no more (golang.org/issue/75804). An input that fails is told otherwise.
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	@for pkg in $$($(GO) list ./...); do \
 	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
 	    echo "== $$pkg $$target"; \
-	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	    out=$$($(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg 2>&1); code=$$?; \
+	    echo "$$out"; \
+	    test $$code = 0 || echo "$$out" | grep -A1 -e '^--- FAIL: Fuzz' | grep -q '^ *context deadline exceeded$$' || exit 1; \
 	  done; \
 	done
 

@@ -177,6 +177,9 @@ func (n *Node) drain(hosts []*host, unregister func()) {
 	n.leaving.Store(true)
 	unregister()
 	time.Sleep(n.config.shutdownDelay)
+	for _, h := range hosts {
+		h.closing.Store(true) // before a poll is answered, whose client asks again at once
+	}
 	n.srv.Drain()
 	var ending sync.WaitGroup
 	for _, h := range hosts {
