@@ -20,7 +20,7 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-func TestSubscribe_PresentStateThenEachNewer(t *testing.T) {
+func TestDefect_C12_C13_PresentStateThenEachNewer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "one")
@@ -43,7 +43,7 @@ func TestSubscribe_PresentStateThenEachNewer(t *testing.T) {
 	})
 }
 
-func TestSubscribe_WaitSaysWhyThereIsNothing(t *testing.T) {
+func TestDefect_C14_WaitSaysWhyThereIsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		client := newClient(t, c)
@@ -68,7 +68,7 @@ func TestSubscribe_WaitSaysWhyThereIsNothing(t *testing.T) {
 	})
 }
 
-func TestSubscribe_SeveralListenersOfOneKey(t *testing.T) {
+func TestDefect_C8_C26_SeveralListenersOfOneKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "one")
@@ -379,7 +379,7 @@ func TestSubscribe_StopWaitsForTheCallUnderWay(t *testing.T) {
 	})
 }
 
-func TestNothingOfAContentIsLogged(t *testing.T) {
+func TestDefect_C25_NothingOfAContentIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "CANARY")

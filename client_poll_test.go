@@ -255,7 +255,7 @@ func TestPoll_LargeContents(t *testing.T) {
 	})
 }
 
-func TestN1_NothingCanBeAsked(t *testing.T) {
+func TestN1_Defect_C15_NothingCanBeAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "a")

@@ -16,7 +16,7 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-func TestC9_ColdStartWithEverythingDead(t *testing.T) {
+func TestC9_Defect_C5_ColdStartWithEverythingDead(t *testing.T) {
 	for name, dead := range map[string]func(*centre){
 		"refused": func(c *centre) { c.fail(errDown) },
 		"hanging": func(c *centre) { c.hang() },
@@ -294,7 +294,7 @@ func TestSnapshot_CloseWritesWhatIsPending(t *testing.T) {
 	})
 }
 
-func TestD8_OverrideFile(t *testing.T) {
+func TestD8_Defect_C7_OverrideFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "server 1")

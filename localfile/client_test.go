@@ -26,7 +26,7 @@ type seen struct {
 
 // A whole client on a real directory: the operator's file beats the server while
 // it is there, and a restart without a server starts from the disk.
-func TestD8_OverrideBeatsTheServerWhileItIsThere(t *testing.T) {
+func TestD8_Defect_C7_OverrideBeatsTheServerWhileItIsThere(t *testing.T) {
 	key := diamond.NewKey("", "limits.yaml")
 	srv, err := diamond.NewServer(memstore.New())
 	require.NoError(t, err)

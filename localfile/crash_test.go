@@ -36,7 +36,7 @@ func saveForEver(dir string) {
 
 // Writers are killed at moments that nobody chose, several at once in one
 // directory: what they leave is always one whole version.
-func TestD3_KilledWhileSaving(t *testing.T) {
+func TestD3_Defect_C21_KilledWhileSaving(t *testing.T) {
 	dir := t.TempDir()
 	d := openDir(t, dir)
 	var last int64

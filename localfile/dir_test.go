@@ -138,6 +138,24 @@ func TestClientIDIsStable(t *testing.T) {
 	assert.Equal(t, "damaged", read(t, filepath.Join(dir, clientIDFile+corruptSuffix)))
 }
 
+// What a client keeps is where its application says, whatever the home of its user
+// is, and no two applications share it.
+func TestDefect_C24_DirectoryOfEachApplication(t *testing.T) {
+	home := filepath.Join(t.TempDir(), "home")
+	t.Setenv("HOME", home)
+	a, b := openDir(t, filepath.Join(t.TempDir(), "a")), openDir(t, filepath.Join(t.TempDir(), "b"))
+	require.NoError(t, a.Save(diamond.SlotFetched, snapshot(testKey, 1, "mine")))
+	_, err := b.Load(testKey, diamond.SlotFetched)
+	require.ErrorIs(t, err, diamond.ErrNotFound)
+	require.NoError(t, b.Save(diamond.SlotFetched, snapshot(testKey, 2, "theirs")))
+	got, err := a.Load(testKey, diamond.SlotFetched)
+	require.NoError(t, err)
+	assert.Equal(t, "mine", got.Entry.Content)
+	assert.NoDirExists(t, home)
+	t.Setenv("HOME", "")
+	require.NoError(t, openDir(t, t.TempDir()).Save(diamond.SlotFetched, snapshot(testKey, 1, "x")))
+}
+
 func TestClosed(t *testing.T) {
 	d := openDir(t, t.TempDir())
 	require.NoError(t, d.Close())
@@ -180,7 +198,7 @@ func TestD12_ModesWhateverTheUmask(t *testing.T) {
 	}
 }
 
-func TestNothingOfAContentIsLogged(t *testing.T) {
+func TestDefect_C25_NothingOfAContentIsLogged(t *testing.T) {
 	var log bytes.Buffer
 	dir := t.TempDir()
 	d := openDir(t, dir, WithLogger(slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))

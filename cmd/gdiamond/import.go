@@ -21,7 +21,7 @@ func newImport() *cobra.Command {
 		Long: `Publish the files of a directory, which are group/dataId, byte for byte.
 
 First all files that cannot be published are listed: those at another depth, with
-names outside the grammar, too large or empty. If there is one, nothing is published.
+names outside the grammar, too large, empty or blank. If there is one, nothing is published.
 Files are committed in change sets of up to 1000 files and 32 MiB.`,
 		Args: arguments(1, 1, "a DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -67,7 +67,7 @@ Files are committed in change sets of up to 1000 files and 32 MiB.`,
 	c.flags(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&dryRun, "dry-run", false, "look, and publish nothing")
-	f.BoolVar(&allowEmpty, "allow-empty", false, "publish empty files too")
+	f.BoolVar(&allowEmpty, "allow-empty", false, "publish empty and blank files too")
 	f.StringVar(&comment, "comment", "", "why")
 	return cmd
 }

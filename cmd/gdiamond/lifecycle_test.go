@@ -52,7 +52,7 @@ func (d *daemon) metric(name string) string {
 // On SIGTERM every parked poll is answered at once, no read fails, and the
 // program ends long before the polls would have: within two seconds, if the
 // machine has nothing else to do.
-func TestL1_GracefulShutdownUnderLoad(t *testing.T) {
+func TestL1_Defect_O3_GracefulShutdownUnderLoad(t *testing.T) {
 	polls := campaign(t, 200, 2000)
 	d := standalone(t, t.TempDir())
 	d.must("publish", "linna", writeFile(t, "x"))

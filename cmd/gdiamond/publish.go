@@ -58,7 +58,7 @@ func newPublish() *cobra.Command {
 	f.Int64Var(&ifRevision, "if-revision", 0, "only if the key is at revision `N` now; 0: only if it does not exist")
 	f.StringVar(&draft.Type, "type", "", "how to read it: json, yaml, toml, properties, xml, text, ... (default by the extension)")
 	f.StringVar(&comment, "comment", "", "why")
-	f.BoolVar(&draft.AllowEmpty, "allow-empty", false, "publish an empty content too")
+	f.BoolVar(&draft.AllowEmpty, "allow-empty", false, "publish an empty or blank content too")
 	return cmd
 }
 

@@ -2,6 +2,7 @@ package httptransport_test
 
 import (
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -10,7 +11,7 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-func TestDefect_S4_Conditional(t *testing.T) {
+func TestDefect_S3_S4_Conditional(t *testing.T) {
 	c := newCentre(t)
 	c.publish(key("k"), "content")
 	const target = "/diamond-server/config?dataId=k&group=DEFAULT_GROUP"
@@ -112,6 +113,41 @@ func TestDefect_S24_MethodsAndPaths(t *testing.T) {
 		assert.Equal(t, 404, c.ask("GET", path, "").Code, path)
 	}
 	assert.Equal(t, "x", c.fetch(key("k")).Entry.Content)
+}
+
+// Original servers call each other at a path of their own, and it spoilt keys.
+// There is no such path here: nothing comes of it.
+func TestDefect_S14_NotifyChangesNothing(t *testing.T) {
+	c := newCentre(t)
+	c.publish(key("there"), "x")
+	for _, dataID := range []string{"there", "new"} {
+		for _, method := range []string{"GET", "POST"} {
+			assert.Equal(t, 404, c.ask(method, "/diamond-server/notify?dataId="+dataID+"&group=DEFAULT_GROUP", "").Code)
+		}
+		target := "/diamond-server/config?dataId=" + dataID + "&group=DEFAULT_GROUP"
+		want := map[string]int{"there": 200, "new": 404}[dataID]
+		assert.Equal(t, want, c.ask("GET", target, "").Code, dataID)
+		w := c.ask("POST", "/diamond-server/publishConfig?dataId="+dataID+"&group=DEFAULT_GROUP&content=y", "")
+		assert.Equal(t, 200, w.Code, "%s: %s", dataID, w.Body)
+		assert.Equal(t, "y", c.ask("GET", target, "").Body.String(), dataID)
+	}
+}
+
+// A group that is missing or empty is the default one, to read and to publish.
+func TestDefect_C23_EmptyGroupIsTheDefault(t *testing.T) {
+	c := newCentre(t)
+	for i, group := range []string{"", "&group="} {
+		content := strconv.Itoa(i)
+		w := c.ask("POST", "/diamond-server/publishConfig?dataId=k&content="+content+group, "")
+		assert.Equal(t, 200, w.Code, "%q: %s", group, w.Body)
+		for _, read := range []string{"", "&group=", "&group=DEFAULT_GROUP"} {
+			assert.Equal(t, content, c.ask("GET", "/diamond-server/config?dataId=k"+read, "").Body.String(), "%q", read)
+		}
+		assert.Equal(t, content, c.fetch(key("k")).Entry.Content)
+	}
+	w := c.ask("POST", "/diamond-server/publishConfig", "dataId=form&group=&content=x", "Content-Type", "application/x-www-form-urlencoded")
+	assert.Equal(t, 200, w.Code, w.Body)
+	assert.Equal(t, "x", c.fetch(key("form")).Entry.Content)
 }
 
 func TestDefect_S26_FixedContentType(t *testing.T) {
