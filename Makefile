@@ -37,11 +37,15 @@ lint: ## gofmt, vet, staticcheck, go.mod
 vuln: ## known vulnerabilities; needs the vulnerability database
 	$(GO) run $(GOVULNCHECK) ./...
 
+# Before Go 1.27 fuzzing at times takes its end for a failure, "context deadline exceeded"
+# and no more (golang.org/issue/75804). An input that fails is told otherwise.
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	@for pkg in $$($(GO) list ./...); do \
 	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
 	    echo "== $$pkg $$target"; \
-	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	    out=$$($(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg 2>&1); code=$$?; \
+	    echo "$$out"; \
+	    test $$code = 0 || echo "$$out" | grep -A1 -e '^--- FAIL: Fuzz' | grep -q '^ *context deadline exceeded$$' || exit 1; \
 	  done; \
 	done
 

@@ -529,8 +529,8 @@ func TestNewEpoch_AnOlderValueOfItIsNewer(t *testing.T) {
 		var r recorder
 		subscribe(t, client, keyA, &r)
 		settle()
+		c.with(func() { c.entries[keyA] = entry }) // which nobody hears of before the fork
 		c.fork(kept)
-		c.with(func() { c.entries[keyA] = entry; c.announce() })
 		time.Sleep(5 * time.Second)
 		assert.Equal(t, []string{"lost", "kept"}, r.contents())
 		old := newCentre() // a server that has not heard of the new epoch

@@ -408,8 +408,8 @@ func TestR7_AllListenersMustApplyBeforeAValueIsGood(t *testing.T) {
 		client := newClient(t, c, diamond.WithLocalFiles(local))
 		release := make(chan struct{})
 		slow := recorder{verdict: func(diamond.Config) error { <-release; return nil }}
+		subscribe(t, client, keyA, &slow) // the other one alone would do
 		subscribe(t, client, keyA, &recorder{})
-		subscribe(t, client, keyA, &slow)
 		settle()
 		_, ok := local.snapshot(diamond.SlotLastGood, keyA)
 		assert.False(t, ok)

@@ -46,10 +46,7 @@ type server struct {
 	store   StoreID               // whose changes these are; the feed's
 	seeded  seededFeed
 	obeyed  time.Time   // when a hint was obeyed last; the feed's
-	short   time.Time   // since when the storage's head is below ours and it was not written; the feed's
-	read    time.Time   // when the storage was last read to its head; the feed's
-	ownFrom Position    // what was read before own commits were applied; zero: all was read; the feed's
-	lagging time.Time   // since when what is read is below ours, own commits or not; the feed's
+	reading reading     // the feed's
 	lost    atomic.Bool // the storage is known to have lost history
 	trail   trail       // of the present epoch
 

@@ -68,7 +68,7 @@ func (s *server) idle(ctx context.Context) {
 			return
 		case <-hinted:
 			hinted = nil
-			s.read = time.Time{} // of others' commits only the storage tells
+			s.reading.done = time.Time{} // of others' commits only the storage tells
 			timer.Reset(time.Until(s.obeyed.Add(hintGap)))
 		case do := <-s.tasks:
 			do()
@@ -112,16 +112,18 @@ func (s *server) advance(ctx context.Context) error {
 		return s.load(ctx)
 	}
 	st, done := s.applyOwn(st)
-	if done && time.Since(s.read) < s.cfg.feedInterval {
+	if done && !s.reading.due(s.cfg.feedInterval) {
 		return nil
 	}
-	s.read = time.Time{}
+	s.reading.done = time.Time{}
 	for {
 		batch, marks, err := s.changes(ctx, st.position)
 		switch {
 		case errors.Is(err, ErrEpoch):
-			if wait, err := s.behind(batch.Head, st.position); wait {
-				return err
+			if short(batch.Head, st.position) && !s.lost.Load() {
+				if wait, err := s.reading.behind(batch.Head, st.position); wait {
+					return err
+				}
 			}
 			return s.fork(ctx, st)
 		case errors.Is(err, ErrCompacted):
@@ -142,7 +144,7 @@ func (s *server) advance(ctx context.Context) error {
 			st = s.apply(st, batch, marks)
 		}
 		if batch.Position == batch.Head {
-			s.wasRead()
+			s.reading.toHead()
 			return nil
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"sort"
-	"time"
 )
 
 // maxLostKeys is how many keys the record of a loss names.
@@ -20,9 +19,8 @@ func (s *server) fork(ctx context.Context, old *state) error {
 		return err
 	}
 	if to.Epoch == old.position.Epoch && to.Revision >= old.position.Revision {
-		s.short = time.Time{}
 		s.lost.Store(false)
-		return Errorf(errFeedGap, "reads of the storage do not show revision %d, which it has", old.position.Revision)
+		return s.reading.ahead(old.position.Revision)
 	}
 	if to.Compare(old.position) <= 0 {
 		return Errorf(ErrCorrupt, "a fork at revision %d of generation %d led to revision %d of generation %d",

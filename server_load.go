@@ -135,7 +135,7 @@ func (s *server) replace(old, next *state) {
 	s.state.Store(next)
 	s.applyMu.Unlock()
 	s.store = next.position.Store
-	s.wasRead()
+	s.reading.toHead()
 	s.trail.restart(next.position)
 	if s.copy != nil {
 		s.copy.jump(next.position)

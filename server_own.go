@@ -1,9 +1,6 @@
 package diamond
 
-import (
-	"sync"
-	"time"
-)
+import "sync"
 
 // maxOwnBytes is how many bytes of changes wait for the feed at most. What has
 // no room is read from the storage.
@@ -63,18 +60,10 @@ func (s *server) applyOwn(st *state) (now *state, all bool) {
 		if err != nil || to != batch.Position {
 			return st, false
 		}
-		if s.ownFrom.IsZero() {
-			s.ownFrom = st.position
-		}
-		s.short = time.Time{} // a storage that goes on from here has lost nothing
+		s.reading.own(st.position)
 		batch.Head = to
 		s.seeded.spoil(&batch)
 		st = s.apply(st, batch, marks)
 	}
 	return st, len(batches) > 0
-}
-
-// wasRead notes that the storage was read to its head.
-func (s *server) wasRead() {
-	s.read, s.short, s.lagging, s.ownFrom = time.Now(), time.Time{}, time.Time{}, Position{}
 }

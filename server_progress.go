@@ -18,10 +18,6 @@ const (
 	// hintLife is for how long a position that a hint named is waited for: it is
 	// a claim, and not every claim is true.
 	hintLife = time.Minute
-	// lossGrace is for how long a head below what the server has seen is taken
-	// for a read of a database that is behind another one. Then, or once a loss
-	// is proven, the storage is asked to begin an epoch, if it has lost anything.
-	lossGrace = 15 * time.Second
 )
 
 var (
@@ -85,21 +81,34 @@ func (p *progress) expect(st *state, at Position, claimed bool) {
 func (p *progress) lag(st *state) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for !p.first.since.IsZero() {
-		age := time.Since(p.first.since)
-		reached := st == nil || st.reached(p.first.position)
-		if !reached && !(p.first.claimed && age > hintLife) {
-			return max(age, 1)
+	for _, e := range []expected{p.first, p.last} {
+		if !e.settled(st) {
+			return max(time.Since(e.since), 1)
 		}
-		p.first, p.last = p.last, expected{}
 	}
 	return 0
+}
+
+// settle forgets what st has, and returns for how long it has not had the rest.
+func (p *progress) settle(st *state) time.Duration {
+	p.mu.Lock()
+	for !p.first.since.IsZero() && p.first.settled(st) {
+		p.first, p.last = p.last, expected{}
+	}
+	p.mu.Unlock()
+	return p.lag(st)
+}
+
+// settled reports whether nothing is expected any more: st has it, or it was
+// claimed, and has not come for so long that the claim was not true.
+func (e *expected) settled(st *state) bool {
+	return e.since.IsZero() || st == nil || st.reached(e.position) || e.claimed && time.Since(e.since) > hintLife
 }
 
 // stalled returns an error when the storage has not shown for too long what is
 // committed, though it can be read.
 func (p *progress) stalled(st *state) error {
-	if age := p.lag(st); age >= stallAfter {
+	if age := p.settle(st); age >= stallAfter {
 		return Errorf(errFeedStalled, "the storage has shown nothing after revision %d for %v, and more is committed",
 			st.position.Revision, age.Round(time.Second))
 	}
@@ -120,44 +129,6 @@ func gap(after Position, changes []Change) error {
 	return nil
 }
 
-// short reports whether a storage with this head shows less than what was seen
-// of it, and no other history: it is behind, perhaps by an epoch, or has lost
-// its tail.
-func short(head, seen Position) bool {
-	return head.Store == seen.Store &&
-		(head.Epoch == seen.Epoch && head.Revision < seen.Revision || head.Epoch.Generation < seen.Epoch.Generation)
-}
-
-// behind reports whether a head that is below what the server serves may be that
-// of a database that is behind, so that it is waited for; err says so. Where
-// only own commits are missing, which nobody has read yet, a moment is nothing
-// to report.
-func (s *server) behind(head, served Position) (wait bool, err error) {
-	if !short(head, served) || s.lost.Load() {
-		return false, nil
-	}
-	now := time.Now()
-	if s.short.IsZero() {
-		s.short = now
-	}
-	if s.lagging.IsZero() {
-		s.lagging = now
-	}
-	age := now.Sub(s.lagging)
-	own := !s.ownFrom.IsZero() && !short(head, s.ownFrom)
-	switch {
-	case now.Sub(s.short) >= lossGrace:
-		return false, nil
-	case own && age < stallAfter:
-		return true, nil
-	case own:
-		return true, Errorf(errFeedStalled, "reads of the storage have been behind revision %d, which was committed here, for %v",
-			served.Revision, age.Round(time.Second))
-	}
-	return true, Errorf(errFeedGap, "the storage is at revision %d of generation %d, and this server has seen %d of %d",
-		head.Revision, head.Epoch.Generation, served.Revision, served.Epoch.Generation)
-}
-
 // freshKey is the context key of [FreshRead].
 type freshKey struct{}
 
@@ -168,7 +139,7 @@ func FreshRead(ctx context.Context) bool { return ctx.Value(freshKey{}) != nil }
 
 // fresh returns ctx for a read by the feed.
 func (s *server) fresh(ctx context.Context) context.Context {
-	if err := s.health.readErr.Load(); !s.lagging.IsZero() || err != nil && (errors.Is(*err, errFeedGap) || errors.Is(*err, errFeedStalled)) {
+	if err := s.health.readErr.Load(); !s.reading.lagging.IsZero() || err != nil && (errors.Is(*err, errFeedGap) || errors.Is(*err, errFeedStalled)) {
 		return context.WithValue(ctx, freshKey{}, true)
 	}
 	return ctx

@@ -31,10 +31,13 @@ type dnsKit struct {
 	dns   *dnsServer
 	store *memstore.Store
 	port  string
+	// patience is how long a client takes for a connection, to all addresses of a
+	// name together: longer than a machine stalls, and than httptransport's own.
+	patience time.Duration
 }
 
 func newDNSKit(t *testing.T) *dnsKit {
-	k := &dnsKit{t: t, dns: newDNS(t), store: memstore.New()}
+	k := &dnsKit{t: t, dns: newDNS(t), store: memstore.New(), patience: 15 * time.Second}
 	t.Cleanup(func() { assert.NoError(t, k.store.Close()) })
 	return k
 }
@@ -75,7 +78,7 @@ func (k *dnsKit) node(ip string) (end func()) {
 // to that address are lost. Without keep, each request has a connection of its own.
 func (k *dnsKit) client(silent string, keep bool) *http.Client {
 	dialer := k.dns.dialer()
-	dialer.Timeout = 3 * time.Second // as httptransport's own
+	dialer.Timeout = k.patience
 	dialer.ControlContext = func(ctx context.Context, _, addr string, _ syscall.RawConn) error {
 		if silent == "" || !strings.HasPrefix(addr, silent+":") {
 			return nil
@@ -89,7 +92,7 @@ func (k *dnsKit) client(silent string, keep bool) *http.Client {
 }
 
 func (k *dnsKit) transport(name string, client *http.Client) *httptransport.Transport {
-	return httptransport.New(name+":"+k.port, httptransport.WithHTTPClient(client), httptransport.WithTimeout(30*time.Second))
+	return httptransport.New(name+":"+k.port, httptransport.WithHTTPClient(client), patient)
 }
 
 func ask(t *testing.T, over diamond.Transport) error {
@@ -125,7 +128,7 @@ func TestN13_AddressChanges(t *testing.T) {
 	k.dns.set(func(d *dnsServer) { d.names["config.test"] = []string{"127.0.0.2"} })
 	client := k.client("", true)
 	over := transport.Balance(transport.Static("config.test:"+k.port), func(addr string) (diamond.Transport, error) {
-		return httptransport.New(addr, httptransport.WithHTTPClient(client)), nil
+		return httptransport.New(addr, httptransport.WithHTTPClient(client), patient), nil
 	})
 	defer over.Close()
 	require.NoError(t, ask(t, over))
@@ -152,6 +155,7 @@ func TestN13_DNSIsDown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := newDNSKit(t)
+			k.patience = 6 * time.Second // for a name that nobody knows, all of it is waited
 			k.node("127.0.0.2")
 			k.dns.set(func(d *dnsServer) {
 				d.names["names.test"], d.names["config.test"] = []string{"127.0.0.5"}, []string{"127.0.0.2"}
@@ -168,9 +172,11 @@ func TestN13_DNSIsDown(t *testing.T) {
 			}
 			known := newNames()
 			want := []string{"127.0.0.2:" + k.port, "config.test:" + k.port}
-			servers, err := known.Resolve(t.Context())
-			require.NoError(t, err)
-			require.Equal(t, want, servers)
+			require.EventuallyWithT(t, func(c *assert.CollectT) { // it has 2 s to answer
+				servers, err := known.Resolve(t.Context())
+				require.NoError(c, err)
+				require.Equal(c, want, servers)
+			}, time.Minute, 10*time.Millisecond)
 
 			k.dns.set(trouble)
 			for _, c := range []*namesrv.Client{known, newNames()} {
@@ -178,7 +184,7 @@ func TestN13_DNSIsDown(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, want, servers)
 				over := transport.Balance(c, func(addr string) (diamond.Transport, error) {
-					return httptransport.New(addr, httptransport.WithHTTPClient(k.client("", true))), nil
+					return httptransport.New(addr, httptransport.WithHTTPClient(k.client("", true)), patient), nil
 				})
 				// One of the two servers has a name that leads nowhere now.
 				for range 2 {

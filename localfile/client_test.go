@@ -71,6 +71,11 @@ func TestD8_OverrideBeatsTheServerWhileItIsThere(t *testing.T) {
 	config, err := client.Get(t.Context(), key)
 	require.NoError(t, err)
 	require.Equal(t, "rate: 99\r\n", config.Content)
+	// Else the listener would be told of the first value again, and then of the second.
+	require.Eventually(t, func() bool {
+		s, err := files.Load(key, diamond.SlotFetched)
+		return err == nil && s.Entry.Content == "rate: 2\n"
+	}, time.Minute, time.Millisecond, "the client has the second value")
 
 	require.NoError(t, os.Remove(override))
 	next("rate: 2\n", diamond.SourceServer)

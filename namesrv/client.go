@@ -52,6 +52,8 @@ type source struct {
 	asked    int64    // the number of the request that brought it
 	servers  []string // the last good list
 
+	holds               int   // leases that are held there, or tried to be
+	told                bool  // that was tried since it is more than none
 	askFails, holdFails error // why it could not be asked, or told, the last time
 }
 

@@ -142,21 +142,23 @@ func TestN1_AllNameServersDead(t *testing.T) {
 }
 
 func TestRememberedListDamaged(t *testing.T) {
-	n := newMemNet()
-	cache := filepath.Join(t.TempDir(), "servers.json")
-	for _, damaged := range []string{
-		"", "{", `{"version":2,"servers":["a:1"]}`, `{"version":1,"servers":[]}`, `{"version":1,"servers":["a b:1"]}`,
-		`{"version":1,"servers":["a:1"]`, strings.Repeat(" ", maxAnswer+1),
-	} {
-		require.NoError(t, os.WriteFile(cache, []byte(damaged), 0o600))
-		_, err := n.client(t, []string{ns1}, WithCacheFile(cache)).Resolve(t.Context())
-		require.ErrorIs(t, err, diamond.ErrUnavailable, "%.40q", damaged)
-	}
-	n.serve(t, ns1, listed("i", 1, "a:1"))
-	c := n.client(t, []string{ns1}, WithCacheFile(cache))
-	require.Equal(t, []string{"a:1"}, resolve(t, c))
-	n.kill(ns1)
-	require.Equal(t, []string{"a:1"}, resolve(t, n.client(t, []string{ns1}, WithCacheFile(cache))), "replaced by a good one")
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		cache := filepath.Join(t.TempDir(), "servers.json")
+		for _, damaged := range []string{
+			"", "{", `{"version":2,"servers":["a:1"]}`, `{"version":1,"servers":[]}`, `{"version":1,"servers":["a b:1"]}`,
+			`{"version":1,"servers":["a:1"]`, strings.Repeat(" ", maxAnswer+1),
+		} {
+			require.NoError(t, os.WriteFile(cache, []byte(damaged), 0o600))
+			_, err := n.client(t, []string{ns1}, WithCacheFile(cache)).Resolve(t.Context())
+			require.ErrorIs(t, err, diamond.ErrUnavailable, "%.40q", damaged)
+		}
+		n.serve(t, ns1, listed("i", 1, "a:1"))
+		c := n.client(t, []string{ns1}, WithCacheFile(cache))
+		require.Equal(t, []string{"a:1"}, resolve(t, c))
+		n.kill(ns1)
+		require.Equal(t, []string{"a:1"}, resolve(t, n.client(t, []string{ns1}, WithCacheFile(cache))), "replaced by a good one")
+	})
 }
 
 func TestN2_GarbageNeverReplacesAGoodList(t *testing.T) {
@@ -195,20 +197,22 @@ func TestN2_GarbageNeverReplacesAGoodList(t *testing.T) {
 }
 
 func TestN3_StaleNameServers(t *testing.T) {
-	n := newMemNet()
-	n.serve(t, ns1, listed("one", 7, "a:1", "b:1"))
-	n.serve(t, ns2, listed("two", 3, "b:1", "c:1"))
-	c := n.client(t, []string{ns1, ns2})
-	require.Equal(t, []string{"a:1", "b:1", "c:1"}, resolve(t, c), "the union")
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		n.serve(t, ns1, listed("one", 7, "a:1", "b:1"))
+		n.serve(t, ns2, listed("two", 3, "b:1", "c:1"))
+		c := n.client(t, []string{ns1, ns2})
+		require.Equal(t, []string{"a:1", "b:1", "c:1"}, resolve(t, c), "the union")
 
-	n.serve(t, ns1, listed("one", 6, "old:1"))
-	require.Equal(t, []string{"a:1", "b:1", "c:1"}, resolve(t, c), "an older list of one lifetime never replaces a newer")
-	n.serve(t, ns1, listed("one", 8, "d:1"))
-	require.Equal(t, []string{"b:1", "c:1", "d:1"}, resolve(t, c), "a newer one does")
-	n.serve(t, ns1, listed("again", 1, "e:1"))
-	require.Equal(t, []string{"b:1", "c:1", "e:1"}, resolve(t, c), "versions start again with a name server's lifetime")
-	n.kill(ns1)
-	require.Equal(t, []string{"b:1", "c:1", "e:1"}, resolve(t, c), "one name server's silence takes nothing away")
+		n.serve(t, ns1, listed("one", 6, "old:1"))
+		require.Equal(t, []string{"a:1", "b:1", "c:1"}, resolve(t, c), "an older list of one lifetime never replaces a newer")
+		n.serve(t, ns1, listed("one", 8, "d:1"))
+		require.Equal(t, []string{"b:1", "c:1", "d:1"}, resolve(t, c), "a newer one does")
+		n.serve(t, ns1, listed("again", 1, "e:1"))
+		require.Equal(t, []string{"b:1", "c:1", "e:1"}, resolve(t, c), "versions start again with a name server's lifetime")
+		n.kill(ns1)
+		require.Equal(t, []string{"b:1", "c:1", "e:1"}, resolve(t, c), "one name server's silence takes nothing away")
+	})
 }
 
 func TestDefect_N4_MuteNameServerBlocksNothing(t *testing.T) {
@@ -243,10 +247,12 @@ func TestDefect_N4_MuteNameServerBlocksNothing(t *testing.T) {
 
 // An original name server has the text form only.
 func TestTextOnlyNameServer(t *testing.T) {
-	n := newMemNet()
-	mux := http.NewServeMux()
-	mux.Handle("/base/namesrv/addrs", page(http.StatusOK, "text/plain", "10.0.0.9\nhost:7000"))
-	n.serve(t, ns1, mux)
-	c := n.client(t, []string{"http://" + ns1 + "/base"})
-	assert.Equal(t, []string{"10.0.0.9:1210", "host:7000"}, resolve(t, c))
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		mux := http.NewServeMux()
+		mux.Handle("/base/namesrv/addrs", page(http.StatusOK, "text/plain", "10.0.0.9\nhost:7000"))
+		n.serve(t, ns1, mux)
+		c := n.client(t, []string{"http://" + ns1 + "/base"})
+		assert.Equal(t, []string{"10.0.0.9:1210", "host:7000"}, resolve(t, c))
+	})
 }

@@ -37,8 +37,35 @@ func (c *Client) Register(ctx context.Context, addr string) error {
 	return nil
 }
 
+// Registrations returns, by the URL of each name server that was asked to hold a
+// lease which [Client.Register] still wants, nil where it did when asked last, and
+// else why not. One that refuses for want of the cluster's secret has an error that
+// wraps ErrDenied. The map is the caller's.
+func (c *Client) Registrations() map[string]error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	states := make(map[string]error)
+	for _, s := range c.sources {
+		if s.told {
+			states[s.base.String()] = s.holdFails
+		}
+	}
+	return states
+}
+
+// holding counts one lease more, or less, that is to be held.
+func (c *Client) holding(s *source, more int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.holds += more; s.holds == 0 {
+		s.told = false
+	}
+}
+
 // hold keeps addr registered with one name server until ctx ends.
 func (c *Client) hold(ctx context.Context, s *source, addr string) {
+	c.holding(s, 1)
+	defer c.holding(s, -1)
 	u := s.base.JoinPath("v1", "servers", url.PathEscape(addr))
 	renew := *u
 	renew.RawQuery = url.Values{"ttl": {c.lease.String()}}.Encode()
@@ -51,6 +78,7 @@ func (c *Client) hold(ctx context.Context, s *source, addr string) {
 		}
 		c.mu.Lock()
 		c.report(s, &s.holdFails, err)
+		s.told = true
 		if err == nil {
 			s.meet(instanceOf(body))
 		}

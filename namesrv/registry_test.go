@@ -240,6 +240,7 @@ func TestDefect_N1_StormOfRegistrationsAndReads(t *testing.T) {
 	srv := httptest.NewServer(NewRegistry())
 	defer srv.Close()
 	client := srv.Client()
+	client.Transport.(*http.Transport).MaxIdleConnsPerHost = 16 // else thousands of ports are used up
 	do := func(method, path string) int {
 		req, err := http.NewRequestWithContext(t.Context(), method, srv.URL+path, nil)
 		if !assert.NoError(t, err) {

@@ -146,9 +146,11 @@ func TestL13_IncompleteForALease(t *testing.T) {
 }
 
 func TestL13_AListThatIsUnknownIsNoneAtAll(t *testing.T) {
-	n := newMemNet()
-	n.serve(t, ns1, NewRegistry())
-	_, err := n.client(t, []string{ns1}).Resolve(t.Context())
-	require.ErrorIs(t, err, diamond.ErrUnavailable)
-	require.ErrorContains(t, err, "started a moment ago")
+	synctest.Test(t, func(t *testing.T) {
+		n := newMemNet()
+		n.serve(t, ns1, NewRegistry())
+		_, err := n.client(t, []string{ns1}).Resolve(t.Context())
+		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		require.ErrorContains(t, err, "started a moment ago")
+	})
 }

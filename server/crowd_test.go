@@ -51,6 +51,7 @@ func TestL7_ConnectionsLeaveFiles(t *testing.T) {
 	var log notes
 	h := newHost(ln, http.HandlerFunc(New(srv).serveHTTP), slog.New(slog.NewTextHandler(&log, nil)))
 	h.crowd.idle, h.crowd.most = few, most
+	h.http.ReadHeaderTimeout = 0 // those who wait here stay, however long all takes
 	served := make(chan error, 1)
 	h.start(served)
 	defer func() {
@@ -144,6 +145,7 @@ func TestL7_ConnectionsLeaveFiles(t *testing.T) {
 		_ = conn.Close()
 	}
 	settled(0)
+	require.Eventually(t, func() bool { return log.count("connections are accepted again") > 0 }, patience, time.Millisecond)
 	answered, ends = ask(open())
 	assert.True(t, answered)
 	assert.False(t, ends)

@@ -18,6 +18,8 @@ import (
 type nobody struct{}
 
 func (nobody) Resolve(context.Context) ([]string, error) { return nil, nil }
+func (nobody) Register(context.Context, string) error    { return nil }
+func (nobody) Registrations() map[string]error           { return nil }
 
 // Every metric that the dashboard and the alerts name is one that a node has.
 func TestDeploy_MetricsExist(t *testing.T) {
@@ -28,7 +30,7 @@ func TestDeploy_MetricsExist(t *testing.T) {
 	defer srv.Close()
 
 	descs := make(chan *prometheus.Desc, 1000)
-	New(srv, WithPeers(nobody{}, cluster.Secret{})).metrics.Describe(descs)
+	New(srv, WithPeers(nobody{}, cluster.Secret{}), WithRegistry(nobody{}, "")).metrics.Describe(descs)
 	close(descs)
 	exists := map[string]bool{}
 	for desc := range descs {

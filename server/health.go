@@ -64,6 +64,10 @@ func (n *Node) readyz(w http.ResponseWriter, r *http.Request) {
 	}
 	check("self-check", st.Divergent == 0, false, fmt.Sprintf("%d done, %d differences found, %d keys differ in the storage now",
 		st.Counters.Checks, st.Counters.Divergences, st.Divergent))
+	if n.registered != nil {
+		ok, text := n.registered.summary()
+		check("registration", ok, false, text)
+	}
 	if n.peers != nil {
 		s := n.peers.summary()
 		check("peers", s.ok(), false, s.String())

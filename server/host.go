@@ -78,6 +78,19 @@ func (h *host) close() {
 	_ = h.http.Close()
 }
 
+// linger pauses for lingerTime, or until no connection is open. It counts steps
+// and does not look at a clock: where the process was stopped for longer than all
+// of them take, its connections still get their turns.
+func (h *host) linger(pause func(time.Duration)) {
+	const steps = 100
+	for range steps {
+		pause(lingerTime / steps) // at first for a connection that is not counted yet
+		if h.conns.Load() == 0 {
+			return
+		}
+	}
+}
+
 // shutdown closes the listener, then each connection between two requests.
 //
 // http.Server.Shutdown alone drops a request that it has read but not begun. So
@@ -87,12 +100,7 @@ func (h *host) shutdown() {
 	h.closing.Store(true)
 	// A second close, by Shutdown, is the one whose error says nothing.
 	_ = h.listener.Close()
-	for begun := time.Now(); time.Since(begun) < lingerTime; {
-		time.Sleep(lingerTime / 100) // at first for a connection that is not counted yet
-		if h.conns.Load() == 0 {
-			break
-		}
-	}
+	h.linger(time.Sleep)
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	if err := h.http.Shutdown(ctx); err != nil && ctx.Err() != nil {

@@ -18,25 +18,31 @@ import (
 type metrics struct {
 	*requests
 	srv     diamond.Server
-	peers   *peers // nil: none
+	others  []prometheus.Collector // of what not every node has
 	reg     *prometheus.Registry
 	handler http.Handler
 	table   []statusMetric
 }
 
-func newMetrics(srv diamond.Server, peers *peers, reg *prometheus.Registry) *metrics {
+func newMetrics(srv diamond.Server, peers *peers, registered *registered, reg *prometheus.Registry) *metrics {
 	if reg == nil {
 		reg = prometheus.NewRegistry()
 		reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	}
-	return &metrics{
+	m := &metrics{
 		requests: newRequests(),
 		srv:      srv,
-		peers:    peers,
 		reg:      reg,
 		handler:  promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
 		table:    slices.Concat(statusMetrics, feedMetrics),
 	}
+	if peers != nil {
+		m.others = append(m.others, peers)
+	}
+	if registered != nil {
+		m.others = append(m.others, registered)
+	}
+	return m
 }
 
 func (m *metrics) serve(w http.ResponseWriter, r *http.Request) { m.handler.ServeHTTP(w, r) }
@@ -54,8 +60,8 @@ func (m *metrics) unregister() { m.reg.Unregister(m) }
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.requests.Describe(ch)
-	if m.peers != nil {
-		m.peers.Describe(ch)
+	for _, other := range m.others {
+		other.Describe(ch)
 	}
 	ch <- buildInfo
 	for i := range m.table {
@@ -66,8 +72,8 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	m.requests.Collect(ch)
-	if m.peers != nil {
-		m.peers.Collect(ch)
+	for _, other := range m.others {
+		other.Collect(ch)
 	}
 	b := ReadBuildInfo()
 	ch <- prometheus.MustNewConstMetric(buildInfo, prometheus.GaugeValue, 1, b.Version, b.Revision, b.GoVersion)

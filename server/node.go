@@ -19,14 +19,15 @@ import (
 
 // Node hosts one [diamond.Server] on a network. [New] makes one.
 type Node struct {
-	srv     diamond.Server
-	config  config
-	metrics *metrics
-	peers   *peers                  // nil: there are none
-	nudged  *nudged                 // nil: there are no peers
-	handler http.Handler            // of the server's protocols
-	pages   map[string]http.Handler // by path
-	extra   *http.ServeMux          // the caller's; nil: none
+	srv        diamond.Server
+	config     config
+	metrics    *metrics
+	peers      *peers                  // nil: there are none
+	nudged     *nudged                 // nil: there are no peers
+	registered *registered             // nil: nothing tells
+	handler    http.Handler            // of the server's protocols
+	pages      map[string]http.Handler // by path
+	extra      *http.ServeMux          // the caller's; nil: none
 
 	// leaving is set at the first moment of a shutdown: the node is not ready.
 	leaving atomic.Bool
@@ -41,7 +42,8 @@ func New(srv diamond.Server, opts ...Option) *Node {
 	if n.config.peers != nil {
 		n.peers = newPeers(srv, &n.config)
 	}
-	n.metrics = newMetrics(srv, n.peers, n.config.metrics)
+	n.registered = registeredBy(n.config.registry)
+	n.metrics = newMetrics(srv, n.peers, n.registered, n.config.metrics)
 	gate := &admission{Server: srv}
 	if r := n.config.admission; r != nil {
 		gate.bucket = rate.NewLimiter(rate.Limit(r.perSecond), r.burst)
@@ -175,6 +177,9 @@ func (n *Node) drain(hosts []*host, unregister func()) {
 	n.leaving.Store(true)
 	unregister()
 	time.Sleep(n.config.shutdownDelay)
+	for _, h := range hosts {
+		h.closing.Store(true) // before a poll is answered, whose client asks again at once
+	}
 	n.srv.Drain()
 	var ending sync.WaitGroup
 	for _, h := range hosts {

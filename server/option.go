@@ -58,7 +58,8 @@ func WithListener(listener net.Listener) Option {
 
 // WithRegistry has the node register itself once it is ready, under the
 // address that clients are to use. An empty advertise stands for the address
-// that it listens on, which must then name a host.
+// that it listens on, which must then name a host. Where that worked is told by a
+// registry that is a [RegistryStatus].
 func WithRegistry(registry Registry, advertise string) Option {
 	return func(c *config) { c.registry, c.advertise = registry, advertise }
 }

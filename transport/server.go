@@ -81,6 +81,9 @@ func (b *Balancer) candidates(ctx context.Context, kind kind) ([]*server, error)
 		case b.closed:
 			b.mu.Unlock()
 			return nil, diamond.Errorf(diamond.ErrClosed, "balancer")
+		case ctx.Err() != nil: // that there is no server is no news to who has left
+			b.mu.Unlock()
+			return nil, ctx.Err()
 		case len(b.servers) > 0:
 			list, err := b.order(time.Now(), kind)
 			b.mu.Unlock()

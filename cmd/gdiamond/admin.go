@@ -28,26 +28,31 @@ type backuper interface {
 	Backup(ctx context.Context, w io.Writer) error
 }
 
-// serveAdmin serves the admin socket of the data directory, which the caller
-// has open, until ctx ends. Without it all else works.
-func serveAdmin(ctx context.Context, data string, store backuper, logger *slog.Logger) {
+// listenAdmin makes the admin socket of the data directory, which the caller
+// has open. It returns nil where none can be made: without it all else works.
+func listenAdmin(ctx context.Context, data string, logger *slog.Logger) net.Listener {
 	path := filepath.Join(data, adminSocket)
 	// One that is there was left by a process that was killed: the store is ours.
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		logger.Warn("no backups while running", "error", err)
-		return
+		return nil
 	}
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "unix", path)
 	if err != nil {
 		logger.Warn("no backups while running", "error", err)
-		return
+		return nil
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
 		ln.Close()
 		logger.Warn("no backups while running", "error", err)
-		return
+		return nil
 	}
+	return ln
+}
+
+// serveAdmin serves the admin socket until ctx ends.
+func serveAdmin(ctx context.Context, ln net.Listener, store backuper, logger *slog.Logger) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /backup", func(w http.ResponseWriter, r *http.Request) {
 		// A copy takes the time that it takes; who reads it may read the file.

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"strings"
-	"time"
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/storage"
@@ -100,11 +97,11 @@ func openCopy(dir string, retention storage.Retention, logger *slog.Logger) (*bo
 	if !errors.Is(err, diamond.ErrCorrupt) {
 		return local, err
 	}
-	aside := strings.TrimRight(dir, "/") + ".damaged-" + time.Now().UTC().Format("20060102T150405")
-	logger.Error("the copy of the database is damaged: it is set aside, and made anew", "data", dir, "aside", aside, "error", err)
-	if err := os.Rename(dir, aside); err != nil {
-		return nil, err
+	aside, failed := boltstore.SetAside(dir)
+	if failed != nil {
+		return nil, errors.Join(err, failed)
 	}
+	logger.Error("the copy of the database is damaged: it is set aside, and made anew", "data", dir, "aside", aside, "error", err)
 	return boltstore.Open(dir, boltstore.WithRetention(retention), boltstore.WithLogger(logger))
 }
 

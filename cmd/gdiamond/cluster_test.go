@@ -2,6 +2,7 @@ package main
 
 import (
 	"database/sql"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -50,6 +51,32 @@ func TestCluster_OneTruth(t *testing.T) {
 	names1.kill()
 	byName := func() outcome { return invoke(t, "get", "linna", "--namesrv", names1.namesrv+","+names2.namesrv) }
 	require.Eventually(t, func() bool { return byName().stdout == "two" }, time.Minute, 10*time.Millisecond)
+}
+
+// A copy that is damaged is made anew, within its directory, which may be a mount
+// point in a directory of somebody else.
+func TestL6_DamagedCopyIsMadeAnew(t *testing.T) {
+	dsn, data := mariadbtest.Database(t), t.TempDir()
+	a := member(t, dsn, data)
+	require.Equal(t, exitOK, a.clientWith("one", "publish", "linna").code)
+	a.kill()
+	before, err := os.Stat(data)
+	require.NoError(t, err)
+	for i := range 2 {
+		require.NoError(t, os.WriteFile(filepath.Join(data, "store.db"), fmt.Append(nil, "damaged ", i), 0o600))
+		a = member(t, dsn, data)
+		assert.Equal(t, "one", a.must("get", "linna"))
+		require.Eventually(t, func() bool { return a.metric("diamond_replica_lag_revisions") == "0" }, time.Minute, 10*time.Millisecond)
+		a.kill()
+		assert.Contains(t, a.stderr.String(), "is set aside")
+		aside, err := os.ReadFile(filepath.Join(data, "store.db.damaged"))
+		require.NoError(t, err)
+		assert.Equal(t, fmt.Sprint("damaged ", i), string(aside), "the last one")
+		assert.Equal(t, exitOK, invoke(t, "check", data).code)
+	}
+	after, err := os.Stat(data)
+	require.NoError(t, err)
+	assert.True(t, os.SameFile(before, after))
 }
 
 // A node serves what it has while its database is away, from its start on, and

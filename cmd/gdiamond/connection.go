@@ -105,9 +105,21 @@ func (c *connection) dial() (wire diamond.Transport, hangUp func(), err error) {
 	default:
 		resolver = transport.Static(server.DefaultAddress)
 	}
-	balancer := transport.Balance(resolver, httptransport.Dial)
+	balancer := transport.Balance(resolver, c.dialServer)
 	return balancer, balancer.Close, nil
 }
+
+// dialServer returns the transport to one server. One that is alone has all the
+// time that there is: nobody else can be asked instead.
+func (c *connection) dialServer(addr string) (diamond.Transport, error) {
+	if len(c.servers) > 1 || len(c.namesrvs) > 0 {
+		return httptransport.Dial(addr)
+	}
+	return httptransport.New(addr, httptransport.WithTimeout(max(c.timeout, leastSilence))), nil
+}
+
+// leastSilence is for how long any server may be silent.
+const leastSilence = 5 * time.Second
 
 // checkAddress finds what cannot be the address of a server before it is tried.
 func checkAddress(addr string) error {

@@ -33,7 +33,8 @@ func TestMain(m *testing.M) {
 	os.Exit(mariadbtest.Main(m).Run())
 }
 
-// command returns the program with args, in an environment without any of its variables.
+// command returns the program with args, in an environment without any of its
+// variables, but that its clients are as patient as a slow machine needs.
 func command(ctx context.Context, env []string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
 	for _, v := range os.Environ() {
@@ -42,7 +43,7 @@ func command(ctx context.Context, env []string, args ...string) *exec.Cmd {
 		}
 	}
 	// The race detector would sleep for a second at each exit.
-	cmd.Env = append(append(cmd.Env, runMain+"=1", "GORACE=atexit_sleep_ms=0"), env...)
+	cmd.Env = append(append(cmd.Env, runMain+"=1", "GORACE=atexit_sleep_ms=0", "GDIAMOND_TIMEOUT=60s"), env...)
 	return cmd
 }
 

@@ -141,7 +141,10 @@ func (s *serving) run(ctx context.Context, ln net.Listener, access *access, name
 	}
 	adminCtx, stopAdmin := context.WithCancel(context.WithoutCancel(ctx))
 	var admin sync.WaitGroup
-	admin.Go(func() { serveAdmin(adminCtx, s.data, b.local, logger) })
+	// It is there before anybody is told that the server is.
+	if admins := listenAdmin(adminCtx, s.data, logger); admins != nil {
+		admin.Go(func() { serveAdmin(adminCtx, admins, b.local, logger) })
+	}
 	defer admin.Wait()
 	defer stopAdmin()
 	started()

@@ -14,8 +14,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// dropTime bounds the removal of a database.
-const dropTime = time.Minute
+const (
+	// dropTime bounds the removal of a database.
+	dropTime = time.Minute
+	// dialTime is in DSNs for tests: how long a connection may take to be made on a
+	// machine that stalls. Who stops the database is refused at once.
+	dialTime = time.Minute
+)
 
 // shared is the server that the tests of one binary share.
 var shared struct {
@@ -103,7 +108,7 @@ func database(t testing.TB, dsn string, options []string) (fresh string, drop fu
 	admin := Connect(t, cfg.FormatDSN())
 	_, err = admin.ExecContext(t.Context(), "CREATE DATABASE "+name+" "+strings.Join(options, " "))
 	require.NoError(t, err)
-	cfg.DBName = name
+	cfg.DBName, cfg.Timeout = name, dialTime
 	return cfg.FormatDSN(), func() {
 		ctx, cancel := context.WithTimeout(context.Background(), dropTime)
 		defer cancel()

@@ -14,5 +14,5 @@ func TestOf(t *testing.T) {
 		assert.Equal(t, len(s), cap(b))
 	}
 	s := "on the heap"
-	assert.Zero(t, testing.AllocsPerRun(100, func() { _ = Of(s) }))
+	assert.Zero(t, testing.AllocsPerRun(1000, func() { _ = Of(s) }))
 }

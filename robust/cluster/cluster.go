@@ -111,11 +111,15 @@ func (c *Cluster) Direct(server int) *httptransport.Transport {
 	return c.DirectTo(c.Members[server].Addr())
 }
 
+// directPatience is for how long who asks a server past all proxies bears its
+// silence: nothing is wrong with that way, but the machine may be busy.
+const directPatience = time.Minute
+
 // DirectTo returns the way to the server at an address. It keeps no connections.
 func (c *Cluster) DirectTo(addr string) *httptransport.Transport {
 	pool := c.pool()
 	pool.DisableKeepAlives = true
-	return httptransport.New(addr, httptransport.WithHTTPClient(&http.Client{Transport: pool}))
+	return httptransport.New(addr, httptransport.WithHTTPClient(&http.Client{Transport: pool}), httptransport.WithTimeout(directPatience))
 }
 
 func (c *Cluster) pool() *http.Transport {

@@ -69,9 +69,16 @@ func (d *Database) Via(server int) string {
 	return config.FormatDSN()
 }
 
-// Open opens the storage past all proxies.
-func (d *Database) Open(ctx context.Context) (*mysqlstore.Store, error) {
-	return mysqlstore.Open(ctx, d.DSN, mysqlstore.WithLogger(slog.New(slog.DiscardHandler)))
+// Open opens the storage past all proxies. It tries again where the database does
+// not answer in the few seconds that it has for that: the machine may be busy.
+func (d *Database) Open(ctx context.Context) (store *mysqlstore.Store, err error) {
+	for range 10 {
+		store, err = mysqlstore.Open(ctx, d.DSN, mysqlstore.WithLogger(slog.New(slog.DiscardHandler)))
+		if !errors.Is(err, diamond.ErrUnavailable) {
+			break
+		}
+	}
+	return store, err
 }
 
 // Close ends the ways to the database.

@@ -129,7 +129,7 @@ func TestS10_FailoverThatLostTheTail(t *testing.T) {
 		listeners = append(listeners, w.follow(t, c, lost, kept, both))
 	}
 	for _, l := range listeners {
-		eventually(t, func() bool { return l[0].Last() == "lost" && l[2].Last() == "lost 8" }, "clients hold what will be lost")
+		eventually(t, func() bool { return l[0].Last() == "lost" && l[1].Last() == "kept" && l[2].Last() == "lost 8" }, "clients hold what will be lost")
 	}
 	before := w.Nodes[0].Server().Status().Position
 

@@ -47,8 +47,7 @@ func (w *World) dump(t *testing.T) *record.History {
 // find the change all the same, and a retry gets the outcome of the first try.
 func TestS1_KilledBetweenCommitAndNotify(t *testing.T) {
 	w := world(t, nodes)
-	_, err := w.Direct(1).Commit(t.Context(), set("first", "1"))
-	require.NoError(t, err)
+	w.commit(t, 1, set("first", "1"))
 	var listeners []*told
 	for node := range nodes {
 		w.only(node, node)
@@ -58,14 +57,13 @@ func TestS1_KilledBetweenCommitAndNotify(t *testing.T) {
 		l.await(t, "1")
 	}
 	w.restartArmed(t, "server.afterCommitBeforeNotify=kill")
-	_, err = w.Direct(0).Commit(t.Context(), set("killed", "2"))
+	_, err := w.Direct(0).Commit(t.Context(), set("killed", "2"))
 	require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
 	require.Error(t, w.Processes[0].Wait(), "it was killed")
 	listeners[1].await(t, "2")
 	listeners[2].await(t, "2")
 
-	resp, err := w.Direct(1).Commit(t.Context(), set("killed", "2"))
-	require.NoError(t, err)
+	resp := w.commit(t, 1, set("killed", "2"))
 	assert.True(t, resp.Replayed)
 	assert.EqualValues(t, 2, resp.Position.Revision)
 	log := w.dump(t).Log
@@ -79,10 +77,9 @@ func TestS1_KilledBetweenCommitAndNotify(t *testing.T) {
 // change has its number, and the retry succeeds.
 func TestS2_KilledBeforeCommit(t *testing.T) {
 	w := world(t, 0)
-	_, err := w.Direct(1).Commit(t.Context(), set("first", "1"))
-	require.NoError(t, err)
+	w.commit(t, 1, set("first", "1"))
 	w.restartArmed(t, "mysqlstore.beforeCommit=kill")
-	_, err = w.Direct(0).Commit(t.Context(), set("killed", "2"))
+	_, err := w.Direct(0).Commit(t.Context(), set("killed", "2"))
 	require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
 	require.Error(t, w.Processes[0].Wait(), "it was killed")
 
@@ -149,8 +146,12 @@ func TestS19_BatchesAreWholeOrNotThere(t *testing.T) {
 	w.commit(t, 1, set("last", "x"))
 	var after diamond.Position
 	for more := true; more; {
-		resp, err := w.Direct(2).Changes(t.Context(), &diamond.ChangesRequest{After: after})
-		require.NoError(t, err)
+		var resp *diamond.ChangesResponse
+		w.await(t, func() bool {
+			var err error
+			resp, err = w.Direct(2).Changes(t.Context(), &diamond.ChangesRequest{After: after})
+			return err == nil
+		})
 		for i, c := range resp.Changes {
 			require.Equal(t, c.Number == 0, i == 0 || resp.Changes[i-1].Revision != c.Revision, "an answer begins with a whole set")
 		}

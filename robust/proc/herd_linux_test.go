@@ -170,9 +170,10 @@ func TestL7_ThunderingHerd(t *testing.T) {
 		for i, p := range w.Processes[:servers] {
 			assert.True(t, p.Running(), "server %d: %s", i, p.Log())
 			for k := range herdKeys {
-				resp, err := w.Direct(i).Fetch(t.Context(), &diamond.FetchRequest{Key: traffic.Key(k)})
-				require.NoError(t, err)
-				assert.Equal(t, name+"-again-2", resp.Entry.Content)
+				w.await(t, func() bool {
+					resp, err := w.Direct(i).Fetch(t.Context(), &diamond.FetchRequest{Key: traffic.Key(k)})
+					return err == nil && resp.Entry.Content == name+"-again-2"
+				})
 			}
 		}
 		for _, p := range w.Processes {

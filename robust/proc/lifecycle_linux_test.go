@@ -108,6 +108,7 @@ func TestL8_TerminatedDuringPublishes(t *testing.T) {
 	w := world(t, 0)
 	for round := range 3 {
 		recorder := record.New(0)
+		var ending atomic.Bool
 		var publishing sync.WaitGroup
 		for i := range 40 {
 			publishing.Go(func() {
@@ -122,13 +123,14 @@ func TestL8_TerminatedDuringPublishes(t *testing.T) {
 						o.Revision = resp.Position.Revision
 					}
 					recorder.Op(o)
-					if err != nil {
+					if err != nil && ending.Load() {
 						return
 					}
 				}
 			})
 		}
 		w.await(t, func() bool { return recorder.Len() > 200 })
+		ending.Store(true)
 		require.NoError(t, w.Processes[0].Stop(), "it exits with 0")
 		publishing.Wait()
 		h := w.dump(t)

@@ -1,6 +1,7 @@
 package mysqlstore
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"testing"
@@ -23,7 +24,14 @@ func quiet() *slog.Logger { return textLogger(io.Discard) }
 // open opens the store in the database of dsn, and makes it where there is none.
 func open(t testing.TB, dsn string, opts ...Option) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), dsn, append([]Option{WithMigrate(), WithLogger(quiet())}, opts...)...)
+	opts = append([]Option{WithMigrate(), WithLogger(quiet())}, opts...)
+	s, err := Open(t.Context(), dsn, opts...)
+	for range 5 { // it had some seconds to answer, and the machine may have stalled
+		if !errors.Is(err, diamond.ErrUnavailable) {
+			break
+		}
+		s, err = Open(t.Context(), dsn, opts...)
+	}
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return s

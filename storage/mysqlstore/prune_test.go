@@ -110,7 +110,7 @@ func TestRequestIDsExpire(t *testing.T) {
 
 // Several stores prune while others write and read: what is kept is whole.
 func TestPruneUnderLoad(t *testing.T) {
-	dsn := mariadbtest.Database(t)
+	dsn := patient(t, mariadbtest.Database(t))
 	little := WithRetention(storage.Retention{Age: time.Nanosecond, Versions: 2, Changes: 50})
 	stores := []*Store{open(t, dsn, little), open(t, dsn, little), open(t, dsn, little)}
 	n := scale(t, 2000, 150)

@@ -6,12 +6,22 @@ import (
 	"fmt"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 )
+
+// restless has s keep its session, however long a machine that is slow takes to
+// use it again.
+func restless(s *Store) {
+	s.writing <- struct{}{}
+	defer func() { <-s.writing }()
+	s.resting.Stop()
+	s.resting = time.NewTimer(time.Hour)
+}
 
 // What a busy session sets is not met by others who use the pool.
 func TestSessionLeavesThePoolAsItWas(t *testing.T) {
@@ -21,6 +31,7 @@ func TestSessionLeavesThePoolAsItWas(t *testing.T) {
 	s, err := New(t.Context(), db, WithMigrate())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	restless(s)
 	connection := func() (id int64) {
 		s.writing <- struct{}{}
 		defer func() { <-s.writing }()
@@ -50,6 +61,7 @@ func TestSessionLeavesThePoolAsItWas(t *testing.T) {
 func TestBusySessionLetsGoOfLocks(t *testing.T) {
 	dsn := mariadbtest.Database(t)
 	s := open(t, dsn)
+	restless(s)
 	for i := range 2 * sessionBusy {
 		commit(t, s, put("a", fmt.Sprint(i)))
 	}
@@ -72,6 +84,7 @@ func TestBusySessionLetsGoOfLocks(t *testing.T) {
 func TestSessionTunedByHalf(t *testing.T) {
 	p, dsn := through(t, mariadbtest.Database(t))
 	s := open(t, dsn)
+	restless(s)
 	refused := false
 	p.at(func(sent []byte) fate {
 		if i := bytes.Index(sent, []byte("SET autocommit = 0")); i >= 0 && !refused {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -28,7 +27,7 @@ import (
 // against returns a client end against a handler that plays a server.
 func against(t *testing.T, h http.HandlerFunc, opts ...httptransport.Option) *httptransport.Transport {
 	hs := httptest.NewServer(h)
-	tr := httptransport.New(hs.URL, opts...)
+	tr := httptransport.New(hs.URL, append([]httptransport.Option{patient}, opts...)...)
 	t.Cleanup(func() { tr.Close(); hs.Close() })
 	return tr
 }
@@ -99,13 +98,9 @@ func hijack(w http.ResponseWriter, raw string) {
 }
 
 func TestClient_NobodyThere(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	addr := l.Addr().String()
-	require.NoError(t, l.Close())
-	tr := httptransport.New(addr)
+	tr := httptransport.New("127.0.0.1:1")
 	defer tr.Close()
-	_, err = fetchKey(tr)
+	_, err := fetchKey(tr)
 	unasked(t, err, diamond.ErrUnavailable, "fetch")
 	_, err = commitKey(tr)
 	unasked(t, err, diamond.ErrUnavailable, "commit: certainly not done")
@@ -121,7 +116,7 @@ func TestClient_Addresses(t *testing.T) {
 	defer hs.Close()
 	c.publish(key("k"), "x")
 	for _, addr := range []string{hs.URL + "/centre", hs.URL + "/centre/"} {
-		tr := httptransport.New(addr)
+		tr := httptransport.New(addr, patient)
 		res, err := fetchKey(tr)
 		require.NoError(t, err, addr)
 		assert.True(t, res.Found)

@@ -3,6 +3,7 @@ package httptransport_test
 import (
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -16,7 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestConformance_Loopback(t *testing.T) {
 	transporttest.Run(t, func(t *testing.T, srv diamond.Server) diamond.Transport {
 		hs := httptest.NewServer(httptransport.NewHandler(srv, httptransport.WithMaxContent(transporttest.MaxContent)))
-		tr := httptransport.New(hs.URL)
+		tr := httptransport.New(hs.URL, patient)
 		t.Cleanup(func() { tr.Close(); hs.Close() })
 		return tr
 	})
@@ -28,6 +29,9 @@ func TestConformance_Pipe(t *testing.T) {
 		p.serve(t, httptransport.NewHandler(srv, httptransport.WithMaxContent(transporttest.MaxContent)))
 		client, network := p.client()
 		t.Cleanup(network.CloseIdleConnections)
-		return httptransport.New("127.0.0.1:1", httptransport.WithHTTPClient(client))
+		return httptransport.New("127.0.0.1:1", httptransport.WithHTTPClient(client), patient)
 	})
 }
+
+// patient is for a server that only a machine that is busy keeps silent.
+func patient(t *httptransport.Transport) { httptransport.WithTimeout(time.Minute)(t) }

@@ -35,7 +35,7 @@ func TestS10_SameRevisionOfAnotherHistory(t *testing.T) {
 	srv := &reader{}
 	hs := httptest.NewServer(NewHandler(srv))
 	defer hs.Close()
-	client := New(hs.URL)
+	client := New(hs.URL, WithTimeout(time.Minute))
 	defer client.Close()
 	start := time.Unix(1_700_000_000, 0)
 	for _, srv.entry = range []diamond.Entry{

@@ -87,8 +87,7 @@ func exchange(t *testing.T, addr, raw string) (*http.Response, string) {
 	require.NoError(t, err)
 	defer func() { _ = conn.Close() }()
 	require.NoError(t, conn.SetDeadline(time.Now().Add(2*time.Minute)))
-	_, err = io.WriteString(conn, raw)
-	require.NoError(t, err)
+	_, _ = io.WriteString(conn, raw) // it may be answered, and the connection closed, before all of it was sent
 	return answer(t, bufio.NewReader(conn))
 }
 

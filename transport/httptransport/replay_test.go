@@ -50,7 +50,7 @@ func (p *recordingProxy) transport() *httptransport.Transport {
 			}
 		}
 	}()
-	tr := httptransport.New(l.Addr().String())
+	tr := httptransport.New(l.Addr().String(), patient)
 	p.t.Cleanup(tr.Close)
 	return tr
 }
@@ -85,7 +85,7 @@ func (s *replayServer) transport(t *testing.T) *httptransport.Transport {
 	}()
 	client, network := p.client()
 	network.DisableKeepAlives = true
-	return httptransport.New("127.0.0.1:1", httptransport.WithHTTPClient(client))
+	return httptransport.New("127.0.0.1:1", httptransport.WithHTTPClient(client), patient)
 }
 
 func (s *replayServer) serve(conn net.Conn) {
