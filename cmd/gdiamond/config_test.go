@@ -64,7 +64,7 @@ namesrv:
 
 // All commands that have settings print them, and do nothing else.
 func TestSettings_OfEachCommand(t *testing.T) {
-	file := settingsFile(t, "migrate:\n  from-gdiamond: u:canary@/d\n  dry-run: true\nget:\n  timeout: 7s\n")
+	file := settingsFile(t, "migrate:\n  from-gdiamond: u:canary@/d\n  dry-run: true\nget:\n  namespace: blue\n")
 	for _, cmd := range doing() {
 		if cmd.Flags().HasFlags() {
 			got := printed(t, nil, cmd.Name(), "--config", file)
@@ -78,7 +78,7 @@ func TestSettings_OfEachCommand(t *testing.T) {
 	assert.Equal(t, [2]string{"(hidden)", file + " line 2"}, got["from-gdiamond"])
 	assert.Equal(t, [2]string{"true", file + " line 3"}, got["dry-run"])
 	got = printed(t, nil, "get", "--config", file)
-	assert.Equal(t, [2]string{"7s", file + " line 5"}, got["timeout"])
+	assert.Equal(t, [2]string{"blue", file + " line 5"}, got["namespace"])
 	assert.Equal(t, [2]string{"json", "command line"}, got["output"])
 	assert.NotContains(t, printed(t, nil, "server"), "output", "it has no such setting")
 }
