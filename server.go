@@ -49,6 +49,7 @@ type server struct {
 	reading reading     // the feed's
 	lost    atomic.Bool // the storage is known to have lost history
 	trail   trail       // of the present epoch
+	ahead   aheadOf
 
 	copy     *diskCopy // nil: none is kept
 	progress progress  // to what is known to be committed

@@ -65,15 +65,27 @@ func writeNew(name string, write func(io.Writer) error) error {
 }
 
 func newRestore() *cobra.Command {
-	return &cobra.Command{
+	var above int64
+	cmd := &cobra.Command{
 		Use:   "restore FILE|- DIR",
 		Short: "Make a data directory from a backup",
 		Long: `Make a data directory from a backup, which is verified.
 
 What was published after the backup is lost. So the store begins a new epoch, by which
-servers and clients that have seen more find that out and take its state.`,
+servers and clients that have seen more find that out and take its state. The number of
+that epoch, its generation, is the time, so that of two restores of one backup the second
+is the newer. Where the clock is wrong now, or was at a restore before, --above says it:
+the highest generation that anybody has seen, which restore has printed and servers log
+when a client knows a newer one than theirs.`,
 		Args: arguments(2, 2, "a FILE or - for the standard input, and a DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			var opts []boltstore.RestoreOption
+			switch {
+			case above < 0:
+				return usageError{fmt.Errorf("above: %d, less than 0", above)}
+			case above > 0:
+				opts = append(opts, boltstore.WithGenerationAbove(above))
+			}
 			in := cmd.InOrStdin()
 			if args[0] != "-" {
 				file, err := os.Open(args[0])
@@ -83,7 +95,7 @@ servers and clients that have seen more find that out and take its state.`,
 				defer file.Close()
 				in = file
 			}
-			position, err := boltstore.Restore(cmd.Context(), args[1], in)
+			position, err := boltstore.Restore(cmd.Context(), args[1], in, opts...)
 			if err != nil {
 				return err
 			}
@@ -92,6 +104,8 @@ servers and clients that have seen more find that out and take its state.`,
 			return err
 		},
 	}
+	cmd.Flags().Int64Var(&above, "above", 0, "go on above this `GENERATION`, whatever the clock says (default the clock decides)")
+	return cmd
 }
 
 func newCompact() *cobra.Command {
