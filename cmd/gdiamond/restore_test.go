@@ -21,7 +21,9 @@ import (
 // moving is a resolver of one server, which moves.
 type moving struct{ addr atomic.Value }
 
-func (m *moving) Resolve(context.Context) ([]string, error) { return []string{m.addr.Load().(string)}, nil }
+func (m *moving) Resolve(context.Context) ([]string, error) {
+	return []string{m.addr.Load().(string)}, nil
+}
 
 var restoredGeneration = regexp.MustCompile(`, generation (\d+)\n`)
 
