@@ -20,13 +20,15 @@ func newBackup() *cobra.Command {
 		Long: `Copy the store in a data directory to a new file, or to the standard output.
 
 While a server runs on the directory, the server makes the copy, as of one moment, and
-goes on meanwhile. Else the store is verified first. The copy holds contents in the clear.`,
+goes on meanwhile. Else the store is verified first, and only read. A FILE is verified when
+it is written, as restore does it, and removed where it is damaged. What goes to the
+standard output is not. The copy holds contents in the clear.`,
 		Args: arguments(2, 2, "a DIR, and a FILE or - for the standard output"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if args[1] == "-" {
 				return backup(cmd.Context(), args[0], cmd.OutOrStdout())
 			}
-			return writeNew(args[1], func(w io.Writer) error { return backup(cmd.Context(), args[0], w) })
+			return writeNew(args[1], func(file *os.File) error { return verifiedBackup(cmd.Context(), args[0], file) })
 		},
 	}
 }
@@ -40,7 +42,7 @@ func backup(ctx context.Context, dir string, w io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	store, err := boltstore.Open(dir, boltstore.WithRetention(keepAll))
+	store, err := boltstore.Open(dir, boltstore.WithReadOnly())
 	if err != nil {
 		return err
 	}
@@ -48,8 +50,21 @@ func backup(ctx context.Context, dir string, w io.Writer) (err error) {
 	return store.Backup(ctx, w)
 }
 
+// verifiedBackup is backup to a file that can be restored.
+func verifiedBackup(ctx context.Context, dir string, file *os.File) error {
+	if err := backup(ctx, dir, file); err != nil {
+		return err
+	}
+	_, err := boltstore.CheckBackup(ctx, file.Name())
+	if errors.Is(err, diamond.ErrCorrupt) {
+		return fmt.Errorf("%w; so no backup is left: where the disk of the file is sound, the store in %s is damaged, "+
+			"and `gdiamond check %[2]s` says how, once its server is stopped", err, dir)
+	}
+	return err
+}
+
 // writeNew makes a file that was not there, and leaves none when write fails.
-func writeNew(name string, write func(io.Writer) error) error {
+func writeNew(name string, write func(*os.File) error) error {
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -116,6 +131,10 @@ func newCompact() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			before, after, err := boltstore.Compact(cmd.Context(), args[0])
 			if err != nil {
+				return err
+			}
+			if after == before {
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "kept %s as it is: %d bytes, and a new file would have no fewer\n", args[0], before)
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "compacted %s from %d to %d bytes\n", args[0], before, after)
