@@ -63,7 +63,8 @@ type server struct {
 	commits  *commits
 	reports  *reports
 
-	divergent atomic.Int64 // keys that the last check found to differ
+	divergent atomic.Int64          // keys that the last check found to differ
+	checkErr  atomic.Pointer[error] // why the last check was not completed; nil: it was
 
 	health   health
 	counters counters
