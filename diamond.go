@@ -68,8 +68,10 @@ type ServerStatus struct {
 	Stalled bool
 	Replica *ReplicaStatus // of the copy on disk; nil: none is kept
 	// Divergent is how many keys the last check of the server against its storage
-	// found to differ; see [WithSelfCheck].
+	// found to differ; see [WithSelfCheck]. CheckErr is why the last one could not
+	// be completed; nil: it was, or there was none.
 	Divergent int
+	CheckErr  error
 
 	Keys      int   // with an entry
 	Waiters   int   // parked polls and watches
@@ -91,7 +93,8 @@ type ServerCounters struct {
 	StorageErrors         uint64
 	Forks                 uint64 // changes of epoch seen
 	FeedGaps, FeedStalls  uint64 // times that the storage did not show what must be there: in between, at the end
-	Checks, Divergences   uint64 // checks of the server against its storage, and differences found
+	Checks, Divergences   uint64 // completed checks of the server against its storage, and differences found
+	CheckFailures         uint64 // checks that could not be completed
 }
 
 // ListenerCounts count what clients have reported, over the last minutes: one

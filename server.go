@@ -49,6 +49,7 @@ type server struct {
 	reading reading     // the feed's
 	lost    atomic.Bool // the storage is known to have lost history
 	trail   trail       // of the present epoch
+	ahead   aheadOf
 
 	copy     *diskCopy // nil: none is kept
 	progress progress  // to what is known to be committed
@@ -62,7 +63,8 @@ type server struct {
 	commits  *commits
 	reports  *reports
 
-	divergent atomic.Int64 // keys that the last check found to differ
+	divergent atomic.Int64          // keys that the last check found to differ
+	checkErr  atomic.Pointer[error] // why the last check was not completed; nil: it was
 
 	health   health
 	counters counters

@@ -3,6 +3,7 @@ package diamond
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"sort"
 	"time"
@@ -34,7 +35,9 @@ const (
 // not agree with its own log, as after a change by hand, is reported for as
 // long as that is so, while the server goes on serving what was published. Each
 // difference is logged once, with its key and revision, and counted in
-// ServerStatus.Counters.Divergences.
+// ServerStatus.Counters.Divergences. A check that cannot be completed, as the
+// storage cannot be read or is damaged, is logged and told by
+// ServerStatus.CheckErr.
 func WithSelfCheck(every time.Duration) ServerOption {
 	return serverOption(func(c *serverConfig) { c.checkInterval = every })
 }
@@ -57,10 +60,25 @@ func (s *server) checkAlways(ctx context.Context) {
 		if s.state.Load() == nil || s.stale() > 0 {
 			continue // there is nothing to compare, or with
 		}
-		if err := c.check(ctx); err != nil && ctx.Err() == nil {
-			s.log.Warn("the check of the server against its storage was not completed", "err", err)
+		if err := c.check(ctx); ctx.Err() == nil {
+			s.checkEnded(err)
 		}
 	}
+}
+
+// checkEnded notes whether a check was completed, and if not why.
+func (s *server) checkEnded(err error) {
+	if err == nil {
+		s.checkErr.Store(nil)
+		return
+	}
+	level := slog.LevelWarn
+	if errors.Is(err, ErrCorrupt) {
+		level = slog.LevelError
+	}
+	s.log.Log(context.Background(), level, "the check of the server against its storage was not completed", "err", err)
+	s.counters.checkFailures.Add(1)
+	s.checkErr.Store(&err)
 }
 
 func (c *checker) check(ctx context.Context) error {

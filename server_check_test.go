@@ -370,6 +370,43 @@ func (r *editedReplica) Install(ctx context.Context, at diamond.Position, entrie
 	return r.Replica.Install(ctx, at, entries)
 }
 
+// A check that cannot be completed is told and counted, until one is: at level
+// error where the storage is damaged.
+func TestS23_CheckNotCompleted(t *testing.T) {
+	for level, cause := range map[string]error{
+		"WARN":  diamond.Errorf(diamond.ErrUnavailable, "down"),
+		"ERROR": diamond.Errorf(diamond.ErrCorrupt, "a row is damaged"),
+	} {
+		t.Run(level, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log logged
+				store := memstore.New()
+				defer store.Close()
+				storage := troubledBy(store)
+				srv := checked(t, storage, &log)
+				defer srv.Close()
+				srv.publish("a", "1")
+				time.Sleep(checkTime)
+				require.Positive(t, srv.Status().Counters.Checks)
+				require.NoError(t, srv.Status().CheckErr)
+
+				storage.fail(cause, "scan")
+				time.Sleep(checkTime)
+				assert.ErrorIs(t, srv.Status().CheckErr, cause)
+				failures := srv.Status().Counters.CheckFailures
+				assert.Positive(t, failures)
+				assert.EqualValues(t, failures, log.count("level="+level+` msg="the check of the server against its storage was not completed"`), log.String())
+				assert.EqualValues(t, failures, log.count("was not completed"))
+
+				storage.heal()
+				time.Sleep(checkTime)
+				assert.NoError(t, srv.Status().CheckErr)
+				assert.Equal(t, failures, srv.Status().Counters.CheckFailures)
+			})
+		})
+	}
+}
+
 // Publishes and deletions that come while a check runs are no differences.
 func TestINV13_NoFalseAlarms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

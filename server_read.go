@@ -168,7 +168,7 @@ func (s *server) notBefore(ctx context.Context, p Position, wait time.Duration) 
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	if err = s.reach(waiting, p); err != nil && ctx.Err() == nil && waiting.Err() != nil {
-		return Errorf(ErrBehind, "revision %d of generation %d is not reached yet", p.Revision, p.Epoch.Generation)
+		return s.behind(p)
 	}
 	return err
 }

@@ -11,7 +11,7 @@ type counters struct {
 	committed, conflict, refused, failed, unknown, shed           atomic.Uint64
 	pollChanged, pollTimeout, pollCanceled, pollShed, pollDrained atomic.Uint64
 	wakeups, storageErrors, forks                                 atomic.Uint64
-	feedGaps, feedStalls, checks, divergences                     atomic.Uint64
+	feedGaps, feedStalls, checks, checkFailures, divergences      atomic.Uint64
 }
 
 // never is health.confirmed before the storage has been read for the first time.
@@ -140,6 +140,9 @@ func (s *server) Status() ServerStatus {
 		status.WriteErr, status.WriteFailed = w.err, s.started.Add(w.at)
 	}
 	status.Divergent = int(s.divergent.Load())
+	if p := s.checkErr.Load(); p != nil {
+		status.CheckErr = *p
+	}
 	status.Stalled = errors.Is(status.Storage, errFeedStalled)
 	if st != nil {
 		status.Position = st.position
@@ -159,6 +162,6 @@ func (c *counters) read(contents *contents) ServerCounters {
 		CacheHits: contents.hits.Load(), CacheLoads: contents.loaded.Load(),
 		StorageErrors: c.storageErrors.Load(), Forks: c.forks.Load(),
 		FeedGaps: c.feedGaps.Load(), FeedStalls: c.feedStalls.Load(),
-		Checks: c.checks.Load(), Divergences: c.divergences.Load(),
+		Checks: c.checks.Load(), CheckFailures: c.checkFailures.Load(), Divergences: c.divergences.Load(),
 	}
 }

@@ -8,11 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/internal/atomicfile"
+	"github.com/linnaname/gdiamond/internal/diskfull"
 )
 
 const (
@@ -222,13 +222,11 @@ func unusable(err error) bool {
 
 // fileError adds the operation to err, and the sentinel of a full disk.
 func fileError(op string, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, new(*diamond.Error)):
+	if err == nil || errors.As(err, new(*diamond.Error)) {
 		return err
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EROFS):
-		return fmt.Errorf("localfile: %s: %w: %w", op, diamond.ErrNoSpace, err)
+	}
+	if reason := diskfull.Reason(err, diamond.ErrNoSpace); reason != nil {
+		return fmt.Errorf("localfile: %s: %w: %w", op, reason, err)
 	}
 	return fmt.Errorf("localfile: %s: %w", op, err)
 }

@@ -62,8 +62,7 @@ func (n *Node) readyz(w http.ResponseWriter, r *http.Request) {
 	if st.Replica != nil {
 		check("replica", st.Replica.Err == nil, false, replicaText(&st))
 	}
-	check("self-check", st.Divergent == 0, false, fmt.Sprintf("%d done, %d differences found, %d keys differ in the storage now",
-		st.Counters.Checks, st.Counters.Divergences, st.Divergent))
+	check("self-check", st.Divergent == 0 && st.CheckErr == nil, false, checkText(&st))
 	if n.registered != nil {
 		ok, text := n.registered.summary()
 		check("registration", ok, false, text)
@@ -136,6 +135,17 @@ func replicaText(st *diamond.ServerStatus) string {
 	text := fmt.Sprintf("revision %d, %d behind", r.Position.Revision, max(0, st.Position.Revision-r.Position.Revision))
 	if r.Err != nil {
 		text += fmt.Sprintf("; %v", r.Err)
+	}
+	return text
+}
+
+// checkText says what checks of the server against its storage have found, and
+// why the last one was not completed.
+func checkText(st *diamond.ServerStatus) string {
+	text := fmt.Sprintf("%d done, %d differences found, %d keys differ in the storage now",
+		st.Counters.Checks, st.Counters.Divergences, st.Divergent)
+	if st.CheckErr != nil {
+		text += "; the last one was not completed: " + oneLine(st.CheckErr)
 	}
 	return text
 }

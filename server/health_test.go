@@ -91,3 +91,52 @@ func TestHealth_FailedPublishAges(t *testing.T) {
 		assert.Equal(t, "[+] storage: ok", line())
 	})
 }
+
+// unscannable is a storage that cannot be scanned while failing is set.
+type unscannable struct {
+	diamond.Storage
+	failing atomic.Bool
+}
+
+func (s *unscannable) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page, error) {
+	if s.failing.Load() {
+		return diamond.Page{}, diamond.Errorf(diamond.ErrCorrupt, "a row\nis damaged")
+	}
+	return s.Storage.Scan(ctx, req)
+}
+
+// The page says why the last self-check was not completed, for as long as that is
+// so. It does not count: what is served was read before.
+func TestHealth_CheckNotCompleted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := &unscannable{Storage: memstore.New()}
+		srv, err := diamond.NewServer(storage, diamond.WithSelfCheck(time.Second))
+		require.NoError(t, err)
+		defer func() {
+			assert.NoError(t, srv.Close())
+			assert.NoError(t, storage.Close())
+		}()
+		node := New(srv)
+		line := func() string {
+			w := httptest.NewRecorder()
+			node.readyz(w, httptest.NewRequest(http.MethodGet, "/readyz?verbose", nil))
+			assert.Equal(t, http.StatusOK, w.Code, "it is ready all the while")
+			for line := range strings.Lines(w.Body.String()) {
+				if strings.Contains(line, "] self-check: ") {
+					return strings.TrimSpace(line)
+				}
+			}
+			return "no line"
+		}
+		time.Sleep(10 * time.Second)
+		assert.True(t, strings.HasPrefix(line(), "[+] "), line())
+		storage.failing.Store(true)
+		time.Sleep(10 * time.Second)
+		assert.True(t, strings.HasPrefix(line(), "[-] "), line())
+		assert.Contains(t, line(), "the last one was not completed: ")
+		assert.Contains(t, line(), "a row; is damaged")
+		storage.failing.Store(false)
+		time.Sleep(10 * time.Second)
+		assert.True(t, strings.HasPrefix(line(), "[+] "), line())
+	})
+}

@@ -73,7 +73,7 @@ func TestS6_PagesOfANodeWithAReplica(t *testing.T) {
 		_, body = r.get("/metrics")
 		for _, line := range []string{
 			"diamond_replication_lag_seconds 0", "diamond_feed_stalled 0", "diamond_feed_stalls_total 0", "diamond_feed_gaps_total 0",
-			"diamond_cache_divergence_total 0", "diamond_divergent_keys 0", "diamond_self_checks_total 0",
+			"diamond_cache_divergence_total 0", "diamond_divergent_keys 0", "diamond_self_checks_total 0", "diamond_self_check_failures_total 0",
 			"diamond_replica_up 1", "diamond_replica_lag_revisions 0", "diamond_replica_errors_total 0", "diamond_replica_installs_total 1",
 		} {
 			assert.Contains(t, body, line+"\n")

@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/linnaname/gdiamond/server"
@@ -31,20 +29,8 @@ type backuper interface {
 // listenAdmin makes the admin socket of the data directory, which the caller
 // has open. It returns nil where none can be made: without it all else works.
 func listenAdmin(ctx context.Context, data string, logger *slog.Logger) net.Listener {
-	path := filepath.Join(data, adminSocket)
-	// One that is there was left by a process that was killed: the store is ours.
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		logger.Warn("no backups while running", "error", err)
-		return nil
-	}
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "unix", path)
+	ln, err := listenSocket(ctx, data)
 	if err != nil {
-		logger.Warn("no backups while running", "error", err)
-		return nil
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		ln.Close()
 		logger.Warn("no backups while running", "error", err)
 		return nil
 	}
@@ -76,8 +62,7 @@ func serveAdmin(ctx context.Context, ln net.Listener, store backuper, logger *sl
 // backupRunning copies the store of a running server on data to w.
 func backupRunning(ctx context.Context, data string, w io.Writer) error {
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", filepath.Join(data, adminSocket))
+		return dialSocket(ctx, data)
 	}}
 	defer transport.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://server/backup", nil)

@@ -36,7 +36,7 @@ where it ended. The schema is made where it is missing. DIR is left as it is.`,
 			if _, err := boltstore.Check(cmd.Context(), from); err != nil {
 				return err
 			}
-			source, err := boltstore.Open(from, boltstore.WithRetention(keepAll))
+			source, err := boltstore.Open(from, boltstore.WithReadOnly())
 			if err != nil {
 				return err
 			}

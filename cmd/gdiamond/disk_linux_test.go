@@ -60,3 +60,37 @@ func TestD1_S22_L5_DiskFull(t *testing.T) {
 	assert.Equal(t, exitOK, code)
 	assert.Equal(t, exitOK, invoke(t, "check", filepath.Join(data, "store")).code)
 }
+
+// A disk that was remounted read-only: what writes says that, and not that there
+// is no space, and the store can be backed up.
+func TestS22_DiskReadOnly(t *testing.T) {
+	disk := t.TempDir()
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=64m"); err != nil {
+		t.Skipf("needs to mount a small disk: %v", err)
+	}
+	t.Cleanup(func() { assert.NoError(t, syscall.Unmount(disk, syscall.MNT_DETACH)) })
+	data := filepath.Join(disk, "data")
+	d := standalone(t, data)
+	d.must("publish", "g/a", writeFile(t, "x"))
+	code, _ := d.terminate()
+	require.Equal(t, exitOK, code)
+	require.NoError(t, syscall.Mount("", disk, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
+
+	for _, args := range [][]string{
+		{"server", "--listen", "127.0.0.1:0", "--data", data},
+		{"server", "--listen", "127.0.0.1:0", "--data", filepath.Join(disk, "new")},
+		{"compact", data},
+	} {
+		out := invoke(t, args...)
+		assert.Equal(t, exitError, out.code, "%v", args)
+		assert.Contains(t, out.stderr, "gdiamond: read-only: ", "%v", args)
+		assert.NotContains(t, out.stderr, "no space", "%v", args)
+	}
+	name := filepath.Join(t.TempDir(), "backup")
+	out := invoke(t, "backup", data, name)
+	require.Equal(t, exitOK, out.code, out.stderr)
+	restored := filepath.Join(t.TempDir(), "restored")
+	out = invoke(t, "restore", name, restored)
+	require.Equal(t, exitOK, out.code, out.stderr)
+	assert.Equal(t, "x", standalone(t, restored).must("get", "g/a"))
+}

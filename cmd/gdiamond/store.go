@@ -20,7 +20,9 @@ func newBackup() *cobra.Command {
 		Long: `Copy the store in a data directory to a new file, or to the standard output.
 
 While a server runs on the directory, the server makes the copy, as of one moment, and
-goes on meanwhile. Else the store is verified first. The copy holds contents in the clear.`,
+goes on meanwhile. Else the store is verified first, and only read. A FILE is verified when
+it is written, as restore does it, and removed where it is damaged. What goes to the
+standard output is not. The copy holds contents in the clear.`,
 		Args: arguments(2, 2, "a DIR, and a FILE or - for the standard output"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkDir("DIR", args[0]); err != nil {
@@ -29,7 +31,7 @@ goes on meanwhile. Else the store is verified first. The copy holds contents in 
 			if args[1] == "-" {
 				return backup(cmd.Context(), args[0], cmd.OutOrStdout())
 			}
-			return writeNew(args[1], func(w io.Writer) error { return backup(cmd.Context(), args[0], w) })
+			return writeNew(args[1], func(file *os.File) error { return verifiedBackup(cmd.Context(), args[0], file) })
 		},
 	}
 }
@@ -52,7 +54,7 @@ func backup(ctx context.Context, dir string, w io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	store, err := boltstore.Open(dir, boltstore.WithRetention(keepAll))
+	store, err := boltstore.Open(dir, boltstore.WithReadOnly())
 	if err != nil {
 		return err
 	}
@@ -60,8 +62,21 @@ func backup(ctx context.Context, dir string, w io.Writer) (err error) {
 	return store.Backup(ctx, w)
 }
 
+// verifiedBackup is backup to a file that can be restored.
+func verifiedBackup(ctx context.Context, dir string, file *os.File) error {
+	if err := backup(ctx, dir, file); err != nil {
+		return err
+	}
+	_, err := boltstore.CheckBackup(ctx, file.Name())
+	if errors.Is(err, diamond.ErrCorrupt) {
+		return fmt.Errorf("%w; so no backup is left: where the disk of the file is sound, the store in %s is damaged, "+
+			"and `gdiamond check %[2]s` says how, once its server is stopped", err, dir)
+	}
+	return err
+}
+
 // writeNew makes a file that was not there, and leaves none when write fails.
-func writeNew(name string, write func(io.Writer) error) error {
+func writeNew(name string, write func(*os.File) error) error {
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -77,24 +92,36 @@ func writeNew(name string, write func(io.Writer) error) error {
 }
 
 func newRestore() *cobra.Command {
-	return &cobra.Command{
+	var above int64
+	cmd := &cobra.Command{
 		Use:   "restore FILE|- DIR",
 		Short: "Make a data directory from a backup",
 		Long: `Make a data directory from a backup, which is verified.
 
 What was published after the backup is lost. So the store begins a new epoch, by which
-servers and clients that have seen more find that out and take its state.`,
+servers and clients that have seen more find that out and take its state. The number of
+that epoch, its generation, is the time, so that of two restores of one backup the second
+is the newer. Where the clock is wrong now, or was at a restore before, --above says it:
+the highest generation that anybody has seen, which restore has printed and servers log
+when a client knows a newer one than theirs.`,
 		Args: arguments(2, 2, "a FILE or - for the standard input, and a DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkDir("DIR", args[1]); err != nil {
 				return err
+			}
+			var opts []boltstore.RestoreOption
+			switch {
+			case above < 0:
+				return usageError{fmt.Errorf("above: %d, less than 0", above)}
+			case above > 0:
+				opts = append(opts, boltstore.WithGenerationAbove(above))
 			}
 			in, err := input(cmd.Context(), cmd.InOrStdin(), args[0])
 			if err != nil {
 				return err
 			}
 			defer in.Close()
-			position, err := boltstore.Restore(cmd.Context(), args[1], in)
+			position, err := boltstore.Restore(cmd.Context(), args[1], in, opts...)
 			if err != nil {
 				return err
 			}
@@ -103,6 +130,8 @@ servers and clients that have seen more find that out and take its state.`,
 			return err
 		},
 	}
+	cmd.Flags().Int64Var(&above, "above", 0, "go on above this `GENERATION`, whatever the clock says (default the clock decides)")
+	return cmd
 }
 
 func newCompact() *cobra.Command {
@@ -116,6 +145,10 @@ func newCompact() *cobra.Command {
 			}
 			before, after, err := boltstore.Compact(cmd.Context(), args[0])
 			if err != nil {
+				return err
+			}
+			if after == before {
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "kept %s as it is: %d bytes, and a new file would have no fewer\n", args[0], before)
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "compacted %s from %d to %d bytes\n", args[0], before, after)

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -92,9 +94,29 @@ func TestStore_CheckAndCompact(t *testing.T) {
 	out = invoke(t, "check", data)
 	require.Equal(t, exitOK, out.code, out.stderr)
 	assert.Contains(t, out.stdout, "no damage found")
+
+	// A store that would be no smaller is left as it is; one with free space is not.
+	file := filepath.Join(data, "store.db")
+	small, err := os.ReadFile(file)
+	require.NoError(t, err)
+	out = invoke(t, "compact", data)
+	require.Equal(t, exitOK, out.code, out.stderr)
+	assert.Contains(t, out.stdout, "kept "+data)
+	kept, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, small, kept)
+	d = standalone(t, data)
+	d.must("publish", "g/b", writeFile(t, strings.Repeat("x", 100_000)))
+	code, _ = d.terminate()
+	require.Equal(t, exitOK, code)
+	before, err := os.Stat(file)
+	require.NoError(t, err)
 	out = invoke(t, "compact", data)
 	require.Equal(t, exitOK, out.code, out.stderr)
 	assert.Contains(t, out.stdout, "compacted")
+	after, err := os.Stat(file)
+	require.NoError(t, err)
+	assert.Less(t, after.Size(), before.Size())
 	assert.Equal(t, "one", standalone(t, data).must("get", "g/a"))
 
 	for _, args := range [][]string{{"check", ""}, {"compact", ""}, {"backup", "", "-"}, {"restore", "-", ""}} {
@@ -108,9 +130,10 @@ func TestStore_CheckAndCompact(t *testing.T) {
 	}
 }
 
-// Where no socket can be made, as its path would be too long, all else works.
+// Where no socket can be made, as something is in its place, all else works.
 func TestStore_NoSocket(t *testing.T) {
-	data := filepath.Join(t.TempDir(), strings.Repeat("d", 120))
+	data := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(data, adminSocket, "in the way"), 0o700))
 	d := standalone(t, data)
 	d.must("publish", "g/a", writeFile(t, "one"))
 	assert.Equal(t, "one", d.must("get", "g/a"))
@@ -120,4 +143,42 @@ func TestStore_NoSocket(t *testing.T) {
 	assert.Equal(t, exitError, out.code)
 	assert.Contains(t, out.stderr, "gives no backup")
 	assert.NoFileExists(t, name)
+}
+
+// A data directory may have a longer path than a socket.
+func TestStore_LongPath(t *testing.T) {
+	data := filepath.Join(t.TempDir(), strings.Repeat("d", 140))
+	d := standalone(t, data)
+	d.must("publish", "g/a", writeFile(t, "one"))
+	name := filepath.Join(t.TempDir(), "backup")
+	out := invoke(t, "backup", data, name)
+	if runtime.GOOS != "linux" {
+		assert.Contains(t, out.stderr, fmt.Sprintf("the system takes %d", maxSocketPath))
+		assert.Contains(t, d.stderr.String(), "no backups while running")
+		return
+	}
+	require.Equal(t, exitOK, out.code, out.stderr)
+	out = invoke(t, "restore", name, filepath.Join(t.TempDir(), "x"))
+	require.Equal(t, exitOK, out.code, out.stderr)
+	info, err := os.Stat(filepath.Join(data, adminSocket))
+	require.NoError(t, err)
+	assert.Equal(t, os.ModeSocket|0o600, info.Mode())
+
+	// It goes with the server, and one that was left is in nobody's way.
+	code, _ := d.terminate()
+	require.Equal(t, exitOK, code)
+	assert.NoFileExists(t, filepath.Join(data, adminSocket))
+	standalone(t, data).kill()
+	standalone(t, data)
+	out = invoke(t, "backup", data, filepath.Join(t.TempDir(), "again"))
+	assert.Equal(t, exitOK, out.code, out.stderr)
+}
+
+// Where there is no such way, the error says how long is too long.
+func TestSocketTooLong(t *testing.T) {
+	path := filepath.Join("/", strings.Repeat("d", 140), adminSocket)
+	err := socketTooLong(path)
+	assert.ErrorContains(t, err, path)
+	assert.ErrorContains(t, err, fmt.Sprintf("has %d bytes", len(path)))
+	assert.ErrorContains(t, err, fmt.Sprintf("takes %d:", maxSocketPath))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -67,6 +68,59 @@ func TestL6_DamagedStore(t *testing.T) {
 			assert.Equal(t, damaged, after, "it is left as it is")
 		})
 	}
+}
+
+// A bit of an old version flips, at which no start looks. The store is served
+// and written, but no backup of it is taken for a good one.
+func TestL6_DamagedOldRecord(t *testing.T) {
+	const old = "the content of an old version"
+	for name, at := range map[string]int{"content": 3, "record": -2} { // from where the content begins
+		t.Run(name, func(t *testing.T) {
+			data := t.TempDir()
+			d := standalone(t, data)
+			d.must("publish", "linna", writeFile(t, old))
+			d.must("publish", "linna", writeFile(t, "new"))
+			code, _ := d.terminate()
+			require.Equal(t, exitOK, code)
+			flip(t, filepath.Join(data, "store.db"), old, at)
+
+			d = standalone(t, data)
+			assert.Equal(t, "new", d.must("get", "linna"))
+			d.must("publish", "linna", writeFile(t, "newer"))
+			hot, cold := filepath.Join(t.TempDir(), "hot"), filepath.Join(t.TempDir(), "cold")
+			out := invoke(t, "backup", data, hot)
+			assert.Equal(t, exitError, out.code, out.stdout)
+			assert.Contains(t, out.stderr, "corrupt")
+			assert.Contains(t, out.stderr, "gdiamond check "+data)
+			assert.Equal(t, 1, strings.Count(out.stderr, "\n"), out.stderr)
+			assert.NoFileExists(t, hot)
+			out = invoke(t, "backup", data, "-")
+			assert.Equal(t, exitOK, out.code, "what is no file is not verified")
+			out = invokeWith(t, out.stdout, nil, "restore", "-", filepath.Join(t.TempDir(), "x"))
+			assert.Equal(t, exitError, out.code, "but a restore of it is")
+
+			code, _ = d.terminate()
+			require.Equal(t, exitOK, code)
+			out = invoke(t, "backup", data, cold)
+			assert.Equal(t, exitError, out.code, out.stdout)
+			assert.Contains(t, out.stderr, "corrupt")
+			assert.NoFileExists(t, cold)
+		})
+	}
+}
+
+// flip changes a bit at an offset from each place of a file that has text.
+func flip(t *testing.T, name, text string, offset int) {
+	t.Helper()
+	content, err := os.ReadFile(name)
+	require.NoError(t, err)
+	require.Contains(t, string(content), text)
+	for at := range len(content) - len(text) {
+		if bytes.HasPrefix(content[at:], []byte(text)) {
+			content[at+offset] ^= 4
+		}
+	}
+	require.NoError(t, os.WriteFile(name, content, 0o600))
 }
 
 // A data directory that cannot be used is an error that says so, and no

@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 	"internal/backoff":    {},
 	"internal/codec":      {"go.yaml.in/yaml/v3", "github.com/pelletier/go-toml/v2"},
 	"internal/cowmap":     {},
+	"internal/diskfull":   {}, // what a disk that takes no more bytes says, for stores and local files
 	"internal/growmap":    {},
 	"internal/httpguard":  {},
 	"internal/failpoint":  {}, // where a process can be killed; nothing without its build tag

@@ -41,14 +41,50 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
+// RestoreOption changes a default of [Restore].
+type RestoreOption func(*restoring)
+
+// restoring is how a restore is done.
+type restoring struct {
+	above int64 // 0: the clock alone says which generation is next
+	now   func() time.Time
+}
+
+// maxAbove leaves room for generations that follow.
+const maxAbove = 1 << 62
+
+// WithGenerationAbove has the new epoch's generation be above the given one,
+// which is to be the highest that any server or client has seen, whatever the
+// clock says. It is needed where a clock was wrong, now or at a restore before:
+// see [Restore].
+func WithGenerationAbove(generation int64) RestoreOption {
+	return func(r *restoring) { r.above = generation }
+}
+
 // Restore makes a store in dir, which must be empty or not be there, from what
 // Backup wrote, verifies all of it and begins a new epoch, since the store has
 // lost what was published after the backup: its revisions go on a million
 // above the backup's. It returns the position after that.
 // Where it fails, there is no store in dir.
 //
-// ErrInvalid: dir is not empty. ErrCorrupt: the backup is damaged.
-func Restore(ctx context.Context, dir string, r io.Reader) (diamond.Position, error) {
+// When one backup is restored twice, the second outcome has to be newer than the
+// first for all who have seen that, and nothing in the backup says so. The clock
+// does: the generation of the new epoch is the time in microseconds. So a restore
+// under a clock that is ahead is followed by none under a right one: who has seen
+// the first waits for it, and servers say which generation that is. Then, and
+// where the clock is behind what the backup holds, [WithGenerationAbove] says it.
+//
+// ErrInvalid: dir is not empty, or the clock is not after the newest change in
+// the backup or after its generation, and no generation is given. ErrCorrupt:
+// the backup is damaged.
+func Restore(ctx context.Context, dir string, r io.Reader, opts ...RestoreOption) (diamond.Position, error) {
+	how := restoring{now: time.Now}
+	for _, opt := range opts {
+		opt(&how)
+	}
+	if how.above < 0 || how.above > maxAbove {
+		return diamond.Position{}, diamond.Errorf(diamond.ErrInvalid, "generation: %d, not from 1 to %d", how.above, int64(maxAbove))
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return diamond.Position{}, openError(dir, err)
 	}
@@ -63,7 +99,7 @@ func Restore(ctx context.Context, dir string, r io.Reader) (diamond.Position, er
 		if _, err := verify(ctx, temp); err != nil {
 			return err
 		}
-		at, err = forkFile(ctx, temp)
+		at, err = how.forkFile(ctx, temp)
 		return err
 	})
 	var known *diamond.Error
@@ -114,28 +150,51 @@ func receive(ctx context.Context, path string, r io.Reader) error {
 // another value later, and no condition on it holds by chance.
 const lostRevisions = 1_000_000
 
-// forkFile begins a new epoch in the store at path. Its generation is the time
-// in microseconds: when one backup is restored twice, the second outcome is
-// the newer one for all who have seen the first.
-func forkFile(ctx context.Context, path string) (diamond.Position, error) {
+// forkFile begins a new epoch in the store at path.
+func (r *restoring) forkFile(ctx context.Context, path string) (diamond.Position, error) {
 	db, err := openFile(path)
 	if err != nil {
 		return diamond.Position{}, err
 	}
-	s := &Store{dir: filepath.Dir(path), now: time.Now, db: db, writer: make(chan struct{}, 1)}
-	at, err := s.forkAbove(ctx)
+	s := &Store{dir: filepath.Dir(path), now: r.now, db: db, writer: make(chan struct{}, 1)}
+	at, err := r.fork(ctx, s)
 	return at, errors.Join(err, db.Close())
 }
 
-func (s *Store) forkAbove(ctx context.Context) (diamond.Position, error) {
+func (r *restoring) fork(ctx context.Context, s *Store) (diamond.Position, error) {
+	now := r.now()
 	var lost diamond.Position
 	if err := s.read(ctx, func(v *view) (err error) {
 		lost, _, err = v.head()
+		if err == nil && r.above == 0 {
+			err = v.isBefore(now, lost)
+		}
 		lost.Revision = max(lost.Revision, v.ahead) + lostRevisions
 		return err
 	}); err != nil {
 		return diamond.Position{}, err
 	}
-	lost.Epoch.Generation = max(lost.Epoch.Generation, s.now().UnixMicro())
+	lost.Epoch.Generation = max(lost.Epoch.Generation, now.UnixMicro(), r.above)
 	return s.Fork(ctx, lost)
+}
+
+// isBefore refuses a time that cannot show a restore to be later than what is in
+// the backup, or than another restore of it; at is the position of its head.
+func (v *view) isBefore(now time.Time, at diamond.Position) error {
+	const remedy = "correct the clock, or give the highest generation that servers and clients have seen (gdiamond restore --above)"
+	if k, row := v.log.Cursor().Last(); k != nil {
+		newest, err := decodeRecord(k, row)
+		if err != nil {
+			return err
+		}
+		if made := newest.change.Time; now.Before(made) {
+			return diamond.Errorf(diamond.ErrInvalid, "the clock says %s, and the newest change in the backup is of %s: %s",
+				now.UTC().Format(time.RFC3339), made.Format(time.RFC3339), remedy)
+		}
+	}
+	if at.Epoch.Generation >= now.UnixMicro() {
+		return diamond.Errorf(diamond.ErrInvalid, "the backup is of generation %d, which a clock that was ahead has given: %s",
+			at.Epoch.Generation, remedy)
+	}
+	return nil
 }

@@ -171,6 +171,79 @@ func TestCompact(t *testing.T) {
 	commit(t, s, put("k0", "new"))
 }
 
+// A file that is as small as it can be is left alone.
+func TestCompactOfWhatIsSmall(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	commit(t, s, put("a", "x"))
+	require.NoError(t, s.Close())
+	was, err := os.ReadFile(fileOf(dir))
+	require.NoError(t, err)
+	before, after, err := Compact(t.Context(), dir)
+	require.NoError(t, err)
+	require.Equal(t, before, after)
+	require.EqualValues(t, len(was), after)
+	now, err := os.ReadFile(fileOf(dir))
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(was, now))
+	names, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, names, 1)
+}
+
+// A bit of a record, of an old content or of a request id: no start looks there,
+// so the store opens, and its backup is found to be damaged.
+func TestCheckBackup(t *testing.T) {
+	for name, damage := range map[string]func(file []byte){
+		"none": nil,
+		"old content": func(file []byte) {
+			at := bytes.Index(file, []byte("content 30 and more"))
+			require.Positive(t, at)
+			file[at] ^= 1
+		},
+		"old record": func(file []byte) {
+			at := bytes.Index(file, []byte("content 30 and more"))
+			require.Positive(t, at)
+			file[at-1] ^= 1
+		},
+		"request id": func(file []byte) {
+			k := newRequest(&diamond.ChangeSet{RequestID: "r30"}).key
+			at := bytes.LastIndex(file, k)
+			require.Positive(t, at)
+			file[at+len(k)+40] ^= 1
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := filled(t, dir)
+			require.NoError(t, s.Close())
+			_, _, err := Compact(t.Context(), dir) // no free pages with the same bytes
+			require.NoError(t, err)
+			file, err := os.ReadFile(fileOf(dir))
+			require.NoError(t, err)
+			if damage != nil {
+				damage(file)
+			}
+			require.NoError(t, os.WriteFile(fileOf(dir), file, 0o600))
+			s = open(t, dir)
+			path := filepath.Join(t.TempDir(), "backup")
+			w, err := os.Create(path)
+			require.NoError(t, err)
+			require.NoError(t, errors.Join(s.Backup(t.Context(), w), w.Close()))
+			report, err := CheckBackup(t.Context(), path)
+			if damage == nil {
+				require.NoError(t, err)
+				require.Equal(t, 61, report.Changes)
+				return
+			}
+			require.ErrorIs(t, err, diamond.ErrCorrupt)
+			require.NotEmpty(t, report.Problems)
+		})
+	}
+	_, err := CheckBackup(t.Context(), filepath.Join(t.TempDir(), "none"))
+	require.ErrorIs(t, err, diamond.ErrNotFound)
+}
+
 func TestCompactOfNothing(t *testing.T) {
 	_, _, err := Compact(t.Context(), t.TempDir())
 	require.ErrorIs(t, err, diamond.ErrNotFound)

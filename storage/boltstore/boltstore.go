@@ -48,6 +48,7 @@ const (
 type Store struct {
 	dir       string
 	retention storage.Retention
+	readOnly  bool
 	logger    *slog.Logger
 	now       func() time.Time
 	beforeEnd func() error // for tests: runs before a transaction's commit
@@ -78,6 +79,11 @@ func WithRetention(r storage.Retention) Option { return func(s *Store) { s.reten
 // cannot be pruned in the background; by default [slog.Default].
 func WithLogger(l *slog.Logger) Option { return func(s *Store) { s.logger = l } }
 
+// WithReadOnly has the store opened to read, so that its disk need not be
+// writable. None is made where there is none (ErrNotFound), what would write
+// fails with ErrInvalid, and others may have it open to read at the same time.
+func WithReadOnly() Option { return func(s *Store) { s.readOnly = true } }
+
 // Open opens the store in dir, and makes dir and an empty store where there is
 // none. The directory it makes has mode 0700, the file 0600.
 //
@@ -89,18 +95,11 @@ func Open(dir string, opts ...Option) (*Store, error) {
 		opt(s)
 	}
 	s.retention = s.retention.OrDefaults()
-	path := filepath.Join(dir, fileName)
-	if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
-		if err := create(dir, path); err != nil {
-			// Another process may have been quicker: then the lock decides.
-			if _, there := os.Lstat(path); there != nil {
-				return nil, openError(dir, err)
-			}
-		}
-	} else if err := inspect(path); err != nil {
-		return nil, openError(dir, err)
+	open := openToWrite
+	if s.readOnly {
+		open = openInspected
 	}
-	db, err := openFile(path)
+	db, err := open(filepath.Join(dir, fileName))
 	if err != nil {
 		return nil, openError(dir, err)
 	}
@@ -116,10 +115,12 @@ func Open(dir string, opts ...Option) (*Store, error) {
 	}); err != nil {
 		return nil, openError(dir, errors.Join(err, db.Close()))
 	}
-	removeTemps(dir)
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
-	s.workers.Go(func() { s.pruneAlways(ctx) })
+	if !s.readOnly {
+		removeTemps(dir)
+		s.workers.Go(func() { s.pruneAlways(ctx) })
+	}
 	return s, nil
 }
 
@@ -134,6 +135,22 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	return s.db.Close()
+}
+
+// openToWrite opens the file at path for writing, locks it, and makes it where
+// there is none.
+func openToWrite(path string) (*bolt.DB, error) {
+	if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
+		if err := create(filepath.Dir(path), path); err != nil {
+			// Another process may have been quicker: then the lock decides.
+			if _, there := os.Lstat(path); there != nil {
+				return nil, err
+			}
+		}
+	} else if err := inspect(path); err != nil {
+		return nil, err
+	}
+	return openFile(path)
 }
 
 // openFile opens the file for writing and locks it.
@@ -186,14 +203,26 @@ func create(dir, path string) error {
 }
 
 // inspect verifies the structure of the file before bbolt maps it for writing,
-// since bbolt trusts what it finds. The lock is held meanwhile, so that nobody
-// writes.
+// since bbolt trusts what it finds.
 func inspect(path string) error {
-	db, err := openToRead(path)
+	db, err := openInspected(path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(checkPages(path), db.Close())
+	return db.Close()
+}
+
+// openInspected opens the file at path for reading, locks it, so that nobody
+// writes, and verifies its structure.
+func openInspected(path string) (*bolt.DB, error) {
+	db, err := openToRead(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPages(path); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
 }
 
 // openToRead opens the file at path for reading and locks it.

@@ -68,10 +68,19 @@ func (r *Report) summarise(b *strings.Builder) {
 // ErrCorrupt: damage was found; the report lists it. ErrNotFound: there is no
 // store in dir. ErrInUse: it is open.
 func Check(ctx context.Context, dir string) (Report, error) {
-	path := filepath.Join(dir, fileName)
+	return check(ctx, filepath.Join(dir, fileName), dir)
+}
+
+// CheckBackup is [Check] for a file that [Store.Backup] wrote.
+func CheckBackup(ctx context.Context, file string) (Report, error) {
+	return check(ctx, file, file)
+}
+
+// check verifies the store at path, which errors call by its name.
+func check(ctx context.Context, path, name string) (Report, error) {
 	report, err := verify(ctx, path)
 	if err != nil && len(report.Problems) == 0 {
-		err = openFault(dir, err)
+		err = openFault(name, err)
 		if errors.Is(err, diamond.ErrCorrupt) {
 			c := &checker{Report: &report}
 			c.problem("%v", err)

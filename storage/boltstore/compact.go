@@ -12,9 +12,13 @@ import (
 // compactBytes is about how many bytes one transaction of a compaction writes.
 const compactBytes = 8 << 20
 
+// errNotSmaller ends a compaction that gains nothing.
+var errNotSmaller = errors.New("the new file is not smaller")
+
 // Compact rewrites the store in dir without its free space, and returns the
 // size of the file in bytes before and after. The store must not be open. The
 // new file is verified and then put in the place of the old one in one step.
+// Where it would not be smaller, the old one is kept, and after is before.
 //
 // ErrInUse, ErrCorrupt: as with Open; the file is left as it is.
 func Compact(ctx context.Context, dir string) (before, after int64, err error) {
@@ -35,8 +39,14 @@ func Compact(ctx context.Context, dir string) (before, after int64, err error) {
 		if err == nil {
 			before, after, err = sizes(path, temp)
 		}
+		if err == nil && after >= before {
+			return errNotSmaller
+		}
 		return err
 	})
+	if errors.Is(err, errNotSmaller) {
+		after, err = before, nil
+	}
 	if err = errors.Join(err, old.Close()); err != nil {
 		return 0, 0, openError(dir, err)
 	}

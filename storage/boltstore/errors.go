@@ -8,11 +8,12 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
-	"syscall"
 
 	berrors "go.etcd.io/bbolt/errors"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/diskfull"
+	"github.com/linnaname/gdiamond/storage"
 )
 
 // guard runs fn, which reads the mapped file. bbolt panics on some damage, and
@@ -48,8 +49,9 @@ func (s *Store) failure(err error) error {
 			return advised(known, s.dir)
 		}
 		return err
-	case noSpace(err):
-		return diamond.Errorf(diamond.ErrNoSpace, "the store in %s cannot be written: %v", s.dir, err)
+	}
+	if reason := diskfull.Reason(err, diamond.ErrNoSpace); reason != nil {
+		return diamond.Errorf(reason, "the store in %s cannot be written: %v", s.dir, err)
 	}
 	return diamond.Errorf(diamond.ErrUnavailable, "the store in %s: %v", s.dir, err)
 }
@@ -88,30 +90,5 @@ func openFault(dir string, err error) error {
 	return (&Store{dir: dir}).failure(err)
 }
 
-// noSpace reports whether err says that the disk takes no more bytes.
-func noSpace(err error) bool {
-	for _, errno := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, syscall.EROFS} {
-		// bbolt passes the cause of a failed growth on as text only.
-		if errors.Is(err, errno) || strings.HasSuffix(err.Error(), errno.Error()) {
-			return true
-		}
-	}
-	return false
-}
-
 // ended returns the error for a context that has ended, nil if it has not.
-func ended(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		if cause := context.Cause(ctx); !errors.Is(cause, err) {
-			return fmt.Errorf("boltstore: %w: %w", err, cause)
-		}
-		return fmt.Errorf("boltstore: %w", err)
-	}
-	return nil
-}
-
-func keyError(key diamond.Key, sentinel error, format string, args ...any) error {
-	e := diamond.Errorf(sentinel, format, args...)
-	e.Key = key
-	return e
-}
+func ended(ctx context.Context) error { return storage.Ended(ctx, "boltstore") }

@@ -3,6 +3,7 @@ package boltstore
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -141,4 +142,46 @@ func TestNoContentInErrors(t *testing.T) {
 	for _, text := range said {
 		require.False(t, strings.Contains(text, "canary"), text)
 	}
+}
+
+// What is opened to read can be read and copied, by several at once, and is
+// neither written nor made.
+func TestReadOnly(t *testing.T) {
+	dir := t.TempDir()
+	s := filled(t, dir)
+	_, err := Open(dir, WithReadOnly())
+	require.ErrorIs(t, err, diamond.ErrInUse)
+	want, err := dump(t.Context(), s)
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+	left := filepath.Join(dir, tempPrefix+"left")
+	require.NoError(t, os.WriteFile(left, nil, 0o600))
+	was, err := os.ReadFile(fileOf(dir))
+	require.NoError(t, err)
+
+	r, other := open(t, dir, WithReadOnly()), open(t, dir, WithReadOnly())
+	for _, s := range []*Store{r, other} {
+		got, err := dump(t.Context(), s)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	_, err = Open(dir)
+	require.ErrorIs(t, err, diamond.ErrInUse)
+	_, err = r.Commit(t.Context(), []diamond.ChangeSet{put("a", "x")})
+	require.ErrorIs(t, err, diamond.ErrInvalid)
+	require.ErrorIs(t, r.Prune(t.Context()), diamond.ErrInvalid)
+	var backup bytes.Buffer
+	require.NoError(t, r.Backup(t.Context(), &backup))
+	require.NoError(t, errors.Join(r.Close(), other.Close()))
+	now, err := os.ReadFile(fileOf(dir))
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(was, now))
+	require.FileExists(t, left)
+	_, err = Restore(t.Context(), filepath.Join(t.TempDir(), "to"), &backup)
+	require.NoError(t, err)
+
+	none := filepath.Join(t.TempDir(), "none")
+	_, err = Open(none, WithReadOnly())
+	require.ErrorIs(t, err, diamond.ErrNotFound)
+	require.NoDirExists(t, none)
 }

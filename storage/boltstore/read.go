@@ -34,7 +34,7 @@ func (v *view) find(key diamond.Key, revision int64) (*record, error) {
 			return nil, err
 		}
 		if c.revision() == 0 {
-			return nil, keyError(key, diamond.ErrNotFound, "")
+			return nil, storage.KeyError(key, diamond.ErrNotFound, "")
 		}
 		return v.newest(c)
 	}
@@ -43,9 +43,9 @@ func (v *view) find(key diamond.Key, revision int64) (*record, error) {
 	case err != nil:
 		return nil, err
 	case r == nil && revision <= v.horizon:
-		return nil, keyError(key, diamond.ErrCompacted, "revision %d is no longer kept", revision)
+		return nil, storage.KeyError(key, diamond.ErrCompacted, "revision %d is no longer kept", revision)
 	case r == nil || r.change.Op != diamond.OpPublish:
-		return nil, keyError(key, diamond.ErrNotFound, "no value was published at revision %d", revision)
+		return nil, storage.KeyError(key, diamond.ErrNotFound, "no value was published at revision %d", revision)
 	}
 	return r, nil
 }

@@ -2,8 +2,11 @@ package boltstore
 
 import (
 	"bytes"
+	"fmt"
+	"math"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -31,6 +34,80 @@ func TestD9_TheSameBackupRestoredTwice(t *testing.T) {
 	second, err := Restore(t.Context(), filepath.Join(t.TempDir(), "second"), &backup)
 	require.NoError(t, err)
 	require.Positive(t, second.Compare(seen))
+}
+
+// restoreClock has Restore take a time for the present one.
+func restoreClock(now time.Time) RestoreOption {
+	return func(r *restoring) { r.now = func() time.Time { return now } }
+}
+
+// S24: a backup is restored under a clock that is ten years ahead, and then under
+// the right one. Only who says above which generation makes the second outcome
+// newer than the first.
+func TestS24_RestoredUnderAClockAhead(t *testing.T) {
+	s := open(t, t.TempDir())
+	commit(t, s, put("a", "1"))
+	var backup bytes.Buffer
+	require.NoError(t, s.Backup(t.Context(), &backup))
+	restore := func(from []byte, opts ...RestoreOption) (string, diamond.Position) {
+		t.Helper()
+		dir := filepath.Join(t.TempDir(), "restored")
+		at, err := Restore(t.Context(), dir, bytes.NewReader(from), opts...)
+		require.NoError(t, err)
+		require.Equal(t, at, sound(t, dir).Position)
+		return dir, at
+	}
+	now := time.Now()
+	_, wrong := restore(backup.Bytes(), restoreClock(now.AddDate(10, 0, 0)))
+	_, right := restore(backup.Bytes(), restoreClock(now))
+	require.Negative(t, right.Compare(wrong), "nothing in the backup says which came first")
+	dir, above := restore(backup.Bytes(), restoreClock(now), WithGenerationAbove(wrong.Epoch.Generation))
+	require.Positive(t, above.Compare(wrong))
+	_, low := restore(backup.Bytes(), restoreClock(now.Add(time.Second)), WithGenerationAbove(1))
+	require.Positive(t, low.Compare(right), "a low one does no harm")
+
+	// A backup of that store is ahead of the clock as well: restored twice, both
+	// outcomes would be of one generation.
+	r := open(t, dir)
+	var next bytes.Buffer
+	require.NoError(t, r.Backup(t.Context(), &next))
+	to := filepath.Join(t.TempDir(), "to")
+	_, err := Restore(t.Context(), to, bytes.NewReader(next.Bytes()), restoreClock(now.Add(time.Hour)))
+	require.ErrorIs(t, err, diamond.ErrInvalid)
+	require.ErrorContains(t, err, "--above")
+	require.ErrorContains(t, err, fmt.Sprint(above.Epoch.Generation))
+	require.NoFileExists(t, fileOf(to))
+	_, again := restore(next.Bytes(), restoreClock(now.Add(time.Hour)), WithGenerationAbove(above.Epoch.Generation))
+	require.Positive(t, again.Compare(above))
+}
+
+// S24: a clock that is behind the newest change cannot say that a restore came
+// after it.
+func TestS24_RestoredUnderAClockBehind(t *testing.T) {
+	now := time.Now()
+	s := open(t, t.TempDir(), clock(&now))
+	commit(t, s, put("a", "1"))
+	var backup bytes.Buffer
+	require.NoError(t, s.Backup(t.Context(), &backup))
+
+	to := filepath.Join(t.TempDir(), "to")
+	behind := restoreClock(now.Add(-time.Hour))
+	_, err := Restore(t.Context(), to, bytes.NewReader(backup.Bytes()), behind)
+	require.ErrorIs(t, err, diamond.ErrInvalid)
+	require.ErrorContains(t, err, "the clock says")
+	require.ErrorContains(t, err, "--above")
+	require.NoFileExists(t, fileOf(to))
+
+	seen := now.Add(time.Hour).UnixMicro()
+	at, err := Restore(t.Context(), to, bytes.NewReader(backup.Bytes()), behind, WithGenerationAbove(seen))
+	require.NoError(t, err)
+	require.Equal(t, seen+1, at.Epoch.Generation)
+	sound(t, to)
+
+	for _, none := range []int64{-1, math.MaxInt64} {
+		_, err = Restore(t.Context(), filepath.Join(t.TempDir(), "none"), bytes.NewReader(backup.Bytes()), WithGenerationAbove(none))
+		require.ErrorIs(t, err, diamond.ErrInvalid)
+	}
 }
 
 // What a client read before the loss must not pass as a condition after it.

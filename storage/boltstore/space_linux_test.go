@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -123,9 +124,19 @@ func TestS22_ReadOnly(t *testing.T) {
 	remount(syscall.MS_RDONLY)
 	_, err = Open(dir)
 	require.ErrorIs(t, err, diamond.ErrNoSpace)
+	require.ErrorContains(t, err, "diamond: read-only: ")
 	_, err = Open(filepath.Join(disk, "new"))
 	require.ErrorIs(t, err, diamond.ErrNoSpace)
+	_, _, err = Compact(t.Context(), dir)
+	require.ErrorIs(t, err, diamond.ErrNoSpace)
+	require.ErrorContains(t, err, "diamond: read-only: ")
 	require.Equal(t, 1, sound(t, dir).Changes, "it can be checked")
+	r := open(t, dir, WithReadOnly())
+	var backup bytes.Buffer
+	require.NoError(t, r.Backup(t.Context(), &backup), "and copied")
+	require.NoError(t, r.Close())
+	_, err = Restore(t.Context(), filepath.Join(t.TempDir(), "restored"), &backup)
+	require.NoError(t, err)
 	remount(0)
 	s, err = Open(dir)
 	require.NoError(t, err)

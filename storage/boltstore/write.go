@@ -20,6 +20,9 @@ func (s *Store) write(ctx context.Context, fn func(*view) error) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
+	if s.readOnly {
+		return diamond.Errorf(diamond.ErrInvalid, "the store in %s was opened to read", s.dir)
+	}
 	select {
 	case s.writer <- struct{}{}:
 	case <-ctx.Done():

@@ -6,7 +6,6 @@ package memstore
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -157,16 +156,16 @@ func (s *Store) Read(ctx context.Context, key diamond.Key, revision int64) (diam
 	it := s.items[key]
 	if revision == 0 {
 		if it.revision() == 0 {
-			return diamond.Entry{}, keyError(key, diamond.ErrNotFound, "")
+			return diamond.Entry{}, storage.KeyError(key, diamond.ErrNotFound, "")
 		}
 		return it.newest().change.Entry(), nil
 	}
 	if v := it.at(revision); v != nil && v.change.Op == diamond.OpPublish {
 		return v.change.Entry(), nil
 	} else if v == nil && revision <= s.horizon.Revision {
-		return diamond.Entry{}, keyError(key, diamond.ErrCompacted, fmt.Sprintf("revision %d is no longer kept", revision))
+		return diamond.Entry{}, storage.KeyError(key, diamond.ErrCompacted, "revision %d is no longer kept", revision)
 	}
-	return diamond.Entry{}, keyError(key, diamond.ErrNotFound, fmt.Sprintf("no value was published at revision %d", revision))
+	return diamond.Entry{}, storage.KeyError(key, diamond.ErrNotFound, "no value was published at revision %d", revision)
 }
 
 // Changes implements [diamond.Storage].
@@ -337,12 +336,5 @@ func (s *Store) usable(ctx context.Context) error {
 	if s.closed {
 		return diamond.Errorf(diamond.ErrClosed, "memstore")
 	}
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("memstore: %w", err)
-	}
-	return nil
-}
-
-func keyError(key diamond.Key, sentinel error, detail string) error {
-	return &diamond.Error{Key: key, Err: sentinel, Detail: detail}
+	return storage.Ended(ctx, "memstore")
 }

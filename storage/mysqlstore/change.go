@@ -10,6 +10,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/internal/rawbytes"
+	"github.com/linnaname/gdiamond/storage"
 )
 
 // version is a row of diamond_change.
@@ -117,7 +118,7 @@ func (r *changeRow) version(content bool) (version, error) {
 }
 
 func damaged(c *diamond.Change, how string) error {
-	return keyError(c.Key, diamond.ErrCorrupt, "the row of revision %d is %s", c.Revision, how)
+	return storage.KeyError(c.Key, diamond.ErrCorrupt, "the row of revision %d is %s", c.Revision, how)
 }
 
 func encodeMeta(meta map[string]string) []byte {
@@ -166,7 +167,7 @@ func (l *limits) fits(c *diamond.Change) error {
 		{"comment", len(c.Comment), 4 << 10},
 	} {
 		if f.have > f.limit {
-			return keyError(c.Key, diamond.ErrInvalid, "%s: %d bytes, more than %d", f.name, f.have, f.limit)
+			return storage.KeyError(c.Key, diamond.ErrInvalid, "%s: %d bytes, more than %d", f.name, f.have, f.limit)
 		}
 	}
 	return nil

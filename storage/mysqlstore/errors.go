@@ -15,6 +15,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
 )
 
 // Numbers of errors that are met by name.
@@ -184,18 +185,4 @@ func hasNumber(err error, number uint16) bool {
 }
 
 // ended returns the error for a context that has ended, nil if it has not.
-func ended(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		if cause := context.Cause(ctx); !errors.Is(cause, err) {
-			return fmt.Errorf("mysqlstore: %w: %w", err, cause)
-		}
-		return fmt.Errorf("mysqlstore: %w", err)
-	}
-	return nil
-}
-
-func keyError(key diamond.Key, sentinel error, format string, args ...any) error {
-	e := diamond.Errorf(sentinel, format, args...)
-	e.Key = key
-	return e
-}
+func ended(ctx context.Context) error { return storage.Ended(ctx, "mysqlstore") }

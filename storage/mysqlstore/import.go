@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
 )
 
 const (
@@ -139,10 +140,10 @@ func (in *importing) check(r *original, twice bool) error {
 		return err
 	}
 	if twice {
-		return keyError(r.key, diamond.ErrInvalid, "another row has this key too")
+		return storage.KeyError(r.key, diamond.ErrInvalid, "another row has this key too")
 	}
 	if r.size > in.options.MaxContent {
-		return keyError(r.key, diamond.ErrTooLarge, "content: %d bytes, more than %d", r.size, in.options.MaxContent)
+		return storage.KeyError(r.key, diamond.ErrTooLarge, "content: %d bytes, more than %d", r.size, in.options.MaxContent)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
 )
 
 // Read implements [diamond.Storage].
@@ -30,7 +31,7 @@ func (s *Store) Read(ctx context.Context, key diamond.Key, revision int64) (diam
 		}
 		if !row.there() {
 			if revision == 0 {
-				return keyError(key, diamond.ErrCorrupt, "the row of its current version is missing")
+				return storage.KeyError(key, diamond.ErrCorrupt, "the row of its current version is missing")
 			}
 			found = 0
 			return nil
@@ -47,11 +48,11 @@ func (s *Store) Read(ctx context.Context, key diamond.Key, revision int64) (diam
 	case value:
 		return entry, nil
 	case revision == 0:
-		return diamond.Entry{}, keyError(key, diamond.ErrNotFound, "")
+		return diamond.Entry{}, storage.KeyError(key, diamond.ErrNotFound, "")
 	case found == 0 && revision <= horizon:
-		return diamond.Entry{}, keyError(key, diamond.ErrCompacted, "revision %d is no longer kept", revision)
+		return diamond.Entry{}, storage.KeyError(key, diamond.ErrCompacted, "revision %d is no longer kept", revision)
 	}
-	return diamond.Entry{}, keyError(key, diamond.ErrNotFound, "no value was published at revision %d", revision)
+	return diamond.Entry{}, storage.KeyError(key, diamond.ErrNotFound, "no value was published at revision %d", revision)
 }
 
 // History implements [diamond.Storage].

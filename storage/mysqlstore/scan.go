@@ -8,6 +8,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
 )
 
 const headColumns = "k.store, k.generation, k.epoch, k.revision, k.chain"
@@ -156,12 +157,12 @@ func (r *entryRow) entry(contents bool) (diamond.Entry, error) {
 	}
 	var err error
 	if e.Meta, err = decodeMeta(r.meta); err != nil {
-		return e, keyError(e.Key, diamond.ErrCorrupt, "its row is damaged")
+		return e, storage.KeyError(e.Key, diamond.ErrCorrupt, "its row is damaged")
 	}
 	if contents {
 		e.Content = string(r.content)
 		if sum := sha256.Sum256(r.content); string(sum[:]) != string(r.hash) {
-			return e, keyError(e.Key, diamond.ErrCorrupt, "the content of revision %d is not the one that was published", e.Revision)
+			return e, storage.KeyError(e.Key, diamond.ErrCorrupt, "the content of revision %d is not the one that was published", e.Revision)
 		}
 	}
 	return e, nil

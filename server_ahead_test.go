@@ -1,0 +1,54 @@
+package diamond_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage/memstore"
+)
+
+// S24: a store was restored under a clock that was behind that of the restore
+// before it. Who has seen that one is told what to do, and so is the operator,
+// once a minute however often it is asked.
+func TestS24_AClientKnowsANewerGeneration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logged
+		srv := &served{mustServer(t, memstore.New(), log.option()), t}
+		at := srv.publish("a", "1")
+		later := at
+		later.Revision += 10
+		_, err := srv.Poll(t.Context(), pollFor(later, 0, "a"))
+		require.ErrorIs(t, err, diamond.ErrBehind)
+		assert.NotContains(t, err.Error(), "restore", "it may come yet")
+		assert.Zero(t, log.count("newer generation"), log.String())
+
+		ahead := at
+		ahead.Epoch = diamond.Epoch{Generation: at.Epoch.Generation + 5, ID: [16]byte{1}}
+		advice := fmt.Sprintf("gdiamond restore --above %d", ahead.Epoch.Generation)
+		poll := func() {
+			_, err := srv.Poll(t.Context(), pollFor(ahead, 0, "a"))
+			require.ErrorIs(t, err, diamond.ErrBehind)
+			assert.ErrorContains(t, err, advice)
+		}
+		for minute := range 3 {
+			for range 100 {
+				poll()
+			}
+			time.Sleep(59 * time.Second)
+			poll()
+			assert.Equal(t, minute+1, log.count("a client has seen a newer generation"), log.String())
+			time.Sleep(time.Second)
+		}
+		_, err = srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "a"), After: ahead})
+		require.ErrorIs(t, err, diamond.ErrBehind)
+		assert.ErrorContains(t, err, advice)
+		assert.Contains(t, log.String(), fmt.Sprintf("gdiamond restore --above, with that generation\" generation=%d here=%d",
+			ahead.Epoch.Generation, at.Epoch.Generation))
+	})
+}

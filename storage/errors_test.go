@@ -1,0 +1,38 @@
+package storage_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
+)
+
+func TestEnded(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	require.NoError(t, storage.Ended(ctx, "mystore"))
+	cause := errors.New("somebody left")
+	cancel(cause)
+	err := storage.Ended(ctx, "mystore")
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, err, cause)
+	assert.EqualError(t, err, "mystore: context canceled: somebody left")
+
+	plain, stop := context.WithCancel(t.Context())
+	stop()
+	assert.EqualError(t, storage.Ended(plain, "mystore"), "mystore: context canceled")
+}
+
+func TestKeyError(t *testing.T) {
+	key := diamond.NewKey("g", "a")
+	err := storage.KeyError(key, diamond.ErrCompacted, "revision %d is no longer kept", 7)
+	require.ErrorIs(t, err, diamond.ErrCompacted)
+	var e *diamond.Error
+	require.ErrorAs(t, err, &e)
+	assert.Equal(t, key, e.Key)
+	assert.Equal(t, "revision 7 is no longer kept", e.Detail)
+}
