@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/boltstore"
 	"github.com/linnaname/gdiamond/transport/httptransport"
@@ -63,7 +64,7 @@ func TestDefect_L1_EveryPollerIsTold(t *testing.T) {
 	srv, addr := listen(t)
 	const others = 50
 	// Each takes two descriptors here, and 20,000 are what a process may have.
-	pollers := campaign(t, 500, 9_000)
+	pollers := campaign.Scale(t, 500, 9_000)
 	t.Logf("%d of 10000 pollers", pollers)
 	network := &http.Transport{MaxIdleConnsPerHost: pollers + others}
 	over := httptransport.New(addr, httptransport.WithHTTPClient(&http.Client{Transport: network}), patient)
@@ -131,7 +132,7 @@ func setOf(dataID, content string) diamond.ChangeSet {
 func TestDefect_S1_S2_NoTornReads(t *testing.T) {
 	srv, addr := listen(t)
 	over := dial(t, addr)
-	seconds := campaign(t, 2, 30)
+	seconds := campaign.Scale(t, 2, 30)
 	sizes := []int{200, 3000, 64 << 10, 1 << 20}
 	value := func(version int) string {
 		head := fmt.Sprintf("%010d ", version)
@@ -229,7 +230,7 @@ func TestDefect_L4_S19_NothingIsLeftBehind(t *testing.T) {
 	}
 	publish(500)
 	before := heap()
-	n := campaign(t, 3000, 50_000)
+	n := campaign.Scale(t, 3000, 50_000)
 	publish(n)
 	assert.Less(t, heap()-before, 8<<20)
 	require.Eventually(t, func() bool { return descriptors(t) < 64 }, time.Minute, 10*time.Millisecond)

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/robust/cluster"
 	"github.com/linnaname/gdiamond/robust/record"
 	"github.com/linnaname/gdiamond/robust/report"
@@ -35,11 +36,7 @@ func TestL1_L2_RollingRestartsUnderLoad(t *testing.T) {
 	w := world(t, config.Clients())
 	recorder := record.New(config.Seed)
 	load := traffic.Start(w, config, recorder)
-	rounds := 2
-	if os.Getenv("DIAMOND_CAMPAIGN") == "1" {
-		rounds = 5
-	}
-	for range rounds {
+	for range campaign.Scale(t, 2, 5) {
 		for _, p := range w.Processes {
 			require.NoError(t, p.Stop(), "it exits with 0")
 			require.NoError(t, p.Start())
