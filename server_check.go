@@ -41,7 +41,7 @@ func WithSelfCheck(every time.Duration) ServerOption {
 
 // checker compares what a server holds with its storage. One goroutine uses it.
 type checker struct {
-	*server
+	srv      *server
 	records  []*record     // of the check under way, in key order
 	suspects []Key         // to be looked at closely
 	known    map[Key]int64 // differences in the storage that were told of, with their revision
@@ -52,7 +52,7 @@ type checker struct {
 
 // checkAlways checks again and again until ctx ends.
 func (s *server) checkAlways(ctx context.Context) {
-	c := &checker{server: s, known: make(map[Key]int64)}
+	c := &checker{srv: s, known: make(map[Key]int64)}
 	for backoff.Sleep(ctx, backoff.Jitter(s.cfg.checkInterval, 0.1)) == nil {
 		if s.state.Load() == nil || s.stale() > 0 {
 			continue // there is nothing to compare, or with
@@ -64,7 +64,7 @@ func (s *server) checkAlways(ctx context.Context) {
 }
 
 func (c *checker) check(ctx context.Context) error {
-	st := c.state.Load()
+	st := c.srv.state.Load()
 	if st == nil {
 		return nil
 	}
@@ -90,13 +90,13 @@ func (c *checker) check(ctx context.Context) error {
 			return err
 		}
 	}
-	c.divergent.Store(int64(len(c.known)))
-	if c.copy != nil {
+	c.srv.divergent.Store(int64(len(c.known)))
+	if c.srv.copy != nil {
 		if err := c.checkCopy(ctx); err != nil {
 			return err
 		}
 	}
-	c.counters.checks.Add(1)
+	c.srv.counters.checks.Add(1)
 	return nil
 }
 
@@ -104,7 +104,7 @@ func (c *checker) check(ctx context.Context) error {
 // contents in memory with the records.
 func (c *checker) compareRecords(ctx context.Context) error {
 	paced := func(yield func(Page, error) bool) {
-		for page, err := range pages(ctx, c.storage, false, all) {
+		for page, err := range pages(ctx, c.srv.storage, false, all) {
 			if !yield(page, err) || err != nil {
 				return
 			}
@@ -134,13 +134,13 @@ func (c *checker) checkHeld(r *record) {
 	if h == nil || r.standsFor(&h.entry) && MD5Hex(h.entry.Content) == r.MD5 {
 		return
 	}
-	c.contents.drop(r)
+	c.srv.contents.drop(r)
 	c.report("memory", r.Key, r.Revision, "the content in memory did not have its digest: it is loaded anew")
 }
 
 // compareContents compares some contents of the storage with their digests.
 func (c *checker) compareContents(ctx context.Context) (err error) {
-	c.stored, err = c.walkContents(ctx, c.storage, c.stored, checkPause, func(r *record, _ error) {
+	c.stored, err = c.walkContents(ctx, c.srv.storage, c.stored, checkPause, func(r *record, _ error) {
 		c.suspects = append(c.suspects, r.Key)
 	})
 	return err
@@ -203,6 +203,6 @@ func (c *checker) readContents(ctx context.Context, from Storage, after Key, bat
 
 // report tells of a difference, once.
 func (c *checker) report(where string, key Key, revision int64, what string) {
-	c.counters.divergences.Add(1)
-	c.log.Error("the self-check found a difference: "+what, "where", where, "key", key.String(), "revision", revision)
+	c.srv.counters.divergences.Add(1)
+	c.srv.log.Error("the self-check found a difference: "+what, "where", where, "key", key.String(), "revision", revision)
 }

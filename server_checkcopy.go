@@ -14,10 +14,10 @@ const copyCheckPause = 100 * time.Millisecond
 // checkCopy compares the copy on disk with what is served, and has it made anew
 // where it differs.
 func (c *checker) checkCopy(ctx context.Context) error {
-	if st := c.state.Load(); st == nil || !c.copy.has(st, 1) {
+	if st := c.srv.state.Load(); st == nil || !c.srv.copy.has(st, 1) {
 		return nil // it is being made
 	}
-	local := c.copy.local
+	local := c.srv.copy.local
 	var suspects []Key
 	var paused error
 	paced := func(yield func(Page, error) bool) {
@@ -45,7 +45,7 @@ func (c *checker) checkCopy(ctx context.Context) error {
 	case paused != nil:
 		return paused
 	case errors.Is(err, ErrCorrupt):
-		c.copy.damage(err)
+		c.srv.copy.damage(err)
 		return nil
 	case err != nil:
 		return err
@@ -57,7 +57,7 @@ func (c *checker) checkCopy(ctx context.Context) error {
 		}
 		if differs {
 			c.report("replica", key, revision, "the replica was not what is served: it is made anew")
-			c.copy.damage(Errorf(ErrCorrupt, "revision %d of %s is not what was published", revision, key))
+			c.srv.copy.damage(Errorf(ErrCorrupt, "revision %d of %s is not what was published", revision, key))
 			return nil
 		}
 	}
@@ -67,11 +67,11 @@ func (c *checker) checkCopy(ctx context.Context) error {
 // differsInCopy reports whether the copy differs in a key from what is served,
 // though it has reached what is served of it.
 func (c *checker) differsInCopy(ctx context.Context, key Key) (revision int64, differs bool, err error) {
-	page, e, err := c.current(ctx, c.copy.local, key)
+	page, e, err := c.current(ctx, c.srv.copy.local, key)
 	if err != nil {
 		return 0, errors.Is(err, ErrCorrupt), ignoreCorrupt(err)
 	}
-	st, r := c.record(key)
+	st, r := c.srv.record(key)
 	switch {
 	case st == nil || page.Position.Epoch != st.position.Epoch || newer(r, page.Position):
 		return 0, false, nil // it is about to get there
@@ -84,7 +84,7 @@ func (c *checker) differsInCopy(ctx context.Context, key Key) (revision int64, d
 		ahead := page.Position.Revision > st.position.Revision
 		return r.Revision, !ahead, nil
 	}
-	full, err := c.copy.local.Read(ctx, key, r.Revision)
+	full, err := c.srv.copy.local.Read(ctx, key, r.Revision)
 	if err == nil {
 		err = r.verify(&full)
 	}

@@ -71,7 +71,8 @@ func (s *server) committed(before *state, results []Result) {
 		if r.Err != nil || r.Replayed {
 			continue
 		}
-		if newest = r.Position; before != nil && newest.Epoch == before.position.Epoch && newest.Revision <= before.position.Revision {
+		newest = r.Position
+		if before != nil && newest.Epoch == before.position.Epoch && newest.Revision <= before.position.Revision {
 			s.lost.Store(true) // a revision is given once: the storage has lost those that were seen
 		}
 	}

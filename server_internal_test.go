@@ -163,30 +163,30 @@ func TestTrail(t *testing.T) {
 // What waits for a slow disk is bounded; a copy that is further behind takes it
 // from the storage.
 func TestD5_QueueOfTheReplicaIsBounded(t *testing.T) {
-	c := &diskCopy{wake: make(chan struct{}, 1)}
+	var q copyQueue
 	at := func(r int64) Position { return Position{Epoch: Epoch{Generation: 1}, Revision: r} }
 	offer := func(r int64, size int) {
-		c.offer(at(r-1), Batch{Changes: []Change{{Revision: r, Content: strings.Repeat("x", size)}}, Position: at(r)})
+		q.add(step{at(r - 1), []Change{{Revision: r, Content: strings.Repeat("x", size)}}, at(r)})
 	}
 	for r := int64(1); r <= 100; r++ {
 		offer(r, 1<<20)
-		assert.LessOrEqual(t, c.bytes, int64(copyQueueBytes))
-		assert.LessOrEqual(t, len(c.queue), copyQueueBytes>>20)
+		assert.LessOrEqual(t, q.bytes, int64(copyQueueBytes))
+		assert.LessOrEqual(t, len(q.steps), copyQueueBytes>>20)
 	}
-	next, done := c.next(at(0))
+	next, done := q.next(at(0))
 	assert.False(t, done)
 	assert.Empty(t, next.changes, "the queue does not reach back to it")
-	first := c.queue[0].from.Revision
-	next, _ = c.next(at(first))
+	first := q.steps[0].from.Revision
+	next, _ = q.next(at(first))
 	assert.Len(t, next.changes, 3, "several at once, but not all")
 	assert.Equal(t, at(first+3), next.to)
-	next, _ = c.next(at(first + 1))
+	next, _ = q.next(at(first + 1))
 	assert.EqualValues(t, first+2, next.changes[0].Revision, "what the copy has is not written again")
-	_, done = c.next(at(100))
+	_, done = q.next(at(100))
 	assert.True(t, done)
-	assert.Zero(t, c.bytes)
-	assert.Empty(t, c.queue)
-	_, done = c.next(Position{Epoch: Epoch{Generation: 2}, Revision: 100})
+	assert.Zero(t, q.bytes)
+	assert.Empty(t, q.steps)
+	_, done = q.next(Position{Epoch: Epoch{Generation: 2}, Revision: 100})
 	assert.False(t, done, "another history at the same revision")
 }
 

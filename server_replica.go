@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,7 +27,8 @@ type ReplicaStorage interface {
 // that are not in memory are read from the copy, so that a warm server's reads
 // and polls cost the storage nothing. The copy is written behind what is
 // served: a slow, full or failing disk delays nobody. It is made anew by itself
-// where it is damaged or the storage no longer keeps what follows it.
+// where it is damaged or the storage no longer keeps what follows it. One that
+// cannot even be opened is the caller's to remove; see boltstore.SetAside.
 //
 // NewServer fails with ErrInvalid when local has taken changes of its own, and
 // with ErrOtherStore when it is a copy of another store than the storage's. The
@@ -46,12 +46,6 @@ type ReplicaStatus struct {
 }
 
 const (
-	// What waits to be written to the copy at most, and what one write has. A
-	// copy that has fallen further behind catches up from the storage.
-	copyQueueBytes = 16 << 20
-	copyWriteBytes = 4 << 20
-	// changeOverhead is about what a change takes in memory beside its content.
-	changeOverhead = 512
 	// After a write of copyMany changes the copy rests for copyGap: what a busy
 	// server's transactions change goes to the disk together. A server that
 	// crashes then reads that much more from the storage when it starts.
@@ -81,49 +75,18 @@ type diskCopy struct {
 	repaired time.Time // when it was made anew because of damage; the writer's
 	wrote    int       // how many changes the last sync wrote; the writer's
 
-	mu     sync.Mutex
-	target Position // what is served; guarded by mu
-	queue  []step   // each follows the one before, the last leads to target; guarded by mu
-	bytes  int64    // of queue; guarded by mu
-}
-
-// step is a batch of changes with the position that it follows.
-type step struct {
-	from    Position
-	changes []Change
-	to      Position
-}
-
-func (s *step) bytes() int64 { return bytesOf(s.changes) }
-
-// bytesOf returns about how many bytes changes take in memory.
-func bytesOf(changes []Change) int64 {
-	n := int64(len(changes)) * changeOverhead
-	for i := range changes {
-		n += int64(len(changes[i].Content))
-	}
-	return n
+	queue copyQueue
 }
 
 // offer passes on a batch that is served now. It never blocks.
 func (c *diskCopy) offer(from Position, batch Batch) {
-	next := step{from, batch.Changes, batch.Position}
-	c.mu.Lock()
-	c.target = batch.Position
-	if c.bytes += next.bytes(); c.bytes <= copyQueueBytes {
-		c.queue = append(c.queue, next)
-	} else {
-		c.queue, c.bytes = nil, 0 // the storage has it all
-	}
-	c.mu.Unlock()
+	c.queue.add(step{from, batch.Changes, batch.Position})
 	c.nudge()
 }
 
 // jump says that p is served now, whatever was before.
 func (c *diskCopy) jump(p Position) {
-	c.mu.Lock()
-	c.target, c.queue, c.bytes = p, nil, 0
-	c.mu.Unlock()
+	c.queue.restart(p)
 	c.nudge()
 }
 
@@ -132,34 +95,6 @@ func (c *diskCopy) nudge() {
 	case c.wake <- struct{}{}:
 	default:
 	}
-}
-
-// next returns what to write to a copy that is at. There is nothing to do when
-// it is done; an empty step says that the queue does not connect to at.
-func (c *diskCopy) next(at Position) (next step, done bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if at == c.target || at.Epoch == c.target.Epoch && at.Revision > c.target.Revision {
-		c.queue, c.bytes = nil, 0
-		return step{}, true
-	}
-	for len(c.queue) > 0 && c.queue[0].from != at && c.queue[0].to.Compare(at) <= 0 {
-		c.bytes -= c.queue[0].bytes()
-		c.queue = c.queue[1:]
-	}
-	if len(c.queue) == 0 || c.queue[0].from != at {
-		return step{}, false
-	}
-	next = step{from: at, to: at}
-	bytes := int64(0)
-	for i := range c.queue {
-		if bytes += c.queue[i].bytes(); i > 0 && bytes > copyWriteBytes {
-			break
-		}
-		next.changes = append(next.changes, c.queue[i].changes...)
-		next.to = c.queue[i].to
-	}
-	return next, false
 }
 
 // run keeps the copy until ctx ends.
@@ -208,7 +143,7 @@ func (c *diskCopy) sync(ctx context.Context) error {
 			lost = false
 		}
 		c.reached(at)
-		next, done := c.next(at)
+		next, done := c.queue.next(at)
 		if done {
 			return nil
 		}
@@ -242,7 +177,7 @@ func (c *diskCopy) flush() {
 		if at == nil {
 			return
 		}
-		next, done := c.next(*at)
+		next, done := c.queue.next(*at)
 		if done || len(next.changes) == 0 || c.local.Apply(ctx, next.changes, next.to) != nil {
 			return
 		}

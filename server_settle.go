@@ -18,18 +18,18 @@ const (
 // current entry, and the server's record.
 func (c *checker) settle(ctx context.Context, key Key) error {
 	for range settleTries {
-		page, row, err := c.current(ctx, c.storage, key)
+		page, row, err := c.current(ctx, c.srv.storage, key)
 		if err != nil {
 			return err
 		}
-		if err := c.notBefore(ctx, page.Position, reachTimeout); err != nil {
+		if err := c.srv.notBefore(ctx, page.Position, reachTimeout); err != nil {
 			return err
 		}
 		want, err := c.published(ctx, key)
 		if err != nil {
 			return err
 		}
-		st, have := c.record(key)
+		st, have := c.srv.record(key)
 		if st == nil || st.position.Epoch != page.Position.Epoch {
 			return nil // the feed has other worries
 		}
@@ -53,7 +53,7 @@ func (c *checker) judge(ctx context.Context, st *state, key Key, row *Entry, wan
 			return err
 		}
 		if right {
-			c.repair(ctx, key, have, want)
+			c.srv.repair(ctx, key, have, want)
 			c.report("memory", key, revision, "the server's record was not what was published: it is loaded anew")
 		} else {
 			want = have // the log is not the one that was verified
@@ -88,11 +88,11 @@ func (c *checker) judge(ctx context.Context, st *state, key Key, row *Entry, wan
 func (c *checker) verifyStored(ctx context.Context, r *record) error {
 	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
 	defer cancel()
-	e, err := c.storage.Read(ctx, r.Key, r.Revision)
+	e, err := c.srv.storage.Read(ctx, r.Key, r.Revision)
 	if err == nil {
 		err = r.verify(&e)
 	}
-	switch _, now := c.record(r.Key); {
+	switch _, now := c.srv.record(r.Key); {
 	case err == nil, now != nil && now.Revision != r.Revision:
 		return nil
 	case errors.Is(err, ErrCorrupt), gone(err):
@@ -108,8 +108,8 @@ func (c *checker) proven(ctx context.Context, st *state, want, have *record) (bo
 	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
 	defer cancel()
 	if want != nil {
-		if from, chain, ok := c.trail.before(st.position, want.Revision); ok {
-			batch, err := c.storage.Changes(ctx, from, 1)
+		if from, chain, ok := c.srv.trail.before(st.position, want.Revision); ok {
+			batch, err := c.srv.storage.Changes(ctx, from, 1)
 			if err != nil {
 				return false, ours(ctx, err)
 			}
@@ -121,8 +121,8 @@ func (c *checker) proven(ctx context.Context, st *state, want, have *record) (bo
 			return err == nil && to.Chain == chain, nil
 		}
 	}
-	if c.copy != nil && !have.absent() && c.copy.has(st, have.Revision) {
-		if e, err := c.copy.read(ctx, have.Key, 0); err == nil && have.standsFor(&e) {
+	if c.srv.copy != nil && !have.absent() && c.srv.copy.has(st, have.Revision) {
+		if e, err := c.srv.copy.read(ctx, have.Key, 0); err == nil && have.standsFor(&e) {
 			return false, nil
 		}
 	}
@@ -145,7 +145,7 @@ func (c *checker) current(ctx context.Context, from Storage, key Key) (Page, *En
 func (c *checker) published(ctx context.Context, key Key) (*record, error) {
 	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
 	defer cancel()
-	changes, err := c.storage.History(ctx, key, 0, 1)
+	changes, err := c.srv.storage.History(ctx, key, 0, 1)
 	if err != nil || len(changes) == 0 {
 		return nil, ours(ctx, err)
 	}

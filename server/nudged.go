@@ -26,7 +26,7 @@ const (
 // one, of whoever has a certificate, or else of servers on this machine. It never
 // tells anything but the node's id.
 type nudged struct {
-	*peers
+	peers    *peers
 	verifier *cluster.Verifier // nil: there is no secret
 	door     bool              // requests come through the peers' door: each has shown a certificate
 	hosts    httpguard.Hosts   // none but those that always are
@@ -47,11 +47,11 @@ func newNudged(p *peers, door bool, observe func(httptransport.Observation)) *nu
 func (n *nudged) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
 	at, err := n.read(w, r)
-	n.counts.received(err)
+	n.peers.counts.received(err)
 	status := http.StatusNoContent
 	if err == nil {
-		n.srv.Nudge(at)
-		w.Header().Set(headerNode, n.id)
+		n.peers.srv.Nudge(at)
+		w.Header().Set(headerNode, n.peers.id)
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(status)
 	} else {
@@ -115,11 +115,11 @@ func (n *nudged) log(r *http.Request, err error) {
 	if n.verifier != nil && errors.Is(err, diamond.ErrDenied) && !cluster.Signed(r) {
 		level = slog.LevelDebug
 	}
-	if !n.logger.Enabled(r.Context(), level) {
+	if !n.peers.logger.Enabled(r.Context(), level) {
 		return
 	}
 	if others, ok := n.refusals.now(); ok {
-		n.logger.Log(r.Context(), level, "nudge refused", "address", r.RemoteAddr, "error", err, "others", others)
+		n.peers.logger.Log(r.Context(), level, "nudge refused", "address", r.RemoteAddr, "error", err, "others", others)
 	}
 }
 

@@ -47,7 +47,7 @@ type nudge struct {
 // peer is another server. One goroutine nudges it, one nudge at a time, with
 // the newest position: however slow it is, it costs no more than that.
 type peer struct {
-	*peers
+	peers  *peers
 	addr   string
 	stop   context.CancelFunc
 	signer *cluster.Signer
@@ -160,13 +160,13 @@ func (m *peer) nudge(ctx context.Context) error {
 		return err
 	}
 	before := m.state.Swap(&peerState{err: err, self: self})
-	m.counts.sent(self, err)
+	m.peers.counts.sent(self, err)
 	failed := before != nil && before.err != nil
 	switch {
 	case err != nil && (!failed || errors.Is(err, diamond.ErrDenied) != errors.Is(before.err, diamond.ErrDenied)):
-		m.logger.Warn("peer takes no nudges; it will see changes a moment later", "peer", m.addr, "error", err)
+		m.peers.logger.Warn("peer takes no nudges; it will see changes a moment later", "peer", m.addr, "error", err)
 	case err == nil && failed:
-		m.logger.Info("peer takes nudges again", "peer", m.addr)
+		m.peers.logger.Info("peer takes nudges again", "peer", m.addr)
 	}
 	return err
 }
@@ -187,7 +187,7 @@ func (m *peer) send(ctx context.Context, at diamond.Position) (self bool, err er
 		return false, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	res, err := m.signer.Do(m.http, req)
+	res, err := m.signer.Do(m.peers.http, req)
 	if err != nil {
 		var failed *url.Error
 		if errors.As(err, &failed) {
@@ -200,7 +200,7 @@ func (m *peer) send(ctx context.Context, at diamond.Position) (self bool, err er
 	if res.StatusCode != http.StatusNoContent {
 		return false, refusal(res.StatusCode, text)
 	}
-	return res.Header.Get(headerNode) == m.id, nil
+	return res.Header.Get(headerNode) == m.peers.id, nil
 }
 
 // refusal returns the error of an answer that is not the one to a nudge.
