@@ -8,6 +8,8 @@ RUN CGO_ENABLED=0 go build -trimpath -ldflags=-s -o /gdiamond ./cmd/gdiamond \
  && mkdir /data
 
 FROM scratch
+# Who may vouch for a database or a name server that is reached over TLS.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /gdiamond /gdiamond
 # 65532 is nobody in particular; a mounted /data must belong to it.
 COPY --from=build --chown=65532:65532 /data /data

@@ -12,7 +12,7 @@ SEEDED ?= all
 WITH_DB = $(GO) run ./internal/mariadbtest/run
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint cross vuln fuzz processors campaign chaos seeded-bugs bench cover
+.PHONY: help build test lint cross vuln alerts fuzz processors campaign chaos seeded-bugs bench cover
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ lint: ## gofmt, vet, staticcheck, go.mod
 
 vuln: ## known vulnerabilities; needs the vulnerability database
 	$(GO) run $(GOVULNCHECK) ./...
+
+alerts: ## what Prometheus and Grafana are given: configuration, queries, a case for each alert
+	$(GO) run ./internal/promcheck
 
 # Before Go 1.27 fuzzing at times takes its end for a failure, "context deadline exceeded"
 # and no more (golang.org/issue/75804). An input that fails is told otherwise.

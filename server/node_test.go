@@ -77,6 +77,21 @@ func TestNode_Metrics(t *testing.T) {
 	assert.NotContains(t, body, `"g"`, "no label of what callers make up")
 }
 
+// Who is turned away is counted: the alert DiamondOverloaded looks at it.
+func TestNode_MetricsOfWhoIsTurnedAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := run(t, server.WithAdmission(1, 1))
+		for range 3 {
+			r.get("/v1/configs")
+		}
+		_, body := r.get("/metrics")
+		assert.Contains(t, body, `diamond_http_requests_total{code="200",method="GET",route="/v1/configs"} 1`+"\n")
+		assert.Contains(t, body, `diamond_http_requests_total{code="429",method="GET",route="/v1/configs"} 2`+"\n")
+		r.stop()
+		r.wait()
+	})
+}
+
 // The caller's registry is used for as long as the node runs, and free again after.
 func TestNode_CallersRegistry(t *testing.T) {
 	reg := prometheus.NewRegistry()

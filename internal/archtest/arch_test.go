@@ -45,7 +45,10 @@ var allowed = map[string][]string{
 
 	// A database for tests: the driver to ask it with, and testing itself.
 	"internal/mariadbtest":     {"github.com/go-sql-driver/mysql", "github.com/stretchr/testify/"},
-	"internal/mariadbtest/run": {"internal/mariadbtest"},
+	"internal/mariadbtest/run": {"internal/mariadbtest", "internal/debian"},
+	// What tests and checks need of the machine, and the check of the alerts, which needs promtool.
+	"internal/debian":    {},
+	"internal/promcheck": {"internal/debian"},
 	// Certificates for tests, of three packages.
 	"internal/certtest": {"github.com/stretchr/testify/"},
 

@@ -22,6 +22,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/linnaname/gdiamond/internal/debian"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 )
 
@@ -101,14 +102,13 @@ func provide() error {
 	if _, err := mariadbtest.Find(); !errors.Is(err, mariadbtest.ErrNone) {
 		return err
 	}
-	apt, err := exec.LookPath("apt-get")
-	if err != nil || os.Geteuid() != 0 {
+	if !debian.MayInstall() {
 		return mariadbtest.ErrNone
 	}
 	fmt.Fprintln(os.Stderr, "installing mariadb-server, which the tests of the MySQL storage need")
-	if err := install(apt); err != nil {
+	if err := debian.Install("mariadb-server"); err != nil {
 		return fmt.Errorf("%w\n%w", err, mariadbtest.ErrNone)
 	}
-	_, err = mariadbtest.Find()
+	_, err := mariadbtest.Find()
 	return err
 }

@@ -1,4 +1,5 @@
-package main
+// Package debian installs what tests and checks need of Debian's packages.
+package debian
 
 import (
 	"errors"
@@ -11,8 +12,15 @@ import (
 // policy is the program that Debian asks whether a package may start a service.
 const policy = "/usr/sbin/policy-rc.d"
 
-// install installs Debian's package, without having its service started.
-func install(apt string) (err error) {
+// MayInstall reports whether [Install] is possible: on a Debian, as root.
+func MayInstall() bool {
+	_, err := exec.LookPath("apt-get")
+	return err == nil && os.Geteuid() == 0
+}
+
+// Install installs a package, without having its service started. An error has
+// what apt-get wrote.
+func Install(name string) (err error) {
 	if _, there := os.Lstat(policy); errors.Is(there, fs.ErrNotExist) {
 		if err := os.WriteFile(policy, []byte("#!/bin/sh\nexit 101\n"), 0o755); err != nil {
 			return err
@@ -21,9 +29,9 @@ func install(apt string) (err error) {
 	}
 	for _, args := range [][]string{
 		{"update"},
-		{"install", "-y", "--no-install-recommends", "mariadb-server"},
+		{"install", "-y", "--no-install-recommends", name},
 	} {
-		cmd := exec.Command(apt, args...)
+		cmd := exec.Command("apt-get", args...)
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("apt-get %s: %w\n%s", args[0], err, out)
