@@ -127,6 +127,69 @@ func TestDefect_L3_ComparedOnArrival(t *testing.T) {
 	})
 }
 
+// A change that another server took wakes whoever waits here for its key, and
+// nobody else, by whatever road it comes.
+func TestDefect_L6_AnyRoadWakesPollers(t *testing.T) {
+	byItself, never := 500*time.Millisecond, 24*time.Hour
+	for road, c := range map[string]struct {
+		feed time.Duration // how often the server looks by itself
+		come func(srv *served, storage *troubled, at diamond.Position)
+	}{
+		"its own look": {byItself, nil},
+		"a peer's hint": {never, func(srv *served, _ *troubled, at diamond.Position) {
+			srv.Nudge(at)
+		}},
+		"a request of who has seen it": {never, func(srv *served, _ *troubled, at diamond.Position) {
+			_, err := srv.Fetch(srv.t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "a"), After: at})
+			require.NoError(srv.t, err)
+		}},
+		"a load of all": {byItself, func(_ *served, storage *troubled, _ diamond.Position) {
+			gone := false
+			storage.set(func(op string) error {
+				if op == "changes" && !gone {
+					gone = true
+					return diamond.Errorf(diamond.ErrCompacted, "what follows is gone")
+				}
+				return nil
+			}, nil)
+		}},
+	} {
+		t.Run(road, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := memstore.New()
+				storage := troubledBy(store)
+				srv := serve(t, storage, diamond.WithFeedInterval(c.feed))
+				peer := &served{mustServer(t, store), t}
+				at := srv.publish("a", "1")
+				srv.publish("b", "1")
+				synctest.Wait()
+				storage.fail(diamond.Errorf(diamond.ErrUnavailable, "cut off"), "changes", "scan") // so that no look comes before the road
+				var waiting []<-chan *diamond.PollResponse
+				for range 100 {
+					waiting = append(waiting, srv.parked(pollFor(at, diamond.MaxWait, "a")))
+				}
+				other := srv.parked(pollFor(srv.Status().Position, diamond.MaxWait, "c"))
+				at = peer.publish("a", "2")
+				storage.heal()
+				begun := time.Now()
+				if c.come != nil {
+					c.come(srv, storage, at)
+				}
+				for _, answer := range waiting {
+					resp := <-answer
+					require.True(t, resp.Resync || len(resp.Changed) == 1 && resp.Changed[0].Entry.Content == "2", "%+v", resp)
+				}
+				assert.LessOrEqual(t, time.Since(begun), 5*time.Second, "no waiting to the end")
+				assert.Equal(t, "2", srv.fetch("a").Entry.Content)
+				if resp := <-other; !resp.Resync {
+					assert.Empty(t, resp.Changed)
+					assert.GreaterOrEqual(t, time.Since(begun), diamond.MaxWait, "another key's poller was disturbed")
+				}
+			})
+		})
+	}
+}
+
 // Publishes for which nobody polls leave nothing behind, and the next poll is clean.
 func TestDefect_L4_NoResidue(t *testing.T) {
 	srv := serve(t, memstore.New())

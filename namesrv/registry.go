@@ -13,6 +13,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/cluster"
+	"github.com/linnaname/gdiamond/internal/seldom"
 )
 
 // What a lease may be.
@@ -29,10 +30,11 @@ const maxBody = 4 << 10
 // starts no goroutine and needs no closing. What it knows is lost with it; the
 // servers tell it again within a third of their lease.
 type Registry struct {
-	leases *leases
-	guard  guard
-	logger *slog.Logger
-	routes *http.ServeMux
+	leases   *leases
+	guard    guard
+	logger   *slog.Logger
+	refusals seldom.Events // whoever can reach it causes them
+	routes   *http.ServeMux
 }
 
 // RegistryOption changes a default of [NewRegistry].
@@ -227,7 +229,9 @@ func (r *Registry) log(c change) {
 }
 
 func (r *Registry) refuse(w http.ResponseWriter, req *http.Request, err error) {
-	r.logger.Info("request refused", "method", req.Method, "peer", req.RemoteAddr, "error", err)
+	if others, ok := r.refusals.Log(); ok {
+		r.logger.Info("request refused", "method", req.Method, "peer", req.RemoteAddr, "error", err, "others", others)
+	}
 	writeError(w, err)
 }
 

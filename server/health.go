@@ -2,10 +2,10 @@ package server
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,8 +92,8 @@ func storageText(st *diamond.ServerStatus) string {
 		return text
 	}
 	text += fmt.Sprintf("; the last publish failed %s ago", time.Since(st.WriteFailed).Round(time.Second))
-	if !errors.Is(st.Storage, st.WriteErr) { // else it was said
-		text += ": " + oneLine(st.WriteErr)
+	if why := oneLine(st.WriteErr); !strings.Contains(text, why) { // else it was said
+		text += ": " + why
 	}
 	return text
 }
@@ -105,7 +105,7 @@ func storageState(st *diamond.ServerStatus) string {
 	}
 	why, goes, since := "no answer", "nothing is served", "since it was started"
 	if st.Storage != nil {
-		why = oneLine(st.Storage) // it may be two: of reads and of writes
+		why = oneLine(st.Storage) // it may be two, of reads and of writes, which often say the same
 	}
 	if st.Ready {
 		goes = "reads go on, marked stale"
@@ -119,7 +119,16 @@ func storageState(st *diamond.ServerStatus) string {
 	return fmt.Sprintf("%s (unconfirmed for %s, %s; %s)", why, st.Stale.Round(time.Second), since, goes)
 }
 
-func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+// oneLine returns what an error says in one line, and nothing of it twice.
+func oneLine(err error) string {
+	var lines []string
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		if !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "; ")
+}
 
 // replicaText says how it is with the copy on disk.
 func replicaText(st *diamond.ServerStatus) string {

@@ -30,6 +30,11 @@ func TestHealth_OneLineEach(t *testing.T) {
 			assert.Contains(t, text, "cannot be read")
 		}
 	}
+	same := diamond.Errorf(diamond.ErrUnavailable, "cannot\nbe written")
+	for _, state := range []error{errors.Join(same, write), same, write} {
+		text := storageText(&diamond.ServerStatus{Storage: state, WriteErr: write, Stale: time.Minute})
+		assert.Equal(t, 1, strings.Count(text, "cannot; be written"), "said once: %s", text)
+	}
 }
 
 // unwritable is a storage that takes no commit while failing is set.

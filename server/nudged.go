@@ -11,6 +11,7 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/cluster"
 	"github.com/linnaname/gdiamond/internal/httpguard"
+	"github.com/linnaname/gdiamond/internal/seldom"
 	"github.com/linnaname/gdiamond/transport"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
@@ -32,7 +33,7 @@ type nudged struct {
 	hosts    httpguard.Hosts   // none but those that always are
 	origin   *http.CrossOriginProtection
 	observe  func(httptransport.Observation)
-	refusals seldom
+	refusals seldom.Events
 }
 
 func newNudged(p *peers, door bool, observe func(httptransport.Observation)) *nudged {
@@ -118,7 +119,7 @@ func (n *nudged) log(r *http.Request, err error) {
 	if !n.peers.logger.Enabled(r.Context(), level) {
 		return
 	}
-	if others, ok := n.refusals.now(); ok {
+	if others, ok := n.refusals.Log(); ok {
 		n.peers.logger.Log(r.Context(), level, "nudge refused", "address", r.RemoteAddr, "error", err, "others", others)
 	}
 }

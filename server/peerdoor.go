@@ -11,6 +11,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/seldom"
 )
 
 // peerConnLife is after how long a connection of a peer ends, so that each shows
@@ -111,9 +112,9 @@ func onlyNudges(nudged http.Handler) http.Handler {
 // handshakes takes what the HTTP server logs. Whoever can reach the listener can
 // have handshakes fail: of those it logs no more than one a second.
 type handshakes struct {
-	logger *slog.Logger
-	others io.Writer
-	seldom seldom
+	logger   *slog.Logger
+	others   io.Writer
+	refusals seldom.Events
 }
 
 // Write implements io.Writer.
@@ -122,7 +123,7 @@ func (h *handshakes) Write(line []byte) (int, error) {
 	if !failed {
 		return h.others.Write(line)
 	}
-	if others, ok := h.seldom.now(); ok {
+	if others, ok := h.refusals.Log(); ok {
 		h.logger.Info("peer's connection refused", "error", text, "others", others)
 	}
 	return len(line), nil

@@ -54,6 +54,10 @@ type secured struct {
 // runSecured runs a node at addr with a listener for peers. Now is asked for what
 // it has to show at each connection.
 func (m *mesh) runSecured(addr, secret string, now func() identity, opts ...server.Option) *secured {
+	return m.runSecuredOn(addr, secret, seldom, now, opts...)
+}
+
+func (m *mesh) runSecuredOn(addr, secret string, srvOpts []diamond.ServerOption, now func() identity, opts ...server.Option) *secured {
 	host, _, err := net.SplitHostPort(addr)
 	require.NoError(m.t, err)
 	at := net.JoinHostPort(host, peerPort)
@@ -62,7 +66,7 @@ func (m *mesh) runSecured(addr, secret string, now func() identity, opts ...serv
 	m.t.Cleanup(w.inner.CloseIdleConnections)
 	config := now().listener()
 	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return now().listener(), nil }
-	n := m.run(addr, secret, seldom, append([]server.Option{
+	n := m.run(addr, secret, srvOpts, append([]server.Option{
 		server.WithPeerListener(place, config), server.WithPeerClient(&http.Client{Transport: w}),
 	}, opts...)...)
 	n.wire = w

@@ -15,13 +15,17 @@ import (
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
-// away is a storage that can be away.
+// away is a storage that can be away, or hang.
 type away struct {
 	*memstore.Store
-	down atomic.Bool
+	down, hangs atomic.Bool
 }
 
-func (s *away) failed() error {
+func (s *away) failed(ctx context.Context) error {
+	if s.hangs.Load() {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	if s.down.Load() {
 		return diamond.Errorf(diamond.ErrUnavailable, "the database is away")
 	}
@@ -29,21 +33,21 @@ func (s *away) failed() error {
 }
 
 func (s *away) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
-	if err := s.failed(); err != nil {
+	if err := s.failed(ctx); err != nil {
 		return nil, err
 	}
 	return s.Store.Commit(ctx, sets)
 }
 
 func (s *away) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
-	if err := s.failed(); err != nil {
+	if err := s.failed(ctx); err != nil {
 		return diamond.Batch{}, err
 	}
 	return s.Store.Changes(ctx, after, maxBytes)
 }
 
 func (s *away) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page, error) {
-	if err := s.failed(); err != nil {
+	if err := s.failed(ctx); err != nil {
 		return diamond.Page{}, err
 	}
 	return s.Store.Scan(ctx, req)

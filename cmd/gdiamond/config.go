@@ -23,8 +23,10 @@ environment, the settings file or the default. Secrets are hidden.`,
 		Args:    noSuchCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	for _, serving := range []*cobra.Command{newStandalone(), newServer(), newNamesrv()} {
-		show.AddCommand(printing(serving))
+	for _, c := range doing() {
+		if c.Flags().HasFlags() {
+			show.AddCommand(printing(c))
+		}
 	}
 	cmd.AddCommand(show)
 	return cmd
@@ -39,17 +41,23 @@ type settingOut struct {
 
 // printing makes a command print its settings instead of doing what it does.
 func printing(cmd *cobra.Command) *cobra.Command {
-	output := formatTable
-	cmd.Short = "Print the settings of " + cmd.Name()
+	output := cmd.Flags().Lookup("output")
+	own := output != nil // a setting of the command, which says how its settings are printed too
+	if !own {
+		as := formatTable
+		output = cmd.Flags().VarPF(&as, "output", "o", "table, json or yaml")
+	}
+	cmd.Use, cmd.Short, cmd.Long = cmd.Name(), "Print the settings of "+cmd.Name(), ""
+	cmd.Args = arguments(0, 0, "no arguments")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		var settings []settingOut
 		cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
-			if f.Name != "help" && f.Name != "output" {
+			if f.Name != "help" && (own || f != output) {
 				settings = append(settings, settingOut{f.Name, shownValue(f), originOf(f)})
 			}
 		})
-		if output != formatTable {
-			return output.write(cmd.OutOrStdout(), settings)
+		if as := *output.Value.(*format); as != formatTable {
+			return as.write(cmd.OutOrStdout(), settings)
 		}
 		rows := make([][]string, len(settings))
 		for i, s := range settings {
@@ -57,7 +65,6 @@ func printing(cmd *cobra.Command) *cobra.Command {
 		}
 		return table(cmd.OutOrStdout(), "SETTING VALUE FROM", rows)
 	}
-	cmd.Flags().VarP(&output, "output", "o", "table, json or yaml")
 	return cmd
 }
 

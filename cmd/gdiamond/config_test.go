@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -59,6 +60,27 @@ namesrv:
 	out := invoke(t, "config", "print", "server", "--config", file)
 	require.Equal(t, exitOK, out.code, out.stderr)
 	assert.True(t, strings.HasPrefix(out.stdout, "SETTING"), out.stdout)
+}
+
+// All commands that have settings print them, and do nothing else.
+func TestSettings_OfEachCommand(t *testing.T) {
+	file := settingsFile(t, "migrate:\n  from-gdiamond: u:canary@/d\n  dry-run: true\nget:\n  namespace: blue\n")
+	for _, cmd := range doing() {
+		if cmd.Flags().HasFlags() {
+			got := printed(t, nil, cmd.Name(), "--config", file)
+			cmd.Flags().VisitAll(func(f *pflag.Flag) { assert.Contains(t, got, f.Name, cmd.Name()) })
+			continue
+		}
+		out := invoke(t, "config", "print", cmd.Name())
+		assert.Equal(t, exitUsage, out.code, "%s has none", cmd.Name())
+	}
+	got := printed(t, nil, "migrate", "--config", file)
+	assert.Equal(t, [2]string{"(hidden)", file + " line 2"}, got["from-gdiamond"])
+	assert.Equal(t, [2]string{"true", file + " line 3"}, got["dry-run"])
+	got = printed(t, nil, "get", "--config", file)
+	assert.Equal(t, [2]string{"blue", file + " line 5"}, got["namespace"])
+	assert.Equal(t, [2]string{"json", "command line"}, got["output"])
+	assert.NotContains(t, printed(t, nil, "server"), "output", "it has no such setting")
 }
 
 // A server runs with what its file says.

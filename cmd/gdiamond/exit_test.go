@@ -70,6 +70,12 @@ func TestExitCodes(t *testing.T) {
 		{"no name server", "get linna --timeout 300ms --namesrv http://" + closed, exitError, "fetch"},
 		{"no store", "check " + missing, exitNotFound, missing},
 		{"port in use", "server --data " + t.TempDir() + " --listen " + strings.TrimPrefix(d.server, "http://"), exitError, "address already in use"},
+		{"flags that exclude each other", "migrate --print --check", exitUsage, "print"},
+		{"dry run of a check", "migrate --check --dry-run --mysql u@tcp(127.0.0.1:1)/d", exitUsage, "dry-run"},
+		{"dry run of a print", "migrate --print --dry-run", exitUsage, "dry-run"},
+		{"skip without an import", "migrate --skip --mysql u@tcp(127.0.0.1:1)/d", exitUsage, "skip"},
+		{"settings of no command", "config print gte", exitUsage, "see gdiamond config print --help"},
+		{"settings of a get", "config print get linna", exitUsage, "no arguments"},
 		{"bad address", "server --listen nowhere", exitUsage, "listen"},
 		{"bad log level", "server --log-level loud", exitUsage, "log-level"},
 	}

@@ -33,6 +33,9 @@ here, all such are listed and nothing is imported, unless --skip leaves them out
 have a value here already are left alone, so it can be run again.`,
 		Args: arguments(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if options.Skip && original == "" {
+				return usageError{errors.New("skip: it is about what --from-gdiamond imports, which is not given")}
+			}
 			if show {
 				return mysqlstore.Print(cmd.OutOrStdout())
 			}
@@ -74,6 +77,7 @@ have a value here already are left alone, so it can be run again.`,
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be done, and write nothing, no tables either")
 	secret(cmd.Flags(), "from-gdiamond")
 	cmd.MarkFlagsMutuallyExclusive("print", "check", "from-gdiamond")
+	cmd.MarkFlagsMutuallyExclusive("print", "check", "dry-run") // neither writes anything
 	return cmd
 }
 

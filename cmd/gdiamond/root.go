@@ -34,17 +34,26 @@ Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 conflict.`,
 		if err := applySettings(cmd); err != nil {
 			return err
 		}
+		if err := cmd.ValidateFlagGroups(); err != nil { // cobra does so too late for it to be an error of usage
+			return err
+		}
 		began()
 		return nil
 	}
-	root.AddCommand(
+	root.AddCommand(doing()...)
+	root.AddCommand(newConfig())
+	return root
+}
+
+// doing returns all commands but the one that prints their settings.
+func doing() []*cobra.Command {
+	return []*cobra.Command{
 		newStandalone(), newServer(), newNamesrv(),
 		newGet(), newPublish(), newRm(), newLs(), newWatch(), newHistory(), newImport(), newExport(),
 		newBackup(), newRestore(), newCompact(), newCheck(),
 		newMigrate(), newCopy(),
-		newConfig(), newVersion(),
-	)
-	return root
+		newVersion(),
+	}
 }
 
 // newHelp is cobra's help command, but that it has an error for what is no command.
@@ -69,7 +78,7 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	hint := "see gdiamond --help"
+	hint := fmt.Sprintf("see %s --help", cmd.CommandPath())
 	if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
 		hint = "did you mean " + strings.Join(similar, ", ") + "?"
 	}

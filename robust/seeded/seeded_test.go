@@ -25,7 +25,7 @@ type bug struct {
 	test string // that must fail
 }
 
-// bugs is the track record.
+// bugs is the track record: what is tried, one defect twice.
 func bugs() []bug {
 	const library, robust = "../..", ".."
 	return []bug{
@@ -45,7 +45,7 @@ func bugs() []bug {
 	}
 }
 
-// envCount says how many defects to try, at random, or "all".
+// envCount says how many of them to try, at random, or "all".
 const envCount = "DIAMOND_SEEDED"
 
 // chosen returns the defects to try.
@@ -60,7 +60,7 @@ func chosen(t *testing.T) []bug {
 	}
 	n, err := strconv.Atoi(said)
 	require.NoError(t, err, envCount)
-	t.Logf("%d of %d, at random (%s=all tries all)", n, len(all), envCount)
+	t.Logf("%d of %d tries, at random (%s=all tries all)", n, len(all), envCount)
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return all[:min(n, len(all))]
 }

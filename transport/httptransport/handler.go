@@ -4,10 +4,12 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/seldom"
 )
 
 // NewHandler returns the server end: an [http.Handler] that serves srv under
@@ -40,6 +42,7 @@ type handler struct {
 	maxContent int64
 	encoded    *encodings
 	position   atomic.Pointer[positionValue]
+	troubles   sync.Map // of *seldom.Events by trouble
 
 	routes         map[string]*route // by path
 	config         *route            // of one key
@@ -119,6 +122,13 @@ func observation(r *http.Request, out *outcome, took time.Duration) Observation 
 	return o
 }
 
+// trouble is what requests that do not succeed have in common: of each kind one
+// a second is logged, and not thousands that all say that the storage is away.
+type trouble struct {
+	route  string
+	status int
+}
+
 func (h *handler) logRequest(r *http.Request, out *outcome, took time.Duration) {
 	level, message := slog.LevelDebug, "request"
 	switch {
@@ -129,6 +139,14 @@ func (h *handler) logRequest(r *http.Request, out *outcome, took time.Duration) 
 	case out.err != nil && out.status != http.StatusNotFound:
 		level, message = slog.LevelInfo, "request refused"
 	}
+	var others int64 // of its kind, that were not logged before it
+	if level > slog.LevelDebug {
+		events, _ := h.troubles.LoadOrStore(trouble{out.route, out.status}, new(seldom.Events))
+		var now bool
+		if others, now = events.(*seldom.Events).Log(); !now {
+			level = slog.LevelDebug
+		}
+	}
 	ctx := context.WithoutCancel(r.Context())
 	if !h.log.Enabled(ctx, level) {
 		return
@@ -138,7 +156,7 @@ func (h *handler) logRequest(r *http.Request, out *outcome, took time.Duration) 
 		slog.Int("status", out.status), slog.Int64("bytes", out.bytes), slog.Duration("took", took),
 	}
 	if out.err != nil {
-		attrs = append(attrs, slog.String("error", out.err.Error()))
+		attrs = append(attrs, slog.String("error", out.err.Error()), slog.Int64("others", others))
 	}
 	h.log.LogAttrs(ctx, level, message, attrs...)
 }

@@ -11,8 +11,9 @@ import (
 type HandlerOption func(*handler)
 
 // WithLogger sets where log records go; by default nowhere. Reads and polls
-// that succeed are logged at debug level, refused requests at info, failures
-// at warn. No record holds a content.
+// that succeed are logged at debug level, refused requests at info, failures at
+// warn. Of those of one route and status one a second is, with the number of the
+// others before it, which are logged at debug level. No record holds a content.
 func WithLogger(logger *slog.Logger) HandlerOption {
 	return func(h *handler) { h.log = logger }
 }

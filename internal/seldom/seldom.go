@@ -1,0 +1,28 @@
+// Package seldom keeps what happens often from filling a log.
+package seldom
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Every is how often events of one kind are logged at most.
+const Every = time.Second
+
+// Events are those of one kind. The zero value is ready for use, and safe for
+// concurrent use.
+type Events struct {
+	logged   atomic.Int64 // when one was last, in Unix nanoseconds
+	unlogged atomic.Int64 // how many were not since
+}
+
+// Log reports whether to log the one that happens now, and how many others were
+// not logged since the last one that was.
+func (e *Events) Log() (others int64, ok bool) {
+	now, last := time.Now().UnixNano(), e.logged.Load()
+	if since := now - last; since >= 0 && since < int64(Every) || !e.logged.CompareAndSwap(last, now) {
+		e.unlogged.Add(1)
+		return 0, false
+	}
+	return e.unlogged.Swap(0), true
+}
