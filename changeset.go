@@ -121,6 +121,16 @@ func (s *ChangeSet) Canonical() *ChangeSet {
 // one content in bytes. Errors wrap [ErrInvalid], or [ErrTooLarge] where only
 // a size is wrong. It is the one door: storages are only given valid sets.
 func (s *ChangeSet) Validate(maxContent int64) error {
+	if err := s.validateCounts(); err != nil {
+		return err // do not look into a set of any length
+	}
+	if err := s.validateParts(); err != nil {
+		return err
+	}
+	return s.validateSizes(maxContent)
+}
+
+func (s *ChangeSet) validateCounts() error {
 	var p problems
 	if s.Len() == 0 {
 		p.add("change set: has no changes")
@@ -131,10 +141,12 @@ func (s *ChangeSet) Validate(maxContent int64) error {
 	if len(s.Checks) > MaxChanges {
 		p.add("checks: %d, more than %d", len(s.Checks), MaxChanges)
 	}
-	if len(p) > 0 {
-		return p.err() // do not look into a set of any length
-	}
+	return p.err()
+}
 
+// validateParts reports all that is wrong but sizes of contents.
+func (s *ChangeSet) validateParts() error {
+	var p problems
 	seen := make(map[Key]bool, s.Len()+len(s.Checks))
 	key := func(k Key) {
 		if err := k.Validate(); err != nil {
@@ -144,16 +156,9 @@ func (s *ChangeSet) Validate(maxContent int64) error {
 		}
 		seen[k] = true
 	}
-	var total int64
-	var large []string
 	for i := range s.Drafts {
-		d := &s.Drafts[i]
-		key(d.Key)
-		d.validate(&p)
-		total += int64(len(d.Content))
-		if int64(len(d.Content)) > maxContent {
-			large = append(large, fmt.Sprintf("content of %s: %d bytes, more than %d", clip(d.Key.String()), len(d.Content), maxContent))
-		}
+		key(s.Drafts[i].Key)
+		s.Drafts[i].validate(&p)
 	}
 	for i := range s.Deletes {
 		key(s.Deletes[i].Key)
@@ -175,8 +180,19 @@ func (s *ChangeSet) Validate(maxContent int64) error {
 	} else if !plain(s.Comment) {
 		p.add("comment: holds control characters or is not UTF-8")
 	}
-	if err := p.err(); err != nil {
-		return err
+	return p.err()
+}
+
+// validateSizes reports contents that are too large, each or, where none is, together.
+func (s *ChangeSet) validateSizes(maxContent int64) error {
+	var total int64
+	var large []string
+	for i := range s.Drafts {
+		d := &s.Drafts[i]
+		total += int64(len(d.Content))
+		if int64(len(d.Content)) > maxContent {
+			large = append(large, fmt.Sprintf("content of %s: %d bytes, more than %d", clip(d.Key.String()), len(d.Content), maxContent))
+		}
 	}
 	if limit := max(MaxSetBytes, maxContent); len(large) == 0 && total > limit {
 		large = append(large, fmt.Sprintf("contents together: %d bytes, more than %d", total, limit))

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/backoff"
-	"github.com/linnaname/gdiamond/internal/seeded"
 )
 
 // Read implements [Client].
@@ -142,7 +141,7 @@ func (c *client) Watch(ctx context.Context, req ChangesRequest) iter.Seq2[*Chang
 			return
 		}
 		defer end()
-		if err := c.watch(callCtx, req, yield); err != nil && ctx.Err() == nil {
+		if err := c.watch(callCtx, req, spoilWatch(yield)); err != nil && ctx.Err() == nil {
 			yield(nil, callError(callCtx, "watch", Key{}, err))
 		}
 	}
@@ -172,13 +171,6 @@ func (c *client) watch(ctx context.Context, req ChangesRequest, yield func(*Chan
 		idle := time.Since(asked) < time.Second // and brought nothing: it must not keep us busy
 		if resp.Position != after {
 			after, idle = resp.Position, false
-			if seeded.SplitBatch && len(resp.Changes) > 1 {
-				first := *resp
-				first.Changes, resp.Changes = resp.Changes[:1], resp.Changes[1:]
-				if !yield(&first, nil) {
-					return nil
-				}
-			}
 			if !yield(resp, nil) {
 				return nil
 			}

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
 func TestDefect_C12_C13_PresentStateThenEachNewer(t *testing.T) {
@@ -242,7 +243,7 @@ func TestC3_ListenerCallsTheClient(t *testing.T) {
 
 // INV-11 too: a bubble does not end before all its goroutines have.
 func TestC4_INV11_CloseAtAnyMoment(t *testing.T) {
-	n := share(t, 100, 1000)
+	n := campaign.Scale(t, 100, 1000)
 	for range n {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCentre()
@@ -295,7 +296,7 @@ func TestC4_INV11_CloseAtAnyMoment(t *testing.T) {
 }
 
 func TestC6_LostWakeup(t *testing.T) {
-	n := share(t, 300, 100_000)
+	n := campaign.Scale(t, 300, 100_000)
 	for i := range n {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCentre()

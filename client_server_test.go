@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -332,7 +333,7 @@ func (c *cable) Changes(ctx context.Context, req *diamond.ChangesRequest) (*diam
 // connection, restart, and are lied to by nobody but the network. When it is
 // over, all have what the server has, and nobody has gone back on the way.
 func TestINV5_INV8_INV10_Chaos(t *testing.T) {
-	for range share(t, 5, 200) {
+	for range campaign.Scale(t, 5, 200) {
 		synctest.Test(t, chaos)
 	}
 }

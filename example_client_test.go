@@ -2,10 +2,7 @@ package diamond_test
 
 import (
 	"context"
-	"fmt"
 	"log"
-	"os/signal"
-	"syscall"
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/localfile"
@@ -14,31 +11,19 @@ import (
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
-// A whole client that finds its servers through a name server, keeps
-// snapshots, and follows a value: copy the body into a main.
+// A whole client: it finds servers through a name server, and keeps snapshots.
 func Example_main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	names, err := namesrv.NewClient([]string{"http://127.0.0.1:8080"})
-	if err != nil {
-		log.Fatal(err)
-	}
-	files, err := localfile.Open("service-data")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer files.Close()
+	names := must(namesrv.NewClient([]string{"http://127.0.0.1:8080"}))
 	servers := transport.Balance(names, httptransport.Dial)
-	defer servers.Close()
-	client, err := diamond.NewClient(servers, diamond.WithLocalFiles(files))
+	client := must(diamond.NewClient(servers, diamond.WithLocalFiles(must(localfile.Open("service-data")))))
+	limits := must(diamond.Bind[map[string]int](context.Background(), client, diamond.NewKey("payment", "limits.yaml")))
+	limits.OnChange(func(_, now *map[string]int) { log.Println(*now) })
+	select {} // your program
+}
+
+func must[T any](v T, err error) T {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer client.Close()
-	limits, err := diamond.Bind[map[string]int](ctx, client, diamond.NewKey("payment", "limits.yaml"))
-	if err != nil {
-		log.Fatal(err)
-	}
-	limits.OnChange(func(_, now *map[string]int) { fmt.Println(*now) })
-	<-ctx.Done()
+	return v
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/storage/boltstore"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -449,7 +450,7 @@ func TestINV13_NoFalseAlarms(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(time.Duration(share(t, 40, 1200)) * time.Second)
+		time.Sleep(time.Duration(campaign.Scale(t, 40, 1200)) * time.Second)
 		stop()
 		all.Wait()
 		time.Sleep(checkTime)
@@ -469,7 +470,7 @@ func TestSelfCheckIsPaced(t *testing.T) {
 		var log logged
 		store := memstore.New()
 		defer store.Close()
-		n := share(t, 20_000, 100_000)
+		n := campaign.Scale(t, 20_000, 100_000)
 		for i := range n / 1000 {
 			var set diamond.ChangeSet
 			for j := range 1000 {

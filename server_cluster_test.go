@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -27,7 +28,7 @@ func TestS16_ReadsTakeNothingOfAStorageThatHangs(t *testing.T) {
 		shared := troubledBy(store)
 		const hanging = 200
 		srv := node(t, shared, memstore.New(), diamond.WithLimits(10_000, hanging), diamond.WithCacheBytes(1<<20))
-		n := share(t, 500, 5000)
+		n := campaign.Scale(t, 500, 5000)
 		for i := range 100 {
 			srv.publish(fmt.Sprint("key-", i), fmt.Sprint("value ", i))
 		}

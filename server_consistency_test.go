@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -68,7 +69,7 @@ func TestINV1_ConditionalPublishesAreLinearizable(t *testing.T) {
 	store := memstore.New()
 	servers := []*served{serve(t, store, diamond.WithFeedInterval(5*time.Millisecond)), {mustServer(t, store), t}}
 	const clients = 6
-	rounds := share(t, 60, 600)
+	rounds := campaign.Scale(t, 60, 600)
 	var mu sync.Mutex
 	var history []porcupine.Operation
 	var newest diamond.Position
@@ -144,7 +145,7 @@ func TestINV2_AnswersAreAPrefix(t *testing.T) {
 	var all sync.WaitGroup
 	for w := range 2 {
 		all.Go(func() {
-			for i := range share(t, 1500, 20_000) {
+			for i := range campaign.Scale(t, 1500, 20_000) {
 				if i%50 == 49 {
 					_, err := srv.commit(diamond.ChangeSet{Deletes: []diamond.Delete{{Key: a}, {Key: b}}})
 					if err != nil {
@@ -355,7 +356,7 @@ func TestINV5_FollowersConverge(t *testing.T) {
 	var writing sync.WaitGroup
 	for range 2 {
 		writing.Go(func() {
-			for range share(t, 1500, 20_000) {
+			for range campaign.Scale(t, 1500, 20_000) {
 				id := ids[rand.IntN(len(ids))]
 				if rand.IntN(2) == 0 {
 					srv.publish(id, fmt.Sprint(rand.Int()))
@@ -366,7 +367,7 @@ func TestINV5_FollowersConverge(t *testing.T) {
 		})
 	}
 	writing.Go(func() {
-		for r := range share(t, 15, 100) {
+		for r := range campaign.Scale(t, 15, 100) {
 			var add, drop diamond.ChangeSet
 			for i := range 1000 {
 				k := diamond.NewKey("", fmt.Sprintf("noise-%d-%d", r, i))

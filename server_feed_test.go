@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/storage"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -216,7 +217,7 @@ func TestS5_RollbackLeavesNoHole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
 		srv := serve(t, storage)
-		n, failed := share(t, 1000, 10_000), 0
+		n, failed := campaign.Scale(t, 1000, 10_000), 0
 		attempts := 0
 		storage.set(func(op string) error {
 			if op == "commit" {

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -376,7 +377,7 @@ func TestS13_LaggingReplicaOfTheDatabase(t *testing.T) {
 		peer.publish("b", "2")
 		assert.Len(t, (<-answer).Changed, 1)
 
-		n := share(t, 100, 1000)
+		n := campaign.Scale(t, 100, 1000)
 		spoil := &spoiled{Storage: store.Store}
 		reader := &served{mustServer(t, spoil), t}
 		var hole atomic.Int64

@@ -2,7 +2,6 @@ package diamond_test
 
 import (
 	"context"
-	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,15 +12,6 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
-
-// share returns how much of a scenario to run: a part of it, or in a campaign the whole.
-func share(t testing.TB, part, whole int) int {
-	if os.Getenv("DIAMOND_CAMPAIGN") == "1" {
-		part = whole
-	}
-	t.Logf("running %d of %d", part, whole)
-	return part
-}
 
 // served is a server under test, with what its tests do all the time.
 type served struct {

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -30,7 +31,7 @@ func TestC6_LostWakeUp(t *testing.T) {
 		srv.poll(pollFor(at, 0, ids...))
 		req := pollFor(at, 30*time.Second, ids...)
 		req.Keys = nil // known
-		for i := range share(t, 5000, 100_000) {
+		for i := range campaign.Scale(t, 5000, 100_000) {
 			start := time.Now()
 			req.Position = at
 			done := make(chan struct{})
@@ -59,7 +60,7 @@ func TestDefect_L1_L2_EveryPollerOfTheKeyAndNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := serve(t, memstore.New())
 		at := srv.publish("a", "0")
-		n := share(t, 1000, 10_000)
+		n := campaign.Scale(t, 1000, 10_000)
 		answers := make([]<-chan *diamond.PollResponse, n)
 		for i := range answers {
 			answers[i] = srv.parked(pollFor(at, diamond.MaxWait, "a"))
@@ -205,7 +206,7 @@ func TestDefect_L4_NoResidue(t *testing.T) {
 	}
 	round(1000)
 	goroutines := runtime.NumGoroutine()
-	n := share(t, 10_000, 50_000)
+	n := campaign.Scale(t, 10_000, 50_000)
 	before := heap()
 	round(n)
 	grown := heap() - before
@@ -227,7 +228,7 @@ func TestDefect_L5_ComparedAtTheTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := serve(t, memstore.New())
 		at := srv.publish("a", "0")
-		for i := range share(t, 500, 5000) {
+		for i := range campaign.Scale(t, 500, 5000) {
 			answer := srv.parked(pollFor(at, time.Second, "a"))
 			time.Sleep(time.Second) // wakes at the very moment of the timeout
 			after := srv.publish("a", fmt.Sprint(i))

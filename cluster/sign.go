@@ -49,8 +49,8 @@ func (s *Signer) Do(client *http.Client, req *http.Request) (*http.Response, err
 	if err != nil || s.secret.IsZero() || res.StatusCode != http.StatusForbidden || res.Header.Get(headerChallenge) == "" {
 		return res, err
 	}
-	// The connection may be used again only when the answer has been read.
-	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10))
+	// What is left is of no use, but keeps the connection from being used again.
+	_, _ = io.CopyN(io.Discard, res.Body, 4<<10)
 	_ = res.Body.Close()
 	if err := s.learn(res.Header); err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/localfile"
 	"github.com/linnaname/gdiamond/storage"
 	"github.com/linnaname/gdiamond/storage/boltstore"
@@ -48,7 +49,7 @@ func TestS20_C7_ClientBehindCompaction(t *testing.T) {
 		again := n.publish("again", "1") // the same content is another value
 		n.publish("aba", "B")
 		aba := n.publish("aba", "A")
-		noise := campaign(t, 1500, 5000)
+		noise := campaign.Scale(t, 1500, 5000)
 		for i := range noise {
 			if i == noise/2 {
 				time.Sleep(2 * time.Minute) // so that the first half ages

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/storage/boltstore"
 )
 
@@ -27,7 +28,7 @@ func TestINV_Chaos(t *testing.T) {
 	if seed, err := strconv.ParseUint(os.Getenv("DIAMOND_SEED"), 10, 64); err == nil {
 		seeds = append(seeds, seed)
 	}
-	for i := range campaign(t, 2, 500) {
+	for i := range campaign.Scale(t, 2, 500) {
 		if len(seeds) == 0 || i > 0 && os.Getenv("DIAMOND_SEED") == "" {
 			seeds = append(seeds, rand.Uint64())
 		}

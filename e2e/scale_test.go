@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/md5"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -22,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/boltstore"
 	"github.com/linnaname/gdiamond/transport/httptransport"
@@ -57,71 +57,6 @@ func dial(t *testing.T, addr string) *httptransport.Transport {
 	return over
 }
 
-// Every poller of the key is told of a publish, with the content, each time,
-// and none of another key is.
-func TestDefect_L1_EveryPollerIsTold(t *testing.T) {
-	srv, addr := listen(t)
-	const others = 50
-	// Each takes two descriptors here, and 20,000 are what a process may have.
-	pollers := campaign(t, 500, 9_000)
-	t.Logf("%d of 10000 pollers", pollers)
-	network := &http.Transport{MaxIdleConnsPerHost: pollers + others}
-	over := httptransport.New(addr, httptransport.WithHTTPClient(&http.Client{Transport: network}), patient)
-	t.Cleanup(network.CloseIdleConnections)
-	at, err := over.Commit(t.Context(), &diamond.CommitRequest{Set: setOf("hot", "0")})
-	require.NoError(t, err)
-
-	const rounds = 5
-	var told [rounds]atomic.Int64
-	var all sync.WaitGroup
-	for range pollers {
-		all.Go(func() {
-			position := at.Position
-			for round := range rounds {
-				req := pollFor(position, "hot")
-				req.Wait = time.Minute
-				resp, err := over.Poll(t.Context(), req)
-				if !assert.NoError(t, err) || !assert.Len(t, resp.Changed, 1) || !assert.NotNil(t, resp.Changed[0].Entry) {
-					return
-				}
-				assert.Equal(t, fmt.Sprint(round+1), resp.Changed[0].Entry.Content)
-				position = resp.Position
-				told[round].Add(1)
-			}
-		})
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	var disturbed atomic.Int64
-	for i := range others {
-		all.Go(func() {
-			req := pollFor(at.Position, fmt.Sprint("cold-", i))
-			req.Wait = diamond.MaxWait
-			for { // again where the wait is over
-				resp, err := over.Poll(ctx, req)
-				if errors.Is(err, context.Canceled) {
-					return
-				}
-				if err != nil || len(resp.Changed) > 0 {
-					disturbed.Add(1)
-					return
-				}
-			}
-		})
-	}
-	for round := range rounds {
-		require.Eventually(t, func() bool { return srv.Status().Waiters == pollers+others }, 60*time.Second, time.Millisecond)
-		begun := time.Now()
-		_, err := over.Commit(t.Context(), &diamond.CommitRequest{Set: setOf("hot", fmt.Sprint(round+1))})
-		require.NoError(t, err)
-		require.Eventually(t, func() bool { return told[round].Load() == int64(pollers) }, time.Minute, time.Millisecond)
-		t.Logf("%d of %d told in %s", told[round].Load(), pollers, time.Since(begun).Round(time.Millisecond))
-	}
-	assert.Zero(t, disturbed.Load())
-	assert.EqualValues(t, rounds*pollers, srv.Status().Counters.Wakeups)
-	stop()
-	all.Wait()
-}
-
 func setOf(dataID, content string) diamond.ChangeSet {
 	return diamond.ChangeSet{Drafts: []diamond.Draft{{Key: key(dataID), Content: content}}}
 }
@@ -131,7 +66,7 @@ func setOf(dataID, content string) diamond.ChangeSet {
 func TestDefect_S1_S2_NoTornReads(t *testing.T) {
 	srv, addr := listen(t)
 	over := dial(t, addr)
-	seconds := campaign(t, 2, 30)
+	seconds := campaign.Scale(t, 2, 30)
 	sizes := []int{200, 3000, 64 << 10, 1 << 20}
 	value := func(version int) string {
 		head := fmt.Sprintf("%010d ", version)
@@ -229,7 +164,7 @@ func TestDefect_L4_S19_NothingIsLeftBehind(t *testing.T) {
 	}
 	publish(500)
 	before := heap()
-	n := campaign(t, 3000, 50_000)
+	n := campaign.Scale(t, 3000, 50_000)
 	publish(n)
 	assert.Less(t, heap()-before, 8<<20)
 	require.Eventually(t, func() bool { return descriptors(t) < 64 }, time.Minute, 10*time.Millisecond)

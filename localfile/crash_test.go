@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
 const writerEnv = "LOCALFILE_TEST_WRITER"
@@ -40,7 +41,7 @@ func TestD3_Defect_C21_KilledWhileSaving(t *testing.T) {
 	dir := t.TempDir()
 	d := openDir(t, dir)
 	var last int64
-	for round := range campaign(t, 200, 5) {
+	for round := range campaign.Scale(t, 5, 200) {
 		var wg sync.WaitGroup
 		for range 2 {
 			wg.Go(func() {

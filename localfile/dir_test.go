@@ -52,16 +52,6 @@ func snapshot(key diamond.Key, revision int64, content string) diamond.Snapshot 
 	}
 }
 
-// campaign returns n when the whole of a scenario is asked for, else a part of it.
-func campaign(t *testing.T, n, part int) int {
-	t.Helper()
-	if os.Getenv("DIAMOND_CAMPAIGN") != "" {
-		return n
-	}
-	t.Logf("%d of %d rounds; DIAMOND_CAMPAIGN=1 runs all", part, n)
-	return part
-}
-
 func snapshotPath(d *Dir, key diamond.Key, slot diamond.Slot) string {
 	return filepath.Join(d.path, snapshotDir, fileName(key.Canonical(), slot))
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
 func TestD6_FileReplacedBySomethingElse(t *testing.T) {
@@ -120,7 +121,7 @@ func TestX12_LinkSwapRace(t *testing.T) {
 		}
 	})
 	saved := 0
-	for range campaign(t, 10_000, 500) {
+	for range campaign.Scale(t, 500, 10_000) {
 		swap <- struct{}{}
 		// Whether it works is a matter of the moment, where it works is not.
 		if d.Save(diamond.SlotFetched, snapshot(testKey, 1, "x")) == nil {

@@ -11,15 +11,16 @@ import (
 	"github.com/linnaname/gdiamond/server"
 )
 
-// A whole name server: copy the body into a main.
+// A whole name server.
 func Example() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	listener, err := net.Listen("tcp", "127.0.0.1:8080")
+	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	listener := must(net.Listen("tcp", "127.0.0.1:8080"))
+	log.Println("ended:", server.Serve(ctx, listener, namesrv.NewRegistry(), nil))
+}
+
+func must[T any](v T, err error) T {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := server.Serve(ctx, listener, namesrv.NewRegistry(), nil); err != nil {
-		log.Fatal(err)
-	}
+	return v
 }

@@ -7,13 +7,14 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
 // links are the ways from clients to name servers, each of which can be cut.
@@ -50,12 +51,7 @@ func (l *links) client(t *testing.T, name string, opts ...ClientOption) *Client 
 // order, name servers die, go mute and forget all meanwhile. No server that is
 // alive leaves the list of anybody, and in the end all lists are right.
 func TestN16_Swizzle(t *testing.T) {
-	seeds := 10
-	if os.Getenv("DIAMOND_CAMPAIGN") != "" {
-		seeds = 500
-	}
-	t.Logf("%d of 500 seeds", seeds)
-	for range seeds {
+	for range campaign.Scale(t, 10, 500) {
 		seed := rand.Uint64()
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { swizzle(t, rand.New(rand.NewPCG(seed, 0))) })

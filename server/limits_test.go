@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/server"
 )
 
@@ -32,11 +32,7 @@ func drip(conn net.Conn, s string, every time.Duration) time.Duration {
 
 // Peers that send headers a byte at a time are shown out, and others do not notice.
 func TestX20_SlowHeaders(t *testing.T) {
-	conns := 500
-	if os.Getenv("DIAMOND_CAMPAIGN") != "" {
-		conns = 5000
-	}
-	t.Logf("%d of 5000 connections", conns)
+	conns := campaign.Scale(t, 500, 5000)
 	synctest.Test(t, func(t *testing.T) {
 		r := run(t)
 		r.publish(diamond.NewKey("", "a"), "x")

@@ -196,8 +196,8 @@ func (m *peer) send(ctx context.Context, at diamond.Position) (self bool, err er
 		return false, err
 	}
 	defer res.Body.Close()
-	text, _ := io.ReadAll(io.LimitReader(res.Body, 4<<10)) // so that the connection can be used again
 	if res.StatusCode != http.StatusNoContent {
+		text, _ := io.ReadAll(io.LimitReader(res.Body, 4<<10)) // what does not come is not told
 		return false, refusal(res.StatusCode, text)
 	}
 	return res.Header.Get(headerNode) == m.peers.id, nil

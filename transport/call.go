@@ -97,42 +97,49 @@ func one[Resp any](ctx context.Context, b *Balancer, c *call[Resp], s *server, l
 	if err != nil {
 		return none, fill(c.op, c.key, err)
 	}
-	trying, cancel := share(ctx, c.waits || c.writes && !c.repeatable, left)
 	started := time.Now()
-	resp, err := c.ask(trying, t, floor)
-	if err != nil && ctx.Err() == nil && trying.Err() != nil {
-		err = late(c.writes, err)
-	}
-	cancel()
+	resp, err := c.try(ctx, t, floor, left)
 	if err == nil && c.tie != untied {
-		at := c.position(resp)
-		if c.monotonic {
-			err = fill(c.op, c.key, check(floor.newest(c.tie), at))
-		}
-		if err == nil {
-			b.saw(c.tie, at)
-		}
+		b.saw(c.tie, c.position(resp))
 	}
-	switch {
-	case err == nil:
-		b.answered(s, c.kind(), c.leaves != nil && c.leaves(resp))
-	case mute(ctx, c.waits, time.Since(started)):
-		b.failed(s, c.kind(), err)
-	case errors.Is(ctx.Err(), context.Canceled):
-		b.mu.Lock()
-		b.end(s) // the caller's own doing, which says nothing of the server
-	case elsewhere(err):
-		b.failed(s, c.kind(), err)
-	case ctx.Err() != nil:
-		b.mu.Lock()
-		b.end(s)
-	default:
-		b.answered(s, c.kind(), false) // with a word that holds for all servers
-	}
+	b.end(s, c.kind(), c.outcome(ctx, resp, err, time.Since(started)), err)
 	if err != nil {
 		return none, err
 	}
 	return resp, nil
+}
+
+// try asks t once, and sees to it that the answer is no older than the floor.
+func (c *call[Resp]) try(ctx context.Context, t diamond.Transport, floor seen, left int) (Resp, error) {
+	trying, cancel := share(ctx, c.waits || c.writes && !c.repeatable, left)
+	defer cancel()
+	resp, err := c.ask(trying, t, floor)
+	switch {
+	case err != nil && ctx.Err() == nil && trying.Err() != nil:
+		err = late(c.writes, err)
+	case err == nil && c.monotonic:
+		err = fill(c.op, c.key, check(floor.newest(c.tie), c.position(resp)))
+	}
+	return resp, err
+}
+
+// outcome returns what the end of a call that took so long says of the server.
+func (c *call[Resp]) outcome(ctx context.Context, resp Resp, err error, took time.Duration) outcome {
+	switch {
+	case err == nil && c.leaves != nil && c.leaves(resp):
+		return leaving
+	case err == nil:
+		return well
+	case mute(ctx, c.waits, took):
+		return unwell
+	case errors.Is(ctx.Err(), context.Canceled):
+		return unheard // the caller's own doing
+	case elsewhere(err):
+		return unwell
+	case ctx.Err() != nil:
+		return unheard
+	}
+	return well // with a word that holds for all servers
 }
 
 // share returns the context for one try: a part of the time that is left, so

@@ -172,43 +172,55 @@ func (b *Balancer) saw(t tie, at diamond.Position) {
 	b.seen.raise(t, at)
 }
 
-// answered notes the end of a call that s has answered.
-func (b *Balancer) answered(s *server, kind kind, leaves bool) {
-	b.mu.Lock()
-	if leaves {
-		b.leave(s, nil, reading, writing)
-	} else {
-		s.health[kind] = health{}
-		// A write that one server could not do says nothing against reading from it.
-		if !s.gone && !b.closed && (b.current == nil || time.Now().Before(b.current.health[reading].cool)) {
-			b.current = s
-		}
-	}
-	b.end(s)
-}
+// outcome is what a call's end says of the server that was asked.
+type outcome int
 
-// failed notes the end of a call that s could not answer.
-func (b *Balancer) failed(s *server, failed kind, err error) {
-	kinds := []kind{failed} // at which it failed, as it says
-	var said *diamond.Error
-	if !errors.As(err, &said) || !said.Remote {
-		kinds = []kind{reading, writing} // it could not be asked at all
-	}
+const (
+	unheard outcome = iota // nothing: the caller has left
+	well                   // it has answered
+	leaving                // it has answered, and is going away
+	unwell                 // it could not answer
+)
+
+// end notes the end of a call of some kind to s, with the outcome that follows from err.
+func (b *Balancer) end(s *server, kind kind, outcome outcome, err error) {
 	b.mu.Lock()
-	left := b.leave(s, err, kinds...)
-	b.end(s)
+	left := false
+	switch outcome {
+	case well:
+		b.keep(s, kind)
+	case leaving:
+		b.leave(s, nil, reading, writing)
+	case unwell:
+		left = b.leave(s, err, blamed(kind, err)...)
+	}
+	s.calls--
+	idle := s.release(nil)
+	b.mu.Unlock()
+	closeAll(idle)
 	if left {
 		b.resolveSoon()
 		b.log.Info("leaving server", "address", s.addr, "error", err)
 	}
 }
 
-// end is the end of a call. It unlocks mu.
-func (b *Balancer) end(s *server) {
-	s.calls--
-	idle := s.release(nil)
-	b.mu.Unlock()
-	closeAll(idle)
+// blamed returns the kinds of calls that s fails at, where one of a kind failed with err.
+func blamed(failed kind, err error) []kind {
+	var said *diamond.Error
+	if errors.As(err, &said) && said.Remote {
+		return []kind{failed} // as it says
+	}
+	return []kind{reading, writing} // it could not be asked at all
+}
+
+// keep forgets what s failed at. It is the current one where there is none that
+// can be read from. The caller holds mu.
+func (b *Balancer) keep(s *server, kind kind) {
+	s.health[kind] = health{}
+	// A write that one server could not do says nothing against reading from it.
+	if !s.gone && !b.closed && (b.current == nil || time.Now().Before(b.current.health[reading].cool)) {
+		b.current = s
+	}
 }
 
 // leave has s cool down for some kinds of calls. If it is the current one, and

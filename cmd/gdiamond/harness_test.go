@@ -242,16 +242,6 @@ func readTree(t *testing.T, dir string) map[string]string {
 	return files
 }
 
-// campaign returns whole where the whole of a scenario is asked for, else part, and says so.
-func campaign(t *testing.T, part, whole int) int {
-	t.Helper()
-	if os.Getenv("DIAMOND_CAMPAIGN") != "" {
-		return whole
-	}
-	t.Logf("%d of %d (DIAMOND_CAMPAIGN=1 runs all)", part, whole)
-	return part
-}
-
 // lockedBuffer is a buffer that a process writes while a test reads.
 type lockedBuffer struct {
 	mu sync.Mutex

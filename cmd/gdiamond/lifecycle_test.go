@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
 // park sends a long poll of the original protocol for a key that holds content,
@@ -53,7 +54,7 @@ func (d *daemon) metric(name string) string {
 // program ends long before the polls would have: within two seconds, if the
 // machine has nothing else to do.
 func TestL1_Defect_O3_GracefulShutdownUnderLoad(t *testing.T) {
-	polls := campaign(t, 200, 2000)
+	polls := campaign.Scale(t, 200, 2000)
 	d := standalone(t, t.TempDir())
 	d.must("publish", "linna", writeFile(t, "x"))
 
@@ -220,7 +221,7 @@ func TestL8_SigtermDuringPublishes(t *testing.T) {
 func TestS21_KilledWhilePublishing(t *testing.T) {
 	data := t.TempDir()
 	l := newLedger()
-	for range campaign(t, 3, 200) {
+	for range campaign.Scale(t, 3, 200) {
 		d := standalone(t, data)
 		l.verify(d)
 		l.publish(d, 8, 200, func() { assert.NoError(t, d.cmd.Process.Kill()) })

@@ -14,11 +14,16 @@ import (
 	"github.com/linnaname/gdiamond/storage/mysqlstore"
 )
 
+// migrateCommand is what the command migrate is told.
+type migrateCommand struct {
+	to                   database
+	original             string // the DSN of the original's database; "": none
+	print, check, dryRun bool
+	options              mysqlstore.ImportOptions
+}
+
 func newMigrate() *cobra.Command {
-	var to database
-	var original string
-	var show, check, dryRun bool
-	var options mysqlstore.ImportOptions
+	var c migrateCommand
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Make the schema in a MySQL-compatible database, or bring it up to date",
@@ -32,53 +37,60 @@ table config_info, which stays as it is. Where the name or the size of any is no
 here, all such are listed and nothing is imported, unless --skip leaves them out. Keys that
 have a value here already are left alone, so it can be run again.`,
 		Args: arguments(0, 0, "no arguments"),
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if options.Skip && original == "" {
-				return usageError{errors.New("skip: it is about what --from-gdiamond imports, which is not given")}
-			}
-			if show {
-				return mysqlstore.Print(cmd.OutOrStdout())
-			}
-			db, err := to.connect(slog.New(slog.DiscardHandler))
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, db.Close()) }()
-			if check {
-				pending, err := mysqlstore.Pending(cmd.Context(), db)
-				if err == nil && len(pending) > 0 {
-					err = fmt.Errorf("the schema lacks %s; run `gdiamond migrate`", strings.Join(pending, ", "))
-				}
-				return err
-			}
-			verb, bring := "applied", mysqlstore.Migrate
-			if dryRun {
-				verb, bring = "would apply", mysqlstore.Pending
-			}
-			applied, err := bring(cmd.Context(), db)
-			if err != nil {
-				return err
-			}
-			if len(applied) == 0 {
-				applied = []string{"nothing: the schema is up to date"}
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", verb, strings.Join(applied, ", "))
-			if original == "" {
-				return nil
-			}
-			return withOriginal(cmd, original, db, options, dryRun)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
 	}
-	to.flags(cmd)
-	cmd.Flags().BoolVar(&show, "print", false, "print the statements of all migrations instead")
-	cmd.Flags().BoolVar(&check, "check", false, "change nothing, and fail if the schema is not up to date")
-	cmd.Flags().StringVar(&original, "from-gdiamond", "", "import the table config_info of the original gdiamond's database, a `DSN`")
-	cmd.Flags().BoolVar(&options.Skip, "skip", false, "import the rest where some cannot be imported")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be done, and write nothing, no tables either")
+	c.to.flags(cmd)
+	cmd.Flags().BoolVar(&c.print, "print", false, "print the statements of all migrations instead")
+	cmd.Flags().BoolVar(&c.check, "check", false, "change nothing, and fail if the schema is not up to date")
+	cmd.Flags().StringVar(&c.original, "from-gdiamond", "", "import the table config_info of the original gdiamond's database, a `DSN`")
+	cmd.Flags().BoolVar(&c.options.Skip, "skip", false, "import the rest where some cannot be imported")
+	cmd.Flags().BoolVar(&c.dryRun, "dry-run", false, "say what would be done, and write nothing, no tables either")
 	secret(cmd.Flags(), "from-gdiamond")
 	cmd.MarkFlagsMutuallyExclusive("print", "check", "from-gdiamond")
 	cmd.MarkFlagsMutuallyExclusive("print", "check", "dry-run") // neither writes anything
 	return cmd
+}
+
+func (c *migrateCommand) run(cmd *cobra.Command) (err error) {
+	if c.options.Skip && c.original == "" {
+		return usageError{errors.New("skip: it is about what --from-gdiamond imports, which is not given")}
+	}
+	if c.print {
+		return mysqlstore.Print(cmd.OutOrStdout())
+	}
+	db, err := c.to.connect(slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if c.check {
+		return upToDate(cmd.Context(), db)
+	}
+	verb, bring := "applied", mysqlstore.Migrate
+	if c.dryRun {
+		verb, bring = "would apply", mysqlstore.Pending
+	}
+	applied, err := bring(cmd.Context(), db)
+	if err != nil {
+		return err
+	}
+	if len(applied) == 0 {
+		applied = []string{"nothing: the schema is up to date"}
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", verb, strings.Join(applied, ", "))
+	if c.original == "" {
+		return nil
+	}
+	return withOriginal(cmd, c.original, db, c.options, c.dryRun)
+}
+
+// upToDate fails where the schema lacks a migration.
+func upToDate(ctx context.Context, db *sql.DB) error {
+	pending, err := mysqlstore.Pending(ctx, db)
+	if err == nil && len(pending) > 0 {
+		err = fmt.Errorf("the schema lacks %s; run `gdiamond migrate`", strings.Join(pending, ", "))
+	}
+	return err
 }
 
 // withOriginal imports what is in the original's database at dsn, or says what

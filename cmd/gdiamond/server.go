@@ -61,12 +61,18 @@ func (s *serving) check() error {
 	return checkRetention(s.retention)
 }
 
+// serverCommand is what the command server is told.
+type serverCommand struct {
+	serving
+	door       *door
+	db         database
+	migrate    bool
+	membership membership
+	peering    peering
+}
+
 func newServer() *cobra.Command {
-	var s serving
-	var db database
-	var membership membership
-	var peering peering
-	var migrate bool
+	var c serverCommand
 	cmd := &cobra.Command{
 		Use:   "server",
 		Short: "Run a server, on the embedded store or on a MySQL-compatible database",
@@ -77,57 +83,60 @@ from which it serves reads while the database is away. They find each other thro
 name servers, or by --peer, and tell each other of changes; other hosts are believed only
 with a --cluster-secret-file, or with certificates on a --peer-listen of their own.`,
 		Args: arguments(0, 0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.start(cmd) },
 	}
-	door := newDoor(cmd, "listen", server.DefaultAddress, "the server", accessFlags(cmd))
-	s.flags(cmd)
-	db.flags(cmd)
-	cmd.Flags().BoolVar(&migrate, "migrate", false, "make the schema in the database, or bring it up to date, first")
-	membership.flags(cmd)
-	peering.flags(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := door.check(); err != nil {
-			return err
-		}
-		if err := s.check(); err != nil {
-			return err
-		}
-		logger := s.log.logger(cmd.ErrOrStderr())
-		names, secret, err := membership.join(logger)
-		if err != nil {
-			return err
-		}
-		resolver := membership.resolver(names)
-		if peering.given() {
-			if err := peering.check(db.given(), resolver); err != nil {
-				return err
-			}
-		}
-		ln, err := door.listen(cmd.Context())
-		if err != nil {
-			return err
-		}
-		defer ln.Close()
-		where := fmt.Sprintf("server http://%s\n", ln.Addr())
-		s.open = func() (*backend, error) { return embedded(s.data, s.retention, logger) }
-		if db.given() {
-			s.open = func() (*backend, error) { return shared(cmd.Context(), &db, migrate, s.data, s.retention, logger) }
-			if resolver != nil {
-				s.options = append(s.options, server.WithPeers(resolver, secret))
-			}
-		}
-		if peering.given() {
-			peers, options, err := peering.listen(cmd.Context(), logger)
-			if err != nil {
-				return err
-			}
-			defer peers.Close()
-			s.options = append(s.options, options...)
-			where += fmt.Sprintf("peers https://%s\n", peers.Addr())
-		}
-		started := func() { fmt.Fprintf(cmd.OutOrStdout(), "%sdata %s\n", where, s.data) }
-		return s.run(cmd.Context(), ln, door.access, names, logger, started)
-	}
+	c.door = newDoor(cmd, "listen", server.DefaultAddress, "the server", accessFlags(cmd))
+	c.flags(cmd)
+	c.db.flags(cmd)
+	cmd.Flags().BoolVar(&c.migrate, "migrate", false, "make the schema in the database, or bring it up to date, first")
+	c.membership.flags(cmd)
+	c.peering.flags(cmd)
 	return cmd
+}
+
+// start runs the server until the command's context ends.
+func (c *serverCommand) start(cmd *cobra.Command) error {
+	if err := c.door.check(); err != nil {
+		return err
+	}
+	if err := c.check(); err != nil {
+		return err
+	}
+	logger := c.log.logger(cmd.ErrOrStderr())
+	names, secret, err := c.membership.join(logger)
+	if err != nil {
+		return err
+	}
+	resolver := c.membership.resolver(names)
+	if c.peering.given() {
+		if err := c.peering.check(c.db.given(), resolver); err != nil {
+			return err
+		}
+	}
+	ln, err := c.door.listen(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer ln.Close()
+	where := fmt.Sprintf("server http://%s\n", ln.Addr())
+	c.open = func() (*backend, error) { return embedded(c.data, c.retention, logger) }
+	if c.db.given() {
+		c.open = func() (*backend, error) { return shared(cmd.Context(), &c.db, c.migrate, c.data, c.retention, logger) }
+		if resolver != nil {
+			c.options = append(c.options, server.WithPeers(resolver, secret))
+		}
+	}
+	if c.peering.given() {
+		peers, options, err := c.peering.listen(cmd.Context(), logger)
+		if err != nil {
+			return err
+		}
+		defer peers.Close()
+		c.options = append(c.options, options...)
+		where += fmt.Sprintf("peers https://%s\n", peers.Addr())
+	}
+	started := func() { fmt.Fprintf(cmd.OutOrStdout(), "%sdata %s\n", where, c.data) }
+	return c.run(cmd.Context(), ln, c.door.access, names, logger, started)
 }
 
 // run runs a server on ln until ctx ends. It calls started once nothing can

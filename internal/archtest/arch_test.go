@@ -31,6 +31,7 @@ var allowed = map[string][]string{
 	"internal/apart":      {},
 	"internal/atomicfile": {"internal/seeded"},
 	"internal/backoff":    {},
+	"internal/campaign":   {}, // for tests: whether scenarios run whole
 	"internal/codec":      {"go.yaml.in/yaml/v3", "github.com/pelletier/go-toml/v2"},
 	"internal/cowmap":     {},
 	"internal/diskfull":   {}, // what a disk that takes no more bytes says, for stores and local files
@@ -57,7 +58,7 @@ var allowed = map[string][]string{
 	"storage/memstore":    {".", "storage", "internal/seeded"},
 	"storage/boltstore":   {".", "storage", "internal/", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
 	"storage/mysqlstore":  {".", "storage", "internal/", "github.com/go-sql-driver/mysql"},
-	"storage/storagetest": {".", "storage", "github.com/stretchr/testify/", "pgregory.net/rapid", "github.com/anishathalye/porcupine"},
+	"storage/storagetest": {".", "storage", "internal/campaign", "github.com/stretchr/testify/", "pgregory.net/rapid", "github.com/anishathalye/porcupine"},
 
 	"transport":               {".", "internal/"},
 	"transport/httptransport": {".", "transport", "api", "internal/"},
@@ -78,7 +79,7 @@ var allowed = map[string][]string{
 }
 
 // testers are the packages whose code may import "testing".
-var testers = []string{"storage/storagetest", "transport/transporttest", "bench", "internal/archtest", "internal/mariadbtest", "internal/certtest"}
+var testers = []string{"storage/storagetest", "transport/transporttest", "bench", "internal/archtest", "internal/mariadbtest", "internal/certtest", "internal/campaign"}
 
 type pkg struct {
 	ImportPath string
@@ -330,6 +331,20 @@ func TestX8_ComparisonsOfMACs(t *testing.T) {
 		})
 	})
 	assert.Equal(t, 1, equals, "one place compares MACs")
+}
+
+// TestOneSwitchForCampaigns: one package reads whether scenarios run whole.
+func TestOneSwitchForCampaigns(t *testing.T) {
+	var read []string
+	files(t, func(path string, _ *token.FileSet, f *ast.File) {
+		ast.Inspect(f, func(n ast.Node) bool {
+			if lit, ok := n.(*ast.BasicLit); ok && lit.Value == `"DIAMOND_CAMPAIGN"` && !strings.HasPrefix(path, "internal/archtest/") {
+				read = append(read, path)
+			}
+			return true
+		})
+	})
+	assert.Equal(t, []string{"internal/campaign/campaign.go", "internal/campaign/campaign_test.go"}, read)
 }
 
 // TestExportedHaveComments: every exported name is documented.

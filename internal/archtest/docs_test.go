@@ -2,6 +2,7 @@ package archtest
 
 import (
 	"go/ast"
+	"go/doc"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -143,5 +144,27 @@ func TestAlertsAreExplained(t *testing.T) {
 	known := anchors(read(t, "../../docs/operations.md"))
 	for _, m := range alerts {
 		assert.Contains(t, known, strings.ToLower(m[1]))
+	}
+}
+
+// TestWholePrograms: the three programs of README.md are whole files that
+// documentation shows as such, of fewer lines than it says.
+func TestWholePrograms(t *testing.T) {
+	said := regexp.MustCompile(`(?s)Three whole programs, each under (\d+) lines,.*?\n\n`).FindStringSubmatch(read(t, "../../README.md"))
+	require.NotNil(t, said, "README.md speaks of them otherwise now")
+	limit, err := strconv.Atoi(said[1])
+	require.NoError(t, err)
+	links := link.FindAllStringSubmatch(said[0], -1)
+	assert.Len(t, links, 3)
+	for _, m := range links {
+		path := filepath.Join("../..", m[1])
+		assert.Less(t, strings.Count(read(t, path), "\n"), limit, "lines of %s", path)
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
+		require.NoError(t, err)
+		examples := doc.Examples(f)
+		if assert.Len(t, examples, 1, path) {
+			// One example, no test, and something else that is declared.
+			assert.IsType(t, f, examples[0].Code, "%s is shown in part", path)
+		}
 	}
 }

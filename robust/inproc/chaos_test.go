@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 	"github.com/linnaname/gdiamond/robust/fault"
 )
@@ -22,16 +23,6 @@ func seed(t testing.TB) uint64 {
 	}
 	t.Logf("DIAMOND_SEED=%d", seed)
 	return seed
-}
-
-// campaign returns the count that a scenario names when the whole of it is
-// asked for, else a part of it, and says so.
-func campaign(t testing.TB, part, whole int) int {
-	if os.Getenv("DIAMOND_CAMPAIGN") == "1" {
-		return whole
-	}
-	t.Logf("%d of %d (DIAMOND_CAMPAIGN=1 runs all)", part, whole)
-	return part
 }
 
 // All faults of links, nodes and the database, against real sockets.
@@ -51,7 +42,7 @@ func TestN16_SwizzleClog(t *testing.T) {
 	t.Parallel()
 	runs := 1
 	if os.Getenv("DIAMOND_SEED") == "" {
-		runs = campaign(t, 2, 20)
+		runs = campaign.Scale(t, 2, 20)
 	}
 	for range runs {
 		traffic := DefaultTraffic(seed(t))

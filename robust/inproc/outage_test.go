@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -18,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/robust/traffic"
 )
 
@@ -62,7 +62,7 @@ func wait(ctx context.Context, long time.Duration) {
 // and the logs stay short. It is started, and all goes on by itself.
 func TestS6_S7_ReadsThroughAnOutage(t *testing.T) {
 	count, pause, outage := 10, 50*time.Millisecond, 5*time.Second
-	if os.Getenv("DIAMOND_CAMPAIGN") == "1" {
+	if campaign.On() {
 		count, pause, outage = 100, 500*time.Millisecond, time.Minute
 	}
 	w := NewWorld(t, count+1)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"testing"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 	"github.com/linnaname/gdiamond/robust/proxy"
 	"github.com/linnaname/gdiamond/robust/traffic"
@@ -140,7 +140,7 @@ func TestS11_RestoredFromABackup(t *testing.T) {
 func TestN5_ServerCutOffFromTheDatabase(t *testing.T) {
 	t.Parallel() // it waits, most of the time
 	ways := map[string]proxy.Conditions{"to": {StallUp: true}, "from": {StallDown: true}}
-	if os.Getenv("DIAMOND_CAMPAIGN") != "1" {
+	if !campaign.On() {
 		delete(ways, []string{"to", "from"}[rand.IntN(2)]) // each takes as long as a poll is parked
 	}
 	for name, now := range ways {

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 	"github.com/linnaname/gdiamond/robust/cluster"
 	"github.com/linnaname/gdiamond/robust/traffic"
@@ -102,7 +103,7 @@ func awaitHerds(t *testing.T, herds []*herdProcess, content string) []string {
 // no more than without them, and then all is as it was.
 func TestL7_ThunderingHerd(t *testing.T) {
 	const processes = 2
-	clients := campaign(t, 50, 5000) // of each process
+	clients := campaign.Scale(t, 50, 5000) // of each process
 	var limit syscall.Rlimit
 	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
 	require.GreaterOrEqual(t, limit.Max, uint64(3*clients), "files that a process may open: each client has a connection or two")

@@ -3,7 +3,6 @@ package proc
 import (
 	"bufio"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -78,14 +77,4 @@ func metric(t *testing.T, addr, name string) int {
 		return -1
 	}
 	return int(n)
-}
-
-// campaign returns the count that a scenario names when the whole of it is
-// asked for, else a part of it, and says so.
-func campaign(t testing.TB, part, whole int) int {
-	if os.Getenv("DIAMOND_CAMPAIGN") == "1" {
-		return whole
-	}
-	t.Logf("%d of %d (DIAMOND_CAMPAIGN=1 runs all)", part, whole)
-	return part
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/robust/cluster"
 	"github.com/linnaname/gdiamond/robust/record"
 	"github.com/linnaname/gdiamond/robust/report"
@@ -69,11 +70,7 @@ func TestL1_L2_RollingRestartsUnderLoad(t *testing.T) {
 	recorder := record.New(config.Seed)
 	asking := &patiently{World: w, from: config.Clients() - config.Readers}
 	load := traffic.Start(asking, config, recorder)
-	rounds := 2
-	if os.Getenv("DIAMOND_CAMPAIGN") == "1" {
-		rounds = 5
-	}
-	for range rounds {
+	for range campaign.Scale(t, 2, 5) {
 		for _, p := range w.Processes {
 			require.NoError(t, p.Stop(), "it exits with 0")
 			require.NoError(t, p.Start())

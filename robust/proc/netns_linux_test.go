@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/robust/cluster"
 	"github.com/linnaname/gdiamond/robust/traffic"
 	"github.com/linnaname/gdiamond/transport"
@@ -124,7 +125,7 @@ func TestN4_N6_PartitionsOfPackets(t *testing.T) {
 		name string
 		drop []string
 	}{{"to", []string{n.there}}, {"from", []string{n.here}}, {"both", []string{n.here, n.there}}}
-	if os.Getenv("DIAMOND_CAMPAIGN") != "1" {
+	if !campaign.On() {
 		i := rand.IntN(len(cases))
 		cases = cases[i : i+1] // each takes as long as a connection is believed in
 	}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
 // bug is a defect, and how it is found.
@@ -51,7 +53,7 @@ func chosen(t *testing.T) []bug {
 	all := bugs()
 	said := os.Getenv(envCount)
 	switch {
-	case said == "all" || os.Getenv("DIAMOND_CAMPAIGN") == "1":
+	case said == "all" || campaign.On():
 		return all
 	case said == "":
 		t.Skip("each defect is a build of its own: make seeded-bugs")

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/robust/cluster"
 	"github.com/linnaname/gdiamond/robust/fault"
 	"github.com/linnaname/gdiamond/robust/proxy"
@@ -114,7 +115,7 @@ func TestN16_SwizzleClog(t *testing.T) {
 func TestN17_PublishStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const latency = 10 * time.Millisecond
-		subscribers := campaign(t, 40, 1000)
+		subscribers := campaign.Scale(t, 40, 1000)
 		w := newWorld(t, subscribers)
 		for node := range w.Nodes {
 			w.To(node, func(p *proxy.Proxy) { p.Set(proxy.Conditions{Latency: latency}) })
@@ -141,7 +142,7 @@ func TestN17_PublishStorm(t *testing.T) {
 		calm := slowest("1")
 
 		const rate = 500
-		storm := time.Duration(campaign(t, 6, 30)) * time.Second
+		storm := time.Duration(campaign.Scale(t, 6, 30)) * time.Second
 		last := fmt.Sprint(int(storm/time.Second)*rate - 1)
 		published := make(chan struct{})
 		go func() {
@@ -214,7 +215,7 @@ func TestS20_CompactionWhileAClientIsBehind(t *testing.T) {
 func TestL7_ThunderingHerd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const keys = 4
-		clients := campaign(t, 150, 10_000)
+		clients := campaign.Scale(t, 150, 10_000)
 		w := newWorld(t, clients)
 		for k := range keys {
 			w.publish(t, 0, traffic.Key(k).DataID, "1")

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strconv"
 	"testing"
+
+	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
 // seeds returns the seed in DIAMOND_SEED, or as many random ones as the test
@@ -16,22 +18,12 @@ func seeds(t *testing.T, part, whole int) (seeds []uint64) {
 	}
 	n, err := strconv.Atoi(os.Getenv("DIAMOND_SEEDS"))
 	if err != nil {
-		n = campaign(t, part, whole)
+		n = campaign.Scale(t, part, whole)
 	}
 	for range n {
 		seeds = append(seeds, rand.Uint64())
 	}
 	return seeds
-}
-
-// campaign returns the count that a scenario names when the whole of it is
-// asked for, else a part of it, and says so.
-func campaign(t testing.TB, part, whole int) int {
-	if os.Getenv("DIAMOND_CAMPAIGN") == "1" {
-		return whole
-	}
-	t.Logf("%d of %d (DIAMOND_CAMPAIGN=1 runs all)", part, whole)
-	return part
 }
 
 // TestChaos tries all faults.

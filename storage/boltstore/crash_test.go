@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
 // batchSize is how many keys the child writes in each set.
@@ -111,7 +112,7 @@ func TestS19_BatchAtomicity(t *testing.T) {
 		writeForever(t, dir, batchSize)
 	}
 	dir, random := t.TempDir(), rand.New(rand.NewPCG(19, 1))
-	for range scale(t, 50, 4) {
+	for range campaign.Scale(t, 4, 50) {
 		checkAfterCrash(t, dir, killAtRandom(t, t.Name(), dir, random), batchSize)
 	}
 }
@@ -124,7 +125,7 @@ func TestS21_Kill(t *testing.T) {
 		writeForever(t, dir, keys)
 	}
 	dir, random := t.TempDir(), rand.New(rand.NewPCG(21, 1))
-	for range scale(t, 200, 10) {
+	for range campaign.Scale(t, 10, 200) {
 		checkAfterCrash(t, dir, killAtRandom(t, t.Name(), dir, random), keys)
 	}
 }

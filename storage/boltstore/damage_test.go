@@ -14,6 +14,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
 // compacted returns the bytes of a store's file without free pages, and all
@@ -51,7 +52,7 @@ func TestCheckFindsEveryFlippedContentByte(t *testing.T) {
 	content := []byte("content 59" + strings.Repeat(" and more", 59))
 	start := bytes.Index(file, content)
 	require.Positive(t, start)
-	step := len(content) / scale(t, len(content), 25)
+	step := len(content) / campaign.Scale(t, 25, len(content))
 	for i := 0; i < len(content); i += step {
 		file[start+i] ^= 0x20
 		dir := place(t, file)
@@ -79,7 +80,7 @@ func TestDamageSweep(t *testing.T) {
 	file, text := compacted(t)
 	random := rand.New(rand.NewPCG(10, 1))
 	found := 0
-	n := scale(t, 20_000, 300)
+	n := campaign.Scale(t, 300, 20_000)
 	for range n {
 		at, bit := random.IntN(len(file)), byte(1)<<random.IntN(8)
 		file[at] ^= bit

@@ -17,16 +17,6 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// scale returns whole in a campaign, else the part of it, and logs which.
-func scale(t testing.TB, whole, part int) int {
-	t.Helper()
-	if os.Getenv("DIAMOND_CAMPAIGN") == "1" {
-		part = whole
-	}
-	t.Logf("runs %d of %d", part, whole)
-	return part
-}
-
 func key(dataID string) diamond.Key { return diamond.NewKey("", dataID) }
 
 func put(dataID, content string) diamond.ChangeSet {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
 func limited(t *testing.T, dir string) {
@@ -45,7 +46,7 @@ func TestDefect_S19_DescriptorsFlat(t *testing.T) {
 	s := open(t, t.TempDir())
 	commit(t, s, put("a", "x"))
 	before := descriptors(t)
-	for i := range scale(t, 47_000, 2_000) {
+	for i := range campaign.Scale(t, 2_000, 47_000) {
 		commit(t, s, put(fmt.Sprint("k", i%100), fmt.Sprint(i)))
 	}
 	require.LessOrEqual(t, descriptors(t), before)
@@ -67,7 +68,7 @@ func TestDefect_S19_ManyKeysFewDescriptors(t *testing.T) {
 	}
 	dir := t.TempDir()
 	s := open(t, dir)
-	n := scale(t, 100_000, 10_000)
+	n := campaign.Scale(t, 10_000, 100_000)
 	for i := 0; i < n; i += 1000 {
 		sets := make([]diamond.ChangeSet, 1000)
 		for j := range sets {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
 // failing lets a store's writes fail with err where when says so.
@@ -111,7 +112,7 @@ func TestMetaNotWritten(t *testing.T) {
 func TestS5_RollbackLeavesNoHole(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	n, failed := scale(t, 10_000, 1_000), 0
+	n, failed := campaign.Scale(t, 1_000, 10_000), 0
 	broken := errors.New("rolled back")
 	for i := range n {
 		s.beforeEnd = nil

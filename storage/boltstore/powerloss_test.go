@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
 // diskWrite is one write to the file, and what the caller had been told when
@@ -58,7 +59,7 @@ func TestS21_PowerLoss(t *testing.T) {
 	}
 	require.NoError(t, s.Close())
 
-	images := scale(t, 5000, 300)
+	images := campaign.Scale(t, 300, 5000)
 	for range images {
 		crash := random.IntN(len(writes) + 1)
 		image := crashImage(start, writes[:crash], random)

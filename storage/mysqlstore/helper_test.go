@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"net"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -19,15 +18,6 @@ import (
 
 // patience bounds what tests wait for.
 const patience = 2 * time.Minute
-
-// scale returns whole in a campaign, else the part of it, and logs which.
-func scale(t *testing.T, whole, part int) int {
-	if os.Getenv("DIAMOND_CAMPAIGN") == "1" {
-		part = whole
-	}
-	t.Logf("runs %d of %d", part, whole)
-	return part
-}
 
 func key(dataID string) diamond.Key { return diamond.NewKey("", dataID) }
 

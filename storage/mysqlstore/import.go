@@ -106,16 +106,16 @@ type original struct {
 	modified string // as the database writes it
 }
 
-// bytesOf is the text of a column as bytes of UTF-8, whatever the character
+// asBytes is the text of a column as bytes of UTF-8, whatever the character
 // sets of the column and of the connection.
-func bytesOf(column string) string { return "CAST(CONVERT(" + column + " USING utf8mb4) AS BINARY)" }
+func asBytes(column string) string { return "CAST(CONVERT(" + column + " USING utf8mb4) AS BINARY)" }
 
 // list reads all rows without their contents, and sorts out those that cannot
 // be imported.
 func (in *importing) list(ctx context.Context) ([]original, error) {
 	var good []original
 	seen := make(map[diamond.Key]bool)
-	err := queryOn(ctx, in.from, "SELECT id, "+bytesOf("data_id")+", "+bytesOf("group_id")+", LENGTH("+bytesOf("content")+"), "+
+	err := queryOn(ctx, in.from, "SELECT id, "+asBytes("data_id")+", "+asBytes("group_id")+", LENGTH("+asBytes("content")+"), "+
 		"CAST(gmt_modified AS CHAR) FROM config_info ORDER BY id", nil, func(rows *sql.Rows) error {
 		var r original
 		var dataID, group string
@@ -208,7 +208,7 @@ func (in *importing) present(key diamond.Key, same bool) {
 }
 
 func (in *importing) content(ctx context.Context, id int64) (content string, found bool, err error) {
-	err = queryOn(ctx, in.from, "SELECT "+bytesOf("content")+" FROM config_info WHERE id = ?", []any{id}, func(rows *sql.Rows) error {
+	err = queryOn(ctx, in.from, "SELECT "+asBytes("content")+" FROM config_info WHERE id = ?", []any{id}, func(rows *sql.Rows) error {
 		found = true
 		return rows.Scan(&content)
 	})

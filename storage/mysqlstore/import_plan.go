@@ -31,10 +31,9 @@ type planned struct {
 // without what these two write. It has nothing to be closed.
 func unopened(ctx context.Context, db *sql.DB) (*planned, error) {
 	s := configured(nil)
-	s.resting.Stop()
 	s.db = db
 	empty := false
-	err := soon(ctx, func(ctx context.Context) error {
+	err := within(ctx, answerTimeout, func(ctx context.Context) error {
 		l, err := readLimits(ctx, db)
 		if err != nil {
 			return err

@@ -84,7 +84,6 @@ func TestImportOriginalLimits(t *testing.T) {
 		exec(t, from, fmt.Sprintf("INSERT INTO config_info (data_id, group_id, content) VALUES ('k%d', 'g', REPEAT('x', %d))", i, size))
 	}
 	small := &planned{configured(nil), true}
-	small.resting.Stop()
 	small.limits.Store(&limits{content: diamond.DefaultMaxContent - 1})
 	for to, imported := range map[diamond.Storage]int{s: 1, small: 0} {
 		r, err := ImportOriginal(t.Context(), from, to, ImportOptions{Skip: true, DryRun: true})

@@ -9,12 +9,13 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"time"
 
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// migrationWait is for how many seconds Migrate waits for another one to end.
-const migrationWait = 60
+// migrationWait is for how long Migrate waits for another one to end.
+const migrationWait = time.Minute
 
 // migrations are the files that make the schema, in order.
 //
@@ -104,14 +105,16 @@ func Migrate(ctx context.Context, db *sql.DB) (applied []string, err error) {
 	defer func() { _ = conn.Close() }() // a lock that could not be released goes with a broken connection
 	lock := `CONCAT('gdiamond.', MD5(DATABASE()))`
 	var locked sql.NullInt64
-	if err := conn.QueryRowContext(ctx, "SELECT GET_LOCK("+lock+", ?)", migrationWait).Scan(&locked); err != nil {
+	if err := conn.QueryRowContext(ctx, "SELECT GET_LOCK("+lock+", ?)", int(migrationWait.Seconds())).Scan(&locked); err != nil {
 		return nil, failure(ctx, err)
 	}
 	if locked.Int64 != 1 {
-		return nil, diamond.Errorf(diamond.ErrUnavailable, "another migration has been running for %d s, or the DSN names no database", migrationWait)
+		return nil, diamond.Errorf(diamond.ErrUnavailable, "another migration has been running for %v, or the DSN names no database", migrationWait)
 	}
 	defer func() {
-		if _, e := conn.ExecContext(context.WithoutCancel(ctx), "DO RELEASE_LOCK("+lock+")"); e != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
+		defer cancel()
+		if _, e := conn.ExecContext(ctx, "DO RELEASE_LOCK("+lock+")"); e != nil {
 			drop(conn)
 		}
 	}()

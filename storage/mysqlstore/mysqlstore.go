@@ -24,6 +24,9 @@ const (
 	pruneEvery = 10 * time.Minute
 	// answerTimeout is how long a database may take to answer when it is met.
 	answerTimeout = 5 * time.Second
+	// migrateTimeout is how long it may take until the schema is made as a store
+	// starts: the wait for another one that makes it, and as long again.
+	migrateTimeout = 2 * migrationWait
 )
 
 // Store is a store in a database. [New] and [Open] make one. It is safe for
@@ -107,7 +110,6 @@ func configured(opts []Option) *Store {
 		opt(s)
 	}
 	s.retention = s.retention.OrDefaults()
-	s.resting = time.AfterFunc(sessionRest, s.rest)
 	return s
 }
 
@@ -119,6 +121,8 @@ func (s *Store) open(ctx context.Context) (*Store, error) {
 		}
 		s.logger.Warn("the database cannot be used yet", "error", err)
 	}
+	s.resting = time.AfterFunc(sessionRest, s.rest)
+	s.resting.Stop() // there is no session yet
 	background, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.workers.Go(func() { s.pruneAlways(background) })
@@ -141,22 +145,25 @@ func (s *Store) ready(ctx context.Context) error {
 		return nil
 	}
 	var l *limits
-	if err := soon(ctx, func(ctx context.Context) (err error) {
+	if err := within(ctx, answerTimeout, func(ctx context.Context) (err error) {
 		l, err = readLimits(ctx, s.db)
 		return err
 	}); err != nil {
 		return err
 	}
 	if s.migrate {
-		applied, err := Migrate(ctx, s.db)
-		if err != nil {
+		var applied []string
+		if err := within(ctx, migrateTimeout, func(ctx context.Context) (err error) {
+			applied, err = Migrate(ctx, s.db)
+			return err
+		}); err != nil {
 			return err
 		}
 		if len(applied) > 0 {
 			s.logger.Info("the schema was migrated", "applied", applied)
 		}
 	}
-	if err := soon(ctx, func(ctx context.Context) error {
+	if err := within(ctx, answerTimeout, func(ctx context.Context) error {
 		if err := checkSchema(ctx, s.db); err != nil {
 			return err
 		}
@@ -172,14 +179,14 @@ func (s *Store) ready(ctx context.Context) error {
 	return nil
 }
 
-// soon runs ask, which a database must answer within answerTimeout: one may
-// accept connections and say nothing.
-func soon(ctx context.Context, ask func(context.Context) error) error {
-	timed, cancel := context.WithTimeout(ctx, answerTimeout)
+// within runs ask, which a database must answer in this time: one may accept
+// connections and say nothing.
+func within(ctx context.Context, timeout time.Duration, ask func(context.Context) error) error {
+	timed, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	err := ask(timed)
 	if err != nil && timed.Err() != nil && ctx.Err() == nil {
-		return diamond.Errorf(diamond.ErrUnavailable, "the database did not answer within %v", answerTimeout)
+		return diamond.Errorf(diamond.ErrUnavailable, "the database did not answer within %v", timeout)
 	}
 	return failure(ctx, err)
 }

@@ -13,6 +13,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/internal/backoff"
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 )
 
@@ -93,7 +94,7 @@ func TestS4_NoLateLowRevision(t *testing.T) {
 func TestS5_KilledConnectionsLeaveNoHole(t *testing.T) {
 	dsn := mariadbtest.Database(t)
 	const stores, writers = 2, 2
-	n := scale(t, 2500, 60)
+	n := campaign.Scale(t, 60, 2500)
 	var opened []*Store
 	for range stores {
 		opened = append(opened, open(t, dsn))

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 )
 
@@ -27,7 +28,7 @@ func TestS3_ConnectionLostDuringCommit(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	committed := int64(0)
-	for i := range scale(t, 200, 30) {
+	for i := range campaign.Scale(t, 30, 200) {
 		kind := []fate{pass, lost, unheard}[random.IntN(3)]
 		p.at(func(sent []byte) fate {
 			if isCommit(sent) {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 	"github.com/linnaname/gdiamond/storage"
 )
@@ -113,7 +114,7 @@ func TestPruneUnderLoad(t *testing.T) {
 	dsn := patient(t, mariadbtest.Database(t))
 	little := WithRetention(storage.Retention{Age: time.Nanosecond, Versions: 2, Changes: 50})
 	stores := []*Store{open(t, dsn, little), open(t, dsn, little), open(t, dsn, little)}
-	n := scale(t, 2000, 150)
+	n := campaign.Scale(t, 150, 2000)
 	done := make(chan struct{})
 	var writers, others sync.WaitGroup
 	errs := make([]error, 2*len(stores))

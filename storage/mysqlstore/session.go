@@ -25,6 +25,7 @@ const (
 type session struct {
 	conn     *sql.Conn
 	began    time.Time
+	kept     bool            // between transactions: the pool has others for reads
 	begun    int             // transactions
 	tuned    bool            // see tune
 	seen     map[string]bool // statements that were run as text
@@ -47,19 +48,22 @@ func (s *Store) acquire(ctx context.Context) (*session, error) {
 			<-s.writing
 			return nil, err
 		}
-		s.session = &session{conn: conn, began: time.Now(), seen: make(map[string]bool), prepared: make(map[string]*sql.Stmt)}
+		most := s.db.Stats().MaxOpenConnections
+		s.session = &session{
+			conn: conn, began: time.Now(), kept: most == 0 || most >= sessionPool,
+			seen: make(map[string]bool), prepared: make(map[string]*sql.Stmt),
+		}
 	}
 	return s.session, nil
 }
 
 // release ends the turn. A connection that is not good is dropped.
 func (s *Store) release(good bool) {
-	most := s.db.Stats().MaxOpenConnections
 	switch {
 	case !good:
 		drop(s.session.conn)
 		s.end()
-	case most != 0 && most < sessionPool:
+	case !s.session.kept:
 		s.end()
 	default:
 		s.resting.Reset(sessionRest)

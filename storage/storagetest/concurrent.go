@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,32 +13,20 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 )
-
-// campaign reports whether tests run whole: by default they run a fraction.
-func campaign() bool { return os.Getenv("DIAMOND_CAMPAIGN") == "1" }
-
-// scale returns whole in a campaign, else the part of it, and logs which.
-func (p *probe) scale(whole, part int) int {
-	p.Helper()
-	if campaign() {
-		part = whole
-	}
-	p.Logf("runs %d of %d", part, whole)
-	return part
-}
 
 func concurrentClauses() []clause {
 	return []clause{
 		{"INV1_Linearizable", "Publishes, conditional publishes, deletions and reads of a key are linearizable.", func(p *probe) {
-			p.linearizable(6, p.scale(400, 60))
+			p.linearizable(6, campaign.Scale(p, 60, 400))
 		}},
 		{"INV2_Prefix", "Revisions are dense and in real-time order; every reader sees a prefix of the log, and the current view of that prefix or a later one.", func(p *probe) {
-			p.prefix(4, p.scale(1000, 100))
+			p.prefix(4, campaign.Scale(p, 100, 1000))
 		}},
 		{"Defect_S9_WritersOfOneKey", "Publishes of one key are serialised: each succeeds, none is refused as busy, and the last one is what every view has.", func(p *probe) {
 			const writers = 8
-			n := p.scale(4188/writers, 50)
+			n := campaign.Scale(p, 50, 4188/writers)
 			last := make([]diamond.Position, writers)
 			errs := make([]error, writers)
 			var wg sync.WaitGroup
@@ -63,7 +50,7 @@ func concurrentClauses() []clause {
 			require.Equal(p, p.read("hot").Content, changes[len(changes)-1].Content)
 		}},
 		{"S5_NothingStalls", "Failed sets among others neither stall readers nor leave holes, whoever commits.", func(p *probe) {
-			n := p.scale(10_000, 1_000)
+			n := campaign.Scale(p, 1_000, 10_000)
 			var wg sync.WaitGroup
 			var committed atomic.Int64
 			for w := range 4 {

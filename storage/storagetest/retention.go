@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -27,7 +28,7 @@ func (p *probe) pruned(versions, changes int) (prune func()) {
 func retentionClauses() []clause {
 	return []clause{
 		{"S20_Compacted", "Changes that are no longer kept are ErrCompacted, never silence; the kept ones follow from the last of the others.", func(p *probe) {
-			n := p.scale(5_000, 500)
+			n := campaign.Scale(p, 500, 5_000)
 			keep := n / 5
 			prune := p.pruned(3, keep)
 			positions := []diamond.Position{{}}

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/transport"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 	"github.com/linnaname/gdiamond/transport/transporttest"
@@ -125,7 +126,7 @@ func TestClient_Addresses(t *testing.T) {
 }
 
 // N12: an answer that is cut off is never delivered (by default at every
-// 97th byte of it, whole with DIAMOND_CAMPAIGN).
+// 97th byte of it, in a campaign at each).
 func TestN12_ResetMidBody(t *testing.T) {
 	c := newCentre(t)
 	content := strings.Repeat("0123456789abcdef", 4<<10)
@@ -164,7 +165,7 @@ func TestN12_ResetMidBody(t *testing.T) {
 		require.NotEqual(t, len(whole[name]), len(unsized))
 		for kind, answer := range map[string][]byte{"sized": whole[name], "unsized": unsized} {
 			step, tried := 97, 0
-			if campaign() {
+			if campaign.On() {
 				step = 1
 			}
 			if testing.Short() {

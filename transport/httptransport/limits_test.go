@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -20,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
 func newRecorder() *httptest.ResponseRecorder { return httptest.NewRecorder() }
@@ -72,14 +72,10 @@ func TestX19_Limits(t *testing.T) {
 	assert.Equal(t, 400, w.Code)
 }
 
-// X19: refusals leave nothing behind (a fraction: 1,000 of 10,000 attempts).
+// X19: refusals leave nothing behind.
 func TestX19_NoGrowth(t *testing.T) {
 	c := newCentre(t)
-	attempts := 1000
-	if os.Getenv("DIAMOND_CAMPAIGN") != "" {
-		attempts = 10000
-	}
-	t.Logf("%d of 10000 attempts", attempts)
+	attempts := campaign.Scale(t, 1000, 10_000)
 	attempt := func() {
 		r := httptest.NewRequest("PUT", "http://127.0.0.1"+one, io.LimitReader(zeros{}, 1<<40))
 		r.ContentLength = 1 << 40
@@ -107,9 +103,9 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// X20: bodies that trickle are cut off, and hurt nobody else (a fraction: 50
-// of 5,000 connections, in the time of a bubble).
+// X20: bodies that trickle are cut off, and hurt nobody else.
 func TestX20_Slowloris(t *testing.T) {
+	conns := campaign.Scale(t, 50, 5000)
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre(t)
 		c.publish(key("app.yaml"), "x")
@@ -117,7 +113,7 @@ func TestX20_Slowloris(t *testing.T) {
 		p.serve(t, c.h)
 		started := time.Now()
 		var slow sync.WaitGroup
-		for i := range 50 {
+		for i := range conns {
 			slow.Go(func() {
 				conn, err := p.Dial()
 				if !assert.NoError(t, err) {
@@ -162,7 +158,6 @@ func TestX20_Slowloris(t *testing.T) {
 			assert.Less(t, time.Since(asked), time.Second)
 		}
 		slow.Wait()
-		t.Log("50 of 5000 connections")
 		assert.Less(t, time.Since(started), time.Minute)
 		network.CloseIdleConnections()
 	})
@@ -170,13 +165,13 @@ func TestX20_Slowloris(t *testing.T) {
 
 // N9: who reads slowly shares the one copy of a content, and is cut off.
 func TestN9_SlowReaders(t *testing.T) {
+	readers := campaign.Scale(t, 100, 200)
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre(t)
 		content := strings.Repeat("c", maxContent)
 		c.publish(key("app.yaml"), content)
 		p := newPipes()
 		p.serve(t, c.h)
-		const readers = 100
 		c.ask("GET", one, "") // it is in the cache now
 		before := heap()
 		conns := make([]net.Conn, readers)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -15,9 +14,6 @@ import (
 
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
-
-// campaign says that scenarios run whole.
-func campaign() bool { return os.Getenv("DIAMOND_CAMPAIGN") != "" }
 
 // recordingProxy keeps what a server answered, as bytes.
 type recordingProxy struct {

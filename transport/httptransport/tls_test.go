@@ -1,0 +1,69 @@
+package httptransport_test
+
+import (
+	"crypto/tls"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/certtest"
+	"github.com/linnaname/gdiamond/transport/httptransport"
+)
+
+// A server with a certificate of an authority of its own, which wants one of its
+// clients too, over HTTP/1.1 and HTTP/2: who has the one and knows the other is
+// served, and nobody else is.
+func TestClient_TLS(t *testing.T) {
+	authority, stranger := certtest.NewAuthority(t), certtest.NewAuthority(t)
+	known := []tls.Certificate{authority.TLS(t, "client")}
+	for protocol, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2.0": true} {
+		t.Run(protocol, func(t *testing.T) {
+			c := newCentre(t)
+			hs := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				assert.Equal(t, protocol, r.Proto)
+				c.h.ServeHTTP(w, r)
+			}))
+			hs.EnableHTTP2 = http2
+			hs.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes
+			hs.TLS = &tls.Config{
+				Certificates: []tls.Certificate{authority.TLS(t, "127.0.0.1")},
+				ClientAuth:   tls.RequireAndVerifyClientCert, ClientCAs: authority.Pool(),
+			}
+			hs.StartTLS()
+			t.Cleanup(hs.Close)
+			dial := func(config *tls.Config) *httptransport.Transport {
+				tr := httptransport.New(hs.URL, patient, httptransport.WithTLS(config))
+				t.Cleanup(tr.Close)
+				return tr
+			}
+
+			tr := dial(&tls.Config{RootCAs: authority.Pool(), Certificates: known})
+			at, err := commitKey(tr)
+			require.NoError(t, err)
+			res, err := fetchKey(tr)
+			require.NoError(t, err)
+			assert.Equal(t, "x", res.Entry.Content)
+
+			for who, config := range map[string]*tls.Config{
+				"who does not know the authority": {Certificates: known},
+				"who has no certificate":          {RootCAs: authority.Pool()},
+				"who has one of a stranger's":     {RootCAs: authority.Pool(), Certificates: []tls.Certificate{stranger.TLS(t, "client")}},
+			} {
+				_, err := fetchKey(dial(config))
+				unasked(t, err, diamond.ErrUnavailable, who)
+				_, err = commitKey(dial(config))
+				assert.Error(t, err, who)
+				if config.RootCAs == nil { // it ends the handshake; otherwise the server does, when all may have been sent
+					unasked(t, err, diamond.ErrUnavailable, who)
+				}
+			}
+			assert.Equal(t, at.Position, c.srv.Status().Position)
+		})
+	}
+}
