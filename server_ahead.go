@@ -22,11 +22,11 @@ func (s *server) behind(p Position) error {
 	}
 	if s.ahead.tell(time.Since(s.started)) {
 		s.log.Warn("a client has seen a newer generation of the store than there is here; if this goes on, the store was restored "+
-			"under a wrong clock: restore the backup again by gdiamond restore --above, with that generation",
+			"under a wrong clock, or unknown to all servers: gdiamond restore --above, or migrate --above for a database, with that generation",
 			"generation", p.Epoch.Generation, "here", here)
 	}
 	return Errorf(ErrBehind, "revision %d of generation %d is not reached yet, the store is of generation %d here; if this goes on, "+
-		"it was restored under a wrong clock: restore the backup again by gdiamond restore --above %[2]d",
+		"it was restored under a wrong clock, or unknown to all servers: gdiamond restore --above %[2]d, or migrate --above for a database",
 		p.Revision, p.Epoch.Generation, here)
 }
 

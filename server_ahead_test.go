@@ -48,7 +48,7 @@ func TestS24_AClientKnowsANewerGeneration(t *testing.T) {
 		_, err = srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "a"), After: ahead})
 		require.ErrorIs(t, err, diamond.ErrBehind)
 		assert.ErrorContains(t, err, advice)
-		assert.Contains(t, log.String(), fmt.Sprintf("gdiamond restore --above, with that generation\" generation=%d here=%d",
+		assert.Contains(t, log.String(), fmt.Sprintf("migrate --above for a database, with that generation\" generation=%d here=%d",
 			ahead.Epoch.Generation, at.Epoch.Generation))
 	})
 }

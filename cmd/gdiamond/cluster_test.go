@@ -3,6 +3,7 @@ package main
 import (
 	"database/sql"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 )
 
@@ -77,6 +79,47 @@ func TestL6_DamagedCopyIsMadeAnew(t *testing.T) {
 	after, err := os.Stat(data)
 	require.NoError(t, err)
 	assert.True(t, os.SameFile(before, after))
+}
+
+// A database was restored while no server had its copy, so that none can know that
+// clients have seen more: an epoch that is begun by hand brings them back.
+func TestS11_DatabaseRestoredUnknownToAllServers(t *testing.T) {
+	dsn := mariadbtest.Database(t)
+	a := member(t, dsn, t.TempDir())
+	require.Equal(t, exitOK, a.clientWith("one", "publish", "linna").code)
+	res, err := http.Get(a.server + "/v1/configs")
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	seen, err := diamond.ParsePosition(res.Header.Get("Diamond-Position"))
+	require.NoError(t, err)
+	seen.Epoch.Generation = 7
+	poll := func() (*http.Response, string) { // of a client that has seen that
+		res, err := http.Post(a.server+"/v1/poll", "application/json", strings.NewReader(`{"position":"`+seen.String()+`","keys":["linna"]}`))
+		require.NoError(t, err)
+		defer res.Body.Close()
+		text, err := io.ReadAll(res.Body)
+		require.NoError(t, err)
+		return res, string(text)
+	}
+	res, text := poll()
+	require.Equal(t, http.StatusServiceUnavailable, res.StatusCode, text)
+	require.Contains(t, text, "migrate --above")
+	require.Eventually(t, func() bool { return strings.Contains(a.stderr.String(), `"generation":7`) }, time.Minute, 10*time.Millisecond)
+
+	out := invoke(t, "migrate", "--mysql", dsn, "--above", "7")
+	require.Equal(t, exitOK, out.code, out.stderr)
+	assert.Contains(t, out.stdout, "generation 8 begins at revision 1000002")
+	require.Eventually(t, func() bool {
+		res, _ := poll()
+		return res.StatusCode == http.StatusOK && res.Header.Get("Diamond-Resync") == "true"
+	}, time.Minute, 10*time.Millisecond)
+	assert.Equal(t, "one", a.must("get", "linna"))
+	out = invoke(t, "migrate", "--mysql", dsn, "--above", "7")
+	assert.Equal(t, exitError, out.code)
+	assert.Contains(t, out.stderr, "generation 8 already")
+	for _, above := range []string{"-1", "9223372036854775807"} {
+		assert.Equal(t, exitUsage, invoke(t, "migrate", "--mysql", dsn, "--above", above).code)
+	}
 }
 
 // A node serves what it has while its database is away, from its start on, and

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/storage/mysqlstore"
 )
 
@@ -19,6 +20,7 @@ type migrateCommand struct {
 	to                   database
 	original             string // the DSN of the original's database; "": none
 	print, check, dryRun bool
+	above                int64 // the generation above which a new epoch begins; 0: none does
 	options              mysqlstore.ImportOptions
 }
 
@@ -35,7 +37,11 @@ statements, for a review, or for someone with the rights to run them by hand.
 --from-gdiamond imports, after that, the configurations of an original gdiamond from its
 table config_info, which stays as it is. Where the name or the size of any is not possible
 here, all such are listed and nothing is imported, unless --skip leaves them out. Keys that
-have a value here already are left alone, so it can be run again.`,
+have a value here already are left alone, so it can be run again.
+
+--above begins a new epoch, above the generation given. It is for a database that was
+restored while no server had a copy of it, so that no server can know what clients have
+seen: servers log the generation that clients wait for.`,
 		Args: arguments(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
 	}
@@ -45,15 +51,20 @@ have a value here already are left alone, so it can be run again.`,
 	cmd.Flags().StringVar(&c.original, "from-gdiamond", "", "import the table config_info of the original gdiamond's database, a `DSN`")
 	cmd.Flags().BoolVar(&c.options.Skip, "skip", false, "import the rest where some cannot be imported")
 	cmd.Flags().BoolVar(&c.dryRun, "dry-run", false, "say what would be done, and write nothing, no tables either")
+	cmd.Flags().Int64Var(&c.above, "above", 0, "begin a new epoch above this `GENERATION`, after a restore of which no server can know")
 	secret(cmd.Flags(), "from-gdiamond")
-	cmd.MarkFlagsMutuallyExclusive("print", "check", "from-gdiamond")
+	cmd.MarkFlagsMutuallyExclusive("print", "check", "from-gdiamond", "above")
 	cmd.MarkFlagsMutuallyExclusive("print", "check", "dry-run") // neither writes anything
+	cmd.MarkFlagsMutuallyExclusive("above", "dry-run")
 	return cmd
 }
 
 func (c *migrateCommand) run(cmd *cobra.Command) (err error) {
 	if c.options.Skip && c.original == "" {
 		return usageError{errors.New("skip: it is about what --from-gdiamond imports, which is not given")}
+	}
+	if c.above < 0 || c.above > maxAbove {
+		return usageError{fmt.Errorf("above: %d, not from 1 to %d", c.above, int64(maxAbove))}
 	}
 	if c.print {
 		return mysqlstore.Print(cmd.OutOrStdout())
@@ -78,10 +89,46 @@ func (c *migrateCommand) run(cmd *cobra.Command) (err error) {
 		applied = []string{"nothing: the schema is up to date"}
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", verb, strings.Join(applied, ", "))
+	if c.above > 0 {
+		return beginAbove(cmd, db, c.above)
+	}
 	if c.original == "" {
 		return nil
 	}
 	return withOriginal(cmd, c.original, db, c.options, c.dryRun)
+}
+
+const (
+	// maxAbove leaves room for the epochs that come after.
+	maxAbove = 1 << 62
+	// lostRevisions is more than may have been published since a backup.
+	lostRevisions = 1_000_000
+)
+
+// beginAbove begins a new epoch above a generation, and above the revisions that
+// may have been lost.
+func beginAbove(cmd *cobra.Command, db *sql.DB, generation int64) (err error) {
+	store, err := mysqlstore.New(cmd.Context(), db, mysqlstore.WithRetention(keepAll))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	page, err := store.Scan(cmd.Context(), diamond.ScanRequest{Limit: 1})
+	if err != nil {
+		return err
+	}
+	lost := page.Position
+	if lost.Epoch.Generation > generation {
+		return fmt.Errorf("above: the database is of generation %d already", lost.Epoch.Generation)
+	}
+	lost.Epoch.Generation = generation
+	lost.Revision += lostRevisions
+	at, err := store.Fork(cmd.Context(), lost)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "generation %d begins at revision %d\n", at.Epoch.Generation, at.Revision)
+	return nil
 }
 
 // upToDate fails where the schema lacks a migration.
