@@ -1,6 +1,8 @@
 package diamond
 
 import (
+	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 )
@@ -10,6 +12,15 @@ const aheadEvery = time.Minute
 
 // aheadOf is when that was logged last, in ns since the server was made; 0: never.
 type aheadOf struct{ told atomic.Int64 }
+
+// notBeforeSeen is notBefore for a position that a caller has seen, or says so.
+func (s *server) notBeforeSeen(ctx context.Context, p Position, wait time.Duration) error {
+	err := s.notBefore(ctx, p, wait)
+	if errors.Is(err, ErrBehind) {
+		return s.behind(p)
+	}
+	return err
+}
 
 // behind returns the error for a caller who has seen p, which has not been
 // reached in time. A newer epoch than the store's may be on its way here. Where

@@ -63,7 +63,7 @@ func (s *server) arrive(ctx context.Context, req *PollRequest) (*want, *PollResp
 		return nil, nil, err
 	}
 	wait := min(max(req.Wait, 0), MaxWait)
-	if err := s.notBefore(ctx, req.Position, min(wait, reachTimeout)); err != nil {
+	if err := s.notBeforeSeen(ctx, req.Position, min(wait, reachTimeout)); err != nil {
 		return nil, nil, err
 	}
 	w, err := s.want(req)

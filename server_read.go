@@ -34,7 +34,7 @@ func (s *server) fetch(ctx context.Context, key Key, req *FetchRequest) (*FetchR
 	if seeded.Cold404 && s.state.Load() == nil {
 		return &FetchResponse{}, nil
 	}
-	if err := s.notBefore(ctx, req.After, reachTimeout); err != nil {
+	if err := s.notBeforeSeen(ctx, req.After, reachTimeout); err != nil {
 		return nil, err
 	}
 	if req.Revision > 0 {
@@ -168,7 +168,7 @@ func (s *server) notBefore(ctx context.Context, p Position, wait time.Duration) 
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	if err = s.reach(waiting, p); err != nil && ctx.Err() == nil && waiting.Err() != nil {
-		return s.behind(p)
+		return Errorf(ErrBehind, "revision %d of generation %d is not reached yet", p.Revision, p.Epoch.Generation)
 	}
 	return err
 }

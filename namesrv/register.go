@@ -65,7 +65,6 @@ func (c *Client) holding(s *source, more int) {
 // hold keeps addr registered with one name server until ctx ends.
 func (c *Client) hold(ctx context.Context, s *source, addr string) {
 	c.holding(s, 1)
-	defer c.holding(s, -1)
 	u := s.base.JoinPath("v1", "servers", url.PathEscape(addr))
 	renew := *u
 	renew.RawQuery = url.Values{"ttl": {c.lease.String()}}.Encode()
@@ -98,6 +97,7 @@ func (c *Client) hold(ctx context.Context, s *source, addr string) {
 		case <-time.After(pause):
 		}
 	}
+	c.holding(s, -1)
 	// What ctx carries still counts, its end does not.
 	if _, _, err := c.call(context.WithoutCancel(ctx), s, http.MethodDelete, u); err != nil {
 		c.logger.Info("not unregistered; the lease will end by itself", "url", s.base.String(), "address", addr, "error", err)

@@ -7,7 +7,8 @@ import (
 
 // guest is a connection for which there is no room, and which is let in for one
 // answer: who asks whether the node is alive must learn that it is, lest it be
-// restarted for being full; all others are told to come back later.
+// restarted for being full; who asks for configurations is told to come back
+// later. A listener's own TLS has no guests.
 type guest struct{ *net.TCPConn }
 
 // NetConn returns the connection itself, as that of TLS does.

@@ -12,7 +12,7 @@ import (
 func input(ctx context.Context, stdin io.Reader, name string) (io.ReadCloser, error) {
 	in := io.NopCloser(stdin)
 	if name != "-" {
-		file, err := os.Open(name)
+		file, err := openFile(ctx, name)
 		if err != nil {
 			return nil, err
 		}
@@ -26,4 +26,24 @@ func input(ctx context.Context, stdin io.Reader, name string) (io.ReadCloser, er
 	}()
 	context.AfterFunc(ctx, func() { write.CloseWithError(ctx.Err()) })
 	return read, nil
+}
+
+// openFile opens a file. To open a named pipe takes until somebody writes to it,
+// which is waited for until ctx ends.
+func openFile(ctx context.Context, name string) (*os.File, error) {
+	type opened struct {
+		file *os.File
+		err  error
+	}
+	done := make(chan opened, 1)
+	go func() { // may outlive ctx, until the program ends
+		file, err := os.Open(name)
+		done <- opened{file, err}
+	}()
+	select {
+	case o := <-done:
+		return o.file, o.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }

@@ -108,7 +108,8 @@ const (
 // beginAbove begins a new epoch above a generation, and above the revisions that
 // may have been lost.
 func beginAbove(cmd *cobra.Command, db *sql.DB, generation int64) (err error) {
-	store, err := mysqlstore.New(cmd.Context(), db, mysqlstore.WithRetention(keepAll))
+	logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+	store, err := mysqlstore.New(cmd.Context(), db, mysqlstore.WithRetention(keepAll), mysqlstore.WithLogger(logger))
 	if err != nil {
 		return err
 	}
@@ -126,6 +127,9 @@ func beginAbove(cmd *cobra.Command, db *sql.DB, generation int64) (err error) {
 	at, err := store.Fork(cmd.Context(), lost)
 	if err != nil {
 		return err
+	}
+	if at.Revision <= lost.Revision {
+		return fmt.Errorf("above: somebody else has begun generation %d meanwhile", at.Epoch.Generation)
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "generation %d begins at revision %d\n", at.Epoch.Generation, at.Revision)
 	return nil

@@ -35,7 +35,7 @@ func mute(t *testing.T) string {
 // Who does not know whether it was done says so, and where to look.
 func TestUnanswered_Writes(t *testing.T) {
 	for _, args := range [][]string{{"publish", "g/linna", writeFile(t, "x")}, {"rm", "g/linna"}} {
-		out := invoke(t, append(args, "--timeout", "300ms", "--server", mute(t))...)
+		out := invoke(t, append(args, "--timeout", "5s", "--server", mute(t))...)
 		assert.Equal(t, exitError, out.code)
 		assert.Contains(t, out.stderr, "gdiamond: commit: outcome unknown: context deadline exceeded; see with")
 		assert.Contains(t, out.stderr, "`gdiamond history public/g/linna`")
@@ -47,7 +47,7 @@ func TestUnanswered_Writes(t *testing.T) {
 	}
 	dir := t.TempDir()
 	writeTree(t, dir, files)
-	out := invoke(t, "import", dir, "--timeout", "300ms", "--server", mute(t))
+	out := invoke(t, "import", dir, "--timeout", "5s", "--server", mute(t))
 	assert.Equal(t, exitError, out.code)
 	assert.Contains(t, out.stderr, "0 of 5 files are known to be published")
 	out = invoke(t, "import", dir, "--timeout", "300ms", "--server", "127.0.0.1:1")

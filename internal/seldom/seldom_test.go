@@ -56,3 +56,22 @@ func TestManyAtOnce(t *testing.T) {
 		assert.EqualValues(t, 1000, logged.Load()+counted.Load()+others)
 	})
 }
+
+// Nor is more logged where many goroutines hold each other up.
+func TestManyThatAreHeldUp(t *testing.T) {
+	var e Events
+	var logged atomic.Int64
+	var all sync.WaitGroup
+	begun := time.Now()
+	for range 64 {
+		all.Go(func() {
+			for time.Since(begun) < Every/2 {
+				if _, ok := e.Log(); ok {
+					logged.Add(1)
+				}
+			}
+		})
+	}
+	all.Wait()
+	assert.LessOrEqual(t, logged.Load(), int64(time.Since(begun)/Every)+1)
+}

@@ -154,7 +154,10 @@ func (s *Store) Fork(ctx context.Context, verified diamond.Position) (diamond.Po
 
 // has reports whether the log has the revision of a position with its chain.
 func (t *transaction) has(ctx context.Context, p diamond.Position) (held bool, err error) {
-	if p.Revision == t.horizon.Revision {
+	switch {
+	case p.Revision > t.head.Revision:
+		return false, nil // whatever rows there are: see whole
+	case p.Revision == t.horizon.Revision:
 		return p.Chain == t.horizon.Chain, nil
 	}
 	err = t.query(ctx, "SELECT chain FROM diamond_change WHERE revision = ? AND number = 0", []any{p.Revision},

@@ -14,8 +14,9 @@ import (
 func TestForkWaitsForTablesThatAgree(t *testing.T) {
 	dsn := mariadbtest.Database(t)
 	s := open(t, dsn)
+	var seen diamond.Position
 	for _, content := range []string{"1", "2", "3"} {
-		commit(t, s, put("a", content))
+		seen = commit(t, s, put("a", content))
 	}
 	db := mariadbtest.Connect(t, dsn)
 	exec := func(statement string) {
@@ -27,8 +28,15 @@ func TestForkWaitsForTablesThatAgree(t *testing.T) {
 	exec("CREATE TABLE dumped_counter AS SELECT * FROM diamond_counter")
 	exec("UPDATE dumped_counter SET revision = 2, chain = (SELECT chain FROM dumped WHERE revision = 2), log_changes = 2, log_bytes = 2")
 
+	exec("CREATE TABLE loaded_counter AS SELECT * FROM diamond_counter")
+	exec("REPLACE INTO diamond_counter SELECT * FROM dumped_counter")
+	_, err := s.Fork(t.Context(), seen)
+	require.ErrorIs(t, err, diamond.ErrUnavailable, "the counter alone is loaded")
+	require.ErrorContains(t, err, "dump")
+	exec("REPLACE INTO diamond_counter SELECT * FROM loaded_counter")
+
 	exec("DELETE FROM diamond_change")
-	_, err := s.Fork(t.Context(), diamond.Position{})
+	_, err = s.Fork(t.Context(), diamond.Position{})
 	require.ErrorIs(t, err, diamond.ErrUnavailable)
 	require.ErrorContains(t, err, "dump")
 	exec("INSERT INTO diamond_change SELECT * FROM dumped")

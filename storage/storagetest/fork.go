@@ -73,7 +73,7 @@ func forkClauses() []clause {
 			another.Chain[0] ^= 1
 			require.EqualValues(p, 2, fork(p, another).Epoch.Generation, "another history had that revision")
 		}},
-		{"Zero", "A zero verified stands for the head.", func(p *probe) {
+		{"Zero", "A zero verified has an epoch begin in any case.", func(p *probe) {
 			require.EqualValues(p, 1, fork(p, diamond.Position{}).Revision)
 			require.EqualValues(p, 3, fork(p, diamond.Position{}).Epoch.Generation)
 		}},
