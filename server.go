@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/linnaname/gdiamond/internal/seldom"
 	"github.com/linnaname/gdiamond/internal/waitset"
 )
 
@@ -45,11 +46,11 @@ type server struct {
 	tasks   chan func()           // for the feed's goroutine to do
 	store   StoreID               // whose changes these are; the feed's
 	seeded  seededFeed
-	obeyed  time.Time   // when a hint was obeyed last; the feed's
-	reading reading     // the feed's
-	lost    atomic.Bool // the storage is known to have lost history
-	trail   trail       // of the present epoch
-	ahead   aheadOf
+	obeyed  time.Time     // when a hint was obeyed last; the feed's
+	reading reading       // the feed's
+	lost    atomic.Bool   // the storage is known to have lost history
+	trail   trail         // of the present epoch
+	ahead   seldom.Events // callers who know a newer epoch
 
 	copy     *diskCopy // nil: none is kept
 	progress progress  // to what is known to be committed

@@ -37,6 +37,20 @@ func TestHealth_OneLineEach(t *testing.T) {
 	}
 }
 
+// lineOf returns what the page of a node that is ready says of one thing.
+func lineOf(t *testing.T, node *Node, thing string) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	node.readyz(w, httptest.NewRequest(http.MethodGet, "/readyz?verbose", nil))
+	assert.Equal(t, http.StatusOK, w.Code, "it is ready to read all the while")
+	for line := range strings.Lines(w.Body.String()) {
+		if strings.Contains(line, "] "+thing+": ") {
+			return strings.TrimSpace(line)
+		}
+	}
+	return "no line"
+}
+
 // unwritable is a storage that takes no commit while failing is set.
 type unwritable struct {
 	diamond.Storage
@@ -62,17 +76,7 @@ func TestHealth_FailedPublishAges(t *testing.T) {
 			assert.NoError(t, storage.Close())
 		}()
 		node := New(srv)
-		line := func() string {
-			w := httptest.NewRecorder()
-			node.readyz(w, httptest.NewRequest(http.MethodGet, "/readyz?verbose", nil))
-			assert.Equal(t, http.StatusOK, w.Code, "it is ready to read all the while")
-			for line := range strings.Lines(w.Body.String()) {
-				if strings.Contains(line, "] storage: ") {
-					return strings.TrimSpace(line)
-				}
-			}
-			return "no line"
-		}
+		line := func() string { return lineOf(t, node, "storage") }
 		publish := func() error {
 			_, err := srv.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{
 				Drafts: []diamond.Draft{{Key: diamond.NewKey("", "linna"), Content: "x"}},
@@ -117,17 +121,7 @@ func TestHealth_CheckNotCompleted(t *testing.T) {
 			assert.NoError(t, storage.Close())
 		}()
 		node := New(srv)
-		line := func() string {
-			w := httptest.NewRecorder()
-			node.readyz(w, httptest.NewRequest(http.MethodGet, "/readyz?verbose", nil))
-			assert.Equal(t, http.StatusOK, w.Code, "it is ready all the while")
-			for line := range strings.Lines(w.Body.String()) {
-				if strings.Contains(line, "] self-check: ") {
-					return strings.TrimSpace(line)
-				}
-			}
-			return "no line"
-		}
+		line := func() string { return lineOf(t, node, "self-check") }
 		time.Sleep(10 * time.Second)
 		assert.True(t, strings.HasPrefix(line(), "[+] "), line())
 		storage.failing.Store(true)

@@ -69,6 +69,24 @@ func PlanFork(at, verified diamond.Position, held bool, now time.Time) (*diamond
 	return change, at, nil
 }
 
+// MaxAbove is the highest generation above which [Restored] may be told to go on:
+// it leaves room for those that follow.
+const MaxAbove = 1 << 62
+
+// lostRevisions is how far above its backup a restored store goes on: more
+// than may have been published since. So no revision that was lost names
+// another value later, and no condition on it holds by chance.
+const lostRevisions = 1_000_000
+
+// Restored returns what a store whose head is at, and which was restored from a
+// backup, is to take for lost, and so for [diamond.Storage].Fork to go on above:
+// all that may have been published after the backup, up to a generation.
+func Restored(at diamond.Position, generation int64) diamond.Position {
+	at.Revision += lostRevisions
+	at.Epoch.Generation = max(at.Epoch.Generation, generation)
+	return at
+}
+
 // CheckAfter says, for [diamond.Storage].Changes, whether the changes after a
 // position can be had from a log that begins after horizon and ends at head.
 // The chain at after's revision is for the caller to compare.

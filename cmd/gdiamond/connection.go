@@ -36,7 +36,7 @@ func (c *connection) flags(cmd *cobra.Command) {
 	f.StringSliceVar(&c.servers, "server", nil, "addresses of servers, `HOST:PORT[,...]` (default "+server.DefaultAddress+")")
 	f.StringSliceVar(&c.namesrvs, "namesrv", nil, "find the servers through these name servers, `URL[,...]`")
 	f.StringVarP(&c.namespace, "namespace", "n", diamond.DefaultNamespace, "namespace of the keys")
-	f.DurationVar(&c.timeout, "timeout", 5*time.Second, "how long to try")
+	f.DurationVar(&c.timeout, "timeout", 5*time.Second, "how long a command may take; publish, rm and import try again meanwhile")
 	f.VarP(&c.output, "output", "o", "table, json or yaml")
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
 	"github.com/linnaname/gdiamond/storage/mysqlstore"
 )
 
@@ -63,8 +64,8 @@ func (c *migrateCommand) run(cmd *cobra.Command) (err error) {
 	if c.options.Skip && c.original == "" {
 		return usageError{errors.New("skip: it is about what --from-gdiamond imports, which is not given")}
 	}
-	if c.above < 0 || c.above > maxAbove {
-		return usageError{fmt.Errorf("above: %d, not from 1 to %d", c.above, int64(maxAbove))}
+	if c.above < 0 || c.above > storage.MaxAbove {
+		return usageError{fmt.Errorf("above: %d, not from 1 to %d", c.above, int64(storage.MaxAbove))}
 	}
 	if c.print {
 		return mysqlstore.Print(cmd.OutOrStdout())
@@ -98,13 +99,6 @@ func (c *migrateCommand) run(cmd *cobra.Command) (err error) {
 	return withOriginal(cmd, c.original, db, c.options, c.dryRun)
 }
 
-const (
-	// maxAbove leaves room for the epochs that come after.
-	maxAbove = 1 << 62
-	// lostRevisions is more than may have been published since a backup.
-	lostRevisions = 1_000_000
-)
-
 // beginAbove begins a new epoch above a generation, and above the revisions that
 // may have been lost.
 func beginAbove(cmd *cobra.Command, db *sql.DB, generation int64) (err error) {
@@ -118,12 +112,10 @@ func beginAbove(cmd *cobra.Command, db *sql.DB, generation int64) (err error) {
 	if err != nil {
 		return err
 	}
-	lost := page.Position
-	if lost.Epoch.Generation > generation {
-		return fmt.Errorf("above: the database is of generation %d already", lost.Epoch.Generation)
+	if have := page.Position.Epoch.Generation; have > generation {
+		return fmt.Errorf("above: the database is of generation %d already", have)
 	}
-	lost.Epoch.Generation = generation
-	lost.Revision += lostRevisions
+	lost := storage.Restored(page.Position, generation)
 	at, err := store.Fork(cmd.Context(), lost)
 	if err != nil {
 		return err

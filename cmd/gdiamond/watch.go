@@ -23,7 +23,8 @@ func newWatch() *cobra.Command {
 
 An argument with a slash is a KEY, one without is a PREFIX of data ids. With -o json
 each change is a line; the last line of those that came together has the position
-that --from goes on from. While no server can be asked it tries on, and says so.`,
+that --from goes on from. Once it has begun it tries on while no server can be asked,
+and says so.`,
 		Args: arguments(0, 1, "at most a PREFIX or a KEY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req := diamond.ChangesRequest{Namespace: c.namespace, Group: group}

@@ -18,12 +18,15 @@ type Events struct {
 
 // Log reports whether to log the one that happens now, and how many others were
 // not logged since the last one that was.
-func (e *Events) Log() (others int64, ok bool) {
+func (e *Events) Log() (others int64, ok bool) { return e.LogOnceIn(Every) }
+
+// LogOnceIn is [Events.Log] for events of which one is logged in a period.
+func (e *Events) LogOnceIn(period time.Duration) (others int64, ok bool) {
 	// In this order: else a goroutine that was held up in between has a time that
 	// is before the last, and takes the clock to have gone back.
 	last := e.logged.Load()
 	now := time.Now().UnixNano()
-	if since := now - last; since >= 0 && since < int64(Every) || !e.logged.CompareAndSwap(last, now) {
+	if since := now - last; since >= 0 && since < int64(period) || !e.logged.CompareAndSwap(last, now) {
 		e.unlogged.Add(1)
 		return 0, false
 	}

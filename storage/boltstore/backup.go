@@ -12,6 +12,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
 )
 
 // Backup writes a copy of the store, as it is at one moment, to w. Reads and
@@ -50,9 +51,6 @@ type restoring struct {
 	now   func() time.Time
 }
 
-// maxAbove leaves room for generations that follow.
-const maxAbove = 1 << 62
-
 // WithGenerationAbove has the new epoch's generation be above the given one,
 // which is to be the highest that any server or client has seen, whatever the
 // clock says. It is needed where a clock was wrong, now or at a restore before:
@@ -82,8 +80,8 @@ func Restore(ctx context.Context, dir string, r io.Reader, opts ...RestoreOption
 	for _, opt := range opts {
 		opt(&how)
 	}
-	if how.above < 0 || how.above > maxAbove {
-		return diamond.Position{}, diamond.Errorf(diamond.ErrInvalid, "generation: %d, not from 1 to %d", how.above, int64(maxAbove))
+	if how.above < 0 || how.above > storage.MaxAbove {
+		return diamond.Position{}, diamond.Errorf(diamond.ErrInvalid, "generation: %d, not from 1 to %d", how.above, int64(storage.MaxAbove))
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return diamond.Position{}, openError(dir, err)
@@ -145,11 +143,6 @@ func receive(ctx context.Context, path string, r io.Reader) error {
 	return errors.Join(err, f.Close())
 }
 
-// lostRevisions is how far above its backup a restored store goes on: more
-// than may have been published since. So no revision that was lost names
-// another value later, and no condition on it holds by chance.
-const lostRevisions = 1_000_000
-
 // forkFile begins a new epoch in the store at path.
 func (r *restoring) forkFile(ctx context.Context, path string) (diamond.Position, error) {
 	db, err := openFile(path)
@@ -163,19 +156,18 @@ func (r *restoring) forkFile(ctx context.Context, path string) (diamond.Position
 
 func (r *restoring) fork(ctx context.Context, s *Store) (diamond.Position, error) {
 	now := r.now()
-	var lost diamond.Position
+	var at diamond.Position
 	if err := s.read(ctx, func(v *view) (err error) {
-		lost, _, err = v.head()
+		at, _, err = v.head()
 		if err == nil && r.above == 0 {
-			err = v.isBefore(now, lost)
+			err = v.isBefore(now, at)
 		}
-		lost.Revision = max(lost.Revision, v.ahead) + lostRevisions
+		at.Revision = max(at.Revision, v.ahead)
 		return err
 	}); err != nil {
 		return diamond.Position{}, err
 	}
-	lost.Epoch.Generation = max(lost.Epoch.Generation, now.UnixMicro(), r.above)
-	return s.Fork(ctx, lost)
+	return s.Fork(ctx, storage.Restored(at, max(now.UnixMicro(), r.above)))
 }
 
 // isBefore refuses a time that cannot show a restore to be later than what is in
