@@ -119,11 +119,15 @@ func (v *Value[T]) Err() error {
 	return v.err
 }
 
-// Config returns what the value in force was made of. Its Confirmed is as of
-// when the value came.
+// Config returns what the value in force was made of. Where an equal value was
+// published since, or a server has confirmed it, its Revision, Source and
+// Confirmed say so; after Close it stays as it is.
 func (v *Value[T]) Config() Config {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if now, ok := v.sub.told(); ok && equalEntries(&now.Entry, &v.config.Entry) {
+		return now
+	}
 	return v.config
 }
 

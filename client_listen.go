@@ -26,12 +26,11 @@ type listening struct {
 	worker   *worker.Worker
 
 	stopped  bool
-	called   bool    // ever
-	busy     bool    // told of a value, and not done with it
-	told     valueID // the last that it was called with
-	err      error   // what became of that; nil: applied it, or the last good one instead
-	rejected int64   // the revision that it refused last; 0: none that has not been followed by a good one
-	reason   error   // why
+	busy     bool   // told of a value, and not done with it
+	told     *shown // the last that it was called with, or an equal value that came after; nil: never called
+	err      error  // what became of that; nil: applied it, or the last good one instead
+	rejected int64  // the revision that it refused last; 0: none that has not been followed by a good one
+	reason   error  // why
 }
 
 // Subscribe implements [Client].
@@ -59,16 +58,33 @@ func (c *client) Subscribe(key Key, listener Listener) (*Subscription, error) {
 	return &Subscription{
 		stop: func() { c.stopListening(l) },
 		wait: func(ctx context.Context) error { return opError("wait", key, c.waitApplied(ctx, l)) },
+		told: func() (Config, bool) { return c.toldOf(l) },
 	}, nil
 }
 
-// notify has the listeners of s told of its state that have not been. mu must
-// be held.
+// notify has the listeners of s told of its state that have not been. Where the
+// state equals the one that they were told of, nobody is called: it takes the
+// place of that one, with all that came of it. mu must be held.
 func (c *client) notify(s *keySlot) {
+	st, replaced := s.shown.Load(), false
 	for _, l := range s.listeners {
 		if l.due() != nil {
 			l.worker.Wake()
+		} else if st != nil && l.told != nil {
+			l.replaceTold(st)
+			replaced = true
 		}
+	}
+	if replaced {
+		c.judge(s)
+	}
+}
+
+// replaceTold puts st, which equals what the listener was told, in its place.
+func (l *listening) replaceTold(st *shown) {
+	l.told = st
+	if l.reason != nil && !l.busy {
+		l.rejected = st.config.Revision
 	}
 }
 
@@ -79,14 +95,26 @@ func (l *listening) due() *shown {
 	switch {
 	case l.stopped || st == nil:
 		return nil
-	case !l.called:
+	case l.told == nil:
 		if st.err != nil {
 			return nil
 		}
-	case l.told == idOf(&st.config):
+	case l.told.equals(st):
 		return nil
 	}
 	return st
+}
+
+// toldOf returns what the listener was told last, as the client knows it now;
+// false: nothing yet.
+func (c *client) toldOf(l *listening) (Config, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if l.told == nil {
+		return Config{}, false
+	}
+	config, _ := l.told.read(&c.marked)
+	return config, true
 }
 
 // tell tells a listener what there is to tell. A first value that it rejects
@@ -98,27 +126,27 @@ func (c *client) tell(ctx context.Context, l *listening) {
 		c.mu.Unlock()
 		return
 	}
-	first := !l.called
-	l.called, l.busy, l.told = true, true, idOf(&st.config)
+	first := l.told == nil
+	l.busy, l.told = true, st
 	c.telling[l] = true
 	c.mu.Unlock()
 
 	config, _ := st.read(&c.marked)
 	config.Deleted = st.err != nil
-	err := errPanic // where the listener ends its goroutine
-	defer func() { c.judged(l, config, err) }()
+	err, instead := errPanic, false // where the listener ends its goroutine
+	defer func() { c.judged(l, err, instead) }()
 	if err = c.call(ctx, l, config); err == nil || !first {
 		return
 	}
 	good, ok := c.lastGood(l.slot.key)
-	if !ok || idOf(&good) == idOf(&config) || ctx.Err() != nil {
+	if !ok || equalEntries(&good.Entry, &config.Entry) || ctx.Err() != nil {
 		return
 	}
 	c.mu.Lock()
-	c.reject(l, config, err)
+	c.reject(l, err)
 	c.mu.Unlock()
 	if c.call(ctx, l, good) == nil {
-		config, err = good, nil
+		err, instead = nil, true
 	}
 }
 
@@ -140,8 +168,9 @@ func (c *client) call(ctx context.Context, l *listening, config Config) (err err
 	return l.listener.OnConfig(ctx, config)
 }
 
-// judged notes what became of the value that l was called with.
-func (c *client) judged(l *listening, config Config, err error) {
+// judged notes what became of the value that l was called with; instead: of
+// the last good one that it was called with in its place.
+func (c *client) judged(l *listening, err error, instead bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := l.slot
@@ -149,18 +178,18 @@ func (c *client) judged(l *listening, config Config, err error) {
 	delete(c.telling, l)
 	switch {
 	case err != nil:
-		c.reject(l, config, err)
-	case l.told == idOf(&config): // and not the last good one in its place
+		c.reject(l, err)
+	case !instead:
 		l.rejected, l.reason = 0, nil
 	}
 	c.judge(s)
 	s.broadcast()
 }
 
-// reject notes that a listener refused a value. mu must be held.
-func (c *client) reject(l *listening, config Config, err error) {
-	l.rejected, l.reason = config.Revision, err
-	c.log.Warn("a listener rejected a value", "key", l.slot.key, "revision", config.Revision, "reason", reasonOf(err))
+// reject notes that a listener refused what it was told. mu must be held.
+func (c *client) reject(l *listening, err error) {
+	l.rejected, l.reason = l.told.config.Revision, err
+	c.log.Warn("a listener rejected a value", "key", l.slot.key, "revision", l.rejected, "reason", reasonOf(err))
 }
 
 // reasonOf is all that a server or a log gets to know of a rejection.
@@ -178,17 +207,18 @@ func (c *client) judge(s *keySlot) {
 	if v == nil || v.presence != present || st == nil || st.config.Source == SourceOverride || len(s.listeners) == 0 {
 		return
 	}
-	now := idOf(&st.config)
-	applied := true
+	revision, applied := st.config.Revision, true
 	for _, l := range s.listeners {
-		if l.reason != nil && l.told == now {
-			c.report(s, Report{Key: s.key, Revision: now.revision, Reason: reasonOf(l.reason)})
+		switch {
+		case l.busy || l.told == nil || !l.told.equals(st):
+			applied = false
+		case l.reason != nil:
+			c.report(s, Report{Key: s.key, Revision: revision, Reason: reasonOf(l.reason)})
 			return
 		}
-		applied = applied && l.called && !l.busy && l.told == now
 	}
 	if applied {
-		c.report(s, Report{Key: s.key, Revision: now.revision, Applied: true})
+		c.report(s, Report{Key: s.key, Revision: revision, Applied: true})
 		c.saveGood(s)
 	}
 }
@@ -200,6 +230,7 @@ func (c *client) stopListening(l *listening) {
 	if !l.stopped {
 		l.stopped = true
 		l.slot.listeners = slices.DeleteFunc(slices.Clone(l.slot.listeners), func(o *listening) bool { return o == l })
+		l.told = l.told.fixed(&c.marked)
 		l.slot.broadcast()
 		c.judge(l.slot) // those who are left may all have applied
 	}
@@ -219,7 +250,7 @@ func (c *client) waitApplied(ctx context.Context, l *listening) error {
 		st, failed := l.slot.shown.Load(), l.slot.loadErr
 		stopped, outcome := l.stopped, l.err
 		// A listener may call Wait itself; what it is called with counts as told.
-		settled := l.called && !l.busy && st != nil && l.told == idOf(&st.config)
+		settled := l.told != nil && !l.busy && st != nil && l.told.equals(st)
 		changed := l.slot.next()
 		c.mu.Unlock()
 

@@ -2,6 +2,7 @@ package diamond
 
 import (
 	"cmp"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,14 +63,12 @@ type known struct {
 	confirmed time.Time // when a server last said so; zero: never
 }
 
-// valueID tells values apart. Revision alone does not: an override has none.
+// valueID tells what is written to snapshots apart.
 type valueID struct {
 	revision int64
 	md5      string
 	deleted  bool
 }
-
-func idOf(c *Config) valueID { return valueID{c.Revision, c.MD5, c.Deleted} }
 
 // shown is what a client shows of a key. It never changes.
 type shown struct {
@@ -77,6 +76,27 @@ type shown struct {
 	err    error // why there is no value; nil: there is one
 	// followed: each answer to a poll confirms it, so that it is as fresh as the last of them.
 	followed bool
+}
+
+// equals reports whether s and o are the same to a listener. Neither the
+// revision counts nor where the value came from: a value that is published
+// again has changed nothing for a program.
+func (s *shown) equals(o *shown) bool {
+	return (s.err == nil) == (o.err == nil) && equalEntries(&s.config.Entry, &o.config.Entry)
+}
+
+// equalEntries reports whether content, type and metadata are the same.
+func equalEntries(a, b *Entry) bool {
+	return a.MD5 == b.MD5 && a.Content == b.Content && a.Type == b.Type && maps.Equal(a.Meta, b.Meta)
+}
+
+// fixed returns s as it is now: no later answer confirms it.
+func (s *shown) fixed(marked *atomic.Pointer[time.Time]) *shown {
+	if s == nil || !s.followed {
+		return s
+	}
+	config, err := s.read(marked)
+	return &shown{config: config, err: err}
 }
 
 // confirmed returns when a server last said that s is so, where marked is when

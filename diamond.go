@@ -172,6 +172,7 @@ type Client interface {
 type Subscription struct {
 	stop func()
 	wait func(ctx context.Context) error
+	told func() (Config, bool) // what the listener was told last, as it is known now; false: nothing yet
 }
 
 // Wait returns when the listener has been called with the key's present value

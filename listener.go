@@ -57,10 +57,14 @@ type Config struct {
 // goroutine of its own, so calls of one never overlap and a slow one hurts
 // only itself. It may call any method of the client.
 //
+// A newer value whose content, type and metadata are those that the listener
+// was called with last calls nobody: what became of the one holds for the
+// other, and is reported to the server for its revision.
+//
 // A nil result says that the value is applied. An error, or a panic, rejects
 // it: the listener keeps what it had, the server is told (without content),
-// and the next call is for a newer value. A rejected first value is followed
-// by the last good snapshot, if there is one.
+// and the next call is for a value that differs. A rejected first value is
+// followed by the last good snapshot, if there is one.
 type Listener interface {
 	OnConfig(ctx context.Context, config Config) error
 }
