@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"internal/atomicfile": {"internal/seeded"},
 	"internal/backoff":    {},
 	"internal/campaign":   {}, // for tests: whether scenarios run whole
+	"internal/budget":     {}, // who holds how much of what is bounded, for servers and handlers
 	"internal/codec":      {"go.yaml.in/yaml/v3", "github.com/pelletier/go-toml/v2"},
 	"internal/cowmap":     {},
 	"internal/diskfull":   {}, // what a disk that takes no more bytes says, for stores and local files

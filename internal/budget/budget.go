@@ -1,0 +1,75 @@
+// Package budget bounds what all hold of something together, and divides it
+// fairly among those who hold it.
+package budget
+
+import (
+	"net/netip"
+	"sync"
+)
+
+// Budget is an amount that is held by sources, such as addresses. It is safe
+// for concurrent use.
+type Budget struct {
+	total int64 // of all sources together
+	each  int64 // of one source
+
+	mu   sync.Mutex
+	held map[string]int64 // by source; guarded by mu
+	used int64            // the sum of held; guarded by mu
+}
+
+// New returns a budget of total, of which no source may hold more than each.
+func New(total, each int64) *Budget {
+	return &Budget{total: total, each: each, held: make(map[string]int64)}
+}
+
+// Take has source hold n more, and reports whether it may. No source may hold
+// more than is then left for the others: so there is always something left for
+// one more, however many are greedy.
+func (b *Budget) Take(source string, n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	held := b.held[source] + n
+	if held > b.each || held > b.total-b.used-n {
+		return false
+	}
+	b.held[source] = held
+	b.used += n
+	return true
+}
+
+// Give gives back n of what source holds.
+func (b *Budget) Give(source string, n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.used -= n
+	if b.held[source] -= n; b.held[source] == 0 {
+		delete(b.held, source)
+	}
+}
+
+// Used returns what all sources hold together.
+func (b *Budget) Used() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.used
+}
+
+// Source returns who is taken to be behind the network address addr, which is
+// host:port: a host with IPv4, a network of 64 bits with IPv6, in which one host
+// has as many addresses as it likes. What is no such address is a source itself.
+func Source(addr string) string {
+	ap, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return addr
+	}
+	ip := ap.Addr().Unmap().WithZone("")
+	if ip.Is4() {
+		return ip.String()
+	}
+	network, err := ip.Prefix(64)
+	if err != nil {
+		return addr
+	}
+	return network.String()
+}

@@ -1,0 +1,73 @@
+package budget_test
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/linnaname/gdiamond/internal/budget"
+)
+
+func TestOneSourceHoldsItsShare(t *testing.T) {
+	b := budget.New(100, 30)
+	assert.True(t, b.Take("a", 30))
+	assert.False(t, b.Take("a", 1), "each has a limit")
+	assert.True(t, b.Take("b", 30), "which is not the others'")
+	assert.EqualValues(t, 60, b.Used())
+	b.Give("a", 10)
+	assert.True(t, b.Take("a", 10))
+}
+
+// However many are greedy, there is as much left for one more as each of them has.
+func TestSomethingIsLeftForOneMore(t *testing.T) {
+	b := budget.New(1000, 1000)
+	greedy := func(source string) (held int64) {
+		for b.Take(source, 1) {
+			held++
+		}
+		return held
+	}
+	assert.EqualValues(t, 500, greedy("a"))
+	assert.EqualValues(t, 250, greedy("b"))
+	for _, source := range []string{"c", "d", "e"} {
+		assert.Positive(t, greedy(source))
+	}
+	b.Give("a", 300)
+	assert.Greater(t, greedy("f"), int64(100), "what is given back is for all")
+	assert.LessOrEqual(t, b.Used(), int64(1000))
+}
+
+func TestNothingIsLeftBehind(t *testing.T) {
+	b := budget.New(1<<30, 1<<20)
+	var all sync.WaitGroup
+	for _, source := range []string{"a", "a", "b", "c"} {
+		all.Go(func() {
+			for range 1000 {
+				if b.Take(source, 1000) {
+					b.Give(source, 400)
+					b.Give(source, 600)
+				}
+			}
+		})
+	}
+	all.Wait()
+	assert.Zero(t, b.Used())
+}
+
+func TestSource(t *testing.T) {
+	for addr, want := range map[string]string{
+		"10.0.0.1:1210":            "10.0.0.1",
+		"10.0.0.1:9":               "10.0.0.1",
+		"[::ffff:10.0.0.1]:1210":   "10.0.0.1",
+		"[2001:db8:1:2:3:4:5:6]:1": "2001:db8:1:2::/64",
+		"[2001:db8:1:2:ffff::9]:2": "2001:db8:1:2::/64",
+		"[fe80::1%eth0]:1":         "fe80::/64",
+		"[::1]:1":                  "::/64",
+		"pipe":                     "pipe",
+		"":                         "",
+		"host:1":                   "host:1",
+	} {
+		assert.Equal(t, want, budget.Source(addr), addr)
+	}
+}
