@@ -31,12 +31,22 @@ const (
 	maxMetaValue = 512 // bytes
 )
 
-// Draft asks for a value of a key.
+// Draft asks for a value of a key. What it does not say of a key that has an
+// entry stays: an edit carries the content, and seldom all that was published
+// with it.
 type Draft struct {
 	Key     Key
 	Content string
-	Type    string            // see [Entry]; "" takes what [TypeOf] makes of the data id
-	Meta    map[string]string // at most 16 pairs; keys of 64 bytes of the key grammar, values of 512 bytes without control characters
+	// Type, see [Entry]; "" keeps the type that the key has. A key that has no
+	// entry then gets what [TypeOf] makes of the data id.
+	Type string
+	// Meta replaces the metadata of the key as a whole; empty keeps it. At most 16
+	// pairs; keys of 64 bytes of the key grammar, values of 512 bytes without
+	// control characters.
+	Meta map[string]string
+	// Reset forgets the type and the metadata that the key has: Type and Meta
+	// count as given, also where they are empty.
+	Reset bool
 	// IfRevision, when set, is the revision that the key must have now; 0: it must not exist.
 	IfRevision *int64
 	// AllowEmpty permits a Content that is empty or only white space, which is
@@ -95,16 +105,12 @@ func Revision(n int64) *int64 { return &n }
 // Len returns the number of changes that the set asks for.
 func (s *ChangeSet) Len() int { return len(s.Drafts) + len(s.Deletes) }
 
-// Canonical returns a copy of s with the defaults of its keys and types filled in.
+// Canonical returns a copy of s with the defaults of its keys filled in.
 func (s *ChangeSet) Canonical() *ChangeSet {
 	c := *s
 	c.Drafts = slices.Clone(s.Drafts)
 	for i := range c.Drafts {
-		d := &c.Drafts[i]
-		d.Key = d.Key.Canonical()
-		if d.Type == "" {
-			d.Type = TypeOf(d.Key.DataID)
-		}
+		c.Drafts[i].Key = c.Drafts[i].Key.Canonical()
 	}
 	c.Deletes = slices.Clone(s.Deletes)
 	for i := range c.Deletes {
@@ -228,7 +234,8 @@ func (d *Draft) validate(p *problems) {
 }
 
 // Hash returns a SHA-256 over all that s asks for, without RequestID and
-// Caller: what a request id is bound to.
+// Caller: what a request id is bound to. A Type that is not said counts as the
+// one of the data id. Ids outlive an upgrade, so the hash of a set never changes.
 func (s *ChangeSet) Hash() [32]byte {
 	var b []byte
 	str := func(v string) {
@@ -250,9 +257,15 @@ func (s *ChangeSet) Hash() [32]byte {
 		key(d.Key)
 		sum := sha256.Sum256(rawbytes.Of(d.Content))
 		b = append(b, sum[:]...)
-		str(d.Type)
+		typ, pairs := d.Type, int64(len(d.Meta))
+		if d.Reset {
+			pairs = ^pairs // below 0
+		} else if typ == "" {
+			typ = TypeOf(d.Key.DataID)
+		}
+		str(typ)
 		cond(d.IfRevision)
-		num(int64(len(d.Meta)))
+		num(pairs)
 		for _, k := range slices.Sorted(maps.Keys(d.Meta)) {
 			str(k)
 			str(d.Meta[k])

@@ -104,6 +104,8 @@ func TestChangeSetHash(t *testing.T) {
 		"condition":        func(s *diamond.ChangeSet) { s.Drafts[0].IfRevision = diamond.Revision(0) },
 		"other condition":  func(s *diamond.ChangeSet) { s.Drafts[0].IfRevision = diamond.Revision(1) },
 		"meta":             func(s *diamond.ChangeSet) { s.Drafts[0].Meta = map[string]string{"a": "b"} },
+		"reset":            func(s *diamond.ChangeSet) { s.Drafts[0].Reset = true },
+		"reset of meta":    func(s *diamond.ChangeSet) { s.Drafts[0].Reset, s.Drafts[0].Meta = true, map[string]string{"a": "b"} },
 		"delete":           func(s *diamond.ChangeSet) { s.Deletes[0].Key.DataID = "z" },
 		"delete condition": func(s *diamond.ChangeSet) { s.Deletes[0].IfRevision = diamond.Revision(1) },
 		"check":            func(s *diamond.ChangeSet) { s.Checks[0].Revision = 4 },
@@ -115,6 +117,21 @@ func TestChangeSetHash(t *testing.T) {
 		assert.False(t, seen[s.Hash()], name)
 		seen[s.Hash()] = true
 	}
+}
+
+// TestChangeSetHashIsStable: a set that was committed by an earlier release hashes
+// now as it did then, so that a retry across an upgrade is known.
+func TestChangeSetHashIsStable(t *testing.T) {
+	set := &diamond.ChangeSet{
+		Drafts: []diamond.Draft{
+			{Key: diamond.NewKey("", "a.json"), Content: "{}", Meta: map[string]string{"k": "v"}},
+			{Key: diamond.NewKey("g", "b"), Content: "x", Type: "yaml", IfRevision: diamond.Revision(3)},
+		},
+		Deletes: []diamond.Delete{{Key: diamond.NewKey("", "c")}},
+		Checks:  []diamond.Check{{Key: diamond.NewKey("", "d"), Revision: 4}},
+		Comment: "why",
+	}
+	assert.Equal(t, "a48043cacfb9a09ae23d53143107902d5002194e833c9f067f36c92e4ee4e8b9", fmt.Sprintf("%x", set.Canonical().Hash()))
 }
 
 func TestHashKeys(t *testing.T) {

@@ -433,12 +433,12 @@ type clocked struct {
 func (s *clocked) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
 	results := make([]diamond.Result, len(sets))
 	for i := range sets {
-		changes, after, err := storage.Plan(s.at, &sets[i], time.Now().Add(s.skew), func(k diamond.Key) (int64, error) {
+		changes, after, err := storage.Plan(s.at, &sets[i], time.Now().Add(s.skew), func(k diamond.Key) (storage.Current, error) {
 			e, err := s.Read(ctx, k, 0)
 			if errors.Is(err, diamond.ErrNotFound) {
 				err = nil
 			}
-			return e.Revision, err
+			return storage.Current{Revision: e.Revision, Type: e.Type, Meta: e.Meta}, err
 		})
 		if err == nil {
 			err = s.Apply(ctx, changes, after)

@@ -34,7 +34,10 @@ type Storage interface {
 	//     0 for a key that has none. The first that does not hold fails the set
 	//     with ErrConflict, with the key and the Current revision in the [Error].
 	//  5. A Delete of a key that has no entry fails the set with ErrNotFound.
-	//  6. A returned error means that no set was committed, or wraps ErrUnknownOutcome.
+	//  6. What a Draft does not say, its Type or its Meta, is that of the current
+	//     entry, unless it has Reset; see [Draft]. It is taken in the transaction:
+	//     so it is what the set before has left.
+	//  7. A returned error means that no set was committed, or wraps ErrUnknownOutcome.
 	Commit(ctx context.Context, sets []ChangeSet) ([]Result, error)
 
 	// Read returns the current entry of key (revision 0), or that which was

@@ -12,14 +12,22 @@ import (
 // RequestIDAge is how long a request id must be remembered.
 const RequestIDAge = 24 * time.Hour
 
+// Current is what [Plan] has to know of a key's current entry. The zero value
+// is that of a key that has none.
+type Current struct {
+	Revision int64
+	Type     string
+	Meta     map[string]string // never changed
+}
+
 // Plan decides what set does to a store whose head is at, and returns the
-// changes that commit it and the position after them. revisionOf returns the
-// revision of a key's current entry, 0 where there is none.
+// changes that commit it and the position after them. currentOf returns what
+// is known of a key's current entry.
 //
-// An error is the set's own (ErrConflict, ErrNotFound), or revisionOf's.
+// An error is the set's own (ErrConflict, ErrNotFound), or currentOf's.
 // Request ids are the storage's to look up first.
-func Plan(at diamond.Position, set *diamond.ChangeSet, now time.Time, revisionOf func(diamond.Key) (int64, error)) ([]diamond.Change, diamond.Position, error) {
-	if err := check(set, revisionOf); err != nil {
+func Plan(at diamond.Position, set *diamond.ChangeSet, now time.Time, currentOf func(diamond.Key) (Current, error)) ([]diamond.Change, diamond.Position, error) {
+	if err := check(set, currentOf); err != nil {
 		return nil, at, err
 	}
 	changes := make([]diamond.Change, 0, set.Len())
@@ -34,12 +42,13 @@ func Plan(at diamond.Position, set *diamond.ChangeSet, now time.Time, revisionOf
 	}
 	for i := range set.Drafts {
 		d := &set.Drafts[i]
-		c := add(diamond.OpPublish, d.Key)
-		c.Type, c.Content = d.Type, d.Content
-		c.MD5, c.SHA256, c.Size = diamond.MD5Hex(d.Content), sha256.Sum256(rawbytes.Of(d.Content)), int64(len(d.Content))
-		if len(d.Meta) > 0 {
-			c.Meta = maps.Clone(d.Meta) // the caller's may change
+		typ, meta, err := describe(d, currentOf)
+		if err != nil {
+			return nil, at, err
 		}
+		c := add(diamond.OpPublish, d.Key)
+		c.Type, c.Meta, c.Content = typ, meta, d.Content
+		c.MD5, c.SHA256, c.Size = diamond.MD5Hex(d.Content), sha256.Sum256(rawbytes.Of(d.Content)), int64(len(d.Content))
 	}
 	for i := range set.Deletes {
 		add(diamond.OpDelete, set.Deletes[i].Key)
@@ -51,16 +60,42 @@ func Plan(at diamond.Position, set *diamond.ChangeSet, now time.Time, revisionOf
 	return changes, at, nil
 }
 
+// describe returns the type and the metadata that the value of d is to have.
+// What d does not say is that of the key's current entry.
+func describe(d *diamond.Draft, currentOf func(diamond.Key) (Current, error)) (typ string, meta map[string]string, err error) {
+	typ = d.Type
+	if len(d.Meta) > 0 {
+		meta = maps.Clone(d.Meta) // the caller's may change
+	}
+	if d.Reset || typ != "" && meta != nil {
+		return typ, meta, nil
+	}
+	have, err := currentOf(d.Key)
+	if err != nil {
+		return "", nil, err
+	}
+	if have.Revision == 0 {
+		have.Type = diamond.TypeOf(d.Key.DataID)
+	}
+	if typ == "" {
+		typ = have.Type
+	}
+	if meta == nil {
+		meta = have.Meta
+	}
+	return typ, meta, nil
+}
+
 // check returns the first condition of set that does not hold.
-func check(set *diamond.ChangeSet, revisionOf func(diamond.Key) (int64, error)) error {
+func check(set *diamond.ChangeSet, currentOf func(diamond.Key) (Current, error)) error {
 	condition := func(key diamond.Key, want int64) error {
-		have, err := revisionOf(key)
+		have, err := currentOf(key)
 		if err != nil {
 			return err
 		}
-		if have != want {
-			e := diamond.Errorf(diamond.ErrConflict, "revision is %d, not %d", have, want)
-			e.Key, e.Current = key, have
+		if have.Revision != want {
+			e := diamond.Errorf(diamond.ErrConflict, "revision is %d, not %d", have.Revision, want)
+			e.Key, e.Current = key, have.Revision
 			return e
 		}
 		return nil
@@ -85,11 +120,11 @@ func check(set *diamond.ChangeSet, revisionOf func(diamond.Key) (int64, error)) 
 			}
 			continue
 		}
-		have, err := revisionOf(d.Key)
+		have, err := currentOf(d.Key)
 		if err != nil {
 			return err
 		}
-		if have == 0 {
+		if have.Revision == 0 {
 			e := diamond.Errorf(diamond.ErrNotFound, "nothing to delete")
 			e.Key = d.Key
 			return e

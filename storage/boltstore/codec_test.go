@@ -14,7 +14,7 @@ import (
 
 // planOne returns the change that a set of one draft makes of an empty store.
 func planOne(set *diamond.ChangeSet) (diamond.Change, diamond.Position, error) {
-	changes, at, err := storage.Plan(diamond.Position{}, set, time.Unix(1, 2000).UTC(), func(diamond.Key) (int64, error) { return 0, nil })
+	changes, at, err := storage.Plan(diamond.Position{}, set, time.Unix(1, 2000).UTC(), func(diamond.Key) (storage.Current, error) { return storage.Current{}, nil })
 	return changes[0], at, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
 )
 
 // current is a key's row in the current view: where its newest version stands,
@@ -61,6 +62,14 @@ func (c *current) revision() int64 {
 		return 0
 	}
 	return c.at.revision
+}
+
+// known returns what [storage.Plan] has to know of the current entry. c may be nil.
+func (c *current) known() storage.Current {
+	if c.revision() == 0 {
+		return storage.Current{}
+	}
+	return storage.Current{Revision: c.at.revision, Type: c.entry.Type, Meta: c.entry.Meta}
 }
 
 // currentOf returns the row that makes r the newest version of its key.

@@ -70,12 +70,6 @@ func (v *view) row(k diamond.Key) (*current, error) {
 	return decodeCurrent(k, key, row)
 }
 
-// revisionOf returns the revision of k's current entry, 0 if there is none.
-func (v *view) revisionOf(k diamond.Key) (int64, error) {
-	c, err := v.row(k)
-	return c.revision(), err
-}
-
 // record returns the one at p, nil if it is gone.
 func (v *view) record(p pointer) (*record, error) {
 	if p == (pointer{}) {

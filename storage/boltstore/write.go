@@ -129,12 +129,12 @@ func (c *committer) commit(set *diamond.ChangeSet) (diamond.Result, error) {
 	}
 	now := c.store.now()
 	var damage error
-	changes, after, err := storage.Plan(c.head, set, now, func(k diamond.Key) (int64, error) {
-		revision, err := c.revisionOf(k)
+	changes, after, err := storage.Plan(c.head, set, now, func(k diamond.Key) (storage.Current, error) {
+		row, err := c.row(k)
 		if err != nil {
 			damage = err
 		}
-		return revision, err
+		return row.known(), err
 	})
 	if damage != nil {
 		return diamond.Result{}, damage

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
 )
 
 // item is one key: its versions, oldest first. The newest is its current
@@ -26,6 +27,15 @@ func (it *item) revision() int64 {
 		return 0
 	}
 	return it.newest().change.Revision
+}
+
+// current returns what there is to know of the current value, zero if there is none.
+func (it *item) current() storage.Current {
+	if it.revision() == 0 {
+		return storage.Current{}
+	}
+	c := it.newest().change
+	return storage.Current{Revision: c.Revision, Type: c.Type, Meta: c.Meta}
 }
 
 // at returns the version with exactly this revision, nil if there is none.

@@ -115,8 +115,8 @@ func (s *Store) commit(set *diamond.ChangeSet, now time.Time) diamond.Result {
 	if seeded.AutoincFeed {
 		return s.commitLate(set, now)
 	}
-	changes, after, err := storage.Plan(s.head, set, now, func(k diamond.Key) (int64, error) {
-		return s.items[k].revision(), nil
+	changes, after, err := storage.Plan(s.head, set, now, func(k diamond.Key) (storage.Current, error) {
+		return s.items[k].current(), nil
 	})
 	if err != nil {
 		return diamond.Result{Err: err}

@@ -19,8 +19,8 @@ type late struct {
 func (s *Store) commitLate(set *diamond.ChangeSet, now time.Time) diamond.Result {
 	at := s.head
 	at.Revision = max(at.Revision, s.late.issued)
-	changes, after, err := storage.Plan(at, set, now, func(k diamond.Key) (int64, error) {
-		return s.items[k].revision(), nil
+	changes, after, err := storage.Plan(at, set, now, func(k diamond.Key) (storage.Current, error) {
+		return s.items[k].current(), nil
 	})
 	if err != nil {
 		return diamond.Result{Err: err}

@@ -100,8 +100,8 @@ func (c *committer) commit(set *diamond.ChangeSet) diamond.Result {
 			return first.result(set)
 		}
 	}
-	changes, after, err := storage.Plan(c.head.Position, set, c.now, func(k diamond.Key) (int64, error) {
-		return c.current[k].live(), nil
+	changes, after, err := storage.Plan(c.head.Position, set, c.now, func(k diamond.Key) (storage.Current, error) {
+		return c.current[k].known(), nil
 	})
 	for i := range changes {
 		if err == nil {

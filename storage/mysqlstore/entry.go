@@ -9,6 +9,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/internal/rawbytes"
+	"github.com/linnaname/gdiamond/storage"
 )
 
 // keysPerStatement is how many keys one statement asks for at most; see [rowsPerStatement].
@@ -20,14 +21,16 @@ type current struct {
 	revision, number int64 // of the version's row
 	op               diamond.Op
 	ordinal          int64
+	kind             string
+	meta             map[string]string
 }
 
-// live returns the revision of the current entry, 0 where there is none.
-func (c *current) live() int64 {
+// known returns what [storage.Plan] has to know of the current entry.
+func (c *current) known() storage.Current {
 	if c == nil || c.op != diamond.OpPublish {
-		return 0
+		return storage.Current{}
 	}
-	return c.revision
+	return storage.Current{Revision: c.revision, Type: c.kind, Meta: c.meta}
 }
 
 // installed reports whether the version came with an installation.
@@ -47,24 +50,30 @@ func (v *version) entryValues() []any {
 	}
 }
 
-const currentColumns = "namespace, grp, data_id, revision, number, op, ordinal"
+const currentColumns = "namespace, grp, data_id, revision, number, op, ordinal, type, meta"
 
 // currentRow is where [currentColumns] are scanned to. All of it may be NULL,
 // where there is no row beside another one.
 type currentRow struct {
-	namespace, group, dataID      sql.RawBytes
-	revision, number, op, ordinal sql.NullInt64
+	namespace, group, dataID, kind, meta sql.RawBytes
+	revision, number, op, ordinal        sql.NullInt64
 }
 
 func (r *currentRow) fields() []any {
-	return []any{&r.namespace, &r.group, &r.dataID, &r.revision, &r.number, &r.op, &r.ordinal}
+	return []any{&r.namespace, &r.group, &r.dataID, &r.revision, &r.number, &r.op, &r.ordinal, &r.kind, &r.meta}
 }
 
-func (r *currentRow) addTo(found map[diamond.Key]*current) {
-	if r.revision.Valid {
-		key := diamond.Key{Namespace: string(r.namespace), Group: string(r.group), DataID: string(r.dataID)}
-		found[key] = &current{r.revision.Int64, r.number.Int64, diamond.Op(r.op.Int64), r.ordinal.Int64}
+func (r *currentRow) addTo(found map[diamond.Key]*current) error {
+	if !r.revision.Valid {
+		return nil
 	}
+	key := diamond.Key{Namespace: string(r.namespace), Group: string(r.group), DataID: string(r.dataID)}
+	meta, err := decodeMeta(r.meta)
+	if err != nil {
+		return storage.KeyError(key, diamond.ErrCorrupt, "its row is damaged")
+	}
+	found[key] = &current{r.revision.Int64, r.number.Int64, diamond.Op(r.op.Int64), r.ordinal.Int64, string(r.kind), meta}
+	return nil
 }
 
 // currents adds the rows of keys to what was found.
@@ -76,8 +85,7 @@ func (t *transaction) currents(ctx context.Context, keys []diamond.Key) error {
 			if err := rows.Scan(row.fields()...); err != nil {
 				return err
 			}
-			row.addTo(t.found)
-			return nil
+			return row.addTo(t.found)
 		})
 		if err != nil {
 			return err

@@ -110,7 +110,9 @@ func (t *transaction) begin(ctx context.Context, keys []diamond.Key) error {
 		if err := rows.Scan(append(fields, row.fields()...)...); err != nil {
 			return err
 		}
-		row.addTo(t.found)
+		if err := row.addTo(t.found); err != nil {
+			return err
+		}
 		return filled()
 	})
 	if err == nil && !locked {

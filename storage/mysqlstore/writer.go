@@ -65,7 +65,7 @@ func (w *writer) supersede(v *version) {
 	default:
 		v.ordinal = c.ordinal + 1
 	}
-	w.current[key] = &current{v.change.Revision, v.number(), v.change.Op, v.ordinal}
+	w.current[key] = &current{v.change.Revision, v.number(), v.change.Op, v.ordinal, v.change.Type, v.change.Meta}
 	w.newest[key] = len(w.changes)
 }
 

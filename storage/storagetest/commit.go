@@ -147,6 +147,57 @@ func commitClauses() []clause {
 			p.absent("a")
 			p.refused(diamond.ErrConflict, set)
 		}},
+		{"WhatIsNotSaidStays", "A Draft that says no Type, or no Meta, keeps what the key has; a key without an entry gets the type of its data id.", func(p *probe) {
+			says := func(dataID, typ string, meta map[string]string) diamond.ChangeSet {
+				set := put(dataID, "x")
+				set.Drafts[0].Type, set.Drafts[0].Meta = typ, meta
+				return set
+			}
+			is := func(dataID, typ string, meta map[string]string) {
+				p.Helper()
+				e, c := p.read(dataID), p.history(key(dataID))[0]
+				require.Equal(p, typ, e.Type)
+				require.Equal(p, meta, e.Meta)
+				require.Equal(p, typ, c.Type, "in the history")
+				require.Equal(p, meta, c.Meta, "in the history")
+			}
+			owner, none := map[string]string{"owner": "team a"}, map[string]string(nil)
+			p.commit(says("a.json", "", nil))
+			is("a.json", "json", none)
+			p.commit(says("a.json", "yaml", owner))
+			p.commit(says("a.json", "", nil))
+			is("a.json", "yaml", owner)
+			p.commit(says("a.json", "toml", nil))
+			is("a.json", "toml", owner)
+			other := map[string]string{"other": "1"}
+			p.commit(says("a.json", "", other))
+			is("a.json", "toml", other)
+			p.commit(del("a.json"))
+			p.commit(says("a.json", "", nil))
+			is("a.json", "json", none)
+			p.try(says("b", "yaml", owner), says("b", "", nil), withRequest(says("b", "", nil), "r"))
+			is("b", "yaml", owner)
+		}},
+		{"Reset", "A Draft with Reset has its Type and its Meta as given, also where they are empty.", func(p *probe) {
+			set := put("a.json", "1")
+			set.Drafts[0].Type, set.Drafts[0].Meta = "yaml", map[string]string{"k": "v"}
+			p.commit(set)
+			reset := put("a.json", "2")
+			reset.Drafts[0].Reset, reset.Drafts[0].Meta = true, map[string]string{"n": "m"}
+			p.commit(reset)
+			require.Empty(p, p.read("a.json").Type)
+			require.Equal(p, map[string]string{"n": "m"}, p.read("a.json").Meta)
+			p.commit(put("a.json", "3"))
+			require.Empty(p, p.read("a.json").Type, "no type is a type that stays")
+			reset.Drafts[0].Type, reset.Drafts[0].Meta = "toml", nil
+			p.commit(reset)
+			require.Equal(p, "toml", p.read("a.json").Type)
+			require.Nil(p, p.read("a.json").Meta)
+			reset = put("new.json", "1")
+			reset.Drafts[0].Reset = true
+			p.commit(reset)
+			require.Empty(p, p.read("new.json").Type)
+		}},
 		{"Checks", "Checks are conditions on keys that the set does not write.", func(p *probe) {
 			freeze := p.commit(put("freeze", "no")).Revision
 			set := put("a", "1")
@@ -254,6 +305,12 @@ func requestClauses() []clause {
 				}
 			}
 			require.Len(p, p.changes(diamond.Position{}), int(want))
+		}},
+		{"ResetIsAnother", "A set with Reset is another set than one without.", func(p *probe) {
+			set := withID(put("a", "x"), "r1", "alice")
+			p.commit(set)
+			set.Drafts[0].Reset = true
+			p.refused(diamond.ErrInvalid, set)
 		}},
 		{"OtherSet", "Another set under a known RequestID is ErrInvalid.", func(p *probe) {
 			p.commit(withID(put("a", "x"), "r1", "alice"))

@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,7 +102,11 @@ func (m *machine) set(t *rapid.T) diamond.ChangeSet {
 		case kind == 1:
 			set.Deletes = append(set.Deletes, diamond.Delete{Key: k, IfRevision: ifRevision})
 		default:
-			set.Drafts = append(set.Drafts, diamond.Draft{Key: k, Content: rapid.StringN(0, 20, -1).Draw(t, "content"), IfRevision: ifRevision})
+			set.Drafts = append(set.Drafts, diamond.Draft{
+				Key: k, Content: rapid.StringN(0, 20, -1).Draw(t, "content"), IfRevision: ifRevision,
+				Type: rapid.SampledFrom([]string{"", "json"}).Draw(t, "type"), Reset: kind == 2,
+				Meta: rapid.SampledFrom([]map[string]string{nil, {"k": "v"}, {"k": "w", "m": ""}}).Draw(t, "meta"),
+			})
 		}
 	}
 	if rapid.Bool().Draw(t, "id") {
@@ -135,16 +140,25 @@ func (m *machine) expect(set diamond.ChangeSet) (errs []error) {
 // apply commits a set to the model.
 func (m *machine) apply(set diamond.ChangeSet, at diamond.Position) {
 	n := 0
-	add := func(op diamond.Op, k diamond.Key) {
-		m.log = append(m.log, diamond.Change{Revision: at.Revision, Number: n, Count: set.Len(), Op: op, Key: k, Comment: set.Comment})
+	add := func(op diamond.Op, e diamond.Entry) {
+		m.log = append(m.log, diamond.Change{
+			Revision: at.Revision, Number: n, Count: set.Len(), Op: op, Key: e.Key, Type: e.Type, Meta: e.Meta, Comment: set.Comment,
+		})
 		n++
 	}
 	for _, d := range set.Drafts {
-		add(diamond.OpPublish, d.Key)
-		m.values[d.Key] = diamond.Entry{Key: d.Key, Revision: at.Revision, Content: d.Content}
+		e := diamond.Entry{Key: d.Key, Revision: at.Revision, Content: d.Content, Type: d.Type, Meta: d.Meta}
+		if have := m.values[d.Key]; !d.Reset { // the keys have no extension that stands for a type
+			e.Type = cmp.Or(e.Type, have.Type)
+			if e.Meta == nil {
+				e.Meta = have.Meta
+			}
+		}
+		add(diamond.OpPublish, e)
+		m.values[d.Key] = e
 	}
 	for _, d := range set.Deletes {
-		add(diamond.OpDelete, d.Key)
+		add(diamond.OpDelete, diamond.Entry{Key: d.Key})
 		delete(m.values, d.Key)
 	}
 	if set.RequestID != "" {
@@ -238,6 +252,8 @@ func (m *machine) check(t *rapid.T) {
 		require.Equal(t, want[i], e.Key)
 		require.Equal(t, v.Revision, e.Revision)
 		require.Equal(t, v.Content, e.Content)
+		require.Equal(t, v.Type, e.Type)
+		require.Equal(t, v.Meta, e.Meta)
 	}
 	m.checkLog(t)
 	m.checks++
@@ -295,6 +311,7 @@ func (m *machine) checkHistory(t *rapid.T, k diamond.Key) {
 
 func requireSame(t *rapid.T, want, got diamond.Change) {
 	require.Equal(t, want, diamond.Change{
-		Revision: got.Revision, Number: got.Number, Count: got.Count, Op: got.Op, Key: got.Key, Comment: got.Comment,
+		Revision: got.Revision, Number: got.Number, Count: got.Count, Op: got.Op, Key: got.Key,
+		Type: got.Type, Meta: got.Meta, Comment: got.Comment,
 	})
 }
