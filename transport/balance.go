@@ -74,7 +74,7 @@ func Balance(resolver Resolver, dial func(addr string) (diamond.Transport, error
 		resolver: resolver,
 		dial:     dial,
 		log:      slog.New(slog.DiscardHandler),
-		interval: 30 * time.Second,
+		interval: resolveInterval,
 		kick:     make(chan struct{}, 1),
 		stop:     cancel,
 		done:     make(chan struct{}),

@@ -9,8 +9,14 @@ import (
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
-// The least time between two resolves.
-const resolveGap = time.Second
+const (
+	// resolveInterval is how often a list is asked for unless [WithResolveInterval] says.
+	resolveInterval = 30 * time.Second
+	// resolveGap is the least time between two resolves.
+	resolveGap = time.Second
+	// resolveTimeout bounds one resolve.
+	resolveTimeout = 10 * time.Second
+)
 
 func (b *Balancer) resolveLoop(ctx context.Context) {
 	defer close(b.done)
@@ -28,9 +34,6 @@ func (b *Balancer) resolveLoop(ctx context.Context) {
 		timer.Stop()
 	}
 }
-
-// resolveTimeout bounds one resolve.
-const resolveTimeout = 10 * time.Second
 
 func (b *Balancer) resolve(ctx context.Context) {
 	timed, cancel := context.WithTimeout(ctx, resolveTimeout)

@@ -12,6 +12,18 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
+// docs/limits.md says what these must be below and above.
+const (
+	// answerTimeout is how long a server may be silent unless [WithTimeout] says.
+	answerTimeout = 5 * time.Second
+	// dialTimeout is how long a connection may take to be made.
+	dialTimeout = 3 * time.Second
+	// idleConnTimeout is how long an idle connection is kept: less than servers keep it.
+	idleConnTimeout = 90 * time.Second
+	// maxAnswer is how many bytes of content an answer may have unless [WithMaxAnswer] says.
+	maxAnswer = 64 << 20
+)
+
 // Option changes a default of [New].
 type Option func(*Transport)
 
@@ -61,7 +73,7 @@ type Transport struct {
 // scheme http or https, with a path if the server is mounted under one. It
 // does not connect; a bad address fails the calls, with ErrInvalid.
 func New(addr string, opts ...Option) *Transport {
-	t := &Transport{timeout: 5 * time.Second, maxAnswer: 64 << 20}
+	t := &Transport{timeout: answerTimeout, maxAnswer: maxAnswer}
 	for _, opt := range opts {
 		opt(t)
 	}
@@ -82,13 +94,13 @@ func Dial(addr string) (diamond.Transport, error) {
 func newHTTPTransport(config *tls.Config) *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: 3 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext,
 		TLSClientConfig:        config,
-		TLSHandshakeTimeout:    5 * time.Second,
+		TLSHandshakeTimeout:    dialTimeout,
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true,
 		MaxIdleConnsPerHost:    16,
-		IdleConnTimeout:        90 * time.Second,
+		IdleConnTimeout:        idleConnTimeout,
 		MaxResponseHeaderBytes: 64 << 10,
 		ExpectContinueTimeout:  time.Second,
 	}
