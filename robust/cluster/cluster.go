@@ -6,6 +6,7 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,6 +45,10 @@ type Cluster struct {
 	NewFiles func(client int) diamond.LocalFiles
 	// Resolver finds the servers for clients; nil: they know all from the start.
 	Resolver transport.Resolver
+	// TLS is what clients use where the servers' fronts end it; nil: they speak plain HTTP.
+	TLS *tls.Config
+
+	mute map[int]proxy.Conditions // what the ways to a node are like when no other fault is up
 
 	mu        sync.Mutex
 	balancers []*transport.Balancer
@@ -57,7 +62,7 @@ func New(network proxy.Network, members []Member, clients int) (*Cluster, error)
 	c := &Cluster{
 		Network: network, Members: members, Links: make([][]*proxy.Proxy, clients),
 		balancers: make([]*transport.Balancer, clients), pools: make([]*http.Transport, clients),
-		files: make([]diamond.LocalFiles, clients),
+		files: make([]diamond.LocalFiles, clients), mute: make(map[int]proxy.Conditions),
 	}
 	for _, n := range members {
 		if err := n.Start(); err != nil {
@@ -93,17 +98,33 @@ func (c *Cluster) Transport(client int) diamond.Transport {
 	if resolver == nil {
 		resolver = transport.Static(addrs...)
 	}
-	pool := c.pool()
-	shared := &http.Client{Transport: pool}
-	c.pools[client] = pool
+	over := c.over(client)
 	c.balancers[client] = transport.Balance(resolver, func(addr string) (diamond.Transport, error) {
 		link, ok := links[addr]
 		if !ok {
 			return nil, fmt.Errorf("%s is none of the cluster's", addr)
 		}
-		return httptransport.New(link, httptransport.WithHTTPClient(shared)), nil
+		return over(link), nil
 	})
 	return c.balancers[client]
+}
+
+// over returns what makes a client's transport over a link: on the real network
+// with the defaults that programs have. mu must be held.
+func (c *Cluster) over(client int) func(link string) *httptransport.Transport {
+	_, real := c.Network.(proxy.Loopback)
+	switch {
+	case real && c.TLS != nil:
+		return func(link string) *httptransport.Transport {
+			return httptransport.New("https://"+link, httptransport.WithTLS(c.TLS))
+		}
+	case real:
+		return func(link string) *httptransport.Transport { return httptransport.New(link) }
+	}
+	pool := c.pool()
+	c.pools[client] = pool
+	shared := httptransport.WithHTTPClient(&http.Client{Transport: pool})
+	return func(link string) *httptransport.Transport { return httptransport.New(link, shared) }
 }
 
 // Direct returns the way to one server past all proxies.
@@ -148,8 +169,16 @@ func (c *Cluster) To(node int, do func(*proxy.Proxy)) {
 	}
 }
 
+// Mute has a node be silent to clients from now on until Heal, whatever other
+// faults come and go. It is called before any of these.
+func (c *Cluster) Mute(node int) {
+	c.mute[node] = proxy.Conditions{Silent: true}
+	c.To(node, func(p *proxy.Proxy) { p.Set(c.mute[node]) })
+}
+
 // Heal has every way be a good one again. Connections that were swallowed stay so.
 func (c *Cluster) Heal() {
+	clear(c.mute)
 	for node := range c.Members {
 		c.To(node, func(p *proxy.Proxy) { p.Set(proxy.Conditions{}) })
 	}
@@ -173,6 +202,8 @@ func (c *Cluster) Close() error {
 	for i, b := range balancers {
 		if b != nil {
 			b.Close()
+		}
+		if pools[i] != nil {
 			pools[i].CloseIdleConnections()
 		}
 	}

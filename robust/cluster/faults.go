@@ -20,6 +20,7 @@ func (c *Cluster) NetworkFaults(longest time.Duration) []fault.Fault {
 		c.partition(longest, "stall what goes to a node", proxy.Conditions{StallUp: true}, false),
 		c.partition(longest, "stall what a node answers", proxy.Conditions{StallDown: true}, false),
 		c.partition(longest, "cut answers off", proxy.Conditions{Limit: 1500}, true),
+		c.partition(longest, "a node falls silent", proxy.Conditions{Silent: true}, false),
 		c.partition(longest, "slow links", proxy.Conditions{Latency: 300 * time.Millisecond, Jitter: time.Second}, false),
 	}
 }
@@ -43,6 +44,9 @@ func (c *Cluster) partition(longest time.Duration, name string, now proxy.Condit
 	var node int
 	return fault.Lasting(name, longest, func(random *rand.Rand) error {
 		node = random.IntN(len(c.Members))
+		if c.mute[node].Silent {
+			return nil // it is worse off already
+		}
 		c.To(node, func(p *proxy.Proxy) {
 			if random.IntN(3) > 0 {
 				p.Set(now)
@@ -53,7 +57,7 @@ func (c *Cluster) partition(longest time.Duration, name string, now proxy.Condit
 		})
 		return nil
 	}, func(*rand.Rand) error {
-		c.To(node, func(p *proxy.Proxy) { p.Set(proxy.Conditions{}) })
+		c.To(node, func(p *proxy.Proxy) { p.Set(c.mute[node]) })
 		return nil
 	})
 }

@@ -36,6 +36,19 @@ func TestChaos(t *testing.T) {
 	})
 }
 
+// One of the servers is silent to clients from the start, and name servers fall
+// silent too: connections open, and nothing ever comes back on them.
+func TestN6_MuteServerFromTheStart(t *testing.T) {
+	t.Parallel()
+	traffic := DefaultTraffic(seed(t))
+	w := NewWorldWithNames(t, mariadbtest.Database(t), traffic.Clients())
+	w.Mute(int(traffic.Seed % nodes))
+	w.Run(t, Plan{
+		Traffic: traffic, Lasts: 20 * time.Second, Gap: 2 * time.Second,
+		Faults: [][]fault.Fault{w.NetworkFaults(3 * time.Second), w.NameFaults(4 * time.Second)},
+	})
+}
+
 // N16: a random half of all ways, those between clients, servers, name servers
 // and the database, is cut one by one over 5 s, and healed in another order.
 func TestN16_SwizzleClog(t *testing.T) {

@@ -24,6 +24,8 @@ func (w *World) NodeFaults(longest time.Duration) []fault.Fault {
 		w.link(longest, w.Peers, "peers cut off", proxy.Conditions{Refuse: true}, true),
 		w.link(longest, w.Peers, "stall what goes to peers", proxy.Conditions{StallUp: true}, false),
 		w.link(longest, w.Peers, "stall what peers answer", proxy.Conditions{StallDown: true}, false),
+		w.link(longest, w.Peers, "peers fall silent", proxy.Conditions{Silent: true}, false),
+		w.link(longest, w.Database.Links, "database falls silent for a node", proxy.Conditions{Silent: true}, false),
 		w.link(longest, w.Database.Links, "database cut off from a node", proxy.Conditions{Refuse: true}, true),
 		w.link(longest, w.Database.Links, "stall what goes to the database", proxy.Conditions{StallUp: true}, false),
 		w.link(longest, w.Database.Links, "stall what the database answers", proxy.Conditions{StallDown: true}, false),
@@ -40,6 +42,14 @@ func (w *World) NodeFaults(longest time.Duration) []fault.Fault {
 		fault.Lasting("database paused", longest, func(*rand.Rand) error { return w.Server.Pause() },
 			func(*rand.Rand) error { return w.Server.Continue() }),
 		w.restart(longest),
+	}
+}
+
+// NameFaults are what can become of the ways to name servers.
+func (w *World) NameFaults(longest time.Duration) []fault.Fault {
+	return []fault.Fault{
+		w.link(longest, w.Names, "a name server falls silent", proxy.Conditions{Silent: true}, false),
+		w.link(longest, w.Names, "a name server cut off", proxy.Conditions{Refuse: true}, true),
 	}
 }
 

@@ -126,6 +126,7 @@ func (w *World) databaseFaults(longest time.Duration) []fault.Fault {
 	}
 	return []fault.Fault{
 		link("database cut off from a server", proxy.Conditions{Refuse: true}, true),
+		link("database falls silent for a server", proxy.Conditions{Silent: true}, false),
 		link("stall what goes to the database", proxy.Conditions{StallUp: true}, false),
 		link("stall what the database answers", proxy.Conditions{StallDown: true}, false),
 		link("database slow for a server", proxy.Conditions{Latency: 200 * time.Millisecond, Jitter: 300 * time.Millisecond}, false),

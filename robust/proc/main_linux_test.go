@@ -50,7 +50,9 @@ func world(t *testing.T, clients int, clocks ...string) *World {
 }
 
 // L3: servers are killed and paused, links and the database fail, at random,
-// for CHAOS_TIME, or 15 s; the seed is printed, and DIAMOND_SEED sets it.
+// for CHAOS_TIME, or 15 s, by HTTP/1.1 and by HTTP/2 through fronts that end TLS.
+// Clients have the defaults that programs have. The seed is printed, and
+// DIAMOND_SEED sets it.
 func TestL3_Chaos(t *testing.T) {
 	t.Parallel() // it waits, most of the time
 	seed, err := strconv.ParseUint(os.Getenv("DIAMOND_SEED"), 10, 64)
@@ -69,5 +71,11 @@ func TestL3_Chaos(t *testing.T) {
 	}
 	program, err := gdiamond()
 	require.NoError(t, err)
-	NewWorldWithNames(t, program, config.Clients()).Chaos(t, config, lasts, 5*time.Second)
+	for name, start := range map[string]func(testing.TB, string, int) *World{
+		"HTTP1": NewWorldWithNames, "HTTP2": NewWorldWithFronts,
+	} {
+		t.Run(name, func(t *testing.T) {
+			start(t, program, config.Clients()).Chaos(t, config, lasts, 5*time.Second)
+		})
+	}
 }

@@ -5,6 +5,7 @@ package proc
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/linnaname/gdiamond/internal/certtest"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 	"github.com/linnaname/gdiamond/namesrv"
 	"github.com/linnaname/gdiamond/robust/cluster"
@@ -46,17 +48,30 @@ type World struct {
 // the first nodes are wrong. It ends with the test.
 func NewWorld(t testing.TB, gdiamond string, clients int, clocks ...string) *World {
 	t.Helper()
-	return newWorld(t, gdiamond, 0, clients, clocks...)
+	return newWorld(t, gdiamond, way{}, clients, clocks...)
 }
 
 // NewWorldWithNames is [NewWorld] with two name servers, through which servers
 // and clients find the servers.
 func NewWorldWithNames(t testing.TB, gdiamond string, clients int) *World {
 	t.Helper()
-	return newWorld(t, gdiamond, 2, clients)
+	return newWorld(t, gdiamond, way{names: 2}, clients)
 }
 
-func newWorld(t testing.TB, gdiamond string, names, clients int, clocks ...string) *World {
+// NewWorldWithFronts is [NewWorldWithNames] where clients reach each server
+// through a front that ends TLS and speaks HTTP/2.
+func NewWorldWithFronts(t testing.TB, gdiamond string, clients int) *World {
+	t.Helper()
+	return newWorld(t, gdiamond, way{names: 2, authority: certtest.NewAuthority(t)}, clients)
+}
+
+// way is how clients find and reach servers.
+type way struct {
+	names     int                 // how many name servers there are
+	authority *certtest.Authority // of the fronts; nil: there are none
+}
+
+func newWorld(t testing.TB, gdiamond string, way way, clients int, clocks ...string) *World {
 	t.Helper()
 	dir := t.TempDir()
 	w := &World{
@@ -74,7 +89,7 @@ func newWorld(t testing.TB, gdiamond string, names, clients int, clocks ...strin
 	w.Database, err = cluster.NewDatabase(t.Context(), w.Server.Database(t), nodes)
 	require.NoError(t, err)
 	t.Cleanup(w.Database.Close)
-	urls := w.startNames(t, names)
+	urls := w.startNames(t, way.names)
 	var members []cluster.Member
 	for i := range nodes {
 		addr, err := cluster.FreeAddress()
@@ -87,17 +102,31 @@ func newWorld(t testing.TB, gdiamond string, names, clients int, clocks ...strin
 			delete(w.environment, i)
 			return cmd
 		}}
-		w.Processes, members = append(w.Processes, p), append(members, p)
+		w.Processes, members = append(w.Processes, p), append(members, way.member(t, p))
 	}
 	w.Cluster, err = cluster.New(proxy.Loopback{}, members, clients)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.Close()) })
+	if way.authority != nil {
+		w.TLS = &tls.Config{RootCAs: way.authority.Pool()}
+	}
 	if len(urls) > 0 {
 		names, err := namesrv.NewClient(urls)
 		require.NoError(t, err)
 		w.Resolver = names
 	}
 	return w
+}
+
+// member returns p as clients reach it.
+func (way way) member(t testing.TB, p *cluster.Process) cluster.Member {
+	if way.authority == nil {
+		return p
+	}
+	front, err := proxy.NewFront(proxy.Loopback{}, way.authority.TLS(t, proxy.Host()), p.Dial)
+	require.NoError(t, err)
+	t.Cleanup(front.Close)
+	return cluster.Fronted{Member: p, Front: front}
 }
 
 // command returns the command that serves at addr, on the database of dsn with

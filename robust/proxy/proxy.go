@@ -18,6 +18,10 @@ type Dial func(ctx context.Context) (net.Conn, error)
 type Conditions struct {
 	// Refuse has new connections be reset at once.
 	Refuse bool
+	// Silent has connections stay open and lose all that is sent on them, both
+	// ways, as where a host or a path has gone without a word. It is so for good
+	// for those that there are, and for those made before it is lifted.
+	Silent bool
 	// StallUp and StallDown hold back what goes to the server and to the client,
 	// as when a network drops all packets one way: what was sent arrives once
 	// they are lifted, and nobody is told meanwhile.
@@ -62,6 +66,9 @@ func (p *Proxy) Set(c Conditions) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.now = c
+	if c.Silent {
+		p.swallow()
+	}
 	p.wake()
 }
 
@@ -84,10 +91,15 @@ func (p *Proxy) Cut() {
 func (p *Proxy) Swallow() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.swallow()
+	p.wake()
+}
+
+// swallow marks the connections that there are. mu must be held.
+func (p *Proxy) swallow() {
 	for c := range p.conns {
 		c.swallowed = true
 	}
-	p.wake()
 }
 
 // Len returns how many connections there are.
@@ -151,6 +163,7 @@ func (p *Proxy) carry(client net.Conn) {
 	c := &carried{proxy: p, client: client, server: server, done: make(chan struct{})}
 	p.mu.Lock()
 	p.conns[c] = struct{}{}
+	c.swallowed = p.now.Silent
 	closed := p.closed
 	p.mu.Unlock()
 	if closed {

@@ -2,15 +2,20 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/linnaname/gdiamond/internal/certtest"
 )
 
 // echo is a server that answers with what it is sent, through a proxy.
@@ -105,7 +110,48 @@ func TestConditionsInABubble(t *testing.T) {
 		require.True(t, errors.As(err, &timeout) && timeout.Timeout(), "nobody is told: %v", err)
 		conn = dial()
 		good(0) // a new one is a good one
+
+		silent := func() {
+			t.Helper()
+			require.NoError(t, conn.SetReadDeadline(time.Now().Add(time.Hour)))
+			_, err := ask(conn, "hello")
+			require.True(t, errors.As(err, &timeout) && timeout.Timeout(), "nobody is told: %v", err)
+		}
+		p.Set(Conditions{Silent: true})
+		silent()
+		conn = dial()
+		silent() // a new one too
+		p.Set(Conditions{})
+		silent() // and for good
+		conn = dial()
+		good(0)
 	})
+}
+
+func TestFrontEndsTLSAndSpeaksHTTP2(t *testing.T) {
+	authority := certtest.NewAuthority(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Proto+" "+r.Host)
+	}))
+	defer server.Close()
+	front, err := NewFront(Loopback{}, authority.TLS(t, Host()), func(ctx context.Context) (net.Conn, error) {
+		return Loopback{}.Dial(ctx, server.Listener.Addr().String())
+	})
+	require.NoError(t, err)
+	defer front.Close()
+	client := &http.Client{Transport: &http.Transport{
+		ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: authority.Pool()},
+	}}
+	defer client.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+front.Addr(), nil)
+	require.NoError(t, err)
+	res, err := client.Do(req)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	assert.Equal(t, 2, res.ProtoMajor)
+	body, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	assert.Equal(t, "HTTP/1.1 "+front.Addr(), string(body), "the server speaks what it does, and is told whom the client asked")
 }
 
 func TestOnTheRealNetwork(t *testing.T) {

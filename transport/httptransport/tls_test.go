@@ -6,6 +6,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -66,4 +67,28 @@ func TestClient_TLS(t *testing.T) {
 			assert.Equal(t, at.Position, c.srv.Status().Position)
 		})
 	}
+}
+
+// The transports that a balancer dials share the configuration that its user has,
+// which none of them may change.
+func TestClient_TLSConfigurationIsShared(t *testing.T) {
+	authority := certtest.NewAuthority(t)
+	c := newCentre(t)
+	hs := httptest.NewUnstartedServer(c.h)
+	hs.EnableHTTP2 = true
+	hs.TLS = &tls.Config{Certificates: []tls.Certificate{authority.TLS(t, "127.0.0.1")}}
+	hs.StartTLS()
+	t.Cleanup(hs.Close)
+	shared := &tls.Config{RootCAs: authority.Pool()}
+	var asking sync.WaitGroup
+	for range 4 {
+		tr := httptransport.New(hs.URL, patient, httptransport.WithTLS(shared))
+		t.Cleanup(tr.Close)
+		asking.Go(func() {
+			_, err := fetchKey(tr)
+			assert.NoError(t, err)
+		})
+	}
+	asking.Wait()
+	assert.Empty(t, shared.NextProtos)
 }
