@@ -33,9 +33,14 @@ type tomb struct {
 	revision int64
 }
 
-// Tombstones are kept so that polls can be told of deletions by their
-// position. This many are, or a quarter of the keys where that is more.
-const minTombs = 10_000
+const (
+	// Tombstones are kept so that polls can be told of deletions by their
+	// position. This many are, or a quarter of the keys where that is more.
+	minTombs = 10_000
+	// maxForget is how many tombstones the feed lets go of between two batches: so
+	// many that they do not gather, and so few that it does not stand still.
+	maxForget = 2 * MaxChanges
+)
 
 // get returns the record of key, nil where there is none.
 func (ix *index) get(key Key) *record {
@@ -97,13 +102,10 @@ func (ix *index) set(key Key, r *record) {
 	}
 }
 
-// surplus returns how many of the oldest tombstones to let go: half, once
-// there are too many.
+// surplus returns how many of the oldest tombstones to let go of now.
 func (ix *index) surplus() int {
-	if len(ix.tombs) <= max(minTombs, int(ix.live.Load()/4)) {
-		return 0
-	}
-	return len(ix.tombs) / 2
+	over := len(ix.tombs) - max(minTombs, int(ix.live.Load()/4))
+	return min(max(over, 0), maxForget)
 }
 
 // forget lets go of the n oldest tombstones.
@@ -113,7 +115,8 @@ func (ix *index) forget(n int) {
 			ix.slots.Delete(t.key)
 		}
 	}
-	ix.tombs = append([]tomb(nil), ix.tombs[n:]...)
+	clear(ix.tombs[:n]) // appending moves the rest to new memory, but not at once
+	ix.tombs = ix.tombs[n:]
 }
 
 // recordOf returns the record that a change leaves behind.

@@ -39,12 +39,31 @@ type server struct {
 	log     *slog.Logger
 	started time.Time
 
-	state   atomic.Pointer[state] // nil: not ready
-	applyMu sync.RWMutex          // held to move the index and the state on; see [server.stable]
-	nudged  chan struct{}         // capacity 1: the feed is to look at once
-	hinted  chan struct{}         // capacity 1: somebody says that there is something to see
-	tasks   chan func()           // for the feed's goroutine to do
-	store   StoreID               // whose changes these are; the feed's
+	// state is what is served; nil: not ready. An index moves on under the states
+	// that have it, so applyMu keeps these in step: who has read-locked it sees the
+	// index and the floor of exactly one state, the present one; see [server.stable].
+	// The feed's goroutine alone writes, in four places:
+	//
+	//   - apply puts the records of a batch, then stores the state that has them,
+	//     all under the lock.
+	//   - replace stores a state with another index. The one before stays as it was.
+	//   - replaceRecord repairs a record, and stores a state, under the lock.
+	//   - trim stores a state with a higher floor under the lock, and only then
+	//     deletes tombstones at or below that floor, without it: no reader with the
+	//     lock still has a state that needs them.
+	//
+	// (withdraw stores that there is no state.) Who reads without the lock has to
+	// look twice. A record above its state's position belongs to a state that is
+	// about to come. A key that is absent may have been deleted and forgotten since:
+	// see [server.lookup], and for many keys [server.differ], which looks whether the
+	// floor has moved.
+	state   atomic.Pointer[state]
+	applyMu sync.RWMutex
+
+	nudged  chan struct{} // capacity 1: the feed is to look at once
+	hinted  chan struct{} // capacity 1: somebody says that there is something to see
+	tasks   chan func()   // for the feed's goroutine to do
+	store   StoreID       // whose changes these are; the feed's
 	seeded  seededFeed
 	obeyed  time.Time     // when a hint was obeyed last; the feed's
 	reading reading       // the feed's

@@ -234,7 +234,8 @@ func (s *server) apply(st *state, batch Batch, marks []mark) *state {
 	return s.trim(next)
 }
 
-// trim lets go of old tombstones when there are too many.
+// trim lets go of some of the oldest tombstones when there are too many. The
+// order is that of the protocol at server.applyMu.
 func (s *server) trim(st *state) *state {
 	n := st.index.surplus()
 	if n == 0 {
@@ -242,7 +243,9 @@ func (s *server) trim(st *state) *state {
 	}
 	next := *st
 	next.floor = st.index.tombs[n-1].revision
-	s.state.Store(&next) // first: who then misses a tombstone finds the new floor
+	s.applyMu.Lock()
+	s.state.Store(&next)
+	s.applyMu.Unlock()
 	st.index.forget(n)
 	return &next
 }
