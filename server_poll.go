@@ -52,6 +52,9 @@ func (s *server) poll(ctx context.Context, req *PollRequest) (*PollResponse, err
 	if resp != nil || err != nil {
 		return s.finish(resp, false), err
 	}
+	if req.Parked != nil {
+		req.Parked()
+	}
 	return s.wait(ctx, w, deadline)
 }
 

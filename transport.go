@@ -100,6 +100,10 @@ type PollRequest struct {
 	Held     []Held
 	// Wait is how long to wait for a change; 0: answer now. Servers take at most MaxWait.
 	Wait time.Duration
+	// Parked, where it is set, is called when the request begins to wait, at most
+	// once: then the server holds no more of it than what Held says. It does not
+	// cross a wire.
+	Parked func()
 }
 
 // MaxWait is the longest that a server lets a Poll or Changes wait.

@@ -1,9 +1,13 @@
-package server
+package server_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,10 +16,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/time/rate"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/memstore"
+	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
 // counting is a server that counts what gets to it, second by second.
@@ -43,7 +48,7 @@ func (c *counting) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond
 }
 
 // All clients come at once to a server that takes so many requests a second: no
-// more come in, and within a minute all have what they want.
+// more come in, and within two minutes all have what they want.
 func TestL7_Admission(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const clients, perSecond = 1000, 100
@@ -54,10 +59,11 @@ func TestL7_Admission(t *testing.T) {
 		_, err = srv.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: key, Content: "1"}}}})
 		require.NoError(t, err)
 		counted := &counting{Server: srv, began: time.Now(), all: make(map[int]int)}
-		gate := &admission{counted, rate.NewLimiter(perSecond, perSecond)}
+		r := hosted(t, counted, server.WithAdmission(perSecond, perSecond))
+		tr := httptransport.New("node", httptransport.WithHTTPClient(r.client))
 		var told atomic.Int64
 		for range clients {
-			client, err := diamond.NewClient(gate)
+			client, err := diamond.NewClient(tr)
 			require.NoError(t, err)
 			defer client.Close()
 			_, err = client.Subscribe(key, diamond.ListenerFunc(func(context.Context, diamond.Config) error {
@@ -66,7 +72,7 @@ func TestL7_Admission(t *testing.T) {
 			}))
 			require.NoError(t, err)
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(2 * time.Minute)
 		assert.EqualValues(t, clients, told.Load())
 		counted.mu.Lock()
 		defer counted.mu.Unlock()
@@ -78,12 +84,10 @@ func TestL7_Admission(t *testing.T) {
 
 func TestAdmissionSaysWhenToComeBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv, err := diamond.NewServer(memstore.New())
-		require.NoError(t, err)
-		defer srv.Close()
-		gate := &admission{srv, rate.NewLimiter(1, 1)}
+		r := run(t, server.WithAdmission(1, 1))
+		tr := httptransport.New("node", httptransport.WithHTTPClient(r.client))
 		list := func() error {
-			_, err := gate.List(t.Context(), &diamond.ListRequest{})
+			_, err := tr.List(t.Context(), &diamond.ListRequest{})
 			return err
 		}
 		require.NoError(t, list())
@@ -103,14 +107,50 @@ func TestAdmissionSaysWhenToComeBack(t *testing.T) {
 	})
 }
 
+// A request that does not come in is refused before its body is read, whatever the
+// route; reports always come in.
+func TestAdmissionComesBeforeTheBody(t *testing.T) {
+	synctest.Test(t, admissionComesBeforeTheBody)
+}
+
+func admissionComesBeforeTheBody(t *testing.T) {
+	r := run(t, server.WithAdmission(1, 1))
+	res, _ := r.get("/v1/configs")
+	require.Equal(t, http.StatusOK, res.StatusCode) // that was the one of this second
+	for _, route := range []string{
+		"PUT /v1/configs/public/g/k", "POST /v1/changesets", "POST /v1/poll",
+		"POST /diamond-server/publishConfig", "POST /diamond-server/getProbeModify",
+	} {
+		conn, err := r.pipes.dial(t.Context(), "", "")
+		require.NoError(t, err)
+		// None of the body is sent: who waited for it would wait for ever.
+		_, err = io.WriteString(conn, route+" HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\n")
+		require.NoError(t, err)
+		require.NoError(t, conn.SetDeadline(time.Now().Add(5*time.Second)))
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if assert.NoError(t, err, route) {
+			assert.Equal(t, http.StatusTooManyRequests, res.StatusCode, route)
+		}
+		_ = conn.Close()
+	}
+	body := `{"reports":[{"key":"a","revision":1,"applied":true}]}`
+	req, err := http.NewRequestWithContext(t.Context(), "POST", "http://127.0.0.1/v1/reports", strings.NewReader(body))
+	require.NoError(t, err)
+	req.Header.Set("Diamond-Client", "id=a")
+	res, err = r.client.Do(req)
+	require.NoError(t, err)
+	_ = res.Body.Close()
+	assert.Equal(t, http.StatusNoContent, res.StatusCode)
+}
+
 func TestAdmissionIsChecked(t *testing.T) {
-	for _, r := range []rates{{0, 1}, {1, 0}, {-1, 1}} {
+	for _, r := range []struct{ perSecond, burst int }{{0, 1}, {1, 0}, {-1, 1}} {
 		srv, err := diamond.NewServer(memstore.New())
 		require.NoError(t, err)
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		defer ln.Close()
-		err = New(srv, WithListener(ln), WithAdmission(r.perSecond, r.burst)).Run(t.Context())
+		err = server.New(srv, server.WithListener(ln), server.WithAdmission(r.perSecond, r.burst)).Run(t.Context())
 		require.ErrorIs(t, err, diamond.ErrInvalid, fmt.Sprint(r))
 	}
 }

@@ -44,13 +44,14 @@ func New(srv diamond.Server, opts ...Option) *Node {
 	}
 	n.registered = registeredBy(n.config.registry)
 	n.metrics = newMetrics(srv, n.peers, n.registered, n.config.metrics)
-	gate := &admission{Server: srv}
+	gate := &admission{}
 	if r := n.config.admission; r != nil {
 		gate.bucket = rate.NewLimiter(rate.Limit(r.perSecond), r.burst)
 	}
-	n.handler = httptransport.NewHandler(gate, append([]httptransport.HandlerOption{
+	n.handler = httptransport.NewHandler(srv, append([]httptransport.HandlerOption{
 		httptransport.WithLogger(n.config.logger),
 		httptransport.WithObserver(n.metrics.observe),
+		httptransport.WithAdmission(gate.admit),
 	}, n.config.transport...)...)
 	n.pages = map[string]http.Handler{
 		"/livez":   page(n.livez),

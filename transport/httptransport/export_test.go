@@ -1,6 +1,11 @@
 package httptransport
 
-import "net/http"
+import (
+	"bytes"
+	"net/http"
+
+	diamond "github.com/linnaname/gdiamond"
+)
 
 // Routes returns the names of the handler's routes.
 func Routes(h http.Handler) []string {
@@ -12,8 +17,15 @@ func Routes(h http.Handler) []string {
 	return names
 }
 
+// BodiesHeld returns how many bytes of their budget bodies hold.
+func BodiesHeld(h http.Handler) int64 { return h.(*handler).bodies.Used() }
+
 // For the fuzz tests.
-var (
-	DecodePoll = decodePoll
-	ParseProbe = parseProbe
-)
+
+func DecodePoll(raw []byte) (*diamond.PollRequest, error) {
+	return decodePoll(bytes.NewReader(raw), func(int64) error { return nil })
+}
+
+func ParseProbe(probe string) ([]diamond.Held, error) {
+	return parseProbe(probe, func(int64) error { return nil })
+}

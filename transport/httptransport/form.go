@@ -33,15 +33,23 @@ func parseForm(dst []param, raw string) ([]param, error) {
 		if value, err = unescape(value); err != nil {
 			return dst, err
 		}
-		if _, twice := find(dst, name); twice {
-			return dst, diamond.Errorf(diamond.ErrInvalid, "parameter %.80q: given more than once", name)
-		}
-		if len(dst) == maxParams {
-			return dst, diamond.Errorf(diamond.ErrInvalid, "parameters: more than %d", maxParams)
+		if err := room(dst, name); err != nil {
+			return dst, err
 		}
 		dst = append(dst, param{name, value})
 	}
 	return dst, nil
+}
+
+// room reports why params cannot have one more of that name; nil: they can.
+func room(params []param, name string) error {
+	if _, twice := find(params, name); twice {
+		return diamond.Errorf(diamond.ErrInvalid, "parameter %.80q: given more than once", name)
+	}
+	if len(params) == maxParams {
+		return diamond.Errorf(diamond.ErrInvalid, "parameters: more than %d", maxParams)
+	}
+	return nil
 }
 
 // unescape is url.QueryUnescape without a copy where there is nothing to do.
@@ -51,9 +59,13 @@ func unescape(s string) (string, error) {
 	}
 	u, err := url.QueryUnescape(s)
 	if err != nil {
-		return "", diamond.Errorf(diamond.ErrInvalid, "parameters: a %% is not followed by two hexadecimal digits")
+		return "", errEscape()
 	}
 	return u, nil
+}
+
+func errEscape() error {
+	return diamond.Errorf(diamond.ErrInvalid, "parameters: a %% is not followed by two hexadecimal digits")
 }
 
 // unescapePath decodes one part of a path.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"reflect"
 	"strings"
 
 	diamond "github.com/linnaname/gdiamond"
@@ -130,54 +129,12 @@ func decodeJSON(raw []byte, into any, strict bool) error {
 		dec.DisallowUnknownFields()
 	}
 	if err := dec.Decode(into); err != nil {
-		return diamond.Errorf(diamond.ErrInvalid, "json: %s", jsonReason(err))
+		return invalidJSON(err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return diamond.Errorf(diamond.ErrInvalid, "json: something follows the value")
 	}
 	return nil
-}
-
-func jsonReason(err error) string {
-	var typed *json.UnmarshalTypeError
-	var syntax *json.SyntaxError
-	var own *diamond.Error
-	switch {
-	case errors.As(err, &own):
-		return own.Detail
-	case errors.As(err, &typed):
-		where := "the value"
-		if typed.Field != "" {
-			where = "field " + typed.Field
-		}
-		given, _, _ := strings.Cut(typed.Value, " ") // a number follows its kind
-		return where + " is " + jsonKinds[given] + ", not " + jsonKindOf(typed.Type.Kind())
-	case errors.As(err, &syntax), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "not well-formed"
-	case strings.HasPrefix(err.Error(), "json: unknown field "):
-		return clip(strings.TrimPrefix(err.Error(), "json: "))
-	}
-	return "a field has a value that it cannot have"
-}
-
-// jsonKinds says what package json calls what it has met.
-var jsonKinds = map[string]string{
-	"array": "an array", "object": "an object", "string": "a string", "number": "a number", "bool": "true or false",
-}
-
-// jsonKindOf says what belongs into a variable of a kind.
-func jsonKindOf(kind reflect.Kind) string {
-	switch kind {
-	case reflect.Struct, reflect.Map:
-		return "an object"
-	case reflect.Slice:
-		return "an array"
-	case reflect.String:
-		return "a string"
-	case reflect.Bool:
-		return "true or false"
-	}
-	return "a whole number of 64 bits"
 }
 
 // clip shortens what comes from a peer, and takes out what could break a log line.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/budget"
 	"github.com/linnaname/gdiamond/internal/seldom"
 )
 
@@ -24,8 +25,10 @@ func NewHandler(srv diamond.Server, opts ...HandlerOption) http.Handler {
 		srv:        srv,
 		log:        slog.New(slog.DiscardHandler),
 		guard:      guard{origin: http.NewCrossOriginProtection()},
+		admit:      func(*http.Request) error { return nil },
 		maxContent: diamond.DefaultMaxContent,
 		encoded:    newEncodings(),
+		bodies:     budget.New(bodyBudget, addressBodies),
 	}
 	for _, opt := range opts {
 		opt(h)
@@ -39,8 +42,10 @@ type handler struct {
 	log        *slog.Logger
 	guard      guard
 	observe    func(Observation)
+	admit      func(r *http.Request) error
 	maxContent int64
 	encoded    *encodings
+	bodies     *budget.Budget // bytes that bodies take, and what is made of them
 	position   atomic.Pointer[positionValue]
 	troubles   sync.Map // of *seldom.Events by trouble
 

@@ -21,6 +21,12 @@ import (
 
 const maxContent = 1 << 20
 
+// How long something may take to come about, and how often it is looked at.
+const (
+	patience = time.Minute
+	tick     = time.Millisecond
+)
+
 // centre is a server with its handler.
 type centre struct {
 	t   *testing.T
@@ -104,7 +110,7 @@ func answer(t *testing.T, r *bufio.Reader) (*http.Response, string) {
 // parked waits until n polls are parked.
 func (c *centre) parked(n int) {
 	c.t.Helper()
-	require.Eventually(c.t, func() bool { return c.srv.Status().Waiters == n }, time.Minute, time.Millisecond)
+	require.Eventually(c.t, func() bool { return c.srv.Status().Waiters == n }, patience, tick)
 }
 
 // pipes is a network of its own, so that time can be that of a bubble.

@@ -2,10 +2,8 @@ package httptransport
 
 import (
 	"io"
-	"mime"
 	"net/http"
 	"strconv"
-	"strings"
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/transport"
@@ -44,6 +42,9 @@ func setText(h http.Header) {
 func (h *handler) legacyRead(w http.ResponseWriter, r *http.Request) outcome {
 	var buf [8]param
 	params, err := parseForm(buf[:0], r.URL.RawQuery)
+	if err == nil {
+		err = onlyKnown(params, "dataId", "group")
+	}
 	if err != nil {
 		return failText(w, err, 0)
 	}
@@ -80,9 +81,25 @@ func legacyKey(params []param) diamond.Key {
 
 // legacyPublish takes its parameters from the query, a form, or both.
 func (h *handler) legacyPublish(w http.ResponseWriter, r *http.Request) outcome {
-	params, err := h.legacyForm(w, r)
+	unknown := false
+	params, err := readParams(w, r, 3*h.maxContent+maxURL, func(name string) (int64, error) {
+		switch name { // escaped, a byte of content takes three
+		case "content":
+			return h.maxContent, nil
+		case "dataId", "group":
+			return maxURL, nil
+		}
+		unknown = true
+		return 0, unknownParam(name)
+	})
 	if err != nil {
-		return failText(w, err, 0)
+		out := failText(w, err, 0)
+		if unknown {
+			// It may be the rest of a content in which an & was not escaped: who
+			// sent it is told its name, the log is not.
+			out.err = diamond.Errorf(diamond.ErrInvalid, "parameters: this route has not all of them")
+		}
+		return out
 	}
 	content, _ := find(params, "content")
 	set := diamond.ChangeSet{Drafts: []diamond.Draft{{Key: legacyKey(params), Content: content}}}
@@ -94,29 +111,4 @@ func (h *handler) legacyPublish(w http.ResponseWriter, r *http.Request) outcome 
 	header[hContentLength] = valueZero
 	w.WriteHeader(http.StatusOK) // exactly 200: the original client takes nothing else for done
 	return outcome{status: http.StatusOK}
-}
-
-// legacyForm returns the parameters of query and body together, each once.
-func (h *handler) legacyForm(w http.ResponseWriter, r *http.Request) ([]param, error) {
-	params, err := parseForm(nil, r.URL.RawQuery)
-	if err != nil || r.ContentLength == 0 {
-		return params, err
-	}
-	// Escaped, a byte of content takes three.
-	raw, err := readBody(w, r, 3*h.maxContent+maxURL)
-	if err != nil || len(raw) == 0 {
-		return params, err
-	}
-	if err := isForm(r); err != nil {
-		return nil, err
-	}
-	return parseForm(params, string(raw))
-}
-
-func isForm(r *http.Request) error {
-	media, _, err := mime.ParseMediaType(r.Header.Get(hContentType))
-	if err != nil || !strings.EqualFold(media, "application/x-www-form-urlencoded") {
-		return diamond.Errorf(diamond.ErrInvalid, "content-type: a body must be application/x-www-form-urlencoded")
-	}
-	return nil
 }

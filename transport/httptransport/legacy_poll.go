@@ -81,24 +81,21 @@ func sendLegacyPoll(w http.ResponseWriter, r *http.Request, req *diamond.PollReq
 }
 
 func (h *handler) readLegacyPoll(w http.ResponseWriter, r *http.Request) (*diamond.PollRequest, error) {
-	params, err := parseForm(nil, r.URL.RawQuery)
+	params, err := readParams(w, r, legacyMaxPoll, func(name string) (int64, error) {
+		if name != legacyField {
+			return 0, unknownParam(name)
+		}
+		return legacyMaxPoll, nil
+	})
 	if err != nil {
 		return nil, err
-	}
-	raw, err := readBody(w, r, legacyMaxPoll)
-	if err != nil {
-		return nil, err
-	}
-	if len(raw) > 0 {
-		if err := isForm(r); err != nil {
-			return nil, err
-		}
-		if params, err = parseForm(params, string(raw)); err != nil {
-			return nil, err
-		}
 	}
 	probe, _ := find(params, legacyField)
-	held, err := parseProbe(probe)
+	hold := func(int64) error { return nil }
+	if body, ok := r.Body.(*body); ok {
+		hold = body.hold // until the answer, which needs what is held
+	}
+	held, err := parseProbe(probe, hold)
 	if err != nil {
 		return nil, err
 	}
@@ -124,8 +121,9 @@ func legacyTimeout(header http.Header) time.Duration {
 
 // parseProbe reads "dataId,group,md5;" for each key. The original client
 // leaves the ; out after a key whose data id it watches in one group only, so
-// that what follows is glued to the digest: it is cut off there.
-func parseProbe(probe string) ([]diamond.Held, error) {
+// that what follows is glued to the digest: it is cut off there. Hold is told of
+// the memory that the keys take.
+func parseProbe(probe string, hold func(bytes int64) error) ([]diamond.Held, error) {
 	if probe == "" {
 		return nil, diamond.Errorf(diamond.ErrInvalid, "%s: is missing or empty", legacyField)
 	}
@@ -145,6 +143,9 @@ func parseProbe(probe string) ([]diamond.Held, error) {
 		if len(held) == diamond.MaxPollKeys {
 			return diamond.Errorf(diamond.ErrTooLarge, "%s: more than %d keys", legacyField, diamond.MaxPollKeys)
 		}
+		if err := hold(heldMemory); err != nil {
+			return err
+		}
 		seen[key] = true
 		held = append(held, diamond.Held{Key: key, Revision: diamond.AnyRevision, MD5: md5})
 		return nil
@@ -153,20 +154,20 @@ func parseProbe(probe string) ([]diamond.Held, error) {
 		if part == "" {
 			continue // after the last one
 		}
-		fields := strings.Split(part, ",")
-		if len(fields) == 2 { // an md5 that is left out
-			fields = append(fields, "")
-		}
-		if len(fields)%2 == 0 || len(fields) < 3 {
+		switch commas := strings.Count(part, ","); {
+		case commas == 1: // an md5 that is left out
+			part += ","
+		case commas%2 == 1 || commas == 0:
 			return nil, diamond.Errorf(diamond.ErrInvalid, "%s: entry %d is not dataId,group,md5", legacyField, len(held)+1)
 		}
-		dataID := fields[0]
-		for i := 2; i < len(fields); i += 2 {
-			md5, next := fields[i], ""
-			if i < len(fields)-1 {
-				md5, next = unglue(fields[i])
+		dataID, rest, _ := strings.Cut(part, ",")
+		for glued := true; glued; {
+			var group, md5, next string
+			group, rest, _ = strings.Cut(rest, ",")
+			if md5, rest, glued = strings.Cut(rest, ","); glued {
+				md5, next = unglue(md5)
 			}
-			if err := add(dataID, fields[i-1], md5); err != nil {
+			if err := add(dataID, group, md5); err != nil {
 				return nil, err
 			}
 			dataID = next

@@ -130,7 +130,7 @@ func TestX20_Slowloris(t *testing.T) {
 				}()
 				head := []string{
 					"PUT " + one + " HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\n",
-					"POST /v1/poll HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\n",
+					"POST /v1/poll HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\n{\"set\":\"",
 					"POST /v1/changesets HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n186a0\r\n{\"op\":\"publish\",",
 					"POST /v1/typo HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\n",
 					"POST /diamond-server/getProbeModify HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\nContent-Type: application/x-www-form-urlencoded\r\n\r\n",

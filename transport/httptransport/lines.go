@@ -206,6 +206,8 @@ func (l *setLine) addTo(set *diamond.ChangeSet, content string) error {
 		return err
 	}
 	switch {
+	case len(l.Meta) > maxParams: // what is made of them is many times what they are
+		return errFrame("meta has more than %d pairs", maxParams)
 	case l.Op == "publish" && l.Length == nil:
 		return errFrame("publish has no length")
 	case l.Op == "publish" && l.Revision == nil:

@@ -2,9 +2,11 @@ package httptransport
 
 import (
 	"log/slog"
+	"net/http"
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/budget"
 )
 
 // HandlerOption changes a default of [NewHandler].
@@ -41,6 +43,31 @@ func WithObserver(observe func(Observation)) HandlerOption {
 // [diamond.DefaultMaxContent]. Give it what the server was given.
 func WithMaxContent(bytes int64) HandlerOption {
 	return func(h *handler) { h.maxContent = bytes }
+}
+
+// WithAdmission has admit asked whether a request may come in, before its body is
+// read: an error of it is the answer. It is called on the request's goroutine, so it
+// must be quick, and safe for concurrent use. Reports, the position and the
+// specification always come in. By default all requests do.
+//
+// Refusals of the server itself come when a body has been read and decoded: too late
+// for one that sheds load.
+func WithAdmission(admit func(r *http.Request) error) HandlerOption {
+	return func(h *handler) { h.admit = admit }
+}
+
+// WithBodyBudget sets how many bytes of memory the bodies of requests may take
+// together, and how many those from one address may, from when they begin to arrive
+// until they are done with. Requests above it fail with ErrOverloaded (429); those
+// with a body of less than 16 KiB do not count. By default it is 384 MiB, and 48 MiB
+// for one address: the largest change set. An address never gets more than is left
+// for the others.
+//
+// Set it where a process has little memory, or where many clients come from one
+// address, that of a proxy. Below 48 MiB for one address the largest change sets are
+// always refused.
+func WithBodyBudget(total, perAddress int64) HandlerOption {
+	return func(h *handler) { h.bodies = budget.New(total, perAddress) }
 }
 
 // Observation is what a handler saw of one request.

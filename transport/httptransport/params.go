@@ -2,6 +2,7 @@ package httptransport
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -55,8 +56,8 @@ func parseNumber(name, value string) (int64, error) {
 	return n, nil
 }
 
-// query calls set with each parameter of r's query; set returns errUnknown
-// for those that its route does not have.
+// query calls set with each parameter of r's query; set returns an
+// error for those that its route does not have.
 func query(r *http.Request, set func(name, value string) error) error {
 	if r.URL.RawQuery == "" {
 		return nil
@@ -74,6 +75,16 @@ func query(r *http.Request, set func(name, value string) error) error {
 	return nil
 }
 
+// onlyKnown refuses params that are not all named in known.
+func onlyKnown(params []param, known ...string) error {
+	for _, p := range params {
+		if !slices.Contains(known, p.name) {
+			return unknownParam(p.name)
+		}
+	}
+	return nil
+}
+
 func unknownParam(name string) error {
-	return diamond.Errorf(diamond.ErrInvalid, "parameter %.80q: this route has none of that name", name)
+	return diamond.Errorf(diamond.ErrInvalid, "parameter %.80q: this route has none of that name (an & within a value is written %%26)", name)
 }

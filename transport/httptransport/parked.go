@@ -31,6 +31,7 @@ type poll struct {
 	start time.Time
 	until time.Time       // when the wait is over
 	ctx   context.Context // of the request
+	body  *body
 	req   *diamond.PollRequest
 	out   outcome
 }
@@ -38,6 +39,7 @@ type poll struct {
 func (h *handler) servePoll(w http.ResponseWriter, r *http.Request, wire *pollWire) {
 	p := &poll{h: h, wire: wire, w: w, r: r}
 	apart.Run(p.begin)
+	defer p.body.release(0)
 	for p.out.status == 0 {
 		req := p.req
 		if !wire.keeps {
@@ -46,17 +48,20 @@ func (h *handler) servePoll(w http.ResponseWriter, r *http.Request, wire *pollWi
 		p.end(h.srv.Poll(p.ctx, req))
 	}
 	p.out.route, p.out.poll = wire.route, true
-	h.record(r, &p.out, p.start)
+	h.record(p.r, &p.out, p.start)
 }
 
 // begin reads the request, and answers it where it is refused.
 func (p *poll) begin() {
-	limitArrival(p.w, p.r)
+	p.r, p.body = p.h.receive(p.w, p.r)
 	p.start = p.h.now(p.r)
 	err, status := p.h.guard.check(p.r, false), 0
 	if p.r.Method != http.MethodPost {
 		p.w.Header()["Allow"] = []string{http.MethodPost}
 		err, status = wrongMethod(p.r, http.MethodPost), http.StatusMethodNotAllowed
+	}
+	if err == nil {
+		err = p.h.enter(p.w, p.r, false)
 	}
 	if err == nil {
 		p.req, err = p.wire.read(p.w, p.r)

@@ -12,6 +12,7 @@ type serveFunc = func(w http.ResponseWriter, r *http.Request) outcome
 // route is what is done at one path, by method; get serves HEAD too.
 type route struct {
 	name                string
+	open                bool // its requests come in whatever [WithAdmission] says
 	get, put, post, del serveFunc
 	fail                func(w http.ResponseWriter, err error, status int) outcome
 }
@@ -24,9 +25,9 @@ func (h *handler) addRoutes() {
 		{name: routeList, get: h.list},
 		{name: routeChangesets, post: h.commitSet},
 		{name: routeChanges, get: h.changes},
-		{name: routeReports, post: h.report},
-		{name: routePosition, get: h.head},
-		{name: routeOpenAPI, get: h.openAPI},
+		{name: routeReports, open: true, post: h.report},
+		{name: routePosition, open: true, get: h.head},
+		{name: routeOpenAPI, open: true, get: h.openAPI},
 		{name: routeLegacyRead, get: h.legacyRead, fail: failText},
 		{name: routeLegacyPublish, post: h.legacyPublish, fail: failText},
 	} {
@@ -54,7 +55,8 @@ func (h *handler) routeOf(path string) *route {
 
 // serve does what r's route says.
 func (h *handler) serve(w http.ResponseWriter, r *http.Request) (out outcome) {
-	limitArrival(w, r)
+	r, body := h.receive(w, r)
+	defer body.release(0)
 	if len(r.RequestURI) > maxURL {
 		w.Header()[hConnection] = valueClose
 		out = fail(w, diamond.Errorf(diamond.ErrTooLarge, "url: more than %d bytes", maxURL), http.StatusRequestURITooLong)
@@ -73,11 +75,26 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) (out outcome) {
 		out = route.fail(w, wrongMethod(r, route.allowed()), http.StatusMethodNotAllowed)
 	} else if err := h.guard.check(r, mutates); err != nil {
 		out = route.fail(w, err, 0)
+	} else if err := h.enter(w, r, route.open); err != nil {
+		out = route.fail(w, err, 0)
 	} else {
 		out = serve(w, r)
 	}
 	out.route = route.name
 	return out
+}
+
+// enter lets r in, or returns why not. A body that is not small is then not waited
+// for: the connection is closed after the answer.
+func (h *handler) enter(w http.ResponseWriter, r *http.Request, open bool) error {
+	if open {
+		return nil
+	}
+	err := h.admit(r)
+	if err != nil && (r.ContentLength < 0 || r.ContentLength > smallBody) {
+		w.Header()[hConnection] = valueClose
+	}
+	return err
 }
 
 // on returns what the route does with method, and whether that changes anything.

@@ -2,6 +2,7 @@ package httptransport
 
 import (
 	"encoding/hex"
+	"io"
 	"net/http"
 	"strconv"
 
@@ -56,52 +57,73 @@ func (h *handler) readPoll(w http.ResponseWriter, r *http.Request) (*diamond.Pol
 	if err != nil {
 		return nil, err
 	}
-	body, err := readBody(w, r, maxPoll)
+	body, err := openBody(w, r, maxPoll)
 	if err != nil {
 		return nil, err
 	}
-	req, err := decodePoll(body)
-	if err != nil {
+	req, err := decodePoll(body, body.hold)
+	if err = body.end(err); err != nil {
 		return nil, err
 	}
 	req.Client = info
+	// What a poll holds while it waits is what its client holds, where it said so.
+	kept := int64(len(req.Held)) * heldMemory
+	req.Parked = func() { body.release(kept) }
 	return req, nil
 }
 
-// decodePoll decodes the body of a poll.
-func decodePoll(raw []byte) (*diamond.PollRequest, error) {
-	var body pollBody
-	if err := decodeJSON(raw, &body, true); err != nil {
-		return nil, err
-	}
-	if n := max(len(body.Keys), len(body.Held)); n > diamond.MaxPollKeys {
-		return nil, diamond.Errorf(diamond.ErrTooLarge, "keys: %d, more than %d", n, diamond.MaxPollKeys)
-	}
+// decodePoll decodes the body of a poll as it comes. Hold is told of the memory
+// that its lists take.
+func decodePoll(body io.Reader, hold func(bytes int64) error) (*diamond.PollRequest, error) {
 	req := &diamond.PollRequest{}
-	var err error
-	if req.Wait, err = parseWait(body.Wait); err != nil {
+	var set string
+	in := newJSONReader(body, hold)
+	err := in.whole(func(name string) (err error) {
+		var text string
+		switch name {
+		case "set":
+			return in.value(name, &set)
+		case "position":
+			if err = in.value(name, &text); err == nil {
+				req.Position, err = diamond.ParsePosition(text)
+			}
+		case "wait":
+			if err = in.value(name, &text); err == nil {
+				req.Wait, err = parseWait(text)
+			}
+		case "keys":
+			err = in.list(name, diamond.MaxPollKeys, keyMemory, func() error { return decodeKey(in, req) })
+		case "held":
+			err = in.list(name, diamond.MaxPollKeys, heldMemory, func() error { return decodeHeld(in, req) })
+		default: // a newer client's: what it must not be without it asks for in another way
+			err = in.skip()
+		}
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
-	if req.Position, err = diamond.ParsePosition(body.Position); err != nil {
-		return nil, err
+	return req, nameSet(req, set)
+}
+
+func decodeKey(in *jsonReader, req *diamond.PollRequest) error {
+	var text string
+	if err := in.value("keys", &text); err != nil {
+		return err
 	}
-	if len(body.Keys) > 0 {
-		req.Keys = make([]diamond.Key, len(body.Keys))
-		for i, s := range body.Keys {
-			if req.Keys[i], err = diamond.ParseKey(s); err != nil {
-				return nil, err
-			}
-		}
+	key, err := diamond.ParseKey(text)
+	req.Keys = append(req.Keys, key)
+	return err
+}
+
+func decodeHeld(in *jsonReader, req *diamond.PollRequest) error {
+	var one heldBody
+	if err := in.value("held", &one); err != nil {
+		return err
 	}
-	if len(body.Held) > 0 {
-		req.Held = make([]diamond.Held, len(body.Held))
-		for i, held := range body.Held {
-			if req.Held[i], err = held.held(); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return req, nameSet(req, body.Set)
+	held, err := one.held()
+	req.Held = append(req.Held, held)
+	return err
 }
 
 // nameSet sets the name of the set. The server checks one that comes with keys.
@@ -146,48 +168,4 @@ func isMD5(s string) bool {
 		}
 	}
 	return true
-}
-
-// report serves POST /v1/reports.
-func (h *handler) report(w http.ResponseWriter, r *http.Request) outcome {
-	info, err := client(r)
-	if err == nil {
-		err = query(r, func(name, _ string) error { return unknownParam(name) })
-	}
-	var body reportsBody
-	if err == nil {
-		var raw []byte
-		if raw, err = readBody(w, r, maxReports); err == nil {
-			err = decodeJSON(raw, &body, true)
-		}
-	}
-	req := &diamond.ReportRequest{Client: info, Reports: make([]diamond.Report, len(body.Reports))}
-	for i, b := range body.Reports {
-		if err != nil {
-			break
-		}
-		req.Reports[i], err = b.report()
-	}
-	if err == nil {
-		_, err = h.srv.Report(h.caller(r), req)
-	}
-	if err != nil {
-		return fail(w, err, 0)
-	}
-	w.Header()[hCacheControl] = valueNoStore
-	w.WriteHeader(http.StatusNoContent)
-	return outcome{status: http.StatusNoContent}
-}
-
-func (b *reportBody) report() (report diamond.Report, err error) {
-	report = diamond.Report{Revision: b.Revision, Applied: b.Applied, Reason: b.Reason}
-	report.Key, err = diamond.ParseKey(b.Key)
-	switch {
-	case err != nil:
-	case b.Revision < 1:
-		err = diamond.Errorf(diamond.ErrInvalid, "revision of a report: %s", strconv.FormatInt(b.Revision, 10))
-	case b.Applied && b.Reason != "", !b.Applied && b.Reason != "error" && b.Reason != "panic":
-		err = diamond.Errorf(diamond.ErrInvalid, `reason: is "error" or "panic" where applied is false, else left out`)
-	}
-	return report, err
 }

@@ -155,18 +155,22 @@ func (h *handler) readSet(w http.ResponseWriter, r *http.Request, set *diamond.C
 	defer reader.Reset(nil)
 	return body.end(readFrames(&frameReader{
 		r: reader, strict: true, most: h.maxContent, left: contents,
-	}, set))
+	}, set, body.hold))
 }
 
 // bodyReaders are used again: most sets fit in the buffer of one.
 var bodyReaders = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
 
-func readFrames(frames *frameReader, set *diamond.ChangeSet) error {
+// readFrames adds what frames ask for to set. Hold is told of the memory that it takes.
+func readFrames(frames *frameReader, set *diamond.ChangeSet, hold func(bytes int64) error) error {
 	for range 2*diamond.MaxChanges + 1 {
 		var line setLine
 		content, err := frames.next(&line)
 		if errors.Is(err, io.EOF) {
 			return nil
+		}
+		if err == nil {
+			err = hold(changeMemory)
 		}
 		if err == nil {
 			err = line.addTo(set, content)

@@ -1,0 +1,158 @@
+package httptransport
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// maxParamName is how many bytes the name of a parameter in a form may have.
+const maxParamName = 128
+
+// readParams returns the parameters of r's query and of its body, a form of at most
+// limit bytes, together, each once. Most returns how many bytes the value of a
+// parameter may have, or an error for one that the route does not have.
+func readParams(w http.ResponseWriter, r *http.Request, limit int64, most func(name string) (int64, error)) ([]param, error) {
+	params, err := parseForm(nil, r.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range params {
+		if _, err := most(p.name); err != nil {
+			return nil, err
+		}
+	}
+	if r.ContentLength == 0 {
+		return params, nil
+	}
+	body, err := openBody(w, r, limit)
+	if err != nil {
+		return nil, err
+	}
+	reader := bodyReaders.Get().(*bufio.Reader)
+	defer bodyReaders.Put(reader)
+	reader.Reset(body)
+	defer reader.Reset(nil)
+	if _, err := reader.Peek(1); errors.Is(err, io.EOF) {
+		return params, body.end(nil)
+	}
+	if err := isForm(r); err != nil {
+		return nil, body.end(err)
+	}
+	form := formReader{reader, most}
+	params, err = form.read(params)
+	return params, body.end(err)
+}
+
+func isForm(r *http.Request) error {
+	media, _, err := mime.ParseMediaType(r.Header.Get(hContentType))
+	if err != nil || !strings.EqualFold(media, "application/x-www-form-urlencoded") {
+		return diamond.Errorf(diamond.ErrInvalid, "content-type: a body must be application/x-www-form-urlencoded")
+	}
+	return nil
+}
+
+// formReader decodes an urlencoded form as it comes, as parseForm does one that is
+// there: of its values no more is in memory than is kept of them.
+type formReader struct {
+	r    *bufio.Reader
+	most func(name string) (int64, error) // see readParams
+}
+
+// read appends the parameters of the form to params.
+func (f *formReader) read(params []param) ([]param, error) {
+	for {
+		name, end, err := f.until("=&", maxParamName)
+		if err != nil {
+			return nil, err
+		}
+		value := ""
+		if name != "" || end == '=' {
+			if err := room(params, name); err != nil {
+				return nil, err
+			}
+			most, err := f.most(name)
+			if err != nil {
+				return nil, err
+			}
+			if end == '=' {
+				if value, end, err = f.until("&", most); err != nil {
+					return nil, err
+				}
+			}
+			params = append(params, param{name, value})
+		}
+		if end == 0 {
+			return params, nil
+		}
+	}
+}
+
+// until returns the decoded text up to one of stops, and which that was, 0 at the
+// end of the form.
+func (f *formReader) until(stops string, most int64) (text string, stop byte, err error) {
+	var b strings.Builder
+	for {
+		c, err := f.r.ReadByte()
+		switch {
+		case errors.Is(err, io.EOF):
+			return b.String(), 0, nil
+		case err != nil:
+			return "", 0, err
+		case strings.IndexByte(stops, c) >= 0:
+			return b.String(), c, nil
+		case c == '+':
+			c = ' '
+		case c == '%':
+			if c, err = f.escaped(); err != nil {
+				return "", 0, err
+			}
+		}
+		if int64(b.Len()) == most {
+			return "", 0, diamond.Errorf(diamond.ErrTooLarge, "parameters: one has more than %d bytes", most)
+		}
+		b.WriteByte(c)
+	}
+}
+
+// escaped returns the byte whose two digits come next.
+func (f *formReader) escaped() (byte, error) {
+	high, err := f.r.ReadByte()
+	if err != nil {
+		return 0, cutEscape(err)
+	}
+	low, err := f.r.ReadByte()
+	if err != nil {
+		return 0, cutEscape(err)
+	}
+	h, okh := hexDigit(high)
+	l, okl := hexDigit(low)
+	if !okh || !okl {
+		return 0, errEscape()
+	}
+	return h<<4 | l, nil
+}
+
+func cutEscape(err error) error {
+	if errors.Is(err, io.EOF) {
+		return errEscape()
+	}
+	return err
+}
+
+func hexDigit(c byte) (byte, bool) {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0', true
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10, true
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10, true
+	}
+	return 0, false
+}

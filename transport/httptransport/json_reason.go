@@ -1,0 +1,61 @@
+package httptransport
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"reflect"
+	"strings"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// invalidJSON returns why a JSON decoder failed, without anything of what it
+// has read but the names of fields.
+func invalidJSON(err error) error {
+	var typed *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	var own *diamond.Error
+	switch {
+	case errors.As(err, &own):
+		return own
+	case errors.As(err, &typed):
+		return notOfKind(typed.Field, typed.Value, typed.Type.Kind())
+	case errors.As(err, &syntax), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return diamond.Errorf(diamond.ErrInvalid, "json: not well-formed")
+	case strings.HasPrefix(err.Error(), "json: unknown field "):
+		return diamond.Errorf(diamond.ErrInvalid, "json: %s", clip(strings.TrimPrefix(err.Error(), "json: ")))
+	}
+	return diamond.Errorf(diamond.ErrInvalid, "json: a field has a value that it cannot have")
+}
+
+// notOfKind returns the error of a value that is not of the wanted kind. An empty
+// name stands for the whole value. Given is what package json calls what it has met.
+func notOfKind(name, given string, wanted reflect.Kind) error {
+	where := "the value"
+	if name != "" {
+		where = "field " + name
+	}
+	given, _, _ = strings.Cut(given, " ") // a number follows its kind
+	return diamond.Errorf(diamond.ErrInvalid, "json: %s is %s, not %s", where, jsonKinds[given], jsonKindOf(wanted))
+}
+
+// jsonKinds says what package json calls what it has met.
+var jsonKinds = map[string]string{
+	"array": "an array", "object": "an object", "string": "a string", "number": "a number", "bool": "true or false", "null": "null",
+}
+
+// jsonKindOf says what belongs into a variable of a kind.
+func jsonKindOf(kind reflect.Kind) string {
+	switch kind {
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Slice:
+		return "an array"
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	}
+	return "a whole number of 64 bits"
+}

@@ -1,0 +1,71 @@
+package httptransport
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// report serves POST /v1/reports.
+func (h *handler) report(w http.ResponseWriter, r *http.Request) outcome {
+	req := &diamond.ReportRequest{}
+	var err error
+	if req.Client, err = client(r); err == nil {
+		err = query(r, func(name, _ string) error { return unknownParam(name) })
+	}
+	if err == nil {
+		err = readReports(w, r, req)
+	}
+	if err == nil {
+		_, err = h.srv.Report(h.caller(r), req)
+	}
+	if err != nil {
+		return fail(w, err, 0)
+	}
+	w.Header()[hCacheControl] = valueNoStore
+	w.WriteHeader(http.StatusNoContent)
+	return outcome{status: http.StatusNoContent}
+}
+
+func readReports(w http.ResponseWriter, r *http.Request, req *diamond.ReportRequest) error {
+	body, err := openBody(w, r, maxReports)
+	if err != nil {
+		return err
+	}
+	return body.end(decodeReports(body, req, body.hold))
+}
+
+// decodeReports decodes the body of reports as it comes. Hold is told of the
+// memory that they take.
+func decodeReports(body io.Reader, req *diamond.ReportRequest, hold func(bytes int64) error) error {
+	in := newJSONReader(body, hold)
+	return in.whole(func(name string) error {
+		if name != "reports" {
+			return in.skip() // a newer client's
+		}
+		return in.list(name, diamond.MaxPollKeys, reportMemory, func() error {
+			var one reportBody
+			if err := in.value(name, &one); err != nil {
+				return err
+			}
+			report, err := one.report()
+			req.Reports = append(req.Reports, report)
+			return err
+		})
+	})
+}
+
+func (b *reportBody) report() (report diamond.Report, err error) {
+	report = diamond.Report{Revision: b.Revision, Applied: b.Applied, Reason: b.Reason}
+	report.Key, err = diamond.ParseKey(b.Key)
+	switch {
+	case err != nil:
+	case b.Revision < 1:
+		err = diamond.Errorf(diamond.ErrInvalid, "revision of a report: %s", strconv.FormatInt(b.Revision, 10))
+	case b.Applied && b.Reason != "", !b.Applied && b.Reason != "error" && b.Reason != "panic":
+		err = diamond.Errorf(diamond.ErrInvalid, `reason: is "error" or "panic" where applied is false, else left out`)
+	}
+	return report, err
+}
