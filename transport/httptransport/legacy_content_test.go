@@ -1,6 +1,8 @@
 package httptransport_test
 
 import (
+	"bytes"
+	"log/slog"
 	"net/url"
 	"strconv"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
 func TestDefect_S3_S4_Conditional(t *testing.T) {
@@ -175,6 +178,47 @@ func TestX2_ParametersOnce(t *testing.T) {
 	assert.Equal(t, 400, c.ask("GET", "/diamond-server/config?dataId=%zz", "").Code)
 	assert.Equal(t, 400, c.ask("POST", "/diamond-server/publishConfig", "dataId=a&content=%", form...).Code)
 	assert.Equal(t, 400, c.ask("POST", "/diamond-server/publishConfig", `{"dataId":"a"}`, "Content-Type", "application/json").Code)
+}
+
+// What a parameter is not is refused: else a content would be cut at an &, and a
+// misspelt group be the default one.
+func TestOriginalClient_UnknownParameters(t *testing.T) {
+	var log bytes.Buffer
+	c := newCentre(t, httptransport.WithLogger(slog.New(slog.NewJSONHandler(&log, nil))))
+	c.publish(key("k"), "x")
+	const form = "application/x-www-form-urlencoded"
+	for _, r := range []struct{ method, target, body, name string }{
+		{"POST", "/diamond-server/publishConfig", "dataId=k&group=DEFAULT_GROUP&content=a=1&secret=2", "secret"},
+		{"POST", "/diamond-server/publishConfig", "dataId=k&grup=G&content=y", "grup"},
+		{"POST", "/diamond-server/publishConfig?grup=G", "dataId=k&content=y", "grup"},
+		{"POST", "/diamond-server/publishConfig?dataId=k&content=y&b", "", "b"},
+		{"GET", "/diamond-server/config?dataId=k&grup=G", "", "grup"},
+		{"POST", "/diamond-server/getProbeModify?dataId=k", "Probe-Modify-Request=k%2CDEFAULT_GROUP%2C%3B", "dataId"},
+		{"POST", "/diamond-server/getProbeModify", "Probe-Modify-Request=k%2CDEFAULT_GROUP%2C%3B&timeout=1", "timeout"},
+	} {
+		w := c.ask(r.method, r.target, r.body, "Content-Type", form)
+		assert.Equal(t, 400, w.Code, r.target+" "+r.body)
+		assert.Contains(t, w.Body.String(), strconv.Quote(r.name), "it is named")
+		assert.Contains(t, w.Body.String(), "%26", "with what may be meant")
+	}
+	assert.Equal(t, "x", c.fetch(key("k")).Entry.Content)
+	assert.NotContains(t, log.String(), "secret", "it may be a part of a content, which no log has")
+}
+
+// All that original clients send beside the parameters is taken: the headers of
+// the Go client, and of those who use curl or a browser.
+func TestOriginalClient_Extras(t *testing.T) {
+	c := newCentre(t)
+	c.publish(key("k"), "x")
+	extras := []string{
+		"User-Agent", "Go-http-client/1.1", "Accept-Encoding", "gzip,deflate", "Accept", "*/*", "Connection", "keep-alive", "Pragma", "no-cache",
+		"If-Modified-Since", "2026-11-22 13:29:36 +0000 UTC m=+0.5", "Content-MD5", diamond.MD5Hex("old"), "Long-Polling-TimeOut", "60000",
+		"Content-Type", "application/x-www-form-urlencoded; charset=UTF-8",
+	}
+	assert.Equal(t, 200, c.ask("GET", "/diamond-server/config?dataId=k&group=DEFAULT_GROUP", "", extras...).Code)
+	assert.Equal(t, 200, c.ask("POST", "/diamond-server/publishConfig", "content=y&dataId=k&group=DEFAULT_GROUP", extras...).Code)
+	assert.Equal(t, 200, c.ask("POST", "/diamond-server/publishConfig?", "&content=z&&dataId=k&group=&", extras...).Code, "empty pairs are none")
+	assert.Equal(t, 200, c.ask("POST", "/diamond-server/getProbeModify", "Probe-Modify-Request="+url.QueryEscape("k,DEFAULT_GROUP,;"), extras...).Code)
 }
 
 // oddContents are bytes that careless code alters.
