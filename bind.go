@@ -111,8 +111,9 @@ func (v *Value[T]) waitFirst(ctx context.Context) error {
 func (v *Value[T]) Get() *T { return v.current.Load() }
 
 // Err returns why the newest state of the key is not the value in force: it
-// was rejected, or the key was deleted (ErrNotFound), or there has been none
-// yet and the default is in force. nil: it is.
+// was rejected, or the key was deleted (ErrNotFound), or servers refuse it
+// ([Config].Refused), or there has been none yet and the default is in force.
+// nil: it is.
 func (v *Value[T]) Err() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -133,11 +134,12 @@ func (v *Value[T]) Config() Config {
 
 // onConfig makes a value of what the client says of the key.
 func (v *Value[T]) onConfig(_ context.Context, config Config) error {
-	var fresh *T
+	fresh := v.Get()
 	var err error
-	if config.Deleted {
+	switch {
+	case config.Deleted:
 		err = &Error{Op: "bind", Key: v.decoder.key, Err: ErrNotFound, Detail: "the key was deleted; its last value stays in force"}
-	} else {
+	case !v.madeOf(&config):
 		fresh, err = v.decode(&config)
 	}
 
@@ -152,7 +154,7 @@ func (v *Value[T]) onConfig(_ context.Context, config Config) error {
 	}
 	// The last good snapshot comes in place of the newest value, which stays rejected.
 	if config.Source != SourceSnapshot || !v.rejected {
-		v.err, v.rejected = nil, false
+		v.err, v.rejected = config.Refused, false
 	}
 	v.config = config
 	v.current.Store(fresh)
@@ -160,6 +162,13 @@ func (v *Value[T]) onConfig(_ context.Context, config Config) error {
 		w.worker.Wake()
 	}
 	return nil
+}
+
+// madeOf reports whether the value in force was made of an equal config.
+func (v *Value[T]) madeOf(config *Config) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.config.Source != SourceNone && v.config.Source != SourceDefault && equalEntries(&v.config.Entry, &config.Entry)
 }
 
 // decode makes a value of config. A panic of the program's own code goes on to

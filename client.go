@@ -50,6 +50,7 @@ type client struct {
 	poll    pollState                         // guarded by mu
 
 	loads   *latest.Queue[*keySlot, struct{}]   // first fetches to start
+	refused *latest.Queue[*keySlot, struct{}]   // to be asked for again, now and then
 	missing *latest.Queue[*keySlot, struct{}]   // contents that a poll named and that could not be fetched at once
 	reports *latest.Queue[Key, Report]          // what became of values
 	writes  *latest.Queue[snapshotID, Snapshot] // snapshots to write
@@ -86,6 +87,7 @@ func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
 		telling:   make(map[*listening]bool),
 		poll:      newPollState(),
 		loads:     latest.New[*keySlot, struct{}](),
+		refused:   latest.New[*keySlot, struct{}](),
 		missing:   latest.New[*keySlot, struct{}](),
 		reports:   latest.New[Key, Report](),
 		writes:    latest.New[snapshotID, Snapshot](),
@@ -100,6 +102,7 @@ func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
 
 	c.background.Go(func() { c.runPolls(ctx) })
 	c.background.Go(func() { c.runLoads(ctx) })
+	c.background.Go(func() { c.runRefused(ctx) })
 	c.background.Go(func() { c.runMissing(ctx) })
 	c.background.Go(func() { c.runReports(ctx) })
 	if c.local != nil {

@@ -28,7 +28,10 @@ func (p *poller) take(ctx context.Context, version int, resp *PollResponse) (use
 	}
 	asOf := time.Now().Add(-resp.Stale)
 
-	a := answer{resp: resp, version: version, asOf: asOf, told: make(map[*keySlot]news), named: make(map[*keySlot]*KeyState)}
+	a := answer{
+		resp: resp, version: version, asOf: asOf,
+		told: make(map[*keySlot]news), named: make(map[*keySlot]*KeyState), denied: make(map[*keySlot]error),
+	}
 	if err := p.sort(&a); err != nil {
 		return false, err
 	}
@@ -47,8 +50,8 @@ func (p *poller) take(ctx context.Context, version int, resp *PollResponse) (use
 			a.told[s] = n
 			delete(a.named, s)
 		}
-		if failed != nil {
-			p.log.Info("contents named by a poll could not be fetched; trying on", "count", len(a.named), "error", failed)
+		if len(failed) > 0 {
+			p.log.Info("contents named by a poll could not be fetched; trying on", "count", len(failed), "error", anyOf(failed))
 		}
 	}
 	p.named, p.resync = version == p.version, false
@@ -62,6 +65,15 @@ type answer struct {
 	asOf    time.Time // when it was so
 	told    map[*keySlot]news
 	named   map[*keySlot]*KeyState // changed, and the content is not here
+	denied  map[*keySlot]error
+}
+
+// slot returns the slot that the answer tells of by key; nil: it was not asked for.
+func (p *poller) slot(a *answer, key Key) *keySlot {
+	if s, ok := p.slots.Load(key.Canonical()); ok && s.joined && s.joinedAt <= a.version {
+		return s
+	}
+	return nil
 }
 
 // sort tells the states that an answer carries from those that it only names.
@@ -71,10 +83,16 @@ func (p *poller) sort(a *answer) error {
 	if a.resp.Position.Compare(p.poll.position) < 0 {
 		return &Error{Op: "poll", Err: ErrBehind, Remote: true}
 	}
+	for i := range a.resp.Denied {
+		d := &a.resp.Denied[i]
+		if s := p.slot(a, d.Key); s != nil {
+			a.denied[s] = &Error{Op: "poll", Key: s.key, Err: ErrDenied, Detail: d.Detail, Remote: true}
+		}
+	}
 	for i := range a.resp.Changed {
 		ks := &a.resp.Changed[i]
-		s, ok := p.slots.Load(ks.Key.Canonical())
-		if !ok || !s.joined || s.joinedAt > a.version {
+		s := p.slot(a, ks.Key)
+		if s == nil || a.denied[s] != nil {
 			continue
 		}
 		n := news{at: a.resp.Position, asOf: a.asOf}
@@ -113,6 +131,10 @@ func (p *poller) apply(a *answer) (useful bool) {
 	st := &p.poll
 	at := a.resp.Position
 	touched := make(map[*keySlot]bool, len(a.told)+len(st.unsynced))
+	for s, err := range a.denied {
+		touched[s], useful = true, true
+		p.refuse(s, err)
+	}
 
 	apart := make(map[*keySlot]bool) // not known just up to the position of the answer
 	for s, n := range a.told {

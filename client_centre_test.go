@@ -20,6 +20,7 @@ type centre struct {
 	sets    map[diamond.KeySetHash][]diamond.Key
 	changed chan struct{} // closed at each change
 	inline  int           // bytes of content that a poll carries
+	denied  map[diamond.Key]bool
 
 	polls   []diamond.PollRequest
 	fetches map[diamond.Key]int
@@ -47,6 +48,7 @@ func newCentre() *centre {
 		sets:    make(map[diamond.KeySetHash][]diamond.Key),
 		changed: make(chan struct{}),
 		inline:  diamond.InlineContent,
+		denied:  make(map[diamond.Key]bool),
 		fetches: make(map[diamond.Key]int),
 	}
 }
@@ -97,6 +99,14 @@ func (c *centre) step(contents map[diamond.Key]*string) {
 func (c *centre) announce() {
 	close(c.changed)
 	c.changed = make(chan struct{})
+}
+
+// deny refuses key to everybody, or no longer.
+func (c *centre) deny(key diamond.Key, refused bool) {
+	c.with(func() {
+		c.denied[key.Canonical()] = refused
+		c.announce()
+	})
 }
 
 // fork begins a new epoch in which the changes above revision are lost.
@@ -210,6 +220,9 @@ func (c *centre) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamond
 	if c.at.Compare(req.After) < 0 {
 		return nil, &diamond.Error{Err: diamond.ErrBehind, Remote: true}
 	}
+	if c.denied[req.Key.Canonical()] {
+		return nil, &diamond.Error{Op: "fetch", Key: req.Key, Err: diamond.ErrDenied, Remote: true}
+	}
 	e, ok := c.entries[req.Key.Canonical()]
 	if req.Revision > 0 && (!ok || e.Revision != req.Revision) {
 		return nil, &diamond.Error{Err: diamond.ErrNotFound, Remote: true}
@@ -246,7 +259,7 @@ func (c *centre) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond.P
 		resp := c.compare(req)
 		changed := c.changed
 		c.mu.Unlock()
-		if waited || resp.Resync || len(resp.Changed) > 0 {
+		if waited || resp.Resync || len(resp.Changed)+len(resp.Denied) > 0 {
 			return resp, nil
 		}
 		select {
@@ -275,6 +288,10 @@ func (c *centre) compare(req *diamond.PollRequest) *diamond.PollResponse {
 	}
 	resp := &diamond.PollResponse{Position: c.at}
 	for _, key := range keys {
+		if c.denied[key] {
+			resp.Denied = append(resp.Denied, diamond.Denial{Key: key, Detail: "not for you"})
+			continue
+		}
 		e := c.entries[key]
 		h, told := held[key]
 		if !told && known && c.touched[key] <= req.Position.Revision {

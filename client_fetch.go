@@ -2,6 +2,7 @@ package diamond
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"time"
 
@@ -72,8 +73,8 @@ func (c *client) observe(p Position) error {
 }
 
 // fetchAll fetches several slots in parallel, each at least as of after, and
-// returns those that could be before ctx ends.
-func (c *client) fetchAll(ctx context.Context, slots []*keySlot, after Position) (fetched map[*keySlot]news, failed error) {
+// returns those that could be before ctx ends, and why others could not.
+func (c *client) fetchAll(ctx context.Context, slots []*keySlot, after Position) (fetched map[*keySlot]news, failed map[*keySlot]error) {
 	results := make([]news, len(slots))
 	errs := make([]error, len(slots))
 	var group errgroup.Group
@@ -85,12 +86,12 @@ func (c *client) fetchAll(ctx context.Context, slots []*keySlot, after Position)
 		})
 	}
 	_ = group.Wait()
-	fetched = make(map[*keySlot]news, len(slots))
+	fetched, failed = make(map[*keySlot]news, len(slots)), make(map[*keySlot]error)
 	for i, s := range slots {
 		if errs[i] == nil {
 			fetched[s] = results[i]
 		} else {
-			failed = errs[i]
+			failed[s] = errs[i]
 		}
 	}
 	return fetched, failed
@@ -132,7 +133,7 @@ func (c *client) runMissing(ctx context.Context) {
 }
 
 // catchUp fetches the present state of slots, and shows all of it at once.
-func (c *client) catchUp(ctx context.Context, slots []*keySlot) (failed error) {
+func (c *client) catchUp(ctx context.Context, slots []*keySlot) error {
 	fetched, failed := c.fetchAll(ctx, slots, c.newest())
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -144,10 +145,24 @@ func (c *client) catchUp(ctx context.Context, slots []*keySlot) (failed error) {
 	for s := range fetched {
 		c.show(s)
 	}
-	if failed != nil {
-		c.log.Debug("some contents could not be fetched", "error", failed)
+	for s, err := range failed {
+		if errors.Is(err, ErrDenied) {
+			c.refuse(s, err)
+			c.show(s)
+		}
 	}
-	return failed
+	if len(failed) > 0 {
+		c.log.Debug("some contents could not be fetched", "count", len(failed), "error", anyOf(failed))
+	}
+	return anyOf(failed)
+}
+
+// anyOf returns one of the errors; nil: there are none.
+func anyOf(failed map[*keySlot]error) error {
+	for _, err := range failed {
+		return err
+	}
+	return nil
 }
 
 // followed returns the slots of those of keys that the client knows.

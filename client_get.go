@@ -189,6 +189,8 @@ func (c *client) finishLoad(s *keySlot, n news, err error) {
 	case len(s.listeners) == 0 && s.value == nil && s.override == nil:
 		c.slots.Delete(s.key) // nothing to follow
 		s.dropped = true
+	default:
+		c.refuse(s, err)
 	}
 	if err != nil {
 		c.settle(s)
@@ -227,11 +229,17 @@ func (c *client) learn(s *keySlot, n news) bool {
 		return false
 	}
 	if a := s.announced; a != nil && (!n.found || n.entry.View >= a.View) {
-		s.announced = nil
-		c.missing.Drop(s)
+		c.forget(s)
 	}
+	c.allow(s)
 	c.saveFetched(s)
 	return true
+}
+
+// forget takes back that a content is known of and not here. mu must be held.
+func (c *client) forget(s *keySlot) {
+	s.announced = nil
+	c.missing.Drop(s)
 }
 
 // show makes what has been learned of s visible. mu must be held, until all of

@@ -10,8 +10,7 @@ import (
 
 // pollState is what the one long poll of a client stands on.
 type pollState struct {
-	keys     []Key // all that are polled for; only ever appended to
-	version  int   // grows with keys
+	version  int // of the set of keys that are polled for: grows when one joins or leaves
 	position Position
 	unsynced map[*keySlot]struct{} // joined, and not known up to position
 
@@ -38,11 +37,10 @@ var errRejoin = errors.New("more keys to poll for")
 
 // join adds s to the keys that are polled for. mu must be held.
 func (c *client) join(s *keySlot) {
-	if s.joined || c.closed.Load() {
+	if s.joined || s.dropped || c.closed.Load() {
 		return
 	}
 	p := &c.poll
-	p.keys = append(p.keys, s.key)
 	p.version++
 	s.joined, s.joinedAt = true, p.version
 	p.unsynced[s] = struct{}{}
@@ -57,6 +55,18 @@ func (c *client) join(s *keySlot) {
 		}
 		p.rejoin = time.AfterFunc(linger, c.endParked)
 	}
+}
+
+// leave takes s out of the keys that are polled for. A poll that is parked goes
+// on; what it says of s is passed over. mu must be held.
+func (c *client) leave(s *keySlot) {
+	if !s.joined {
+		return
+	}
+	s.freeze(&c.marked)
+	s.joined, s.synced = false, false
+	delete(c.poll.unsynced, s)
+	c.poll.version++
 }
 
 // endParked ends the parked poll for the sake of new keys.
@@ -85,7 +95,8 @@ type poller struct {
 	hold  *hold
 	pause backoff.Backoff
 
-	set     KeySetHash // of the keys of version
+	keys    []Key // of version
+	set     KeySetHash
 	version int
 	named   bool // the server has been sent the keys of the set
 	resync  bool // it has asked for all that is held
@@ -131,7 +142,7 @@ func (c *client) runPolls(ctx context.Context) {
 
 // after draws the conclusions from a poll, and pauses where the next one must not follow at once.
 func (p *poller) after(ctx context.Context, req *PollRequest, resp *PollResponse, err error, parked time.Duration, useful bool) error {
-	if errors.Is(err, errRejoin) {
+	if errors.Is(err, errRejoin) || p.refuseBlamed(err) {
 		return nil
 	}
 	p.note(err)
@@ -179,19 +190,19 @@ func (p *poller) request() (*PollRequest, int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	st := &p.poll
-	if len(st.keys) == 0 {
-		return nil, 0
-	}
-	keys := st.keys[:len(st.keys):len(st.keys)]
 	if st.version != p.version {
-		p.set, p.version, p.named = HashKeys(keys), st.version, false
+		p.keys = p.joinedKeys()
+		p.set, p.version, p.named = HashKeys(p.keys), st.version, false
+	}
+	if len(p.keys) == 0 {
+		return nil, 0
 	}
 	req := &PollRequest{Client: p.info, Set: p.set, Wait: p.hold.next()}
 	if p.compare {
 		req.Wait = 0
 	}
 	if !p.named || p.resync {
-		req.Keys = keys
+		req.Keys = p.keys
 	}
 	if p.resync {
 		for _, s := range p.slots.All() {
@@ -206,11 +217,22 @@ func (p *poller) request() (*PollRequest, int) {
 		if !p.resync {
 			req.Held = append(req.Held, s.held()) // nothing, too: or it would count as known up to Position
 		}
-		if !s.answered() {
-			req.Wait = 0 // someone may be waiting to be told that there is nothing
+		if !s.answered() || s.refused != nil {
+			req.Wait = 0 // someone may be waiting to be told that there is nothing, or nothing new
 		}
 	}
 	return req, st.version
+}
+
+// joinedKeys returns the keys that are polled for. mu must be held.
+func (c *client) joinedKeys() []Key {
+	var keys []Key
+	for _, s := range c.slots.All() {
+		if s.joined {
+			keys = append(keys, s.key)
+		}
+	}
+	return keys
 }
 
 // ask sends a poll. It does not wait longer for the answer than it should take:

@@ -26,6 +26,8 @@ type keySlot struct {
 	// value is not the newest then. Towards servers it counts as held.
 	announced *KeyState
 
+	refused error // why servers do not let the client have the key; nil: they do
+
 	loading bool            // a first fetch is under way
 	loadErr error           // why the last one failed
 	pause   backoff.Backoff // between first fetches that fail
@@ -82,7 +84,10 @@ type shown struct {
 // revision counts nor where the value came from: a value that is published
 // again has changed nothing for a program.
 func (s *shown) equals(o *shown) bool {
-	return (s.err == nil) == (o.err == nil) && equalEntries(&s.config.Entry, &o.config.Entry)
+	if s.err != nil || o.err != nil {
+		return s.err != nil && o.err != nil
+	}
+	return (s.config.Refused == nil) == (o.config.Refused == nil) && equalEntries(&s.config.Entry, &o.config.Entry)
 }
 
 // equalEntries reports whether content, type and metadata are the same.
@@ -208,12 +213,15 @@ func (s *keySlot) view() *shown {
 	out := &shown{
 		config: Config{
 			Entry: v.entry, Source: v.source, Confirmed: v.confirmed,
-			Deleted: v.presence == deleted, Orphaned: v.presence == orphaned,
+			Deleted: v.presence == deleted, Orphaned: v.presence == orphaned, Refused: s.refused,
 		},
 		followed: s.synced && s.announced == nil && !s.disputed && v.source == SourceServer,
 	}
 	if v.presence == absent || v.presence == deleted {
 		out.err = &Error{Op: "get", Key: s.key, Err: ErrNotFound, Remote: v.source == SourceServer}
+		if s.refused != nil {
+			out.err = s.refused // whether there is one by now is not for this client to know
+		}
 	}
 	return out
 }

@@ -57,6 +57,8 @@ func (c *client) statusOf(s *keySlot) Status {
 	}
 	switch {
 	case status.Err != nil || config.Source == SourceOverride:
+	case s.refused != nil:
+		status.Err = opError("poll", s.key, s.refused)
 	case c.poll.err != nil:
 		status.Err = opError("poll", s.key, c.poll.err)
 	case config.Source == SourceSnapshot:

@@ -44,7 +44,10 @@ type Config struct {
 	// Orphaned is true when the store's history was lost (a new [Epoch]) and the
 	// key with it: the value is the last one known.
 	Orphaned bool
-	Source   Source
+	// Refused is why servers do not let this client have the key any more, such as
+	// ErrDenied; nil: they do. The value is the last one known.
+	Refused error
+	Source  Source
 	// Confirmed is when a server last said that this is the present state; zero: never.
 	Confirmed time.Time
 }
@@ -59,7 +62,9 @@ type Config struct {
 //
 // A newer value whose content, type and metadata are those that the listener
 // was called with last calls nobody: what became of the one holds for the
-// other, and is reported to the server for its revision.
+// other, and is reported to the server for its revision. When servers begin to
+// refuse the key, and when they no longer do, a listener is called with the
+// value that it has; [Config].Refused tells.
 //
 // A nil result says that the value is applied. An error, or a panic, rejects
 // it: the listener keeps what it had, the server is told (without content),

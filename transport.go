@@ -121,12 +121,22 @@ type PollResponse struct {
 	// Resync: this server cannot tell from what it was sent. Ask again with all
 	// Keys, a zero Position and all that is Held. Changed is empty.
 	Resync bool
+	// Denied are those keys of the set that this caller may not read, with the
+	// reason. Changed says nothing of them. A poll with any is answered at once.
+	Denied []Denial
 	// Draining: this server is going away. Ask another one next.
 	Draining bool
 	Stale    time.Duration
 	// Applied is when this server learned of the newest of Changed, if that is
 	// what ended the wait; else zero. It does not cross a wire.
 	Applied time.Time
+}
+
+// Denial says that a caller may not read a key. It says nothing of whether the
+// key exists.
+type Denial struct {
+	Key    Key
+	Detail string // why, in words
 }
 
 // KeyState is the present state of a key that is not as the caller holds it.

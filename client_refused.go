@@ -1,0 +1,131 @@
+package diamond
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/linnaname/gdiamond/internal/backoff"
+)
+
+// refusedPause is how long a client waits at least before it asks again for
+// keys that servers refuse to it; at most it waits twice as long.
+const refusedPause = 30 * time.Second
+
+// refuse notes that servers do not let the client have s. What is known of it
+// stays, and is the last value that the client may show: a refusal is no
+// deletion. The key is not polled for together with the others, and asked for
+// again by itself. mu must be held.
+func (c *client) refuse(s *keySlot, err error) {
+	if s.refused == nil {
+		c.log.Warn("servers refuse a key; its last value stays", "key", s.key, "error", err)
+	}
+	c.leave(s)
+	c.forget(s)
+	s.refused, s.loadErr = err, err
+	c.refused.Put(s, struct{}{})
+}
+
+// allow notes that a server has told the client of s. mu must be held.
+func (c *client) allow(s *keySlot) {
+	if s.refused == nil {
+		return
+	}
+	c.log.Info("servers no longer refuse a key", "key", s.key)
+	s.refused, s.loadErr = nil, nil
+	c.refused.Drop(s)
+	c.join(s)
+}
+
+// refuseBlamed refuses the keys for whose sake servers refused a whole poll.
+// False: there are none.
+func (c *client) refuseBlamed(err error) (found bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.slots.All() {
+		if s.joined && blamed(err, s.key) {
+			c.refuse(s, err)
+			c.show(s)
+			found = true
+		}
+	}
+	return found
+}
+
+// blamed reports whether a server refused a whole request for the sake of key,
+// as servers do that do not know [PollResponse].Denied. Of a system namespace
+// they name no key.
+func blamed(err error, key Key) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Remote && final(err) && (e.Key.Canonical() == key || e.Key == Key{} && key.System())
+}
+
+// runRefused asks again, at its pace, for all keys that servers refuse.
+func (c *client) runRefused(ctx context.Context) {
+	for c.refused.Wait(ctx) == nil {
+		if backoff.Sleep(ctx, refusedPause+rand.N(refusedPause)) != nil {
+			return
+		}
+		asked := c.refused.Take()
+		for c.askRefused(ctx, asked) {
+		}
+		c.refused.PutBack(asked)
+	}
+}
+
+// askRefused asks for all of asked in one poll. It takes out of them those that
+// are refused again, which it puts back, and those that are not, which join the
+// keys that are polled for. True: more can be learned by asking for the others.
+func (c *client) askRefused(ctx context.Context, asked map[*keySlot]struct{}) (more bool) {
+	req := c.refusedRequest(asked)
+	if len(req.Keys) == 0 {
+		return false
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, callTimeout, errTimeout)
+	defer cancel()
+	resp, err := c.transport.Poll(ctx, req)
+	if err == nil && (resp.Resync || resp.Position.IsZero()) {
+		return false // it says nothing of them
+	}
+	denied := make(map[Key]bool)
+	if err == nil {
+		for i := range resp.Denied {
+			denied[resp.Denied[i].Key.Canonical()] = true
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for s := range asked {
+		switch {
+		case denied[s.key] || blamed(err, s.key):
+			delete(asked, s)
+			c.refused.Put(s, struct{}{})
+			more = err != nil && len(asked) > 0
+		case err == nil:
+			delete(asked, s)
+			c.join(s) // the next poll brings what there is of it
+		}
+	}
+	return more
+}
+
+// refusedRequest makes a poll for those of asked that are still refused, and
+// takes out the others.
+func (c *client) refusedRequest(asked map[*keySlot]struct{}) *PollRequest {
+	req := &PollRequest{Client: c.info}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for s := range asked {
+		if s.refused == nil || s.dropped {
+			delete(asked, s)
+			continue
+		}
+		req.Keys = append(req.Keys, s.key)
+		if h := s.held(); h.Revision > 0 {
+			req.Held = append(req.Held, h)
+		}
+	}
+	req.Set = HashKeys(req.Keys)
+	return req
+}
