@@ -45,10 +45,11 @@ func TestC14_ARefusedKeyKeepsItsValueAndTheOthersGoOn(t *testing.T) {
 		require.NoError(t, err)
 		changes := 0
 		v.OnChange(func(_, _ *limits) { changes++ })
-		settle()
+		time.Sleep(10 * time.Minute)
 
 		c.deny(keyA, true)
 		settle()
+		assert.Less(t, time.Since(get(t, client, keyA).Confirmed), 30*time.Second, "what was confirmed stays so")
 		c.set(keyA, `{"rate": 2}`)
 		c.set(keyB, "b2")
 		settle()
@@ -261,6 +262,31 @@ func TestARefusalIsNoDeletion(t *testing.T) {
 		require.ErrorIs(t, err, diamond.ErrNotFound)
 		_, ok := local.snapshot(diamond.SlotFetched, keyB)
 		assert.False(t, ok)
+	})
+}
+
+// An answer that denies a key and says that it is not there proves nothing.
+func TestARefusalBeatsAnAbsenceInOneAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.set(keyA, "kept")
+		client := newClient(t, c)
+		var r recorder
+		subscribe(t, client, keyA, &r)
+		settle()
+		c.with(func() {
+			c.onPoll = func(_ context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+				return &diamond.PollResponse{
+					Position: c.position(),
+					Denied:   []diamond.Denial{{Key: keyA}}, Changed: []diamond.KeyState{{Key: keyA}},
+				}, nil
+			}
+			c.announce()
+		})
+		c.set(keyB, "moves the position")
+		settle()
+		assert.Equal(t, []string{"kept", "kept"}, r.contents())
+		require.ErrorIs(t, r.last().Refused, diamond.ErrDenied)
 	})
 }
 
