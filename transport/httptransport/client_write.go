@@ -71,7 +71,7 @@ func encodeSet(s *diamond.ChangeSet) (parts []string, length int64) {
 		d := &s.Drafts[i]
 		n := int64(len(d.Content))
 		add(marshalLine(&setLine{
-			Op: "publish", Key: d.Key.String(), Type: d.Type, Meta: d.Meta,
+			Op: "publish", Key: d.Key.String(), Type: d.Type, Meta: d.Meta, Reset: d.Reset,
 			AllowEmpty: d.AllowEmpty, IfRevision: d.IfRevision, Length: &n,
 		}), d.Content, "\n")
 	}

@@ -110,7 +110,7 @@ func TestGolden_Requests(t *testing.T) {
 			_, err := tr.Commit(ctx, &diamond.CommitRequest{Client: info, Set: diamond.ChangeSet{
 				Drafts: []diamond.Draft{
 					{Key: cannedKey, Content: "a: 1\n", Type: "yaml", Meta: map[string]string{"o": "<é>"}, IfRevision: diamond.Revision(6)},
-					{Key: diamond.NewKey("g", "e"), AllowEmpty: true},
+					{Key: diamond.NewKey("g", "e"), AllowEmpty: true, Reset: true},
 				},
 				Deletes: []diamond.Delete{{Key: diamond.NewKey("g", "gone")}}, Checks: []diamond.Check{{Key: diamond.NewKey("g", "c"), Revision: 0}},
 				RequestID: "r-1", Comment: "why & how",

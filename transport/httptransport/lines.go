@@ -191,6 +191,7 @@ type setLine struct {
 	Key        string            `json:"key"`
 	Type       string            `json:"type,omitempty"`
 	Meta       map[string]string `json:"meta,omitempty"`
+	Reset      bool              `json:"reset,omitempty"`
 	AllowEmpty bool              `json:"allowEmpty,omitempty"`
 	IfRevision *int64            `json:"ifRevision,omitempty"` // of publish and delete
 	Revision   *int64            `json:"revision,omitempty"`   // of check
@@ -212,10 +213,10 @@ func (l *setLine) addTo(set *diamond.ChangeSet, content string) error {
 		return errFrame("publish has no length")
 	case l.Op == "publish" && l.Revision == nil:
 		set.Drafts = append(set.Drafts, diamond.Draft{
-			Key: key, Content: content, Type: l.Type, Meta: l.Meta,
+			Key: key, Content: content, Type: l.Type, Meta: l.Meta, Reset: l.Reset,
 			IfRevision: l.IfRevision, AllowEmpty: l.AllowEmpty,
 		})
-	case l.Length != nil || l.Type != "" || l.Meta != nil || l.AllowEmpty:
+	case l.Length != nil || l.Type != "" || l.Meta != nil || l.Reset || l.AllowEmpty:
 		return errFrame("op %.20q has a field of publish", l.Op)
 	case l.Op == "delete" && l.Revision == nil:
 		set.Deletes = append(set.Deletes, diamond.Delete{Key: key, IfRevision: l.IfRevision})

@@ -62,6 +62,14 @@ func TestNative_ByHand(t *testing.T) {
 	assert.Equal(t, "conflict", code)
 	assert.Contains(t, message, "2")
 	assert.NotEmpty(t, w.Header().Get("Diamond-Position"))
+	other := `"2-` + diamond.MD5Hex("of a history that was lost") + `"`
+	for _, method := range []string{"PUT", "DELETE"} {
+		w = c.ask(method, one, map[string]string{"PUT": "a: 3"}[method], "If-Match", other)
+		assert.Equal(t, 409, w.Code, "the revision is right, the content is another")
+		assert.Contains(t, w.Body.String(), `"current":2`)
+		assert.NotEmpty(t, w.Header().Get("Diamond-Position"))
+	}
+	assert.Equal(t, 409, c.ask("PUT", one, "a: 3", "If-Match", `"2-wrongmd5"`).Code)
 	assert.Equal(t, 409, c.ask("PUT", one, "a: 3", "If-None-Match", "*").Code)
 	assert.Equal(t, 409, c.ask("PUT", one+"?ifRevision=0", "a: 3").Code)
 	assert.Equal(t, 200, c.ask("PUT", one+"?ifRevision=2", "a: 3").Code)
@@ -120,6 +128,7 @@ func TestNative_ChangeSet(t *testing.T) {
 		"negative":         `{"op":"publish","key":"a","length":-1}` + "\n",
 		"unknown op":       `{"op":"steal","key":"a"}` + "\n",
 		"unknown field":    `{"op":"delete","key":"a","force":true}` + "\n",
+		"reset of none":    `{"op":"delete","key":"a","reset":true}` + "\n",
 		"not for delete":   `{"op":"delete","key":"a","type":"text"}` + "\n",
 		"check without":    `{"op":"check","key":"a"}` + "\n",
 		"key twice":        `{"op":"delete","key":"a"}` + "\n" + `{"op":"check","key":"a","revision":1}` + "\n",
@@ -135,6 +144,47 @@ func TestNative_ChangeSet(t *testing.T) {
 		assert.Equal(t, "invalid", code, name)
 		assert.NotEmpty(t, message, name)
 	}
+}
+
+// What a request does not say of a key stays, on every road; reset forgets it.
+func TestNative_WhatIsNotSaidStays(t *testing.T) {
+	c := newCentre(t)
+	is := func(typ, meta string) {
+		t.Helper()
+		w := c.ask("GET", one, "")
+		require.Equal(t, 200, w.Code)
+		assert.Equal(t, typ, w.Header().Get("Diamond-Type"))
+		assert.Equal(t, meta, w.Header().Get("Diamond-Meta"))
+	}
+	set := func(more string) {
+		t.Helper()
+		w := c.ask("POST", "/v1/changesets", `{"op":"publish","key":"app.yaml"`+more+`,"length":1}`+"\nx\n")
+		require.Equal(t, 200, w.Code, w.Body)
+	}
+	const form = "application/x-www-form-urlencoded"
+	require.Equal(t, 200, c.ask("PUT", one, "1").Code)
+	is("yaml", "")
+	require.Equal(t, 200, c.ask("PUT", one+"?type=toml", "1", "Diamond-Meta", "owner=me").Code)
+	for _, write := range []func(){
+		func() { require.Equal(t, 200, c.ask("PUT", one, "2").Code) },
+		func() { set("") },
+		func() {
+			require.Equal(t, 200, c.ask("POST", "/diamond-server/publishConfig", "dataId=app.yaml&content=3", "Content-Type", form).Code)
+		},
+	} {
+		write()
+		is("toml", "owner=me")
+	}
+	require.Equal(t, 200, c.ask("PUT", one, "4", "Diamond-Meta", "owner=you").Code)
+	is("toml", "owner=you")
+	set(`,"type":"json"`)
+	is("json", "owner=you")
+	set(`,"reset":true,"meta":{"a":"b"}`)
+	is("", "a=b")
+	require.Equal(t, 200, c.ask("PUT", one+"?reset=true&type=yaml", "5").Code)
+	is("yaml", "")
+	require.Equal(t, 200, c.ask("PUT", one+"?reset=true", "6").Code)
+	is("", "")
 }
 
 func TestNative_BadRequests(t *testing.T) {
@@ -158,7 +208,9 @@ func TestNative_BadRequests(t *testing.T) {
 		{"PUT", one + "?type=a%20b", "x", "type"},
 		{"PUT", one + "?comment=a%0Ab", "x", "comment"},
 		{"DELETE", one, "body", "body"},
+		{"PUT", one + "?reset=1", "x", "reset"},
 		{"DELETE", one + "?allowEmpty=true", "", "allowEmpty"},
+		{"DELETE", one + "?reset=true", "", "reset"},
 		{"POST", "/v1/poll", `{}`, "keys"},
 		{"POST", "/v1/poll", ``, "json"},
 		{"POST", "/v1/poll", `[]`, "json"},
@@ -197,6 +249,7 @@ func TestNative_BadRequests(t *testing.T) {
 		"tag list":   {"If-Match", `"1-x", "2-y"`, "If-None-Match", `"1-x"`},
 		"any":        {"If-Match", "*"},
 		"nonsense":   {"If-Match", "seven"},
+		"two tags":   {"If-Match", `"1-x", "2-y"`},
 		"not match":  {"If-None-Match", `"1-x"`},
 		"meta twice": {"Diamond-Meta", "a=1&a=2"},
 		"meta bytes": {"Diamond-Meta", "a=%zz"},

@@ -240,7 +240,7 @@ func TestOpenAPI_Parameters(t *testing.T) {
 	s := readSpec(t)
 	c := newCentre(t)
 	value := map[string]string{
-		"revision": "0", "after": "", "ifRevision": "1", "comment": "c", "type": "text", "allowEmpty": "true", "namespace": "public",
+		"revision": "0", "after": "", "ifRevision": "1", "comment": "c", "type": "text", "allowEmpty": "true", "reset": "true", "namespace": "public",
 		"group": "g", "prefix": "k", "limit": "5", "contents": "true", "before": "9", "wait": "0s", "dataId": "k", "content": "x",
 	}
 	s.operations(func(method, path string, _ *operation, params []parameter) {

@@ -21,6 +21,8 @@ func (h *handler) publish(w http.ResponseWriter, r *http.Request) outcome {
 		switch name {
 		case "type":
 			draft.Type = value
+		case "reset":
+			draft.Reset, err = parseBool(name, value)
 		case "allowEmpty":
 			draft.AllowEmpty, err = parseBool(name, value)
 		default:
@@ -35,7 +37,7 @@ func (h *handler) publish(w http.ResponseWriter, r *http.Request) outcome {
 		draft.Content, err = h.readContent(w, r)
 	}
 	if err != nil {
-		return fail(w, err, 0)
+		return h.failWrite(w, err)
 	}
 	set.Drafts = []diamond.Draft{draft}
 	return h.commit(w, r, set)
@@ -51,7 +53,7 @@ func (h *handler) remove(w http.ResponseWriter, r *http.Request) outcome {
 		err = diamond.Errorf(diamond.ErrInvalid, "body: a deletion has none")
 	}
 	if err != nil {
-		return fail(w, err, 0)
+		return h.failWrite(w, err)
 	}
 	set.Deletes = []diamond.Delete{del}
 	return h.commit(w, r, set)
@@ -63,11 +65,15 @@ func (h *handler) writeRequest(r *http.Request, set *diamond.ChangeSet, key *dia
 	if *key, err = pathKey(r, pathConfigs); err != nil {
 		return err
 	}
-	if *ifRevision, err = condition(r.Header); err != nil {
+	tag, err := condition(r.Header)
+	if err != nil {
 		return err
 	}
+	if tag != nil {
+		*ifRevision = &tag.revision
+	}
 	set.RequestID = r.Header.Get(hIdempotencyKey)
-	return query(r, func(name, value string) error {
+	err = query(r, func(name, value string) error {
 		switch name {
 		case "comment":
 			set.Comment = value
@@ -85,31 +91,10 @@ func (h *handler) writeRequest(r *http.Request, set *diamond.ChangeSet, key *dia
 		}
 		return nil
 	})
-}
-
-// condition reads If-Match and If-None-Match as a revision. An entity tag
-// begins with it, so "7" alone does too.
-func condition(header http.Header) (*int64, error) {
-	match, none := header.Get("If-Match"), header.Get("If-None-Match")
-	switch {
-	case match == "" && none == "":
-		return nil, nil
-	case match != "" && none != "":
-		return nil, diamond.Errorf(diamond.ErrInvalid, "if-match and if-none-match: both given")
-	case none == "*":
-		return diamond.Revision(0), nil
-	case none != "":
-		return nil, diamond.Errorf(diamond.ErrInvalid, "if-none-match: only * is taken with a write")
+	if err != nil || tag == nil {
+		return err
 	}
-	if match == "*" {
-		return nil, diamond.Errorf(diamond.ErrInvalid, "if-match: * is not taken, as no condition says that a key exists; give its entity tag")
-	}
-	text, _, _ := strings.Cut(strings.Trim(match, `"`), "-")
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 1 {
-		return nil, diamond.Errorf(diamond.ErrInvalid, "if-match: is not one entity tag of this server's")
-	}
-	return &n, nil
+	return h.holds(h.caller(r), *key, tag)
 }
 
 // readContent reads a body that is one content.

@@ -38,6 +38,21 @@ func commitCases() []testCase {
 			assert.Equal(f, "why: 50% & más", history.Changes[0].Comment)
 			assert.Equal(f, 3, history.Changes[0].Count)
 		}},
+		{"Commit/Kept", "what a Draft does not say of a key stays; Reset forgets it", func(f *fixture) {
+			draft := diamond.Draft{Key: key("k"), Content: "x", Type: "yaml", Meta: map[string]string{"owner": "me"}}
+			is := func(typ string, meta map[string]string) {
+				f.commit(diamond.ChangeSet{Drafts: []diamond.Draft{draft}})
+				e := f.fetch(draft.Key).Entry
+				assert.Equal(f, typ, e.Type)
+				assert.Equal(f, meta, e.Meta)
+			}
+			is("yaml", draft.Meta)
+			meta := draft.Meta
+			draft.Type, draft.Meta = "", nil
+			is("yaml", meta)
+			draft.Reset, draft.Meta = true, map[string]string{"a": "b"}
+			is("", draft.Meta)
+		}},
 		{"Commit/Conflict", "a condition that does not hold is ErrConflict, with the key and its current revision; nothing is done", func(f *fixture) {
 			at := f.publish("k", "one")
 			for name, set := range map[string]diamond.ChangeSet{

@@ -1,0 +1,61 @@
+package httptransport
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// entityTag is what the entity tag of a value says: the revision, and the digest
+// of the content, which may be left out by hand.
+type entityTag struct {
+	revision int64 // 0: there is no value
+	md5      string
+}
+
+// condition reads If-Match and If-None-Match; nil: there is none.
+func condition(header http.Header) (*entityTag, error) {
+	match, none := header.Get("If-Match"), header.Get("If-None-Match")
+	switch {
+	case match == "" && none == "":
+		return nil, nil
+	case match != "" && none != "":
+		return nil, diamond.Errorf(diamond.ErrInvalid, "if-match and if-none-match: both given")
+	case none == "*":
+		return &entityTag{}, nil
+	case none != "":
+		return nil, diamond.Errorf(diamond.ErrInvalid, "if-none-match: only * is taken with a write")
+	case match == "*":
+		return nil, diamond.Errorf(diamond.ErrInvalid, "if-match: * is not taken, as no condition says that a key exists; give its entity tag")
+	}
+	revision, md5, _ := strings.Cut(strings.Trim(match, `"`), "-")
+	n, err := strconv.ParseInt(revision, 10, 64)
+	if err != nil || n < 1 || strings.ContainsAny(md5, `", `) {
+		return nil, diamond.Errorf(diamond.ErrInvalid, "if-match: is not one entity tag of this server's")
+	}
+	return &entityTag{n, md5}, nil
+}
+
+// holds returns ErrConflict where the revision that tag names has another content.
+// A storage that lost history may have given one revision to two values: the
+// storage's own condition, on the revision, does not tell them apart. Whether the
+// key has that revision now is left to it.
+func (h *handler) holds(ctx context.Context, key diamond.Key, tag *entityTag) error {
+	if tag.md5 == "" {
+		return nil
+	}
+	res, err := h.srv.Fetch(ctx, &diamond.FetchRequest{Key: key})
+	if err == nil && res.Entry.Revision < tag.revision { // this server may be behind
+		res, err = h.srv.Fetch(ctx, &diamond.FetchRequest{Key: key, Revision: tag.revision})
+	}
+	if err != nil || res.Entry.Revision != tag.revision || res.Entry.MD5 == tag.md5 {
+		return nil // the commit knows better what is wrong
+	}
+	return &diamond.Error{
+		Key: key, Err: diamond.ErrConflict, Current: res.Entry.Revision,
+		Detail: "if-match: revision " + strconv.FormatInt(tag.revision, 10) + " has another content",
+	}
+}
