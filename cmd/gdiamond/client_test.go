@@ -21,7 +21,7 @@ var oddContents = map[string]string{
 	"no-newline":  "a\r\nb",
 	"escapes":     `{"a":"\u0000\"\\\/ < > & 😀"}`,
 	"percent":     "100%&x=1+1;%41%2B",
-	"nul":         "a\x00b\x00",
+	"nul-bytes":   "a\x00b\x00",
 	"not-utf8":    "\xd6\xd0\xce\xc4 GBK \xff\xfe",
 	"bom":         "\xef\xbb\xbfkey=value",
 	"white-start": " \n\tx \n ",

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math"
 	"os"
 	"time"
@@ -21,7 +24,10 @@ func newExport() *cobra.Command {
 		Short: "Write the keys of a namespace to a directory, as group/dataId",
 		Long: `Write the keys of a namespace to a directory, as group/dataId, byte for byte.
 
-The directory is made if need be, and must be empty.`,
+The directory is made if need be, and must be empty. What the files cannot say stands
+beside them in .gdiamond.jsonl: the type and the metadata of each key, and whether it is
+empty on purpose. An import reads it. Where a name cannot be a file's on every system, as
+with ":" or a leading dot, these bytes are written as % and two hexadecimal digits.`,
 		Args: arguments(1, 1, "a DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.filter(group, ""); err != nil {
@@ -32,8 +38,7 @@ The directory is made if need be, and must be empty.`,
 				return err
 			}
 			defer root.Close()
-			t := &tree{root: root, namespace: c.namespace}
-			summary, err := c.export(cmd.Context(), t, group)
+			summary, err := c.export(cmd.Context(), root, group)
 			if err != nil {
 				return fmt.Errorf("%w (%d files were written)", err, summary.Files)
 			}
@@ -45,47 +50,68 @@ The directory is made if need be, and must be empty.`,
 	return cmd
 }
 
-func (c *connection) export(ctx context.Context, t *tree, group string) (treeOut, error) {
+func (c *connection) export(ctx context.Context, root *os.Root, group string) (treeOut, error) {
 	_, client, done, err := c.client(ctx)
 	if err != nil {
 		return treeOut{}, err
 	}
 	defer done()
-	return c.exportTree(ctx, client, t, group)
+	return c.exportTree(ctx, client, root, group)
 }
 
-// exportTree writes all that client lists. The timeout is for want of progress:
-// a large tree takes its time.
-func (c *connection) exportTree(ctx context.Context, client diamond.Client, t *tree, group string) (treeOut, error) {
-	var summary treeOut
-	ctx, release := context.WithTimeout(ctx, math.MaxInt64) // or the client would set one of its own
-	defer release()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stalled := time.AfterFunc(c.timeout, func() { cancel(context.DeadlineExceeded) })
-	defer stalled.Stop()
+// exportTree writes all that client lists. A key whose name cannot be a file's here
+// does not keep the others from being written; the error names it.
+func (c *connection) exportTree(ctx context.Context, client diamond.Client, root *os.Root, group string) (summary treeOut, err error) {
+	w, err := newTreeWriter(root, c.namespace)
+	if err != nil {
+		return summary, err
+	}
+	defer func() { err = cmp.Or(err, w.close()) }()
+	var unnamed []error
 	req := diamond.ListRequest{Namespace: c.namespace, Group: group, Limit: diamond.MaxPage, Contents: true}
-	for entry, err := range client.List(ctx, req) {
-		if err != nil && ctx.Err() != nil {
-			err = fmt.Errorf("list: %w", context.Cause(ctx))
+	for entry, err := range c.list(ctx, client, req) {
+		if err == nil {
+			err = w.write(&entry)
 		}
-		if err != nil {
+		switch {
+		case ofName(err):
+			unnamed = append(unnamed, fmt.Errorf("%s: %w", entry.Key, err))
+			continue
+		case err != nil:
 			return summary, err
 		}
-		if err := t.write(&entry); err != nil {
-			return summary, err
-		}
-		stalled.Reset(c.timeout)
 		summary.Files++
 		summary.Bytes += entry.Size
 		summary.Revision = max(summary.Revision, entry.Revision)
 	}
-	return summary, nil
+	return summary, errors.Join(unnamed...)
+}
+
+// list lists what req asks for. The timeout is for want of progress: a large tree
+// takes its time.
+func (c *connection) list(ctx context.Context, client diamond.Client, req diamond.ListRequest) iter.Seq2[diamond.Entry, error] {
+	return func(yield func(diamond.Entry, error) bool) {
+		ctx, release := context.WithTimeout(ctx, math.MaxInt64) // or the client would set one of its own
+		defer release()
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		stalled := time.AfterFunc(c.timeout, func() { cancel(context.DeadlineExceeded) })
+		defer stalled.Stop()
+		for entry, err := range client.List(ctx, req) {
+			if err != nil && ctx.Err() != nil {
+				err = fmt.Errorf("list: %w", context.Cause(ctx))
+			}
+			if !yield(entry, err) || err != nil {
+				return
+			}
+			stalled.Reset(c.timeout)
+		}
+	}
 }
 
 // openEmpty opens a directory that holds nothing, and makes it if need be.
 func openEmpty(dir string) (*os.Root, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
 	root, err := os.OpenRoot(dir)

@@ -20,7 +20,12 @@ func newImport() *cobra.Command {
 		Short: "Publish the files of a directory, which are group/dataId",
 		Long: `Publish the files of a directory, which are group/dataId, byte for byte.
 
-First all files that cannot be published are listed: those at another depth, with
+Files that are what their keys have already are not published again. Where the directory
+is an export's, the types and the metadata in its .gdiamond.jsonl are published too; of
+other files the key keeps the type and the metadata that it has.
+
+Hidden files, and those that systems and editors leave behind, are skipped, and named.
+All other files that cannot be published are listed first: those at another depth, with
 names outside the grammar, too large, empty or blank. If there is one, nothing is published.
 Files are committed in change sets of up to 1000 files and 32 MiB.`,
 		Args: arguments(1, 1, "a DIR"),
@@ -37,26 +42,25 @@ Files are committed in change sets of up to 1000 files and 32 MiB.`,
 			}
 			defer root.Close()
 			t := &tree{root: root, namespace: c.namespace, allowEmpty: allowEmpty}
-			files, problems, err := t.scan()
+			found, err := t.scan()
 			if err != nil {
 				return err
 			}
-			for _, problem := range problems {
+			for _, path := range found.skipped {
+				fmt.Fprintf(cmd.ErrOrStderr(), "gdiamond: skipped %q: it is hidden, or a system's or an editor's file\n", path)
+			}
+			for _, problem := range found.problems {
 				fmt.Fprintln(cmd.ErrOrStderr(), errorLine(problem))
 			}
-			if len(problems) > 0 {
+			if len(found.problems) > 0 {
 				return diamond.Errorf(diamond.ErrInvalid, "nothing was published: %d of %d files cannot be",
-					len(problems), len(problems)+len(files))
+					len(found.problems), len(found.problems)+len(found.files))
 			}
-			summary := treeOut{Files: len(files), DryRun: dryRun}
-			for _, file := range files {
-				summary.Bytes += file.size
+			summary, err := c.publishTree(cmd.Context(), t, found.files, comment, dryRun)
+			if err != nil {
+				return err
 			}
-			if !dryRun {
-				if summary.Revision, err = c.publishTree(cmd.Context(), t, files, comment); err != nil {
-					return err
-				}
-			}
+			summary.Skipped = len(found.skipped)
 			verb := "published"
 			if dryRun {
 				verb = "would publish"
@@ -66,38 +70,64 @@ Files are committed in change sets of up to 1000 files and 32 MiB.`,
 	}
 	c.flags(cmd)
 	f := cmd.Flags()
-	f.BoolVar(&dryRun, "dry-run", false, "look, and publish nothing")
+	f.BoolVar(&dryRun, "dry-run", false, "compare, and publish nothing")
 	f.BoolVar(&allowEmpty, "allow-empty", false, "publish empty and blank files too")
 	f.StringVar(&comment, "comment", "", "why")
 	return cmd
 }
 
-// publishTree publishes files and returns the last revision. The timeout is
-// each set's, so that large trees need no other one.
-func (c *connection) publishTree(ctx context.Context, t *tree, files []treeFile, comment string) (int64, error) {
+// publishTree publishes those of files that are not what their keys have already;
+// a dry run only counts them. The timeout is each set's, so that large trees need
+// no other one.
+func (c *connection) publishTree(ctx context.Context, t *tree, files []treeFile, comment string, dryRun bool) (treeOut, error) {
+	summary := treeOut{DryRun: dryRun}
 	_, client, done, err := c.client(ctx)
 	if err != nil {
-		return 0, err
+		return summary, err
 	}
 	defer done()
-	published := 0
-	var revision int64
-	for set, err := range t.sets(files, comment) {
-		if err == nil {
+	present, err := c.present(ctx, client, files)
+	if err != nil {
+		return summary, fmt.Errorf("%w (0 of %d files were published)", err, len(files))
+	}
+	for set, err := range t.sets(files, present, comment) {
+		if err == nil && !dryRun {
 			var position diamond.Position
 			position, err = c.commitSet(ctx, client, set)
-			revision = position.Revision
+			summary.Revision = position.Revision
 		}
 		if err != nil {
 			are := "were"
 			if errors.Is(err, diamond.ErrUnknownOutcome) {
 				are = "are known to be"
 			}
-			return 0, fmt.Errorf("%w (%d of %d files %s published)", err, published, len(files), are)
+			return summary, fmt.Errorf("%w (%d of %d files %s published)", err, summary.Files, len(files), are)
 		}
-		published += len(set.Drafts)
+		summary.Files += len(set.Drafts)
+		for i := range set.Drafts {
+			summary.Bytes += int64(len(set.Drafts[i].Content))
+		}
 	}
-	return revision, nil
+	summary.Unchanged = len(files) - summary.Files
+	return summary, nil
+}
+
+// present returns what there is in the groups of files, without contents.
+func (c *connection) present(ctx context.Context, client diamond.Client, files []treeFile) (map[diamond.Key]diamond.Entry, error) {
+	entries := make(map[diamond.Key]diamond.Entry)
+	for i, file := range files {
+		if i > 0 && files[i-1].key.Group == file.key.Group {
+			continue
+		}
+		req := diamond.ListRequest{Namespace: c.namespace, Group: file.key.Group, Limit: diamond.MaxPage}
+		for entry, err := range c.list(ctx, client, req) {
+			if err != nil {
+				return nil, err
+			}
+			entries[entry.Key] = entry
+		}
+	}
+	return entries, nil
 }
 
 func (c *connection) commitSet(ctx context.Context, client diamond.Client, set diamond.ChangeSet) (diamond.Position, error) {
@@ -108,10 +138,12 @@ func (c *connection) commitSet(ctx context.Context, client diamond.Client, set d
 
 // treeOut is what an import or export has done, as it is written.
 type treeOut struct {
-	Files    int   `json:"files" yaml:"files"`
-	Bytes    int64 `json:"bytes" yaml:"bytes"`
-	Revision int64 `json:"revision,omitempty" yaml:"revision,omitempty"`
-	DryRun   bool  `json:"dryRun,omitempty" yaml:"dryRun,omitempty"`
+	Files     int   `json:"files" yaml:"files"`
+	Bytes     int64 `json:"bytes" yaml:"bytes"`
+	Unchanged int   `json:"unchanged,omitempty" yaml:"unchanged,omitempty"` // files that are what their keys have already
+	Skipped   int   `json:"skipped,omitempty" yaml:"skipped,omitempty"`     // files and directories of systems and editors
+	Revision  int64 `json:"revision,omitempty" yaml:"revision,omitempty"`
+	DryRun    bool  `json:"dryRun,omitempty" yaml:"dryRun,omitempty"`
 }
 
 func (c *connection) summarise(cmd *cobra.Command, verb string, summary treeOut) error {
@@ -121,6 +153,12 @@ func (c *connection) summarise(cmd *cobra.Command, verb string, summary treeOut)
 	text := fmt.Sprintf("%s %d files, %d bytes", verb, summary.Files, summary.Bytes)
 	if summary.Revision > 0 {
 		text += fmt.Sprintf(", revision %d", summary.Revision)
+	}
+	if summary.Unchanged > 0 {
+		text += fmt.Sprintf("; %d were there already", summary.Unchanged)
+	}
+	if summary.Skipped > 0 {
+		text += fmt.Sprintf("; skipped %d", summary.Skipped)
 	}
 	_, err := fmt.Fprintln(cmd.OutOrStdout(), text)
 	return err

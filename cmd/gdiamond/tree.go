@@ -2,12 +2,12 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"iter"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -16,7 +16,8 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// tree is a directory of configurations: its files are group/dataId.
+// tree is a directory of configurations: its files are group/dataId, named as
+// [fileName] has it, and a manifest says what they cannot.
 type tree struct {
 	root       *os.Root
 	namespace  string
@@ -28,31 +29,57 @@ type treeFile struct {
 	path string // group/dataId
 	key  diamond.Key
 	size int64
+	line *manifestLine // nil: the manifest does not name it
 }
 
-// scan returns the files of the tree in key order, and what is wrong with each
-// that cannot be published.
-func (t *tree) scan() (files []treeFile, problems []error, err error) {
+// found is what there is in a tree.
+type found struct {
+	files    []treeFile // in key order
+	problems []error    // what is wrong with each that cannot be published
+	skipped  []string   // paths of what belongs to systems and editors
+}
+
+// scan looks at all that is in the tree.
+func (t *tree) scan() (found, error) {
+	var f found
+	manifest, err := readManifest(t.root)
+	if err != nil {
+		return f, err
+	}
 	err = fs.WalkDir(t.root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
+		if path != "." && systemFile(d.Name()) {
+			if path != manifestName {
+				f.skipped = append(f.skipped, path)
+			}
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
 		if d.IsDir() {
 			return nil
 		}
-		file, err := t.check(path, d)
+		file, err := t.check(path, d, manifest)
 		if err != nil {
-			problems = append(problems, fmt.Errorf("%q: %w", path, err))
+			f.problems = append(f.problems, fmt.Errorf("%q: %w", path, err))
 			return nil
 		}
-		files = append(files, file)
+		f.files = append(f.files, file)
 		return nil
 	})
-	slices.SortFunc(files, func(a, b treeFile) int { return a.key.Compare(b.key) })
-	return files, problems, err
+	slices.SortFunc(f.files, func(a, b treeFile) int { return a.key.Compare(b.key) })
+	for i := 1; i < len(f.files); i++ {
+		if a, b := f.files[i-1], f.files[i]; a.key == b.key {
+			f.problems = append(f.problems, fmt.Errorf("%q: is of the same key as %q", b.path, a.path))
+		}
+	}
+	return f, err
 }
 
-func (t *tree) check(path string, d fs.DirEntry) (treeFile, error) {
+func (t *tree) check(path string, d fs.DirEntry, manifest map[string]manifestLine) (treeFile, error) {
 	file := treeFile{path: path}
 	group, dataID, _ := strings.Cut(path, "/")
 	switch {
@@ -63,8 +90,17 @@ func (t *tree) check(path string, d fs.DirEntry) (treeFile, error) {
 	case !d.Type().IsRegular():
 		return file, errors.New("is not a regular file")
 	}
+	var err error
+	if line, ok := manifest[path]; ok {
+		file.line = &line
+		group, dataID = line.Group, line.DataID
+	} else if group, err = partOf(group); err != nil {
+		return file, err
+	} else if dataID, err = partOf(dataID); err != nil {
+		return file, err
+	}
 	file.key = diamond.Key{Namespace: t.namespace, Group: group, DataID: dataID}
-	if err := file.key.Validate(); err != nil {
+	if err := checkSet(file.draft(""), ""); err != nil {
 		return file, detail(err)
 	}
 	info, err := d.Info()
@@ -75,7 +111,7 @@ func (t *tree) check(path string, d fs.DirEntry) (treeFile, error) {
 	if file.size > diamond.DefaultMaxContent {
 		return file, fmt.Errorf("content: %d bytes, more than %d", file.size, diamond.DefaultMaxContent)
 	}
-	if t.allowEmpty {
+	if t.allowEmpty || file.line != nil && file.line.Blank {
 		return file, nil
 	}
 	blank, err := t.blank(path)
@@ -83,6 +119,32 @@ func (t *tree) check(path string, d fs.DirEntry) (treeFile, error) {
 		err = errBlank
 	}
 	return file, err
+}
+
+// draft returns what publishes content as the value of the file's key. What the
+// manifest says of the file counts alone; where it does not name it, what the key
+// has stays.
+func (f *treeFile) draft(content string) diamond.Draft {
+	d := diamond.Draft{Key: f.key, Content: content}
+	if f.line != nil {
+		d.Type, d.Meta, d.Reset, d.AllowEmpty = f.line.Type, f.line.Meta, true, f.line.Blank
+	}
+	return d
+}
+
+// equal reports whether publishing content would change nothing of e.
+func (f *treeFile) equal(e *diamond.Entry, content string) bool {
+	if e.Size != int64(len(content)) || e.MD5 != diamond.MD5Hex(content) {
+		return false
+	}
+	if f.line == nil {
+		return true
+	}
+	typ := f.line.Type
+	if typ == "" {
+		typ = diamond.TypeOf(f.key.DataID)
+	}
+	return typ == e.Type && maps.Equal(f.line.Meta, e.Meta)
 }
 
 // blank reports whether a file holds nothing but white space, reading no
@@ -105,8 +167,9 @@ func (t *tree) blank(path string) (bool, error) {
 	}
 }
 
-// sets yields change sets that publish files, each as large as a set may be.
-func (t *tree) sets(files []treeFile, comment string) iter.Seq2[diamond.ChangeSet, error] {
+// sets yields change sets that publish those files of which the content, type or
+// metadata is not that of present, each as large as a set may be.
+func (t *tree) sets(files []treeFile, present map[diamond.Key]diamond.Entry, comment string) iter.Seq2[diamond.ChangeSet, error] {
 	return func(yield func(diamond.ChangeSet, error) bool) {
 		set := diamond.ChangeSet{Comment: comment}
 		var size int64
@@ -116,33 +179,24 @@ func (t *tree) sets(files []treeFile, comment string) iter.Seq2[diamond.ChangeSe
 				yield(set, err)
 				return
 			}
+			draft := file.draft(string(content))
+			if e, ok := present[file.key]; ok && file.equal(&e, draft.Content) {
+				continue
+			}
 			if len(set.Drafts) == diamond.MaxChanges || size+int64(len(content)) > diamond.MaxSetBytes {
 				if !yield(set, nil) {
 					return
 				}
 				set.Drafts, size = nil, 0
 			}
-			set.Drafts = append(set.Drafts, diamond.Draft{Key: file.key, Content: string(content), AllowEmpty: t.allowEmpty})
+			draft.AllowEmpty = draft.AllowEmpty || t.allowEmpty
+			set.Drafts = append(set.Drafts, draft)
 			size += int64(len(content))
 		}
 		if len(set.Drafts) > 0 {
 			yield(set, nil)
 		}
 	}
-}
-
-// write makes the file of an entry, which must not exist yet: two keys that
-// one file name stands for, as where case is folded, must not become one file.
-func (t *tree) write(entry *diamond.Entry) error {
-	if err := t.root.Mkdir(entry.Key.Group, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	file, err := t.root.OpenFile(entry.Key.Group+"/"+entry.Key.DataID, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = io.WriteString(file, entry.Content)
-	return cmp.Or(err, file.Close())
 }
 
 // detail returns what an error says without what it was said of.

@@ -118,16 +118,154 @@ func TestTree_ExportStaysInside(t *testing.T) {
 	root, err := openEmpty(target)
 	require.NoError(t, err)
 	defer root.Close()
+	w, err := newTreeWriter(root, "public")
+	require.NoError(t, err)
+	defer w.close()
 	require.NoError(t, os.Symlink(outside, filepath.Join(target, "group")))
-	tr := &tree{root: root}
+	require.NoError(t, w.write(&diamond.Entry{Key: diamond.Key{Group: "group", DataID: "file"}, Content: "x"}))
 	for _, key := range []diamond.Key{
-		{Group: "group", DataID: "file"}, {Group: "..", DataID: "file"}, {Group: "g", DataID: ".."}, {Group: "g", DataID: "../../file"},
+		{Group: "..", DataID: "file"}, {Group: "g", DataID: ".."}, {Group: "g", DataID: "../../file"}, {Group: "g/../..", DataID: "file"},
 	} {
-		assert.Error(t, tr.write(&diamond.Entry{Key: key, Content: "x"}), key)
+		assert.Error(t, w.write(&diamond.Entry{Key: key, Content: "x"}), key)
 	}
 	left, err := os.ReadDir(outside)
 	require.NoError(t, err)
 	assert.Empty(t, left)
-	require.NoError(t, tr.write(&diamond.Entry{Key: diamond.Key{Group: "g", DataID: "file"}, Content: "x"}))
-	assert.ErrorIs(t, tr.write(&diamond.Entry{Key: diamond.Key{Group: "g", DataID: "file"}, Content: "y"}), os.ErrExist)
+}
+
+// Two keys that one file name stands for, as where the file system folds case, have
+// a file each. What is in the way stays.
+func TestTree_ExportOverwritesNothing(t *testing.T) {
+	target := t.TempDir()
+	root, err := openEmpty(target)
+	require.NoError(t, err)
+	defer root.Close()
+	w, err := newTreeWriter(root, "public")
+	require.NoError(t, err)
+	writeTree(t, target, map[string]string{"g/app": "in the way"})
+	assert.NoError(t, w.write(&diamond.Entry{Key: diamond.Key{Group: "g", DataID: "app"}, Content: "x"}))
+	require.NoError(t, w.close())
+	assert.Equal(t, map[string]string{"g/app": "in the way", "%67/app": "x"}, readTree(t, target))
+	f, err := (&tree{root: root, namespace: "public"}).scan()
+	require.NoError(t, err)
+	require.Len(t, f.problems, 1)
+	assert.ErrorContains(t, f.problems[0], "is of the same key as")
+}
+
+// What the files cannot say survives: types, metadata, what is empty on purpose,
+// and names that file systems do not take.
+func TestTree_ExportAndImportKeepAll(t *testing.T) {
+	d := standalone(t, t.TempDir())
+	long := strings.Repeat("n", diamond.MaxDataID)
+	keys := []string{"g/plain", "g/" + long, "g/.hidden", "g/a:b", "con/nul", "g/empty", "g/blank", "g/Thumbs.db"}
+	for _, key := range keys {
+		content := "{}"
+		if key == "g/empty" {
+			content = ""
+		} else if key == "g/blank" {
+			content = " \n"
+		}
+		out := d.clientWith(content, "publish", key, "--type", "json", "--meta", "owner=core,tier=1", "--allow-empty")
+		require.Equal(t, exitOK, out.code, out.stderr)
+	}
+	before := d.must("ls", "-o", "json")
+	target := t.TempDir()
+	d.must("export", target)
+	assert.Contains(t, d.must("import", target), "published 0 files, 0 bytes; 8 were there already")
+
+	other := standalone(t, t.TempDir())
+	assert.Contains(t, other.must("import", target), "published 8 files, 14 bytes, revision 1")
+	var was, is []entryOut
+	require.NoError(t, json.Unmarshal([]byte(before), &was))
+	require.NoError(t, json.Unmarshal([]byte(other.must("ls", "-o", "json")), &is))
+	require.Len(t, is, len(keys))
+	for i := range is {
+		was[i].Revision, is[i].Revision, was[i].Modified = 0, 0, is[i].Modified
+		assert.Equal(t, was[i], is[i])
+	}
+
+	// Without the manifest the keys keep what they have, and a cut name is no key's.
+	require.NoError(t, os.Remove(filepath.Join(target, manifestName)))
+	out := other.client("import", target, "--allow-empty")
+	assert.Equal(t, exitError, out.code)
+	assert.Contains(t, out.stderr, "its name was cut")
+}
+
+// A file of which the content changed is published alone, and its key keeps what
+// the file does not say.
+func TestTree_ImportPublishesWhatChanged(t *testing.T) {
+	d := standalone(t, t.TempDir())
+	require.Equal(t, exitOK, d.clientWith("a: 1", "publish", "g/a", "--type", "yaml", "--meta", "owner=core").code)
+	source := t.TempDir()
+	files := map[string]string{"g/a": "a: 2"}
+	for i := range 300 {
+		files[fmt.Sprintf("g/k%03d", i)] = fmt.Sprint(i)
+	}
+	writeTree(t, source, files)
+	assert.Equal(t, "would publish 301 files, 794 bytes\n", d.must("import", source, "--dry-run"))
+	assert.Equal(t, "published 301 files, 794 bytes, revision 2\n", d.must("import", source))
+	assert.Equal(t, "published 0 files, 0 bytes; 301 were there already\n", d.must("import", source))
+	writeTree(t, source, map[string]string{"g/a": "a: 3"})
+	assert.Equal(t, "would publish 1 files, 4 bytes; 300 were there already\n", d.must("import", source, "--dry-run"))
+	assert.Equal(t, "published 1 files, 4 bytes, revision 3; 300 were there already\n", d.must("import", source))
+	var e entryOut
+	require.NoError(t, json.Unmarshal([]byte(d.must("get", "g/a", "-o", "json")), &e))
+	assert.Equal(t, "yaml", e.Type)
+	assert.Equal(t, map[string]string{"owner": "core"}, e.Meta)
+
+	require.Equal(t, exitOK, d.clientWith("a: 3", "publish", "g/a", "--reset").code)
+	e = entryOut{}
+	require.NoError(t, json.Unmarshal([]byte(d.must("get", "g/a", "-o", "json")), &e))
+	assert.Empty(t, e.Type)
+	assert.Empty(t, e.Meta)
+}
+
+// What systems and editors leave behind is no configuration: it is skipped, and named.
+func TestTree_ImportSkipsStrangers(t *testing.T) {
+	d := standalone(t, t.TempDir())
+	source := t.TempDir()
+	writeTree(t, source, map[string]string{
+		"g/a": "1", ".git/HEAD": "ref: refs/heads/main", "g/.DS_Store": "x", "g/.a.swp": "x", "g/a~": "x", "g/#a#": "x", "g/Thumbs.db": "x",
+	})
+	out := d.client("import", source)
+	require.Equal(t, exitOK, out.code, out.stderr)
+	assert.Equal(t, "published 1 files, 1 bytes, revision 1; skipped 6\n", out.stdout)
+	for _, name := range []string{".git", "g/.DS_Store", "g/.a.swp", "g/a~", "g/#a#", "g/Thumbs.db"} {
+		assert.Contains(t, out.stderr, fmt.Sprintf("skipped %q", name))
+	}
+	assert.NotContains(t, out.stderr, "HEAD")
+}
+
+// A manifest that is not one of ours is refused, and nothing is published.
+func TestTree_ImportRefusesManifests(t *testing.T) {
+	d := standalone(t, t.TempDir())
+	header := `{"gdiamondExport":1,"namespace":"public"}` + "\n"
+	for text, says := range map[string]string{
+		"{}\n":                 "line 1: is not the beginning",
+		`{"gdiamondExport":2}`: "line 1: has form 2; this program reads form 1",
+		header + "what?":       "line 2: is not a JSON object",
+		header + `{"file":"g/a","group":"g","dataId":"a"}` + "\n" + `{"file":"g/a","group":"g","dataId":"b"}`: "line 3: names \"g/a\" a second time",
+		header + `{"file":"g/a","group":"g","dataId":"a/b"}`:                                                  "dataId: byte",
+		header + `{"file":"g/a","group":"g","dataId":"a","type":"not a type"}`:                                "type:",
+	} {
+		source := t.TempDir()
+		writeTree(t, source, map[string]string{"g/a": "1", manifestName: text})
+		out := d.client("import", source)
+		assert.Equal(t, exitError, out.code, text)
+		assert.Contains(t, out.stderr, says)
+	}
+	assert.Equal(t, exitNotFound, d.client("get", "g/a").code)
+}
+
+// An export is for its owner's eyes, as contents may be secrets.
+func TestTree_ExportIsForItsOwner(t *testing.T) {
+	d := standalone(t, t.TempDir())
+	require.Equal(t, exitOK, d.clientWith("x", "publish", "g/a").code)
+	target := filepath.Join(t.TempDir(), "out")
+	d.must("export", target)
+	for name, mode := range map[string]os.FileMode{"": 0o700, "g": 0o700, "g/a": 0o600, manifestName: 0o600} {
+		info, err := os.Stat(filepath.Join(target, name))
+		require.NoError(t, err)
+		assert.Equal(t, mode, info.Mode().Perm(), name)
+	}
 }

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// manifestName is the file beside a tree that says what its files cannot: lines
+// of JSON, first a manifestHeader, then a manifestLine for each file.
+const manifestName = ".gdiamond.jsonl"
+
+// manifestVersion is that of the manifest's form.
+const manifestVersion = 1
+
+// maxManifestLine bounds a line: a key, 16 pairs of metadata and their quotes.
+const maxManifestLine = 128 << 10
+
+type manifestHeader struct {
+	Version   int    `json:"gdiamondExport"`
+	Namespace string `json:"namespace"` // from which the tree was exported
+}
+
+// manifestLine is of one file.
+type manifestLine struct {
+	File   string            `json:"file"` // its path within the tree
+	Group  string            `json:"group"`
+	DataID string            `json:"dataId"`
+	Type   string            `json:"type,omitempty"`
+	Meta   map[string]string `json:"meta,omitempty"`
+	Blank  bool              `json:"blank,omitempty"` // it is empty or blank on purpose
+}
+
+// manifestWriter writes a manifest line by line.
+type manifestWriter struct {
+	file *os.File
+	enc  *json.Encoder
+}
+
+func newManifest(root *os.Root, namespace string) (*manifestWriter, error) {
+	file, err := root.OpenFile(manifestName, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	w := &manifestWriter{file: file, enc: json.NewEncoder(file)}
+	w.enc.SetEscapeHTML(false)
+	return w, w.enc.Encode(manifestHeader{Version: manifestVersion, Namespace: namespace})
+}
+
+func (w *manifestWriter) add(path string, e *diamond.Entry) error {
+	return w.enc.Encode(manifestLine{
+		File: path, Group: e.Key.Group, DataID: e.Key.DataID, Type: e.Type, Meta: e.Meta, Blank: strings.TrimSpace(e.Content) == "",
+	})
+}
+
+func (w *manifestWriter) close() error { return w.file.Close() }
+
+// readManifest returns the lines of a tree's manifest by the path of their file;
+// none where there is no manifest.
+func readManifest(root *os.Root) (map[string]manifestLine, error) {
+	file, err := root.Open(manifestName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	in := bufio.NewScanner(file)
+	in.Buffer(nil, maxManifestLine)
+	lines := make(map[string]manifestLine)
+	for number := 1; in.Scan(); number++ {
+		if number == 1 {
+			err = checkHeader(in.Bytes())
+		} else {
+			err = addLine(lines, in.Bytes())
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s line %d: %w", manifestName, number, err)
+		}
+	}
+	if err := in.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", manifestName, err)
+	}
+	return lines, nil
+}
+
+func checkHeader(text []byte) error {
+	var header manifestHeader
+	if err := json.Unmarshal(text, &header); err != nil || header.Version == 0 {
+		return errors.New("is not the beginning of an export's manifest")
+	}
+	if header.Version != manifestVersion {
+		return fmt.Errorf("has form %d; this program reads form %d", header.Version, manifestVersion)
+	}
+	return nil
+}
+
+func addLine(lines map[string]manifestLine, text []byte) error {
+	var line manifestLine
+	if err := json.Unmarshal(text, &line); err != nil {
+		return errors.New("is not a JSON object with the file, group, dataId, type, meta and blank of a file")
+	}
+	if _, twice := lines[line.File]; twice {
+		return fmt.Errorf("names %q a second time", line.File)
+	}
+	lines[line.File] = line
+	return nil
+}

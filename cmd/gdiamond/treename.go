@@ -1,0 +1,113 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Names of files in a tree are the parts of keys, but for what some file system
+// or some tool cannot take: such bytes are written "%" and two hexadecimal digits.
+// No key has a "%", so that a name stands for one part alone.
+
+const (
+	// maxFileName leaves room for the suffixes of editors in the 255 bytes that
+	// file systems allow.
+	maxFileName = 240
+	// cutMark stands in a name that would be too long, before a hash of the part:
+	// the whole part is in the manifest alone.
+	cutMark = "%~"
+)
+
+// fileName returns the name of the file, or the directory, for a part of a key.
+func fileName(part string) string {
+	escape := func(i int) bool {
+		c := part[i]
+		switch {
+		case c == ':': // Windows has streams of files after it
+			return true
+		case c == '.': // hidden, or dropped by Windows
+			return i == 0 || i == len(part)-1
+		}
+		return i == 0 && reserved(part)
+	}
+	return cut(escaped(part, escape), part)
+}
+
+// otherFileName returns another name for part, for where the file system takes
+// that of [fileName] for another's, as where it folds case.
+func otherFileName(part string) string {
+	return cut(escaped(part, func(i int) bool { return !('0' <= part[i] && part[i] <= '9') }), part)
+}
+
+func escaped(part string, escape func(i int) bool) string {
+	var b strings.Builder
+	for i := range len(part) {
+		if escape(i) {
+			fmt.Fprintf(&b, "%%%02X", part[i])
+		} else {
+			b.WriteByte(part[i])
+		}
+	}
+	return b.String()
+}
+
+func cut(name, part string) string {
+	if len(name) <= maxFileName {
+		return name
+	}
+	hash := sha256.Sum256([]byte(part))
+	tail := cutMark + hex.EncodeToString(hash[:])
+	return name[:maxFileName-len(tail)] + tail
+}
+
+// reserved reports whether name is a device's on Windows, or a file that systems
+// put into directories by themselves.
+func reserved(name string) bool {
+	stem, _, _ := strings.Cut(strings.ToLower(name), ".")
+	switch stem {
+	case "con", "prn", "aux", "nul":
+		return true
+	}
+	if len(stem) == 4 && (stem[:3] == "com" || stem[:3] == "lpt") && '0' <= stem[3] && stem[3] <= '9' {
+		return true
+	}
+	return systemFile(name)
+}
+
+// systemFile reports whether name is of a file that systems and editors put
+// beside those of people. Names that begin with a dot are hidden.
+func systemFile(name string) bool {
+	lower := strings.ToLower(name)
+	return strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") ||
+		strings.HasPrefix(name, "#") && strings.HasSuffix(name, "#") ||
+		lower == "thumbs.db" || lower == "desktop.ini"
+}
+
+var (
+	errCut    = errors.New("its name was cut when it was written, and " + manifestName + ", which has the whole one, does not name it")
+	errEscape = errors.New(`a "%" in its name is not followed by two hexadecimal digits`)
+)
+
+// partOf undoes [fileName] and [otherFileName].
+func partOf(name string) (string, error) {
+	if strings.Contains(name, cutMark) {
+		return "", errCut
+	}
+	var b strings.Builder
+	for i := 0; i < len(name); i++ {
+		if name[i] != '%' {
+			b.WriteByte(name[i])
+			continue
+		}
+		c, err := hex.DecodeString(name[i+1 : min(i+3, len(name))])
+		if err != nil || len(c) != 1 {
+			return "", errEscape
+		}
+		b.WriteByte(c[0])
+		i += 2
+	}
+	return b.String(), nil
+}

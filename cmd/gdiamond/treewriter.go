@@ -1,0 +1,83 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"syscall"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// treeWriter writes entries, which come in key order, as the files of a tree.
+// Its files are for their owner alone, as contents may be secrets.
+type treeWriter struct {
+	root     *os.Root
+	manifest *manifestWriter
+	group    string // of the entry before
+	dir      string // of that group
+}
+
+func newTreeWriter(root *os.Root, namespace string) (*treeWriter, error) {
+	manifest, err := newManifest(root, namespace)
+	if err != nil {
+		return nil, err
+	}
+	return &treeWriter{root: root, manifest: manifest}, nil
+}
+
+func (w *treeWriter) close() error { return w.manifest.close() }
+
+// write makes the file of an entry. It overwrites nothing: two keys that the file
+// system would give one file, as where it folds case, have two.
+func (w *treeWriter) write(e *diamond.Entry) error {
+	if err := e.Key.Validate(); err != nil { // by such a name a server could lead anywhere
+		return err
+	}
+	if err := w.enter(e.Key.Group); err != nil {
+		return err
+	}
+	name := path.Join(w.dir, fileName(e.Key.DataID))
+	err := w.create(name, e.Content)
+	if errors.Is(err, fs.ErrExist) {
+		name = path.Join(w.dir, otherFileName(e.Key.DataID))
+		err = w.create(name, e.Content)
+	}
+	return cmp.Or(err, w.manifest.add(name, e))
+}
+
+// enter makes the directory of a group.
+func (w *treeWriter) enter(group string) error {
+	if w.dir != "" && w.group == group {
+		return nil
+	}
+	dir := fileName(group)
+	err := w.root.Mkdir(dir, 0o700)
+	if errors.Is(err, fs.ErrExist) { // groups come one after the other, so it is another one's
+		dir = otherFileName(group)
+		err = w.root.Mkdir(dir, 0o700)
+	}
+	if err == nil {
+		w.group, w.dir = group, dir
+	}
+	return err
+}
+
+func (w *treeWriter) create(name, content string) error {
+	file, err := w.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(file, content)
+	return cmp.Or(err, file.Close())
+}
+
+// ofName reports whether err says that a name cannot be that of a file here, which
+// says nothing of other names.
+func ofName(err error) bool {
+	return errors.Is(err, syscall.ENAMETOOLONG) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EILSEQ) ||
+		errors.Is(err, fs.ErrExist)
+}
