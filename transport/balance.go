@@ -25,15 +25,22 @@ func WithResolveInterval(d time.Duration) Option {
 }
 
 // Balancer is a [diamond.Transport] over all servers that a resolver knows. It
-// stays with one server, the first being a random one, until that fails, says
-// that it is overloaded, behind, draining or has not heard of its storage for
-// 10 s, or leaves the list; then it goes on to the next. It is safe for
-// concurrent use.
+// stays with one server, a random one, until that fails, is silent, says that
+// it is overloaded, behind, draining or has not heard of its storage for 10 s,
+// or leaves the list; then it goes on to another random one. After 15 to 45
+// minutes it chooses anew, so that clients spread evenly again after restarts.
+// It is safe for concurrent use.
 //
 // A call tries each server at most once, those that failed lately last, and
 // never one that has asked to be left alone (Retry-After) for as long as it
 // asked. It does not pause between tries or repeat itself: that is for the
-// caller, who finds in [diamond.Error].RetryAfter when it is worth it.
+// caller, who finds in [diamond.Error].RetryAfter when it is worth it: when the
+// first server may be asked again, 0 if one of them may be at once.
+//
+// A question that changes nothing and does not wait is put to another server
+// too when one has been silent for 400 ms (see [Heard]); the first good answer
+// counts. One that waits is put only to a server that has answered in the last
+// minute: to another one goes first the same question without the wait.
 //
 // Answers never go back: a server whose answer is of an older position than
 // one seen before the call is ErrBehind, and the next is asked.
@@ -53,6 +60,7 @@ type Balancer struct {
 	mu         sync.Mutex
 	servers    []*server     // guarded by mu; in the order of the list
 	current    *server       // guarded by mu; nil, or one of servers
+	until      time.Time     // guarded by mu; for how long it is the current one
 	seen       seen          // guarded by mu
 	resolved   chan struct{} // guarded by mu; closed at the end of the resolve under way
 	unresolved error         // guarded by mu; why the last resolve failed

@@ -35,39 +35,49 @@ func (c *call[Resp]) kind() kind {
 	return reading
 }
 
-// do asks one server after the other.
+// do asks one server, and others where that one does not do.
 func do[Resp any](ctx context.Context, b *Balancer, c *call[Resp]) (Resp, error) {
-	var none Resp
-	servers, err := b.candidates(ctx, c.kind())
+	servers, away, err := b.candidates(ctx, c.kind())
 	if err != nil {
+		var none Resp
 		return none, fill(c.op, c.key, err)
 	}
+	v := verdict{away: away}
+	if c.waits || c.writes {
+		return inTurn(ctx, b, c, servers, &v)
+	}
+	return sideBySide(ctx, b, c, servers, &v)
+}
+
+// inTurn asks one server after the other. Each has the time that it takes,
+// unless the question may be repeated.
+func inTurn[Resp any](ctx context.Context, b *Balancer, c *call[Resp], servers []*server, v *verdict) (Resp, error) {
+	var none Resp
 	if c.repeatable {
 		servers = append(servers, servers[0]) // may settle an outcome that is unknown
 	}
-	var telling error // the error that says most
 	for i, s := range servers {
-		if c.repeatable && i == len(servers)-1 && !errors.Is(telling, diamond.ErrUnknownOutcome) {
+		if c.repeatable && i == len(servers)-1 && !errors.Is(v.telling, diamond.ErrUnknownOutcome) {
 			break
 		}
-		resp, err := one(ctx, b, c, s, len(servers)-i)
+		trying, cancel := c.share(ctx, len(servers)-i)
+		resp, err := one(ctx, trying, b, c, s)
+		cancel()
 		if err == nil {
 			return resp, nil
 		}
-		if telling == nil || rank(err) >= rank(telling) {
-			telling = err
-		}
+		v.add(err)
 		switch {
 		case ctx.Err() != nil:
-			return none, ended(ctx, err, telling)
+			return none, ended(ctx, err, v.telling)
 		case !elsewhere(err):
-			return none, last(c, err, telling) // a server's last word
+			return none, last(c, err, v.telling) // a server's last word
 		case errors.Is(err, diamond.ErrUnknownOutcome) && !c.repeatable:
 			return none, err
 		}
 	}
 	b.resolveSoon()
-	return none, telling
+	return none, v.err()
 }
 
 // ended returns the error of a call whose context has ended: the outcome of an
@@ -89,30 +99,15 @@ func last[Resp any](c *call[Resp], err, telling error) error {
 	return fmt.Errorf("%w: %w", telling, err)
 }
 
-// one asks one server, and draws the conclusions for the next call. left is
-// how many servers there are to try, this one included.
-func one[Resp any](ctx context.Context, b *Balancer, c *call[Resp], s *server, left int) (Resp, error) {
+// one asks one server, and draws the conclusions for the next call. trying is
+// the context of this try, and ends with ctx, that of the call.
+func one[Resp any](ctx, trying context.Context, b *Balancer, c *call[Resp], s *server) (Resp, error) {
 	var none Resp
 	t, floor, err := b.begin(s)
 	if err != nil {
 		return none, fill(c.op, c.key, err)
 	}
 	started := time.Now()
-	resp, err := c.try(ctx, t, floor, left)
-	if err == nil && c.tie != untied {
-		b.saw(c.tie, c.position(resp))
-	}
-	b.end(s, c.kind(), c.outcome(ctx, resp, err, time.Since(started)), err)
-	if err != nil {
-		return none, err
-	}
-	return resp, nil
-}
-
-// try asks t once, and sees to it that the answer is no older than the floor.
-func (c *call[Resp]) try(ctx context.Context, t diamond.Transport, floor seen, left int) (Resp, error) {
-	trying, cancel := share(ctx, c.waits || c.writes && !c.repeatable, left)
-	defer cancel()
 	resp, err := c.ask(trying, t, floor)
 	switch {
 	case err != nil && ctx.Err() == nil && trying.Err() != nil:
@@ -120,11 +115,18 @@ func (c *call[Resp]) try(ctx context.Context, t diamond.Transport, floor seen, l
 	case err == nil && c.monotonic:
 		err = fill(c.op, c.key, check(floor.newest(c.tie), c.position(resp)))
 	}
-	return resp, err
+	if err == nil && c.tie != untied {
+		b.saw(c.tie, c.position(resp))
+	}
+	b.end(s, c.kind(), c.outcome(ctx, trying, resp, err, time.Since(started)), err)
+	if err != nil {
+		return none, err
+	}
+	return resp, nil
 }
 
-// outcome returns what the end of a call that took so long says of the server.
-func (c *call[Resp]) outcome(ctx context.Context, resp Resp, err error, took time.Duration) outcome {
+// outcome returns what the end of a try that took so long says of the server.
+func (c *call[Resp]) outcome(ctx, trying context.Context, resp Resp, err error, took time.Duration) outcome {
 	switch {
 	case err == nil && c.leaves != nil && c.leaves(resp):
 		return leaving
@@ -132,8 +134,8 @@ func (c *call[Resp]) outcome(ctx context.Context, resp Resp, err error, took tim
 		return well
 	case mute(ctx, c.waits, took):
 		return unwell
-	case errors.Is(ctx.Err(), context.Canceled):
-		return unheard // the caller's own doing
+	case errors.Is(trying.Err(), context.Canceled):
+		return unheard // it was not waited for any more
 	case elsewhere(err):
 		return unwell
 	case ctx.Err() != nil:
@@ -142,11 +144,11 @@ func (c *call[Resp]) outcome(ctx context.Context, resp Resp, err error, took tim
 	return well // with a word that holds for all servers
 }
 
-// share returns the context for one try: a part of the time that is left, so
-// that one mute server does not use up all of it.
-func share(ctx context.Context, whole bool, tries int) (context.Context, context.CancelFunc) {
+// share returns the context for one of several tries: half of the time that is
+// left, so that one mute server does not use up all of it.
+func (c *call[Resp]) share(ctx context.Context, tries int) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
-	if !ok || whole || tries < 2 {
+	if !ok || !c.repeatable || tries < 2 {
 		return ctx, func() {}
 	}
 	return context.WithTimeout(ctx, max(time.Until(deadline)/2, 50*time.Millisecond))
@@ -182,20 +184,6 @@ func elsewhere(err error) bool {
 		}
 	}
 	return false
-}
-
-// rank orders errors by how much they say: an outcome that is unknown must not
-// be hidden by a later "nothing was done", and what a server said beats that
-// one could not be asked.
-func rank(err error) int {
-	var e *diamond.Error
-	switch {
-	case errors.Is(err, diamond.ErrUnknownOutcome):
-		return 2
-	case errors.As(err, &e) && e.Remote:
-		return 1
-	}
-	return 0
 }
 
 // fill returns err with op and key, where it has none.

@@ -31,9 +31,7 @@ type cluster struct {
 func newCluster(t *testing.T, addrs ...string) *cluster {
 	c := &cluster{t: t, store: memstore.New(), faulty: map[string]*transporttest.Faulty{}, srv: map[string]diamond.Server{}}
 	for _, addr := range addrs {
-		srv, err := diamond.NewServer(c.store)
-		require.NoError(t, err)
-		c.srv[addr], c.faulty[addr] = srv, transporttest.NewFaulty(srv)
+		c.serve(addr)
 	}
 	t.Cleanup(func() {
 		for _, srv := range c.srv {
@@ -42,6 +40,13 @@ func newCluster(t *testing.T, addrs ...string) *cluster {
 		require.NoError(t, c.store.Close())
 	})
 	return c
+}
+
+// serve starts a server at addr.
+func (c *cluster) serve(addr string) {
+	srv, err := diamond.NewServer(c.store)
+	require.NoError(c.t, err)
+	c.srv[addr], c.faulty[addr] = srv, transporttest.NewFaulty(srv)
 }
 
 // closing is a transport that notes its Close.
@@ -101,6 +106,12 @@ func (r *resolver) set(err error, addrs ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.addrs, r.err = addrs, err
+}
+
+func (r *resolver) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.asked
 }
 
 func (r *resolver) Resolve(context.Context) ([]string, error) {

@@ -31,6 +31,17 @@ func (b *Balancer) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamo
 
 // Poll implements [diamond.Transport].
 func (b *Balancer) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+	if req.Wait > 0 && !b.proven() {
+		now := *req
+		now.Wait = 0
+		started := time.Now()
+		resp, err := b.Poll(ctx, &now)
+		now.Wait = req.Wait - time.Since(started)
+		if err != nil || len(resp.Changed) > 0 || resp.Resync || resp.Draining || now.Wait <= 0 {
+			return resp, err
+		}
+		req = &now
+	}
 	return do(ctx, b, &call[*diamond.PollResponse]{
 		op: "poll",
 		ask: func(ctx context.Context, t diamond.Transport, _ seen) (*diamond.PollResponse, error) {
@@ -60,6 +71,17 @@ func (b *Balancer) Commit(ctx context.Context, req *diamond.CommitRequest) (*dia
 
 // Changes implements [diamond.Transport].
 func (b *Balancer) Changes(ctx context.Context, req *diamond.ChangesRequest) (*diamond.ChangesResponse, error) {
+	if req.Wait > 0 && !b.proven() {
+		now := *req
+		now.Wait = 0
+		started := time.Now()
+		resp, err := b.Changes(ctx, &now)
+		now.Wait = req.Wait - time.Since(started)
+		if err != nil || resp.Position != req.After || resp.Draining || now.Wait <= 0 {
+			return resp, err
+		}
+		req = &now
+	}
 	return do(ctx, b, &call[*diamond.ChangesResponse]{
 		op: "changes",
 		ask: func(ctx context.Context, t diamond.Transport, _ seen) (*diamond.ChangesResponse, error) {

@@ -11,6 +11,17 @@ import (
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
+const (
+	// preferFor is how long a server stays the current one, with jitter.
+	preferFor = 30 * time.Minute
+	// provenFor is how long ago the current server may have answered for a
+	// question that waits to be put to it at once.
+	provenFor = time.Minute
+	// coolDown is how long a server that failed is asked last, and then a part
+	// of the window of a backoff more.
+	coolDown = 500 * time.Millisecond
+)
+
 // kind is what a server may fail at by itself: with its storage down it can
 // still be read from.
 type kind int
@@ -26,6 +37,7 @@ type server struct {
 	transport diamond.Transport // nil until dialled
 	calls     int               // under way
 	gone      bool              // not in the list any more
+	heard     time.Time         // when it answered last; zero: not since it failed
 	health    [2]health         // by kind
 }
 
@@ -40,12 +52,10 @@ type health struct {
 // fail notes a failure. Calls that fail together count as one.
 func (h *health) fail(now time.Time, err error) {
 	var said *diamond.Error
-	var retry time.Duration
-	if errors.As(err, &said) {
-		retry = said.RetryAfter
-	}
+	errors.As(err, &said)
+	retry := retryAfter(err)
 	if cool := now.Add(retry); !now.Before(h.cool) || cool.After(h.cool) {
-		h.cool = cool.Add(h.backoff.Next(0))
+		h.cool = cool.Add(h.backoff.Next(coolDown))
 	}
 	if retry > 0 {
 		h.away, h.why = h.cool, said
@@ -72,26 +82,27 @@ func closeAll(transports []diamond.Transport) {
 	}
 }
 
-// candidates returns the servers to try, in order. When no list is known yet
-// it waits for one.
-func (b *Balancer) candidates(ctx context.Context, kind kind) ([]*server, error) {
+// candidates returns the servers to try, in order, and how long it is until the
+// first of the others may be (0: there is none). When no list is known yet it
+// waits for one.
+func (b *Balancer) candidates(ctx context.Context, kind kind) ([]*server, time.Duration, error) {
 	for first := true; ; first = false {
 		b.mu.Lock()
 		switch {
 		case b.closed:
 			b.mu.Unlock()
-			return nil, diamond.Errorf(diamond.ErrClosed, "balancer")
+			return nil, 0, diamond.Errorf(diamond.ErrClosed, "balancer")
 		case ctx.Err() != nil: // that there is no server is no news to who has left
 			b.mu.Unlock()
-			return nil, ctx.Err()
+			return nil, 0, ctx.Err()
 		case len(b.servers) > 0:
-			list, err := b.order(time.Now(), kind)
+			list, away, err := b.order(time.Now(), kind)
 			b.mu.Unlock()
-			return list, err
+			return list, away, err
 		case !first:
 			err := b.unresolved
 			b.mu.Unlock()
-			return nil, noServers(err)
+			return nil, 0, noServers(err)
 		}
 		resolved := b.resolved
 		b.mu.Unlock()
@@ -100,7 +111,7 @@ func (b *Balancer) candidates(ctx context.Context, kind kind) ([]*server, error)
 		case <-resolved:
 		case <-b.done:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, 0, ctx.Err()
 		}
 	}
 }
@@ -113,17 +124,15 @@ func noServers(err error) error {
 	return diamond.Errorf(diamond.ErrUnavailable, "%s", detail)
 }
 
-// order returns the current server, those after it in the list, and then
-// those that are cooling down, the first to be ready first.
-func (b *Balancer) order(now time.Time, kind kind) ([]*server, error) {
-	at := slices.Index(b.servers, b.current)
-	if at < 0 {
-		at = rand.IntN(len(b.servers))
-	}
-	var ready, cooling []*server
+// order returns the current server, the others in a random order, and then
+// those that are cooling down, the first to be ready first; and how long it is
+// until the first of those that want to be left alone may be asked.
+func (b *Balancer) order(now time.Time, kind kind) (list []*server, away time.Duration, err error) {
+	b.chooseAnew(now)
+	var cooling []*server
 	var soonest *health // of those to be left alone
-	for i := range b.servers {
-		s := b.servers[(at+i)%len(b.servers)]
+	for _, i := range rand.Perm(len(b.servers)) {
+		s := b.servers[i]
 		switch h := &s.health[kind]; {
 		case now.Before(h.away):
 			if soonest == nil || h.away.Before(soonest.away) {
@@ -131,18 +140,24 @@ func (b *Balancer) order(now time.Time, kind kind) ([]*server, error) {
 			}
 		case now.Before(h.cool):
 			cooling = append(cooling, s)
+		case s == b.current:
+			list = slices.Insert(list, 0, s)
 		default:
-			ready = append(ready, s)
+			list = append(list, s)
 		}
 	}
 	slices.SortStableFunc(cooling, func(a, b *server) int { return a.health[kind].cool.Compare(b.health[kind].cool) })
-	list := append(ready, cooling...)
+	list = append(list, cooling...)
+	if soonest == nil {
+		return list, 0, nil
+	}
+	away = soonest.away.Sub(now)
 	if len(list) == 0 {
 		e := *soonest.why
-		e.RetryAfter = soonest.away.Sub(now)
-		return nil, &e
+		e.RetryAfter = away
+		return nil, 0, &e
 	}
-	return list, nil
+	return list, away, nil
 }
 
 // begin notes a call to s and returns its transport, dialled if need be.
@@ -199,8 +214,7 @@ func (b *Balancer) end(s *server, kind kind, outcome outcome, err error) {
 	b.mu.Unlock()
 	closeAll(idle)
 	if left {
-		b.resolveSoon()
-		b.log.Info("leaving server", "address", s.addr, "error", err)
+		b.reportLeft(s, err)
 	}
 }
 
@@ -216,24 +230,63 @@ func blamed(failed kind, err error) []kind {
 // keep forgets what s failed at. It is the current one where there is none that
 // can be read from. The caller holds mu.
 func (b *Balancer) keep(s *server, kind kind) {
-	s.health[kind] = health{}
+	now := time.Now()
+	s.health[kind], s.heard = health{}, now
 	// A write that one server could not do says nothing against reading from it.
-	if !s.gone && !b.closed && (b.current == nil || time.Now().Before(b.current.health[reading].cool)) {
-		b.current = s
+	if !s.gone && !b.closed && (b.current == nil || now.Before(b.current.health[reading].cool)) {
+		b.current, b.until = s, now.Add(backoff.Jitter(preferFor, 0.5))
 	}
 }
 
-// leave has s cool down for some kinds of calls. If it is the current one, and
-// cannot be read from, the next in the list is. The caller holds mu.
+// leave has s cool down for some kinds of calls. It is the current one no more
+// where it cannot be read from; the next to answer is. The caller holds mu.
 func (b *Balancer) leave(s *server, err error, kinds ...kind) bool {
 	now := time.Now()
 	for _, k := range kinds {
 		s.health[k].fail(now, err)
 	}
-	if b.current != s || !slices.Contains(kinds, reading) {
+	if !slices.Contains(kinds, reading) {
 		return false
 	}
-	at := slices.Index(b.servers, s)
-	b.current = b.servers[(at+1)%len(b.servers)]
+	s.heard = time.Time{}
+	if b.current != s {
+		return false
+	}
+	b.current = nil
 	return true
+}
+
+// overtake has s, which has been silent for a while, cool down.
+func (b *Balancer) overtake(s *server, kind kind) {
+	b.mu.Lock()
+	left := b.leave(s, errSilent, blamed(kind, errSilent)...)
+	b.mu.Unlock()
+	if left {
+		b.reportLeft(s, errSilent)
+	}
+}
+
+// reportLeft tells that s, which was the current server, is left.
+func (b *Balancer) reportLeft(s *server, err error) {
+	b.resolveSoon()
+	b.log.Info("leaving server", "address", s.addr, "error", err)
+}
+
+// chooseAnew forgets the current server when it was the current one for long enough.
+// What is asked next goes to a random one: so clients that have all come to one
+// server, as after a rolling restart, spread again. The caller holds mu.
+func (b *Balancer) chooseAnew(now time.Time) {
+	if b.current != nil && now.After(b.until) {
+		b.current = nil
+	}
+}
+
+// proven reports whether there is a current server, and it has answered lately:
+// only such a one is asked what it may take long to answer.
+func (b *Balancer) proven() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	b.chooseAnew(now)
+	return b.current != nil && now.Sub(b.current.heard) < provenFor
 }

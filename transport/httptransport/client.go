@@ -17,7 +17,7 @@ const (
 	// answerTimeout is how long a server may be silent unless [WithTimeout] says.
 	answerTimeout = 5 * time.Second
 	// dialTimeout is how long a connection may take to be made.
-	dialTimeout = 3 * time.Second
+	dialTimeout = 2 * time.Second
 	// idleConnTimeout is how long an idle connection is kept: less than servers keep it.
 	idleConnTimeout = 90 * time.Second
 	// maxAnswer is how many bytes of content an answer may have unless [WithMaxAnswer] says.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/transport"
 )
 
 // request is one question to the server.
@@ -64,6 +65,7 @@ func (t *Transport) do(ctx context.Context, req *request, read func(*http.Respon
 		return t.lost(ctx, asking, req, err, !progress.unsent())
 	}
 	defer func() { _ = res.Body.Close() }()
+	transport.Heard(ctx)
 	watch.limit.Store(int64(t.timeout)) // its wait is over
 	watch.heard()
 	res.Body = &watchedBody{res.Body, watch}

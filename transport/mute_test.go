@@ -1,0 +1,187 @@
+package transport_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/campaign"
+	"github.com/linnaname/gdiamond/transport"
+	"github.com/linnaname/gdiamond/transport/transporttest"
+)
+
+// faults are ways in which one of several servers is not well.
+var faults = map[string]func(c *cluster, addr string){
+	"mute":     func(c *cluster, addr string) { c.faulty[addr].Partition() },
+	"dead":     func(c *cluster, addr string) { c.faulty[addr].Fail(diamond.Errorf(diamond.ErrUnavailable, "down")) },
+	"draining": func(c *cluster, addr string) { c.srv[addr].Drain() },
+	"slow":     func(c *cluster, addr string) { c.faulty[addr].Delay(4 * time.Second) },
+}
+
+// One of several servers is not well. Every program that starts has the present
+// value within a second, with all defaults, whichever server it happens to ask first.
+func TestEveryStartFindsAServerThatIsWell(t *testing.T) {
+	for name, fault := range faults {
+		for _, addrs := range [][]string{{"a", "b"}, {"a", "b", "c"}} {
+			t.Run(fmt.Sprintf("%s of %d", name, len(addrs)), func(t *testing.T) {
+				first := 0
+				for range campaign.Scale(t, 40, 100) {
+					synctest.Test(t, func(t *testing.T) {
+						c := newCluster(t, addrs...)
+						_, err := put(c.srv["b"], "")
+						require.NoError(t, err)
+						time.Sleep(time.Second) // all servers have it
+						fault(c, "a")
+						client, err := diamond.NewClient(c.balance(transport.Static(addrs...)))
+						require.NoError(t, err)
+						started := time.Now()
+						config, err := client.Get(context.Background(), diamond.NewKey("", "k"))
+						require.NoError(t, err)
+						assert.Equal(t, "x", config.Content)
+						assert.Equal(t, diamond.SourceServer, config.Source)
+						assert.Less(t, time.Since(started), time.Second)
+						if asked, _ := c.faulty["a"].Calls(); asked > 0 {
+							first++
+						}
+						require.NoError(t, client.Close())
+					})
+				}
+				assert.NotZero(t, first, "starts that asked the one that is not well")
+			})
+		}
+	}
+}
+
+// A server that was well goes mute. What is asked next has its answer from
+// another one, which is then the one that is asked.
+func TestBalance_ASilentServerIsOvertaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, "a", "b", "c")
+		b := c.balance(transport.Static("a", "b", "c"))
+		since := map[string]int{}
+		require.NoError(t, get(b))
+		was := c.asked(since)[0]
+		c.faulty[was].Partition()
+		started := time.Now()
+		require.NoError(t, get(b))
+		assert.Less(t, time.Since(started), time.Second)
+		c.asked(since)
+		for range 20 {
+			started := time.Now()
+			require.NoError(t, get(b))
+			assert.Zero(t, time.Since(started))
+			time.Sleep(time.Second)
+		}
+		assert.Len(t, c.asked(since), 1, "it stays with the one that has answered")
+	})
+}
+
+// Where there is one server alone, it is waited for.
+func TestBalance_ASlowServerAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, "a")
+		c.faulty["a"].Delay(3 * time.Second)
+		b := c.balance(transport.Static("a"))
+		require.NoError(t, get(b))
+		made, _ := c.faulty["a"].Calls()
+		assert.Equal(t, 1, made)
+	})
+}
+
+// All are slow: the first answer counts, and all others end with the call.
+func TestBalance_AllServersSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, "a", "b", "c")
+		for _, f := range c.faulty {
+			f.Delay(2 * time.Second)
+		}
+		b := c.balance(transport.Static("a", "b", "c"))
+		started := time.Now()
+		require.NoError(t, get(b))
+		assert.Equal(t, 2*time.Second, time.Since(started))
+		synctest.Wait()
+		for addr, f := range c.faulty {
+			made, answered := f.Calls()
+			assert.Equal(t, 1, made, addr)
+			assert.LessOrEqual(t, answered, 1, addr)
+		}
+	})
+}
+
+// A server that has begun to answer is not silent: a large content is not
+// asked for twice.
+func TestBalance_AServerThatIsHeardIsNotOvertaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		servers := map[string]*sending{"a": {}, "b": {}}
+		b := transport.Balance(transport.Static("a", "b"), func(addr string) (diamond.Transport, error) { return servers[addr], nil })
+		defer b.Close()
+		require.NoError(t, get(b))
+		assert.Equal(t, 1, servers["a"].asked+servers["b"].asked)
+	})
+}
+
+// sending is a server whose answers take long, and are heard at once.
+type sending struct {
+	diamond.Transport
+	asked int
+}
+
+func (s *sending) Fetch(ctx context.Context, _ *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+	s.asked++
+	transport.Heard(ctx)
+	time.Sleep(20 * time.Second) // fake time: in the bubble of its test
+	return &diamond.FetchResponse{}, ctx.Err()
+}
+
+// A poll that waits is parked only at a server that has answered lately: from
+// one that is mute nothing would be heard for as long as it waits.
+func TestBalance_APollIsParkedOnlyWhereAnAnswerCameFrom(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, "a", "b")
+			at, err := put(c.srv["b"], "")
+			require.NoError(t, err)
+			time.Sleep(time.Second) // both have it
+			c.faulty["a"].Partition()
+			b := c.balance(transport.Static("a", "b"))
+			keys := []diamond.Key{diamond.NewKey("", "k")}
+			poll := &diamond.PollRequest{Keys: keys, Set: diamond.HashKeys(keys), Position: at.Position, Wait: 20 * time.Second}
+			started := time.Now()
+			res, err := b.Poll(t.Context(), poll)
+			require.NoError(t, err)
+			assert.Empty(t, res.Changed)
+			assert.InDelta(t, 20, time.Since(started).Seconds(), 1, "it has waited, where there is an answer")
+
+			time.Sleep(time.Hour) // what was heard an hour ago says nothing
+			c.faulty["a"].Heal()
+			c.faulty["b"].Partition()
+			started = time.Now()
+			_, err = b.Changes(t.Context(), &diamond.ChangesRequest{After: at.Position, Wait: 20 * time.Second})
+			require.NoError(t, err)
+			assert.InDelta(t, 20, time.Since(started).Seconds(), 1)
+		})
+	}
+}
+
+// What a poll brings that does not wait is not waited for.
+func TestBalance_AFirstPollBringsWhatHasChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := newCluster(t, "a")
+		_, err := put(srv.srv["a"], "")
+		require.NoError(t, err)
+		b := transport.Balance(transport.Static("a"), func(string) (diamond.Transport, error) { return transporttest.NewFaulty(srv.srv["a"]), nil })
+		defer b.Close()
+		keys := []diamond.Key{diamond.NewKey("", "k")}
+		started := time.Now()
+		res, err := b.Poll(t.Context(), &diamond.PollRequest{Keys: keys, Set: diamond.HashKeys(keys), Wait: time.Minute})
+		require.NoError(t, err)
+		assert.Len(t, res.Changed, 1)
+		assert.Zero(t, time.Since(started))
+	})
+}
