@@ -50,7 +50,7 @@ func (c *canned) Poll(_ context.Context, req *diamond.PollRequest) (*diamond.Pol
 	return &diamond.PollResponse{Position: cannedPosition, Draining: true, Changed: []diamond.KeyState{
 		{Key: gone}, {Key: cannedKey, Revision: 6, View: 7, MD5: cannedEntry.MD5, Entry: &cannedEntry},
 		{Key: large, Revision: 5, View: 5, MD5: diamond.MD5Hex("large")},
-	}}, nil
+	}, Denied: []diamond.Denial{{Key: diamond.Key{Namespace: "_sys", Group: "g", DataID: "k"}, Detail: `not yours, "said" <it>`}}}, nil
 }
 
 func (c *canned) Commit(context.Context, *diamond.CommitRequest) (*diamond.CommitResponse, error) {

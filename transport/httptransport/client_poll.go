@@ -38,14 +38,12 @@ func (t *Transport) Poll(ctx context.Context, req *diamond.PollRequest) (*diamon
 		}
 		out.Resync, out.Draining, out.Stale = flag(res, hResync), flag(res, hDraining), stale(res)
 		return t.frames(res, func(f *frameReader) error {
-			var line entryLine
+			var line pollLine
 			content, err := f.next(&line)
 			if err != nil {
 				return err
 			}
-			state, err := line.state(content)
-			out.Changed = append(out.Changed, state)
-			return err
+			return line.addTo(&out, content)
 		})
 	})
 	if err != nil {

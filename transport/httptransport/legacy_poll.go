@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,9 +50,27 @@ func heldOf(req *diamond.PollRequest, key diamond.Key) *diamond.Held {
 	return &diamond.Held{Key: key}
 }
 
-// sendLegacyPoll answers an original client's poll.
+// leaveOut takes the keys that the caller may not read out of req: this protocol
+// cannot say that of a key, and none of its clients must take one of them for
+// deleted. It reports whether any key is left.
+func leaveOut(req *diamond.PollRequest, denied []diamond.Denial) bool {
+	out := make(map[diamond.Key]bool, len(denied))
+	for i := range denied {
+		out[denied[i].Key] = true
+	}
+	req.Keys = slices.DeleteFunc(req.Keys, func(k diamond.Key) bool { return out[k] })
+	req.Held = slices.DeleteFunc(req.Held, func(h diamond.Held) bool { return out[h.Key] })
+	req.Set = diamond.HashKeys(req.Keys)
+	return len(req.Keys) > 0
+}
+
+// sendLegacyPoll answers an original client's poll. It says nothing of keys that
+// its client may not read: where all are such, it is refused.
 func sendLegacyPoll(w http.ResponseWriter, r *http.Request, req *diamond.PollRequest, res *diamond.PollResponse) (outcome, bool) {
-	if onlyEmpty(req, res) {
+	if len(res.Denied) > 0 && !leaveOut(req, res.Denied) {
+		return failText(w, diamond.Errorf(diamond.ErrDenied, "%s: no key of it may be read", legacyField), 0), true
+	}
+	if onlyEmpty(req, res) || len(res.Changed) == 0 && len(res.Denied) > 0 {
 		return outcome{}, false
 	}
 	header := w.Header()

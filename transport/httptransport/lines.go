@@ -79,6 +79,36 @@ func checkContent(e *diamond.Entry) error {
 	return nil
 }
 
+// pollLine is a frame of a poll's answer: the state of a key, or that the caller may
+// not read one. The latter has no "key": who does not know it must not take it for
+// the state of a key that does not exist.
+type pollLine struct {
+	entryLine
+	Denied string `json:"denied,omitempty"` // the key
+	Detail string `json:"detail,omitempty"` // why
+}
+
+// addTo adds what l and the content after it say to res.
+func (l *pollLine) addTo(res *diamond.PollResponse, content string) error {
+	if l.Denied == "" {
+		state, err := l.state(content)
+		res.Changed = append(res.Changed, state)
+		return err
+	}
+	key, err := wireKey(l.Denied)
+	if err == nil && (l.Key != "" || l.Length != nil) {
+		err = errFrame("a key is denied, and has a state")
+	}
+	res.Denied = append(res.Denied, diamond.Denial{Key: key, Detail: clip(l.Detail)})
+	return err
+}
+
+// deniedLine says that the caller may not read a key, as pollLine has it.
+type deniedLine struct {
+	Denied string `json:"denied"`
+	Detail string `json:"detail,omitempty"`
+}
+
 // wireKey reads a key as answers have it: all three parts.
 func wireKey(s string) (diamond.Key, error) {
 	if strings.Count(s, "/") != 2 {

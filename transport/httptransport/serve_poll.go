@@ -30,6 +30,10 @@ func (h *handler) sendPoll(w http.ResponseWriter, r *http.Request, _ *diamond.Po
 			a.addLine(lineOfState(s))
 		}
 	}
+	for i := range res.Denied {
+		d := &res.Denied[i]
+		a.addLine(marshalLine(&deniedLine{d.Key.String(), clip(d.Detail)}))
+	}
 	return a.send(w, r, true), true
 }
 
