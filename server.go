@@ -69,6 +69,7 @@ type server struct {
 	reading reading       // the feed's
 	lost    atomic.Bool   // the storage is known to have lost history
 	trail   trail         // of the present epoch
+	recent  recent        // what was served last
 	ahead   seldom.Events // callers who know a newer epoch
 
 	copy     *diskCopy // nil: none is kept

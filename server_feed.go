@@ -117,7 +117,7 @@ func (s *server) advance(ctx context.Context) error {
 	}
 	s.reading.done = time.Time{}
 	for {
-		batch, marks, err := s.changes(ctx, st.position)
+		batch, sets, err := s.changes(ctx, st.position)
 		switch {
 		case errors.Is(err, ErrEpoch):
 			if short(batch.Head, st.position) && !s.lost.Load() {
@@ -139,10 +139,7 @@ func (s *server) advance(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		s.seeded.spoil(&batch)
-		if len(batch.Changes) > 0 {
-			st = s.apply(st, batch, marks)
-		}
+		st = s.apply(st, s.seeded.spoil(sets))
 		if batch.Position == batch.Head {
 			s.reading.toHead()
 			return nil
@@ -150,9 +147,8 @@ func (s *server) advance(ctx context.Context) error {
 	}
 }
 
-// changes reads a batch that follows after, and verifies it. The marks are the
-// chains of its revisions.
-func (s *server) changes(ctx context.Context, after Position) (Batch, []mark, error) {
+// changes reads a batch that follows after, and verifies it set by set.
+func (s *server) changes(ctx context.Context, after Position) (Batch, []step, error) {
 	ctx, cancel := context.WithTimeout(s.fresh(ctx), storageTimeout)
 	defer cancel()
 	batch, err := s.storage.Changes(ctx, after, feedBytes)
@@ -165,43 +161,56 @@ func (s *server) changes(ctx context.Context, after Position) (Batch, []mark, er
 	if len(batch.Changes) == 0 && batch.Position != batch.Head {
 		return batch, nil, Errorf(ErrCorrupt, "no changes follow revision %d, but the head is at %d", after.Revision, batch.Head.Revision)
 	}
-	to, marks, err := follow(after, batch.Changes)
+	sets, to, err := follow(after, batch.Changes)
 	if err == nil && to != batch.Position {
 		err = Errorf(ErrCorrupt, "the changes up to revision %d do not have its chain", to.Revision)
 	}
-	return batch, marks, err
+	return batch, sets, err
 }
 
-// follow verifies changes set by set.
-func follow(p Position, changes []Change) (to Position, marks []mark, err error) {
-	for len(changes) > 0 {
+// follow verifies changes, and returns them set by set with the position after
+// the last.
+func follow(p Position, changes []Change) (sets []step, to Position, err error) {
+	for to = p; len(changes) > 0; {
 		n := 1
 		for n < len(changes) && changes[n].Number > 0 {
 			n++
 		}
-		if p, err = p.Follow(changes[:n]); err != nil {
-			return p, nil, err
+		set := step{from: to, changes: changes[:n:n]}
+		if to, err = to.Follow(set.changes); err != nil {
+			return nil, to, err
 		}
-		marks = append(marks, mark{p.Revision, p.Chain})
+		set.to = to
+		sets = append(sets, set)
 		changes = changes[n:]
 	}
-	return p, marks, nil
+	return sets, to, nil
 }
 
-// apply moves the server on by a batch: first the index, then the position,
-// and then it wakes who waits for the keys.
-func (s *server) apply(st *state, batch Batch, marks []mark) *state {
-	now := time.Now()
+// apply moves the server on by sets that follow what it serves, a few at a
+// time, so that nobody waits for long for what comes first.
+func (s *server) apply(st *state, sets []step) *state {
+	for len(sets) > 0 {
+		n, changes := 1, len(sets[0].changes)
+		for n < len(sets) && changes+len(sets[n].changes) <= MaxChanges {
+			changes += len(sets[n].changes)
+			n++
+		}
+		st = s.trim(s.applyFew(st, sets[:n]))
+		sets = sets[n:]
+	}
+	return st
+}
+
+// applyFew moves the server on: first the index, then the position, and then it
+// wakes who waits for the keys.
+func (s *server) applyFew(st *state, sets []step) *state {
 	next := &state{
-		index: st.index, position: batch.Position, floor: st.floor,
-		since: st.position.Revision, applied: now,
+		index: st.index, position: sets[len(sets)-1].to, floor: st.floor,
+		since: st.position.Revision, applied: time.Now(),
 	}
 	s.applyMu.Lock()
-	for i := range batch.Changes {
-		c := &batch.Changes[i]
-		if c.Op == OpFork {
-			continue
-		}
+	for c := range changesOf(sets) {
 		r := recordOf(c)
 		if !r.deleted {
 			s.contents.put(r, c.Content)
@@ -212,6 +221,7 @@ func (s *server) apply(st *state, batch Batch, marks []mark) *state {
 			s.contents.drop(old)
 		}
 	}
+	s.recent.add(sets)
 	s.state.Store(next)
 	s.applyMu.Unlock()
 
@@ -223,15 +233,30 @@ func (s *server) apply(st *state, batch Batch, marks []mark) *state {
 			"generation", next.position.Epoch.Generation, "revision", next.position.Revision)
 		s.wakeAll() // all must learn of the epoch
 	} else {
-		s.trail.add(marks)
-		woken := s.keySets.waiters.Wake(keysOf(batch.Changes))
+		s.trail.add(sets)
+		woken := s.keySets.waiters.Wake(func(yield func(Key) bool) {
+			changesOf(sets)(func(c *Change) bool { return yield(c.Key) })
+		})
 		s.counters.wakeups.Add(uint64(woken))
 		s.moved.Wake()
 	}
 	if s.copy != nil {
-		s.copy.offer(st.position, batch) // last: nobody waits for a disk
+		s.copy.nudge() // last: nobody waits for a disk
 	}
-	return s.trim(next)
+	return next
+}
+
+// changesOf yields the changes of keys.
+func changesOf(sets []step) iter.Seq[*Change] {
+	return func(yield func(*Change) bool) {
+		for i := range sets {
+			for j := range sets[i].changes {
+				if c := &sets[i].changes[j]; c.Op != OpFork && !yield(c) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // trim lets go of some of the oldest tombstones when there are too many. The
@@ -248,16 +273,6 @@ func (s *server) trim(st *state) *state {
 	s.applyMu.Unlock()
 	st.index.forget(n)
 	return &next
-}
-
-func keysOf(changes []Change) iter.Seq[Key] {
-	return func(yield func(Key) bool) {
-		for i := range changes {
-			if changes[i].Op != OpFork && !yield(changes[i].Key) {
-				return
-			}
-		}
-	}
 }
 
 // withdraw makes the server not ready.

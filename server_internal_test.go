@@ -152,42 +152,12 @@ func TestTrail(t *testing.T) {
 	at := func(r int64, c byte) Position { return Position{Revision: r, Chain: Chain{c}} }
 	tr.restart(at(10, 1))
 	for r := int64(11); r < 11+3*maxTrail; r++ {
-		tr.add([]mark{{r, Chain{2}}})
+		tr.add([]step{{to: at(r, 2)}})
 	}
 	assert.LessOrEqual(t, len(tr.all()), maxTrail)
 	assert.False(t, tr.contradicts(at(3*maxTrail, 2)))
 	assert.True(t, tr.contradicts(at(3*maxTrail, 3)))
 	assert.False(t, tr.contradicts(at(11, 3)), "too long ago to tell")
-}
-
-// What waits for a slow disk is bounded; a copy that is further behind takes it
-// from the storage.
-func TestD5_QueueOfTheReplicaIsBounded(t *testing.T) {
-	var q copyQueue
-	at := func(r int64) Position { return Position{Epoch: Epoch{Generation: 1}, Revision: r} }
-	offer := func(r int64, size int) {
-		q.add(step{at(r - 1), []Change{{Revision: r, Content: strings.Repeat("x", size)}}, at(r)})
-	}
-	for r := int64(1); r <= 100; r++ {
-		offer(r, 1<<20)
-		assert.LessOrEqual(t, q.bytes, int64(copyQueueBytes))
-		assert.LessOrEqual(t, len(q.steps), copyQueueBytes>>20)
-	}
-	next, done := q.next(at(0))
-	assert.False(t, done)
-	assert.Empty(t, next.changes, "the queue does not reach back to it")
-	first := q.steps[0].from.Revision
-	next, _ = q.next(at(first))
-	assert.Len(t, next.changes, 3, "several at once, but not all")
-	assert.Equal(t, at(first+3), next.to)
-	next, _ = q.next(at(first + 1))
-	assert.EqualValues(t, first+2, next.changes[0].Revision, "what the copy has is not written again")
-	_, done = q.next(at(100))
-	assert.True(t, done)
-	assert.Zero(t, q.bytes)
-	assert.Empty(t, q.steps)
-	_, done = q.next(Position{Epoch: Epoch{Generation: 2}, Revision: 100})
-	assert.False(t, done, "another history at the same revision")
 }
 
 // What waits for a feed that is held up is bounded; the storage has it all.

@@ -132,13 +132,14 @@ func (r *record) standsFor(e *Entry) bool {
 func (s *server) replace(old, next *state) {
 	next.since, next.applied = next.position.Revision, time.Now()
 	s.applyMu.Lock()
+	s.recent.restart(next.position)
 	s.state.Store(next)
 	s.applyMu.Unlock()
 	s.store = next.position.Store
 	s.reading.toHead()
 	s.trail.restart(next.position)
 	if s.copy != nil {
-		s.copy.jump(next.position)
+		s.copy.nudge()
 	}
 	if old != nil {
 		for key, place := range old.index.slots.All() {

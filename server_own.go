@@ -56,14 +56,12 @@ func (o *ownCommits) take() []Batch {
 func (s *server) applyOwn(st *state) (now *state, all bool) {
 	batches := s.own.take()
 	for _, batch := range batches {
-		to, marks, err := follow(st.position, batch.Changes)
+		sets, to, err := follow(st.position, batch.Changes)
 		if err != nil || to != batch.Position {
 			return st, false
 		}
 		s.reading.own(st.position)
-		batch.Head = to
-		s.seeded.spoil(&batch)
-		st = s.apply(st, batch, marks)
+		st = s.apply(st, s.seeded.spoil(sets))
 	}
 	return st, len(batches) > 0
 }

@@ -56,6 +56,8 @@ const (
 	minCopyAge = 10 * time.Minute
 	// maxCopyBackoff is the longest pause after the copy could not be written.
 	maxCopyBackoff = 30 * time.Second
+	// copyWriteBytes is how much one write of the copy has.
+	copyWriteBytes = 4 << 20
 )
 
 // diskCopy keeps a server's copy of its storage up to what is served. One
@@ -63,6 +65,7 @@ const (
 type diskCopy struct {
 	local   ReplicaStorage
 	log     *slog.Logger
+	recent  *recent                                                  // what is served
 	changes func(ctx context.Context, after Position) (Batch, error) // of the storage, verified
 	install func(ctx context.Context) (Position, error)              // makes the copy anew
 
@@ -74,22 +77,9 @@ type diskCopy struct {
 	installs atomic.Uint64
 	repaired time.Time // when it was made anew because of damage; the writer's
 	wrote    int       // how many changes the last sync wrote; the writer's
-
-	queue copyQueue
 }
 
-// offer passes on a batch that is served now. It never blocks.
-func (c *diskCopy) offer(from Position, batch Batch) {
-	c.queue.add(step{from, batch.Changes, batch.Position})
-	c.nudge()
-}
-
-// jump says that p is served now, whatever was before.
-func (c *diskCopy) jump(p Position) {
-	c.queue.restart(p)
-	c.nudge()
-}
-
+// nudge says that there is more to write. It never blocks.
 func (c *diskCopy) nudge() {
 	select {
 	case c.wake <- struct{}{}:
@@ -135,15 +125,18 @@ func (c *diskCopy) sync(ctx context.Context) error {
 	} else if err != nil {
 		return err
 	}
-	for lost := false; ; {
+	for lost, renewed := false, false; ; {
 		if lost || c.damaged.Load() || at.IsZero() {
+			if renewed { // not again at once: it costs the storage all it holds
+				return unavailable("the storage does not have what follows the replica that was just made")
+			}
 			if at, err = c.renew(ctx); err != nil {
 				return err
 			}
-			lost = false
+			lost, renewed = false, true
 		}
 		c.reached(at)
-		next, done := c.queue.next(at)
+		next, done := c.next(at)
 		if done {
 			return nil
 		}
@@ -167,6 +160,25 @@ func (c *diskCopy) sync(ctx context.Context) error {
 	}
 }
 
+// next returns what to write to a copy that is at. There is nothing to do when
+// it is done; an empty step says that only the storage has what follows at.
+func (c *diskCopy) next(at Position) (next step, done bool) {
+	target := c.recent.last()
+	if at == target || at.Epoch == target.Epoch && at.Revision > target.Revision {
+		return step{}, true
+	}
+	next = step{from: at, to: at}
+	sets, _ := c.recent.after(at)
+	for bytes := int64(0); len(sets) > 0; sets = sets[1:] {
+		if bytes += bytesOf(sets[0].changes); len(next.changes) > 0 && bytes > copyWriteBytes {
+			break
+		}
+		next.changes = append(next.changes, sets[0].changes...)
+		next.to = sets[0].to
+	}
+	return next, false
+}
+
 // flush writes what still waits when the server is closed, after run and the
 // feed have ended: it may be all that the next one has. Where that fails the
 // storage has it.
@@ -177,7 +189,7 @@ func (c *diskCopy) flush() {
 		if at == nil {
 			return
 		}
-		next, done := c.queue.next(*at)
+		next, done := c.next(*at)
 		if done || len(next.changes) == 0 || c.local.Apply(ctx, next.changes, next.to) != nil {
 			return
 		}

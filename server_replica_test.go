@@ -228,6 +228,7 @@ func TestWarmNodeCostsTheStorageNothing(t *testing.T) {
 			srv.publish(fmt.Sprint("key-", i), strings.Repeat("x", 1000))
 		}
 		time.Sleep(time.Second) // for the copy, which rests after many changes
+		watches := srv.watching(100, "other", start, time.Minute)
 		scans, reads, changes := shared.count("scan"), shared.count("read"), shared.count("changes")
 		for i := range 200 {
 			assert.Len(t, srv.fetch(fmt.Sprint("key-", i)).Entry.Content, 1000)
@@ -242,8 +243,12 @@ func TestWarmNodeCostsTheStorageNothing(t *testing.T) {
 			seen, after = seen+len(resp.Changes), resp.Position
 		}
 		assert.Equal(t, 200, seen)
+		srv.publish("key-1", "a change that none of the watches asks for")
+		synctest.Wait()
 		assert.Equal(t, []int{scans, reads, changes}, []int{shared.count("scan"), shared.count("read"), shared.count("changes")})
 		assert.Positive(t, local.count("read"), "else this tests nothing")
+		srv.Drain()
+		assert.Zero(t, <-watches)
 	})
 }
 

@@ -12,14 +12,16 @@ type seededFeed struct {
 	looked time.Time // by this server's clock
 }
 
-// spoil takes from a batch what such a feed would not see.
-func (f *seededFeed) spoil(batch *Batch) {
+// spoil returns what such a feed would see of sets.
+func (f *seededFeed) spoil(sets []step) []step {
 	if seeded.WallclockFeed {
-		batch.Changes = slices.DeleteFunc(batch.Changes, func(c Change) bool { return c.Time.Before(f.looked) })
+		for i := range sets {
+			sets[i].changes = slices.DeleteFunc(sets[i].changes, func(c Change) bool { return c.Time.Before(f.looked) })
+		}
 		f.looked = time.Now()
 	}
-	if seeded.ApplyUnorderedNotify && len(batch.Changes) > 0 {
-		last := batch.Changes[len(batch.Changes)-1]
-		batch.Changes = batch.Changes[len(batch.Changes)-last.Count:]
+	if seeded.ApplyUnorderedNotify && len(sets) > 0 {
+		sets = sets[len(sets)-1:]
 	}
+	return sets
 }

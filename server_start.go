@@ -10,9 +10,10 @@ import (
 func (s *server) openCopy(ctx context.Context) error {
 	local := s.cfg.replica
 	s.copy = &diskCopy{
-		local: local,
-		log:   s.log,
-		wake:  make(chan struct{}, 1),
+		local:  local,
+		recent: &s.recent,
+		log:    s.log,
+		wake:   make(chan struct{}, 1),
 		changes: func(ctx context.Context, after Position) (Batch, error) {
 			batch, _, err := s.changes(ctx, after)
 			return batch, err

@@ -28,11 +28,13 @@ func (t *trail) restart(p Position) {
 	t.marks = []mark{{p.Revision, p.Chain}}
 }
 
-// add notes marks that follow.
-func (t *trail) add(marks []mark) {
+// add notes sets that follow.
+func (t *trail) add(sets []step) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.marks = append(t.marks, marks...)
+	for i := range sets {
+		t.marks = append(t.marks, mark{sets[i].to.Revision, sets[i].to.Chain})
+	}
 	if len(t.marks) > maxTrail {
 		t.marks = slices.Clone(t.marks[len(t.marks)-maxTrail/2:])
 	}

@@ -25,7 +25,7 @@ func (s *server) watch(ctx context.Context, req *ChangesRequest) (*ChangesRespon
 	wait := min(max(req.Wait, 0), MaxWait)
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	resp, err := s.changesAfter(ctx, req.After, req)
+	resp, behind, err := s.changesAfter(ctx, req.After, req)
 	if err != nil || len(resp.Changes) > 0 || wait == 0 {
 		return resp, err
 	}
@@ -34,8 +34,7 @@ func (s *server) watch(ctx context.Context, req *ChangesRequest) (*ChangesRespon
 	}
 	defer s.parked.Add(-1)
 	for len(resp.Changes) == 0 && waiting.Err() == nil && !s.draining.Load() {
-		after := resp.Position
-		err := s.await(waiting, func(st *state) bool { return s.draining.Load() || resp.More || st.past(after) })
+		err := s.untilMore(waiting, resp, behind)
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
@@ -44,7 +43,7 @@ func (s *server) watch(ctx context.Context, req *ChangesRequest) (*ChangesRespon
 		case err != nil:
 			return nil, err
 		default:
-			if resp, err = s.changesAfter(ctx, after, req); err != nil {
+			if resp, behind, err = s.changesAfter(ctx, resp.Position, req); err != nil {
 				return nil, err
 			}
 		}
@@ -53,32 +52,73 @@ func (s *server) watch(ctx context.Context, req *ChangesRequest) (*ChangesRespon
 	return resp, nil
 }
 
+// untilMore waits until there may be more than resp. A storage that was behind
+// is asked again at the feed's pace: what is served meanwhile does not tell when
+// it has caught up.
+func (s *server) untilMore(ctx context.Context, resp *ChangesResponse, behind bool) error {
+	if !behind {
+		return s.await(ctx, func(st *state) bool { return s.draining.Load() || resp.More || st.past(resp.Position) })
+	}
+	pause, cancel := context.WithTimeout(ctx, s.cfg.feedInterval)
+	defer cancel()
+	if err := s.await(pause, func(*state) bool { return s.draining.Load() }); pause.Err() == nil {
+		return err
+	}
+	return nil
+}
+
 // past reports whether there are changes after p.
 func (st *state) past(p Position) bool {
 	return st.position != p && st.reached(p)
 }
 
 // changesAfter returns what the filter leaves of the changes that follow. It
-// asks the storage only where there are any.
-func (s *server) changesAfter(ctx context.Context, after Position, req *ChangesRequest) (*ChangesResponse, error) {
+// asks the storage only for what is not among the recent ones; behind says that
+// it did not show any.
+func (s *server) changesAfter(ctx context.Context, after Position, req *ChangesRequest) (resp *ChangesResponse, behind bool, err error) {
 	st, err := s.serving()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	resp := &ChangesResponse{Position: after, Draining: s.draining.Load()}
+	resp = &ChangesResponse{Position: after, Draining: s.draining.Load()}
 	if after == st.position {
-		return resp, nil
+		return resp, false, nil
 	}
-	batch, err := s.after(ctx, st, after)
-	if err != nil {
-		return nil, err
+	if sets, ok := s.recent.after(after); ok {
+		resp.addRecent(sets, req)
+	} else {
+		batch, err := s.after(ctx, st, after)
+		if err != nil {
+			return nil, false, err
+		}
+		resp.add(batch.Changes, req)
+		resp.Position, resp.More = batch.Position, batch.Position != batch.Head
+		behind = batch.Position == after
 	}
 	// Who sees a change here and then reads it here must find it.
-	if err := s.notBefore(ctx, batch.Position, reachTimeout); err != nil {
-		return nil, err
+	if err := s.notBefore(ctx, resp.Position, reachTimeout); err != nil {
+		return nil, false, err
 	}
-	resp.Position, resp.More = batch.Position, batch.Position != batch.Head
-	for _, c := range batch.Changes {
+	return resp, behind, nil
+}
+
+// addRecent adds what the filter leaves of sets, up to the bytes of an answer.
+func (resp *ChangesResponse) addRecent(sets []step, req *ChangesRequest) {
+	for bytes := int64(0); len(sets) > 0; sets = sets[1:] {
+		if bytes >= watchBytes {
+			resp.More = true
+			return
+		}
+		before := len(resp.Changes)
+		resp.add(sets[0].changes, req)
+		resp.Position = sets[0].to
+		bytes += bytesOf(resp.Changes[before:])
+	}
+}
+
+// add adds what the filter leaves of changes.
+func (resp *ChangesResponse) add(changes []Change, req *ChangesRequest) {
+	for _, c := range changes {
 		if c.Op != OpFork && (c.Key.System() || !req.Matches(c.Key)) {
 			continue
 		}
@@ -87,16 +127,21 @@ func (s *server) changesAfter(ctx context.Context, after Position, req *ChangesR
 		}
 		resp.Changes = append(resp.Changes, c)
 	}
-	return resp, nil
 }
 
 // after returns changes that follow a position: those that the copy on disk
 // has, so that watches cost a shared storage nothing, else the storage's.
 func (s *server) after(ctx context.Context, st *state, p Position) (Batch, error) {
+	reading, cancel := context.WithTimeout(ctx, storageTimeout)
+	defer cancel()
 	if s.copy != nil && s.copy.has(st, p.Revision+1) {
-		if batch, err := s.copy.local.Changes(ctx, p, watchBytes); err == nil && len(batch.Changes) > 0 {
+		if batch, err := s.copy.local.Changes(reading, p, watchBytes); err == nil && len(batch.Changes) > 0 {
 			return batch, nil
 		}
 	}
-	return s.storage.Changes(ctx, p, watchBytes)
+	batch, err := s.storage.Changes(reading, p, watchBytes)
+	if ctx.Err() == nil {
+		err = ours(reading, err)
+	}
+	return batch, err
 }

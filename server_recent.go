@@ -1,0 +1,96 @@
+package diamond
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+)
+
+const (
+	// recentBytes is how much of what was served last is kept in memory, whose
+	// contents the cache mostly shares. It has to last for a watch to be sent one
+	// answer and ask for the next, and for the copy on disk to be written.
+	recentBytes = 16 << 20
+	// changeOverhead is about what a change takes in memory beside its content.
+	changeOverhead = 512
+)
+
+// step is one change set, or several, with the positions before and after.
+type step struct {
+	from    Position
+	changes []Change
+	to      Position
+}
+
+// bytesOf returns about how many bytes changes take in memory.
+func bytesOf(changes []Change) int64 {
+	n := int64(len(changes)) * changeOverhead
+	for i := range changes {
+		n += int64(len(changes[i].Content))
+	}
+	return n
+}
+
+// recent are the change sets that were served last, without a gap. Watches and
+// the copy on disk follow them, so that neither costs the storage a read unless
+// it has fallen far behind. The feed's goroutine writes, all may read.
+type recent struct {
+	mu    sync.Mutex
+	base  Position // before the first of sets; guarded by mu
+	sets  []step   // each follows the one before; what is in it never changes; guarded by mu
+	bytes int64    // of sets; guarded by mu
+}
+
+// restart says that p is served now, whatever was before.
+func (r *recent) restart(p Position) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.base, r.sets, r.bytes = p, nil, 0
+}
+
+// add adds sets that are served from now on. Where they are too many the oldest
+// half goes, so that each is moved but once.
+func (r *recent) add(sets []step) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range sets {
+		r.bytes += bytesOf(sets[i].changes)
+	}
+	r.sets = append(r.sets, sets...)
+	if r.bytes <= recentBytes {
+		return
+	}
+	n := 0
+	for ; n < len(r.sets) && r.bytes > recentBytes/2; n++ {
+		r.bytes -= bytesOf(r.sets[n].changes)
+		r.base = r.sets[n].to
+	}
+	r.sets = slices.Clone(r.sets[n:])
+}
+
+// last returns the position after all sets.
+func (r *recent) last() Position {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := len(r.sets); n > 0 {
+		return r.sets[n-1].to
+	}
+	return r.base
+}
+
+// after returns the sets that follow p, which are not to be changed. It is not
+// ok where p is too long ago, or is no position of what was served.
+func (r *recent) after(p Position) (sets []step, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p == r.base {
+		return r.sets, true
+	}
+	i, found := slices.BinarySearchFunc(r.sets, p.Revision, func(s step, revision int64) int {
+		return cmp.Compare(s.to.Revision, revision)
+	})
+	if !found || r.sets[i].to != p {
+		return nil, false
+	}
+	return r.sets[i+1:], true
+}

@@ -1,0 +1,137 @@
+package diamond_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage/memstore"
+)
+
+// watching starts watches of data ids that begin with prefix-0, prefix-1 and so
+// on, and returns once all wait. The sum of changes that they get is sent when
+// all have ended.
+func (s *served) watching(n int, prefix string, after diamond.Position, wait time.Duration) <-chan int {
+	var all sync.WaitGroup
+	got := make([]int, n)
+	for i := range n {
+		all.Go(func() {
+			resp, err := s.Changes(context.Background(), &diamond.ChangesRequest{After: after, Prefix: fmt.Sprintf("%s-%d", prefix, i), Wait: wait})
+			if assert.NoError(s.t, err) {
+				got[i] = len(resp.Changes)
+			}
+		})
+	}
+	synctest.Wait()
+	sum := make(chan int, 1)
+	go func() {
+		all.Wait()
+		total := 0
+		for _, n := range got {
+			total += n
+		}
+		sum <- total
+	}()
+	return sum
+}
+
+// However many watches wait, and whatever they filter, a change costs the
+// storage what it costs without them; so do their answers.
+func TestWatchesCostTheStorageNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		storage := troubledBy(store)
+		srv := serve(t, storage)
+		at := srv.publish("a", "0")
+		time.Sleep(10 * time.Second)
+		reads := func(during func()) int {
+			before := storage.count("changes") + storage.count("read") + storage.count("scan") + storage.count("history")
+			during()
+			return storage.count("changes") + storage.count("read") + storage.count("scan") + storage.count("history") - before
+		}
+		change := func() {
+			srv.publish("a", "1")
+			_, err := store.Commit(t.Context(), []diamond.ChangeSet{setOf("a", "of another server")})
+			require.NoError(t, err)
+			time.Sleep(10 * time.Second)
+		}
+		alone := reads(change)
+		all := srv.watching(1000, "other", at, time.Minute)
+		require.Equal(t, 1000, srv.Status().Waiters)
+		assert.InDelta(t, alone, reads(change), 2, "the feed's reads vary by its jitter")
+		assert.Zero(t, reads(func() {
+			srv.publish("other-1", "x") // and that of other-10, other-100 and so on are of the others
+			synctest.Wait()
+		}))
+		assert.Equal(t, 999, srv.Status().Waiters)
+		assert.Equal(t, 1, <-all)
+	})
+}
+
+// A watch beside a database that its server reads, and that is behind, asks it
+// at the feed's pace, and gets what follows once it is there.
+func TestS13_WatchBesideALaggingDatabase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		storage := &lagging{Store: store}
+		counted := troubledBy(storage)
+		srv := serve(t, counted)
+		old := srv.publish("large", "first")
+		for range 20 { // more than is kept in memory
+			srv.publish("large", strings.Repeat("x", 1<<20))
+		}
+		storage.set(withoutTail(t, store, old.Revision))
+		before := counted.count("changes")
+		counted.set(func(op string) error {
+			if counted.count("changes")-before > 60 { // of the feed and of the watches in 15 s
+				return diamond.Errorf(diamond.ErrInvalid, "asked too often")
+			}
+			return nil
+		}, nil)
+		start := time.Now()
+		resp, err := srv.Changes(t.Context(), &diamond.ChangesRequest{After: old, Wait: 10 * time.Second})
+		require.NoError(t, err)
+		assert.Empty(t, resp.Changes)
+		assert.Equal(t, 10*time.Second, time.Since(start))
+
+		caughtUp := time.AfterFunc(5*time.Second, func() { storage.set(nil) })
+		defer caughtUp.Stop()
+		start = time.Now()
+		resp, err = srv.Changes(t.Context(), &diamond.ChangesRequest{After: old, Wait: time.Minute})
+		require.NoError(t, err)
+		require.NotEmpty(t, resp.Changes)
+		assert.EqualValues(t, old.Revision+1, resp.Changes[0].Revision)
+		assert.LessOrEqual(t, time.Since(start), 7*time.Second)
+	})
+}
+
+// An answer from memory ends like one from the storage: before it has too many
+// bytes, and says that there is more.
+func TestWatchAnswersAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serve(t, memstore.New())
+		start := srv.publish("a", "0")
+		for i := range 10 {
+			srv.publish(fmt.Sprint("key-", i%2), strings.Repeat("x", 300<<10))
+		}
+		end := srv.Status().Position
+		var answers, changes int
+		for after := start; after != end; answers++ {
+			resp, err := srv.Changes(t.Context(), &diamond.ChangesRequest{After: after, Prefix: "key-1", Contents: true})
+			require.NoError(t, err)
+			require.LessOrEqual(t, len(resp.Changes), 4)
+			require.Equal(t, resp.Position != end, resp.More)
+			changes, after = changes+len(resp.Changes), resp.Position
+		}
+		assert.Equal(t, 5, changes)
+		assert.Equal(t, 2, answers)
+	})
+}
