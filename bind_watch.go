@@ -19,14 +19,16 @@ type watcher[T any] struct {
 // callback come in order and do not overlap; the latest wins: a slow one misses
 // what was replaced meanwhile, and old is always what it was told before. It
 // hurts only itself, and a panic is recovered. stop waits for a call under way,
-// unless it is called from it. After Close nothing is called.
+// unless it is called from it. After Close, of the value or of the client, nothing
+// is called.
 func (v *Value[T]) OnChange(changed func(old, new *T)) (stop func()) {
 	w := &watcher[T]{}
 	w.worker = worker.New(func(context.Context) {
 		old, fresh := w.seen, v.Get()
-		if old == fresh {
+		if old == fresh || !v.sub.enter(w.worker) {
 			return
 		}
+		defer v.sub.exit(w.worker)
 		w.seen = fresh
 		defer func() {
 			if recover() != nil { // the value may hold content, the stack does not

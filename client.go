@@ -12,6 +12,7 @@ import (
 
 	"github.com/linnaname/gdiamond/internal/growmap"
 	"github.com/linnaname/gdiamond/internal/latest"
+	"github.com/linnaname/gdiamond/internal/worker"
 )
 
 // How long a client waits, where the caller's context does not say.
@@ -45,7 +46,7 @@ type client struct {
 
 	mu      sync.Mutex
 	calls   map[*context.CancelCauseFunc]bool // guarded by mu: calls that Close ends
-	telling map[*listening]bool               // guarded by mu: listeners that are being called, stopped ones too
+	running map[*worker.Worker]Key            // guarded by mu: whose callbacks are being called, stopped ones too
 	seen    Position                          // guarded by mu: the newest that any server answered with
 	poll    pollState                         // guarded by mu
 
@@ -84,7 +85,7 @@ func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
 		flush:     flush,
 		loading:   make(chan struct{}, 32),
 		calls:     make(map[*context.CancelCauseFunc]bool),
-		telling:   make(map[*listening]bool),
+		running:   make(map[*worker.Worker]Key),
 		poll:      newPollState(),
 		loads:     latest.New[*keySlot, struct{}](),
 		refused:   latest.New[*keySlot, struct{}](),

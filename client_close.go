@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/linnaname/gdiamond/internal/worker"
 )
 
 // Close implements [Client]. It waits for at most 10 s for listeners, and then
@@ -20,11 +22,11 @@ func (c *client) Close() error {
 	for cancel := range c.calls {
 		(*cancel)(ErrClosed)
 	}
-	halting := maps.Clone(c.telling)
+	halting := maps.Clone(c.running)
 	for _, s := range c.slots.All() {
 		for _, l := range s.listeners {
 			l.stopped = true
-			halting[l] = true
+			halting[l.worker] = s.key
 		}
 		s.listeners = nil
 		s.broadcast()
@@ -32,7 +34,7 @@ func (c *client) Close() error {
 	c.mu.Unlock()
 	c.stop()
 
-	blocked := haltAll(slices.Collect(maps.Keys(halting)))
+	blocked := haltAll(halting)
 	c.flush() // the writer writes what is left, and ends
 	stopped := make(chan struct{})
 	go func() {
@@ -52,27 +54,28 @@ func (c *client) Close() error {
 	return nil
 }
 
-// haltAll returns when no listener is running, or when that takes too long:
+// haltAll returns when no callback is running, or when that takes too long:
 // then with the keys of those that are.
-func haltAll(listeners []*listening) (blocked []string) {
-	ended := make([]<-chan struct{}, len(listeners))
-	for i, l := range listeners {
-		ended[i] = l.worker.Halt()
+func haltAll(workers map[*worker.Worker]Key) (blocked []string) {
+	ended := make(map[<-chan struct{}]Key, len(workers))
+	for w, key := range workers {
+		ended[w.Halt()] = key
 	}
 	late := time.NewTimer(closeTimeout)
 	defer late.Stop()
-	for i, l := range listeners {
+	for end, key := range ended {
 		select {
-		case <-ended[i]:
+		case <-end:
 			continue
 		default:
 		}
 		select {
-		case <-ended[i]:
+		case <-end:
 		case <-late.C:
 			late.Reset(0)
-			blocked = append(blocked, l.slot.key.String())
+			blocked = append(blocked, key.String())
 		}
 	}
+	slices.Sort(blocked)
 	return blocked
 }

@@ -56,9 +56,11 @@ func (c *client) Subscribe(key Key, listener Listener) (*Subscription, error) {
 	}
 	c.notify(s)
 	return &Subscription{
-		stop: func() { c.stopListening(l) },
-		wait: func(ctx context.Context) error { return opError("wait", key, c.waitApplied(ctx, l)) },
-		told: func() (Config, bool) { return c.toldOf(l) },
+		stop:  func() { c.stopListening(l) },
+		wait:  func(ctx context.Context) error { return opError("wait", key, c.waitApplied(ctx, l)) },
+		told:  func() (Config, bool) { return c.toldOf(l) },
+		enter: func(w *worker.Worker) bool { return c.enter(w, key) },
+		exit:  c.exit,
 	}, nil
 }
 
@@ -105,6 +107,25 @@ func (l *listening) due() *shown {
 	return st
 }
 
+// enter notes that w calls a callback that hangs on a subscription to key.
+// False: it must not, as the client is closed.
+func (c *client) enter(w *worker.Worker, key Key) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed.Load() {
+		return false
+	}
+	c.running[w] = key
+	return true
+}
+
+// exit notes that the call of w is over.
+func (c *client) exit(w *worker.Worker) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.running, w)
+}
+
 // toldOf returns what the listener was told last, as the client knows it now;
 // false: nothing yet.
 func (c *client) toldOf(l *listening) (Config, bool) {
@@ -128,7 +149,7 @@ func (c *client) tell(ctx context.Context, l *listening) {
 	}
 	first := l.told == nil
 	l.busy, l.told = true, st
-	c.telling[l] = true
+	c.running[l.worker] = l.slot.key
 	c.mu.Unlock()
 
 	config, _ := st.read(&c.marked)
@@ -175,7 +196,7 @@ func (c *client) judged(l *listening, err error, instead bool) {
 	defer c.mu.Unlock()
 	s := l.slot
 	l.busy, l.err = false, err
-	delete(c.telling, l)
+	delete(c.running, l.worker)
 	switch {
 	case err != nil:
 		c.reject(l, err)
@@ -245,11 +266,13 @@ func (c *client) waitApplied(ctx context.Context, l *listening) error {
 		return err
 	}
 	defer end()
+	if l.worker.Within() {
+		return nil // the listener's own call, whose outcome it is
+	}
 	for {
 		c.mu.Lock()
 		st, failed := l.slot.shown.Load(), l.slot.loadErr
 		stopped, outcome := l.stopped, l.err
-		// A listener may call Wait itself; what it is called with counts as told.
 		settled := l.told != nil && !l.busy && st != nil && l.told.equals(st)
 		changed := l.slot.next()
 		c.mu.Unlock()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"iter"
 	"time"
+
+	"github.com/linnaname/gdiamond/internal/worker"
 )
 
 // Server is a configuration centre without sockets: it serves reads and polls
@@ -161,9 +163,9 @@ type Client interface {
 	// read or subscribed to so far, in key order.
 	Status(keys ...Key) []Status
 
-	// Close stops all subscriptions and waits until no listener is running. It
-	// does not close the transport. Inside a listener's call, Close does not wait
-	// for that listener. Calls after it fail with ErrClosed; a second Close does
+	// Close stops all subscriptions and waits until no listener is running, and no
+	// callback of a [Value]. It does not close the transport. Inside the call of
+	// one of them, Close does not wait for that one. Calls after it fail with ErrClosed; a second Close does
 	// nothing.
 	Close() error
 }
@@ -173,13 +175,18 @@ type Subscription struct {
 	stop func()
 	wait func(ctx context.Context) error
 	told func() (Config, bool) // what the listener was told last, as it is known now; false: nothing yet
+	// For callbacks that hang on the subscription: enter says that one begins to
+	// be called, exit that it has returned. None may begin where enter is false.
+	enter func(*worker.Worker) bool
+	exit  func(*worker.Worker)
 }
 
 // Wait returns when the listener has been called with the key's present value
 // and has returned: nil when it applied it, or applied the last good snapshot
 // after it had rejected the value. Else it returns why there is none:
 // ErrNotFound, ErrUnavailable (no server, no snapshot), the listener's own
-// error, or ctx's. The subscription goes on in every case.
+// error, or ctx's. The subscription goes on in every case. Inside the listener's
+// call it returns nil at once.
 func (s *Subscription) Wait(ctx context.Context) error { return s.wait(ctx) }
 
 // Stop ends the subscription. The listener is not called after Stop has

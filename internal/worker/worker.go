@@ -94,6 +94,13 @@ func (w *Worker) Halt() <-chan struct{} {
 	return w.ended
 }
 
+// Within reports whether it is called from within do.
+func (w *Worker) Within() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.running && w.goroutine == goroutineID()
+}
+
 // goroutineID returns a number that no other running goroutine has. Go tells
 // it in the first line of a stack trace alone, "goroutine 7 [running]:".
 func goroutineID() uint64 {
