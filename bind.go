@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/codec"
+	"github.com/linnaname/gdiamond/internal/document"
 )
 
 // defaultPatience is how long [Bind] waits for a value where it has a default.
@@ -39,6 +40,16 @@ type Value[T any] struct {
 // Then the Validate() error method of T or *T is called, if there is one. A
 // content that cannot be decoded or is not valid is rejected: the value in
 // force stays, [Value.Err] says why, and the server is told, without content.
+//
+// A content means the same in every format, or is rejected with its line and
+// a reason: a number that the field cannot hold exactly, a key that appears
+// twice, a time.Duration without a unit. A field has the name in its tag of
+// the format, or else in its first tag json, yaml, toml or properties, or else
+// its own. A content that says nothing (it is empty, or holds only comments or
+// a null) is rejected too, unless there is a default. One that is nested more
+// than 64 deep or has more than 1,048,576 values is rejected before it costs
+// time and memory. docs/formats.md has all rules, and a table of what each
+// type of field takes.
 //
 // Bind waits for a first value as [Subscription.Wait] does; where the first is
 // rejected it takes the last good snapshot. With a default it waits for at
@@ -240,7 +251,11 @@ func (d *decoder[T]) read(typ, content string, v *T) error {
 	if typ == "" {
 		typ = TypeOf(d.key.DataID)
 	}
-	if err := codec.Decode(typ, []byte(content), v, d.strict); err != nil {
+	err := codec.Decode(typ, []byte(content), v, d.strict)
+	if errors.Is(err, document.ErrNothing) && d.hasDefault {
+		return nil // it stands for the default
+	}
+	if err != nil {
 		return Errorf(ErrInvalid, "%s", err.Error())
 	}
 	return nil

@@ -86,10 +86,11 @@ func TestC15_BindKeepsTheLastGoodValue(t *testing.T) {
 		require.NoError(t, err)
 		settle()
 		for content, reason := range map[string]string{
-			`{"rate": "CANARY"}`:          "line 1: a value does not fit",
-			`{"rate": 1, CANARY`:          "line 1: not valid JSON",
+			`{"rate": "CANARY"}`:          "line 1, column 10: a value does not fit: Rate is of type int",
+			`{"rate": 1, CANARY`:          "line 1, column 13: not valid JSON",
 			`{"rate": 1, "CANARY": true}`: "unknown field",
 			`{"rate": 0}`:                 errRate.Error(),
+			`null`:                        "says nothing",
 			`{"rate": 1000}`:              "rate is over 100",
 			`{"burst": 3}`:                errRate.Error(),
 		} {
@@ -116,6 +117,35 @@ func TestC15_BindKeepsTheLastGoodValue(t *testing.T) {
 		settle()
 		assert.Equal(t, 7, v.Get().Rate, "it stays as it was when closed")
 	})
+}
+
+// A content that says nothing stands for the default where there is one; where
+// there is none, the value in force stays.
+func TestBind_AContentThatSaysNothing(t *testing.T) {
+	for dataID, contents := range map[string][]string{
+		"a.yaml": {"rate: 5", "# rate: 5", "---", "~"}, "a.json": {`{"rate": 5}`, "null", " "},
+		"a.toml": {"rate = 5", "# rate = 5"}, "a.properties": {"rate=5", "! rate=5", "\ufeff"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCentre()
+			client := newClient(t, c)
+			key := diamond.NewKey("", dataID)
+			c.set(key, contents[0])
+			v, err := diamond.Bind[limits](t.Context(), client, key)
+			require.NoError(t, err)
+			byDefault, err := diamond.Bind[limits](t.Context(), client, key, diamond.WithDefault("yaml", "rate: 9"))
+			require.NoError(t, err)
+			settle()
+			for _, content := range contents[1:] {
+				c.set(key, content)
+				settle()
+				assert.Equal(t, 5, v.Get().Rate, "%q", content)
+				require.ErrorContains(t, v.Err(), "says nothing", "%q", content)
+				assert.Equal(t, 9, byDefault.Get().Rate, "%q", content)
+				require.NoError(t, byDefault.Err())
+			}
+		})
+	}
 }
 
 func TestBind_FreshValuesShareNothing(t *testing.T) {

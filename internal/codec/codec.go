@@ -1,73 +1,42 @@
-// Package codec decodes the formats in which configurations are written.
+// Package codec decodes configurations into Go values. All formats are parsed
+// into the nodes of package document first, and one set of rules makes values
+// of nodes: what a field gets does not depend on the format.
 //
-// Its errors name the line and the rule that was broken, and never hold
-// anything of the content: they end up in logs.
+// Its errors name the line, the path of Go names and the rule that was broken,
+// and never hold anything of the content: they end up in logs.
 package codec
 
 import (
 	"fmt"
 	"reflect"
-)
 
-// Error says why a content could not be decoded.
-type Error struct {
-	Line   int // from 1; 0: not known
-	Reason string
-}
-
-// Error returns "line n: reason".
-func (e *Error) Error() string {
-	if e.Line > 0 {
-		return fmt.Sprintf("line %d: %s", e.Line, e.Reason)
-	}
-	return e.Reason
-}
-
-func errorf(line int, format string, args ...any) error {
-	return &Error{Line: line, Reason: fmt.Sprintf(format, args...)}
-}
-
-const (
-	reasonUnknownField = "unknown field"
-	reasonMisfit       = "a value does not fit its field"
-	reasonSecond       = "more than one document"
+	"github.com/linnaname/gdiamond/internal/document"
 )
 
 // Decode decodes data, written in format, into what target points to: "json",
-// "yaml", "toml" or "properties". A target of type *string or *[]byte takes
-// data as it is, whatever the format.
+// "yaml", "toml" or "properties". A target of kind string or []byte takes data
+// as it is, whatever the format.
 //
 // What target holds already stays where data says nothing of it: structs and
-// maps are merged, lists are replaced. With strict, a field that target does
-// not have is an error.
+// maps are merged, all else is replaced. With strict, a field that target does
+// not have is an error. A document that says nothing is [document.ErrNothing].
 func Decode(format string, data []byte, target any, strict bool) error {
 	v := reflect.ValueOf(target)
 	if v.Kind() != reflect.Pointer || v.IsNil() {
-		return errorf(0, "cannot decode into %T", target)
+		return fail(0, "cannot decode into %T", target)
 	}
 	if setPlain(v.Elem(), data) {
 		return nil
 	}
-	switch format {
-	case "json":
-		return decodeJSON(data, target, strict)
-	case "yaml":
-		return decodeYAML(data, target, strict)
-	case "toml":
-		return decodeTOML(data, target, strict)
-	case "properties":
-		return decodeProperties(data, v.Elem(), strict)
+	if !document.Knows(format) {
+		return fail(0, "no decoder for type %q into %s", format, v.Type().Elem())
 	}
-	return errorf(0, "no decoder for type %q into %s", format, v.Type().Elem())
-}
-
-// Knows reports whether Decode has a decoder for format.
-func Knows(format string) bool {
-	switch format {
-	case "json", "yaml", "toml", "properties":
-		return true
+	root, err := document.Parse(format, data)
+	if err != nil {
+		return err
 	}
-	return false
+	d := &decoder{format: format, strict: strict, structs: make(map[reflect.Type]*fields)}
+	return d.value(&root, v.Elem())
 }
 
 // setPlain sets a string or []byte to data, and reports whether v is one.
@@ -82,3 +51,13 @@ func setPlain(v reflect.Value, data []byte) bool {
 	}
 	return true
 }
+
+func fail(line int, format string, args ...any) error {
+	return &document.Error{Line: line, Reason: fmt.Sprintf(format, args...)}
+}
+
+const (
+	reasonMisfit  = "a value does not fit"
+	reasonUnknown = "unknown field"
+	reasonTwice   = "a field or key appears twice"
+)

@@ -1,0 +1,27 @@
+package codec
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/linnaname/gdiamond/internal/document"
+)
+
+// errorf returns an error that names a line and the path of Go names.
+func (d *decoder) errorf(line, column int, format string, args ...any) error {
+	return &document.Error{Line: line, Column: column, Reason: fmt.Sprintf(format, args...)}
+}
+
+// misfit says that n does not fit v, and why where reason says so.
+func (d *decoder) misfit(n *document.Node, v reflect.Value, reason string) error {
+	text := reasonMisfit
+	if len(d.path) > 0 {
+		text += ": " + strings.ReplaceAll(strings.Join(d.path, "."), ".[", "[")
+	}
+	text += fmt.Sprintf(" is of type %s", v.Type())
+	if reason != "" {
+		text += ": " + reason
+	}
+	return d.errorf(int(n.Line), int(n.Column), "%s", text)
+}

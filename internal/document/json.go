@@ -1,0 +1,164 @@
+package document
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+)
+
+// jsonParser makes nodes of the tokens of a JSON text.
+type jsonParser struct {
+	data   []byte
+	dec    *json.Decoder
+	at     int // the end of the last token
+	line   int32
+	start  int // where line begins
+	values int
+}
+
+func parseJSON(data []byte) (Node, error) {
+	if len(bytes.TrimSpace(data)) == 0 {
+		return Node{}, nil
+	}
+	p := &jsonParser{data: data, dec: json.NewDecoder(bytes.NewReader(data)), line: 1}
+	p.dec.UseNumber()
+	root, err := p.value(0)
+	if err != nil {
+		return Node{}, err
+	}
+	if _, err := p.dec.Token(); err != io.EOF {
+		p.moveTo(p.next())
+		return Node{}, p.errorf("more than one document")
+	}
+	return root, nil
+}
+
+// next returns where the next token begins.
+func (p *jsonParser) next() int {
+	at := p.at
+	for at < len(p.data) && strings.IndexByte(" \t\r\n,:", p.data[at]) >= 0 {
+		at++
+	}
+	return at
+}
+
+// moveTo keeps the line and its start in step.
+func (p *jsonParser) moveTo(at int) {
+	passed := p.data[p.at:at]
+	if n := bytes.Count(passed, []byte("\n")); n > 0 {
+		p.line += int32(n)
+		p.start = p.at + bytes.LastIndexByte(passed, '\n') + 1
+	}
+	p.at = at
+}
+
+func (p *jsonParser) errorf(reason string) error {
+	return &Error{Line: int(p.line), Column: p.at - p.start + 1, Reason: reason}
+}
+
+// token reads a token. node has its position and, where it is a scalar, its text.
+func (p *jsonParser) token() (token json.Token, node Node, err error) {
+	p.moveTo(p.next())
+	node = Node{Line: p.line, Column: int32(p.at - p.start + 1)}
+	if token, err = p.dec.Token(); err != nil {
+		return nil, node, p.syntax(err)
+	}
+	end := int(p.dec.InputOffset())
+	switch t := token.(type) {
+	case nil:
+	case bool:
+		node.Kind, node.Text = Bool, string(p.data[p.at:end])
+	case json.Number:
+		node.Kind, node.Text = Integer, string(t)
+		if strings.ContainsAny(node.Text, ".eE") {
+			node.Kind = Float
+		}
+	case string:
+		if halved(t, p.data[p.at:end]) {
+			return nil, node, p.errorf(reasonSurrogate)
+		}
+		node.Kind, node.Text = String, t
+	}
+	p.at = end // no token holds a line break
+	return token, node, nil
+}
+
+// value reads a value; depth is how many lists and mappings it stands in.
+func (p *jsonParser) value(depth int) (Node, error) {
+	token, node, err := p.token()
+	if err != nil {
+		return node, err
+	}
+	if p.values++; p.values > MaxValues {
+		return node, p.errorf(reasonMany)
+	}
+	opening, ok := token.(json.Delim)
+	if !ok {
+		return node, nil
+	}
+	if depth == MaxDepth {
+		return node, p.errorf(reasonDeep)
+	}
+	node.Kind = List
+	if opening == '{' {
+		node.Kind = Mapping
+	}
+	var all members
+	for p.dec.More() {
+		var m Member
+		if opening == '{' {
+			_, key, err := p.token()
+			if err != nil {
+				return node, err
+			}
+			m.Key, m.Line = key.Text, key.Line
+		}
+		if m.Value, err = p.value(depth + 1); err != nil {
+			return node, err
+		}
+		if opening == '[' {
+			all.list = append(all.list, m)
+		} else if err := all.add(m); err != nil {
+			return node, err
+		}
+	}
+	node.Members = all.list
+	_, _, err = p.token()
+	return node, err
+}
+
+// syntax says why there is no next token.
+func (p *jsonParser) syntax(err error) error {
+	syntax, ok := errors.AsType[*json.SyntaxError](err)
+	if !ok { // io.EOF or io.ErrUnexpectedEOF
+		line, column := position(p.data, len(p.data))
+		return &Error{Line: line, Column: column, Reason: "not valid JSON: it ends too early"}
+	}
+	// The decoder counts from its own start where it reads a scalar, and from
+	// the text's where it reads structure; the text's own check always does the latter.
+	at := int(syntax.Offset)
+	if whole, ok := errors.AsType[*json.SyntaxError](json.Unmarshal(p.data, new(json.RawMessage))); ok {
+		at, syntax = int(whole.Offset), whole
+	}
+	line, column := position(p.data, at-1)
+	reason := "not valid JSON"
+	// "invalid character 'x' after object key": what follows the character is the rule alone.
+	if _, rule, ok := strings.Cut(strings.TrimPrefix(syntax.Error(), "invalid character '"), "' "); ok {
+		reason += ": an unexpected character " + rule
+	} else if strings.HasPrefix(syntax.Error(), "unexpected end") {
+		reason += ": it ends too early"
+	}
+	return &Error{Line: line, Column: column, Reason: reason}
+}
+
+// halved reports whether a replacement character of text stands for a lone
+// surrogate of its literal, which the decoder put in without a word.
+func halved(text string, literal []byte) bool {
+	n := strings.Count(text, "\ufffd")
+	if n == 0 {
+		return false
+	}
+	return n > bytes.Count(literal, []byte("\ufffd"))+bytes.Count(bytes.ToLower(literal), []byte(`\ufffd`))
+}

@@ -1,0 +1,92 @@
+package document
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// tomlLines gives nodes the lines of their keys: the parser returns no lines,
+// but all keys in their order, and the scanner has met the same.
+type tomlLines struct {
+	started map[*Node]int // of a list: how many of its items have begun
+}
+
+// setLines sets the lines of root and all below it.
+func setLines(root *Node, keys []toml.Key, lines []int32) {
+	l := tomlLines{started: make(map[*Node]int)}
+	if len(keys) == len(lines) {
+		for i, key := range keys {
+			l.set(root, key, lines[i])
+		}
+	}
+	inheritLine(root, 1)
+}
+
+// set sets the line of what key names below n.
+func (l *tomlLines) set(n *Node, key toml.Key, line int32) {
+	for _, part := range key {
+		if n.Kind == List {
+			n = l.item(n, part)
+		}
+		if n == nil {
+			return
+		}
+		m := member(n, part)
+		if m == nil {
+			return
+		}
+		if m.Line == 0 {
+			m.Line = line
+		}
+		n = &m.Value
+	}
+	if n.Kind == List { // of tables: the next one begins
+		if l.started[n] == len(n.Members) {
+			return
+		}
+		l.started[n]++
+		n = &n.Members[l.started[n]-1].Value
+	}
+	if n.Line == 0 {
+		n.Line = line
+	}
+}
+
+// item returns the item of list in which a key named part is next: that which
+// has begun last, or, where that has met its part, the one after it.
+func (l *tomlLines) item(list *Node, part string) *Node {
+	begun := l.started[list]
+	for i := max(begun-1, 0); i < min(begun+1, len(list.Members)); i++ {
+		item := &list.Members[i].Value
+		if m := member(item, part); m != nil && (m.Line == 0 || m.Value.Kind == Mapping || m.Value.Kind == List) {
+			l.started[list] = i + 1
+			return item
+		}
+	}
+	return nil
+}
+
+// member returns the pair of a sorted mapping with that key, or nil.
+func member(n *Node, key string) *Member {
+	at, ok := slices.BinarySearchFunc(n.Members, key, func(m Member, key string) int { return strings.Compare(m.Key, key) })
+	if n.Kind != Mapping || !ok {
+		return nil
+	}
+	return &n.Members[at]
+}
+
+// inheritLine gives what has no line that of what it stands in.
+func inheritLine(n *Node, line int32) {
+	if n.Line == 0 {
+		n.Line = line
+	}
+	for i := range n.Members {
+		m := &n.Members[i]
+		if m.Line == 0 {
+			m.Line = n.Line
+		}
+		inheritLine(&m.Value, m.Line)
+	}
+}

@@ -1,0 +1,150 @@
+package document
+
+import (
+	"bytes"
+	"io"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// yamlReasons are what the parser may say of a text, which is part of its
+// message, and the reason that is told of it. A message is never passed on:
+// some quote the content.
+var yamlReasons = []struct{ said, reason string }{
+	{"mapping values are not allowed", "a colon where no value can stand: indent it as its neighbours are, or put the text in quotes"},
+	{"did not find expected key", "a line that is no key of the mapping that it stands in: see its indentation, and for quotes that are not closed"},
+	{"did not find expected '-' indicator", "a line that is no item of the list that it stands in: see its indentation"},
+	{"did not find expected ',' or", "a list in [] or a mapping in {} that is not closed, or lacks a comma"},
+	{"could not find expected ':'", "a key without a colon and a space after it"},
+	{"did not find expected node content", "a value is missing"},
+	{"block sequence entries are not allowed", "a list item where none can stand"},
+	{"found character that cannot start any token", "a text that begins with a sign of YAML's own: put it in quotes"},
+	{"found a tab character", reasonTab},
+	{"unknown anchor", "an alias without an anchor before it"},
+	{"unexpected end of stream", "quotes that are not closed"},
+	{"unexpected document indicator", "quotes that are not closed"},
+	{"escape", "an escape that is not known"},
+	{"control characters are not allowed", "a control character"},
+	{"invalid Unicode character", "a control character"},
+	{"exceeded max depth", reasonDeep},
+	{"did not find expected <document start>", "a line that begins before the column in which the document does"},
+	{"alphabetic or numeric character", "a text that begins with a sign of YAML's own: put it in quotes"},
+	{"comment or line break", "something after the sign of a text block"},
+	{"directive", "a directive that is not known"},
+	{"tag", "a malformed tag"},
+	{"cannot decode", "a value that is not of its tag"},
+}
+
+const (
+	notYAML   = "not valid YAML"
+	reasonTab = "a tab in the indentation: YAML takes spaces alone"
+)
+
+// yamlError says where and why data is not valid.
+func yamlError(data []byte, err error) error {
+	reason := notYAML
+	for _, r := range yamlReasons {
+		if strings.Contains(err.Error(), r.said) {
+			reason += ": " + r.reason
+			break
+		}
+	}
+	line := failingLine(data, err)
+	if at, look := lookalike(data, line); look != "" {
+		line, reason = at, notYAML+": "+look
+	}
+	return errorf(line, "%s", reason)
+}
+
+// failingLine returns the line at which the parser fails with err: the last of
+// the shortest text that fails so. The parser's own line is at times that of
+// the mapping around it, and at times one less. It reads little beyond what it
+// needs, so that this text ends close to where it stopped reading.
+func failingLine(data []byte, err error) int {
+	const back = 4 // the lines that it reads ahead at most, as a rule
+	lines := &lineReader{rest: data}
+	_ = decodeAll(lines)
+	n := lines.n
+	for range back {
+		end := endOfLine(data, n-1)
+		if again := decodeAll(bytes.NewReader(data[:end])); n == 1 || again == nil || again.Error() != err.Error() {
+			break
+		}
+		n--
+	}
+	return n
+}
+
+// decodeAll returns the error that the parser ends with at a text.
+func decodeAll(r io.Reader) error {
+	dec := yaml.NewDecoder(r)
+	for {
+		if err := dec.Decode(new(yaml.Node)); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// lineReader returns one line a Read, and counts them.
+type lineReader struct {
+	rest []byte
+	n    int
+	mid  bool // the last Read ended within a line
+}
+
+func (r *lineReader) Read(b []byte) (int, error) {
+	if len(r.rest) == 0 {
+		return 0, io.EOF
+	}
+	end := bytes.IndexByte(r.rest, '\n') + 1
+	if end == 0 {
+		end = len(r.rest)
+	}
+	if !r.mid {
+		r.n++
+	}
+	r.mid = end > len(b)
+	n := copy(b, r.rest[:end])
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
+// endOfLine returns the offset at which line n ends.
+func endOfLine(data []byte, n int) int {
+	at := 0
+	for ; n > 0; n-- {
+		next := bytes.IndexByte(data[at:], '\n')
+		if next < 0 {
+			return len(data)
+		}
+		at += next + 1
+	}
+	return at
+}
+
+// lookalike finds the characters that look like those of YAML and are none, in
+// the line at which the parser failed or the one before it.
+func lookalike(data []byte, line int) (at int, reason string) {
+	lines := bytes.SplitN(data[endOfLine(data, max(line-2, 0)):], []byte("\n"), 3)
+	for i, text := range lines[:min(2, len(lines))] {
+		at = max(line-1, 1) + i
+		if at > line {
+			break
+		}
+		indent := text[:len(text)-len(bytes.TrimLeft(text, " \t\u00a0\u3000"))]
+		switch {
+		case bytes.ContainsAny(indent, "\t"):
+			return at, reasonTab
+		case bytes.ContainsAny(text, "\u00a0\u3000"):
+			return at, reasonSpace
+		case bytes.ContainsAny(text, "：，［］｛｝＃－"):
+			return at, "a full-width sign where YAML takes the plain one, such as a colon"
+		case bytes.ContainsAny(text, "“”‘’"):
+			return at, "typographic quotes, where YAML takes the plain ones"
+		}
+	}
+	return 0, ""
+}
