@@ -125,7 +125,7 @@ func NewServer(storage Storage, opts ...ServerOption) (Server, error) {
 
 func newServer(storage Storage, cfg serverConfig) *server {
 	return &server{
-		storage: storage,
+		storage: boundedStorage{storage},
 		cfg:     cfg,
 		log:     cfg.logger,
 		started: time.Now(),

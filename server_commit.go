@@ -102,7 +102,7 @@ func (s *server) catchUp(ctx context.Context, results []Result) {
 		}
 	}
 	if failed {
-		if batch, _ := s.storage.Changes(ctx, s.position(), 1); batch.Head.Compare(newest) > 0 {
+		if batch, _ := s.storage.Changes(feeding(ctx), s.position(), 1); batch.Head.Compare(newest) > 0 {
 			newest = batch.Head
 		}
 	}

@@ -42,7 +42,7 @@ func (s *server) fork(ctx context.Context, old *state) error {
 // begin has the storage begin a new epoch, and returns up to which revision it
 // still had the history that led to verified, and where it is now.
 func (s *server) begin(ctx context.Context, verified Position) (kept int64, to Position, err error) {
-	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
+	ctx, cancel := context.WithTimeout(feeding(ctx), storageTimeout)
 	defer cancel()
 	kept = s.kept(ctx, verified)
 	to, err = s.storage.Fork(ctx, verified)

@@ -17,7 +17,7 @@ const scanPage = 5000
 // ErrEpoch says that the storage is behind that.
 func (s *server) load(ctx context.Context) error {
 	old := s.state.Load()
-	next, err := s.scan(ctx, s.storage, old)
+	next, err := s.scan(feeding(ctx), s.storage, old)
 	if err != nil {
 		return err
 	}

@@ -139,6 +139,7 @@ func FreshRead(ctx context.Context) bool { return ctx.Value(freshKey{}) != nil }
 
 // fresh returns ctx for a read by the feed.
 func (s *server) fresh(ctx context.Context) context.Context {
+	ctx = feeding(ctx)
 	if err := s.health.readErr.Load(); !s.reading.lagging.IsZero() || err != nil && (errors.Is(*err, errFeedGap) || errors.Is(*err, errFeedStalled)) {
 		return context.WithValue(ctx, freshKey{}, true)
 	}

@@ -5,6 +5,12 @@ import (
 	"iter"
 )
 
+// What one call of [Storage].Commit may have, where it has several sets.
+const (
+	MaxCommitChanges = 10 * MaxChanges
+	MaxCommitBytes   = MaxSetBytes
+)
+
 // Storage is a change log with a current view: where a [Server] keeps what is
 // published. Implementations are safe for concurrent use, and pass the suite
 // in storage/storagetest, which has a case for each clause below.
@@ -18,6 +24,9 @@ import (
 // it cannot be written; nothing was done, and reads go on. ErrCorrupt: stored
 // bytes are damaged. ErrClosed: used after Close. The context's error, wrapped,
 // when it ended first; a Commit that had begun then reports ErrUnknownOutcome.
+//
+// A server gives each call a deadline, and says which reads all wait for; see
+// [FeedRead].
 type Storage interface {
 	// Commit commits sets in order, in one durable transaction; each set is all
 	// or nothing with a Result of its own, and later sets see the effects of
@@ -37,7 +46,10 @@ type Storage interface {
 	//  6. What a Draft does not say, its Type or its Meta, is that of the current
 	//     entry, unless it has Reset; see [Draft]. It is taken in the transaction:
 	//     so it is what the set before has left.
-	//  7. A returned error means that no set was committed, or wraps ErrUnknownOutcome.
+	//  7. A call has at most [MaxCommitChanges] changes and [MaxCommitBytes] bytes of
+	//     content, or one set: all other writers wait for it. More fails with
+	//     ErrTooLarge.
+	//  8. A returned error means that no set was committed, or wraps ErrUnknownOutcome.
 	Commit(ctx context.Context, sets []ChangeSet) ([]Result, error)
 
 	// Read returns the current entry of key (revision 0), or that which was

@@ -133,6 +133,23 @@ func check(set *diamond.ChangeSet, currentOf func(diamond.Key) (Current, error))
 	return nil
 }
 
+// CheckCommit reports, for [diamond.Storage].Commit, that a call has more than one
+// transaction may hold.
+func CheckCommit(sets []diamond.ChangeSet) error {
+	changes, bytes := 0, int64(0)
+	for i := range sets {
+		changes += sets[i].Len()
+		for j := range sets[i].Drafts {
+			bytes += int64(len(sets[i].Drafts[j].Content))
+		}
+	}
+	if len(sets) > 1 && (changes > diamond.MaxCommitChanges || bytes > diamond.MaxCommitBytes) {
+		return diamond.Errorf(diamond.ErrTooLarge, "%d changes with %d bytes in one transaction, more than %d or %d",
+			changes, bytes, diamond.MaxCommitChanges, diamond.MaxCommitBytes)
+	}
+	return nil
+}
+
 // RequestReused returns the error for a set whose request id was used for another set.
 func RequestReused(set *diamond.ChangeSet) error {
 	return diamond.Errorf(diamond.ErrInvalid, "requestId %q: was used for another change set", set.RequestID)

@@ -108,6 +108,64 @@ func TestS24_ClockBackForAWhile(t *testing.T) {
 	require.Len(t, changes, 60)
 }
 
+// S24: a clock far behind makes all of the log be from the future. A pruning then
+// looks at all of it, and no publish waits for that.
+func TestS24_ClockFarBehindHoldsNoLock(t *testing.T) {
+	now := time.Now()
+	s := open(t, t.TempDir(), clock(&now), WithRetention(storage.Retention{Age: 24 * time.Hour, Versions: 3, Changes: 10}))
+	const n = storage.RequestIDFloor + 2*pruneLook
+	for i := 0; i < n; i += 1000 {
+		var sets []diamond.ChangeSet
+		for j := range 1000 {
+			set := put("a", fmt.Sprint(i+j))
+			set.RequestID = fmt.Sprint("r", i+j)
+			sets = append(sets, set)
+		}
+		_, err := s.Commit(t.Context(), sets)
+		require.NoError(t, err)
+	}
+	kept := func() int {
+		require.NoError(t, s.Prune(t.Context()))
+		changes, err := s.History(t.Context(), key("a"), 0, 2*n)
+		require.NoError(t, err)
+		return len(changes)
+	}
+	now = now.AddDate(-50, 0, 0)
+	s.writer <- struct{}{} // nobody writes
+	require.Equal(t, n, kept())
+	<-s.writer
+	now = now.AddDate(50, 0, 0)
+	s.writer <- struct{}{}
+	require.Equal(t, n, kept(), "nor where nothing is to be removed")
+	<-s.writer
+	now = now.AddDate(0, 0, 2)
+	require.Equal(t, 10, kept())
+}
+
+// S24: what was published ahead, and is more than one look, goes with what
+// follows it.
+func TestS24_ManyAhead(t *testing.T) {
+	now := time.Now()
+	s := open(t, t.TempDir(), clock(&now), WithRetention(storage.Retention{Age: 24 * time.Hour, Versions: 3, Changes: 10}))
+	publish := func(n int) {
+		var sets []diamond.ChangeSet
+		for i := range n {
+			sets = append(sets, put("a", fmt.Sprint(i)))
+		}
+		_, err := s.Commit(t.Context(), sets)
+		require.NoError(t, err)
+	}
+	now = now.AddDate(1, 0, 0)
+	publish(2*pruneLook + 100)
+	now = now.AddDate(-1, 0, 0)
+	publish(30)
+	now = now.AddDate(0, 0, 2)
+	require.NoError(t, s.Prune(t.Context()))
+	changes, err := s.History(t.Context(), key("a"), 0, 10*pruneLook)
+	require.NoError(t, err)
+	require.Len(t, changes, 10)
+}
+
 // Request ids stay for 24 hours, and then go.
 func TestRequestIDsExpire(t *testing.T) {
 	now := time.Now().Truncate(time.Microsecond) // as it is stored

@@ -2,16 +2,19 @@ package boltstore
 
 import (
 	"context"
-	"maps"
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/storage"
 )
 
-// pruneBatch is how many changes, or request ids, one transaction of a pruning
-// looks at: commits wait for no more than that.
-const pruneBatch = 200
+const (
+	// pruneBatch is about how many changes, or request ids, one transaction of a
+	// pruning removes: commits wait for no more than that.
+	pruneBatch = 200
+	// pruneLook is how many rows a pruning looks at in one transaction that reads.
+	pruneLook = 1000
+)
 
 // pruneAlways prunes until ctx ends. What fails is tried again; that it begins
 // to fail, and that it works again, is logged once each.
@@ -42,39 +45,96 @@ func (s *Store) pruneAlways(ctx context.Context) {
 // its free pages are used again. See [Compact].
 func (s *Store) Prune(ctx context.Context) error {
 	for more := true; more; {
-		if err := s.write(ctx, func(v *view) (err error) {
-			more, err = v.pruneLog(s.retention, s.now())
-			return err
-		}); err != nil {
+		var err error
+		if more, err = s.pruneLog(ctx); err != nil {
 			return err
 		}
 	}
-	var after []byte
-	for more := true; more; {
-		if err := s.write(ctx, func(v *view) (err error) {
-			after, err = v.pruneRequests(after, s.now())
-			more = after != nil
-			return err
-		}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.pruneRequests(ctx)
 }
 
-// pruneLog moves the horizon over some of the oldest changes, if they may
-// leave the log, and removes the versions that are then outdated. It returns
-// errNothing where none may, and whether there may be more.
-func (v *view) pruneLog(retention storage.Retention, now time.Time) (more bool, err error) {
+// pruneLog looks for the next changes that may leave the log, has them leave,
+// and reports whether there were any.
+func (s *Store) pruneLog(ctx context.Context) (bool, error) {
+	now := s.now()
+	upTo, err := s.leaving(ctx, now)
+	if err != nil || upTo == 0 {
+		return false, err
+	}
+	for more := true; more; {
+		if err := s.write(ctx, func(v *view) (err error) {
+			more, err = v.pruneLog(s.retention, now, upTo)
+			return err
+		}); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// leaving returns a revision up to which the log may be pruned, 0 where it may
+// not be. What is from the future is passed over, to find out what the next
+// changes prove; a clock far behind makes that of the whole log. So nobody waits
+// for it: it reads.
+func (s *Store) leaving(ctx context.Context, now time.Time) (upTo int64, err error) {
+	for after, ended := int64(0), false; upTo == 0 && !ended; {
+		if err := s.read(ctx, func(v *view) (err error) {
+			after, upTo, ended, err = v.leaving(after, s.retention, now)
+			return err
+		}); err != nil {
+			return 0, err
+		}
+	}
+	return upTo, nil
+}
+
+// leaving looks at some of the changes after a revision of the log. It returns
+// the last of these, the last that may leave the log, 0 where none may, and
+// whether those that follow decide nothing more.
+func (v *view) leaving(after int64, retention storage.Retention, now time.Time) (last, upTo int64, ended bool, err error) {
+	last = max(after, v.horizon)
+	_, count, err := v.head()
+	if err != nil {
+		return 0, 0, false, err
+	}
+	c := v.log.Cursor()
+	k, row := c.Seek(pointer{revision: last + 1}.bytes())
+	for n := 0; k != nil && n < pruneLook; k, row = c.Next() {
+		r, err := decodeRecord(k, row)
+		if err != nil {
+			return 0, 0, false, err
+		}
+		n++
+		verdict := retention.Judge(r.change.Time, now)
+		if verdict == storage.Keep || !r.mayLeave(count, retention) {
+			return last, upTo, true, nil
+		}
+		if last = r.at.revision; verdict == storage.Drop {
+			upTo = last
+		}
+	}
+	return last, upTo, k == nil, nil
+}
+
+// mayLeave reports whether a log that has had count changes keeps enough without
+// r's set and all before it.
+func (r *record) mayLeave(count int64, retention storage.Retention) bool {
+	end := r.sequence + int64(r.change.Count-r.change.Number) - 1
+	return end <= count-int64(retention.Changes)
+}
+
+// pruneLog moves the horizon over some of the oldest changes, up to a revision
+// that was found to be one to which they may leave the log, and removes the
+// versions that are then outdated. It returns errNothing where there are none,
+// and whether there may be more.
+func (v *view) pruneLog(retention storage.Retention, now time.Time, upTo int64) (more bool, err error) {
 	_, count, err := v.head()
 	if err != nil {
 		return false, err
 	}
-	floor := count - int64(retention.Changes) // the count up to which changes may leave
-	to := v.header                            // with the new horizon
-	passing := make(map[diamond.Key]pointer)  // the newest changes of keys up to it
-	pending := make(map[diamond.Key]pointer)  // the same, after it
+	passing := make(map[diamond.Key]pointer) // the newest changes of keys that leave
 	looked := 0
+	to := v.header // with the new horizon
 	c := v.log.Cursor()
 	for k, row := c.Seek(pointer{revision: v.horizon + 1}.bytes()); k != nil; k, row = c.Next() {
 		r, err := decodeRecord(k, row)
@@ -82,20 +142,18 @@ func (v *view) pruneLog(retention storage.Retention, now time.Time) (more bool, 
 			return false, err
 		}
 		first, last := r.change.Number == 0, r.change.Number == r.change.Count-1
-		verdict := retention.Judge(r.change.Time, now)
-		end := r.sequence + int64(r.change.Count-r.change.Number) - 1 // the count after its set
-		if end > floor || verdict == storage.Keep || first && looked >= pruneBatch && len(passing) > 0 {
+		// The log may be another one by now.
+		keep := r.at.revision > upTo || !r.mayLeave(count, retention) || retention.Judge(r.change.Time, now) == storage.Keep
+		if first && (keep || looked >= pruneBatch) {
 			break
 		}
 		looked++
-		pending[r.change.Key] = r.at
-		if last && verdict == storage.Drop {
+		passing[r.change.Key] = r.at
+		if last {
 			to.horizon, to.chain, to.sequence = r.at.revision, r.chain, r.sequence
-			maps.Copy(passing, pending)
-			clear(pending)
 		}
 	}
-	if len(passing) == 0 {
+	if looked == 0 {
 		return false, errNothing
 	}
 	v.header = to
@@ -104,7 +162,7 @@ func (v *view) pruneLog(retention storage.Retention, now time.Time) (more bool, 
 			return false, err
 		}
 	}
-	return true, v.save(v.tx)
+	return v.horizon < upTo, v.save(v.tx)
 }
 
 // trim removes the outdated versions of a key from p on, its newest one that
@@ -128,42 +186,4 @@ func (v *view) trim(key diamond.Key, p pointer, retention storage.Retention) err
 		err = v.current.Delete(keyBytes(key))
 	}
 	return err
-}
-
-// pruneRequests removes the expired among some of the request ids after a row
-// key, and returns the last of these, nil at the end.
-func (v *view) pruneRequests(after []byte, now time.Time) ([]byte, error) {
-	head, _, err := v.head()
-	if err != nil {
-		return nil, err
-	}
-	var expired [][]byte
-	var last []byte
-	n := 0
-	c := v.requests.Cursor()
-	k, row := c.Seek(append(after, 0))
-	if after == nil {
-		k, row = c.First()
-	}
-	for ; k != nil && n < pruneBatch; k, row = c.Next() {
-		r, err := decodeRequest(k, row)
-		if err != nil {
-			return nil, err
-		}
-		if n, last = n+1, append([]byte(nil), k...); storage.RequestExpired(r.revision, r.time, head.Revision, now) {
-			expired = append(expired, last)
-		}
-	}
-	for _, k := range expired {
-		if err := v.requests.Delete(k); err != nil {
-			return nil, err
-		}
-	}
-	if k == nil {
-		last = nil
-	}
-	if len(expired) == 0 {
-		return last, errNothing
-	}
-	return last, nil
 }

@@ -83,6 +83,9 @@ func (s *Store) settle(id int, cause error) error {
 
 // Commit implements [diamond.Storage].
 func (s *Store) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+	if err := storage.CheckCommit(sets); err != nil {
+		return nil, err
+	}
 	results := make([]diamond.Result, len(sets))
 	err := s.write(ctx, func(v *view) error {
 		if err := v.caughtUp(); err != nil {

@@ -44,6 +44,34 @@ func TestS24_Clock(t *testing.T) {
 	require.Len(t, s.requests.known, int(revision), "request ids have a count of their own")
 }
 
+// S24: a clock far behind makes all of the log be from the future. Each commit
+// looks at a part of it only, and what has become old goes all the same.
+func TestS24_ClockFarBehind(t *testing.T) {
+	now := time.Now()
+	s := New(WithRetention(storage.Retention{Age: 24 * time.Hour, Versions: 3, Changes: 10}), func(s *Store) {
+		s.now = func() time.Time { return now }
+	})
+	commit := func() {
+		_, err := s.Commit(t.Context(), []diamond.ChangeSet{{Drafts: []diamond.Draft{{Key: diamond.NewKey("", "a"), Content: "x"}}}})
+		require.NoError(t, err)
+	}
+	const n = 4 * pruneLook
+	for range n {
+		commit()
+	}
+	now = now.AddDate(-50, 0, 0)
+	for i := range 3 {
+		commit()
+		require.Equal(t, (i+1)*pruneLook, s.passed)
+	}
+	now = now.AddDate(50, 0, 2)
+	require.NoError(t, s.Prune(t.Context()))
+	require.Equal(t, 10, s.changes)
+	require.Len(t, s.log, 10)
+	now = now.AddDate(-50, 0, 0)
+	require.NoError(t, s.Prune(t.Context()), "it ends")
+}
+
 // Request ids stay for 24 hours, and then go.
 func TestRequestIDsExpire(t *testing.T) {
 	now := time.Now()

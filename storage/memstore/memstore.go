@@ -33,17 +33,20 @@ type Store struct {
 
 // state is all that is stored. Changes and entries in it are never altered.
 type state struct {
-	origin   origin
-	head     diamond.Position
-	horizon  diamond.Position // the log begins after it
-	log      []logged
-	changes  int // in log
-	items    map[diamond.Key]*item
-	keys     []diamond.Key // of items, in order up to sorted
-	sorted   int
-	ahead    int64 // the highest revision that Install brought
-	requests requests
-	late     late // of a defect that is not built in
+	origin  origin
+	head    diamond.Position
+	horizon diamond.Position // the log begins after it
+	log     []logged
+	changes int // in log
+	// How many sets at the beginning of log, and changes in them, were passed over
+	// by prunings: they were from the future.
+	passed, passedChanges int
+	items                 map[diamond.Key]*item
+	keys                  []diamond.Key // of items, in order up to sorted
+	sorted                int
+	ahead                 int64 // the highest revision that Install brought
+	requests              requests
+	late                  late // of a defect that is not built in
 }
 
 // origin says whose history a store holds.
@@ -86,6 +89,9 @@ func empty() state {
 
 // Commit implements [diamond.Storage].
 func (s *Store) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+	if err := storage.CheckCommit(sets); err != nil {
+		return nil, err
+	}
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return nil, err

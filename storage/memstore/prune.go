@@ -9,6 +9,9 @@ import (
 	"github.com/linnaname/gdiamond/storage"
 )
 
+// pruneLook is how many sets a pruning looks at: whoever commits waits for it.
+const pruneLook = 1000
+
 // Prune removes at once what retention no longer keeps. Every Commit does so
 // too; nothing grows without one.
 func (s *Store) Prune(ctx context.Context) error {
@@ -17,26 +20,24 @@ func (s *Store) Prune(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	s.prune(s.now())
-	return nil
+	for now := s.now(); ; {
+		sets, passed := len(s.log), s.passed
+		if s.prune(now); len(s.log) == sets && s.passed <= passed {
+			return nil
+		}
+	}
 }
 
 func (s *Store) prune(now time.Time) {
 	s.requests.prune(s.head.Revision, now)
-	gone, left := 0, s.changes
-	for i := range s.log {
-		left -= len(s.log[i].changes)
-		verdict := s.retention.Judge(s.log[i].changes[0].Time, now)
-		if left < s.retention.Changes || verdict == storage.Keep {
-			break
-		}
-		if verdict == storage.Drop {
-			gone, s.changes = i+1, left
-		}
-	}
+	gone := s.leaving(now)
 	if gone == 0 {
 		return
 	}
+	for _, l := range s.log[:gone] {
+		s.changes -= len(l.changes)
+	}
+	s.passed, s.passedChanges = 0, 0
 	s.horizon = s.log[gone-1].after
 	dropped := slices.Clone(s.log[:gone])
 	s.log = slices.Delete(s.log, 0, gone)
@@ -45,6 +46,27 @@ func (s *Store) prune(now time.Time) {
 			s.trim(l.changes[i].Key)
 		}
 	}
+}
+
+// leaving returns how many of the oldest sets may leave the log. What is from the
+// future is passed over, to find out what the next sets prove; a clock far behind
+// makes that of the whole log. So it looks at a few, and goes on from there the
+// next time.
+func (s *Store) leaving(now time.Time) int {
+	gone := 0
+	for range min(pruneLook, len(s.log)-s.passed) {
+		set := s.log[s.passed].changes
+		verdict := s.retention.Judge(set[0].Time, now)
+		if s.changes-s.passedChanges-len(set) < s.retention.Changes || verdict == storage.Keep {
+			s.passed, s.passedChanges = 0, 0
+			break
+		}
+		s.passed, s.passedChanges = s.passed+1, s.passedChanges+len(set)
+		if verdict == storage.Drop {
+			gone = s.passed
+		}
+	}
+	return gone
 }
 
 // trim removes the versions of a key that have left the log and that

@@ -3,6 +3,7 @@ package mysqlstore
 import (
 	"context"
 	"database/sql"
+	"math"
 	"slices"
 
 	diamond "github.com/linnaname/gdiamond"
@@ -12,44 +13,76 @@ import (
 // maxLimit is more bytes than any log has.
 const maxLimit = 1 << 60
 
-// Changes implements [diamond.Storage]. It is one statement, which returns one
-// row where nothing has changed.
+// Changes implements [diamond.Storage]. It is one statement where the rest of the
+// log fits into a batch, as it does unless a reader is far behind, and which
+// returns one row where nothing has changed.
 func (s *Store) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
 	maxBytes = min(max(maxBytes, 0), maxLimit)
-	batch, err := s.changes(ctx, after, after.Revision+1, maxBytes)
+	// The condition is in what the range begins with: were it one of its own, the
+	// database would look at the rows first.
+	batch, anchor, err := s.changes(ctx, after, `c.revision > IF(k.log_changes - COALESCE(a.log_changes, k.horizon_changes) <= ? AND
+		k.log_bytes - COALESCE(a.log_bytes, k.horizon_bytes) <= ?, ?, ?)`, storage.MaxBatch, maxBytes, after.Revision, int64(math.MaxInt64))
 	if err != nil || len(batch.Changes) > 0 || batch.Head.Revision <= after.Revision {
 		return batch, err
 	}
-	// A fork follows, and a gap of revisions is before it.
-	first, err := s.next(ctx, after.Revision)
+	last, err := s.last(ctx, anchor, batch.Head.Revision, maxBytes)
 	if err != nil {
-		return batch, err
+		return diamond.Batch{Position: after, Head: batch.Head}, err
 	}
-	return s.changes(ctx, after, first, maxBytes)
+	batch, _, err = s.changes(ctx, after, "c.revision > ? AND c.revision <= ?", after.Revision, last)
+	return batch, err
 }
 
-// The log from a revision on, beside the counter and the row of the position
-// asked from. The rows of the log have sums of what the log had up to the end
-// of their set: so the bound takes whole sets. It is applied to b, of which no
-// content is asked for: the database fetches all columns of a row that are,
-// before it looks whether the row is wanted, and so c has those that are.
-// To ask for an order would have the database copy the contents to sort them.
-const changesFrom = ` FROM diamond_counter k
-	LEFT JOIN diamond_change a ON a.revision = ? AND a.number = 0
-	LEFT JOIN diamond_change b ON b.revision >= ? AND b.revision <= ? AND b.number >= 0 AND (b.revision = ? OR
-		b.log_bytes <= COALESCE(a.log_bytes, k.horizon_bytes) + ? AND b.log_changes <= COALESCE(a.log_changes, k.horizon_changes) + ?)
-	LEFT JOIN diamond_change c ON c.revision = b.revision AND c.number = b.number
-	WHERE k.id = 1`
+// last returns the revision with which a batch after a mark of the log ends: as
+// many sets as fit, at least one. The sums of the rows grow from set to set, so
+// it is searched for, in steps that double and then halve, instead of looking at
+// all rows up to it.
+func (s *Store) last(ctx context.Context, after mark, head, maxBytes int64) (int64, error) {
+	first, err := s.from(ctx, after.Revision+1)
+	if err == nil && first.Revision == 0 {
+		err = diamond.Errorf(diamond.ErrCorrupt, "the changes after revision %d are missing", after.Revision)
+	}
+	if err != nil {
+		return 0, err
+	}
+	fits, beyond := first.Revision, min(head+1, first.Revision+storage.MaxBatch) // each set has a change
+	for step := int64(1); beyond-fits > 1; step *= 2 {
+		ask := fits + min(step, (beyond-fits)/2)
+		at, err := s.from(ctx, ask)
+		if err != nil {
+			return 0, err
+		}
+		none := at.Revision == 0 || at.Revision >= beyond
+		if none || at.changes-after.changes > storage.MaxBatch || at.bytes-after.bytes > maxBytes {
+			beyond = ask
+		} else {
+			fits = at.Revision
+		}
+	}
+	return fits, nil
+}
 
-// changes is Changes where the set after the position has revision first.
-func (s *Store) changes(ctx context.Context, after diamond.Position, first, maxBytes int64) (diamond.Batch, error) {
+// from returns the mark after the first set of the log from a revision on, zero
+// where there is none.
+func (s *Store) from(ctx context.Context, revision int64) (m mark, err error) {
+	err = s.query(ctx, "SELECT revision, log_changes, log_bytes FROM diamond_change WHERE revision >= ? AND number >= 0 ORDER BY revision, number LIMIT 1",
+		[]any{revision}, func(rows *sql.Rows) error { return rows.Scan(&m.Revision, &m.changes, &m.bytes) })
+	return m, err
+}
+
+// changes reads the changes after a position for which a condition holds, beside
+// the counter and the row of that position. To ask for an order would have the
+// database copy the contents to sort them.
+func (s *Store) changes(ctx context.Context, after diamond.Position, condition string, args ...any) (diamond.Batch, mark, error) {
 	batch := diamond.Batch{Position: after}
+	var from mark
 	var refused error // by a position that is none of this log
 	started := false
 	var versions []version
-	err := s.query(ctx, "SELECT "+anchorColumns+", "+columnsOf("c", changeColumns)+", c.content"+changesFrom,
-		[]any{after.Revision, first, first + storage.MaxBatch, first, maxBytes, storage.MaxBatch},
-		func(rows *sql.Rows) error {
+	err := s.query(ctx, "SELECT "+anchorColumns+", "+columnsOf("c", changeColumns)+`, c.content FROM diamond_counter k
+		LEFT JOIN diamond_change a ON a.revision = ? AND a.number = 0
+		LEFT JOIN diamond_change c ON c.number >= 0 AND `+condition+" WHERE k.id = 1",
+		append([]any{after.Revision}, args...), func(rows *sql.Rows) error {
 			var anchor anchorRow
 			var row changeRow
 			if err := rows.Scan(append(anchor.fields(), row.fields(true)...)...); err != nil {
@@ -62,7 +95,7 @@ func (s *Store) changes(ctx context.Context, after diamond.Position, first, maxB
 					return err
 				}
 				if refused = checkAfter(after, horizon, batch.Head, at); refused == nil {
-					batch.Position = *at
+					batch.Position, from = at.Position, *at
 				}
 			}
 			if refused != nil || !row.there() {
@@ -80,24 +113,24 @@ func (s *Store) changes(ctx context.Context, after diamond.Position, first, maxB
 	}
 	if err != nil {
 		batch.Position = after
-		return batch, err
+		return batch, from, err
 	}
 	slices.SortFunc(versions, version.compare)
 	for i := range versions {
 		v := &versions[i]
 		if v.change.Number == 0 && v.change.Op != diamond.OpFork && v.change.Revision != batch.Position.Revision+1 {
 			err := diamond.Errorf(diamond.ErrCorrupt, "revision %d follows %d", v.change.Revision, batch.Position.Revision)
-			return diamond.Batch{Head: batch.Head, Position: after}, err
+			return diamond.Batch{Head: batch.Head, Position: after}, from, err
 		}
 		batch.Changes = append(batch.Changes, v.change)
 		batch.Position.Revision, batch.Position.Epoch, batch.Position.Chain = v.change.Revision, v.epoch, v.chain
 	}
-	return batch, nil
+	return batch, from, nil
 }
 
 // checkAfter says whether the changes after a position can be had, given the
 // position of the log at its revision, nil where there is none.
-func checkAfter(after, horizon, head diamond.Position, at *diamond.Position) error {
+func checkAfter(after, horizon, head diamond.Position, at *mark) error {
 	if err := storage.CheckAfter(after, horizon, head); err != nil {
 		return err
 	}
@@ -110,19 +143,8 @@ func checkAfter(after, horizon, head diamond.Position, at *diamond.Position) err
 	return nil
 }
 
-// next returns the revision of the set that follows a revision in the log.
-func (s *Store) next(ctx context.Context, revision int64) (int64, error) {
-	first := int64(0)
-	err := s.query(ctx, "SELECT revision FROM diamond_change WHERE revision > ? AND number = 0 ORDER BY revision LIMIT 1", []any{revision},
-		func(rows *sql.Rows) error { return rows.Scan(&first) })
-	if err == nil && first == 0 {
-		err = diamond.Errorf(diamond.ErrCorrupt, "the changes after revision %d are missing", revision)
-	}
-	return first, err
-}
-
 const anchorColumns = "k.store, k.revision, k.generation, k.epoch, k.chain, k.horizon, k.horizon_generation, k.horizon_epoch, k.horizon_chain, " +
-	"a.generation, a.epoch, a.chain"
+	"a.generation, a.epoch, a.chain, COALESCE(a.log_changes, k.horizon_changes), COALESCE(a.log_bytes, k.horizon_bytes)"
 
 // anchorRow is where [anchorColumns] are scanned to: the head, the horizon, and
 // the position asked from, where the log has its row. It is valid until the
@@ -132,19 +154,20 @@ type anchorRow struct {
 	revisions      [2]int64 // of head and horizon
 	generations    [3]sql.NullInt64
 	epochs, chains [3]sql.RawBytes
+	changes, bytes int64 // of the log, up to the position or the horizon
 }
 
 func (r *anchorRow) fields() []any {
 	return []any{
 		&r.store, &r.revisions[0], &r.generations[0], &r.epochs[0], &r.chains[0],
 		&r.revisions[1], &r.generations[1], &r.epochs[1], &r.chains[1],
-		&r.generations[2], &r.epochs[2], &r.chains[2],
+		&r.generations[2], &r.epochs[2], &r.chains[2], &r.changes, &r.bytes,
 	}
 }
 
-// positions sets head, and returns the horizon and the position at revision,
-// nil where the log has none.
-func (r *anchorRow) positions(head *diamond.Position, revision int64) (horizon diamond.Position, at *diamond.Position, err error) {
+// positions sets head, and returns the horizon and the mark at revision, nil
+// where the log has none.
+func (r *anchorRow) positions(head *diamond.Position, revision int64) (horizon diamond.Position, at *mark, err error) {
 	position := func(i int, revision int64) (p diamond.Position) {
 		p.Revision, p.Epoch.Generation = revision, r.generations[i].Int64
 		for _, f := range []struct{ dst, src []byte }{{p.Store[:], r.store}, {p.Epoch.ID[:], r.epochs[i]}, {p.Chain[:], r.chains[i]}} {
@@ -156,10 +179,9 @@ func (r *anchorRow) positions(head *diamond.Position, revision int64) (horizon d
 	}
 	*head, horizon = position(0, r.revisions[0]), position(1, r.revisions[1])
 	if revision == horizon.Revision {
-		at = &horizon
+		at = &mark{horizon, r.changes, r.bytes}
 	} else if r.generations[2].Valid {
-		anchor := position(2, revision)
-		at = &anchor
+		at = &mark{position(2, revision), r.changes, r.bytes}
 	}
 	return horizon, at, err
 }

@@ -9,6 +9,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
+	"github.com/linnaname/gdiamond/storage"
 )
 
 // The bytes that Changes is asked for bound what the database reads, however
@@ -36,4 +37,57 @@ func TestChangesReadsWhatItReturns(t *testing.T) {
 	// The database has work of its own at times: the least is what it takes.
 	little := min(cost(2<<20, 2), cost(2<<20, 2), cost(2<<20, 2))
 	require.Less(t, little, cost(n<<20, n)/4)
+}
+
+// A node that was away reads few rows besides those that it takes over, whatever
+// the sizes of the sets and though epochs began among them; and batches are as
+// large as they may be.
+func TestChangesFindsTheEndOfABatchFirst(t *testing.T) {
+	server := mariadbtest.Start(t, mariadbtest.Options{})
+	s := open(t, server.Database(t))
+	var many diamond.ChangeSet
+	for i := range diamond.MaxChanges {
+		many.Drafts = append(many.Drafts, diamond.Draft{Key: key(fmt.Sprint("k", i)), Content: "x"})
+	}
+	var few []diamond.ChangeSet
+	for i := range 500 {
+		few = append(few, put(fmt.Sprint("k", i), "y"))
+	}
+	changes := 1
+	for i := range 24 {
+		commit(t, s, many)
+		changes += many.Len()
+		if i%8 == 3 {
+			_, err := s.Commit(t.Context(), few)
+			require.NoError(t, err)
+			changes += len(few)
+		}
+	}
+	lost, err := s.At(t.Context())
+	require.NoError(t, err)
+	lost.Revision, lost.Chain = lost.Revision+1_000_000, diamond.Chain{1}
+	_, err = s.Fork(t.Context(), lost)
+	require.NoError(t, err)
+	_, err = s.Commit(t.Context(), few)
+	require.NoError(t, err)
+	changes += len(few)
+
+	admin := raw(t, server.DSN())
+	at, got, batches := diamond.Position{}, 0, 0
+	for {
+		before := rowsRead(t, admin)
+		b, err := s.Changes(t.Context(), at, 1<<30)
+		require.NoError(t, err)
+		if len(b.Changes) == 0 {
+			break
+		}
+		require.LessOrEqual(t, len(b.Changes), storage.MaxBatch)
+		require.Less(t, rowsRead(t, admin)-before, len(b.Changes)+len(b.Changes)/10+500)
+		next, err := at.Follow(b.Changes)
+		require.NoError(t, err)
+		require.Equal(t, b.Position.Chain, next.Chain)
+		at, got, batches = b.Position, got+len(b.Changes), batches+1
+	}
+	require.Equal(t, changes, got)
+	require.LessOrEqual(t, batches, changes/(storage.MaxBatch-diamond.MaxChanges)+2)
 }

@@ -16,6 +16,9 @@ import (
 // Most request ids are new, so they are not looked up before: one that is not
 // is met as a duplicate.
 func (s *Store) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+	if err := storage.CheckCommit(sets); err != nil {
+		return nil, err
+	}
 	results := make([]diamond.Result, len(sets))
 	for lookUp := false; ; lookUp = true {
 		duplicate := false

@@ -40,6 +40,7 @@ type Store struct {
 	late      bool
 	now       func() time.Time
 
+	readers  readers
 	starting chan struct{} // holds one token while the store gets ready
 	limits   atomic.Pointer[limits]
 
@@ -114,6 +115,7 @@ func configured(opts []Option) *Store {
 }
 
 func (s *Store) open(ctx context.Context) (*Store, error) {
+	s.readers = readersOf(s.db)
 	if err := s.ready(ctx); err != nil {
 		var schema *SchemaError // which waiting does not mend
 		if !s.late || !errors.Is(err, diamond.ErrUnavailable) || errors.As(err, &schema) {

@@ -11,9 +11,18 @@ import (
 	"github.com/linnaname/gdiamond/storage"
 )
 
-// pruneBatch is about how many changes, or request ids, one transaction of a
-// pruning removes: commits wait for no more than that.
-const pruneBatch = 200
+const (
+	// pruneBatch is about how many changes, or request ids, one transaction of a
+	// pruning removes: commits wait for no more than that.
+	pruneBatch = 200
+	// pruneLook is how many rows a pruning looks at in one statement. It looks
+	// without a lock.
+	pruneLook = 1000
+	// pruneTimeout bounds a statement with which a pruning looks, and a
+	// transaction in which it removes: on a connection that has gone silent it
+	// must not hold the store's turn to write for longer.
+	pruneTimeout = 10 * time.Second
+)
 
 // pruneAlways prunes until ctx ends.
 func (s *Store) pruneAlways(ctx context.Context) {
@@ -28,52 +37,120 @@ func (s *Store) pruneAlways(ctx context.Context) {
 // Prune removes at once what retention no longer keeps, in small transactions.
 // It also runs about every ten minutes by itself.
 func (s *Store) Prune(ctx context.Context) error {
-	for more := true; more; {
-		if err := s.write(ctx, attempts, nil, func(ctx context.Context, t *transaction) (err error) {
-			more, err = t.pruneLog(ctx, s.retention, s.now())
-			return err
-		}); err != nil {
-			return err
-		}
-	}
-	for more := true; more; {
-		if err := s.write(ctx, attempts, nil, func(ctx context.Context, t *transaction) (err error) {
-			more, err = t.pruneRequests(ctx, s.now())
-			return err
-		}); err != nil {
-			return err
+	for _, prune := range []func(context.Context) (bool, error){s.pruneLog, s.pruneRequests} {
+		for more := true; more; {
+			var err error
+			if more, err = prune(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// pruneLog moves the horizon over some of the oldest changes, if they may
-// leave the log, and removes the versions that are then outdated. It returns
-// errNothing where none may, and whether there may be more.
-func (t *transaction) pruneLog(ctx context.Context, retention storage.Retention, now time.Time) (more bool, err error) {
-	floor := t.head.changes - int64(retention.Changes) // the count up to which changes may leave
-	var keys []diamond.Key                             // of the changes that leave
-	moved, ended := false, false
-	// What is from the future is passed over, to find out what the next ones prove.
-	for after := t.horizon.Revision; !moved && !ended; {
-		oldest, err := t.oldest(ctx, after)
-		if err != nil {
+// pruneLog looks for the next changes that may leave the log, has them leave,
+// and reports whether there were any.
+func (s *Store) pruneLog(ctx context.Context) (bool, error) {
+	now := s.now()
+	upTo, err := s.leaving(ctx, now)
+	if err != nil || upTo == 0 {
+		return false, err
+	}
+	for more := true; more; {
+		if err := s.prune(ctx, func(ctx context.Context, t *transaction) (err error) {
+			more, err = t.pruneLog(ctx, s.retention, now, upTo)
+			return err
+		}); err != nil {
 			return false, err
 		}
-		ended = len(oldest) == 0
-		for i := range oldest {
-			v := &oldest[i]
-			verdict := retention.Judge(v.change.Time, now)
-			if ended = v.after.changes > floor || verdict == storage.Keep; ended {
-				break
+	}
+	return true, nil
+}
+
+// prune runs a transaction of a pruning, which may not take long.
+func (s *Store) prune(ctx context.Context, fn func(context.Context, *transaction) error) error {
+	return within(ctx, pruneTimeout, func(ctx context.Context) error { return s.write(ctx, attempts, nil, fn) })
+}
+
+// look runs a statement with which a pruning looks.
+func (s *Store) look(ctx context.Context, each func(*sql.Rows) error, statement string, args ...any) error {
+	return within(ctx, pruneTimeout, func(ctx context.Context) error { return s.query(ctx, statement, args, each) })
+}
+
+// counter reads the counter, without its lock.
+func (s *Store) counter(ctx context.Context) (c counter, err error) {
+	err = s.look(ctx, func(rows *sql.Rows) error {
+		fields, filled := c.fields()
+		if err := rows.Scan(fields...); err != nil {
+			return err
+		}
+		return filled()
+	}, "SELECT "+counterColumns+" FROM diamond_counter WHERE id = 1")
+	return c, err
+}
+
+// leaving returns a revision up to which the log may be pruned, 0 where it may
+// not be. What is from the future is passed over, to find out what the next
+// changes prove; a clock far behind makes that of the whole log. So nobody waits
+// for it: no lock is held.
+func (s *Store) leaving(ctx context.Context, now time.Time) (upTo int64, err error) {
+	c, err := s.counter(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for after, ended := c.horizon.Revision, false; upTo == 0 && !ended; {
+		n := 0
+		err := s.look(ctx, func(rows *sql.Rows) error {
+			var m mark
+			var micros int64
+			if err := rows.Scan(&m.Revision, &micros, &m.changes); err != nil {
+				return err
 			}
-			keys, after = append(keys, v.change.Key), v.change.Revision
-			if last := v.change.Number == v.change.Count-1; last && verdict == storage.Drop {
-				t.horizon, moved = v.after, true
+			n++
+			verdict := s.retention.Judge(time.UnixMicro(micros), now)
+			if ended = ended || verdict == storage.Keep || !c.mayLeave(&m, s.retention); ended {
+				return nil
 			}
+			if after = m.Revision; verdict == storage.Drop {
+				upTo = m.Revision
+			}
+			return nil
+		}, `SELECT revision, time_us, log_changes FROM diamond_change WHERE number >= 0 AND revision > ?
+			ORDER BY revision, number LIMIT ?`, after, pruneLook)
+		if err != nil {
+			return 0, err
+		}
+		ended = ended || n < pruneLook
+	}
+	return upTo, nil
+}
+
+// mayLeave reports whether the log keeps enough without what it had up to m.
+func (c *counter) mayLeave(m *mark, retention storage.Retention) bool {
+	return m.changes <= c.head.changes-int64(retention.Changes)
+}
+
+// pruneLog moves the horizon over some of the oldest changes, up to a revision
+// that was found to be one to which they may leave the log, and removes the
+// versions that are then outdated. It returns errNothing where there are none,
+// and whether there may be more.
+func (t *transaction) pruneLog(ctx context.Context, retention storage.Retention, now time.Time, upTo int64) (more bool, err error) {
+	oldest, err := t.oldest(ctx, upTo)
+	if err != nil {
+		return false, err
+	}
+	var keys []diamond.Key // of the changes that leave
+	for i := range oldest {
+		v := &oldest[i]
+		// The log may be another one by now.
+		if !t.mayLeave(&v.after, retention) || retention.Judge(v.change.Time, now) == storage.Keep {
+			break
+		}
+		if keys = append(keys, v.change.Key); v.change.Number == v.change.Count-1 {
+			t.horizon, more = v.after, true
 		}
 	}
-	if !moved {
+	if !more {
 		return false, errNothing
 	}
 	if err := t.save(ctx); err != nil {
@@ -85,12 +162,12 @@ func (t *transaction) pruneLog(ctx context.Context, retention storage.Retention,
 			return false, err
 		}
 	}
-	return true, nil
+	return t.horizon.Revision < upTo, nil
 }
 
-// oldest reads the first changes of the log after a revision, as far as pruning
+// oldest reads the first changes of the log up to a revision, as far as pruning
 // needs them: whole sets, some [pruneBatch] changes.
-func (t *transaction) oldest(ctx context.Context, after int64) ([]version, error) {
+func (t *transaction) oldest(ctx context.Context, upTo int64) ([]version, error) {
 	var versions []version
 	read := func(condition string, args ...any) error {
 		return t.query(ctx, `SELECT revision, number, set_size, namespace, grp, data_id, time_us, generation, epoch, chain, log_changes, log_bytes
@@ -113,7 +190,7 @@ func (t *transaction) oldest(ctx context.Context, after int64) ([]version, error
 			return fixed(a.Chain[:], chain)
 		})
 	}
-	if err := read("revision > ? ORDER BY revision, number LIMIT ?", after, pruneBatch); err != nil || len(versions) == 0 {
+	if err := read("revision > ? AND revision <= ? ORDER BY revision, number LIMIT ?", t.horizon.Revision, upTo, pruneBatch); err != nil || len(versions) == 0 {
 		return nil, err
 	}
 	last := &versions[len(versions)-1].change
@@ -135,34 +212,4 @@ func (t *transaction) trim(ctx context.Context, keys []diamond.Key, retention st
 	where, args = whereKeysOf("", keys)
 	return t.exec(ctx, "DELETE FROM diamond_entry WHERE op = 2 AND revision <= ? AND "+where,
 		append([]any{t.horizon.Revision}, args...)...)
-}
-
-// pruneRequests removes some of the expired request ids, as
-// [storage.RequestExpired] has it. It returns errNothing where there are none,
-// and looks no further than at the first that its time keeps: the counter is
-// locked, and there may be a day's worth of them.
-func (t *transaction) pruneRequests(ctx context.Context, now time.Time) (more bool, err error) {
-	newest, oldest := t.head.Revision-storage.RequestIDFloor, now.Add(-storage.RequestIDAge).UnixMicro()
-	for after, n := int64(0), pruneBatch; n == pruneBatch; {
-		n = 0
-		expired, kept := false, false
-		if err := t.query(ctx, "SELECT revision, time_us FROM diamond_request WHERE revision > ? AND revision <= ? ORDER BY revision LIMIT ?",
-			[]any{after, newest, pruneBatch}, func(rows *sql.Rows) error {
-				var micros int64
-				err := rows.Scan(&after, &micros)
-				n++
-				expired = expired || micros < oldest
-				kept = kept || micros >= oldest && micros <= now.UnixMicro() // what is from the future is passed over
-				return err
-			}); err != nil {
-			return false, err
-		}
-		if expired {
-			return !kept && n == pruneBatch, t.exec(ctx, "DELETE FROM diamond_request WHERE revision <= ? AND time_us < ?", after, oldest)
-		}
-		if kept {
-			break
-		}
-	}
-	return false, errNothing
 }

@@ -1,9 +1,12 @@
 package mysqlstore
 
 import (
+	"bytes"
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -60,10 +63,10 @@ func TestS24_Clock(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, r[0].Replayed, "request ids have a count of their own")
 
-	publish(3*pruneBatch, 0) // a year ahead, and more than one look
+	publish(pruneLook+100, 0) // a year ahead, and more than one look
 	now = right
 	publish(30, time.Minute)
-	require.Equal(t, 10+3*pruneBatch+30, kept(t, s, "a"), "what is younger than a day stays, and what follows it")
+	require.Equal(t, 10+pruneLook+100+30, kept(t, s, "a"), "what is younger than a day stays, and what follows it")
 	now = now.Add(48 * time.Hour)
 	require.Equal(t, 10, kept(t, s, "a"), "and goes when its time has come, with what was published ahead")
 
@@ -91,17 +94,10 @@ func (s *Store) requests(t *testing.T) (revisions []int64) {
 func TestRequestIDsExpire(t *testing.T) {
 	now := time.Now().Truncate(time.Microsecond) // as it is stored
 	s := open(t, mariadbtest.Database(t), clock(&now))
-	var sets []diamond.ChangeSet
-	for i := range storage.RequestIDFloor + 300 {
-		sets = append(sets, withID(put("a", fmt.Sprint(i)), fmt.Sprint("r", i)))
-	}
-	for i := 0; i < len(sets); i += 1000 {
-		_, err := s.Commit(t.Context(), sets[i:min(i+1000, len(sets))])
-		require.NoError(t, err)
-	}
+	publishMany(t, s, storage.RequestIDFloor+300)
 	now = now.Add(storage.RequestIDAge)
 	require.NoError(t, s.Prune(t.Context()))
-	require.Len(t, s.requests(t), len(sets))
+	require.Len(t, s.requests(t), storage.RequestIDFloor+300)
 	now = now.Add(time.Second)
 	require.NoError(t, s.Prune(t.Context()))
 	left := s.requests(t)
@@ -177,25 +173,75 @@ func TestPruneUnderLoad(t *testing.T) {
 	}
 }
 
-// A pruning looks at a few of the request ids that stay, and not at all of
-// them: it holds the lock that commits wait for.
+// A pruning looks at a few of the request ids that stay, and not at all of them.
 func TestPruneLooksAtFewRequests(t *testing.T) {
 	now := time.Now()
 	server := mariadbtest.Start(t, mariadbtest.Options{})
 	s := open(t, server.Database(t), clock(&now))
-	var sets []diamond.ChangeSet
-	for i := range storage.RequestIDFloor + 5000 {
-		sets = append(sets, withID(put("a", fmt.Sprint(i)), fmt.Sprint("r", i)))
-	}
-	for i := 0; i < len(sets); i += 1000 {
-		_, err := s.Commit(t.Context(), sets[i:min(i+1000, len(sets))])
-		require.NoError(t, err)
-	}
+	publishMany(t, s, storage.RequestIDFloor+5000)
 	admin := raw(t, server.DSN())
 	before := rowsRead(t, admin)
 	require.NoError(t, s.Prune(t.Context()))
 	require.Less(t, rowsRead(t, admin)-before, 2000)
-	require.Len(t, s.requests(t), len(sets))
+	require.Len(t, s.requests(t), storage.RequestIDFloor+5000)
+}
+
+// S24: a clock far behind makes all of the log, and all request ids, be from the
+// future. A pruning then looks at all of them, and no publish waits for that.
+func TestS24_ClockFarBehindHoldsNoLock(t *testing.T) {
+	now := time.Now()
+	s := open(t, mariadbtest.Database(t), clock(&now), WithRetention(storage.Retention{Age: 24 * time.Hour, Versions: 3, Changes: 10}))
+	publishMany(t, s, storage.RequestIDFloor+2*pruneLook)
+	now = now.AddDate(-50, 0, 0)
+	s.writing <- struct{}{} // no transaction begins
+	require.NoError(t, s.Prune(t.Context()))
+	<-s.writing
+	require.Len(t, s.requests(t), storage.RequestIDFloor+2*pruneLook)
+	now = now.AddDate(50, 0, 2)
+	require.Equal(t, 10, kept(t, s, "a"))
+	require.Len(t, s.requests(t), storage.RequestIDFloor)
+}
+
+// publishMany publishes a value again and again, each time under a request id.
+func publishMany(t *testing.T, s *Store, n int) {
+	t.Helper()
+	var sets []diamond.ChangeSet
+	for i := range n {
+		sets = append(sets, withID(put("a", fmt.Sprint(i)), fmt.Sprint("r", i)))
+	}
+	for some := range slices.Chunk(sets, 1000) {
+		_, err := s.Commit(t.Context(), some)
+		require.NoError(t, err)
+	}
+}
+
+// A connection that goes silent in the middle of a pruning, and stays open, holds
+// publishes of the store for no longer than a transaction of a pruning may take.
+func TestS8_SilenceWhilePruning(t *testing.T) {
+	p, dsn := through(t, mariadbtest.Database(t))
+	s := open(t, dsn, WithRetention(storage.Retention{Age: time.Nanosecond, Versions: 1, Changes: 1}))
+	for i := range 3 {
+		commit(t, s, put("a", fmt.Sprint(i)))
+	}
+	silent := make(chan struct{})
+	var once sync.Once
+	p.at(func(sent []byte) fate {
+		f := pass
+		if bytes.Contains(sent, []byte("FOR UPDATE")) {
+			once.Do(func() { f = swallows; close(silent) })
+		}
+		return f
+	})
+	pruned := make(chan error, 1)
+	go func() { pruned <- s.Prune(context.WithoutCancel(t.Context())) }() // as in the background
+	<-silent
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // as the server has it
+	defer cancel()
+	r, err := s.Commit(ctx, []diamond.ChangeSet{put("a", "3")})
+	require.NoError(t, err)
+	require.EqualValues(t, 4, r[0].Position.Revision)
+	require.ErrorIs(t, <-pruned, diamond.ErrUnavailable)
+	require.NoError(t, s.Prune(t.Context()), "it is tried again")
 }
 
 // rowsRead returns how many rows the database's tables have been asked for, ever.

@@ -18,6 +18,11 @@ func (s *Store) query(ctx context.Context, statement string, args []any, each fu
 		return err
 	}
 	defer done()
+	leave, err := s.readers.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	begun := false
 	for n := 1; ; n++ {
 		err = s.ask(ctx, statement, args, func(rows *sql.Rows) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/stretchr/testify/require"
 
@@ -217,6 +218,21 @@ func commitClauses() []clause {
 			p.commit(put("a", "x"))
 			p.commit(del("a"))
 			p.refused(diamond.ErrNotFound, del("a"))
+		}},
+		{"Bounded", "A call that has too many changes, or too many bytes, for one transaction fails with ErrTooLarge; one set is never too much.", func(p *probe) {
+			large := put("a", strings.Repeat("x", diamond.DefaultMaxContent))
+			_, err := p.store.Commit(p.Context(), []diamond.ChangeSet{large, large, large, large})
+			require.ErrorIs(p, err, diamond.ErrTooLarge)
+			var many diamond.ChangeSet
+			for i := range diamond.MaxChanges {
+				many.Drafts = append(many.Drafts, diamond.Draft{Key: key(fmt.Sprint("k", i)), Content: "x"})
+			}
+			sets := slices.Repeat([]diamond.ChangeSet{many}, diamond.MaxCommitChanges/diamond.MaxChanges)
+			_, err = p.store.Commit(p.Context(), append(sets, put("a", "x")))
+			require.ErrorIs(p, err, diamond.ErrTooLarge)
+			p.absent("a")
+			require.Zero(p, p.head().Revision)
+			require.EqualValues(p, len(sets), p.try(sets...)[len(sets)-1].Position.Revision)
 		}},
 		{"ContextEnded", "A context that has ended fails the call with its error, and nothing is committed.", func(p *probe) {
 			ctx, cancel := context.WithCancel(p.Context())

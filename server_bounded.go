@@ -1,0 +1,64 @@
+package diamond
+
+import (
+	"context"
+	"errors"
+)
+
+// boundedStorage gives each call of a storage a deadline of its own: a storage
+// that hangs holds no caller for longer, and no connection of the storage.
+type boundedStorage struct{ Storage }
+
+// Commit implements [Storage].
+func (b boundedStorage) Commit(ctx context.Context, sets []ChangeSet) ([]Result, error) {
+	return withDeadline(ctx, func(ctx context.Context) ([]Result, error) { return b.Storage.Commit(ctx, sets) })
+}
+
+// Read implements [Storage].
+func (b boundedStorage) Read(ctx context.Context, key Key, revision int64) (Entry, error) {
+	return withDeadline(ctx, func(ctx context.Context) (Entry, error) { return b.Storage.Read(ctx, key, revision) })
+}
+
+// Changes implements [Storage].
+func (b boundedStorage) Changes(ctx context.Context, after Position, maxBytes int64) (Batch, error) {
+	return withDeadline(ctx, func(ctx context.Context) (Batch, error) { return b.Storage.Changes(ctx, after, maxBytes) })
+}
+
+// Scan implements [Storage].
+func (b boundedStorage) Scan(ctx context.Context, req ScanRequest) (Page, error) {
+	return withDeadline(ctx, func(ctx context.Context) (Page, error) { return b.Storage.Scan(ctx, req) })
+}
+
+// History implements [Storage].
+func (b boundedStorage) History(ctx context.Context, key Key, before int64, limit int) ([]Change, error) {
+	return withDeadline(ctx, func(ctx context.Context) ([]Change, error) { return b.Storage.History(ctx, key, before, limit) })
+}
+
+// Fork implements [Storage].
+func (b boundedStorage) Fork(ctx context.Context, verified Position) (Position, error) {
+	return withDeadline(ctx, func(ctx context.Context) (Position, error) { return b.Storage.Fork(ctx, verified) })
+}
+
+// withDeadline makes a call of a storage, with a deadline. Where it was this deadline
+// that ended the call, and not the caller's, the error is the storage's.
+func withDeadline[T any](caller context.Context, call func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(caller, storageTimeout)
+	defer cancel()
+	v, err := call(ctx)
+	if caller.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		err = ours(ctx, err)
+	}
+	return v, err
+}
+
+// feedKey is the context key of [FeedRead].
+type feedKey struct{}
+
+// FeedRead reports whether a [Storage] is asked for what all clients of a server
+// are served, and all publishers wait for: by its feed. A storage with few
+// connections keeps some for such reads and for commits, so that the reads of
+// single callers, however many and however slow, never hold them up.
+func FeedRead(ctx context.Context) bool { return ctx.Value(feedKey{}) != nil }
+
+// feeding returns ctx for a read by the feed.
+func feeding(ctx context.Context) context.Context { return context.WithValue(ctx, feedKey{}, true) }

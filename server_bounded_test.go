@@ -1,0 +1,128 @@
+package diamond_test
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
+	"github.com/linnaname/gdiamond/storage/memstore"
+)
+
+// silent is a storage that can stop to answer: a call then ends with its context.
+type silent struct {
+	*memstore.Store
+	hangs atomic.Bool
+	mu    sync.Mutex
+	asked map[string]int // calls that hung, those by the feed apart; guarded by mu
+}
+
+func (s *silent) wait(ctx context.Context, op string) error {
+	if !s.hangs.Load() {
+		return nil
+	}
+	if diamond.FeedRead(ctx) {
+		op = "feed"
+	}
+	s.mu.Lock()
+	s.asked[op]++
+	s.mu.Unlock()
+	<-ctx.Done()
+	return storage.Ended(ctx, "silent")
+}
+
+func (s *silent) Read(ctx context.Context, key diamond.Key, revision int64) (diamond.Entry, error) {
+	if err := s.wait(ctx, "read"); err != nil {
+		return diamond.Entry{}, err
+	}
+	return s.Store.Read(ctx, key, revision)
+}
+
+func (s *silent) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
+	if err := s.wait(ctx, "changes"); err != nil {
+		return diamond.Batch{}, err
+	}
+	return s.Store.Changes(ctx, after, maxBytes)
+}
+
+func (s *silent) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page, error) {
+	if err := s.wait(ctx, "scan"); err != nil {
+		return diamond.Page{}, err
+	}
+	return s.Store.Scan(ctx, req)
+}
+
+func (s *silent) History(ctx context.Context, key diamond.Key, before int64, limit int) ([]diamond.Change, error) {
+	if err := s.wait(ctx, "history"); err != nil {
+		return nil, err
+	}
+	return s.Store.History(ctx, key, before, limit)
+}
+
+func (s *silent) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+	if err := s.wait(ctx, "commit"); err != nil {
+		return nil, err
+	}
+	return s.Store.Commit(ctx, sets)
+}
+
+// S8: a storage that says nothing holds no request for longer than a call of it
+// may take, though the caller would wait for ever; and the feed says which reads
+// are its own.
+func TestS8_EveryCallOfTheStorageHasADeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &silent{Store: memstore.New(), asked: make(map[string]int)}
+		srv := serve(t, store)
+		first := srv.publish("a", "1")
+		srv.publish("a", "2")
+		store.hangs.Store(true)
+		requests := map[string]func() error{
+			"scan": func() error {
+				_, err := srv.List(context.Background(), &diamond.ListRequest{})
+				return err
+			},
+			"history": func() error {
+				_, err := srv.History(context.Background(), &diamond.HistoryRequest{Key: diamond.NewKey("", "a")})
+				return err
+			},
+			"read": func() error {
+				_, err := srv.Fetch(context.Background(), &diamond.FetchRequest{Key: diamond.NewKey("", "a"), Revision: 1})
+				return err
+			},
+			"changes": func() error {
+				_, err := srv.Server.Changes(context.Background(), &diamond.ChangesRequest{After: first})
+				return err
+			},
+			"commit": func() error {
+				_, err := srv.Commit(context.Background(), &diamond.CommitRequest{Set: setOf("a", "3")})
+				return err
+			},
+		}
+		var all sync.WaitGroup
+		for op, request := range requests {
+			all.Go(func() {
+				begun := time.Now()
+				err := request()
+				assert.ErrorIs(t, err, diamond.ErrUnavailable, op)
+				assert.NotErrorIs(t, err, context.DeadlineExceeded, "%s: the deadline is not the caller's", op)
+				assert.Less(t, time.Since(begun), time.Minute, op)
+			})
+		}
+		all.Wait()
+		store.mu.Lock()
+		for op := range requests {
+			assert.NotZero(t, store.asked[op], op)
+		}
+		assert.NotZero(t, store.asked["feed"])
+		store.mu.Unlock()
+		store.hangs.Store(false)
+		time.Sleep(time.Minute) // of the test's own clock
+		srv.publish("a", "4")
+	})
+}
