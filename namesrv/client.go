@@ -62,8 +62,10 @@ type clientOption func(*Client)
 func (o clientOption) applyClient(c *Client) { o(c) }
 
 // WithHTTPClient sets what requests are made with, such as one with certificates
-// of its own. Redirects are never followed. By default each request has a
-// connection of its own: they are few.
+// of its own. Redirects are never followed. Over HTTP/2 it should send pings
+// (SendPingTimeout of [http.HTTP2Config]), or a connection that is dead is used
+// for as long as the kernel keeps it. By default each request has a connection
+// of its own: they are few.
 func WithHTTPClient(client *http.Client) ClientOption {
 	return clientOption(func(c *Client) { c.http = client })
 }

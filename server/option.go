@@ -76,8 +76,10 @@ func WithPeers(peers Resolver, secret cluster.Secret) Option {
 }
 
 // WithPeerClient sets what peers are nudged with, such as a client with
-// certificates of its own. Redirects are never followed. By default it is one
-// that lets a peer have a connection and a second.
+// certificates of its own. Redirects are never followed. Over HTTP/2 it should
+// send pings (SendPingTimeout of [http.HTTP2Config]), or a connection that is
+// dead is used for as long as the kernel keeps it. By default it is one that
+// lets a peer have a connection and a second, over HTTP/1.1.
 func WithPeerClient(client *http.Client) Option {
 	return func(c *config) { c.peerHTTP = client }
 }

@@ -2,7 +2,6 @@ package httptransport
 
 import (
 	"crypto/tls"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -35,8 +34,13 @@ func WithTLS(config *tls.Config) Option {
 // WithHTTPClient has the transport use client, which many may share; [WithTLS]
 // has no effect then, and Close leaves it alone. Its Timeout must be zero, or
 // it would end waits. Redirects are not followed whatever it says.
+//
+// When the server was silent the transport goes on with a copy of the client's
+// [http.Transport]: the same settings, and new connections. From another round
+// tripper, dead connections are used for as long as that keeps them. Over HTTP/2 it should send
+// pings (SendPingTimeout of [http.HTTP2Config]), as the transport does by default.
 func WithHTTPClient(client *http.Client) Option {
-	return func(t *Transport) { t.http, t.shared = *client, true }
+	return func(t *Transport) { t.given = client }
 }
 
 // WithTimeout sets for how long the server may be silent, beyond the wait it
@@ -59,14 +63,15 @@ func WithMaxAnswer(bytes int64) Option {
 // answer is to the key that was asked for. An answer that is damaged, or not
 // of a server of this kind, is ErrUnavailable, and never "not found".
 type Transport struct {
-	base      url.URL
-	invalid   error // of the address
-	http      http.Client
-	shared    bool
-	tls       *tls.Config
-	timeout   time.Duration
-	maxAnswer int64
-	info      atomic.Pointer[infoValue]
+	base        url.URL
+	invalid     error        // of the address
+	given       *http.Client // the caller's; nil: none
+	http        http.Client
+	connections *connections // that http uses; nil: it uses another round tripper
+	tls         *tls.Config
+	timeout     time.Duration
+	maxAnswer   int64
+	info        atomic.Pointer[infoValue]
 }
 
 // New returns the client end for the server at addr: "host:port", or a URL of
@@ -78,32 +83,34 @@ func New(addr string, opts ...Option) *Transport {
 		opt(t)
 	}
 	t.base, t.invalid = parseAddr(addr)
-	if !t.shared {
-		t.http.Transport = newHTTPTransport(t.tls)
-	}
+	t.useConnections()
 	t.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return t
+}
+
+// useConnections has t.http use connections that can be given up, unless the
+// caller has given a round tripper of which that is not known.
+func (t *Transport) useConnections() {
+	var given *http.Transport
+	if t.given != nil {
+		t.http = *t.given
+		used := t.http.Transport
+		if used == nil {
+			used = http.DefaultTransport
+		}
+		var ok bool
+		if given, ok = used.(*http.Transport); !ok {
+			return
+		}
+	}
+	t.connections = newConnections(given, t.tls)
+	t.http.Transport = t.connections
 }
 
 // Dial is [New] with its defaults, in the form that transport.Balance takes.
 func Dial(addr string) (diamond.Transport, error) {
 	t := New(addr)
 	return t, t.invalid
-}
-
-func newHTTPTransport(config *tls.Config) *http.Transport {
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext,
-		TLSClientConfig:        config.Clone(), // net/http changes it, and several transports may be given one
-		TLSHandshakeTimeout:    dialTimeout,
-		ForceAttemptHTTP2:      true,
-		DisableCompression:     true,
-		MaxIdleConnsPerHost:    16,
-		IdleConnTimeout:        idleConnTimeout,
-		MaxResponseHeaderBytes: 64 << 10,
-		ExpectContinueTimeout:  time.Second,
-	}
 }
 
 func parseAddr(addr string) (url.URL, error) {
@@ -124,7 +131,5 @@ func parseAddr(addr string) (url.URL, error) {
 // Close gives up the idle connections that the transport made. Calls under
 // way go on; so do later ones, with new connections.
 func (t *Transport) Close() {
-	if !t.shared {
-		t.http.CloseIdleConnections()
-	}
+	t.connections.closeIdle(t.connections.inUse())
 }

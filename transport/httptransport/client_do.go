@@ -56,12 +56,16 @@ func (t *Transport) do(ctx context.Context, req *request, read func(*http.Respon
 	defer watch.timer.Stop()
 
 	var progress progress
+	used, started := t.connections.inUse(), time.Now()
 	ask, err := t.build(asking, req, watch, &progress)
 	if err != nil {
 		return t.fail(req, diamond.ErrInvalid, "request cannot be made")
 	}
 	res, err := t.http.Do(ask)
 	if err != nil {
+		if context.Cause(asking) == errSilent || ctx.Err() != nil && req.wait == 0 && time.Since(started) > suspectAfter {
+			t.connections.giveUp(used)
+		}
 		return t.lost(ctx, asking, req, err, !progress.unsent())
 	}
 	defer func() { _ = res.Body.Close() }()
@@ -81,6 +85,9 @@ func (t *Transport) do(ctx context.Context, req *request, read func(*http.Respon
 		return t.foreign(req, res)
 	}
 	if err := read(res); err != nil {
+		if context.Cause(asking) == errSilent {
+			t.connections.giveUp(used)
+		}
 		return t.lost(ctx, asking, req, err, true)
 	}
 	// What is left is of no use, but keeps the connection from being used again.
@@ -124,9 +131,6 @@ func (t *Transport) lost(ctx, asking context.Context, req *request, cause error,
 		return &diamond.Error{Op: req.op, Key: req.key, Err: fmt.Errorf("%w: %w", err, ended)}
 	}
 	if context.Cause(asking) == errSilent {
-		// What lost this connection has lost the idle ones too; the next
-		// question must not have to find that out again.
-		t.http.CloseIdleConnections()
 		return t.fail(req, err, errSilent.Error())
 	}
 	var of *url.Error

@@ -301,13 +301,19 @@ func TestN6_Silence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipes()
 		defer func() { _ = p.Close() }()
+		var accepted, open atomic.Int32
 		go func() {
 			for {
 				conn, err := p.Accept()
 				if err != nil {
 					return
 				}
-				go func() { _, _ = io.Copy(io.Discard, conn) }() // takes all, says nothing
+				accepted.Add(1)
+				open.Add(1)
+				go func() {
+					_, _ = io.Copy(io.Discard, conn) // takes all, says nothing
+					open.Add(-1)
+				}()
 			}
 		}()
 		client, network := p.client()
@@ -329,8 +335,10 @@ func TestN6_Silence(t *testing.T) {
 		_, err = tr.Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: key("k"), Content: "x"}}}})
 		assert.ErrorIs(t, err, diamond.ErrUnknownOutcome)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
-		network.CloseIdleConnections()
 		synctest.Wait()
+		assert.EqualValues(t, 4, accepted.Load(), "each question has a connection of its own, as all were silent")
+		assert.Zero(t, open.Load(), "and none is kept")
+		network.CloseIdleConnections()
 	})
 }
 

@@ -1,0 +1,4 @@
+package httptransport
+
+// NewHTTPTransport returns what connections are made with by default.
+var NewHTTPTransport = newHTTPTransport
