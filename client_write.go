@@ -71,13 +71,28 @@ func commitEnded(ctx context.Context, last error, unsure bool) error {
 	if cause := callError(ctx, "", Key{}, nil); errors.Is(cause, ctx.Err()) || errors.Is(cause, ErrClosed) {
 		why = cause // the caller's own doing
 		if !errors.Is(last, ctx.Err()) {
-			why = fmt.Errorf("%w: %w", cause, last) // which is why it took so long
+			why = tooLate(last, cause)
 		}
 	}
 	if unsure && !errors.Is(why, ErrUnknownOutcome) {
 		return fmt.Errorf("%w: %w", ErrUnknownOutcome, why)
 	}
 	return why
+}
+
+// tooLate returns last, for which the time was not enough, and how that ended: the
+// reason stands first.
+func tooLate(last, cause error) error {
+	var e *Error
+	if !errors.As(last, &e) || last != error(e) {
+		return fmt.Errorf("%w (%w)", last, cause)
+	}
+	if c := new(Error); errors.As(cause, &c) {
+		cause = c.Err
+	}
+	late := *e
+	late.Err = fmt.Errorf("%w (%w)", e.Err, cause)
+	return &late
 }
 
 // readOwn brings what the client follows of a committed set up to date, so

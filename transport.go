@@ -103,7 +103,7 @@ type PollRequest struct {
 	// Parked, where it is set, is called when the request begins to wait, at most
 	// once: then the server holds no more of it than what Held says. It does not
 	// cross a wire.
-	Parked func()
+	Parked func() `json:"-"`
 }
 
 // MaxWait is the longest that a server lets a Poll or Changes wait.

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"strings"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/privatefile"
 )
 
 // ReadSecret reads a secret from the file at path: one a line, the first is used,
@@ -40,10 +40,8 @@ func readPrivate(what, path string, limit int64) ([]byte, error) {
 		if err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
-		// Windows keeps rights elsewhere; the mode says nothing there.
-		if mode := info.Mode().Perm(); mode&0o007 != 0 && runtime.GOOS != "windows" {
-			return diamond.Errorf(diamond.ErrInvalid,
-				"%s file %+q: has mode %04o, so that everybody on this machine can read it; chmod 600 it, or 640", what, path, mode)
+		if err := privatefile.Check(info); err != nil {
+			return diamond.Errorf(diamond.ErrInvalid, "%s file %+q: %v", what, path, err)
 		}
 		return nil
 	})

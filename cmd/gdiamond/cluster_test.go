@@ -247,7 +247,12 @@ func TestMySQLPassword(t *testing.T) {
 	password, rest, _ := strings.Cut(rest, "@")
 	file := filepath.Join(t.TempDir(), "password")
 	require.NoError(t, os.WriteFile(file, []byte(password+"\n"), 0o600))
+	require.NoError(t, os.Chmod(file, 0o644))
 	out := invoke(t, "migrate", "--mysql", user+"@"+rest, "--mysql-password-file", file)
+	assert.Equal(t, exitError, out.code)
+	assert.Contains(t, out.stderr, "has mode 0644, so that everybody on this machine can read it; chmod 600 it")
+	require.NoError(t, os.Chmod(file, 0o600))
+	out = invoke(t, "migrate", "--mysql", user+"@"+rest, "--mysql-password-file", file)
 	require.Equal(t, exitOK, out.code, out.stderr)
 
 	assert.Equal(t, "(hidden)", printed(t, nil, "server", "--mysql", dsn)["mysql"][0])

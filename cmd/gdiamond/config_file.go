@@ -91,7 +91,7 @@ func (s *settings) source(f *pflag.Flag) (set func() error, origin string) {
 func setFromYAML(f *pflag.Flag, node *yaml.Node) error {
 	switch {
 	case node.Kind == yaml.ScalarNode && node.Tag != "!!null":
-		return f.Value.Set(node.Value)
+		return setValue(f, node.Value)
 	case node.Kind == yaml.SequenceNode:
 		list, ok := f.Value.(pflag.SliceValue)
 		if !ok {

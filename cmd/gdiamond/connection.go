@@ -33,8 +33,8 @@ func (c *connection) flags(cmd *cobra.Command) {
 	c.output = formatTable
 	f := cmd.Flags()
 	c.given = f
-	f.StringSliceVar(&c.servers, "server", nil, "addresses of servers, `HOST:PORT[,...]` (default "+server.DefaultAddress+")")
-	f.StringSliceVar(&c.namesrvs, "namesrv", nil, "find the servers through these name servers, `URL[,...]`")
+	listVar(f, &c.servers, "server", checkAddress, "addresses of servers, `HOST:PORT[,...]` (default "+server.DefaultAddress+")")
+	listVar(f, &c.namesrvs, "namesrv", checkNameServer, "find the servers through these name servers, `URL[,...]`")
 	f.StringVarP(&c.namespace, "namespace", "n", diamond.DefaultNamespace, "namespace of the keys")
 	f.DurationVar(&c.timeout, "timeout", 5*time.Second, "how long a command may take; publish, rm and import try again meanwhile")
 	f.VarP(&c.output, "output", "o", "table, json or yaml")
@@ -116,11 +116,6 @@ func (c *connection) dial() (wire diamond.Transport, hangUp func(), err error) {
 			return nil, nil, usageError{err}
 		}
 	case len(c.servers) > 0:
-		for _, addr := range c.servers {
-			if err := checkAddress(addr); err != nil {
-				return nil, nil, usageError{fmt.Errorf("server: %w", err)}
-			}
-		}
 		resolver = transport.Static(c.servers...)
 	default:
 		resolver = transport.Static(server.DefaultAddress)
@@ -151,6 +146,12 @@ func checkAddress(addr string) error {
 	if err == nil && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
 		err = fmt.Errorf("%q is neither HOST:PORT nor an http URL", addr)
 	}
+	return err
+}
+
+// checkNameServer finds what cannot be the URL of a name server.
+func checkNameServer(url string) error {
+	_, err := namesrv.NewClient([]string{url})
 	return err
 }
 

@@ -45,6 +45,9 @@ func errorLine(err error) string {
 		lines[i] = strings.ReplaceAll(strings.TrimPrefix(line, "diamond: "), ": diamond: ", ": ")
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
+		for i := range lines { // where there is a reason, it is said before
+			lines[i] = strings.ReplaceAll(lines[i], " ("+context.DeadlineExceeded.Error()+")", "")
+		}
 		lines = append(lines, "--timeout gives it longer")
 	}
 	return "gdiamond: " + strings.Join(lines, "; ")

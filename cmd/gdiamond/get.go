@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -24,15 +25,22 @@ func newGet() *cobra.Command {
 			if revision < 0 {
 				return usageError{diamond.Errorf(diamond.ErrInvalid, "revision: negative")}
 			}
-			entry, err := c.fetch(cmd.Context(), key, revision)
+			res, err := c.fetch(cmd.Context(), key, revision)
 			if err != nil {
 				return err
 			}
 			if c.output == formatTable {
-				_, err = io.WriteString(cmd.OutOrStdout(), entry.Content)
+				if res.Stale > 0 && revision == 0 {
+					fmt.Fprintf(cmd.ErrOrStderr(), "gdiamond: the server has not reached its storage for %s: this is what it had then\n", res.Stale)
+				}
+				_, err = io.WriteString(cmd.OutOrStdout(), res.Entry.Content)
 				return err
 			}
-			return c.output.write(cmd.OutOrStdout(), outEntry(entry, true))
+			out := outEntry(res.Entry, true)
+			if res.Stale > 0 {
+				out.Stale = res.Stale.String()
+			}
+			return c.output.write(cmd.OutOrStdout(), out)
 		},
 	}
 	c.flags(cmd)
@@ -41,20 +49,17 @@ func newGet() *cobra.Command {
 }
 
 // fetch asks once. A client would go on to follow the key.
-func (c *connection) fetch(ctx context.Context, key diamond.Key, revision int64) (diamond.Entry, error) {
+func (c *connection) fetch(ctx context.Context, key diamond.Key, revision int64) (*diamond.FetchResponse, error) {
 	wire, hangUp, err := c.dial()
 	if err != nil {
-		return diamond.Entry{}, err
+		return nil, err
 	}
 	defer hangUp()
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	res, err := wire.Fetch(ctx, &diamond.FetchRequest{Key: key, Revision: revision})
-	if err != nil {
-		return diamond.Entry{}, err
+	if err == nil && !res.Found {
+		err = &diamond.Error{Op: "get", Key: key, Err: diamond.ErrNotFound}
 	}
-	if !res.Found {
-		return diamond.Entry{}, &diamond.Error{Op: "get", Key: key, Err: diamond.ErrNotFound}
-	}
-	return res.Entry, nil
+	return res, err
 }

@@ -19,7 +19,7 @@ func accessFlags(cmd *cobra.Command) *access {
 	a := &access{}
 	f := cmd.Flags()
 	f.BoolVar(&a.insecure, "insecure", false, "listen on addresses that other hosts can reach, though nothing asks who publishes")
-	f.StringSliceVar(&a.hosts, "allowed-host", nil, "DNS `NAME[,...]` by which clients may call this host, beside localhost and IP addresses")
+	listVar(f, &a.hosts, "allowed-host", nil, "DNS `NAME[,...]` by which clients may call this host, beside localhost and IP addresses")
 	return a
 }
 

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +21,9 @@ func newLs() *cobra.Command {
 			req := diamond.ListRequest{Namespace: c.namespace, Group: group, Limit: diamond.MaxPage}
 			if len(args) > 0 {
 				req.Prefix = args[0]
+			}
+			if strings.Contains(req.Prefix, "/") {
+				return usageError{fmt.Errorf("%q is a KEY; ls takes the beginning of a data id, and --group and --namespace beside it", req.Prefix)}
 			}
 			if err := c.filter(req.Group, req.Prefix); err != nil {
 				return err

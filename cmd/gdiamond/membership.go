@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -20,19 +19,14 @@ type membership struct {
 }
 
 func (m *membership) flags(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVar(&m.namesrvs, "namesrv", nil, "name servers to register with, `URL[,...]`")
-	cmd.Flags().StringSliceVar(&m.peers, "peer", nil, "the servers on the same database, `HOST:PORT[,...]`, where no name server tells")
+	listVar(cmd.Flags(), &m.namesrvs, "namesrv", checkNameServer, "name servers to register with, `URL[,...]`")
+	listVar(cmd.Flags(), &m.peers, "peer", checkAddress, "the servers on the same database, `HOST:PORT[,...]`, where no name server tells")
 	m.secretFile = secretFileFlag(cmd)
 }
 
 // join returns a client of the name servers, nil where none is named, and the
 // cluster's secret.
 func (m *membership) join(logger *slog.Logger) (*namesrv.Client, cluster.Secret, error) {
-	for _, addr := range m.peers {
-		if err := checkAddress(addr); err != nil {
-			return nil, cluster.Secret{}, usageError{fmt.Errorf("peer: %w", err)}
-		}
-	}
 	secret, err := readSecret(*m.secretFile)
 	if err != nil || len(m.namesrvs) == 0 {
 		return nil, secret, err

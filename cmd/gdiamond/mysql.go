@@ -12,6 +12,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/spf13/cobra"
 
+	"github.com/linnaname/gdiamond/internal/privatefile"
 	"github.com/linnaname/gdiamond/storage/mysqlstore"
 )
 
@@ -58,6 +59,13 @@ func readPassword(path string) (string, error) {
 		return "", fmt.Errorf("mysql-password-file: %w", err)
 	}
 	defer file.Close()
+	info, err := file.Stat()
+	if err == nil {
+		err = privatefile.Check(info)
+	}
+	if err != nil {
+		return "", fmt.Errorf("mysql-password-file: %s: %w", path, err)
+	}
 	content, err := io.ReadAll(io.LimitReader(file, maxPassword+1))
 	switch password := strings.TrimRight(string(content), "\r\n"); {
 	case err != nil:

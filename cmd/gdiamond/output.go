@@ -96,6 +96,8 @@ type entryOut struct {
 	Meta          map[string]string `json:"meta,omitempty" yaml:"meta,omitempty"`
 	Content       *string           `json:"content,omitempty" yaml:"content,omitempty"`
 	ContentBase64 *string           `json:"contentBase64,omitempty" yaml:"contentBase64,omitempty"`
+	// Stale is the time since the server last reached its storage, such as "12s".
+	Stale string `json:"stale,omitempty" yaml:"stale,omitempty"`
 }
 
 func outEntry(e diamond.Entry, contents bool) entryOut {

@@ -26,7 +26,7 @@ Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 conflict.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
+		return fmt.Errorf("%w; see %s --help", flagError(err), cmd.CommandPath())
 	})
 	root.SuggestionsMinimumDistance = 2
 	root.SetVersionTemplate("gdiamond {{.Version}}\n")

@@ -51,7 +51,7 @@ func fromEnvironment(f *pflag.Flag) (set func() error, origin string) {
 	if value == "" {
 		return nil, ""
 	}
-	return func() error { return f.Value.Set(value) }, "environment variable " + name
+	return func() error { return setValue(f, value) }, "environment variable " + name
 }
 
 func envName(flag string) string {

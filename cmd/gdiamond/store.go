@@ -159,14 +159,20 @@ func newCompact() *cobra.Command {
 
 func newCheck() *cobra.Command {
 	return &cobra.Command{
-		Use:   "check DIR",
-		Short: "Verify all of a store: its file, its chain, every content; no server may run on it",
-		Args:  arguments(1, 1, "a DIR"),
+		Use:   "check DIR|FILE",
+		Short: "Verify all of a store, or of a backup: its file, its chain, every content",
+		Long: `Verify all of the store in a data directory, or of a backup in a file: its pages, its
+chain, every content. No server may run on the store.`,
+		Args: arguments(1, 1, "a DIR or a FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkDir("DIR", args[0]); err != nil {
 				return err
 			}
-			report, err := boltstore.Check(cmd.Context(), args[0])
+			verify := boltstore.Check
+			if info, err := os.Stat(args[0]); err == nil && info.Mode().IsRegular() {
+				verify = boltstore.CheckBackup
+			}
+			report, err := verify(cmd.Context(), args[0])
 			if err == nil || len(report.Problems) > 0 {
 				fmt.Fprint(cmd.OutOrStdout(), report)
 			}

@@ -78,7 +78,12 @@ func TestStore_DamagedBackup(t *testing.T) {
 		assert.Equal(t, exitError, out.code, what)
 		assert.Contains(t, out.stderr, "corrupt", what)
 		assert.NoFileExists(t, filepath.Join(target, "store.db"))
+		out = invoke(t, "check", writeFile(t, damaged))
+		assert.Equal(t, exitError, out.code, what)
+		assert.Contains(t, out.stdout, "DAMAGED", what)
 	}
+	out := invoke(t, "check", name)
+	assert.Equal(t, exitOK, out.code, "the backup itself is sound: %s", out.stderr)
 }
 
 func TestStore_CheckAndCompact(t *testing.T) {

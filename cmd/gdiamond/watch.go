@@ -82,7 +82,8 @@ func startOf(from string) (diamond.Position, error) {
 	}
 	position, err := diamond.ParsePosition(from)
 	if err != nil {
-		return position, usageError{fmt.Errorf("from: %w", err)}
+		return position, usageError{fmt.Errorf("from: %q is no POSITION, which `gdiamond watch -o json` prints with the changes; "+
+			"--from start begins with the history", from)}
 	}
 	return position, nil
 }

@@ -28,24 +28,25 @@ var allowed = map[string][]string{
 	"": {"internal/", "github.com/patrickmn/go-cache", "golang.org/x/sync/"},
 
 	// Mechanisms that know no diamonds.
-	"internal/apart":      {},
-	"internal/atomicfile": {"internal/seeded"},
-	"internal/backoff":    {},
-	"internal/campaign":   {}, // for tests: whether scenarios run whole
-	"internal/budget":     {}, // who holds how much of what is bounded, for servers and handlers
-	"internal/codec":      {"internal/document"},
-	"internal/cowmap":     {},
-	"internal/document":   {"go.yaml.in/yaml/v3", "github.com/BurntSushi/toml"},
-	"internal/diskfull":   {}, // what a disk that takes no more bytes says, for stores and local files
-	"internal/growmap":    {},
-	"internal/httpguard":  {},
-	"internal/failpoint":  {}, // where a process can be killed; nothing without its build tag
-	"internal/latest":     {},
-	"internal/rawbytes":   {},
-	"internal/seeded":     {}, // the defects that tests must catch; nothing without their build tags
-	"internal/seldom":     {}, // what keeps a log from being filled, for servers and handlers
-	"internal/waitset":    {},
-	"internal/worker":     {},
+	"internal/apart":       {},
+	"internal/atomicfile":  {"internal/seeded"},
+	"internal/backoff":     {},
+	"internal/campaign":    {}, // for tests: whether scenarios run whole
+	"internal/budget":      {}, // who holds how much of what is bounded, for servers and handlers
+	"internal/codec":       {"internal/document"},
+	"internal/cowmap":      {},
+	"internal/document":    {"go.yaml.in/yaml/v3", "github.com/BurntSushi/toml"},
+	"internal/diskfull":    {}, // what a disk that takes no more bytes says, for stores and local files
+	"internal/growmap":     {},
+	"internal/httpguard":   {},
+	"internal/failpoint":   {}, // where a process can be killed; nothing without its build tag
+	"internal/latest":      {},
+	"internal/rawbytes":    {},
+	"internal/seeded":      {}, // the defects that tests must catch; nothing without their build tags
+	"internal/seldom":      {}, // what keeps a log from being filled, for servers and handlers
+	"internal/waitset":     {},
+	"internal/worker":      {},
+	"internal/privatefile": {}, // what a file with a secret may be like, for clusters and the program
 
 	// A database for tests: the driver to ask it with, and testing itself.
 	"internal/mariadbtest":     {"github.com/go-sql-driver/mysql", "github.com/stretchr/testify/"},

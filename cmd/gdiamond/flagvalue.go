@@ -1,0 +1,41 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/pflag"
+)
+
+// setValue sets a flag to a value that stands elsewhere than on the command line.
+func setValue(f *pflag.Flag, value string) error {
+	if err := f.Value.Set(value); err != nil {
+		return valueError(f, value, err)
+	}
+	return nil
+}
+
+// flagError returns an error of the flags' library in words of ours.
+func flagError(err error) error {
+	var invalid *pflag.InvalidValueError
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	f := invalid.GetFlag()
+	return fmt.Errorf("%s: %w", f.Name, valueError(f, invalid.GetValue(), invalid.Unwrap()))
+}
+
+// valueError says why value is none for f, which err says in the words of a parser.
+func valueError(f *pflag.Flag, value string, err error) error {
+	switch f.Value.Type() {
+	case "duration":
+		return fmt.Errorf("%q is no duration, such as 500ms, 5s or 1m30s", value)
+	case "int", "int64":
+		return fmt.Errorf("%q is no whole number", value)
+	case "bool":
+		return fmt.Errorf("%q is neither true nor false", value)
+	case "stringToString":
+		return fmt.Errorf("%q is not NAME=VALUE", value)
+	}
+	return err
+}
