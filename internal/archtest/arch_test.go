@@ -69,7 +69,7 @@ var allowed = map[string][]string{
 	"api":                     {},
 
 	// The secret that name servers and servers share; it knows of neither.
-	"cluster": {"."},
+	"cluster": {"internal/privatefile", "."},
 	// It speaks strings: a Registry and a Resolver by shape, not by import.
 	"namesrv":   {".", "cluster", "internal/"},
 	"localfile": {".", "internal/", "github.com/fsnotify/fsnotify"},
