@@ -40,8 +40,8 @@ var (
 	ErrCorrupt = errors.New("corrupt")
 	// ErrInUse: another process holds the data directory.
 	ErrInUse = errors.New("in use")
-	// ErrDenied: who asks has no right to. Nothing in this version returns it;
-	// it has its place on the wire.
+	// ErrDenied: who asks has no right to, such as to the keys of a namespace that
+	// begins with "_", which are the system's.
 	ErrDenied = errors.New("denied")
 	// ErrClosed: used after Close.
 	ErrClosed = errors.New("closed")

@@ -250,7 +250,7 @@ func (c *counters) outcome(err error) {
 		c.conflict.Add(1)
 	case errors.Is(err, ErrOverloaded):
 		c.shed.Add(1)
-	case errors.Is(err, ErrInvalid), errors.Is(err, ErrTooLarge), errors.Is(err, ErrNotFound):
+	case errors.Is(err, ErrInvalid), errors.Is(err, ErrTooLarge), errors.Is(err, ErrNotFound), errors.Is(err, ErrDenied):
 		c.refused.Add(1)
 	default:
 		c.failed.Add(1)

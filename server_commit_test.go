@@ -180,9 +180,9 @@ func TestCommitIsRefusedAtTheDoor(t *testing.T) {
 		"bad key":      {setOf("../x", "1"), diamond.ErrInvalid, "dataId"},
 		"blank":        {setOf("a", " \n"), diamond.ErrInvalid, "content"},
 		"too large":    {setOf("a", strings.Repeat("x", 101)), diamond.ErrTooLarge, "101"},
-		"system draft": {diamond.ChangeSet{Drafts: []diamond.Draft{{Key: system, Content: "x"}}}, diamond.ErrInvalid, "namespace"},
-		"system drop":  {diamond.ChangeSet{Deletes: []diamond.Delete{{Key: system}}}, diamond.ErrInvalid, "namespace"},
-		"system check": {diamond.ChangeSet{Drafts: setOf("a", "1").Drafts, Checks: []diamond.Check{{Key: system}}}, diamond.ErrInvalid, "namespace"},
+		"system draft": {diamond.ChangeSet{Drafts: []diamond.Draft{{Key: system, Content: "x"}}}, diamond.ErrDenied, "namespace"},
+		"system drop":  {diamond.ChangeSet{Deletes: []diamond.Delete{{Key: system}}}, diamond.ErrDenied, "namespace"},
+		"system check": {diamond.ChangeSet{Drafts: setOf("a", "1").Drafts, Checks: []diamond.Check{{Key: system}}}, diamond.ErrDenied, "namespace"},
 	} {
 		_, err := srv.commit(c.set)
 		require.ErrorIs(t, err, c.want, name)

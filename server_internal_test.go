@@ -64,7 +64,7 @@ func TestKeySetsAreBounded(t *testing.T) {
 				keys[i] = NewKey("", fmt.Sprint(prefix, i))
 			}
 			time.Sleep(time.Second)
-			return k.acquire(HashKeys(keys), keys)
+			return k.acquire(HashKeys(keys), keys, nil)
 		}
 		old, err := acquire("old", 4)
 		require.NoError(t, err)

@@ -20,7 +20,8 @@ const (
 // keySet is a set of keys that clients poll, known by its hash.
 type keySet struct {
 	hash   KeySetHash
-	keys   []Key // sorted, each once
+	keys   []Key    // sorted, each once
+	denied []Denial // keys of the set that nobody may read; sorted, each once
 	group  *waitset.Group[Key]
 	answer atomic.Pointer[sharedAnswer] // the last one made for this set
 
@@ -45,19 +46,29 @@ func newKeySets(limit int) *keySets {
 	return &keySets{waiters: waitset.New[Key](), limit: limit, byHash: make(map[KeySetHash]*keySet), unused: list.New()}
 }
 
-// acquire returns the set named hash, nil where it is not known and keys is
-// empty. The keys are canonical and valid, and have that hash. Each set
-// acquired is released once.
-func (k *keySets) acquire(hash KeySetHash, keys []Key) (*keySet, error) {
-	if set := k.find(hash); set != nil || len(keys) == 0 {
+// size returns how many keys s has, of both kinds.
+func (s *keySet) size() int { return len(s.keys) + len(s.denied) }
+
+// denies reports whether key is one of s that may not be read.
+func (s *keySet) denies(key Key) bool {
+	_, denied := slices.BinarySearchFunc(s.denied, key, func(d Denial, key Key) int { return d.Key.Compare(key) })
+	return denied
+}
+
+// acquire returns the set named hash, nil where it is not known and neither keys
+// nor denied are given. Both together are canonical and valid, and have that hash;
+// nobody waits for those that are denied. Each set acquired is released once.
+func (k *keySets) acquire(hash KeySetHash, keys []Key, denied []Denial) (*keySet, error) {
+	if set := k.find(hash); set != nil || len(keys)+len(denied) == 0 {
 		return set, nil
 	}
 	slices.SortFunc(keys, Key.Compare)
 	keys = slices.Compact(keys)
-	if err := k.reserve(len(keys)); err != nil {
+	fresh := &keySet{hash: hash, keys: keys, denied: denied, refs: 1}
+	if err := k.reserve(fresh.size()); err != nil {
 		return nil, err
 	}
-	fresh := &keySet{hash: hash, keys: keys, group: k.waiters.Join(keys), refs: 1}
+	fresh.group = k.waiters.Join(keys)
 
 	k.mu.Lock()
 	known := k.byHash[hash]
@@ -65,7 +76,7 @@ func (k *keySets) acquire(hash KeySetHash, keys []Key) (*keySet, error) {
 		k.byHash[hash] = fresh
 	} else { // another poll was faster
 		k.use(known)
-		k.total -= len(keys)
+		k.total -= fresh.size()
 	}
 	k.mu.Unlock()
 	if known == nil {
@@ -151,7 +162,7 @@ func (k *keySets) forget(more func(*keySet) bool) (gone []*keySet) {
 	for e := k.unused.Front(); e != nil && more(e.Value.(*keySet)); e = k.unused.Front() {
 		set := k.unused.Remove(e).(*keySet)
 		delete(k.byHash, set.hash)
-		k.total -= len(set.keys)
+		k.total -= set.size()
 		gone = append(gone, set)
 	}
 	return gone

@@ -35,7 +35,7 @@ func costOfKeySets(t *testing.T, limit int, idle func(sets int) int) time.Durati
 			keys[i] = NewKey("", fmt.Sprintf("%d.%d", n, i))
 		}
 		n++
-		return sets.acquire(HashKeys(keys), keys)
+		return sets.acquire(HashKeys(keys), keys, nil)
 	}
 	var held []*keySet
 	for {

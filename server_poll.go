@@ -22,7 +22,7 @@ func (s *server) Poll(ctx context.Context, req *PollRequest) (*PollResponse, err
 	resp, err := s.poll(ctx, req)
 	switch {
 	case err == nil && resp.Resync:
-	case err == nil && len(resp.Changed) > 0:
+	case err == nil && len(resp.Changed)+len(resp.Denied) > 0:
 		s.counters.pollChanged.Add(1)
 	case err == nil && resp.Draining:
 		s.counters.pollDrained.Add(1)
@@ -78,7 +78,21 @@ func (s *server) arrive(ctx context.Context, req *PollRequest) (*want, *PollResp
 		return nil, s.finish(&PollResponse{Resync: true, Position: s.position()}, false), nil
 	}
 	resp, err := s.compare(ctx, w)
+	if err == nil && len(w.set.denied) > 0 && (resp == nil || !resp.Resync) {
+		resp = denying(w, resp)
+	}
 	return w, resp, err
+}
+
+// denying returns resp with the keys of w that may not be read; where there is
+// nothing else to say, an answer that says only that.
+func denying(w *want, resp *PollResponse) *PollResponse {
+	with := PollResponse{Position: w.position}
+	if resp != nil {
+		with = *resp // it is shared
+	}
+	with.Denied = w.set.denied
+	return &with
 }
 
 // wait answers a poll when there is something to say, and at the deadline.
@@ -166,7 +180,7 @@ func (s *server) want(req *PollRequest) (*want, error) {
 	if n := max(len(req.Keys), len(req.Held)); n > MaxPollKeys {
 		return nil, Errorf(ErrTooLarge, "keys: %d, more than %d", n, MaxPollKeys)
 	}
-	keys, err := publicKeys(req)
+	keys, denied, err := readable(req)
 	if err != nil {
 		return nil, err
 	}
@@ -174,8 +188,11 @@ func (s *server) want(req *PollRequest) (*want, error) {
 	if w.held, err = sortedHeld(req.Held); err != nil {
 		return nil, err
 	}
-	if w.set, err = s.keySets.acquire(req.Set, keys); err != nil || w.set == nil {
+	if w.set, err = s.keySets.acquire(req.Set, keys, denied); err != nil || w.set == nil {
 		return w, err
+	}
+	if len(w.set.denied) > 0 {
+		w.held = slices.DeleteFunc(w.held, func(h Held) bool { return w.set.denies(h.Key) })
 	}
 	for i := range w.held {
 		if _, ok := slices.BinarySearchFunc(w.set.keys, w.held[i].Key, Key.Compare); !ok {
@@ -186,22 +203,30 @@ func (s *server) want(req *PollRequest) (*want, error) {
 	return w, nil
 }
 
-// publicKeys returns the canonical keys of a poll, having checked them.
-func publicKeys(req *PollRequest) ([]Key, error) {
+// readable returns the canonical keys of a poll, having checked them, and apart from
+// them those that the caller may not read.
+func readable(req *PollRequest) (keys []Key, denied []Denial, err error) {
 	if len(req.Keys) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
-	keys := make([]Key, len(req.Keys))
+	all := make([]Key, len(req.Keys))
 	for i, k := range req.Keys {
-		keys[i] = k.Canonical()
-		if err := validatePublic(keys[i]); err != nil {
-			return nil, err
+		all[i] = k.Canonical()
+		if err := all[i].Validate(); err != nil {
+			return nil, nil, err
 		}
 	}
-	if HashKeys(keys) != req.Set {
-		return nil, invalidf("set: is not the hash of the keys")
+	if HashKeys(all) != req.Set {
+		return nil, nil, invalidf("set: is not the hash of the keys")
 	}
-	return keys, nil
+	keys = slices.DeleteFunc(all, func(k Key) bool {
+		if k.System() {
+			denied = append(denied, Denial{Key: k, Detail: systemDetail(k.Namespace)})
+		}
+		return k.System()
+	})
+	slices.SortFunc(denied, func(a, b Denial) int { return a.Key.Compare(b.Key) })
+	return keys, slices.Compact(denied), nil
 }
 
 func sortedHeld(held []Held) ([]Held, error) {

@@ -163,7 +163,6 @@ func TestPollRefusesWhatIsWrong(t *testing.T) {
 		other.Store[0]++
 		future := at
 		future.Revision++
-		system := diamond.Key{Namespace: "_users", DataID: "root"}
 		many := make([]diamond.Key, diamond.MaxPollKeys+1)
 		twice := pollFor(at, 0, "a")
 		twice.Held = []diamond.Held{held("a", 1, "1"), held("a", 2, "2")}
@@ -177,7 +176,6 @@ func TestPollRefusesWhatIsWrong(t *testing.T) {
 			says string
 		}{
 			"bad key":        {pollFor(at, 0, "a/b"), diamond.ErrInvalid, "dataId"},
-			"system key":     {&diamond.PollRequest{Set: diamond.HashKeys([]diamond.Key{system}), Keys: []diamond.Key{system}}, diamond.ErrInvalid, "namespace"},
 			"too many":       {&diamond.PollRequest{Keys: many}, diamond.ErrTooLarge, "100001"},
 			"wrong hash":     {&diamond.PollRequest{Keys: []diamond.Key{diamond.NewKey("", "a")}}, diamond.ErrInvalid, "set"},
 			"other store":    {pollFor(other, 0, "a"), diamond.ErrOtherStore, ""},

@@ -3,6 +3,7 @@ package diamond
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/seeded"
@@ -313,5 +314,9 @@ func validatePublic(k Key) error {
 }
 
 func systemError(namespace string) error {
-	return invalidf(`namespace: %s is the system's, as all that begin with "_" are`, clip(namespace))
+	return Errorf(ErrDenied, "%s", systemDetail(namespace))
+}
+
+func systemDetail(namespace string) string {
+	return fmt.Sprintf(`namespace: %s is the system's, as all that begin with "_" are`, clip(namespace))
 }

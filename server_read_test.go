@@ -147,7 +147,7 @@ func TestListPages(t *testing.T) {
 	assert.Equal(t, []int{150}, list(diamond.ListRequest{Prefix: "small-", Group: diamond.DefaultGroup, Contents: true, Limit: 200}))
 
 	for field, req := range map[string]diamond.ListRequest{
-		"namespace": {Namespace: "_roles"},
+		"namespace": {Namespace: "a b"},
 		"group":     {Group: "a b"},
 		"prefix":    {Prefix: "a/"},
 		"limit":     {Limit: -1},
@@ -170,11 +170,13 @@ func TestSystemNamespacesAreHidden(t *testing.T) {
 	srv := serve(t, store)
 	ctx := t.Context()
 	_, err = srv.Fetch(ctx, &diamond.FetchRequest{Key: secret})
-	require.ErrorIs(t, err, diamond.ErrInvalid)
+	require.ErrorIs(t, err, diamond.ErrDenied)
 	_, err = srv.History(ctx, &diamond.HistoryRequest{Key: secret})
-	require.ErrorIs(t, err, diamond.ErrInvalid)
+	require.ErrorIs(t, err, diamond.ErrDenied)
+	_, err = srv.List(ctx, &diamond.ListRequest{Namespace: "_users"})
+	require.ErrorIs(t, err, diamond.ErrDenied)
 	_, err = srv.Changes(ctx, &diamond.ChangesRequest{Namespace: "_users"})
-	require.ErrorIs(t, err, diamond.ErrInvalid)
+	require.ErrorIs(t, err, diamond.ErrDenied)
 	resp, err := srv.Changes(ctx, &diamond.ChangesRequest{Contents: true})
 	require.NoError(t, err)
 	require.Len(t, resp.Changes, 1)

@@ -20,10 +20,13 @@ import (
 // A Transport has no Close: who made it closes it.
 type Transport interface {
 	// Fetch returns the present state of a key, or one of its earlier versions.
+	// ErrDenied: the caller may not read it.
 	Fetch(ctx context.Context, req *FetchRequest) (*FetchResponse, error)
 
 	// Poll says which keys of a set are not as the caller holds them; when all
-	// are, it waits for a change, a drain, or req.Wait.
+	// are, it waits for a change, a drain, or req.Wait. Keys that the caller may not
+	// read are told apart, and keep it from nothing that concerns the others; one
+	// that breaks the grammar fails the whole request.
 	Poll(ctx context.Context, req *PollRequest) (*PollResponse, error)
 
 	// Commit commits one change set. When it has returned, a Fetch from the

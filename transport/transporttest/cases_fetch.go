@@ -94,12 +94,12 @@ func fetchCases() []testCase {
 				assert.ErrorIs(f, err, diamond.ErrInvalid, "%q", dataID)
 			}
 		}},
-		{"Fetch/System", "the namespaces of the system are refused", func(f *fixture) {
+		{"Fetch/System", "the namespaces of the system are ErrDenied", func(f *fixture) {
 			k := diamond.Key{Namespace: "_users", DataID: "k"}
 			_, err := f.tr.Fetch(f.ctx, &diamond.FetchRequest{Key: k})
-			assert.Error(f, err)
+			assert.ErrorIs(f, err, diamond.ErrDenied)
 			_, err = f.tr.Commit(f.ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: k, Content: "x"}}}})
-			assert.Error(f, err)
+			assert.ErrorIs(f, err, diamond.ErrDenied)
 		}},
 		{"Fetch/ByteExact", "a content is any bytes, and comes back exactly as given, on every road", func(f *fixture) {
 			for name, content := range contents() {

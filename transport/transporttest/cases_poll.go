@@ -162,6 +162,40 @@ func pollCases() []testCase {
 			assert.ErrorIs(f, <-ended, context.Canceled)
 			f.parked(0)
 		}},
+		{"Poll/Denied", "keys that the caller may not read are told at once, and hide no change of the others; of the set that is known by its hash too", func(f *fixture) {
+			system := diamond.Key{Namespace: "_users", Group: "g", DataID: "root"}
+			req := f.ask(time.Minute, nothing("k"))
+			req.Keys = append(req.Keys, system)
+			req.Set = diamond.HashKeys(req.Keys)
+			req.Held = append(req.Held, diamond.Held{Key: system})
+			for range 2 {
+				res, err := f.tr.Poll(f.ctx, req)
+				require.NoError(f, err)
+				assert.Empty(f, res.Changed)
+				require.Len(f, res.Denied, 1)
+				assert.Equal(f, system, res.Denied[0].Key)
+				assert.Contains(f, res.Denied[0].Detail, "_users")
+				req.Keys = nil
+			}
+			at := f.publish("k", "one")
+			res, err := f.tr.Poll(f.ctx, req)
+			require.NoError(f, err)
+			require.Len(f, res.Changed, 1)
+			assert.Equal(f, key("k"), res.Changed[0].Key)
+			assert.Len(f, res.Denied, 1)
+			req.Position, req.Held = at, nil
+			res, err = f.tr.Poll(f.ctx, req)
+			require.NoError(f, err)
+			assert.Empty(f, res.Changed)
+			assert.Len(f, res.Denied, 1, "also where nothing else is to say")
+
+			only := &diamond.PollRequest{Keys: []diamond.Key{system, system}, Set: diamond.HashKeys([]diamond.Key{system}), Wait: time.Minute}
+			res, err = f.tr.Poll(f.ctx, only)
+			require.NoError(f, err)
+			assert.Empty(f, res.Changed)
+			assert.Len(f, res.Denied, 1)
+			assert.False(f, res.Resync)
+		}},
 		{"Poll/Invalid", "a bad poll is ErrInvalid", func(f *fixture) {
 			bad := f.ask(0, nothing("k"))
 			bad.Set[0]++
