@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/linnaname/gdiamond/internal/document"
 	"github.com/linnaname/gdiamond/internal/rawbytes"
 )
 
@@ -49,7 +50,8 @@ type Draft struct {
 	Reset bool
 	// IfRevision, when set, is the revision that the key must have now; 0: it must not exist.
 	IfRevision *int64
-	// AllowEmpty permits a Content that is empty or only white space, which is
+	// AllowEmpty permits a Content that is empty or only white space, or that
+	// says nothing in its format (only comments, or a null), which is
 	// otherwise refused: it is nearly always a mistake, and a deletion is another verb.
 	AllowEmpty bool
 }
@@ -209,12 +211,22 @@ func (s *ChangeSet) validateSizes(maxContent int64) error {
 	return nil
 }
 
+// saysNothing reports whether the content is one that [Bind] would reject as
+// saying nothing. Where the type is not said, that of the data id counts.
+func (d *Draft) saysNothing() bool {
+	typ := d.Type
+	if typ == "" {
+		typ = TypeOf(d.Key.DataID)
+	}
+	return strings.TrimSpace(d.Content) == "" || document.Blank(typ, d.Content)
+}
+
 func (d *Draft) validate(p *problems) {
 	if d.Type != "" {
 		p.addPart("type", d.Type, maxType)
 	}
-	if !d.AllowEmpty && strings.TrimSpace(d.Content) == "" {
-		p.add("content: is empty or blank; ask for such a content with allowEmpty, or delete the key")
+	if !d.AllowEmpty && d.saysNothing() {
+		p.add("content: is empty or blank, or says nothing in its format; ask for such a content with allowEmpty, or delete the key")
 	}
 	if d.IfRevision != nil && *d.IfRevision < 0 {
 		p.add("ifRevision: negative")

@@ -71,6 +71,27 @@ func TestChangeSetRules(t *testing.T) {
 	}
 }
 
+// A content that says nothing in its format is refused as a blank one is.
+func TestR13_BlankGuardKnowsTheFormat(t *testing.T) {
+	for _, d := range []struct {
+		dataID, typ, content string
+		refused              bool
+	}{
+		{"a.yaml", "", "# rate: 5\n---\n", true}, {"a.yaml", "", "~", true}, {"a.json", "", "null", true},
+		{"a.toml", "", "# rate = 5", true}, {"a.properties", "", "! rate=5", true}, {"a", "yaml", "\ufeff# c", true},
+		{"a", "", "# a text", false}, {"a.yaml", "text", "# a text", false}, {"a.yaml", "", "{}", false}, {"a.json", "", "{}", false},
+	} {
+		set := &diamond.ChangeSet{Drafts: []diamond.Draft{{Key: diamond.NewKey("", d.dataID), Type: d.typ, Content: d.content}}}
+		if !d.refused {
+			require.NoError(t, set.Validate(100), "%+v", d)
+			continue
+		}
+		require.ErrorContains(t, set.Validate(100), "says nothing in its format", "%+v", d)
+		set.Drafts[0].AllowEmpty = true
+		require.NoError(t, set.Validate(100), "%+v", d)
+	}
+}
+
 // TestR13_BlankGuard: empty and blank contents are refused unless asked for.
 func TestR13_BlankGuard(t *testing.T) {
 	for _, blank := range []string{"", " ", "\n", "\t \r\n", "\u00a0"} {

@@ -48,7 +48,7 @@ func TestParse_DeepAndLongIsRefused(t *testing.T) {
 		"toml in a list":       {"toml", "x = [\n[1], {y." + strings.Repeat("a.", MaxDepth) + "x = 1}]", "deep"},
 		"toml many":            {"toml", "x = [" + strings.Repeat("0,", most/2-4) + "]", "too many values"},
 		"toml many tables":     {"toml", strings.Repeat("[[a]]\n", most/6), "too many"},
-		"toml long paths":      {"toml", "[" + strings.Repeat("long.", 50) + "a]\n" + manyPairs("k%d=1\n", 400_000), "its keys are too many or too long"},
+		"toml long paths":      {"toml", "[" + strings.Repeat("long.", 50) + "a]\n" + manyPairs("k%d=1\n", 200_000), "its keys are too many or too long"},
 		"toml many dotted":     {"toml", manyPairs(strings.Repeat("a.", 50)+"k%d=1\n", 20_000), "its keys are too many or too long"},
 		"properties dotted":    {"properties", strings.Repeat("next.", most/5-10) + "v=1", "deep"},
 		"properties indexes":   {"properties", "a" + strings.Repeat("[0]", MaxDepth) + "=1", "deep"},
@@ -93,14 +93,14 @@ func TestParse_WithinTheBounds(t *testing.T) {
 // in them takes minutes here, one that is not takes well under a second.
 func TestParse_ManyKeysTakeALinearTime(t *testing.T) {
 	for format, pair := range map[string]string{"json": `"key%d":1,`, "yaml": "key%d: 1\n", "toml": "key%d = 1\n", "properties": "key%d=1\n"} {
-		data := manyPairs(pair, 400_000)
+		data := manyPairs(pair, 200_000)
 		if format == "json" {
 			data = "{" + strings.TrimSuffix(data, ",") + "}"
 		}
 		start := time.Now()
 		root, err := Parse(format, []byte(data))
 		require.NoError(t, err, format)
-		assert.Len(t, root.Members, 400_000)
+		assert.Len(t, root.Members, 200_000)
 		assert.Less(t, time.Since(start), time.Minute, format)
 	}
 }
