@@ -37,6 +37,8 @@ func TestParse_DeepAndLongIsRefused(t *testing.T) {
 		"yaml quoted key":      {"yaml", "? " + strings.Repeat("k", MaxKey+1) + "\n: 1", "a key is too long"},
 		"yaml aliases":         {"yaml", bomb, "aliases stand for too much"},
 		"yaml aliases of text": {"yaml", "a: &a " + strings.Repeat("x", 1<<20) + "\nb: [" + strings.Repeat("*a,", 1000) + "]", "aliases stand for too much"},
+		"yaml empty aliases":   {"yaml", strings.ReplaceAll(bomb, "x", "[]"), "aliases stand for too much"},
+		"json twice of many":   {"json", "{" + manyPairs("\"k%d\":1,", 40) + `"k30":1}`, reasonTwice},
 		"yaml alias of itself": {"yaml", "a: &a [*a]", "an alias stands within"},
 		"yaml deep by aliases": {"yaml", "a: &a " + strings.Repeat("[", 40) + strings.Repeat("]", 40) + "\nb: " + strings.Repeat("[", 40) + "*a" + strings.Repeat("]", 40), "deep"},
 		"toml lists":           {"toml", "x = " + strings.Repeat("[", most-10), "deep"},
