@@ -106,6 +106,7 @@ func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
 	c.background.Go(func() { c.runRefused(ctx) })
 	c.background.Go(func() { c.runMissing(ctx) })
 	c.background.Go(func() { c.runReports(ctx) })
+	c.background.Go(func() { c.runLetGo(ctx) })
 	if c.local != nil {
 		c.background.Go(func() { c.runOverrides(ctx) })
 		c.background.Go(func() { c.runWrites(writing) })

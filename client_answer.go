@@ -152,6 +152,9 @@ func (p *poller) apply(a *answer) (useful bool) {
 		}
 	}
 	for s, ks := range a.named {
+		if !s.joined {
+			continue // let go, or refused, meanwhile
+		}
 		touched[s] = true
 		s.freeze(&p.marked)
 		useful = useful || s.announced == nil || s.announced.Revision != ks.Revision

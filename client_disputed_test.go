@@ -28,6 +28,7 @@ func TestS11_AValueThatServersContradictIsNotConfirmed(t *testing.T) {
 		way := &detour{}
 		way.to.Store(before)
 		client := newClient(t, way)
+		subscribe(t, client, keyA, &recorder{})
 		assert.Equal(t, "old 9", get(t, client, keyA).Content)
 		settle()
 

@@ -5,14 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
 // Get implements [Client].
 func (c *client) Get(ctx context.Context, key Key) (config Config, err error) {
 	if s, ok := c.slots.Load(key.Canonical()); ok && !c.closed.Load() {
 		if st := s.shown.Load(); st != nil {
+			if !s.used.Load() { // most are, and many readers must not write to what they share
+				s.used.Store(true)
+			}
 			config = st.config
 			config.Confirmed = st.confirmed(&c.marked)
 			return config, st.err
@@ -46,6 +47,7 @@ func (c *client) firstGet(ctx context.Context, key Key) (Config, error) {
 func (c *client) awaitShown(ctx context.Context, s *keySlot) (Config, error) {
 	for {
 		c.mu.Lock()
+		s.used.Store(true)
 		st, failed, changed := s.shown.Load(), s.loadErr, s.next()
 		var retry <-chan time.Time
 		if st == nil && !s.loading && !s.dropped {
@@ -111,9 +113,10 @@ func (c *client) slotOf(key Key) (*keySlot, error) {
 		return s, nil
 	}
 	if c.slots.Len() >= MaxPollKeys {
-		return nil, Errorf(ErrTooLarge, "a client follows at most %d keys", MaxPollKeys)
+		return nil, Errorf(ErrTooLarge, "a client follows at most %d keys; it lets go of one that was not used for %s, and Peek follows none",
+			MaxPollKeys, keepUnused)
 	}
-	s := &keySlot{key: key, pause: backoff.Backoff{Base: 100 * time.Millisecond, Cap: time.Second}}
+	s := newSlot(key)
 	c.slots.Store(key, s)
 	return s, nil
 }
@@ -184,6 +187,7 @@ func (c *client) finishLoad(s *keySlot, n news, err error) {
 	}
 	s.loading, s.loadErr = false, err
 	switch {
+	case s.alone:
 	case !final(err):
 		c.join(s)
 	case len(s.listeners) == 0 && s.value == nil && s.override == nil:

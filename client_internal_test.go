@@ -2,7 +2,9 @@ package diamond
 
 import (
 	"context"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -38,5 +40,27 @@ func TestGet_ASlotThatWasDroppedStaysSo(t *testing.T) {
 	c.mu.Unlock()
 	require.NoError(t, err)
 	assert.NotSame(t, s, again)
+	require.NoError(t, c.Close())
+}
+
+// The limit of keys is said so that one can act on it, and holds for those
+// that are followed now.
+func TestAClientFollowsABoundedNumberOfKeys(t *testing.T) {
+	made, err := NewClient(deaf{})
+	require.NoError(t, err)
+	c := made.(*client)
+	c.mu.Lock()
+	for i := range MaxPollKeys {
+		_, err := c.slotOf(NewKey("", strconv.Itoa(i)))
+		require.NoError(t, err)
+	}
+	c.mu.Unlock()
+	_, err = c.Subscribe(NewKey("", "one-more"), ListenerFunc(func(context.Context, Config) error { return nil }))
+	require.ErrorIs(t, err, ErrTooLarge)
+	require.ErrorContains(t, err, "Peek")
+	c.letGo(time.Now().Add(keepUnused))
+	sub, err := c.Subscribe(NewKey("", "one-more"), ListenerFunc(func(context.Context, Config) error { return nil }))
+	require.NoError(t, err)
+	sub.Stop()
 	require.NoError(t, c.Close())
 }

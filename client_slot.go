@@ -11,10 +11,11 @@ import (
 )
 
 // keySlot is what a client knows of one key. Its fields, but for the first
-// three, are guarded by the client's mu.
+// four, are guarded by the client's mu.
 type keySlot struct {
 	key   Key
 	shown atomic.Pointer[shown] // what Get returns; nil: nothing yet
+	used  atomic.Bool           // read since letGo looked last
 
 	overriding sync.Mutex // held while the override file is read and taken in; before the client's mu
 
@@ -33,7 +34,10 @@ type keySlot struct {
 	pause   backoff.Backoff // between first fetches that fail
 	retryAt time.Time       // when the next one may be; zero: now
 	loaded  bool            // the snapshot has been looked for
-	dropped bool            // refused for good: not one of the client's any more
+	dropped bool            // let go, or refused without a value: not one of the client's any more
+	alone   bool            // one Peek's, and never one of the client's
+
+	lastUsed time.Time // as letGo knows
 
 	joined   bool // the key is one of those polled for
 	joinedAt int  // the version of the set that has it first
@@ -44,6 +48,10 @@ type keySlot struct {
 	saved     valueID       // what the two snapshots hold, and what was reported last
 	good      valueID
 	reported  Report
+}
+
+func newSlot(key Key) *keySlot {
+	return &keySlot{key: key, pause: backoff.Backoff{Base: 100 * time.Millisecond, Cap: time.Second}, lastUsed: time.Now()}
 }
 
 // presence is what a server said of a key's existence.

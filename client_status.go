@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// Status implements [Client]. Of a key that was never read or subscribed to it
-// says ErrNotFound.
+// Status implements [Client]. Of a key that is not followed it says ErrNotFound.
 func (c *client) Status(keys ...Key) []Status {
 	if len(keys) == 0 {
 		for key := range c.slots.All() {
@@ -27,7 +26,7 @@ func (c *client) Status(keys ...Key) []Status {
 		if s, ok := c.slots.Load(key); ok {
 			out = append(out, c.statusOf(s))
 		} else {
-			out = append(out, Status{Key: key, Err: &Error{Op: "status", Key: key, Err: ErrNotFound, Detail: "never read or subscribed to"}})
+			out = append(out, Status{Key: key, Err: &Error{Op: "status", Key: key, Err: ErrNotFound, Detail: "it is not followed: never read or subscribed to, or let go"}})
 		}
 	}
 	return out

@@ -111,15 +111,23 @@ type ListenerCounts struct {
 // one. It is safe for concurrent use, and independent of all others.
 //
 // A key is read from the operator's override file, else from a server, else
-// from the last snapshot on disk. A key that has been read once is kept up to
-// date in memory by one long poll for all keys of the client: later reads
-// neither block nor fail for want of a server.
+// from the last snapshot on disk. A key that has been read once is followed:
+// it is kept up to date in memory by one long poll for all keys of the client,
+// and later reads neither block nor fail for want of a server. A key that
+// nobody listens to and that has not been read for 10 minutes is let go, unless
+// servers cannot be asked: who reads one now and then subscribes to it. A client
+// follows at most [MaxPollKeys] keys.
 type Client interface {
 	// Get returns the value of key. The first Get of a key waits for a server,
 	// as long as ctx lets it, and falls back to the snapshot. ErrNotFound: it
 	// does not exist or has been deleted. ErrUnavailable: no server could be
 	// asked and there is no snapshot.
 	Get(ctx context.Context, key Key) (Config, error)
+
+	// Peek returns the value of key as Get does, and does not follow it: one that
+	// is not followed already is asked for at each call. It is for programs that
+	// look at many keys once.
+	Peek(ctx context.Context, key Key) (Config, error)
 
 	// Subscribe has listener told of key's present value and of every newer one,
 	// until the subscription is stopped. It does not wait; [Subscription.Wait]
@@ -160,7 +168,7 @@ type Client interface {
 	History(ctx context.Context, req HistoryRequest) iter.Seq2[Change, error]
 
 	// Status returns the state of keys, or with none given that of every key
-	// read or subscribed to so far, in key order.
+	// that is followed, in key order.
 	Status(keys ...Key) []Status
 
 	// Close stops all subscriptions and waits until no listener is running, and no

@@ -78,6 +78,25 @@ func (m *Map[K, V]) Delete(key K) {
 	m.settled.Store(&fresh)
 }
 
+// DeleteFunc removes the keys for which remove returns true, at a cost in the
+// order of the whole map. Remove must not use the map.
+func (m *Map[K, V]) DeleteFunc(remove func(key K, value V) bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	kept, removed := make(map[K]V), false
+	m.settle()
+	for key, value := range *m.settled.Load() {
+		if remove(key, value) {
+			removed = true
+		} else {
+			kept[key] = value
+		}
+	}
+	if removed {
+		m.settled.Store(&kept)
+	}
+}
+
 // Len returns the number of keys.
 func (m *Map[K, V]) Len() int {
 	m.mu.Lock()

@@ -67,3 +67,19 @@ func TestReadsSettle(t *testing.T) {
 	defer m.mu.Unlock()
 	assert.Empty(t, m.recent, "all reads are lock-free by now")
 }
+
+func TestDeleteFunc(t *testing.T) {
+	m := New[int, int]()
+	for i := range 10 {
+		m.Store(i, i)
+	}
+	m.DeleteFunc(func(key, _ int) bool { return key%2 == 0 })
+	assert.Equal(t, 5, m.Len())
+	_, ok := m.Load(4)
+	assert.False(t, ok)
+	_, ok = m.Load(5)
+	assert.True(t, ok)
+	m.Store(4, 4)
+	_, ok = m.Load(4)
+	assert.True(t, ok)
+}
