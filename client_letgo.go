@@ -39,7 +39,6 @@ func (c *client) letGo(now time.Time) {
 		}
 		c.leave(s)
 		c.forget(s)
-		c.refused.Drop(s)
 		s.dropped = true
 		return true
 	})

@@ -37,7 +37,7 @@ var errRejoin = errors.New("more keys to poll for")
 
 // join adds s to the keys that are polled for. mu must be held.
 func (c *client) join(s *keySlot) {
-	if s.joined || s.dropped || s.alone || c.closed.Load() {
+	if s.joined || s.dropped || c.closed.Load() {
 		return
 	}
 	p := &c.poll
