@@ -19,6 +19,7 @@ import (
 const (
 	getTimeout    = 3 * time.Second  // for a first Get, with neither server nor snapshot
 	callTimeout   = 10 * time.Second // for a commit with its retries, and for one-off questions
+	maxPause      = 4 * time.Second  // between tries of a call, and polls of servers that cannot be asked
 	snapshotGrace = time.Second      // for a server, before a snapshot is good enough
 	fetchTimeout  = 10 * time.Second // for one content
 	closeTimeout  = 10 * time.Second // for listeners, when closing
@@ -162,7 +163,7 @@ var errTimeout = errors.New("no answer in time")
 // is what its other errors come from.
 func callError(ctx context.Context, op string, key Key, err error) error {
 	if ctx == nil || ctx.Err() == nil {
-		return opError(op, key, err)
+		return opError(op, key, ofServer(err))
 	}
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, ErrClosed):

@@ -19,9 +19,11 @@ func (c *client) Read(ctx context.Context, key Key, revision int64) (Entry, erro
 		return Entry{}, opError("read", key, err)
 	}
 	defer end()
-	resp, err := c.transport.Fetch(ctx, &FetchRequest{Client: c.info, Key: key, Revision: revision, After: c.newest()})
+	resp, err := persist(ctx, c, "read", key, func() (*FetchResponse, error) {
+		return c.transport.Fetch(ctx, &FetchRequest{Client: c.info, Key: key, Revision: revision, After: c.newest()})
+	})
 	if err != nil {
-		return Entry{}, callError(ctx, "read", key, err)
+		return Entry{}, err
 	}
 	if err := c.observe(resp.Position); err != nil {
 		return Entry{}, opError("read", key, err)
@@ -39,9 +41,11 @@ func (c *client) Head(ctx context.Context) (Position, error) {
 		return Position{}, opError("head", Key{}, err)
 	}
 	defer end()
-	resp, err := c.transport.List(ctx, &ListRequest{Client: c.info, Limit: 1})
+	resp, err := persist(ctx, c, "head", Key{}, func() (*ListResponse, error) {
+		return c.transport.List(ctx, &ListRequest{Client: c.info, Limit: 1})
+	})
 	if err != nil {
-		return Position{}, callError(ctx, "head", Key{}, err)
+		return Position{}, err
 	}
 	return resp.Position, opError("head", Key{}, c.observe(resp.Position))
 }
@@ -80,9 +84,9 @@ func (c *client) listPage(ctx context.Context, req *ListRequest) (*ListResponse,
 	}
 	defer end()
 	page := *req
-	resp, err := c.transport.List(ctx, &page)
+	resp, err := persist(ctx, c, "list", Key{}, func() (*ListResponse, error) { return c.transport.List(ctx, &page) })
 	if err != nil {
-		return nil, callError(ctx, "list", Key{}, err)
+		return nil, err
 	}
 	return resp, opError("list", Key{}, c.observe(resp.Position))
 }
@@ -122,11 +126,7 @@ func (c *client) historyPage(ctx context.Context, req *HistoryRequest) (*History
 	}
 	defer end()
 	page := *req
-	resp, err := c.transport.History(ctx, &page)
-	if err != nil {
-		return nil, callError(ctx, "history", req.Key, err)
-	}
-	return resp, nil
+	return persist(ctx, c, "history", req.Key, func() (*HistoryResponse, error) { return c.transport.History(ctx, &page) })
 }
 
 // Watch implements [Client]. An answer without changes only moves the position
@@ -152,6 +152,7 @@ func (c *client) watch(ctx context.Context, req ChangesRequest, yield func(*Chan
 	var pause backoff.Backoff
 	var outage outage
 	after, drained := req.After, false
+	req.Wait = pollWait
 	for {
 		asked := time.Now()
 		resp, err := c.changes(ctx, req, after)
@@ -163,12 +164,16 @@ func (c *client) watch(ctx context.Context, req ChangesRequest, yield func(*Chan
 		}
 		outage.note(c.log, err, "no server can be asked for changes; trying on", "asking for changes again")
 		if err != nil {
+			req.Wait = 0 // see first whether there is an answer
+			pause.Cap = pauseCap(err)
 			if err := pause.Wait(ctx, retryAfterOf(err)); err != nil {
 				return err
 			}
 			continue
 		}
-		idle := time.Since(asked) < time.Second // and brought nothing: it must not keep us busy
+		// A wait that was over soon, and brought nothing, must not keep us busy.
+		idle := req.Wait > 0 && time.Since(asked) < time.Second
+		req.Wait = pollWait
 		if resp.Position != after {
 			after, idle = resp.Position, false
 			if !yield(resp, nil) {
@@ -189,8 +194,8 @@ func (c *client) watch(ctx context.Context, req ChangesRequest, yield func(*Chan
 
 // changes asks once, and refuses an answer that does not follow what is known.
 func (c *client) changes(ctx context.Context, req ChangesRequest, after Position) (*ChangesResponse, error) {
-	req.Client, req.After, req.Wait = c.info, after, pollWait
-	ctx, cancel := context.WithTimeoutCause(ctx, pollWait+pollSlack, errTimeout)
+	req.Client, req.After = c.info, after
+	ctx, cancel := context.WithTimeoutCause(ctx, req.Wait+pollSlack, errTimeout)
 	defer cancel()
 	resp, err := c.transport.Changes(ctx, &req)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 // whose answer was lost: that may be committed.
 func TestD4_ARefusalDoesNotSettleAnUnknownOutcome(t *testing.T) {
 	for sentinel, settled := range map[error]bool{
-		diamond.ErrDenied: false, diamond.ErrTooLarge: false, diamond.ErrInvalid: false, diamond.ErrClosed: false,
+		diamond.ErrDenied: false, diamond.ErrTooLarge: false, diamond.ErrInvalid: false,
 		diamond.ErrNoSpace: false, diamond.ErrCorrupt: false, diamond.ErrOtherStore: false,
 		// The first may be slow, and delete what is published meanwhile.
 		diamond.ErrNotFound: false,

@@ -182,7 +182,7 @@ func pauseCap(err error) time.Duration {
 	if e, ok := errors.AsType[*Error](err); ok && e.Remote {
 		return backoff.DefaultCap
 	}
-	return 4 * time.Second
+	return maxPause
 }
 
 // request makes the next poll; nil: there are no keys.

@@ -39,7 +39,7 @@ func (c *client) commit(ctx context.Context, set ChangeSet) (Position, error) {
 		set.RequestID = rand.Text()
 	}
 	req := &CommitRequest{Client: c.info, Set: set}
-	var pause backoff.Backoff
+	pause := backoff.Backoff{Cap: maxPause}
 	unsure := false // an attempt may have been committed
 	for {
 		resp, err := c.transport.Commit(ctx, req)
@@ -50,9 +50,10 @@ func (c *client) commit(ctx context.Context, set ChangeSet) (Position, error) {
 			c.readOwn(ctx, &set)
 			return resp.Position, nil
 		}
+		err = ofServer(err)
 		ended := ctx.Err() != nil
 		unsure = unsure || ended || errors.Is(err, ErrUnknownOutcome)
-		if !ended && !errors.Is(err, ErrUnknownOutcome) && !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrOverloaded) {
+		if !ended && !errors.Is(err, ErrUnknownOutcome) && !passing(err) {
 			if unsure && !set.Settles(err) {
 				err = fmt.Errorf("%w: %w", ErrUnknownOutcome, err) // the earlier attempt may have been, or be yet to be, committed
 			}

@@ -145,7 +145,9 @@ type Client interface {
 	// takes a random one, so that the retries under it are safe.
 	Commit(ctx context.Context, set ChangeSet) (Position, error)
 
-	// Read returns the version of key that was published at exactly revision.
+	// Read returns the version of key that was published at exactly revision. As
+	// Head and each page of List and History, it is tried again while no server
+	// can answer, as long as ctx lets it, or for 10 s.
 	// ErrNotFound, ErrCompacted: as in [Storage].Read.
 	Read(ctx context.Context, key Key, revision int64) (Entry, error)
 
