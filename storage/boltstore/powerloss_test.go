@@ -29,9 +29,10 @@ const sector = 512
 // later ones some, torn at sectors, in any order. Each image must open, hold
 // all that had been acknowledged, and verify.
 //
-// The recorder sees bbolt's writes but not its syncs. It takes them to be where
-// bbolt's source has them: before and after each write of a meta page. The
-// kernel and the disk are taken at their word that synced bytes stay.
+// The recorder sees bbolt's writes but not its syncs. It takes them to be before
+// and after each write of a meta page: that they are is what
+// TestS21_NothingIsDoneThatIsNotSynced shows. The kernel and the disk are taken at
+// their word that synced bytes stay.
 func TestS21_PowerLoss(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, WithRetention(tinyRetention()))
