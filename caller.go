@@ -28,11 +28,3 @@ func CallerFrom(ctx context.Context) Caller {
 	caller, _ := ctx.Value(callerKey{}).(Caller)
 	return caller
 }
-
-// ClientInfo is what a client claims of itself. Nothing is granted by it.
-type ClientInfo struct {
-	ID      string            // stable over restarts: kept beside the snapshots
-	App     string            // the application's name
-	Version string            // the application's version
-	Labels  map[string]string // such as zone or canary
-}

@@ -74,6 +74,9 @@ func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
 	for _, o := range opts {
 		o.applyClient(&config)
 	}
+	if err := config.info.Validate(); err != nil {
+		return nil, opError("new client", Key{}, err)
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	writing, flush := context.WithCancel(context.Background())
 	c := &client{

@@ -9,8 +9,6 @@ import (
 const (
 	reportTTL  = 10 * time.Minute
 	maxReports = 200_000
-	// maxClientID is how many bytes of a client's id are accepted.
-	maxClientID = 256
 
 	// More than some reports are counted once in a while only.
 	fewReports   = 1000

@@ -85,8 +85,8 @@ func WithInsecureRegistration() RegistryOption {
 }
 
 // WithAllowedHosts adds host names, without port, by which servers call this
-// name server to register; "*" allows all. IP addresses, localhost and names
-// under .localhost always are. A web page that has its own name resolved to
+// name server to register; "*" allows all, "*.example.com" all below that. IP
+// addresses, localhost and names under .localhost always are. A web page that has its own name resolved to
 // this name server's address is kept out by it.
 func WithAllowedHosts(names ...string) RegistryOption {
 	return registryOption(func(r *Registry) { r.guard.hosts.Add(names...) })

@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/spf13/cobra"
+
+	"github.com/linnaname/gdiamond/internal/httpguard"
 )
 
 // access says whom the doors of a command are open to.
@@ -19,7 +21,7 @@ func accessFlags(cmd *cobra.Command) *access {
 	a := &access{}
 	f := cmd.Flags()
 	f.BoolVar(&a.insecure, "insecure", false, "listen on addresses that other hosts can reach, though nothing asks who publishes")
-	listVar(f, &a.hosts, "allowed-host", nil, "DNS `NAME[,...]` by which clients may call this host, beside localhost and IP addresses")
+	listVar(f, &a.hosts, "allowed-host", httpguard.CheckHost, "DNS `NAME[,...]` by which clients may call this host, beside localhost and IP addresses; *.NAME stands for all below it")
 	return a
 }
 

@@ -3,6 +3,7 @@
 package httpguard
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -13,13 +14,16 @@ import (
 // web page can have resolved to it: IP addresses, localhost and names below it.
 // The zero Hosts has no others. It must not be changed while it is used.
 type Hosts struct {
-	names map[string]bool // lower case
+	names map[string]bool // lower case; "*.example.com" stands for all below it
 	all   bool
 }
 
-// Add adds names, without port; "*" stands for all.
+// Add adds names, without port, with white space around them left out: "*" stands
+// for all, "*.example.com" for all below that. One that [CheckHost] refuses matches
+// nothing.
 func (h *Hosts) Add(names ...string) {
 	for _, name := range names {
+		name = strings.TrimSpace(name)
 		if name == "*" {
 			h.all = true
 		}
@@ -28,6 +32,30 @@ func (h *Hosts) Add(names ...string) {
 		}
 		h.names[plain(name)] = true
 	}
+}
+
+// CheckHost returns why name is nothing that [Hosts.Add] could match a host with:
+// it is a name, with * alone or for what is below it, and no URL, port or address.
+func CheckHost(name string) error {
+	switch {
+	case name == "*":
+		return nil
+	case strings.Contains(name, "://"):
+		return errors.New("is a URL; give the host name alone")
+	case strings.ContainsAny(name, ":/"):
+		return errors.New("is not a host name; give it without port or path, IP addresses are always allowed")
+	}
+	for label := range strings.SplitSeq(strings.TrimPrefix(strings.TrimSuffix(name, "."), "*."), ".") {
+		if label == "" || strings.ContainsFunc(label, notOfHostName) {
+			return errors.New("is not a host name, nor * for all, nor *.NAME for all below a name")
+		}
+	}
+	return nil
+}
+
+func notOfHostName(r rune) bool {
+	letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+	return !letter && (r < '0' || r > '9') && r != '-' && r != '_'
 }
 
 // Allow reports whether host, a Host header, is one of h.
@@ -45,7 +73,17 @@ func (h *Hosts) Allow(host string) bool {
 		return true
 	}
 	name := plain(host)
-	return name == "localhost" || strings.HasSuffix(name, ".localhost") || h.names[name]
+	return name == "localhost" || strings.HasSuffix(name, ".localhost") || h.names[name] || h.below(name)
+}
+
+// below reports whether name is below one that was added with "*.".
+func (h *Hosts) below(name string) bool {
+	for _, rest, more := strings.Cut(name, "."); more; _, rest, more = strings.Cut(rest, ".") {
+		if h.names["*."+rest] {
+			return true
+		}
+	}
+	return false
 }
 
 func plain(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }

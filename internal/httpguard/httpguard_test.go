@@ -26,6 +26,27 @@ func TestHosts(t *testing.T) {
 	assert.False(t, some.Allow("x.config.internal"))
 }
 
+func TestHosts_BelowAName(t *testing.T) {
+	var h Hosts
+	h.Add(" *.Example.com ", " b ", "*", "")
+	h.all = false // the lone * has its own test
+	for host, want := range map[string]bool{
+		"a.example.com": true, "a.b.EXAMPLE.com.:80": true, "b": true,
+		"example.com": false, "aexample.com": false, "a.example.com.evil.test": false, "a.example.co": false, "*.example.com.evil": false, "evil.test": false,
+	} {
+		assert.Equal(t, want, h.Allow(host), "%q", host)
+	}
+}
+
+func TestCheckHost(t *testing.T) {
+	for _, name := range []string{"*", "a", "config.internal", "config.internal.", "*.example.com", "a_b-c.1"} {
+		assert.NoError(t, CheckHost(name), "%q", name)
+	}
+	for _, name := range []string{"", " ", "a b", " a", "http://a", "a:80", "a/b", "[::1]", "a.*", "*a", "*.*.a", "a..b", ".", "*.", "ä"} {
+		assert.Error(t, CheckHost(name), "%q", name)
+	}
+}
+
 func TestFromThisMachine(t *testing.T) {
 	from := func(addr string, headers ...string) bool {
 		r := &http.Request{RemoteAddr: addr, Header: http.Header{}}

@@ -88,11 +88,28 @@ func (t *Transport) do(ctx context.Context, req *request, read func(*http.Respon
 		if context.Cause(asking) == errSilent {
 			t.connections.giveUp(used)
 		}
-		return t.lost(ctx, asking, req, err, true)
+		return t.lost(ctx, asking, req, altered(res, err), true)
 	}
 	// What is left is of no use, but keeps the connection from being used again.
 	_, _ = io.CopyN(io.Discard, res.Body, 4<<10)
 	return nil
+}
+
+// altered returns err, why the answer could not be taken, with the header that shows
+// that it is not as a server has sent it: these neither compress nor are proxies.
+func altered(res *http.Response, err error) error {
+	for _, name := range []string{"Content-Encoding", "Via"} {
+		value := res.Header.Get(name)
+		if value == "" || value == "identity" {
+			continue
+		}
+		detail := err.Error()
+		if own := new(diamond.Error); errors.As(err, &own) {
+			detail = own.Detail
+		}
+		return diamond.Errorf(diamond.ErrInvalid, "%s; something between client and server has changed the answer: it has the header %s: %s", detail, name, clip(value))
+	}
+	return err
 }
 
 // nothingDone reports whether an answer's code says so, and is not merely one

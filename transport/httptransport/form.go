@@ -149,5 +149,5 @@ func parseClient(raw string) (c diamond.ClientInfo, err error) {
 			c.Version = p.value
 		} // a newer client's fields are no fault
 	}
-	return c, nil
+	return c, c.Validate()
 }

@@ -21,8 +21,8 @@ func WithLogger(logger *slog.Logger) HandlerOption {
 }
 
 // WithAllowedHosts adds host names, without port, by which this server may be
-// asked; "*" allows all. IP addresses, localhost and names under .localhost
-// always are.
+// asked; "*" allows all, "*.example.com" all below that. IP addresses, localhost
+// and names under .localhost always are.
 //
 // A web page that has its own name resolved to a server's address (DNS
 // rebinding) would otherwise be of that server's origin. So requests that
