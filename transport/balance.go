@@ -43,7 +43,8 @@ func WithResolveInterval(d time.Duration) Option {
 // minute: to another one goes first the same question without the wait.
 //
 // Answers never go back: a server whose answer is of an older position than
-// one seen before the call is ErrBehind, and the next is asked.
+// one seen before the call is ErrBehind, and the next is asked. The only
+// exception is a Fetch that names no position; see [Balancer.Fetch].
 //
 // A commit goes on to another server only when it was certainly not done, or
 // has a RequestID, under which it is done once.
@@ -62,6 +63,7 @@ type Balancer struct {
 	current    *server       // guarded by mu; nil, or one of servers
 	until      time.Time     // guarded by mu; for how long it is the current one
 	seen       seen          // guarded by mu
+	seenAt     time.Time     // guarded by mu; when the newest position was first seen
 	resolved   chan struct{} // guarded by mu; closed at the end of the resolve under way
 	unresolved error         // guarded by mu; why the last resolve failed
 	closed     bool          // guarded by mu

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
@@ -13,18 +14,36 @@ import (
 const longStale = 10 * time.Second
 
 // Fetch implements [diamond.Transport]. A server that has not reached the
-// newest position seen is given the chance to (After), or is left.
+// newest position seen is given the chance to (After), or is left. Where no
+// other answers, and the request names no position, its older answer is
+// returned: as stale as what was seen before is old.
 func (b *Balancer) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+	resp, err := b.fetch(ctx, req, true)
+	if !errors.Is(err, diamond.ErrBehind) || !req.After.IsZero() {
+		return resp, err
+	}
+	older, again := b.fetch(ctx, req, false)
+	if again != nil {
+		return nil, err
+	}
+	marked := *older
+	marked.Stale = max(marked.Stale, b.sinceSeen())
+	return &marked, nil
+}
+
+func (b *Balancer) fetch(ctx context.Context, req *diamond.FetchRequest, newest bool) (*diamond.FetchResponse, error) {
 	return do(ctx, b, &call[*diamond.FetchResponse]{
 		op: "fetch", key: req.Key,
 		ask: func(ctx context.Context, t diamond.Transport, floor seen) (*diamond.FetchResponse, error) {
 			r := *req
-			raise(&r.After, floor.stored)
+			if newest {
+				raise(&r.After, floor.stored)
+			}
 			return t.Fetch(ctx, &r)
 		},
 		position:  func(r *diamond.FetchResponse) diamond.Position { return r.Position },
 		tie:       served,
-		monotonic: true,
+		monotonic: newest,
 		leaves:    func(r *diamond.FetchResponse) bool { return r.Stale > longStale },
 	})
 }
@@ -37,7 +56,7 @@ func (b *Balancer) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond
 		started := time.Now()
 		resp, err := b.Poll(ctx, &now)
 		now.Wait = req.Wait - time.Since(started)
-		if err != nil || len(resp.Changed) > 0 || resp.Resync || resp.Draining || now.Wait <= 0 {
+		if err != nil || len(resp.Changed) > 0 || len(resp.Denied) > 0 || resp.Resync || resp.Draining || now.Wait <= 0 {
 			return resp, err
 		}
 		req = &now

@@ -2,7 +2,6 @@ package transport_test
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -45,10 +44,18 @@ func TestC8_LaggingServer(t *testing.T) {
 		}
 		ahead.faulty["ahead"].Fail(diamond.Errorf(diamond.ErrUnavailable, "lost"))
 		lag.heal()
+		time.Sleep(time.Minute)
+		seen := first.Position
+		seen.Revision = 2
 		for range 3 {
-			err = get(b)
-			require.Error(t, err, "an older answer is none")
-			assert.True(t, errors.Is(err, diamond.ErrBehind) || errors.Is(err, diamond.ErrUnavailable), "%v", err)
+			_, err = b.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "k"), After: seen})
+			require.ErrorIs(t, err, diamond.ErrBehind, "an older answer is none to who has seen a newer one")
+			_, err = b.Poll(t.Context(), &diamond.PollRequest{})
+			require.ErrorIs(t, err, diamond.ErrBehind)
+			res, err := b.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "k")})
+			require.NoError(t, err, "who has seen none is better off with it")
+			assert.EqualValues(t, 1, res.Position.Revision)
+			assert.GreaterOrEqual(t, res.Stale, time.Minute, "and is told how old it is at least")
 		}
 		lag.thaw()
 		res, err := b.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "k")})
@@ -81,6 +88,10 @@ func (l *lagging) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamon
 		return &diamond.FetchResponse{Position: at}, nil
 	}
 	return &diamond.FetchResponse{Position: req.After}, nil
+}
+
+func (l *lagging) Poll(context.Context, *diamond.PollRequest) (*diamond.PollResponse, error) {
+	return &diamond.PollResponse{Position: l.at}, nil
 }
 
 // A server of another store is not an older or a newer one: it is refused.

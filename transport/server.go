@@ -184,7 +184,17 @@ func (b *Balancer) begin(s *server) (diamond.Transport, seen, error) {
 func (b *Balancer) saw(t tie, at diamond.Position) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.seen.raise(t, at)
+	before := b.seen.stored
+	if b.seen.raise(t, at); b.seen.stored != before {
+		b.seenAt = time.Now()
+	}
+}
+
+// sinceSeen returns for how long the newest position has been known.
+func (b *Balancer) sinceSeen() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return max(time.Since(b.seenAt), 1)
 }
 
 // outcome is what a call's end says of the server that was asked.

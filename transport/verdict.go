@@ -58,7 +58,7 @@ func rank(err error) int {
 	switch {
 	case errors.Is(err, diamond.ErrUnknownOutcome):
 		return 2
-	case errors.As(err, &e) && e.Remote:
+	case errors.As(err, &e) && e.Remote, errors.Is(err, diamond.ErrBehind):
 		return 1
 	}
 	return 0
