@@ -6,14 +6,10 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/linnaname/gdiamond/internal/codec"
 	"github.com/linnaname/gdiamond/internal/document"
 )
-
-// defaultPatience is how long [Bind] waits for a value where it has a default.
-const defaultPatience = time.Second
 
 // Value is a configuration as a T of the program's own, kept up to date. It is
 // safe for concurrent use. [Bind] makes one.
@@ -52,8 +48,13 @@ type Value[T any] struct {
 // type of field takes.
 //
 // Bind waits for a first value as [Subscription.Wait] does; where the first is
-// rejected it takes the last good snapshot. With a default it waits for at
-// most a second, and goes on with that; the value comes when it comes.
+// rejected it takes the last good snapshot. With a default it does not wait on
+// when servers have had their second and there is no snapshot to use, which beats
+// a default always: it goes on with the default, and the value comes when it comes.
+//
+// Where the key is deleted, a default is in force again, as it is in a program
+// that starts then: programs that run and those that start do not differ. Without
+// a default the last value stays in force, and a start fails with ErrNotFound.
 //
 // Errors: ErrNotFound, ErrUnavailable, why the value was rejected, ErrInvalid
 // where the default cannot be used, or that of ctx. With an error nothing
@@ -77,13 +78,7 @@ func Bind[T any](ctx context.Context, c Client, key Key, opts ...BindOption) (*V
 			return nil, &Error{Op: "bind", Key: key, Err: ErrInvalid, Detail: "the default cannot be used: " + err.Error()}
 		}
 		v.current.Store(first)
-		v.config = Config{
-			Entry: Entry{
-				Key: key, Content: v.decoder.defaultContent, Type: v.decoder.defaultType,
-				MD5: MD5Hex(v.decoder.defaultContent), Size: int64(len(v.decoder.defaultContent)),
-			},
-			Source: SourceDefault,
-		}
+		v.config = v.decoder.defaultConfig()
 	}
 	sub, err := c.Subscribe(key, ListenerFunc(v.onConfig))
 	if err != nil {
@@ -103,9 +98,7 @@ func (v *Value[T]) waitFirst(ctx context.Context) error {
 	if !v.decoder.hasDefault {
 		return v.sub.Wait(ctx)
 	}
-	waiting, cancel := context.WithTimeout(ctx, defaultPatience)
-	defer cancel()
-	err := v.sub.Wait(waiting)
+	err := v.sub.first(ctx)
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return ctx.Err()
 	}
@@ -145,34 +138,53 @@ func (v *Value[T]) Config() Config {
 
 // onConfig makes a value of what the client says of the key.
 func (v *Value[T]) onConfig(_ context.Context, config Config) error {
+	if config.Deleted {
+		return v.onDeleted()
+	}
 	fresh := v.Get()
 	var err error
-	switch {
-	case config.Deleted:
-		err = &Error{Op: "bind", Key: v.decoder.key, Err: ErrNotFound, Detail: "the key was deleted; its last value stays in force"}
-	case !v.madeOf(&config):
+	if !v.madeOf(&config) {
 		fresh, err = v.decode(&config)
 	}
 
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if err != nil {
-		v.err, v.rejected = err, !config.Deleted
-		if config.Deleted {
-			return nil
-		}
+		v.err, v.rejected = err, true
 		return err
 	}
 	// The last good snapshot comes in place of the newest value, which stays rejected.
 	if config.Source != SourceSnapshot || !v.rejected {
 		v.err, v.rejected = config.Refused, false
 	}
+	v.replace(fresh, config)
+	return nil
+}
+
+// onDeleted puts the default in force, if there is one.
+func (v *Value[T]) onDeleted() error {
+	err := &Error{Op: "bind", Key: v.decoder.key, Err: ErrNotFound, Detail: "the key was deleted; its last value stays in force"}
+	var fresh *T
+	if v.decoder.hasDefault {
+		err.Detail = "the key was deleted; the default is in force"
+		fresh, _ = v.decoder.fresh() // it could be made when v was
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.err, v.rejected = err, false
+	if fresh != nil && v.config.Source != SourceDefault {
+		v.replace(fresh, v.decoder.defaultConfig())
+	}
+	return nil
+}
+
+// replace puts fresh, which was made of config, in force. mu must be held.
+func (v *Value[T]) replace(fresh *T, config Config) {
 	v.config = config
 	v.current.Store(fresh)
 	for w := range v.watchers {
 		w.worker.Wake()
 	}
-	return nil
 }
 
 // madeOf reports whether the value in force was made of an equal config.
@@ -227,6 +239,17 @@ func (d *decoder[T]) fresh() (*T, error) {
 		return v, nil
 	}
 	return v, d.read(d.defaultType, d.defaultContent, v)
+}
+
+// defaultConfig returns what a default was made of.
+func (d *decoder[T]) defaultConfig() Config {
+	return Config{
+		Entry: Entry{
+			Key: d.key, Content: d.defaultContent, Type: d.defaultType,
+			MD5: MD5Hex(d.defaultContent), Size: int64(len(d.defaultContent)),
+		},
+		Source: SourceDefault,
+	}
 }
 
 // decode returns the T that a content stands for.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/growmap"
+	"github.com/linnaname/gdiamond/internal/hung"
 	"github.com/linnaname/gdiamond/internal/latest"
 	"github.com/linnaname/gdiamond/internal/worker"
 )
@@ -20,7 +21,8 @@ const (
 	getTimeout    = 3 * time.Second  // for a first Get, with neither server nor snapshot
 	callTimeout   = 10 * time.Second // for a commit with its retries, and for one-off questions
 	maxPause      = 4 * time.Second  // between tries of a call, and polls of servers that cannot be asked
-	snapshotGrace = time.Second      // for a server, before a snapshot is good enough
+	snapshotGrace = time.Second      // for a server that was asked, before a snapshot is good enough
+	filePatience  = 2 * time.Second  // for one call of the local files
 	fetchTimeout  = 10 * time.Second // for one content
 	closeTimeout  = 10 * time.Second // for listeners, when closing
 	flushTimeout  = 3 * time.Second  // for snapshots, when closing
@@ -34,7 +36,8 @@ type client struct {
 	transport Transport
 	info      ClientInfo
 	log       *slog.Logger
-	local     LocalFiles // nil: none
+	local     LocalFiles          // nil: none
+	files     *hung.Calls[fileID] // makes its calls that read
 
 	slots  *growmap.Map[Key, *keySlot]
 	marked atomic.Pointer[time.Time] // as of when the last answer to a poll confirms all followed keys
@@ -43,12 +46,13 @@ type client struct {
 	stop       context.CancelFunc // ends all background goroutines but the writer
 	flush      context.CancelFunc // ends the writer
 	background sync.WaitGroup     // all background goroutines
-	loading    chan struct{}      // a semaphore for first fetches
+	loading    chan struct{}      // a semaphore for first fetches, of those that may still be answered in time
 
 	mu      sync.Mutex
 	calls   map[*context.CancelCauseFunc]bool // guarded by mu: calls that Close ends
 	running map[*worker.Worker]Key            // guarded by mu: whose callbacks are being called, stopped ones too
 	seen    Position                          // guarded by mu: the newest that any server answered with
+	heard   time.Time                         // guarded by mu: when a server last answered a first fetch
 	poll    pollState                         // guarded by mu
 
 	loads   *latest.Queue[*keySlot, struct{}]   // first fetches to start
@@ -83,11 +87,12 @@ func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
 		transport: transport,
 		log:       config.logger,
 		local:     config.local,
+		files:     hung.New[fileID](filePatience, maxFileReads),
 		info:      config.info,
 		slots:     growmap.New[Key, *keySlot](),
 		stop:      stop,
 		flush:     flush,
-		loading:   make(chan struct{}, 32),
+		loading:   make(chan struct{}, firstFetches),
 		calls:     make(map[*context.CancelCauseFunc]bool),
 		running:   make(map[*worker.Worker]Key),
 		poll:      newPollState(),
@@ -122,7 +127,7 @@ func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
 // that cannot be written does not keep a client from working.
 func (c *client) clientID() string {
 	if c.local != nil {
-		id, err := c.local.ClientID()
+		id, err := hung.Do(c.files, fileID{}, c.local.ClientID, nil)
 		if err == nil {
 			return id
 		}

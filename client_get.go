@@ -26,7 +26,7 @@ func (c *client) Get(ctx context.Context, key Key) (config Config, err error) {
 // firstGet waits until something is known of key. All who wait for a key share
 // one fetch; while it fails they have it tried again, as long as ctx lets them.
 func (c *client) firstGet(ctx context.Context, key Key) (Config, error) {
-	ctx, end, err := c.begin(ctx, getTimeout)
+	ctx, end, err := c.begin(ctx, 0)
 	if err != nil {
 		return Config{}, err
 	}
@@ -45,6 +45,8 @@ func (c *client) firstGet(ctx context.Context, key Key) (Config, error) {
 
 // awaitShown waits until something is known of s, and has it looked for.
 func (c *client) awaitShown(ctx context.Context, s *keySlot) (Config, error) {
+	ctx, end := c.patience(ctx, s)
+	defer end()
 	for {
 		c.mu.Lock()
 		s.used.Store(true)
@@ -95,6 +97,12 @@ func final(err error) bool {
 	return errors.Is(err, ErrInvalid) || errors.Is(err, ErrDenied) || errors.Is(err, ErrTooLarge)
 }
 
+// answered reports whether a call that ended with err was answered by a server.
+func answered(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return err == nil || ok && e.Remote
+}
+
 // retryAfterOf returns how long the server that said err wants to be left alone.
 func retryAfterOf(err error) time.Duration {
 	if e, ok := errors.AsType[*Error](err); ok {
@@ -119,98 +127,6 @@ func (c *client) slotOf(key Key) (*keySlot, error) {
 	s := newSlot(key)
 	c.slots.Store(key, s)
 	return s, nil
-}
-
-// startLoad has the first fetch of s made, unless it is under way. mu must be held.
-func (c *client) startLoad(s *keySlot) {
-	if !s.loading {
-		s.loading, s.loadErr = true, nil
-		c.loads.Put(s, struct{}{})
-	}
-}
-
-// runLoads starts the first fetches, each key on its own so that none waits
-// for another; the transport sees a bounded number at a time.
-func (c *client) runLoads(ctx context.Context) {
-	for c.loads.Wait(ctx) == nil {
-		for s := range c.loads.Take() {
-			c.background.Go(func() { c.load(ctx, s) })
-		}
-	}
-}
-
-// load looks for the value of a key in the order override, server, snapshot.
-// Whatever comes of it, the key is polled for from then on, unless a server
-// has refused it for good.
-func (c *client) load(ctx context.Context, s *keySlot) {
-	c.lookForOverride(s)
-	c.loadSnapshot(s)
-	late := time.AfterFunc(snapshotGrace, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.settle(s)
-		c.show(s)
-	})
-	defer late.Stop()
-
-	ctx, cancel := context.WithTimeoutCause(ctx, fetchTimeout, errTimeout)
-	defer cancel()
-	var n news
-	var err error
-	select {
-	case c.loading <- struct{}{}:
-		n, err = c.fetchFirst(ctx, s.key)
-		<-c.loading
-	case <-ctx.Done():
-		err = callError(ctx, "fetch", s.key, nil)
-	}
-	c.finishLoad(s, n, err)
-}
-
-// fetchFirst fetches a key of which nothing is known. A value from a server
-// that is behind is better than none; an absence there proves nothing.
-func (c *client) fetchFirst(ctx context.Context, key Key) (news, error) {
-	n, err := c.fetch(ctx, key, c.newest())
-	if errors.Is(err, ErrBehind) {
-		if older, again := c.fetch(ctx, key, Position{}); again == nil && older.found {
-			return older, nil
-		}
-	}
-	return n, err
-}
-
-func (c *client) finishLoad(s *keySlot, n news, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err == nil && !c.learn(s, n) {
-		err = &Error{Op: "fetch", Key: s.key, Err: ErrBehind, Remote: true, Detail: "the answer is older than what is known"}
-	}
-	s.loading, s.loadErr = false, err
-	switch {
-	case s.alone:
-	case !final(err):
-		c.join(s)
-	case len(s.listeners) == 0 && s.value == nil && s.override == nil:
-		c.slots.Delete(s.key) // nothing to follow
-		s.dropped = true
-	default:
-		c.refuse(s, err)
-	}
-	if err != nil {
-		c.settle(s)
-		s.retryAt = time.Now().Add(s.pause.Next(retryAfterOf(err)))
-	}
-	c.show(s)
-}
-
-// settle has a snapshot used, since no server has answered in time, unless it
-// is of another store than the servers are. mu must be held.
-func (c *client) settle(s *keySlot) {
-	if v := s.value; v != nil && !s.settled && !c.seen.IsZero() && v.at.Store != c.seen.Store {
-		c.log.Warn("snapshot of another store ignored", "key", s.key)
-		s.value = nil
-	}
-	s.settled = true
 }
 
 // newest returns the newest position that any server has answered with.

@@ -26,6 +26,7 @@ type listening struct {
 	worker   *worker.Worker
 
 	stopped  bool
+	waited   bool   // since it came, servers have had their time for a first answer
 	busy     bool   // told of a value, and not done with it
 	told     *shown // the last that it was called with, or an equal value that came after; nil: never called
 	err      error  // what became of that; nil: applied it, or the last good one instead
@@ -48,7 +49,7 @@ func (c *client) Subscribe(key Key, listener Listener) (*Subscription, error) {
 	if err != nil {
 		return nil, opError("subscribe", key, err)
 	}
-	l := &listening{slot: s, listener: listener}
+	l := &listening{slot: s, listener: listener, waited: s.loading && s.late}
 	l.worker = worker.New(func(ctx context.Context) { c.tell(ctx, l) })
 	s.listeners = append(s.listeners, l)
 	if s.shown.Load() == nil {
@@ -57,7 +58,8 @@ func (c *client) Subscribe(key Key, listener Listener) (*Subscription, error) {
 	c.notify(s)
 	return &Subscription{
 		stop:  func() { c.stopListening(l) },
-		wait:  func(ctx context.Context) error { return opError("wait", key, c.waitApplied(ctx, l)) },
+		wait:  func(ctx context.Context) error { return opError("wait", key, c.waitApplied(ctx, l, false)) },
+		first: func(ctx context.Context) error { return opError("wait", key, c.waitApplied(ctx, l, true)) },
 		told:  func() (Config, bool) { return c.toldOf(l) },
 		enter: func(w *worker.Worker) bool { return c.enter(w, key) },
 		exit:  c.exit,
@@ -260,8 +262,10 @@ func (c *client) stopListening(l *listening) {
 }
 
 // waitApplied returns what became of the present value at l; see [Subscription.Wait].
-func (c *client) waitApplied(ctx context.Context, l *listening) error {
-	ctx, end, err := c.begin(ctx, getTimeout)
+// With orNothing it also returns when servers have had their time, and there is
+// no snapshot either.
+func (c *client) waitApplied(ctx context.Context, l *listening, orNothing bool) error {
+	ctx, end, err := c.begin(ctx, 0)
 	if err != nil {
 		return err
 	}
@@ -269,10 +273,13 @@ func (c *client) waitApplied(ctx context.Context, l *listening) error {
 	if l.worker.Within() {
 		return nil // the listener's own call, whose outcome it is
 	}
+	ctx, stop := c.patience(ctx, l.slot)
+	defer stop()
 	for {
 		c.mu.Lock()
 		st, failed := l.slot.shown.Load(), l.slot.loadErr
 		stopped, outcome := l.stopped, l.err
+		nothing := orNothing && st == nil && l.waited
 		settled := l.told != nil && !l.busy && st != nil && l.told.equals(st)
 		changed := l.slot.next()
 		c.mu.Unlock()
@@ -284,8 +291,10 @@ func (c *client) waitApplied(ctx context.Context, l *listening) error {
 			return st.err
 		case settled:
 			return outcome
-		case st == nil && final(failed):
+		case st == nil && final(failed), nothing && failed != nil:
 			return failed
+		case nothing:
+			return Errorf(ErrUnavailable, "%s", errTimeout.Error())
 		}
 		select {
 		case <-changed:

@@ -1,19 +1,23 @@
 package diamond
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/linnaname/gdiamond/internal/backoff"
+	"github.com/linnaname/gdiamond/internal/hung"
 )
 
-// runOverrides follows the operator's files.
+// runOverrides follows the operator's files. Each is read on its own: one that
+// hangs does not hold up what there is to say of the others.
 func (c *client) runOverrides(ctx context.Context) {
 	var pause backoff.Backoff
 	for {
 		err := c.local.WatchOverrides(ctx, func(key Key) {
 			if s, ok := c.slots.Load(key.Canonical()); ok {
-				c.lookForOverride(s)
+				c.background.Go(func() { c.lookForOverride(s) })
 			}
 		})
 		if ctx.Err() != nil {
@@ -27,14 +31,21 @@ func (c *client) runOverrides(ctx context.Context) {
 }
 
 // lookForOverride takes in what the operator's file for s says, or that there
-// is none. A file that cannot be read changes nothing.
+// is none. A file that cannot be read changes nothing, nor does one that says
+// nothing: an editor that saves may empty it for a moment. One that hangs is
+// looked at again when it no longer does.
 func (c *client) lookForOverride(s *keySlot) {
 	if c.local == nil {
 		return
 	}
 	s.overriding.Lock() // so that what was read last is taken in last
 	defer s.overriding.Unlock()
-	content, err := c.local.Override(s.key)
+	content, err := hung.Do(c.files, fileID{key: s.key, override: true}, func() (string, error) {
+		return c.local.Override(s.key)
+	}, func() { c.lookForOverride(s) })
+	if err == nil && strings.TrimSpace(content) == "" {
+		err = Errorf(ErrInvalid, "it is empty; remove the file to end the override")
+	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		c.log.Warn("override file not usable", "key", s.key, "error", err)
 		return
@@ -46,7 +57,10 @@ func (c *client) lookForOverride(s *keySlot) {
 	if err != nil {
 		s.override = nil
 	} else {
-		s.override = &Entry{Key: s.key, Content: content, Type: s.typ(), MD5: MD5Hex(content), Size: int64(len(content))}
+		s.override = &Entry{Key: s.key, Content: content, Type: TypeOf(s.key.DataID), MD5: MD5Hex(content), Size: int64(len(content))}
+		if before != nil {
+			s.override.Type = before.Type
+		}
 	}
 	switch {
 	case before == nil && s.override == nil:
@@ -59,10 +73,12 @@ func (c *client) lookForOverride(s *keySlot) {
 	c.show(s)
 }
 
-// typ returns what the data id says of the type of the key's values, or else the published one.
-func (s *keySlot) typ() string {
-	if t := TypeOf(s.key.DataID); t != "" || s.value == nil {
-		return t
+// overridden returns the operator's value. A file has no type: it has the one
+// that was published last, also when the key has been deleted since, or else
+// what the data id says. So it is not shown before servers have had their time.
+func (s *keySlot) overridden() *shown {
+	if s.value != nil {
+		s.override.Type = cmp.Or(s.value.entry.Type, s.override.Type)
 	}
-	return s.value.entry.Type
+	return &shown{config: Config{Entry: *s.override, Source: SourceOverride}}
 }

@@ -30,10 +30,12 @@ type keySlot struct {
 	refused error // why servers do not let the client have the key; nil: they do
 
 	loading bool            // a first fetch is under way
+	turn    time.Time       // when the first of them no longer waited for its place; zero: it does
+	late    bool            // it has not been answered in time
 	loadErr error           // why the last one failed
 	pause   backoff.Backoff // between first fetches that fail
 	retryAt time.Time       // when the next one may be; zero: now
-	loaded  bool            // the snapshot has been looked for
+	loaded  bool            // the snapshot has been read, or there is none
 	dropped bool            // let go, or refused without a value: not one of the client's any more
 	alone   bool            // one Peek's, and never one of the client's
 
@@ -211,10 +213,10 @@ func (s *keySlot) show() {
 }
 
 func (s *keySlot) view() *shown {
-	if s.override != nil {
-		return &shown{config: Config{Entry: *s.override, Source: SourceOverride}}
-	}
 	v := s.value
+	if s.override != nil && (v != nil || s.settled) {
+		return s.overridden()
+	}
 	if v == nil || !s.settled {
 		return nil
 	}

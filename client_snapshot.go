@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/backoff"
+	"github.com/linnaname/gdiamond/internal/hung"
 )
 
 // complainEvery is how often a failing disk is logged.
@@ -18,52 +19,56 @@ type snapshotID struct {
 }
 
 // loadSnapshot reads the snapshot of s, once. It is not shown before a server
-// has had its time to answer, but what servers say must be newer.
+// has had its time to answer, but what servers say must be newer. One that hangs
+// is taken in when it has been read after all, if nothing else is known by then.
 func (c *client) loadSnapshot(s *keySlot) {
 	if c.local == nil {
 		return
 	}
 	c.mu.Lock()
 	loaded := s.loaded
-	s.loaded = true
 	c.mu.Unlock()
 	if loaded {
 		return
 	}
-	v, ok := c.readSnapshot(s.key, SlotFetched)
-	if !ok {
-		if v, ok = c.readSnapshot(s.key, SlotLastGood); !ok {
-			return
-		}
+	v, err := c.readSnapshot(s.key, SlotFetched, func() { c.loadSnapshot(s) })
+	if err != nil && !errors.Is(err, hung.ErrHangs) {
+		v, err = c.readSnapshot(s.key, SlotLastGood, func() { c.loadSnapshot(s) })
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s.value == nil {
-		s.value = &v
-		if v.presence == present {
-			s.saved = valueID{revision: v.entry.Revision, md5: v.entry.MD5}
-		}
+	s.loaded = s.loaded || !errors.Is(err, hung.ErrHangs)
+	if err != nil || s.value != nil {
+		return
+	}
+	s.value = &v
+	if v.presence == present {
+		s.saved = valueID{revision: v.entry.Revision, md5: v.entry.MD5}
+	}
+	if s.settled {
+		s.settled = false
+		c.settle(s)
+		c.show(s)
 	}
 }
 
-// readSnapshot returns a snapshot that is whole and key's own.
-func (c *client) readSnapshot(key Key, from Slot) (known, bool) {
-	snapshot, err := c.local.Load(key, from)
-	if err != nil {
-		if !errors.Is(err, ErrNotFound) {
-			c.log.Warn("snapshot not usable", "key", key, "error", err)
-		}
-		return known{}, false
-	}
+// readSnapshot returns a snapshot that is whole and key's own. It wraps
+// [hung.ErrHangs] where the file hangs; returned is then called at its end.
+func (c *client) readSnapshot(key Key, from Slot, returned func()) (known, error) {
+	snapshot, err := hung.Do(c.files, fileID{key: key, slot: from}, func() (Snapshot, error) {
+		return c.local.Load(key, from)
+	}, returned)
 	v := known{entry: Entry{Key: key}, presence: deleted, at: snapshot.Position, source: SourceSnapshot}
-	if !snapshot.Deleted {
+	if err == nil && !snapshot.Deleted {
 		if !genuine(&snapshot.Entry, key) {
-			c.log.Warn("snapshot not usable", "key", key, "error", ErrCorrupt)
-			return known{}, false
+			err = ErrCorrupt
 		}
 		v.entry, v.presence = viewOf(snapshot.Entry), present
 	}
-	return v, true
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		c.log.Warn("snapshot not usable", "key", key, "error", err)
+	}
+	return v, err
 }
 
 // lastGood returns the last good value of key, if there is one of the store
@@ -72,8 +77,8 @@ func (c *client) lastGood(key Key) (Config, bool) {
 	if c.local == nil {
 		return Config{}, false
 	}
-	v, ok := c.readSnapshot(key, SlotLastGood)
-	if !ok || v.presence != present {
+	v, err := c.readSnapshot(key, SlotLastGood, nil)
+	if err != nil || v.presence != present {
 		return Config{}, false
 	}
 	if seen := c.newest(); !seen.IsZero() && seen.Store != v.at.Store {

@@ -184,7 +184,9 @@ type Client interface {
 type Subscription struct {
 	stop func()
 	wait func(ctx context.Context) error
-	told func() (Config, bool) // what the listener was told last, as it is known now; false: nothing yet
+	// first waits as Wait does, but not on when nothing is known in time.
+	first func(ctx context.Context) error
+	told  func() (Config, bool) // what the listener was told last, as it is known now; false: nothing yet
 	// For callbacks that hang on the subscription: enter says that one begins to
 	// be called, exit that it has returned. None may begin where enter is false.
 	enter func(*worker.Worker) bool
