@@ -159,6 +159,7 @@ func (p *poller) apply(a *answer) (useful bool) {
 		s.freeze(&p.marked)
 		useful = useful || s.announced == nil || s.announced.Revision != ks.Revision
 		s.announced = &KeyState{Key: ks.Key, Revision: ks.Revision, View: max(ks.View, ks.Revision), MD5: ks.MD5}
+		s.announcedIn = at.Epoch.Generation
 		p.missing.Put(s, struct{}{})
 	}
 	for s := range st.unsynced {
@@ -168,7 +169,7 @@ func (p *poller) apply(a *answer) (useful bool) {
 		if _, told := a.told[s]; !told && s.announced == nil && !p.unmentioned(s, a) {
 			continue
 		}
-		touched[s], s.synced, useful = true, true, true
+		touched[s], s.synced, s.awaited, useful = true, true, false, true
 		delete(st.unsynced, s)
 	}
 	useful = useful || at != st.position

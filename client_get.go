@@ -148,7 +148,7 @@ func (c *client) learn(s *keySlot, n news) bool {
 	if !s.learn(n) {
 		return false
 	}
-	if a := s.announced; a != nil && (!n.found || n.entry.View >= a.View) {
+	if a := s.announced; a != nil && (!n.found || n.entry.View >= a.View || n.at.Epoch.Generation > s.announcedIn) {
 		c.forget(s)
 	}
 	c.allow(s)

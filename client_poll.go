@@ -11,6 +11,7 @@ import (
 // pollState is what the one long poll of a client stands on.
 type pollState struct {
 	version  int // of the set of keys that are polled for: grows when one joins or leaves
+	awaited  int // how often somebody began to wait for an answer: grows
 	position Position
 	unsynced map[*keySlot]struct{} // joined, and not known up to position
 
@@ -64,9 +65,21 @@ func (c *client) leave(s *keySlot) {
 		return
 	}
 	s.freeze(&c.marked)
-	s.joined, s.synced = false, false
+	s.joined, s.synced, s.awaited = false, false, false
 	delete(c.poll.unsynced, s)
 	c.poll.version++
+}
+
+// await has the next poll answered at once where s is not synced. mu must be held.
+func (c *client) await(s *keySlot) {
+	if !s.joined || s.synced || s.awaited {
+		return
+	}
+	s.awaited = true
+	c.poll.awaited++
+	if c.poll.parked != nil {
+		c.poll.parked(errRejoin)
+	}
 }
 
 // endParked ends the parked poll for the sake of new keys.
@@ -98,6 +111,7 @@ type poller struct {
 	keys    []Key // of version
 	set     KeySetHash
 	version int
+	awaited int  // as of the last request
 	named   bool // the server has been sent the keys of the set
 	resync  bool // it has asked for all that is held
 	compare bool // the last poll failed: see first what is different
@@ -194,6 +208,7 @@ func (p *poller) request() (*PollRequest, int) {
 		p.keys = p.joinedKeys()
 		p.set, p.version, p.named = HashKeys(p.keys), st.version, false
 	}
+	p.awaited = st.awaited
 	if len(p.keys) == 0 {
 		return nil, 0
 	}
@@ -217,7 +232,7 @@ func (p *poller) request() (*PollRequest, int) {
 		if !p.resync {
 			req.Held = append(req.Held, s.held()) // nothing, too: or it would count as known up to Position
 		}
-		if !s.answered() || s.refused != nil {
+		if !s.answered() || s.refused != nil || s.awaited {
 			req.Wait = 0 // someone may be waiting to be told that there is nothing, or nothing new
 		}
 	}
@@ -261,7 +276,7 @@ func (p *poller) park(cancel context.CancelCauseFunc) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.poll.parked = cancel
-	if p.poll.version != p.version { // some have come since the request was made
+	if p.poll.version != p.version || p.poll.awaited != p.awaited { // some have come since the request was made
 		p.poll.rejoin = time.AfterFunc(rejoinSoon, p.endParked)
 	}
 }

@@ -25,7 +25,8 @@ type keySlot struct {
 	override *Entry // the operator's file; nil: none
 	// announced is a state that a poll named and whose content is not here yet:
 	// value is not the newest then. Towards servers it counts as held.
-	announced *KeyState
+	announced   *KeyState
+	announcedIn int64 // the generation of the epoch in which it was
 
 	refused error // why servers do not let the client have the key; nil: they do
 
@@ -44,6 +45,7 @@ type keySlot struct {
 	joined   bool // the key is one of those polled for
 	joinedAt int  // the version of the set that has it first
 	synced   bool // known up to the client's poll position
+	awaited  bool // somebody waits until it is synced
 
 	listeners []*listening
 	changed   chan struct{} // closed at the next change; nil: nobody waits

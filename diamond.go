@@ -129,6 +129,16 @@ type Client interface {
 	// look at many keys once.
 	Peek(ctx context.Context, key Key) (Config, error)
 
+	// Together returns the values of keys as of one position, and that position:
+	// of changes that were committed together it shows all or none. It follows the
+	// keys, and leaves out those that do not exist. It waits until a server has
+	// told of all of them, as long as ctx lets it, or else for 3 s; later calls
+	// return at once, unless a content of the newest state is still on its way. A
+	// listener that depends on other keys reads them, and its own, with Together.
+	// A key that has an override file, or that servers refuse, is as it is here.
+	// ErrUnavailable: there is no state of all keys yet.
+	Together(ctx context.Context, keys ...Key) (map[Key]Config, Position, error)
+
 	// Subscribe has listener told of key's present value and of every newer one,
 	// until the subscription is stopped. It does not wait; [Subscription.Wait]
 	// does. Subscribing to a key that does not exist is fine.
