@@ -31,8 +31,9 @@ const (
 // connects to nothing yet. The error for a DSN that cannot be read is
 // [diamond.ErrInvalid], and does not quote it.
 //
-// What the storage rests on is set whatever the DSN says: a strict sql_mode,
-// autocommit, the collation binary, and the database's own limit of a packet.
+// What the storage rests on is set whatever the DSN and the database say: a strict
+// sql_mode, autocommit, no limit of rows, the check of unique keys, COMMIT without
+// a chain, the collation binary, and the database's own limit of a packet.
 // rejectReadOnly is off: the store gives up connections to a read-only database
 // itself, and says why. What else the DSN sets stands, such as tls, timeout (2s
 // unless said), wait_timeout and innodb_lock_wait_timeout.
@@ -64,7 +65,9 @@ func OpenDB(dsn string, logger *slog.Logger) (*sql.DB, error) {
 		}
 	}
 	cfg.Params["sql_mode"] = "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
-	cfg.Params["autocommit"] = "1"
+	for _, v := range required() {
+		cfg.Params[v.name] = v.set
+	}
 	if err := cfg.Apply(mysql.Charset("binary", "")); err != nil {
 		return nil, diamond.Errorf(diamond.ErrInvalid, "the DSN cannot be used")
 	}

@@ -45,6 +45,39 @@ var classes = map[uint16]class{
 	1792: {diamond.ErrUnavailable, true, true, "the database is read-only"},
 	1836: {diamond.ErrUnavailable, true, true, "the database is read-only"},
 
+	// What the DSN, or the database's administrator, is to change.
+	1193: {diamond.ErrUnavailable, false, true, "the database does not know a variable that a parameter of the DSN sets: take it out of the DSN"},
+	1231: {diamond.ErrUnavailable, false, true, "the database refuses the value of a variable that a parameter of the DSN sets: correct it"},
+	1232: {diamond.ErrUnavailable, false, true, "a parameter of the DSN sets a variable to a value of the wrong type: text needs quotes, as in sql_mode=%27ANSI%27"},
+	1238: {diamond.ErrUnavailable, false, true, "a parameter of the DSN sets a variable that cannot be set: take it out of the DSN"},
+	1229: {diamond.ErrUnavailable, false, true, "a parameter of the DSN sets a variable that is a global one: take it out of the DSN"},
+	1298: {diamond.ErrUnavailable, false, true, "the database does not know the time zone of the DSN's parameter time_zone"},
+	1115: {diamond.ErrUnavailable, false, true, "the database does not know the character set of the DSN"},
+	1273: {diamond.ErrUnavailable, false, true, "the database does not know the collation of the DSN"},
+	1064: {diamond.ErrUnavailable, false, true, "the database does not understand a statement: a value of the DSN's parameters may need quotes; else it is no MySQL 5.7 or later, or MariaDB 10.5 or later"},
+	1251: {diamond.ErrUnavailable, false, true, "the database's way to authenticate the user is not known: give the user mysql_native_password or caching_sha2_password"},
+	1524: {diamond.ErrUnavailable, false, true, "the database has not loaded what authenticates the user: see its plugins"},
+	1820: {diamond.ErrUnavailable, false, true, "the user's password has expired: set a new one"},
+	1862: {diamond.ErrUnavailable, false, true, "the user's password has expired: set a new one"},
+	3118: {diamond.ErrUnavailable, false, true, "the user's account is locked: unlock it"},
+	4151: {diamond.ErrUnavailable, false, true, "the user's account is locked: unlock it"},
+	3159: {diamond.ErrUnavailable, false, true, "the database takes connections with TLS only: set tls in the DSN"},
+	1175: {diamond.ErrUnavailable, false, false, "sql_safe_updates is on for the connections: turn it off"},
+	1104: {diamond.ErrUnavailable, false, false, "max_join_size is too small for the connections: set sql_big_selects"},
+	1286: {diamond.ErrUnavailable, false, false, "the database has no InnoDB: enable it"},
+	1071: {diamond.ErrUnavailable, false, false, "the database's limit of keys is too low: enable innodb_large_prefix, or use MySQL 5.7 or later"},
+	1036: {diamond.ErrUnavailable, false, true, "a table is read-only: see the rights of the database's files"},
+	1047: {diamond.ErrUnavailable, true, true, "the database's node is not ready, as one that has lost its cluster"},
+	3100: {diamond.ErrUnavailable, true, true, "the database's cluster refused the transaction: see its log"},
+	3101: {diamond.ErrUnavailable, true, false, "the database's cluster rolled the transaction back, as it met another one"},
+	1785: {diamond.ErrUnavailable, false, false, "the database's enforce_gtid_consistency forbids a table that is not InnoDB: convert it"},
+	1206: {diamond.ErrUnavailable, false, false, "the database has no room for locks: raise innodb_buffer_pool_size"},
+	1041: {diamond.ErrUnavailable, false, true, "the database is out of memory"},
+	1037: {diamond.ErrUnavailable, false, true, "the database is out of memory"},
+	1135: {diamond.ErrUnavailable, false, true, "the database cannot begin a thread: see its limits"},
+	1370: {diamond.ErrUnavailable, false, false, "the user has no right to do that"},
+	1028: {diamond.ErrUnavailable, false, false, "the database's directory for temporary files cannot be used: see tmpdir"},
+
 	1053: {diamond.ErrUnavailable, true, true, "the database shuts down"},
 	1927: {diamond.ErrUnavailable, true, true, "the connection was killed"},
 	4031: {diamond.ErrUnavailable, true, true, "the connection was idle for too long"},
@@ -153,6 +186,18 @@ func failure(ctx context.Context, err error) error {
 	return diamond.Errorf(c.sentinel, "%s", c.detail)
 }
 
+// joinEnd returns the error of a call that ctx ended while it was tried again:
+// why that took so long is what the database has told of the try before.
+func joinEnd(ctx context.Context, told error) error {
+	c, _ := classify(told)
+	return &diamond.Error{Err: fmt.Errorf("%w: %w", diamond.Errorf(c.sentinel, "%s", c.detail), ended(ctx))}
+}
+
+func isUncertain(err error) bool {
+	var commit uncertain
+	return errors.As(err, &commit)
+}
+
 // again reports whether a transaction that failed with err was rolled back, and
 // may be run once more.
 func again(err error) bool {
@@ -177,7 +222,12 @@ func useless(err error) bool {
 
 func isDuplicate(err error) bool { return hasNumber(err, duplicateKey) }
 
-func isDeadlock(err error) bool { return hasNumber(err, deadlock) }
+// refusesCommit reports whether err, as the answer to a COMMIT, says for certain
+// that the transaction was rolled back: a cluster has met another one, or the
+// database has turned read-only meanwhile.
+func refusesCommit(err error) bool {
+	return hasNumber(err, deadlock) || hasNumber(err, 3101) || hasNumber(err, 1290) || hasNumber(err, 1792) || hasNumber(err, 1836)
+}
 
 func hasNumber(err error, number uint16) bool {
 	var e *mysql.MySQLError

@@ -25,12 +25,37 @@ type limits struct {
 	text    int64 // bytes of values that a statement may have, written in the text of it
 }
 
+// variable is one of the connections' settings that correctness rests on.
+type variable struct {
+	name string
+	set  string // as it is set
+	is   string // as SHOW VARIABLES has it then
+	why  string
+}
+
+// required returns the variables that [OpenDB] sets, and that the connections
+// given to [New] must have.
+func required() []variable {
+	const noLimit = "18446744073709551615"
+	return []variable{
+		{"autocommit", "1", "ON", "each read would leave a transaction open, whose moment all later ones would see"},
+		{"sql_select_limit", noLimit, noLimit, "reads would leave out rows, and say nothing"},
+		{"unique_checks", "1", "ON", "a request id could be taken twice"},
+		{"completion_type", "0", "NO_CHAIN", "a COMMIT would begin another transaction, or end the connection"},
+		{"sql_safe_updates", "0", "OFF", "the database would refuse what the storage deletes"},
+		{"sql_big_selects", "1", "ON", "the database would refuse reads of many rows"},
+	}
+}
+
 // readLimits asks the database for its settings, and refuses those that would
 // break a promise.
 func readLimits(ctx context.Context, q querier) (*limits, error) {
 	settings := make(map[string]string)
-	err := queryOn(ctx, q, `SHOW VARIABLES WHERE Variable_name IN
-		('max_allowed_packet', 'autocommit', 'tx_isolation', 'transaction_isolation')`, nil,
+	names := []any{"max_allowed_packet", "tx_isolation", "transaction_isolation", "tx_read_only", "transaction_read_only"}
+	for _, v := range required() {
+		names = append(names, v.name)
+	}
+	err := queryOn(ctx, q, "SHOW VARIABLES WHERE Variable_name IN ("+marks(len(names))+")", names,
 		func(rows *sql.Rows) error {
 			var name, value string
 			if err := rows.Scan(&name, &value); err != nil {
@@ -42,10 +67,15 @@ func readLimits(ctx context.Context, q querier) (*limits, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Reads are single statements: with autocommit off each would leave a
-	// transaction open, whose moment all later ones would see.
-	if settings["autocommit"] != "ON" {
-		return nil, diamond.Errorf(diamond.ErrInvalid, "the connections have autocommit off: leave it on")
+	for _, v := range required() {
+		if have, ok := settings[v.name]; ok && have != v.is {
+			return nil, diamond.Errorf(diamond.ErrInvalid, "the connections have %s = %s: set it to %s, else %s", v.name, have, v.set, v.why)
+		}
+	}
+	for _, name := range []string{"tx_read_only", "transaction_read_only"} {
+		if settings[name] == "ON" {
+			return nil, diamond.Errorf(diamond.ErrInvalid, "the connections have %s ON: turn it off", name)
+		}
 	}
 	for _, name := range []string{"tx_isolation", "transaction_isolation"} {
 		if settings[name] == "READ-UNCOMMITTED" {
@@ -54,7 +84,8 @@ func readLimits(ctx context.Context, q querier) (*limits, error) {
 	}
 	packet, err := strconv.ParseInt(settings["max_allowed_packet"], 10, 64)
 	if err != nil {
-		return nil, diamond.Errorf(diamond.ErrUnavailable, "the database does not say its max_allowed_packet")
+		// SHOW VARIABLES is cut short too.
+		return nil, diamond.Errorf(diamond.ErrInvalid, "the database does not say its max_allowed_packet: the connections may have a low sql_select_limit; take that away")
 	}
 	l := &limits{packet: packet, content: packet - rowOverhead}
 	if l.content < rowOverhead {

@@ -29,8 +29,11 @@ func (s *Store) query(ctx context.Context, statement string, args []any, each fu
 			begun = true
 			return each(rows)
 		})
-		if err == nil || begun || n == attempts || !again(err) || pause(ctx) != nil {
+		if err == nil || begun || n == attempts || !again(err) {
 			return failure(ctx, err)
+		}
+		if pause(ctx) != nil {
+			return joinEnd(ctx, err)
 		}
 	}
 }

@@ -46,10 +46,17 @@ func (s *Store) write(ctx context.Context, times int, keys []diamond.Key, fn fun
 	defer done()
 	slices.SortFunc(keys, diamond.Key.Compare)
 	keys = slices.Compact(keys)
+	var told error // by the database, of earlier tries
 	for n := 1; ; n++ {
 		err = s.transact(ctx, keys, fn)
-		if err == nil || n == times || !again(err) || pause(ctx) != nil {
+		if told != nil && ctx.Err() != nil && !isUncertain(err) {
+			return joinEnd(ctx, told)
+		}
+		if err == nil || n == times || !again(err) {
 			return failure(ctx, err)
+		}
+		if told = err; pause(ctx) != nil {
+			return joinEnd(ctx, told)
 		}
 	}
 }
@@ -78,7 +85,7 @@ func (s *Store) transact(ctx context.Context, keys []diamond.Key, fn func(contex
 	failpoint.Hit("mysqlstore.beforeCommit")
 	// Not by database/sql's Tx: the end of ctx must end this too.
 	if err := t.exec(ctx, "COMMIT"); err != nil {
-		if isDeadlock(err) { // a cluster's way to say that it was rolled back
+		if refusesCommit(err) {
 			return err
 		}
 		return uncertain{err}

@@ -1,6 +1,7 @@
 package mysqlstore
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -105,6 +106,48 @@ func TestS12_ReadOnly(t *testing.T) {
 		exec(t, admin, "SET GLOBAL read_only = 0")
 		require.EqualValues(t, 2*i+2, commit(t, s, put("a", "2")).Revision)
 	}
+}
+
+// S12: a primary that turns read-only between a transaction's statements and its
+// COMMIT has refused it for certain; and that is told though the caller's time is
+// up while it is tried again.
+func TestS12_ReadOnlyAtTheCommit(t *testing.T) {
+	server := mariadbtest.Start(t, mariadbtest.Options{})
+	dsn := server.Database(t)
+	open(t, dsn)
+	admin := raw(t, dsn)
+	p, dsn := through(t, asUser(t, admin, dsn, "SELECT, INSERT, UPDATE, DELETE"))
+	s := open(t, dsn)
+	commit(t, s, put("a", "1"))
+	p.at(func(sent []byte) fate {
+		if isCommit(sent) {
+			exec(t, admin, "SET GLOBAL read_only = 1")
+		}
+		return pass
+	})
+	_, err := s.Commit(t.Context(), []diamond.ChangeSet{put("a", "never")})
+	require.ErrorIs(t, err, diamond.ErrUnavailable)
+	require.NotErrorIs(t, err, diamond.ErrUnknownOutcome)
+	require.ErrorContains(t, err, "read-only")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	tries := 0
+	p.at(func(sent []byte) fate {
+		if bytes.Contains(sent, []byte("FOR UPDATE")) {
+			if tries++; tries == 2 {
+				cancel()
+				return swallows
+			}
+		}
+		return pass
+	})
+	_, err = s.Commit(ctx, []diamond.ChangeSet{put("a", "never")})
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, err, diamond.ErrUnavailable)
+	require.ErrorContains(t, err, "read-only")
+	p.at(nil)
+	exec(t, admin, "SET GLOBAL read_only = 0")
+	require.EqualValues(t, 2, commit(t, s, put("a", "2")).Revision)
 }
 
 // S12: a schema cannot be made in a database that is read-only, and neither can
