@@ -34,7 +34,9 @@ type Dir struct {
 	logger        *slog.Logger
 	worldWritable bool
 
-	mu     sync.RWMutex // guards root and closed; held for reading while root is in use
+	reopening sync.Mutex // held while the directory is opened anew; before mu
+
+	mu     sync.Mutex // guards root and closed; never held while a file is used, which may hang
 	root   *os.Root
 	closed bool
 
@@ -53,11 +55,13 @@ func WithLogger(logger *slog.Logger) Option { return func(d *Dir) { d.logger = l
 
 // WithWorldWritable permits overrides that every user of the host may write,
 // which are refused by default: whoever can write one controls the application.
+// On Windows, where the mode of a file does not tell, none is refused.
 func WithWorldWritable() Option { return func(d *Dir) { d.worldWritable = true } }
 
 // Open opens the directory dir for a client, and makes it where it is missing.
-// Each application should have one of its own. Errors are those of package fs,
-// or wrap diamond.ErrNoSpace.
+// Each application should have one of its own. One that cannot be written, as on
+// a read-only file system, is read: its overrides are in force, and snapshots are
+// not kept. Errors are those of package fs, or wrap diamond.ErrNoSpace.
 func Open(dir string, opts ...Option) (*Dir, error) {
 	d := &Dir{logger: slog.New(slog.DiscardHandler)}
 	for _, opt := range opts {
@@ -76,8 +80,8 @@ func Open(dir string, opts ...Option) (*Dir, error) {
 	if d.root, err = openRoot(d.path); err != nil {
 		return nil, fileError("open", err)
 	}
-	if err := d.prepare(); err != nil {
-		return nil, errors.Join(fileError("open", err), d.root.Close())
+	if err := d.prepare(d.root); err != nil {
+		d.logger.Warn("snapshots cannot be kept; what is there is read", "dir", d.path, "error", err)
 	}
 	return d, nil
 }
@@ -95,13 +99,13 @@ func (d *Dir) Close() error {
 }
 
 // prepare makes the tree in a root just opened, and takes away what crashes left.
-func (d *Dir) prepare() error {
+func (d *Dir) prepare(root *os.Root) error {
 	for _, name := range []string{snapshotDir, overrideDir} {
-		if err := mkdir(d.root, name); err != nil {
+		if err := mkdir(root, name); err != nil {
 			return err
 		}
 	}
-	if n, err := atomicfile.Clean(d.root, snapshotDir, staleTemp); err != nil {
+	if n, err := atomicfile.Clean(root, snapshotDir, staleTemp); err != nil {
 		d.logger.Warn("temporary files of a crash cannot be removed", "dir", d.path, "error", err)
 	} else if n > 0 {
 		d.logger.Info("temporary files of a crash removed", "dir", d.path, "files", n)
@@ -145,13 +149,16 @@ func openRoot(path string) (*os.Root, error) {
 // create, that is made where there is none.
 func (d *Dir) in(create bool, do func(root *os.Root) error) error {
 	for again := false; ; again = true {
-		d.mu.RLock()
-		if d.closed {
-			d.mu.RUnlock()
-			return diamond.Errorf(diamond.ErrClosed, "local files in %s", d.path)
+		root, err := d.current()
+		if err != nil {
+			return err
 		}
-		err := do(d.root)
-		d.mu.RUnlock()
+		err = do(root)
+		if errors.Is(err, fs.ErrClosed) { // another call has opened the directory anew, or Close was called
+			if root, err = d.current(); err == nil {
+				err = do(root)
+			}
+		}
 		if again || !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -163,22 +170,34 @@ func (d *Dir) in(create bool, do func(root *os.Root) error) error {
 	}
 }
 
+// current returns the directory as it was opened last.
+func (d *Dir) current() (*os.Root, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, diamond.Errorf(diamond.ErrClosed, "local files in %s", d.path)
+	}
+	return d.root, nil
+}
+
 // reopen opens the directory anew if its path does not lead to it any more, and
 // with create makes what is missing. It returns whether anything is new.
 func (d *Dir) reopen(create bool) (bool, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.reopening.Lock()
+	defer d.reopening.Unlock()
+	old, err := d.current()
+	if err != nil {
+		return false, err
+	}
 	there, err := os.Lstat(d.path)
 	switch {
-	case d.closed:
-		return false, nil
 	case err == nil:
-		if now, err := d.root.Stat("."); err == nil && os.SameFile(now, there) {
+		if now, err := old.Stat("."); err == nil && os.SameFile(now, there) {
 			if !create {
 				return false, nil
 			}
 			d.logger.Warn("a part of the directory of local files was deleted; it is made again", "dir", d.path)
-			return true, d.prepare()
+			return true, d.prepare(old)
 		}
 	case !errors.Is(err, fs.ErrNotExist):
 		return false, err
@@ -194,9 +213,14 @@ func (d *Dir) reopen(create bool) (bool, error) {
 		return false, err
 	}
 	d.logger.Warn("the directory of local files was deleted or replaced; the present one is used", "dir", d.path)
-	old := d.root
+	d.mu.Lock()
+	if d.closed {
+		d.mu.Unlock()
+		return false, root.Close()
+	}
 	d.root = root
-	return true, errors.Join(d.prepare(), old.Close())
+	d.mu.Unlock()
+	return true, errors.Join(d.prepare(root), old.Close())
 }
 
 // setAside renames a file that must not be used to *.corrupt, over the one before.

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"runtime"
 	"strings"
 	"time"
 
@@ -75,12 +76,19 @@ func (d *Dir) readOverride(key diamond.Key) (overrideFile, error) {
 		return overrideFile{}, overrideError(key, diamond.ErrInvalid, err.Error())
 	case err != nil:
 		return overrideFile{}, fileError("read override of "+key.String(), err)
-	case info.Mode().Perm()&0o002 != 0 && !d.worldWritable:
+	case !d.worldWritable && writableByAll(runtime.GOOS, info.Mode()):
 		return overrideFile{}, overrideError(key, diamond.ErrInvalid, "every user of the host may write the file; chmod o-w it")
 	case !unchanged(info, after) || info.Size() != int64(len(content)):
 		return overrideFile{}, beingWritten(key)
 	}
 	return overrideFile{string(content), info}, nil
+}
+
+// writableByAll reports whether every user of a host that runs goos may write a
+// file of mode. On Windows the bits say nothing of that: rights are elsewhere,
+// and each file that is not read-only has all of them.
+func writableByAll(goos string, mode fs.FileMode) bool {
+	return goos != "windows" && mode.Perm()&0o002 != 0
 }
 
 func beingWritten(key diamond.Key) error {
