@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/cowmap"
+	"github.com/linnaname/gdiamond/internal/sortedlist"
 )
 
 // record is what the server knows of a key as of one revision. It is never
@@ -23,10 +24,33 @@ type slot = atomic.Pointer[record]
 // deleted lately. It is read without a lock; one goroutine at a time writes.
 type index struct {
 	slots *cowmap.Map[Key, *slot]
-	live  atomic.Int64 // records that are not tombstones
+	order *sortedlist.List[*slot] // all slots, by key
+	live  atomic.Int64            // records that are not tombstones
 
-	tombs []tomb // in order of deletion, also those published over since; the writer's
+	fresh []*slot // that are not in order yet; the writer's
+	tombs []tomb  // in order of deletion, also those published over since; the writer's
+	view  *view   // that is being read, or nil; written under [server.applyMu], the writer's to read
 }
+
+// newIndex returns an index of slots, which are in key order.
+func newIndex(slots []*slot) *index {
+	ix := &index{order: sortedlist.Collect(compareSlots, slots)}
+	ix.slots = cowmap.Collect(func(yield func(Key, *slot) bool) {
+		for _, place := range slots {
+			yield(place.Load().Key, place)
+		}
+	})
+	ix.live.Store(int64(len(slots)))
+	return ix
+}
+
+func newSlot(r *record) *slot {
+	place := new(slot)
+	place.Store(r)
+	return place
+}
+
+func compareSlots(a, b *slot) int { return a.Load().Key.Compare(b.Load().Key) }
 
 type tomb struct {
 	key      Key
@@ -51,7 +75,8 @@ func (ix *index) get(key Key) *record {
 }
 
 // put brings the index to r, if that is newer than what it has of the key. It
-// returns the record that r replaces, if any, and whether it did.
+// returns the record that r replaces, if any, and whether it did. After the
+// last put comes arrange.
 func (ix *index) put(r *record) (old *record, ok bool) {
 	s, loaded := ix.slots.Load(r.Key)
 	if loaded {
@@ -60,11 +85,12 @@ func (ix *index) put(r *record) (old *record, ok bool) {
 			return nil, false
 		}
 		r.Key = old.Key // shares its strings
+		ix.view.keep(old)
 		s.Store(r)
 	} else {
-		s = new(slot)
-		s.Store(r)
+		s = newSlot(r)
 		ix.slots.Store(r.Key, s)
+		ix.fresh = append(ix.fresh, s)
 	}
 	was, is := old != nil && !old.deleted, !r.deleted
 	switch {
@@ -79,20 +105,33 @@ func (ix *index) put(r *record) (old *record, ok bool) {
 	return old, true
 }
 
+// arrange puts new keys where they belong in the order.
+func (ix *index) arrange() {
+	if len(ix.fresh) > 0 {
+		ix.order.Add(ix.fresh)
+		ix.fresh = nil
+	}
+}
+
 // set makes r what the index has of key, whatever that was; nil: nothing.
 func (ix *index) set(key Key, r *record) {
 	place, loaded := ix.slots.Load(key)
 	was := loaded && !place.Load().deleted
 	is := r != nil && !r.deleted
+	if loaded {
+		ix.view.keep(place.Load())
+	}
 	switch {
-	case r == nil:
+	case r == nil && loaded:
 		ix.slots.Delete(key)
+		ix.order.Remove([]*slot{place})
+	case r == nil:
 	case loaded:
 		place.Store(r)
 	default:
-		place = new(slot)
-		place.Store(r)
+		place = newSlot(r)
 		ix.slots.Store(key, place)
+		ix.order.Add([]*slot{place})
 	}
 	switch {
 	case is && !was:
@@ -110,11 +149,18 @@ func (ix *index) surplus() int {
 
 // forget lets go of the n oldest tombstones.
 func (ix *index) forget(n int) {
+	gone := make([]*slot, 0, n)
 	for _, t := range ix.tombs[:n] {
-		if r := ix.get(t.key); r != nil && r.deleted && r.Revision == t.revision {
+		place, ok := ix.slots.Load(t.key)
+		if !ok {
+			continue
+		}
+		if r := place.Load(); r.deleted && r.Revision == t.revision {
 			ix.slots.Delete(t.key)
+			gone = append(gone, place)
 		}
 	}
+	ix.order.Remove(gone)
 	clear(ix.tombs[:n]) // appending moves the rest to new memory, but not at once
 	ix.tombs = ix.tombs[n:]
 }

@@ -3,13 +3,7 @@ package diamond
 import (
 	"context"
 	"errors"
-	"time"
-
-	"github.com/linnaname/gdiamond/internal/backoff"
 )
-
-// copyCheckPause is how long a check pauses between two pages of the copy on disk.
-const copyCheckPause = 100 * time.Millisecond
 
 // checkCopy compares the copy on disk with what is served, and has it made anew
 // where it differs.
@@ -19,38 +13,18 @@ func (c *checker) checkCopy(ctx context.Context) error {
 	}
 	local := c.srv.copy.local
 	var suspects []Key
-	var paused error
-	paced := func(yield func(Page, error) bool) {
-		for page, err := range pages(ctx, local, false, all) {
-			if paused = backoff.Sleep(ctx, copyCheckPause); paused != nil || !yield(page, err) || err != nil {
-				return
-			}
-		}
-	}
-	err := merge(c.records, paced, func(r *record, e *Entry) error {
-		switch {
-		case r == nil:
-			suspects = append(suspects, e.Key)
-		case e == nil || !r.standsFor(e):
-			suspects = append(suspects, r.Key)
-		}
-		return nil
-	})
-	if err == nil && paused == nil {
-		c.copied, err = c.walkContents(ctx, local, c.copied, copyCheckPause, func(r *record, _ error) {
-			suspects = append(suspects, r.Key)
-		})
+	err := c.compareRecords(ctx, local, func(key Key) { suspects = append(suspects, key) })
+	if err == nil {
+		c.copied, err = c.walkContents(ctx, local, c.copied, func(r *record, _ error) { suspects = append(suspects, r.Key) })
 	}
 	switch {
-	case paused != nil:
-		return paused
 	case errors.Is(err, ErrCorrupt):
 		c.srv.copy.damage(err)
 		return nil
 	case err != nil:
 		return err
 	}
-	for _, key := range suspects[:min(len(suspects), maxSuspects)] {
+	for _, key := range suspects { // the first that differs ends it
 		revision, differs, err := c.differsInCopy(ctx, key)
 		if err != nil {
 			return err

@@ -221,6 +221,7 @@ func (s *server) applyFew(st *state, sets []step) *state {
 			s.contents.drop(old)
 		}
 	}
+	st.index.arrange()
 	s.recent.add(sets)
 	s.state.Store(next)
 	s.applyMu.Unlock()

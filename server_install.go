@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"slices"
 	"sort"
 )
 
@@ -17,9 +16,7 @@ var errStopped = errors.New("stopped")
 // installCopy makes the server's copy anew: exactly what is served at one
 // position, so that it can be served from there, whenever that will be.
 func (s *server) installCopy(ctx context.Context) (Position, error) {
-	var st *state
-	var records []*record
-	s.stable(func(now *state) { st, records = now, now.index.sorted() })
+	st, records := s.view()
 	if st == nil {
 		return Position{}, unavailable("not ready: there is nothing to make the replica of")
 	}
@@ -64,18 +61,6 @@ func (s *server) entries(ctx context.Context, records []*record) iter.Seq2[Entry
 			yield(Entry{}, err)
 		}
 	}
-}
-
-// sorted returns the records that are not tombstones, in key order.
-func (ix *index) sorted() []*record {
-	records := make([]*record, 0, ix.live.Load())
-	for _, place := range ix.slots.All() {
-		if r := place.Load(); !r.deleted {
-			records = append(records, r)
-		}
-	}
-	slices.SortFunc(records, func(a, b *record) int { return a.Key.Compare(b.Key) })
-	return records
 }
 
 // contentPages returns how many entries to ask for after a key, so that a page

@@ -10,8 +10,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/linnaname/gdiamond/internal/cowmap"
 )
 
 func testRecord(id string, revision int64, content string) *record {
@@ -20,7 +18,7 @@ func testRecord(id string, revision int64, content string) *record {
 }
 
 func TestIndexKeepsTheNewest(t *testing.T) {
-	ix := &index{slots: cowmap.New[Key, *slot]()}
+	ix := newIndex(nil)
 	first, second := testRecord("a", 1, "1"), testRecord("a", 2, "2")
 	gone := &record{Entry: Entry{Key: NewKey("", "a"), Revision: 3}, deleted: true}
 	old, ok := ix.put(first)
@@ -42,7 +40,7 @@ func TestIndexKeepsTheNewest(t *testing.T) {
 }
 
 func TestIndexForgetsOldTombstones(t *testing.T) {
-	ix := &index{slots: cowmap.New[Key, *slot]()}
+	ix := newIndex(nil)
 	for i := range minTombs + 1 {
 		assert.Zero(t, ix.surplus())
 		ix.put(&record{Entry: Entry{Key: NewKey("", fmt.Sprint(i)), Revision: int64(i + 1)}, deleted: true})

@@ -5,8 +5,6 @@ import (
 	"iter"
 	"maps"
 	"time"
-
-	"github.com/linnaname/gdiamond/internal/cowmap"
 )
 
 // scanPage is how many entries are asked for at once while loading.
@@ -31,6 +29,7 @@ func (s *server) load(ctx context.Context) error {
 				next.index.put(recordOf(c))
 			}
 		}
+		next.index.arrange()
 		next.position = batch.Position
 		caughtUp = batch.Position == batch.Head
 	}
@@ -45,31 +44,26 @@ func (s *server) load(ctx context.Context) error {
 // of the first page, though entries of later pages may be newer.
 func (s *server) scan(ctx context.Context, from Storage, old *state) (*state, error) {
 	st := new(state)
-	var err error
-	slots := cowmap.Collect(func(yield func(Key, *slot) bool) {
-		for page, e := range pages(ctx, from, false, all) {
-			if err = e; err != nil {
-				return
-			}
-			if st.position.IsZero() {
-				st.position, st.floor = page.Position, page.Position.Revision
-			}
-			if page.Position.Store != st.position.Store || s.store != (StoreID{}) && page.Position.Store != s.store {
-				err = Errorf(ErrOtherStore, "the storage is store %v", page.Position.Store)
-				return
-			}
-			for i := range page.Entries {
-				place := new(slot)
-				place.Store(old.reuse(&record{Entry: page.Entries[i]}))
-				yield(page.Entries[i].Key, place)
-			}
+	var slots []*slot
+	for page, err := range pages(ctx, from, false, all) {
+		if err != nil {
+			return nil, err
 		}
-	})
-	if err != nil {
-		return nil, err
+		if st.position.IsZero() {
+			st.position, st.floor = page.Position, page.Position.Revision
+		}
+		if page.Position.Store != st.position.Store || s.store != (StoreID{}) && page.Position.Store != s.store {
+			return nil, Errorf(ErrOtherStore, "the storage is store %v", page.Position.Store)
+		}
+		for i := range page.Entries {
+			r := &record{Entry: page.Entries[i]}
+			if n := len(slots); n > 0 && slots[n-1].Load().Key.Compare(r.Key) >= 0 {
+				return nil, Errorf(ErrCorrupt, "a scan of the storage has key %s out of order", r.Key)
+			}
+			slots = append(slots, newSlot(old.reuse(r)))
+		}
 	}
-	st.index = &index{slots: slots}
-	st.index.live.Store(int64(slots.Len()))
+	st.index = newIndex(slots)
 	return st, nil
 }
 

@@ -7,15 +7,13 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/linnaname/gdiamond/internal/cowmap"
 )
 
 // fullOfTombstones returns a server whose index has as many tombstones as it
 // keeps, and over more. The key of the first is gone-0, its revision 2.
 func fullOfTombstones(over int) (s *server, first Key, before Position) {
 	s = newServer(nil, defaultServerConfig())
-	ix := &index{slots: cowmap.New[Key, *slot]()}
+	ix := newIndex(nil)
 	for i := range minTombs + over {
 		ix.put(&record{Entry: Entry{Key: NewKey("", fmt.Sprint("gone-", i)), Revision: int64(i + 2)}, deleted: true})
 	}

@@ -35,6 +35,7 @@ var allowed = map[string][]string{
 	"internal/budget":      {}, // who holds how much of what is bounded, for servers and handlers
 	"internal/codec":       {"internal/document"},
 	"internal/cowmap":      {},
+	"internal/sortedlist":  {},
 	"internal/document":    {"go.yaml.in/yaml/v3", "github.com/BurntSushi/toml"},
 	"internal/diskfull":    {}, // what a disk that takes no more bytes says, for stores and local files
 	"internal/growmap":     {},

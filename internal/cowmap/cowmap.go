@@ -11,8 +11,8 @@ import (
 )
 
 // shards is how many parts a map has. A write copies one part, so this is what
-// keeps a write cheap: a part of a map of a million keys has a thousand.
-const shards = 1024
+// keeps a write cheap: a part of a map of a million keys has about sixty.
+const shards = 1 << 14
 
 // Map is a map whose reads are lock-free. Make one with [New]. It is safe for
 // concurrent use. Values that change often belong behind a pointer: replacing

@@ -1,0 +1,170 @@
+package diamond_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage/memstore"
+)
+
+// publishMany publishes keys n-00000, n-00001 and so on, a thousand a set.
+func (s *served) publishMany(n, from, count int) {
+	s.t.Helper()
+	var c diamond.ChangeSet
+	for i := range count {
+		c.Drafts = append(c.Drafts, diamond.Draft{Key: diamond.NewKey("", fmt.Sprintf("%d-%05d", n, from+i)), Content: fmt.Sprint(time.Now().UnixNano())})
+		if len(c.Drafts) == diamond.MaxChanges || i == count-1 {
+			_, err := s.commit(c)
+			require.NoError(s.t, err)
+			c = diamond.ChangeSet{}
+		}
+	}
+}
+
+// busily publishes 5,000 keys again and again, a thousand each pause, until
+// stopped.
+func (s *served) busily(pause time.Duration) (stop func()) {
+	ended := make(chan struct{})
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-ended:
+				return
+			case <-time.After(pause):
+				s.publishMany(0, i%5*1000, 1000)
+			}
+		}
+	})
+	return func() { close(ended); writing.Wait() }
+}
+
+// One damaged row among 6,000 is found by the first check that meets it, though
+// thousands of keys that sort before it change all the time, and none of these is
+// taken for damaged.
+func TestS23_DamageIsFoundUnderWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logged
+		store := memstore.New()
+		defer store.Close()
+		storage := editedOf(store)
+		srv := checked(t, storage, &log, diamond.WithSelfCheck(5*time.Second))
+		srv.publishMany(0, 0, 6_000)
+		srv.publish("zz-edited", "good")
+		time.Sleep(checkTime)
+		stop := srv.busily(250 * time.Millisecond)
+		storage.edit(func() {
+			storage.entry["zz-edited"] = func(e *diamond.Entry) bool { e.MD5 = diamond.MD5Hex("evil"); return true }
+		})
+		before := srv.Status().Counters
+		time.Sleep(checkTime)
+		stop()
+		status := srv.Status()
+		assert.Equal(t, 1, status.Divergent)
+		assert.EqualValues(t, 1, status.Counters.Divergences-before.Divergences, log.String())
+		assert.Positive(t, status.Counters.Checks-before.Checks)
+		require.NoError(t, status.CheckErr)
+	})
+}
+
+// The same of the copy on disk, which is behind all the time.
+func TestS23_DamagedReplicaIsFoundUnderWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logged
+		store, inner := memstore.New(), memstore.New()
+		defer store.Close()
+		local := editedOf(inner)
+		srv := checked(t, store, &log, diamond.WithReplica(&editedReplica{local, inner}))
+		srv.publishMany(0, 0, 6_000)
+		srv.publish("zz-damaged", "good")
+		time.Sleep(checkTime)
+		require.Zero(t, srv.Status().Counters.Divergences, log.String())
+		stop := srv.busily(500 * time.Millisecond)
+		local.edit(func() {
+			local.entry["zz-damaged"] = func(e *diamond.Entry) bool { e.Type = "x"; return true }
+		})
+		time.Sleep(checkTime)
+		stop()
+		assert.EqualValues(t, 1, srv.Status().Counters.Divergences, log.String())
+		assert.EqualValues(t, 2, srv.Status().Replica.Installs)
+	})
+}
+
+// More damaged keys than one check looks at: that is said, such a check is not
+// completed, and the next ones go on with the rest until all are told of.
+func TestS23_MoreDamageThanOneCheckLooksAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logged
+		store := memstore.New()
+		defer store.Close()
+		storage := editedOf(store)
+		srv := checked(t, storage, &log)
+		const damaged = 2500
+		srv.publishMany(0, 0, damaged)
+		time.Sleep(checkTime)
+		checks := srv.Status().Counters.Checks
+		storage.edit(func() {
+			for i := range damaged {
+				storage.entry[fmt.Sprintf("0-%05d", i)] = func(e *diamond.Entry) bool { e.Type = "edited"; return true }
+			}
+		})
+		const oneCheck = 60 * time.Second // a thousand keys, with its pauses
+		time.Sleep(oneCheck)
+		status := srv.Status()
+		assert.Equal(t, 1000, status.Divergent)
+		require.ErrorIs(t, status.CheckErr, diamond.ErrCorrupt)
+		assert.ErrorContains(t, status.CheckErr, "the next check goes on")
+		assert.LessOrEqual(t, status.Counters.Checks, checks+1, "it is not completed")
+		time.Sleep(3 * oneCheck)
+		status = srv.Status()
+		assert.Equal(t, damaged, status.Divergent)
+		assert.EqualValues(t, damaged, status.Counters.Divergences, "each is told once")
+		require.NoError(t, status.CheckErr)
+		storage.edit(func() { clear(storage.entry) })
+		time.Sleep(3 * oneCheck)
+		assert.Zero(t, srv.Status().Divergent)
+	})
+}
+
+// Thousands of publishes and deletions a second are no differences, whatever
+// they do to the keys of a page between its read and its comparison.
+func TestINV13_NoFalseAlarmsUnderThousandsOfChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logged
+		store := memstore.New()
+		defer store.Close()
+		slow := troubledBy(store)
+		slow.set(func(op string) error {
+			if op == "scan" {
+				time.Sleep(30 * time.Millisecond)
+			}
+			return nil
+		}, nil)
+		srv, peer := checked(t, slow, &log, diamond.WithSelfCheck(5*time.Second)), serve(t, store)
+		stop := peer.busily(200 * time.Millisecond)
+		for i := range 12 { // more deletions than tombstones are kept
+			peer.publishMany(1, i*1000, 1000)
+			var gone diamond.ChangeSet
+			for j := range 1000 {
+				gone.Deletes = append(gone.Deletes, diamond.Delete{Key: diamond.NewKey("", fmt.Sprintf("1-%05d", i*1000+j))})
+			}
+			_, err := peer.commit(gone)
+			require.NoError(t, err)
+			time.Sleep(time.Second)
+		}
+		looked := slow.count("history")
+		stop()
+		status := srv.Status()
+		assert.Positive(t, status.Counters.Checks)
+		assert.Zero(t, status.Counters.Divergences, log.String())
+		assert.Zero(t, looked, "none is even suspected")
+		require.NoError(t, status.CheckErr)
+	})
+}
