@@ -81,6 +81,7 @@ type server struct {
 	keySets  *keySets
 	moved    *waitset.Group[struct{}] // who waits for any change of the state
 	parked   atomic.Int64             // polls and watches that wait
+	listing  chan struct{}            // capacity 1: a list walks along the keys
 	commits  *commits
 	reports  *reports
 
@@ -134,6 +135,7 @@ func newServer(storage Storage, cfg serverConfig) *server {
 		tasks:   make(chan func()),
 		keySets: newKeySets(maxSetKeys),
 		moved:   waitset.New[struct{}]().Join(nil),
+		listing: make(chan struct{}, 1),
 		commits: newCommits(cfg.maxInflight),
 		reports: newReports(),
 	}
