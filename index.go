@@ -44,7 +44,7 @@ func newIndex(slots []*slot) *index {
 	return ix
 }
 
-func newSlot(r *record) *slot {
+func slotOf(r *record) *slot {
 	place := new(slot)
 	place.Store(r)
 	return place
@@ -88,7 +88,7 @@ func (ix *index) put(r *record) (old *record, ok bool) {
 		ix.view.keep(old)
 		s.Store(r)
 	} else {
-		s = newSlot(r)
+		s = slotOf(r)
 		ix.slots.Store(r.Key, s)
 		ix.fresh = append(ix.fresh, s)
 	}
@@ -129,7 +129,7 @@ func (ix *index) set(key Key, r *record) {
 	case loaded:
 		place.Store(r)
 	default:
-		place = newSlot(r)
+		place = slotOf(r)
 		ix.slots.Store(key, place)
 		ix.order.Add([]*slot{place})
 	}

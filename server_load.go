@@ -60,7 +60,7 @@ func (s *server) scan(ctx context.Context, from Storage, old *state) (*state, er
 			if n := len(slots); n > 0 && slots[n-1].Load().Key.Compare(r.Key) >= 0 {
 				return nil, Errorf(ErrCorrupt, "a scan of the storage has key %s out of order", r.Key)
 			}
-			slots = append(slots, newSlot(old.reuse(r)))
+			slots = append(slots, slotOf(old.reuse(r)))
 		}
 	}
 	st.index = newIndex(slots)

@@ -132,16 +132,10 @@ func (resp *ChangesResponse) add(changes []Change, req *ChangesRequest) {
 // after returns changes that follow a position: those that the copy on disk
 // has, so that watches cost a shared storage nothing, else the storage's.
 func (s *server) after(ctx context.Context, st *state, p Position) (Batch, error) {
-	reading, cancel := context.WithTimeout(ctx, storageTimeout)
-	defer cancel()
 	if s.copy != nil && s.copy.has(st, p.Revision+1) {
-		if batch, err := s.copy.local.Changes(reading, p, watchBytes); err == nil && len(batch.Changes) > 0 {
+		if batch, err := s.copy.local.Changes(ctx, p, watchBytes); err == nil && len(batch.Changes) > 0 {
 			return batch, nil
 		}
 	}
-	batch, err := s.storage.Changes(reading, p, watchBytes)
-	if ctx.Err() == nil {
-		err = ours(reading, err)
-	}
-	return batch, err
+	return s.storage.Changes(ctx, p, watchBytes)
 }
