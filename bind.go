@@ -56,10 +56,6 @@ type Value[T any] struct {
 // that starts then: programs that run and those that start do not differ. Without
 // a default the last value stays in force, and a start fails with ErrNotFound.
 //
-// A deletion takes no value out of force: it stays until a new one is published
-// or the program ends, and Value.Err says ErrNotFound. A program that starts
-// after it has the default, or an error.
-//
 // Errors: ErrNotFound, ErrUnavailable, why the value was rejected, ErrInvalid
 // where the default cannot be used, or that of ctx. With an error nothing
 // stays behind. ctx is used for waiting alone: a Value lives until Close, or
