@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -59,4 +60,29 @@ func TestPrune_FailureIsLogged(t *testing.T) {
 		require.NoError(t, s.Close())
 		assert.Empty(t, log.String(), "to be closed is no failure")
 	})
+}
+
+// A transaction of a pruning removes a few changes only, and none beyond the
+// revision up to which it was found that they may go.
+func TestPrune_TransactionsAreBounded(t *testing.T) {
+	s := open(t, t.TempDir(), WithRetention(tinyRetention()))
+	var sets []diamond.ChangeSet
+	for i := range 3*pruneBatch + 10 {
+		sets = append(sets, put("a", fmt.Sprint(i)))
+	}
+	_, err := s.Commit(t.Context(), sets)
+	require.NoError(t, err)
+	horizon := int64(0)
+	step := func(upTo int64) (more bool) {
+		require.NoError(t, s.write(t.Context(), func(v *view) (err error) {
+			more, err = v.pruneLog(s.retention, s.now(), upTo)
+			horizon = v.horizon
+			return err
+		}))
+		return more
+	}
+	require.False(t, step(5))
+	require.EqualValues(t, 5, horizon)
+	require.True(t, step(3*pruneBatch))
+	require.EqualValues(t, 5+pruneBatch, horizon)
 }
