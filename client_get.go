@@ -85,7 +85,7 @@ func (c *client) gaveUp(ctx context.Context, failed error) error {
 	case errors.Is(own, errTimeout) && failed != nil:
 		return failed
 	case errors.Is(own, context.DeadlineExceeded) && failed != nil:
-		return fmt.Errorf("%w: %w", failed, own)
+		return tooLate(failed, own)
 	case errors.Is(own, context.DeadlineExceeded):
 		return fmt.Errorf("%w: %w", ErrUnavailable, own)
 	}

@@ -3,6 +3,7 @@ package diamond
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
@@ -29,6 +30,21 @@ func persist[Resp any](ctx context.Context, c *client, op string, key Key, ask f
 			return none, opError(op, key, c.gaveUp(ctx, failed))
 		}
 	}
+}
+
+// tooLate returns last, for which the time was not enough, and how that ended: the
+// reason stands first.
+func tooLate(last, cause error) error {
+	var e *Error
+	if !errors.As(last, &e) || last != error(e) {
+		return fmt.Errorf("%w (%w)", last, cause)
+	}
+	if c := new(Error); errors.As(cause, &c) {
+		cause = c.Err
+	}
+	late := *e
+	late.Err = fmt.Errorf("%w (%w)", e.Err, cause)
+	return &late
 }
 
 // passing reports whether err says that nothing was done, and may pass.

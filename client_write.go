@@ -81,21 +81,6 @@ func commitEnded(ctx context.Context, last error, unsure bool) error {
 	return why
 }
 
-// tooLate returns last, for which the time was not enough, and how that ended: the
-// reason stands first.
-func tooLate(last, cause error) error {
-	var e *Error
-	if !errors.As(last, &e) || last != error(e) {
-		return fmt.Errorf("%w (%w)", last, cause)
-	}
-	if c := new(Error); errors.As(cause, &c) {
-		cause = c.Err
-	}
-	late := *e
-	late.Err = fmt.Errorf("%w (%w)", e.Err, cause)
-	return &late
-}
-
 // readOwn brings what the client follows of a committed set up to date, so
 // that a Get after a Publish has its effect. It is a courtesy: the next poll
 // would do it too.

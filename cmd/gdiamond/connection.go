@@ -36,7 +36,7 @@ func (c *connection) flags(cmd *cobra.Command) {
 	listVar(f, &c.servers, "server", checkAddress, "addresses of servers, `HOST:PORT[,...]` (default "+server.DefaultAddress+")")
 	listVar(f, &c.namesrvs, "namesrv", checkNameServer, "find the servers through these name servers, `URL[,...]`")
 	f.StringVarP(&c.namespace, "namespace", "n", diamond.DefaultNamespace, "namespace of the keys")
-	f.DurationVar(&c.timeout, "timeout", 5*time.Second, "how long a command may take; publish, rm and import try again meanwhile")
+	f.DurationVar(&c.timeout, "timeout", 5*time.Second, "how long a command may take; it tries again meanwhile where no server answers")
 	f.VarP(&c.output, "output", "o", "table, json or yaml")
 }
 

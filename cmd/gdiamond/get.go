@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
 func newGet() *cobra.Command {
@@ -48,7 +50,8 @@ func newGet() *cobra.Command {
 	return cmd
 }
 
-// fetch asks once. A client would go on to follow the key.
+// fetch asks until a server answers, or for as long as the command may take. It
+// asks the transport, which says how old the answer may be.
 func (c *connection) fetch(ctx context.Context, key diamond.Key, revision int64) (*diamond.FetchResponse, error) {
 	wire, hangUp, err := c.dial()
 	if err != nil {
@@ -57,7 +60,16 @@ func (c *connection) fetch(ctx context.Context, key diamond.Key, revision int64)
 	defer hangUp()
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
+	var pause backoff.Backoff
 	res, err := wire.Fetch(ctx, &diamond.FetchRequest{Key: key, Revision: revision})
+	for errors.Is(err, diamond.ErrUnavailable) || errors.Is(err, diamond.ErrOverloaded) {
+		var e *diamond.Error
+		errors.As(err, &e)
+		if ended := pause.Wait(ctx, e.RetryAfter); ended != nil {
+			return nil, fmt.Errorf("%w (%w)", err, ended)
+		}
+		res, err = wire.Fetch(ctx, &diamond.FetchRequest{Key: key, Revision: revision})
+	}
 	if err == nil && !res.Found {
 		err = &diamond.Error{Op: "get", Key: key, Err: diamond.ErrNotFound}
 	}

@@ -3,7 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"net"
+	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -56,4 +61,38 @@ func TestGet_SaysThatAValueMayBeOld(t *testing.T) {
 	stale, err := time.ParseDuration(e.Stale)
 	require.NoError(t, err)
 	assert.Positive(t, stale)
+}
+
+// A read bears a server that comes while it asks, and says why it could not where none does.
+func TestGet_TriesAgain(t *testing.T) {
+	d := standalone(t, t.TempDir())
+	d.must("publish", "g/a", writeFile(t, "x"))
+	answers := make(chan outcome, 1)
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := free.Addr().String()
+	require.NoError(t, free.Close())
+	go func() { answers <- invoke(t, "get", "g/a", "--server", addr, "--timeout", "60s") }()
+	ln := listenAgain(t, addr)
+	defer ln.Close()
+	served := &http.Server{Handler: httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: strings.TrimPrefix(d.server, "http://")})}
+	go func() { _ = served.Serve(ln) }()
+	defer served.Close()
+	assert.Equal(t, outcome{exitOK, "x", ""}, <-answers)
+
+	out := invoke(t, "get", "g/a", "--server", "127.0.0.1:1", "--timeout", "300ms")
+	assert.Equal(t, exitError, out.code)
+	assert.Regexp(t, `^gdiamond: fetch public/g/a: unavailable: 127\.0\.0\.1:1: .*refused; --timeout gives it longer\n$`, out.stderr)
+}
+
+// listenAgain listens at an address that was listened at before.
+func listenAgain(t *testing.T, addr string) net.Listener {
+	t.Helper()
+	var ln net.Listener
+	require.Eventually(t, func() (ok bool) {
+		var err error
+		ln, err = net.Listen("tcp", addr)
+		return err == nil
+	}, time.Minute, 10*time.Millisecond)
+	return ln
 }
