@@ -18,20 +18,31 @@ const (
 	contentOverhead = 512
 	// A content of more than this part of the budget passes the cache by.
 	contentShare = 8
+
+	// maxLoads is how many contents are loaded at a time, and maxLoadQueue how many
+	// more may wait for their turn, for loadWait at most: so a storage that hangs
+	// holds that many goroutines, whoever asks.
+	maxLoads     = 64
+	maxLoadQueue = 2048
+	loadWait     = time.Second
 )
 
-// contents keeps contents in memory, up to a budget of bytes and for an hour.
+// contents keeps contents in memory, up to a budget of bytes. The one that has not
+// been read for longest goes first, and each goes when it has not been for an hour.
 //
-// The go-cache under it decides what is held, and until when. A record points
-// to what is held of it, so that a read takes no lock and builds no cache key.
+// A record points to what is held of it, so that a read takes no lock and builds no
+// cache key. The go-cache under it knows no time: it would ask the wall clock, and
+// one that is set would empty it.
 type contents struct {
 	budget  int64
 	sources []source
 	items   *cache.Cache // of *held
 	loads   singleflight.Group
+	turns   chan struct{} // one for each load under way
+	queued  atomic.Int64  // loads that wait for their turn
 
 	mu      sync.Mutex
-	order   *list.List     // of *held, oldest first; guarded by mu
+	order   *list.List     // of *held; guarded by mu; see [contents.oldest]
 	serial  uint64         // guarded by mu
 	bytes   atomic.Int64   // of content; written under mu
 	closed  bool           // guarded by mu
@@ -46,6 +57,8 @@ type held struct {
 	record  *record
 	key     string // in items
 	element *list.Element
+	read    atomic.Bool // since it took its place in order
+	placed  time.Time   // when it did; guarded by contents.mu
 }
 
 // source reads an entry with its content, for no single caller.
@@ -56,7 +69,8 @@ func newContents(budget int64, sources ...source) *contents {
 	c := &contents{
 		budget:  budget,
 		sources: sources,
-		items:   cache.New(contentTTL, 0), // no janitor: it could not be stopped
+		items:   cache.New(cache.NoExpiration, 0),
+		turns:   make(chan struct{}, maxLoads),
 		order:   list.New(),
 	}
 	c.items.OnEvicted(func(_ string, v any) { c.release(v.(*held)) })
@@ -68,7 +82,7 @@ func (c *contents) put(r *record, content string) {
 	if int64(len(content))+contentOverhead > c.budget/contentShare {
 		return
 	}
-	h := &held{entry: r.Entry, record: r}
+	h := &held{entry: r.Entry, record: r, placed: time.Now()}
 	h.entry.Content = content
 
 	c.mu.Lock()
@@ -91,15 +105,31 @@ func (c *contents) put(r *record, content string) {
 	}
 }
 
-// surplus returns the oldest that must go to keep to the budget. The caller holds mu.
+// surplus returns those that must go to keep to the budget. The caller holds mu.
 func (c *contents) surplus() (over []*held) {
 	used := c.bytes.Load() + int64(c.order.Len())*contentOverhead
-	for e := c.order.Front(); used > c.budget && e != nil; e = e.Next() {
-		old := e.Value.(*held)
+	for used > c.budget && len(over) < c.order.Len() {
+		old := c.oldest()
+		c.order.MoveToBack(old.element) // until it is released
 		used -= int64(len(old.entry.Content)) + contentOverhead
 		over = append(over, old)
 	}
 	return over
+}
+
+// oldest returns the first in order that has not been read since it took its
+// place. Those before it take new places at the end: reads only leave a mark, so
+// that they need no lock. The caller holds mu, and order is not empty.
+func (c *contents) oldest() *held {
+	for range c.order.Len() {
+		h := c.order.Front().Value.(*held)
+		if !h.read.Swap(false) {
+			return h
+		}
+		h.placed = time.Now()
+		c.order.MoveToBack(h.element)
+	}
+	return c.order.Front().Value.(*held)
 }
 
 // drop lets go of the content of r, if it is held.
@@ -109,8 +139,24 @@ func (c *contents) drop(r *record) {
 	}
 }
 
-// expire lets go of what has been held for too long.
-func (c *contents) expire() { c.items.DeleteExpired() }
+// expire lets go of what has not been read for too long.
+func (c *contents) expire() {
+	var gone []*held
+	c.mu.Lock()
+	for e := c.order.Front(); e != nil; e = e.Next() {
+		h := e.Value.(*held)
+		if time.Since(h.placed) < contentTTL {
+			break // those after it took their places later
+		}
+		if !h.read.Load() {
+			gone = append(gone, h)
+		}
+	}
+	c.mu.Unlock()
+	for _, h := range gone {
+		c.items.Delete(h.key)
+	}
+}
 
 // release is called once for each item that go-cache lets go of.
 func (c *contents) release(h *held) {
@@ -126,13 +172,23 @@ func (c *contents) release(h *held) {
 func (c *contents) get(ctx context.Context, r *record) (*Entry, error) {
 	if h := r.held.Load(); h != nil {
 		c.hits.Add(1)
+		if !h.read.Load() {
+			h.read.Store(true)
+		}
 		return &h.entry, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err // nobody waits for it
 	}
 	loaded := c.loads.DoChan(contentKey(r), func() (any, error) {
 		if !c.begin() {
 			return nil, Errorf(ErrClosed, "the server is closed")
 		}
 		defer c.running.Done()
+		if err := c.turn(); err != nil {
+			return nil, err
+		}
+		defer func() { <-c.turns }()
 		c.loaded.Add(1)
 		content, err := c.load(r)
 		if err != nil {
@@ -178,6 +234,27 @@ func (r *record) verify(e *Entry) error {
 		return Errorf(ErrNotFound, "revision %d is another value now", r.Revision)
 	}
 	return nil
+}
+
+// turn waits until there are few enough loads under way for one more.
+func (c *contents) turn() error {
+	select {
+	case c.turns <- struct{}{}:
+		return nil
+	default:
+	}
+	defer c.queued.Add(-1)
+	if c.queued.Add(1) > maxLoadQueue {
+		return shed("%d contents wait to be loaded", maxLoadQueue)
+	}
+	timer := time.NewTimer(loadWait)
+	defer timer.Stop()
+	select {
+	case c.turns <- struct{}{}:
+		return nil
+	case <-timer.C:
+		return shed("%d contents are being loaded, and none was in %v", maxLoads, loadWait)
+	}
 }
 
 // begin counts a load, unless there are to be no more.

@@ -7,10 +7,11 @@ import (
 )
 
 const (
-	// What one transaction holds at most: sets, and bytes of content. One set
-	// may have more bytes than that.
-	maxBatchSets  = 256
-	maxBatchBytes = 8 << 20
+	// What one transaction holds at most: sets, changes, and bytes of content. One
+	// set may have more bytes than that. Other servers wait for its end.
+	maxBatchSets    = 256
+	maxBatchChanges = 4 * MaxChanges
+	maxBatchBytes   = 8 << 20
 	// maxQueueBytes is how many bytes of content may wait to be committed.
 	maxQueueBytes = 256 << 20
 )
@@ -152,9 +153,11 @@ func (q *commits) grow(n int, timeout <-chan time.Time) bool {
 func (q *commits) take() []*commit {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n, bytes := 0, int64(0)
+	n, changes, bytes := 0, 0, int64(0)
 	for n < min(len(q.queue), maxBatchSets) {
-		if bytes += q.queue[n].bytes; n > 0 && bytes > maxBatchBytes {
+		changes += q.queue[n].set.Len()
+		bytes += q.queue[n].bytes
+		if n > 0 && (changes > maxBatchChanges || bytes > maxBatchBytes) {
 			break
 		}
 		q.bytes -= q.queue[n].bytes

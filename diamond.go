@@ -77,6 +77,7 @@ type ServerStatus struct {
 
 	Keys      int   // with an entry
 	Waiters   int   // parked polls and watches
+	SetKeys   int64 // keys of all key sets that clients poll; see [WithSetKeys]
 	Inflight  int   // commits being waited for
 	CacheSize int64 // bytes of content held in memory
 
@@ -86,9 +87,12 @@ type ServerStatus struct {
 
 // ServerCounters count since the server was made.
 type ServerCounters struct {
-	Committed, Conflict, Refused, Failed, Unknown, Shed uint64 // change sets, by outcome
+	// Change sets by outcome. Canceled are those whose caller left before they
+	// were taken up: nothing was done.
+	Committed, Conflict, Refused, Failed, Unknown, Shed, Canceled uint64
 
-	PollChanged, PollTimeout, PollCanceled, PollShed, PollDrained uint64 // polls, by answer
+	// Polls by answer. PollFailed are those that ended in another error.
+	PollChanged, PollTimeout, PollCanceled, PollShed, PollDrained, PollResync, PollFailed uint64
 
 	Wakeups               uint64 // waiters told of a change: grows by the waiters of the changed keys only
 	CacheHits, CacheLoads uint64 // contents found in memory, contents loaded from the storage

@@ -25,7 +25,10 @@ type serverConfig struct {
 	checkInterval time.Duration
 	maxWaiters    int
 	maxInflight   int
-	replica       ReplicaStorage // nil: none
+
+	maxSetKeys, addressSetKeys int64
+
+	replica ReplicaStorage // nil: none
 }
 
 func defaultServerConfig() serverConfig {
@@ -37,6 +40,9 @@ func defaultServerConfig() serverConfig {
 		checkInterval: 5 * time.Minute,
 		maxWaiters:    100_000,
 		maxInflight:   1024,
+
+		maxSetKeys:     maxSetKeys,
+		addressSetKeys: addressSetKeys,
 	}
 }
 
@@ -86,6 +92,18 @@ func WithFeedInterval(d time.Duration) ServerOption {
 // and 1,024.
 func WithLimits(waiters, inflight int) ServerOption {
 	return serverOption(func(c *serverConfig) { c.maxWaiters, c.maxInflight = waiters, inflight })
+}
+
+// WithSetKeys sets how many keys the key sets that clients poll may have together,
+// and how many those that one address sent may have; by default 4,194,304 and
+// 131,072. A set counts once, however many clients poll it, and an address never
+// gets more than is left for the others. Polls with sets above it fail with
+// ErrOverloaded.
+//
+// A key in a set takes some 300 bytes. Set the second higher where many clients come
+// from one address, that of a proxy, or the first lower where memory is scarce.
+func WithSetKeys(total, perAddress int64) ServerOption {
+	return serverOption(func(c *serverConfig) { c.maxSetKeys, c.addressSetKeys = total, perAddress })
 }
 
 // WithLocalFiles has the client keep snapshots, and read overrides, in files;

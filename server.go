@@ -133,7 +133,7 @@ func newServer(storage Storage, cfg serverConfig) *server {
 		nudged:  make(chan struct{}, 1),
 		hinted:  make(chan struct{}, 1),
 		tasks:   make(chan func()),
-		keySets: newKeySets(maxSetKeys),
+		keySets: newKeySets(cfg.maxSetKeys, cfg.addressSetKeys),
 		moved:   waitset.New[struct{}]().Join(nil),
 		listing: make(chan struct{}, 1),
 		commits: newCommits(cfg.maxInflight),
@@ -238,6 +238,8 @@ func (c *serverConfig) validate() error {
 	positive("check interval", int64(c.checkInterval))
 	positive("limit of waiters", int64(c.maxWaiters))
 	positive("limit of commits in flight", int64(c.maxInflight))
+	positive("limit of keys in sets", c.maxSetKeys)
+	positive("limit of keys in sets from one address", c.addressSetKeys)
 	return p.err()
 }
 

@@ -20,8 +20,8 @@ func (s *server) notBeforeSeen(ctx context.Context, p Position, wait time.Durati
 		return err
 	}
 	if _, ok := s.ahead.LogOnceIn(aheadEvery); ok {
-		s.log.Warn("a client has seen a newer generation of the store than there is here; if this goes on, the store was restored "+
-			"under a wrong clock, or unknown to all servers: gdiamond restore --above, or migrate --above for a database, with that generation",
+		// Nobody has proven the position, so nobody is told to act on it.
+		s.log.Warn("a client names a generation of the store that is newer than the one here; it may have made it up",
 			"generation", p.Epoch.Generation, "here", here)
 	}
 	return Errorf(ErrBehind, "revision %d of generation %d is not reached yet, the store is of generation %d here; if this goes on, "+

@@ -246,6 +246,8 @@ func (c *counters) outcome(err error) {
 		c.committed.Add(1)
 	case errors.Is(err, ErrUnknownOutcome):
 		c.unknown.Add(1)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		c.canceled.Add(1)
 	case errors.Is(err, ErrConflict):
 		c.conflict.Add(1)
 	case errors.Is(err, ErrOverloaded):

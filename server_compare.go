@@ -3,7 +3,7 @@ package diamond
 import (
 	"context"
 	"math"
-	"slices"
+	"time"
 )
 
 // diff says how the keys of a want are not as the caller has them.
@@ -55,9 +55,6 @@ func (s *server) compare(ctx context.Context, w *want) (*PollResponse, error) {
 	return resp, nil
 }
 
-// plain reports whether w is told by its position alone.
-func (w *want) plain() bool { return len(w.held) == 0 && !w.position.IsZero() }
-
 func (w *want) answered(st *state) *PollResponse {
 	a := w.set.answer.Load()
 	if a == nil || st == nil || a.state != st || !w.plain() || w.position.Epoch != st.position.Epoch ||
@@ -65,16 +62,6 @@ func (w *want) answered(st *state) *PollResponse {
 		return nil
 	}
 	return a.resp
-}
-
-// reached notes that the caller's keys are as they are at p. What it holds by
-// MD5 alone stays, as a new revision with the same MD5 is no change to it.
-func (w *want) reached(p Position) {
-	w.position = p
-	w.held = slices.DeleteFunc(w.held, func(h Held) bool { return h.Revision != AnyRevision })
-	if len(w.held) == 0 {
-		w.held = nil
-	}
 }
 
 // differ compares w with the state, which is nil where there is none, and
@@ -103,13 +90,13 @@ func (w *want) differ(st *state) (d diff, ok bool) {
 		return diff{resync: true}, true
 	}
 	held := w.held
-	for _, key := range w.set.keys {
+	for place, key := range w.set.keys {
 		r := st.index.get(key)
 		if r != nil && r.Revision > st.position.Revision {
 			return diff{}, false
 		}
 		switch {
-		case len(held) > 0 && held[0].Key == key:
+		case len(held) > 0 && held[0].place == int32(place):
 			same := held[0].is(r)
 			held = held[1:]
 			if same {
@@ -128,17 +115,6 @@ func (w *want) differ(st *state) (d diff, ok bool) {
 	return d, true
 }
 
-// is reports whether h is what r says; a nil r is a key that never was.
-func (h *Held) is(r *record) bool {
-	switch {
-	case r == nil || r.deleted:
-		return h.Revision == 0 || h.Revision == AnyRevision && h.MD5 == ""
-	case h.Revision != r.Revision && h.Revision != AnyRevision:
-		return false
-	}
-	return h.MD5 == r.MD5
-}
-
 func keyState(key Key, r *record) KeyState {
 	switch {
 	case r == nil:
@@ -149,9 +125,15 @@ func keyState(key Key, r *record) KeyState {
 	return KeyState{Key: key, Revision: r.Revision, View: r.View, MD5: r.MD5}
 }
 
+// inlineTime is how long the contents that an answer carries may take to be
+// loaded, all together. It is below what any client waits for an answer.
+const inlineTime = 500 * time.Millisecond
+
 // inline adds the entries that an answer carries. One whose content cannot be
-// had is left out: the caller fetches it.
+// had in time is only named: the caller fetches it.
 func (s *server) inline(ctx context.Context, d *diff) {
+	ctx, cancel := context.WithTimeout(ctx, inlineTime)
+	defer cancel()
 	room := int64(InlineTotal)
 	for i, r := range d.records {
 		if r == nil || r.deleted || r.Size > InlineContent || r.Size > room {

@@ -7,19 +7,25 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/linnaname/gdiamond/internal/budget"
 	"github.com/linnaname/gdiamond/internal/waitset"
 )
 
 const (
 	// keySetIdle is for how long a set of keys is known after its last poll.
 	keySetIdle = 5 * time.Minute
-	// maxSetKeys is how many keys all known sets may have together.
-	maxSetKeys = 1 << 20
+	// maxSetKeys is how many keys all known sets may have together unless the server
+	// is told otherwise, and addressSetKeys how many those may that one address sent.
+	maxSetKeys     = 4 << 20
+	addressSetKeys = 128 << 10
+	// evictionLook is how many unused sets are looked at for one that gives way.
+	evictionLook = 1024
 )
 
 // keySet is a set of keys that clients poll, known by its hash.
 type keySet struct {
 	hash   KeySetHash
+	source string   // who sent it first, against whom its keys count
 	keys   []Key    // sorted, each once
 	denied []Denial // keys of the set that nobody may read; sorted, each once
 	group  *waitset.Group[Key]
@@ -34,20 +40,23 @@ type keySet struct {
 // minutes those that were, so that polls need not send them again.
 type keySets struct {
 	waiters *waitset.Set[Key]
-	limit   int // of keys of all sets together
+	total   *budget.Budget // keys of all sets, by source
 
 	mu     sync.Mutex
 	byHash map[KeySetHash]*keySet // guarded by mu
-	total  int                    // keys of all sets; guarded by mu
 	unused *list.List             // of *keySet without a poll, longest idle first; guarded by mu
 }
 
-func newKeySets(limit int) *keySets {
-	return &keySets{waiters: waitset.New[Key](), limit: limit, byHash: make(map[KeySetHash]*keySet), unused: list.New()}
+// newKeySets returns sets that may have limit keys together, and perSource those of one source.
+func newKeySets(limit, perSource int64) *keySets {
+	return &keySets{
+		waiters: waitset.New[Key](), total: budget.New(limit, perSource),
+		byHash: make(map[KeySetHash]*keySet), unused: list.New(),
+	}
 }
 
 // size returns how many keys s has, of both kinds.
-func (s *keySet) size() int { return len(s.keys) + len(s.denied) }
+func (s *keySet) size() int64 { return int64(len(s.keys) + len(s.denied)) }
 
 // denies reports whether key is one of s that may not be read.
 func (s *keySet) denies(key Key) bool {
@@ -57,15 +66,16 @@ func (s *keySet) denies(key Key) bool {
 
 // acquire returns the set named hash, nil where it is not known and neither keys
 // nor denied are given. Both together are canonical and valid, and have that hash;
-// nobody waits for those that are denied. Each set acquired is released once.
-func (k *keySets) acquire(hash KeySetHash, keys []Key, denied []Denial) (*keySet, error) {
+// nobody waits for those that are denied; source sent them. Each set acquired is
+// released once.
+func (k *keySets) acquire(hash KeySetHash, keys []Key, denied []Denial, source string) (*keySet, error) {
 	if set := k.find(hash); set != nil || len(keys)+len(denied) == 0 {
 		return set, nil
 	}
 	slices.SortFunc(keys, Key.Compare)
 	keys = slices.Compact(keys)
-	fresh := &keySet{hash: hash, keys: keys, denied: denied, refs: 1}
-	if err := k.reserve(fresh.size()); err != nil {
+	fresh := &keySet{hash: hash, source: source, keys: keys, denied: denied, refs: 1}
+	if err := k.reserve(fresh.size(), source); err != nil {
 		return nil, err
 	}
 	fresh.group = k.waiters.Join(keys)
@@ -76,7 +86,7 @@ func (k *keySets) acquire(hash KeySetHash, keys []Key, denied []Denial) (*keySet
 		k.byHash[hash] = fresh
 	} else { // another poll was faster
 		k.use(known)
-		k.total -= fresh.size()
+		k.total.Give(source, fresh.size())
 	}
 	k.mu.Unlock()
 	if known == nil {
@@ -124,22 +134,39 @@ func (k *keySets) shared(set *keySet) bool {
 	return set.refs > 1
 }
 
-// reserve makes room for n keys, if need be by forgetting the sets that have
-// been idle longest.
-func (k *keySets) reserve(n int) error {
+// reserve takes room for n keys of source, if need be by forgetting sets that
+// nobody polls.
+func (k *keySets) reserve(n int64, source string) error {
 	var gone []*keySet
+	defer func() { leave(gone) }()
 	k.mu.Lock()
-	if k.total+n > k.limit {
-		gone = k.forget(func(*keySet) bool { return k.total+n > k.limit })
+	defer k.mu.Unlock()
+	for !k.total.Take(source, n) {
+		set := k.givesWay(n, source)
+		if set == nil {
+			return shed("%d keys are being polled, %d of them in sets from this address", k.total.Used(), k.total.Held(source))
+		}
+		k.forget(set)
+		gone = append(gone, set)
 	}
-	full := k.total+n > k.limit
-	if !full {
-		k.total += n
-	}
-	k.mu.Unlock()
-	leave(gone)
-	if full {
-		return shed("%d keys are being polled", k.limit)
+	return nil
+}
+
+// givesWay returns the set that is forgotten for n more keys of source, the longest
+// idle of those that may be: its own, and those of who holds no less. Nobody makes
+// a small source's sets be sent again by sending ever new ones. The caller holds mu.
+func (k *keySets) givesWay(n int64, source string) *keySet {
+	holds := k.total.Held(source) + n
+	e := k.unused.Front()
+	for range evictionLook {
+		if e == nil {
+			return nil
+		}
+		set := e.Value.(*keySet)
+		if set.source == source || k.total.Held(set.source) >= holds {
+			return set
+		}
+		e = e.Next()
 	}
 	return nil
 }
@@ -147,25 +174,25 @@ func (k *keySets) reserve(n int) error {
 // expire forgets the sets that nobody has polled for some minutes, and all
 // answers, lest they hold contents for ever.
 func (k *keySets) expire() {
+	var gone []*keySet
 	k.mu.Lock()
 	for _, set := range k.byHash {
 		set.answer.Store(nil)
 	}
-	gone := k.forget(func(set *keySet) bool { return time.Since(set.idle) >= keySetIdle })
+	for e := k.unused.Front(); e != nil && time.Since(e.Value.(*keySet).idle) >= keySetIdle; e = k.unused.Front() {
+		set := e.Value.(*keySet)
+		k.forget(set)
+		gone = append(gone, set)
+	}
 	k.mu.Unlock()
 	leave(gone)
 }
 
-// forget takes out the unused sets for which more holds, longest idle first,
-// and stops at the first for which it does not. The caller holds mu.
-func (k *keySets) forget(more func(*keySet) bool) (gone []*keySet) {
-	for e := k.unused.Front(); e != nil && more(e.Value.(*keySet)); e = k.unused.Front() {
-		set := k.unused.Remove(e).(*keySet)
-		delete(k.byHash, set.hash)
-		k.total -= set.size()
-		gone = append(gone, set)
-	}
-	return gone
+// forget takes out a set that nobody polls. The caller holds mu.
+func (k *keySets) forget(set *keySet) {
+	k.unused.Remove(set.place)
+	delete(k.byHash, set.hash)
+	k.total.Give(set.source, set.size())
 }
 
 func leave(sets []*keySet) {

@@ -17,7 +17,7 @@ func TestKeySetsFullOfMany(t *testing.T) {
 		"all but one":    func(int) int { return 1 },
 		"none is in use": func(sets int) int { return sets },
 	} {
-		few, many := costOfKeySets(t, 100, idle), costOfKeySets(t, maxSetKeys/4, idle)
+		few, many := costOfKeySets(t, 100, idle), costOfKeySets(t, 1<<19, idle)
 		t.Logf("%s: %v with few, %v with many", name, few, many)
 		assert.Less(t, many, 20*few, name)
 	}
@@ -27,7 +27,7 @@ func TestKeySetsFullOfMany(t *testing.T) {
 // limit keys together are known, some of them idle: the shortest of some times,
 // as the machine may be busy with something else.
 func costOfKeySets(t *testing.T, limit int, idle func(sets int) int) time.Duration {
-	sets := newKeySets(limit)
+	sets := newKeySets(int64(limit), int64(limit))
 	n := 0
 	poll := func() (*keySet, error) {
 		keys := make([]Key, 10)
@@ -35,7 +35,7 @@ func costOfKeySets(t *testing.T, limit int, idle func(sets int) int) time.Durati
 			keys[i] = NewKey("", fmt.Sprintf("%d.%d", n, i))
 		}
 		n++
-		return sets.acquire(HashKeys(keys), keys, nil)
+		return sets.acquire(HashKeys(keys), keys, nil, "host")
 	}
 	var held []*keySet
 	for {

@@ -3,25 +3,19 @@ package diamond
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/apart"
+	"github.com/linnaname/gdiamond/internal/budget"
 	"github.com/linnaname/gdiamond/internal/seeded"
 )
-
-// want is what a poll is about: a set of keys and what the caller has of it.
-type want struct {
-	set      *keySet
-	position Position // the caller knows all keys up to it,
-	held     []Held   // but for these; sorted by key
-}
 
 // Poll implements [Transport].
 func (s *server) Poll(ctx context.Context, req *PollRequest) (*PollResponse, error) {
 	resp, err := s.poll(ctx, req)
 	switch {
 	case err == nil && resp.Resync:
+		s.counters.pollResync.Add(1)
 	case err == nil && len(resp.Changed)+len(resp.Denied) > 0:
 		s.counters.pollChanged.Add(1)
 	case err == nil && resp.Draining:
@@ -32,6 +26,8 @@ func (s *server) Poll(ctx context.Context, req *PollRequest) (*PollResponse, err
 		s.counters.pollShed.Add(1)
 	case ctx.Err() != nil:
 		s.counters.pollCanceled.Add(1)
+	default:
+		s.counters.pollFailed.Add(1)
 	}
 	if err != nil {
 		return nil, answerError(ctx, "poll", Key{}, err)
@@ -69,7 +65,7 @@ func (s *server) arrive(ctx context.Context, req *PollRequest) (*want, *PollResp
 	if err := s.notBeforeSeen(ctx, req.Position, min(wait, reachTimeout)); err != nil {
 		return nil, nil, err
 	}
-	w, err := s.want(req)
+	w, err := s.want(req, budget.Source(CallerFrom(ctx).Address))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -172,80 +168,4 @@ func (s *server) position() Position {
 		return st.position
 	}
 	return Position{}
-}
-
-// want checks what a poll asks for. Its set is nil where the server does not
-// know it, else it must be released.
-func (s *server) want(req *PollRequest) (*want, error) {
-	if n := max(len(req.Keys), len(req.Held)); n > MaxPollKeys {
-		return nil, Errorf(ErrTooLarge, "keys: %d, more than %d", n, MaxPollKeys)
-	}
-	keys, denied, err := readable(req)
-	if err != nil {
-		return nil, err
-	}
-	w := &want{position: req.Position}
-	if w.held, err = sortedHeld(req.Held); err != nil {
-		return nil, err
-	}
-	if w.set, err = s.keySets.acquire(req.Set, keys, denied); err != nil || w.set == nil {
-		return w, err
-	}
-	if len(w.set.denied) > 0 {
-		w.held = slices.DeleteFunc(w.held, func(h Held) bool { return w.set.denies(h.Key) })
-	}
-	for i := range w.held {
-		if _, ok := slices.BinarySearchFunc(w.set.keys, w.held[i].Key, Key.Compare); !ok {
-			s.keySets.release(w.set)
-			return nil, invalidf("held: key %s is not in the set", clip(w.held[i].Key.String()))
-		}
-	}
-	return w, nil
-}
-
-// readable returns the canonical keys of a poll, having checked them, and apart from
-// them those that the caller may not read.
-func readable(req *PollRequest) (keys []Key, denied []Denial, err error) {
-	if len(req.Keys) == 0 {
-		return nil, nil, nil
-	}
-	all := make([]Key, len(req.Keys))
-	for i, k := range req.Keys {
-		all[i] = k.Canonical()
-		if err := all[i].Validate(); err != nil {
-			return nil, nil, err
-		}
-	}
-	if HashKeys(all) != req.Set {
-		return nil, nil, invalidf("set: is not the hash of the keys")
-	}
-	keys = slices.DeleteFunc(all, func(k Key) bool {
-		if k.System() {
-			denied = append(denied, Denial{Key: k, Detail: systemDetail(k.Namespace)})
-		}
-		return k.System()
-	})
-	slices.SortFunc(denied, func(a, b Denial) int { return a.Key.Compare(b.Key) })
-	return keys, slices.Compact(denied), nil
-}
-
-func sortedHeld(held []Held) ([]Held, error) {
-	if len(held) == 0 {
-		return nil, nil
-	}
-	sorted := slices.Clone(held)
-	for i := range sorted {
-		h := &sorted[i]
-		h.Key = h.Key.Canonical()
-		if h.Revision < AnyRevision {
-			return nil, invalidf("held: revision %d of key %s", h.Revision, clip(h.Key.String()))
-		}
-	}
-	slices.SortFunc(sorted, func(a, b Held) int { return a.Key.Compare(b.Key) })
-	for i := range sorted[1:] {
-		if sorted[i].Key == sorted[i+1].Key {
-			return nil, invalidf("held: key %s appears more than once", clip(sorted[i].Key.String()))
-		}
-	}
-	return sorted, nil
 }

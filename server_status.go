@@ -9,7 +9,9 @@ import (
 // counters are the server's own; see [ServerCounters].
 type counters struct {
 	committed, conflict, refused, failed, unknown, shed           atomic.Uint64
+	canceled                                                      atomic.Uint64
 	pollChanged, pollTimeout, pollCanceled, pollShed, pollDrained atomic.Uint64
+	pollResync, pollFailed                                        atomic.Uint64
 	wakeups, storageErrors, forks                                 atomic.Uint64
 	feedGaps, feedStalls, checks, checkFailures, divergences      atomic.Uint64
 }
@@ -121,6 +123,7 @@ func (s *server) Status() ServerStatus {
 		Draining:  s.draining.Load(),
 		Stale:     s.stale(),
 		Waiters:   int(s.parked.Load()),
+		SetKeys:   s.keySets.total.Used(),
 		Inflight:  s.commits.len(),
 		CacheSize: s.contents.bytes.Load(),
 		Counters:  s.counters.read(s.contents),
@@ -158,6 +161,7 @@ func (c *counters) read(contents *contents) ServerCounters {
 		Failed: c.failed.Load(), Unknown: c.unknown.Load(), Shed: c.shed.Load(),
 		PollChanged: c.pollChanged.Load(), PollTimeout: c.pollTimeout.Load(), PollCanceled: c.pollCanceled.Load(),
 		PollShed: c.pollShed.Load(), PollDrained: c.pollDrained.Load(),
+		PollResync: c.pollResync.Load(), PollFailed: c.pollFailed.Load(), Canceled: c.canceled.Load(),
 		Wakeups:   c.wakeups.Load(),
 		CacheHits: contents.hits.Load(), CacheLoads: contents.loaded.Load(),
 		StorageErrors: c.storageErrors.Load(), Forks: c.forks.Load(),

@@ -81,7 +81,9 @@ type Held struct {
 	MD5      string // "" with nothing
 }
 
-// AnyRevision as a Held.Revision compares by MD5 alone, as the original diamond does.
+// AnyRevision as a Held.Revision compares by MD5 alone, as the original diamond
+// does. Who holds nothing then, with an MD5 of "", is not told of an empty content,
+// which the original's protocol cannot carry.
 const AnyRevision = -1
 
 // KeySetHash names a set of keys; see [HashKeys].

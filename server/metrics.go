@@ -137,6 +137,8 @@ var statusMetrics = []statusMetric{
 		func(st *diamond.ServerStatus) float64 { return float64(st.Keys) }),
 	gauge("diamond_longpoll_waiters", "Parked polls and watches.",
 		func(st *diamond.ServerStatus) float64 { return float64(st.Waiters) }),
+	gauge("diamond_longpoll_set_keys", "Keys of all key sets that clients poll.",
+		func(st *diamond.ServerStatus) float64 { return float64(st.SetKeys) }),
 	gauge("diamond_publish_inflight", "Change sets being committed.",
 		func(st *diamond.ServerStatus) float64 { return float64(st.Inflight) }),
 	gauge("diamond_cache_bytes", "Contents held in memory.",
@@ -160,6 +162,8 @@ var statusMetrics = []statusMetric{
 			emit(float64(st.Counters.PollCanceled), "canceled")
 			emit(float64(st.Counters.PollShed), "shed")
 			emit(float64(st.Counters.PollDrained), "shutdown")
+			emit(float64(st.Counters.PollResync), "resync")
+			emit(float64(st.Counters.PollFailed), "failed")
 		},
 	},
 	{
@@ -172,6 +176,7 @@ var statusMetrics = []statusMetric{
 			emit(float64(st.Counters.Failed), "failed")
 			emit(float64(st.Counters.Unknown), "unknown")
 			emit(float64(st.Counters.Shed), "shed")
+			emit(float64(st.Counters.Canceled), "canceled")
 		},
 	},
 	{

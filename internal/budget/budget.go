@@ -48,6 +48,13 @@ func (b *Budget) Give(source string, n int64) {
 	}
 }
 
+// Held returns what source holds.
+func (b *Budget) Held(source string) int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.held[source]
+}
+
 // Used returns what all sources hold together.
 func (b *Budget) Used() int64 {
 	b.mu.Lock()

@@ -17,8 +17,15 @@ import (
 type Set[K comparable] struct {
 	mu     sync.Mutex
 	groups map[*Group[K]]struct{}
-	byKey  map[K]map[*Group[K]]struct{}
+	byKey  map[K]members[K]
 	len    int
+}
+
+// members are the groups that have a key. Most keys are in one group alone, for
+// which a map would cost many times the key.
+type members[K comparable] struct {
+	first  *Group[K]
+	others map[*Group[K]]struct{} // nil: there are none
 }
 
 // Group is a set of keys that many wait on together, so that to register
@@ -40,7 +47,7 @@ type Waiter[K comparable] struct {
 func New[K comparable]() *Set[K] {
 	return &Set[K]{
 		groups: make(map[*Group[K]]struct{}),
-		byKey:  make(map[K]map[*Group[K]]struct{}),
+		byKey:  make(map[K]members[K]),
 	}
 }
 
@@ -59,12 +66,7 @@ func (s *Set[K]) Join(keys []K) *Group[K] {
 	for chunk := range slices.Chunk(keys, joinChunk) {
 		s.mu.Lock()
 		for _, k := range chunk {
-			groups := s.byKey[k]
-			if groups == nil {
-				groups = make(map[*Group[K]]struct{}, 1)
-				s.byKey[k] = groups
-			}
-			groups[g] = struct{}{}
+			s.byKey[k] = s.byKey[k].with(g)
 		}
 		s.mu.Unlock()
 	}
@@ -77,9 +79,9 @@ func (g *Group[K]) Leave() {
 	for chunk := range slices.Chunk(g.keys, joinChunk) {
 		s.mu.Lock()
 		for _, k := range chunk {
-			groups := s.byKey[k]
-			delete(groups, g)
-			if len(groups) == 0 {
+			if left := s.byKey[k].without(g); left.first != nil {
+				s.byKey[k] = left
+			} else {
 				delete(s.byKey, k)
 			}
 		}
@@ -88,6 +90,35 @@ func (g *Group[K]) Leave() {
 	s.mu.Lock()
 	delete(s.groups, g)
 	s.mu.Unlock()
+}
+
+func (m members[K]) with(g *Group[K]) members[K] {
+	switch {
+	case m.first == nil:
+		m.first = g
+	case m.others == nil:
+		m.others = map[*Group[K]]struct{}{g: {}}
+	default:
+		m.others[g] = struct{}{}
+	}
+	return m
+}
+
+func (m members[K]) without(g *Group[K]) members[K] {
+	if m.first != g {
+		delete(m.others, g)
+	} else {
+		m.first = nil
+		for other := range m.others { // any will do
+			m.first = other
+			delete(m.others, other)
+			break
+		}
+	}
+	if len(m.others) == 0 {
+		m.others = nil
+	}
+	return m
 }
 
 // Wait has call called once when a key of the group changes, or on
@@ -123,7 +154,11 @@ func (s *Set[K]) Wake(keys iter.Seq[K]) int {
 	var woken []func()
 	s.mu.Lock()
 	for k := range keys {
-		for g := range s.byKey[k] {
+		m := s.byKey[k]
+		if m.first != nil {
+			woken = m.first.take(woken)
+		}
+		for g := range m.others {
 			woken = g.take(woken)
 		}
 	}

@@ -20,36 +20,6 @@ const (
 	legacyField   = "Probe-Modify-Request"
 )
 
-// emptyMD5 is the digest of an empty content, which this protocol cannot
-// carry: its clients hold nothing of it.
-const emptyMD5 = "d41d8cd98f00b204e9800998ecf8427e"
-
-// onlyEmpty reports whether all that has changed is contents that have become
-// empty, which is nothing new to one who holds nothing. It notes them in req.
-func onlyEmpty(req *diamond.PollRequest, res *diamond.PollResponse) bool {
-	if len(res.Changed) == 0 {
-		return false
-	}
-	for i := range res.Changed {
-		if res.Changed[i].MD5 != emptyMD5 || heldOf(req, res.Changed[i].Key).MD5 != "" {
-			return false
-		}
-	}
-	for i := range res.Changed {
-		heldOf(req, res.Changed[i].Key).MD5 = emptyMD5
-	}
-	return true
-}
-
-func heldOf(req *diamond.PollRequest, key diamond.Key) *diamond.Held {
-	for i := range req.Held {
-		if req.Held[i].Key == key {
-			return &req.Held[i]
-		}
-	}
-	return &diamond.Held{Key: key}
-}
-
 // leaveOut takes the keys that the caller may not read out of req: this protocol
 // cannot say that of a key, and none of its clients must take one of them for
 // deleted. It reports whether any key is left.
@@ -70,7 +40,7 @@ func sendLegacyPoll(w http.ResponseWriter, r *http.Request, req *diamond.PollReq
 	if len(res.Denied) > 0 && !leaveOut(req, res.Denied) {
 		return failText(w, diamond.Errorf(diamond.ErrDenied, "%s: no key of it may be read", legacyField), 0), true
 	}
-	if onlyEmpty(req, res) || len(res.Changed) == 0 && len(res.Denied) > 0 {
+	if len(res.Changed) == 0 && len(res.Denied) > 0 {
 		return outcome{}, false
 	}
 	header := w.Header()
@@ -114,7 +84,7 @@ func (h *handler) readLegacyPoll(w http.ResponseWriter, r *http.Request) (*diamo
 	if body, ok := r.Body.(*body); ok {
 		hold = body.hold // until the answer, which needs what is held
 	}
-	held, err := parseProbe(probe, hold)
+	held, err := parseProbe(strings.Clone(probe), hold) // not the whole body, in which it lies
 	if err != nil {
 		return nil, err
 	}
