@@ -28,7 +28,7 @@ const (
 )
 
 // contents keeps contents in memory, up to a budget of bytes. The one that has not
-// been read for longest goes first, and each goes when it has not been for an hour.
+// been read for longest goes first, and each goes when it has not been for an hour or two.
 //
 // A record points to what is held of it, so that a read takes no lock and builds no
 // cache key. The go-cache under it knows no time: it would ask the wall clock, and
@@ -143,12 +143,16 @@ func (c *contents) drop(r *record) {
 func (c *contents) expire() {
 	var gone []*held
 	c.mu.Lock()
-	for e := c.order.Front(); e != nil; e = e.Next() {
-		h := e.Value.(*held)
+	for next := c.order.Front(); next != nil; {
+		h := next.Value.(*held)
+		next = next.Next()
 		if time.Since(h.placed) < contentTTL {
 			break // those after it took their places later
 		}
-		if !h.read.Load() {
+		if h.read.Swap(false) {
+			h.placed = time.Now()
+			c.order.MoveToBack(h.element)
+		} else {
 			gone = append(gone, h)
 		}
 	}

@@ -137,3 +137,38 @@ func TestContentsKeepToTheirBudget(t *testing.T) {
 	require.Len(t, srv.fetch("larger").Entry.Content, budget/2)
 	assert.LessOrEqual(t, srv.Status().CacheSize, int64(budget))
 }
+
+// What has been read lately stays when room is needed, and the wall clock empties nothing.
+func TestContentsThatAreReadStay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &countingReads{Storage: memstore.New()}
+		srv := &served{mustServer(t, store, diamond.WithCacheBytes(64<<10)), t}
+		content := strings.Repeat("x", 4<<10)
+		for i := range 40 {
+			srv.publish(fmt.Sprint(i), content+fmt.Sprint(i))
+		}
+		read := func(i int) {
+			t.Helper()
+			_, err := srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", fmt.Sprint(i))})
+			require.NoError(t, err)
+		}
+		read(0)
+		before := store.reads.Load()
+		for i := 1; i < 40; i++ {
+			read(0)
+			read(i)
+		}
+		assert.EqualValues(t, 39, store.reads.Load()-before, "the one that is read again and again is never loaded again")
+	})
+}
+
+// countingReads counts the reads of contents.
+type countingReads struct {
+	diamond.Storage
+	reads atomic.Int64
+}
+
+func (s *countingReads) Read(ctx context.Context, key diamond.Key, revision int64) (diamond.Entry, error) {
+	s.reads.Add(1)
+	return s.Storage.Read(ctx, key, revision)
+}

@@ -96,9 +96,18 @@ func TestPollByMD5(t *testing.T) {
 		default:
 		}
 		srv.publish("b", "")
-		assert.Equal(t, []string{"b"}, names(<-answer), "an empty content is not an absence")
+		synctest.Wait()
+		select {
+		case resp := <-answer:
+			t.Fatalf("told of %v: an empty content is nothing to the original's clients", names(resp))
+		default:
+		}
+		srv.publish("b", "x")
+		assert.Equal(t, []string{"b"}, names(<-answer))
 
 		req.Held[0].MD5 = ""
+		assert.ElementsMatch(t, []string{"a", "b"}, names(srv.poll(req)))
+		req.Held[0].MD5 = "C4CA4238A0B923820DCC509A6F75849B" // not as the server writes it
 		assert.ElementsMatch(t, []string{"a", "b"}, names(srv.poll(req)))
 	})
 }
