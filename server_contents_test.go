@@ -57,7 +57,7 @@ func TestContentsAreLoadedOnceForAll(t *testing.T) {
 		assert.EqualValues(t, 1, srv.Status().CacheSize)
 
 		storage.heal()
-		time.Sleep(2 * time.Hour)
+		time.Sleep(2*time.Hour + 2*time.Minute)
 		assert.Zero(t, srv.Status().CacheSize, "what nobody asks for goes, in time")
 		assert.Equal(t, "1", srv.fetch("a").Entry.Content)
 	})

@@ -44,6 +44,9 @@ func (s *Store) pruneAlways(ctx context.Context) {
 // It also runs every ten minutes by itself. The file does not become smaller;
 // its free pages are used again. See [Compact].
 func (s *Store) Prune(ctx context.Context) error {
+	if err := s.writable(); err != nil { // whether anything would go or not
+		return err
+	}
 	for more := true; more; {
 		var err error
 		if more, err = s.pruneLog(ctx); err != nil {

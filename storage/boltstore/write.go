@@ -20,8 +20,8 @@ func (s *Store) write(ctx context.Context, fn func(*view) error) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
-	if s.readOnly {
-		return diamond.Errorf(diamond.ErrInvalid, "the store in %s was opened to read", s.dir)
+	if err := s.writable(); err != nil {
+		return err
 	}
 	select {
 	case s.writer <- struct{}{}:
@@ -33,6 +33,14 @@ func (s *Store) write(ctx context.Context, fn func(*view) error) error {
 		return err
 	}
 	return s.failure(guard(func() error { return s.transact(fn) }))
+}
+
+// writable returns an error of a store that was opened to be read alone.
+func (s *Store) writable() error {
+	if s.readOnly {
+		return diamond.Errorf(diamond.ErrInvalid, "the store in %s was opened to read", s.dir)
+	}
+	return nil
 }
 
 func (s *Store) transact(fn func(*view) error) error {
