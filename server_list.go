@@ -20,6 +20,9 @@ func (s *server) List(ctx context.Context, req *ListRequest) (*ListResponse, err
 }
 
 func (s *server) list(ctx context.Context, req *ListRequest) (*ListResponse, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if _, err := s.serving(); err != nil {
 		return nil, err
 	}
