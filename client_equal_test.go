@@ -2,6 +2,7 @@ package diamond_test
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,32 +57,74 @@ func TestEqualValuesCallNoListener(t *testing.T) {
 	})
 }
 
-func TestEqualValuesOfARejectedOneAreRejected(t *testing.T) {
+// Why a value was rejected may lie elsewhere, and be mended: publishing it again
+// has it tried again.
+func TestARejectedValueIsTriedAgainWhenItIsPublishedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "good")
 		client := newClient(t, c)
-		r := recorder{verdict: func(c diamond.Config) error {
-			if c.Content == "bad" {
+		var mended atomic.Bool
+		var r recorder
+		r.verdict = func(c diamond.Config) error {
+			if c.Content == "bad" && !mended.Load() {
 				return errors.New("refused")
 			}
 			return nil
-		}}
-		subscribe(t, client, keyA, &r)
+		}
+		sub := subscribe(t, client, keyA, &r)
 		settle()
 		c.set(keyA, "bad")
 		settle()
 		again := c.set(keyA, "bad")
 		settle()
-		assert.Equal(t, []string{"good", "bad"}, r.contents())
+		assert.Equal(t, []string{"good", "bad", "bad"}, r.contents())
 		assert.Equal(t, again, client.Status(keyA)[0].Rejected)
 		require.Len(t, c.reported(), 3)
 		assert.Equal(t, diamond.Report{Key: keyA, Revision: again, Reason: "error"}, c.reported()[2])
+		time.Sleep(time.Hour)
+		assert.Len(t, r.contents(), 3, "nothing was published")
+
+		mended.Store(true)
+		applied := c.set(keyA, "bad")
+		settle()
+		assert.Len(t, r.contents(), 4)
+		require.NoError(t, sub.Wait(t.Context()))
+		assert.Zero(t, client.Status(keyA)[0].Rejected)
+		assert.Equal(t, diamond.Report{Key: keyA, Revision: applied, Applied: true}, c.reported()[len(c.reported())-1])
+		c.set(keyA, "bad")
+		settle()
+		assert.Len(t, r.contents(), 4, "it has been applied by now")
 	})
 }
 
-// What came of a call holds for an equal value that came while it ran, and
-// nothing is said of it before.
+func TestBind_ARejectedValueIsTriedAgainWhenItIsPublishedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.set(keyA, `{"rate": 1}`)
+		client := newClient(t, c)
+		var broken atomic.Bool
+		v, err := diamond.Bind[limits](t.Context(), client, keyA, diamond.WithValidator(func(any) error {
+			if broken.Load() {
+				return errors.New("a file is missing")
+			}
+			return nil
+		}))
+		require.NoError(t, err)
+		broken.Store(true)
+		c.set(keyA, `{"rate": 2}`)
+		settle()
+		require.Error(t, v.Err())
+		broken.Store(false)
+		c.set(keyA, `{"rate": 2}`)
+		settle()
+		require.NoError(t, v.Err())
+		assert.Equal(t, 2, v.Get().Rate)
+	})
+}
+
+// An equal value that came while a call ran is as good as applied where the call
+// was; where it was rejected, there is another call. Nothing is said before.
 func TestEqualValuesDuringACall(t *testing.T) {
 	for name, verdict := range map[string]error{"applied": nil, "rejected": errors.New("refused")} {
 		t.Run(name, func(t *testing.T) {
@@ -100,11 +143,13 @@ func TestEqualValuesDuringACall(t *testing.T) {
 				assert.Empty(t, c.reported())
 				close(release)
 				settle()
-				assert.Equal(t, []string{"one"}, r.contents(), "the latest is what it was told")
 				require.Len(t, c.reported(), 1)
 				assert.Equal(t, last, c.reported()[0].Revision)
 				assert.Equal(t, verdict == nil, c.reported()[0].Applied)
-				if verdict != nil {
+				if verdict == nil {
+					assert.Equal(t, []string{"one"}, r.contents(), "the latest is what it was told")
+				} else {
+					assert.Equal(t, []string{"one", "one"}, r.contents())
 					assert.Equal(t, last, client.Status(keyA)[0].Rejected)
 				}
 			})

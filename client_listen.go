@@ -19,10 +19,11 @@ var errPanic = errors.New("the listener panicked")
 
 // listening is one listener at one slot. Its worker runs while there is
 // something to tell it: what it is told is the slot's state by then, so the
-// latest wins. The fields below worker are guarded by the client's mu.
+// latest wins. A listener of several keys has one at each slot, all with one
+// worker. The fields below worker are guarded by the client's mu.
 type listening struct {
 	slot     *keySlot
-	listener Listener
+	listener Listener // of one key; nil: of several
 	worker   *worker.Worker
 
 	stopped  bool
@@ -67,16 +68,16 @@ func (c *client) Subscribe(key Key, listener Listener) (*Subscription, error) {
 }
 
 // notify has the listeners of s told of its state that have not been. Where the
-// state equals the one that they were told of, nobody is called: it takes the
-// place of that one, with all that came of it. mu must be held.
+// state equals the one that they applied, nobody is called: it takes the place
+// of that one. mu must be held.
 func (c *client) notify(s *keySlot) {
 	st, replaced := s.shown.Load(), false
 	for _, l := range s.listeners {
-		if l.due() != nil {
-			l.worker.Wake()
-		} else if st != nil && l.told != nil {
-			l.replaceTold(st)
+		if l.takeOver(st) {
 			replaced = true
+		}
+		if l.due() != nil || l.listener == nil { // of several keys, this may be the one that was missing
+			l.worker.Wake()
 		}
 	}
 	if replaced {
@@ -84,16 +85,20 @@ func (c *client) notify(s *keySlot) {
 	}
 }
 
-// replaceTold puts st, which equals what the listener was told, in its place.
-func (l *listening) replaceTold(st *shown) {
-	l.told = st
-	if l.reason != nil && !l.busy {
-		l.rejected = st.config.Revision
+// takeOver puts st in the place of what the listener was told, where the two
+// are equal and it need not be called: it has applied the one, or has been
+// called with this very revision.
+func (l *listening) takeOver(st *shown) bool {
+	if st == nil || l.told == nil || l.stopped || l.busy || l.due() != nil {
+		return false
 	}
+	l.told = st
+	return true
 }
 
 // due returns what there is to tell; nil: nothing. An absence is told only to
-// those who have been told of a value: as its deletion.
+// those who have been told of a value: as its deletion. An equal value of a
+// rejected one is told again: what it was rejected for may be mended.
 func (l *listening) due() *shown {
 	st := l.slot.shown.Load()
 	switch {
@@ -103,7 +108,7 @@ func (l *listening) due() *shown {
 		if st.err != nil {
 			return nil
 		}
-	case l.told.equals(st):
+	case l.told.equals(st) && (l.busy || l.reason == nil || l.told.config.Revision == st.config.Revision):
 		return nil
 	}
 	return st
@@ -156,9 +161,12 @@ func (c *client) tell(ctx context.Context, l *listening) {
 
 	config, _ := st.read(&c.marked)
 	config.Deleted = st.err != nil
+	call := func(config Config) error {
+		return c.call(l, config.Revision, func() error { return l.listener.OnConfig(ctx, config) })
+	}
 	err, instead := errPanic, false // where the listener ends its goroutine
-	defer func() { c.judged(l, err, instead) }()
-	if err = c.call(ctx, l, config); err == nil || !first {
+	defer func() { c.judged([]*listening{l}, err, instead) }()
+	if err = call(config); err == nil || !first {
 		return
 	}
 	good, ok := c.lastGood(l.slot.key)
@@ -168,15 +176,15 @@ func (c *client) tell(ctx context.Context, l *listening) {
 	c.mu.Lock()
 	c.reject(l, err)
 	c.mu.Unlock()
-	if c.call(ctx, l, good) == nil {
+	if call(good) == nil {
 		err, instead = nil, true
 	}
 }
 
-// call calls the listener, and makes an error of a panic.
-func (c *client) call(ctx context.Context, l *listening, config Config) (err error) {
+// call calls the listener with the value of revision, and makes an error of a panic.
+func (c *client) call(l *listening, revision int64, listener func() error) (err error) {
 	slow := time.AfterFunc(slowListener, func() {
-		c.log.Warn("a listener is taking long", "key", l.slot.key, "revision", config.Revision, "after", slowListener)
+		c.log.Warn("a listener is taking long", "key", l.slot.key, "revision", revision, "after", slowListener)
 	})
 	defer slow.Stop()
 	defer func() {
@@ -185,28 +193,34 @@ func (c *client) call(ctx context.Context, l *listening, config Config) (err err
 			if seeded.ListenerPanicKillsLoop {
 				l.worker.Halt()
 			}
-			c.log.Error("a listener panicked", "key", l.slot.key, "revision", config.Revision, "stack", string(debug.Stack()))
+			c.log.Error("a listener panicked", "key", l.slot.key, "revision", revision, "stack", string(debug.Stack()))
 		}
 	}()
-	return l.listener.OnConfig(ctx, config)
+	return listener()
 }
 
-// judged notes what became of the value that l was called with; instead: of
-// the last good one that it was called with in its place.
-func (c *client) judged(l *listening, err error, instead bool) {
+// judged notes what became of the values that one call was made with; instead:
+// of the last good one that it was made with in their place.
+func (c *client) judged(told []*listening, err error, instead bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := l.slot
-	l.busy, l.err = false, err
-	delete(c.running, l.worker)
-	switch {
-	case err != nil:
-		c.reject(l, err)
-	case !instead:
-		l.rejected, l.reason = 0, nil
+	for _, l := range told {
+		l.busy, l.err = false, err
+		delete(c.running, l.worker)
+		switch {
+		case l.told == nil: // of several keys, one without a value
+		case err != nil:
+			c.reject(l, err)
+		case !instead:
+			l.rejected, l.reason = 0, nil
+		}
+		l.takeOver(l.slot.shown.Load())
+		if l.due() != nil {
+			l.worker.Wake()
+		}
+		c.judge(l.slot)
+		l.slot.broadcast()
 	}
-	c.judge(s)
-	s.broadcast()
 }
 
 // reject notes that a listener refused what it was told. mu must be held.
@@ -233,7 +247,7 @@ func (c *client) judge(s *keySlot) {
 	revision, applied := st.config.Revision, true
 	for _, l := range s.listeners {
 		switch {
-		case l.busy || l.told == nil || !l.told.equals(st):
+		case l.busy || l.told == nil || l.due() != nil:
 			applied = false
 		case l.reason != nil:
 			c.report(s, Report{Key: s.key, Revision: revision, Reason: reasonOf(l.reason)})
@@ -250,15 +264,21 @@ func (c *client) judge(s *keySlot) {
 // is made from within it.
 func (c *client) stopListening(l *listening) {
 	c.mu.Lock()
-	if !l.stopped {
-		l.stopped = true
-		l.slot.listeners = slices.DeleteFunc(slices.Clone(l.slot.listeners), func(o *listening) bool { return o == l })
-		l.told = l.told.fixed(&c.marked)
-		l.slot.broadcast()
-		c.judge(l.slot) // those who are left may all have applied
-	}
+	c.drop(l)
 	c.mu.Unlock()
 	<-l.worker.Halt()
+}
+
+// drop takes l from its slot. mu must be held.
+func (c *client) drop(l *listening) {
+	if l.stopped {
+		return
+	}
+	l.stopped = true
+	l.slot.listeners = slices.DeleteFunc(slices.Clone(l.slot.listeners), func(o *listening) bool { return o == l })
+	l.told = l.told.fixed(&c.marked)
+	l.slot.broadcast()
+	c.judge(l.slot) // those who are left may all have applied
 }
 
 // waitApplied returns what became of the present value at l; see [Subscription.Wait].
@@ -280,7 +300,7 @@ func (c *client) waitApplied(ctx context.Context, l *listening, orNothing bool) 
 		st, failed := l.slot.shown.Load(), l.slot.loadErr
 		stopped, outcome := l.stopped, l.err
 		nothing := orNothing && st == nil && l.waited
-		settled := l.told != nil && !l.busy && st != nil && l.told.equals(st)
+		settled := l.told != nil && !l.busy && st != nil && l.due() == nil
 		changed := l.slot.next()
 		c.mu.Unlock()
 

@@ -60,16 +60,18 @@ type Config struct {
 // goroutine of its own, so calls of one never overlap and a slow one hurts
 // only itself. It may call any method of the client.
 //
-// A newer value whose content, type and metadata are those that the listener
-// was called with last calls nobody: what became of the one holds for the
-// other, and is reported to the server for its revision. When servers begin to
+// A newer value whose content, type and metadata are those of the one that the
+// listener applied last calls nobody: it counts as applied, and is reported to
+// the server for its revision. When servers begin to
 // refuse the key, and when they no longer do, a listener is called with the
 // value that it has; [Config].Refused tells.
 //
 // A nil result says that the value is applied. An error, or a panic, rejects
 // it: the listener keeps what it had, the server is told (without content),
-// and the next call is for a value that differs. A rejected first value is
-// followed by the last good snapshot, if there is one.
+// and the next call is for a newer revision, also where the value is equal: what
+// it was rejected for may be mended by then, and publishing it again has it tried
+// again. A rejected first value is followed by the last good snapshot, if there
+// is one.
 type Listener interface {
 	OnConfig(ctx context.Context, config Config) error
 }
