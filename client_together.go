@@ -49,11 +49,12 @@ func (c *client) Together(ctx context.Context, keys ...Key) (configs map[Key]Con
 }
 
 // firstBehind returns one of slots that is not known just up to the position of
-// the last poll; nil: all are. The client's mu must be held.
+// the last poll; nil: all are. One that servers refuse is as it was known last.
+// The client's mu must be held.
 func firstBehind(slots []*keySlot) *keySlot {
 	for _, s := range slots {
 		s.used.Store(true)
-		if s.refused == nil && (!s.synced || s.announced != nil || s.shown.Load() == nil) {
+		if s.shown.Load() == nil || s.refused == nil && (!s.synced || s.announced != nil) {
 			return s
 		}
 	}

@@ -138,7 +138,7 @@ type Client interface {
 	// keys, and leaves out those that do not exist. It waits until a server has
 	// told of all of them, as long as ctx lets it, or else for 3 s; later calls
 	// return at once, unless a content of the newest state is still on its way. A
-	// listener that depends on other keys reads them, and its own, with Together.
+	// listener that depends on several keys is one for [Client].SubscribeTogether.
 	// A key that has an override file, or that servers refuse, is as it is here.
 	// ErrUnavailable: there is no state of all keys yet.
 	Together(ctx context.Context, keys ...Key) (map[Key]Config, Position, error)
@@ -147,6 +147,27 @@ type Client interface {
 	// until the subscription is stopped. It does not wait; [Subscription.Wait]
 	// does. Subscribing to a key that does not exist is fine.
 	Subscribe(key Key, listener Listener) (*Subscription, error)
+
+	// SubscribeTogether has listener told of several keys at once: of all that
+	// exist, as of one position, as [Client.Together] returns them. It is called
+	// when the state of all keys is known and one of them exists, and then again
+	// when one of them has a newer value or is deleted: a key that does not exist
+	// is left out of configs. Of changes that were committed together it sees all
+	// or none, whatever the order in which their contents arrive: while one is on
+	// its way, or no server has told of one of the keys yet, it keeps what it had.
+	//
+	// For calls and results it is as [Listener] says: the latest state wins, equal
+	// values call nobody, and an error or a panic rejects the state, which is
+	// reported for each of the keys; it is tried again when one of them is
+	// published again. It differs in one thing: there is no call with snapshots, as
+	// those of several keys need not be of one position. A key that has an override
+	// file, or that servers refuse, is as it is here; one that they refuse and of
+	// which nothing is known keeps the listener from being called.
+	//
+	// [Decode] makes typed values of configs. [Subscription.Wait] waits as long as
+	// its ctx lets it, or else for 3 s. ErrInvalid: there are no keys, one breaks
+	// the grammar, or listener is nil.
+	SubscribeTogether(keys []Key, listener func(ctx context.Context, configs map[Key]Config, at Position) error) (*Subscription, error)
 
 	// Publish commits one value and returns the position after it; its Revision
 	// is the new entry's. For errors see [Transport].Commit.

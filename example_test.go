@@ -234,3 +234,46 @@ func ExampleClient_History() {
 	fmt.Println(position.Revision, old.Content, err)
 	// Output: 3 good <nil>
 }
+
+// Two keys are changed together, and a program makes one value of both.
+func ExampleClient_subscribeTogether() {
+	ctx := context.Background()
+	client, closeAll := exampleCentre()
+	defer closeAll()
+	host, port := diamond.NewKey("db", "host"), diamond.NewKey("db", "port.json")
+	publish := func(hostname, portNumber string) {
+		set := diamond.ChangeSet{Drafts: []diamond.Draft{{Key: host, Content: hostname}, {Key: port, Content: portNumber}}}
+		if _, err := client.Commit(ctx, set); err != nil {
+			panic(err)
+		}
+	}
+
+	publish("old.example", "1000")
+	sub, err := client.SubscribeTogether([]diamond.Key{host, port},
+		func(_ context.Context, configs map[diamond.Key]diamond.Config, at diamond.Position) error {
+			name, err := diamond.Decode[string](configs[host])
+			if err != nil {
+				return err
+			}
+			number, err := diamond.Decode[int](configs[port], diamond.WithDefault("json", "5432"))
+			if err != nil {
+				return err
+			}
+			fmt.Printf("revision %d: %s:%d\n", at.Revision, *name, *number)
+			return nil
+		})
+	if err != nil {
+		panic(err)
+	}
+	defer sub.Stop()
+	if err := sub.Wait(ctx); err != nil {
+		panic(err)
+	}
+	publish("new.example", "2000")
+	if err := sub.Wait(ctx); err != nil {
+		panic(err)
+	}
+	// Output:
+	// revision 1: old.example:1000
+	// revision 2: new.example:2000
+}

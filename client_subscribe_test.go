@@ -1,0 +1,333 @@
+package diamond_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage/memstore"
+)
+
+// states records what a listener of keyA and keyB is called with: "a b", with
+// "-" for one that is not there.
+type states struct {
+	mu      sync.Mutex
+	seen    []string
+	ats     []diamond.Position
+	verdict func(state string) error // nil: applies all
+}
+
+func (s *states) onConfigs(_ context.Context, configs map[diamond.Key]diamond.Config, at diamond.Position) error {
+	text := func(key diamond.Key) string {
+		config, ok := configs[key]
+		if !ok {
+			return "-"
+		}
+		return strings.TrimSpace(config.Content)
+	}
+	s.mu.Lock()
+	state := text(keyA) + " " + text(keyB)
+	s.seen, s.ats = append(s.seen, state), append(s.ats, at)
+	verdict := s.verdict
+	s.mu.Unlock()
+	if verdict != nil {
+		return verdict(state)
+	}
+	return nil
+}
+
+func (s *states) all() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.seen...)
+}
+
+func subscribeBoth(t *testing.T, client diamond.Client, s *states) *diamond.Subscription {
+	t.Helper()
+	sub, err := client.SubscribeTogether([]diamond.Key{keyA, keyB, keyA}, s.onConfigs)
+	require.NoError(t, err)
+	t.Cleanup(sub.Stop)
+	return sub
+}
+
+// Sets are seen whole, in order and the last one for sure, also where contents
+// are so large that polls only name them. When a listener of one key runs, Get
+// has at least the same set's value of the other, unless a content is missing.
+func TestSubscribeTogether_SeesChangeSetsWhole(t *testing.T) {
+	for name, size := range map[string]int{"small": 0, "one is only named": diamond.InlineContent + 1} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := serve(t, memstore.New())
+				other := newClient(t, srv)
+				client := newClient(t, srv)
+				put := func(by diamond.Client, n int) {
+					text := strconv.Itoa(n)
+					_, err := by.Commit(t.Context(), diamond.ChangeSet{Drafts: []diamond.Draft{
+						{Key: keyA, Content: text}, {Key: keyB, Content: text + strings.Repeat(" ", size)},
+					}})
+					require.NoError(t, err)
+				}
+				put(other, 0)
+				var s states
+				sub := subscribeBoth(t, client, &s)
+				require.NoError(t, sub.Wait(t.Context()))
+				settle()
+				subscribe(t, client, keyA, diamond.ListenerFunc(func(ctx context.Context, a diamond.Config) error {
+					b, err := client.Get(ctx, keyB)
+					assert.NoError(t, err)
+					assert.GreaterOrEqual(t, b.Revision, a.Revision, "a set has one revision")
+					return nil
+				}))
+				settle()
+				const sets = 300
+				for n := 1; n <= sets; n++ {
+					put([]diamond.Client{other, other, client}[rand.N(3)], n)
+					time.Sleep(rand.N(4 * time.Millisecond))
+				}
+				settle()
+				seen, before := s.all(), -1
+				for i, state := range seen {
+					a, b, _ := strings.Cut(state, " ")
+					assert.Equal(t, a, b)
+					n, err := strconv.Atoi(a)
+					require.NoError(t, err)
+					assert.Greater(t, n, before, "in order, and none twice")
+					before = n
+					if i > 0 {
+						assert.Positive(t, s.ats[i].Compare(s.ats[i-1]))
+					}
+				}
+				assert.Equal(t, sets, before, "the last one is seen")
+				assert.Greater(t, len(seen), sets/10)
+			})
+		})
+	}
+}
+
+// One content that is late holds up the whole set, and not what there is.
+func TestSubscribeTogether_WaitsForContentsOnTheirWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.inline = 3
+		c.setAll(map[diamond.Key]string{keyA: "1-large", keyB: "1"})
+		client := newClient(t, c)
+		var s states
+		sub := subscribeBoth(t, client, &s)
+		require.NoError(t, sub.Wait(t.Context()))
+		c.with(func() {
+			c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) { return nil, errDown }
+		})
+		c.setAll(map[diamond.Key]string{keyA: "2-large", keyB: "2"})
+		time.Sleep(10 * time.Second)
+		assert.Equal(t, []string{"1-large 1"}, s.all())
+		assert.Equal(t, "2", get(t, client, keyB).Content)
+		require.ErrorIs(t, sub.Wait(t.Context()), diamond.ErrUnavailable)
+
+		// What comes is of a later position than the others are known at.
+		c.with(func() { c.onFetch = nil })
+		c.set(keyN(1), "of no matter")
+		time.Sleep(5 * time.Second)
+		assert.Equal(t, []string{"1-large 1", "2-large 2"}, s.all())
+		require.NoError(t, sub.Wait(t.Context()))
+	})
+}
+
+func TestSubscribeTogether_KeysThatDoNotExist(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		client := newClient(t, c)
+		var s states
+		sub := subscribeBoth(t, client, &s)
+		require.ErrorIs(t, sub.Wait(t.Context()), diamond.ErrNotFound)
+		settle()
+		assert.Empty(t, s.all(), "there is nothing to tell")
+		c.set(keyB, "1")
+		settle()
+		c.setAll(map[diamond.Key]string{keyA: "2", keyB: "2"})
+		settle()
+		c.remove(keyA)
+		settle()
+		require.NoError(t, sub.Wait(t.Context()))
+		c.remove(keyB)
+		settle()
+		assert.Equal(t, []string{"- 1", "2 2", "- 2", "- -"}, s.all())
+		require.ErrorIs(t, sub.Wait(t.Context()), diamond.ErrNotFound)
+	})
+}
+
+// A state that is rejected is rejected for each of its keys; it is tried again
+// when one of them is published again.
+func TestSubscribeTogether_Rejects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.setAll(map[diamond.Key]string{keyA: "1", keyB: "1"})
+		client := newClient(t, c)
+		refused := errors.New("refused")
+		s := states{verdict: func(state string) error {
+			if state == "2 2" {
+				return refused
+			}
+			return nil
+		}}
+		sub := subscribeBoth(t, client, &s)
+		require.NoError(t, sub.Wait(t.Context()))
+		settle()
+		bad := c.setAll(map[diamond.Key]string{keyA: "2", keyB: "2"})
+		settle()
+		require.ErrorIs(t, sub.Wait(t.Context()), refused)
+		for _, status := range client.Status(keyA, keyB) {
+			assert.Equal(t, bad, status.Rejected)
+			require.ErrorIs(t, status.Err, refused)
+		}
+		for _, key := range []diamond.Key{keyA, keyB} {
+			assert.Contains(t, c.reported(), diamond.Report{Key: key, Revision: 1, Applied: true})
+			assert.Contains(t, c.reported(), diamond.Report{Key: key, Revision: bad, Reason: "error"})
+		}
+		c.set(keyB, "2")
+		settle()
+		good := c.set(keyA, "3")
+		settle()
+		assert.Equal(t, []string{"1 1", "2 2", "2 2", "3 2"}, s.all())
+		require.NoError(t, sub.Wait(t.Context()))
+		assert.Contains(t, c.reported(), diamond.Report{Key: keyA, Revision: good, Applied: true})
+		c.set(keyA, "3")
+		settle()
+		assert.Len(t, s.all(), 4, "an equal value of one that was applied calls nobody")
+		assert.Equal(t, diamond.Report{Key: keyA, Revision: good + 1, Applied: true}, c.reported()[len(c.reported())-1])
+	})
+}
+
+// A slow listener misses what was replaced meanwhile, and hurts nobody else.
+func TestSubscribeTogether_SlowListener(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.setAll(map[diamond.Key]string{keyA: "0", keyB: "0"})
+		client := newClient(t, c)
+		release := make(chan struct{})
+		slow := states{verdict: func(string) error { <-release; return nil }}
+		var quick states
+		subscribeBoth(t, client, &slow)
+		subscribeBoth(t, client, &quick)
+		settle()
+		for n := range 5 {
+			text := strconv.Itoa(n + 1)
+			c.setAll(map[diamond.Key]string{keyA: text, keyB: text})
+			settle()
+		}
+		assert.Equal(t, []string{"0 0", "1 1", "2 2", "3 3", "4 4", "5 5"}, quick.all())
+		assert.Empty(t, c.reported(), "one of the two has not applied anything")
+		close(release)
+		settle()
+		assert.Equal(t, []string{"0 0", "5 5"}, slow.all())
+	})
+}
+
+func TestSubscribeTogether_StopAndClose(t *testing.T) {
+	for name, inside := range map[string]bool{"from outside": false, "from within": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCentre()
+				c.setAll(map[diamond.Key]string{keyA: "1", keyB: "1"})
+				client := newClient(t, c)
+				var stopped, closed states
+				sub := subscribeBoth(t, client, &stopped)
+				require.NoError(t, sub.Wait(t.Context()))
+				closed.verdict = func(string) error {
+					if inside {
+						assert.NoError(t, client.Close())
+					}
+					return nil
+				}
+				sub.Stop()
+				sub.Stop()
+				require.ErrorIs(t, sub.Wait(t.Context()), diamond.ErrClosed)
+				assert.Zero(t, client.Status(keyB)[0].Listeners)
+				subscribeBoth(t, client, &closed)
+				settle()
+				require.NoError(t, client.Close())
+				c.set(keyA, "2")
+				settle()
+				assert.Len(t, stopped.all(), 1)
+				assert.Len(t, closed.all(), 1)
+			})
+		})
+	}
+}
+
+// Nothing is told of keys before a server has told of all of them: snapshots
+// need not be of one position. What servers refuse is no absence.
+func TestSubscribeTogether_NeedsServers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.setAll(map[diamond.Key]string{keyA: "1", keyB: "1"})
+		local := newFiles()
+		local.snapshots[diamond.SlotFetched][keyA] = snapshotOf(c, keyA)
+		local.snapshots[diamond.SlotFetched][keyB] = snapshotOf(c, keyB)
+		c.fail(errDown)
+		client := newClient(t, c, diamond.WithLocalFiles(local))
+		var s states
+		sub := subscribeBoth(t, client, &s)
+		require.ErrorIs(t, sub.Wait(t.Context()), diamond.ErrUnavailable)
+		time.Sleep(time.Minute)
+		assert.Equal(t, "1", get(t, client, keyA).Content)
+		assert.Empty(t, s.all())
+		c.fail(nil)
+		time.Sleep(time.Minute)
+		assert.Equal(t, []string{"1 1"}, s.all())
+
+		c.deny(keyN(1), true)
+		refused, err := client.SubscribeTogether([]diamond.Key{keyA, keyN(1)}, s.onConfigs)
+		require.NoError(t, err)
+		t.Cleanup(refused.Stop)
+		require.ErrorIs(t, refused.Wait(t.Context()), diamond.ErrDenied)
+		assert.Len(t, s.all(), 1)
+		c.deny(keyB, true)
+		c.set(keyA, "2")
+		settle()
+		assert.Equal(t, "2 1", s.all()[len(s.all())-1], "the last value that the client may show")
+	})
+}
+
+func TestSubscribeTogether_Invalid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := newClient(t, newCentre())
+		var s states
+		for name, keys := range map[string][]diamond.Key{"none": nil, "grammar": {keyA, {DataID: "not/valid"}}} {
+			_, err := client.SubscribeTogether(keys, s.onConfigs)
+			require.ErrorIs(t, err, diamond.ErrInvalid, name)
+		}
+		_, err := client.SubscribeTogether([]diamond.Key{keyA}, nil)
+		require.ErrorIs(t, err, diamond.ErrInvalid)
+		assert.Empty(t, client.Status(), "nothing is followed for their sake")
+	})
+}
+
+func TestDecode(t *testing.T) {
+	value := diamond.Config{Entry: diamond.Entry{Key: keyA, Content: `{"rate": 3}`, Type: "json"}, Source: diamond.SourceServer}
+	got, err := diamond.Decode[limits](value, diamond.WithDefault("json", `{"rate": 1, "burst": 7}`))
+	require.NoError(t, err)
+	assert.Equal(t, limits{Rate: 3, Burst: 7}, *got)
+
+	got, err = diamond.Decode[limits](diamond.Config{}, diamond.WithDefault("json", `{"rate": 1}`))
+	require.NoError(t, err)
+	assert.Equal(t, 1, got.Rate)
+	_, err = diamond.Decode[limits](diamond.Config{}, diamond.WithDefault("json", `{"rate": -1}`))
+	require.ErrorIs(t, err, errRate)
+	deleted := value
+	deleted.Deleted = true
+	_, err = diamond.Decode[limits](deleted)
+	require.ErrorIs(t, err, diamond.ErrNotFound)
+	value.Content = `{"rate": "x"}`
+	_, err = diamond.Decode[limits](value)
+	require.ErrorIs(t, err, diamond.ErrInvalid)
+}
