@@ -1,6 +1,7 @@
 package diamond
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -211,21 +212,17 @@ func (s *ChangeSet) validateSizes(maxContent int64) error {
 	return nil
 }
 
-// saysNothing reports whether the content is one that [Bind] would reject as
-// saying nothing. Where the type is not said, that of the data id counts.
-func (d *Draft) saysNothing() bool {
-	typ := d.Type
-	if typ == "" {
-		typ = TypeOf(d.Key.DataID)
-	}
-	return strings.TrimSpace(d.Content) == "" || document.Blank(typ, d.Content)
+// saysNothing reports whether content is one that [Bind] would reject as saying
+// nothing in typ.
+func saysNothing(typ, content string) bool {
+	return strings.TrimSpace(content) == "" || document.Blank(typ, content)
 }
 
 func (d *Draft) validate(p *problems) {
 	if d.Type != "" {
 		p.addPart("type", d.Type, maxType)
 	}
-	if !d.AllowEmpty && d.saysNothing() {
+	if !d.AllowEmpty && saysNothing(cmp.Or(d.Type, TypeOf(d.Key.DataID)), d.Content) {
 		p.add("content: is empty or blank, or says nothing in its format; ask for such a content with allowEmpty, or delete the key")
 	}
 	if d.IfRevision != nil && *d.IfRevision < 0 {

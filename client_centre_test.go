@@ -61,6 +61,16 @@ func (c *centre) set(key diamond.Key, content string) int64 {
 	return c.at.Revision
 }
 
+// setTyped publishes a value with a type.
+func (c *centre) setTyped(key diamond.Key, typ, content string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.step(map[diamond.Key]*string{key: &content})
+	e := c.entries[key]
+	e.Type = typ
+	c.entries[key] = e
+}
+
 // setAll publishes values in one change set.
 func (c *centre) setAll(contents map[diamond.Key]string) int64 {
 	c.mu.Lock()

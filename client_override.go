@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/linnaname/gdiamond/internal/backoff"
 	"github.com/linnaname/gdiamond/internal/hung"
@@ -31,9 +30,7 @@ func (c *client) runOverrides(ctx context.Context) {
 }
 
 // lookForOverride takes in what the operator's file for s says, or that there
-// is none. A file that cannot be read changes nothing, nor does one that says
-// nothing: an editor that saves may empty it for a moment. One that hangs is
-// looked at again when it no longer does.
+// is none. One that hangs is taken in when it has been read after all.
 func (c *client) lookForOverride(s *keySlot) {
 	if c.local == nil {
 		return
@@ -42,25 +39,42 @@ func (c *client) lookForOverride(s *keySlot) {
 	defer s.overriding.Unlock()
 	content, err := hung.Do(c.files, fileID{key: s.key, override: true}, func() (string, error) {
 		return c.local.Override(s.key)
-	}, func() { c.lookForOverride(s) })
-	if err == nil && strings.TrimSpace(content) == "" {
-		err = Errorf(ErrInvalid, "it is empty; remove the file to end the override")
+	}, func(content string, err error) { c.takeLateOverride(s, content, err) })
+	s.missedOverride = s.missedOverride || errors.Is(err, hung.ErrNotMade)
+	c.takeOverride(s, content, err)
+}
+
+// takeLateOverride takes in a file that hung. It may have changed since.
+func (c *client) takeLateOverride(s *keySlot, content string, err error) {
+	s.overriding.Lock()
+	c.takeOverride(s, content, err)
+	missed := s.missedOverride
+	s.missedOverride = false
+	s.overriding.Unlock()
+	if missed {
+		c.lookForOverride(s)
+	}
+}
+
+// takeOverride takes in what a read of the override of s returned. A file that
+// cannot be read changes nothing, nor does one that says nothing: an editor that
+// saves may empty it for a moment.
+func (c *client) takeOverride(s *keySlot, content string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	typ := s.overrideType()
+	if err == nil && saysNothing(typ, content) {
+		err = Errorf(ErrInvalid, "it is empty or says nothing in its format; remove the file to end the override")
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		c.log.Warn("override file not usable", "key", s.key, "error", err)
 		return
 	}
-
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	before := s.override
 	if err != nil {
 		s.override = nil
 	} else {
-		s.override = &Entry{Key: s.key, Content: content, Type: TypeOf(s.key.DataID), MD5: MD5Hex(content), Size: int64(len(content))}
-		if before != nil {
-			s.override.Type = before.Type
-		}
+		s.override = &Entry{Key: s.key, Content: content, Type: typ, MD5: MD5Hex(content), Size: int64(len(content))}
 	}
 	switch {
 	case before == nil && s.override == nil:
@@ -73,12 +87,30 @@ func (c *client) lookForOverride(s *keySlot) {
 	c.show(s)
 }
 
-// overridden returns the operator's value. A file has no type: it has the one
-// that was published last, also when the key has been deleted since, or else
-// what the data id says. So it is not shown before servers have had their time.
-func (s *keySlot) overridden() *shown {
+// overrideType returns the type of the operator's file. A file has none: it has
+// the one that was published last, also when the key has been deleted since, or
+// else what the data id says. mu must be held.
+func (s *keySlot) overrideType() string {
+	var published, before string
 	if s.value != nil {
-		s.override.Type = cmp.Or(s.value.entry.Type, s.override.Type)
+		published = s.value.entry.Type
+	}
+	if s.override != nil {
+		before = s.override.Type
+	}
+	return cmp.Or(published, before, TypeOf(s.key.DataID))
+}
+
+// overridden returns the operator's value; nil: there is none, or it says nothing
+// in the type that the key turned out to have. So it is not shown before servers
+// have had their time. mu must be held.
+func (s *keySlot) overridden() *shown {
+	if s.override == nil {
+		return nil
+	}
+	s.override.Type = s.overrideType()
+	if saysNothing(s.override.Type, s.override.Content) {
+		return nil
 	}
 	return &shown{config: Config{Entry: *s.override, Source: SourceOverride}}
 }

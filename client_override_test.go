@@ -34,6 +34,163 @@ func TestD6_AnOverrideThatHangsHurtsOnlyItsKey(t *testing.T) {
 	})
 }
 
+// An editor that saves may empty a file for a moment, or write it in parts.
+func TestD8_AnOverrideThatSaysNothingKeepsTheLastGoodValue(t *testing.T) {
+	for name, typ := range map[string]string{"app.yaml": "yaml", "app": "yaml", "app.json": "json"} {
+		synctest.Test(t, func(t *testing.T) {
+			key := diamond.NewKey("", name)
+			c := newCentre()
+			c.setTyped(key, typ, "{n: 1}")
+			local := newFiles()
+			client := newClient(t, c, diamond.WithLocalFiles(local))
+			get(t, client, key)
+			good := "{n: 7}"
+			local.override(key, &good)
+			settle()
+			require.Equal(t, good, get(t, client, key).Content)
+			nothing := []string{"", " \r\n", "\ufeff", "null"}
+			if typ == "yaml" {
+				nothing = append(nothing, "# comment", "---\n~\n")
+			}
+			for _, content := range nothing {
+				local.override(key, &content)
+				settle()
+				require.Equal(t, good, get(t, client, key).Content, "%s %q", name, content)
+			}
+			for _, content := range nothing { // at a start there is no last good one: the server's
+				local.overrides[key] = content
+				again := newClient(t, c, diamond.WithLocalFiles(local))
+				config := get(t, again, key)
+				require.Equal(t, diamond.SourceServer, config.Source, "%s %q", name, content)
+				require.Equal(t, "{n: 1}", config.Content)
+			}
+			local.override(key, nil)
+			settle()
+			require.Equal(t, diamond.SourceServer, get(t, client, key).Source)
+		})
+	}
+}
+
+func TestD8_AnOverrideThatIsHalfSavedKeepsWhatWasBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.set(keyA, `{"n": 1}`)
+		local := newFiles()
+		client := newClient(t, c, diamond.WithLocalFiles(local))
+		v, err := diamond.Bind[number](t.Context(), client, keyA, diamond.WithDefault("json", `{"n": 9}`))
+		require.NoError(t, err)
+		for _, step := range []struct {
+			content string
+			want    int
+		}{{`{"n": 7}`, 7}, {"", 7}, {`{"n": 8`, 7}, {`{"n": 8}`, 8}} {
+			local.override(keyA, &step.content)
+			settle()
+			assert.Equal(t, step.want, v.Get().N, "%q", step.content)
+		}
+		require.NoError(t, v.Err())
+	})
+}
+
+// A file has no type; its data id need not tell one.
+func TestD8_TheTypeOfAnOverrideIsThePublishedOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		key := diamond.NewKey("", "limits")
+		c := newCentre()
+		c.setTyped(key, "yaml", "n: 1")
+		local := newFiles()
+		local.overrides[key] = "n: 7"
+		atStart := newClient(t, c, diamond.WithLocalFiles(local))
+		v, err := diamond.Bind[map[string]int](t.Context(), atStart, key)
+		require.NoError(t, err)
+		assert.Equal(t, 7, (*v.Get())["n"])
+		assert.Equal(t, "yaml", get(t, atStart, key).Type)
+
+		c.setTyped(key, "json", `{"n": 2}`)
+		settle()
+		assert.Equal(t, "json", get(t, atStart, key).Type)
+		c.remove(key)
+		settle()
+		assert.Equal(t, "json", get(t, atStart, key).Type, "the last that was published")
+
+		content := "x"
+		local.override(keyB, &content)
+		assert.Equal(t, "json", get(t, atStart, keyB).Type, "of a key that never was: by its data id")
+	})
+}
+
+func TestD6_AnOverrideThatHangsIsTakenInWhenItComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.set(keyA, "a")
+		local := &hangingFiles{files: newFiles(), override: make(chan struct{})}
+		local.overrides[keyA] = "mine"
+		client := newClient(t, c, diamond.WithLocalFiles(local))
+		start := time.Now()
+		assert.Equal(t, "a", get(t, client, keyA).Content)
+		assert.Equal(t, 2*time.Second, time.Since(start), "it goes on without the file")
+		local.override <- struct{}{}
+		settle()
+		assert.Equal(t, "mine", get(t, client, keyA).Content, "this read of it counts, though the next would hang")
+
+		// A change that comes while the file hangs is read afterwards.
+		second, third := "mine 2", "mine 3"
+		local.files.override(keyA, &second)
+		time.Sleep(time.Minute)
+		local.files.override(keyA, &third)
+		time.Sleep(time.Minute)
+		assert.Equal(t, "mine", get(t, client, keyA).Content)
+		close(local.override)
+		settle()
+		assert.Equal(t, "mine 3", get(t, client, keyA).Content)
+	})
+}
+
+func TestD6_ASnapshotThatHangsIsTakenInWhenItComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.set(keyA, "a")
+		c.set(keyB, "b")
+		local := &hangingFiles{files: withSnapshots(c, keyA), load: make(chan struct{})}
+		local.snapshots[diamond.SlotLastGood][keyB] = snapshotOf(c, keyB)
+		c.fail(errDown)
+		client := newClient(t, c, diamond.WithLocalFiles(local))
+		for _, key := range []diamond.Key{keyA, keyB} {
+			subscribe(t, client, key, &recorder{})
+		}
+		start := time.Now()
+		_, err := client.Get(t.Context(), keyA)
+		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		assert.Equal(t, 3*time.Second, time.Since(start))
+		close(local.load)
+		settle()
+		for key, want := range map[diamond.Key]string{keyA: "a", keyB: "b"} {
+			config := get(t, client, key)
+			assert.Equal(t, want, config.Content)
+			assert.Equal(t, diamond.SourceSnapshot, config.Source)
+		}
+	})
+}
+
+// hangingFiles are local files that hang until something is received.
+type hangingFiles struct {
+	*files
+	override, load chan struct{} // nil: they do not hang
+}
+
+func (h *hangingFiles) Override(key diamond.Key) (string, error) {
+	if h.override != nil {
+		<-h.override
+	}
+	return h.files.Override(key)
+}
+
+func (h *hangingFiles) Load(key diamond.Key, slot diamond.Slot) (diamond.Snapshot, error) {
+	if h.load != nil {
+		<-h.load
+	}
+	return h.files.Load(key, slot)
+}
+
 // hangingOverride are local files of which one override hangs until release.
 type hangingOverride struct {
 	*files

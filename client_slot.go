@@ -10,14 +10,15 @@ import (
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
-// keySlot is what a client knows of one key. Its fields, but for the first
-// four, are guarded by the client's mu.
+// keySlot is what a client knows of one key. Its fields, but for those
+// above value, are guarded by the client's mu.
 type keySlot struct {
 	key   Key
 	shown atomic.Pointer[shown] // what Get returns; nil: nothing yet
 	used  atomic.Bool           // read since letGo looked last
 
-	overriding sync.Mutex // held while the override file is read and taken in; before the client's mu
+	overriding     sync.Mutex // held while the override file is read and taken in; before the client's mu
+	missedOverride bool       // guarded by overriding: it was to be read while a read of it hung
 
 	value    *known // the newest that a server or the disk said; nil: nothing
 	settled  bool   // value may be shown: a server has answered, or has not in time
@@ -216,8 +217,10 @@ func (s *keySlot) show() {
 
 func (s *keySlot) view() *shown {
 	v := s.value
-	if s.override != nil && (v != nil || s.settled) {
-		return s.overridden()
+	if v != nil || s.settled {
+		if out := s.overridden(); out != nil {
+			return out
+		}
 	}
 	if v == nil || !s.settled {
 		return nil

@@ -18,9 +18,10 @@ type snapshotID struct {
 	slot Slot
 }
 
-// loadSnapshot reads the snapshot of s, once. It is not shown before a server
-// has had its time to answer, but what servers say must be newer. One that hangs
-// is taken in when it has been read after all, if nothing else is known by then.
+// loadSnapshot reads the snapshot of s, once: the newest value that was fetched,
+// or else the last good one. It is not shown before a server has had its time to
+// answer, but what servers say must be newer. One that hangs is taken in when it
+// has been read after all, if nothing else is known by then.
 func (c *client) loadSnapshot(s *keySlot) {
 	if c.local == nil {
 		return
@@ -28,16 +29,31 @@ func (c *client) loadSnapshot(s *keySlot) {
 	c.mu.Lock()
 	loaded := s.loaded
 	c.mu.Unlock()
-	if loaded {
-		return
+	if !loaded {
+		c.loadSlot(s, SlotFetched)
 	}
-	v, err := c.readSnapshot(s.key, SlotFetched, func() { c.loadSnapshot(s) })
-	if err != nil && !errors.Is(err, hung.ErrHangs) {
-		v, err = c.readSnapshot(s.key, SlotLastGood, func() { c.loadSnapshot(s) })
+}
+
+// loadSlot reads the snapshot of s in the slot from, and those to try after it.
+func (c *client) loadSlot(s *keySlot, from Slot) {
+	take := func(v known, err error) {
+		if err != nil && from == SlotFetched {
+			c.loadSlot(s, SlotLastGood)
+		} else {
+			c.takeSnapshot(s, v, err)
+		}
 	}
+	v, err := c.readSnapshot(s.key, from, take)
+	if !errors.Is(err, hung.ErrHangs) {
+		take(v, err)
+	}
+}
+
+// takeSnapshot takes in what reading a snapshot of s returned.
+func (c *client) takeSnapshot(s *keySlot, v known, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.loaded = s.loaded || !errors.Is(err, hung.ErrHangs)
+	s.loaded = true
 	if err != nil || s.value != nil {
 		return
 	}
@@ -52,12 +68,24 @@ func (c *client) loadSnapshot(s *keySlot) {
 	}
 }
 
-// readSnapshot returns a snapshot that is whole and key's own. It wraps
-// [hung.ErrHangs] where the file hangs; returned is then called at its end.
-func (c *client) readSnapshot(key Key, from Slot, returned func()) (known, error) {
+// readSnapshot returns a snapshot that is whole and key's own. Where the file
+// hangs it returns [hung.ErrHangs], and late, unless it is nil, is called with
+// what is read after all.
+func (c *client) readSnapshot(key Key, from Slot, late func(known, error)) (known, error) {
+	after := func(snapshot Snapshot, err error) {
+		if late != nil {
+			late(c.knownOf(key, snapshot, err))
+		}
+	}
 	snapshot, err := hung.Do(c.files, fileID{key: key, slot: from}, func() (Snapshot, error) {
 		return c.local.Load(key, from)
-	}, returned)
+	}, after)
+	return c.knownOf(key, snapshot, err)
+}
+
+// knownOf returns what a snapshot says of key, if it is whole and key's own; err
+// is that of reading it.
+func (c *client) knownOf(key Key, snapshot Snapshot, err error) (known, error) {
 	v := known{entry: Entry{Key: key}, presence: deleted, at: snapshot.Position, source: SourceSnapshot}
 	if err == nil && !snapshot.Deleted {
 		if !genuine(&snapshot.Entry, key) {

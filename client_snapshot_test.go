@@ -204,6 +204,53 @@ func TestD10_SnapshotOfAnotherStoreOrKey(t *testing.T) {
 	})
 }
 
+// What comes in place of a rejected value is no other store's.
+func TestD10_TheLastGoodSnapshotOfAnotherStoreIsNotUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		other := newCentre()
+		other.at.Store = diamond.StoreID{9}
+		other.set(keyA, "theirs")
+		c := newCentre()
+		c.set(keyA, "bad")
+		local := newFiles()
+		local.snapshots[diamond.SlotLastGood][keyA] = snapshotOf(other, keyA)
+		client := newClient(t, c, diamond.WithLocalFiles(local))
+		r := recorder{verdict: func(config diamond.Config) error {
+			if config.Content == "bad" {
+				return errors.New("cannot use it")
+			}
+			return nil
+		}}
+		require.Error(t, subscribe(t, client, keyA, &r).Wait(t.Context()))
+		settle()
+		assert.Equal(t, []string{"bad"}, r.contents())
+	})
+}
+
+// Its revision is of a history that is gone: a restart must not take it for this one's.
+func TestD9_AnOrphanIsNotSavedAsPresent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.set(keyA, "kept")
+		kept := c.position().Revision
+		c.set(keyB, "lost b")
+		local := newFiles()
+		client := newClient(t, c, diamond.WithLocalFiles(local))
+		for _, key := range []diamond.Key{keyA, keyB} {
+			require.NoError(t, subscribe(t, client, key, &recorder{}).Wait(t.Context()))
+		}
+		settle()
+		before, ok := local.snapshot(diamond.SlotFetched, keyB)
+		require.True(t, ok)
+		c.fork(kept)
+		time.Sleep(10 * time.Second)
+		require.True(t, get(t, client, keyB).Orphaned)
+		after, ok := local.snapshot(diamond.SlotFetched, keyB)
+		require.True(t, ok)
+		assert.Equal(t, before.Position, after.Position)
+	})
+}
+
 func TestD2_SnapshotDiskFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()

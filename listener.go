@@ -128,7 +128,9 @@ type LocalFiles interface {
 	Load(key Key, slot Slot) (Snapshot, error)
 	// Save replaces a snapshot, atomically and durably.
 	Save(slot Slot, snapshot Snapshot) error
-	// Override returns the content of the operator's file for key, ErrNotFound when there is none.
+	// Override returns the content of the operator's file for key, ErrNotFound when
+	// there is none. With another error, or a content that says nothing, what the
+	// client has of the file stays in force.
 	Override(key Key) (content string, err error)
 	// WatchOverrides calls changed with the key of every override that appears,
 	// changes or goes away, until ctx ends; then it returns. Calls do not overlap.

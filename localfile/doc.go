@@ -29,6 +29,11 @@
 // only when it has not changed for half a second. Files that everybody may write
 // are refused, see [WithWorldWritable], and so are files over [MaxOverride].
 //
+// A client takes an override to have the type that was published for the key. One
+// that cannot be read, is empty or says nothing in that type changes nothing: the
+// content before it stays in force, or the server's where there was none. To end an
+// override, remove the file.
+//
 // Changes are seen through the system's file notifications; a rescan every 2 s
 // finds those that gave none, as on network file systems, and every 30 s also
 // those that left size and time as they were.

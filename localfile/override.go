@@ -16,24 +16,25 @@ import (
 // MaxOverride is how large an override may be, in bytes.
 const MaxOverride = 64 << 20
 
-// settle is how long a file must not have changed before it counts as whole.
-const settle = 500 * time.Millisecond
+const (
+	// settle is how long a file must not have changed before it counts as whole.
+	settle = 500 * time.Millisecond
+	// overrideWait is how long Override waits for that.
+	overrideWait = 1500 * time.Millisecond
+)
 
 // Override returns the content of the operator's file for key. ErrNotFound:
 // there is none. ErrInvalid: no such key, or the file is not a regular one or
 // may be written by everybody. ErrTooLarge: it is over [MaxOverride].
 // ErrUnavailable: it is being written. For a file changed within the last half
-// second Override waits until it stays as it is, up to two seconds.
+// second Override waits until it stays as it is, up to a second and a half.
 func (d *Dir) Override(key diamond.Key) (string, error) {
 	key, err := check("read override", key, diamond.SlotFetched)
 	if err != nil {
 		return "", err
 	}
 	var last overrideFile
-	for try := range 5 {
-		if try > 0 {
-			time.Sleep(settle)
-		}
+	for waited := time.Duration(0); ; waited += settle {
 		f, err := d.readOverride(key)
 		if err != nil && !errors.Is(err, diamond.ErrUnavailable) {
 			return "", err
@@ -41,9 +42,12 @@ func (d *Dir) Override(key diamond.Key) (string, error) {
 		if err == nil && (quiet(f.info) || last.info != nil && unchanged(last.info, f.info) && last.content == f.content) {
 			return f.content, nil
 		}
+		if waited >= overrideWait {
+			return "", beingWritten(key)
+		}
 		last = f
+		time.Sleep(settle)
 	}
-	return "", beingWritten(key)
 }
 
 // overrideFile is an override as it was at one moment.

@@ -4,12 +4,17 @@ package hung
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
 
-// ErrHangs is the error of a call that did not return in time.
-var ErrHangs = errors.New("it hangs")
+// ErrHangs is the error of a call that did not return in time, and ErrNotMade,
+// which wraps it, that of one that was not made as an earlier one hangs.
+var (
+	ErrHangs   = errors.New("it hangs")
+	ErrNotMade = fmt.Errorf("%w still", ErrHangs)
+)
 
 // Calls makes calls, each about a K, and bounds how many of them hang. Make one
 // with [New]. It is safe for concurrent use.
@@ -27,12 +32,11 @@ func New[K comparable](patience time.Duration, most int) *Calls[K] {
 	return &Calls[K]{patience: patience, places: make(chan struct{}, most), hanging: make(map[K]int)}
 }
 
-// Do returns what call returns. When that takes longer than the patience, or
-// there is no place for it, it returns [ErrHangs]; what call returns after that
-// is dropped. While a call about key hangs, others about it fail at once and are
-// not made. When the last of those that hang has returned, returned is called,
-// unless it is nil.
-func Do[K comparable, T any](c *Calls[K], key K, call func() (T, error), returned func()) (T, error) {
+// Do returns what call returns. When that takes longer than the patience it
+// returns [ErrHangs]; late, unless it is nil, is called with what call returns
+// after that. While a call about key hangs, others about it are not made and fail
+// at once with [ErrNotMade], as do those for which there is no place in time.
+func Do[K comparable, T any](c *Calls[K], key K, call func() (T, error), late func(T, error)) (T, error) {
 	type result struct {
 		value T
 		err   error
@@ -42,14 +46,14 @@ func Do[K comparable, T any](c *Calls[K], key K, call func() (T, error), returne
 	hangs := c.hanging[key] > 0
 	c.mu.Unlock()
 	if hangs {
-		return none, ErrHangs
+		return none, ErrNotMade
 	}
-	late := time.NewTimer(c.patience)
-	defer late.Stop()
+	timer := time.NewTimer(c.patience)
+	defer timer.Stop()
 	select {
 	case c.places <- struct{}{}:
-	case <-late.C:
-		return none, ErrHangs
+	case <-timer.C:
+		return none, ErrNotMade
 	}
 	done := make(chan result) // given to who waits, or to nobody any more
 	givenUp := make(chan struct{})
@@ -59,15 +63,16 @@ func Do[K comparable, T any](c *Calls[K], key K, call func() (T, error), returne
 		select {
 		case done <- result{value, err}:
 		case <-givenUp:
-			if c.ended(key) && returned != nil {
-				returned()
+			c.ended(key)
+			if late != nil {
+				late(value, err)
 			}
 		}
 	}()
 	select {
 	case r := <-done:
 		return r.value, r.err
-	case <-late.C:
+	case <-timer.C:
 		c.mu.Lock()
 		c.hanging[key]++
 		c.mu.Unlock()
@@ -76,14 +81,11 @@ func Do[K comparable, T any](c *Calls[K], key K, call func() (T, error), returne
 	}
 }
 
-// ended notes that a call about key that was given up has returned. It reports
-// whether that was the last one.
-func (c *Calls[K]) ended(key K) bool {
+// ended notes that a call about key that was given up has returned.
+func (c *Calls[K]) ended(key K) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.hanging[key]--; c.hanging[key] > 0 {
-		return false
+	if c.hanging[key]--; c.hanging[key] == 0 {
+		delete(c.hanging, key)
 	}
-	delete(c.hanging, key)
-	return true
 }

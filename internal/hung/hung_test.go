@@ -30,16 +30,20 @@ func TestDo_ACallThatHangsHurtsOnlyItsKey(t *testing.T) {
 		c := New[string](time.Second, 2)
 		release := make(chan struct{})
 		var calls, returned atomic.Int32
-		hang := func() (int, error) { calls.Add(1); <-release; return 1, nil }
-		back := func() { returned.Add(1) }
+		hang := func() (int, error) { calls.Add(1); <-release; return 5, nil }
+		late := func(got int, err error) {
+			assert.NoError(t, err)
+			returned.Add(int32(got))
+		}
 
 		start := time.Now()
-		_, err := Do(c, "a", hang, back)
+		_, err := Do(c, "a", hang, late)
 		require.ErrorIs(t, err, ErrHangs)
+		require.NotErrorIs(t, err, ErrNotMade)
 		assert.Equal(t, time.Second, time.Since(start))
 		for range 10 {
-			_, err = Do(c, "a", hang, back)
-			require.ErrorIs(t, err, ErrHangs)
+			_, err = Do(c, "a", hang, late)
+			require.ErrorIs(t, err, ErrNotMade)
 		}
 		assert.Equal(t, time.Second, time.Since(start), "it is not waited for again")
 		assert.EqualValues(t, 1, calls.Load(), "one goroutine a key")
@@ -48,7 +52,7 @@ func TestDo_ACallThatHangsHurtsOnlyItsKey(t *testing.T) {
 
 		close(release)
 		synctest.Wait()
-		assert.EqualValues(t, 1, returned.Load())
+		assert.EqualValues(t, 5, returned.Load(), "what it returned comes late, once")
 		_, err = Do(c, "a", quick, nil)
 		require.NoError(t, err)
 	})
@@ -79,13 +83,15 @@ func TestDo_SeveralThatHangOnOneKey(t *testing.T) {
 		var returned atomic.Int32
 		for i := range 3 {
 			go Do(c, 1, func() (int, error) { <-time.After(time.Duration(i+2) * time.Second); return 0, nil },
-				func() { returned.Add(1) })
+				func(int, error) { returned.Add(1) })
 		}
 		time.Sleep(3*time.Second + time.Millisecond)
 		_, err := Do(c, 1, quick, nil)
-		require.ErrorIs(t, err, ErrHangs, "one still does")
-		assert.Zero(t, returned.Load())
+		require.ErrorIs(t, err, ErrNotMade, "one still does")
+		assert.EqualValues(t, 2, returned.Load())
 		time.Sleep(time.Second)
-		assert.EqualValues(t, 1, returned.Load())
+		assert.EqualValues(t, 3, returned.Load())
+		_, err = Do(c, 1, quick, nil)
+		require.NoError(t, err)
 	})
 }
