@@ -192,7 +192,7 @@ func (c *contents) get(ctx context.Context, r *record) (*Entry, error) {
 		if err := c.turn(); err != nil {
 			return nil, err
 		}
-		defer func() { <-c.turns }()
+		defer c.turned()
 		c.loaded.Add(1)
 		content, err := c.load(r)
 		if err != nil {
@@ -240,7 +240,8 @@ func (r *record) verify(e *Entry) error {
 	return nil
 }
 
-// turn waits until there are few enough loads under way for one more.
+// turn waits until there are few enough loads under way for one more, which ends
+// with turned.
 func (c *contents) turn() error {
 	select {
 	case c.turns <- struct{}{}:
@@ -260,6 +261,9 @@ func (c *contents) turn() error {
 		return shed("%d contents are being loaded, and none was in %v", maxLoads, loadWait)
 	}
 }
+
+// turned ends a turn.
+func (c *contents) turned() { <-c.turns }
 
 // begin counts a load, unless there are to be no more.
 func (c *contents) begin() bool {

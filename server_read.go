@@ -126,6 +126,10 @@ func (s *server) entry(ctx context.Context, st *state, key Key, revision int64) 
 		}
 		return *full, nil
 	}
+	if err := s.contents.turn(); err != nil {
+		return Entry{}, err
+	}
+	defer s.contents.turned()
 	if s.copy != nil && s.copy.has(st, revision) {
 		if e, err := s.copy.read(ctx, key, revision); err == nil {
 			return e, nil

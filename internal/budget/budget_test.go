@@ -38,6 +38,33 @@ func TestSomethingIsLeftForOneMore(t *testing.T) {
 	assert.LessOrEqual(t, b.Used(), int64(1000))
 }
 
+// A thing that many hold counts once for each of them, and once in all, until the
+// last one has given it back.
+func TestSharedThingsCountOnce(t *testing.T) {
+	b := budget.New(100, 40)
+	for _, source := range []string{"a", "a", "b", "c", "d", "e", "f"} {
+		assert.True(t, b.TakeShared(source, "thing", 30), source)
+	}
+	assert.EqualValues(t, 30, b.Used())
+	assert.EqualValues(t, 30, b.Held("a"))
+	assert.False(t, b.TakeShared("a", "another", 20), "each has a limit")
+	assert.False(t, b.Take("a", 20))
+	assert.True(t, b.Take("g", 30))
+	assert.True(t, b.Take("h", 20))
+	assert.False(t, b.TakeShared("i", "another", 20), "less is left")
+	assert.False(t, b.TakeShared("g", "thing", 30), "what others hold counts for who holds it too")
+
+	b.GiveShared("a", "thing")
+	assert.EqualValues(t, 30, b.Held("a"), "it holds it once more")
+	for _, source := range []string{"a", "b", "c", "d", "e"} {
+		b.GiveShared(source, "thing")
+		assert.Zero(t, b.Held(source))
+		assert.EqualValues(t, 80, b.Used())
+	}
+	b.GiveShared("f", "thing")
+	assert.EqualValues(t, 50, b.Used())
+}
+
 func TestNothingIsLeftBehind(t *testing.T) {
 	b := budget.New(1<<30, 1<<20)
 	var all sync.WaitGroup

@@ -34,13 +34,18 @@ func (h *handler) addEntry(a *answer, e *diamond.Entry) {
 }
 
 // send writes the answer. waited says that it may come long after the request.
-func (a *answer) send(w http.ResponseWriter, r *http.Request, waited bool) outcome {
-	h := w.Header()
-	h[hContentType] = valueBytes
-	h[hNosniff] = valueNosniff
-	h[hCacheControl] = valueNoStore
-	h[hContentLength] = []string{strconv.FormatInt(a.size, 10)}
-	h[hCount] = []string{strconv.Itoa(a.count)}
+func (h *handler) send(w http.ResponseWriter, r *http.Request, a *answer, waited bool) outcome {
+	held, err := h.holdAnswer(r, a.parts...)
+	if err != nil {
+		return fail(w, err, 0)
+	}
+	defer held.release()
+	header := w.Header()
+	header[hContentType] = valueBytes
+	header[hNosniff] = valueNosniff
+	header[hCacheControl] = valueNoStore
+	header[hContentLength] = []string{strconv.FormatInt(a.size, 10)}
+	header[hCount] = []string{strconv.Itoa(a.count)}
 	out := outcome{status: http.StatusOK}
 	if r.Method == http.MethodHead {
 		return out

@@ -119,7 +119,7 @@ func (s *stalled) Read(p []byte) (int, error) {
 // told to come back, small requests always come in, and all is given back.
 func TestBodiesHaveOneBudget(t *testing.T) {
 	const most, each = 8 << 20, 2 << 20
-	c := newCentre(t, httptransport.WithBodyBudget(most, each))
+	c := newCentre(t, httptransport.WithMemoryBudget(most, each))
 	content := strings.Repeat("c", maxContent)
 	large := fmt.Sprintf(`{"op":"publish","key":"k%d","length":%d}`+"\n%s\n", rand.Int(), len(content), content)
 	put := func(address, target, body string) *httptest.ResponseRecorder {
@@ -163,7 +163,7 @@ func TestBodiesHaveOneBudget(t *testing.T) {
 	for i := range 20 {
 		held(fmt.Sprintf("127.0.1.%d:1", i))
 	}
-	assert.LessOrEqual(t, httptransport.BodiesHeld(c.h), int64(most))
+	assert.LessOrEqual(t, httptransport.MemoryHeld(c.h), int64(most))
 	assert.Equal(t, 200, put("127.0.0.4:1", one, "small").Code)
 	close(goOn)
 	refused := 0
@@ -174,7 +174,7 @@ func TestBodiesHaveOneBudget(t *testing.T) {
 	}
 	t.Logf("%d of %d bodies were refused", refused, len(ended))
 	assert.Positive(t, refused)
-	assert.Zero(t, httptransport.BodiesHeld(c.h), "nothing is left behind")
+	assert.Zero(t, httptransport.MemoryHeld(c.h), "nothing is left behind")
 	assert.Equal(t, 200, put("127.0.0.2:5", one, content).Code)
 }
 
@@ -199,21 +199,21 @@ func TestParkedPollsHoldNoBody(t *testing.T) {
 	}
 	first := poll("")
 	c.parked(1)
-	assert.Zero(t, httptransport.BodiesHeld(c.h))
+	assert.Zero(t, httptransport.MemoryHeld(c.h))
 	var held strings.Builder
 	for i := range 999 {
 		fmt.Fprintf(&held, `{"key":"k%d","revision":0},`, i)
 	}
 	second := poll(`,"held":[` + held.String() + `{"key":"k999","revision":0}]`)
 	c.parked(2)
-	kept := httptransport.BodiesHeld(c.h)
+	kept := httptransport.MemoryHeld(c.h)
 	assert.Positive(t, kept)
 	assert.LessOrEqual(t, kept, int64(300<<10))
 	c.publish(key("a"), "y")
 	for _, answered := range []chan *http.Response{first, second} {
 		require.Equal(t, 200, (<-answered).StatusCode)
 	}
-	require.Eventually(t, func() bool { return httptransport.BodiesHeld(c.h) == 0 }, patience, tick)
+	require.Eventually(t, func() bool { return httptransport.MemoryHeld(c.h) == 0 }, patience, tick)
 }
 
 // A newer client may say more in polls and reports: what this server does not know

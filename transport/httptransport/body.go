@@ -33,7 +33,7 @@ func (h *handler) receive(w http.ResponseWriter, r *http.Request) (*http.Request
 	if r.ContentLength == 0 {
 		return r, nil
 	}
-	b := &body{w: w, r: r.Body, deadline: time.Now().Add(bodyGrace), share: share{budget: h.bodies, source: budget.Source(r.RemoteAddr)}}
+	b := &body{w: w, r: r.Body, deadline: time.Now().Add(bodyGrace), share: share{budget: h.memory, source: budget.Source(r.RemoteAddr)}}
 	// Not supported outside of an http.Server: then there is no peer to wait for.
 	_ = http.NewResponseController(w).SetReadDeadline(b.deadline)
 	// A copy: net/http looks at the body of its own request to end the connection well.

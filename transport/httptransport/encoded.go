@@ -108,3 +108,12 @@ func (x *encoded) set(h http.Header) {
 		h[hMeta] = x.meta
 	}
 }
+
+// setLegacy sets the headers of an answer to an original client.
+func (x *encoded) setLegacy(h http.Header) {
+	setText(h)
+	h[hContentMD5] = x.contentMD5
+	h[hLastModified] = x.lastModified
+	h[hETag] = x.legacyETag
+	h[hContentLength] = x.contentLength
+}

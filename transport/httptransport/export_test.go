@@ -17,8 +17,8 @@ func Routes(h http.Handler) []string {
 	return names
 }
 
-// BodiesHeld returns how many bytes of their budget bodies hold.
-func BodiesHeld(h http.Handler) int64 { return h.(*handler).bodies.Used() }
+// MemoryHeld returns how many bytes of their budget bodies hold.
+func MemoryHeld(h http.Handler) int64 { return h.(*handler).memory.Used() }
 
 // For the fuzz tests.
 

@@ -28,7 +28,7 @@ func NewHandler(srv diamond.Server, opts ...HandlerOption) http.Handler {
 		admit:      func(*http.Request) error { return nil },
 		maxContent: diamond.DefaultMaxContent,
 		encoded:    newEncodings(),
-		bodies:     budget.New(bodyBudget, addressBodies),
+		memory:     budget.New(memoryBudget, addressMemory),
 	}
 	for _, opt := range opts {
 		opt(h)
@@ -45,7 +45,7 @@ type handler struct {
 	admit      func(r *http.Request) error
 	maxContent int64
 	encoded    *encodings
-	bodies     *budget.Budget // bytes that bodies take, and what is made of them
+	memory     *budget.Budget // bytes that bodies take, what is made of them, and answers
 	position   atomic.Pointer[positionValue]
 	troubles   sync.Map // of *seldom.Events by trouble
 

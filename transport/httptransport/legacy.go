@@ -61,14 +61,16 @@ func (h *handler) legacyRead(w http.ResponseWriter, r *http.Request) outcome {
 	}
 	x := h.encoded.of(&res.Entry)
 	header := w.Header()
-	setText(header)
-	header[hContentMD5] = x.contentMD5
-	header[hLastModified] = x.lastModified
-	header[hETag] = x.legacyETag
-	header[hContentLength] = x.contentLength
-	if held := r.Header[hContentMD5]; len(held) == 1 && held[0] == res.Entry.MD5 || matches(r.Header, x.legacyETag[0]) {
+	if known := r.Header[hContentMD5]; len(known) == 1 && known[0] == res.Entry.MD5 || matches(r.Header, x.legacyETag[0]) {
+		x.setLegacy(header)
 		return notModified(w)
 	}
+	held, err := h.holdAnswer(r, res.Entry.Content)
+	if err != nil {
+		return failText(w, err, 0)
+	}
+	defer held.release()
+	x.setLegacy(header)
 	return writeContent(w, r, res.Entry.Content)
 }
 

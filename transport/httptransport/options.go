@@ -56,18 +56,19 @@ func WithAdmission(admit func(r *http.Request) error) HandlerOption {
 	return func(h *handler) { h.admit = admit }
 }
 
-// WithBodyBudget sets how many bytes of memory the bodies of requests may take
-// together, and how many those from one address may, from when they begin to arrive
-// until they are done with. Requests above it fail with ErrOverloaded (429); those
-// with a body of less than 16 KiB do not count. By default it is 384 MiB, and 48 MiB
-// for one address: the largest change set. An address never gets more than is left
-// for the others.
+// WithMemoryBudget sets how many bytes of memory requests may take together, and how
+// many those from one address may: their bodies, from when they begin to arrive until
+// they are done with, and their answers, until they have been read. Requests above it
+// fail with ErrOverloaded (429). Bodies of less than 16 KiB and answers of up to
+// 32 KiB do not count, and a content that is in several answers counts once for an
+// address, and once in all. By default it is 384 MiB, and 48 MiB for one address: the
+// largest change set. An address never gets more than is left for the others.
 //
 // Set it where a process has little memory, or where many clients come from one
 // address, that of a proxy. Below 48 MiB for one address the largest change sets are
 // always refused.
-func WithBodyBudget(total, perAddress int64) HandlerOption {
-	return func(h *handler) { h.bodies = budget.New(total, perAddress) }
+func WithMemoryBudget(total, perAddress int64) HandlerOption {
+	return func(h *handler) { h.memory = budget.New(total, perAddress) }
 }
 
 // Observation is what a handler saw of one request.

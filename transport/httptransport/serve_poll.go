@@ -34,7 +34,7 @@ func (h *handler) sendPoll(w http.ResponseWriter, r *http.Request, _ *diamond.Po
 		d := &res.Denied[i]
 		a.addLine(marshalLine(&deniedLine{d.Key.String(), clip(d.Detail)}))
 	}
-	return a.send(w, r, true), true
+	return h.send(w, r, &a, true), true
 }
 
 // lineOfState returns the line of a state without its value, as entryLine has

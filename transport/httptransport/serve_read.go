@@ -42,10 +42,16 @@ func (h *handler) fetch(w http.ResponseWriter, r *http.Request) outcome {
 		return fail(w, &diamond.Error{Key: req.Key, Err: diamond.ErrNotFound}, 0)
 	}
 	x := h.encoded.of(&res.Entry)
-	x.set(header)
 	if matches(r.Header, x.etag[0]) {
+		x.set(header)
 		return notModified(w)
 	}
+	held, err := h.holdAnswer(r, res.Entry.Content)
+	if err != nil {
+		return fail(w, err, 0)
+	}
+	defer held.release()
+	x.set(header)
 	return writeContent(w, r, res.Entry.Content)
 }
 

@@ -7,14 +7,15 @@ import (
 	"github.com/linnaname/gdiamond/internal/budget"
 )
 
-// The bodies of requests have one budget: the memory that they take from when
-// they begin to arrive until they are done with. What one address can make a
-// server hold is so bounded, and always leaves something for the others.
+// The bodies of requests and the answers have one budget: the memory that bodies
+// take from when they begin to arrive until they are done with, and answers until
+// their peers have read them. What one address can make a server hold is so bounded,
+// and always leaves something for the others.
 const (
-	// bodyBudget is for all addresses together, eight of the largest change sets.
-	bodyBudget = 8 * addressBodies
-	// addressBodies is for one address: the largest change set.
-	addressBodies = diamond.MaxSetBytes + setLines
+	// memoryBudget is for all addresses together, eight of the largest change sets.
+	memoryBudget = 8 * addressMemory
+	// addressMemory is for one address: the largest change set.
+	addressMemory = diamond.MaxSetBytes + setLines
 	// smallBody needs nothing of the budget: it is little beside what the connection
 	// itself takes. So requests that are small come in whatever others send.
 	smallBody = 16 << 10
@@ -32,7 +33,7 @@ const (
 	changeMemory = 256
 )
 
-// share is what one request holds of the budget for bodies.
+// share is what the body of one request holds of the budget.
 type share struct {
 	budget *budget.Budget // nil: there is none
 	source string
