@@ -28,6 +28,7 @@ func NewHandler(srv diamond.Server, opts ...HandlerOption) http.Handler {
 		admit:      func(*http.Request) error { return nil },
 		maxContent: diamond.DefaultMaxContent,
 		encoded:    newEncodings(),
+		requests:   budget.New(maxRequests, addressRequests),
 		memory:     budget.New(memoryBudget, addressMemory),
 	}
 	for _, opt := range opts {
@@ -45,6 +46,7 @@ type handler struct {
 	admit      func(r *http.Request) error
 	maxContent int64
 	encoded    *encodings
+	requests   *budget.Budget // requests under way
 	memory     *budget.Budget // bytes that bodies take, what is made of them, and answers
 	position   atomic.Pointer[positionValue]
 	troubles   sync.Map // of *seldom.Events by trouble
@@ -66,6 +68,12 @@ type outcome struct {
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	source := budget.Source(r.RemoteAddr)
+	if !h.requests.Take(source, 1) {
+		h.refuse(w, r, source)
+		return
+	}
+	defer h.requests.Give(source, 1)
 	switch r.URL.Path {
 	case pathPoll:
 		h.servePoll(w, r, &h.native)
@@ -74,6 +82,18 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		h.serveQuick(w, r)
 	}
+}
+
+// refuse answers a request of a source that has too many under way.
+func (h *handler) refuse(w http.ResponseWriter, r *http.Request, source string) {
+	start := h.now(r)
+	w.Header()[hConnection] = valueClose // its body is not waited for
+	e := diamond.Errorf(diamond.ErrOverloaded, "%s, or all, have as many requests under way as they may", source)
+	e.RetryAfter = time.Second
+	name, failed := h.failureOf(r.URL.Path)
+	out := failed(w, e, 0)
+	out.route = name
+	h.record(r, &out, start)
 }
 
 // serveQuick serves all that does not wait with thousands of others.

@@ -71,6 +71,17 @@ func WithMemoryBudget(total, perAddress int64) HandlerOption {
 	return func(h *handler) { h.memory = budget.New(total, perAddress) }
 }
 
+// WithRequestLimits sets how many requests may be under way together, polls that wait
+// included, and how many those from one address may be; by default 200,000 and 10,000.
+// Those above it fail with ErrOverloaded (429), before anything is read of them. An
+// address never gets more than is left for the others.
+//
+// A poll that waits takes some 19 KiB. Set the second higher where many clients come
+// from one address, that of a proxy: else it would be taken for one greedy client.
+func WithRequestLimits(total, perAddress int) HandlerOption {
+	return func(h *handler) { h.requests = budget.New(int64(total), int64(perAddress)) }
+}
+
 // Observation is what a handler saw of one request.
 type Observation struct {
 	Route    string // such as "/v1/configs/{key}"; "other" where there is none

@@ -53,6 +53,20 @@ func (h *handler) routeOf(path string) *route {
 	return h.routes[path]
 }
 
+// failureOf returns the name of path's route, and how it answers with an error.
+func (h *handler) failureOf(path string) (name string, failed func(http.ResponseWriter, error, int) outcome) {
+	switch path {
+	case pathPoll:
+		return h.native.route, h.native.fail
+	case pathLegacyPoll:
+		return h.legacy.route, h.legacy.fail
+	}
+	if route := h.routeOf(path); route != nil {
+		return route.name, route.fail
+	}
+	return routeOther, fail
+}
+
 // serve does what r's route says.
 func (h *handler) serve(w http.ResponseWriter, r *http.Request) (out outcome) {
 	r, body := h.receive(w, r)

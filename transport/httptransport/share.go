@@ -23,6 +23,14 @@ const (
 	shareStep = 16 << 10
 )
 
+// How many requests may be under way, those that wait included: one address has room
+// for thousands of clients, and twenty such addresses for twice as many polls as a
+// server lets wait unless told otherwise.
+const (
+	maxRequests     = 20 * addressRequests
+	addressRequests = 10_000
+)
+
 // What is made of one element of a list in a body, beside its bytes, until the
 // request has been answered or waits: the key itself, and copies of it in order to
 // check, sort and hash it.
