@@ -74,6 +74,8 @@ func TestPollComparesWhatIsHeld(t *testing.T) {
 
 		full.Held = []diamond.Held{held("same", 1, "other")}
 		assert.Contains(t, names(srv.poll(full)), "same", "the same revision of a history that was lost")
+		full.Held = []diamond.Held{held("same", 9, "1")}
+		assert.Contains(t, names(srv.poll(full)), "same", "the same content at another revision")
 	})
 }
 
@@ -177,6 +179,8 @@ func TestPollRefusesWhatIsWrong(t *testing.T) {
 		twice.Held = []diamond.Held{held("a", 1, "1"), held("a", 2, "2")}
 		foreign := pollFor(at, 0, "a")
 		foreign.Held = []diamond.Held{held("b", 1, "1")}
+		before := pollFor(at, 0, "a")
+		before.Held = []diamond.Held{held("0", 1, "1")}
 		negative := pollFor(at, 0, "a")
 		negative.Held = []diamond.Held{held("a", -2, "1")}
 		for name, c := range map[string]struct {
@@ -190,6 +194,7 @@ func TestPollRefusesWhatIsWrong(t *testing.T) {
 			"other store":    {pollFor(other, 0, "a"), diamond.ErrOtherStore, ""},
 			"held twice":     {twice, diamond.ErrInvalid, "held"},
 			"not of the set": {foreign, diamond.ErrInvalid, "held"},
+			"before the set": {before, diamond.ErrInvalid, "held"},
 			"held nonsense":  {negative, diamond.ErrInvalid, "held"},
 			"future":         {pollFor(future, 0, "a"), diamond.ErrBehind, ""},
 		} {
