@@ -159,6 +159,12 @@ func TestContentsThatAreReadStay(t *testing.T) {
 			read(i)
 		}
 		assert.EqualValues(t, 39, store.reads.Load()-before, "the one that is read again and again is never loaded again")
+		before = store.reads.Load()
+		for range 6 {
+			time.Sleep(50 * time.Minute)
+			read(0)
+		}
+		assert.Zero(t, store.reads.Load()-before, "nor for its age")
 	})
 }
 
