@@ -82,6 +82,7 @@ func TestRetention_TakesEffect(t *testing.T) {
 			assert.Equal(t, 10, kept(t, open(t, retentionOf(t, old...))), "the counts hold whatever their age")
 			assert.Equal(t, 3, kept(t, open(t, retentionOf(t, append(old, "--history-changes", "3", "--history-versions", "1")...))))
 			assert.Equal(t, 4, kept(t, open(t, retentionOf(t, append(old, "--history-changes", "1", "--history-versions", "4")...))))
+			assert.Equal(t, 3, kept(t, open(t, retentionOf(t, append(young, "--history-bytes", "3")...))), "a byte each")
 		})
 	}
 }
@@ -95,7 +96,7 @@ func TestRetention_Flags(t *testing.T) {
 		assert.Equal(t, [2]string{"100000", "default"}, got["history-changes"])
 		assert.Equal(t, versions, got["history-versions"][0])
 
-		for _, flag := range []string{"--history-age=0", "--history-changes=0", "--history-versions=-1"} {
+		for _, flag := range []string{"--history-age=0", "--history-changes=0", "--history-versions=-1", "--history-bytes=-1"} {
 			out := invoke(t, command, flag, "--data", t.TempDir())
 			assert.Equal(t, exitUsage, out.code, flag)
 			assert.Contains(t, out.stderr, "above 0", flag)

@@ -59,20 +59,42 @@ func (s *Store) Prune(ctx context.Context) error {
 // pruneLog looks for the next changes that may leave the log, has them leave,
 // and reports whether there were any.
 func (s *Store) pruneLog(ctx context.Context) (bool, error) {
-	now := s.now()
-	upTo, err := s.leaving(ctx, now)
-	if err != nil || upTo == 0 {
+	l, err := s.look(ctx)
+	if err != nil || l.upTo == 0 {
 		return false, err
 	}
 	for more := true; more; {
 		if err := s.write(ctx, func(v *view) (err error) {
-			more, err = v.pruneLog(s.retention, now, upTo)
+			more, err = v.pruneLog(s.retention, l)
 			return err
 		}); err != nil {
 			return false, err
 		}
 	}
 	return true, nil
+}
+
+// look is what was found of a log without a lock. That sets may leave it stays so,
+// whatever is added to it.
+type look struct {
+	generation int64 // of the log
+	upTo       int64 // the last revision that may leave it, 0: none may
+}
+
+func (s *Store) look(ctx context.Context) (l look, err error) {
+	if err := s.read(ctx, func(v *view) error {
+		l.generation = v.generation
+		return nil
+	}); err != nil {
+		return l, err
+	}
+	old, err := s.leaving(ctx, s.now())
+	if err != nil {
+		return l, err
+	}
+	beyond, err := s.beyond(ctx)
+	l.upTo = max(old, beyond)
+	return l, err
 }
 
 // leaving returns a revision up to which the log may be pruned, 0 where it may
@@ -126,14 +148,12 @@ func (r *record) mayLeave(count int64, retention storage.Retention) bool {
 	return end <= count-int64(retention.Changes)
 }
 
-// pruneLog moves the horizon over some of the oldest changes, up to a revision
-// that was found to be one to which they may leave the log, and removes the
-// versions that are then outdated. It returns errNothing where there are none,
-// and whether there may be more.
-func (v *view) pruneLog(retention storage.Retention, now time.Time, upTo int64) (more bool, err error) {
-	_, count, err := v.head()
-	if err != nil {
-		return false, err
+// pruneLog moves the horizon over some of the oldest changes that were found to be
+// ones that may leave the log, and removes the versions that are then outdated. It
+// returns errNothing where there are none, and whether there may be more.
+func (v *view) pruneLog(retention storage.Retention, l look) (more bool, err error) {
+	if v.generation != l.generation {
+		return false, errNothing // it is another log by now
 	}
 	passing := make(map[diamond.Key]pointer) // the newest changes of keys that leave
 	looked := 0
@@ -145,9 +165,7 @@ func (v *view) pruneLog(retention storage.Retention, now time.Time, upTo int64) 
 			return false, err
 		}
 		first, last := r.change.Number == 0, r.change.Number == r.change.Count-1
-		// The log may be another one by now.
-		keep := r.at.revision > upTo || !r.mayLeave(count, retention) || retention.Judge(r.change.Time, now) == storage.Keep
-		if first && (keep || looked >= pruneBatch) {
+		if first && (r.at.revision > l.upTo || looked >= pruneBatch) {
 			break
 		}
 		looked++
@@ -165,7 +183,7 @@ func (v *view) pruneLog(retention storage.Retention, now time.Time, upTo int64) 
 			return false, err
 		}
 	}
-	return v.horizon < upTo, v.save(v.tx)
+	return v.horizon < l.upTo, v.save(v.tx)
 }
 
 // trim removes the outdated versions of a key from p on, its newest one that

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -62,8 +63,9 @@ func TestPrune_FailureIsLogged(t *testing.T) {
 	})
 }
 
-// A transaction of a pruning removes a few changes only, and none beyond the
-// revision up to which it was found that they may go.
+// A transaction of a pruning removes a few changes only, whole sets of them, and
+// none beyond the revision up to which it was found that they may go. It removes
+// none of another log.
 func TestPrune_TransactionsAreBounded(t *testing.T) {
 	s := open(t, t.TempDir(), WithRetention(tinyRetention()))
 	var sets []diamond.ChangeSet
@@ -72,10 +74,10 @@ func TestPrune_TransactionsAreBounded(t *testing.T) {
 	}
 	_, err := s.Commit(t.Context(), sets)
 	require.NoError(t, err)
-	horizon := int64(0)
+	var generation, horizon int64
 	step := func(upTo int64) (more bool) {
 		require.NoError(t, s.write(t.Context(), func(v *view) (err error) {
-			more, err = v.pruneLog(s.retention, s.now(), upTo)
+			more, err = v.pruneLog(s.retention, look{v.generation + generation, upTo})
 			horizon = v.horizon
 			return err
 		}))
@@ -83,6 +85,39 @@ func TestPrune_TransactionsAreBounded(t *testing.T) {
 	}
 	require.False(t, step(5))
 	require.EqualValues(t, 5, horizon)
+	generation = 1
+	require.False(t, step(3*pruneBatch))
+	require.EqualValues(t, 5, horizon)
+	generation = 0
 	require.True(t, step(3*pruneBatch))
 	require.EqualValues(t, 5+pruneBatch, horizon)
+	require.True(t, step(3*pruneBatch))
+	require.False(t, step(3*pruneBatch))
+	require.EqualValues(t, 3*pruneBatch, horizon)
+	changes, err := s.History(t.Context(), key("a"), 0, 4*pruneBatch)
+	require.NoError(t, err)
+	require.Len(t, changes, 10)
+}
+
+// What a bound of bytes lets go is found in several short looks, for which no
+// publish waits.
+func TestPrune_BytesAreAddedUpWithoutALock(t *testing.T) {
+	s := open(t, t.TempDir(), WithRetention(storage.Retention{Versions: 1, Bytes: 4*pruneLook + 10}))
+	var sets []diamond.ChangeSet
+	for i := range 5 * pruneLook {
+		sets = append(sets, put("a", fmt.Sprint(i%10)))
+	}
+	for some := range slices.Chunk(sets, pruneLook) {
+		_, err := s.Commit(t.Context(), some)
+		require.NoError(t, err)
+	}
+	s.writer <- struct{}{} // nobody writes
+	l, err := s.look(t.Context())
+	<-s.writer
+	require.NoError(t, err)
+	require.EqualValues(t, pruneLook-10, l.upTo)
+	require.NoError(t, s.Prune(t.Context()))
+	changes, err := s.History(t.Context(), key("a"), 0, 5*pruneLook)
+	require.NoError(t, err)
+	require.Len(t, changes, 4*pruneLook+10)
 }

@@ -37,7 +37,8 @@ type state struct {
 	head    diamond.Position
 	horizon diamond.Position // the log begins after it
 	log     []logged
-	changes int // in log
+	changes int   // in log
+	bytes   int64 // of their contents
 	// How many sets at the beginning of log, and changes in them, were passed over
 	// by prunings: they were from the future.
 	passed, passedChanges int
@@ -136,7 +137,7 @@ func (s *Store) commit(set *diamond.ChangeSet, now time.Time) diamond.Result {
 // add appends a set to the log and brings the current view up to it.
 func (s *Store) add(changes []diamond.Change, after diamond.Position) {
 	s.log = append(s.log, logged{changes, after})
-	s.changes += len(changes)
+	s.changes, s.bytes = s.changes+len(changes), s.bytes+contents(changes)
 	s.head = after
 	for i := range changes {
 		if changes[i].Op == diamond.OpFork {

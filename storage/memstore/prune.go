@@ -30,12 +30,12 @@ func (s *Store) Prune(ctx context.Context) error {
 
 func (s *Store) prune(now time.Time) {
 	s.requests.prune(s.head.Revision, now)
-	gone := s.leaving(now)
+	gone := max(s.leaving(now), s.beyond())
 	if gone == 0 {
 		return
 	}
 	for _, l := range s.log[:gone] {
-		s.changes -= len(l.changes)
+		s.changes, s.bytes = s.changes-len(l.changes), s.bytes-contents(l.changes)
 	}
 	s.passed, s.passedChanges = 0, 0
 	s.horizon = s.log[gone-1].after
@@ -67,6 +67,25 @@ func (s *Store) leaving(now time.Time) int {
 		}
 	}
 	return gone
+}
+
+// beyond returns how many of the oldest sets the log is full without.
+func (s *Store) beyond() int {
+	newer := s.bytes
+	for i := range s.log {
+		if newer -= contents(s.log[i].changes); !s.retention.Full(newer) {
+			return i
+		}
+	}
+	return len(s.log)
+}
+
+// contents returns how many bytes of content changes have.
+func contents(changes []diamond.Change) (bytes int64) {
+	for i := range changes {
+		bytes += changes[i].Size
+	}
+	return bytes
 }
 
 // trim removes the versions of a key that have left the log and that

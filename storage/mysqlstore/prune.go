@@ -103,19 +103,19 @@ func (s *Store) leaving(ctx context.Context, now time.Time) (upTo int64, err err
 		err := s.look(ctx, func(rows *sql.Rows) error {
 			var m mark
 			var micros int64
-			if err := rows.Scan(&m.Revision, &micros, &m.changes); err != nil {
+			if err := rows.Scan(&m.Revision, &micros, &m.changes, &m.bytes); err != nil {
 				return err
 			}
 			n++
-			verdict := s.retention.Judge(time.UnixMicro(micros), now)
-			if ended = ended || verdict == storage.Keep || !c.mayLeave(&m, s.retention); ended {
+			verdict := c.judge(&m, time.UnixMicro(micros), s.retention, now)
+			if ended = ended || verdict == storage.Keep; ended {
 				return nil
 			}
 			if after = m.Revision; verdict == storage.Drop {
 				upTo = m.Revision
 			}
 			return nil
-		}, `SELECT revision, time_us, log_changes FROM diamond_change WHERE number >= 0 AND revision > ?
+		}, `SELECT revision, time_us, log_changes, log_bytes FROM diamond_change WHERE number >= 0 AND revision > ?
 			ORDER BY revision, number LIMIT ?`, after, pruneLook)
 		if err != nil {
 			return 0, err
@@ -125,9 +125,15 @@ func (s *Store) leaving(ctx context.Context, now time.Time) (upTo int64, err err
 	return upTo, nil
 }
 
-// mayLeave reports whether the log keeps enough without what it had up to m.
-func (c *counter) mayLeave(m *mark, retention storage.Retention) bool {
-	return m.changes <= c.head.changes-int64(retention.Changes)
+// judge says whether a set of time t, after which the log was at m, may leave it.
+func (c *counter) judge(m *mark, t time.Time, retention storage.Retention, now time.Time) storage.Verdict {
+	switch {
+	case retention.Full(c.head.bytes - m.bytes):
+		return storage.Drop
+	case c.head.changes-m.changes < int64(retention.Changes):
+		return storage.Keep
+	}
+	return retention.Judge(t, now)
 }
 
 // pruneLog moves the horizon over some of the oldest changes, up to a revision
@@ -143,7 +149,7 @@ func (t *transaction) pruneLog(ctx context.Context, retention storage.Retention,
 	for i := range oldest {
 		v := &oldest[i]
 		// The log may be another one by now.
-		if !t.mayLeave(&v.after, retention) || retention.Judge(v.change.Time, now) == storage.Keep {
+		if t.judge(&v.after, v.change.Time, retention, now) == storage.Keep {
 			break
 		}
 		if keys = append(keys, v.change.Key); v.change.Number == v.change.Count-1 {

@@ -3,6 +3,7 @@ package storagetest
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -16,8 +17,14 @@ import (
 // at once, and only the counts hold.
 func (p *probe) pruned(versions, changes int) (prune func()) {
 	p.Helper()
+	return p.keeping(storage.Retention{Age: time.Nanosecond, Versions: versions, Changes: changes})
+}
+
+// keeping puts a store in the place of p's that keeps what r says.
+func (p *probe) keeping(r storage.Retention) (prune func()) {
+	p.Helper()
 	require.NoError(p, p.store.Close())
-	s := p.retention(p.T, storage.Retention{Age: time.Nanosecond, Versions: versions, Changes: changes})
+	s := p.retention(p.T, r)
 	p.store = s
 	return func() {
 		p.Helper()
@@ -148,6 +155,50 @@ func retentionClauses() []clause {
 			require.Equal(p, head, b.Head)
 			changes := p.history(key("k0"))
 			require.Equal(p, []int64{10, 9}, revisions(changes), "14 changes, as 7 would be less than 10")
+		}},
+		{"Bytes", "The oldest sets leave the log, however young and few, while those after them have its bytes of content; versions stay by their count.", func(p *probe) {
+			prune := p.keeping(storage.Retention{Versions: 2, Bytes: 1000})
+			content := strings.Repeat("x", 100)
+			at := p.commit(fullSet())
+			for range 5 {
+				p.commit(put("b", content))
+			}
+			for range 20 {
+				p.commit(put("a", content))
+			}
+			prune()
+			require.Equal(p, []int64{26, 25, 24, 23, 22, 21, 20, 19, 18, 17}, revisions(p.history(key("a"))))
+			require.Equal(p, []int64{6, 5}, revisions(p.history(key("b"))), "what floods the log takes no versions from others")
+			e, err := p.store.Read(p.Context(), fullKey(), 0)
+			require.NoError(p, err)
+			checkFullEntry(p, e, at.Revision)
+			_, err = p.store.Changes(p.Context(), at, all)
+			require.ErrorIs(p, err, diamond.ErrCompacted)
+
+			set := diamond.ChangeSet{}
+			for i := range 11 {
+				set.Drafts = append(set.Drafts, diamond.Draft{Key: key(fmt.Sprint("k", i)), Content: content})
+			}
+			before := p.head()
+			after := p.commit(set)
+			prune()
+			b, err := p.store.Changes(p.Context(), before, all)
+			require.NoError(p, err, "the newest set stays, however large")
+			require.Len(p, b.Changes, 11)
+			require.Equal(p, []int64{26, 25}, revisions(p.history(key("a"))))
+			for range 9 {
+				p.commit(put("a", content))
+			}
+			prune()
+			_, err = p.store.Changes(p.Context(), before, all)
+			require.NoError(p, err, "a set leaves whole, once the sets after it have the bytes")
+			p.commit(put("a", content))
+			prune()
+			_, err = p.store.Changes(p.Context(), before, all)
+			require.ErrorIs(p, err, diamond.ErrCompacted)
+			b, err = p.store.Changes(p.Context(), after, all)
+			require.NoError(p, err)
+			require.Len(p, b.Changes, 10)
 		}},
 		{"Requests", "A RequestID is known for its 24 hours whatever retention does.", func(p *probe) {
 			prune := p.pruned(1, 1)
