@@ -289,10 +289,13 @@ func TestN14_CachingIntermediary(t *testing.T) {
 	defer b.Close()
 	_, err := fetchKey(b)
 	require.NoError(t, err)
-	_, err = b.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: key("k"), Content: "new"}}}})
+	at, err := b.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: key("k"), Content: "new"}}}})
 	require.NoError(t, err)
-	_, err = fetchKey(b)
+	_, err = b.Fetch(t.Context(), &diamond.FetchRequest{Key: key("k"), After: at.Position})
 	assert.ErrorIs(t, err, diamond.ErrBehind)
+	res, err := fetchKey(b)
+	require.NoError(t, err)
+	assert.Positive(t, res.Stale, "an older answer is told as one")
 }
 
 // N6: a server that falls silent is given up 5 s after the wait, and its
