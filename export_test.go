@@ -25,3 +25,12 @@ func SpoilContent(srv Server, key Key, content string) bool {
 
 // ForgetRecord removes the record that a server has of key in memory.
 func ForgetRecord(srv Server, key Key) { srv.(*server).state.Load().index.set(key, nil) }
+
+// ViewOf returns the entries of a server as of one of its positions.
+func ViewOf(srv Server) (at Position, entries []Entry) {
+	st, records := srv.(*server).view()
+	for _, r := range records {
+		entries = append(entries, r.Entry)
+	}
+	return st.position, entries
+}

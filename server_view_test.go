@@ -1,0 +1,59 @@
+package diamond_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage/memstore"
+)
+
+// What is made of all keys is exactly as of one position, whatever is published
+// and deleted while they are gone through.
+func TestINV2_ViewsAreAsOfOnePosition(t *testing.T) {
+	srv := serve(t, memstore.New())
+	srv.publishMany(0, 0, 20_000)
+	const keys = 50
+	set := func(v int) (c diamond.ChangeSet) { // in each, all keys have the same value, or none is there
+		for i := range keys {
+			k := diamond.NewKey("", fmt.Sprintf("0-%05d-x", i*400))
+			if v%5 == 4 {
+				c.Deletes = append(c.Deletes, diamond.Delete{Key: k})
+			} else {
+				c.Drafts = append(c.Drafts, diamond.Draft{Key: k, Content: fmt.Sprint(v)})
+			}
+		}
+		return c
+	}
+	var publishing sync.WaitGroup
+	done := make(chan struct{})
+	publishing.Go(func() {
+		defer close(done)
+		for v := range 300 {
+			_, err := srv.commit(set(v))
+			assert.NoError(t, err)
+		}
+	})
+	for ended := false; !ended; {
+		select {
+		case <-done:
+			ended = true
+		default:
+		}
+		at, entries := diamond.ViewOf(srv.Server)
+		newest := 0
+		for i := range entries {
+			require.LessOrEqual(t, entries[i].Revision, at.Revision)
+			if len(entries[i].Key.DataID) == len("0-00000-x") {
+				newest++
+				require.Equal(t, at.Revision, entries[i].Revision)
+			}
+		}
+		require.Contains(t, []int{0, keys}, newest)
+	}
+	publishing.Wait()
+}
