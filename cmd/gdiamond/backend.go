@@ -21,7 +21,7 @@ type backend struct {
 }
 
 // embedded opens the store in dir, and a server on it.
-func embedded(dir string, retention storage.Retention, logger *slog.Logger) (*backend, error) {
+func embedded(dir string, retention storage.Retention, logger *slog.Logger, opts ...diamond.ServerOption) (*backend, error) {
 	local, err := boltstore.Open(dir, boltstore.WithRetention(retention), boltstore.WithLogger(logger))
 	if err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func embedded(dir string, retention storage.Retention, logger *slog.Logger) (*ba
 	if err := ownHistory(local, dir); err != nil {
 		return nil, errors.Join(err, local.Close())
 	}
-	srv, err := diamond.NewServer(local, diamond.WithLogger(logger))
+	srv, err := diamond.NewServer(local, append(opts, diamond.WithLogger(logger))...)
 	if err != nil {
 		return nil, errors.Join(err, local.Close())
 	}
@@ -56,7 +56,7 @@ func ownHistory(local *boltstore.Store, dir string) error {
 
 // shared opens the store in a database, which need not be up, with a copy in
 // dir, and a server on it.
-func shared(ctx context.Context, db *database, migrate bool, dir string, retention storage.Retention, logger *slog.Logger) (b *backend, err error) {
+func shared(ctx context.Context, db *database, migrate bool, dir string, retention storage.Retention, logger *slog.Logger, opts ...diamond.ServerOption) (b *backend, err error) {
 	dsn, err := db.full()
 	if err != nil {
 		return nil, err
@@ -74,7 +74,7 @@ func shared(ctx context.Context, db *database, migrate bool, dir string, retenti
 	if err != nil {
 		return nil, err
 	}
-	srv, err := diamond.NewServer(store, diamond.WithLogger(logger), diamond.WithReplica(local))
+	srv, err := diamond.NewServer(store, append(opts, diamond.WithLogger(logger), diamond.WithReplica(local))...)
 	if err != nil {
 		return nil, errors.Join(ofCopy(err, dir), store.Close())
 	}

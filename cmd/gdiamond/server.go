@@ -28,6 +28,7 @@ type serving struct {
 	shutdownDelay time.Duration
 	retention     storage.Retention
 	rate          int
+	limits        limits
 	open          func() (*backend, error)
 	options       []server.Option
 }
@@ -39,6 +40,7 @@ func (s *serving) flags(cmd *cobra.Command) {
 	f.StringVar(&s.advertise, "advertise", "", "`HOST:PORT` at which clients reach the server (default where it listens)")
 	f.DurationVar(&s.shutdownDelay, "shutdown-delay", 0, "how long to serve on when told to stop, for load balancers to notice")
 	f.IntVar(&s.rate, "rate-limit", 0, "take `N` requests of clients a second, and have those above it come back (default all)")
+	s.limits.flags(cmd)
 	retentionFlags(cmd, &s.retention)
 }
 
@@ -57,6 +59,9 @@ func (s *serving) check() error {
 		if _, _, err := net.SplitHostPort(s.advertise); err != nil {
 			return usageError{fmt.Errorf("advertise: %w", err)}
 		}
+	}
+	if err := s.limits.check(); err != nil {
+		return err
 	}
 	return checkRetention(s.retention)
 }
@@ -119,9 +124,11 @@ func (c *serverCommand) start(cmd *cobra.Command) error {
 	}
 	defer ln.Close()
 	where := fmt.Sprintf("server http://%s\n", ln.Addr())
-	c.open = func() (*backend, error) { return embedded(c.data, c.retention, logger) }
+	c.open = func() (*backend, error) { return embedded(c.data, c.retention, logger, c.limits.server()) }
 	if c.db.given() {
-		c.open = func() (*backend, error) { return shared(cmd.Context(), &c.db, c.migrate, c.data, c.retention, logger) }
+		c.open = func() (*backend, error) {
+			return shared(cmd.Context(), &c.db, c.migrate, c.data, c.retention, logger, c.limits.server())
+		}
 		if resolver != nil {
 			c.options = append(c.options, server.WithPeers(resolver, secret))
 		}
@@ -152,7 +159,7 @@ func (s *serving) run(ctx context.Context, ln net.Listener, access *access, name
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	options := append(s.options, server.WithListener(ln), server.WithLogger(logger), server.WithShutdownDelay(s.shutdownDelay),
-		server.WithTransport(httptransport.WithAllowedHosts(access.hosts...)))
+		server.WithTransport(append(s.limits.handler(), httptransport.WithAllowedHosts(access.hosts...))...))
 	if s.rate > 0 {
 		options = append(options, server.WithAdmission(s.rate, s.rate))
 	}

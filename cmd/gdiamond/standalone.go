@@ -56,7 +56,7 @@ func (s *serving) standalone(cmd *cobra.Command, serverDoor, namesrvDoor *door) 
 	if err != nil {
 		return err
 	}
-	s.open = func() (*backend, error) { return embedded(s.data, s.retention, logger) }
+	s.open = func() (*backend, error) { return embedded(s.data, s.retention, logger, s.limits.server()) }
 	// The server goes first, so that it can give its lease back.
 	namesrvCtx, stopNamesrv := context.WithCancel(context.WithoutCancel(cmd.Context()))
 	group, ctx := errgroup.WithContext(cmd.Context())
