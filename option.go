@@ -100,7 +100,7 @@ func WithLimits(waiters, inflight int) ServerOption {
 // gets more than is left for the others. Polls with sets above it fail with
 // ErrOverloaded.
 //
-// A key in a set takes some 300 bytes. Set the second higher where many clients come
+// Set the second higher where many clients come
 // from one address, that of a proxy, or the first lower where memory is scarce.
 func WithSetKeys(total, perAddress int64) ServerOption {
 	return serverOption(func(c *serverConfig) { c.maxSetKeys, c.addressSetKeys = total, perAddress })
