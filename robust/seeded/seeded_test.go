@@ -33,7 +33,7 @@ func bugs() []bug {
 		{"autoinc_feed", robust, "./sim", "TestChaos"},
 		{"wallclock_feed", robust, "./sim", "TestChaos"},
 		{"check_then_register", library, ".", "TestC6_LostWakeUp"},
-		{"md5_only_compare", library, "./storage/memstore", "TestStorage"},
+		{"md5_only_compare", robust, "./sim", "TestChaos"},
 		{"inplace_snapshot", library, "./internal/atomicfile", "TestD3_TornWriteAtEverySyscall"},
 		{"no_fsync_dir", library, "./internal/atomicfile", "TestD3_TornWriteAtEverySyscall"},
 		{"cold_404", robust, "./sim", "TestC10_ColdServer"},

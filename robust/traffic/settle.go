@@ -29,8 +29,9 @@ func (s *shown) told(client int, t record.Told) {
 	s.latest[client][t.Key] = t
 }
 
-// all reports whether all subscribers were told of just what there is.
-func (s *shown) all(clients, keys int, entries map[string]int64) bool {
+// all reports whether all subscribers were told of just what there is: entries are
+// the digests of the contents by key.
+func (s *shown) all(clients, keys int, entries map[string]string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.latest) < clients {
@@ -39,8 +40,7 @@ func (s *shown) all(clients, keys int, entries map[string]int64) bool {
 	for _, latest := range s.latest {
 		for i := range keys {
 			key := Key(i).String()
-			told, revision := latest[key], entries[key]
-			if revision > 0 && (told.Deleted || told.Revision != revision) || revision == 0 && told.Revision > 0 && !told.Deleted {
+			if latest[key].Digest != entries[key] { // empty: it was deleted, or never there
 				return false
 			}
 		}
@@ -51,9 +51,9 @@ func (s *shown) all(clients, keys int, entries map[string]int64) bool {
 // Settle waits until all subscribers have been told of entries, the storage's
 // current view, or for patience at most. It reports whether they have.
 func (t *Traffic) Settle(ctx context.Context, entries []record.Held, patience time.Duration) bool {
-	now := make(map[string]int64)
+	now := make(map[string]string)
 	for _, e := range entries {
-		now[e.Key] = e.Revision
+		now[e.Key] = e.Digest
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

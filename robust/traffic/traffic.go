@@ -110,12 +110,10 @@ func pause(ctx context.Context, random *rand.Rand, mean time.Duration) {
 	}
 }
 
-// content returns what to publish: what nobody has published before. An equal value
-// is told to no listener, so that the last one that it was told would not be the last
-// revision, by which the validators judge.
+// content returns what to publish: what nobody has published before, or one of two that many have, so that a key goes from A to B to A.
 func (t *Traffic) content(random *rand.Rand, id string) string {
 	if random.IntN(2) == 0 {
-		return t.canary + id
+		return t.canary + string('A'+rune(random.IntN(2)))
 	}
 	return t.canary + id + strings.Repeat(".", random.IntN(t.config.MaxContent+1))
 }

@@ -50,11 +50,12 @@ func never(at place, told []record.Told, log []record.Change) (found []Problem) 
 	for _, c := range log {
 		changes[c.Revision] = c
 	}
-	revision, session := int64(0), -1
+	revision, digest, session := int64(0), "", -1
 	for _, t := range told {
 		fresh := t.Session != session
 		session = t.Session
 		if t.Deleted {
+			digest = ""
 			deleted := false
 			for _, c := range log {
 				deleted = deleted || c.Op == "delete" && c.Revision > revision
@@ -67,11 +68,14 @@ func never(at place, told []record.Told, log []record.Change) (found []Problem) 
 		if t.Revision < revision || t.Revision == revision && !fresh { // a restart tells the same again
 			add("INV-4", "told of revision %d after %d", t.Revision, revision)
 		}
+		if t.Digest == digest && !fresh {
+			add("C7", "told of revision %d, whose value is equal to the one before", t.Revision)
+		}
 		c, ok := changes[t.Revision]
 		if !ok || c.Op != "publish" || c.Digest != t.Digest {
 			add("INV-8", "told of a content at revision %d that the log does not have there", t.Revision)
 		}
-		revision = t.Revision
+		revision, digest = t.Revision, t.Digest
 	}
 	return found
 }
@@ -91,7 +95,8 @@ func ends(h *record.History, changes []record.Change) []record.Change {
 }
 
 // finally checks that a listener that is there in the end knows what there is:
-// one of ends.
+// the value of one of ends. The revision may be an earlier one, as nobody is told of
+// a value that is equal to the one before.
 func finally(l record.Listener, told []record.Told, ends []record.Change) (found []Problem) {
 	var last record.Told // zero: it was not told of anything
 	for _, t := range told {
@@ -104,7 +109,7 @@ func finally(l record.Listener, told []record.Told, ends []record.Change) (found
 		switch {
 		case want.Op != "publish" && last.Revision > 0 && !last.Deleted:
 			p.add("client %d, %s: ends at revision %d, and it was deleted at %d", l.Client, l.Key, last.Revision, want.Revision)
-		case want.Op == "publish" && (last.Deleted || last.Revision != want.Revision):
+		case want.Op == "publish" && (last.Deleted || last.Digest != want.Digest || last.Revision > want.Revision):
 			p.add("client %d, %s: ends at revision %d (deleted: %v), and it is at %d", l.Client, l.Key, last.Revision, last.Deleted, want.Revision)
 		}
 		if found = p.found; len(found) == 0 {

@@ -79,6 +79,7 @@ func TestEachInvariantIsChecked(t *testing.T) {
 		"a watch's content":                  {"INV-8", func(h *record.History) { h.Watches[1].Events[0].Digest = "x" }},
 		"a listener that went back":          {"INV-4", func(h *record.History) { h.Told[3].Revision, h.Told[2].Revision = 2, 4; h.Told[2].Digest = "4" }},
 		"a listener told twice":              {"INV-4", func(h *record.History) { h.Told[3].Session = 0 }},
+		"a listener told of an equal value":  {"C7", func(h *record.History) { h.Told[2].Session, h.Told[4].Digest, h.Log[4].Digest = 1, "2", "2" }},
 		"a client that is behind":            {"INV-5", func(h *record.History) { h.Held[1].Revision = 2 }},
 		"an acknowledged change is lost":     {"INV-6", func(h *record.History) { h.Log[0].ID = "?" }},
 		"a failed change is there":           {"INV-6", func(h *record.History) { h.Log[4].ID = "w6" }},
@@ -126,6 +127,22 @@ func TestLateChanges(t *testing.T) {
 	h = behind(3)
 	h.Held[1].Digest, h.Nodes[1].Revision = "x", 1
 	assert.Len(t, All(h), 2, "neither what was there nor what came")
+}
+
+// Nobody is told of a value that is equal to the one that he has.
+func TestEqualValues(t *testing.T) {
+	equal := func() *record.History {
+		h := good()
+		for _, digest := range []*string{&h.Ops[5].Digest, &h.Log[4].Digest, &h.Watches[0].Events[4].Digest, &h.Held[1].Digest, &h.Nodes[1].Digest, &h.Entries[0].Digest} {
+			*digest = "2"
+		}
+		h.Told = h.Told[:4]
+		return h
+	}
+	assert.Empty(t, All(equal()), "the listener has the value of the last revision since an earlier one")
+	h := equal()
+	h.Held[1].Revision = 2
+	assert.Len(t, All(h), 1, "the client itself takes the revision over")
 }
 
 func TestContentsInLogs(t *testing.T) {
