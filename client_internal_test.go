@@ -64,3 +64,30 @@ func TestAClientFollowsABoundedNumberOfKeys(t *testing.T) {
 	sub.Stop()
 	require.NoError(t, c.Close())
 }
+
+// oneOverride is local files with an override, and nothing else.
+type oneOverride struct {
+	LocalFiles
+	content string
+}
+
+func (f *oneOverride) Override(Key) (string, error) { return f.content, nil }
+
+// What a read returned that hung may come when a later one has been taken in.
+func TestD6_AnOverrideThatComesLateUndoesNoLaterRead(t *testing.T) {
+	made, err := NewClient(deaf{})
+	require.NoError(t, err)
+	c := made.(*client)
+	files := &oneOverride{content: "1"}
+	c.local = files
+	s := newSlot(NewKey("", "app.yaml"))
+	c.lookForOverride(s)
+	files.content = "2"
+	c.lookForOverride(s)
+	c.takeLateOverride(s, 1, "1", nil)
+	assert.Equal(t, "2", s.override.Content)
+	c.takeLateOverride(s, 2, "late", nil)
+	assert.Equal(t, "late", s.override.Content, "the last read, which hung")
+	c.local = nil
+	require.NoError(t, c.Close())
+}

@@ -37,17 +37,25 @@ func (c *client) lookForOverride(s *keySlot) {
 	}
 	s.overriding.Lock() // so that what was read last is taken in last
 	defer s.overriding.Unlock()
+	read := s.overrideReads + 1
 	content, err := hung.Do(c.files, fileID{key: s.key, override: true}, func() (string, error) {
 		return c.local.Override(s.key)
-	}, func(content string, err error) { c.takeLateOverride(s, content, err) })
-	s.missedOverride = s.missedOverride || errors.Is(err, hung.ErrNotMade)
+	}, func(content string, err error) { c.takeLateOverride(s, read, content, err) })
+	if errors.Is(err, hung.ErrNotMade) {
+		s.missedOverride = true
+	} else {
+		s.overrideReads = read
+	}
 	c.takeOverride(s, content, err)
 }
 
-// takeLateOverride takes in a file that hung. It may have changed since.
-func (c *client) takeLateOverride(s *keySlot, content string, err error) {
+// takeLateOverride takes in what the given read of a file, which hung, returned,
+// unless a later one was made meanwhile. The file may have changed since.
+func (c *client) takeLateOverride(s *keySlot, read int, content string, err error) {
 	s.overriding.Lock()
-	c.takeOverride(s, content, err)
+	if read == s.overrideReads {
+		c.takeOverride(s, content, err)
+	}
 	missed := s.missedOverride
 	s.missedOverride = false
 	s.overriding.Unlock()

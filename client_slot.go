@@ -19,6 +19,7 @@ type keySlot struct {
 
 	overriding     sync.Mutex // held while the override file is read and taken in; before the client's mu
 	missedOverride bool       // guarded by overriding: it was to be read while a read of it hung
+	overrideReads  int        // guarded by overriding: how many reads of it were made
 
 	value    *known // the newest that a server or the disk said; nil: nothing
 	settled  bool   // value may be shown: a server has answered, or has not in time

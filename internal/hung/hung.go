@@ -22,48 +22,54 @@ type Calls[K comparable] struct {
 	patience time.Duration
 	places   chan struct{} // a semaphore: one for each call under way
 
-	mu      sync.Mutex
-	hanging map[K]int // guarded by mu: calls that were given up and have not returned
+	mu       sync.Mutex
+	underWay map[K]underWay // guarded by mu: the call about each key, if there is one
+}
+
+// underWay is a call that has not returned.
+type underWay struct {
+	givenUp  chan struct{} // closed when its patience has ended
+	returned chan struct{} // closed when it has returned
 }
 
 // New returns Calls that give up a call after patience, and have at most that
 // many under way.
 func New[K comparable](patience time.Duration, most int) *Calls[K] {
-	return &Calls[K]{patience: patience, places: make(chan struct{}, most), hanging: make(map[K]int)}
+	return &Calls[K]{patience: patience, places: make(chan struct{}, most), underWay: make(map[K]underWay)}
 }
 
 // Do returns what call returns. When that takes longer than the patience it
 // returns [ErrHangs]; late, unless it is nil, is called with what call returns
-// after that. While a call about key hangs, others about it are not made and fail
-// at once with [ErrNotMade], as do those for which there is no place in time.
+// after that. Of calls about one key one is made at a time, so that a key takes
+// one place; the others wait for it. While a call about key hangs, others about
+// it are not made and fail at once with [ErrNotMade], as do those whose turn or
+// place does not come in time.
 func Do[K comparable, T any](c *Calls[K], key K, call func() (T, error), late func(T, error)) (T, error) {
 	type result struct {
 		value T
 		err   error
 	}
 	var none T
-	c.mu.Lock()
-	hangs := c.hanging[key] > 0
-	c.mu.Unlock()
-	if hangs {
-		return none, ErrNotMade
-	}
 	timer := time.NewTimer(c.patience)
 	defer timer.Stop()
+	mine, ok := c.turn(key, timer.C)
+	if !ok {
+		return none, ErrNotMade
+	}
 	select {
 	case c.places <- struct{}{}:
 	case <-timer.C:
+		c.end(key, mine)
 		return none, ErrNotMade
 	}
 	done := make(chan result) // given to who waits, or to nobody any more
-	givenUp := make(chan struct{})
 	go func() {
 		value, err := call()
 		<-c.places
+		c.end(key, mine)
 		select {
 		case done <- result{value, err}:
-		case <-givenUp:
-			c.ended(key)
+		case <-mine.givenUp:
 			if late != nil {
 				late(value, err)
 			}
@@ -73,19 +79,38 @@ func Do[K comparable, T any](c *Calls[K], key K, call func() (T, error), late fu
 	case r := <-done:
 		return r.value, r.err
 	case <-timer.C:
-		c.mu.Lock()
-		c.hanging[key]++
-		c.mu.Unlock()
-		close(givenUp)
+		close(mine.givenUp)
 		return none, ErrHangs
 	}
 }
 
-// ended notes that a call about key that was given up has returned.
-func (c *Calls[K]) ended(key K) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.hanging[key]--; c.hanging[key] == 0 {
-		delete(c.hanging, key)
+// turn waits until no call about key is under way, and notes that one is now. It
+// returns false when the one under way was given up, or when timeout came first.
+func (c *Calls[K]) turn(key K, timeout <-chan time.Time) (underWay, bool) {
+	for {
+		c.mu.Lock()
+		other, ok := c.underWay[key]
+		if !ok {
+			mine := underWay{givenUp: make(chan struct{}), returned: make(chan struct{})}
+			c.underWay[key] = mine
+			c.mu.Unlock()
+			return mine, true
+		}
+		c.mu.Unlock()
+		select {
+		case <-other.returned:
+		case <-other.givenUp:
+			return underWay{}, false
+		case <-timeout:
+			return underWay{}, false
+		}
 	}
+}
+
+// end notes that the call about key has returned, or is not made.
+func (c *Calls[K]) end(key K, mine underWay) {
+	c.mu.Lock()
+	delete(c.underWay, key)
+	c.mu.Unlock()
+	close(mine.returned)
 }

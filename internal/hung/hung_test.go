@@ -77,21 +77,75 @@ func TestDo_CallsThatHangAreBounded(t *testing.T) {
 	})
 }
 
-func TestDo_SeveralThatHangOnOneKey(t *testing.T) {
+func TestDo_AKeyThatHangsTakesOnePlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New[string](time.Second, 3)
+		release := make(chan struct{})
+		var calls, hung, notMade atomic.Int32
+		for range 20 { // all before the first is known to hang
+			go func() {
+				_, err := Do(c, "a", func() (int, error) { calls.Add(1); <-release; return 0, nil }, nil)
+				if errors.Is(err, ErrNotMade) {
+					notMade.Add(1)
+				} else if errors.Is(err, ErrHangs) {
+					hung.Add(1)
+				}
+			}()
+		}
+		synctest.Wait()
+		start := time.Now()
+		_, err := Do(c, "b", quick, nil)
+		require.NoError(t, err)
+		assert.Zero(t, time.Since(start))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		assert.EqualValues(t, 1, calls.Load())
+		assert.EqualValues(t, 1, hung.Load())
+		assert.EqualValues(t, 19, notMade.Load())
+		close(release)
+		synctest.Wait()
+		_, err = Do(c, "a", quick, nil)
+		require.NoError(t, err)
+	})
+}
+
+func TestDo_CallsAboutOneKeyAreMadeOneByOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New[int](time.Second, 9)
-		var returned atomic.Int32
-		for i := range 3 {
-			go Do(c, 1, func() (int, error) { <-time.After(time.Duration(i+2) * time.Second); return 0, nil },
-				func(int, error) { returned.Add(1) })
+		var underWay, made, failed atomic.Int32
+		for range 5 { // the last does not come to its turn in time
+			go func() {
+				_, err := Do(c, 1, func() (int, error) {
+					assert.EqualValues(t, 1, underWay.Add(1))
+					time.Sleep(240 * time.Millisecond)
+					underWay.Add(-1)
+					made.Add(1)
+					return 0, nil
+				}, nil)
+				if err != nil {
+					failed.Add(1)
+				}
+			}()
 		}
-		time.Sleep(3*time.Second + time.Millisecond)
-		_, err := Do(c, 1, quick, nil)
-		require.ErrorIs(t, err, ErrNotMade, "one still does")
-		assert.EqualValues(t, 2, returned.Load())
-		time.Sleep(time.Second)
-		assert.EqualValues(t, 3, returned.Load())
-		_, err = Do(c, 1, quick, nil)
-		require.NoError(t, err)
+		time.Sleep(2 * time.Second)
+		assert.EqualValues(t, 5, made.Load(), "the last was made too, and given up")
+		assert.EqualValues(t, 1, failed.Load())
+	})
+}
+
+func TestDo_OneThatIsInTurnWithoutAPlaceIsNotMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New[int](time.Second, 1)
+		release := make(chan struct{})
+		_, err := Do(c, 1, func() (int, error) { <-release; return 0, nil }, nil)
+		require.ErrorIs(t, err, ErrHangs)
+		_, err = Do(c, 2, quick, nil)
+		require.ErrorIs(t, err, ErrNotMade, "there is no place")
+		close(release)
+		synctest.Wait()
+		for key := range 3 {
+			_, err = Do(c, key, quick, nil)
+			require.NoError(t, err)
+		}
 	})
 }
