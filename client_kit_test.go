@@ -104,6 +104,7 @@ type files struct {
 	saveErr   error
 	saveDelay time.Duration
 	loadErr   error
+	loadDelay time.Duration
 }
 
 func newFiles() *files {
@@ -117,6 +118,10 @@ func newFiles() *files {
 func (f *files) ClientID() (string, error) { return "client-1", nil }
 
 func (f *files) Load(key diamond.Key, slot diamond.Slot) (diamond.Snapshot, error) {
+	f.mu.Lock()
+	delay := f.loadDelay
+	f.mu.Unlock()
+	<-time.After(delay)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.loadErr != nil {

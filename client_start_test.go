@@ -83,6 +83,22 @@ func TestBind_ASnapshotBeatsADefaultAlways(t *testing.T) {
 	}
 }
 
+// A disk that takes longer than servers have does not let a default win.
+func TestBind_ASlowSnapshotBeatsADefaultToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.set(keyA, `{"n": 42}`)
+		local := withSnapshots(c, keyA)
+		local.loadDelay = 1500 * time.Millisecond
+		c.hang()
+		client := newClient(t, c, diamond.WithLocalFiles(local))
+		v, err := diamond.Bind[number](t.Context(), client, keyA, diamond.WithDefault("json", `{"n": 1}`))
+		require.NoError(t, err)
+		assert.Equal(t, 42, v.Get().N)
+		v.Close()
+	})
+}
+
 // A Bind that comes while a first fetch is late does not wait for its end.
 func TestBind_ADefaultWaitsNoLongerThanServersHave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
