@@ -5,27 +5,37 @@ package cowmap
 import (
 	"hash/maphash"
 	"iter"
-	"maps"
 	"sync"
 	"sync/atomic"
 )
 
-// shards is how many parts a map has. A write copies one part, so this is what
-// keeps a write cheap: a part of a map of a million keys has about sixty.
-const shards = 1 << 14
+// shards is how many parts a map has. A part grows on its own, so this is what
+// keeps the longest write short: a part of a map of a million keys has about a
+// thousand.
+const shards = 1 << 10
 
 // Map is a map whose reads are lock-free. Make one with [New]. It is safe for
-// concurrent use. Values that change often belong behind a pointer: replacing
-// a value copies a part of the map, as adding one does.
+// concurrent use.
 type Map[K comparable, V any] struct {
 	seed  maphash.Seed
 	count atomic.Int64
 	parts [shards]part[K, V]
 }
 
+// part is a hash table with chains.
 type part[K comparable, V any] struct {
-	mu sync.Mutex              // held by writers
-	m  atomic.Pointer[map[K]V] // never changed once stored; nil when empty
+	mu     sync.Mutex                   // held by writers
+	keys   int                          // guarded by mu
+	chains atomic.Pointer[chains[K, V]] // a power of two of them; nil: there are no keys
+}
+
+type chains[K comparable, V any] []atomic.Pointer[node[K, V]]
+
+// node is a key with its value. It is never changed once in a chain.
+type node[K comparable, V any] struct {
+	key   K
+	value V
+	next  *node[K, V]
 }
 
 // New returns an empty map.
@@ -33,50 +43,98 @@ func New[K comparable, V any]() *Map[K, V] {
 	return &Map[K, V]{seed: maphash.MakeSeed()}
 }
 
-func (m *Map[K, V]) part(key K) *part[K, V] {
-	return &m.parts[maphash.Comparable(m.seed, key)%shards]
+// part returns the part that has key, and the hash of key in it.
+func (m *Map[K, V]) part(key K) (*part[K, V], uint64) {
+	hash := maphash.Comparable(m.seed, key)
+	return &m.parts[hash%shards], hash / shards
 }
 
-func (p *part[K, V]) load() map[K]V {
-	if m := p.m.Load(); m != nil {
-		return *m
+// chain returns the one that has the key with a hash; nil where there are none.
+func (p *part[K, V]) chain(hash uint64) *atomic.Pointer[node[K, V]] {
+	all := p.chains.Load()
+	if all == nil {
+		return nil
 	}
-	return nil
+	return &(*all)[hash&uint64(len(*all)-1)]
 }
 
 // Load returns the value of key, and whether there is one. It does not allocate.
-func (m *Map[K, V]) Load(key K) (V, bool) {
-	v, ok := m.part(key).load()[key]
-	return v, ok
+func (m *Map[K, V]) Load(key K) (value V, ok bool) {
+	p, hash := m.part(key)
+	chain := p.chain(hash)
+	if chain == nil {
+		return value, false
+	}
+	for n := chain.Load(); n != nil; n = n.next {
+		if n.key == key {
+			return n.value, true
+		}
+	}
+	return value, false
 }
 
 // Store sets the value of key.
 func (m *Map[K, V]) Store(key K, value V) {
-	p := m.part(key)
+	p, hash := m.part(key)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	old := p.load()
-	fresh := make(map[K]V, len(old)+1)
-	maps.Copy(fresh, old)
-	fresh[key] = value
-	m.count.Add(int64(len(fresh) - len(old)))
-	p.m.Store(&fresh)
+	if all := p.chains.Load(); all == nil || p.keys >= len(*all) {
+		m.grow(p)
+	}
+	chain := p.chain(hash)
+	rest, had := chain.Load().without(key)
+	chain.Store(&node[K, V]{key, value, rest})
+	if !had {
+		p.keys++
+		m.count.Add(1)
+	}
 }
 
 // Delete removes key, and reports whether it was there.
 func (m *Map[K, V]) Delete(key K) bool {
-	p := m.part(key)
+	p, hash := m.part(key)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	old := p.load()
-	if _, ok := old[key]; !ok {
+	chain := p.chain(hash)
+	if chain == nil {
 		return false
 	}
-	fresh := maps.Clone(old)
-	delete(fresh, key)
-	m.count.Add(-1)
-	p.m.Store(&fresh)
-	return true
+	rest, had := chain.Load().without(key)
+	if had {
+		chain.Store(rest)
+		p.keys--
+		m.count.Add(-1)
+	}
+	return had
+}
+
+// without returns a chain that has all of n but key, and whether n had it. What
+// comes after key is shared.
+func (n *node[K, V]) without(key K) (rest *node[K, V], had bool) {
+	switch {
+	case n == nil:
+		return nil, false
+	case n.key == key:
+		return n.next, true
+	}
+	if rest, had = n.next.without(key); !had {
+		return n, false
+	}
+	return &node[K, V]{n.key, n.value, rest}, true
+}
+
+// grow doubles the chains of a part. The caller holds its lock.
+func (m *Map[K, V]) grow(p *part[K, V]) {
+	fresh := make(chains[K, V], 1)
+	if old := p.chains.Load(); old != nil {
+		fresh = make(chains[K, V], 2*len(*old))
+		for k, v := range old.all() {
+			_, hash := m.part(k)
+			chain := &fresh[hash&uint64(len(fresh)-1)]
+			chain.Store(&node[K, V]{k, v, chain.Load()})
+		}
+	}
+	p.chains.Store(&fresh)
 }
 
 // Len returns the number of keys.
@@ -87,7 +145,7 @@ func (m *Map[K, V]) Len() int { return int(m.count.Load()) }
 func (m *Map[K, V]) All() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		for i := range m.parts {
-			for k, v := range m.parts[i].load() {
+			for k, v := range m.parts[i].chains.Load().all() {
 				if !yield(k, v) {
 					return
 				}
@@ -96,23 +154,28 @@ func (m *Map[K, V]) All() iter.Seq2[K, V] {
 	}
 }
 
+// all yields what is in all chains. A nil c has none.
+func (c *chains[K, V]) all() iter.Seq2[K, V] {
+	return func(yield func(K, V) bool) {
+		if c == nil {
+			return
+		}
+		for i := range *c {
+			for n := (*c)[i].Load(); n != nil; n = n.next {
+				if !yield(n.key, n.value) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // Collect returns a map of all that seq yields, the last value where a key
-// comes twice. It copies nothing, so it is the way to fill a large map.
+// comes twice.
 func Collect[K comparable, V any](seq iter.Seq2[K, V]) *Map[K, V] {
 	m := New[K, V]()
-	var fill [shards]map[K]V
 	for k, v := range seq {
-		i := maphash.Comparable(m.seed, k) % shards
-		if fill[i] == nil {
-			fill[i] = make(map[K]V)
-		}
-		fill[i][k] = v
-	}
-	for i := range fill {
-		if fill[i] != nil {
-			m.parts[i].m.Store(&fill[i])
-			m.count.Add(int64(len(fill[i])))
-		}
+		m.Store(k, v)
 	}
 	return m
 }

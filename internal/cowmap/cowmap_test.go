@@ -43,6 +43,53 @@ func TestMapBehavesAsAMap(t *testing.T) {
 	})
 }
 
+// Many keys share chains, and parts grow.
+func TestManyKeysAreAllThere(t *testing.T) {
+	m, model := New[int, int](), make(map[int]int)
+	const keys = 50 * shards
+	for k := range keys {
+		m.Store(k, k)
+		model[k] = k
+	}
+	for k := 0; k < keys; k += 3 {
+		m.Store(k, -k)
+		model[k] = -k
+	}
+	for k := 0; k < keys; k += 2 {
+		require.True(t, m.Delete(k))
+		require.False(t, m.Delete(k))
+		delete(model, k)
+	}
+	for k := range keys {
+		want, has := model[k]
+		got, ok := m.Load(k)
+		require.Equal(t, has, ok)
+		require.Equal(t, want, got)
+	}
+	assert.Equal(t, len(model), m.Len())
+	all, n := make(map[int]int), 0
+	for k, v := range m.All() {
+		all[k] = v
+		n++
+	}
+	assert.Equal(t, n, len(all), "none comes twice")
+	assert.Equal(t, model, all)
+}
+
+// However many keys there are, a write allocates little.
+func TestAWriteCopiesNoMoreThanAChain(t *testing.T) {
+	m := New[int, int]()
+	const keys = 50 * shards
+	for k := range keys {
+		m.Store(k, k)
+	}
+	k := 0
+	assert.Less(t, testing.AllocsPerRun(10_000, func() {
+		k = (k + 7919) % keys
+		m.Store(k, k)
+	}), 3.0)
+}
+
 func TestAllStopsWhenToldTo(t *testing.T) {
 	m := Collect(maps.All(map[int]int{1: 1, 2: 2, 3: 3}))
 	n := 0
@@ -69,6 +116,7 @@ func TestReadersSeeEachKeyMoveForwardOnly(t *testing.T) {
 				m.Store(k, i)
 				m.Store(1000+k, i)
 				m.Delete(1000 + k)
+				m.Store(10_000+k*rounds+i, i) // so that parts grow
 			}
 		})
 	}
@@ -95,7 +143,7 @@ func TestReadersSeeEachKeyMoveForwardOnly(t *testing.T) {
 	writers.Wait()
 	close(stop)
 	readers.Wait()
-	assert.Equal(t, keys, m.Len())
+	assert.Equal(t, keys+keys*rounds, m.Len())
 }
 
 func TestLoadDoesNotAllocate(t *testing.T) {

@@ -40,27 +40,34 @@ func (l *List[T]) Snapshot() Snapshot[T] { return *l.chunks.Load() }
 func (l *List[T]) Add(items []T) {
 	l.change(items, func(chunk, items []T) []T {
 		merged := make([]T, 0, len(chunk)+len(items))
-		for len(chunk) > 0 && len(items) > 0 {
-			if l.compare(chunk[0], items[0]) < 0 {
-				merged, chunk = append(merged, chunk[0]), chunk[1:]
-			} else {
-				merged, items = append(merged, items[0]), items[1:]
-			}
+		for _, item := range items {
+			n := l.before(chunk, item)
+			merged, chunk = append(append(merged, chunk[:n]...), item), chunk[n:]
 		}
-		return append(append(merged, chunk...), items...)
+		return append(merged, chunk...)
 	})
 }
 
-// Remove removes items that are in the list. It sorts them.
+// Remove removes those of items that are in the list. It sorts them.
 func (l *List[T]) Remove(items []T) {
 	l.change(items, func(chunk, items []T) []T {
-		return slices.DeleteFunc(slices.Clone(chunk), func(item T) bool {
-			for len(items) > 0 && l.compare(items[0], item) < 0 {
-				items = items[1:]
+		left := make([]T, 0, len(chunk))
+		for _, item := range items {
+			n := l.before(chunk, item)
+			left, chunk = append(left, chunk[:n]...), chunk[n:]
+			if len(chunk) > 0 && l.compare(chunk[0], item) == 0 {
+				chunk = chunk[1:]
 			}
-			return len(items) > 0 && l.compare(items[0], item) == 0
-		})
+		}
+		return append(left, chunk...)
 	})
+}
+
+// before returns how many items of a chunk come before item. It is found by
+// halving: to compare costs more than to copy, as each item is somewhere else in
+// memory.
+func (l *List[T]) before(chunk []T, item T) int {
+	return sort.Search(len(chunk), func(i int) bool { return l.compare(chunk[i], item) >= 0 })
 }
 
 // change replaces each chunk that items belong to by what with makes of both.

@@ -83,6 +83,19 @@ func TestChunksStayLarge(t *testing.T) {
 	assert.LessOrEqual(t, len(s), 10)
 }
 
+// A change looks at few of the items that it leaves where they are.
+func TestAChangeComparesFewItems(t *testing.T) {
+	compared := 0
+	l := Collect(func(a, b int) int { compared++; return cmp.Compare(a, b) }, numbers(0, 2000*chunkSize, 2))
+	items := numbers(2*chunkSize-1, 2000*chunkSize, 2*chunkSize) // one at the end of each chunk
+	compared = 0
+	l.Add(slices.Clone(items))
+	assert.Less(t, compared, 50*len(items))
+	compared = 0
+	l.Remove(items)
+	assert.Less(t, compared, 50*len(items))
+}
+
 func TestAWalkSeesOneMoment(t *testing.T) {
 	l := Collect(cmp.Compare[int], numbers(0, 10_000, 2))
 	stop := make(chan struct{})
