@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -125,7 +126,9 @@ func TestS24_ClockFarBehindHoldsNoLock(t *testing.T) {
 		require.NoError(t, err)
 	}
 	kept := func() int {
-		require.NoError(t, s.Prune(t.Context()))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // where it waits to write
+		defer cancel()
+		require.NoError(t, s.Prune(ctx))
 		changes, err := s.History(t.Context(), key("a"), 0, 2*n)
 		require.NoError(t, err)
 		return len(changes)

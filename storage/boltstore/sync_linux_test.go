@@ -2,6 +2,7 @@ package boltstore
 
 import (
 	"bytes"
+	"os"
 	"path/filepath"
 	"runtime"
 	"syscall"
@@ -17,6 +18,43 @@ import (
 // on: with EIO, as a disk does that cannot keep what it was given.
 func failSyncs(t *testing.T) {
 	t.Helper()
+	calls := []uintptr{syscall.SYS_FDATASYNC, syscall.SYS_FSYNC, syscall.SYS_MSYNC, syscall.SYS_SYNC_FILE_RANGE}
+	filter := []syscall.SockFilter{load(0)} // the number of the call
+	for i, n := range calls {
+		filter = append(filter, jumpIfEqual(n, len(calls)-i, 0))
+	}
+	failCalls(t, filter)
+}
+
+// failReadOnlyOpens has the kernel refuse to open a file for reading alone, from now
+// on. A directory cannot be opened otherwise, so none can be synced.
+func failReadOnlyOpens(t *testing.T) {
+	t.Helper()
+	const flags = 16 + 2*8 // the third argument, on processors with the low half first
+	failCalls(t, []syscall.SockFilter{
+		load(0),
+		jumpIfEqual(syscall.SYS_OPENAT, 0, 3),
+		load(flags),
+		{Code: syscall.BPF_ALU | syscall.BPF_AND | syscall.BPF_K, K: syscall.O_ACCMODE},
+		jumpIfEqual(syscall.O_RDONLY, 1, 0),
+	})
+}
+
+// load is an instruction of a filter: it loads a word of what is known of a call.
+func load(offset uint32) syscall.SockFilter {
+	return syscall.SockFilter{Code: syscall.BPF_LD | syscall.BPF_W | syscall.BPF_ABS, K: offset}
+}
+
+// jumpIfEqual is an instruction of a filter: it skips some of those that follow.
+func jumpIfEqual(word uintptr, skip, skipElse int) syscall.SockFilter {
+	return syscall.SockFilter{Code: syscall.BPF_JMP | syscall.BPF_JEQ | syscall.BPF_K, K: uint32(word), Jt: uint8(skip), Jf: uint8(skipElse)}
+}
+
+// failCalls has the kernel decide by filter, from now on, about the calls of this
+// process. After filter come two instructions: the first lets a call pass, and the
+// second has it fail.
+func failCalls(t *testing.T, filter []syscall.SockFilter) {
+	t.Helper()
 	const (
 		setNoNewPrivileges = 38   // of prctl
 		setFilter, allOf   = 1, 1 // of seccomp: a filter, for all threads
@@ -25,11 +63,6 @@ func failSyncs(t *testing.T) {
 	number, known := map[string]uintptr{"amd64": 317, "arm64": 277}[runtime.GOARCH]
 	if !known {
 		t.Skip("the number of seccomp is not known here")
-	}
-	calls := []uintptr{syscall.SYS_FDATASYNC, syscall.SYS_FSYNC, syscall.SYS_MSYNC, syscall.SYS_SYNC_FILE_RANGE}
-	filter := []syscall.SockFilter{{Code: syscall.BPF_LD | syscall.BPF_W | syscall.BPF_ABS}} // the number of the call
-	for i, n := range calls {
-		filter = append(filter, syscall.SockFilter{Code: syscall.BPF_JMP | syscall.BPF_JEQ | syscall.BPF_K, K: uint32(n), Jt: uint8(len(calls) - i)})
 	}
 	filter = append(filter, syscall.SockFilter{Code: syscall.BPF_RET, K: allow}, syscall.SockFilter{Code: syscall.BPF_RET, K: fail})
 	program := syscall.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
@@ -109,6 +142,29 @@ func syncRoles() map[string]func(t *testing.T, dir string) {
 			failSyncs(t)
 			_, _, err := Compact(t.Context(), dir)
 			isError(t, err)
+		},
+		// A file takes its name once its bytes are synced.
+		"file": func(t *testing.T, dir string) {
+			path := filepath.Join(dir, "file")
+			require.NoError(t, os.WriteFile(path, []byte("old"), 0o600))
+			isError(t, replace(path, true, func(temp string) error {
+				failSyncs(t)
+				return os.WriteFile(temp, []byte("new"), 0o600)
+			}))
+			have, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.Equal(t, "old", string(have))
+		},
+		// That it has its name is said once the directory is synced.
+		"name": func(t *testing.T, dir string) {
+			isError(t, replace(filepath.Join(dir, "file"), false, func(string) error {
+				failReadOnlyOpens(t)
+				return nil
+			}))
+		},
+		"directory": func(t *testing.T, dir string) {
+			failSyncs(t)
+			isError(t, syncDir(dir))
 		},
 	}
 }

@@ -194,8 +194,9 @@ func TestS24_ClockFarBehindHoldsNoLock(t *testing.T) {
 	publishMany(t, s, storage.RequestIDFloor+2*pruneLook)
 	now = now.AddDate(-50, 0, 0)
 	s.writing <- struct{}{} // no transaction begins
-	require.NoError(t, s.Prune(t.Context()))
+	err := s.Prune(t.Context())
 	<-s.writing
+	require.NoError(t, err)
 	require.Len(t, s.requests(t), storage.RequestIDFloor+2*pruneLook)
 	now = now.AddDate(50, 0, 2)
 	require.Equal(t, 10, kept(t, s, "a"))

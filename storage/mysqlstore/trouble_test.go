@@ -150,6 +150,44 @@ func TestS12_ReadOnlyAtTheCommit(t *testing.T) {
 	require.EqualValues(t, 2, commit(t, s, put("a", "2")).Revision)
 }
 
+// S12: a transaction that was refused for certain, was tried again, and did not hear
+// what became of its second COMMIT may have been committed.
+func TestS12_UnknownOutcomeAfterARefusal(t *testing.T) {
+	server := mariadbtest.Start(t, mariadbtest.Options{})
+	dsn := server.Database(t)
+	direct := open(t, dsn)
+	admin := raw(t, dsn)
+	p, dsn := through(t, asUser(t, admin, dsn, "SELECT, INSERT, UPDATE, DELETE"))
+	s := open(t, dsn)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	commits := 0
+	p.at(func(sent []byte) fate {
+		switch {
+		case bytes.Contains(sent, []byte("FOR UPDATE")) && commits == 1:
+			exec(t, admin, "SET GLOBAL read_only = 0")
+		case !isCommit(sent):
+		case commits == 0:
+			commits++
+			exec(t, admin, "SET GLOBAL read_only = 1")
+		default:
+			commits++
+			cancel()
+			return unheard
+		}
+		return pass
+	})
+	set := withID(put("a", "1"), "r")
+	_, err := s.Commit(ctx, []diamond.ChangeSet{set})
+	p.at(nil)
+	require.Equal(t, 2, commits)
+	require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+	again, err := direct.Commit(t.Context(), []diamond.ChangeSet{set})
+	require.NoError(t, err)
+	require.NoError(t, again[0].Err)
+	require.EqualValues(t, 1, again[0].Position.Revision)
+}
+
 // S12: a schema cannot be made in a database that is read-only, and neither can
 // a counter; both say so.
 func TestS12_ReadOnlyFromTheStart(t *testing.T) {

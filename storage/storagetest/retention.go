@@ -200,6 +200,16 @@ func retentionClauses() []clause {
 			require.NoError(p, err)
 			require.Len(p, b.Changes, 10)
 		}},
+		{"BytesExactly", "A set stays in the log while those after it lack one byte of its bound.", func(p *probe) {
+			for bound, kept := range map[int64]int{999: 10, 1000: 10, 1001: 11} {
+				prune := p.keeping(storage.Retention{Versions: 1, Bytes: bound})
+				for range 20 {
+					p.commit(put("a", strings.Repeat("x", 100)))
+				}
+				prune()
+				require.Len(p, p.history(key("a")), kept, "%d bytes", bound)
+			}
+		}},
 		{"Requests", "A RequestID is known for its 24 hours whatever retention does.", func(p *probe) {
 			prune := p.pruned(1, 1)
 			set := put("a", "x")
