@@ -17,7 +17,7 @@ const (
 	// nor fails, and confirmTimeout when it has a copy to serve meanwhile.
 	startTimeout   = 10 * time.Second
 	confirmTimeout = time.Second
-	// storageTimeout bounds each call of the storage that no caller's context bounds.
+	// storageTimeout bounds each call of the storage; see [boundedStorage].
 	storageTimeout = 30 * time.Second
 	// endTimeout is for how long the end of a commit is waited for by Close.
 	endTimeout = 5 * time.Second
@@ -203,22 +203,20 @@ func (s *server) loaded(first <-chan error) error {
 
 // sources are where contents come from, the nearest first.
 func (s *server) sources(ctx context.Context) []source {
-	bounded := func(read func(context.Context, Key, int64) (Entry, error)) source {
+	from := func(read func(context.Context, Key, int64) (Entry, error)) source {
 		return func(key Key, revision int64) (Entry, error) {
-			ctx, cancel := context.WithTimeout(ctx, storageTimeout)
-			defer cancel()
 			e, err := read(ctx, key, revision)
 			return e, ours(ctx, err)
 		}
 	}
 	if s.cfg.replica == nil {
-		return []source{bounded(s.storage.Read)}
+		return []source{from(s.storage.Read)}
 	}
 	return []source{
-		bounded(func(ctx context.Context, key Key, revision int64) (Entry, error) {
+		from(func(ctx context.Context, key Key, revision int64) (Entry, error) {
 			return s.copy.read(ctx, key, revision)
 		}),
-		bounded(s.storage.Read),
+		from(s.storage.Read),
 	}
 }
 
@@ -289,16 +287,13 @@ func (s *server) serving() (*state, error) {
 	return st, nil
 }
 
-// ours returns err, but for the end of ctx, a context of the server's own,
+// ours returns err, but for the end of ctx, the context of the server's goroutines,
 // which says nothing to a caller.
 func ours(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() == nil || !errors.Is(err, ctx.Err()) || errors.Is(err, ErrUnknownOutcome) {
 		return err
 	}
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return unavailable("the storage did not answer before the server was closed")
-	}
-	return unavailable("the storage did not answer within %v", storageTimeout)
+	return unavailable("the storage did not answer before the server was closed")
 }
 
 // unavailable returns the error of what may work later.

@@ -6,8 +6,21 @@ import (
 )
 
 // boundedStorage gives each call of a storage a deadline of its own: a storage
-// that hangs holds no caller for longer, and no connection of the storage.
+// that hangs holds no caller for longer, and no connection of the storage. All of
+// the server's calls go through it.
 type boundedStorage struct{ Storage }
+
+// boundedReplica does so for the reads of a copy on disk. To write it takes as long
+// as it takes, and holds up nobody.
+type boundedReplica struct {
+	boundedStorage
+	Replica
+}
+
+// bounded returns local with deadlines for its reads.
+func bounded(local ReplicaStorage) ReplicaStorage {
+	return boundedReplica{boundedStorage{local}, local}
+}
 
 // Commit implements [Storage].
 func (b boundedStorage) Commit(ctx context.Context, sets []ChangeSet) ([]Result, error) {
@@ -40,13 +53,14 @@ func (b boundedStorage) Fork(ctx context.Context, verified Position) (Position, 
 }
 
 // withDeadline makes a call of a storage, with a deadline. Where it was this deadline
-// that ended the call, and not the caller's, the error is the storage's.
+// that ended the call, and not the caller's, the error is the storage's. What became
+// of a commit stays unknown.
 func withDeadline[T any](caller context.Context, call func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(caller, storageTimeout)
 	defer cancel()
 	v, err := call(ctx)
-	if caller.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-		err = ours(ctx, err)
+	if caller.Err() == nil && ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, ErrUnknownOutcome) {
+		err = unavailable("the storage did not answer within %v", storageTimeout)
 	}
 	return v, err
 }

@@ -2,6 +2,7 @@ package diamond_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -71,6 +72,34 @@ func (s *silent) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamon
 		return nil, err
 	}
 	return s.Store.Commit(ctx, sets)
+}
+
+// begun is a storage whose commits have begun when it stops to answer.
+type begun struct{ *silent }
+
+func (s begun) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+	if err := s.wait(ctx, "commit"); err != nil {
+		return nil, &diamond.Error{Err: fmt.Errorf("%w: %w", diamond.ErrUnknownOutcome, ctx.Err())}
+	}
+	return s.Store.Commit(ctx, sets)
+}
+
+// A commit that the server's deadline has ended, and not its publisher's, may have
+// been done: that is said, and never that it was not.
+func TestS8_CommitEndedByTheDeadlineIsUnknown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := begun{&silent{Store: memstore.New(), asked: make(map[string]int)}}
+		srv := serve(t, store)
+		store.hangs.Store(true)
+		start := time.Now()
+		_, err := srv.commit(setOf("a", "1"))
+		require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+		require.NotErrorIs(t, err, diamond.ErrUnavailable)
+		assert.Equal(t, 30*time.Second, time.Since(start))
+		assert.EqualValues(t, 1, srv.Status().Counters.Unknown)
+		store.hangs.Store(false)
+		time.Sleep(time.Minute)
+	})
 }
 
 // S8: a storage that says nothing holds no request for longer than a call of it

@@ -15,7 +15,7 @@ func (c *checker) checkCopy(ctx context.Context) error {
 	var suspects []Key
 	err := c.compareRecords(ctx, local, func(key Key) { suspects = append(suspects, key) })
 	if err == nil {
-		c.copied, err = c.walkContents(ctx, local, c.copied, func(r *record, _ error) { suspects = append(suspects, r.Key) })
+		c.copied, err = c.walkContents(ctx, local, c.copied, func(r *record) { suspects = append(suspects, r.Key) })
 	}
 	switch {
 	case errors.Is(err, ErrCorrupt):

@@ -105,14 +105,14 @@ func (c *checker) checkHeld(r *record) {
 
 // compareContents compares some contents of the storage with their digests.
 func (c *checker) compareContents(ctx context.Context) (err error) {
-	c.stored, err = c.walkContents(ctx, c.srv.storage, c.stored, func(r *record, _ error) { c.suspect(r.Key) })
+	c.stored, err = c.walkContents(ctx, c.srv.storage, c.stored, func(r *record) { c.suspect(r.Key) })
 	return err
 }
 
 // walkContents reads contents of a storage from after a key on, and calls bad
 // with the record of each that is not what it should be. It returns where to go
 // on.
-func (c *checker) walkContents(ctx context.Context, from Storage, after Key, bad func(*record, error)) (Key, error) {
+func (c *checker) walkContents(ctx context.Context, from Storage, after Key, bad func(*record)) (Key, error) {
 	limit := contentPages(c.records)
 	for bytes := int64(0); bytes < checkBytes; {
 		n := limit(after)
@@ -138,9 +138,7 @@ func (c *checker) walkContents(ctx context.Context, from Storage, after Key, bad
 
 // readContents reads the contents of the records of a batch, in one go if that
 // can be.
-func (c *checker) readContents(ctx context.Context, from Storage, after Key, batch []*record, bad func(*record, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
-	defer cancel()
+func (c *checker) readContents(ctx context.Context, from Storage, after Key, batch []*record, bad func(*record)) error {
 	got := make(map[Key]*Entry, len(batch))
 	page, err := from.Scan(ctx, ScanRequest{After: after, Limit: len(batch), Contents: true})
 	if err != nil && !errors.Is(err, ErrCorrupt) {
@@ -153,15 +151,15 @@ func (c *checker) readContents(ctx context.Context, from Storage, after Key, bat
 		if e := got[r.Key]; e != nil && r.verify(e) == nil {
 			continue
 		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		e, err := from.Read(ctx, r.Key, r.Revision)
 		if err == nil {
 			err = r.verify(&e)
 		}
+		if err != nil && !errors.Is(err, ErrCorrupt) && !gone(err) {
+			return err
+		}
 		if _, now := c.srv.record(r.Key); err != nil && now == r {
-			bad(r, err)
+			bad(r)
 		}
 	}
 	return nil

@@ -122,8 +122,6 @@ func (s *server) shows(p Position) func(*state) bool {
 }
 
 func (s *server) write(ctx context.Context, sets []ChangeSet) ([]Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
-	defer cancel()
 	results, err := s.storage.Commit(ctx, sets)
 	if err = ours(ctx, err); err == nil && len(results) != len(sets) {
 		err = Errorf(ErrUnknownOutcome, "the storage gave %d results for %d sets", len(results), len(sets))

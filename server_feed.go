@@ -149,11 +149,9 @@ func (s *server) advance(ctx context.Context) error {
 
 // changes reads a batch that follows after, and verifies it set by set.
 func (s *server) changes(ctx context.Context, after Position) (Batch, []step, error) {
-	ctx, cancel := context.WithTimeout(s.fresh(ctx), storageTimeout)
-	defer cancel()
-	batch, err := s.storage.Changes(ctx, after, feedBytes)
+	batch, err := s.storage.Changes(s.fresh(ctx), after, feedBytes)
 	if err != nil {
-		return batch, nil, ours(ctx, err)
+		return batch, nil, err
 	}
 	if err := gap(after, batch.Changes); err != nil {
 		return batch, nil, err

@@ -42,27 +42,35 @@ func (s *server) fork(ctx context.Context, old *state) error {
 // begin has the storage begin a new epoch, and returns up to which revision it
 // still had the history that led to verified, and where it is now.
 func (s *server) begin(ctx context.Context, verified Position) (kept int64, to Position, err error) {
-	ctx, cancel := context.WithTimeout(feeding(ctx), storageTimeout)
-	defer cancel()
-	kept = s.kept(ctx, verified)
+	ctx = feeding(ctx)
+	if kept, err = s.kept(ctx, verified); err != nil {
+		return 0, Position{}, err
+	}
 	to, err = s.storage.Fork(ctx, verified)
-	return kept, to, ours(ctx, err)
+	return kept, to, err
 }
 
 // kept returns the newest revision on the way to verified that is still in the
 // storage's history, 0 where none is known to be.
-func (s *server) kept(ctx context.Context, verified Position) int64 {
+func (s *server) kept(ctx context.Context, verified Position) (int64, error) {
 	marks := s.trail.all()
+	var failed error // then nothing more is asked
 	n := sort.Search(len(marks), func(i int) bool {
+		if failed != nil {
+			return true
+		}
 		p := verified
 		p.Revision, p.Chain = marks[i].revision, marks[i].chain
 		_, err := s.storage.Changes(ctx, p, 1)
+		if errors.Is(err, ErrUnavailable) {
+			failed = err
+		}
 		return errors.Is(err, ErrEpoch)
 	})
-	if n == 0 {
-		return 0
+	if failed != nil || n == 0 {
+		return 0, failed
 	}
-	return marks[n-1].revision
+	return marks[n-1].revision, nil
 }
 
 // lacks returns the keys that old had at revisions above kept and that st does

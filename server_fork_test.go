@@ -2,8 +2,10 @@ package diamond_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,6 +66,47 @@ func TestS10_FailoverThatLostTheTail(t *testing.T) {
 		assert.Contains(t, log.String(), "lost_after_revision=100 lost_up_to_revision=110 lost_keys=10")
 		assert.Contains(t, log.String(), "only-in-the-tail")
 		assert.NotContains(t, log.String(), "secret")
+	})
+}
+
+// failsOnce is a storage that cannot be reached when it is first asked for what
+// follows a revision between two.
+type failsOnce struct {
+	diamond.Storage
+	above, below int64
+	failed       atomic.Bool
+}
+
+func (s *failsOnce) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
+	if after.Revision > s.above && after.Revision < s.below && !s.failed.Swap(true) {
+		return diamond.Batch{}, diamond.Errorf(diamond.ErrUnavailable, "cut off")
+	}
+	return s.Storage.Changes(ctx, after, maxBytes)
+}
+
+// What was lost is not guessed where the storage cannot say it: it is asked again.
+func TestS10_WhatWasLostIsAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		first := memstore.New()
+		swap := &swapped{}
+		swap.set(first)
+		srv := serve(t, swap, diamond.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		for i := range 110 {
+			srv.publish("a", fmt.Sprint("old ", i))
+		}
+		replica := promoted(t, first, 100)
+		for i := range 10 {
+			_, err := replica.Commit(t.Context(), []diamond.ChangeSet{setOf("a", fmt.Sprint("new ", i))})
+			require.NoError(t, err)
+		}
+		failing := &failsOnce{Storage: replica, above: 100, below: 110}
+		swap.set(failing)
+		time.Sleep(time.Minute)
+		require.True(t, failing.failed.Load())
+		require.EqualValues(t, 1, srv.Status().Counters.Forks)
+		require.NoError(t, srv.Close())
+		assert.Contains(t, log.String(), "lost_after_revision=100 lost_up_to_revision=110 lost_keys=1")
 	})
 }
 
@@ -131,9 +174,11 @@ func TestForkMadeByAnother(t *testing.T) {
 		srv := serve(t, store)
 		at := srv.publish("a", "1")
 		answer := srv.parked(pollFor(at, time.Minute, "a"))
+		begun := time.Now()
 		to, err := store.Fork(t.Context(), diamond.Position{})
 		require.NoError(t, err)
 		resp := <-answer
+		assert.Less(t, time.Since(begun), 5*time.Second, "at once, and not when the poll would have ended")
 		assert.True(t, resp.Resync)
 		assert.Equal(t, to, resp.Position)
 		assert.EqualValues(t, 1, srv.Status().Counters.Forks)

@@ -28,13 +28,11 @@ func (s *server) installCopy(ctx context.Context) (Position, error) {
 // scan, and one by one where that is newer already.
 func (s *server) entries(ctx context.Context, records []*record) iter.Seq2[Entry, error] {
 	read := func(r *record) (Entry, error) {
-		ctx, cancel := context.WithTimeout(ctx, storageTimeout)
-		defer cancel()
 		e, err := s.storage.Read(ctx, r.Key, r.Revision)
 		if err == nil {
 			err = r.verify(&e)
 		}
-		return e, ours(ctx, err)
+		return e, err
 	}
 	return func(yield func(Entry, error) bool) {
 		scan := pages(ctx, s.storage, true, contentPages(records))

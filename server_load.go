@@ -73,19 +73,13 @@ func all(Key) int { return scanPage }
 // pages yields all pages of a scan, and ends with the first error. The page
 // after a key has as many entries as limit says; 0 ends the scan.
 func pages(ctx context.Context, from Storage, contents bool, limit func(after Key) int) iter.Seq2[Page, error] {
-	scan := func(req ScanRequest) (Page, error) {
-		ctx, cancel := context.WithTimeout(ctx, storageTimeout)
-		defer cancel()
-		page, err := from.Scan(ctx, req)
-		return page, ours(ctx, err)
-	}
 	return func(yield func(Page, error) bool) {
 		req := ScanRequest{Contents: contents}
 		for more := true; more; {
 			if req.Limit = limit(req.After); req.Limit == 0 {
 				return
 			}
-			page, err := scan(req)
+			page, err := from.Scan(ctx, req)
 			if more = page.More; err == nil && more && len(page.Entries) == 0 {
 				err = Errorf(ErrCorrupt, "a page of the scan is empty, but says that there are more")
 			}

@@ -86,8 +86,6 @@ func (c *checker) judge(ctx context.Context, st *state, key Key, row *Entry, wan
 // verifyStored reads what the storage has of r, and returns ErrCorrupt where it
 // is not what was published.
 func (c *checker) verifyStored(ctx context.Context, r *record) error {
-	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
-	defer cancel()
 	e, err := c.srv.storage.Read(ctx, r.Key, r.Revision)
 	if err == nil {
 		err = r.verify(&e)
@@ -98,20 +96,18 @@ func (c *checker) verifyStored(ctx context.Context, r *record) error {
 	case errors.Is(err, ErrCorrupt), gone(err):
 		return Errorf(ErrCorrupt, "the storage's content is not what was published, as after a change by hand; a copy that the server has is served")
 	}
-	return ours(ctx, err)
+	return err
 }
 
 // proven reports whether what the log says of a key is what was published, and
 // not what the server has. The chain decides where the server knows it, else
 // the copy on disk, which was verified when it was written; else the log.
 func (c *checker) proven(ctx context.Context, st *state, want, have *record) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
-	defer cancel()
 	if want != nil {
 		if from, chain, ok := c.srv.trail.before(st.position, want.Revision); ok {
 			batch, err := c.srv.storage.Changes(ctx, from, 1)
 			if err != nil {
-				return false, ours(ctx, err)
+				return false, err
 			}
 			n := 0
 			for n < len(batch.Changes) && batch.Changes[n].Revision == want.Revision {
@@ -132,22 +128,18 @@ func (c *checker) proven(ctx context.Context, st *state, want, have *record) (bo
 // current returns the page of one that has the storage's entry of key, if
 // there is one.
 func (c *checker) current(ctx context.Context, from Storage, key Key) (Page, *Entry, error) {
-	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
-	defer cancel()
 	page, err := from.Scan(ctx, ScanRequest{Namespace: key.Namespace, Group: key.Group, Prefix: key.DataID, Limit: 1})
 	if err != nil || len(page.Entries) == 0 || page.Entries[0].Key != key {
-		return page, nil, ours(ctx, err)
+		return page, nil, err
 	}
 	return page, &page.Entries[0], nil
 }
 
 // published returns what the storage's log says of key, nil where it has no value.
 func (c *checker) published(ctx context.Context, key Key) (*record, error) {
-	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
-	defer cancel()
 	changes, err := c.srv.storage.History(ctx, key, 0, 1)
 	if err != nil || len(changes) == 0 {
-		return nil, ours(ctx, err)
+		return nil, err
 	}
 	return recordOf(&changes[0]), nil
 }

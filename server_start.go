@@ -8,7 +8,7 @@ import (
 // openCopy prepares the server's copy of its storage, and serves what that
 // holds. An error says that it is not one of this server's.
 func (s *server) openCopy(ctx context.Context) error {
-	local := s.cfg.replica
+	local := bounded(s.cfg.replica)
 	s.copy = &diskCopy{
 		local:  local,
 		recent: &s.recent,
