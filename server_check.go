@@ -102,13 +102,17 @@ func (c *checker) check(ctx context.Context) error {
 	if err := c.compareContents(ctx); err != nil {
 		return err
 	}
-	if err := c.settleSuspects(ctx); err != nil {
-		return err
+	settled := c.settleSuspects(ctx)
+	if settled != nil && !errors.Is(settled, ErrCorrupt) {
+		return settled
 	}
 	if c.srv.copy != nil {
 		if err := c.checkCopy(ctx); err != nil {
 			return err
 		}
+	}
+	if settled != nil {
+		return settled
 	}
 	c.srv.counters.checks.Add(1)
 	return nil
@@ -117,8 +121,9 @@ func (c *checker) check(ctx context.Context) error {
 func (c *checker) suspect(key Key) { c.suspects[key] = struct{}{} }
 
 // settleSuspects looks closely at keys that seem to differ, those first that
-// were not told of yet.
+// were not told of yet. One whose history is damaged does not keep it from the others.
 func (c *checker) settleSuspects(ctx context.Context) error {
+	defer func() { c.srv.divergent.Store(int64(len(c.known))) }()
 	var look []Key
 	for key := range c.suspects {
 		if _, told := c.known[key]; !told {
@@ -127,16 +132,23 @@ func (c *checker) settleSuspects(ctx context.Context) error {
 	}
 	unknown := len(look)
 	look = slices.AppendSeq(look, maps.Keys(c.known))
+	var damaged error
 	for _, key := range look[:min(len(look), maxSuspects)] {
-		if err := c.settle(ctx, key); err != nil {
+		switch err := c.settle(ctx, key); {
+		case err == nil:
+			delete(c.suspects, key)
+		case errors.Is(err, ErrCorrupt):
+			damaged = err
+		default:
 			return err
 		}
-		delete(c.suspects, key)
 		if err := backoff.Sleep(ctx, settlePause); err != nil {
 			return err
 		}
 	}
-	c.srv.divergent.Store(int64(len(c.known)))
+	if damaged != nil {
+		return damaged
+	}
 	if unknown > maxSuspects {
 		return Errorf(ErrCorrupt, "%d keys seem to differ, and %d of them were looked at; the next check goes on with the rest", unknown, maxSuspects)
 	}

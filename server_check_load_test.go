@@ -1,8 +1,11 @@
 package diamond_test
 
 import (
+	"context"
 	"fmt"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,6 +29,16 @@ func (s *served) publishMany(n, from, count int) {
 			c = diamond.ChangeSet{}
 		}
 	}
+}
+
+// retypeMany gives the entries of the first n keys of [served.publishMany] another
+// type by hand.
+func (s *edited) retypeMany(n int) {
+	s.edit(func() {
+		for i := range n {
+			s.entry[fmt.Sprintf("0-%05d", i)] = func(e *diamond.Entry) bool { e.Type = "edited"; return true }
+		}
+	})
 }
 
 // busily publishes 5,000 keys again and again, a thousand each pause, until
@@ -110,11 +123,7 @@ func TestS23_MoreDamageThanOneCheckLooksAt(t *testing.T) {
 		srv.publishMany(0, 0, damaged)
 		time.Sleep(checkTime)
 		checks := srv.Status().Counters.Checks
-		storage.edit(func() {
-			for i := range damaged {
-				storage.entry[fmt.Sprintf("0-%05d", i)] = func(e *diamond.Entry) bool { e.Type = "edited"; return true }
-			}
-		})
+		storage.retypeMany(damaged)
 		const oneCheck = 60 * time.Second // a thousand keys, with its pauses
 		time.Sleep(oneCheck)
 		status := srv.Status()
@@ -130,6 +139,155 @@ func TestS23_MoreDamageThanOneCheckLooksAt(t *testing.T) {
 		storage.edit(func() { clear(storage.entry) })
 		time.Sleep(3 * oneCheck)
 		assert.Zero(t, srv.Status().Divergent)
+	})
+}
+
+// damagedHistory is a storage that cannot read what its log says of some keys.
+type damagedHistory struct {
+	*edited
+	keys map[string]bool // by data id
+	away atomic.Bool     // nor can it be reached then
+}
+
+func (s *damagedHistory) History(ctx context.Context, key diamond.Key, before int64, limit int) ([]diamond.Change, error) {
+	switch {
+	case s.away.Load():
+		return nil, diamond.Errorf(diamond.ErrUnavailable, "cut off")
+	case s.keys[key.DataID]:
+		return nil, diamond.Errorf(diamond.ErrCorrupt, "a row is damaged")
+	}
+	return s.edited.History(ctx, key, before, limit)
+}
+
+// A key whose history cannot be read, as it is damaged, keeps a check from being
+// completed, and from nothing else: what else differs is found by the same check,
+// in the storage and in the copy on disk.
+func TestS23_DamagedHistoryHidesNoOtherDamage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logged
+		store, inner := memstore.New(), memstore.New()
+		defer store.Close()
+		storage := &damagedHistory{edited: editedOf(store), keys: make(map[string]bool)}
+		local := editedOf(inner)
+		srv := checked(t, storage, &log, diamond.WithReplica(&editedReplica{local, inner}))
+		const keys = 100
+		srv.publishMany(0, 0, keys)
+		time.Sleep(checkTime)
+		require.Zero(t, srv.Status().Counters.Divergences, log.String())
+		for i := 0; i < keys; i += 2 {
+			storage.keys[fmt.Sprintf("0-%05d", i)] = true
+		}
+		storage.retypeMany(keys)
+		local.retypeMany(1)
+		time.Sleep(10 * time.Second) // one check or two
+		status := srv.Status()
+		assert.Equal(t, keys/2, status.Divergent)
+		require.ErrorIs(t, status.CheckErr, diamond.ErrCorrupt)
+		assert.EqualValues(t, 2, status.Replica.Installs)
+	})
+}
+
+// Contents that differ beyond what one check looks at are looked at by the next one,
+// though that reads other contents.
+func TestS23_MoreContentsThanOneCheckLooksAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logged
+		store := memstore.New()
+		defer store.Close()
+		storage := editedOf(store)
+		srv := checked(t, storage, &log, diamond.WithSelfCheck(time.Hour))
+		const damaged, large = 1500, 5 // in all more than one check reads
+		for i := range damaged {
+			srv.publish(fmt.Sprintf("a-%05d", i), strings.Repeat("x", 10<<10))
+		}
+		for i := range large {
+			srv.publish(fmt.Sprint("b-", i), strings.Repeat("x", 1<<20))
+		}
+		storage.edit(func() {
+			for i := range damaged {
+				storage.content[fmt.Sprintf("a-%05d", i)] = "edited"
+			}
+		})
+		until := func(completed bool) {
+			for (srv.Status().CheckErr == nil) != completed {
+				time.Sleep(time.Second)
+			}
+		}
+		until(false)
+		require.Equal(t, 1000, srv.Status().Divergent)
+		until(true)
+		assert.Equal(t, damaged, srv.Status().Divergent)
+	})
+}
+
+// A check that cannot go on tells what it found until then.
+func TestS23_CheckCutShortTellsWhatItFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logged
+		store := memstore.New()
+		defer store.Close()
+		storage := &damagedHistory{edited: editedOf(store)}
+		srv := checked(t, storage, &log)
+		const keys = 1000
+		srv.publishMany(0, 0, keys)
+		time.Sleep(checkTime)
+		storage.retypeMany(keys)
+		time.Sleep(10 * time.Second)
+		storage.away.Store(true)
+		time.Sleep(time.Second)
+		status := srv.Status()
+		require.ErrorIs(t, status.CheckErr, diamond.ErrUnavailable)
+		assert.Positive(t, status.Divergent)
+		assert.Less(t, status.Divergent, keys)
+		assert.EqualValues(t, status.Counters.Divergences, status.Divergent)
+	})
+}
+
+// lateScan is a storage whose pages are old when they come.
+type lateScan struct {
+	diamond.Storage
+	after func() // called between the read of a page and its return
+}
+
+func (s *lateScan) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page, error) {
+	page, err := s.Storage.Scan(ctx, req)
+	s.after()
+	return page, err
+}
+
+// Keys of a page that are deleted before it is compared, and forgotten as so many
+// are deleted, are no differences.
+func TestINV13_NoFalseAlarmForKeysThatWereForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logged
+		store := memstore.New()
+		defer store.Close()
+		const keys = 13_000 // more than the tombstones that are kept, and than one page
+		var armed atomic.Bool
+		storage := troubledBy(&lateScan{store, func() {
+			if !armed.CompareAndSwap(true, false) {
+				return
+			}
+			for from := 0; from < keys; from += diamond.MaxChanges {
+				var gone diamond.ChangeSet
+				for i := range diamond.MaxChanges {
+					gone.Deletes = append(gone.Deletes, diamond.Delete{Key: diamond.NewKey("", fmt.Sprintf("0-%05d", from+i))})
+				}
+				_, err := store.Commit(context.Background(), []diamond.ChangeSet{gone})
+				assert.NoError(t, err)
+			}
+			time.Sleep(5 * time.Second) // in which the server sees it
+		}})
+		srv := checked(t, storage, &log, diamond.WithSelfCheck(time.Hour))
+		srv.publishMany(0, 0, keys)
+		armed.Store(true)
+		time.Sleep(2 * time.Hour)
+		require.False(t, armed.Load())
+		status := srv.Status()
+		assert.Positive(t, status.Counters.Checks)
+		assert.Zero(t, status.Counters.Divergences, log.String())
+		assert.Zero(t, storage.count("history"), "none is even suspected")
+		require.NoError(t, status.CheckErr)
 	})
 }
 
