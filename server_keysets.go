@@ -74,19 +74,24 @@ func (k *keySets) acquire(hash KeySetHash, keys []Key, denied []Denial, source s
 	}
 	slices.SortFunc(keys, Key.Compare)
 	keys = slices.Compact(keys)
-	fresh := &keySet{hash: hash, source: source, keys: keys, denied: denied, refs: 1}
-	if err := k.reserve(fresh.size(), source); err != nil {
+	return k.add(&keySet{hash: hash, source: source, keys: keys, denied: denied, refs: 1})
+}
+
+// add makes fresh known, and returns it with its first poll; or the same set, where
+// another poll was faster.
+func (k *keySets) add(fresh *keySet) (*keySet, error) {
+	if err := k.reserve(fresh.size(), fresh.source); err != nil {
 		return nil, err
 	}
-	fresh.group = k.waiters.Join(keys)
+	fresh.group = k.waiters.Join(fresh.keys)
 
 	k.mu.Lock()
-	known := k.byHash[hash]
+	known := k.byHash[fresh.hash]
 	if known == nil {
-		k.byHash[hash] = fresh
-	} else { // another poll was faster
+		k.byHash[fresh.hash] = fresh
+	} else {
 		k.use(known)
-		k.total.Give(source, fresh.size())
+		k.total.Give(fresh.source, fresh.size())
 	}
 	k.mu.Unlock()
 	if known == nil {

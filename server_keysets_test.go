@@ -23,6 +23,26 @@ func TestKeySetsFullOfMany(t *testing.T) {
 	}
 }
 
+// Two polls may send the same new set at the same time. It is known once, and its
+// keys count once.
+func TestKeySetSentTwiceAtOnceCountsOnce(t *testing.T) {
+	sets := newKeySets(100, 100)
+	keys := []Key{NewKey("", "a"), NewKey("", "b")}
+	fresh := func() *keySet { return &keySet{hash: HashKeys(keys), source: "host", keys: keys, refs: 1} }
+	first, err := sets.add(fresh())
+	require.NoError(t, err)
+	second, err := sets.add(fresh()) // whose poll did not find it
+	require.NoError(t, err)
+	require.Same(t, first, second)
+	assert.EqualValues(t, 2, first.refs)
+	assert.EqualValues(t, 2, sets.total.Used())
+	assert.EqualValues(t, 2, sets.total.Held("host"))
+	sets.release(first)
+	assert.Zero(t, sets.unused.Len(), "the other still polls it")
+	sets.release(second)
+	assert.Equal(t, 1, sets.unused.Len())
+}
+
 // costOfKeySets returns how long 200 polls with new sets take where sets with
 // limit keys together are known, some of them idle: the shortest of some times,
 // as the machine may be busy with something else.

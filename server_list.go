@@ -48,15 +48,11 @@ func (s *server) list(ctx context.Context, req *ListRequest) (*ListResponse, err
 		if err != nil {
 			return nil, err
 		}
-		l := &listing{scan: scan, st: st, slots: st.index.order.Snapshot(), at: scan.After}
-		if scan.After != (Key{}) {
-			l.at = following(scan.After)
-		}
-		if err := s.walk(ctx, l); err != nil {
+		l, ok, err := s.listAsOf(ctx, st, scan)
+		if err != nil {
 			return nil, err
 		}
-		// Below another floor tombstones may have gone that say that a key had a value.
-		if now := s.state.Load(); l.overtaken || now != nil && now.floor > st.position.Revision {
+		if !ok {
 			s.stable(func(*state) {}) // a batch is being applied, or has been
 			continue
 		}
@@ -69,6 +65,21 @@ func (s *server) list(ctx context.Context, req *ListRequest) (*ListResponse, err
 		}
 		return resp, err
 	}
+}
+
+// listAsOf returns what a page has as of st. It is not ok where that cannot be told
+// any more: the first key has changed since, or tombstones may have gone that say
+// that a key had a value.
+func (s *server) listAsOf(ctx context.Context, st *state, scan ScanRequest) (l *listing, ok bool, err error) {
+	l = &listing{scan: scan, st: st, slots: st.index.order.Snapshot(), at: scan.After}
+	if scan.After != (Key{}) {
+		l.at = following(scan.After)
+	}
+	if err := s.walk(ctx, l); err != nil {
+		return nil, false, err
+	}
+	now := s.state.Load()
+	return l, !l.overtaken && (now == nil || now.floor <= st.position.Revision), nil
 }
 
 // walk has a listing walk until it has something or has seen all. One walks at a

@@ -27,6 +27,7 @@ func TestINV2_ViewsAreAsOfOnePosition(t *testing.T) {
 				c.Drafts = append(c.Drafts, diamond.Draft{Key: k, Content: fmt.Sprint(v)})
 			}
 		}
+		c.Drafts = append(c.Drafts, diamond.Draft{Key: diamond.NewKey("", fmt.Sprint("new-", v)), Content: "x"})
 		return c
 	}
 	var publishing sync.WaitGroup

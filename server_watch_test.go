@@ -47,31 +47,38 @@ func (s *served) watching(n int, prefix string, after diamond.Position, wait tim
 // storage what it costs without them; so do their answers.
 func TestWatchesCostTheStorageNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		const watches = 100
 		store := memstore.New()
 		storage := troubledBy(store)
 		srv := serve(t, storage)
 		at := srv.publish("a", "0")
-		time.Sleep(10 * time.Second)
-		reads := func(during func()) int {
-			before := storage.count("changes") + storage.count("read") + storage.count("scan") + storage.count("history")
-			during()
-			return storage.count("changes") + storage.count("read") + storage.count("scan") + storage.count("history") - before
+		all := srv.watching(watches, "other", at, time.Minute)
+		require.Equal(t, watches, srv.Status().Waiters)
+		reads := func() int {
+			return storage.count("changes") + storage.count("read") + storage.count("scan") + storage.count("history")
 		}
-		change := func() {
-			srv.publish("a", "1")
-			_, err := store.Commit(t.Context(), []diamond.ChangeSet{setOf("a", "of another server")})
-			require.NoError(t, err)
-			time.Sleep(10 * time.Second)
-		}
-		alone := reads(change)
-		all := srv.watching(200, "other", at, time.Minute)
-		require.Equal(t, 200, srv.Status().Waiters)
-		assert.InDelta(t, alone, reads(change), 8, "the feed's reads vary by its jitter")
-		assert.LessOrEqual(t, reads(func() {
-			srv.publish("other-1", "x") // and that of other-10, other-100 and so on are of the others
+		feedReads := func() { // until then; the next time is nearly an interval later
+			for before := storage.count("changes"); storage.count("changes") == before; {
+				time.Sleep(time.Millisecond)
+			}
 			synctest.Wait()
-		}), 2, "the feed may look meanwhile")
-		assert.Equal(t, 199, srv.Status().Waiters)
+		}
+		feedReads()
+		before := reads()
+		srv.publish("a", "1")
+		synctest.Wait()
+		assert.Equal(t, before, reads())
+
+		_, err := store.Commit(t.Context(), []diamond.ChangeSet{setOf("a", "of another server")})
+		require.NoError(t, err)
+		feedReads()
+		require.EqualValues(t, 3, srv.Status().Position.Revision)
+		assert.Equal(t, before+1, reads(), "the feed's own")
+
+		srv.publish("other-1", "x") // and that of other-10, other-11 and so on are of the others
+		synctest.Wait()
+		assert.Equal(t, before+1, reads())
+		assert.Equal(t, watches-1, srv.Status().Waiters)
 		assert.Equal(t, 1, <-all)
 	})
 }
