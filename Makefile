@@ -52,11 +52,12 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 	  done; \
 	done
 
-cross: ## build, and vet what touches files with its tests, for the other systems that users have
+# vet compiles tests too.
+cross: ## build and vet everything for the other systems that users have
 	GOOS=darwin $(GO) build ./...
 	GOOS=windows $(GO) build ./...
-	GOOS=darwin $(GO) vet . ./localfile ./internal/atomicfile
-	GOOS=windows $(GO) vet . ./localfile ./internal/atomicfile
+	GOOS=darwin $(GO) vet ./...
+	GOOS=windows $(GO) vet ./...
 
 processors: ## scenario C17 once: the engines on 1, 2 and 4 processors
 	$(GO) test -race -cpu=1,2,4 -shuffle=on -timeout 20m .

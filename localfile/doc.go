@@ -42,7 +42,9 @@
 // [Open], as those of a Kubernetes ConfigMap do when it is mounted at overrides
 // or below. Names that begin with two dots belong to such mounts and are never
 // overrides. Other names outside the grammar of keys are ignored with a warning. Where
-// the file system takes "A" and "a" for one name, so do overrides.
+// the file system takes "A" and "a" for one name, so do overrides. On Windows keys
+// with ":", with a dot at the end of a part or with a device's name, such as "con" or
+// "com1.yaml", cannot be overridden.
 //
 // # Several processes
 //

@@ -11,6 +11,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/internal/atomicfile"
+	"github.com/linnaname/gdiamond/internal/windowsname"
 )
 
 // MaxOverride is how large an override may be, in bytes.
@@ -59,7 +60,7 @@ type overrideFile struct {
 // readOverride reads the file of key as it is now, which may be half-written
 // unless it has been unchanged for a while. ErrUnavailable: it changed under the reader.
 func (d *Dir) readOverride(key diamond.Key) (overrideFile, error) {
-	if !overridable(key) {
+	if !overridable(runtime.GOOS, key) {
 		return overrideFile{}, overrideError(key, diamond.ErrNotFound, "")
 	}
 	var content []byte
@@ -113,19 +114,20 @@ func unchanged(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && a.Mode() == b.Mode()
 }
 
-// overridable reports whether the operator can override key. Names that begin
-// with two dots are those of a mounted volume's inner directories.
-func overridable(key diamond.Key) bool {
+// overridable reports whether the operator can override key on goos. Names that
+// begin with two dots are those of a mounted volume's inner directories. Windows
+// takes some names for something else: "app." for "app", which is another key.
+func overridable(goos string, key diamond.Key) bool {
 	for _, part := range [...]string{key.Namespace, key.Group, key.DataID} {
-		if strings.HasPrefix(part, "..") {
+		if strings.HasPrefix(part, "..") || goos == "windows" && !windowsname.File(part) {
 			return false
 		}
 	}
 	return key.Validate() == nil
 }
 
-// keyAt returns the key of the override at namespace/group/dataId.
-func keyAt(name string) (diamond.Key, bool) {
+// keyAt returns the key of the override at namespace/group/dataId on goos.
+func keyAt(goos, name string) (diamond.Key, bool) {
 	parts := strings.Split(name, "/")
 	if len(parts) != 3 {
 		return diamond.Key{}, false
@@ -136,5 +138,5 @@ func keyAt(name string) (diamond.Key, bool) {
 		}
 	}
 	key := diamond.Key{Namespace: parts[0], Group: parts[1], DataID: parts[2]}
-	return key, overridable(key)
+	return key, overridable(goos, key)
 }

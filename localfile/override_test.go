@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -147,6 +148,23 @@ func TestD8_OverrideThatNeverSettles(t *testing.T) {
 	})
 }
 
+// Windows opens the file of another key, a stream or a device by some names.
+func TestX12_NamesOfOverridesOnWindows(t *testing.T) {
+	for name, want := range map[string]struct{ windows, other bool }{
+		"n/g/app.yaml": {true, true}, "n/g/A": {true, true}, "n/g/.env": {true, true},
+		"n/g/..data": {false, false}, "..data/g/d": {false, false},
+		"n/g/app.": {false, true}, "n./g/d": {false, true}, "n/g/...": {false, false},
+		"n/g/a:b": {false, true}, "n/g:x/d": {false, true}, "n/g/app.yaml::DATA": {false, true},
+		"n/g/con": {false, true}, "NUL/g/d": {false, true}, "n/Com1.x/d": {false, true}, "n/g/lpt9.yaml": {false, true},
+		"n/g/com10": {true, true}, "n/g/a b": {false, false}, "n/g/a ": {false, false},
+	} {
+		for goos, want := range map[string]bool{"windows": want.windows, "linux": want.other, "darwin": want.other} {
+			_, ok := keyAt(goos, name)
+			assert.Equal(t, want, ok, "%s %q", goos, name)
+		}
+	}
+}
+
 func FuzzF3_OverridePaths(f *testing.F) {
 	for _, name := range []string{"n/g/d", "n/g/..", "../../etc/passwd", "n/g/..data", "/n/g/d", "n//d", "n/g/d/e", "n/g/d\x00", "n/g/é", `n\g\d`} {
 		f.Add(name)
@@ -157,7 +175,7 @@ func FuzzF3_OverridePaths(f *testing.F) {
 	require.NoError(f, err)
 	f.Cleanup(func() { d.Close() })
 	f.Fuzz(func(t *testing.T, name string) {
-		key, ok := keyAt(name)
+		key, ok := keyAt(runtime.GOOS, name)
 		if ok && (key.String() != name || key.Validate() != nil || filepath.Join("/x", name) != "/x/"+name) {
 			t.Fatalf("%q became %v", name, key)
 		}

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"runtime"
 	"strings"
 
 	diamond "github.com/linnaname/gdiamond"
@@ -62,7 +63,7 @@ func (t *tree) list(root *os.Root, name string, info fs.FileInfo, depth int) err
 		case info.IsDir():
 			t.odd[child] = "it is a directory below overrides/namespace/group"
 		default:
-			key, ok := keyAt(strings.TrimPrefix(child, overrideDir+"/"))
+			key, ok := keyAt(runtime.GOOS, strings.TrimPrefix(child, overrideDir+"/"))
 			if !ok {
 				t.odd[child] = "its path is not a key"
 				continue

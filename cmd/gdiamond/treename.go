@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/linnaname/gdiamond/internal/windowsname"
 )
 
 // Names of files in a tree are the parts of keys, but for what some file system
@@ -66,15 +68,7 @@ func cut(name, part string) string {
 // reserved reports whether name is a device's on Windows, or a file that systems
 // put into directories by themselves.
 func reserved(name string) bool {
-	stem, _, _ := strings.Cut(strings.ToLower(name), ".")
-	switch stem {
-	case "con", "prn", "aux", "nul":
-		return true
-	}
-	if len(stem) == 4 && (stem[:3] == "com" || stem[:3] == "lpt") && '0' <= stem[3] && stem[3] <= '9' {
-		return true
-	}
-	return systemFile(name)
+	return windowsname.Device(name) || systemFile(name)
 }
 
 // systemFile reports whether name is of a file that systems and editors put

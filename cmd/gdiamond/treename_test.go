@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/windowsname"
 )
 
 // Every part of a key has names that every file system takes, which stand for it
@@ -21,9 +22,9 @@ func TestTree_FileNames(t *testing.T) {
 	} {
 		assert.Equal(t, want, fileName(part))
 	}
-	for _, part := range []string{"db.yaml", "a:b", ".env", "...", "end.", "con", "NUL.txt", "Thumbs.db", "A", "a", "0", long[:diamond.MaxGroup]} {
+	for _, part := range []string{"db.yaml", "a:b", ".env", "...", "end.", "con", "NUL.txt", "LPT1", "a:b:c", "x.", "Thumbs.db", "A", "a", "0", long[:diamond.MaxGroup]} {
 		for _, name := range []string{fileName(part), otherFileName(part)} {
-			assert.False(t, systemFile(name) || strings.ContainsAny(name, ":/\\") || strings.HasSuffix(name, "."), name)
+			assert.True(t, windowsname.File(name) && !systemFile(name), name)
 			assert.LessOrEqual(t, len(name), 255)
 			if !strings.Contains(name, cutMark) {
 				back, err := partOf(name)

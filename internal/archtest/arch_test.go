@@ -49,6 +49,7 @@ var allowed = map[string][]string{
 	"internal/worker":      {},
 	"internal/privatefile": {}, // what a file with a secret may be like, for clusters and the program
 	"internal/hung":        {}, // calls that may never return, such as those to files
+	"internal/windowsname": {}, // which names Windows takes for something else, for local files and exports
 
 	// A database for tests: the driver to ask it with, and testing itself.
 	"internal/mariadbtest":     {"github.com/go-sql-driver/mysql", "github.com/stretchr/testify/"},

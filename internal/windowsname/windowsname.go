@@ -1,0 +1,24 @@
+// Package windowsname knows which names Windows takes for something else than a
+// file of that name. It runs on every system.
+package windowsname
+
+import "strings"
+
+// Device reports whether name is a device's there, whatever follows its first dot.
+func Device(name string) bool {
+	stem, _, _ := strings.Cut(strings.ToLower(name), ".")
+	switch stem {
+	case "con", "prn", "aux", "nul":
+		return true
+	}
+	return len(stem) == 4 && (stem[:3] == "com" || stem[:3] == "lpt") && '0' <= stem[3] && stem[3] <= '9'
+}
+
+// File reports whether a file can have that name there: it is no device's, has none
+// of the characters that have a meaning there, as ":" has for streams, and does not
+// end with a dot or a space, which are dropped.
+func File(name string) bool {
+	return name != "" && !Device(name) && !strings.ContainsAny(name, `<>:"/\|?*`) &&
+		strings.IndexFunc(name, func(r rune) bool { return r < ' ' }) < 0 &&
+		!strings.HasSuffix(name, ".") && !strings.HasSuffix(name, " ")
+}
