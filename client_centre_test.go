@@ -3,6 +3,7 @@ package diamond_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -266,9 +267,12 @@ func (c *centre) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond.P
 			}
 			continue
 		}
-		resp := c.compare(req)
+		resp, err := c.compare(req)
 		changed := c.changed
 		c.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
 		if waited || resp.Resync || len(resp.Changed)+len(resp.Denied) > 0 {
 			return resp, nil
 		}
@@ -283,17 +287,20 @@ func (c *centre) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond.P
 }
 
 // compare says which keys are not as they are held. mu must be held.
-func (c *centre) compare(req *diamond.PollRequest) *diamond.PollResponse {
+func (c *centre) compare(req *diamond.PollRequest) (*diamond.PollResponse, error) {
 	if req.Keys != nil {
 		c.sets[req.Set] = req.Keys
 	}
 	keys, ok := c.sets[req.Set]
 	known := !req.Position.IsZero()
 	if !ok || (known && req.Position.Epoch != c.at.Epoch) {
-		return &diamond.PollResponse{Resync: true}
+		return &diamond.PollResponse{Resync: true}, nil
 	}
 	held := make(map[diamond.Key]diamond.Held)
 	for _, h := range req.Held {
+		if !slices.Contains(keys, h.Key) {
+			return nil, &diamond.Error{Err: diamond.ErrInvalid, Detail: "held: a key that is not in the set", Remote: true}
+		}
 		held[h.Key] = h
 	}
 	resp := &diamond.PollResponse{Position: c.at}
@@ -316,7 +323,7 @@ func (c *centre) compare(req *diamond.PollRequest) *diamond.PollResponse {
 		}
 		resp.Changed = append(resp.Changed, ks)
 	}
-	return resp
+	return resp, nil
 }
 
 func (c *centre) Commit(ctx context.Context, req *diamond.CommitRequest) (*diamond.CommitResponse, error) {

@@ -427,7 +427,7 @@ func TestN12_N14_AnswersThatAreNotWhatWasAskedFor(t *testing.T) {
 					c.onPoll = func(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
 						c.mu.Lock()
 						defer c.mu.Unlock()
-						resp := c.compare(req)
+						resp, _ := c.compare(req)
 						for i := range resp.Changed {
 							if e := resp.Changed[i].Entry; e != nil {
 								spoil(e)

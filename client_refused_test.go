@@ -325,3 +325,31 @@ func TestARefusedContentIsNotAskedForAgainAtOnce(t *testing.T) {
 		assert.Equal(t, "a2", a.last().Content)
 	})
 }
+
+// A key that is refused when an outage is over, before anything is known of it, is
+// followed no more. Polls that still named what they hold of it would all be refused.
+func TestAKeyThatIsRefusedAfterAnOutageDoesNotStopTheUpdatesOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.set(keyA, "one")
+		c.fail(errDown)
+		client := newClient(t, c)
+		_, err := client.Get(t.Context(), keyB)
+		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		c.deny(keyB, true)
+		c.with(func() { c.onFetch = nil }) // polls have not been tried again yet
+		_, err = client.Get(t.Context(), keyB)
+		require.ErrorIs(t, err, diamond.ErrDenied)
+		var r recorder
+		subscribe(t, client, keyA, &r)
+		settle()
+		c.fail(nil)
+		time.Sleep(10 * time.Second)
+		c.set(keyA, "two")
+		settle()
+		assert.Equal(t, []string{"one", "two"}, r.contents())
+		status := client.Status()
+		require.Len(t, status, 1)
+		require.NoError(t, status[0].Err)
+	})
+}

@@ -144,7 +144,8 @@ func (c *client) finishLoad(s *keySlot, n news, err error) {
 	case !final(err):
 		c.join(s)
 	case len(s.listeners) == 0 && s.value == nil && s.override == nil:
-		c.slots.Delete(s.key) // nothing to follow
+		c.leave(s) // an earlier fetch may have had it joined
+		c.slots.Delete(s.key)
 		s.dropped = true
 	default:
 		c.refuse(s, err)
