@@ -126,18 +126,29 @@ func TestBind_ARejectedValueIsTriedAgainWhenItIsPublishedAgain(t *testing.T) {
 // An equal value that came while a call ran is as good as applied where the call
 // was; where it was rejected, there is another call. Nothing is said before.
 func TestEqualValuesDuringACall(t *testing.T) {
-	for name, verdict := range map[string]error{"applied": nil, "rejected": errors.New("refused")} {
+	refused := errors.New("refused")
+	for name, test := range map[string]struct {
+		verdict error
+		between []string // published before the equal one
+	}{
+		"applied":                      {nil, nil},
+		"rejected":                     {refused, nil},
+		"applied, with one in between": {nil, []string{"two"}},
+		"rejected, the same":           {refused, []string{"two"}},
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCentre()
 				c.set(keyA, "one")
 				client := newClient(t, c)
 				release := make(chan struct{})
-				r := recorder{verdict: func(diamond.Config) error { <-release; return verdict }}
+				r := recorder{verdict: func(diamond.Config) error { <-release; return test.verdict }}
 				subscribe(t, client, keyA, &r)
 				settle()
-				c.set(keyA, "two")
-				settle()
+				for _, content := range test.between {
+					c.set(keyA, content)
+					settle()
+				}
 				last := c.set(keyA, "one")
 				settle()
 				assert.Empty(t, c.reported())
@@ -145,8 +156,8 @@ func TestEqualValuesDuringACall(t *testing.T) {
 				settle()
 				require.Len(t, c.reported(), 1)
 				assert.Equal(t, last, c.reported()[0].Revision)
-				assert.Equal(t, verdict == nil, c.reported()[0].Applied)
-				if verdict == nil {
+				assert.Equal(t, test.verdict == nil, c.reported()[0].Applied)
+				if test.verdict == nil {
 					assert.Equal(t, []string{"one"}, r.contents(), "the latest is what it was told")
 				} else {
 					assert.Equal(t, []string{"one", "one"}, r.contents())
@@ -204,6 +215,26 @@ func TestBind_EqualValuesChangeNothing(t *testing.T) {
 		c.set(keyA, `{"rate": 1}`)
 		settle()
 		assert.Equal(t, again, v.Config().Revision, "it stays as it was when closed")
+	})
+}
+
+// What came while a value was made is what it counts as made of, where it is equal.
+func TestBind_AnEqualValueThatComesWhileOneIsMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.set(keyA, `{"rate": 1}`)
+		client := newClient(t, c)
+		v, err := diamond.Bind[limits](t.Context(), client, keyA, diamond.WithValidator(func(any) error {
+			time.Sleep(time.Second)
+			return nil
+		}))
+		require.NoError(t, err)
+		c.set(keyA, `{"rate": 2}`)
+		settle()
+		again := c.set(keyA, `{"rate": 2}`)
+		time.Sleep(2 * time.Second)
+		assert.Equal(t, 2, v.Get().Rate)
+		assert.Equal(t, again, v.Config().Revision)
 	})
 }
 

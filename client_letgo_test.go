@@ -113,6 +113,39 @@ func TestNoKeyIsLetGoUnderAGetThatWaits(t *testing.T) {
 	})
 }
 
+// A refused key that is let go while a server tells of it, as after a publish of
+// one's own, is not polled for again.
+func TestAKeyThatIsLetGoWhileItIsFetchedIsNotFollowedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.set(keyA, "a")
+		c.set(keyB, "b")
+		client := newClient(t, c)
+		var r recorder
+		subscribe(t, client, keyB, &r)
+		get(t, client, keyA)
+		settle()
+		c.deny(keyA, true)
+		time.Sleep(11*time.Minute - 500*time.Millisecond - 100*time.Millisecond)
+		require.Len(t, client.Status(), 2)
+		c.with(func() {
+			c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+				c.deny(keyA, false)
+				time.Sleep(900 * time.Millisecond)
+				return nil, nil
+			}
+		})
+		_, err := client.Publish(t.Context(), diamond.Draft{Key: keyA, Content: "a2"})
+		require.NoError(t, err)
+		require.Len(t, client.Status(), 1)
+		c.deny(keyA, true)
+		c.set(keyB, "b2")
+		settle()
+		assert.Equal(t, []string{"b", "b2"}, r.contents())
+		require.NoError(t, client.Status(keyB)[0].Err)
+	})
+}
+
 func TestPeek_FollowsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()

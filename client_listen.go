@@ -108,7 +108,7 @@ func (l *listening) due() *shown {
 		if st.err != nil {
 			return nil
 		}
-	case l.told.equals(st) && (l.busy || l.reason == nil || l.told.config.Revision == st.config.Revision):
+	case l.told.equals(st) && (l.reason == nil || l.told.config.Revision == st.config.Revision):
 		return nil
 	}
 	return st
@@ -208,7 +208,6 @@ func (c *client) judged(told []*listening, err error, instead bool) {
 		l.busy, l.err = false, err
 		delete(c.running, l.worker)
 		switch {
-		case l.told == nil: // of several keys, one without a value
 		case err != nil:
 			c.reject(l, err)
 		case !instead:

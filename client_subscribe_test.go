@@ -142,6 +142,28 @@ func TestSubscribeTogether_WaitsForContentsOnTheirWay(t *testing.T) {
 	})
 }
 
+// The content that held up a set turns out to be what the listener has: it is told
+// of the set for the other key's sake.
+func TestSubscribeTogether_ALateContentThatIsNoNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.inline = 3
+		c.setAll(map[diamond.Key]string{keyA: "1", keyB: "large"})
+		client := newClient(t, c)
+		var s states
+		require.NoError(t, subscribeBoth(t, client, &s).Wait(t.Context()))
+		c.with(func() {
+			c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) { return nil, errDown }
+		})
+		c.setAll(map[diamond.Key]string{keyA: "2", keyB: "large"})
+		time.Sleep(10 * time.Second)
+		assert.Equal(t, []string{"1 large"}, s.all())
+		c.with(func() { c.onFetch = nil })
+		time.Sleep(10 * time.Second)
+		assert.Equal(t, []string{"1 large", "2 large"}, s.all())
+	})
+}
+
 func TestSubscribeTogether_KeysThatDoNotExist(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
@@ -264,6 +286,29 @@ func TestSubscribeTogether_StopAndClose(t *testing.T) {
 	}
 }
 
+// A listener that has stopped itself, and goes on, is waited for.
+func TestSubscribeTogether_CloseWaitsForAListenerThatStoppedItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.setAll(map[diamond.Key]string{keyA: "1", keyB: "1"})
+		client := newClient(t, c)
+		var sub *diamond.Subscription
+		subscribed, returned := make(chan struct{}), false
+		s := states{verdict: func(string) error {
+			<-subscribed
+			sub.Stop()
+			time.Sleep(time.Second)
+			returned = true
+			return nil
+		}}
+		sub = subscribeBoth(t, client, &s)
+		close(subscribed)
+		settle()
+		require.NoError(t, client.Close())
+		assert.True(t, returned)
+	})
+}
+
 // Nothing is told of keys before a server has told of all of them: snapshots
 // need not be of one position. What servers refuse is no absence.
 func TestSubscribeTogether_NeedsServers(t *testing.T) {
@@ -277,10 +322,24 @@ func TestSubscribeTogether_NeedsServers(t *testing.T) {
 		client := newClient(t, c, diamond.WithLocalFiles(local))
 		var s states
 		sub := subscribeBoth(t, client, &s)
+		start := time.Now()
 		require.ErrorIs(t, sub.Wait(t.Context()), diamond.ErrUnavailable)
+		assert.Equal(t, 3*time.Second, time.Since(start))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := sub.Wait(ctx)
+		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, 4*time.Second, time.Since(start))
 		time.Sleep(time.Minute)
-		assert.Equal(t, "1", get(t, client, keyA).Content)
+		assert.Equal(t, "1", get(t, client, keyA).Content, "by itself it falls back")
 		assert.Empty(t, s.all())
+
+		c.hang()
+		hanging := newClient(t, c, diamond.WithLocalFiles(local))
+		start = time.Now()
+		require.ErrorIs(t, subscribeBoth(t, hanging, &states{}).Wait(t.Context()), diamond.ErrUnavailable)
+		assert.Equal(t, 3*time.Second, time.Since(start))
 		c.fail(nil)
 		time.Sleep(time.Minute)
 		assert.Equal(t, []string{"1 1"}, s.all())

@@ -159,14 +159,19 @@ type Client interface {
 	// For calls and results it is as [Listener] says: the latest state wins, equal
 	// values call nobody, and an error or a panic rejects the state, which is
 	// reported for each of the keys; it is tried again when one of them is
-	// published again. It differs in one thing: there is no call with snapshots, as
-	// those of several keys need not be of one position. A key that has an override
-	// file, or that servers refuse, is as it is here; one that they refuse and of
-	// which nothing is known keeps the listener from being called.
+	// published again. A key that has an override file, or that servers refuse, is as
+	// it is here; one that they refuse and of which nothing is known keeps the
+	// listener from being called.
 	//
-	// [Decode] makes typed values of configs. [Subscription.Wait] waits as long as
-	// its ctx lets it, or else for 3 s. ErrInvalid: there are no keys, one breaks
-	// the grammar, or listener is nil.
+	// It differs in one thing: there is no call with snapshots, as those of several
+	// keys need not be of one position. Where a program starts and no server can be
+	// reached, SubscribeTogether succeeds, [Subscription.Wait] fails with
+	// ErrUnavailable after 3 s, or when its ctx ends, and the listener is called as
+	// soon as a server has told of all keys. A program that has to start without
+	// servers takes each key by Get then, which falls back to its snapshot.
+	//
+	// [Decode] makes typed values of configs. ErrInvalid: there are no keys, one
+	// breaks the grammar, or listener is nil.
 	SubscribeTogether(keys []Key, listener func(ctx context.Context, configs map[Key]Config, at Position) error) (*Subscription, error)
 
 	// Publish commits one value and returns the position after it; its Revision
