@@ -33,14 +33,17 @@ func WithResolveInterval(d time.Duration) Option {
 //
 // A call tries each server at most once, those that failed lately last, and
 // never one that has asked to be left alone (Retry-After) for as long as it
-// asked. It does not pause between tries or repeat itself: that is for the
-// caller, who finds in [diamond.Error].RetryAfter when it is worth it: when the
-// first server may be asked again, 0 if one of them may be at once.
+// asked. A commit with a RequestID whose outcome is unknown after that goes once
+// more to the server that was asked first. A call does not pause between tries or
+// repeat itself: that is for the caller, who finds in [diamond.Error].RetryAfter
+// when it is worth it: when the first server may be asked again, 0 if one of them
+// may be at once.
 //
-// A question that changes nothing and does not wait is put to another server
-// too when one has been silent for 400 ms (see [Heard]); the first good answer
-// counts. One that waits is put only to a server that has answered in the last
-// minute: to another one goes first the same question without the wait.
+// A question that changes nothing and does not wait is put to another server too
+// when nothing of an answer has come for 400 ms, also where it had begun to (see
+// [Heard]); the first good answer counts. One that waits is put only to a server
+// that has answered in the last minute: to another one goes first the same question
+// without the wait.
 //
 // Answers never go back: a server whose answer is of an older position than
 // one seen before the call is ErrBehind, and the next is asked. The only

@@ -3,6 +3,7 @@ package transport_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -114,28 +115,74 @@ func TestBalance_AllServersSlow(t *testing.T) {
 	})
 }
 
-// A server that has begun to answer is not silent: a large content is not
-// asked for twice.
-func TestBalance_AServerThatIsHeardIsNotOvertaken(t *testing.T) {
+// A server whose answer is coming is not silent: a large content is not asked for
+// twice. Where it stalls, the other server is asked as if nothing had come.
+func TestBalance_AServerIsOvertakenWhenItsAnswerStalls(t *testing.T) {
+	for name, test := range map[string]struct {
+		pieces int // of the first answer that come, one every 300 ms; then nothing does
+		whole  bool
+		took   time.Duration
+		asked  int
+	}{
+		"slow":                     {60, true, 18 * time.Second, 1},
+		"stalls at the beginning":  {1, false, 700 * time.Millisecond, 2},
+		"stalls later":             {3, false, 1300 * time.Millisecond, 2},
+		"stalls before its end":    {59, false, 59*300*time.Millisecond + 400*time.Millisecond, 2},
+		"stalls before it is read": {0, false, 400 * time.Millisecond, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &sending{pieces: test.pieces, whole: test.whole}
+				b := transport.Balance(transport.Static("a", "b"), func(string) (diamond.Transport, error) { return s, nil })
+				defer b.Close()
+				started := time.Now()
+				require.NoError(t, get(b))
+				assert.Equal(t, test.took, time.Since(started))
+				assert.Equal(t, int32(test.asked), s.asked.Load())
+			})
+		})
+	}
+}
+
+// Any of several answers that comes on is waited for.
+func TestBalance_NoThirdServerIsAskedWhileAnAnswerComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		servers := map[string]*sending{"a": {}, "b": {}}
-		b := transport.Balance(transport.Static("a", "b"), func(addr string) (diamond.Transport, error) { return servers[addr], nil })
+		s := &sending{silent: 450 * time.Millisecond, others: 20 * time.Second, pieces: 60, whole: true}
+		b := transport.Balance(transport.Static("a", "b", "c"), func(string) (diamond.Transport, error) { return s, nil })
 		defer b.Close()
 		require.NoError(t, get(b))
-		assert.Equal(t, 1, servers["a"].asked+servers["b"].asked)
+		assert.Equal(t, int32(2), s.asked.Load())
 	})
 }
 
-// sending is a server whose answers take long, and are heard at once.
+// sending are servers of which the one that is asked first answers slowly.
 type sending struct {
 	diamond.Transport
-	asked int
+	asked          atomic.Int32
+	silent, others time.Duration // before the first one says anything, and before the others answer
+	pieces         int
+	whole          bool // after the pieces the answer is there
 }
 
 func (s *sending) Fetch(ctx context.Context, _ *diamond.FetchRequest) (*diamond.FetchResponse, error) {
-	s.asked++
-	transport.Heard(ctx)
-	time.Sleep(20 * time.Second) // fake time: in the bubble of its test
+	pause := func(d time.Duration) { // fake time: in the bubbles of tests
+		select {
+		case <-time.After(d):
+		case <-ctx.Done():
+		}
+	}
+	if s.asked.Add(1) > 1 {
+		pause(s.others)
+		return &diamond.FetchResponse{}, ctx.Err()
+	}
+	pause(s.silent)
+	for range s.pieces {
+		pause(300 * time.Millisecond)
+		transport.Heard(ctx)
+	}
+	if !s.whole {
+		<-ctx.Done()
+	}
 	return &diamond.FetchResponse{}, ctx.Err()
 }
 
@@ -183,5 +230,26 @@ func TestBalance_AFirstPollBringsWhatHasChanged(t *testing.T) {
 		require.NoError(t, err)
 		assert.Len(t, res.Changed, 1)
 		assert.Zero(t, time.Since(started))
+	})
+}
+
+// A server that has failed is asked first whether it answers at all, though it is
+// the only one and has answered a moment ago.
+func TestBalance_NoPollIsParkedAtAServerThatHasFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, "a")
+		at, err := put(c.srv["a"], "")
+		require.NoError(t, err)
+		b := c.balance(transport.Static("a"))
+		require.NoError(t, get(b))
+		c.faulty["a"].Fail(diamond.Errorf(diamond.ErrUnavailable, "down"))
+		require.Error(t, get(b))
+		c.faulty["a"].Heal()
+		before, _ := c.faulty["a"].Calls()
+		keys := []diamond.Key{diamond.NewKey("", "k")}
+		_, err = b.Poll(t.Context(), &diamond.PollRequest{Keys: keys, Set: diamond.HashKeys(keys), Position: at.Position, Wait: 20 * time.Second})
+		require.NoError(t, err)
+		after, _ := c.faulty["a"].Calls()
+		assert.Equal(t, 2, after-before, "one that does not wait, and then one that does")
 	})
 }

@@ -37,7 +37,7 @@ type server struct {
 	transport diamond.Transport // nil until dialled
 	calls     int               // under way
 	gone      bool              // not in the list any more
-	heard     time.Time         // when it answered last; zero: not since it failed
+	heard     time.Time         // when it answered last
 	health    [2]health         // by kind
 }
 
@@ -258,7 +258,6 @@ func (b *Balancer) leave(s *server, err error, kinds ...kind) bool {
 	if !slices.Contains(kinds, reading) {
 		return false
 	}
-	s.heard = time.Time{}
 	if b.current != s {
 		return false
 	}

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
@@ -19,22 +18,26 @@ var errSilent = diamond.Errorf(diamond.ErrUnavailable, "no answer in time")
 // heardKey is the key of a call's func() in its context; see [Heard].
 type heardKey struct{}
 
-// Heard tells the [Balancer] that ctx comes from that the server has begun to
-// answer: it is not silent, however long the rest takes. A transport calls it
-// when the first bytes of an answer are there. From one that does not, an
-// answer is silence until it is whole, and a large one is asked for twice.
-// With a context of something else it does nothing.
+// Heard tells the [Balancer] that ctx comes from that the server is answering: it
+// is not silent, however long the whole answer takes. A transport calls it whenever
+// bytes of an answer have come. From one that does not, an answer is silence until
+// it is whole, and a large one is asked for twice. With a context of something else
+// it does nothing. It is safe for concurrent use, and does not block.
 func Heard(ctx context.Context) {
 	if heard, ok := ctx.Value(heardKey{}).(func()); ok {
 		heard()
 	}
 }
 
-// withHeard returns a context in which [Heard] sends to the channel, once.
+// withHeard returns a context in which [Heard] leaves a token in the channel.
 func withHeard(ctx context.Context) (context.Context, <-chan struct{}) {
 	heard := make(chan struct{}, 1)
-	once := sync.OnceFunc(func() { heard <- struct{}{} })
-	return context.WithValue(ctx, heardKey{}, once), heard
+	return context.WithValue(ctx, heardKey{}, func() {
+		select {
+		case heard <- struct{}{}:
+		default:
+		}
+	}), heard
 }
 
 // answer is the end of one try.
@@ -43,24 +46,23 @@ type answer[Resp any] struct {
 	err  error
 }
 
-// sideBySide asks one server, and the next one too as soon as that has failed
-// or been silent for patience. The first good answer counts. It is for
-// questions that change nothing and do not wait.
+// sideBySide asks one server, and the next one too as soon as one has failed or
+// nothing has come from any of them for patience, in the middle of an answer too.
+// The first good answer counts. It is for questions that change nothing and do not
+// wait.
 func sideBySide[Resp any](ctx context.Context, b *Balancer, c *call[Resp], servers []*server, v *verdict) (Resp, error) {
 	var none Resp
 	all, stop := context.WithCancel(ctx)
+	all, heard := withHeard(all)
 	defer stop() // those that are not waited for any more; each ends with its context
 	answers := make(chan answer[Resp], len(servers))
 	next, asking := 0, 0 // the server to ask, and how many are being asked
-	var heard <-chan struct{}
 	ask := func() {
 		s := servers[next]
 		next++
 		asking++
-		var trying context.Context
-		trying, heard = withHeard(all)
 		go func() {
-			resp, err := one(ctx, trying, b, c, s)
+			resp, err := one(ctx, all, b, c, s)
 			answers <- answer[Resp]{resp, err}
 		}()
 	}
@@ -69,7 +71,7 @@ func sideBySide[Resp any](ctx context.Context, b *Balancer, c *call[Resp], serve
 	for ask(); ; {
 		select {
 		case <-heard:
-			silent.Stop()
+			silent.Reset(patience)
 			continue
 		case <-silent.C:
 			if next == len(servers) {

@@ -69,10 +69,10 @@ func (t *Transport) do(ctx context.Context, req *request, read func(*http.Respon
 		return t.lost(ctx, asking, req, err, !progress.unsent())
 	}
 	defer func() { _ = res.Body.Close() }()
-	transport.Heard(ctx)
 	watch.limit.Store(int64(t.timeout)) // its wait is over
-	watch.heard()
-	res.Body = &watchedBody{res.Body, watch}
+	heard := func() { watch.heard(); transport.Heard(ctx) }
+	heard()
+	res.Body = &watchedBody{res.Body, heard}
 
 	switch e := remoteError(req.op, req.key, res); {
 	case e != nil && req.absent && res.StatusCode == http.StatusNotFound && errors.Is(e, diamond.ErrNotFound):
@@ -186,7 +186,7 @@ func (t *Transport) build(ctx context.Context, req *request, watch *watchdog, p 
 	}
 	if req.body != nil {
 		ask.ContentLength = req.length
-		ask.GetBody = func() (io.ReadCloser, error) { return &watchedBody{io.NopCloser(req.body()), watch}, nil }
+		ask.GetBody = func() (io.ReadCloser, error) { return &watchedBody{io.NopCloser(req.body()), watch.heard}, nil }
 		ask.Body, _ = ask.GetBody()
 		ask.Header[hContentType] = req.media
 	}
@@ -236,16 +236,16 @@ type watchdog struct {
 
 func (w *watchdog) heard() { w.timer.Reset(time.Duration(w.limit.Load())) }
 
-// watchedBody tells the watchdog of each read: a slow transfer is not silence.
+// watchedBody calls heard at each read: a slow transfer is not silence.
 type watchedBody struct {
 	io.ReadCloser
-	watch *watchdog
+	heard func()
 }
 
 func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if n > 0 && err == nil {
-		b.watch.heard()
+		b.heard()
 	}
 	return n, err
 }

@@ -1,10 +1,15 @@
 package httptransport_test
 
 import (
+	"context"
+	"io"
 	"net"
+	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -90,6 +95,86 @@ func TestEveryStartHasThePresentValue(t *testing.T) {
 			assert.NotZero(t, first, "starts that asked the one that is %s first", name)
 		})
 	}
+}
+
+// An answer that stalls in its middle has the next server asked; one that is slow
+// and comes on has not.
+func TestStart_AnAnswerThatStallsIsOvertaken(t *testing.T) {
+	for name, test := range map[string]struct {
+		pause time.Duration
+		most  time.Duration // that the read takes
+		asked int32
+	}{
+		"slow":   {300 * time.Millisecond, 10 * time.Second, 1},
+		"stalls": {time.Hour, time.Second, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCentre(t)
+				content := strings.Repeat("x", 8*piece)
+				c.publish(key("k"), content)
+				first := &pacedServer{h: c.h, pause: test.pause}
+				network := &http.Client{Transport: first}
+				b := transport.Balance(transport.Static("127.0.0.1:1", "127.0.0.1:2"), func(addr string) (diamond.Transport, error) {
+					return httptransport.New(addr, httptransport.WithHTTPClient(network)), nil
+				})
+				defer b.Close()
+				client, err := diamond.NewClient(b)
+				require.NoError(t, err)
+				defer func() { require.NoError(t, client.Close()) }()
+				started := time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				config, err := client.Peek(ctx, key("k"))
+				require.NoError(t, err)
+				assert.Equal(t, content, config.Content)
+				assert.Less(t, time.Since(started), test.most)
+				assert.Equal(t, test.asked, first.asked.Load())
+			})
+		})
+	}
+}
+
+// piece is how many bytes come at a time.
+const piece = 16 << 10
+
+// pacedServer answers the first request in pieces, with a pause before each.
+type pacedServer struct {
+	h     http.Handler
+	pause time.Duration
+	asked atomic.Int32
+}
+
+func (s *pacedServer) RoundTrip(r *http.Request) (*http.Response, error) {
+	paced := s.asked.Add(1) == 1
+	w := httptest.NewRecorder()
+	r.Host, r.RequestURI = r.URL.Host, r.URL.RequestURI()
+	s.h.ServeHTTP(w, r)
+	res := w.Result()
+	if paced {
+		res.Body = &pacedBody{ReadCloser: res.Body, request: r, pause: s.pause, left: w.Body.Len()}
+	}
+	return res, nil
+}
+
+type pacedBody struct {
+	io.ReadCloser
+	request *http.Request
+	pause   time.Duration
+	left    int // bytes
+}
+
+func (b *pacedBody) Read(p []byte) (int, error) {
+	if b.left > 0 {
+		select {
+		case <-time.After(b.pause):
+		case <-b.request.Context().Done():
+			return 0, b.request.Context().Err()
+		}
+	}
+	n, err := b.ReadCloser.Read(p[:min(len(p), piece)])
+	b.left -= n
+	return n, err
 }
 
 // dialled counts the servers that were asked.
