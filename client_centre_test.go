@@ -164,6 +164,21 @@ func (c *centre) fail(err error) {
 	})
 }
 
+// failFetches has fetches of keys, none: of all, fail with err; nil: no longer.
+func (c *centre) failFetches(err error, keys ...diamond.Key) {
+	c.with(func() {
+		if c.onFetch = nil; err == nil {
+			return
+		}
+		c.onFetch = func(_ context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+			if len(keys) == 0 || slices.Contains(keys, req.Key) {
+				return nil, err
+			}
+			return nil, nil
+		}
+	})
+}
+
 // hang has every call hang until its context ends.
 func (c *centre) hang() {
 	c.with(func() {

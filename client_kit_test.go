@@ -96,15 +96,16 @@ func settle() {
 
 // files are local files in memory.
 type files struct {
-	mu        sync.Mutex
-	snapshots map[diamond.Slot]map[diamond.Key]diamond.Snapshot
-	saves     int
-	overrides map[diamond.Key]string
-	changed   chan diamond.Key
-	saveErr   error
-	saveDelay time.Duration
-	loadErr   error
-	loadDelay time.Duration
+	mu          sync.Mutex
+	snapshots   map[diamond.Slot]map[diamond.Key]diamond.Snapshot
+	saves       int
+	overrides   map[diamond.Key]string
+	changed     chan diamond.Key
+	saveErr     error
+	saveDelay   time.Duration
+	loadErr     error
+	loadDelay   time.Duration
+	overrideErr error
 }
 
 func newFiles() *files {
@@ -153,6 +154,9 @@ func (f *files) Override(key diamond.Key) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	content, ok := f.overrides[key]
+	if f.overrideErr != nil {
+		return "", f.overrideErr
+	}
 	if !ok {
 		return "", diamond.Errorf(diamond.ErrNotFound, "no override")
 	}
@@ -168,6 +172,12 @@ func (f *files) WatchOverrides(ctx context.Context, changed func(diamond.Key)) e
 			return nil
 		}
 	}
+}
+
+func (f *files) with(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
 }
 
 // override puts an override in place; nil: takes it away.

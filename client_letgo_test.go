@@ -93,22 +93,15 @@ func TestNoKeyIsLetGoUnderAGetThatWaits(t *testing.T) {
 		c.set(keyB, "b")
 		client := newClient(t, c)
 		subscribe(t, client, keyB, &recorder{}) // polls go on
-		c.with(func() {
-			c.inline = 0
-			c.onFetch = func(_ context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
-				if req.Key == keyA {
-					return nil, errDown
-				}
-				return nil, nil
-			}
-		})
+		c.with(func() { c.inline = 0 })
+		c.failFetches(errDown, keyA)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		got := make(chan error, 1)
 		go func() { _, err := client.Get(ctx, keyA); got <- err }()
 		time.Sleep(40 * time.Minute)
 		assert.Len(t, client.Status(), 2)
-		c.with(func() { c.onFetch = nil })
+		c.failFetches(nil)
 		require.NoError(t, <-got)
 	})
 }

@@ -2,6 +2,7 @@ package diamond_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,6 +70,68 @@ func TestD8_AnOverrideThatSaysNothingKeepsTheLastGoodValue(t *testing.T) {
 			require.Equal(t, diamond.SourceServer, get(t, client, key).Source)
 		})
 	}
+}
+
+// A file that cannot be read says nothing of what is in it: what is in force stays.
+func TestD8_AnOverrideThatCannotBeReadStaysInForce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.set(keyA, "a")
+		local := newFiles()
+		client := newClient(t, c, diamond.WithLocalFiles(local))
+		get(t, client, keyA)
+		mine, other := "mine", "other"
+		local.override(keyA, &mine)
+		settle()
+		local.with(func() { local.overrideErr = diamond.Errorf(diamond.ErrDenied, "mode 0200") })
+		local.override(keyA, &other)
+		settle()
+		assert.Equal(t, "mine", get(t, client, keyA).Content)
+		local.override(keyA, nil)
+		settle()
+		assert.Equal(t, "mine", get(t, client, keyA).Content)
+		local.with(func() { local.overrideErr = nil })
+		local.override(keyA, &other)
+		settle()
+		assert.Equal(t, "other", get(t, client, keyA).Content)
+	})
+}
+
+// Of two reads of a file the one that began last counts, however long the other takes.
+// Where a lock is waited for, the time of a bubble stands still: this is real time.
+func TestD8_TheOverrideThatWasReadLastIsInForce(t *testing.T) {
+	c := newCentre()
+	c.set(keyA, "a")
+	local := &slowOverride{files: newFiles(), reading: make(chan struct{}), release: make(chan struct{})}
+	client := newClient(t, c, diamond.WithLocalFiles(local))
+	get(t, client, keyA)
+	content := func() string {
+		config, _ := client.Get(t.Context(), keyA)
+		return config.Content
+	}
+	first, second := "first", "second"
+	local.override(keyA, &first)
+	<-local.reading
+	local.override(keyA, &second)
+	assert.Never(t, func() bool { return content() == second }, 50*time.Millisecond, time.Millisecond)
+	close(local.release)
+	require.Eventually(t, func() bool { return content() == second }, time.Minute, time.Millisecond)
+}
+
+// slowOverride are local files of which the first override says what it is at release.
+type slowOverride struct {
+	*files
+	read             atomic.Bool
+	reading, release chan struct{}
+}
+
+func (f *slowOverride) Override(key diamond.Key) (string, error) {
+	content, err := f.files.Override(key)
+	if err == nil && f.read.CompareAndSwap(false, true) {
+		close(f.reading)
+		<-f.release
+	}
+	return content, err
 }
 
 func TestD8_AnOverrideThatIsHalfSavedKeepsWhatWasBound(t *testing.T) {
@@ -168,6 +231,23 @@ func TestD6_ASnapshotThatHangsIsTakenInWhenItComes(t *testing.T) {
 			assert.Equal(t, want, config.Content)
 			assert.Equal(t, diamond.SourceSnapshot, config.Source)
 		}
+	})
+}
+
+// What a server has said meanwhile is newer than a snapshot that hung.
+func TestD6_ASnapshotThatComesLateReplacesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.set(keyA, "old")
+		local := &hangingFiles{files: withSnapshots(c, keyA), load: make(chan struct{})}
+		c.set(keyA, "new")
+		client := newClient(t, c, diamond.WithLocalFiles(local))
+		var r recorder
+		require.NoError(t, subscribe(t, client, keyA, &r).Wait(t.Context()))
+		close(local.load)
+		settle()
+		assert.Equal(t, []string{"new"}, r.contents())
+		assert.Equal(t, diamond.SourceServer, get(t, client, keyA).Source)
 	})
 }
 

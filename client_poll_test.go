@@ -87,9 +87,7 @@ func TestPoll_KeyOfWhichNothingIsKnownJoinsASetThatIs(t *testing.T) {
 		settle()
 		c.set(keyA, "a2")
 		settle()
-		c.with(func() {
-			c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) { return nil, errDown }
-		})
+		c.failFetches(errDown)
 		var r recorder
 		subscribe(t, client, keyB, &r)
 		settle()
@@ -114,7 +112,7 @@ func TestPoll_ALargeContentAfterADeletionThatWasSeenLater(t *testing.T) {
 		})
 		c.set(keyA, "large")
 		settle()
-		get(t, client, func() diamond.Key { c.with(func() { c.onFetch = nil }); c.set(keyB, "b"); return keyB }())
+		get(t, client, func() diamond.Key { c.failFetches(nil); c.set(keyB, "b"); return keyB }())
 		time.Sleep(30 * time.Second) // polls have moved on past the revision of the content
 		assert.Equal(t, []string{"a", "-", "large"}, r.contents())
 	})
@@ -230,9 +228,7 @@ func TestPoll_LargeContents(t *testing.T) {
 		// While the content cannot be had, others go on and nobody spins.
 		time.Sleep(time.Hour)
 		before := get(t, client, keyA).Confirmed
-		c.with(func() {
-			c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) { return nil, errDown }
-		})
+		c.failFetches(errDown)
 		c.setAll(map[diamond.Key]string{keyA: large("c"), keyB: "small 3"})
 		settle()
 		assert.Equal(t, "small 3", b.last().Content)
@@ -247,7 +243,7 @@ func TestPoll_LargeContents(t *testing.T) {
 		assert.Less(t, time.Since(get(t, client, keyB).Confirmed), 30*time.Second)
 		assert.ErrorIs(t, client.Status(keyA)[0].Err, diamond.ErrUnavailable)
 
-		c.with(func() { c.onFetch = nil })
+		c.failFetches(nil)
 		time.Sleep(30 * time.Second)
 		assert.Equal(t, large("c"), a.last().Content)
 		assert.Less(t, time.Since(get(t, client, keyA).Confirmed), 30*time.Second)

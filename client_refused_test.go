@@ -301,15 +301,8 @@ func TestARefusedContentIsNotAskedForAgainAtOnce(t *testing.T) {
 		subscribe(t, client, keyA, &a)
 		subscribe(t, client, keyB, &b)
 		settle()
-		c.with(func() {
-			c.inline = 0
-			c.onFetch = func(_ context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
-				if req.Key == keyA {
-					return nil, &diamond.Error{Err: diamond.ErrDenied, Remote: true}
-				}
-				return nil, nil
-			}
-		})
+		c.with(func() { c.inline = 0 })
+		c.failFetches(&diamond.Error{Err: diamond.ErrDenied, Remote: true}, keyA)
 		c.set(keyA, "a2")
 		settle()
 		fetches := c.fetchCount(keyA)
@@ -319,7 +312,7 @@ func TestARefusedContentIsNotAskedForAgainAtOnce(t *testing.T) {
 		require.ErrorIs(t, client.Status(keyA)[0].Err, diamond.ErrDenied)
 		time.Sleep(10 * time.Minute)
 		assert.LessOrEqual(t, c.fetchCount(keyA)-fetches, 2*20)
-		c.with(func() { c.onFetch = nil })
+		c.failFetches(nil)
 		time.Sleep(time.Minute)
 		settle()
 		assert.Equal(t, "a2", a.last().Content)
@@ -337,7 +330,7 @@ func TestAKeyThatIsRefusedAfterAnOutageDoesNotStopTheUpdatesOfOthers(t *testing.
 		_, err := client.Get(t.Context(), keyB)
 		require.ErrorIs(t, err, diamond.ErrUnavailable)
 		c.deny(keyB, true)
-		c.with(func() { c.onFetch = nil }) // polls have not been tried again yet
+		c.failFetches(nil) // polls have not been tried again yet
 		_, err = client.Get(t.Context(), keyB)
 		require.ErrorIs(t, err, diamond.ErrDenied)
 		var r recorder

@@ -269,7 +269,7 @@ func TestStart_PlacesOfFetchesThatHangAreGivenBack(t *testing.T) {
 			subscribe(t, client, keyN(i), &recorder{})
 		}
 		time.Sleep(1500 * time.Millisecond)
-		c.with(func() { c.onFetch = nil })
+		c.failFetches(nil)
 		start := time.Now()
 		assert.Equal(t, "a", get(t, client, keyA).Content)
 		assert.Less(t, time.Since(start), 100*time.Millisecond)

@@ -124,9 +124,7 @@ func TestSubscribeTogether_WaitsForContentsOnTheirWay(t *testing.T) {
 		var s states
 		sub := subscribeBoth(t, client, &s)
 		require.NoError(t, sub.Wait(t.Context()))
-		c.with(func() {
-			c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) { return nil, errDown }
-		})
+		c.failFetches(errDown)
 		c.setAll(map[diamond.Key]string{keyA: "2-large", keyB: "2"})
 		time.Sleep(10 * time.Second)
 		assert.Equal(t, []string{"1-large 1"}, s.all())
@@ -134,7 +132,7 @@ func TestSubscribeTogether_WaitsForContentsOnTheirWay(t *testing.T) {
 		require.ErrorIs(t, sub.Wait(t.Context()), diamond.ErrUnavailable)
 
 		// What comes is of a later position than the others are known at.
-		c.with(func() { c.onFetch = nil })
+		c.failFetches(nil)
 		c.set(keyN(1), "of no matter")
 		time.Sleep(5 * time.Second)
 		assert.Equal(t, []string{"1-large 1", "2-large 2"}, s.all())
@@ -152,13 +150,11 @@ func TestSubscribeTogether_ALateContentThatIsNoNews(t *testing.T) {
 		client := newClient(t, c)
 		var s states
 		require.NoError(t, subscribeBoth(t, client, &s).Wait(t.Context()))
-		c.with(func() {
-			c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) { return nil, errDown }
-		})
+		c.failFetches(errDown)
 		c.setAll(map[diamond.Key]string{keyA: "2", keyB: "large"})
 		time.Sleep(10 * time.Second)
 		assert.Equal(t, []string{"1 large"}, s.all())
-		c.with(func() { c.onFetch = nil })
+		c.failFetches(nil)
 		time.Sleep(10 * time.Second)
 		assert.Equal(t, []string{"1 large", "2 large"}, s.all())
 	})

@@ -78,9 +78,7 @@ func TestTogether_WaitsForContentsOnTheirWay(t *testing.T) {
 		_, _, err := client.Together(t.Context(), keyA, keyB)
 		require.NoError(t, err)
 		settle()
-		c.with(func() {
-			c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) { return nil, errDown }
-		})
+		c.failFetches(errDown)
 		c.setAll(map[diamond.Key]string{keyA: "2-large", keyB: "2"})
 		settle()
 		start := time.Now()
@@ -89,7 +87,7 @@ func TestTogether_WaitsForContentsOnTheirWay(t *testing.T) {
 		assert.Equal(t, 3*time.Second, time.Since(start))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		time.AfterFunc(time.Second, func() { c.with(func() { c.onFetch = nil }) })
+		time.AfterFunc(time.Second, func() { c.failFetches(nil) })
 		configs, _, err := client.Together(ctx, keyA, keyB)
 		require.NoError(t, err)
 		assert.Equal(t, "2-large", configs[keyA].Content)
@@ -110,9 +108,7 @@ func TestNewEpoch_AContentThatWasAnnouncedBeforeIsForgotten(t *testing.T) {
 		client := newClient(t, c)
 		subscribe(t, client, keyA, &recorder{})
 		settle()
-		c.with(func() {
-			c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) { return nil, errDown }
-		})
+		c.failFetches(errDown)
 		c.set(keyA, "lost-large")
 		settle()
 		c.with(func() { c.onFetch = nil; c.entries[keyA] = entry })
@@ -165,9 +161,7 @@ func TestPoll_ContentsComeWithTheFirstPollAfterAnOutage(t *testing.T) {
 		subscribe(t, client, keyA, &r)
 		settle()
 		overloaded := &diamond.Error{Err: diamond.ErrOverloaded, RetryAfter: 4 * time.Minute, Remote: true}
-		c.with(func() {
-			c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) { return nil, overloaded }
-		})
+		c.failFetches(overloaded)
 		c.set(keyA, "2-large")
 		settle()
 		c.fail(errDown)
