@@ -184,10 +184,11 @@ func TestNothingIsReportedOfAListenerThatIsBeingCalled(t *testing.T) {
 			return nil
 		}}
 		subscribe(t, client, keyA, &slow)
-		subscribe(t, client, keyA, &recorder{})
 		settle()
 		good := c.set(keyA, "good")
-		settle() // the other one has applied it
+		settle()
+		subscribe(t, client, keyA, &recorder{})
+		settle() // this one has applied it
 		assert.NotContains(t, c.reported(), diamond.Report{Key: keyA, Revision: good, Reason: "error"})
 		close(release)
 		settle()

@@ -249,3 +249,26 @@ func TestGet_AServerThatIsBehind(t *testing.T) {
 		require.ErrorIs(t, err, diamond.ErrBehind)
 	})
 }
+
+// A first Get is not answered by a server that is behind what polls have brought.
+func TestGet_AsksForTheNewestPositionSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.set(keyA, "1")
+		c.set(keyB, "b")
+		client := newClient(t, c)
+		subscribe(t, client, keyA, &recorder{})
+		settle()
+		c.set(keyA, "2")
+		settle()
+		var after diamond.Position
+		c.with(func() {
+			c.onFetch = func(_ context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+				after = req.After
+				return nil, nil
+			}
+		})
+		get(t, client, keyB)
+		assert.Equal(t, c.position(), after)
+	})
+}

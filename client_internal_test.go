@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -90,4 +91,29 @@ func TestD6_AnOverrideThatComesLateUndoesNoLaterRead(t *testing.T) {
 	assert.Equal(t, "late", s.override.Content, "the last read, which hung")
 	c.local = nil
 	require.NoError(t, c.Close())
+}
+
+// Of listeners and callbacks that are not being called nothing is kept but their place.
+func TestNothingIsKeptOfCallsThatAreOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		made, err := NewClient(deaf{})
+		require.NoError(t, err)
+		c := made.(*client)
+		key := NewKey("", "a")
+		v, err := Bind[string](t.Context(), c, key, WithDefault("", "x"))
+		require.NoError(t, err)
+		v.OnChange(func(_, _ *string) {})
+		c.mu.Lock()
+		for _, slot := range c.slots.All() {
+			slot.value, slot.settled = &known{entry: Entry{Key: key, Content: "y", Revision: 1}, source: SourceServer}, true
+			c.show(slot)
+		}
+		c.mu.Unlock()
+		synctest.Wait()
+		assert.Equal(t, "y", *v.Get())
+		c.mu.Lock()
+		assert.Empty(t, c.running)
+		c.mu.Unlock()
+		require.NoError(t, c.Close())
+	})
 }

@@ -42,6 +42,7 @@ func TestKeysThatNobodyUsesAreLetGo(t *testing.T) {
 		}
 		status := client.Status()
 		require.Len(t, status, 2, "who is read or listened to stays")
+		assert.Equal(t, 1, c.fetchCount(keyB), "and is in memory")
 		require.ErrorIs(t, client.Status(keyN(1))[0].Err, diamond.ErrNotFound)
 
 		time.Sleep(time.Minute)
@@ -132,6 +133,7 @@ func TestAKeyThatIsLetGoWhileItIsFetchedIsNotFollowedAgain(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, client.Status(), 1)
 		c.deny(keyA, true)
+		time.Sleep(5 * time.Second)
 		c.set(keyB, "b2")
 		settle()
 		assert.Equal(t, []string{"b", "b2"}, r.contents())

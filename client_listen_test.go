@@ -402,3 +402,69 @@ func TestDefect_C25_NothingOfAContentIsLogged(t *testing.T) {
 		assert.NotContains(t, log.String(), "CANARY")
 	})
 }
+
+// Who waits for a subscription hears of its end.
+func TestWait_EndsWithTheSubscription(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.hang()
+		client := newClient(t, c)
+		sub := subscribe(t, client, keyA, &recorder{})
+		time.AfterFunc(time.Second, sub.Stop)
+		start := time.Now()
+		require.ErrorIs(t, sub.Wait(t.Context()), diamond.ErrClosed)
+		assert.Equal(t, time.Second, time.Since(start))
+	})
+}
+
+// A value is applied once those listeners that are left have applied it.
+func TestStop_ThoseWhoAreLeftHaveApplied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.set(keyA, "a")
+		client := newClient(t, c)
+		release := make(chan struct{})
+		slow := subscribe(t, client, keyA, &recorder{verdict: func(diamond.Config) error { <-release; return nil }})
+		subscribe(t, client, keyA, &recorder{})
+		settle()
+		assert.Empty(t, c.reported())
+		stopped := make(chan struct{})
+		go func() { slow.Stop(); close(stopped) }()
+		settle()
+		assert.Equal(t, []diamond.Report{{Key: keyA, Revision: 1, Applied: true}}, c.reported())
+		close(release)
+		<-stopped
+	})
+}
+
+// Wait is for what is known when it is called, not for what the listener had before.
+func TestWait_IsForTheNewestValue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.set(keyA, "a")
+		client := newClient(t, c)
+		var r recorder
+		sub := subscribe(t, client, keyA, &r)
+		require.NoError(t, sub.Wait(t.Context()))
+		for i := range 200 {
+			content := strconv.Itoa(i)
+			_, err := client.Publish(t.Context(), diamond.Draft{Key: keyA, Content: content})
+			require.NoError(t, err)
+			require.NoError(t, sub.Wait(t.Context()))
+			require.Equal(t, content, r.last().Content)
+		}
+	})
+}
+
+// What is in memory is not read from a client that is closed either.
+func TestClose_AKeyThatIsInMemoryIsNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.set(keyA, "a")
+		client := newClient(t, c)
+		get(t, client, keyA)
+		require.NoError(t, client.Close())
+		_, err := client.Get(t.Context(), keyA)
+		require.ErrorIs(t, err, diamond.ErrClosed)
+	})
+}

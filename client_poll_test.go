@@ -402,6 +402,7 @@ func TestN12_N14_AnswersThatAreNotWhatWasAskedFor(t *testing.T) {
 		"flipped bit":  func(e *diamond.Entry) { e.Content = string(e.Content[0]^1) + e.Content[1:] },
 		"empty":        func(e *diamond.Entry) { e.Content = "" },
 		"no revision":  func(e *diamond.Entry) { e.Revision = 0 },
+		"wrong size":   func(e *diamond.Entry) { e.Size++ },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -416,7 +417,7 @@ func TestN12_N14_AnswersThatAreNotWhatWasAskedFor(t *testing.T) {
 				client := newClient(t, c)
 				var r recorder
 				subscribe(t, client, keyA, &r)
-				assert.Equal(t, "first", get(t, client, keyA).Content, "asked again until it is right")
+				assert.Equal(t, c.entries[keyA], get(t, client, keyA).Entry, "asked again until it is right")
 				settle()
 
 				c.with(func() {
@@ -439,9 +440,129 @@ func TestN12_N14_AnswersThatAreNotWhatWasAskedFor(t *testing.T) {
 				c.set(keyA, "second")
 				time.Sleep(30 * time.Second)
 				assert.Equal(t, []string{"first", "second"}, r.contents(), "fetched, as what came inline could not be used")
+				assert.Equal(t, c.entries[keyA], r.last().Entry)
 			})
 		})
 	}
+}
+
+// An answer that says nothing of when it was so is none.
+func TestN12_AnAnswerWithoutAPositionIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.set(keyA, "a")
+		c.tamper = func(r *diamond.FetchResponse) {
+			if c.fetches[keyA] == 1 {
+				r.Position = diamond.Position{}
+			}
+		}
+		c.onPoll = func(context.Context, *diamond.PollRequest) (*diamond.PollResponse, error) { return nil, errDown }
+		client := newClient(t, c)
+		assert.Equal(t, "a", get(t, client, keyA).Content)
+		assert.Equal(t, 2, c.fetchCount(keyA))
+	})
+}
+
+// The pauses between tries of one content do not count for the next.
+func TestPoll_AContentThatFailedForLongDoesNotDelayTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.inline = 0
+		c.set(keyA, "1")
+		client := newClient(t, c)
+		var r recorder
+		subscribe(t, client, keyA, &r)
+		settle()
+		overloaded := &diamond.Error{Err: diamond.ErrOverloaded, Remote: true}
+		c.failFetches(overloaded)
+		c.set(keyA, "2")
+		time.Sleep(10 * time.Minute)
+		c.failFetches(nil)
+		time.Sleep(time.Minute)
+		c.failFetches(overloaded)
+		c.set(keyA, "3")
+		settle()
+		c.failFetches(nil)
+		time.Sleep(2 * time.Second)
+		assert.Equal(t, []string{"1", "2", "3"}, r.contents())
+	})
+}
+
+// Keys that come one after the other do not end the parked poll each time.
+func TestPoll_KeysThatKeepComing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		client := newClient(t, c)
+		const keys = 100
+		for i := range keys {
+			c.set(keyN(i), "x")
+			get(t, client, keyN(i))
+			time.Sleep(20 * time.Millisecond)
+		}
+		settle()
+		assert.Less(t, c.pollCount(), keys/4)
+	})
+}
+
+// Servers that ask for peace have it, where contents are fetched too.
+func TestPoll_ContentsAreFetchedAsRetryAfterSays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.inline = 0
+		c.set(keyA, "1")
+		client := newClient(t, c)
+		subscribe(t, client, keyA, &recorder{})
+		settle()
+		c.failFetches(&diamond.Error{Err: diamond.ErrOverloaded, RetryAfter: 4 * time.Minute, Remote: true})
+		c.set(keyA, "2")
+		settle()
+		fetches := c.fetchCount(keyA)
+		time.Sleep(3 * time.Minute)
+		assert.Equal(t, fetches, c.fetchCount(keyA))
+		c.failFetches(nil)
+		time.Sleep(3 * time.Minute)
+		assert.Equal(t, "2", get(t, client, keyA).Content)
+	})
+}
+
+// The answer to a first fetch is overtaken by a poll that names a newer content: that
+// one is fetched all the same.
+func TestPoll_ANamedContentIsFetchedThoughAnOlderOneComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.inline = 0
+		c.set(keyA, "1")
+		older := &diamond.FetchResponse{Found: true, Entry: c.entries[keyA], Position: c.position()}
+		c.fail(errDown)
+		client := newClient(t, c)
+		var r recorder
+		subscribe(t, client, keyA, &r)
+		settle()
+		release, first := make(chan struct{}), true
+		c.with(func() {
+			c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+				if first {
+					first = false
+					<-release
+					return older, nil
+				}
+				return nil, errDown
+			}
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		go func() { _, _ = client.Get(ctx, keyA) }()
+		time.Sleep(2 * time.Second) // it is being fetched
+		c.set(keyA, "2")
+		c.with(func() { c.onPoll = nil })
+		time.Sleep(5 * time.Second)
+		close(release)
+		settle()
+		assert.Equal(t, []string{"1"}, r.contents())
+		c.failFetches(nil)
+		time.Sleep(10 * time.Second)
+		assert.Equal(t, []string{"1", "2"}, r.contents())
+	})
 }
 
 func TestN14_OldAnswersAreRefused(t *testing.T) {

@@ -489,3 +489,59 @@ func TestReports_AreRepeatedBeforeServersForgetThem(t *testing.T) {
 		assert.LessOrEqual(t, len(c.reported()), n+1, "not for those who do not listen any more")
 	})
 }
+
+// A rejected value that is the last good one too is no way out of itself.
+func TestR7_TheLastGoodValueIsNotOfferedWhereItIsTheRejectedOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.set(keyA, "bad by now")
+		local := newFiles()
+		local.snapshots[diamond.SlotLastGood][keyA] = snapshotOf(c, keyA)
+		client := newClient(t, c, diamond.WithLocalFiles(local))
+		r := recorder{verdict: func(diamond.Config) error { return errors.New("refused") }}
+		require.Error(t, subscribe(t, client, keyA, &r).Wait(t.Context()))
+		settle()
+		assert.Len(t, r.contents(), 1)
+	})
+}
+
+// That a key did not exist when its listener came makes its first value no other one.
+func TestR7_AFirstValueThatComesLaterFallsBackToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.set(keyA, "good")
+		local := newFiles()
+		local.snapshots[diamond.SlotLastGood][keyA] = snapshotOf(c, keyA)
+		c.remove(keyA)
+		client := newClient(t, c, diamond.WithLocalFiles(local))
+		r := recorder{verdict: func(config diamond.Config) error {
+			if config.Content == "bad" {
+				return errors.New("refused")
+			}
+			return nil
+		}}
+		require.ErrorIs(t, subscribe(t, client, keyA, &r).Wait(t.Context()), diamond.ErrNotFound)
+		settle()
+		c.set(keyA, "bad")
+		settle()
+		assert.Equal(t, []string{"bad", "good"}, r.contents())
+	})
+}
+
+// Who has applied the operator's value has not judged the server's.
+func TestR7_WhatAnOverrideHidesIsNotGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.set(keyA, "server")
+		local := newFiles()
+		local.overrides[keyA] = "mine"
+		client := newClient(t, c, diamond.WithLocalFiles(local))
+		var r recorder
+		require.NoError(t, subscribe(t, client, keyA, &r).Wait(t.Context()))
+		settle()
+		assert.Equal(t, []string{"mine"}, r.contents())
+		_, ok := local.snapshot(diamond.SlotLastGood, keyA)
+		assert.False(t, ok)
+		assert.Empty(t, c.reported())
+	})
+}

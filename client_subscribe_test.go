@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -282,6 +283,35 @@ func TestSubscribeTogether_StopAndClose(t *testing.T) {
 	}
 }
 
+// Wait and Stop are for the call under way, unless they come from within it.
+func TestSubscribeTogether_WaitAndStopWaitForTheCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		c.setAll(map[diamond.Key]string{keyA: "1", keyB: "1"})
+		client := newClient(t, c)
+		var sub *diamond.Subscription
+		subscribed := make(chan struct{})
+		var returned atomic.Int32
+		s := states{verdict: func(string) error {
+			<-subscribed
+			start := time.Now()
+			assert.NoError(t, sub.Wait(t.Context()))
+			assert.Zero(t, time.Since(start))
+			time.Sleep(time.Second)
+			returned.Add(1)
+			return nil
+		}}
+		sub = subscribeBoth(t, client, &s)
+		close(subscribed)
+		require.NoError(t, sub.Wait(t.Context()))
+		assert.Equal(t, int32(1), returned.Load())
+		c.set(keyA, "2")
+		settle()
+		sub.Stop()
+		assert.Equal(t, int32(2), returned.Load())
+	})
+}
+
 // A listener that has stopped itself, and goes on, is waited for.
 func TestSubscribeTogether_CloseWaitsForAListenerThatStoppedItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -344,7 +374,9 @@ func TestSubscribeTogether_NeedsServers(t *testing.T) {
 		refused, err := client.SubscribeTogether([]diamond.Key{keyA, keyN(1)}, s.onConfigs)
 		require.NoError(t, err)
 		t.Cleanup(refused.Stop)
+		start = time.Now()
 		require.ErrorIs(t, refused.Wait(t.Context()), diamond.ErrDenied)
+		assert.Less(t, time.Since(start), time.Second, "waiting on does not help")
 		assert.Len(t, s.all(), 1)
 		c.deny(keyB, true)
 		c.set(keyA, "2")

@@ -164,11 +164,11 @@ type Client interface {
 	// listener from being called.
 	//
 	// It differs in one thing: there is no call with snapshots, as those of several
-	// keys need not be of one position. Where a program starts and no server can be
-	// reached, SubscribeTogether succeeds, [Subscription.Wait] fails with
-	// ErrUnavailable after 3 s, or when its ctx ends, and the listener is called as
-	// soon as a server has told of all keys. A program that has to start without
-	// servers takes each key by Get then, which falls back to its snapshot.
+	// keys need not be of one position. A program that starts while no server can be
+	// reached has its listener called as soon as one has told of all keys. Until then
+	// [Subscription.Wait] waits, as long as its ctx lets it, or else for 3 s, and fails
+	// with ErrUnavailable. Who has to start without servers takes each key by Get
+	// then, which falls back to its snapshot.
 	//
 	// [Decode] makes typed values of configs. ErrInvalid: there are no keys, one
 	// breaks the grammar, or listener is nil.

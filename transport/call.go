@@ -92,8 +92,7 @@ func ended(ctx context.Context, err, telling error) error {
 // last returns the error of a call that a server has refused. Where an earlier
 // try's outcome is unknown, that may settle it: see [diamond.ChangeSet.Settles].
 func last[Resp any](c *call[Resp], err, telling error) error {
-	if !errors.Is(telling, diamond.ErrUnknownOutcome) || errors.Is(err, diamond.ErrUnknownOutcome) ||
-		c.settles != nil && c.settles(err) {
+	if !errors.Is(telling, diamond.ErrUnknownOutcome) || c.settles != nil && c.settles(err) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", telling, err)

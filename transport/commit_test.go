@@ -68,6 +68,86 @@ func TestBalance_UnknownStaysUnknown(t *testing.T) {
 	})
 }
 
+// A mute server has half of the time of a commit that may be repeated.
+func TestBalance_ACommitGoesOnFromAMuteServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, "a", "b")
+		b := c.balance(transport.Static("a", "b"))
+		since := map[string]int{}
+		require.NoError(t, get(b))
+		c.faulty[c.asked(since)[0]].Partition()
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		started := time.Now()
+		_, err := b.Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{
+			RequestID: "r1", Drafts: []diamond.Draft{{Key: diamond.NewKey("", "k"), Content: "x"}},
+		}})
+		require.NoError(t, err)
+		assert.Equal(t, 2*time.Second, time.Since(started))
+	})
+}
+
+// A server that was mute until its caller's time was over is not asked first again.
+func TestBalance_AWriteThatHadNoAnswerIsHeldAgainstItsServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, "a", "b")
+		b := c.balance(transport.Static("a", "b"))
+		since := map[string]int{}
+		require.NoError(t, get(b))
+		c.faulty[c.asked(since)[0]].Partition()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := b.Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: diamond.NewKey("", "k"), Content: "x"}}}})
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		started := time.Now()
+		_, err = put(b, "")
+		require.NoError(t, err)
+		assert.Zero(t, time.Since(started))
+	})
+}
+
+// The end of the caller's time does not settle an outcome that is unknown.
+func TestBalance_UnknownStaysUnknownWhenTheTimeIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, "a", "b")
+		b := c.balance(transport.Static("a", "b"))
+		since := map[string]int{}
+		require.NoError(t, get(b))
+		was := c.asked(since)[0]
+		for addr, f := range c.faulty {
+			if addr == was {
+				f.DropAnswers()
+			} else {
+				f.Partition()
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		_, err := b.Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{
+			RequestID: "r1", Drafts: []diamond.Draft{{Key: diamond.NewKey("", "k"), Content: "x"}},
+		}})
+		require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+		require.ErrorIs(t, err, context.Canceled)
+	})
+}
+
+// No server is asked twice where nothing was done.
+func TestBalance_ACommitThatWasNotDoneGoesToEachServerOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, "a", "b")
+		b := c.balance(transport.Static("a", "b"))
+		for _, f := range c.faulty {
+			f.Fail(diamond.Errorf(diamond.ErrUnavailable, "down"))
+		}
+		_, err := put(b, "r1")
+		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		for addr, f := range c.faulty {
+			made, _ := f.Calls()
+			assert.Equal(t, 1, made, addr)
+		}
+	})
+}
+
 // A storage that is down fails every write. Reading goes on where it was.
 func TestBalance_ReadsSurviveWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -124,3 +124,49 @@ func TestBalance_ResolvesOnFailure(t *testing.T) {
 		assert.NoError(t, get(b))
 	})
 }
+
+// Each call that no server has answered has the list asked for anew.
+func TestBalance_ResolvesWhenAllHaveFailed(t *testing.T) {
+	for name, ask := range map[string]func(b *transport.Balancer) error{
+		"read":  func(b *transport.Balancer) error { return get(b) },
+		"write": func(b *transport.Balancer) error { _, err := put(b, "r"); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t, "a", "b")
+				for _, f := range c.faulty {
+					f.Fail(diamond.Errorf(diamond.ErrUnavailable, "down"))
+				}
+				r := &resolver{addrs: []string{"a", "b"}}
+				b := c.balance(r, transport.WithResolveInterval(time.Hour))
+				for range 5 {
+					time.Sleep(2 * time.Second)
+					before := r.count()
+					require.ErrorIs(t, ask(b), diamond.ErrUnavailable)
+					synctest.Wait()
+					assert.Equal(t, before+1, r.count())
+				}
+			})
+		})
+	}
+}
+
+// Close leaves nothing behind, also where the resolver takes its time to end.
+func TestBalance_CloseWaitsForTheResolver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &slowToEnd{}
+		b := transport.Balance(r, newCluster(t).dial)
+		synctest.Wait()
+		b.Close()
+		assert.True(t, r.ended)
+	})
+}
+
+type slowToEnd struct{ ended bool }
+
+func (r *slowToEnd) Resolve(ctx context.Context) ([]string, error) {
+	<-ctx.Done()
+	time.Sleep(time.Second) // fake time: in the bubble of its test
+	r.ended = true
+	return nil, ctx.Err()
+}
