@@ -41,8 +41,8 @@ func defaultServerConfig() serverConfig {
 		maxWaiters:    100_000,
 		maxInflight:   1024,
 
-		maxSetKeys:     maxSetKeys,
-		addressSetKeys: addressSetKeys,
+		maxSetKeys:     DefaultSetKeys,
+		addressSetKeys: DefaultAddressSetKeys,
 	}
 }
 
@@ -95,8 +95,8 @@ func WithLimits(waiters, inflight int) ServerOption {
 }
 
 // WithSetKeys sets how many keys the key sets that clients poll may have together,
-// and how many those that one address sent may have; by default 4,194,304 and
-// 131,072. A set counts once, however many clients poll it, and an address never
+// and how many those that one address sent may have; by default [DefaultSetKeys]
+// (4,194,304) and [DefaultAddressSetKeys] (131,072). A set counts once, however many clients poll it, and an address never
 // gets more than is left for the others. Polls with sets above it fail with
 // ErrOverloaded.
 //

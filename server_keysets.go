@@ -11,13 +11,16 @@ import (
 	"github.com/linnaname/gdiamond/internal/waitset"
 )
 
+// How many keys the key sets that clients poll may have unless [WithSetKeys] says
+// otherwise.
+const (
+	DefaultSetKeys        = 4 << 20   // all together
+	DefaultAddressSetKeys = 128 << 10 // those that one address sent
+)
+
 const (
 	// keySetIdle is for how long a set of keys is known after its last poll.
 	keySetIdle = 5 * time.Minute
-	// maxSetKeys is how many keys all known sets may have together unless the server
-	// is told otherwise, and addressSetKeys how many those may that one address sent.
-	maxSetKeys     = 4 << 20
-	addressSetKeys = 128 << 10
 	// evictionLook is how many unused sets are looked at for one that gives way.
 	evictionLook = 1024
 )

@@ -48,10 +48,18 @@ func (s *server) poll(ctx context.Context, req *PollRequest) (*PollResponse, err
 	if resp != nil || err != nil {
 		return s.finish(resp, false), err
 	}
+	timeout := time.Until(deadline)
+	if timeout <= 0 || s.draining.Load() {
+		return s.finish(&PollResponse{Position: w.position}, false), nil
+	}
+	if err := s.park(); err != nil {
+		return nil, err
+	}
+	defer s.parked.Add(-1)
 	if req.Parked != nil {
 		req.Parked()
 	}
-	return s.wait(ctx, w, deadline)
+	return s.wait(ctx, w, timeout)
 }
 
 // arrive checks a poll and compares once. It returns no want where nothing can
@@ -93,15 +101,7 @@ func denying(w *want, resp *PollResponse) *PollResponse {
 
 // wait answers a poll when there is something to say, and at the deadline.
 // While it waits it keeps nothing of the request, and little on its stack.
-func (s *server) wait(ctx context.Context, w *want, deadline time.Time) (*PollResponse, error) {
-	timeout := time.Until(deadline)
-	if timeout <= 0 || s.draining.Load() {
-		return s.finish(&PollResponse{Position: w.position}, false), nil
-	}
-	if err := s.park(); err != nil {
-		return nil, err
-	}
-	defer s.parked.Add(-1)
+func (s *server) wait(ctx context.Context, w *want, timeout time.Duration) (*PollResponse, error) {
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	for woken, last := false, false; ; woken = true {

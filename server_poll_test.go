@@ -296,6 +296,32 @@ func TestPollsAreBounded(t *testing.T) {
 	})
 }
 
+// Parked is called where a poll begins to wait, and not where it is answered or
+// refused without.
+func TestPollSaysWhenItBeginsToWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serve(t, memstore.New(), diamond.WithLimits(1, 10))
+		at := srv.publish("a", "1")
+		calls := 0
+		ask := func(wait time.Duration) *diamond.PollRequest {
+			req := pollFor(at, wait, "a")
+			req.Parked = func() { calls++ }
+			return req
+		}
+		srv.poll(ask(0))
+		assert.Zero(t, calls, "it does not wait")
+		one := srv.parked(ask(time.Minute))
+		assert.Equal(t, 1, calls)
+		_, err := srv.Poll(t.Context(), ask(time.Minute))
+		require.ErrorIs(t, err, diamond.ErrOverloaded)
+		assert.Equal(t, 1, calls, "there is no room to wait")
+		srv.Drain()
+		<-one
+		srv.poll(ask(time.Minute))
+		assert.Equal(t, 1, calls, "a server that is closing has nobody wait")
+	})
+}
+
 func TestC16_PollEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := serve(t, memstore.New())

@@ -33,8 +33,8 @@ func (h *handler) addEntry(a *answer, e *diamond.Entry) {
 	a.addContent(h.encoded.of(e).line(), e.Content)
 }
 
-// send writes the answer. waited says that it may come long after the request.
-func (h *handler) send(w http.ResponseWriter, r *http.Request, a *answer, waited bool) outcome {
+// send writes the answer.
+func (h *handler) send(w http.ResponseWriter, r *http.Request, a *answer) outcome {
 	held, err := h.holdAnswer(r, a.parts...)
 	if err != nil {
 		return fail(w, err, 0)
@@ -46,17 +46,16 @@ func (h *handler) send(w http.ResponseWriter, r *http.Request, a *answer, waited
 	header[hCacheControl] = valueNoStore
 	header[hContentLength] = []string{strconv.FormatInt(a.size, 10)}
 	header[hCount] = []string{strconv.Itoa(a.count)}
+	beginAnswer(w, a.size)
 	out := outcome{status: http.StatusOK}
 	if r.Method == http.MethodHead {
 		return out
 	}
-	done := bound(w, r, a.size, waited)
 	for _, p := range a.parts {
 		if _, err := io.WriteString(w, p); err != nil {
 			break // a peer that has gone is no matter of ours
 		}
 	}
-	done()
 	out.bytes = a.size
 	return out
 }

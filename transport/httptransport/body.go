@@ -36,6 +36,9 @@ func (h *handler) receive(w http.ResponseWriter, r *http.Request) (*http.Request
 	b := &body{w: w, r: r.Body, deadline: time.Now().Add(bodyGrace), share: share{budget: h.memory, source: budget.Source(r.RemoteAddr)}}
 	// Not supported outside of an http.Server: then there is no peer to wait for.
 	_ = http.NewResponseController(w).SetReadDeadline(b.deadline)
+	if r.ProtoMajor == 1 && r.Header.Get("Expect") != "" {
+		beginAnswer(w, 0) // net/http writes "100 Continue" when the body is read
+	}
 	// A copy: net/http looks at the body of its own request to end the connection well.
 	with := *r
 	with.Body = b
@@ -121,29 +124,4 @@ func (b *body) end(err error) error {
 	}
 	b.w.Header()[hConnection] = valueClose
 	return err
-}
-
-// bound gives the answer of size bytes a deadline where it may not fit into
-// the socket's buffer, so that a peer that does not read cannot hold it. The
-// function returned is called after the answer has been written.
-func bound(w http.ResponseWriter, r *http.Request, size int64, waited bool) func() {
-	if size <= smallAnswer && !waited {
-		return func() {}
-	}
-	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
-	timed := ok && server.WriteTimeout > 0
-	if size <= smallAnswer && !timed {
-		return func() {}
-	}
-	// A WriteTimeout counts from the request on: after a wait it has passed.
-	control := http.NewResponseController(w)
-	_ = control.SetWriteDeadline(time.Now().Add(allowance(size)))
-	if timed {
-		return func() {} // the server sets its own for the next request
-	}
-	return func() {
-		// A deadline left behind would end a later answer on this connection.
-		_ = control.Flush()
-		_ = control.SetWriteDeadline(time.Time{})
-	}
 }

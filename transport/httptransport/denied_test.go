@@ -111,3 +111,19 @@ func TestOriginalClient_DeniedKeys(t *testing.T) {
 		assert.Equal(t, "mine%2CDEFAULT_GROUP%3B", <-told)
 	})
 }
+
+// lateDenying is a server that denies keys when a poll has waited.
+type lateDenying struct{ diamond.Server }
+
+func (lateDenying) Poll(_ context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+	req.Parked()
+	return &diamond.PollResponse{Denied: []diamond.Denial{{Key: req.Keys[0]}}}, nil
+}
+
+// Where a key is denied after a wait nothing is said of it: the client asks again,
+// and is told then.
+func TestOriginalClient_DeniedAfterAWait(t *testing.T) {
+	c := newCentre(t)
+	c.h = httptransport.NewHandler(lateDenying{c.srv})
+	assert.Equal(t, 304, c.probe("a,DEFAULT_GROUP,;").Code)
+}

@@ -60,6 +60,7 @@ func writeError(w http.ResponseWriter, err error, status int) int {
 }
 
 func writeJSON(w http.ResponseWriter, status int, body []byte) {
+	beginAnswer(w, int64(len(body)))
 	h := w.Header()
 	h[hContentType] = valueJSON
 	h[hNosniff] = valueNosniff

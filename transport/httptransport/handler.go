@@ -18,8 +18,9 @@ import (
 // is safe for concurrent use and starts nothing.
 //
 // Give the [http.Server] a ReadHeaderTimeout, an IdleTimeout and a
-// MaxHeaderBytes. The handler itself bounds bodies, and how long they and
-// large answers may take; a WriteTimeout is fine too, waits do not suffer from it.
+// MaxHeaderBytes. The handler itself bounds bodies, and how long they may take to
+// arrive and answers to be read; a WriteTimeout is fine too, waits do not suffer
+// from it.
 func NewHandler(srv diamond.Server, opts ...HandlerOption) http.Handler {
 	h := &handler{
 		srv:        srv,
@@ -28,8 +29,8 @@ func NewHandler(srv diamond.Server, opts ...HandlerOption) http.Handler {
 		admit:      func(*http.Request) error { return nil },
 		maxContent: diamond.DefaultMaxContent,
 		encoded:    newEncodings(),
-		requests:   budget.New(maxRequests, addressRequests),
-		memory:     budget.New(memoryBudget, addressMemory),
+		requests:   budget.New(DefaultRequests, DefaultAddressRequests),
+		memory:     budget.New(DefaultMemoryBudget, DefaultAddressMemory),
 	}
 	for _, opt := range opts {
 		opt(h)
@@ -68,9 +69,10 @@ type outcome struct {
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	beginRequest(w, r)
 	source := budget.Source(r.RemoteAddr)
 	if !h.requests.Take(source, 1) {
-		h.refuse(w, r, source)
+		h.refuse(w, r, source) // and ends the connection, with its deadline
 		return
 	}
 	defer h.requests.Give(source, 1)
@@ -82,6 +84,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		h.serveQuick(w, r)
 	}
+	endAnswer(w, r)
 }
 
 // refuse answers a request of a source that has too many under way.

@@ -155,8 +155,11 @@ func (p *pipes) client() (*http.Client, *http.Transport) {
 }
 
 // serve serves h on p until the end of the test.
-func (p *pipes) serve(t *testing.T, h http.Handler) {
-	hs := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+func (p *pipes) serve(t *testing.T, h http.Handler) { p.serveOn(t, &http.Server{Handler: h}) }
+
+// serveOn is serve with a server's settings.
+func (p *pipes) serveOn(t *testing.T, hs *http.Server) {
+	hs.ReadHeaderTimeout, hs.IdleTimeout = 10*time.Second, time.Minute
 	done := make(chan error, 1)
 	go func() { done <- hs.Serve(p) }()
 	t.Cleanup(func() {

@@ -22,6 +22,7 @@ func failText(w http.ResponseWriter, err error, status int) outcome {
 	if message == "" {
 		message = transport.Decode(info.Code).Error()
 	}
+	beginAnswer(w, int64(len(message)))
 	header := w.Header()
 	setText(header)
 	setRetryAfter(header, info.RetryAfterMs, status)
@@ -108,6 +109,7 @@ func (h *handler) legacyPublish(w http.ResponseWriter, r *http.Request) outcome 
 	if _, err := h.srv.Commit(h.caller(r), &diamond.CommitRequest{Set: set}); err != nil {
 		return failText(w, err, 0)
 	}
+	beginAnswer(w, 0)
 	header := w.Header()
 	setText(header)
 	header[hContentLength] = valueZero

@@ -35,13 +35,16 @@ func leaveOut(req *diamond.PollRequest, denied []diamond.Denial) bool {
 }
 
 // sendLegacyPoll answers an original client's poll. It says nothing of keys that
-// its client may not read: where all are such, it is refused.
-func sendLegacyPoll(w http.ResponseWriter, r *http.Request, req *diamond.PollRequest, res *diamond.PollResponse) (outcome, bool) {
-	if len(res.Denied) > 0 && !leaveOut(req, res.Denied) {
-		return failText(w, diamond.Errorf(diamond.ErrDenied, "%s: no key of it may be read", legacyField), 0), true
-	}
-	if len(res.Changed) == 0 && len(res.Denied) > 0 {
-		return outcome{}, false
+// its client may not read: where all are such, it is refused. Where one is denied
+// after a wait it answers, and its client asks again.
+func sendLegacyPoll(w http.ResponseWriter, _ *http.Request, req *diamond.PollRequest, res *diamond.PollResponse) (outcome, bool) {
+	if len(res.Denied) > 0 && req != nil {
+		if !leaveOut(req, res.Denied) {
+			return failText(w, diamond.Errorf(diamond.ErrDenied, "%s: no key of it may be read", legacyField), 0), true
+		}
+		if len(res.Changed) == 0 {
+			return outcome{}, false
+		}
 	}
 	header := w.Header()
 	header[hCacheControl] = valueNoStore
@@ -50,7 +53,7 @@ func sendLegacyPoll(w http.ResponseWriter, r *http.Request, req *diamond.PollReq
 	}
 	out := outcome{status: http.StatusNotModified}
 	if len(res.Changed) == 0 {
-		bound(w, r, 0, true)()
+		beginAnswer(w, 0)
 		w.WriteHeader(out.status)
 		return out, true
 	}
@@ -63,9 +66,8 @@ func sendLegacyPoll(w http.ResponseWriter, r *http.Request, req *diamond.PollReq
 	setText(header)
 	header[hContentLength] = []string{strconv.Itoa(len(body))}
 	out.status, out.bytes = http.StatusOK, int64(len(body))
-	done := bound(w, r, out.bytes, true)
+	beginAnswer(w, out.bytes)
 	_, _ = io.WriteString(w, body) // a peer that has gone is no matter of ours
-	done()
 	return out, true
 }
 

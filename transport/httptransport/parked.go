@@ -15,9 +15,9 @@ type pollWire struct {
 	read  func(w http.ResponseWriter, r *http.Request) (*diamond.PollRequest, error)
 	// answer writes the answer. Where that would say nothing to the client it
 	// leaves it, changes req, and returns false: then req is asked again.
+	// Req is nil where the poll has waited.
 	answer func(w http.ResponseWriter, r *http.Request, req *diamond.PollRequest, res *diamond.PollResponse) (outcome, bool)
 	fail   func(w http.ResponseWriter, err error, status int) outcome
-	keeps  bool // answer needs req
 }
 
 // poll is one poll. Thousands are parked at a time, and most of what they take
@@ -41,11 +41,7 @@ func (h *handler) servePoll(w http.ResponseWriter, r *http.Request, wire *pollWi
 	apart.Run(p.begin)
 	defer p.body.release(0)
 	for p.out.status == 0 {
-		req := p.req
-		if !wire.keeps {
-			p.req = nil
-		}
-		p.end(h.srv.Poll(p.ctx, req))
+		p.end(h.srv.Poll(p.ctx, p.req))
 	}
 	p.out.route, p.out.poll = wire.route, true
 	h.record(p.r, &p.out, p.start)
@@ -71,6 +67,14 @@ func (p *poll) begin() {
 		return
 	}
 	p.ctx, p.until = p.h.caller(p.r), time.Now().Add(p.req.Wait)
+	p.req.Parked = p.parked
+}
+
+// parked lets go of the request, which begins to wait, and of its share of the
+// budget but for what the server keeps: what the client holds, where it said so.
+func (p *poll) parked() {
+	p.body.release(int64(len(p.req.Held)) * parkedMemory)
+	p.req = nil
 }
 
 // end answers, unless there is nothing to say yet.

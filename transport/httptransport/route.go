@@ -39,7 +39,7 @@ func (h *handler) addRoutes() {
 	h.config = &route{name: routeConfig, get: h.fetch, put: h.publish, del: h.remove, fail: fail}
 	h.keyHistory = &route{name: routeHistory, get: h.history, fail: fail}
 	h.native = pollWire{route: routePoll, read: h.readPoll, answer: h.sendPoll, fail: fail}
-	h.legacy = pollWire{route: routeLegacyPoll, read: h.readLegacyPoll, answer: sendLegacyPoll, fail: failText, keeps: true}
+	h.legacy = pollWire{route: routeLegacyPoll, read: h.readLegacyPoll, answer: sendLegacyPoll, fail: failText}
 }
 
 // routeOf returns the route of path, nil where there is none.

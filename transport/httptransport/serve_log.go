@@ -62,7 +62,7 @@ func (h *handler) changes(w http.ResponseWriter, r *http.Request) outcome {
 			a.addLine(line)
 		}
 	}
-	out := h.send(w, r, &a, req.Wait > 0)
+	out := h.send(w, r, &a)
 	out.poll = req.Wait > 0
 	return out
 }
@@ -113,7 +113,7 @@ func (h *handler) list(w http.ResponseWriter, r *http.Request) outcome {
 			a.addLine(lineOf(&res.Entries[i], nil))
 		}
 	}
-	return h.send(w, r, &a, false)
+	return h.send(w, r, &a)
 }
 
 // history serves GET /v1/history.
@@ -147,7 +147,7 @@ func (h *handler) history(w http.ResponseWriter, r *http.Request) outcome {
 	for i := range res.Changes {
 		a.addLine(lineOfChange(&res.Changes[i], false))
 	}
-	return h.send(w, r, &a, false)
+	return h.send(w, r, &a)
 }
 
 func parseLimit(value string) (int, error) {

@@ -34,7 +34,7 @@ func (h *handler) sendPoll(w http.ResponseWriter, r *http.Request, _ *diamond.Po
 		d := &res.Denied[i]
 		a.addLine(marshalLine(&deniedLine{d.Key.String(), clip(d.Detail)}))
 	}
-	return h.send(w, r, &a, true), true
+	return h.send(w, r, &a), true
 }
 
 // lineOfState returns the line of a state without its value, as entryLine has
@@ -70,9 +70,6 @@ func (h *handler) readPoll(w http.ResponseWriter, r *http.Request) (*diamond.Pol
 		return nil, err
 	}
 	req.Client = info
-	// What a poll holds while it waits is what its client holds, where it said so.
-	kept := int64(len(req.Held)) * heldMemory
-	req.Parked = func() { body.release(kept) }
 	return req, nil
 }
 

@@ -68,6 +68,7 @@ func matches(header http.Header, etag string) bool {
 }
 
 func notModified(w http.ResponseWriter) outcome {
+	beginAnswer(w, 0)
 	h := w.Header()
 	delete(h, hContentLength)
 	delete(h, hContentType)
@@ -77,11 +78,10 @@ func notModified(w http.ResponseWriter) outcome {
 
 // writeContent sends a content whose headers are set.
 func writeContent(w http.ResponseWriter, r *http.Request, content string) outcome {
+	beginAnswer(w, int64(len(content)))
 	if r.Method == http.MethodHead {
 		return outcome{status: http.StatusOK}
 	}
-	done := bound(w, r, int64(len(content)), false)
 	_, _ = io.WriteString(w, content) // a peer that has gone is no matter of ours
-	done()
 	return outcome{status: http.StatusOK, bytes: int64(len(content))}
 }

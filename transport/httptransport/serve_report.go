@@ -24,6 +24,7 @@ func (h *handler) report(w http.ResponseWriter, r *http.Request) outcome {
 	if err != nil {
 		return fail(w, err, 0)
 	}
+	beginAnswer(w, 0)
 	w.Header()[hCacheControl] = valueNoStore
 	w.WriteHeader(http.StatusNoContent)
 	return outcome{status: http.StatusNoContent}

@@ -12,10 +12,11 @@ import (
 // their peers have read them. What one address can make a server hold is so bounded,
 // and always leaves something for the others.
 const (
-	// memoryBudget is for all addresses together, eight of the largest change sets.
-	memoryBudget = 8 * addressMemory
-	// addressMemory is for one address: the largest change set.
-	addressMemory = diamond.MaxSetBytes + setLines
+	// DefaultMemoryBudget is for all addresses together, in bytes: eight of the largest
+	// change sets. [WithMemoryBudget] says otherwise.
+	DefaultMemoryBudget = 8 * DefaultAddressMemory
+	// DefaultAddressMemory is for one address: the largest change set.
+	DefaultAddressMemory = diamond.MaxSetBytes + setLines
 	// smallBody needs nothing of the budget: it is little beside what the connection
 	// itself takes. So requests that are small come in whatever others send.
 	smallBody = 16 << 10
@@ -23,12 +24,12 @@ const (
 	shareStep = 16 << 10
 )
 
-// How many requests may be under way, those that wait included: one address has room
-// for thousands of clients, and twenty such addresses for twice as many polls as a
-// server lets wait unless told otherwise.
+// How many requests may be under way unless [WithRequestLimits] says otherwise, those
+// that wait included: one address has room for thousands of clients, and twenty such
+// addresses for twice as many polls as a server lets wait unless told otherwise.
 const (
-	maxRequests     = 20 * addressRequests
-	addressRequests = 10_000
+	DefaultRequests        = 20 * DefaultAddressRequests // of all addresses together
+	DefaultAddressRequests = 10_000                      // of one
 )
 
 // What is made of one element of a list in a body, beside its bytes, until the
@@ -40,6 +41,10 @@ const (
 	reportMemory = 192
 	changeMemory = 256
 )
+
+// parkedMemory is what a server keeps of one element of held while a poll waits: its
+// place in the set, its revision and its digest.
+const parkedMemory = 32
 
 // share is what the body of one request holds of the budget.
 type share struct {

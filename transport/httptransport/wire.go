@@ -1,8 +1,6 @@
 package httptransport
 
 import (
-	"time"
-
 	diamond "github.com/linnaname/gdiamond"
 )
 
@@ -87,15 +85,6 @@ const (
 	maxLines  = 32 << 20            // bytes that the lines of an answer may add to its contents
 )
 
-// How long one peer may take to send a body or to take an answer: a grace,
-// and then as long as its bytes take at the slowest rate that is borne.
-const (
-	bodyGrace   = 10 * time.Second
-	slowestRate = 64 << 10 // bytes a second
-	// smallAnswer fits into a socket's send buffer: writing it never waits for the peer.
-	smallAnswer = 32 << 10
-)
-
-func allowance(size int64) time.Duration {
-	return bodyGrace + time.Duration(size/slowestRate)*time.Second
-}
+// smallAnswer is the size up to which an answer needs nothing of the memory budget:
+// it fits into a socket's send buffer.
+const smallAnswer = 32 << 10

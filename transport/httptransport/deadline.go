@@ -1,0 +1,49 @@
+package httptransport
+
+import (
+	"net/http"
+	"time"
+)
+
+// How long one peer may take to send a body or to read an answer: a grace, and then
+// as long as its bytes take at the slowest rate that is borne.
+const (
+	bodyGrace = 10 * time.Second
+	// answerGrace is longer than bodyGrace: net/http reads what is left of a small
+	// body before it writes the answer.
+	answerGrace = 15 * time.Second
+	slowestRate = 64 << 10 // bytes a second
+)
+
+// beginAnswer gives the answer to a request, of size bytes, its deadline. Every
+// answer begins with it, however small: the socket's buffer may be full of earlier
+// answers that the peer has not read.
+func beginAnswer(w http.ResponseWriter, size int64) {
+	allowed := answerGrace + time.Duration(size/slowestRate)*time.Second
+	// Not supported outside of an http.Server: then there is no peer to wait for.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(allowed))
+}
+
+// endAnswer writes what is left of an answer within its deadline, and clears that:
+// it would end a later answer on the connection, of another handler.
+func endAnswer(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor > 1 || hasWriteTimeout(r) {
+		return // a stream has its own deadline, and the server sets one for each request
+	}
+	control := http.NewResponseController(w)
+	_ = control.Flush()
+	_ = control.SetWriteDeadline(time.Time{})
+}
+
+// beginRequest clears the deadline that the server's WriteTimeout has set for a
+// request over HTTP/2. It would end a poll that waits; over HTTP/1 only a write does.
+func beginRequest(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor > 1 && hasWriteTimeout(r) {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+	}
+}
+
+func hasWriteTimeout(r *http.Request) bool {
+	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	return ok && server.WriteTimeout > 0
+}
