@@ -24,7 +24,7 @@ func (a *admission) admit(r *http.Request) error {
 	var e *diamond.Error
 	switch {
 	case isGuest(r.Context()):
-		e = diamond.Errorf(diamond.ErrOverloaded, "the server has as many connections as it may have")
+		e = diamond.Errorf(diamond.ErrOverloaded, "this address, or all, have as many connections as they may")
 	case a.bucket != nil && !a.bucket.Allow():
 		e = diamond.Errorf(diamond.ErrOverloaded, "more than %v requests a second", a.bucket.Limit())
 	default:

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/budget"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -49,8 +50,11 @@ func TestL7_ConnectionsLeaveFiles(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	var log notes
-	h := newHost(ln, http.HandlerFunc(New(srv).serveHTTP), slog.New(slog.NewTextHandler(&log, nil)))
-	h.crowd.idle, h.crowd.most = few, most
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	crowd := newCrowd(1000, 1000, logger)
+	crowd.idle, crowd.most, crowd.addresses = few, most, budget.New(1000, 500)
+	crowd.guests = budget.New(2*maxGuests, maxGuests)
+	h := newHost(ln, http.HandlerFunc(New(srv).serveHTTP), crowd, logger)
 	h.http.ReadHeaderTimeout = 0 // those who wait here stay, however long all takes
 	served := make(chan error, 1)
 	h.start(served)
@@ -155,7 +159,7 @@ func TestL7_ConnectionsLeaveFiles(t *testing.T) {
 // Whatever the limit, there is room for connections and for the rest.
 func TestCrowd_Limits(t *testing.T) {
 	for files, want := range map[int64][2]int64{64: {38, 48}, 256: {153, 192}, 1024: {768, 960}, 20_000: {15_000, 18_750}} {
-		c := newCrowd(files, nil)
+		c := newCrowd(files, 1, nil)
 		assert.Equal(t, want, [2]int64{c.idle, c.most}, files)
 	}
 }

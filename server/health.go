@@ -12,19 +12,26 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// pageTimeout is how long a peer may take to read a page.
-const pageTimeout = 10 * time.Second
+const (
+	// pageTimeout is how long a peer may take to read a page.
+	pageTimeout = 10 * time.Second
+	// arrivalTimeout is how long a small body may take to arrive, or one that a page has
+	// no use for: net/http reads what is left of it.
+	arrivalTimeout = 5 * time.Second
+)
 
 // page serves f to GET and HEAD, to nobody for long.
 func page(f http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Not every connection has deadlines; those of tests may do without.
+		control := http.NewResponseController(w)
+		_ = control.SetReadDeadline(time.Now().Add(arrivalTimeout))
+		_ = control.SetWriteDeadline(time.Now().Add(pageTimeout))
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
 			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 			return
 		}
-		// Not every connection has deadlines; those of tests may do without.
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(pageTimeout))
 		w.Header().Set("Cache-Control", "no-store")
 		f(w, r)
 	})

@@ -10,12 +10,27 @@ import (
 )
 
 // Limits of every listener, so that slow or hostile peers cannot hold it. There
-// is none for a whole request or answer: it would cut parked polls. The
-// transport's handler sets deadlines request by request.
+// is none for a whole request: it would cut parked polls. The transport's handler
+// sets deadlines request by request.
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 64 << 10
+	// writeTimeout is how long after its request a peer may take to read an answer
+	// that has no deadline of its own, such as net/http's to what is no request.
+	writeTimeout = 30 * time.Second
+)
+
+// Limits of a connection over HTTP/2, which a listener's own TLS may bring. What is
+// received before a handler reads it is in no budget, so there is little of it.
+const (
+	maxStreams  = 100       // requests under way
+	maxFrame    = 16 << 10  // bytes of one frame, which is read into memory
+	maxReceived = 128 << 10 // bytes of all bodies that no handler has read yet
+	// pingAfter is how long a connection with nothing to hear is left alone, and
+	// pingTimeout how long the answer to a ping may take.
+	pingAfter   = 30 * time.Second
+	pingTimeout = 15 * time.Second
 )
 
 const (
@@ -36,8 +51,8 @@ type host struct {
 	closing  atomic.Bool // each connection ends with its next answer
 }
 
-func newHost(listener net.Listener, handler http.Handler, logger *slog.Logger) *host {
-	h := &host{logger: logger, crowd: newCrowd(openFiles(), logger)}
+func newHost(listener net.Listener, handler http.Handler, crowd *crowd, logger *slog.Logger) *host {
+	h := &host{logger: logger, crowd: crowd}
 	h.listener = doorkeeper{listener, h.crowd}
 	h.http = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -48,11 +63,22 @@ func newHost(listener net.Listener, handler http.Handler, logger *slog.Logger) *
 		}),
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
+		WriteTimeout:      writeTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
-		ConnState:         h.count,
-		ConnContext:       markGuest,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          maxStreams,
+			MaxReadFrameSize:              maxFrame,
+			MaxReceiveBufferPerConnection: maxReceived,
+			MaxReceiveBufferPerStream:     maxReceived,
+			SendPingTimeout:               pingAfter,
+			PingTimeout:                   pingTimeout,
+			WriteByteTimeout:              writeTimeout,
+		},
+		ErrorLog:    slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+		ConnState:   h.count,
+		ConnContext: markGuest,
 	}
+	h.http.ErrorLog.SetOutput(&failures{logger: logger, message: "connection failed", others: h.http.ErrorLog.Writer()})
 	return h
 }
 

@@ -1,8 +1,11 @@
 package server_test
 
 import (
+	"bufio"
 	"context"
+	"crypto/tls"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -14,8 +17,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/cluster"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/server"
+	"github.com/linnaname/gdiamond/transport"
 )
 
 // drip writes s a byte at a time, and reports how long the other end let it.
@@ -84,6 +89,72 @@ func TestX20_UnreadPage(t *testing.T) {
 		content, err := io.ReadAll(conn)
 		assert.NoError(t, err)
 		assert.Empty(t, content, "it was closed before it was read")
+	})
+}
+
+// Nor by a body that never comes, which no page has a use for.
+func TestX20_PagesWaitForNoBody(t *testing.T) {
+	for _, line := range []string{
+		"GET /livez", "POST /livez", "GET /readyz", "GET /metrics", "GET /version", "GET /v1/peer/nudge", "POST /v1/peer/nudge",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := run(t, server.WithPeers(transport.Static(), cluster.Secret{}))
+			conn, err := r.pipes.dial(t.Context(), "", "")
+			require.NoError(t, err)
+			defer conn.Close()
+			_, err = io.WriteString(conn, line+" HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n")
+			require.NoError(t, err)
+			begun := time.Now()
+			answer, err := io.ReadAll(conn)
+			assert.NoError(t, err, line)
+			assert.Contains(t, string(answer), "HTTP/1.1 ", line)
+			assert.LessOrEqual(t, time.Since(begun), 10*time.Second, line)
+		})
+	}
+}
+
+// Whoever comes cannot fill the log with handshakes that fail.
+func TestFailedHandshakesAreLoggedSeldom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log syncBuffer
+		pipes := newPipes()
+		run(t, server.WithListener(tls.NewListener(pipes, serverTLS(t))), server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		for range 50 {
+			conn, err := pipes.dial(t.Context(), "", "")
+			require.NoError(t, err)
+			go func() { _, _ = io.Copy(io.Discard, conn) }()
+			_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\n\r\n")
+			_ = conn.Close()
+		}
+		synctest.Wait()
+		assert.Equal(t, 1, strings.Count(log.String(), "connection failed"))
+		assert.NotContains(t, log.String(), "TLS handshake error")
+	})
+}
+
+// Nor does the deadline of a page end what is asked on its connection later, and what
+// the caller serves beside the node has none.
+func TestPagesLeaveTheirConnectionsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := run(t, server.WithHandler("/slow", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			time.Sleep(time.Hour)
+		})))
+		r.publish(diamond.NewKey("g", "a"), "x")
+		conn, err := r.pipes.dial(t.Context(), "", "") // a client of net/http would try again on another one
+		require.NoError(t, err)
+		defer conn.Close()
+		answers := bufio.NewReader(conn)
+		for _, target := range []string{"/livez", "/v1/configs/public/g/a", "/metrics", "/slow", "/v1/position", "/livez", "/v1/configs"} {
+			_, err := io.WriteString(conn, "GET "+target+" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+			require.NoError(t, err, target)
+			res, err := http.ReadResponse(answers, nil)
+			require.NoError(t, err, target)
+			_, err = io.Copy(io.Discard, res.Body)
+			require.NoError(t, err, target)
+			_ = res.Body.Close()
+			assert.Equal(t, http.StatusOK, res.StatusCode, target)
+			time.Sleep(time.Minute)
+		}
 	})
 }
 

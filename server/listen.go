@@ -28,11 +28,14 @@ type keepAliveListener struct{ net.Listener }
 
 func (l keepAliveListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
-	if tcp, ok := conn.(*net.TCPConn); ok && err == nil {
+	if err != nil {
+		return nil, err
+	}
+	if tcp, ok := underlying(conn).(*net.TCPConn); ok {
 		// A connection that is broken already shows that at its first read.
 		_ = tcp.SetKeepAliveConfig(keepAlive)
 	}
-	return conn, err
+	return conn, nil
 }
 
 // advertised returns the address under which clients reach ln.

@@ -18,7 +18,8 @@ import (
 type metrics struct {
 	*requests
 	srv     diamond.Server
-	others  []prometheus.Collector // of what not every node has
+	refused prometheus.Counter     // connections
+	others  []prometheus.Collector // refused, and those of what not every node has
 	reg     *prometheus.Registry
 	handler http.Handler
 	table   []statusMetric
@@ -31,11 +32,16 @@ func newMetrics(srv diamond.Server, peers *peers, registered *registered, reg *p
 	}
 	m := &metrics{
 		requests: newRequests(),
-		srv:      srv,
-		reg:      reg,
-		handler:  promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
-		table:    slices.Concat(statusMetrics, feedMetrics),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "diamond_connections_refused_total",
+			Help: "Connections for which there was no room, in all or for their address: closed, or let in for one answer.",
+		}),
+		srv:     srv,
+		reg:     reg,
+		handler: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
+		table:   slices.Concat(statusMetrics, feedMetrics),
 	}
+	m.others = append(m.others, m.refused)
 	if peers != nil {
 		m.others = append(m.others, peers)
 	}

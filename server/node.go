@@ -35,7 +35,9 @@ type Node struct {
 
 // New returns a node that hosts srv; [Node.Run] runs it.
 func New(srv diamond.Server, opts ...Option) *Node {
-	n := &Node{srv: srv, config: config{address: DefaultAddress, logger: slog.New(slog.DiscardHandler)}}
+	n := &Node{srv: srv, config: config{
+		address: DefaultAddress, logger: slog.New(slog.DiscardHandler), addressConns: DefaultAddressConnections,
+	}}
 	for _, opt := range opts {
 		opt(&n.config)
 	}
@@ -89,6 +91,9 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	if r := n.config.admission; r != nil && (r.perSecond < 1 || r.burst < 1) {
 		return diamond.Errorf(diamond.ErrInvalid, "admission: %d requests a second, %d at once: less than 1", r.perSecond, r.burst)
 	}
+	if most := n.config.addressConns; most < 1 {
+		return diamond.Errorf(diamond.ErrInvalid, "connections of one address: %d, less than 1", most)
+	}
 	hosts, err := n.open(ctx)
 	for _, h := range hosts {
 		defer h.close()
@@ -140,7 +145,9 @@ func (n *Node) open(ctx context.Context) ([]*host, error) {
 	if err != nil {
 		return nil, err
 	}
-	hosts := []*host{newHost(ln, http.HandlerFunc(n.serveHTTP), n.config.logger)}
+	crowd := newCrowd(openFiles(), int64(n.config.addressConns), n.config.logger)
+	crowd.refused = n.metrics.refused
+	hosts := []*host{newHost(ln, http.HandlerFunc(n.serveHTTP), crowd, n.config.logger)}
 	if n.config.peerDoor == nil {
 		return hosts, nil
 	}
@@ -199,6 +206,8 @@ func (n *Node) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if n.extra != nil {
 		if _, pattern := n.extra.Handler(r); pattern != "" {
+			// How long its answers may take is the caller's own to say.
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 			n.extra.ServeHTTP(w, r)
 			return
 		}

@@ -16,12 +16,8 @@ import (
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
-const (
-	// maxNudge is how many bytes the body of a nudge may have.
-	maxNudge = 4 << 10
-	// nudgeArrival is how long it may take to arrive.
-	nudgeArrival = 5 * time.Second
-)
+// maxNudge is how many bytes the body of a nudge may have.
+const maxNudge = 4 << 10
 
 // nudged takes the nudges of peers: with a secret, of whoever knows it; without
 // one, of whoever has a certificate, or else of servers on this machine. It never
@@ -47,6 +43,8 @@ func newNudged(p *peers, door bool, observe func(httptransport.Observation)) *nu
 // ServeHTTP implements http.Handler.
 func (n *nudged) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
+	// Not every connection has deadlines; those of tests may do without.
+	_ = http.NewResponseController(w).SetReadDeadline(begun.Add(arrivalTimeout))
 	at, err := n.read(w, r)
 	n.peers.counts.received(err)
 	status := http.StatusNoContent
@@ -71,8 +69,6 @@ func (n *nudged) read(w http.ResponseWriter, r *http.Request) (diamond.Position,
 		w.Header().Set("Allow", http.MethodPost)
 		return diamond.Position{}, errMethod
 	}
-	// Not every connection has deadlines; those of tests may do without.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(nudgeArrival))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxNudge))
 	if err != nil {
 		w.Header().Set("Connection", "close")

@@ -33,6 +33,7 @@ type config struct {
 	logger        *slog.Logger
 	shutdownDelay time.Duration
 	admission     *rates // nil: all come in
+	addressConns  int
 	transport     []httptransport.HandlerOption
 	routes        []route
 }
@@ -140,6 +141,19 @@ func WithTransport(opts ...httptransport.HandlerOption) Option {
 // within seconds. [Node.Run] returns ErrInvalid where one is below 1.
 func WithAdmission(perSecond, burst int) Option {
 	return func(c *config) { c.admission = &rates{perSecond, burst} }
+}
+
+// WithAddressConnections sets how many connections one address may have; by default
+// [DefaultAddressConnections]. An address never gets more than are left for the
+// others: at most half of those that the process may have open, for which its limit
+// of open files says. Of those above it a few at a time are let in for one answer,
+// which is ErrOverloaded (429), or that of one of the node's own pages; the rest are
+// closed.
+//
+// Set it higher where many clients come from one address, that of a proxy.
+// [Node.Run] returns ErrInvalid where it is below 1.
+func WithAddressConnections(n int) Option {
+	return func(c *config) { c.addressConns = n }
 }
 
 // WithHandler has the node serve handler for an [http.ServeMux] pattern, before

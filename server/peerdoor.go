@@ -3,15 +3,11 @@ package server
 import (
 	"context"
 	"crypto/tls"
-	"io"
-	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
-	"github.com/linnaname/gdiamond/internal/seldom"
 )
 
 // peerConnLife is after how long a connection of a peer ends, so that each shows
@@ -51,8 +47,9 @@ func (d *peerDoor) open(c *config, nudged http.Handler) (h *host, port string, e
 	if err != nil {
 		return nil, "", err
 	}
-	h = newHost(tls.NewListener(keepAliveListener{d.listener}, mutual), onlyNudges(nudged), c.logger)
-	h.http.ErrorLog.SetOutput(&handshakes{logger: c.logger, others: h.http.ErrorLog.Writer()})
+	h = newHost(tls.NewListener(keepAliveListener{d.listener}, mutual), onlyNudges(nudged),
+		newCrowd(openFiles(), DefaultAddressConnections, c.logger), c.logger)
+	h.http.ErrorLog.SetOutput(&failures{logger: c.logger, message: "peer's connection refused", others: h.http.ErrorLog.Writer()})
 	h.http.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
 		return context.WithValue(ctx, begunKey{}, time.Now())
 	}
@@ -107,24 +104,4 @@ func onlyNudges(nudged http.Handler) http.Handler {
 		}
 		nudged.ServeHTTP(w, r)
 	})
-}
-
-// handshakes takes what the HTTP server logs. Whoever can reach the listener can
-// have handshakes fail: of those it logs no more than one a second.
-type handshakes struct {
-	logger   *slog.Logger
-	others   io.Writer
-	refusals seldom.Events
-}
-
-// Write implements io.Writer.
-func (h *handshakes) Write(line []byte) (int, error) {
-	text, failed := strings.CutPrefix(strings.TrimSpace(string(line)), "http: TLS handshake error from ")
-	if !failed {
-		return h.others.Write(line)
-	}
-	if others, ok := h.refusals.Log(); ok {
-		h.logger.Info("peer's connection refused", "error", text, "others", others)
-	}
-	return len(line), nil
 }

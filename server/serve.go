@@ -9,12 +9,9 @@ import (
 	"time"
 )
 
-// For handlers that answer promptly there is one limit for all of a request,
-// and one for all of an answer. Polls that wait do without.
-const (
-	readTimeout  = 10 * time.Second
-	writeTimeout = 30 * time.Second
-)
+// readTimeout is how long all of a request may take to arrive where handlers answer
+// promptly. Polls that wait do without.
+const readTimeout = 10 * time.Second
 
 // Serve serves handler on listener until ctx ends; then it finishes the requests
 // under way, for ten seconds at most, and returns nil. It closes the listener. A
@@ -27,8 +24,8 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	h := newHost(keepAliveListener{listener}, handler, logger)
-	h.http.ReadTimeout, h.http.WriteTimeout = readTimeout, writeTimeout
+	h := newHost(keepAliveListener{listener}, handler, newCrowd(openFiles(), DefaultAddressConnections, logger), logger)
+	h.http.ReadTimeout = readTimeout
 	served := make(chan error, 1)
 	h.start(served)
 	select {

@@ -158,7 +158,7 @@ func (s *serving) run(ctx context.Context, ln net.Listener, access *access, name
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
-	options := append(s.options, server.WithListener(ln), server.WithLogger(logger), server.WithShutdownDelay(s.shutdownDelay),
+	options := append(s.options, server.WithListener(ln), server.WithLogger(logger), server.WithShutdownDelay(s.shutdownDelay), s.limits.node(),
 		server.WithTransport(append(s.limits.handler(), httptransport.WithAllowedHosts(access.hosts...))...))
 	if s.rate > 0 {
 		options = append(options, server.WithAdmission(s.rate, s.rate))

@@ -1,0 +1,32 @@
+package server
+
+import (
+	"io"
+	"log/slog"
+	"strings"
+
+	"github.com/linnaname/gdiamond/internal/seldom"
+)
+
+// failures takes what an HTTP server logs. Whoever can reach its listener can have
+// handshakes and connections over HTTP/2 fail: of those it logs no more than one a
+// second.
+type failures struct {
+	logger  *slog.Logger
+	message string
+	others  io.Writer // of lines that peers cannot cause at will
+	seldom  seldom.Events
+}
+
+// Write implements io.Writer.
+func (f *failures) Write(line []byte) (int, error) {
+	text := strings.TrimSpace(string(line))
+	what, handshake := strings.CutPrefix(text, "http: TLS handshake error from ")
+	if !handshake && !strings.HasPrefix(text, "http2: ") && !strings.HasPrefix(text, "timeout waiting for PING ") {
+		return f.others.Write(line)
+	}
+	if others, ok := f.seldom.Log(); ok {
+		f.logger.Info(f.message, "error", what, "others", others)
+	}
+	return len(line), nil
+}
