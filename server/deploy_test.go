@@ -45,8 +45,9 @@ func metricsIn(t *testing.T, text string) []string {
 	return named
 }
 
-// Every metric that the dashboard and the alerts name is one that a node has.
-func TestDeploy_MetricsExist(t *testing.T) {
+// nodeMetrics returns the names of the metrics that a node has.
+func nodeMetrics(t *testing.T) map[string]bool {
+	t.Helper()
 	store := memstore.New()
 	defer store.Close()
 	srv, err := diamond.NewServer(store)
@@ -60,10 +61,36 @@ func TestDeploy_MetricsExist(t *testing.T) {
 	for desc := range descs {
 		exists[regexp.MustCompile(`fqName: "([^"]+)"`).FindStringSubmatch(desc.String())[1]] = true
 	}
+	return exists
+}
+
+// Every metric that the dashboard and the alerts name is one that a node has.
+func TestDeploy_MetricsExist(t *testing.T) {
+	exists := nodeMetrics(t)
 	for _, name := range []string{dashboard, alerts, alertCases} {
 		for _, metric := range metricsIn(t, read(t, name)) {
 			base := regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(metric, "")
 			assert.True(t, exists[metric] || exists[base], "%s names %s, which no node has", name, metric)
+		}
+	}
+}
+
+// The dashboard shows every metric that a node has, but for those that say why not.
+func TestDeploy_DashboardShowsMetrics(t *testing.T) {
+	why := map[string]string{
+		"diamond_build_info":             "it says nothing of how a server does",
+		"diamond_cache_hits_total":       "loads are what costs",
+		"diamond_feed_gaps_total":        "they heal by themselves",
+		"diamond_feed_stalls_total":      "diamond_feed_stalled is shown",
+		"diamond_publish_inflight":       "outcomes are shown",
+		"diamond_replica_errors_total":   "diamond_replica_up is shown",
+		"diamond_replica_installs_total": "a copy made anew is not a fault",
+		"diamond_self_checks_total":      "those that find something or fail are shown",
+	}
+	shown := read(t, dashboard)
+	for metric := range nodeMetrics(t) {
+		if _, left := why[metric]; strings.HasPrefix(metric, "diamond_") && !left {
+			assert.True(t, regexp.MustCompile(metric+`(_bucket)?\b`).MatchString(shown), "no panel shows %s", metric)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -48,11 +49,13 @@ var attacks = map[string]attack{
 	"POST /diamond-server/getProbeModify":          {target: "/diamond-server/getProbeModify", head: "Probe-Modify-Request=", part: strings.Repeat("a%2CG%2C%3B", 100), size: 3 * mebibyte},
 }
 
-// unread are more targets, whose answers are read anew from the storage for each who
-// asks, and which a hostile peer does not read.
+// unread are more targets, which a hostile peer does not read: answers that are read
+// anew from the storage for each who asks, and the node's own pages.
 var unread = map[string]string{
 	"GET an old version": "/v1/configs/public/g/large?revision=1",
 	"GET old changes":    "/v1/changes?contents=true&after=",
+	"GET metrics":        "/metrics",
+	"GET readiness":      "/readyz?verbose",
 }
 
 type attack struct {
@@ -68,9 +71,9 @@ func from(source, addr string) func(context.Context, string, string) (net.Conn, 
 
 // held is what the process holds, and has used.
 type held struct {
-	memory     int64
-	goroutines int
-	cpu        time.Duration
+	memory            int64
+	goroutines, files int
+	cpu               time.Duration
 }
 
 func holds() held {
@@ -79,7 +82,10 @@ func holds() held {
 	runtime.ReadMemStats(&m)
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return held{int64(m.HeapAlloc + m.StackInuse), runtime.NumGoroutine(), time.Duration(u.Utime.Nano() + u.Stime.Nano())}
+	files, _ := os.ReadDir("/proc/self/fd")
+	return held{
+		int64(m.HeapAlloc + m.StackInuse), runtime.NumGoroutine(), len(files), time.Duration(u.Utime.Nano() + u.Stime.Nano()),
+	}
 }
 
 // besiege opens conns connections from source which each send their part of the
@@ -204,8 +210,11 @@ func TestX19_OneHostileAddress(t *testing.T) {
 				assert.LessOrEqual(t, refused*20, asked, "refused from %s", source)
 				t.Logf("from %s: %d of %d refused, the slowest took %v", source, refused, asked, slowest.Round(time.Millisecond))
 			}
-			t.Logf("%d connections: %.1f MiB, %d goroutines, %v of CPU", conns, float64(during.memory-before.memory)/mebibyte,
-				during.goroutines-before.goroutines, (during.cpu - before.cpu).Round(time.Millisecond))
+			goroutines, files := during.goroutines-before.goroutines, during.files-before.files-conns // without the attacker's ends
+			assert.LessOrEqual(t, goroutines, 3*conns+10)
+			assert.LessOrEqual(t, files, conns+10)
+			t.Logf("%d connections: %.1f MiB, %d goroutines, %d files, %v of CPU", conns, float64(during.memory-before.memory)/mebibyte,
+				goroutines, files, (during.cpu - before.cpu).Round(time.Millisecond))
 		})
 	}
 	for path, item := range spec.Paths {
