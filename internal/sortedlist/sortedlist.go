@@ -12,7 +12,7 @@ import (
 
 // chunkSize is about how many items are together. A change copies the chunks
 // that it touches, and the list of chunks.
-const chunkSize = 512
+const chunkSize = 128
 
 // List is a list in the order of a function, each item once. Make one with
 // [Collect]. One goroutine at a time may change it, all may walk it. The order of
