@@ -246,7 +246,7 @@ func (d *Draft) validate(p *problems) {
 // Caller: what a request id is bound to. A Type that is not said counts as the
 // one of the data id. Ids outlive an upgrade, so the hash of a set never changes.
 func (s *ChangeSet) Hash() [32]byte {
-	var b []byte
+	b := make([]byte, 0, 512) // on the stack: enough for a set of one change
 	str := func(v string) {
 		b = binary.BigEndian.AppendUint64(b, uint64(len(v)))
 		b = append(b, v...)

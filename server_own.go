@@ -19,6 +19,11 @@ type ownCommits struct {
 // add passes on what a transaction has committed, where the storage told.
 func (o *ownCommits) add(results []Result) {
 	var batch Batch
+	n := 0
+	for i := range results {
+		n += len(results[i].Changes)
+	}
+	batch.Changes = make([]Change, 0, n)
 	for i := range results {
 		r := &results[i]
 		switch {

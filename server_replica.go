@@ -169,12 +169,17 @@ func (c *diskCopy) next(at Position) (next step, done bool) {
 	}
 	next = step{from: at, to: at}
 	sets, _ := c.recent.after(at)
-	for bytes := int64(0); len(sets) > 0; sets = sets[1:] {
-		if bytes += bytesOf(sets[0].changes); len(next.changes) > 0 && bytes > copyWriteBytes {
+	n, changes, bytes := 0, 0, int64(0)
+	for ; n < len(sets); n++ {
+		if bytes += bytesOf(sets[n].changes); n > 0 && bytes > copyWriteBytes {
 			break
 		}
-		next.changes = append(next.changes, sets[0].changes...)
-		next.to = sets[0].to
+		changes += len(sets[n].changes)
+		next.to = sets[n].to
+	}
+	next.changes = make([]Change, 0, changes)
+	for i := range sets[:n] {
+		next.changes = append(next.changes, sets[i].changes...)
 	}
 	return next, false
 }

@@ -46,7 +46,7 @@ func (s *Store) Apply(ctx context.Context, changes []diamond.Change, to diamond.
 	})
 }
 
-// apply adds changes that are known to lead to to.
+// apply adds changes that were found to lead to to.
 func (v *view) apply(changes []diamond.Change, to diamond.Position) error {
 	changed := v.origin == fresh
 	if changed {
@@ -69,8 +69,8 @@ func (v *view) apply(changes []diamond.Change, to diamond.Position) error {
 				changed = true
 			}
 		}
-		if at, err = at.Follow(set); err != nil {
-			return err
+		for i := range set {
+			at.Chain = at.Chain.Extend(&set[i])
 		}
 		if err := v.add(set, at, count); err != nil {
 			return err

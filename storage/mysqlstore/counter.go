@@ -38,7 +38,7 @@ const counterColumns = "store, origin, revision, generation, epoch, chain, log_c
 // fields returns where to scan [counterColumns] to; after that, filled puts
 // together what is not scanned as it stands.
 func (c *counter) fields() (fields []any, filled func() error) {
-	var store, epoch, horizonEpoch, chain, horizonChain []byte
+	var store, epoch, horizonEpoch, chain, horizonChain sql.RawBytes
 	h, z := &c.head, &c.horizon
 	return []any{
 			&store, &c.origin, &h.Revision, &h.Epoch.Generation, &epoch, &chain, &h.changes, &h.bytes,

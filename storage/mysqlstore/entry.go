@@ -78,11 +78,12 @@ func (r *currentRow) addTo(found map[diamond.Key]*current) error {
 
 // currents adds the rows of keys to what was found.
 func (t *transaction) currents(ctx context.Context, keys []diamond.Key) error {
+	var row currentRow
+	fields := row.fields()
 	for some := range slices.Chunk(keys, keysPerStatement) {
 		where, args := whereKeys(some)
 		err := t.query(ctx, "SELECT "+currentColumns+" FROM diamond_entry WHERE "+where, args, func(rows *sql.Rows) error {
-			var row currentRow
-			if err := rows.Scan(row.fields()...); err != nil {
+			if err := rows.Scan(fields...); err != nil {
 				return err
 			}
 			return row.addTo(t.found)

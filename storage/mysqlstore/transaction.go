@@ -109,18 +109,21 @@ func (t *transaction) begin(ctx context.Context, keys []diamond.Key) error {
 		where, args = whereKeysOf("e.", first)
 	}
 	locked := false
+	var row currentRow
+	fields, filled := t.fields()
+	fields = append(fields, row.fields()...)
 	err := t.query(ctx, "SELECT STRAIGHT_JOIN "+columnsOf("k", counterColumns)+", "+columnsOf("e", currentColumns)+
 		" FROM diamond_counter k LEFT JOIN diamond_entry e FORCE INDEX (PRIMARY) ON "+where+" WHERE k.id = 1 FOR UPDATE", args, func(rows *sql.Rows) error {
-		locked = true
-		var row currentRow
-		fields, filled := t.fields()
-		if err := rows.Scan(append(fields, row.fields()...)...); err != nil {
+		if err := rows.Scan(fields...); err != nil {
 			return err
 		}
-		if err := row.addTo(t.found); err != nil {
-			return err
+		if !locked { // the other rows have the same counter
+			locked = true
+			if err := filled(); err != nil {
+				return err
+			}
 		}
-		return filled()
+		return row.addTo(t.found)
 	})
 	if err == nil && !locked {
 		err = diamond.Errorf(diamond.ErrCorrupt, "the row of diamond_counter is missing")

@@ -131,7 +131,7 @@ func decodeJSON(raw []byte, into any, strict bool) error {
 	if err := dec.Decode(into); err != nil {
 		return invalidJSON(err)
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+	if len(bytes.Trim(raw[dec.InputOffset():], " \t\r\n")) > 0 {
 		return diamond.Errorf(diamond.ErrInvalid, "json: something follows the value")
 	}
 	return nil
