@@ -83,6 +83,12 @@ func TestChunksStayLarge(t *testing.T) {
 	assert.LessOrEqual(t, len(s), 10)
 }
 
+func TestWhatIsNotInTheListIsNotRemoved(t *testing.T) {
+	l := Collect(cmp.Compare[int], numbers(0, 10*chunkSize, 2))
+	l.Remove(numbers(-1, 10*chunkSize+2, 2))
+	assert.Equal(t, numbers(0, 10*chunkSize, 2), slices.Collect(l.Snapshot().All()))
+}
+
 // A change looks at few of the items that it leaves where they are.
 func TestAChangeComparesFewItems(t *testing.T) {
 	compared := 0
