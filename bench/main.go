@@ -5,6 +5,7 @@
 //
 //	go run ./bench                      # all, some minutes
 //	go run ./bench -run read,polls      # some
+//	go run ./bench -run scale -keys 1000000
 //	go run ./bench -quick               # a smoke run: few rounds, small numbers
 //	go run ./bench -gate                # exit status 1 when a goal is missed
 //
@@ -25,6 +26,7 @@ import (
 // settings are the flags that measurements read.
 type settings struct {
 	quick bool
+	keys  int
 	dir   string
 }
 
@@ -47,6 +49,7 @@ var measurements = []struct {
 	{"publish", measurePublish},
 	{"get", measureGet},
 	{"start", measureStart},
+	{"scale", measureScale},
 	{"mysql-publish", measureMySQLPublish},
 	{"mysql-notify", measureMySQLNotify},
 	{"mysql-pool", measureMySQLPool},
@@ -65,6 +68,7 @@ var roles = map[string]func(args []string) error{
 	"node":      nodeRole,
 	"inserter":  inserterRole,
 	"followers": followersRole,
+	"scale":     scaleRole,
 }
 
 func main() {
@@ -77,6 +81,7 @@ func main() {
 	gate := flag.Bool("gate", false, "exit with status 1 when a goal is missed")
 	role := flag.String("role", "", "what this process is: for the program's own use")
 	flag.BoolVar(&s.quick, "quick", false, "a smoke run of some seconds: the figures mean little")
+	flag.IntVar(&s.keys, "keys", 100_000, "keys of the measurement scale")
 	flag.StringVar(&s.dir, "dir", os.TempDir(), "where stores are made; a disk, not a RAM disk, or fsync costs nothing")
 	flag.Parse()
 

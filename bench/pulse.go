@@ -1,0 +1,135 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// pulseEvery is the pause between two publishes of the key that is watched.
+const pulseEvery = 3 * time.Millisecond
+
+var pulseKey = diamond.NewKey("", "pulse")
+
+// phase is what a step took, and what others noticed of it.
+type phase struct {
+	Took  time.Duration
+	Bytes float64 // of memory that it takes, a key; 0: that was not looked at
+	// Feed is from the moment that the storage has committed until a poll has
+	// the value: for so long the feed stood still, or had other things to do.
+	Feed    spans
+	Publish spans // from a publish until the poll has it, the storage's time included
+	Read    spans
+}
+
+// spans is a summary of times.
+type spans struct {
+	N             int
+	P50, P99, Max time.Duration
+}
+
+func (l spans) String() string {
+	return fmt.Sprintf("%s ms, p99 %s, longest of %d %s", number(millis(l.P50)), number(millis(l.P99)), l.N, number(millis(l.Max)))
+}
+
+func summary(times []time.Duration) spans {
+	if len(times) == 0 {
+		return spans{}
+	}
+	return spans{len(times), median(times), quantile(times, 0.99), slices.Max(times)}
+}
+
+// timedStorage tells when a set with the pulse's key was committed, and when a
+// scan began first.
+type timedStorage struct {
+	diamond.Storage
+	committed chan time.Time // capacity 1
+	scanned   atomic.Pointer[time.Time]
+}
+
+func (s *timedStorage) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+	results, err := s.Storage.Commit(ctx, sets)
+	now := time.Now()
+	for i := range sets {
+		if len(sets[i].Drafts) == 1 && sets[i].Drafts[0].Key == pulseKey {
+			s.committed <- now
+		}
+	}
+	return results, err
+}
+
+func (s *timedStorage) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page, error) {
+	now := time.Now()
+	s.scanned.CompareAndSwap(nil, &now)
+	return s.Storage.Scan(ctx, req)
+}
+
+// during does a step, and publishes, polls and reads all the while, each at
+// least once.
+func (n *scaled) during(step func() error) (p phase, err error) {
+	ended := make(chan error, 1)
+	go func() { ended <- step() }()
+	var feed, publish, read []time.Duration
+	position := n.srv.Status().Position
+	for done := false; !done; time.Sleep(pulseEvery) {
+		select {
+		case err := <-ended:
+			if err != nil {
+				return p, err
+			}
+			done = true
+		default:
+		}
+		begun := time.Now()
+		if _, err := n.srv.Fetch(context.Background(), &diamond.FetchRequest{Key: pulseKey}); err != nil {
+			return p, err
+		}
+		read = append(read, time.Since(begun))
+		var seen time.Time
+		begun = time.Now()
+		if position, seen, err = n.pulse(position); err != nil {
+			return p, err
+		}
+		publish, feed = append(publish, seen.Sub(begun)), append(feed, seen.Sub(<-n.storage.committed))
+	}
+	return phase{n.took, n.bytes, summary(feed), summary(publish), summary(read)}, nil
+}
+
+// pulse publishes once, and returns when a poll that waited has it.
+func (n *scaled) pulse(from diamond.Position) (at diamond.Position, seen time.Time, err error) {
+	ctx, keys := context.Background(), []diamond.Key{pulseKey}
+	polled := make(chan error, 1)
+	parked := make(chan struct{})
+	go func() {
+		resp, err := n.srv.Poll(ctx, &diamond.PollRequest{
+			Set: diamond.HashKeys(keys), Keys: keys, Position: from, Wait: diamond.MaxWait,
+			Parked: func() { close(parked) },
+		})
+		seen = time.Now()
+		if err == nil && len(resp.Changed) != 1 {
+			err = fmt.Errorf("a poll has %d changes", len(resp.Changed))
+		}
+		if err == nil {
+			at = resp.Position
+		}
+		polled <- err
+	}()
+	select {
+	case <-parked:
+	case err := <-polled:
+		return at, seen, fmt.Errorf("a poll has ended before the publish: %w", err)
+	}
+	if _, err := n.srv.Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{
+		Drafts: []diamond.Draft{{Key: pulseKey, Content: time.Now().String()}},
+	}}); err != nil {
+		return at, seen, err
+	}
+	err = <-polled
+	return at, seen, err
+}

@@ -1,0 +1,64 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// setKeys is how many keys each set of keys has.
+const setKeys = 10_000
+
+// pollSets has a poll wait for each ten thousand of so many keys, each from an
+// address of its own, and leaves what they take together.
+func (n *scaled) pollSets(keys int) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var polls, parked sync.WaitGroup
+	defer polls.Wait()
+	defer cancel()
+	before, position := heap(), n.srv.Status().Position
+	err := n.timed(func() error {
+		failed := make(chan error, keys/setKeys)
+		for first := 0; first < keys; first += setKeys {
+			set := make([]diamond.Key, setKeys)
+			for i := range set {
+				set[i] = keyOf(first + i)
+			}
+			caller := diamond.WithCaller(ctx, diamond.Caller{Address: fmt.Sprintf("10.0.%d.%d:1", first/setKeys/200, first/setKeys%200)})
+			parked.Add(1)
+			once := sync.OnceFunc(parked.Done)
+			polls.Go(func() {
+				_, err := n.srv.Poll(caller, &diamond.PollRequest{
+					Set: diamond.HashKeys(set), Keys: set, Position: position, Wait: diamond.MaxWait, Parked: once,
+				})
+				if ctx.Err() == nil {
+					failed <- fmt.Errorf("a poll does not wait: %w", err)
+				}
+				once()
+			})
+		}
+		parked.Wait()
+		select {
+		case err := <-failed:
+			return err
+		default:
+			return nil
+		}
+	})
+	n.bytes = (heap() - before) / float64(keys)
+	return err
+}
+
+// heap returns how many bytes are in use.
+func heap() float64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapAlloc)
+}
