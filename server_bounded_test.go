@@ -153,3 +153,37 @@ func TestS8_EveryCallOfTheStorageHasADeadline(t *testing.T) {
 		srv.publish("a", "4")
 	})
 }
+
+// S8: a copy on disk that says nothing holds a request for no longer than a storage
+// does; then the storage is asked.
+func TestS8_ACopyThatHangsIsNotWaitedForWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		local := &silent{Store: memstore.New(), asked: make(map[string]int)}
+		srv := serve(t, store, diamond.WithReplica(local))
+		srv.publish("a", "1")
+		srv.publish("a", "2")
+		time.Sleep(time.Second)
+		local.hangs.Store(true)
+		begun := time.Now()
+		got, err := srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "a"), Revision: 1})
+		require.NoError(t, err)
+		assert.Equal(t, "1", got.Entry.Content)
+		assert.Equal(t, 30*time.Second, time.Since(begun))
+		local.hangs.Store(false)
+		time.Sleep(time.Minute)
+	})
+}
+
+// S8: a server whose storage hung while it was loaded from is ready once that answers.
+func TestS8_AScanThatHangsIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &silent{Store: memstore.New(), asked: make(map[string]int)}
+		store.hangs.Store(true)
+		srv := serve(t, store)
+		require.False(t, srv.Status().Ready)
+		store.hangs.Store(false)
+		time.Sleep(time.Minute)
+		assert.True(t, srv.Status().Ready)
+	})
+}

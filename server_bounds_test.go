@@ -37,6 +37,19 @@ func TestBatchIsBounded(t *testing.T) {
 	assert.Zero(t, large.bytes)
 }
 
+// What waits to be committed when the server is closed is refused, and so is what comes.
+func TestClosedQueueAnswersAll(t *testing.T) {
+	q := queued(t, 3, 1, 1)
+	waiting := q.queue
+	q.close()
+	for _, c := range waiting {
+		<-c.done
+		require.ErrorIs(t, c.result.Err, ErrClosed)
+	}
+	_, err := q.add(waiting[0].set)
+	require.ErrorIs(t, err, ErrClosed)
+}
+
 // What waits to be committed is bounded in bytes; what left the queue counts no more.
 func TestCommitQueueIsBoundedInBytes(t *testing.T) {
 	const size = 32 << 20

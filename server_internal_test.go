@@ -29,6 +29,8 @@ func TestIndexKeepsTheNewest(t *testing.T) {
 	assert.Same(t, first, old)
 	_, ok = ix.put(first)
 	assert.False(t, ok, "nothing goes back")
+	_, ok = ix.put(testRecord("a", 2, "2"))
+	assert.False(t, ok, "nor is the same taken again")
 	assert.Same(t, second, ix.get(NewKey("", "a")))
 	assert.EqualValues(t, 1, ix.live.Load())
 	ix.put(gone)
@@ -37,6 +39,13 @@ func TestIndexKeepsTheNewest(t *testing.T) {
 	assert.EqualValues(t, 1, ix.live.Load())
 	ix.forget(1)
 	assert.EqualValues(t, 4, ix.get(NewKey("", "a")).Revision, "a tombstone published over is not the key's")
+	ix.put(&record{Entry: Entry{Key: NewKey("", "a"), Revision: 5}, deleted: true})
+	ix.put(testRecord("a", 6, "6"))
+	ix.put(&record{Entry: Entry{Key: NewKey("", "a"), Revision: 7}, deleted: true})
+	ix.forget(1)
+	require.NotNil(t, ix.get(NewKey("", "a")), "nor is that of an earlier deletion")
+	ix.forget(1)
+	assert.Nil(t, ix.get(NewKey("", "a")))
 }
 
 func TestIndexForgetsOldTombstones(t *testing.T) {
@@ -45,6 +54,9 @@ func TestIndexForgetsOldTombstones(t *testing.T) {
 		assert.Zero(t, ix.surplus())
 		ix.put(&record{Entry: Entry{Key: NewKey("", fmt.Sprint(i)), Revision: int64(i + 1)}, deleted: true})
 	}
+	ix.live.Store(4 * (minTombs + 1))
+	require.Zero(t, ix.surplus(), "with many keys more are kept")
+	ix.live.Store(0)
 	n := ix.surplus()
 	require.Equal(t, 1, n)
 	ix.forget(n)

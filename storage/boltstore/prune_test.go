@@ -99,6 +99,41 @@ func TestPrune_TransactionsAreBounded(t *testing.T) {
 	require.Len(t, changes, 10)
 }
 
+// A set of more changes than one transaction of a pruning removes leaves the log whole.
+func TestPrune_ALargeSetLeavesWhole(t *testing.T) {
+	s := open(t, t.TempDir(), WithRetention(tinyRetention()))
+	var large diamond.ChangeSet
+	for i := range pruneBatch + 50 {
+		large.Drafts = append(large.Drafts, diamond.Draft{Key: key(fmt.Sprint("k", i)), Content: "x"})
+	}
+	commit(t, s, large)
+	for range 10 {
+		commit(t, s, put("a", "x"))
+	}
+	var horizon int64
+	require.NoError(t, s.write(t.Context(), func(v *view) error {
+		_, err := v.pruneLog(s.retention, look{v.generation, 1})
+		horizon = v.horizon
+		return err
+	}))
+	require.EqualValues(t, 1, horizon)
+}
+
+// A request id that has not expired stays, whatever was found before: the store may
+// have been installed anew.
+func TestPrune_RequestsAreLookedAtAgain(t *testing.T) {
+	s := open(t, t.TempDir())
+	set := put("a", "x")
+	set.RequestID = "r"
+	commit(t, s, set)
+	row := newRequest(&set).key
+	require.NoError(t, s.write(t.Context(), func(v *view) error { return v.forget([][]byte{row}, s.now()) }))
+	require.NoError(t, s.read(t.Context(), func(v *view) error {
+		require.NotNil(t, v.requests.Get(row))
+		return nil
+	}))
+}
+
 // What a bound of bytes lets go is found in several short looks, for which no
 // publish waits.
 func TestPrune_BytesAreAddedUpWithoutALock(t *testing.T) {

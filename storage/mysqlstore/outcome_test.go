@@ -95,6 +95,19 @@ func (s *Store) rested() bool {
 	return held
 }
 
+// A context that ends before COMMIT was sent ends the transaction, and it is certain
+// that nothing was done.
+func TestContextEndsBeforeCommit(t *testing.T) {
+	s := open(t, mariadbtest.Database(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	err := s.write(ctx, attempts, nil, func(context.Context, *transaction) error {
+		cancel()
+		return nil
+	})
+	require.ErrorIs(t, err, context.Canceled)
+	require.NotErrorIs(t, err, diamond.ErrUnknownOutcome)
+}
+
 // The end of a context ends a COMMIT that hangs, and then the outcome is
 // unknown; before COMMIT was sent it is the context's error, and nothing was done.
 func TestContextEndsDuringCommit(t *testing.T) {

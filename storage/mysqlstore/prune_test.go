@@ -203,6 +203,20 @@ func TestS24_ClockFarBehindHoldsNoLock(t *testing.T) {
 	require.Len(t, s.requests(t), storage.RequestIDFloor)
 }
 
+// What may leave the log is judged again by who removes it: the log may be another
+// one than that which was looked at.
+func TestPruneJudgesAgain(t *testing.T) {
+	now := time.Now()
+	s := open(t, mariadbtest.Database(t), clock(&now), WithRetention(storage.Retention{Age: time.Nanosecond, Versions: 3, Changes: 10}))
+	publishMany(t, s, 30)
+	now = now.Add(time.Hour)
+	require.NoError(t, s.prune(t.Context(), func(ctx context.Context, tx *transaction) error {
+		_, err := tx.pruneLog(ctx, s.retention, now, 30)
+		return err
+	}))
+	require.Equal(t, 10, kept(t, s, "a"))
+}
+
 // publishMany publishes a value again and again, each time under a request id.
 func publishMany(t *testing.T, s *Store, n int) {
 	t.Helper()

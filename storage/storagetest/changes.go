@@ -74,7 +74,7 @@ func changesClauses() []clause {
 				p.commit(set)
 			}
 			whole := p.changes(diamond.Position{})
-			for _, limit := range []int64{0, 1, size, 2*size - 1, 2 * size, 5 * size, all} {
+			for _, limit := range []int64{0, 1, size, 2*size - 1, 2 * size, 3 * size, 5 * size, all} {
 				changes, _ := follow(p, p.store, diamond.Position{}, limit)
 				require.Equal(p, whole, changes, "limit %d", limit)
 				b, err := p.store.Changes(p.Context(), diamond.Position{}, limit)
@@ -87,7 +87,7 @@ func changesClauses() []clause {
 					}
 				}
 				require.True(p, sets == 1 || bytes <= limit, "%d sets of %d bytes within %d", sets, bytes, limit)
-				if limit >= 5*size && limit < all {
+				if limit >= 3*size && limit < all {
 					require.EqualValues(p, 2, sets, "as many sets as are within the limit")
 				}
 			}

@@ -322,6 +322,27 @@ func requestClauses() []clause {
 			}
 			require.Len(p, p.changes(diamond.Position{}), int(want))
 		}},
+		{"ReplayedThoughItsConditionFailsNow", "A known RequestID among new ones has its first outcome though its condition does not hold any more, and revisions are dense.", func(p *probe) {
+			old := withID(putIf("a", "1", 0), "old", "")
+			first := p.commit(old)
+			var sets []diamond.ChangeSet
+			for i := range 5 {
+				sets = append(sets, withID(put(fmt.Sprint("k", i), "1"), fmt.Sprint("new-", i), ""))
+			}
+			sets = append(sets, old, withID(put("k5", "1"), "new-5", ""))
+			want := first.Revision
+			for i, r := range p.try(sets...) {
+				require.NoError(p, r.Err)
+				require.Equal(p, i == 5, r.Replayed)
+				if i == 5 {
+					require.Equal(p, first, r.Position)
+					continue
+				}
+				want++
+				require.Equal(p, want, r.Position.Revision)
+			}
+			require.Len(p, p.changes(diamond.Position{}), int(want))
+		}},
 		{"ResetIsAnother", "A set with Reset is another set than one without.", func(p *probe) {
 			set := withID(put("a", "x"), "r1", "alice")
 			p.commit(set)

@@ -123,6 +123,17 @@ func installClauses() []clause {
 				require.Equal(p, want[:kept], changes[:kept], "what came after the installation, of %s", id)
 			}
 		}},
+		{"ForkAboveNewerEntries", "A fork of a copy that holds entries above its position is above these.", func(p *probe) {
+			at := p.commit(put("a", "1"))
+			for range 5 {
+				p.commit(put("a", "2"))
+			}
+			c := p.copyOf()
+			require.NoError(p, c.Install(p.Context(), at, entriesOf([]diamond.Entry{p.read("a")})))
+			forked, err := c.Fork(p.Context(), diamond.Position{})
+			require.NoError(p, err)
+			require.EqualValues(p, 7, forked.Revision)
+		}},
 		{"NotWrittenBehind", "A copy that holds entries above its position takes no Commit before it has caught up.", func(p *probe) {
 			at := p.commit(put("a", "1"))
 			p.commit(put("a", "2"))

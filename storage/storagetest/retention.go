@@ -113,6 +113,10 @@ func retentionClauses() []clause {
 					require.ErrorIs(p, err, diamond.ErrCompacted)
 				}
 			}
+			_, err := p.store.Read(p.Context(), key("a"), 60)
+			require.ErrorIs(p, err, diamond.ErrCompacted, "the last revision that has left the log")
+			_, err = p.store.Read(p.Context(), key("a"), 61)
+			require.ErrorIs(p, err, diamond.ErrNotFound, "the first that is in it")
 		}},
 		{"Deleted", "The versions of a deleted key go once its tombstone has left the log; then the key may begin anew.", func(p *probe) {
 			prune := p.pruned(50, 5)
