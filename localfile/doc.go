@@ -38,6 +38,12 @@
 // finds those that gave none, as on network file systems, and every 30 s also
 // those that left size and time as they were.
 //
+// A file or directory that hangs, as on a network file system whose server is away,
+// holds up the others for a second or two, once. Its overrides stay as they are, and
+// a change is told when it is back; until then the log says "overrides cannot be
+// looked at". Where four names in one directory hang, the others in it wait for them.
+// A client goes on without a file that hangs; see [diamond.LocalFiles].
+//
 // Symbolic links are followed as long as they stay inside the directory given to
 // [Open], as those of a Kubernetes ConfigMap do when it is mounted at overrides
 // or below. Names that begin with two dots belong to such mounts and are never

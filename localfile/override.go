@@ -66,7 +66,7 @@ func (d *Dir) readOverride(key diamond.Key) (overrideFile, error) {
 	var content []byte
 	var info, after fs.FileInfo
 	err := d.in(false, func(root *os.Root) (err error) {
-		name := path.Join(overrideDir, key.Namespace, key.Group, key.DataID)
+		name := overrideName(key)
 		if content, info, err = atomicfile.ReadLinked(root, name, MaxOverride); err == nil {
 			after, err = root.Stat(name)
 		}
@@ -112,6 +112,11 @@ func quiet(info fs.FileInfo) bool { return time.Since(info.ModTime()) >= settle 
 // between, as far as can be told without reading it.
 func unchanged(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && a.Mode() == b.Mode()
+}
+
+// overrideName returns the name of the operator's file for key, within the directory.
+func overrideName(key diamond.Key) string {
+	return path.Join(overrideDir, key.Namespace, key.Group, key.DataID)
 }
 
 // overridable reports whether the operator can override key on goos. Names that

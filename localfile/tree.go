@@ -1,14 +1,15 @@
 package localfile
 
 import (
+	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"path"
 	"runtime"
 	"strings"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/hung"
 )
 
 // tree is what lies under overrides.
@@ -16,29 +17,46 @@ type tree struct {
 	files   map[diamond.Key]fs.FileInfo
 	dirs    map[string]fs.FileInfo
 	odd     map[string]string // what is not an override, and why
-	partial bool              // a directory could not be listed
+	unknown map[string]string // what could not be looked at, with all that is below it, and why
 }
 
 func newTree() *tree {
-	return &tree{files: map[diamond.Key]fs.FileInfo{}, dirs: map[string]fs.FileInfo{}, odd: map[string]string{}}
+	return &tree{
+		files: map[diamond.Key]fs.FileInfo{}, dirs: map[string]fs.FileInfo{},
+		odd: map[string]string{}, unknown: map[string]string{},
+	}
 }
 
-func (t *tree) walk(root *os.Root) error {
-	above, err := root.Stat(".")
-	if err != nil {
+// knows reports whether the override of key is there if and only if files has it.
+func (t *tree) knows(key diamond.Key) bool {
+	for name := overrideName(key); name != "."; name = path.Dir(name) {
+		if _, ok := t.unknown[name]; ok {
+			return false
+		}
+	}
+	return true
+}
+
+// walk takes in the whole tree. Its errors are those of the directory of all local files.
+func (t *tree) walk(ctx context.Context, c *calls) error {
+	info, err := c.stat(ctx, overrideDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
+	}
+	above, aboveErr := c.stat(ctx, ".")
+	if aboveErr != nil {
+		return aboveErr
 	}
 	t.dirs["."] = above // the whole tree may go and come
-	info, err := root.Stat(overrideDir)
 	if err != nil {
-		return err
+		return nil // there is none
 	}
-	return t.list(root, overrideDir, info, 0)
+	return t.list(ctx, c, overrideDir, info, 0)
 }
 
 // list takes in the directory name, which lies depth directories below overrides.
-func (t *tree) list(root *os.Root, name string, info fs.FileInfo, depth int) error {
-	entries, err := fs.ReadDir(root.FS(), name)
+func (t *tree) list(ctx context.Context, c *calls, name string, info fs.FileInfo, depth int) error {
+	entries, err := c.list(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -48,17 +66,18 @@ func (t *tree) list(root *os.Root, name string, info fs.FileInfo, depth int) err
 			continue
 		}
 		child := path.Join(name, e.Name())
-		info, err := root.Stat(child) // where a link leads
+		info, err := c.stat(ctx, child) // where a link leads
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // gone meanwhile, or a dangling link
+		case errors.Is(err, hung.ErrHangs):
+			t.unknown[child] = err.Error()
 		case err != nil:
 			t.odd[child] = err.Error()
 		case depth < 2 && !info.IsDir():
 			t.odd[child] = "it lies above overrides/namespace/group"
 		case depth < 2:
-			if err := t.list(root, child, info, depth+1); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				t.odd[child] = err.Error()
-				t.partial = true
+			if err := t.list(ctx, c, child, info, depth+1); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.unknown[child] = err.Error()
 			}
 		case info.IsDir():
 			t.odd[child] = "it is a directory below overrides/namespace/group"

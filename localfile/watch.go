@@ -12,6 +12,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/hung"
 )
 
 const (
@@ -25,6 +26,10 @@ const (
 // returns nil. It is called too when an override becomes one that cannot be
 // used, and back: Override says what it is. Calls do not overlap, and come
 // half a second after the last change of a file. Close also ends it, with ErrClosed.
+//
+// A file or directory that hangs, as on a network file system whose server is
+// away, holds up the others for a second or two, once. What has changed in it
+// is told when it is back. The watch ends within seconds though files hang.
 func (d *Dir) WatchOverrides(ctx context.Context, changed func(diamond.Key)) error {
 	w := newWatcher(d, changed)
 	defer w.close()
@@ -34,6 +39,7 @@ func (d *Dir) WatchOverrides(ctx context.Context, changed func(diamond.Key)) err
 // watcher follows the override tree. Its goroutine is that of run.
 type watcher struct {
 	dir     *Dir
+	calls   *calls
 	changed func(diamond.Key)
 	every   time.Duration // between rescans
 
@@ -43,11 +49,12 @@ type watcher struct {
 
 	files  map[diamond.Key]*watchedFile
 	dirs   map[string]fs.FileInfo // those that notify watches
-	warned map[string]bool        // paths that are no overrides
+	warned map[string]bool        // paths that are no overrides, or could not be looked at
 }
 
 func newWatcher(d *Dir, changed func(diamond.Key)) *watcher {
-	w := &watcher{dir: d, changed: changed, every: rescanEvery, files: map[diamond.Key]*watchedFile{}}
+	w := &watcher{dir: d, calls: newCalls(d), changed: changed, every: rescanEvery,
+		files: map[diamond.Key]*watchedFile{}, dirs: map[string]fs.FileInfo{}, warned: map[string]bool{}}
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
 		d.logger.Warn("no file notifications; overrides are only rescanned", "every", rescanEvery, "error", err)
@@ -58,8 +65,17 @@ func newWatcher(d *Dir, changed func(diamond.Key)) *watcher {
 }
 
 func (w *watcher) close() {
-	if w.notify != nil {
+	if w.notify == nil {
+		return
+	}
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
 		w.notify.Close()
+	}()
+	select {
+	case <-closed:
+	case <-time.After(callPatience): // a change of what is notified hangs, for which it waits
 	}
 }
 
@@ -78,9 +94,16 @@ func (w *watcher) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-w.events:
+			reread = true
 		case <-w.errors: // mostly an overflow: events were lost
+			reread = true
+		case <-w.calls.back:
 		case <-timer.C:
-			again, err := w.scan(reread || scans%rereadEvery == 0)
+			if scans%rereadEvery == 0 {
+				reread = true
+				w.calls.forget()
+			}
+			again, err := w.scan(ctx, reread)
 			if errors.Is(err, diamond.ErrClosed) {
 				return err
 			}
@@ -93,7 +116,6 @@ func (w *watcher) run(ctx context.Context) error {
 			}
 			continue
 		}
-		reread = true
 		if time.Until(due) > gather {
 			next(gather)
 		}
@@ -103,22 +125,18 @@ func (w *watcher) run(ctx context.Context) error {
 // scan compares the tree with what was told of it. With reread, contents are
 // compared even where size and time are as they were. It returns whether it
 // should look again soon.
-func (w *watcher) scan(reread bool) (again bool, err error) {
+func (w *watcher) scan(ctx context.Context, reread bool) (again bool, err error) {
+	w.calls.begin()
 	found := newTree()
-	err = w.dir.in(false, found.walk)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil // there is no tree
-	} else if err != nil {
-		found.odd[overrideDir] = err.Error()
+	err = found.walk(ctx, w.calls)
+	if _, closed := w.dir.current(); closed != nil {
+		return false, closed
 	}
-	for name, why := range found.odd {
-		if !w.warned[name] {
-			w.dir.logger.Warn("not an override; ignored", "file", name, "why", why)
-		}
+	if ctx.Err() != nil {
+		return false, nil
 	}
-	w.warned = map[string]bool{}
-	for name := range found.odd {
-		w.warned[name] = true
+	if err != nil {
+		found.unknown[overrideDir] = err.Error()
 	}
 	again = w.watch(found.dirs)
 
@@ -128,13 +146,14 @@ func (w *watcher) scan(reread bool) (again bool, err error) {
 			f = &watchedFile{}
 			w.files[key] = f
 		}
-		if w.look(key, f, info, reread) {
-			again = true
+		soon, err := w.look(ctx, key, f, info, reread)
+		if err != nil {
+			found.unknown[overrideName(key)] = err.Error()
 		}
+		again = again || soon
 	}
 	for key, f := range w.files {
-		// A directory that cannot be listed may still hold it.
-		if _, ok := found.files[key]; ok || err != nil || found.partial {
+		if _, ok := found.files[key]; ok || !found.knows(key) {
 			continue
 		}
 		delete(w.files, key)
@@ -143,46 +162,76 @@ func (w *watcher) scan(reread bool) (again bool, err error) {
 			w.changed(key)
 		}
 	}
-	return again, err
+	w.warn(found)
+	return again || len(w.calls.waited) > 0, nil
+}
+
+// warn says once what is no override, and what could not be looked at.
+func (w *watcher) warn(found *tree) {
+	for name, why := range found.odd {
+		if !w.warned[name] {
+			w.dir.logger.Warn("not an override; ignored", "file", name, "why", why)
+		}
+	}
+	for name, why := range found.unknown {
+		if !w.warned[name] {
+			w.dir.logger.Warn("overrides cannot be looked at; they stay as they are", "file", name, "why", why)
+		}
+	}
+	clear(w.warned)
+	for name := range found.odd {
+		w.warned[name] = true
+	}
+	for name := range found.unknown {
+		w.warned[name] = true
+	}
 }
 
 // watchedFile is what is known of one override.
 type watchedFile struct {
-	info  fs.FileInfo // at the last scan
-	since time.Time   // when info was first seen
-	read  fs.FileInfo // when it was read last
-	told  string      // the state that changed was called for: a hash, or an error; "" none
+	info   fs.FileInfo // at the last scan
+	since  time.Time   // when info was first seen
+	read   fs.FileInfo // when it was read last
+	unread bool        // it was to be read, and hung
+	told   string      // the state that changed was called for: a hash, or an error; "" none
 }
 
 // look compares one file with what is known of it, and returns whether it has
-// to be looked at again because it may be half-written.
-func (w *watcher) look(key diamond.Key, f *watchedFile, info fs.FileInfo, reread bool) (again bool) {
+// to be looked at again because it may be half-written. The error is that it hangs.
+func (w *watcher) look(ctx context.Context, key diamond.Key, f *watchedFile, info fs.FileInfo, reread bool) (again bool, err error) {
 	if f.info == nil || !unchanged(f.info, info) {
 		f.since = time.Now()
 	}
 	f.info = info
-	if f.read != nil && unchanged(f.read, info) && !reread {
-		return false
+	if f.read != nil && unchanged(f.read, info) && !reread && !f.unread {
+		return false, nil
 	}
 	if !quiet(info) && time.Since(f.since) < settle {
-		return true
+		return true, nil
 	}
-	o, err := w.dir.readOverride(key)
+	o, err := w.calls.read(ctx, key)
+	f.unread = errors.Is(err, hung.ErrHangs)
+	if f.unread {
+		return false, err
+	}
+	if ctx.Err() != nil {
+		return false, nil
+	}
 	if errors.Is(err, diamond.ErrUnavailable) || errors.Is(err, diamond.ErrNotFound) || err == nil && !unchanged(o.info, info) {
-		return true // changed since it was listed
+		return true, nil // changed since it was listed
 	}
 	f.read = info
-	state := "sha256:" + sum(o.content)
+	state := o.sum
 	if err != nil {
 		state = err.Error()
 	}
 	if state == f.told {
-		return false
+		return false, nil
 	}
 	f.told = state
 	w.dir.logger.Debug("override has changed", "key", key, "error", err)
 	w.changed(key)
-	return false
+	return false, nil
 }
 
 // watch asks for notifications of dirs, and returns whether there are new ones:
@@ -192,29 +241,40 @@ func (w *watcher) watch(dirs map[string]fs.FileInfo) (added bool) {
 		return false
 	}
 	for name, info := range w.dirs {
-		if now, ok := dirs[name]; !ok || !os.SameFile(now, info) {
-			// Mostly the system has dropped it already. The name may lead elsewhere now.
-			_ = w.notify.Remove(w.hostPath(name))
-			delete(w.dirs, name)
+		if now, ok := dirs[name]; ok && os.SameFile(now, info) {
+			continue
 		}
+		// Mostly the system has dropped it already. The name may lead elsewhere now.
+		if err := w.change(w.notify.Remove, name); errors.Is(err, hung.ErrHangs) {
+			return false
+		}
+		delete(w.dirs, name)
 	}
-	for name := range dirs {
+	for name, info := range dirs {
 		if w.dirs[name] != nil {
 			continue
 		}
+		err := w.change(w.notify.Add, name)
+		if errors.Is(err, hung.ErrHangs) {
+			return added // until it is back there are rescans
+		}
 		added = true
-		err := w.notify.Add(w.hostPath(name))
 		if errors.Is(err, fs.ErrNotExist) {
-			delete(dirs, name) // gone meanwhile
-		} else if err != nil { // said once: dirs keeps it
+			continue // gone meanwhile
+		} else if err != nil { // said once: w.dirs keeps it
 			w.dir.logger.Warn("no file notifications; overrides are only rescanned",
 				"dir", name, "every", rescanEvery, "error", err)
 		}
+		w.dirs[name] = info
 	}
-	w.dirs = dirs
 	return added
 }
 
-func (w *watcher) hostPath(name string) string {
-	return filepath.Join(w.dir.path, filepath.FromSlash(name))
+// change changes whether there are notifications of the directory name. Such
+// calls wait for each other, and so hang together.
+func (w *watcher) change(do func(string) error, name string) error {
+	_, err := hung.Do(w.calls.making, call{op: "notify"}, func() (struct{}, error) {
+		return struct{}{}, do(filepath.Join(w.dir.path, filepath.FromSlash(name)))
+	}, nil)
+	return err
 }

@@ -2,6 +2,8 @@ package document
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -81,6 +83,63 @@ func TestParse_LinesOfValues(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The parser tells no lines of TOML; they are told from the order of its keys.
+func TestParse_LinesOfTOMLLists(t *testing.T) {
+	text := `a = "@"
+[[l]]
+k = "@"
+[[l.m]]
+b = "@"
+[[l.m]]
+b = "@"
+c.d = "@"
+[[l]]
+[[l]]
+k = "@"
+[[l.m]]
+b = "@"
+[l.sub.deep]
+b = "@"
+[l.sub.other]
+b = "@"
+[t]
+f = [
+  {g = "@"},
+  {h = "@"},
+  {g = "@", h = "@"},
+  {},
+  {g = {i = "@", j = [{k = "@"}]}},
+]
+x.y = "@"
+x.z = "@"
+`
+	rows := strings.Split(text, "\n")
+	for i := range rows {
+		rows[i] = strings.ReplaceAll(rows[i], "@", strconv.Itoa(i+1))
+	}
+	root, err := Parse("toml", []byte(strings.Join(rows, "\n")))
+	require.NoError(t, err)
+	got := 0
+	var check func(n *Node)
+	check = func(n *Node) {
+		if n.Kind == String {
+			got++
+			assert.Equal(t, n.Text, strconv.Itoa(int(n.Line)))
+		}
+		for i := range n.Members {
+			check(&n.Members[i].Value)
+		}
+	}
+	check(&root)
+	assert.Equal(t, strings.Count(text, "@"), got)
+
+	// What stands in nothing that has a line of its own has that of what it is in.
+	root, err = Parse("toml", []byte("\n[t]\n\na = [\n1,\n[2, [3]]]\n"))
+	require.NoError(t, err)
+	assert.EqualValues(t, 2, root.Members[0].Line)
+	assert.EqualValues(t, 4, root.Members[0].Value.Members[0].Line)
 }
 
 func FuzzParse(f *testing.F) {

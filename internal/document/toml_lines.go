@@ -55,15 +55,22 @@ func (l *tomlLines) set(n *Node, key toml.Key, line int32) {
 }
 
 // item returns the item of list in which a key named part is next: that which
-// has begun last, or, where that has met its part, the one after it.
+// has begun last, or, where that has met its part, the next one that has parts.
 func (l *tomlLines) item(list *Node, part string) *Node {
 	begun := l.started[list]
-	for i := max(begun-1, 0); i < min(begun+1, len(list.Members)); i++ {
+	for i := max(begun-1, 0); i < len(list.Members); i++ {
 		item := &list.Members[i].Value
 		if m := member(item, part); m != nil && (m.Line == 0 || m.Value.Kind == Mapping || m.Value.Kind == List) {
 			l.started[list] = i + 1
 			return item
 		}
+		if i < begun {
+			continue
+		}
+		if len(item.Members) > 0 {
+			return nil
+		}
+		l.started[list] = i + 1 // it has no keys
 	}
 	return nil
 }

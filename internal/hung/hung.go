@@ -24,6 +24,7 @@ type Calls[K comparable] struct {
 
 	mu       sync.Mutex
 	underWay map[K]underWay // guarded by mu: the call about each key, if there is one
+	hanging  int            // guarded by mu: calls that were given up and have not returned
 }
 
 // underWay is a call that has not returned.
@@ -41,9 +42,9 @@ func New[K comparable](patience time.Duration, most int) *Calls[K] {
 // Do returns what call returns. When that takes longer than the patience it
 // returns [ErrHangs]; late, unless it is nil, is called with what call returns
 // after that. Of calls about one key one is made at a time, so that a key takes
-// one place; the others wait for it. While a call about key hangs, others about
-// it are not made and fail at once with [ErrNotMade], as do those whose turn or
-// place does not come in time.
+// one place; the others wait for it. While a call about key hangs, or as many calls
+// as there are places, others are not made and fail at once with [ErrNotMade], as
+// do those whose turn or place does not come in time.
 func Do[K comparable, T any](c *Calls[K], key K, call func() (T, error), late func(T, error)) (T, error) {
 	type result struct {
 		value T
@@ -65,8 +66,8 @@ func Do[K comparable, T any](c *Calls[K], key K, call func() (T, error), late fu
 	done := make(chan result) // given to who waits, or to nobody any more
 	go func() {
 		value, err := call()
-		<-c.places
 		c.end(key, mine)
+		<-c.places
 		select {
 		case done <- result{value, err}:
 		case <-mine.givenUp:
@@ -79,16 +80,20 @@ func Do[K comparable, T any](c *Calls[K], key K, call func() (T, error), late fu
 	case r := <-done:
 		return r.value, r.err
 	case <-timer.C:
-		close(mine.givenUp)
+		c.giveUp(key, mine)
 		return none, ErrHangs
 	}
 }
 
 // turn waits until no call about key is under way, and notes that one is now. It
-// returns false when the one under way was given up, or when timeout came first.
+// returns false when that was given up, when all calls hang, or when timeout came first.
 func (c *Calls[K]) turn(key K, timeout <-chan time.Time) (underWay, bool) {
 	for {
 		c.mu.Lock()
+		if c.hanging == cap(c.places) {
+			c.mu.Unlock()
+			return underWay{}, false
+		}
 		other, ok := c.underWay[key]
 		if !ok {
 			mine := underWay{givenUp: make(chan struct{}), returned: make(chan struct{})}
@@ -107,10 +112,25 @@ func (c *Calls[K]) turn(key K, timeout <-chan time.Time) (underWay, bool) {
 	}
 }
 
+// giveUp notes that the call about key is waited for no longer.
+func (c *Calls[K]) giveUp(key K, mine underWay) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	close(mine.givenUp)
+	if c.underWay[key] == mine { // it may have returned just now
+		c.hanging++
+	}
+}
+
 // end notes that the call about key has returned, or is not made.
 func (c *Calls[K]) end(key K, mine underWay) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	delete(c.underWay, key)
-	c.mu.Unlock()
 	close(mine.returned)
+	select {
+	case <-mine.givenUp:
+		c.hanging--
+	default:
+	}
 }

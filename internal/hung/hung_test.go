@@ -63,11 +63,13 @@ func TestDo_CallsThatHangAreBounded(t *testing.T) {
 		c := New[int](time.Second, 2)
 		release := make(chan struct{})
 		var calls atomic.Int32
+		start := time.Now()
 		for key := range 20 {
 			_, err := Do(c, key, func() (int, error) { calls.Add(1); <-release; return 1, nil }, nil)
 			require.ErrorIs(t, err, ErrHangs)
 		}
 		assert.EqualValues(t, 2, calls.Load())
+		assert.Equal(t, 2*time.Second, time.Since(start), "for a place that none gives back nobody waits")
 		close(release)
 		synctest.Wait()
 		for key := range 20 {
