@@ -167,7 +167,11 @@ func (s *ChangeSet) validateParts() error {
 	}
 	for i := range s.Drafts {
 		key(s.Drafts[i].Key)
-		s.Drafts[i].validate(&p)
+		content := "content"
+		if len(s.Drafts) > 1 { // else the error names the key
+			content = "content of " + clip(s.Drafts[i].Key.String())
+		}
+		s.Drafts[i].validate(&p, content)
 	}
 	for i := range s.Deletes {
 		key(s.Deletes[i].Key)
@@ -218,12 +222,13 @@ func saysNothing(typ, content string) bool {
 	return strings.TrimSpace(content) == "" || document.Blank(typ, content)
 }
 
-func (d *Draft) validate(p *problems) {
+// validate reports what is wrong with d; what says whose content it is.
+func (d *Draft) validate(p *problems, what string) {
 	if d.Type != "" {
 		p.addPart("type", d.Type, maxType)
 	}
 	if !d.AllowEmpty && saysNothing(cmp.Or(d.Type, TypeOf(d.Key.DataID)), d.Content) {
-		p.add("content: is empty or blank, or says nothing in its format; ask for such a content with allowEmpty, or delete the key")
+		p.add("%s: is empty or blank, or says nothing in its format; allowEmpty, or --allow-empty, publishes it all the same; or delete the key", what)
 	}
 	if d.IfRevision != nil && *d.IfRevision < 0 {
 		p.add("ifRevision: negative")

@@ -87,6 +87,8 @@ func TestR13_BlankGuardKnowsTheFormat(t *testing.T) {
 			continue
 		}
 		require.ErrorContains(t, set.Validate(100), "says nothing in its format", "%+v", d)
+		set.Drafts = append(set.Drafts, diamond.Draft{Key: diamond.NewKey("", "other"), Content: "x"})
+		require.ErrorContains(t, set.Validate(100), "content of \"public/DEFAULT_GROUP/"+d.dataID+"\": is empty", "of several, it says which")
 		set.Drafts[0].AllowEmpty = true
 		require.NoError(t, set.Validate(100), "%+v", d)
 	}
