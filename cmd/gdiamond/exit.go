@@ -47,6 +47,7 @@ func errorLine(err error) string {
 	if errors.Is(err, context.DeadlineExceeded) {
 		for i := range lines { // where there is a reason, it is said before
 			lines[i] = strings.ReplaceAll(lines[i], " ("+context.DeadlineExceeded.Error()+")", "")
+			lines[i] = strings.ReplaceAll(lines[i], context.DeadlineExceeded.Error(), "no answer in time")
 		}
 		lines = append(lines, "--timeout gives it longer")
 	}

@@ -27,9 +27,12 @@ func flagError(err error) error {
 
 // valueError says why value is none for f, which err says in the words of a parser.
 func valueError(f *pflag.Flag, value string, err error) error {
+	if f.Name == "log-level" { // its value has no name for its type
+		return fmt.Errorf("%q is not debug, info, warn or error", value)
+	}
 	switch f.Value.Type() {
 	case "duration":
-		return fmt.Errorf("%q is no duration, such as 500ms, 5s or 1m30s", value)
+		return fmt.Errorf("%q is no duration, such as 500ms, 5s, 1m30s or 720h", value)
 	case "int", "int64":
 		return fmt.Errorf("%q is no whole number", value)
 	case "bool":

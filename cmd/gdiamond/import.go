@@ -71,7 +71,7 @@ Files are committed in change sets of up to 1000 files and 32 MiB.`,
 	c.flags(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&dryRun, "dry-run", false, "compare, and publish nothing")
-	f.BoolVar(&allowEmpty, "allow-empty", false, "publish empty and blank files too")
+	f.BoolVar(&allowEmpty, "allow-empty", false, "publish files too that are empty, blank, or say nothing, as only comments do")
 	f.StringVar(&comment, "comment", "", "why")
 	return cmd
 }

@@ -33,7 +33,7 @@ func (f *format) Set(s string) error {
 		*f = v
 		return nil
 	}
-	return fmt.Errorf("output: %q is not table, json or yaml", s)
+	return fmt.Errorf("%q is not table, json or yaml", s)
 }
 
 // write writes v as JSON or YAML.

@@ -57,10 +57,11 @@ func newPublish() *cobra.Command {
 	f := cmd.Flags()
 	f.Int64Var(&ifRevision, "if-revision", 0, "only if the key is at revision `N` now; 0: only if it does not exist")
 	f.StringVar(&draft.Type, "type", "", "how to read it: json, yaml, toml, properties, xml, text, ... (default what the key has, else by the extension)")
-	f.StringToStringVar(&draft.Meta, "meta", nil, "metadata, `NAME=VALUE[,...]` (default what the key has)")
-	f.BoolVar(&draft.Reset, "reset", false, "forget the type and the metadata that the key has; --type and --meta alone count")
+	f.StringToStringVar(&draft.Meta, "meta", nil, "metadata, `NAME=VALUE[,...]`; double quotes around a pair with a comma in its VALUE (default what the key has)")
+	f.Lookup("meta").DefValue = "" // the usage says it
+	f.BoolVar(&draft.Reset, "reset", false, "forget the type and the metadata that the key has; --type and --meta alone count, and without --type it has none")
 	f.StringVar(&comment, "comment", "", "why")
-	f.BoolVar(&draft.AllowEmpty, "allow-empty", false, "publish an empty or blank content too")
+	f.BoolVar(&draft.AllowEmpty, "allow-empty", false, "publish a content too that is empty, blank, or says nothing, as only comments do")
 	return cmd
 }
 

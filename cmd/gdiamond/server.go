@@ -18,7 +18,10 @@ import (
 )
 
 // defaultData is the directory of the embedded store.
-const defaultData = "./gdiamond-data"
+const (
+	defaultData = "./gdiamond-data"
+	dataUsage   = "`DIR` of the embedded store"
+)
 
 // serving is what the commands that run a server have in common.
 type serving struct {
@@ -36,7 +39,7 @@ type serving struct {
 func (s *serving) flags(cmd *cobra.Command) {
 	s.log.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&s.data, "data", defaultData, "`DIR` of the embedded store")
+	f.StringVar(&s.data, "data", defaultData, dataUsage)
 	f.StringVar(&s.advertise, "advertise", "", "`HOST:PORT` at which clients reach the server (default where it listens)")
 	f.DurationVar(&s.shutdownDelay, "shutdown-delay", 0, "how long to serve on when told to stop, for load balancers to notice")
 	f.IntVar(&s.rate, "rate-limit", 0, "take `N` requests of clients a second, and have those above it come back (default all)")
@@ -92,6 +95,7 @@ with a --cluster-secret-file, or with certificates on a --peer-listen of their o
 	}
 	c.door = newDoor(cmd, "listen", server.DefaultAddress, "the server", accessFlags(cmd))
 	c.flags(cmd)
+	cmd.Flags().Lookup("data").Usage = dataUsage + "; with --mysql, of the copy of the database"
 	c.db.flags(cmd)
 	cmd.Flags().BoolVar(&c.migrate, "migrate", false, "make the schema in the database, or bring it up to date, first")
 	c.membership.flags(cmd)

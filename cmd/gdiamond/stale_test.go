@@ -63,6 +63,17 @@ func TestGet_SaysThatAValueMayBeOld(t *testing.T) {
 	assert.Positive(t, stale)
 }
 
+// An age is said with as many digits as anybody reads.
+func TestGet_ShortAge(t *testing.T) {
+	for age, said := range map[time.Duration]string{
+		1234567 * time.Nanosecond:             "1ms",
+		11316290038 * time.Nanosecond:         "11s",
+		90*time.Minute + 400*time.Microsecond: "1h30m0s",
+	} {
+		assert.Equal(t, said, shortAge(age).String())
+	}
+}
+
 // A read bears a server that comes while it asks, and says why it could not where none does.
 func TestGet_TriesAgain(t *testing.T) {
 	d := standalone(t, t.TempDir())

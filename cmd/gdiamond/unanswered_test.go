@@ -37,7 +37,7 @@ func TestUnanswered_Writes(t *testing.T) {
 	for _, args := range [][]string{{"publish", "g/linna", writeFile(t, "x")}, {"rm", "g/linna"}} {
 		out := invoke(t, append(args, "--timeout", "5s", "--server", mute(t))...)
 		assert.Equal(t, exitError, out.code)
-		assert.Contains(t, out.stderr, "gdiamond: commit: outcome unknown: context deadline exceeded; see with")
+		assert.Contains(t, out.stderr, "gdiamond: commit: outcome unknown: no answer in time; see with")
 		assert.Contains(t, out.stderr, "`gdiamond history public/g/linna`")
 		assert.Contains(t, out.stderr, "--timeout gives it longer")
 	}
@@ -57,7 +57,7 @@ func TestUnanswered_Writes(t *testing.T) {
 func TestUnanswered_Export(t *testing.T) {
 	out := invoke(t, "export", t.TempDir(), "--timeout", "300ms", "--server", mute(t))
 	assert.Equal(t, exitError, out.code)
-	assert.Equal(t, "gdiamond: list: context deadline exceeded (0 files were written); --timeout gives it longer\n", out.stderr)
+	assert.Equal(t, "gdiamond: list: no answer in time (0 files were written); --timeout gives it longer\n", out.stderr)
 }
 
 // unanswered is a transport that never answers.
