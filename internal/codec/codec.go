@@ -29,7 +29,7 @@ func Decode(format string, data []byte, target any, strict bool) error {
 		return nil
 	}
 	if !document.Knows(format) {
-		return fail(0, "no decoder for type %q into %s", format, v.Type().Elem())
+		return fail(0, "no decoder for type %q into %s; json, yaml, toml and properties have one, and WithDecoder gives another", format, v.Type().Elem())
 	}
 	root, err := document.Parse(format, data)
 	if err != nil {

@@ -169,7 +169,8 @@ func TestDecode_Plain(t *testing.T) {
 
 func TestDecode_NoDecoder(t *testing.T) {
 	var got config
-	require.EqualError(t, Decode("xml", nil, &got, false), `no decoder for type "xml" into codec.config`)
+	require.EqualError(t, Decode("xml", nil, &got, false), `no decoder for type "xml" into codec.config; json, yaml, toml and properties have one, and WithDecoder gives another`)
+	require.EqualError(t, Decode("yaml", []byte("- a"), &got, false), "line 1, column 1: a value does not fit the type codec.config: it is no mapping")
 	require.Error(t, Decode("json", []byte("{}"), got, false), "not a pointer")
 
 }

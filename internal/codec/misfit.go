@@ -17,9 +17,10 @@ func (d *decoder) errorf(line, column int, format string, args ...any) error {
 func (d *decoder) misfit(n *document.Node, v reflect.Value, reason string) error {
 	text := reasonMisfit
 	if len(d.path) > 0 {
-		text += ": " + strings.ReplaceAll(strings.Join(d.path, "."), ".[", "[")
+		text += fmt.Sprintf(": %s is of type %s", strings.ReplaceAll(strings.Join(d.path, "."), ".[", "["), v.Type())
+	} else {
+		text += fmt.Sprintf(" the type %s", v.Type())
 	}
-	text += fmt.Sprintf(" is of type %s", v.Type())
 	if reason != "" {
 		text += ": " + reason
 	}
