@@ -538,11 +538,11 @@ func TestPoll_ANamedContentIsFetchedThoughAnOlderOneComes(t *testing.T) {
 		var r recorder
 		subscribe(t, client, keyA, &r)
 		settle()
-		release, first := make(chan struct{}), true
+		release := make(chan struct{})
+		var asked atomic.Int32
 		c.with(func() {
 			c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) {
-				if first {
-					first = false
+				if asked.Add(1) == 1 {
 					<-release
 					return older, nil
 				}
