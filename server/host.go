@@ -15,7 +15,7 @@ import (
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 64 << 10
+	maxHeaderBytes    = 16 << 10
 	// writeTimeout is how long after its request a peer may take to read an answer
 	// that has no deadline of its own, such as net/http's to what is no request.
 	writeTimeout = 30 * time.Second
