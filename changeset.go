@@ -95,7 +95,8 @@ type Result struct {
 	// Replayed is true when RequestID was known and Position is the first outcome's.
 	Replayed bool
 	// Err is why the set was not committed: it wraps ErrConflict, ErrNotFound
-	// (a Delete of nothing) or ErrInvalid (RequestID used for another set).
+	// (a Delete of nothing) or ErrInvalid (RequestID used for another set, or a
+	// Content that says nothing in the type that its key keeps).
 	Err error
 	// Changes are those that were committed, just as Storage.Changes returns them.
 	// A storage may leave them out: then they are read from there.

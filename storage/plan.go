@@ -6,6 +6,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/document"
 	"github.com/linnaname/gdiamond/internal/rawbytes"
 )
 
@@ -24,7 +25,7 @@ type Current struct {
 // changes that commit it and the position after them. currentOf returns what
 // is known of a key's current entry.
 //
-// An error is the set's own (ErrConflict, ErrNotFound), or currentOf's.
+// An error is the set's own (ErrConflict, ErrNotFound, ErrInvalid), or currentOf's.
 // Request ids are the storage's to look up first.
 func Plan(at diamond.Position, set *diamond.ChangeSet, now time.Time, currentOf func(diamond.Key) (Current, error)) ([]diamond.Change, diamond.Position, error) {
 	if err := check(set, currentOf); err != nil {
@@ -61,7 +62,8 @@ func Plan(at diamond.Position, set *diamond.ChangeSet, now time.Time, currentOf 
 }
 
 // describe returns the type and the metadata that the value of d is to have.
-// What d does not say is that of the key's current entry.
+// What d does not say is that of the key's current entry. Whether the content says
+// something in a type that the key keeps is known only here.
 func describe(d *diamond.Draft, currentOf func(diamond.Key) (Current, error)) (typ string, meta map[string]string, err error) {
 	typ = d.Type
 	if len(d.Meta) > 0 {
@@ -79,6 +81,9 @@ func describe(d *diamond.Draft, currentOf func(diamond.Key) (Current, error)) (t
 	}
 	if typ == "" {
 		typ = have.Type
+		if !d.AllowEmpty && typ != diamond.TypeOf(d.Key.DataID) && document.Blank(typ, d.Content) {
+			return "", nil, KeyError(d.Key, diamond.ErrInvalid, "content: says nothing in the format that the key has, %s; allowEmpty, or --allow-empty, publishes it all the same", typ)
+		}
 	}
 	if meta == nil {
 		meta = have.Meta

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 
 	diamond "github.com/linnaname/gdiamond"
 )
@@ -34,7 +33,7 @@ type manifestLine struct {
 	DataID string            `json:"dataId"`
 	Type   string            `json:"type,omitempty"`
 	Meta   map[string]string `json:"meta,omitempty"`
-	Blank  bool              `json:"blank,omitempty"` // it is empty or blank on purpose
+	Blank  bool              `json:"blank,omitempty"` // it says nothing, on purpose
 }
 
 // manifestWriter writes a manifest line by line.
@@ -54,9 +53,10 @@ func newManifest(root *os.Root, namespace string) (*manifestWriter, error) {
 }
 
 func (w *manifestWriter) add(path string, e *diamond.Entry) error {
-	return w.enc.Encode(manifestLine{
-		File: path, Group: e.Key.Group, DataID: e.Key.DataID, Type: e.Type, Meta: e.Meta, Blank: strings.TrimSpace(e.Content) == "",
-	})
+	line := manifestLine{File: path, Group: e.Key.Group, DataID: e.Key.DataID, Type: e.Type, Meta: e.Meta}
+	file := treeFile{key: e.Key, line: &line}
+	line.Blank = blank(file.draft(e.Content))
+	return w.enc.Encode(line)
 }
 
 func (w *manifestWriter) close() error { return w.file.Close() }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -46,7 +45,7 @@ func newPublish() *cobra.Command {
 			if draft.Content, err = readContent(in); err != nil {
 				return err
 			}
-			if !draft.AllowEmpty && strings.TrimSpace(draft.Content) == "" {
+			if !draft.AllowEmpty && blank(draft) {
 				return diamond.Errorf(diamond.ErrInvalid, "%s, and gdiamond rm deletes the key", errBlank)
 			}
 			set := diamond.ChangeSet{Drafts: []diamond.Draft{draft}, Comment: comment}
@@ -66,7 +65,7 @@ func newPublish() *cobra.Command {
 }
 
 // errBlank is of a content that is nearly always a mistake.
-var errBlank = errors.New("content: is empty or blank; --allow-empty publishes it all the same")
+var errBlank = errors.New("content: is empty or blank, or says nothing in its format; --allow-empty publishes it all the same")
 
 // checkSet refuses what every server would of a set that publishes draft, but for
 // the content, which need not be there yet.

@@ -1,17 +1,14 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"iter"
 	"maps"
 	"os"
 	"slices"
 	"strings"
-	"unicode"
 
 	diamond "github.com/linnaname/gdiamond"
 )
@@ -114,11 +111,18 @@ func (t *tree) check(path string, d fs.DirEntry, manifest map[string]manifestLin
 	if t.allowEmpty || file.line != nil && file.line.Blank {
 		return file, nil
 	}
-	blank, err := t.blank(path)
-	if err == nil && blank {
+	content, err := t.root.ReadFile(path)
+	if err == nil && blank(file.draft(string(content))) {
 		err = errBlank
 	}
 	return file, err
+}
+
+// blank reports whether servers refuse a draft, which is valid else, as one that
+// says nothing.
+func blank(d diamond.Draft) bool {
+	d.AllowEmpty = false
+	return checkChanges(diamond.ChangeSet{Drafts: []diamond.Draft{d}}) != nil
 }
 
 // draft returns what publishes content as the value of the file's key. What the
@@ -137,34 +141,7 @@ func (f *treeFile) equal(e *diamond.Entry, content string) bool {
 	if e.Size != int64(len(content)) || e.MD5 != diamond.MD5Hex(content) {
 		return false
 	}
-	if f.line == nil {
-		return true
-	}
-	typ := f.line.Type
-	if typ == "" {
-		typ = diamond.TypeOf(f.key.DataID)
-	}
-	return typ == e.Type && maps.Equal(f.line.Meta, e.Meta)
-}
-
-// blank reports whether a file holds nothing but white space, reading no
-// further than the first byte that is something else.
-func (t *tree) blank(path string) (bool, error) {
-	file, err := t.root.Open(path)
-	if err != nil {
-		return false, err
-	}
-	defer file.Close()
-	r := bufio.NewReader(file)
-	for {
-		c, _, err := r.ReadRune()
-		if errors.Is(err, io.EOF) {
-			return true, nil
-		}
-		if err != nil || !unicode.IsSpace(c) {
-			return false, err
-		}
-	}
+	return f.line == nil || f.line.Type == e.Type && maps.Equal(f.line.Meta, e.Meta)
 }
 
 // sets yields change sets that publish those files of which the content, type or

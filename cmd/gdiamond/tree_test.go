@@ -67,16 +67,17 @@ func TestTree_ImportRefuses(t *testing.T) {
 	d := standalone(t, t.TempDir())
 	source := t.TempDir()
 	writeTree(t, source, map[string]string{
-		"good/file":        "x",
-		"top":              "x",
-		"deep/er/file":     "x",
-		"good/bad name":    "x",
-		"good/naïve":       "x",
-		"good/line\nbreak": "x",
-		"bad+group/file":   "x",
-		"good/empty":       "",
-		"good/blank":       " \n\t\n",
-		"good/large":       strings.Repeat("x", diamond.DefaultMaxContent+1),
+		"good/file":         "x",
+		"top":               "x",
+		"deep/er/file":      "x",
+		"good/bad name":     "x",
+		"good/naïve":        "x",
+		"good/line\nbreak":  "x",
+		"bad+group/file":    "x",
+		"good/empty":        "",
+		"good/blank":        " \n\t\n",
+		"good/comment.yaml": "# only\n",
+		"good/large":        strings.Repeat("x", diamond.DefaultMaxContent+1),
 	})
 	require.NoError(t, os.Symlink("/etc/hostname", filepath.Join(source, "good", "link")))
 
@@ -84,12 +85,12 @@ func TestTree_ImportRefuses(t *testing.T) {
 		out := d.client(args...)
 		assert.Equal(t, exitError, out.code)
 		lines := strings.Split(strings.TrimSpace(out.stderr), "\n")
-		require.Len(t, lines, 11, out.stderr)
-		assert.Contains(t, lines[10], "nothing was published: 10 of 11")
+		require.Len(t, lines, 12, out.stderr)
+		assert.Contains(t, lines[11], "nothing was published: 11 of 12")
 		for _, says := range []string{
 			`"top": lies in no group`, `"deep/er/file": lies too deep`, `"good/bad name": dataId: byte`, `"good/naïve": dataId: byte 0xc3 at 2`,
-			`"good/line\nbreak": dataId: byte`, `"bad+group/file": group: byte`, `"good/empty": content: is empty or blank; --allow-empty`,
-			`"good/blank": content: is empty or blank`, `"good/large": content: 10485761 bytes, more than 10485760`,
+			`"good/line\nbreak": dataId: byte`, `"bad+group/file": group: byte`, `"good/empty": content: is empty or blank, or says nothing in its format; --allow-empty`,
+			`"good/blank": content: is empty or blank`, `"good/comment.yaml": content: is empty or blank`, `"good/large": content: 10485761 bytes, more than 10485760`,
 			`"good/link": is not a regular file`,
 		} {
 			assert.Contains(t, out.stderr, says)
@@ -157,24 +158,28 @@ func TestTree_ExportOverwritesNothing(t *testing.T) {
 func TestTree_ExportAndImportKeepAll(t *testing.T) {
 	d := standalone(t, t.TempDir())
 	long := strings.Repeat("n", diamond.MaxDataID)
-	keys := []string{"g/plain", "g/" + long, "g/.hidden", "g/a:b", "con/nul", "g/empty", "g/blank", "g/Thumbs.db"}
+	keys := []string{"g/plain", "g/" + long, "g/.hidden", "g/a:b", "con/nul", "g/empty", "g/blank", "g/null", "g/Thumbs.db"}
 	for _, key := range keys {
 		content := "{}"
 		if key == "g/empty" {
 			content = ""
 		} else if key == "g/blank" {
 			content = " \n"
+		} else if key == "g/null" {
+			content = "null"
 		}
 		out := d.clientWith(content, "publish", key, "--type", "json", "--meta", "owner=core,tier=1", "--allow-empty")
 		require.Equal(t, exitOK, out.code, out.stderr)
 	}
+	require.Equal(t, exitOK, d.clientWith("a: 1", "publish", "g/untyped.yaml", "--reset").code)
+	keys = append(keys, "g/untyped.yaml")
 	before := d.must("ls", "-o", "json")
 	target := t.TempDir()
 	d.must("export", target)
-	assert.Contains(t, d.must("import", target), "published 0 files, 0 bytes; 8 were there already")
+	assert.Contains(t, d.must("import", target), "published 0 files, 0 bytes; 10 were there already")
 
 	other := standalone(t, t.TempDir())
-	assert.Contains(t, other.must("import", target), "published 8 files, 14 bytes, revision 1")
+	assert.Contains(t, other.must("import", target), "published 10 files, 22 bytes, revision 1")
 	var was, is []entryOut
 	require.NoError(t, json.Unmarshal([]byte(before), &was))
 	require.NoError(t, json.Unmarshal([]byte(other.must("ls", "-o", "json")), &is))
@@ -183,6 +188,9 @@ func TestTree_ExportAndImportKeepAll(t *testing.T) {
 		was[i].Revision, is[i].Revision, was[i].Modified = 0, 0, is[i].Modified
 		assert.Equal(t, was[i], is[i])
 	}
+
+	require.Equal(t, exitOK, d.clientWith("a: 1", "publish", "g/untyped.yaml", "--type", "yaml").code)
+	assert.Contains(t, d.must("import", target), "published 1 files, 4 bytes", "one with a type is another value")
 
 	// Without the manifest the keys keep what they have, and a cut name is no key's.
 	require.NoError(t, os.Remove(filepath.Join(target, manifestName)))

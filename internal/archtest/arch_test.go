@@ -60,7 +60,7 @@ var allowed = map[string][]string{
 	// Certificates for tests, of three packages.
 	"internal/certtest": {"github.com/stretchr/testify/"},
 
-	"storage":             {".", "internal/rawbytes"},
+	"storage":             {".", "internal/document", "internal/rawbytes"},
 	"storage/memstore":    {".", "storage", "internal/seeded"},
 	"storage/boltstore":   {".", "storage", "internal/", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
 	"storage/mysqlstore":  {".", "storage", "internal/", "github.com/go-sql-driver/mysql"},

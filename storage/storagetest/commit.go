@@ -179,6 +179,19 @@ func commitClauses() []clause {
 			p.try(says("b", "yaml", owner), says("b", "", nil), withRequest(says("b", "", nil), "r"))
 			is("b", "yaml", owner)
 		}},
+		{"KeptTypeIsHeeded", "A Draft without Type and AllowEmpty whose Content says nothing in the type that its key keeps fails the set with ErrInvalid, with the key.", func(p *probe) {
+			typed := put("a", "a: 1")
+			typed.Drafts[0].Type = "yaml"
+			p.commit(typed)
+			require.Equal(p, key("a"), p.refused(diamond.ErrInvalid, put("a", "# only a comment")).Key)
+			allowed := put("a", "# only a comment")
+			allowed.Drafts[0].AllowEmpty = true
+			p.commit(allowed)
+			other := put("a", "# a text")
+			other.Drafts[0].Type = "text"
+			p.commit(other)
+			p.commit(put("a", "# another text"))
+		}},
 		{"Reset", "A Draft with Reset has its Type and its Meta as given, also where they are empty.", func(p *probe) {
 			set := put("a.json", "1")
 			set.Drafts[0].Type, set.Drafts[0].Meta = "yaml", map[string]string{"k": "v"}

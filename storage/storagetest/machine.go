@@ -105,7 +105,8 @@ func (m *machine) set(t *rapid.T) diamond.ChangeSet {
 			set.Drafts = append(set.Drafts, diamond.Draft{
 				Key: k, Content: rapid.StringN(0, 20, -1).Draw(t, "content"), IfRevision: ifRevision,
 				Type: rapid.SampledFrom([]string{"", "json"}).Draw(t, "type"), Reset: kind == 2,
-				Meta: rapid.SampledFrom([]map[string]string{nil, {"k": "v"}, {"k": "w", "m": ""}}).Draw(t, "meta"),
+				AllowEmpty: true,
+				Meta:       rapid.SampledFrom([]map[string]string{nil, {"k": "v"}, {"k": "w", "m": ""}}).Draw(t, "meta"),
 			})
 		}
 	}
