@@ -172,11 +172,11 @@ func TestStart_TheGraceCountsFromWhenTheServerIsAsked(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCentre()
 				local := newFiles()
-				keys := manyKeys(c, local, campaign.Scale(t, 200, 3000))
+				keys := manyKeys(c, local, campaign.Scale(t, 64, 3000))
 				for _, key := range keys {
 					c.set(key, "new")
 				}
-				c.slow(150 * time.Second / time.Duration(len(keys))) // 50 ms with 3,000
+				c.slow(min(750*time.Millisecond, 150*time.Second/time.Duration(len(keys)))) // 50 ms with 3,000
 				client := newClient(t, c, diamond.WithLocalFiles(local))
 				var news, olds atomic.Int32
 				var all sync.WaitGroup
@@ -205,8 +205,8 @@ func TestStart_TheGraceCountsFromWhenTheServerIsAsked(t *testing.T) {
 }
 
 // manyKeys publishes n keys, and has local hold a snapshot of each. More than some
-// 250 goroutines in a bubble may have the race detector of Go 1.26 end the process
-// (golang.org/issue/78156): thousands are a campaign's.
+// 200 goroutines in a bubble, of which each key has three, may have the race detector
+// of Go 1.26 end the process (golang.org/issue/78156): thousands are a campaign's.
 func manyKeys(c *centre, local *files, n int) (keys []diamond.Key) {
 	contents := make(map[diamond.Key]string)
 	for i := range n {
@@ -230,7 +230,7 @@ func TestStart_ManyKeysWhileServersAreDead(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCentre()
 				local := newFiles()
-				keys := manyKeys(c, local, campaign.Scale(t, 200, 3000))
+				keys := manyKeys(c, local, campaign.Scale(t, 64, 3000))
 				dead(c)
 				client := newClient(t, c, diamond.WithLocalFiles(local))
 				start := time.Now()

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -21,6 +22,7 @@ func TestStore_SocketIsThereFromTheStart(t *testing.T) {
 	defer stop()
 	logger := slog.New(slog.DiscardHandler)
 	s := serving{data: t.TempDir()}
+	s.limits.flags(&cobra.Command{})
 	s.open = func() (*backend, error) { return embedded(s.data, storage.Retention{}, logger) }
 	started := false
 	require.NoError(t, s.run(ctx, ln, &access{}, nil, logger, func() {
