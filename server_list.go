@@ -56,7 +56,7 @@ func (s *server) list(ctx context.Context, req *ListRequest) (*ListResponse, err
 			s.stable(func(*state) {}) // a batch is being applied, or has been
 			continue
 		}
-		resp := &ListResponse{Position: st.position, More: l.more}
+		resp := &ListResponse{Position: st.position, Stale: s.stale(), More: l.more}
 		for _, r := range l.found {
 			resp.Entries = append(resp.Entries, r.Entry)
 		}

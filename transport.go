@@ -218,6 +218,7 @@ type ListResponse struct {
 	Entries  []Entry
 	More     bool
 	Position Position
+	Stale    time.Duration // as in FetchResponse
 }
 
 // HistoryRequest asks for the versions of a key.

@@ -27,6 +27,8 @@ type connection struct {
 	namespace string
 	timeout   time.Duration
 	output    format
+
+	lists *staleness // of the client that was made last
 }
 
 func (c *connection) flags(cmd *cobra.Command) {
@@ -47,7 +49,8 @@ func (c *connection) client(ctx context.Context, opts ...diamond.ClientOption) (
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	client, err = diamond.NewClient(wire, append(opts, diamond.WithClientInfo(diamond.ClientInfo{App: "gdiamond"}))...)
+	c.lists = &staleness{Transport: wire}
+	client, err = diamond.NewClient(c.lists, append(opts, diamond.WithClientInfo(diamond.ClientInfo{App: "gdiamond"}))...)
 	if err != nil {
 		hangUp()
 		return nil, nil, nil, err

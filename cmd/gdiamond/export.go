@@ -42,6 +42,7 @@ with ":" or a leading dot, these bytes are written as % and two hexadecimal digi
 			if err != nil {
 				return fmt.Errorf("%w (%d files were written)", err, summary.Files)
 			}
+			warnOld(cmd, c.lists.age())
 			return c.summarise(cmd, "wrote", summary)
 		},
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -33,8 +32,8 @@ func newGet() *cobra.Command {
 				return err
 			}
 			if c.output == formatTable {
-				if res.Stale > 0 && revision == 0 {
-					fmt.Fprintf(cmd.ErrOrStderr(), "gdiamond: the server has not reached its storage for %s: this is what it had then\n", shortAge(res.Stale))
+				if revision == 0 {
+					warnOld(cmd, res.Stale)
 				}
 				_, err = io.WriteString(cmd.OutOrStdout(), res.Entry.Content)
 				return err
@@ -49,14 +48,6 @@ func newGet() *cobra.Command {
 	c.flags(cmd)
 	cmd.Flags().Int64Var(&revision, "revision", 0, "the version published at revision `N` (default the present one)")
 	return cmd
-}
-
-// shortAge returns d without the digits that nobody reads.
-func shortAge(d time.Duration) time.Duration {
-	if d < time.Second {
-		return d.Round(time.Millisecond)
-	}
-	return d.Round(time.Second)
 }
 
 // fetch asks until a server answers, or for as long as the command may take. It

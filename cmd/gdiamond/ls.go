@@ -41,6 +41,7 @@ func newLs() *cobra.Command {
 				}
 				entries = append(entries, outEntry(entry, false))
 			}
+			warnOld(cmd, c.lists.age())
 			if c.output != formatTable {
 				return c.output.write(cmd.OutOrStdout(), entries)
 			}

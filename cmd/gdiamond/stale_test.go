@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -61,6 +62,12 @@ func TestGet_SaysThatAValueMayBeOld(t *testing.T) {
 	stale, err := time.ParseDuration(e.Stale)
 	require.NoError(t, err)
 	assert.Positive(t, stale)
+
+	for _, args := range [][]string{{"ls"}, {"ls", "-o", "json"}, {"export", filepath.Join(t.TempDir(), "out")}} {
+		out := invoke(t, append(args, "--server", hs.URL)...)
+		assert.Equal(t, exitOK, out.code)
+		assert.Contains(t, out.stderr, "the server has not reached its storage for ", args)
+	}
 }
 
 // An age is said with as many digits as anybody reads.

@@ -73,7 +73,7 @@ func (c *canned) List(context.Context, *diamond.ListRequest) (*diamond.ListRespo
 	if c.err != nil {
 		return nil, c.err
 	}
-	return &diamond.ListResponse{Entries: []diamond.Entry{cannedEntry}, More: true, Position: cannedPosition}, nil
+	return &diamond.ListResponse{Entries: []diamond.Entry{cannedEntry}, More: true, Position: cannedPosition, Stale: 2 * time.Second}, nil
 }
 
 func (c *canned) History(context.Context, *diamond.HistoryRequest) (*diamond.HistoryResponse, error) {

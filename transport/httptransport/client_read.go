@@ -105,7 +105,7 @@ func (t *Transport) List(ctx context.Context, req *diamond.ListRequest) (*diamon
 		if out.Position, err = position(res); err != nil {
 			return err
 		}
-		out.More = flag(res, hMore)
+		out.More, out.Stale = flag(res, hMore), stale(res)
 		return t.frames(res, func(f *frameReader) error {
 			var line entryLine
 			content, err := f.next(&line)

@@ -102,6 +102,7 @@ func (h *handler) list(w http.ResponseWriter, r *http.Request) outcome {
 	}
 	header := w.Header()
 	h.setPosition(header, res.Position)
+	setStale(header, res.Stale)
 	if res.More {
 		header[hMore] = valueTrue
 	}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// staleness is a transport that remembers how old the lists that it was answered
+// with may be, as a client does not say so.
+type staleness struct {
+	diamond.Transport
+	longest atomic.Int64 // a time.Duration
+}
+
+// List implements [diamond.Transport].
+func (s *staleness) List(ctx context.Context, req *diamond.ListRequest) (*diamond.ListResponse, error) {
+	resp, err := s.Transport.List(ctx, req)
+	for err == nil {
+		longest := s.longest.Load()
+		if int64(resp.Stale) <= longest || s.longest.CompareAndSwap(longest, int64(resp.Stale)) {
+			break
+		}
+	}
+	return resp, err
+}
+
+// age returns for how long a server had not reached its storage when it answered.
+func (s *staleness) age() time.Duration { return time.Duration(s.longest.Load()) }
+
+// warnOld says that what a command shows may be old, where it may be.
+func warnOld(cmd *cobra.Command, stale time.Duration) {
+	if stale > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "gdiamond: the server has not reached its storage for %s: this is what it had then\n", shortAge(stale))
+	}
+}
+
+// shortAge returns d without the digits that nobody reads.
+func shortAge(d time.Duration) time.Duration {
+	if d < time.Second {
+		return d.Round(time.Millisecond)
+	}
+	return d.Round(time.Second)
+}
