@@ -25,7 +25,9 @@ func page(f http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Not every connection has deadlines; those of tests may do without.
 		control := http.NewResponseController(w)
-		_ = control.SetReadDeadline(time.Now().Add(arrivalTimeout))
+		if r.ContentLength != 0 { // else it would end what net/http reads meanwhile, and with that the connection
+			_ = control.SetReadDeadline(time.Now().Add(arrivalTimeout))
+		}
 		_ = control.SetWriteDeadline(time.Now().Add(pageTimeout))
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")

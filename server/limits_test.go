@@ -158,6 +158,29 @@ func TestPagesLeaveTheirConnectionsAlone(t *testing.T) {
 	})
 }
 
+// A page that is read slowly, but in time, ends nothing that is asked on its
+// connection later.
+func TestAPageThatIsReadSlowlyLeavesItsConnectionAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := run(t)
+		conn, err := r.pipes.dial(t.Context(), "", "")
+		require.NoError(t, err)
+		defer conn.Close()
+		answers := bufio.NewReader(conn)
+		for _, target := range []string{"/livez", "/v1/changes?wait=1s"} {
+			_, err := io.WriteString(conn, "GET "+target+" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+			require.NoError(t, err, target)
+			time.Sleep(8 * time.Second)
+			res, err := http.ReadResponse(answers, nil)
+			require.NoError(t, err, target)
+			_, err = io.Copy(io.Discard, res.Body)
+			require.NoError(t, err, target)
+			_ = res.Body.Close()
+			assert.Equal(t, http.StatusOK, res.StatusCode, target)
+		}
+	})
+}
+
 // What is served beside a node has limits for bodies and answers too.
 func TestX20_Serve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
