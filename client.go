@@ -60,6 +60,8 @@ type client struct {
 	missing *latest.Queue[*keySlot, struct{}]   // contents that a poll named and that could not be fetched at once
 	reports *latest.Queue[Key, Report]          // what became of values
 	writes  *latest.Queue[snapshotID, Snapshot] // snapshots to write
+
+	crowdedOut *latest.Queue[*keySlot, struct{}] // overrides that were not read as too many files hang
 }
 
 // NewClient returns a client that asks transport, which it does not close.
@@ -101,6 +103,8 @@ func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
 		missing:   latest.New[*keySlot, struct{}](),
 		reports:   latest.New[Key, Report](),
 		writes:    latest.New[snapshotID, Snapshot](),
+
+		crowdedOut: latest.New[*keySlot, struct{}](),
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
@@ -118,6 +122,7 @@ func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
 	c.background.Go(func() { c.runLetGo(ctx) })
 	if c.local != nil {
 		c.background.Go(func() { c.runOverrides(ctx) })
+		c.background.Go(func() { c.runCrowdedOut(ctx) })
 		c.background.Go(func() { c.runWrites(writing) })
 	}
 	return c, nil

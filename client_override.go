@@ -41,12 +41,32 @@ func (c *client) lookForOverride(s *keySlot) {
 	content, err := hung.Do(c.files, fileID{key: s.key, override: true}, func() (string, error) {
 		return c.local.Override(s.key)
 	}, func(content string, err error) { c.takeLateOverride(s, read, content, err) })
-	if errors.Is(err, hung.ErrNotMade) {
-		s.missedOverride = true
-	} else {
-		s.overrideReads = read
+	if !errors.Is(err, hung.ErrNotMade) {
+		s.overrideReads, s.overrideHangs, s.missedOverride = read, errors.Is(err, hung.ErrHangs), false
+		c.takeOverride(s, content, err)
+		return
 	}
-	c.takeOverride(s, content, err)
+	if !s.overrideHangs { // else takeLateOverride looks again
+		c.crowdedOut.Put(s, struct{}{})
+	}
+	if !s.missedOverride { // else it was said
+		s.missedOverride = true
+		c.takeOverride(s, content, err)
+	}
+}
+
+// runCrowdedOut looks again for overrides that were not read because as many files
+// hung as may be read at a time. Nobody says when there is room, so it looks every
+// now and then.
+func (c *client) runCrowdedOut(ctx context.Context) {
+	for c.crowdedOut.Wait(ctx) == nil {
+		if backoff.Sleep(ctx, filePatience) != nil {
+			return
+		}
+		for s := range c.crowdedOut.Take() {
+			c.background.Go(func() { c.lookForOverride(s) })
+		}
+	}
 }
 
 // takeLateOverride takes in what the given read of a file, which hung, returned,
@@ -54,6 +74,7 @@ func (c *client) lookForOverride(s *keySlot) {
 func (c *client) takeLateOverride(s *keySlot, read int, content string, err error) {
 	s.overriding.Lock()
 	if read == s.overrideReads {
+		s.overrideHangs = false
 		c.takeOverride(s, content, err)
 	}
 	missed := s.missedOverride

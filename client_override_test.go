@@ -2,6 +2,10 @@ package diamond_test
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -206,6 +210,58 @@ func TestD6_AnOverrideThatHangsIsTakenInWhenItComes(t *testing.T) {
 		settle()
 		assert.Equal(t, "mine 3", get(t, client, keyA).Content)
 	})
+}
+
+// As many overrides hang as may be read at a time. One that could not be read
+// meanwhile is read when there is room, though nobody says that it has changed.
+func TestD6_AnOverrideThatHadNoRoomIsTakenInLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		var log logs
+		local := &hangingMany{files: newFiles(), release: make(chan struct{})}
+		client := newClient(t, c, diamond.WithLocalFiles(local), diamond.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		for i := range 70 {
+			key := diamond.NewKey("hangs", fmt.Sprint(i))
+			c.set(key, "x")
+			subscribe(t, client, key, &recorder{})
+		}
+		time.Sleep(time.Minute)
+		c.set(keyA, "a")
+		local.with(func() { local.overrides[keyA] = "mine" })
+		assert.Equal(t, "a", get(t, client, keyA).Content)
+		time.Sleep(10 * time.Minute)
+		assert.Equal(t, "a", get(t, client, keyA).Content)
+		assert.LessOrEqual(t, strings.Count(log.String(), "override file not usable"), 71, "each is said once")
+		close(local.release)
+		time.Sleep(5 * time.Second)
+		assert.Equal(t, "mine", get(t, client, keyA).Content)
+		time.Sleep(time.Minute)
+		assert.LessOrEqual(t, local.asked(keyA), 2, "then there is nothing more to look for")
+	})
+}
+
+// hangingMany are local files of which the overrides of a group hang until release.
+type hangingMany struct {
+	*files
+	release chan struct{}
+	reads   sync.Map // of keys
+}
+
+func (h *hangingMany) Override(key diamond.Key) (string, error) {
+	n, _ := h.reads.LoadOrStore(key, new(atomic.Int32))
+	n.(*atomic.Int32).Add(1)
+	if key.Group == "hangs" {
+		<-h.release
+	}
+	return h.files.Override(key)
+}
+
+func (h *hangingMany) asked(key diamond.Key) int {
+	n, ok := h.reads.Load(key)
+	if !ok {
+		return 0
+	}
+	return int(n.(*atomic.Int32).Load())
 }
 
 func TestD6_ASnapshotThatHangsIsTakenInWhenItComes(t *testing.T) {

@@ -18,8 +18,9 @@ type keySlot struct {
 	used  atomic.Bool           // read since letGo looked last
 
 	overriding     sync.Mutex // held while the override file is read and taken in; before the client's mu
-	missedOverride bool       // guarded by overriding: it was to be read while a read of it hung
+	missedOverride bool       // guarded by overriding: it was to be read, which was not possible
 	overrideReads  int        // guarded by overriding: how many reads of it were made
+	overrideHangs  bool       // guarded by overriding: the last of them has not returned
 
 	value    *known // the newest that a server or the disk said; nil: nothing
 	settled  bool   // value may be shown: a server has answered, or has not in time
