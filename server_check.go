@@ -108,7 +108,7 @@ func (c *checker) check(ctx context.Context) error {
 	}
 	if c.srv.copy != nil {
 		if err := c.checkCopy(ctx); err != nil {
-			return err
+			return errors.Join(settled, err)
 		}
 	}
 	if settled != nil {

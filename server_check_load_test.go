@@ -168,7 +168,8 @@ func TestS23_DamagedHistoryHidesNoOtherDamage(t *testing.T) {
 		store, inner := memstore.New(), memstore.New()
 		defer store.Close()
 		storage := &damagedHistory{edited: editedOf(store), keys: make(map[string]bool)}
-		local := editedOf(inner)
+		disk := troubledBy(inner)
+		local := editedOf(disk)
 		srv := checked(t, storage, &log, diamond.WithReplica(&editedReplica{local, inner}))
 		const keys = 100
 		srv.publishMany(0, 0, keys)
@@ -184,6 +185,12 @@ func TestS23_DamagedHistoryHidesNoOtherDamage(t *testing.T) {
 		assert.Equal(t, keys/2, status.Divergent)
 		require.ErrorIs(t, status.CheckErr, diamond.ErrCorrupt)
 		assert.EqualValues(t, 2, status.Replica.Installs)
+
+		disk.fail(diamond.Errorf(diamond.ErrUnavailable, "the disk is away"), "scan")
+		time.Sleep(time.Minute)
+		err := srv.Status().CheckErr
+		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		require.ErrorIs(t, err, diamond.ErrCorrupt, "what the copy does not say hides it neither")
 	})
 }
 
