@@ -45,6 +45,7 @@ type calls struct {
 	mu      sync.Mutex
 	late    map[call]*lateResult // guarded by mu: what calls that hung returned
 	hanging map[string]int       // guarded by mu: how many of what is in each directory
+	all     int                  // guarded by mu: how many in all of them
 
 	before func(call) // tests: what each call does first
 }
@@ -127,15 +128,20 @@ func (c *calls) returned(what call, value any, err error) {
 func (c *calls) hangs(dir string, more int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.all += more
 	if c.hanging[dir] += more; c.hanging[dir] == 0 {
 		delete(c.hanging, dir)
 	}
 }
 
+// manyHang reports whether no more calls are made about what is in dir until one of
+// them returns: as many hang as may, or any does where half of all places are taken.
+// So what hangs in many directories leaves places for those in which nothing does.
 func (c *calls) manyHang(dir string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.hanging[dir] >= maxHangingIn
+	n := c.hanging[dir]
+	return n >= maxHangingIn || n > 0 && c.all >= maxCalls/2
 }
 
 // stat tells what name is, or where the link leads that it is.

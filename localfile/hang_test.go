@@ -149,6 +149,37 @@ func TestD6_ManyOverridesThatHangHoldUpTheOthersNoLonger(t *testing.T) {
 	})
 }
 
+// However many directories have files that hang, the others are followed.
+func TestD6_ManyDirectoriesThatHangLeaveRoomForTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := openDir(t, t.TempDir())
+		const groups = 24
+		for i := range groups {
+			for j := range maxHangingIn {
+				override(t, d, diamond.Key{Namespace: "hangs", Group: fmt.Sprint("g", i), DataID: fmt.Sprint("k", j)}, "x")
+			}
+		}
+		override(t, d, farKey, "1")
+		var h *hanging
+		seen := watchOverrides(t, d, func(w *watcher) {
+			unnotified(w)
+			h = hang(w, func(c call) bool {
+				return strings.HasPrefix(c.name, "overrides/hangs/") && strings.Count(c.name, "/") == 3
+			})
+		})
+		seen.next(farKey, "1", nil)
+		time.Sleep(10 * time.Minute) // until as many hang as may
+		replace(t, d, farKey, "two")
+		start := time.Now()
+		seen.next(farKey, "two", nil)
+		assert.LessOrEqual(t, time.Since(start), rescanEvery*6/5+callPatience+2*settle)
+		h.free()
+		for range groups * maxHangingIn {
+			assert.Equal(t, "x", (<-seen.calls).content)
+		}
+	})
+}
+
 // Each call takes longer than a watcher waits for one.
 func TestD6_OverridesOfASlowFileSystemAreFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -28,8 +28,9 @@ const (
 // half a second after the last change of a file. Close also ends it, with ErrClosed.
 //
 // A file or directory that hangs, as on a network file system whose server is
-// away, holds up the others for a second or two, once. What has changed in it
-// is told when it is back. The watch ends within seconds though files hang.
+// away, holds up the others for a second, once. So do up to three more of the same
+// directory, and then no more. What has changed in it is told when it is back. The
+// watch ends within seconds though files hang.
 func (d *Dir) WatchOverrides(ctx context.Context, changed func(diamond.Key)) error {
 	w := newWatcher(d, changed)
 	defer w.close()
