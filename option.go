@@ -96,9 +96,9 @@ func WithLimits(waiters, inflight int) ServerOption {
 
 // WithSetKeys sets how many keys the key sets that clients poll may have together,
 // and how many those that one address sent may have; by default [DefaultSetKeys]
-// (4,194,304) and [DefaultAddressSetKeys] (131,072). A set counts once, however many clients poll it, and an address never
-// gets more than is left for the others. Polls with sets above it fail with
-// ErrOverloaded.
+// (4,194,304) and [DefaultAddressSetKeys] (131,072). A set counts once, however many
+// clients poll it, and an address never gets more than is left for the others. Polls
+// with sets above it fail with ErrOverloaded.
 //
 // Set the second higher where many clients come
 // from one address, that of a proxy, or the first lower where memory is scarce.

@@ -5,10 +5,10 @@ import (
 	"net"
 )
 
-// guest is a connection for which there is no room, or none for its address, and which is let in for one
-// answer: who asks whether the node is alive must learn that it is, lest it be
-// restarted for being full; who asks for configurations is told to come back
-// later. A listener's own TLS has no guests.
+// guest is a connection for which there is no room, or none for its address, and
+// which is let in for one answer: who asks whether the node is alive must learn that
+// it is, lest it be restarted for being full; who asks for configurations is told to
+// come back later. A listener's own TLS has no guests.
 type guest struct{ *net.TCPConn }
 
 // NetConn returns the connection itself, as that of TLS does.

@@ -145,10 +145,9 @@ func WithAdmission(perSecond, burst int) Option {
 
 // WithAddressConnections sets how many connections one address may have; by default
 // [DefaultAddressConnections]. An address never gets more than are left for the
-// others: at most half of those that the process may have open, for which its limit
-// of open files says. Of those above it a few at a time are let in for one answer,
-// which is ErrOverloaded (429), or that of one of the node's own pages; the rest are
-// closed.
+// others: at most half of all that the process's limit of open files allows. Of those
+// above it a few at a time are let in for one answer, which is ErrOverloaded (429), or
+// that of one of the node's own pages; the rest are closed.
 //
 // Set it higher where many clients come from one address, that of a proxy.
 // [Node.Run] returns ErrInvalid where it is below 1.

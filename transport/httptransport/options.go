@@ -62,7 +62,8 @@ func WithAdmission(admit func(r *http.Request) error) HandlerOption {
 // fail with ErrOverloaded (429). Bodies of less than 16 KiB and answers of up to
 // 32 KiB do not count, and a content that is in several answers counts once for an
 // address, and once in all. By default it is [DefaultMemoryBudget] (384 MiB), and
-// [DefaultAddressMemory] (48 MiB) for one address: the largest change set. An address never gets more than is left for the others.
+// [DefaultAddressMemory] (48 MiB) for one address: the largest change set. An address
+// never gets more than is left for the others.
 //
 // Set it where a process has little memory, or where many clients come from one
 // address, that of a proxy. Below 48 MiB for one address the largest change sets are
@@ -73,9 +74,9 @@ func WithMemoryBudget(total, perAddress int64) HandlerOption {
 
 // WithRequestLimits sets how many requests may be under way together, polls that wait
 // included, and how many those from one address may be; by default [DefaultRequests]
-// (200,000) and [DefaultAddressRequests] (10,000).
-// Those above it fail with ErrOverloaded (429), before anything is read of them. An
-// address never gets more than is left for the others.
+// (200,000) and [DefaultAddressRequests] (10,000). Those above it fail with
+// ErrOverloaded (429), before anything is read of them. An address never gets more
+// than is left for the others.
 //
 // A poll that waits takes some 19 KiB. Set the second higher where many clients come
 // from one address, that of a proxy: else it would be taken for one greedy client.
