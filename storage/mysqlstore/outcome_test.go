@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
@@ -106,6 +107,22 @@ func TestContextEndsBeforeCommit(t *testing.T) {
 	})
 	require.ErrorIs(t, err, context.Canceled)
 	require.NotErrorIs(t, err, diamond.ErrUnknownOutcome)
+}
+
+// A context that ends when a transaction is done with, after a try that failed,
+// makes no failure of it.
+func TestContextEndsAfterSuccess(t *testing.T) {
+	s := open(t, mariadbtest.Database(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	tries := 0
+	require.NoError(t, s.write(ctx, attempts, nil, func(context.Context, *transaction) error {
+		if tries++; tries == 1 {
+			return &mysql.MySQLError{Number: deadlock}
+		}
+		cancel()
+		return errNothing
+	}))
+	require.Equal(t, 2, tries)
 }
 
 // The end of a context ends a COMMIT that hangs, and then the outcome is

@@ -49,7 +49,7 @@ func (s *Store) write(ctx context.Context, times int, keys []diamond.Key, fn fun
 	var told error // by the database, of earlier tries
 	for n := 1; ; n++ {
 		err = s.transact(ctx, keys, fn)
-		if told != nil && ctx.Err() != nil && !isUncertain(err) {
+		if err != nil && told != nil && ctx.Err() != nil && !isUncertain(err) {
 			return joinEnd(ctx, told)
 		}
 		if err == nil || n == times || !again(err) {
