@@ -59,9 +59,11 @@ func (d *decoder) collect(out *fields, t reflect.Type, index []int) error {
 		name, inline := d.nameOf(f)
 		switch {
 		case name == "-":
+		case inline && !f.Anonymous && !f.IsExported():
+			return d.errorf(0, 0, "%s.%s is inline and not exported", t, f.Name)
 		case inline:
 			embedded = append(embedded, f)
-		case f.IsExported():
+		case f.IsExported() || f.Anonymous && f.Type.Kind() == reflect.Struct && embedsStruct(f.Type):
 			at := append(append([]int{}, index...), i)
 			if err := out.add(field{goName: f.Name, name: name, index: at}, t); err != nil {
 				return err

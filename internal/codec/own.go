@@ -97,7 +97,7 @@ func appendJSON(b []byte, n *document.Node) ([]byte, error) {
 	case document.Null:
 		return append(b, "null"...), nil
 	case document.Bool:
-		return append(b, n.Text...), nil
+		return append(b, strings.ToLower(n.Text)...), nil
 	case document.Integer, document.Float:
 		return appendNumber(b, n)
 	case document.String:
@@ -127,7 +127,7 @@ func appendJSON(b []byte, n *document.Node) ([]byte, error) {
 
 // appendNumber appends a number as it is written, if JSON writes it so too.
 func appendNumber(b []byte, n *document.Node) ([]byte, error) {
-	if json.Valid([]byte(n.Text)) {
+	if n.Text != "" && strings.IndexByte("-0123456789", n.Text[0]) >= 0 && json.Valid([]byte(n.Text)) {
 		return append(b, n.Text...), nil
 	}
 	if n.Kind == document.Float {

@@ -77,7 +77,7 @@ func (f *fields) longest(path string) (name, rest string) {
 		if end > f.most {
 			continue
 		}
-		if x := f.find(path[:end]); x != nil {
+		if x := f.find(path[:end]); x != nil && path[end:] != "." {
 			return x.name, strings.TrimPrefix(path[end:], ".")
 		}
 	}
@@ -100,7 +100,7 @@ func (d *decoder) byKey(n *document.Node, elem reflect.Type) ([]document.Member,
 			key, rest = m.Key, ""
 		default:
 			key, rest = m.Key, ""
-			if at := strings.IndexAny(m.Key, ".["); at >= 0 {
+			if at := strings.IndexAny(m.Key, ".["); at >= 0 && m.Key[at:] != "." {
 				key, rest = m.Key[:at], strings.TrimPrefix(m.Key[at:], ".")
 			}
 		}
@@ -158,7 +158,7 @@ func bracketed(path string) (part, rest string, ok bool) {
 		return "", "", false
 	}
 	rest = path[end+1:]
-	if rest != "" && rest[0] != '.' && rest[0] != '[' {
+	if rest == "." || rest != "" && rest[0] != '.' && rest[0] != '[' {
 		return "", "", false
 	}
 	return path[1:end], strings.TrimPrefix(rest, "."), true

@@ -58,26 +58,42 @@ func numberText(n *document.Node) (string, bool) {
 }
 
 func (d *decoder) string(n *document.Node, v reflect.Value) error {
-	number := v.Type() == reflect.TypeFor[json.Number]()
-	if number {
-		text, ok := numberText(n)
-		if _, err := document.ParseFloat(text, 64); !ok || err != nil {
-			return d.misfit(n, v, "it is no number")
-		}
-	} else if n.Kind != document.String && !n.Plain {
+	if v.Type() == reflect.TypeFor[json.Number]() {
+		return d.jsonNumber(n, v)
+	}
+	if n.Kind != document.String && !n.Plain {
 		return d.misfit(n, v, "it is no text: put it in quotes")
 	}
 	v.SetString(n.Text)
 	return nil
 }
 
+// jsonNumber sets a json.Number: any number that JSON can write, as it is written.
+func (d *decoder) jsonNumber(n *document.Node, v reflect.Value) error {
+	text, ok := numberText(n)
+	if !ok {
+		return d.misfit(n, v, "it is no number")
+	}
+	number := document.Node{Kind: document.Float, Text: text}
+	if _, _, err := document.ParseInteger(text); err == nil {
+		number.Kind = document.Integer
+	}
+	b, err := appendNumber(nil, &number)
+	if err != nil {
+		return d.misfit(n, v, err.Error())
+	}
+	v.SetString(string(b))
+	return nil
+}
+
 func (d *decoder) bool(n *document.Node, v reflect.Value) error {
 	text := n.Text
 	if n.Kind == document.String && d.format == "properties" {
-		text = strings.ToLower(strings.TrimSpace(text))
+		text = strings.TrimSpace(text)
 	} else if n.Kind != document.Bool {
 		text = ""
 	}
+	text = strings.ToLower(text)
 	if text != "true" && text != "false" {
 		return d.misfit(n, v, "write true or false")
 	}
@@ -155,6 +171,9 @@ func (d *decoder) freeNumber(n *document.Node) (any, error) {
 	signed, unsigned, err := document.ParseInteger(n.Text)
 	switch {
 	case err != nil:
+		if f, err := document.ParseFloat(n.Text, 64); err == nil { // above all integers
+			return f, nil
+		}
 		return nil, d.misfit(n, anyType, err.Error())
 	case unsigned > 1<<63-1:
 		return unsigned, nil

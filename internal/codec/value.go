@@ -3,6 +3,7 @@ package codec
 import (
 	"reflect"
 	"strconv"
+	"strings"
 
 	"github.com/linnaname/gdiamond/internal/document"
 )
@@ -253,7 +254,7 @@ func (d *decoder) items(n *document.Node, v reflect.Value) error {
 func (d *decoder) free(n *document.Node) (any, error) {
 	switch n.Kind {
 	case document.Bool:
-		return n.Text == "true", nil
+		return strings.EqualFold(n.Text, "true"), nil
 	case document.Integer, document.Float:
 		return d.freeNumber(n)
 	case document.String:

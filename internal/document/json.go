@@ -160,5 +160,13 @@ func halved(text string, literal []byte) bool {
 	if n == 0 {
 		return false
 	}
-	return n > bytes.Count(literal, []byte("\ufffd"))+bytes.Count(bytes.ToLower(literal), []byte(`\ufffd`))
+	n -= bytes.Count(literal, []byte("\ufffd"))
+	for at := bytes.IndexByte(literal, '\\'); at >= 0 && at+1 < len(literal); {
+		if len(literal) >= at+6 && strings.EqualFold(string(literal[at:at+6]), `\ufffd`) {
+			n--
+		}
+		literal = literal[at+2:] // what follows a backslash begins no escape
+		at = bytes.IndexByte(literal, '\\')
+	}
+	return n > 0
 }

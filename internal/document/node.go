@@ -25,7 +25,7 @@ type Kind uint8
 // The kinds of nodes.
 const (
 	Null    Kind = iota
-	Bool         // Text is true or false
+	Bool         // Text is true or false, in YAML also True, TRUE, False or FALSE
 	Integer      // Text is the number, see ParseInteger
 	Float        // Text is the number, see ParseFloat
 	String       // Text is the text

@@ -3,6 +3,7 @@ package document
 import (
 	"errors"
 	"math"
+	"math/big"
 	"regexp"
 	"strconv"
 	"strings"
@@ -71,6 +72,9 @@ func ParseFloat(text string, bits int) (float64, error) {
 // wholeFloat returns the whole number text as a float that holds it exactly.
 func wholeFloat(text string, bits int) (float64, error) {
 	signed, unsigned, err := ParseInteger(text)
+	if errors.Is(err, errRange) {
+		return largeFloat(text, bits)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -81,6 +85,26 @@ func wholeFloat(text string, bits int) (float64, error) {
 		exact = int64(f) == signed
 	}
 	if !exact || bits == 32 && float64(float32(f)) != f {
+		return 0, errNotItself
+	}
+	return f, nil
+}
+
+// largeFloat is wholeFloat for a number that no integer of 64 bits holds.
+func largeFloat(text string, bits int) (float64, error) {
+	const longest = 2048 // the largest float has 309 digits, and 1024 as a binary number
+	if len(text) > longest {
+		return 0, errRange
+	}
+	whole, ok := new(big.Int).SetString(text, 0)
+	if !ok {
+		return 0, errNotNumber
+	}
+	f, accuracy := new(big.Float).SetInt(whole).Float64()
+	switch narrow := float64(float32(f)); {
+	case math.IsInf(f, 0), bits == 32 && math.IsInf(narrow, 0):
+		return 0, errRange
+	case accuracy != big.Exact, bits == 32 && narrow != f:
 		return 0, errNotItself
 	}
 	return f, nil

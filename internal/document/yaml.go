@@ -3,6 +3,7 @@ package document
 import (
 	"bytes"
 	"io"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -168,6 +169,11 @@ func (c *yamlConverter) mapping(n *yaml.Node, out *measured, depth int) error {
 		if err != nil {
 			return err
 		}
+		if key.Anchor != "" { // an alias may stand for it
+			if _, err := c.node(key, depth+1); err != nil {
+				return err
+			}
+		}
 		if err := all.add(Member{Key: text, Line: int32(key.Line), Value: value.Node}); err != nil {
 			return err
 		}
@@ -211,6 +217,7 @@ func mergeable(n *Node) ([]Member, error) {
 
 const (
 	reasonTag   = "a tag that is not known"
+	reasonOfTag = "a value that is not of its tag"
 	reasonSpace = "a space that is not the plain one (a non-breaking or a full-width space)"
 	reasonMerge = "what is merged (<<) is not a mapping"
 )
@@ -240,8 +247,14 @@ func scalar(n *yaml.Node, out *Node) error {
 	switch n.ShortTag() {
 	case "!!null":
 		out.Kind, out.Text = Null, ""
+		if !slices.Contains([]string{"", "~", "null", "Null", "NULL"}, n.Value) {
+			return errorf(n.Line, reasonOfTag)
+		}
 	case "!!bool":
-		out.Kind, out.Text = Bool, strings.ToLower(n.Value)
+		out.Kind = Bool
+		if !slices.Contains([]string{"true", "True", "TRUE", "false", "False", "FALSE"}, n.Value) {
+			return errorf(n.Line, reasonOfTag)
+		}
 	case "!!int", "!!float":
 		out.Kind = Float
 		if integerGrammar.MatchString(n.Value) {

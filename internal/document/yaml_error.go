@@ -33,7 +33,7 @@ var yamlReasons = []struct{ said, reason string }{
 	{"comment or line break", "something after the sign of a text block"},
 	{"directive", "a directive that is not known"},
 	{"tag", "a malformed tag"},
-	{"cannot decode", "a value that is not of its tag"},
+	{"cannot decode", reasonOfTag},
 }
 
 const (
@@ -51,7 +51,7 @@ func yamlError(data []byte, err error) error {
 		}
 	}
 	line := failingLine(data, err)
-	if at, look := lookalike(data, line); look != "" {
+	if at, look := lookalike(data, line); look != "" && (look == reasonTab || endsLater(data, at, line)) {
 		line, reason = at, notYAML+": "+look
 	}
 	return errorf(line, "%s", reason)
@@ -147,4 +147,16 @@ func lookalike(data []byte, line int) (at int, reason string) {
 		}
 	}
 	return 0, ""
+}
+
+// endsLater reports whether the text fails after line, or not at all, once line
+// at has the signs of YAML in place of those that look like them. Else they are
+// part of a text, which may hold them.
+func endsLater(data []byte, at, line int) bool {
+	begin, end := endOfLine(data, at-1), endOfLine(data, at)
+	plain := strings.NewReplacer("\u00a0", " ", "\u3000", " ", "：", ": ", "，", ", ", "［", "[", "］", "]", "｛", "{", "｝", "}",
+		"＃", " #", "－", "- ", "“", `"`, "”", `"`, "‘", "'", "’", "'").Replace(string(data[begin:end]))
+	text := append(append(bytes.Clone(data[:begin]), plain...), data[end:]...)
+	err := decodeAll(bytes.NewReader(text))
+	return err == nil || failingLine(text, err) > line
 }
