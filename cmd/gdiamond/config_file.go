@@ -1,16 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/linnaname/gdiamond/internal/document"
 )
 
 // configFlag names the settings file.
@@ -30,8 +30,12 @@ func readSettings(cmd *cobra.Command, path string) (*settings, error) {
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
+	// Its errors quote nothing of the file, where secrets may stand.
+	if _, err := document.Parse("yaml", data); err != nil && !errors.Is(err, document.ErrNothing) {
+		return nil, fmt.Errorf("config: %s: %w", path, err)
+	}
 	var sections map[string]map[string]yaml.Node
-	if err := yaml.NewDecoder(bytes.NewReader(data)).Decode(&sections); err != nil && !errors.Is(err, io.EOF) {
+	if err := yaml.Unmarshal(data, &sections); err != nil {
 		return nil, fmt.Errorf("config: %s is not a YAML mapping of commands to their settings: %w", path, withoutValues(err))
 	}
 	var errs []error

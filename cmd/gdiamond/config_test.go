@@ -109,7 +109,9 @@ func TestSettings_Errors(t *testing.T) {
 		"mapping":            {"server:\n  listen: {a: b}\n", "plain value"},
 		"nothing":            {"server:\n  listen:\n", "plain value"},
 		"not a mapping":      {"- a\n", "not a YAML mapping"},
-		"not YAML":           {"{", "not a YAML mapping"},
+		"not YAML":           {"{", "line 1: not valid YAML"},
+		"twice":              {"server:\n  data: a\n  data: b\n", "line 3: a key appears twice"},
+		"second document":    {"server:\n  data: a\n---\nserver:\n  listen: x\n", "line 3: more than one document"},
 	}
 	for name, c := range cases {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
@@ -123,6 +125,9 @@ func TestSettings_Errors(t *testing.T) {
 	out := invoke(t, "config", "print", "server", "--config", settingsFile(t, "mysql: u:canary@/d\n"))
 	assert.Contains(t, out.stderr, "line 1")
 	assert.NotContains(t, out.stderr, "canary", "a value in the wrong place may be a secret")
+	out = invoke(t, "config", "print", "server", "--config", settingsFile(t, "server:\n  mysql: *canary\n"))
+	assert.Contains(t, out.stderr, "line 2")
+	assert.NotContains(t, out.stderr, "canary", "a secret without quotes may be no YAML")
 	out = invoke(t, "get", "linna", "--config", filepath.Join(t.TempDir(), "missing"))
 	assert.Equal(t, exitUsage, out.code)
 	assert.Contains(t, out.stderr, "no such file")

@@ -104,6 +104,13 @@ func TestExitCodes(t *testing.T) {
 		{"negative delay", "server --shutdown-delay -1s", exitUsage, "shutdown-delay"},
 		{"bad advertised address", "standalone --advertise nowhere", exitUsage, "advertise"},
 		{"bad peer", "server --peer nowhere", exitUsage, "peer"},
+		{"a database's password without the database", "server --mysql-password-file " + missing, exitUsage, "--mysql, which is not given"},
+		{"a schema without a database", "server --migrate", exitUsage, "migrate: it is about the database"},
+		{"peers without a database", "server --peer 127.0.0.1:1", exitUsage, "peer: it is about the database"},
+		{"bad address of a name server with a secret", "namesrv --listen nowhere --cluster-secret-file " + writeFile(t, strings.Repeat("0123456789abcdef", 4)), exitUsage, "listen"},
+		{"database without a name", "migrate --mysql u@tcp(127.0.0.1:1)/", exitUsage, "mysql: the DSN names no database"},
+		{"original that is none", "migrate --mysql u@tcp(127.0.0.1:1)/d --from-gdiamond nothing", exitUsage, "from-gdiamond: the DSN cannot be read"},
+		{"restore above all", "restore " + missing + " " + missing + " --above 9223372036854775807", exitUsage, "above: "},
 		{"bad log level", "server --log-level loud", exitUsage, "log-level"},
 	}
 	for _, c := range cases {

@@ -39,13 +39,14 @@ func newDoor(cmd *cobra.Command, flag, address, what string, access *access) *do
 	return d
 }
 
-// check refuses an address that other hosts can reach.
-func (d *door) check() error {
+// check refuses an address that is none, and one that other hosts can reach,
+// unless they may.
+func (d *door) check(forAll bool) error {
 	host, _, err := net.SplitHostPort(d.address)
 	if err != nil {
 		return usageError{fmt.Errorf("%s: %w", d.flag, err)}
 	}
-	if ip := net.ParseIP(host); host == "localhost" || ip.IsLoopback() || d.insecure {
+	if ip := net.ParseIP(host); host == "localhost" || ip.IsLoopback() || forAll {
 		return nil
 	}
 	return usageError{fmt.Errorf("%s: other hosts can reach %s, and whoever reaches it can %s; "+

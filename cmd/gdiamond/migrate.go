@@ -64,11 +64,16 @@ func (c *migrateCommand) run(cmd *cobra.Command) (err error) {
 	if c.options.Skip && c.original == "" {
 		return usageError{errors.New("skip: it is about what --from-gdiamond imports, which is not given")}
 	}
-	if c.above < 0 || c.above > storage.MaxAbove {
-		return usageError{fmt.Errorf("above: %d, not from 1 to %d", c.above, int64(storage.MaxAbove))}
+	if err := checkAbove(c.above); err != nil {
+		return err
 	}
 	if c.print {
 		return mysqlstore.Print(cmd.OutOrStdout())
+	}
+	if c.original != "" { // before the schema is made
+		if _, err := parseDSN("from-gdiamond", c.original); err != nil {
+			return err
+		}
 	}
 	db, err := c.to.connect(slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -97,6 +102,14 @@ func (c *migrateCommand) run(cmd *cobra.Command) (err error) {
 		return nil
 	}
 	return withOriginal(cmd, c.original, db, c.options, c.dryRun)
+}
+
+// checkAbove refuses a generation above which none can begin; 0: none is given.
+func checkAbove(generation int64) error {
+	if generation < 0 || generation > storage.MaxAbove {
+		return usageError{fmt.Errorf("above: %d, not from 1 to %d", generation, int64(storage.MaxAbove))}
+	}
+	return nil
 }
 
 // beginAbove begins a new epoch above a generation, and above the revisions that

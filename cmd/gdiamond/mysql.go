@@ -37,9 +37,9 @@ func (d *database) full() (string, error) {
 	if d.dsn == "" {
 		return "", usageError{errors.New("mysql: give the DSN of the database: user:password@tcp(host:port)/database")}
 	}
-	cfg, err := mysql.ParseDSN(d.dsn)
+	cfg, err := parseDSN("mysql", d.dsn)
 	if err != nil {
-		return "", usageError{errors.New("mysql: the DSN cannot be read; it has the form user:password@tcp(host:port)/database")}
+		return "", err
 	}
 	if d.passwordFile == "" {
 		return d.dsn, nil
@@ -51,6 +51,19 @@ func (d *database) full() (string, error) {
 		return "", err
 	}
 	return cfg.FormatDSN(), nil
+}
+
+// parseDSN reads the DSN that a flag has. Its errors do not quote it.
+func parseDSN(flag, dsn string) (*mysql.Config, error) {
+	const form = "it has the form user:password@tcp(host:port)/database"
+	cfg, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("%s: the DSN cannot be read; %s", flag, form)}
+	}
+	if cfg.DBName == "" {
+		return nil, usageError{fmt.Errorf("%s: the DSN names no database; %s", flag, form)}
+	}
+	return cfg, nil
 }
 
 func readPassword(path string) (string, error) {

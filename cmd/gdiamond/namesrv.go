@@ -33,10 +33,8 @@ func newNamesrv() *cobra.Command {
 			return err
 		}
 		// With a secret nobody else can register, and the list is no secret.
-		if secret.IsZero() {
-			if err := door.check(); err != nil {
-				return err
-			}
+		if err := door.check(door.insecure || !secret.IsZero()); err != nil {
+			return err
 		}
 		ln, err := door.listen(cmd.Context())
 		if err != nil {

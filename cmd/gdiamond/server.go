@@ -105,10 +105,13 @@ with a --cluster-secret-file, or with certificates on a --peer-listen of their o
 
 // start runs the server until the command's context ends.
 func (c *serverCommand) start(cmd *cobra.Command) error {
-	if err := c.door.check(); err != nil {
+	if err := c.door.check(c.door.insecure); err != nil {
 		return err
 	}
 	if err := c.check(); err != nil {
+		return err
+	}
+	if err := c.onDatabase(); err != nil {
 		return err
 	}
 	logger := c.log.logger(cmd.ErrOrStderr())
@@ -148,6 +151,25 @@ func (c *serverCommand) start(cmd *cobra.Command) error {
 	}
 	started := func() { fmt.Fprintf(cmd.OutOrStdout(), "%sdata %s\n", where, c.data) }
 	return c.run(cmd.Context(), ln, c.door.access, names, logger, started)
+}
+
+// onDatabase refuses what is about a database where none is given: the server
+// would start on the embedded store, which nobody asked for.
+func (c *serverCommand) onDatabase() error {
+	if c.db.given() {
+		return nil
+	}
+	for _, f := range []struct {
+		name  string
+		given bool
+	}{
+		{"mysql-password-file", c.db.passwordFile != ""}, {"migrate", c.migrate}, {"peer", len(c.membership.peers) > 0},
+	} {
+		if f.given {
+			return usageError{fmt.Errorf("%s: it is about the database of --mysql, which is not given", f.name)}
+		}
+	}
+	return nil
 }
 
 // run runs a server on ln until ctx ends. It calls started once nothing can

@@ -33,7 +33,7 @@ func newStandalone() *cobra.Command {
 
 func (s *serving) standalone(cmd *cobra.Command, serverDoor, namesrvDoor *door) error {
 	for _, d := range []*door{serverDoor, namesrvDoor} {
-		if err := d.check(); err != nil {
+		if err := d.check(d.insecure); err != nil {
 			return err
 		}
 	}

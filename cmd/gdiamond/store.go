@@ -110,10 +110,10 @@ when a client knows a newer one than theirs.`,
 				return err
 			}
 			var opts []boltstore.RestoreOption
-			switch {
-			case above < 0:
-				return usageError{fmt.Errorf("above: %d, less than 0", above)}
-			case above > 0:
+			if err := checkAbove(above); err != nil {
+				return err
+			}
+			if above > 0 {
 				opts = append(opts, boltstore.WithGenerationAbove(above))
 			}
 			in, err := input(cmd.Context(), cmd.InOrStdin(), args[0])
