@@ -216,7 +216,7 @@ func (s *Store) History(ctx context.Context, key diamond.Key, before int64, limi
 		if c == nil || err != nil {
 			return err
 		}
-		r, err := v.newest(c)
+		r, err := v.before(c, key, before)
 		for ; r != nil && err == nil && len(changes) < limit; r, err = v.record(r.prev) {
 			if before == 0 || r.at.revision < before {
 				changes = append(changes, r.change)
@@ -228,6 +228,20 @@ func (s *Store) History(ctx context.Context, key diamond.Key, before int64, limi
 		return nil, err
 	}
 	return changes, nil
+}
+
+// before returns the record of a version of the key of c, from which all below a
+// revision can be reached: the one that precedes it, where there is one of exactly
+// that revision, as a page of a history has ended with it; else the newest.
+func (v *view) before(c *current, key diamond.Key, revision int64) (*record, error) {
+	if revision > 0 {
+		if last, err := v.version(key, revision); err != nil {
+			return nil, err
+		} else if last != nil {
+			return v.record(last.prev)
+		}
+	}
+	return v.newest(c)
 }
 
 // Horizon returns the position after which the log has all changes: zero until
