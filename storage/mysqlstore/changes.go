@@ -107,7 +107,7 @@ func (s *Store) changes(ctx context.Context, after diamond.Position, condition s
 		})
 	switch {
 	case err == nil && !started:
-		err = diamond.Errorf(diamond.ErrCorrupt, "the row of diamond_counter is missing")
+		err = noCounter()
 	case err == nil:
 		err = refused
 	}

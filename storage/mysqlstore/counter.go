@@ -91,6 +91,12 @@ func (c *counter) isCopy() error {
 	return nil
 }
 
+// noCounter is the error where the row is missing, as while a dump is loaded.
+// Without it nothing can be said of what else there is.
+func noCounter() error {
+	return diamond.Errorf(diamond.ErrCorrupt, "the row of diamond_counter is missing")
+}
+
 // createCounter makes the row, of a store with an id of its own, unless it is there.
 func createCounter(ctx context.Context, db *sql.DB) error {
 	conn, err := db.Conn(ctx)

@@ -145,3 +145,22 @@ func TestS23_ChangedByHand(t *testing.T) {
 	_, err = s.Changes(t.Context(), diamond.Position{}, 1<<20)
 	require.ErrorIs(t, err, diamond.ErrCorrupt, "a hole in the log")
 }
+
+// Where the counter is missing, as while a dump is loaded, nothing is said to be absent.
+func TestMissingCounterIsNoAbsence(t *testing.T) {
+	dsn := mariadbtest.Database(t)
+	s := open(t, dsn)
+	commit(t, s, put("a", "1"))
+	exec(t, raw(t, dsn), "DELETE FROM diamond_counter")
+	for name, read := range map[string]func() error{
+		"read":           func() error { _, err := s.Read(t.Context(), key("a"), 0); return err },
+		"read of old":    func() error { _, err := s.Read(t.Context(), key("a"), 1); return err },
+		"read of none":   func() error { _, err := s.Read(t.Context(), key("b"), 0); return err },
+		"position":       func() error { _, err := s.At(t.Context()); return err },
+		"scan":           func() error { _, err := s.Scan(t.Context(), diamond.ScanRequest{}); return err },
+		"changes":        func() error { _, err := s.Changes(t.Context(), diamond.Position{}, 1); return err },
+		"write of a set": func() error { _, err := s.Commit(t.Context(), []diamond.ChangeSet{put("a", "2")}); return err },
+	} {
+		require.ErrorIs(t, read(), diamond.ErrCorrupt, name)
+	}
+}

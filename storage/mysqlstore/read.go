@@ -10,30 +10,28 @@ import (
 
 // Read implements [diamond.Storage].
 func (s *Store) Read(ctx context.Context, key diamond.Key, revision int64) (diamond.Entry, error) {
-	statement := "SELECT k.horizon, " + columnsOf("c", changeColumns) + ", c.content FROM diamond_counter k "
+	current, join := "e.revision", `LEFT JOIN diamond_entry e ON e.namespace = ? AND e.grp = ? AND e.data_id = ? AND e.op = 1
+		LEFT JOIN diamond_change c ON c.revision = e.revision AND c.number = e.number`
 	args := keyArgs(key)
-	if revision == 0 {
-		statement += `JOIN diamond_entry e ON e.namespace = ? AND e.grp = ? AND e.data_id = ? AND e.op = 1
-			LEFT JOIN diamond_change c ON c.revision = e.revision AND c.number = e.number`
-	} else {
-		statement += "LEFT JOIN diamond_change c ON c.namespace = ? AND c.grp = ? AND c.data_id = ? AND c.revision = ?"
+	if revision != 0 {
+		current, join = "NULL", "LEFT JOIN diamond_change c ON c.namespace = ? AND c.grp = ? AND c.data_id = ? AND c.revision = ?"
 		args = append(args, revision)
 	}
+	statement := "SELECT k.horizon, " + current + ", " + columnsOf("c", changeColumns) + ", c.content FROM diamond_counter k " + join
 	var horizon int64
 	var entry diamond.Entry
-	found := 0 // rows
-	value := false
+	counted, found, value := false, false, false // that the counter, the version, and a value are there
 	err := s.query(ctx, statement+" WHERE k.id = 1", args, func(rows *sql.Rows) error {
-		found++
+		counted = true
+		var at sql.NullInt64 // the revision of the current version, where that is asked for
 		var row changeRow
-		if err := rows.Scan(append([]any{&horizon}, row.fields(true)...)...); err != nil {
+		if err := rows.Scan(append([]any{&horizon, &at}, row.fields(true)...)...); err != nil {
 			return err
 		}
-		if !row.there() {
-			if revision == 0 {
+		if found = row.there(); !found {
+			if at.Valid {
 				return storage.KeyError(key, diamond.ErrCorrupt, "the row of its current version is missing")
 			}
-			found = 0
 			return nil
 		}
 		v, err := row.version(true)
@@ -45,11 +43,13 @@ func (s *Store) Read(ctx context.Context, key diamond.Key, revision int64) (diam
 	switch {
 	case err != nil:
 		return diamond.Entry{}, err
+	case !counted:
+		return diamond.Entry{}, noCounter()
 	case value:
 		return entry, nil
 	case revision == 0:
 		return diamond.Entry{}, storage.KeyError(key, diamond.ErrNotFound, "")
-	case found == 0 && revision <= horizon:
+	case !found && revision <= horizon:
 		return diamond.Entry{}, storage.KeyError(key, diamond.ErrCompacted, "revision %d is no longer kept", revision)
 	}
 	return diamond.Entry{}, storage.KeyError(key, diamond.ErrNotFound, "no value was published at revision %d", revision)
@@ -82,12 +82,17 @@ func (s *Store) History(ctx context.Context, key diamond.Key, before int64, limi
 // At implements [diamond.Replica].
 func (s *Store) At(ctx context.Context) (diamond.Position, error) {
 	var c counter
+	counted := false
 	err := s.query(ctx, "SELECT "+counterColumns+" FROM diamond_counter WHERE id = 1", nil, func(rows *sql.Rows) error {
+		counted = true
 		fields, filled := c.fields()
 		if err := rows.Scan(fields...); err != nil {
 			return err
 		}
 		return filled()
 	})
+	if err == nil && !counted {
+		err = noCounter()
+	}
 	return c.at(), err
 }

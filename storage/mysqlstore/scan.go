@@ -77,7 +77,7 @@ func (s *Store) nothing(ctx context.Context, req *diamond.ScanRequest) (at diamo
 			return err
 		})
 	if err == nil && !found {
-		err = diamond.Errorf(diamond.ErrCorrupt, "the row of diamond_counter is missing")
+		err = noCounter()
 	}
 	return at, empty, err
 }

@@ -126,7 +126,7 @@ func (t *transaction) begin(ctx context.Context, keys []diamond.Key) error {
 		return row.addTo(t.found)
 	})
 	if err == nil && !locked {
-		err = diamond.Errorf(diamond.ErrCorrupt, "the row of diamond_counter is missing")
+		err = noCounter()
 	}
 	if err == nil {
 		err = t.currents(ctx, keys[len(first):])
