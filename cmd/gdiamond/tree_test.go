@@ -277,3 +277,22 @@ func TestTree_ExportIsForItsOwner(t *testing.T) {
 		assert.Equal(t, mode, info.Mode().Perm(), name)
 	}
 }
+
+// The manifest names no file that could not be made: it may be another key's.
+func TestTreeWriter_NamesNoFileThatIsNotThere(t *testing.T) {
+	root, err := os.OpenRoot(t.TempDir())
+	require.NoError(t, err)
+	defer root.Close()
+	w, err := newTreeWriter(root, "public")
+	require.NoError(t, err)
+	require.NoError(t, w.write(&diamond.Entry{Key: diamond.NewKey("g", "a"), Content: "x"}))
+	for _, name := range []string{fileName("b"), otherFileName("b")} {
+		require.NoError(t, root.WriteFile("g/"+name, nil, 0o600))
+	}
+	require.ErrorIs(t, w.write(&diamond.Entry{Key: diamond.NewKey("g", "b"), Content: "x"}), os.ErrExist)
+	require.NoError(t, w.close())
+	lines, err := readManifest(root)
+	require.NoError(t, err)
+	require.Len(t, lines, 1)
+	require.Contains(t, lines, "g/a")
+}

@@ -46,7 +46,10 @@ func (w *treeWriter) write(e *diamond.Entry) error {
 		name = path.Join(w.dir, otherFileName(e.Key.DataID))
 		err = w.create(name, e.Content)
 	}
-	return cmp.Or(err, w.manifest.add(name, e))
+	if err != nil {
+		return err
+	}
+	return w.manifest.add(name, e)
 }
 
 // enter makes the directory of a group.
