@@ -61,7 +61,7 @@ type client struct {
 	reports *latest.Queue[Key, Report]          // what became of values
 	writes  *latest.Queue[snapshotID, Snapshot] // snapshots to write
 
-	crowdedOut *latest.Queue[*keySlot, struct{}] // overrides that were not read as too many files hang
+	crowdedOut *latest.Queue[*keySlot, struct{}] // files that were not read as too many others hang
 }
 
 // NewClient returns a client that asks transport, which it does not close.

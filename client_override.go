@@ -55,16 +55,24 @@ func (c *client) lookForOverride(s *keySlot) {
 	}
 }
 
-// runCrowdedOut looks again for overrides that were not read because as many files
-// hung as may be read at a time. Nobody says when there is room, so it looks every
-// now and then.
+// runCrowdedOut looks again for overrides and snapshots that were not read because as
+// many files hung as may be read at a time. Nobody says when there is room, so it
+// looks every now and then.
 func (c *client) runCrowdedOut(ctx context.Context) {
 	for c.crowdedOut.Wait(ctx) == nil {
 		if backoff.Sleep(ctx, filePatience) != nil {
 			return
 		}
 		for s := range c.crowdedOut.Take() {
-			c.background.Go(func() { c.lookForOverride(s) })
+			c.background.Go(func() {
+				c.loadSnapshot(s)
+				s.overriding.Lock()
+				missed := s.missedOverride
+				s.overriding.Unlock()
+				if missed {
+					c.lookForOverride(s)
+				}
+			})
 		}
 	}
 }

@@ -290,6 +290,34 @@ func TestD6_ASnapshotThatHangsIsTakenInWhenItComes(t *testing.T) {
 	})
 }
 
+// As many snapshots hang as may be read at a time. The others are read when there
+// is room again.
+func TestD6_SnapshotsThatHadNoRoomAreTakenInLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCentre()
+		var log logs
+		keys := make([]diamond.Key, 200)
+		for i := range keys {
+			keys[i] = keyN(i)
+			c.set(keys[i], "x")
+		}
+		local := &hangingFiles{files: withSnapshots(c, keys...), load: make(chan struct{})}
+		c.fail(errDown)
+		client := newClient(t, c, diamond.WithLocalFiles(local), diamond.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		told := make([]recorder, len(keys))
+		for i := range keys {
+			subscribe(t, client, keys[i], &told[i])
+		}
+		time.Sleep(10 * time.Minute)
+		assert.LessOrEqual(t, strings.Count(log.String(), "snapshot not usable"), len(keys), "each is said once")
+		close(local.load)
+		time.Sleep(10 * time.Second)
+		for i := range keys {
+			assert.Equal(t, []string{"x"}, told[i].contents(), i)
+		}
+	})
+}
+
 // What a server has said meanwhile is newer than a snapshot that hung.
 func TestD6_ASnapshotThatComesLateReplacesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -44,7 +44,10 @@ func (c *client) loadSlot(s *keySlot, from Slot) {
 		}
 	}
 	v, err := c.readSnapshot(s.key, from, take)
-	if !errors.Is(err, hung.ErrHangs) {
+	switch {
+	case errors.Is(err, hung.ErrNotMade):
+		c.crowdedOut.Put(s, struct{}{})
+	case !errors.Is(err, hung.ErrHangs):
 		take(v, err)
 	}
 }
@@ -93,7 +96,7 @@ func (c *client) knownOf(key Key, snapshot Snapshot, err error) (known, error) {
 		}
 		v.entry, v.presence = viewOf(snapshot.Entry), present
 	}
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, hung.ErrNotMade) {
 		c.log.Warn("snapshot not usable", "key", key, "error", err)
 	}
 	return v, err

@@ -110,7 +110,8 @@ func pause(ctx context.Context, random *rand.Rand, mean time.Duration) {
 	}
 }
 
-// content returns what to publish: what nobody has published before, or one of two that many have, so that a key goes from A to B to A.
+// content returns what to publish: what nobody has published before, or one of two
+// contents that many have, so that a key goes from A to B to A.
 func (t *Traffic) content(random *rand.Rand, id string) string {
 	if random.IntN(2) == 0 {
 		return t.canary + string('A'+rune(random.IntN(2)))
