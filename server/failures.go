@@ -22,7 +22,8 @@ type failures struct {
 func (f *failures) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(string(line))
 	what, handshake := strings.CutPrefix(text, "http: TLS handshake error from ")
-	if !handshake && !strings.HasPrefix(text, "http2: ") && !strings.HasPrefix(text, "timeout waiting for PING ") {
+	over2 := strings.HasPrefix(text, "http2: ") && !strings.HasPrefix(text, "http2: panic ") // that is a handler's
+	if !handshake && !over2 && !strings.HasPrefix(text, "timeout waiting for PING ") {
 		return f.others.Write(line)
 	}
 	if others, ok := f.seldom.Log(); ok {

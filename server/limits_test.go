@@ -132,6 +132,29 @@ func TestFailedHandshakesAreLoggedSeldom(t *testing.T) {
 	})
 }
 
+// A handler that panics over HTTP/2 is a fault of the program's, and each is logged.
+func TestPanicsOverHTTP2AreLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log syncBuffer
+		pipes := newPipes()
+		run(t, server.WithListener(tls.NewListener(pipes, serverTLS(t))), server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))),
+			server.WithHandler("/panics", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("here") })))
+		conn, err := pipes.dial(t.Context(), "", "")
+		require.NoError(t, err)
+		defer conn.Close()
+		p := greet(t, conn, 1<<16)
+		const panics = 3
+		for i := range uint32(panics) {
+			require.NoError(t, p.get(2*i+1, "/panics"))
+			for kind := byte(0); kind != frameReset; {
+				kind, _, _, err = p.next()
+				require.NoError(t, err)
+			}
+		}
+		assert.Equal(t, panics, strings.Count(log.String(), `level=WARN msg="http2: panic serving `), log.String())
+	})
+}
+
 // Nor does the deadline of a page end what is asked on its connection later, and what
 // the caller serves beside the node has none.
 func TestPagesLeaveTheirConnectionsAlone(t *testing.T) {
