@@ -160,7 +160,7 @@ func (d *decoder) bytes(n *document.Node, v reflect.Value) (done bool, err error
 
 // freeNumber returns a number for an any.
 func (d *decoder) freeNumber(n *document.Node) (any, error) {
-	anyType := reflect.Zero(reflect.TypeFor[float64]())
+	anyType := reflect.Zero(reflect.TypeFor[any]())
 	if n.Kind == document.Float {
 		f, err := document.ParseFloat(n.Text, 64)
 		if err != nil {

@@ -67,6 +67,12 @@ func TestDecode_FloatsAboveAllIntegers(t *testing.T) {
 	require.ErrorContains(t, Decode("json", []byte(`{"v": 1000000000000000000000000000000000000000}`), &struct{ V float32 }{}, true), "out of range")
 }
 
+// What does not fit is told of the field as it is declared.
+func TestDecode_ErrorsOfAnAnyAreOfAnAny(t *testing.T) {
+	err := Decode("yaml", []byte("v: 0644"), &struct{ V any }{}, true)
+	require.ErrorContains(t, err, "V is of type interface {}: a number must not begin with 0")
+}
+
 type lower struct{ X int }
 
 // A struct that is not exported has fields that are.

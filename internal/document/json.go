@@ -28,9 +28,12 @@ func parseJSON(data []byte) (Node, error) {
 	if err != nil {
 		return Node{}, err
 	}
-	if _, err := p.dec.Token(); err != io.EOF {
+	switch _, err := p.dec.Token(); {
+	case err == nil:
 		p.moveTo(p.next())
 		return Node{}, p.errorf("more than one document")
+	case err != io.EOF:
+		return Node{}, p.syntax(err)
 	}
 	return root, nil
 }

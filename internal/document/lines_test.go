@@ -38,6 +38,7 @@ func TestNoContentInErrors(t *testing.T) {
 		{"json", "{\n\"CANARY\": [1,\n2", "line 3, column 2: not valid JSON: it ends too early"},
 		{"json", "{\n\"CANARY\": 1,\n\"CANARY\": 2}", "line 3: a key appears twice in one mapping"},
 		{"json", "{}\n{}", "line 2, column 1: more than one document"},
+		{"json", "{\"CANARY\": 1}\n}", "line 2, column 1: not valid JSON: an unexpected character after top-level value"},
 		{"json", "[1 CANARY]", "line 1, column 4: not valid JSON: an unexpected character after array element"},
 		{"toml", "a = 1\nCANARY CANARY\n", "line 2: not valid TOML: a key without = and a value"},
 		{"toml", "a = 1\nb = CANARY\n", "line 2: not valid TOML: a value is missing, or a text is without quotes"},
