@@ -238,6 +238,16 @@ func TestGet_AServerThatIsBehind(t *testing.T) {
 		_, err := client.Get(t.Context(), keyN(0))
 		require.ErrorIs(t, err, diamond.ErrBehind, "an absence that may be old proves nothing")
 
+		// The fetch alone brings it, where polls bring nothing.
+		behind.set(keyN(1), "1")
+		c.with(func() {
+			c.onPoll = func(ctx context.Context, _ *diamond.PollRequest) (*diamond.PollResponse, error) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+		})
+		assert.Equal(t, "1", get(t, client, keyN(1)).Content)
+
 		// One that does not even say so.
 		position := behind.position()
 		c.with(func() {
