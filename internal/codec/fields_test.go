@@ -20,6 +20,15 @@ func TestDecode_UnmarshalTextTakesNumbersAsTheyAreWritten(t *testing.T) {
 	}
 }
 
+// Of a float TOML keeps no more digits than a float64 has.
+func TestDecode_UnmarshalTextTakesNoFloatOfTOML(t *testing.T) {
+	var got struct{ V written }
+	err := Decode("toml", []byte("a = 1\nv = 1.10"), &got, false)
+	require.ErrorContains(t, err, "line 2: a value does not fit: V is of type codec.written: TOML knows it as a float64 alone: put it in quotes")
+	require.NoError(t, Decode("toml", []byte("v = '1.10'"), &got, true))
+	assert.Equal(t, written("<1.10>"), got.V)
+}
+
 type Far struct{ Deep }
 type Deep struct{ Name string }
 type Near struct{ Name string }

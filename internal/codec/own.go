@@ -27,6 +27,8 @@ func (d *decoder) own(n *document.Node, v reflect.Value) (done bool, err error) 
 	text, isText := unmarshalsText(v)
 	fromJSON, isJSON := unmarshaler[json.Unmarshaler](v, jsonUnmarshaler)
 	switch {
+	case isText && !isJSON && n.Kind == document.Float && d.format == "toml":
+		return true, d.misfit(n, v, "TOML knows it as a float64 alone: put it in quotes")
 	case isText && (n.Kind == document.String || !isJSON && isScalar(n)):
 		return true, d.text(n, v, text)
 	case (isText || isJSON) && n.Kind == document.Properties:
