@@ -151,6 +151,7 @@ func TestPanicsOverHTTP2AreLogged(t *testing.T) {
 				require.NoError(t, err)
 			}
 		}
+		synctest.Wait() // it is logged after the frame that resets the stream
 		assert.Equal(t, panics, strings.Count(log.String(), `level=WARN msg="http2: panic serving `), log.String())
 	})
 }
