@@ -100,8 +100,8 @@ func WithLimits(waiters, inflight int) ServerOption {
 // clients poll it, and an address never gets more than is left for the others. Polls
 // with sets above it fail with ErrOverloaded.
 //
-// Set the second higher where many clients come
-// from one address, that of a proxy, or the first lower where memory is scarce.
+// Set the second higher where many clients come from one address, that of a proxy, or
+// the first lower where memory is scarce.
 func WithSetKeys(total, perAddress int64) ServerOption {
 	return serverOption(func(c *serverConfig) { c.maxSetKeys, c.addressSetKeys = total, perAddress })
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -123,7 +124,7 @@ func (n *scaled) pulse(from diamond.Position) (at diamond.Position, seen time.Ti
 	select {
 	case <-parked:
 	case err := <-polled:
-		return at, seen, fmt.Errorf("a poll has ended before the publish: %w", err)
+		return at, seen, errors.Join(errors.New("a poll has ended before the publish"), err)
 	}
 	if _, err := n.srv.Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{
 		Drafts: []diamond.Draft{{Key: pulseKey, Content: time.Now().String()}},

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -38,7 +39,7 @@ func (n *scaled) pollSets(keys int) error {
 					Set: diamond.HashKeys(set), Keys: set, Position: position, Wait: diamond.MaxWait, Parked: once,
 				})
 				if ctx.Err() == nil {
-					failed <- fmt.Errorf("a poll does not wait: %w", err)
+					failed <- errors.Join(errors.New("a poll does not wait"), err)
 				}
 				once()
 			})

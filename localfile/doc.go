@@ -39,7 +39,7 @@
 // those that left size and time as they were.
 //
 // A file or directory that hangs, as on a network file system whose server is away,
-// holds up the others for a second or two, once. Its overrides stay as they are, and
+// holds up the others as [Dir.WatchOverrides] says. Its overrides stay as they are, and
 // a change is told when it is back; until then the log says "overrides cannot be
 // looked at". Where four names in one directory hang, the others in it wait for them.
 // A client goes on without a file that hangs; see [diamond.LocalFiles].

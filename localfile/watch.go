@@ -105,7 +105,7 @@ func (w *watcher) run(ctx context.Context) error {
 				w.calls.forget()
 			}
 			again, err := w.scan(ctx, reread)
-			if errors.Is(err, diamond.ErrClosed) {
+			if err != nil {
 				return err
 			}
 			reread = false
@@ -125,7 +125,7 @@ func (w *watcher) run(ctx context.Context) error {
 
 // scan compares the tree with what was told of it. With reread, contents are
 // compared even where size and time are as they were. It returns whether it
-// should look again soon.
+// should look again soon. The error is ErrClosed.
 func (w *watcher) scan(ctx context.Context, reread bool) (again bool, err error) {
 	w.calls.begin()
 	found := newTree()

@@ -34,29 +34,16 @@ func counted(t *testing.T, c prometheus.Counter) float64 {
 // to come back later, and is served again once there is room.
 func TestL7_OneAddressHasItsShareOfConnections(t *testing.T) {
 	const most, each = 40, 20
-	srv, err := diamond.NewServer(memstore.New())
-	require.NoError(t, err)
-	defer srv.Close()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	var log notes
-	logger := slog.New(slog.NewTextHandler(&log, nil))
-	node := New(srv)
-	crowd := newCrowd(most*4/3, 1000, logger)
-	require.EqualValues(t, most, crowd.most)
-	crowd.refused = node.metrics.refused
-	h := newHost(ln, http.HandlerFunc(node.serveHTTP), crowd, logger)
-	h.http.ReadHeaderTimeout = 0 // those who wait here stay, however long all takes
-	served := make(chan error, 1)
-	h.start(served)
-	defer func() {
-		h.shutdown()
-		<-served
-	}()
+	h, addr, log := hostOf(t, func(logger *slog.Logger, node *Node) *crowd {
+		c := newCrowd(most*4/3, 1000, logger)
+		require.EqualValues(t, most, c.most)
+		c.refused = node.metrics.refused
+		return c
+	})
 	patience := time.Minute
 	dial := func(source string) (net.Conn, error) {
 		d := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}}
-		return d.DialContext(context.Background(), "tcp", ln.Addr().String())
+		return d.DialContext(context.Background(), "tcp", addr)
 	}
 	open := func(source string) net.Conn {
 		conn, err := dial(source)
@@ -77,7 +64,7 @@ func TestL7_OneAddressHasItsShareOfConnections(t *testing.T) {
 	}
 	settled := func(n int64) {
 		t.Helper()
-		require.Eventually(t, func() bool { return crowd.conns.Load() == n }, patience, time.Millisecond)
+		require.Eventually(t, func() bool { return h.crowd.conns.Load() == n }, patience, time.Millisecond)
 	}
 
 	const evil, good = "127.0.0.2", "127.0.0.3"
@@ -87,7 +74,7 @@ func TestL7_OneAddressHasItsShareOfConnections(t *testing.T) {
 		held = append(held, open(evil))
 	}
 	settled(each)
-	assert.Zero(t, counted(t, crowd.refused))
+	assert.Zero(t, counted(t, h.crowd.refused))
 	for range 2 {
 		assert.Equal(t, http.StatusTooManyRequests, ask(open(evil), "/v1/configs"))
 		assert.Equal(t, http.StatusOK, ask(open(evil), "/livez"))
@@ -100,7 +87,7 @@ func TestL7_OneAddressHasItsShareOfConnections(t *testing.T) {
 		}
 	}
 	settled(each + maxGuests/2)
-	require.Eventually(t, func() bool { return counted(t, crowd.refused) >= 4+maxGuests }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return counted(t, h.crowd.refused) >= 4+maxGuests }, patience, time.Millisecond)
 	if conn, err := dial(evil); err == nil {
 		assert.Zero(t, ask(conn, "/v1/configs"), "it fills what there is for one answer too")
 		_ = conn.Close()
@@ -121,7 +108,7 @@ func TestL7_OneAddressHasItsShareOfConnections(t *testing.T) {
 	}
 	settled(0)
 	assert.Equal(t, http.StatusOK, ask(open(evil), "/v1/configs"))
-	assert.EqualValues(t, 0, crowd.guests.Used())
+	assert.EqualValues(t, 0, h.crowd.guests.Used())
 }
 
 // A node has the limit that it is told, and none that lets nobody in.

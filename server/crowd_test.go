@@ -39,32 +39,42 @@ func (n *notes) count(text string) int {
 	return strings.Count(n.log.String(), text)
 }
 
+// hostOf returns a host on a listener of its own, with what limit makes, where it
+// listens, and its log.
+func hostOf(t *testing.T, limit func(*slog.Logger, *Node) *crowd) (h *host, addr string, log *notes) {
+	srv, err := diamond.NewServer(memstore.New())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, srv.Close()) })
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	log = new(notes)
+	logger := slog.New(slog.NewTextHandler(log, nil))
+	node := New(srv)
+	h = newHost(ln, http.HandlerFunc(node.serveHTTP), limit(logger, node), logger)
+	h.http.ReadHeaderTimeout = 0 // those who wait in tests stay, however long all takes
+	served := make(chan error, 1)
+	h.start(served)
+	t.Cleanup(func() {
+		h.shutdown()
+		<-served
+	})
+	return h, ln.Addr().String(), log
+}
+
 // Connections never take all files that the process may open: first none stays
 // idle, then who comes is only told to come back later, then no more come in, and
 // afterwards all is as before. Meanwhile the node can be asked whether it lives.
 func TestL7_ConnectionsLeaveFiles(t *testing.T) {
 	const few, most = 24, 30
-	srv, err := diamond.NewServer(memstore.New())
-	require.NoError(t, err)
-	defer srv.Close()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	var log notes
-	logger := slog.New(slog.NewTextHandler(&log, nil))
-	crowd := newCrowd(1000, 1000, logger)
-	crowd.idle, crowd.most, crowd.addresses = few, most, budget.New(1000, 500)
-	crowd.guests = budget.New(2*maxGuests, maxGuests)
-	h := newHost(ln, http.HandlerFunc(New(srv).serveHTTP), crowd, logger)
-	h.http.ReadHeaderTimeout = 0 // those who wait here stay, however long all takes
-	served := make(chan error, 1)
-	h.start(served)
-	defer func() {
-		h.shutdown()
-		<-served
-	}()
+	h, addr, log := hostOf(t, func(logger *slog.Logger, _ *Node) *crowd {
+		c := newCrowd(1000, 1000, logger)
+		c.idle, c.most, c.addresses = few, most, budget.New(1000, 500)
+		c.guests = budget.New(2*maxGuests, maxGuests)
+		return c
+	})
 	patience := time.Minute
 	open := func() net.Conn {
-		conn, err := net.Dial("tcp", ln.Addr().String())
+		conn, err := net.Dial("tcp", addr)
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = conn.Close() })
 		return conn
@@ -132,7 +142,7 @@ func TestL7_ConnectionsLeaveFiles(t *testing.T) {
 	}
 	settled(most + maxGuests)
 	for range 3 {
-		conn, err := net.Dial("tcp", ln.Addr().String())
+		conn, err := net.Dial("tcp", addr)
 		if err != nil {
 			continue // it was refused so soon
 		}

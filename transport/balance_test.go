@@ -159,9 +159,7 @@ func TestBalance_MuteServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, "a", "b")
 		b := c.balance(transport.Static("a", "b"))
-		since := map[string]int{}
-		require.NoError(t, get(b))
-		c.faulty[c.asked(since)[0]].Partition()
+		c.faulty[c.current(b)].Partition()
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		_, err := b.Fetch(ctx, &diamond.FetchRequest{Key: diamond.NewKey("", "k")})

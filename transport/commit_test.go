@@ -46,9 +46,7 @@ func TestBalance_UnknownStaysUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, "a", "b")
 		b := c.balance(transport.Static("a", "b"))
-		since := map[string]int{}
-		require.NoError(t, get(b))
-		was := c.asked(since)[0]
+		was := c.current(b)
 		for addr, f := range c.faulty {
 			if addr == was {
 				f.DropAnswers()
@@ -73,9 +71,7 @@ func TestBalance_ACommitGoesOnFromAMuteServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, "a", "b")
 		b := c.balance(transport.Static("a", "b"))
-		since := map[string]int{}
-		require.NoError(t, get(b))
-		c.faulty[c.asked(since)[0]].Partition()
+		c.faulty[c.current(b)].Partition()
 		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 		defer cancel()
 		started := time.Now()
@@ -92,9 +88,7 @@ func TestBalance_AWriteThatHadNoAnswerIsHeldAgainstItsServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, "a", "b")
 		b := c.balance(transport.Static("a", "b"))
-		since := map[string]int{}
-		require.NoError(t, get(b))
-		c.faulty[c.asked(since)[0]].Partition()
+		c.faulty[c.current(b)].Partition()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_, err := b.Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: diamond.NewKey("", "k"), Content: "x"}}}})
@@ -111,9 +105,7 @@ func TestBalance_UnknownStaysUnknownWhenTheTimeIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, "a", "b")
 		b := c.balance(transport.Static("a", "b"))
-		since := map[string]int{}
-		require.NoError(t, get(b))
-		was := c.asked(since)[0]
+		was := c.current(b)
 		for addr, f := range c.faulty {
 			if addr == was {
 				f.DropAnswers()

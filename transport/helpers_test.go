@@ -83,6 +83,14 @@ func (c *cluster) asked(since map[string]int) (addrs []string) {
 	return addrs
 }
 
+// current returns the server that b asks, which it asks once.
+func (c *cluster) current(b *transport.Balancer) string {
+	since := map[string]int{}
+	c.asked(since)
+	require.NoError(c.t, get(b))
+	return c.asked(since)[0]
+}
+
 func get(b diamond.Transport) error {
 	_, err := b.Fetch(context.Background(), &diamond.FetchRequest{Key: diamond.NewKey("", "k")})
 	return err

@@ -17,7 +17,7 @@ import (
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
-// defaultData is the directory of the embedded store.
+// The directory of the embedded store.
 const (
 	defaultData = "./gdiamond-data"
 	dataUsage   = "`DIR` of the embedded store"

@@ -26,6 +26,7 @@ type treeFile struct {
 	path string // group/dataId
 	key  diamond.Key
 	size int64
+	md5  string        // of its content
 	line *manifestLine // nil: the manifest does not name it
 }
 
@@ -108,14 +109,16 @@ func (t *tree) check(path string, d fs.DirEntry, manifest map[string]manifestLin
 	if file.size > diamond.DefaultMaxContent {
 		return file, fmt.Errorf("content: %d bytes, more than %d", file.size, diamond.DefaultMaxContent)
 	}
-	if t.allowEmpty || file.line != nil && file.line.Blank {
-		return file, nil
-	}
 	content, err := t.root.ReadFile(path)
-	if err == nil && blank(file.draft(string(content))) {
-		err = errBlank
+	if err != nil {
+		return file, err
 	}
-	return file, err
+	draft := file.draft(string(content))
+	if !t.allowEmpty && !draft.AllowEmpty && blank(draft) {
+		return file, errBlank
+	}
+	file.md5 = diamond.MD5Hex(draft.Content)
+	return file, nil
 }
 
 // blank reports whether servers refuse a draft, which is valid else, as one that
@@ -136,9 +139,9 @@ func (f *treeFile) draft(content string) diamond.Draft {
 	return d
 }
 
-// equal reports whether publishing content would change nothing of e.
-func (f *treeFile) equal(e *diamond.Entry, content string) bool {
-	if e.Size != int64(len(content)) || e.MD5 != diamond.MD5Hex(content) {
+// equal reports whether publishing the file would change nothing of e.
+func (f *treeFile) equal(e *diamond.Entry) bool {
+	if e.Size != f.size || e.MD5 != f.md5 {
 		return false
 	}
 	return f.line == nil || f.line.Type == e.Type && maps.Equal(f.line.Meta, e.Meta)
@@ -151,15 +154,15 @@ func (t *tree) sets(files []treeFile, present map[diamond.Key]diamond.Entry, com
 		set := diamond.ChangeSet{Comment: comment}
 		var size int64
 		for _, file := range files {
+			if e, ok := present[file.key]; ok && file.equal(&e) {
+				continue
+			}
 			content, err := t.root.ReadFile(file.path)
 			if err != nil {
 				yield(set, err)
 				return
 			}
 			draft := file.draft(string(content))
-			if e, ok := present[file.key]; ok && file.equal(&e, draft.Content) {
-				continue
-			}
 			if len(set.Drafts) == diamond.MaxChanges || size+int64(len(content)) > diamond.MaxSetBytes {
 				if !yield(set, nil) {
 					return

@@ -125,6 +125,19 @@ func endOfLine(data []byte, n int) int {
 	return at
 }
 
+// lookalikes are characters that look like those of YAML, each before the one that
+// it looks like.
+var lookalikes = []struct {
+	reason string
+	pairs  []string
+}{
+	{reasonSpace, []string{"\u00a0", " ", "\u3000", " "}},
+	{"a full-width sign where YAML takes the plain one, such as a colon", []string{
+		"：", ": ", "，", ", ", "［", "[", "］", "]", "｛", "{", "｝", "}", "＃", " #", "－", "- ",
+	}},
+	{"typographic quotes, where YAML takes the plain ones", []string{"“", `"`, "”", `"`, "‘", "'", "’", "'"}},
+}
+
 // lookalike finds the characters that look like those of YAML and are none, in
 // the line at which the parser failed or the one before it.
 func lookalike(data []byte, line int) (at int, reason string) {
@@ -135,15 +148,15 @@ func lookalike(data []byte, line int) (at int, reason string) {
 			break
 		}
 		indent := text[:len(text)-len(bytes.TrimLeft(text, " \t\u00a0\u3000"))]
-		switch {
-		case bytes.ContainsAny(indent, "\t"):
+		if bytes.ContainsAny(indent, "\t") {
 			return at, reasonTab
-		case bytes.ContainsAny(text, "\u00a0\u3000"):
-			return at, reasonSpace
-		case bytes.ContainsAny(text, "：，［］｛｝＃－"):
-			return at, "a full-width sign where YAML takes the plain one, such as a colon"
-		case bytes.ContainsAny(text, "“”‘’"):
-			return at, "typographic quotes, where YAML takes the plain ones"
+		}
+		for _, alike := range lookalikes {
+			for i := 0; i < len(alike.pairs); i += 2 {
+				if bytes.Contains(text, []byte(alike.pairs[i])) {
+					return at, alike.reason
+				}
+			}
 		}
 	}
 	return 0, ""
@@ -154,8 +167,11 @@ func lookalike(data []byte, line int) (at int, reason string) {
 // part of a text, which may hold them.
 func endsLater(data []byte, at, line int) bool {
 	begin, end := endOfLine(data, at-1), endOfLine(data, at)
-	plain := strings.NewReplacer("\u00a0", " ", "\u3000", " ", "：", ": ", "，", ", ", "［", "[", "］", "]", "｛", "{", "｝", "}",
-		"＃", " #", "－", "- ", "“", `"`, "”", `"`, "‘", "'", "’", "'").Replace(string(data[begin:end]))
+	var pairs []string
+	for _, alike := range lookalikes {
+		pairs = append(pairs, alike.pairs...)
+	}
+	plain := strings.NewReplacer(pairs...).Replace(string(data[begin:end]))
 	text := append(append(bytes.Clone(data[:begin]), plain...), data[end:]...)
 	err := decodeAll(bytes.NewReader(text))
 	return err == nil || failingLine(text, err) > line

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage"
 )
 
 func changesClauses() []clause {
@@ -91,6 +92,22 @@ func changesClauses() []clause {
 					require.EqualValues(p, 2, sets, "as many sets as are within the limit")
 				}
 			}
+		}},
+		{"BoundedInChanges", "A batch has no more than MaxBatch changes after its first set, however small they are.", func(p *probe) {
+			for i := range storage.MaxBatch/diamond.MaxChanges + 1 {
+				var set diamond.ChangeSet
+				for j := range diamond.MaxChanges {
+					set.Drafts = append(set.Drafts, diamond.Draft{Key: key(fmt.Sprint(i, ".", j)), Content: "x"})
+				}
+				p.commit(set)
+			}
+			b, err := p.store.Changes(p.Context(), diamond.Position{}, all)
+			require.NoError(p, err)
+			require.Len(p, b.Changes, storage.MaxBatch)
+			b, err = p.store.Changes(p.Context(), b.Position, all)
+			require.NoError(p, err)
+			require.Len(p, b.Changes, diamond.MaxChanges)
+			require.Equal(p, b.Head, b.Position)
 		}},
 		{"INV3_Resumable", "Changes can be had from the position after any set, in order, without gaps, each once.", func(p *probe) {
 			var positions []diamond.Position
