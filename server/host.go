@@ -17,8 +17,9 @@ const (
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 16 << 10
 	// writeTimeout is how long after its request a peer may take to read an answer
-	// that has no deadline of its own, such as net/http's to what is no request.
-	writeTimeout = 30 * time.Second
+	// that has no deadline of its own, such as that to a small read or net/http's to
+	// what is no request.
+	writeTimeout = 15 * time.Second
 )
 
 // Limits of a connection over HTTP/2, which a listener's own TLS may bring. What is
@@ -31,6 +32,8 @@ const (
 	// pingTimeout how long the answer to a ping may take.
 	pingAfter   = 30 * time.Second
 	pingTimeout = 15 * time.Second
+	// stallTimeout is for how long a peer may read nothing of what is written to it.
+	stallTimeout = 30 * time.Second
 )
 
 const (
@@ -72,7 +75,7 @@ func newHost(listener net.Listener, handler http.Handler, crowd *crowd, logger *
 			MaxReceiveBufferPerStream:     maxReceived,
 			SendPingTimeout:               pingAfter,
 			PingTimeout:                   pingTimeout,
-			WriteByteTimeout:              writeTimeout,
+			WriteByteTimeout:              stallTimeout,
 		},
 		ErrorLog:    slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 		ConnState:   h.count,

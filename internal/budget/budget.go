@@ -4,6 +4,7 @@ package budget
 
 import (
 	"net/netip"
+	"strings"
 	"sync"
 )
 
@@ -124,6 +125,9 @@ func Source(addr string) string {
 		return addr
 	}
 	ip := ap.Addr().Unmap().WithZone("")
+	if ap.Addr().Is4() {
+		return addr[:strings.LastIndexByte(addr, ':')] // every request comes by here
+	}
 	if ip.Is4() {
 		return ip.String()
 	}

@@ -24,6 +24,15 @@ func beginAnswer(w http.ResponseWriter, size int64) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(allowed))
 }
 
+// beginRead is beginAnswer for the answer to a read, which waits for nobody. The
+// deadline that the server's WriteTimeout has set does for a small one: setting
+// another is a good part of what a read costs.
+func beginRead(w http.ResponseWriter, r *http.Request, size int64) {
+	if size > smallAnswer || r.ProtoMajor > 1 || !hasWriteTimeout(r) {
+		beginAnswer(w, size)
+	}
+}
+
 // endAnswer writes what is left of an answer within its deadline, and clears that:
 // it would end a later answer on the connection, of another handler.
 func endAnswer(w http.ResponseWriter, r *http.Request) {

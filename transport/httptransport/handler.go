@@ -19,8 +19,8 @@ import (
 //
 // Give the [http.Server] a ReadHeaderTimeout, an IdleTimeout and a
 // MaxHeaderBytes. The handler itself bounds bodies, and how long they may take to
-// arrive and answers to be read; a WriteTimeout is fine too, waits do not suffer
-// from it.
+// arrive and answers to be read. With a WriteTimeout small reads are cheaper, and
+// have that instead; waits do not suffer from it.
 func NewHandler(srv diamond.Server, opts ...HandlerOption) http.Handler {
 	h := &handler{
 		srv:        srv,

@@ -23,8 +23,8 @@ type holding struct {
 
 // holdAnswer returns what the answer to r holds, which is released when it has been
 // written, or ErrOverloaded. One that fits into the socket's buffer holds nothing.
-func (h *handler) holdAnswer(r *http.Request, parts ...string) (*holding, error) {
-	held := &holding{budget: h.memory}
+func (h *handler) holdAnswer(r *http.Request, parts ...string) (holding, error) {
+	held := holding{budget: h.memory}
 	var size, own int64
 	for _, p := range parts {
 		size += int64(len(p))
@@ -36,7 +36,7 @@ func (h *handler) holdAnswer(r *http.Request, parts ...string) (*holding, error)
 		return held, nil
 	}
 	held.source = budget.Source(r.RemoteAddr)
-	taken := own == 0 || held.take(held, own)
+	taken := own == 0 || held.take(new(int64), own) // a key that no other has
 	for _, p := range parts {
 		if taken && len(p) >= sharedPart {
 			taken = held.take(unsafe.StringData(p), int64(len(p)))
@@ -48,7 +48,7 @@ func (h *handler) holdAnswer(r *http.Request, parts ...string) (*holding, error)
 	held.release()
 	e := diamond.Errorf(diamond.ErrOverloaded, "the answers that %s, or all, have not read yet take more memory than they may", held.source)
 	e.RetryAfter = time.Second
-	return nil, e
+	return holding{}, e
 }
 
 // take holds n bytes. Parts of different answers that are one in memory have one key.

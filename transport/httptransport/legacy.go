@@ -64,7 +64,7 @@ func (h *handler) legacyRead(w http.ResponseWriter, r *http.Request) outcome {
 	header := w.Header()
 	if known := r.Header[hContentMD5]; len(known) == 1 && known[0] == res.Entry.MD5 || matches(r.Header, x.legacyETag[0]) {
 		x.setLegacy(header)
-		return notModified(w)
+		return notModified(w, r)
 	}
 	held, err := h.holdAnswer(r, res.Entry.Content)
 	if err != nil {

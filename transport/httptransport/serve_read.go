@@ -44,7 +44,7 @@ func (h *handler) fetch(w http.ResponseWriter, r *http.Request) outcome {
 	x := h.encoded.of(&res.Entry)
 	if matches(r.Header, x.etag[0]) {
 		x.set(header)
-		return notModified(w)
+		return notModified(w, r)
 	}
 	held, err := h.holdAnswer(r, res.Entry.Content)
 	if err != nil {
@@ -67,8 +67,8 @@ func matches(header http.Header, etag string) bool {
 	return false
 }
 
-func notModified(w http.ResponseWriter) outcome {
-	beginAnswer(w, 0)
+func notModified(w http.ResponseWriter, r *http.Request) outcome {
+	beginRead(w, r, 0)
 	h := w.Header()
 	delete(h, hContentLength)
 	delete(h, hContentType)
@@ -78,7 +78,7 @@ func notModified(w http.ResponseWriter) outcome {
 
 // writeContent sends a content whose headers are set.
 func writeContent(w http.ResponseWriter, r *http.Request, content string) outcome {
-	beginAnswer(w, int64(len(content)))
+	beginRead(w, r, int64(len(content)))
 	if r.Method == http.MethodHead {
 		return outcome{status: http.StatusOK}
 	}
