@@ -10,9 +10,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/linnaname/gdiamond/internal/coalesce"
 	"github.com/linnaname/gdiamond/internal/growmap"
 	"github.com/linnaname/gdiamond/internal/hung"
-	"github.com/linnaname/gdiamond/internal/latest"
 	"github.com/linnaname/gdiamond/internal/worker"
 )
 
@@ -55,13 +55,13 @@ type client struct {
 	heard   time.Time                         // guarded by mu: when a server last answered a first fetch
 	poll    pollState                         // guarded by mu
 
-	loads   *latest.Queue[*keySlot, struct{}]   // first fetches to start
-	refused *latest.Queue[*keySlot, struct{}]   // to be asked for again, now and then
-	missing *latest.Queue[*keySlot, struct{}]   // contents that a poll named and that could not be fetched at once
-	reports *latest.Queue[Key, Report]          // what became of values
-	writes  *latest.Queue[snapshotID, Snapshot] // snapshots to write
+	loads   *coalesce.Queue[*keySlot, struct{}]   // first fetches to start
+	refused *coalesce.Queue[*keySlot, struct{}]   // to be asked for again, now and then
+	missing *coalesce.Queue[*keySlot, struct{}]   // contents that a poll named and that could not be fetched at once
+	reports *coalesce.Queue[Key, Report]          // what became of values
+	writes  *coalesce.Queue[snapshotID, Snapshot] // snapshots to write
 
-	crowdedOut *latest.Queue[*keySlot, struct{}] // files that were not read as too many others hang
+	crowdedOut *coalesce.Queue[*keySlot, struct{}] // files that were not read as too many others hang
 }
 
 // NewClient returns a client that asks transport, which it does not close.
@@ -98,13 +98,13 @@ func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
 		calls:     make(map[*context.CancelCauseFunc]bool),
 		running:   make(map[*worker.Worker]Key),
 		poll:      newPollState(),
-		loads:     latest.New[*keySlot, struct{}](),
-		refused:   latest.New[*keySlot, struct{}](),
-		missing:   latest.New[*keySlot, struct{}](),
-		reports:   latest.New[Key, Report](),
-		writes:    latest.New[snapshotID, Snapshot](),
+		loads:     coalesce.New[*keySlot, struct{}](),
+		refused:   coalesce.New[*keySlot, struct{}](),
+		missing:   coalesce.New[*keySlot, struct{}](),
+		reports:   coalesce.New[Key, Report](),
+		writes:    coalesce.New[snapshotID, Snapshot](),
 
-		crowdedOut: latest.New[*keySlot, struct{}](),
+		crowdedOut: coalesce.New[*keySlot, struct{}](),
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)

@@ -35,7 +35,7 @@ func (p *poller) take(ctx context.Context, version int, resp *PollResponse) (use
 	if err := p.sort(&a); err != nil {
 		return false, err
 	}
-	if p.outage.failures > 0 {
+	if p.outage.Failures() > 0 {
 		p.retryMissing(&a) // what has healed for polls may have for contents
 	}
 	if len(a.named) > 0 {

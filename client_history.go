@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/backoff"
+	"github.com/linnaname/gdiamond/internal/lograte"
 )
 
 // Read implements [Client].
@@ -150,7 +151,7 @@ func (c *client) Watch(ctx context.Context, req ChangesRequest) iter.Seq2[*Chang
 // watch yields until an error that asking again does not help; nil: the caller stopped.
 func (c *client) watch(ctx context.Context, req ChangesRequest, yield func(*ChangesResponse, error) bool) error {
 	var pause backoff.Backoff
-	var outage outage
+	var outage lograte.Outage
 	after, drained := req.After, false
 	req.Wait = pollWait
 	for {
@@ -162,7 +163,7 @@ func (c *client) watch(ctx context.Context, req ChangesRequest, yield func(*Chan
 		case errors.Is(err, ErrCompacted), errors.Is(err, ErrEpoch), errors.Is(err, ErrOtherStore), final(err):
 			return err
 		}
-		outage.note(c.log, err, "no server can be asked for changes; trying on", "asking for changes again")
+		outage.Note(c.log, err, "no server can be asked for changes; trying on", "asking for changes again")
 		if err != nil {
 			req.Wait = 0 // see first whether there is an answer
 			pause.Cap = pauseCap(err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/backoff"
+	"github.com/linnaname/gdiamond/internal/lograte"
 )
 
 // pollState is what the one long poll of a client stands on.
@@ -116,7 +117,7 @@ type poller struct {
 	resync  bool // it has asked for all that is held
 	compare bool // the last poll failed: see first what is different
 
-	outage outage
+	outage lograte.Outage
 	idle   int // answers in a row that brought nothing and came early
 }
 
@@ -293,8 +294,8 @@ func (p *poller) unpark() {
 
 // note keeps how the last poll went, for Status and the log.
 func (p *poller) note(err error) {
-	p.outage.note(p.log, err, "no server can be polled; values stay as they are", "polling again")
-	if p.outage.failures == 1 {
+	p.outage.Note(p.log, err, "no server can be polled; values stay as they are", "polling again")
+	if p.outage.Failures() == 1 {
 		err = nil
 	}
 	p.mu.Lock()

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/linnaname/gdiamond/internal/seldom"
+	"github.com/linnaname/gdiamond/internal/lograte"
 	"github.com/linnaname/gdiamond/internal/waitset"
 )
 
@@ -65,12 +65,12 @@ type server struct {
 	tasks   chan func()   // for the feed's goroutine to do
 	store   StoreID       // whose changes these are; the feed's
 	seeded  seededFeed
-	obeyed  time.Time     // when a hint was obeyed last; the feed's
-	reading reading       // the feed's
-	lost    atomic.Bool   // the storage is known to have lost history
-	trail   trail         // of the present epoch
-	recent  recent        // what was served last
-	ahead   seldom.Events // callers who know a newer epoch
+	obeyed  time.Time      // when a hint was obeyed last; the feed's
+	reading reading        // the feed's
+	lost    atomic.Bool    // the storage is known to have lost history
+	trail   trail          // of the present epoch
+	recent  recent         // what was served last
+	ahead   lograte.Events // callers who know a newer epoch
 
 	copy     *diskCopy // nil: none is kept
 	progress progress  // to what is known to be committed

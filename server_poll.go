@@ -5,8 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"github.com/linnaname/gdiamond/internal/apart"
 	"github.com/linnaname/gdiamond/internal/budget"
+	"github.com/linnaname/gdiamond/internal/freshstack"
 	"github.com/linnaname/gdiamond/internal/seeded"
 )
 
@@ -40,7 +40,7 @@ func (s *server) poll(ctx context.Context, req *PollRequest) (*PollResponse, err
 	var w *want
 	var resp *PollResponse
 	var err error
-	apart.Run(func() { w, resp, err = s.arrive(ctx, req) })
+	freshstack.Run(func() { w, resp, err = s.arrive(ctx, req) })
 	if w == nil {
 		return resp, err
 	}
@@ -114,7 +114,7 @@ func (s *server) wait(ctx context.Context, w *want, timeout time.Duration) (*Pol
 		} else if woken { // an answer is near, which needs the stack too
 			resp, err = s.compare(ctx, w)
 		} else {
-			apart.Run(func() { resp, err = s.compare(ctx, w) })
+			freshstack.Run(func() { resp, err = s.compare(ctx, w) })
 		}
 		switch {
 		case resp != nil || err != nil:

@@ -13,7 +13,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/cluster"
-	"github.com/linnaname/gdiamond/internal/seldom"
+	"github.com/linnaname/gdiamond/internal/lograte"
 )
 
 // What a lease may be.
@@ -33,7 +33,7 @@ type Registry struct {
 	leases   *leases
 	guard    guard
 	logger   *slog.Logger
-	refusals seldom.Events // whoever can reach it causes them
+	refusals lograte.Events // whoever can reach it causes them
 	routes   *http.ServeMux
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/linnaname/gdiamond/internal/budget"
-	"github.com/linnaname/gdiamond/internal/seldom"
+	"github.com/linnaname/gdiamond/internal/lograte"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
@@ -42,7 +42,7 @@ type crowd struct {
 
 	conns    atomic.Int64 // that are files
 	refusing atomic.Bool  // it was logged that connections are turned away
-	refusals seldom.Events
+	refusals lograte.Events
 }
 
 func newCrowd(files, perAddress int64, logger *slog.Logger) *crowd {

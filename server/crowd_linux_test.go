@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
-	"github.com/linnaname/gdiamond/internal/seldom"
+	"github.com/linnaname/gdiamond/internal/lograte"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -94,7 +94,7 @@ func TestL7_OneAddressHasItsShareOfConnections(t *testing.T) {
 	}
 	logged := log.count("one address has as many as it may")
 	assert.Positive(t, logged)
-	assert.LessOrEqual(t, logged, 1+int(time.Since(began)/seldom.Every))
+	assert.LessOrEqual(t, logged, 1+int(time.Since(began)/lograte.Every))
 
 	for range each / 2 {
 		conn := open(good)

@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"strings"
 
-	"github.com/linnaname/gdiamond/internal/seldom"
+	"github.com/linnaname/gdiamond/internal/lograte"
 )
 
 // failures takes what an HTTP server logs. Whoever can reach its listener can have
@@ -15,7 +15,7 @@ type failures struct {
 	logger  *slog.Logger
 	message string
 	others  io.Writer // of lines that peers cannot cause at will
-	seldom  seldom.Events
+	seldom  lograte.Events
 }
 
 // Write implements io.Writer.

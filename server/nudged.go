@@ -11,7 +11,7 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/cluster"
 	"github.com/linnaname/gdiamond/internal/httpguard"
-	"github.com/linnaname/gdiamond/internal/seldom"
+	"github.com/linnaname/gdiamond/internal/lograte"
 	"github.com/linnaname/gdiamond/transport"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
@@ -29,7 +29,7 @@ type nudged struct {
 	hosts    httpguard.Hosts   // none but those that always are
 	origin   *http.CrossOriginProtection
 	observe  func(httptransport.Observation)
-	refusals seldom.Events
+	refusals lograte.Events
 }
 
 func newNudged(p *peers, door bool, observe func(httptransport.Observation)) *nudged {

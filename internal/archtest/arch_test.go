@@ -28,7 +28,7 @@ var allowed = map[string][]string{
 	"": {"internal/", "github.com/patrickmn/go-cache", "golang.org/x/sync/"},
 
 	// Mechanisms that know no diamonds.
-	"internal/apart":       {},
+	"internal/freshstack":  {},
 	"internal/atomicfile":  {"internal/seeded"},
 	"internal/backoff":     {},
 	"internal/campaign":    {}, // for tests: whether scenarios run whole
@@ -41,10 +41,10 @@ var allowed = map[string][]string{
 	"internal/growmap":     {},
 	"internal/httpguard":   {},
 	"internal/failpoint":   {}, // where a process can be killed; nothing without its build tag
-	"internal/latest":      {},
+	"internal/coalesce":    {},
 	"internal/rawbytes":    {},
 	"internal/seeded":      {}, // the defects that tests must catch; nothing without their build tags
-	"internal/seldom":      {}, // what keeps a log from being filled, for servers and handlers
+	"internal/lograte":     {}, // what keeps a log from being filled, for servers and handlers
 	"internal/waitset":     {},
 	"internal/worker":      {},
 	"internal/privatefile": {}, // what a file with a secret may be like, for clusters and the program

@@ -10,7 +10,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/internal/budget"
-	"github.com/linnaname/gdiamond/internal/seldom"
+	"github.com/linnaname/gdiamond/internal/lograte"
 )
 
 // NewHandler returns the server end: an [http.Handler] that serves srv under
@@ -50,7 +50,7 @@ type handler struct {
 	requests   *budget.Budget // requests under way
 	memory     *budget.Budget // bytes that bodies take, what is made of them, and answers
 	position   atomic.Pointer[positionValue]
-	troubles   sync.Map // of *seldom.Events by trouble
+	troubles   sync.Map // of *lograte.Events by trouble
 
 	routes         map[string]*route // by path
 	config         *route            // of one key
@@ -169,9 +169,9 @@ func (h *handler) logRequest(r *http.Request, out *outcome, took time.Duration) 
 	}
 	var others int64 // of its kind, that were not logged before it
 	if level > slog.LevelDebug {
-		events, _ := h.troubles.LoadOrStore(trouble{out.route, out.status}, new(seldom.Events))
+		events, _ := h.troubles.LoadOrStore(trouble{out.route, out.status}, new(lograte.Events))
 		var now bool
-		if others, now = events.(*seldom.Events).Log(); !now {
+		if others, now = events.(*lograte.Events).Log(); !now {
 			level = slog.LevelDebug
 		}
 	}

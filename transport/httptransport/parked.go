@@ -6,7 +6,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
-	"github.com/linnaname/gdiamond/internal/apart"
+	"github.com/linnaname/gdiamond/internal/freshstack"
 )
 
 // pollWire is what the two protocols do differently about a poll.
@@ -38,7 +38,7 @@ type poll struct {
 
 func (h *handler) servePoll(w http.ResponseWriter, r *http.Request, wire *pollWire) {
 	p := &poll{h: h, wire: wire, w: w, r: r}
-	apart.Run(p.begin)
+	freshstack.Run(p.begin)
 	defer p.body.release(0)
 	for p.out.status == 0 {
 		p.end(h.srv.Poll(p.ctx, p.req))

@@ -1,6 +1,6 @@
-// Package latest has a queue that keeps the latest item of each key, so that
+// Package coalesce has a queue that keeps the latest item of each key, so that
 // a slow consumer is told what is so and not all that was.
-package latest
+package coalesce
 
 import (
 	"context"

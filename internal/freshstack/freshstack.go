@@ -1,5 +1,5 @@
-// Package apart runs functions on a stack of their own.
-package apart
+// Package freshstack runs functions on a stack of their own.
+package freshstack
 
 // Run calls f on another goroutine and returns when it has returned. A panic
 // of f's is passed on.
