@@ -61,7 +61,7 @@ func weakness(text string) string {
 		return fmt.Sprintf("is longer than %d bytes", MaxSecret)
 	case len(variety) < minVariety:
 		return fmt.Sprintf("has fewer than %d different bytes", minVariety)
-	case known[plain(text)]:
+	case published[plain(text)]:
 		return "is one that everybody knows"
 	}
 	return ""
@@ -77,9 +77,9 @@ func plain(text string) string {
 	}, strings.ToLower(text))
 }
 
-// known are secrets that stand in documents and programs, in plain form: whoever
+// published are secrets that stand in documents and programs, in plain form: whoever
 // looks for an open door tries them first.
-var known = map[string]bool{
+var published = map[string]bool{
 	// The signing keys that Nacos shipped with, and that its manual shows.
 	"secretkey012345678901234567890123456789012345678901234567890123456789": true,
 	"vghpc0lztxlddxn0b21tzwnyzxrlzxkwmtizndu2nzg":                           true,

@@ -56,7 +56,7 @@ func TestX4_WeakSecretsAreRefused(t *testing.T) {
 	}
 	_, err := NewSecret(first, strings.Split(strings.Repeat(","+second, MaxSecrets)[1:], ",")...)
 	require.ErrorIs(t, err, diamond.ErrInvalid)
-	for text := range known {
+	for text := range published {
 		require.Equal(t, text, plain(text), "the table is in plain form")
 		require.GreaterOrEqual(t, len(text), MinSecret-2, "shorter ones are refused anyway")
 	}

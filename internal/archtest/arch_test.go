@@ -404,9 +404,9 @@ func exportedReceiver(d *ast.FuncDecl) bool {
 	}
 }
 
-// TestFileLength: one concept a file. Above the limit a file names its reason here.
+// TestFileLength: one type a file, with what belongs to it.
 func TestFileLength(t *testing.T) {
-	const limit = 400
+	const limit = 500
 	files(t, func(path string, fset *token.FileSet, f *ast.File) {
 		if strings.HasSuffix(path, "_test.go") {
 			return

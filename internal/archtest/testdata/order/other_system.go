@@ -1,0 +1,5 @@
+//go:build other_system
+
+package order
+
+var _ = gone
