@@ -191,7 +191,7 @@ func (s *ChangeSet) validateParts() error {
 	}
 	if len(s.Comment) > maxComment {
 		p.add("comment: %d bytes, more than %d", len(s.Comment), maxComment)
-	} else if !plain(s.Comment) {
+	} else if !isPlain(s.Comment) {
 		p.add("comment: holds control characters or is not UTF-8")
 	}
 	return p.err()
@@ -242,7 +242,7 @@ func (d *Draft) validate(p *problems, what string) {
 		p.addPart("meta key", k, maxMetaKey)
 		if len(v) > maxMetaValue {
 			p.add("meta value: %d bytes, more than %d", len(v), maxMetaValue)
-		} else if !plain(v) {
+		} else if !isPlain(v) {
 			p.add("meta value: holds control characters or is not UTF-8")
 		}
 	}
@@ -328,13 +328,40 @@ func (s *ChangeSet) Settles(err error) bool {
 	return settles
 }
 
-// plain reports whether s is UTF-8 without control characters, so that it can
+// isPlain reports whether s is UTF-8 without control characters, so that it can
 // stand in a header, a log line and a terminal.
-func plain(s string) bool {
+func isPlain(s string) bool {
 	for _, r := range s {
 		if r < 0x20 || r == 0x7f || r == '\uFFFD' || (r >= 0x80 && r < 0xa0) || r == '\u2028' || r == '\u2029' {
 			return false
 		}
 	}
 	return true
+}
+
+// refuseSystem refuses keys that no public door serves.
+func (s *ChangeSet) refuseSystem() error {
+	for i := range s.Drafts {
+		if k := s.Drafts[i].Key; k.System() {
+			return systemError(k.Namespace)
+		}
+	}
+	for i := range s.Deletes {
+		if k := s.Deletes[i].Key; k.System() {
+			return systemError(k.Namespace)
+		}
+	}
+	for i := range s.Checks {
+		if k := s.Checks[i].Key; k.System() {
+			return systemError(k.Namespace)
+		}
+	}
+	return nil
+}
+
+func onlyKey(set *ChangeSet) Key {
+	if len(set.Drafts) == 1 {
+		return set.Drafts[0].Key.Canonical()
+	}
+	return set.Deletes[0].Key.Canonical()
 }

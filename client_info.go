@@ -29,7 +29,7 @@ func (c *ClientInfo) Validate() error {
 		switch {
 		case len(s) > most:
 			p.add("%s: %d bytes, more than %d", field, len(s), most)
-		case !plain(s):
+		case !isPlain(s):
 			p.add("%s: holds control characters or is not UTF-8", field)
 		}
 	}

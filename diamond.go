@@ -245,3 +245,11 @@ func (s *Subscription) Wait(ctx context.Context) error { return s.wait(ctx) }
 // returned; Stop waits for a call under way, except from within it. A second
 // Stop does nothing.
 func (s *Subscription) Stop() { s.stop() }
+
+// ReplicaStatus is the state of a server's copy of its storage.
+type ReplicaStatus struct {
+	Position Position // that the copy has reached; zero: it holds nothing of use
+	Err      error    // why it could not be read or written last; nil: it could
+	Failures uint64   // attempts to write it that failed
+	Installs uint64   // times that it was made anew
+}

@@ -6,7 +6,7 @@ func SpoilRecord(srv Server, key Key, spoil func(*Entry)) {
 	r := srv.(*server).state.Load().index.get(key)
 	bad := &record{Entry: r.Entry}
 	spoil(&bad.Entry)
-	place, _ := srv.(*server).state.Load().index.slots.Load(key)
+	place, _ := srv.(*server).state.Load().index.cells.Load(key)
 	place.Store(bad)
 }
 
@@ -14,13 +14,13 @@ func SpoilRecord(srv Server, key Key, spoil func(*Entry)) {
 // reports whether it has one.
 func SpoilContent(srv Server, key Key, content string) bool {
 	r := srv.(*server).state.Load().index.get(key)
-	h := r.held.Load()
+	h := r.cached.Load()
 	if h == nil {
 		return false
 	}
-	bad := &held{entry: h.entry, record: h.record, key: h.key, element: h.element}
+	bad := &cachedContent{entry: h.entry, record: h.record, key: h.key, element: h.element}
 	bad.entry.Content = content
-	return r.held.CompareAndSwap(h, bad)
+	return r.cached.CompareAndSwap(h, bad)
 }
 
 // ForgetRecord removes the record that a server has of key in memory.
@@ -28,7 +28,7 @@ func ForgetRecord(srv Server, key Key) { srv.(*server).state.Load().index.set(ke
 
 // ViewOf returns the entries of a server as of one of its positions.
 func ViewOf(srv Server) (at Position, entries []Entry) {
-	st, records := srv.(*server).view()
+	st, records := srv.(*server).snapshot()
 	for _, r := range records {
 		entries = append(entries, r.Entry)
 	}

@@ -2,7 +2,10 @@ package diamond
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -157,4 +160,69 @@ func clip(s string) string {
 		return fmt.Sprintf("%+q...", s[:most])
 	}
 	return fmt.Sprintf("%+q", s)
+}
+
+// validateFilter checks the namespace, group and prefix of a request; each may be empty.
+func validateFilter(namespace, group, prefix string) error {
+	var p problems
+	if namespace != "" {
+		p.addPart("namespace", namespace, MaxNamespace)
+	}
+	if group != "" {
+		p.addPart("group", group, MaxGroup)
+	}
+	if prefix != "" && prefix != "." && prefix != ".." { // no names, but such names begin with them
+		p.addPart("prefix", prefix, MaxDataID)
+	}
+	if err := p.err(); err != nil {
+		return err
+	}
+	if (Key{Namespace: namespace}).System() {
+		return systemError(namespace)
+	}
+	return nil
+}
+
+// validatePublic checks the canonical k at a public door.
+func validatePublic(k Key) error {
+	if err := k.Validate(); err != nil {
+		return err
+	}
+	if k.System() {
+		return systemError(k.Namespace)
+	}
+	return nil
+}
+
+func systemError(namespace string) error {
+	return Errorf(ErrDenied, "%s", systemDetail(namespace))
+}
+
+func systemDetail(namespace string) string {
+	return fmt.Sprintf(`namespace: %s is the system's, as all that begin with "_" are`, clip(namespace))
+}
+
+// KeySetHash names a set of keys; see [HashKeys].
+type KeySetHash [32]byte
+
+// HashKeys returns the name of a set of keys: SHA-256 over a length-prefixed
+// encoding of the canonical keys, sorted, each once. Order and repetition in
+// keys do not matter.
+func HashKeys(keys []Key) KeySetHash {
+	sorted := make([]Key, len(keys))
+	for i, k := range keys {
+		sorted[i] = k.Canonical()
+	}
+	slices.SortFunc(sorted, Key.Compare)
+	h := sha256.New()
+	var b []byte
+	for _, k := range slices.Compact(sorted) {
+		b = b[:0]
+		for _, s := range [...]string{k.Namespace, k.Group, k.DataID} {
+			b = binary.BigEndian.AppendUint32(b, uint32(len(s)))
+			b = append(b, s...)
+		}
+		h.Write(b)
+	}
+	return KeySetHash(h.Sum(nil))
 }

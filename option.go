@@ -117,3 +117,44 @@ func WithLocalFiles(files LocalFiles) ClientOption {
 func WithClientInfo(info ClientInfo) ClientOption {
 	return clientOption(func(c *clientConfig) { c.info = info })
 }
+
+// WithReplica has the server keep a copy of its storage, which it shares with
+// other servers, in local, which is its alone: on the node's disk. By default
+// it keeps none, as an embedded storage needs none.
+//
+// A server whose copy is not empty starts from it, however the storage is, and
+// catches up by the changes since. While the storage is away it serves reads
+// from it, marked stale, and refuses publishes with ErrUnavailable. Contents
+// that are not in memory are read from the copy, so that a warm server's reads
+// and polls cost the storage nothing. The copy is written behind what is
+// served: a slow, full or failing disk delays nobody. It is made anew by itself
+// where it is damaged or the storage no longer keeps what follows it. One that
+// cannot even be opened is the caller's to remove; see boltstore.SetAside.
+//
+// NewServer fails with ErrInvalid when local has taken changes of its own, and
+// with ErrOtherStore when it is a copy of another store than the storage's. The
+// copy is the caller's to close, after the server.
+func WithReplica(local ReplicaStorage) ServerOption {
+	return serverOption(func(c *serverConfig) { c.replica = local })
+}
+
+// WithSelfCheck sets how often the server compares what it holds with its
+// storage, with jitter; by default every 5 minutes.
+//
+// A check compares the record of every key, the contents in memory, and some
+// of the contents in the storage and in the copy on disk (16 MiB of each, the
+// next check goes on from there), with a pause between the pages that it
+// reads. What a change explains that came meanwhile is no difference. A check
+// looks closely at 1,000 keys that seem to differ, and the next one at the rest. The
+// truth is what the storage's log says was published, which the server
+// verifies by its chain where it can: memory that differs from it is loaded
+// anew, a copy on disk is made anew, and a storage whose entry or content does
+// not agree with its own log, as after a change by hand, is reported for as
+// long as that is so, while the server goes on serving what was published. Each
+// difference is logged once, with its key and revision, and counted in
+// ServerStatus.Counters.Divergences. A check that is not completed, as the
+// storage cannot be read or is damaged, or as too many keys seem to differ, is
+// logged and told by ServerStatus.CheckErr.
+func WithSelfCheck(every time.Duration) ServerOption {
+	return serverOption(func(c *serverConfig) { c.checkInterval = every })
+}

@@ -87,21 +87,21 @@ func polled(t *testing.T) (*server, *keySet) {
 // by nobody who holds something else: it would be told too little or too much.
 func TestAnswersOfHeldKeysAreNotShared(t *testing.T) {
 	s, set := polled(t)
-	holds := &want{set: set, position: Position{Revision: 4}, held: []heldAt{{revision: 5, place: 0}}}
+	holds := &query{set: set, position: Position{Revision: 4}, held: []heldAt{{revision: 5, place: 0}}}
 	holds.held[0].digest, _ = digestOf(MD5Hex("a"))
 	resp, err := s.compare(context.Background(), holds)
 	require.NoError(t, err)
 	require.Len(t, resp.Changed, 1)
 	assert.Nil(t, set.answer.Load(), "of who holds one of the keys")
 
-	resp, err = s.compare(context.Background(), &want{set: set, position: Position{Revision: 4}})
+	resp, err = s.compare(context.Background(), &query{set: set, position: Position{Revision: 4}})
 	require.NoError(t, err)
 	require.Len(t, resp.Changed, 2)
 	require.NotNil(t, set.answer.Load())
-	again, err := s.compare(context.Background(), &want{set: set, position: Position{Revision: 4}})
+	again, err := s.compare(context.Background(), &query{set: set, position: Position{Revision: 4}})
 	require.NoError(t, err)
 	assert.Same(t, resp, again)
-	later, err := s.compare(context.Background(), &want{set: set, position: Position{Revision: 5}})
+	later, err := s.compare(context.Background(), &query{set: set, position: Position{Revision: 5}})
 	require.NoError(t, err)
 	assert.Len(t, later.Changed, 1, "who knows the first change is not told of it")
 }
@@ -109,7 +109,7 @@ func TestAnswersOfHeldKeysAreNotShared(t *testing.T) {
 // Shared answers are let go, lest they hold contents for ever.
 func TestSharedAnswersAreLetGo(t *testing.T) {
 	s, set := polled(t)
-	_, err := s.compare(context.Background(), &want{set: set, position: Position{Revision: 4}})
+	_, err := s.compare(context.Background(), &query{set: set, position: Position{Revision: 4}})
 	require.NoError(t, err)
 	require.NotNil(t, set.answer.Load())
 	s.keySets.expire()

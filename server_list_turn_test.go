@@ -13,19 +13,19 @@ import (
 // numbered returns an index of n keys, each published at revision 1, but as change
 // says.
 func numbered(n int, change func(i int, r *record)) *index {
-	slots := make([]*slot, n)
-	for i := range slots {
+	cells := make([]*cell, n)
+	for i := range cells {
 		r := testRecord(fmt.Sprintf("%06d", i), 1, "x")
 		change(i, r)
-		slots[i] = slotOf(r)
+		cells[i] = cellOf(r)
 	}
-	return &index{order: sortedlist.Collect(compareSlots, slots)}
+	return &index{order: sortedlist.Collect(compareCells, cells)}
 }
 
 // listingOf returns a list of all that an index has, as of revision 1.
 func listingOf(ix *index, limit int) *listing {
 	scan := ScanRequest{Namespace: DefaultNamespace, Limit: limit}
-	return &listing{scan: scan, st: &state{index: ix, position: positionAt(1)}, slots: ix.order.Snapshot()}
+	return &listing{scan: scan, st: &state{index: ix, position: positionAt(1)}, cells: ix.order.Snapshot()}
 }
 
 // A list that finds nothing lets others have their turn, and goes on where it was.

@@ -55,7 +55,7 @@ func TestRecentChangesAreBoundedByBytes(t *testing.T) {
 // What waits for a slow disk is bounded; a copy that is further behind takes it
 // from the storage.
 func TestD5_ReplicaThatIsBehindFollowsWhatIsInMemory(t *testing.T) {
-	c := &diskCopy{recent: new(recent)}
+	c := &replica{recent: new(recent)}
 	c.recent.serveSets(100, 1<<20)
 	next, done := c.next(positionAt(0))
 	assert.False(t, done)

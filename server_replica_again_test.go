@@ -17,7 +17,7 @@ func (emptyCopy) At(context.Context) (Position, error) { return Position{}, nil 
 // What a copy has is read from it, up to the revision that it has reached, and no
 // more: of its own epoch, and while it is sound.
 func TestReplicaHasWhatItReached(t *testing.T) {
-	c := &diskCopy{log: slog.New(slog.DiscardHandler), wake: make(chan struct{}, 1)}
+	c := &replica{log: slog.New(slog.DiscardHandler), woken: make(chan struct{}, 1)}
 	st := &state{position: positionAt(9)}
 	assert.False(t, c.has(st, 1), "it is not known what it has")
 	c.reached(positionAt(5))
@@ -32,8 +32,8 @@ func TestReplicaHasWhatItReached(t *testing.T) {
 
 // One write of a copy has a few sets, and at least one.
 func TestReplicaIsWrittenAFewAtATime(t *testing.T) {
-	c := &diskCopy{recent: new(recent)}
-	c.recent.serveSets(4, copyWriteBytes/2-changeOverhead)
+	c := &replica{recent: new(recent)}
+	c.recent.serveSets(4, replicaWriteBytes/2-changeOverhead)
 	for at := int64(0); at < 4; at += 2 {
 		next, done := c.next(positionAt(at))
 		require.False(t, done)
@@ -44,7 +44,7 @@ func TestReplicaIsWrittenAFewAtATime(t *testing.T) {
 		_, done := c.next(positionAt(at))
 		assert.True(t, done)
 	}
-	c.recent.serveSets(1, 2*copyWriteBytes)
+	c.recent.serveSets(1, 2*replicaWriteBytes)
 	next, _ := c.next(positionAt(0))
 	assert.Len(t, next.changes, 1)
 }
@@ -52,7 +52,7 @@ func TestReplicaIsWrittenAFewAtATime(t *testing.T) {
 // A copy that was just made, and that the storage has nothing to follow with, is
 // not made anew again without a pause: each costs the storage all that it holds.
 func TestReplicaIsMadeAnewOnceATry(t *testing.T) {
-	c := &diskCopy{local: emptyCopy{}, log: slog.New(slog.DiscardHandler), recent: new(recent)}
+	c := &replica{local: emptyCopy{}, log: slog.New(slog.DiscardHandler), recent: new(recent)}
 	c.recent.restart(positionAt(5))
 	c.install = func(context.Context) (Position, error) { return positionAt(1), nil }
 	c.changes = func(ctx context.Context, after Position) (Batch, error) {

@@ -16,20 +16,20 @@ import (
 func BenchmarkStepAtAMillionKeys(b *testing.B) {
 	const keys = 1_000_000
 	key := func(i int) Key { return NewKey("", fmt.Sprintf("key-%07d", i)) }
-	var slots []*slot
+	var cells []*cell
 	var tombs []tomb
 	for i := range keys {
-		slots = append(slots, slotOf(&record{Entry: Entry{Key: key(2 * i), Revision: 1}}))
+		cells = append(cells, cellOf(&record{Entry: Entry{Key: key(2 * i), Revision: 1}}))
 		if i%4 == 0 { // as many tombstones as are kept
 			gone := key(2 * i)
 			gone.DataID += "-gone"
-			slots = append(slots, slotOf(&record{Entry: Entry{Key: gone, Revision: 1}, deleted: true}))
+			cells = append(cells, cellOf(&record{Entry: Entry{Key: gone, Revision: 1}, deleted: true}))
 			tombs = append(tombs, tomb{gone, 1})
 		}
 	}
 	s := newServer(nil, defaultServerConfig())
 	s.contents = newContents(s.cfg.cacheBytes)
-	st := &state{index: newIndex(slots), position: Position{Revision: 1}}
+	st := &state{index: newIndex(cells), position: Position{Revision: 1}}
 	st.index.tombs = tombs
 	st.index.live.Store(keys)
 	s.state.Store(st)

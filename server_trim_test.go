@@ -30,7 +30,7 @@ func tells(d diff) bool { return d.resync || len(d.changed) > 0 }
 // whichever order the writer does these.
 func TestReadersWithTheLockKeepTombstones(t *testing.T) {
 	s, first, before := fullOfTombstones(maxForget)
-	w := &want{set: &keySet{keys: []Key{first}}, position: before}
+	w := &query{set: &keySet{keys: []Key{first}}, position: before}
 	trimmed := make(chan struct{})
 	s.stable(func(now *state) {
 		go func() { s.trim(now); close(trimmed) }()
@@ -55,7 +55,7 @@ func TestDeletionForgottenWhileComparing(t *testing.T) {
 	st := s.state.Load()
 	s.trim(st)
 	require.Nil(t, st.index.get(first))
-	now, d := s.differ(st, &want{set: &keySet{keys: []Key{first}}, position: before})
+	now, d := s.differ(st, &query{set: &keySet{keys: []Key{first}}, position: before})
 	assert.True(t, tells(d), "%+v", d)
 	assert.Same(t, s.state.Load(), now)
 }
@@ -76,11 +76,11 @@ func TestTombstonesGoAFewAtATime(t *testing.T) {
 	s, _, _ := fullOfTombstones(5*maxForget + 1)
 	ix := s.state.Load().index
 	for over := 5*maxForget + 1; over > 0; over -= maxForget {
-		before := ix.slots.Len()
+		before := ix.cells.Len()
 		st := s.trim(s.state.Load())
-		gone := before - ix.slots.Len()
+		gone := before - ix.cells.Len()
 		require.Equal(t, min(over, maxForget), gone)
-		require.EqualValues(t, minTombs+5*maxForget+1-ix.slots.Len()+1, st.floor, "the revision of the newest that went")
+		require.EqualValues(t, minTombs+5*maxForget+1-ix.cells.Len()+1, st.floor, "the revision of the newest that went")
 	}
 	st := s.state.Load()
 	assert.Same(t, st, s.trim(st), "and no more than that")

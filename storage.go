@@ -151,3 +151,37 @@ func matches(k Key, namespace, group, prefix string) bool {
 		(group == "" || k.Group == group) &&
 		len(k.DataID) >= len(prefix) && k.DataID[:len(prefix)] == prefix
 }
+
+// ReplicaStorage is what a server can keep its copy of a shared storage in:
+// boltstore on the node's disk, memstore in tests.
+type ReplicaStorage interface {
+	Storage
+	Replica
+}
+
+// feedKey is the context key of [FeedRead].
+type feedKey struct{}
+
+// FeedRead reports whether a [Storage] is asked for what all clients of a server
+// are served, and all publishers wait for: by its feed. A storage with few
+// connections keeps some for such reads and for commits, so that the reads of
+// single callers, however many and however slow, never hold them up.
+func FeedRead(ctx context.Context) bool { return ctx.Value(feedKey{}) != nil }
+
+// readForFeed returns a context for a read by the feed; see [FeedRead].
+func readForFeed(ctx context.Context) context.Context {
+	return context.WithValue(ctx, feedKey{}, true)
+}
+
+// freshKey is the context key of [FreshRead].
+type freshKey struct{}
+
+// FreshRead reports whether a [Storage] is asked to read over a new connection,
+// or in a new snapshot: what it has shown is older than what is known to be
+// committed. A storage to which that means nothing need not look.
+func FreshRead(ctx context.Context) bool { return ctx.Value(freshKey{}) != nil }
+
+// readFresh returns a context for a read over a new connection; see [FreshRead].
+func readFresh(ctx context.Context) context.Context {
+	return context.WithValue(ctx, freshKey{}, true)
+}

@@ -86,9 +86,6 @@ type Held struct {
 // which the original's protocol cannot carry.
 const AnyRevision = -1
 
-// KeySetHash names a set of keys; see [HashKeys].
-type KeySetHash [32]byte
-
 // PollRequest names a set of keys by hash, and says of which of them the
 // caller is not up to date with Position.
 type PollRequest struct {
@@ -250,3 +247,31 @@ type ReportRequest struct {
 
 // ReportResponse is empty.
 type ReportResponse struct{}
+
+func (req *ReportRequest) validate() error {
+	var p problems
+	if id := req.Client.ID; id == "" {
+		p.add("client id: is empty")
+	} else if len(id) > maxClientID {
+		p.add("client id: %d bytes, more than %d", len(id), maxClientID)
+	}
+	if len(req.Reports) > MaxPollKeys {
+		return Errorf(ErrTooLarge, "reports: %d, more than %d", len(req.Reports), MaxPollKeys)
+	}
+	for i := range req.Reports {
+		r := &req.Reports[i]
+		if err := validatePublic(r.Key.Canonical()); err != nil {
+			return err
+		}
+		if r.Revision < 1 {
+			p.add("revision of a report: %d, less than 1", r.Revision)
+		}
+		if r.Applied && r.Reason != "" || !r.Applied && r.Reason != "error" && r.Reason != "panic" {
+			p.add(`reason: must be "error" or "panic", and empty where the value was applied`)
+		}
+		if len(p) > 0 {
+			break
+		}
+	}
+	return p.err()
+}

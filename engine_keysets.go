@@ -146,13 +146,13 @@ func (k *keySets) shared(set *keySet) bool {
 // nobody polls.
 func (k *keySets) reserve(n int64, source string) error {
 	var gone []*keySet
-	defer func() { leave(gone) }()
+	defer func() { leaveGroups(gone) }()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for !k.total.Take(source, n) {
 		set := k.givesWay(n, source)
 		if set == nil {
-			return shed("%d keys are being polled, %d of them in sets from this address", k.total.Used(), k.total.Held(source))
+			return overloaded("%d keys are being polled, %d of them in sets from this address", k.total.Used(), k.total.Held(source))
 		}
 		k.forget(set)
 		gone = append(gone, set)
@@ -193,7 +193,7 @@ func (k *keySets) expire() {
 		gone = append(gone, set)
 	}
 	k.mu.Unlock()
-	leave(gone)
+	leaveGroups(gone)
 }
 
 // forget takes out a set that nobody polls. The caller holds mu.
@@ -203,7 +203,7 @@ func (k *keySets) forget(set *keySet) {
 	k.total.Give(set.source, set.size())
 }
 
-func leave(sets []*keySet) {
+func leaveGroups(sets []*keySet) {
 	for _, set := range sets {
 		set.group.Leave()
 	}

@@ -19,7 +19,7 @@ const (
 )
 
 // feed brings the server to the storage's head, again and again: at once when
-// nudged, else at its interval, with backoff while the storage fails. It alone
+// woken, else at its interval, with backoff while the storage fails. It alone
 // changes what is served. It sends the outcome of its first round to loaded.
 func (s *server) feed(ctx context.Context, loaded chan<- error) {
 	retry := backoff.Backoff{Base: s.cfg.feedInterval, Cap: max(s.cfg.feedInterval, maxFeedBackoff)}
@@ -47,36 +47,36 @@ func (s *server) feed(ctx context.Context, loaded chan<- error) {
 	}
 }
 
-// idle waits for a nudge, or for the interval, which varies by a tenth so that
-// servers that share a storage do not ask it all at once. Hints come from
-// outside: of the rounds that they have begin, one follows another by hintGap
-// at the least.
+// idle waits until somebody wakes or nudges the feed, or for the interval, which
+// varies by a tenth so that servers that share a storage do not ask it all at
+// once. Nudges come from outside: between two rounds that they ask for there is at
+// least nudgeGap.
 func (s *server) idle(ctx context.Context) {
 	interval := s.cfg.feedInterval
 	timer := time.NewTimer(interval*9/10 + rand.N(interval/5+1))
 	defer timer.Stop()
-	for hinted := s.hinted; ; {
+	for nudged := s.nudged; ; {
 		select {
 		case <-ctx.Done():
 			return
-		case <-s.nudged:
+		case <-s.woken:
 			return
 		case <-timer.C:
-			if hinted == nil {
+			if nudged == nil {
 				s.obeyed = time.Now()
 			}
 			return
-		case <-hinted:
-			hinted = nil
-			s.reading.done = time.Time{} // of others' commits only the storage tells
-			timer.Reset(time.Until(s.obeyed.Add(hintGap)))
+		case <-nudged:
+			nudged = nil
+			s.lag.done = time.Time{} // of others' commits only the storage tells
+			timer.Reset(time.Until(s.obeyed.Add(nudgeGap)))
 		case do := <-s.tasks:
 			do()
 		}
 	}
 }
 
-// pause waits for d, whoever nudges. Meanwhile it applies what needs no storage.
+// pause waits for d, whoever wakes the feed. Meanwhile it applies what needs no storage.
 func (s *server) pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -88,7 +88,7 @@ func (s *server) pause(ctx context.Context, d time.Duration) {
 			return
 		case do := <-s.tasks:
 			do()
-		case <-s.nudged:
+		case <-s.woken:
 			if st := s.state.Load(); st != nil {
 				s.applyOwn(st)
 			}
@@ -96,11 +96,11 @@ func (s *server) pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// nudge has the feed look at once. It never blocks: one nudge that the feed
+// wake has the feed look at once. It never blocks: one wake that the feed
 // has not seen yet stands for all.
-func (s *server) nudge() {
+func (s *server) wake() {
 	select {
-	case s.nudged <- struct{}{}:
+	case s.woken <- struct{}{}:
 	default:
 	}
 }
@@ -112,16 +112,16 @@ func (s *server) advance(ctx context.Context) error {
 		return s.load(ctx)
 	}
 	st, done := s.applyOwn(st)
-	if done && !s.reading.due(s.cfg.feedInterval) {
+	if done && !s.lag.due(s.cfg.feedInterval) {
 		return nil
 	}
-	s.reading.done = time.Time{}
+	s.lag.done = time.Time{}
 	for {
 		batch, sets, err := s.changes(ctx, st.position)
 		switch {
 		case errors.Is(err, ErrEpoch):
-			if short(batch.Head, st.position) && !s.lost.Load() {
-				if wait, err := s.reading.behind(batch.Head, st.position); wait {
+			if isBehind(batch.Head, st.position) && !s.historyLost.Load() {
+				if wait, err := s.lag.behind(batch.Head, st.position); wait {
 					return err
 				}
 			}
@@ -141,7 +141,7 @@ func (s *server) advance(ctx context.Context) error {
 		}
 		st = s.apply(st, s.seeded.spoil(sets))
 		if batch.Position == batch.Head {
-			s.reading.toHead()
+			s.lag.toHead()
 			return nil
 		}
 	}
@@ -153,22 +153,22 @@ func (s *server) changes(ctx context.Context, after Position) (Batch, []step, er
 	if err != nil {
 		return batch, nil, err
 	}
-	if err := gap(after, batch.Changes); err != nil {
+	if err := findGap(after, batch.Changes); err != nil {
 		return batch, nil, err
 	}
 	if len(batch.Changes) == 0 && batch.Position != batch.Head {
 		return batch, nil, Errorf(ErrCorrupt, "no changes follow revision %d, but the head is at %d", after.Revision, batch.Head.Revision)
 	}
-	sets, to, err := follow(after, batch.Changes)
+	sets, to, err := verifySets(after, batch.Changes)
 	if err == nil && to != batch.Position {
 		err = Errorf(ErrCorrupt, "the changes up to revision %d do not have its chain", to.Revision)
 	}
 	return batch, sets, err
 }
 
-// follow verifies changes, and returns them set by set with the position after
+// verifySets verifies changes, and returns them set by set with the position after
 // the last.
-func follow(p Position, changes []Change) (sets []step, to Position, err error) {
+func verifySets(p Position, changes []Change) (sets []step, to Position, err error) {
 	for to = p; len(changes) > 0; {
 		n := 1
 		for n < len(changes) && changes[n].Number > 0 {
@@ -227,7 +227,7 @@ func (s *server) applyFew(st *state, sets []step) *state {
 	if next.position.Epoch != st.position.Epoch {
 		s.trail.restart(next.position)
 		s.counters.forks.Add(1)
-		s.lost.Store(false)
+		s.historyLost.Store(false)
 		s.log.Warn("the store's history forked after all that this server had seen",
 			"generation", next.position.Epoch.Generation, "revision", next.position.Revision)
 		s.wakeAll() // all must learn of the epoch
@@ -239,8 +239,8 @@ func (s *server) applyFew(st *state, sets []step) *state {
 		s.counters.wakeups.Add(uint64(woken))
 		s.moved.Wake()
 	}
-	if s.copy != nil {
-		s.copy.nudge() // last: nobody waits for a disk
+	if s.replica != nil {
+		s.replica.wake() // last: nobody waits for a disk
 	}
 	return next
 }

@@ -18,7 +18,7 @@ func rest(ctx context.Context, took time.Duration) error {
 // contents in memory with the records.
 func (c *checker) compareRecords(ctx context.Context, from Storage, suspect func(Key)) error {
 	after, asked := Key{}, time.Now()
-	for page, err := range pages(ctx, from, false, all) {
+	for page, err := range pages(ctx, from, false, fullPages) {
 		took := time.Since(asked)
 		if err != nil {
 			return err
@@ -53,7 +53,7 @@ func (c *checker) comparePage(ctx context.Context, after Key, page *Page, suspec
 			suspect(key)
 		}
 	}
-	for place := range st.index.order.Snapshot().From(func(p *slot) bool { return p.Load().Key.Compare(after) <= 0 }) {
+	for place := range st.index.order.Snapshot().From(func(p *cell) bool { return p.Load().Key.Compare(after) <= 0 }) {
 		r := place.Load()
 		for len(entries) > 0 && entries[0].Key.Compare(r.Key) < 0 {
 			look(entries[0].Key, &entries[0])
@@ -81,9 +81,9 @@ func (c *checker) comparePage(ctx context.Context, after Key, page *Page, suspec
 func (c *checker) differs(st *state, at Position, key Key, e *Entry) bool {
 	r := st.index.get(key)
 	switch {
-	case newer(r, at):
+	case isAfter(r, at):
 		now, r := c.srv.record(key)
-		return now != nil && newer(r, now.position) // no such change has come
+		return now != nil && isAfter(r, now.position) // no such change has come
 	case r == nil && e != nil:
 		now := c.srv.state.Load()
 		return now != nil && now.floor <= at.Revision // else its tombstone may have gone
@@ -95,7 +95,7 @@ func (c *checker) differs(st *state, at Position, key Key, e *Entry) bool {
 
 // checkHeld verifies the content of r that is in memory.
 func (c *checker) checkHeld(r *record) {
-	h := r.held.Load()
+	h := r.cached.Load()
 	if h == nil || r.standsFor(&h.entry) && MD5Hex(h.entry.Content) == r.MD5 {
 		return
 	}
@@ -155,7 +155,7 @@ func (c *checker) readContents(ctx context.Context, from Storage, after Key, bat
 		if err == nil {
 			err = r.verify(&e)
 		}
-		if err != nil && !errors.Is(err, ErrCorrupt) && !gone(err) {
+		if err != nil && !errors.Is(err, ErrCorrupt) && !isGone(err) {
 			return err
 		}
 		if _, now := c.srv.record(r.Key); err != nil && now == r {

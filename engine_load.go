@@ -15,7 +15,7 @@ const scanPage = 5000
 // ErrEpoch says that the storage is behind that.
 func (s *server) load(ctx context.Context) error {
 	old := s.state.Load()
-	next, err := s.scan(feeding(ctx), s.storage, old)
+	next, err := s.scan(readForFeed(ctx), s.storage, old)
 	if err != nil {
 		return err
 	}
@@ -44,8 +44,8 @@ func (s *server) load(ctx context.Context) error {
 // of the first page, though entries of later pages may be newer.
 func (s *server) scan(ctx context.Context, from Storage, old *state) (*state, error) {
 	st := new(state)
-	var slots []*slot
-	for page, err := range pages(ctx, from, false, all) {
+	var cells []*cell
+	for page, err := range pages(ctx, from, false, fullPages) {
 		if err != nil {
 			return nil, err
 		}
@@ -57,18 +57,18 @@ func (s *server) scan(ctx context.Context, from Storage, old *state) (*state, er
 		}
 		for i := range page.Entries {
 			r := &record{Entry: page.Entries[i]}
-			if n := len(slots); n > 0 && slots[n-1].Load().Key.Compare(r.Key) >= 0 {
+			if n := len(cells); n > 0 && cells[n-1].Load().Key.Compare(r.Key) >= 0 {
 				return nil, Errorf(ErrCorrupt, "a scan of the storage has key %s out of order", r.Key)
 			}
-			slots = append(slots, slotOf(old.reuse(r)))
+			cells = append(cells, cellOf(old.reuse(r)))
 		}
 	}
-	st.index = newIndex(slots)
+	st.index = newIndex(cells)
 	return st, nil
 }
 
-// all asks for full pages.
-func all(Key) int { return scanPage }
+// fullPages asks for full pages.
+func fullPages(Key) int { return scanPage }
 
 // pages yields all pages of a scan, and ends with the first error. The page
 // after a key has as many entries as limit says; 0 ends the scan.
@@ -124,20 +124,20 @@ func (s *server) replace(old, next *state) {
 	s.state.Store(next)
 	s.applyMu.Unlock()
 	s.store = next.position.Store
-	s.reading.toHead()
+	s.lag.toHead()
 	s.trail.restart(next.position)
-	if s.copy != nil {
-		s.copy.nudge()
+	if s.replica != nil {
+		s.replica.wake()
 	}
 	if old != nil {
-		for key, place := range old.index.slots.All() {
+		for key, place := range old.index.cells.All() {
 			if r := place.Load(); next.index.get(key) != r {
 				s.contents.drop(r)
 			}
 		}
 		if old.position.Epoch != next.position.Epoch {
 			s.counters.forks.Add(1)
-			s.lost.Store(false)
+			s.historyLost.Store(false)
 		}
 	}
 	s.wakeAll()

@@ -59,13 +59,13 @@ func (o *ownCommits) take() []Batch {
 // what it serves, and reports whether it did so by all that there were. Where
 // another server has committed in between, the storage has to be read.
 func (s *server) applyOwn(st *state) (now *state, all bool) {
-	batches := s.own.take()
+	batches := s.ownCommits.take()
 	for _, batch := range batches {
-		sets, to, err := follow(st.position, batch.Changes)
+		sets, to, err := verifySets(st.position, batch.Changes)
 		if err != nil || to != batch.Position {
 			return st, false
 		}
-		s.reading.own(st.position)
+		s.lag.own(st.position)
 		st = s.apply(st, s.seeded.spoil(sets))
 	}
 	return st, len(batches) > 0

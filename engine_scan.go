@@ -13,14 +13,14 @@ const contentPageBytes = 4 << 20
 // errStopped ends a walk that has seen enough.
 var errStopped = errors.New("stopped")
 
-// installCopy makes the server's copy anew: exactly what is served at one
+// installReplica makes the server's copy anew: exactly what is served at one
 // position, so that it can be served from there, whenever that will be.
-func (s *server) installCopy(ctx context.Context) (Position, error) {
-	st, records := s.view()
+func (s *server) installReplica(ctx context.Context) (Position, error) {
+	st, records := s.snapshot()
 	if st == nil {
 		return Position{}, unavailable("not ready: there is nothing to make the replica of")
 	}
-	err := s.copy.local.Install(ctx, st.position, s.entries(ctx, records))
+	err := s.replica.local.Install(ctx, st.position, s.entries(ctx, records))
 	return st.position, err
 }
 

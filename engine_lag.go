@@ -9,7 +9,7 @@ const lossGrace = 15 * time.Second
 
 // reading is what the feed knows of how its reads of the storage stand to what is
 // served. It is its goroutine's alone.
-type reading struct {
+type lagState struct {
 	done    time.Time // when the storage was last read to its head; zero: it has to be read
 	ownFrom Position  // what was read before own commits were applied; zero: all was read
 	lagging time.Time // since when reads show less than is served; zero: they do not
@@ -17,35 +17,35 @@ type reading struct {
 }
 
 // toHead notes that the storage was read to its head.
-func (r *reading) toHead() { *r = reading{done: time.Now()} }
+func (l *lagState) toHead() { *l = lagState{done: time.Now()} }
 
 // due reports whether the storage has to be read though own commits brought news.
-func (r *reading) due(interval time.Duration) bool { return time.Since(r.done) >= interval }
+func (l *lagState) due(interval time.Duration) bool { return time.Since(l.done) >= interval }
 
 // own notes that an own commit follows what was served.
-func (r *reading) own(from Position) {
-	if r.ownFrom.IsZero() {
-		r.ownFrom = from
+func (l *lagState) own(from Position) {
+	if l.ownFrom.IsZero() {
+		l.ownFrom = from
 	}
-	r.idle = time.Time{}
+	l.idle = time.Time{}
 }
 
 // behind reports whether a head that is below what is served may be that of a
 // database that is behind, so that it is waited for; err says so. Where only own
 // commits are missing it is nil at first: they are newer than any read, and what
 // is served is the newest there is.
-func (r *reading) behind(head, served Position) (wait bool, err error) {
+func (l *lagState) behind(head, served Position) (wait bool, err error) {
 	now := time.Now()
-	if r.idle.IsZero() {
-		r.idle = now
+	if l.idle.IsZero() {
+		l.idle = now
 	}
-	if r.lagging.IsZero() {
-		r.lagging = now
+	if l.lagging.IsZero() {
+		l.lagging = now
 	}
-	age := now.Sub(r.lagging)
-	own := !r.ownFrom.IsZero() && !short(head, r.ownFrom)
+	age := now.Sub(l.lagging)
+	own := !l.ownFrom.IsZero() && !isBehind(head, l.ownFrom)
 	switch {
-	case now.Sub(r.idle) >= lossGrace:
+	case now.Sub(l.idle) >= lossGrace:
 		return false, nil
 	case own && age < stallAfter:
 		return true, nil
@@ -58,15 +58,15 @@ func (r *reading) behind(head, served Position) (wait bool, err error) {
 }
 
 // ahead notes that the storage has revision, though its reads do not show it.
-func (r *reading) ahead(revision int64) error {
-	r.idle = time.Time{}
+func (l *lagState) ahead(revision int64) error {
+	l.idle = time.Time{}
 	return Errorf(errFeedGap, "reads of the storage do not show revision %d, which it has", revision)
 }
 
-// short reports whether a storage with this head shows less than what was seen
+// isBehind reports whether a storage with this head shows less than what was seen
 // of it, and no other history: it is behind, perhaps by an epoch, or has lost
 // its tail.
-func short(head, seen Position) bool {
+func isBehind(head, seen Position) bool {
 	return head.Store == seen.Store &&
 		(head.Epoch == seen.Epoch && head.Revision < seen.Revision || head.Epoch.Generation < seen.Epoch.Generation)
 }

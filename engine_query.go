@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// want is what a poll is about: a set of keys and what the caller has of it. It
+// query is what a poll is about: a set of keys and what the caller has of it. It
 // is all that a parked poll keeps of its request.
-type want struct {
+type query struct {
 	set      *keySet
 	position Position // the caller knows all keys up to it,
 	held     []heldAt // but for these; by place
@@ -24,9 +24,9 @@ type heldAt struct {
 // emptyDigest is that of an empty content.
 const emptyDigest = "d41d8cd98f00b204e9800998ecf8427e"
 
-// want checks what a poll asks for. Its set is nil where the server does not
+// query checks what a poll asks for. Its set is nil where the server does not
 // know it, else it must be released.
-func (s *server) want(req *PollRequest, source string) (*want, error) {
+func (s *server) query(req *PollRequest, source string) (*query, error) {
 	if n := max(len(req.Keys), len(req.Held)); n > MaxPollKeys {
 		return nil, Errorf(ErrTooLarge, "keys: %d, more than %d", n, MaxPollKeys)
 	}
@@ -38,18 +38,18 @@ func (s *server) want(req *PollRequest, source string) (*want, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &want{position: req.Position}
-	if w.set, err = s.keySets.acquire(req.Set, keys, denied, source); err != nil || w.set == nil {
-		return w, err
+	q := &query{position: req.Position}
+	if q.set, err = s.keySets.acquire(req.Set, keys, denied, source); err != nil || q.set == nil {
+		return q, err
 	}
-	if len(w.set.denied) > 0 {
-		held = slices.DeleteFunc(held, func(h Held) bool { return w.set.denies(h.Key) })
+	if len(q.set.denied) > 0 {
+		held = slices.DeleteFunc(held, func(h Held) bool { return q.set.denies(h.Key) })
 	}
-	if w.held, err = w.set.places(held); err != nil {
-		s.keySets.release(w.set)
+	if q.held, err = q.set.places(held); err != nil {
+		s.keySets.release(q.set)
 		return nil, err
 	}
-	return w, nil
+	return q, nil
 }
 
 // readable returns the canonical keys of a poll, having checked them, and apart from
@@ -147,15 +147,15 @@ func (h *heldAt) hasDigest(text string) bool {
 	return ok && !h.nothing && h.digest == digest
 }
 
-// plain reports whether w is told by its position alone.
-func (w *want) plain() bool { return len(w.held) == 0 && !w.position.IsZero() }
+// plain reports whether q is told by its position alone.
+func (q *query) plain() bool { return len(q.held) == 0 && !q.position.IsZero() }
 
 // reached notes that the caller's keys are as they are at p. What it holds by
 // MD5 alone stays, as a new revision with the same MD5 is no change to it.
-func (w *want) reached(p Position) {
-	w.position = p
-	w.held = slices.DeleteFunc(w.held, func(h heldAt) bool { return h.revision != AnyRevision })
-	if len(w.held) == 0 {
-		w.held = nil
+func (q *query) reached(p Position) {
+	q.position = p
+	q.held = slices.DeleteFunc(q.held, func(h heldAt) bool { return h.revision != AnyRevision })
+	if len(q.held) == 0 {
+		q.held = nil
 	}
 }

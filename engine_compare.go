@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// diff says how the keys of a want are not as the caller has them.
+// diff says how the keys of a query are not as the caller has them.
 type diff struct {
 	changed []KeyState
 	records []*record // of changed; nil where the key never was
@@ -21,21 +21,21 @@ type sharedAnswer struct {
 	resp         *PollResponse
 }
 
-// compare returns the answer to w, nil where nothing is to say: w then knows
+// compare returns the answer to q, nil where nothing is to say: q then knows
 // all its keys up to the present position.
-func (s *server) compare(ctx context.Context, w *want) (*PollResponse, error) {
+func (s *server) compare(ctx context.Context, q *query) (*PollResponse, error) {
 	st := s.state.Load()
-	if resp := w.answered(st); resp != nil {
+	if resp := q.answered(st); resp != nil {
 		return resp, nil
 	}
-	st, d := s.differ(st, w)
+	st, d := s.differ(st, q)
 	switch {
 	case st == nil:
 		return nil, unavailable("not ready: the index is not loaded")
 	case d.resync:
 		return &PollResponse{Resync: true, Position: st.position}, nil
 	case len(d.changed) == 0:
-		w.reached(st.position)
+		q.reached(st.position)
 		return nil, nil
 	}
 	resp := &PollResponse{Position: st.position, Changed: d.changed}
@@ -49,27 +49,27 @@ func (s *server) compare(ctx context.Context, w *want) (*PollResponse, error) {
 		resp.Applied = st.applied
 	}
 	s.inline(ctx, &d)
-	if w.plain() && ctx.Err() == nil && s.keySets.shared(w.set) {
-		w.set.answer.Store(&sharedAnswer{st, w.position.Revision, oldest, resp})
+	if q.plain() && ctx.Err() == nil && s.keySets.shared(q.set) {
+		q.set.answer.Store(&sharedAnswer{st, q.position.Revision, oldest, resp})
 	}
 	return resp, nil
 }
 
-func (w *want) answered(st *state) *PollResponse {
-	a := w.set.answer.Load()
-	if a == nil || st == nil || a.state != st || !w.plain() || w.position.Epoch != st.position.Epoch ||
-		w.position.Revision < a.from || w.position.Revision >= a.before {
+func (q *query) answered(st *state) *PollResponse {
+	a := q.set.answer.Load()
+	if a == nil || st == nil || a.state != st || !q.plain() || q.position.Epoch != st.position.Epoch ||
+		q.position.Revision < a.from || q.position.Revision >= a.before {
 		return nil
 	}
 	return a.resp
 }
 
-// differ compares w with the state, which is nil where there is none, and
+// differ compares q with the state, which is nil where there is none, and
 // returns as of which state the result is. Like lookup, it takes no lock
 // unless a batch is being applied that has one of the keys.
-func (s *server) differ(st *state, w *want) (*state, diff) {
+func (s *server) differ(st *state, q *query) (*state, diff) {
 	if st != nil {
-		d, ok := w.differ(st)
+		d, ok := q.differ(st)
 		// Another floor: tombstones may have gone while they were looked for.
 		if now := s.state.Load(); ok && now != nil && now.floor == st.floor {
 			return st, d
@@ -79,18 +79,18 @@ func (s *server) differ(st *state, w *want) (*state, diff) {
 	st = nil
 	s.stable(func(now *state) {
 		st = now
-		d, _ = w.differ(now)
+		d, _ = q.differ(now)
 	})
 	return st, d
 }
 
-// differ compares w with st. It is not ok where the index is ahead of st in a key.
-func (w *want) differ(st *state) (d diff, ok bool) {
-	if !w.position.IsZero() && (w.position.Epoch != st.position.Epoch || w.position.Revision < st.floor) {
+// differ compares q with st. It is not ok where the index is ahead of st in a key.
+func (q *query) differ(st *state) (d diff, ok bool) {
+	if !q.position.IsZero() && (q.position.Epoch != st.position.Epoch || q.position.Revision < st.floor) {
 		return diff{resync: true}, true
 	}
-	held := w.held
-	for place, key := range w.set.keys {
+	held := q.held
+	for place, key := range q.set.keys {
 		r := st.index.get(key)
 		if r != nil && r.Revision > st.position.Revision {
 			return diff{}, false
@@ -102,11 +102,11 @@ func (w *want) differ(st *state) (d diff, ok bool) {
 			if same {
 				continue
 			}
-		case w.position.IsZero():
+		case q.position.IsZero():
 			if r == nil || r.deleted {
 				continue
 			}
-		case r == nil || r.Revision <= w.position.Revision:
+		case r == nil || r.Revision <= q.position.Revision:
 			continue
 		}
 		d.changed = append(d.changed, keyState(key, r))

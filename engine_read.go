@@ -3,7 +3,6 @@ package diamond
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/seeded"
@@ -61,7 +60,7 @@ func (s *server) present(ctx context.Context, key Key) (*FetchResponse, error) {
 			resp.Found, resp.Entry = true, *full
 			return resp, nil
 		}
-		if !gone(err) {
+		if !isGone(err) {
 			return nil, err
 		}
 		// The storage has moved on and let go of this version, and the index has
@@ -72,13 +71,13 @@ func (s *server) present(ctx context.Context, key Key) (*FetchResponse, error) {
 	}
 }
 
-// gone reports whether err says that a version is not in the storage.
-func gone(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(err, ErrCompacted) }
+// isGone reports whether err says that a version is not in the storage.
+func isGone(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(err, ErrCompacted) }
 
 // overtaken waits until the index has another record of key than r. It does
 // not fail with "not found": the index says that the key is there.
 func (s *server) overtaken(ctx context.Context, key Key, r *record) error {
-	s.nudge()
+	s.wake()
 	waiting, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
 	err := s.await(waiting, func(st *state) bool { return st.index.get(key) != r })
@@ -130,26 +129,26 @@ func (s *server) entry(ctx context.Context, st *state, key Key, revision int64) 
 		return Entry{}, err
 	}
 	defer s.contents.turned()
-	if s.copy != nil && s.copy.has(st, revision) {
-		if e, err := s.copy.read(ctx, key, revision); err == nil {
+	if s.replica != nil && s.replica.has(st, revision) {
+		if e, err := s.replica.read(ctx, key, revision); err == nil {
 			return e, nil
 		}
 	}
 	return s.storage.Read(ctx, key, revision)
 }
 
-// orCopy asks the storage, and where that cannot be reached the copy on disk.
-func orCopy[T any](s *server, ask func(Storage) (T, error)) (T, error) {
+// orReplica asks the storage, and where that cannot be reached the copy on disk.
+func orReplica[T any](s *server, ask func(Storage) (T, error)) (T, error) {
 	st := s.state.Load()
-	copied := st != nil && s.copy != nil && s.copy.has(st, 0)
+	copied := st != nil && s.replica != nil && s.replica.has(st, 0)
 	if copied && s.stale() > 0 { // not even to find out again, which may take long
-		if v, err := ask(s.copy.local); err == nil {
+		if v, err := ask(s.replica.local); err == nil {
 			return v, nil
 		}
 	}
 	v, err := ask(s.storage)
 	if copied && errors.Is(err, ErrUnavailable) {
-		if v, err := ask(s.copy.local); err == nil {
+		if v, err := ask(s.replica.local); err == nil {
 			return v, nil
 		}
 	}
@@ -169,7 +168,7 @@ func (s *server) notBefore(ctx context.Context, p Position, wait time.Duration) 
 	if st.reached(p) {
 		return nil
 	}
-	s.hint() // whoever asks may have made p up
+	s.nudge() // whoever asks may have made p up
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	if err = s.reach(waiting, p); err != nil && ctx.Err() == nil && waiting.Err() != nil {
@@ -202,7 +201,7 @@ func (s *server) history(ctx context.Context, key Key, req *HistoryRequest) ([]C
 	if err != nil {
 		return nil, err
 	}
-	return orCopy(s, func(from Storage) ([]Change, error) { return from.History(ctx, key, req.Before, limit) })
+	return orReplica(s, func(from Storage) ([]Change, error) { return from.History(ctx, key, req.Before, limit) })
 }
 
 func pageLimit(limit int) (int, error) {
@@ -213,44 +212,4 @@ func pageLimit(limit int) (int, error) {
 		return defaultPage, nil
 	}
 	return min(limit, MaxPage), nil
-}
-
-// validateFilter checks the namespace, group and prefix of a request; each may be empty.
-func validateFilter(namespace, group, prefix string) error {
-	var p problems
-	if namespace != "" {
-		p.addPart("namespace", namespace, MaxNamespace)
-	}
-	if group != "" {
-		p.addPart("group", group, MaxGroup)
-	}
-	if prefix != "" && prefix != "." && prefix != ".." { // no names, but such names begin with them
-		p.addPart("prefix", prefix, MaxDataID)
-	}
-	if err := p.err(); err != nil {
-		return err
-	}
-	if (Key{Namespace: namespace}).System() {
-		return systemError(namespace)
-	}
-	return nil
-}
-
-// validatePublic checks the canonical k at a public door.
-func validatePublic(k Key) error {
-	if err := k.Validate(); err != nil {
-		return err
-	}
-	if k.System() {
-		return systemError(k.Namespace)
-	}
-	return nil
-}
-
-func systemError(namespace string) error {
-	return Errorf(ErrDenied, "%s", systemDetail(namespace))
-}
-
-func systemDetail(namespace string) string {
-	return fmt.Sprintf(`namespace: %s is the system's, as all that begin with "_" are`, clip(namespace))
 }

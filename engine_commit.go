@@ -73,12 +73,12 @@ func (s *server) committed(before *state, results []Result) {
 		}
 		newest = r.Position
 		if before != nil && newest.Epoch == before.position.Epoch && newest.Revision <= before.position.Revision {
-			s.lost.Store(true) // a revision is given once: the storage has lost those that were seen
+			s.historyLost.Store(true) // a revision is given once: the storage has lost those that were seen
 		}
 	}
 	s.progress.expect(s.state.Load(), newest, false)
-	s.own.add(results)
-	s.audience.announce(newest)
+	s.ownCommits.add(results)
+	s.subscribers.announce(newest)
 }
 
 // ofOneSet reports whether a transaction has failed for what one of its sets is
@@ -102,12 +102,12 @@ func (s *server) catchUp(ctx context.Context, results []Result) {
 		}
 	}
 	if failed {
-		if batch, _ := s.storage.Changes(feeding(ctx), s.position(), 1); batch.Head.Compare(newest) > 0 {
+		if batch, _ := s.storage.Changes(readForFeed(ctx), s.position(), 1); batch.Head.Compare(newest) > 0 {
 			newest = batch.Head
 		}
 	}
 	if st := s.state.Load(); st == nil || !s.shows(newest)(st) {
-		s.nudge()
+		s.wake()
 		_ = s.await(ctx, s.shows(newest))
 	}
 }
@@ -117,18 +117,18 @@ func (s *server) catchUp(ctx context.Context, results []Result) {
 // then only the next epoch has it.
 func (s *server) shows(p Position) func(*state) bool {
 	return func(st *state) bool {
-		return st.reached(p) && (st.position.Epoch != p.Epoch || !s.lost.Load() && !s.trail.contradicts(p))
+		return st.reached(p) && (st.position.Epoch != p.Epoch || !s.historyLost.Load() && !s.trail.contradicts(p))
 	}
 }
 
 func (s *server) write(ctx context.Context, sets []ChangeSet) ([]Result, error) {
 	results, err := s.storage.Commit(ctx, sets)
-	if err = ours(ctx, err); err == nil && len(results) != len(sets) {
+	if err = storageErr(ctx, err); err == nil && len(results) != len(sets) {
 		err = Errorf(ErrUnknownOutcome, "the storage gave %d results for %d sets", len(results), len(sets))
 	}
 	s.wrote(err)
 	if err != nil {
-		s.nudge() // whatever became of it
+		s.wake() // whatever became of it
 		return nil, err
 	}
 	failpoint.Hit("server.afterCommitBeforeNotify")
@@ -156,7 +156,7 @@ func (s *server) commit(ctx context.Context, asked *ChangeSet) (Result, error) {
 	if _, err := s.serving(); err != nil {
 		return Result{}, err
 	}
-	if s.health.confirmed.Load() == never { // it may be another store
+	if s.health.confirmed.Load() == neverConfirmed { // it may be another store
 		return Result{}, unavailable("the storage has not been read since the server was started; only reads are served")
 	}
 	set := asked.Canonical()
@@ -186,7 +186,7 @@ func (s *server) commit(ctx context.Context, asked *ChangeSet) (Result, error) {
 		select {
 		case <-c.done: // just now
 		default:
-			return Result{}, unknown(ctx, ctx.Err())
+			return Result{}, outcomeUnknown(ctx, ctx.Err())
 		}
 	}
 	if c.result.Err != nil {
@@ -196,45 +196,18 @@ func (s *server) commit(ctx context.Context, asked *ChangeSet) (Result, error) {
 	reading, cancel := context.WithTimeout(ctx, storageTimeout)
 	defer cancel()
 	if err := s.await(reading, s.shows(c.result.Position)); err != nil {
-		return Result{}, unknown(ctx, err)
+		return Result{}, outcomeUnknown(ctx, err)
 	}
 	return c.result, nil
 }
 
-// unknown returns the error of a set that may be committed, though err kept
+// outcomeUnknown returns the error of a set that may be committed, though err kept
 // the server from saying so.
-func unknown(ctx context.Context, err error) error {
+func outcomeUnknown(ctx context.Context, err error) error {
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return &Error{Err: fmt.Errorf("%w: %w", ErrUnknownOutcome, err)}
 	}
 	return Errorf(ErrUnknownOutcome, "the server could not read it back") // err itself may promise that nothing was done
-}
-
-// refuseSystem refuses keys that no public door serves.
-func (s *ChangeSet) refuseSystem() error {
-	for i := range s.Drafts {
-		if k := s.Drafts[i].Key; k.System() {
-			return systemError(k.Namespace)
-		}
-	}
-	for i := range s.Deletes {
-		if k := s.Deletes[i].Key; k.System() {
-			return systemError(k.Namespace)
-		}
-	}
-	for i := range s.Checks {
-		if k := s.Checks[i].Key; k.System() {
-			return systemError(k.Namespace)
-		}
-	}
-	return nil
-}
-
-func onlyKey(set *ChangeSet) Key {
-	if len(set.Drafts) == 1 {
-		return set.Drafts[0].Key.Canonical()
-	}
-	return set.Deletes[0].Key.Canonical()
 }
 
 // outcome counts what became of a change set.

@@ -19,7 +19,7 @@ func (s *server) notBeforeSeen(ctx context.Context, p Position, wait time.Durati
 	if !errors.Is(err, ErrBehind) || p.Epoch.Generation <= here {
 		return err
 	}
-	if _, ok := s.ahead.LogOnceIn(aheadEvery); ok {
+	if _, ok := s.aheadCallers.LogOnceIn(aheadEvery); ok {
 		// Nobody has proven the position, so nobody is told to act on it.
 		s.log.Warn("a client names a generation of the store that is newer than the one here; it may have made it up",
 			"generation", p.Epoch.Generation, "here", here)

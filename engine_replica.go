@@ -10,66 +10,31 @@ import (
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
-// ReplicaStorage is what a server can keep its copy of a shared storage in:
-// boltstore on the node's disk, memstore in tests.
-type ReplicaStorage interface {
-	Storage
-	Replica
-}
-
-// WithReplica has the server keep a copy of its storage, which it shares with
-// other servers, in local, which is its alone: on the node's disk. By default
-// it keeps none, as an embedded storage needs none.
-//
-// A server whose copy is not empty starts from it, however the storage is, and
-// catches up by the changes since. While the storage is away it serves reads
-// from it, marked stale, and refuses publishes with ErrUnavailable. Contents
-// that are not in memory are read from the copy, so that a warm server's reads
-// and polls cost the storage nothing. The copy is written behind what is
-// served: a slow, full or failing disk delays nobody. It is made anew by itself
-// where it is damaged or the storage no longer keeps what follows it. One that
-// cannot even be opened is the caller's to remove; see boltstore.SetAside.
-//
-// NewServer fails with ErrInvalid when local has taken changes of its own, and
-// with ErrOtherStore when it is a copy of another store than the storage's. The
-// copy is the caller's to close, after the server.
-func WithReplica(local ReplicaStorage) ServerOption {
-	return serverOption(func(c *serverConfig) { c.replica = local })
-}
-
-// ReplicaStatus is the state of a server's copy of its storage.
-type ReplicaStatus struct {
-	Position Position // that the copy has reached; zero: it holds nothing of use
-	Err      error    // why it could not be read or written last; nil: it could
-	Failures uint64   // attempts to write it that failed
-	Installs uint64   // times that it was made anew
-}
-
 const (
-	// After a write of copyMany changes the copy rests for copyGap: what a busy
+	// After a write of replicaMany changes the copy rests for replicaGap: what a busy
 	// server's transactions change goes to the disk together. A server that
 	// crashes then reads that much more from the storage when it starts.
-	copyMany = 16
-	copyGap  = 500 * time.Millisecond
-	// minCopyAge is how long a copy is left alone that was damaged again at once:
+	replicaMany = 16
+	replicaGap  = 500 * time.Millisecond
+	// minReplicaAge is how long a copy is left alone that was damaged again at once:
 	// to make it costs the storage as much as it holds.
-	minCopyAge = 10 * time.Minute
-	// maxCopyBackoff is the longest pause after the copy could not be written.
-	maxCopyBackoff = 30 * time.Second
-	// copyWriteBytes is how much one write of the copy has.
-	copyWriteBytes = 4 << 20
+	minReplicaAge = 10 * time.Minute
+	// maxReplicaBackoff is the longest pause after the copy could not be written.
+	maxReplicaBackoff = 30 * time.Second
+	// replicaWriteBytes is how much one write of the copy has.
+	replicaWriteBytes = 4 << 20
 )
 
 // diskCopy keeps a server's copy of its storage up to what is served. One
 // goroutine writes it, all may read it.
-type diskCopy struct {
+type replica struct {
 	local   ReplicaStorage
 	log     *slog.Logger
 	recent  *recent                                                  // what is served
 	changes func(ctx context.Context, after Position) (Batch, error) // of the storage, verified
 	install func(ctx context.Context) (Position, error)              // makes the copy anew
 
-	wake     chan struct{}            // capacity 1: there is something to write
+	woken    chan struct{}            // capacity 1: there is something to write
 	at       atomic.Pointer[Position] // that it has reached; nil: not known
 	damaged  atomic.Bool              // it is to be made anew
 	err      atomic.Pointer[error]
@@ -79,22 +44,22 @@ type diskCopy struct {
 	wrote    int       // how many changes the last sync wrote; the writer's
 }
 
-// nudge says that there is more to write. It never blocks.
-func (c *diskCopy) nudge() {
+// wake says that there is more to write. It never blocks.
+func (c *replica) wake() {
 	select {
-	case c.wake <- struct{}{}:
+	case c.woken <- struct{}{}:
 	default:
 	}
 }
 
 // run keeps the copy until ctx ends.
-func (c *diskCopy) run(ctx context.Context) {
-	retry := backoff.Backoff{Base: time.Second, Cap: maxCopyBackoff}
+func (c *replica) run(ctx context.Context) {
+	retry := backoff.Backoff{Base: time.Second, Cap: maxReplicaBackoff}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-c.wake:
+		case <-c.woken:
 		}
 		for {
 			err := c.sync(ctx)
@@ -110,14 +75,14 @@ func (c *diskCopy) run(ctx context.Context) {
 			}
 		}
 		retry.Reset()
-		if c.wrote >= copyMany && backoff.Sleep(ctx, copyGap) != nil {
+		if c.wrote >= replicaMany && backoff.Sleep(ctx, replicaGap) != nil {
 			return
 		}
 	}
 }
 
 // sync brings the copy to what is served.
-func (c *diskCopy) sync(ctx context.Context) error {
+func (c *replica) sync(ctx context.Context) error {
 	c.wrote = 0
 	at, err := c.local.At(ctx) // asked anew: the last write may have an unknown outcome
 	if errors.Is(err, ErrCorrupt) {
@@ -162,7 +127,7 @@ func (c *diskCopy) sync(ctx context.Context) error {
 
 // next returns what to write to a copy that is at. There is nothing to do when
 // it is done; an empty step says that only the storage has what follows at.
-func (c *diskCopy) next(at Position) (next step, done bool) {
+func (c *replica) next(at Position) (next step, done bool) {
 	target := c.recent.last()
 	if at == target || at.Epoch == target.Epoch && at.Revision > target.Revision {
 		return step{}, true
@@ -171,7 +136,7 @@ func (c *diskCopy) next(at Position) (next step, done bool) {
 	sets, _ := c.recent.after(at)
 	n, changes, bytes := 0, 0, int64(0)
 	for ; n < len(sets); n++ {
-		if bytes += bytesOf(sets[n].changes); n > 0 && bytes > copyWriteBytes {
+		if bytes += bytesOf(sets[n].changes); n > 0 && bytes > replicaWriteBytes {
 			break
 		}
 		changes += len(sets[n].changes)
@@ -187,7 +152,7 @@ func (c *diskCopy) next(at Position) (next step, done bool) {
 // flush writes what still waits when the server is closed, after run and the
 // feed have ended: it may be all that the next one has. Where that fails the
 // storage has it.
-func (c *diskCopy) flush() {
+func (c *replica) flush() {
 	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
 	for at := c.at.Load(); !c.damaged.Load(); at = c.at.Load() {
@@ -202,21 +167,21 @@ func (c *diskCopy) flush() {
 	}
 }
 
-func (c *diskCopy) reached(at Position) { c.at.Store(&at) }
+func (c *replica) reached(at Position) { c.at.Store(&at) }
 
 // missed reads what follows at from the storage.
-func (c *diskCopy) missed(ctx context.Context, at Position) (step, error) {
+func (c *replica) missed(ctx context.Context, at Position) (step, error) {
 	batch, err := c.changes(ctx, at)
-	if errors.Is(err, ErrEpoch) && short(batch.Head, at) {
+	if errors.Is(err, ErrEpoch) && isBehind(batch.Head, at) {
 		err = unavailable("the storage is at revision %d, the replica at %d", batch.Head.Revision, at.Revision) // the feed finds out why
 	}
 	return step{at, batch.Changes, batch.Position}, err
 }
 
 // renew makes the copy anew.
-func (c *diskCopy) renew(ctx context.Context) (Position, error) {
+func (c *replica) renew(ctx context.Context) (Position, error) {
 	damaged := c.damaged.Load()
-	if age := time.Since(c.repaired); damaged && age < minCopyAge {
+	if age := time.Since(c.repaired); damaged && age < minReplicaAge {
 		return Position{}, Errorf(ErrCorrupt, "the replica is damaged again %v after it was made anew", age.Round(time.Millisecond))
 	}
 	at, err := c.install(ctx)
@@ -233,15 +198,15 @@ func (c *diskCopy) renew(ctx context.Context) (Position, error) {
 }
 
 // damage notes that the copy cannot be relied on: it is made anew.
-func (c *diskCopy) damage(err error) {
+func (c *replica) damage(err error) {
 	if !c.damaged.Swap(true) {
 		c.log.Error("the replica is damaged: it is made anew from the storage", "err", err)
 	}
-	c.nudge()
+	c.wake()
 }
 
 // note keeps the outcome of a sync.
-func (c *diskCopy) note(err error) {
+func (c *replica) note(err error) {
 	if err == nil {
 		if c.err.Swap(nil) != nil {
 			c.log.Info("the replica can be written again")
@@ -256,13 +221,13 @@ func (c *diskCopy) note(err error) {
 
 // has reports whether the copy holds history up to revision, of the epoch that
 // st is of.
-func (c *diskCopy) has(st *state, revision int64) bool {
+func (c *replica) has(st *state, revision int64) bool {
 	at := c.at.Load()
 	return at != nil && !c.damaged.Load() && at.Epoch == st.position.Epoch && at.Revision >= revision
 }
 
 // read returns an entry from the copy.
-func (c *diskCopy) read(ctx context.Context, key Key, revision int64) (Entry, error) {
+func (c *replica) read(ctx context.Context, key Key, revision int64) (Entry, error) {
 	if c.damaged.Load() {
 		return Entry{}, unavailable("the replica is damaged")
 	}
@@ -273,7 +238,7 @@ func (c *diskCopy) read(ctx context.Context, key Key, revision int64) (Entry, er
 	return e, err
 }
 
-func (c *diskCopy) status() *ReplicaStatus {
+func (c *replica) status() *ReplicaStatus {
 	st := &ReplicaStatus{Failures: c.failures.Load(), Installs: c.installs.Load()}
 	if at := c.at.Load(); at != nil && !c.damaged.Load() {
 		st.Position = *at

@@ -25,27 +25,6 @@ const (
 	maxSuspects = 1000
 )
 
-// WithSelfCheck sets how often the server compares what it holds with its
-// storage, with jitter; by default every 5 minutes.
-//
-// A check compares the record of every key, the contents in memory, and some
-// of the contents in the storage and in the copy on disk (16 MiB of each, the
-// next check goes on from there), with a pause between the pages that it
-// reads. What a change explains that came meanwhile is no difference. A check
-// looks closely at 1,000 keys that seem to differ, and the next one at the rest. The
-// truth is what the storage's log says was published, which the server
-// verifies by its chain where it can: memory that differs from it is loaded
-// anew, a copy on disk is made anew, and a storage whose entry or content does
-// not agree with its own log, as after a change by hand, is reported for as
-// long as that is so, while the server goes on serving what was published. Each
-// difference is logged once, with its key and revision, and counted in
-// ServerStatus.Counters.Divergences. A check that is not completed, as the
-// storage cannot be read or is damaged, or as too many keys seem to differ, is
-// logged and told by ServerStatus.CheckErr.
-func WithSelfCheck(every time.Duration) ServerOption {
-	return serverOption(func(c *serverConfig) { c.checkInterval = every })
-}
-
 // checker compares what a server holds with its storage. One goroutine uses it.
 type checker struct {
 	srv      *server
@@ -106,8 +85,8 @@ func (c *checker) check(ctx context.Context) error {
 	if settled != nil && !errors.Is(settled, ErrCorrupt) {
 		return settled
 	}
-	if c.srv.copy != nil {
-		if err := c.checkCopy(ctx); err != nil {
+	if c.srv.replica != nil {
+		if err := c.checkReplica(ctx); err != nil {
 			return errors.Join(settled, err)
 		}
 	}

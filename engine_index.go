@@ -13,44 +13,44 @@ import (
 type record struct {
 	Entry   // without its content
 	deleted bool
-	// held is the content, while it is in memory.
-	held atomic.Pointer[held]
+	// cached is the content, while it is in memory.
+	cached atomic.Pointer[cachedContent]
 }
 
-// slot is the place of a key in the index.
-type slot = atomic.Pointer[record]
+// cell is the place of a key in the index.
+type cell = atomic.Pointer[record]
 
 // index has the newest record of every key, and tombstones of those that were
 // deleted lately. It is read without a lock; one goroutine at a time writes.
 type index struct {
-	slots *cowmap.Map[Key, *slot]
-	order *sortedlist.List[*slot] // all slots, by key
+	cells *cowmap.Map[Key, *cell]
+	order *sortedlist.List[*cell] // all cells, by key
 	live  atomic.Int64            // records that are not tombstones
 
-	fresh []*slot // that are not in order yet; the writer's
-	tombs []tomb  // in order of deletion, also those published over since; the writer's
-	view  *view   // that is being read, or nil; written under [server.applyMu], the writer's to read
+	fresh []*cell  // that are not in order yet; the writer's
+	tombs []tomb   // in order of deletion, also those published over since; the writer's
+	undo  *undoLog // of the snapshot being taken, or nil; written under [server.applyMu], the writer may read it without
 }
 
-// newIndex returns an index of slots, which are in key order.
-func newIndex(slots []*slot) *index {
-	ix := &index{order: sortedlist.Collect(compareSlots, slots)}
-	ix.slots = cowmap.Collect(func(yield func(Key, *slot) bool) {
-		for _, place := range slots {
+// newIndex returns an index of cells, which are in key order.
+func newIndex(cells []*cell) *index {
+	ix := &index{order: sortedlist.Collect(compareCells, cells)}
+	ix.cells = cowmap.Collect(func(yield func(Key, *cell) bool) {
+		for _, place := range cells {
 			yield(place.Load().Key, place)
 		}
 	})
-	ix.live.Store(int64(len(slots)))
+	ix.live.Store(int64(len(cells)))
 	return ix
 }
 
-func slotOf(r *record) *slot {
-	place := new(slot)
+func cellOf(r *record) *cell {
+	place := new(cell)
 	place.Store(r)
 	return place
 }
 
-func compareSlots(a, b *slot) int { return a.Load().Key.Compare(b.Load().Key) }
+func compareCells(a, b *cell) int { return a.Load().Key.Compare(b.Load().Key) }
 
 type tomb struct {
 	key      Key
@@ -68,7 +68,7 @@ const (
 
 // get returns the record of key, nil where there is none.
 func (ix *index) get(key Key) *record {
-	if s, ok := ix.slots.Load(key); ok {
+	if s, ok := ix.cells.Load(key); ok {
 		return s.Load()
 	}
 	return nil
@@ -78,18 +78,18 @@ func (ix *index) get(key Key) *record {
 // returns the record that r replaces, if any, and whether it did. After the
 // last put comes arrange.
 func (ix *index) put(r *record) (old *record, ok bool) {
-	s, loaded := ix.slots.Load(r.Key)
+	s, loaded := ix.cells.Load(r.Key)
 	if loaded {
 		old = s.Load()
 		if old.Revision >= r.Revision {
 			return nil, false
 		}
 		r.Key = old.Key // shares its strings
-		ix.view.keep(old)
+		ix.undo.keep(old)
 		s.Store(r)
 	} else {
-		s = slotOf(r)
-		ix.slots.Store(r.Key, s)
+		s = cellOf(r)
+		ix.cells.Store(r.Key, s)
 		ix.fresh = append(ix.fresh, s)
 	}
 	was, is := old != nil && !old.deleted, !r.deleted
@@ -115,23 +115,23 @@ func (ix *index) arrange() {
 
 // set makes r what the index has of key, whatever that was; nil: nothing.
 func (ix *index) set(key Key, r *record) {
-	place, loaded := ix.slots.Load(key)
+	place, loaded := ix.cells.Load(key)
 	was := loaded && !place.Load().deleted
 	is := r != nil && !r.deleted
 	if loaded {
-		ix.view.keep(place.Load())
+		ix.undo.keep(place.Load())
 	}
 	switch {
 	case r == nil && loaded:
-		ix.slots.Delete(key)
-		ix.order.Remove([]*slot{place})
+		ix.cells.Delete(key)
+		ix.order.Remove([]*cell{place})
 	case r == nil:
 	case loaded:
 		place.Store(r)
 	default:
-		place = slotOf(r)
-		ix.slots.Store(key, place)
-		ix.order.Add([]*slot{place})
+		place = cellOf(r)
+		ix.cells.Store(key, place)
+		ix.order.Add([]*cell{place})
 	}
 	switch {
 	case is && !was:
@@ -149,14 +149,14 @@ func (ix *index) surplus() int {
 
 // forget lets go of the n oldest tombstones.
 func (ix *index) forget(n int) {
-	gone := make([]*slot, 0, n)
+	gone := make([]*cell, 0, n)
 	for _, t := range ix.tombs[:n] {
-		place, ok := ix.slots.Load(t.key)
+		place, ok := ix.cells.Load(t.key)
 		if !ok {
 			continue
 		}
 		if r := place.Load(); r.deleted && r.Revision == t.revision {
-			ix.slots.Delete(t.key)
+			ix.cells.Delete(t.key)
 			gone = append(gone, place)
 		}
 	}

@@ -5,20 +5,20 @@ import (
 	"errors"
 )
 
-// openCopy prepares the server's copy of its storage, and serves what that
+// openReplica prepares the server's copy of its storage, and serves what that
 // holds. An error says that it is not one of this server's.
-func (s *server) openCopy(ctx context.Context) error {
+func (s *server) openReplica(ctx context.Context) error {
 	local := bounded(s.cfg.replica)
-	s.copy = &diskCopy{
+	s.replica = &replica{
 		local:  local,
 		recent: &s.recent,
 		log:    s.log,
-		wake:   make(chan struct{}, 1),
+		woken:  make(chan struct{}, 1),
 		changes: func(ctx context.Context, after Position) (Batch, error) {
 			batch, _, err := s.changes(ctx, after)
 			return batch, err
 		},
-		install: s.installCopy,
+		install: s.installReplica,
 	}
 	at, err := local.At(ctx)
 	if err == nil && !at.IsZero() {
@@ -26,33 +26,33 @@ func (s *server) openCopy(ctx context.Context) error {
 			return Errorf(ErrInvalid, "the replica has taken changes of its own and is no copy; give the server another directory for its replica")
 		}
 		if err == nil {
-			err = s.serveCopy(ctx, at)
+			err = s.serveReplica(ctx, at)
 		}
 	}
 	switch {
 	case errors.Is(err, ErrClosed):
 		return err
 	case errors.Is(err, ErrCorrupt):
-		s.copy.damage(err)
+		s.replica.damage(err)
 	case err != nil:
-		s.copy.note(err)
+		s.replica.note(err)
 	}
 	return nil
 }
 
-// serveCopy serves what the copy holds, which is at a position of the store's.
-func (s *server) serveCopy(ctx context.Context, at Position) error {
-	st, err := s.scan(ctx, s.copy.local, nil)
+// serveReplica serves what the copy holds, which is at a position of the store's.
+func (s *server) serveReplica(ctx context.Context, at Position) error {
+	st, err := s.scan(ctx, s.replica.local, nil)
 	if err != nil {
 		return err
 	}
-	for _, place := range st.index.slots.All() {
+	for _, place := range st.index.cells.All() {
 		if r := place.Load(); r.Revision > at.Revision {
 			return Errorf(ErrCorrupt, "the replica is at revision %d and holds an entry of %d: it was not completed", at.Revision, r.Revision)
 		}
 	}
 	st.position = at
-	s.copy.reached(at)
+	s.replica.reached(at)
 	s.replace(nil, st)
 	s.log.Info("serving from the replica", "revision", at.Revision, "keys", st.index.live.Load())
 	return nil
@@ -61,7 +61,7 @@ func (s *server) serveCopy(ctx context.Context, at Position) error {
 // otherStore says what to do about a storage that is another store than what
 // this server has served.
 func (s *server) otherStore(err error) error {
-	if s.copy == nil {
+	if s.replica == nil {
 		return err
 	}
 	return Errorf(ErrOtherStore, "the replica is a copy of store %v, and the storage is another store; "+

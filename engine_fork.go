@@ -19,8 +19,8 @@ func (s *server) fork(ctx context.Context, old *state) error {
 		return err
 	}
 	if to.Epoch == old.position.Epoch && to.Revision >= old.position.Revision {
-		s.lost.Store(false)
-		return s.reading.ahead(old.position.Revision)
+		s.historyLost.Store(false)
+		return s.lag.ahead(old.position.Revision)
 	}
 	if to.Compare(old.position) <= 0 {
 		return Errorf(ErrCorrupt, "a fork at revision %d of generation %d led to revision %d of generation %d",
@@ -42,7 +42,7 @@ func (s *server) fork(ctx context.Context, old *state) error {
 // begin has the storage begin a new epoch, and returns up to which revision it
 // still had the history that led to verified, and where it is now.
 func (s *server) begin(ctx context.Context, verified Position) (kept int64, to Position, err error) {
-	ctx = feeding(ctx)
+	ctx = readForFeed(ctx)
 	if kept, err = s.kept(ctx, verified); err != nil {
 		return 0, Position{}, err
 	}
@@ -77,7 +77,7 @@ func (s *server) kept(ctx context.Context, verified Position) (int64, error) {
 // not have like that.
 func (st *state) lacks(old *state, kept int64) []string {
 	var keys []string
-	for key, place := range old.index.slots.All() {
+	for key, place := range old.index.cells.All() {
 		r := place.Load()
 		if r.Revision <= kept {
 			continue

@@ -60,22 +60,22 @@ type server struct {
 	state   atomic.Pointer[state]
 	applyMu sync.RWMutex
 
-	nudged  chan struct{} // capacity 1: the feed is to look at once
-	hinted  chan struct{} // capacity 1: somebody says that there is something to see
-	tasks   chan func()   // for the feed's goroutine to do
-	store   StoreID       // whose changes these are; the feed's
-	seeded  seededFeed
-	obeyed  time.Time      // when a hint was obeyed last; the feed's
-	reading reading        // the feed's
-	lost    atomic.Bool    // the storage is known to have lost history
-	trail   trail          // of the present epoch
-	recent  recent         // what was served last
-	ahead   lograte.Events // callers who know a newer epoch
+	woken        chan struct{} // capacity 1: the feed is to look at once
+	nudged       chan struct{} // capacity 1: somebody outside says that there is something to see
+	tasks        chan func()   // for the feed's goroutine to do
+	store        StoreID       // whose changes these are; the feed's
+	seeded       seededFeed
+	obeyed       time.Time      // when a nudge was obeyed last; the feed's
+	lag          lagState       // the feed's
+	historyLost  atomic.Bool    // the storage is known to have lost history
+	trail        trail          // of the present epoch
+	recent       recent         // what was served last
+	aheadCallers lograte.Events // callers who know a newer epoch
 
-	copy     *diskCopy // nil: none is kept
-	progress progress  // to what is known to be committed
-	own      ownCommits
-	audience audience // to whom it is said what was committed
+	replica     *replica // nil: none is kept
+	progress    progress // to what is known to be committed
+	ownCommits  ownCommits
+	subscribers subscribers // to whom it is said what was committed
 
 	contents *contents
 	keySets  *keySets
@@ -130,8 +130,8 @@ func newServer(storage Storage, cfg serverConfig) *server {
 		cfg:     cfg,
 		log:     cfg.logger,
 		started: time.Now(),
+		woken:   make(chan struct{}, 1),
 		nudged:  make(chan struct{}, 1),
-		hinted:  make(chan struct{}, 1),
 		tasks:   make(chan func()),
 		keySets: newKeySets(cfg.maxSetKeys, cfg.addressSetKeys),
 		moved:   waitset.New[struct{}]().Join(nil),
@@ -145,10 +145,10 @@ func newServer(storage Storage, cfg serverConfig) *server {
 // cannot for now. An error says that it never will, and all has ended.
 func (s *server) start() error {
 	ctx, cancel := context.WithCancel(context.Background())
-	s.health.confirmed.Store(never)
+	s.health.confirmed.Store(neverConfirmed)
 	s.contents = newContents(s.cfg.cacheBytes, s.sources(ctx)...)
 	if s.cfg.replica != nil {
-		if err := s.openCopy(ctx); err != nil {
+		if err := s.openReplica(ctx); err != nil {
 			cancel()
 			return err
 		}
@@ -158,8 +158,8 @@ func (s *server) start() error {
 	working.Go(func() { s.feed(ctx, loaded) })
 	working.Go(func() { s.sweep(ctx) })
 	working.Go(func() { s.checkAlways(ctx) })
-	if s.copy != nil {
-		working.Go(func() { s.copy.run(ctx) })
+	if s.replica != nil {
+		working.Go(func() { s.replica.run(ctx) })
 	}
 	committer.Go(func() { s.commitLoop(ctx) })
 	s.close = sync.OnceFunc(func() {
@@ -173,10 +173,10 @@ func (s *server) start() error {
 		cancel()
 		s.wakeAll()
 		working.Wait()
-		if s.copy != nil {
-			s.copy.flush()
+		if s.replica != nil {
+			s.replica.flush()
 		}
-		s.audience.close()
+		s.subscribers.close()
 		s.contents.close()
 	})
 	return s.loaded(loaded)
@@ -206,7 +206,7 @@ func (s *server) sources(ctx context.Context) []source {
 	from := func(read func(context.Context, Key, int64) (Entry, error)) source {
 		return func(key Key, revision int64) (Entry, error) {
 			e, err := read(ctx, key, revision)
-			return e, ours(ctx, err)
+			return e, storageErr(ctx, err)
 		}
 	}
 	if s.cfg.replica == nil {
@@ -214,7 +214,7 @@ func (s *server) sources(ctx context.Context) []source {
 	}
 	return []source{
 		from(func(ctx context.Context, key Key, revision int64) (Entry, error) {
-			return s.copy.read(ctx, key, revision)
+			return s.replica.read(ctx, key, revision)
 		}),
 		from(s.storage.Read),
 	}
@@ -287,9 +287,9 @@ func (s *server) serving() (*state, error) {
 	return st, nil
 }
 
-// ours returns err, but for the end of ctx, the context of the server's goroutines,
+// storageErr returns err, but for the end of ctx, the context of the server's goroutines,
 // which says nothing to a caller.
-func ours(ctx context.Context, err error) error {
+func storageErr(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() == nil || !errors.Is(err, ctx.Err()) || errors.Is(err, ErrUnknownOutcome) {
 		return err
 	}
@@ -303,8 +303,8 @@ func unavailable(format string, args ...any) error {
 	return e
 }
 
-// shed returns the error of a request that is one too many.
-func shed(format string, args ...any) error {
+// overloaded returns the error of a request that is one too many.
+func overloaded(format string, args ...any) error {
 	e := Errorf(ErrOverloaded, format, args...)
 	e.RetryAfter = retryAfter
 	return e
@@ -316,12 +316,12 @@ func answerError(ctx context.Context, op string, key Key, err error) error {
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return opError(op, key, err)
 	}
-	return refuse(op, key, err)
+	return remoteError(op, key, err)
 }
 
-// refuse returns err as the server's answer to op on key, or on the key that
+// remoteError returns err as the server's answer to op on key, or on the key that
 // err names.
-func refuse(op string, key Key, err error) error {
+func remoteError(op string, key Key, err error) error {
 	if named := new(Error); errors.As(err, &named) && named.Key != (Key{}) {
 		key = named.Key
 	}

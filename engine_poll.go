@@ -37,20 +37,20 @@ func (s *server) Poll(ctx context.Context, req *PollRequest) (*PollResponse, err
 
 func (s *server) poll(ctx context.Context, req *PollRequest) (*PollResponse, error) {
 	deadline := time.Now().Add(min(max(req.Wait, 0), MaxWait))
-	var w *want
+	var q *query
 	var resp *PollResponse
 	var err error
-	freshstack.Run(func() { w, resp, err = s.arrive(ctx, req) })
-	if w == nil {
+	freshstack.Run(func() { q, resp, err = s.arrive(ctx, req) })
+	if q == nil {
 		return resp, err
 	}
-	defer s.keySets.release(w.set)
+	defer s.keySets.release(q.set)
 	if resp != nil || err != nil {
 		return s.finish(resp, false), err
 	}
 	timeout := time.Until(deadline)
 	if timeout <= 0 || s.draining.Load() {
-		return s.finish(&PollResponse{Position: w.position}, false), nil
+		return s.finish(&PollResponse{Position: q.position}, false), nil
 	}
 	if err := s.park(); err != nil {
 		return nil, err
@@ -59,13 +59,13 @@ func (s *server) poll(ctx context.Context, req *PollRequest) (*PollResponse, err
 	if req.Parked != nil {
 		req.Parked()
 	}
-	return s.wait(ctx, w, timeout)
+	return s.wait(ctx, q, timeout)
 }
 
-// arrive checks a poll and compares once. It returns no want where nothing can
+// arrive checks a poll and compares once. It returns no query where nothing can
 // be waited for. It goes deep, so polls that may wait call it apart: what
 // thousands of parked polls take is mostly their stacks.
-func (s *server) arrive(ctx context.Context, req *PollRequest) (*want, *PollResponse, error) {
+func (s *server) arrive(ctx context.Context, req *PollRequest) (*query, *PollResponse, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
@@ -73,48 +73,48 @@ func (s *server) arrive(ctx context.Context, req *PollRequest) (*want, *PollResp
 	if err := s.notBeforeSeen(ctx, req.Position, min(wait, reachTimeout)); err != nil {
 		return nil, nil, err
 	}
-	w, err := s.want(req, budget.Source(CallerFrom(ctx).Address))
+	q, err := s.query(req, budget.Source(CallerFrom(ctx).Address))
 	if err != nil {
 		return nil, nil, err
 	}
-	if w.set == nil || s.trail.contradicts(w.position) {
-		s.keySets.release(w.set)
+	if q.set == nil || s.trail.contradicts(q.position) {
+		s.keySets.release(q.set)
 		return nil, s.finish(&PollResponse{Resync: true, Position: s.position()}, false), nil
 	}
-	resp, err := s.compare(ctx, w)
-	if err == nil && len(w.set.denied) > 0 && (resp == nil || !resp.Resync) {
-		resp = denying(w, resp)
+	resp, err := s.compare(ctx, q)
+	if err == nil && len(q.set.denied) > 0 && (resp == nil || !resp.Resync) {
+		resp = denying(q, resp)
 	}
-	return w, resp, err
+	return q, resp, err
 }
 
-// denying returns resp with the keys of w that may not be read; where there is
+// denying returns resp with the keys of q that may not be read; where there is
 // nothing else to say, an answer that says only that.
-func denying(w *want, resp *PollResponse) *PollResponse {
-	with := PollResponse{Position: w.position}
+func denying(q *query, resp *PollResponse) *PollResponse {
+	with := PollResponse{Position: q.position}
 	if resp != nil {
 		with = *resp // it is shared
 	}
-	with.Denied = w.set.denied
+	with.Denied = q.set.denied
 	return &with
 }
 
 // wait answers a poll when there is something to say, and at the deadline.
 // While it waits it keeps nothing of the request, and little on its stack.
-func (s *server) wait(ctx context.Context, w *want, timeout time.Duration) (*PollResponse, error) {
+func (s *server) wait(ctx context.Context, q *query, timeout time.Duration) (*PollResponse, error) {
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	for woken, last := false, false; ; woken = true {
 		wake := make(chan struct{})
-		waiter := w.set.group.Wait(func() { close(wake) }) // first register, then compare
+		waiter := q.set.group.Wait(func() { close(wake) }) // first register, then compare
 		var resp *PollResponse
 		var err error
 		if !woken && seeded.CheckThenRegister {
 			// nothing is compared
 		} else if woken { // an answer is near, which needs the stack too
-			resp, err = s.compare(ctx, w)
+			resp, err = s.compare(ctx, q)
 		} else {
-			freshstack.Run(func() { resp, err = s.compare(ctx, w) })
+			freshstack.Run(func() { resp, err = s.compare(ctx, q) })
 		}
 		switch {
 		case resp != nil || err != nil:
@@ -122,7 +122,7 @@ func (s *server) wait(ctx context.Context, w *want, timeout time.Duration) (*Pol
 			return s.finish(resp, true), err
 		case last || s.draining.Load():
 			waiter.Cancel()
-			return s.finish(&PollResponse{Position: w.position}, true), nil
+			return s.finish(&PollResponse{Position: q.position}, true), nil
 		}
 		select {
 		case <-wake:
@@ -140,7 +140,7 @@ func (s *server) wait(ctx context.Context, w *want, timeout time.Duration) (*Pol
 func (s *server) park() error {
 	if s.parked.Add(1) > int64(s.cfg.maxWaiters) {
 		s.parked.Add(-1)
-		return shed("%d requests are waiting", s.cfg.maxWaiters)
+		return overloaded("%d requests are waiting", s.cfg.maxWaiters)
 	}
 	return nil
 }

@@ -71,7 +71,7 @@ func (s *server) list(ctx context.Context, req *ListRequest) (*ListResponse, err
 // any more: the first key has changed since, or tombstones may have gone that say
 // that a key had a value.
 func (s *server) listAsOf(ctx context.Context, st *state, scan ScanRequest) (l *listing, ok bool, err error) {
-	l = &listing{scan: scan, st: st, slots: st.index.order.Snapshot(), at: scan.After}
+	l = &listing{scan: scan, st: st, cells: st.index.order.Snapshot(), at: scan.After}
 	if scan.After != (Key{}) {
 		l.at = following(scan.After)
 	}
@@ -102,7 +102,7 @@ func (s *server) walk(ctx context.Context, l *listing) error {
 type listing struct {
 	scan  ScanRequest
 	st    *state
-	slots sortedlist.Snapshot[*slot]
+	cells sortedlist.Snapshot[*cell]
 
 	at        Key       // where it goes on
 	found     []*record // exactly as they are in st
@@ -120,7 +120,7 @@ func (l *listing) turn() (ended bool) {
 		}
 		l.at = at
 		jump := false
-		for place := range l.slots.From(func(p *slot) bool { return p.Load().Key.Compare(at) < 0 }) {
+		for place := range l.cells.From(func(p *cell) bool { return p.Load().Key.Compare(at) < 0 }) {
 			r := place.Load()
 			if looked++; looked > listTurn {
 				l.at, l.more = r.Key, len(l.found) > 0
@@ -183,10 +183,10 @@ func (s *server) fill(ctx context.Context, resp *ListResponse, records []*record
 		}
 		full, err := s.contents.get(ctx, r)
 		switch {
-		case gone(err) && i > 0:
+		case isGone(err) && i > 0:
 			resp.Entries, resp.More = resp.Entries[:i], true
 			return nil
-		case gone(err):
+		case isGone(err):
 			return unavailable("revision %d of %s went while it was read", r.Revision, r.Key)
 		case err != nil:
 			return err

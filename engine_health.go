@@ -16,8 +16,8 @@ type counters struct {
 	feedGaps, feedStalls, checks, checkFailures, divergences      atomic.Uint64
 }
 
-// never is health.confirmed before the storage has been read for the first time.
-const never = -1
+// neverConfirmed is health.confirmed before the storage has been read for the first time.
+const neverConfirmed = -1
 
 // health is what the server knows of its storage.
 type health struct {
@@ -109,7 +109,7 @@ func (s *server) observe(before, err error) {
 func (s *server) stale() time.Duration {
 	confirmed := s.health.confirmed.Load()
 	age := time.Since(s.started) - time.Duration(max(confirmed, 0))
-	if confirmed == never || s.health.readErr.Load() != nil || age > 2*s.cfg.feedInterval+time.Second {
+	if confirmed == neverConfirmed || s.health.readErr.Load() != nil || age > 2*s.cfg.feedInterval+time.Second {
 		return max(age, 1)
 	}
 	return 0
@@ -128,12 +128,12 @@ func (s *server) Status() ServerStatus {
 		CacheSize: s.contents.bytes.Load(),
 		Counters:  s.counters.read(s.contents),
 	}
-	if at := s.health.confirmed.Load(); at != never {
+	if at := s.health.confirmed.Load(); at != neverConfirmed {
 		status.Confirmed = s.started.Add(time.Duration(at))
 	}
 	status.Lag = s.progress.lag(st)
-	if s.copy != nil {
-		status.Replica = s.copy.status()
+	if s.replica != nil {
+		status.Replica = s.replica.status()
 	}
 	status.Storage = s.writeErr()
 	if p := s.health.readErr.Load(); p != nil {

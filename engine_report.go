@@ -94,41 +94,13 @@ func (s *server) Report(ctx context.Context, req *ReportRequest) (*ReportRespons
 		return nil, opError(op, Key{}, err)
 	}
 	if s.closed.Load() {
-		return nil, refuse(op, Key{}, Errorf(ErrClosed, "the server is closed"))
+		return nil, remoteError(op, Key{}, Errorf(ErrClosed, "the server is closed"))
 	}
 	if err := req.validate(); err != nil {
-		return nil, refuse(op, Key{}, err)
+		return nil, remoteError(op, Key{}, err)
 	}
 	if !s.reports.add(req.Client.ID, req.Reports) {
-		return nil, refuse(op, Key{}, shed("%d reports are held", maxReports))
+		return nil, remoteError(op, Key{}, overloaded("%d reports are held", maxReports))
 	}
 	return &ReportResponse{}, nil
-}
-
-func (req *ReportRequest) validate() error {
-	var p problems
-	if id := req.Client.ID; id == "" {
-		p.add("client id: is empty")
-	} else if len(id) > maxClientID {
-		p.add("client id: %d bytes, more than %d", len(id), maxClientID)
-	}
-	if len(req.Reports) > MaxPollKeys {
-		return Errorf(ErrTooLarge, "reports: %d, more than %d", len(req.Reports), MaxPollKeys)
-	}
-	for i := range req.Reports {
-		r := &req.Reports[i]
-		if err := validatePublic(r.Key.Canonical()); err != nil {
-			return err
-		}
-		if r.Revision < 1 {
-			p.add("revision of a report: %d, less than 1", r.Revision)
-		}
-		if r.Applied && r.Reason != "" || !r.Applied && r.Reason != "error" && r.Reason != "panic" {
-			p.add(`reason: must be "error" or "panic", and empty where the value was applied`)
-		}
-		if len(p) > 0 {
-			break
-		}
-	}
-	return p.err()
 }

@@ -36,13 +36,13 @@ const (
 type contents struct {
 	budget  int64
 	sources []source
-	items   *cache.Cache // of *held
+	items   *cache.Cache // of *cachedContent
 	loads   singleflight.Group
 	turns   chan struct{} // one for each load under way
 	queued  atomic.Int64  // loads that wait for their turn
 
 	mu      sync.Mutex
-	order   *list.List     // of *held; guarded by mu; see [contents.oldest]
+	order   *list.List     // of *cachedContent; guarded by mu; see [contents.oldest]
 	serial  uint64         // guarded by mu
 	bytes   atomic.Int64   // of content; written under mu
 	closed  bool           // guarded by mu
@@ -51,8 +51,8 @@ type contents struct {
 	hits, loaded atomic.Uint64
 }
 
-// held is a content in memory.
-type held struct {
+// cachedContent is a content in memory.
+type cachedContent struct {
 	entry   Entry // with its content
 	record  *record
 	key     string // in items
@@ -73,7 +73,7 @@ func newContents(budget int64, sources ...source) *contents {
 		turns:   make(chan struct{}, maxLoads),
 		order:   list.New(),
 	}
-	c.items.OnEvicted(func(_ string, v any) { c.release(v.(*held)) })
+	c.items.OnEvicted(func(_ string, v any) { c.release(v.(*cachedContent)) })
 	return c
 }
 
@@ -82,11 +82,11 @@ func (c *contents) put(r *record, content string) {
 	if int64(len(content))+contentOverhead > c.budget/contentShare {
 		return
 	}
-	h := &held{entry: r.Entry, record: r, placed: time.Now()}
+	h := &cachedContent{entry: r.Entry, record: r, placed: time.Now()}
 	h.entry.Content = content
 
 	c.mu.Lock()
-	if r.held.Load() != nil {
+	if r.cached.Load() != nil {
 		c.mu.Unlock()
 		return
 	}
@@ -97,7 +97,7 @@ func (c *contents) put(r *record, content string) {
 	h.element = c.order.PushBack(h)
 	c.bytes.Add(int64(len(content)))
 	c.items.SetDefault(h.key, h)
-	r.held.Store(h)
+	r.cached.Store(h)
 	over := c.surplus()
 	c.mu.Unlock()
 	for _, old := range over {
@@ -106,7 +106,7 @@ func (c *contents) put(r *record, content string) {
 }
 
 // surplus returns those that must go to keep to the budget. The caller holds mu.
-func (c *contents) surplus() (over []*held) {
+func (c *contents) surplus() (over []*cachedContent) {
 	used := c.bytes.Load() + int64(c.order.Len())*contentOverhead
 	for used > c.budget && len(over) < c.order.Len() {
 		old := c.oldest()
@@ -120,31 +120,31 @@ func (c *contents) surplus() (over []*held) {
 // oldest returns the first in order that has not been read since it took its
 // place. Those before it take new places at the end: reads only leave a mark, so
 // that they need no lock. The caller holds mu, and order is not empty.
-func (c *contents) oldest() *held {
+func (c *contents) oldest() *cachedContent {
 	for range c.order.Len() {
-		h := c.order.Front().Value.(*held)
+		h := c.order.Front().Value.(*cachedContent)
 		if !h.read.Swap(false) {
 			return h
 		}
 		h.placed = time.Now()
 		c.order.MoveToBack(h.element)
 	}
-	return c.order.Front().Value.(*held)
+	return c.order.Front().Value.(*cachedContent)
 }
 
 // drop lets go of the content of r, if it is held.
 func (c *contents) drop(r *record) {
-	if h := r.held.Load(); h != nil {
+	if h := r.cached.Load(); h != nil {
 		c.items.Delete(h.key)
 	}
 }
 
 // expire lets go of what has not been read for too long.
 func (c *contents) expire() {
-	var gone []*held
+	var gone []*cachedContent
 	c.mu.Lock()
 	for next := c.order.Front(); next != nil; {
-		h := next.Value.(*held)
+		h := next.Value.(*cachedContent)
 		next = next.Next()
 		if time.Since(h.placed) < contentTTL {
 			break // those after it took their places later
@@ -163,10 +163,10 @@ func (c *contents) expire() {
 }
 
 // release is called once for each item that go-cache lets go of.
-func (c *contents) release(h *held) {
+func (c *contents) release(h *cachedContent) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	h.record.held.Store(nil)
+	h.record.cached.Store(nil)
 	c.order.Remove(h.element)
 	c.bytes.Add(-int64(len(h.entry.Content)))
 }
@@ -174,7 +174,7 @@ func (c *contents) release(h *held) {
 // get returns the entry of r with its content: from memory, else from a source,
 // once for all who ask at the same time.
 func (c *contents) get(ctx context.Context, r *record) (*Entry, error) {
-	if h := r.held.Load(); h != nil {
+	if h := r.cached.Load(); h != nil {
 		c.hits.Add(1)
 		if !h.read.Load() {
 			h.read.Store(true)
@@ -250,7 +250,7 @@ func (c *contents) turn() error {
 	}
 	defer c.queued.Add(-1)
 	if c.queued.Add(1) > maxLoadQueue {
-		return shed("%d contents wait to be loaded", maxLoadQueue)
+		return overloaded("%d contents wait to be loaded", maxLoadQueue)
 	}
 	timer := time.NewTimer(loadWait)
 	defer timer.Stop()
@@ -258,7 +258,7 @@ func (c *contents) turn() error {
 	case c.turns <- struct{}{}:
 		return nil
 	case <-timer.C:
-		return shed("%d contents are being loaded, and none was in %v", maxLoads, loadWait)
+		return overloaded("%d contents are being loaded, and none was in %v", maxLoads, loadWait)
 	}
 }
 

@@ -9,24 +9,24 @@ import (
 	"github.com/linnaname/gdiamond/internal/worker"
 )
 
-// audience are those who want to know of the server's own commits.
-type audience struct {
+// subscribers holds the callbacks that want to know of the commits of this server.
+type subscribers struct {
 	mu      sync.Mutex
-	members []*told // guarded by mu; copied on write
-	closed  bool    // guarded by mu
+	members []*subscriber // guarded by mu; copied on write
+	closed  bool          // guarded by mu
 }
 
-// told is one of them: it is called by a worker of its own, with the newest only.
-type told struct {
+// subscriber is one callback. A worker of its own calls it with the newest position.
+type subscriber struct {
 	newest atomic.Pointer[Position]
 	worker *worker.Worker
 }
 
 // OnCommitted implements [Server].
 func (s *server) OnCommitted(committed func(Position)) (stop func()) {
-	t := new(told)
+	t := new(subscriber)
 	t.worker = worker.New(func(context.Context) { committed(*t.newest.Load()) })
-	a := &s.audience
+	a := &s.subscribers
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.closed {
@@ -34,14 +34,14 @@ func (s *server) OnCommitted(committed func(Position)) (stop func()) {
 	}
 	return func() {
 		a.mu.Lock()
-		a.members = slices.DeleteFunc(slices.Clone(a.members), func(o *told) bool { return o == t })
+		a.members = slices.DeleteFunc(slices.Clone(a.members), func(o *subscriber) bool { return o == t })
 		a.mu.Unlock()
 		<-t.worker.Halt()
 	}
 }
 
 // announce says what a transaction has committed. It does not wait.
-func (a *audience) announce(newest Position) {
+func (a *subscribers) announce(newest Position) {
 	if newest.IsZero() {
 		return
 	}
@@ -55,7 +55,7 @@ func (a *audience) announce(newest Position) {
 }
 
 // close ends all calls, and waits for those under way.
-func (a *audience) close() {
+func (a *subscribers) close() {
 	a.mu.Lock()
 	members := a.members
 	a.members, a.closed = nil, true

@@ -56,9 +56,9 @@ func (q *commits) add(set *ChangeSet) (*commit, error) {
 	case q.closed:
 		return nil, Errorf(ErrClosed, "the server is closed")
 	case q.inflight >= q.limit:
-		return nil, shed("%d commits are in flight", q.limit)
+		return nil, overloaded("%d commits are in flight", q.limit)
 	case len(q.queue) > 0 && q.bytes+c.bytes > maxQueueBytes:
-		return nil, shed("%d bytes wait to be committed", q.bytes)
+		return nil, overloaded("%d bytes wait to be committed", q.bytes)
 	}
 	q.inflight++
 	q.bytes += c.bytes

@@ -9,15 +9,15 @@ import (
 )
 
 const (
-	// hintGap is the least time from one round of the feed that a hint asks for
+	// nudgeGap is the least time from one round of the feed that a nudge asks for
 	// to the next.
-	hintGap = 10 * time.Millisecond
+	nudgeGap = 10 * time.Millisecond
 	// stallAfter is how long the storage may take to show what is committed
 	// before that is reported.
 	stallAfter = 5 * time.Second
-	// hintLife is for how long a position that a hint named is waited for: it is
+	// claimLife is for how long a position that a nudge named is waited for: it is
 	// a claim, and not every claim is true.
-	hintLife = time.Minute
+	claimLife = time.Minute
 )
 
 var (
@@ -33,14 +33,14 @@ func (s *server) Nudge(p Position) {
 		}
 		s.progress.expect(st, p, true)
 	}
-	s.hint()
+	s.nudge()
 }
 
-// hint has the feed look soon. Like a nudge it never blocks, but comes from
+// nudge has the feed look soon. Like wake it never blocks, but it comes from
 // outside and is obeyed at a bounded rate.
-func (s *server) hint() {
+func (s *server) nudge() {
 	select {
-	case s.hinted <- struct{}{}:
+	case s.nudged <- struct{}{}:
 	default:
 	}
 }
@@ -56,7 +56,7 @@ type progress struct {
 type expected struct {
 	position Position
 	since    time.Time // when the server learned of it; zero: nothing is expected
-	claimed  bool      // by a hint
+	claimed  bool      // by a nudge
 }
 
 // expect notes that p, of the epoch of st, is committed.
@@ -102,7 +102,7 @@ func (p *progress) settle(st *state) time.Duration {
 // settled reports whether nothing is expected any more: st has it, or it was
 // claimed, and has not come for so long that the claim was not true.
 func (e *expected) settled(st *state) bool {
-	return e.since.IsZero() || st == nil || st.reached(e.position) || e.claimed && time.Since(e.since) > hintLife
+	return e.since.IsZero() || st == nil || st.reached(e.position) || e.claimed && time.Since(e.since) > claimLife
 }
 
 // stalled returns an error when the storage has not shown for too long what is
@@ -115,10 +115,10 @@ func (p *progress) stalled(st *state) error {
 	return nil
 }
 
-// gap returns an error when a set is missing before changes, or among them. It
+// findGap returns an error when a set is missing before changes, or among them. It
 // may be seen by a reader of a database that applies them out of order, and
 // will come.
-func gap(after Position, changes []Change) error {
+func findGap(after Position, changes []Change) error {
 	at := after.Revision
 	for i := range changes {
 		if c := &changes[i]; c.Number == 0 && c.Op != OpFork && c.Revision > at+1 {
@@ -129,19 +129,11 @@ func gap(after Position, changes []Change) error {
 	return nil
 }
 
-// freshKey is the context key of [FreshRead].
-type freshKey struct{}
-
-// FreshRead reports whether a [Storage] is asked to read over a new connection,
-// or in a new snapshot: what it has shown is older than what is known to be
-// committed. A storage to which that means nothing need not look.
-func FreshRead(ctx context.Context) bool { return ctx.Value(freshKey{}) != nil }
-
 // fresh returns ctx for a read by the feed.
 func (s *server) fresh(ctx context.Context) context.Context {
-	ctx = feeding(ctx)
-	if err := s.health.readErr.Load(); !s.reading.lagging.IsZero() || err != nil && (errors.Is(*err, errFeedGap) || errors.Is(*err, errFeedStalled)) {
-		return context.WithValue(ctx, freshKey{}, true)
+	ctx = readForFeed(ctx)
+	if err := s.health.readErr.Load(); !s.lag.lagging.IsZero() || err != nil && (errors.Is(*err, errFeedGap) || errors.Is(*err, errFeedStalled)) {
+		return readFresh(ctx)
 	}
 	return ctx
 }

@@ -33,7 +33,7 @@ func (c *checker) settle(ctx context.Context, key Key) error {
 		if st == nil || st.position.Epoch != page.Position.Epoch {
 			return nil // the feed has other worries
 		}
-		if newer(want, page.Position) || newer(have, page.Position) {
+		if isAfter(want, page.Position) || isAfter(have, page.Position) {
 			continue // changed meanwhile
 		}
 		return c.judge(ctx, st, key, row, want, have)
@@ -47,7 +47,7 @@ func (c *checker) judge(ctx context.Context, st *state, key Key, row *Entry, wan
 	if row != nil {
 		revision = max(revision, row.Revision)
 	}
-	if !same(want, have) {
+	if !sameRecord(want, have) {
 		right, err := c.proven(ctx, st, want, have)
 		if err != nil {
 			return err
@@ -93,7 +93,7 @@ func (c *checker) verifyStored(ctx context.Context, r *record) error {
 	switch _, now := c.srv.record(r.Key); {
 	case err == nil, now != nil && now.Revision != r.Revision:
 		return nil
-	case errors.Is(err, ErrCorrupt), gone(err):
+	case errors.Is(err, ErrCorrupt), isGone(err):
 		return Errorf(ErrCorrupt, "the storage's content is not what was published, as after a change by hand; a copy that the server has is served")
 	}
 	return err
@@ -117,8 +117,8 @@ func (c *checker) proven(ctx context.Context, st *state, want, have *record) (bo
 			return err == nil && to.Chain == chain, nil
 		}
 	}
-	if c.srv.copy != nil && !have.absent() && c.srv.copy.has(st, have.Revision) {
-		if e, err := c.srv.copy.read(ctx, have.Key, 0); err == nil && have.standsFor(&e) {
+	if c.srv.replica != nil && !have.absent() && c.srv.replica.has(st, have.Revision) {
+		if e, err := c.srv.replica.read(ctx, have.Key, 0); err == nil && have.standsFor(&e) {
 			return false, nil
 		}
 	}
@@ -160,11 +160,11 @@ func (r *record) revision() int64 {
 	return r.Revision
 }
 
-// newer reports whether r is of a change after p.
-func newer(r *record, p Position) bool { return r.revision() > p.Revision }
+// isAfter reports whether r is of a change after p.
+func isAfter(r *record, p Position) bool { return r.revision() > p.Revision }
 
-// same reports whether two records say the same of a key.
-func same(a, b *record) bool {
+// sameRecord reports whether two records say the same of a key.
+func sameRecord(a, b *record) bool {
 	if a.absent() || b.absent() {
 		return a.absent() == b.absent()
 	}

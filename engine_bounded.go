@@ -64,15 +64,3 @@ func withDeadline[T any](caller context.Context, call func(context.Context) (T, 
 	}
 	return v, err
 }
-
-// feedKey is the context key of [FeedRead].
-type feedKey struct{}
-
-// FeedRead reports whether a [Storage] is asked for what all clients of a server
-// are served, and all publishers wait for: by its feed. A storage with few
-// connections keeps some for such reads and for commits, so that the reads of
-// single callers, however many and however slow, never hold them up.
-func FeedRead(ctx context.Context) bool { return ctx.Value(feedKey{}) != nil }
-
-// feeding returns ctx for a read by the feed.
-func feeding(ctx context.Context) context.Context { return context.WithValue(ctx, feedKey{}, true) }
