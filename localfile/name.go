@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	diamond "github.com/linnaname/gdiamond"
-
-	"github.com/linnaname/gdiamond/internal/seeded"
 )
 
 const (
@@ -26,9 +24,6 @@ const (
 // stands before each letter where the case changes, at first to upper; ":" is
 // written "%". A name that would be too long ends with a hash of the key instead.
 func fileName(key diamond.Key, slot diamond.Slot) string {
-	if seeded.KeyCollision {
-		return slotName(slot) + "-" + key.Namespace + "-" + key.Group + "-" + key.DataID + snapshotSuffix
-	}
 	var b strings.Builder
 	b.WriteString(slotName(slot))
 	for _, part := range [...]string{key.Namespace, key.Group, key.DataID} {

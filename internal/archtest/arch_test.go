@@ -29,7 +29,7 @@ var allowed = map[string][]string{
 
 	// Mechanisms that know no diamonds.
 	"internal/freshstack":  {},
-	"internal/atomicfile":  {"internal/seeded"},
+	"internal/atomicfile":  {},
 	"internal/backoff":     {},
 	"internal/campaign":    {}, // for tests: whether scenarios run whole
 	"internal/budget":      {}, // who holds how much of what is bounded, for servers and handlers
@@ -61,7 +61,7 @@ var allowed = map[string][]string{
 	"internal/certtest": {"github.com/stretchr/testify/"},
 
 	"storage":             {".", "internal/document", "internal/rawbytes"},
-	"storage/memstore":    {".", "storage", "internal/seeded"},
+	"storage/memstore":    {".", "storage"},
 	"storage/boltstore":   {".", "storage", "internal/", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
 	"storage/mysqlstore":  {".", "storage", "internal/", "github.com/go-sql-driver/mysql"},
 	"storage/storagetest": {".", "storage", "internal/campaign", "github.com/stretchr/testify/", "pgregory.net/rapid", "github.com/anishathalye/porcupine"},

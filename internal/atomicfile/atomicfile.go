@@ -13,8 +13,6 @@ import (
 	"path"
 	"strings"
 	"time"
-
-	"github.com/linnaname/gdiamond/internal/seeded"
 )
 
 // tempPrefix begins the names of files that are being written. They lie in the
@@ -36,19 +34,12 @@ func Write(root *os.Root, name string, data []byte, perm fs.FileMode) error {
 
 func write(files files, name string, data []byte, perm fs.FileMode) error {
 	dir := path.Dir(name)
-	if seeded.InplaceSnapshot {
-		_ = files.remove(name)
-		return fill(files, name, data, perm)
-	}
 	temp := path.Join(dir, tempPrefix+rand.Text())
 	if err := fill(files, temp, data, perm); err != nil {
 		return err
 	}
 	if err := files.rename(temp, name); err != nil {
 		return errors.Join(err, files.remove(temp))
-	}
-	if seeded.NoFsyncDir {
-		return nil
 	}
 	// Until the directory is synced a power loss may bring the old name back.
 	return files.syncDir(dir)

@@ -1,12 +1,16 @@
-// Package seeded shows that the tests catch the defects of internal/seeded:
-// each is built in, and the test that the table names must fail.
+// Package seeded shows that the tests catch the defects that systems of this kind
+// have had. Each is a patch in this folder, named for the defect, which says in its
+// first lines what it breaks and which tests must fail with it.
 package seeded
 
 import (
+	"encoding/json"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,40 +21,46 @@ import (
 	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
-// bug is a defect, and how it is found.
-type bug struct {
-	tag  string // of the build, after "bug_"
-	dir  string // of the module, from here
-	pkg  string
-	test string // that must fail
+const (
+	// tree is the top folder of the repository.
+	tree = "../.."
+	// envCount is the number of tries to make, at random, or "all".
+	envCount = "DIAMOND_SEEDED"
+)
+
+var (
+	// caught is a line of a patch that names a test that must fail.
+	caught = regexp.MustCompile(`(?m)^Caught by: (\S+) (Test\w+)$`)
+	// patched is a line of a patch that names a file that it changes.
+	patched = regexp.MustCompile(`(?m)^--- a/(\S+)$`)
+)
+
+// try is a defect and one of the tests that must catch it.
+type try struct {
+	defect string
+	folder string // of the test, from the top folder
+	test   string
 }
 
-// bugs is the track record: what is tried, one defect twice.
-func bugs() []bug {
-	const library, robust = "../..", ".."
-	return []bug{
-		{"autoinc_feed", library, "./storage/memstore", "TestStorage"},
-		{"autoinc_feed", robust, "./sim", "TestChaos"},
-		{"wallclock_feed", robust, "./sim", "TestChaos"},
-		{"check_then_register", library, ".", "TestC6_LostWakeUp"},
-		{"md5_only_compare", robust, "./sim", "TestChaos"},
-		{"inplace_snapshot", library, "./internal/atomicfile", "TestD3_TornWriteAtEverySyscall"},
-		{"no_fsync_dir", library, "./internal/atomicfile", "TestD3_TornWriteAtEverySyscall"},
-		{"cold_404", robust, "./sim", "TestC10_ColdServer"},
-		{"apply_unordered_notify", robust, "./sim", "TestChaos"},
-		{"listener_panic_kills_loop", library, ".", "TestC1_ListenerPanics"},
-		{"key_collision", library, "./localfile", "TestX12_DistinctNames"},
-		{"split_batch", robust, "./sim", "TestChaos"},
-		{"ack_before_commit", robust, "./sim", "TestChaos"},
+// tries returns the tries of all patches.
+func tries(t *testing.T) (all []try) {
+	patches, err := filepath.Glob("*.patch")
+	require.NoError(t, err)
+	for _, patch := range patches {
+		text, err := os.ReadFile(patch)
+		require.NoError(t, err)
+		tests := caught.FindAllStringSubmatch(string(text), -1)
+		require.NotEmpty(t, tests, "%s names no test", patch)
+		for _, m := range tests {
+			all = append(all, try{strings.TrimSuffix(patch, ".patch"), m[1], m[2]})
+		}
 	}
+	return append(all, tagged()...)
 }
 
-// envCount says how many of them to try, at random, or "all".
-const envCount = "DIAMOND_SEEDED"
-
-// chosen returns the defects to try.
-func chosen(t *testing.T) []bug {
-	all := bugs()
+// chosen returns the tries to make.
+func chosen(t *testing.T) []try {
+	all := tries(t)
 	said := os.Getenv(envCount)
 	switch {
 	case said == "all" || campaign.On():
@@ -60,41 +70,88 @@ func chosen(t *testing.T) []bug {
 	}
 	n, err := strconv.Atoi(said)
 	require.NoError(t, err, envCount)
-	t.Logf("%d of %d tries, at random (%s=all tries all)", n, len(all), envCount)
+	t.Logf("%d of %d tries, at random (%s=all makes all)", n, len(all), envCount)
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return all[:min(n, len(all))]
 }
 
-// TestSeededBugs builds each defect in and runs the test that catches it. That
-// the same test passes without is what every other run of the tests shows.
+// apply applies the patch of a defect to copies of the files that it changes. It
+// returns what the go command's flag -overlay takes, so that these are compiled
+// in place of the tree's.
+func apply(t *testing.T, defect string) (overlay string) {
+	patch, err := filepath.Abs(defect + ".patch")
+	require.NoError(t, err)
+	text, err := os.ReadFile(patch)
+	require.NoError(t, err)
+	copies := t.TempDir()
+	for _, m := range patched.FindAllStringSubmatch(string(text), -1) {
+		source, err := os.ReadFile(filepath.Join(tree, m[1]))
+		require.NoError(t, err, "%s changes a file that is not there", defect)
+		target := filepath.Join(copies, m[1])
+		require.NoError(t, os.MkdirAll(filepath.Dir(target), 0o700))
+		require.NoError(t, os.WriteFile(target, source, 0o600))
+	}
+	cmd := exec.CommandContext(t.Context(), "git", "apply", patch)
+	cmd.Dir = copies
+	// A repository around the temporary folder is none of git's business here.
+	cmd.Env = append(os.Environ(), "GIT_CEILING_DIRECTORIES="+filepath.Dir(copies))
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s no longer applies: change the patch as the code was changed\n%s", defect, out)
+
+	var replaced struct{ Replace map[string]string }
+	replaced.Replace = make(map[string]string)
+	require.NoError(t, filepath.WalkDir(copies, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(copies, path)
+		if err != nil {
+			return err
+		}
+		original, err := filepath.Abs(filepath.Join(tree, name))
+		replaced.Replace[original] = path
+		return err
+	}))
+	content, err := json.Marshal(replaced)
+	require.NoError(t, err)
+	overlay = filepath.Join(t.TempDir(), "overlay.json")
+	require.NoError(t, os.WriteFile(overlay, content, 0o600))
+	return overlay
+}
+
+// TestSeededBugs builds each defect in and runs the test that must catch it. All
+// other runs of the tests show that it passes without the defect.
 func TestSeededBugs(t *testing.T) {
-	for _, b := range chosen(t) {
-		t.Run(b.tag+"/"+b.test, func(t *testing.T) {
-			command := []string{"test", "-count=1", "-failfast", "-timeout=1h", "-tags=bug_" + b.tag, "-run=^" + b.test + "$", b.pkg}
+	for _, try := range chosen(t) {
+		t.Run(try.defect+"/"+try.test, func(t *testing.T) {
+			command := []string{"test", "-count=1", "-failfast", "-timeout=1h", build(t, try.defect), "-run=^" + try.test + "$", "."}
 			cmd := exec.CommandContext(t.Context(), "go", command...)
-			cmd.Dir = b.dir
+			cmd.Dir = filepath.Join(tree, try.folder)
 			// Chaos tries so many seeds until one finds the defect.
 			cmd.Env = append(os.Environ(), "DIAMOND_SEEDS=40", "DIAMOND_REPORTS="+t.TempDir())
 			out, err := cmd.CombinedOutput()
-			assert.Error(t, err, "go %s passes: nothing catches the defect", strings.Join(command, " "))
-			require.Contains(t, string(out), "--- FAIL: "+b.test, "it must be the test that fails:\n%s", out)
+			assert.Error(t, err, "go %s passes in %s: nothing catches the defect", strings.Join(command, " "), try.folder)
+			require.Contains(t, string(out), "--- FAIL: "+try.test, "it must be the test that fails:\n%s", out)
 		})
 	}
 }
 
-// Every defect is in the table, and in the track record of the README.
+// TestPatchesApply: every defect can be built into the tree as it is.
+func TestPatchesApply(t *testing.T) {
+	for _, try := range tries(t) {
+		t.Run(try.defect+"/"+try.test, func(t *testing.T) { build(t, try.defect) })
+	}
+}
+
+// TestTheTrackRecordIsWhole: the README has a row for each defect.
 func TestTheTrackRecordIsWhole(t *testing.T) {
 	record, err := os.ReadFile("../README.md")
 	require.NoError(t, err)
-	known := make(map[string]bool)
-	for _, b := range bugs() {
-		known[b.tag] = true
-		assert.Contains(t, string(record), "| `bug_"+b.tag+"` |")
-	}
-	files, err := filepath.Glob("../../internal/seeded/*_on.go")
-	require.NoError(t, err)
-	assert.Len(t, files, len(known))
-	for _, file := range files {
-		assert.Contains(t, known, strings.TrimSuffix(filepath.Base(file), "_on.go"))
+	for _, try := range tries(t) {
+		if isTagged(try.defect) {
+			assert.Contains(t, string(record), "\n| `bug_"+try.defect+"` |")
+			continue
+		}
+		assert.Contains(t, string(record), "\n| ["+try.defect+"](seeded/"+try.defect+".patch) |")
 	}
 }

@@ -12,8 +12,6 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/storage"
-
-	"github.com/linnaname/gdiamond/internal/seeded"
 )
 
 var (
@@ -47,7 +45,6 @@ type state struct {
 	sorted                int
 	ahead                 int64 // the highest revision that Install brought
 	requests              requests
-	late                  late // of a defect that is not built in
 }
 
 // origin says whose history a store holds.
@@ -115,12 +112,6 @@ func (s *Store) commit(set *diamond.ChangeSet, now time.Time) diamond.Result {
 		return diamond.Result{Err: err}
 	} else if known {
 		return diamond.Result{Position: first, Replayed: true}
-	}
-	if seeded.MD5OnlyCompare {
-		set = s.byContent(set)
-	}
-	if seeded.AutoincFeed {
-		return s.commitLate(set, now)
 	}
 	changes, after, err := storage.Plan(s.head, set, now, func(k diamond.Key) (storage.Current, error) {
 		return s.items[k].current(), nil
