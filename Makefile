@@ -9,7 +9,7 @@ CHAOS_TIME ?= 20m
 SEEDED ?= all
 # Runs a command with a database for its tests: the one of DIAMOND_TEST_MYSQL_DSN,
 # or a private server, which is installed where that is possible.
-WITH_DB = $(GO) run ./internal/mariadbtest/run
+WITH_DB = $(GO) run ./internal/dev/mariadb
 
 # Tests need a race detector that does not end a process in which two timers of one
 # synctest bubble fire at the same instant: that of Go 1.26 does (golang.org/issue/78156).
@@ -43,7 +43,7 @@ vuln: ## known vulnerabilities; needs the vulnerability database
 	$(GO) run $(GOVULNCHECK) ./...
 
 alerts: ## what Prometheus and Grafana are given: configuration, queries, a case for each alert
-	$(GO) run ./internal/promcheck
+	$(GO) run ./internal/dev/promcheck
 
 # Before Go 1.27 fuzzing at times takes its end for a failure, "context deadline exceeded"
 # and no more (golang.org/issue/75804). An input that fails is told otherwise.

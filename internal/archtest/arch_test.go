@@ -52,11 +52,11 @@ var allowed = map[string][]string{
 	"internal/windowsname": {}, // which names Windows takes for something else, for local files and exports
 
 	// A database for tests: the driver to ask it with, and testing itself.
-	"internal/mariadbtest":     {"github.com/go-sql-driver/mysql", "github.com/stretchr/testify/"},
-	"internal/mariadbtest/run": {"internal/mariadbtest", "internal/debian"},
-	// What tests and checks need of the machine, and the check of the alerts, which needs promtool.
-	"internal/debian":    {},
-	"internal/promcheck": {"internal/debian"},
+	"internal/mariadbtest": {"github.com/go-sql-driver/mysql", "github.com/stretchr/testify/"},
+	// Tools of this repository: they install what tests and checks need of the machine.
+	"internal/dev/debian":    {},
+	"internal/dev/mariadb":   {"internal/mariadbtest", "internal/dev/debian"},
+	"internal/dev/promcheck": {"internal/dev/debian"},
 	// Certificates for tests, of three packages.
 	"internal/certtest": {"github.com/stretchr/testify/"},
 
@@ -158,6 +158,9 @@ func TestImports(t *testing.T) {
 				continue // the standard library
 			}
 			assert.True(t, permitted(imported, rules), "%q may not import %s", name, imported)
+			if strings.HasPrefix(imported, module+"/internal/dev/") {
+				assert.True(t, strings.HasPrefix(name, "internal/dev/"), "%q imports %s, a tool", name, imported)
+			}
 		}
 	}
 }

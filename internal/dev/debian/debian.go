@@ -1,4 +1,4 @@
-// Package debian installs what tests and checks need of Debian's packages.
+// Package debian installs the packages of Debian that tests and checks need.
 package debian
 
 import (
@@ -18,8 +18,8 @@ func MayInstall() bool {
 	return err == nil && os.Geteuid() == 0
 }
 
-// Install installs a package, without having its service started. An error has
-// what apt-get wrote.
+// Install installs a package without starting its service. An error has the
+// output of apt-get.
 func Install(name string) (err error) {
 	if _, there := os.Lstat(policy); errors.Is(there, fs.ErrNotExist) {
 		if err := os.WriteFile(policy, []byte("#!/bin/sh\nexit 101\n"), 0o755); err != nil {

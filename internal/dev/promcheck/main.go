@@ -1,7 +1,7 @@
 // Command promcheck has promtool check what deploy/ gives Prometheus and Grafana:
-// the configuration, what each alert does, and the dashboard's queries. It is run
-// in the root of the tree. Where there is no promtool it installs Debian's
-// prometheus if it may, and else says what to do.
+// the configuration, what each alert does, and the dashboard's queries. It runs in
+// the root of the tree. If there is no promtool, it installs Debian's prometheus
+// when it runs as root, and otherwise says what to do.
 package main
 
 import (
@@ -12,11 +12,11 @@ import (
 	"os/exec"
 	"path/filepath"
 
-	"github.com/linnaname/gdiamond/internal/debian"
+	"github.com/linnaname/gdiamond/internal/dev/debian"
 )
 
-// errMissing says what to do. Its first words are looked for where a machine
-// without promtool is none to fail on.
+// errMissing says what to do. .ci/run looks for its first words, and does not fail
+// on a machine without promtool.
 var errMissing = errors.New("promtool is missing: install Debian's prometheus, or have promtool of a release of Prometheus on the PATH")
 
 func main() {

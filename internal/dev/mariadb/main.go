@@ -1,17 +1,17 @@
-// Command run runs a command with a database for its tests:
+// Command mariadb runs a command with a database for its tests:
 //
-//	go run ./internal/mariadbtest/run go test ./...
+//	go run ./internal/dev/mariadb go test ./...
 //
-// Where DIAMOND_TEST_MYSQL_DSN is set it only runs the command. Else it starts
-// a private server, whose DSN it gives the command in that variable, and stops
-// it afterwards. Where there is no server on the machine it installs Debian's
-// mariadb-server if it may, and else says what to do.
+// If DIAMOND_TEST_MYSQL_DSN is set, it only runs the command. Otherwise it starts
+// a private server, gives the command the server's DSN in that variable, and stops
+// the server afterwards. If no server is installed, it installs Debian's
+// mariadb-server when it runs as root, and otherwise says what to do.
 //
-// To try things with a database that goes when it is stopped:
+// To try things with a throwaway database:
 //
-//	go run ./internal/mariadbtest/run -serve NAME
+//	go run ./internal/dev/mariadb -serve NAME
 //
-// writes the DSN of an empty database of that name, and stops on an interrupt.
+// prints the DSN of an empty database of that name, and runs until it is interrupted.
 package main
 
 import (
@@ -22,13 +22,13 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/linnaname/gdiamond/internal/debian"
+	"github.com/linnaname/gdiamond/internal/dev/debian"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 )
 
 func main() {
 	if len(os.Args) < 2 || os.Args[1] == "-serve" && len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: run COMMAND [ARGUMENT...]\n       run -serve NAME")
+		fmt.Fprintln(os.Stderr, "usage: mariadb COMMAND [ARGUMENT...]\n       mariadb -serve NAME")
 		os.Exit(2)
 	}
 	var code int
