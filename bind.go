@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
-	"github.com/linnaname/gdiamond/internal/codec"
-	"github.com/linnaname/gdiamond/internal/document"
+	"github.com/linnaname/gdiamond/internal/worker"
 )
 
 // Value is a configuration as a T of the program's own, kept up to date. It is
@@ -130,7 +130,7 @@ func (v *Value[T]) Err() error {
 func (v *Value[T]) Config() Config {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if now, ok := v.sub.told(); ok && equalEntries(&now.Entry, &v.config.Entry) {
+	if now, ok := v.sub.delivered(); ok && equalEntries(&now.Entry, &v.config.Entry) {
 		return now
 	}
 	return v.config
@@ -223,76 +223,85 @@ func (v *Value[T]) Close() {
 	}
 }
 
-// decoder makes values of contents.
-type decoder[T any] struct {
-	bindConfig
-	key Key
+// watcher is one callback at a [Value].
+type watcher[T any] struct {
+	worker *worker.Worker
+	seen   *T // what it was told last, nil at first; its worker's own
 }
 
-// fresh returns a new T that nothing shares, with the defaults.
-func (d *decoder[T]) fresh() (*T, error) {
-	v := new(T)
-	if s, ok := any(v).(interface{ SetDefaults() }); ok {
-		s.SetDefaults()
-	}
-	if !d.hasDefault {
-		return v, nil
-	}
-	return v, d.read(d.defaultType, d.defaultContent, v)
-}
-
-// defaultConfig returns what a default was made of.
-func (d *decoder[T]) defaultConfig() Config {
-	return Config{
-		Entry: Entry{
-			Key: d.key, Content: d.defaultContent, Type: d.defaultType,
-			MD5: MD5Hex(d.defaultContent), Size: int64(len(d.defaultContent)),
-		},
-		Source: SourceDefault,
-	}
-}
-
-// decode returns the T that a content stands for.
-func (d *decoder[T]) decode(config *Config) (*T, error) {
-	v, err := d.fresh()
-	if err != nil {
-		return nil, err
-	}
-	if d.bindConfig.decode != nil {
-		err = d.bindConfig.decode([]byte(config.Content), v)
-	} else {
-		err = d.read(config.Type, config.Content, v)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return v, d.check(v)
-}
-
-// read decodes content by its type.
-func (d *decoder[T]) read(typ, content string, v *T) error {
-	if typ == "" {
-		typ = TypeOf(d.key.DataID)
-	}
-	err := codec.Decode(typ, []byte(content), v, d.strict)
-	if errors.Is(err, document.ErrNothing) && d.hasDefault {
-		return nil // it stands for the default
-	}
-	if err != nil {
-		return Errorf(ErrInvalid, "%s", err.Error())
-	}
-	return nil
-}
-
-// check has a value pass all that is said about valid ones.
-func (d *decoder[T]) check(v *T) error {
-	if d.validate != nil {
-		if err := d.validate(v); err != nil {
-			return err
+// OnChange has changed called with the value in force now, old being nil, and
+// then with each that replaces it, until stop is called: as the present one
+// comes first, no change falls between a Get and an OnChange. Calls of one
+// callback come in order and do not overlap; the latest wins: a slow one misses
+// what was replaced meanwhile, and old is always what it was told before. It
+// hurts only itself, and a panic is recovered. stop waits for a call under way,
+// unless it is called from it. After Close, of the value or of the client, nothing
+// is called.
+func (v *Value[T]) OnChange(changed func(old, new *T)) (stop func()) {
+	w := &watcher[T]{}
+	w.worker = worker.New(func(context.Context) {
+		old, fresh := w.seen, v.Get()
+		if old == fresh || !v.sub.enter(w.worker) {
+			return
 		}
+		defer v.sub.exit(w.worker)
+		w.seen = fresh
+		defer func() {
+			if recover() != nil { // the value may hold content, the stack does not
+				v.log.Error("a callback panicked", "key", v.decoder.key, "stack", string(debug.Stack()))
+			}
+		}()
+		changed(old, fresh)
+	})
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.watchers == nil {
+		return func() {}
 	}
-	if checked, ok := any(v).(interface{ Validate() error }); ok {
-		return checked.Validate()
+	v.watchers[w] = true
+	w.worker.Wake()
+	return func() {
+		v.mu.Lock()
+		delete(v.watchers, w)
+		v.mu.Unlock()
+		<-w.worker.Halt()
 	}
-	return nil
+}
+
+// BindOption changes how [Bind] makes values of contents.
+type BindOption func(*bindConfig)
+
+type bindConfig struct {
+	hasDefault     bool
+	defaultType    string
+	defaultContent string
+	decode         func(data []byte, v any) error
+	validate       func(v any) error
+	strict         bool
+}
+
+// WithDefault has Bind succeed where there is no value, or none that can be
+// used: with what content, written in typ, decodes to. Every published value
+// is decoded onto a fresh copy of it, so it need not say all. It must itself
+// decode and be valid.
+func WithDefault(typ, content string) BindOption {
+	return func(c *bindConfig) { c.hasDefault, c.defaultType, c.defaultContent = true, typ, content }
+}
+
+// WithDecoder sets how published contents are decoded; by default by their
+// type. v is a pointer to a fresh value. Of its errors nothing is logged.
+func WithDecoder(decode func(data []byte, v any) error) BindOption {
+	return func(c *bindConfig) { c.decode = decode }
+}
+
+// WithValidator sets a check that a fresh value must pass before it is used;
+// v is a pointer to it. It comes before the value's own Validate method.
+func WithValidator(validate func(v any) error) BindOption {
+	return func(c *bindConfig) { c.validate = validate }
+}
+
+// WithStrict makes fields an error that the type does not have; by default
+// they are passed over. With a decoder of your own it has no effect.
+func WithStrict() BindOption {
+	return func(c *bindConfig) { c.strict = true }
 }

@@ -28,3 +28,53 @@ func CallerFrom(ctx context.Context) Caller {
 	caller, _ := ctx.Value(callerKey{}).(Caller)
 	return caller
 }
+
+// Limits of a [ClientInfo]. It goes with every request, in a header.
+const (
+	maxClientID    = 256 // bytes
+	maxClientField = 128 // bytes of App and Version
+	maxLabels      = 48
+	maxLabelName   = 64   // bytes
+	maxLabelValue  = 256  // bytes
+	maxClientInfo  = 4096 // bytes of all together
+)
+
+// ClientInfo is what a client claims of itself. Nothing is granted by it.
+type ClientInfo struct {
+	ID      string            // stable over restarts: kept beside the snapshots; at most 256 bytes
+	App     string            // the application's name; at most 128 bytes
+	Version string            // the application's version; at most 128 bytes
+	Labels  map[string]string // such as zone or canary; at most 48, names of 64 bytes, values of 256
+}
+
+// Validate reports all that is wrong with c: what is longer than it may be, holds
+// control characters or is not UTF-8, and more than 4096 bytes together. Servers
+// refuse the requests of such a client. Errors wrap [ErrInvalid].
+func (c *ClientInfo) Validate() error {
+	var p problems
+	total := 0
+	check := func(field, s string, most int) {
+		total += len(s)
+		switch {
+		case len(s) > most:
+			p.add("%s: %d bytes, more than %d", field, len(s), most)
+		case !isPlain(s):
+			p.add("%s: holds control characters or is not UTF-8", field)
+		}
+	}
+	check("client id", c.ID, maxClientID)
+	check("app", c.App, maxClientField)
+	check("version", c.Version, maxClientField)
+	if len(c.Labels) > maxLabels {
+		p.add("labels: %d, more than %d", len(c.Labels), maxLabels)
+		return p.err() // do not look into any number
+	}
+	for name, value := range c.Labels {
+		check("name of a label", name, maxLabelName)
+		check("value of a label", value, maxLabelValue)
+	}
+	if total > maxClientInfo {
+		p.add("client: %d bytes, more than %d", total, maxClientInfo)
+	}
+	return p.err()
+}

@@ -18,8 +18,11 @@ import (
 
 // How long a client waits, where the caller's context does not say.
 const (
-	getTimeout    = 3 * time.Second  // for a first Get, with neither server nor snapshot
-	callTimeout   = 10 * time.Second // for a commit with its retries, and for one-off questions
+	getTimeout  = 3 * time.Second  // for a first Get, with neither server nor snapshot
+	callTimeout = 10 * time.Second // for a commit with its retries, and for one-off questions
+	// pollSlack is how long after its wait an answer may come: a little longer than
+	// transports take to notice that a connection is dead, as they know what else is lost.
+	pollSlack     = 5*time.Second + 250*time.Millisecond
 	maxPause      = 4 * time.Second  // between tries of a call, and polls of servers that cannot be asked
 	snapshotGrace = time.Second      // for a server that was asked, before a snapshot is good enough
 	filePatience  = 2 * time.Second  // for one call of the local files
@@ -39,9 +42,9 @@ type client struct {
 	local     LocalFiles          // nil: none
 	files     *hung.Calls[fileID] // makes its calls that read
 
-	slots  *growmap.Map[Key, *keySlot]
-	marked atomic.Pointer[time.Time] // as of when the last answer to a poll confirms all followed keys
-	closed atomic.Bool               // set under mu
+	slots         *growmap.Map[Key, *keySlot]
+	confirmedAsOf atomic.Pointer[time.Time] // as of when the last answer to a poll confirms all followed keys
+	closed        atomic.Bool               // set under mu
 
 	stop       context.CancelFunc // ends all background goroutines but the writer
 	flush      context.CancelFunc // ends the writer
@@ -51,7 +54,7 @@ type client struct {
 	mu      sync.Mutex
 	calls   map[*context.CancelCauseFunc]bool // guarded by mu: calls that Close ends
 	running map[*worker.Worker]Key            // guarded by mu: whose callbacks are being called, stopped ones too
-	seen    Position                          // guarded by mu: the newest that any server answered with
+	newest  Position                          // guarded by mu: the newest that any server answered with
 	heard   time.Time                         // guarded by mu: when a server last answered a first fetch
 	poll    pollState                         // guarded by mu
 

@@ -28,9 +28,9 @@ func (p *poller) take(ctx context.Context, version int, resp *PollResponse) (use
 	}
 	asOf := time.Now().Add(-resp.Stale)
 
-	a := answer{
+	a := pollAnswer{
 		resp: resp, version: version, asOf: asOf,
-		told: make(map[*keySlot]news), named: make(map[*keySlot]*KeyState), denied: make(map[*keySlot]error),
+		updates: make(map[*keySlot]update), named: make(map[*keySlot]*KeyState), denied: make(map[*keySlot]error),
 	}
 	if err := p.sort(&a); err != nil {
 		return false, err
@@ -47,7 +47,7 @@ func (p *poller) take(ctx context.Context, version int, resp *PollResponse) (use
 		fetched, failed := p.fetchAll(fetching, slots, resp.Position)
 		cancel()
 		for s, n := range fetched {
-			a.told[s] = n
+			a.updates[s] = n
 			delete(a.named, s)
 		}
 		if len(failed) > 0 {
@@ -58,18 +58,18 @@ func (p *poller) take(ctx context.Context, version int, resp *PollResponse) (use
 	return p.apply(&a), nil
 }
 
-// answer is an answer to a poll, by slot.
-type answer struct {
+// pollAnswer is an answer to a poll, by slot.
+type pollAnswer struct {
 	resp    *PollResponse
 	version int       // of the set of keys that was asked for
 	asOf    time.Time // when it was so
-	told    map[*keySlot]news
+	updates map[*keySlot]update
 	named   map[*keySlot]*KeyState // changed, and the content is not here
 	denied  map[*keySlot]error
 }
 
 // slot returns the slot that the answer tells of by key; nil: it was not asked for.
-func (p *poller) slot(a *answer, key Key) *keySlot {
+func (p *poller) slot(a *pollAnswer, key Key) *keySlot {
 	if s, ok := p.slots.Load(key.Canonical()); ok && s.joined && s.joinedAt <= a.version {
 		return s
 	}
@@ -77,7 +77,7 @@ func (p *poller) slot(a *answer, key Key) *keySlot {
 }
 
 // sort tells the states that an answer carries from those that it only names.
-func (p *poller) sort(a *answer) error {
+func (p *poller) sort(a *pollAnswer) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if a.resp.Position.Compare(p.poll.position) < 0 {
@@ -95,16 +95,16 @@ func (p *poller) sort(a *answer) error {
 		if s == nil || a.denied[s] != nil {
 			continue
 		}
-		n := news{at: a.resp.Position, asOf: a.asOf}
+		n := update{at: a.resp.Position, asOf: a.asOf}
 		switch {
 		case ks.Revision == 0:
-			a.told[s] = n
+			a.updates[s] = n
 		case ks.Entry != nil && ks.Entry.Revision == ks.Revision && ks.Entry.MD5 == ks.MD5 && genuine(ks.Entry, s.key):
 			n.found, n.entry = true, viewOf(*ks.Entry)
-			a.told[s] = n
+			a.updates[s] = n
 		case s.value != nil && s.value.presence == present && s.value.entry.Revision == ks.Revision && s.value.entry.MD5 == ks.MD5:
 			n.found, n.entry = true, s.value.entry // it is here already
-			a.told[s] = n
+			a.updates[s] = n
 		default:
 			a.named[s] = ks
 		}
@@ -113,11 +113,11 @@ func (p *poller) sort(a *answer) error {
 }
 
 // retryMissing adds to what an answer names the contents that earlier ones named.
-func (p *poller) retryMissing(a *answer) {
+func (p *poller) retryMissing(a *pollAnswer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for s := range p.missing.Take() {
-		if _, told := a.told[s]; !told && s.announced != nil && a.named[s] == nil {
+		if _, updated := a.updates[s]; !updated && s.announced != nil && a.named[s] == nil {
 			a.named[s] = s.announced
 		}
 	}
@@ -125,19 +125,19 @@ func (p *poller) retryMissing(a *answer) {
 
 // apply takes in a whole answer. No listener runs and no key shows any of it
 // to one before all is done.
-func (p *poller) apply(a *answer) (useful bool) {
+func (p *poller) apply(a *pollAnswer) (useful bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	st := &p.poll
 	at := a.resp.Position
-	touched := make(map[*keySlot]bool, len(a.told)+len(st.unsynced))
+	touched := make(map[*keySlot]bool, len(a.updates)+len(st.unsynced))
 	for s, err := range a.denied {
 		touched[s], useful = true, true
 		p.refuse(s, err)
 	}
 
 	apart := make(map[*keySlot]bool) // not known just up to the position of the answer
-	for s, n := range a.told {
+	for s, n := range a.updates {
 		touched[s] = true
 		before := s.value
 		if !p.learn(s, n) {
@@ -156,7 +156,7 @@ func (p *poller) apply(a *answer) (useful bool) {
 			continue // let go, or refused, meanwhile
 		}
 		touched[s] = true
-		s.freeze(&p.marked)
+		s.freeze(&p.confirmedAsOf)
 		useful = useful || s.announced == nil || s.announced.Revision != ks.Revision
 		s.announced = &KeyState{Key: ks.Key, Revision: ks.Revision, View: max(ks.View, ks.Revision), MD5: ks.MD5}
 		s.announcedIn = at.Epoch.Generation
@@ -166,7 +166,7 @@ func (p *poller) apply(a *answer) (useful bool) {
 		if s.joinedAt > a.version || apart[s] {
 			continue
 		}
-		if _, told := a.told[s]; !told && s.announced == nil && !p.unmentioned(s, a) {
+		if _, updated := a.updates[s]; !updated && s.announced == nil && !p.unmentioned(s, a) {
 			continue
 		}
 		touched[s], s.synced, s.awaited, useful = true, true, false, true
@@ -174,8 +174,8 @@ func (p *poller) apply(a *answer) (useful bool) {
 	}
 	useful = useful || at != st.position
 	st.position = at
-	if before := p.marked.Load(); before == nil || a.asOf.After(*before) {
-		p.marked.Store(&a.asOf)
+	if before := p.confirmedAsOf.Load(); before == nil || a.asOf.After(*before) {
+		p.confirmedAsOf.Store(&a.asOf)
 	}
 	for s := range touched {
 		s.show()
@@ -188,8 +188,8 @@ func (p *poller) apply(a *answer) (useful bool) {
 
 // unmentioned takes in that a poll had nothing to say of s: it is as it was
 // held. False: it is known at a later position by now.
-func (p *poller) unmentioned(s *keySlot, a *answer) bool {
-	n := news{at: a.resp.Position, asOf: a.asOf}
+func (p *poller) unmentioned(s *keySlot, a *pollAnswer) bool {
+	n := update{at: a.resp.Position, asOf: a.asOf}
 	if s.value != nil && s.value.presence == present {
 		n.found, n.entry = true, s.value.entry
 	}

@@ -21,23 +21,23 @@ const (
 
 // fetch asks for the present state of a key, and refuses an answer that is not
 // what was asked for.
-func (c *client) fetch(ctx context.Context, key Key, after Position) (news, error) {
+func (c *client) fetch(ctx context.Context, key Key, after Position) (update, error) {
 	resp, err := c.transport.Fetch(ctx, &FetchRequest{Client: c.info, Key: key, After: after})
 	if err != nil {
-		return news{}, callError(ctx, "fetch", key, err)
+		return update{}, callError(ctx, "fetch", key, err)
 	}
-	n := news{found: resp.Found, at: resp.Position, asOf: time.Now().Add(-resp.Stale)}
+	n := update{found: resp.Found, at: resp.Position, asOf: time.Now().Add(-resp.Stale)}
 	if resp.Found {
 		if !genuine(&resp.Entry, key) {
-			return news{}, &Error{Op: "fetch", Key: key, Err: ErrUnavailable, Detail: "the answer is not what was asked for, or damaged"}
+			return update{}, &Error{Op: "fetch", Key: key, Err: ErrUnavailable, Detail: "the answer is not what was asked for, or damaged"}
 		}
 		n.entry = viewOf(resp.Entry)
 	}
 	if err := c.observe(resp.Position); err != nil {
-		return news{}, opError("fetch", key, err)
+		return update{}, opError("fetch", key, err)
 	}
 	if resp.Position.Compare(after) < 0 {
-		return news{}, &Error{Op: "fetch", Key: key, Err: ErrBehind, Remote: true}
+		return update{}, &Error{Op: "fetch", Key: key, Err: ErrBehind, Remote: true}
 	}
 	return n, nil
 }
@@ -56,26 +56,26 @@ func (c *client) observe(p Position) error {
 	switch {
 	case p.Store == StoreID{}:
 		return Errorf(ErrUnavailable, "the answer has no position")
-	case c.seen.IsZero():
-		c.seen = p
+	case c.newest.IsZero():
+		c.newest = p
 		return nil
-	case p.Store != c.seen.Store:
-		return Errorf(ErrOtherStore, "it is %s, and this client belongs to %s", p.Store, c.seen.Store)
+	case p.Store != c.newest.Store:
+		return Errorf(ErrOtherStore, "it is %s, and this client belongs to %s", p.Store, c.newest.Store)
 	}
-	if p.Epoch.Generation > c.seen.Epoch.Generation {
+	if p.Epoch.Generation > c.newest.Epoch.Generation {
 		c.log.Warn("new epoch: the store has lost history; keys that it lost keep their last value",
-			"generation", p.Epoch.Generation, "before", c.seen.Epoch.Generation)
+			"generation", p.Epoch.Generation, "before", c.newest.Epoch.Generation)
 	}
-	if p.Compare(c.seen) > 0 {
-		c.seen = p
+	if p.Compare(c.newest) > 0 {
+		c.newest = p
 	}
 	return nil
 }
 
 // fetchAll fetches several slots in parallel, each at least as of after, and
 // returns those that could be before ctx ends, and why others could not.
-func (c *client) fetchAll(ctx context.Context, slots []*keySlot, after Position) (fetched map[*keySlot]news, failed map[*keySlot]error) {
-	results := make([]news, len(slots))
+func (c *client) fetchAll(ctx context.Context, slots []*keySlot, after Position) (fetched map[*keySlot]update, failed map[*keySlot]error) {
+	results := make([]update, len(slots))
 	errs := make([]error, len(slots))
 	var group errgroup.Group
 	group.SetLimit(fetchTogether)
@@ -86,7 +86,7 @@ func (c *client) fetchAll(ctx context.Context, slots []*keySlot, after Position)
 		})
 	}
 	_ = group.Wait()
-	fetched, failed = make(map[*keySlot]news, len(slots)), make(map[*keySlot]error)
+	fetched, failed = make(map[*keySlot]update, len(slots)), make(map[*keySlot]error)
 	for i, s := range slots {
 		if errs[i] == nil {
 			fetched[s] = results[i]
@@ -134,7 +134,7 @@ func (c *client) runMissing(ctx context.Context) {
 
 // catchUp fetches the present state of slots, and shows all of it at once.
 func (c *client) catchUp(ctx context.Context, slots []*keySlot) error {
-	fetched, failed := c.fetchAll(ctx, slots, c.newest())
+	fetched, failed := c.fetchAll(ctx, slots, c.newestSeen())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for s, n := range fetched {

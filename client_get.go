@@ -15,7 +15,7 @@ func (c *client) Get(ctx context.Context, key Key) (config Config, err error) {
 				s.used.Store(true)
 			}
 			config = st.config
-			config.Confirmed = st.confirmed(&c.marked)
+			config.Confirmed = st.confirmed(&c.confirmedAsOf)
 			return config, st.err
 		}
 	}
@@ -64,8 +64,8 @@ func (c *client) awaitShown(ctx context.Context, s *keySlot) (Config, error) {
 
 		switch {
 		case st != nil:
-			return st.read(&c.marked)
-		case final(failed):
+			return st.read(&c.confirmedAsOf)
+		case isPermanent(failed):
 			return Config{}, failed
 		}
 		select {
@@ -92,8 +92,8 @@ func (c *client) gaveUp(ctx context.Context, failed error) error {
 	return err
 }
 
-// final reports whether asking again will not help.
-func final(err error) bool {
+// isPermanent reports whether asking again will not help.
+func isPermanent(err error) bool {
 	return errors.Is(err, ErrInvalid) || errors.Is(err, ErrDenied) || errors.Is(err, ErrTooLarge)
 }
 
@@ -129,20 +129,20 @@ func (c *client) slotOf(key Key) (*keySlot, error) {
 	return s, nil
 }
 
-// newest returns the newest position that any server has answered with.
-func (c *client) newest() Position {
+// newestSeen returns the newest position that any server has answered with.
+func (c *client) newestSeen() Position {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.seen
+	return c.newest
 }
 
 // learn takes in an answer of a server about s; see [keySlot.learn]. It does not
 // show it yet. mu must be held.
-func (c *client) learn(s *keySlot, n news) bool {
+func (c *client) learn(s *keySlot, n update) bool {
 	if s.synced && s.announced == nil && s.value != nil && s.value.at.Compare(c.poll.position) < 0 {
 		s.value.at = c.poll.position // what is synced is known up to there
 	}
-	if s.value == nil && !n.found && n.at.Compare(c.seen) < 0 {
+	if s.value == nil && !n.found && n.at.Compare(c.newest) < 0 {
 		return false // it may have been published since
 	}
 	if !s.learn(n) {

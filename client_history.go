@@ -8,6 +8,8 @@ import (
 
 	"github.com/linnaname/gdiamond/internal/backoff"
 	"github.com/linnaname/gdiamond/internal/lograte"
+	"github.com/linnaname/gdiamond/internal/longpoll"
+	"github.com/linnaname/gdiamond/internal/seeded"
 )
 
 // Read implements [Client].
@@ -21,7 +23,7 @@ func (c *client) Read(ctx context.Context, key Key, revision int64) (Entry, erro
 	}
 	defer end()
 	resp, err := persist(ctx, c, "read", key, func() (*FetchResponse, error) {
-		return c.transport.Fetch(ctx, &FetchRequest{Client: c.info, Key: key, Revision: revision, After: c.newest()})
+		return c.transport.Fetch(ctx, &FetchRequest{Client: c.info, Key: key, Revision: revision, After: c.newestSeen()})
 	})
 	if err != nil {
 		return Entry{}, err
@@ -153,14 +155,14 @@ func (c *client) watch(ctx context.Context, req ChangesRequest, yield func(*Chan
 	var pause backoff.Backoff
 	var outage lograte.Outage
 	after, drained := req.After, false
-	req.Wait = pollWait
+	req.Wait = longpoll.MaxWait
 	for {
 		asked := time.Now()
 		resp, err := c.changes(ctx, req, after)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, ErrCompacted), errors.Is(err, ErrEpoch), errors.Is(err, ErrOtherStore), final(err):
+		case errors.Is(err, ErrCompacted), errors.Is(err, ErrEpoch), errors.Is(err, ErrOtherStore), isPermanent(err):
 			return err
 		}
 		outage.Note(c.log, err, "no server can be asked for changes; trying on", "asking for changes again")
@@ -174,7 +176,7 @@ func (c *client) watch(ctx context.Context, req ChangesRequest, yield func(*Chan
 		}
 		// A wait that was over soon, and brought nothing, must not keep us busy.
 		idle := req.Wait > 0 && time.Since(asked) < time.Second
-		req.Wait = pollWait
+		req.Wait = longpoll.MaxWait
 		if resp.Position != after {
 			after, idle = resp.Position, false
 			if !yield(resp, nil) {
@@ -219,4 +221,22 @@ func (c *client) changes(ctx context.Context, req ChangesRequest, after Position
 		return nil, Errorf(ErrBehind, "the answer ends before it begins")
 	}
 	return resp, nil
+}
+
+// spoilWatch returns what a watch yields to: yield itself, or where that defect
+// is built in, one that splits answers.
+func spoilWatch(yield func(*ChangesResponse, error) bool) func(*ChangesResponse, error) bool {
+	if !seeded.SplitBatch {
+		return yield
+	}
+	return func(resp *ChangesResponse, err error) bool {
+		if err == nil && len(resp.Changes) > 1 {
+			first := *resp
+			first.Changes, resp.Changes = resp.Changes[:1], resp.Changes[1:]
+			if !yield(&first, nil) {
+				return false
+			}
+		}
+		return yield(resp, err)
+	}
 }

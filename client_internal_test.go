@@ -21,7 +21,7 @@ func (deaf) Fetch(ctx context.Context, _ *FetchRequest) (*FetchResponse, error) 
 
 // A Get that found a slot just before a server refused its key for good must
 // not bring it back: a newer Get has another, and polls name a key once.
-func TestGet_ASlotThatWasDroppedStaysSo(t *testing.T) {
+func TestGet_DroppedSlotIsNotReused(t *testing.T) {
 	made, err := NewClient(deaf{})
 	require.NoError(t, err)
 	c := made.(*client)
@@ -30,7 +30,7 @@ func TestGet_ASlotThatWasDroppedStaysSo(t *testing.T) {
 	s, err := c.slotOf(key)
 	c.mu.Unlock()
 	require.NoError(t, err)
-	c.finishLoad(s, news{}, &Error{Err: ErrDenied, Remote: true})
+	c.finishLoad(s, update{}, &Error{Err: ErrDenied, Remote: true})
 	s.retryAt = s.retryAt.AddDate(-1, 0, 0) // the pause is over
 
 	_, err = c.awaitShown(t.Context(), s)
@@ -105,7 +105,7 @@ func TestNothingIsKeptOfCallsThatAreOver(t *testing.T) {
 		v.OnChange(func(_, _ *string) {})
 		c.mu.Lock()
 		for _, slot := range c.slots.All() {
-			slot.value, slot.settled = &known{entry: Entry{Key: key, Content: "y", Revision: 1}, source: SourceServer}, true
+			slot.value, slot.settled = &knownState{entry: Entry{Key: key, Content: "y", Revision: 1}, source: SourceServer}, true
 			c.show(slot)
 		}
 		c.mu.Unlock()

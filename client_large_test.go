@@ -48,7 +48,7 @@ func TestC2_ALargeContentOverASlowLine(t *testing.T) {
 
 // A large content that cannot be fetched now does not hold up what changes
 // meanwhile in other keys.
-func TestC2_ALargeContentHurtsOnlyItself(t *testing.T) {
+func TestC2_LargeContentDelaysNoOtherKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "small")

@@ -58,7 +58,7 @@ func (c *client) Peek(ctx context.Context, key Key) (Config, error) {
 	}
 	if s, ok := c.slots.Load(key); ok {
 		if st := s.shown.Load(); st != nil {
-			return st.read(&c.marked)
+			return st.read(&c.confirmedAsOf)
 		}
 	}
 	s := newSlot(key)

@@ -17,22 +17,22 @@ const slowListener = 30 * time.Second
 // errPanic is what a listener that panicked is taken to have returned.
 var errPanic = errors.New("the listener panicked")
 
-// listening is one listener at one slot. Its worker runs while there is
+// subscription is one listener at one slot. Its worker runs while there is
 // something to tell it: what it is told is the slot's state by then, so the
 // latest wins. A listener of several keys has one at each slot, all with one
 // worker. The fields below worker are guarded by the client's mu.
-type listening struct {
+type subscription struct {
 	slot     *keySlot
 	listener Listener // of one key; nil: of several
 	worker   *worker.Worker
 
-	stopped  bool
-	waited   bool   // since it came, servers have had their time for a first answer
-	busy     bool   // told of a value, and not done with it
-	told     *shown // the last that it was called with, or an equal value that came after; nil: never called
-	err      error  // what became of that; nil: applied it, or the last good one instead
-	rejected int64  // the revision that it refused last; 0: none that has not been followed by a good one
-	reason   error  // why
+	stopped   bool
+	waited    bool     // since it came, servers have had their time for a first answer
+	busy      bool     // told of a value, and not done with it
+	delivered *visible // the last that it was called with, or an equal value that came after; nil: never called
+	err       error    // what became of that; nil: applied it, or the last good one instead
+	rejected  int64    // the revision that it refused last; 0: none that has not been followed by a good one
+	reason    error    // why
 }
 
 // Subscribe implements [Client].
@@ -50,7 +50,7 @@ func (c *client) Subscribe(key Key, listener Listener) (*Subscription, error) {
 	if err != nil {
 		return nil, opError("subscribe", key, err)
 	}
-	l := &listening{slot: s, listener: listener, waited: s.loading && s.late}
+	l := &subscription{slot: s, listener: listener, waited: s.loading && s.late}
 	l.worker = worker.New(func(ctx context.Context) { c.tell(ctx, l) })
 	s.listeners = append(s.listeners, l)
 	if s.shown.Load() == nil {
@@ -58,12 +58,12 @@ func (c *client) Subscribe(key Key, listener Listener) (*Subscription, error) {
 	}
 	c.notify(s)
 	return &Subscription{
-		stop:  func() { c.stopListening(l) },
-		wait:  func(ctx context.Context) error { return opError("wait", key, c.waitApplied(ctx, l, false)) },
-		first: func(ctx context.Context) error { return opError("wait", key, c.waitApplied(ctx, l, true)) },
-		told:  func() (Config, bool) { return c.toldOf(l) },
-		enter: func(w *worker.Worker) bool { return c.enter(w, key) },
-		exit:  c.exit,
+		stop:      func() { c.stopListening(l) },
+		wait:      func(ctx context.Context) error { return opError("wait", key, c.waitApplied(ctx, l, false)) },
+		first:     func(ctx context.Context) error { return opError("wait", key, c.waitApplied(ctx, l, true)) },
+		delivered: func() (Config, bool) { return c.deliveredTo(l) },
+		enter:     func(w *worker.Worker) bool { return c.enter(w, key) },
+		exit:      c.exit,
 	}, nil
 }
 
@@ -88,27 +88,27 @@ func (c *client) notify(s *keySlot) {
 // takeOver puts st in the place of what the listener was told, where the two
 // are equal and it need not be called: it has applied the one, or has been
 // called with this very revision.
-func (l *listening) takeOver(st *shown) bool {
-	if st == nil || l.told == nil || l.stopped || l.busy || l.due() != nil {
+func (l *subscription) takeOver(st *visible) bool {
+	if st == nil || l.delivered == nil || l.stopped || l.busy || l.due() != nil {
 		return false
 	}
-	l.told = st
+	l.delivered = st
 	return true
 }
 
 // due returns what there is to tell; nil: nothing. An absence is told only to
 // those who have been told of a value: as its deletion. An equal value of a
 // rejected one is told again: what it was rejected for may be mended.
-func (l *listening) due() *shown {
+func (l *subscription) due() *visible {
 	st := l.slot.shown.Load()
 	switch {
 	case l.stopped || st == nil:
 		return nil
-	case l.told == nil:
+	case l.delivered == nil:
 		if st.err != nil {
 			return nil
 		}
-	case l.told.equals(st) && (l.reason == nil || l.told.config.Revision == st.config.Revision):
+	case l.delivered.equals(st) && (l.reason == nil || l.delivered.config.Revision == st.config.Revision):
 		return nil
 	}
 	return st
@@ -133,39 +133,39 @@ func (c *client) exit(w *worker.Worker) {
 	delete(c.running, w)
 }
 
-// toldOf returns what the listener was told last, as the client knows it now;
+// deliveredTo returns what the listener was told last, as the client knows it now;
 // false: nothing yet.
-func (c *client) toldOf(l *listening) (Config, bool) {
+func (c *client) deliveredTo(l *subscription) (Config, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if l.told == nil {
+	if l.delivered == nil {
 		return Config{}, false
 	}
-	config, _ := l.told.read(&c.marked)
+	config, _ := l.delivered.read(&c.confirmedAsOf)
 	return config, true
 }
 
 // tell tells a listener what there is to tell. A first value that it rejects
 // is followed by the last good snapshot.
-func (c *client) tell(ctx context.Context, l *listening) {
+func (c *client) tell(ctx context.Context, l *subscription) {
 	c.mu.Lock()
 	st := l.due()
 	if st == nil {
 		c.mu.Unlock()
 		return
 	}
-	first := l.told == nil
-	l.busy, l.told = true, st
+	first := l.delivered == nil
+	l.busy, l.delivered = true, st
 	c.running[l.worker] = l.slot.key
 	c.mu.Unlock()
 
-	config, _ := st.read(&c.marked)
+	config, _ := st.read(&c.confirmedAsOf)
 	config.Deleted = st.err != nil
 	call := func(config Config) error {
 		return c.call(l, config.Revision, func() error { return l.listener.OnConfig(ctx, config) })
 	}
 	err, instead := errPanic, false // where the listener ends its goroutine
-	defer func() { c.judged([]*listening{l}, err, instead) }()
+	defer func() { c.judged([]*subscription{l}, err, instead) }()
 	if err = call(config); err == nil || !first {
 		return
 	}
@@ -182,7 +182,7 @@ func (c *client) tell(ctx context.Context, l *listening) {
 }
 
 // call calls the listener with the value of revision, and makes an error of a panic.
-func (c *client) call(l *listening, revision int64, listener func() error) (err error) {
+func (c *client) call(l *subscription, revision int64, listener func() error) (err error) {
 	slow := time.AfterFunc(slowListener, func() {
 		c.log.Warn("a listener is taking long", "key", l.slot.key, "revision", revision, "after", slowListener)
 	})
@@ -201,10 +201,10 @@ func (c *client) call(l *listening, revision int64, listener func() error) (err 
 
 // judged notes what became of the values that one call was made with; instead:
 // of the last good one that it was made with in their place.
-func (c *client) judged(told []*listening, err error, instead bool) {
+func (c *client) judged(parts []*subscription, err error, instead bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, l := range told {
+	for _, l := range parts {
 		l.busy, l.err = false, err
 		delete(c.running, l.worker)
 		switch {
@@ -223,8 +223,8 @@ func (c *client) judged(told []*listening, err error, instead bool) {
 }
 
 // reject notes that a listener refused what it was told. mu must be held.
-func (c *client) reject(l *listening, err error) {
-	l.rejected, l.reason = l.told.config.Revision, err
+func (c *client) reject(l *subscription, err error) {
+	l.rejected, l.reason = l.delivered.config.Revision, err
 	c.log.Warn("a listener rejected a value", "key", l.slot.key, "revision", l.rejected, "reason", reasonOf(err))
 }
 
@@ -246,7 +246,7 @@ func (c *client) judge(s *keySlot) {
 	revision, applied := st.config.Revision, true
 	for _, l := range s.listeners {
 		switch {
-		case l.busy || l.told == nil || l.due() != nil:
+		case l.busy || l.delivered == nil || l.due() != nil:
 			applied = false
 		case l.reason != nil:
 			c.report(s, Report{Key: s.key, Revision: revision, Reason: reasonOf(l.reason)})
@@ -261,7 +261,7 @@ func (c *client) judge(s *keySlot) {
 
 // stopListening ends a subscription, and waits for a call under way unless it
 // is made from within it.
-func (c *client) stopListening(l *listening) {
+func (c *client) stopListening(l *subscription) {
 	c.mu.Lock()
 	c.drop(l)
 	c.mu.Unlock()
@@ -269,13 +269,13 @@ func (c *client) stopListening(l *listening) {
 }
 
 // drop takes l from its slot. mu must be held.
-func (c *client) drop(l *listening) {
+func (c *client) drop(l *subscription) {
 	if l.stopped {
 		return
 	}
 	l.stopped = true
-	l.slot.listeners = slices.DeleteFunc(slices.Clone(l.slot.listeners), func(o *listening) bool { return o == l })
-	l.told = l.told.fixed(&c.marked)
+	l.slot.listeners = slices.DeleteFunc(slices.Clone(l.slot.listeners), func(o *subscription) bool { return o == l })
+	l.delivered = l.delivered.fixed(&c.confirmedAsOf)
 	l.slot.broadcast()
 	c.judge(l.slot) // those who are left may all have applied
 }
@@ -283,7 +283,7 @@ func (c *client) drop(l *listening) {
 // waitApplied returns what became of the present value at l; see [Subscription.Wait].
 // With orNothing it also returns when servers have had their time, and there is
 // no snapshot either.
-func (c *client) waitApplied(ctx context.Context, l *listening, orNothing bool) error {
+func (c *client) waitApplied(ctx context.Context, l *subscription, orNothing bool) error {
 	ctx, end, err := c.begin(ctx, 0)
 	if err != nil {
 		return err
@@ -299,7 +299,7 @@ func (c *client) waitApplied(ctx context.Context, l *listening, orNothing bool) 
 		st, failed := l.slot.shown.Load(), l.slot.loadErr
 		stopped, outcome := l.stopped, l.err
 		nothing := orNothing && st == nil && l.waited
-		settled := l.told != nil && !l.busy && st != nil && l.due() == nil
+		settled := l.delivered != nil && !l.busy && st != nil && l.due() == nil
 		changed := l.slot.next()
 		c.mu.Unlock()
 
@@ -310,7 +310,7 @@ func (c *client) waitApplied(ctx context.Context, l *listening, orNothing bool) 
 			return st.err
 		case settled:
 			return outcome
-		case st == nil && final(failed), nothing && failed != nil:
+		case st == nil && isPermanent(failed), nothing && failed != nil:
 			return failed
 		case nothing:
 			return Errorf(ErrUnavailable, "%s", errTimeout.Error())

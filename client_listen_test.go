@@ -295,7 +295,7 @@ func TestC4_INV11_CloseAtAnyMoment(t *testing.T) {
 	}
 }
 
-func TestC6_LostWakeup(t *testing.T) {
+func TestC6_LostWakeup_Client(t *testing.T) {
 	n := campaign.Scale(t, 300, 100_000)
 	for i := range n {
 		synctest.Test(t, func(t *testing.T) {

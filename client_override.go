@@ -141,7 +141,7 @@ func (s *keySlot) overrideType() string {
 // overridden returns the operator's value; nil: there is none, or it says nothing
 // in the type that the key turned out to have. So it is not shown before servers
 // have had their time. mu must be held.
-func (s *keySlot) overridden() *shown {
+func (s *keySlot) overridden() *visible {
 	if s.override == nil {
 		return nil
 	}
@@ -149,5 +149,5 @@ func (s *keySlot) overridden() *shown {
 	if saysNothing(s.override.Type, s.override.Content) {
 		return nil
 	}
-	return &shown{config: Config{Entry: *s.override, Source: SourceOverride}}
+	return &visible{config: Config{Entry: *s.override, Source: SourceOverride}}
 }

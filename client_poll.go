@@ -7,6 +7,7 @@ import (
 
 	"github.com/linnaname/gdiamond/internal/backoff"
 	"github.com/linnaname/gdiamond/internal/lograte"
+	"github.com/linnaname/gdiamond/internal/longpoll"
 )
 
 // pollState is what the one long poll of a client stands on.
@@ -65,7 +66,7 @@ func (c *client) leave(s *keySlot) {
 	if !s.joined {
 		return
 	}
-	s.freeze(&c.marked)
+	s.freeze(&c.confirmedAsOf)
 	s.joined, s.synced, s.awaited = false, false, false
 	delete(c.poll.unsynced, s)
 	c.poll.version++
@@ -106,7 +107,7 @@ func (c *client) unsync(s *keySlot) {
 // poller is the state of the goroutine that polls.
 type poller struct {
 	*client
-	hold  *hold
+	wait  *longpoll.Wait
 	pause backoff.Backoff
 
 	keys    []Key // of version
@@ -128,7 +129,7 @@ type poller struct {
 // followed by one that does not wait. So whatever becomes of parked polls on
 // the way, there is a comparison every 30 seconds.
 func (c *client) runPolls(ctx context.Context) {
-	p := poller{client: c, hold: newHold()}
+	p := poller{client: c, wait: longpoll.New()}
 	for {
 		req, version := p.request()
 		for req == nil { // nothing to poll for
@@ -164,7 +165,7 @@ func (p *poller) after(ctx context.Context, req *PollRequest, resp *PollResponse
 	p.pause.Cap = pauseCap(err)
 	if err != nil {
 		if req.Wait > 0 {
-			p.hold.cut(parked)
+			p.wait.Cut(parked)
 		}
 		p.compare = true
 		return p.pause.Wait(ctx, retryAfterOf(err))
@@ -175,7 +176,7 @@ func (p *poller) after(ctx context.Context, req *PollRequest, resp *PollResponse
 	}
 	full := req.Wait > 0 && parked >= req.Wait*9/10
 	if full && !resp.Draining {
-		p.hold.full()
+		p.wait.Full()
 	}
 	// A server that answers again and again with nothing must not keep us busy.
 	if useful || full {
@@ -213,7 +214,7 @@ func (p *poller) request() (*PollRequest, int) {
 	if len(p.keys) == 0 {
 		return nil, 0
 	}
-	req := &PollRequest{Client: p.info, Set: p.set, Wait: p.hold.next()}
+	req := &PollRequest{Client: p.info, Set: p.set, Wait: p.wait.Next()}
 	if p.compare {
 		req.Wait = 0
 	}

@@ -717,7 +717,7 @@ func TestC11_FrozenProcess(t *testing.T) {
 	})
 }
 
-func TestPoll_OverloadedServerIsGivenItsPeace(t *testing.T) {
+func TestPoll_BacksOffWhenOverloaded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "0")

@@ -58,7 +58,7 @@ func (c *client) refuseBlamed(err error) (found bool) {
 // they name no key.
 func blamed(err error, key Key) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && e.Remote && final(err) && (e.Key.Canonical() == key || e.Key == Key{} && key.System())
+	return ok && e.Remote && isPermanent(err) && (e.Key.Canonical() == key || e.Key == Key{} && key.System())
 }
 
 // runRefused asks again, at its pace, for all keys that servers refuse.

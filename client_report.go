@@ -73,7 +73,7 @@ func (c *client) sendReports(ctx context.Context, reports map[Key]Report) error 
 		asking, cancel := context.WithTimeoutCause(ctx, callTimeout, errTimeout)
 		_, err := c.transport.Report(asking, &ReportRequest{Client: c.info, Reports: some})
 		cancel()
-		if err != nil && !final(err) {
+		if err != nil && !isPermanent(err) {
 			return err
 		}
 		for _, r := range some {

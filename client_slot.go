@@ -14,18 +14,18 @@ import (
 // above value, are guarded by the client's mu.
 type keySlot struct {
 	key   Key
-	shown atomic.Pointer[shown] // what Get returns; nil: nothing yet
-	used  atomic.Bool           // read since letGo looked last
+	shown atomic.Pointer[visible] // what Get returns; nil: nothing yet
+	used  atomic.Bool             // read since letGo looked last
 
 	overriding     sync.Mutex // held while the override file is read and taken in; before the client's mu
 	missedOverride bool       // guarded by overriding: it was to be read, which was not possible
 	overrideReads  int        // guarded by overriding: how many reads of it were made
 	overrideHangs  bool       // guarded by overriding: the last of them has not returned
 
-	value    *known // the newest that a server or the disk said; nil: nothing
-	settled  bool   // value may be shown: a server has answered, or has not in time
-	disputed bool   // a server has an older value where it should have this one
-	override *Entry // the operator's file; nil: none
+	value    *knownState // the newest that a server or the disk said; nil: nothing
+	settled  bool        // value may be shown: a server has answered, or has not in time
+	disputed bool        // a server has an older value where it should have this one
+	override *Entry      // the operator's file; nil: none
 	// announced is a state that a poll named and whose content is not here yet:
 	// value is not the newest then. Towards servers it counts as held.
 	announced   *KeyState
@@ -50,7 +50,7 @@ type keySlot struct {
 	synced   bool // known up to the client's poll position
 	awaited  bool // somebody waits until it is synced
 
-	listeners []*listening
+	listeners []*subscription
 	changed   chan struct{} // closed at the next change; nil: nobody waits
 	saved     valueID       // what the two snapshots hold, and what was reported last
 	good      valueID
@@ -71,8 +71,8 @@ const (
 	orphaned          // it was there in an earlier epoch: the value is kept
 )
 
-// known is a key's state as of a position.
-type known struct {
+// knownState is a key's state as of a position.
+type knownState struct {
 	entry     Entry // present, orphaned: the value
 	presence  presence
 	at        Position  // of the answer
@@ -87,8 +87,8 @@ type valueID struct {
 	deleted  bool
 }
 
-// shown is what a client shows of a key. It never changes.
-type shown struct {
+// visible is what a client shows of a key. It never changes.
+type visible struct {
 	config Config
 	err    error // why there is no value; nil: there is one
 	// followed: each answer to a poll confirms it, so that it is as fresh as the last of them.
@@ -98,7 +98,7 @@ type shown struct {
 // equals reports whether s and o are the same to a listener. Neither the
 // revision counts nor where the value came from: a value that is published
 // again has changed nothing for a program.
-func (s *shown) equals(o *shown) bool {
+func (s *visible) equals(o *visible) bool {
 	if s.err != nil || o.err != nil {
 		return s.err != nil && o.err != nil
 	}
@@ -111,19 +111,19 @@ func equalEntries(a, b *Entry) bool {
 }
 
 // fixed returns s as it is now: no later answer confirms it.
-func (s *shown) fixed(marked *atomic.Pointer[time.Time]) *shown {
+func (s *visible) fixed(confirmedAsOf *atomic.Pointer[time.Time]) *visible {
 	if s == nil || !s.followed {
 		return s
 	}
-	config, err := s.read(marked)
-	return &shown{config: config, err: err}
+	config, err := s.read(confirmedAsOf)
+	return &visible{config: config, err: err}
 }
 
-// confirmed returns when a server last said that s is so, where marked is when
+// confirmed returns when a server last said that s is so, where confirmedAsOf is when
 // the last poll was answered.
-func (s *shown) confirmed(marked *atomic.Pointer[time.Time]) time.Time {
+func (s *visible) confirmed(confirmedAsOf *atomic.Pointer[time.Time]) time.Time {
 	if s.followed {
-		if t := marked.Load(); t != nil && t.After(s.config.Confirmed) {
+		if t := confirmedAsOf.Load(); t != nil && t.After(s.config.Confirmed) {
 			return *t
 		}
 	}
@@ -131,14 +131,14 @@ func (s *shown) confirmed(marked *atomic.Pointer[time.Time]) time.Time {
 }
 
 // read returns what s says, as of now.
-func (s *shown) read(marked *atomic.Pointer[time.Time]) (Config, error) {
+func (s *visible) read(confirmedAsOf *atomic.Pointer[time.Time]) (Config, error) {
 	config := s.config
-	config.Confirmed = s.confirmed(marked)
+	config.Confirmed = s.confirmed(confirmedAsOf)
 	return config, s.err
 }
 
-// news is what one answer of a server says of a key.
-type news struct {
+// update is what one answer of a server says of a key.
+type update struct {
 	found bool
 	entry Entry // with its content, when found
 	at    Position
@@ -148,7 +148,7 @@ type news struct {
 // learn takes in an answer of a server. False: what is known is newer, or the
 // answer contradicts it, so it is refused. A client never goes back: it orders
 // by the generation of the epoch, and within one by View.
-func (s *keySlot) learn(n news) bool {
+func (s *keySlot) learn(n update) bool {
 	v := s.value
 	sameStore := v != nil && v.at.Store == n.at.Store
 	if sameStore && v.at.Epoch.Generation >= n.at.Epoch.Generation {
@@ -172,7 +172,7 @@ func (s *keySlot) learn(n news) bool {
 		}
 	}
 
-	next := &known{at: n.at, source: SourceServer, confirmed: n.asOf}
+	next := &knownState{at: n.at, source: SourceServer, confirmed: n.asOf}
 	switch {
 	case n.found:
 		next.entry = n.entry
@@ -188,7 +188,7 @@ func (s *keySlot) learn(n news) bool {
 }
 
 // agrees reports whether an answer says what is known already.
-func (s *keySlot) agrees(n news) bool {
+func (s *keySlot) agrees(n update) bool {
 	if s.value.presence != present {
 		return !n.found
 	}
@@ -217,7 +217,7 @@ func (s *keySlot) show() {
 	s.broadcast()
 }
 
-func (s *keySlot) view() *shown {
+func (s *keySlot) view() *visible {
 	v := s.value
 	if v != nil || s.settled {
 		if out := s.overridden(); out != nil {
@@ -227,7 +227,7 @@ func (s *keySlot) view() *shown {
 	if v == nil || !s.settled {
 		return nil
 	}
-	out := &shown{
+	out := &visible{
 		config: Config{
 			Entry: v.entry, Source: v.source, Confirmed: v.confirmed,
 			Deleted: v.presence == deleted, Orphaned: v.presence == orphaned, Refused: s.refused,
@@ -245,9 +245,9 @@ func (s *keySlot) view() *shown {
 
 // freeze keeps the time as of which the value is confirmed, before something
 // is learned that the next answers will not confirm.
-func (s *keySlot) freeze(marked *atomic.Pointer[time.Time]) {
+func (s *keySlot) freeze(confirmedAsOf *atomic.Pointer[time.Time]) {
 	if st := s.shown.Load(); st != nil && st.followed && s.value != nil {
-		s.value.confirmed = st.confirmed(marked)
+		s.value.confirmed = st.confirmed(confirmedAsOf)
 	}
 }
 

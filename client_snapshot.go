@@ -36,7 +36,7 @@ func (c *client) loadSnapshot(s *keySlot) {
 
 // loadSlot reads the snapshot of s in the slot from, and those to try after it.
 func (c *client) loadSlot(s *keySlot, from Slot) {
-	take := func(v known, err error) {
+	take := func(v knownState, err error) {
 		if err != nil && from == SlotFetched {
 			c.loadSlot(s, SlotLastGood)
 		} else {
@@ -53,7 +53,7 @@ func (c *client) loadSlot(s *keySlot, from Slot) {
 }
 
 // takeSnapshot takes in what reading a snapshot of s returned.
-func (c *client) takeSnapshot(s *keySlot, v known, err error) {
+func (c *client) takeSnapshot(s *keySlot, v knownState, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.loaded = true
@@ -74,7 +74,7 @@ func (c *client) takeSnapshot(s *keySlot, v known, err error) {
 // readSnapshot returns a snapshot that is whole and key's own. Where the file
 // hangs it returns [hung.ErrHangs], and late, unless it is nil, is called with
 // what is read after all.
-func (c *client) readSnapshot(key Key, from Slot, late func(known, error)) (known, error) {
+func (c *client) readSnapshot(key Key, from Slot, late func(knownState, error)) (knownState, error) {
 	after := func(snapshot Snapshot, err error) {
 		if late != nil {
 			late(c.knownOf(key, snapshot, err))
@@ -88,8 +88,8 @@ func (c *client) readSnapshot(key Key, from Slot, late func(known, error)) (know
 
 // knownOf returns what a snapshot says of key, if it is whole and key's own; err
 // is that of reading it.
-func (c *client) knownOf(key Key, snapshot Snapshot, err error) (known, error) {
-	v := known{entry: Entry{Key: key}, presence: deleted, at: snapshot.Position, source: SourceSnapshot}
+func (c *client) knownOf(key Key, snapshot Snapshot, err error) (knownState, error) {
+	v := knownState{entry: Entry{Key: key}, presence: deleted, at: snapshot.Position, source: SourceSnapshot}
 	if err == nil && !snapshot.Deleted {
 		if !genuine(&snapshot.Entry, key) {
 			err = ErrCorrupt
@@ -112,7 +112,7 @@ func (c *client) lastGood(key Key) (Config, bool) {
 	if err != nil || v.presence != present {
 		return Config{}, false
 	}
-	if seen := c.newest(); !seen.IsZero() && seen.Store != v.at.Store {
+	if seen := c.newestSeen(); !seen.IsZero() && seen.Store != v.at.Store {
 		return Config{}, false
 	}
 	return Config{Entry: v.entry, Source: SourceSnapshot}, true

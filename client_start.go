@@ -56,7 +56,7 @@ func (c *client) load(ctx context.Context, s *keySlot) {
 // ask asks servers for s once there is a place for that. late is called when
 // they have not answered in time. That counts from when they were asked: a key
 // that waits for its place behind others is not late while those are answered.
-func (c *client) ask(ctx context.Context, s *keySlot, late func()) (news, error) {
+func (c *client) ask(ctx context.Context, s *keySlot, late func()) (update, error) {
 	err := c.awaitPlace(ctx, s.key)
 	c.mu.Lock()
 	if s.turn.IsZero() {
@@ -64,7 +64,7 @@ func (c *client) ask(ctx context.Context, s *keySlot, late func()) (news, error)
 	}
 	c.mu.Unlock()
 	if err != nil {
-		return news{}, err
+		return update{}, err
 	}
 	giveBack := sync.OnceFunc(func() { <-c.loading })
 	defer giveBack()
@@ -122,8 +122,8 @@ func (c *client) silence(begun time.Time) time.Duration {
 
 // fetchFirst fetches a key of which nothing is known. A value from a server
 // that is behind is better than none; an absence there proves nothing.
-func (c *client) fetchFirst(ctx context.Context, key Key) (news, error) {
-	n, err := c.fetch(ctx, key, c.newest())
+func (c *client) fetchFirst(ctx context.Context, key Key) (update, error) {
+	n, err := c.fetch(ctx, key, c.newestSeen())
 	if errors.Is(err, ErrBehind) {
 		if older, again := c.fetch(ctx, key, Position{}); again == nil && older.found {
 			return older, nil
@@ -132,7 +132,7 @@ func (c *client) fetchFirst(ctx context.Context, key Key) (news, error) {
 	return n, err
 }
 
-func (c *client) finishLoad(s *keySlot, n news, err error) {
+func (c *client) finishLoad(s *keySlot, n update, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil && !c.learn(s, n) {
@@ -141,7 +141,7 @@ func (c *client) finishLoad(s *keySlot, n news, err error) {
 	s.loading, s.loadErr = false, err
 	switch {
 	case s.alone:
-	case !final(err):
+	case !isPermanent(err):
 		c.join(s)
 	case len(s.listeners) == 0 && s.value == nil && s.override == nil:
 		c.leave(s) // an earlier fetch may have had it joined
@@ -200,7 +200,7 @@ func (c *client) patience(ctx context.Context, s *keySlot) (_ context.Context, s
 // settle has a snapshot used, since no server has answered in time, unless it
 // is of another store than the servers are. mu must be held.
 func (c *client) settle(s *keySlot) {
-	if v := s.value; v != nil && !s.settled && !c.seen.IsZero() && v.at.Store != c.seen.Store {
+	if v := s.value; v != nil && !s.settled && !c.newest.IsZero() && v.at.Store != c.newest.Store {
 		c.log.Warn("snapshot of another store ignored", "key", s.key)
 		s.value = nil
 	}

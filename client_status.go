@@ -41,7 +41,7 @@ func (c *client) statusOf(s *keySlot) Status {
 		status.Err = opError("status", s.key, s.loadErr)
 		return status
 	}
-	config, err := st.read(&c.marked)
+	config, err := st.read(&c.confirmedAsOf)
 	status.Source, status.Revision, status.MD5 = config.Source, config.Revision, config.MD5
 	status.Deleted, status.Orphaned = config.Deleted, config.Orphaned
 	status.Confirmed = config.Confirmed

@@ -16,7 +16,7 @@ type togetherFunc = func(ctx context.Context, configs map[Key]Config, at Positio
 type jointly struct {
 	*client
 	slots    []*keySlot
-	parts    []*listening // at the slots, in their order
+	parts    []*subscription // at the slots, in their order
 	worker   *worker.Worker
 	listener togetherFunc
 }
@@ -48,7 +48,7 @@ func (c *client) SubscribeTogether(keys []Key, listener togetherFunc) (*Subscrip
 			return nil, opError(op, key, err)
 		}
 		j.slots = append(j.slots, s)
-		j.parts = append(j.parts, &listening{slot: s, worker: j.worker})
+		j.parts = append(j.parts, &subscription{slot: s, worker: j.worker})
 	}
 	for _, l := range j.parts {
 		l.slot.listeners = append(l.slot.listeners, l)
@@ -79,7 +79,7 @@ func (j *jointly) tell(ctx context.Context) {
 	configs, at := j.read(j.slots)
 	revision := int64(0)
 	for _, l := range j.parts {
-		l.busy, l.told = true, l.slot.shown.Load()
+		l.busy, l.delivered = true, l.slot.shown.Load()
 		revision = max(revision, configs[l.slot.key].Revision)
 	}
 	first := j.parts[0]
@@ -141,7 +141,7 @@ func (j *jointly) wait(ctx context.Context) error {
 		}
 		on := cmp.Or(behind, due, first.slot)
 		changed, failed := on.next(), on.loadErr
-		refused := on.shown.Load() == nil && final(failed)
+		refused := on.shown.Load() == nil && isPermanent(failed)
 		j.mu.Unlock()
 
 		switch {

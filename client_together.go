@@ -66,7 +66,7 @@ func (c *client) read(slots []*keySlot) (map[Key]Config, Position) {
 	configs := make(map[Key]Config, len(slots))
 	for _, s := range slots {
 		if st := s.shown.Load(); st != nil && st.err == nil {
-			configs[s.key], _ = st.read(&c.marked)
+			configs[s.key], _ = st.read(&c.confirmedAsOf)
 		}
 	}
 	return configs, c.poll.position

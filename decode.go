@@ -1,5 +1,12 @@
 package diamond
 
+import (
+	"errors"
+
+	"github.com/linnaname/gdiamond/internal/codec"
+	"github.com/linnaname/gdiamond/internal/document"
+)
+
 // Decode makes a T of config by the rules of [Bind], and with its options. It is
 // for listeners that make typed values of several keys; see
 // [Client].SubscribeTogether. A config without a value, such as that of a key
@@ -17,6 +24,80 @@ func Decode[T any](config Config, opts ...BindOption) (*T, error) {
 		return nil, opError("decode", config.Key, err)
 	}
 	return v, nil
+}
+
+// decoder makes values of contents.
+type decoder[T any] struct {
+	bindConfig
+	key Key
+}
+
+// fresh returns a new T that nothing shares, with the defaults.
+func (d *decoder[T]) fresh() (*T, error) {
+	v := new(T)
+	if s, ok := any(v).(interface{ SetDefaults() }); ok {
+		s.SetDefaults()
+	}
+	if !d.hasDefault {
+		return v, nil
+	}
+	return v, d.read(d.defaultType, d.defaultContent, v)
+}
+
+// defaultConfig returns what a default was made of.
+func (d *decoder[T]) defaultConfig() Config {
+	return Config{
+		Entry: Entry{
+			Key: d.key, Content: d.defaultContent, Type: d.defaultType,
+			MD5: MD5Hex(d.defaultContent), Size: int64(len(d.defaultContent)),
+		},
+		Source: SourceDefault,
+	}
+}
+
+// decode returns the T that a content stands for.
+func (d *decoder[T]) decode(config *Config) (*T, error) {
+	v, err := d.fresh()
+	if err != nil {
+		return nil, err
+	}
+	if d.bindConfig.decode != nil {
+		err = d.bindConfig.decode([]byte(config.Content), v)
+	} else {
+		err = d.read(config.Type, config.Content, v)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v, d.check(v)
+}
+
+// read decodes content by its type.
+func (d *decoder[T]) read(typ, content string, v *T) error {
+	if typ == "" {
+		typ = TypeOf(d.key.DataID)
+	}
+	err := codec.Decode(typ, []byte(content), v, d.strict)
+	if errors.Is(err, document.ErrNothing) && d.hasDefault {
+		return nil // it stands for the default
+	}
+	if err != nil {
+		return Errorf(ErrInvalid, "%s", err.Error())
+	}
+	return nil
+}
+
+// check has a value pass all that is said about valid ones.
+func (d *decoder[T]) check(v *T) error {
+	if d.validate != nil {
+		if err := d.validate(v); err != nil {
+			return err
+		}
+	}
+	if checked, ok := any(v).(interface{ Validate() error }); ok {
+		return checked.Validate()
+	}
+	return nil
 }
 
 // decodeOrDefault returns the T that config stands for, or the default where it

@@ -4,8 +4,6 @@ import (
 	"context"
 	"iter"
 	"time"
-
-	"github.com/linnaname/gdiamond/internal/worker"
 )
 
 // Server is a configuration centre without sockets: it serves reads and polls
@@ -219,32 +217,6 @@ type Client interface {
 	// nothing.
 	Close() error
 }
-
-// Subscription is one listener's place at one key.
-type Subscription struct {
-	stop func()
-	wait func(ctx context.Context) error
-	// first waits as Wait does, but not on when nothing is known in time.
-	first func(ctx context.Context) error
-	told  func() (Config, bool) // what the listener was told last, as it is known now; false: nothing yet
-	// For callbacks that hang on the subscription: enter says that one begins to
-	// be called, exit that it has returned. None may begin where enter is false.
-	enter func(*worker.Worker) bool
-	exit  func(*worker.Worker)
-}
-
-// Wait returns when the listener has been called with the key's present value
-// and has returned: nil when it applied it, or applied the last good snapshot
-// after it had rejected the value. Else it returns why there is none:
-// ErrNotFound, ErrUnavailable (no server, no snapshot), the listener's own
-// error, or ctx's. The subscription goes on in every case. Inside the listener's
-// call it returns nil at once.
-func (s *Subscription) Wait(ctx context.Context) error { return s.wait(ctx) }
-
-// Stop ends the subscription. The listener is not called after Stop has
-// returned; Stop waits for a call under way, except from within it. A second
-// Stop does nothing.
-func (s *Subscription) Stop() { s.stop() }
 
 // ReplicaStatus is the state of a server's copy of its storage.
 type ReplicaStatus struct {

@@ -111,3 +111,50 @@ func (c *Change) Entry() Entry {
 		Revision: c.Revision, View: c.Revision, Modified: c.Time, Meta: c.Meta,
 	}
 }
+
+// Source says where a value came from.
+type Source uint8
+
+// The sources, in the order in which a [Client] reads them; SourceDefault is [Bind]'s alone.
+const (
+	SourceNone     Source = iota // no value
+	SourceOverride               // a file of the operator's on this host, which beats the server
+	SourceServer                 // a server, or held in memory since
+	SourceSnapshot               // the last copy on this host's disk: no server has been reached yet
+	SourceDefault                // the default that the program gave to Bind
+)
+
+// String returns "none", "override", "server", "snapshot" or "default".
+func (s Source) String() string {
+	switch s {
+	case SourceNone:
+		return "none"
+	case SourceOverride:
+		return "override"
+	case SourceServer:
+		return "server"
+	case SourceSnapshot:
+		return "snapshot"
+	case SourceDefault:
+		return "default"
+	}
+	return "unknown"
+}
+
+// Config is the state of a key at a client: its value, or its deletion, and
+// where that came from.
+type Config struct {
+	Entry // with Deleted: only Key, and Revision where it is known
+	// Deleted is true when the key has been deleted: a server said so at a
+	// position not below the one held.
+	Deleted bool
+	// Orphaned is true when the store's history was lost (a new [Epoch]) and the
+	// key with it: the value is the last one known.
+	Orphaned bool
+	// Refused is why servers do not let this client have the key any more, such as
+	// ErrDenied; nil: they do. The value is the last one known.
+	Refused error
+	Source  Source
+	// Confirmed is when a server last said that this is the present state; zero: never.
+	Confirmed time.Time
+}

@@ -3,54 +3,9 @@ package diamond
 import (
 	"context"
 	"time"
+
+	"github.com/linnaname/gdiamond/internal/worker"
 )
-
-// Source says where a value came from.
-type Source uint8
-
-// The sources, in the order in which a [Client] reads them; SourceDefault is [Bind]'s alone.
-const (
-	SourceNone     Source = iota // no value
-	SourceOverride               // a file of the operator's on this host, which beats the server
-	SourceServer                 // a server, or held in memory since
-	SourceSnapshot               // the last copy on this host's disk: no server has been reached yet
-	SourceDefault                // the default that the program gave to Bind
-)
-
-// String returns "none", "override", "server", "snapshot" or "default".
-func (s Source) String() string {
-	switch s {
-	case SourceNone:
-		return "none"
-	case SourceOverride:
-		return "override"
-	case SourceServer:
-		return "server"
-	case SourceSnapshot:
-		return "snapshot"
-	case SourceDefault:
-		return "default"
-	}
-	return "unknown"
-}
-
-// Config is the state of a key at a client: its value, or its deletion, and
-// where that came from.
-type Config struct {
-	Entry // with Deleted: only Key, and Revision where it is known
-	// Deleted is true when the key has been deleted: a server said so at a
-	// position not below the one held.
-	Deleted bool
-	// Orphaned is true when the store's history was lost (a new [Epoch]) and the
-	// key with it: the value is the last one known.
-	Orphaned bool
-	// Refused is why servers do not let this client have the key any more, such as
-	// ErrDenied; nil: they do. The value is the last one known.
-	Refused error
-	Source  Source
-	// Confirmed is when a server last said that this is the present state; zero: never.
-	Confirmed time.Time
-}
 
 // Listener is told of a key's value.
 //
@@ -82,6 +37,32 @@ type ListenerFunc func(ctx context.Context, config Config) error
 // OnConfig calls f.
 func (f ListenerFunc) OnConfig(ctx context.Context, config Config) error { return f(ctx, config) }
 
+// Subscription is one listener's place at one key.
+type Subscription struct {
+	stop func()
+	wait func(ctx context.Context) error
+	// first waits as Wait does, but not on when nothing is known in time.
+	first     func(ctx context.Context) error
+	delivered func() (Config, bool) // what the listener was called with last, as it is known now; false: nothing yet
+	// For callbacks that hang on the subscription: enter says that one begins to
+	// be called, exit that it has returned. None may begin where enter is false.
+	enter func(*worker.Worker) bool
+	exit  func(*worker.Worker)
+}
+
+// Wait returns when the listener has been called with the key's present value
+// and has returned: nil when it applied it, or applied the last good snapshot
+// after it had rejected the value. Else it returns why there is none:
+// ErrNotFound, ErrUnavailable (no server, no snapshot), the listener's own
+// error, or ctx's. The subscription goes on in every case. Inside the listener's
+// call it returns nil at once.
+func (s *Subscription) Wait(ctx context.Context) error { return s.wait(ctx) }
+
+// Stop ends the subscription. The listener is not called after Stop has
+// returned; Stop waits for a call under way, except from within it. A second
+// Stop does nothing.
+func (s *Subscription) Stop() { s.stop() }
+
 // Status is the state of one key at a client, for health pages and logs.
 type Status struct {
 	Key       Key
@@ -97,42 +78,4 @@ type Status struct {
 	Rejected  int64
 	Listeners int
 	Err       error // why the key has no value, is not fresh, or was rejected; nil: all is well
-}
-
-// Snapshot is a copy of an entry on a client's disk.
-type Snapshot struct {
-	Entry    Entry
-	Position Position // of the answer that brought it
-	// Deleted says that the key was deleted as of Position: of Entry only the Key
-	// is set. It is kept so that a restart does not bring the value back.
-	Deleted bool
-	Saved   time.Time
-}
-
-// Slot says which of a key's two snapshots is meant.
-type Slot uint8
-
-// The slots of a key.
-const (
-	SlotFetched  Slot = iota // the newest value that a server sent
-	SlotLastGood             // the newest value that every listener applied
-)
-
-// LocalFiles keeps a client's snapshots and finds the operator's overrides.
-// localfile.Open makes one. Implementations are safe for concurrent use.
-type LocalFiles interface {
-	// ClientID returns an id for this client that is stable over restarts.
-	ClientID() (string, error)
-	// Load returns the snapshot of key in slot, ErrNotFound when there is none.
-	// A damaged one is set aside and reported as ErrCorrupt, once.
-	Load(key Key, slot Slot) (Snapshot, error)
-	// Save replaces a snapshot, atomically and durably.
-	Save(slot Slot, snapshot Snapshot) error
-	// Override returns the content of the operator's file for key, ErrNotFound when
-	// there is none. With another error, or a content that says nothing, what the
-	// client has of the file stays in force.
-	Override(key Key) (content string, err error)
-	// WatchOverrides calls changed with the key of every override that appears,
-	// changes or goes away, until ctx ends; then it returns. Calls do not overlap.
-	WatchOverrides(ctx context.Context, changed func(Key)) error
 }

@@ -43,8 +43,9 @@ var allowed = map[string][]string{
 	"internal/failpoint":   {}, // where a process can be killed; nothing without its build tag
 	"internal/coalesce":    {},
 	"internal/rawbytes":    {},
-	"internal/seeded":      {}, // the defects that tests must catch; nothing without their build tags
-	"internal/lograte":     {}, // what keeps a log from being filled, for servers and handlers
+	"internal/seeded":      {},                   // the defects that tests must catch; nothing without their build tags
+	"internal/longpoll":    {"internal/backoff"}, // how long a poll may be parked
+	"internal/lograte":     {},                   // what keeps a log from being filled, for servers and handlers
 	"internal/waitset":     {},
 	"internal/worker":      {},
 	"internal/privatefile": {}, // what a file with a secret may be like, for clusters and the program
