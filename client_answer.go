@@ -23,7 +23,7 @@ func (p *poller) take(ctx context.Context, version int, resp *PollResponse) (use
 	if resp.Draining && resp.Position.IsZero() {
 		return false, nil
 	}
-	if err := p.observe(resp.Position); err != nil {
+	if err := p.calls.observe(resp.Position); err != nil {
 		return false, opError("poll", Key{}, err)
 	}
 	asOf := time.Now().Add(-resp.Stale)

@@ -13,15 +13,11 @@ import (
 // fails with an error that wraps [ErrUnavailable] and names the keys of those
 // that are still running; and for a few seconds more for snapshots to be written.
 func (c *client) Close() error {
-	c.mu.Lock()
-	if c.closed.Load() {
-		c.mu.Unlock()
+	if !c.calls.close() {
 		return nil
 	}
+	c.mu.Lock()
 	c.closed.Store(true)
-	for cancel := range c.calls {
-		(*cancel)(ErrClosed)
-	}
 	halting := maps.Clone(c.running)
 	for _, s := range c.slots.All() {
 		for _, l := range s.listeners {

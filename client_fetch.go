@@ -19,57 +19,10 @@ const (
 	contentTimeout = time.Minute
 )
 
-// fetch asks for the present state of a key, and refuses an answer that is not
-// what was asked for.
-func (c *client) fetch(ctx context.Context, key Key, after Position) (update, error) {
-	resp, err := c.transport.Fetch(ctx, &FetchRequest{Client: c.info, Key: key, After: after})
-	if err != nil {
-		return update{}, callError(ctx, "fetch", key, err)
-	}
-	n := update{found: resp.Found, at: resp.Position, asOf: time.Now().Add(-resp.Stale)}
-	if resp.Found {
-		if !genuine(&resp.Entry, key) {
-			return update{}, &Error{Op: "fetch", Key: key, Err: ErrUnavailable, Detail: "the answer is not what was asked for, or damaged"}
-		}
-		n.entry = viewOf(resp.Entry)
-	}
-	if err := c.observe(resp.Position); err != nil {
-		return update{}, opError("fetch", key, err)
-	}
-	if resp.Position.Compare(after) < 0 {
-		return update{}, &Error{Op: "fetch", Key: key, Err: ErrBehind, Remote: true}
-	}
-	return n, nil
-}
-
 // genuine reports whether e is key's and its content whole.
 func genuine(e *Entry, key Key) bool {
 	return e.Key.Canonical() == key && e.Revision > 0 &&
 		e.Size == int64(len(e.Content)) && e.MD5 == MD5Hex(e.Content)
-}
-
-// observe takes note of the position of an answer. It refuses another store,
-// and announces a new epoch.
-func (c *client) observe(p Position) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case p.Store == StoreID{}:
-		return Errorf(ErrUnavailable, "the answer has no position")
-	case c.newest.IsZero():
-		c.newest = p
-		return nil
-	case p.Store != c.newest.Store:
-		return Errorf(ErrOtherStore, "it is %s, and this client belongs to %s", p.Store, c.newest.Store)
-	}
-	if p.Epoch.Generation > c.newest.Epoch.Generation {
-		c.log.Warn("new epoch: the store has lost history; keys that it lost keep their last value",
-			"generation", p.Epoch.Generation, "before", c.newest.Epoch.Generation)
-	}
-	if p.Compare(c.newest) > 0 {
-		c.newest = p
-	}
-	return nil
 }
 
 // fetchAll fetches several slots in parallel, each at least as of after, and
@@ -81,7 +34,7 @@ func (c *client) fetchAll(ctx context.Context, slots []*keySlot, after Position)
 	group.SetLimit(fetchTogether)
 	for i, s := range slots {
 		group.Go(func() error {
-			results[i], errs[i] = c.fetch(ctx, s.key, after)
+			results[i], errs[i] = c.calls.fetch(ctx, s.key, after)
 			return nil
 		})
 	}
@@ -134,7 +87,7 @@ func (c *client) runMissing(ctx context.Context) {
 
 // catchUp fetches the present state of slots, and shows all of it at once.
 func (c *client) catchUp(ctx context.Context, slots []*keySlot) error {
-	fetched, failed := c.fetchAll(ctx, slots, c.newestSeen())
+	fetched, failed := c.fetchAll(ctx, slots, c.calls.newestSeen())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for s, n := range fetched {

@@ -2,8 +2,6 @@ package diamond
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 )
 
@@ -26,7 +24,7 @@ func (c *client) Get(ctx context.Context, key Key) (config Config, err error) {
 // firstGet waits until something is known of key. All who wait for a key share
 // one fetch; while it fails they have it tried again, as long as ctx lets them.
 func (c *client) firstGet(ctx context.Context, key Key) (Config, error) {
-	ctx, end, err := c.begin(ctx, 0)
+	ctx, end, err := c.calls.begin(ctx, 0)
 	if err != nil {
 		return Config{}, err
 	}
@@ -72,43 +70,9 @@ func (c *client) awaitShown(ctx context.Context, s *keySlot) (Config, error) {
 		case <-changed:
 		case <-retry:
 		case <-ctx.Done():
-			return Config{}, c.gaveUp(ctx, failed)
+			return Config{}, gaveUp(ctx, failed)
 		}
 	}
-}
-
-// gaveUp says why nothing is known of a key when ctx has ended: the error of
-// the last attempt, and that of ctx where it is the caller's.
-func (c *client) gaveUp(ctx context.Context, failed error) error {
-	err := callError(ctx, "", Key{}, nil)
-	switch own := context.Cause(ctx); {
-	case errors.Is(own, errTimeout) && failed != nil:
-		return failed
-	case errors.Is(own, context.DeadlineExceeded) && failed != nil:
-		return tooLate(failed, own)
-	case errors.Is(own, context.DeadlineExceeded):
-		return fmt.Errorf("%w: %w", ErrUnavailable, own)
-	}
-	return err
-}
-
-// isPermanent reports whether asking again will not help.
-func isPermanent(err error) bool {
-	return errors.Is(err, ErrInvalid) || errors.Is(err, ErrDenied) || errors.Is(err, ErrTooLarge)
-}
-
-// answered reports whether a call that ended with err was answered by a server.
-func answered(err error) bool {
-	e, ok := errors.AsType[*Error](err)
-	return err == nil || ok && e.Remote
-}
-
-// retryAfterOf returns how long the server that said err wants to be left alone.
-func retryAfterOf(err error) time.Duration {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e.RetryAfter
-	}
-	return 0
 }
 
 // slotOf returns the slot of a canonical key, and makes it when there is none.
@@ -129,20 +93,13 @@ func (c *client) slotOf(key Key) (*keySlot, error) {
 	return s, nil
 }
 
-// newestSeen returns the newest position that any server has answered with.
-func (c *client) newestSeen() Position {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.newest
-}
-
 // learn takes in an answer of a server about s; see [keySlot.learn]. It does not
 // show it yet. mu must be held.
 func (c *client) learn(s *keySlot, n update) bool {
 	if s.synced && s.announced == nil && s.value != nil && s.value.at.Compare(c.poll.position) < 0 {
 		s.value.at = c.poll.position // what is synced is known up to there
 	}
-	if s.value == nil && !n.found && n.at.Compare(c.newest) < 0 {
+	if s.value == nil && !n.found && n.at.Compare(c.calls.newestSeen()) < 0 {
 		return false // it may have been published since
 	}
 	if !s.learn(n) {

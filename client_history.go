@@ -17,18 +17,18 @@ func (c *client) Read(ctx context.Context, key Key, revision int64) (Entry, erro
 	if revision < 1 {
 		return Entry{}, &Error{Op: "read", Key: key, Err: ErrInvalid, Detail: "revision: less than 1"}
 	}
-	ctx, end, err := c.begin(ctx, callTimeout)
+	ctx, end, err := c.calls.begin(ctx, callTimeout)
 	if err != nil {
 		return Entry{}, opError("read", key, err)
 	}
 	defer end()
-	resp, err := persist(ctx, c, "read", key, func() (*FetchResponse, error) {
-		return c.transport.Fetch(ctx, &FetchRequest{Client: c.info, Key: key, Revision: revision, After: c.newestSeen()})
+	resp, err := persist(ctx, "read", key, func() (*FetchResponse, error) {
+		return c.calls.transport.Fetch(ctx, &FetchRequest{Client: c.calls.info, Key: key, Revision: revision, After: c.calls.newestSeen()})
 	})
 	if err != nil {
 		return Entry{}, err
 	}
-	if err := c.observe(resp.Position); err != nil {
+	if err := c.calls.observe(resp.Position); err != nil {
 		return Entry{}, opError("read", key, err)
 	}
 	if !resp.Found || resp.Entry.Revision != revision || !genuine(&resp.Entry, key.Canonical()) {
@@ -39,25 +39,25 @@ func (c *client) Read(ctx context.Context, key Key, revision int64) (Entry, erro
 
 // Head implements [Client].
 func (c *client) Head(ctx context.Context) (Position, error) {
-	ctx, end, err := c.begin(ctx, callTimeout)
+	ctx, end, err := c.calls.begin(ctx, callTimeout)
 	if err != nil {
 		return Position{}, opError("head", Key{}, err)
 	}
 	defer end()
-	resp, err := persist(ctx, c, "head", Key{}, func() (*ListResponse, error) {
-		return c.transport.List(ctx, &ListRequest{Client: c.info, Limit: 1})
+	resp, err := persist(ctx, "head", Key{}, func() (*ListResponse, error) {
+		return c.calls.transport.List(ctx, &ListRequest{Client: c.calls.info, Limit: 1})
 	})
 	if err != nil {
 		return Position{}, err
 	}
-	return resp.Position, opError("head", Key{}, c.observe(resp.Position))
+	return resp.Position, opError("head", Key{}, c.calls.observe(resp.Position))
 }
 
 // List implements [Client].
 func (c *client) List(ctx context.Context, req ListRequest) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		req := req // each use of the iterator begins anew
-		req.Client = c.info
+		req.Client = c.calls.info
 		for {
 			resp, err := c.listPage(ctx, &req)
 			if err != nil {
@@ -81,24 +81,24 @@ func (c *client) List(ctx context.Context, req ListRequest) iter.Seq2[Entry, err
 }
 
 func (c *client) listPage(ctx context.Context, req *ListRequest) (*ListResponse, error) {
-	ctx, end, err := c.begin(ctx, callTimeout)
+	ctx, end, err := c.calls.begin(ctx, callTimeout)
 	if err != nil {
 		return nil, opError("list", Key{}, err)
 	}
 	defer end()
 	page := *req
-	resp, err := persist(ctx, c, "list", Key{}, func() (*ListResponse, error) { return c.transport.List(ctx, &page) })
+	resp, err := persist(ctx, "list", Key{}, func() (*ListResponse, error) { return c.calls.transport.List(ctx, &page) })
 	if err != nil {
 		return nil, err
 	}
-	return resp, opError("list", Key{}, c.observe(resp.Position))
+	return resp, opError("list", Key{}, c.calls.observe(resp.Position))
 }
 
 // History implements [Client]. Limit is that of a page: all kept changes are yielded.
 func (c *client) History(ctx context.Context, req HistoryRequest) iter.Seq2[Change, error] {
 	return func(yield func(Change, error) bool) {
 		req := req
-		req.Client = c.info
+		req.Client = c.calls.info
 		for {
 			resp, err := c.historyPage(ctx, &req)
 			if err != nil {
@@ -123,20 +123,20 @@ func (c *client) History(ctx context.Context, req HistoryRequest) iter.Seq2[Chan
 }
 
 func (c *client) historyPage(ctx context.Context, req *HistoryRequest) (*HistoryResponse, error) {
-	ctx, end, err := c.begin(ctx, callTimeout)
+	ctx, end, err := c.calls.begin(ctx, callTimeout)
 	if err != nil {
 		return nil, opError("history", req.Key, err)
 	}
 	defer end()
 	page := *req
-	return persist(ctx, c, "history", req.Key, func() (*HistoryResponse, error) { return c.transport.History(ctx, &page) })
+	return persist(ctx, "history", req.Key, func() (*HistoryResponse, error) { return c.calls.transport.History(ctx, &page) })
 }
 
 // Watch implements [Client]. An answer without changes only moves the position
 // to continue from. When ctx ends, so does the iteration, without an error.
 func (c *client) Watch(ctx context.Context, req ChangesRequest) iter.Seq2[*ChangesResponse, error] {
 	return func(yield func(*ChangesResponse, error) bool) {
-		callCtx, end, err := c.begin(ctx, 0)
+		callCtx, end, err := c.calls.begin(ctx, 0)
 		if err != nil {
 			if ctx.Err() == nil {
 				yield(nil, opError("watch", Key{}, err))
@@ -197,16 +197,16 @@ func (c *client) watch(ctx context.Context, req ChangesRequest, yield func(*Chan
 
 // changes asks once, and refuses an answer that does not follow what is known.
 func (c *client) changes(ctx context.Context, req ChangesRequest, after Position) (*ChangesResponse, error) {
-	req.Client, req.After = c.info, after
+	req.Client, req.After = c.calls.info, after
 	ctx, cancel := context.WithTimeoutCause(ctx, req.Wait+pollSlack, errTimeout)
 	defer cancel()
-	resp, err := c.transport.Changes(ctx, &req)
+	resp, err := c.calls.transport.Changes(ctx, &req)
 	if err != nil {
 		return nil, callError(ctx, "watch", Key{}, err)
 	}
 	if resp.Draining && resp.Position.IsZero() {
 		resp = &ChangesResponse{Position: after, Draining: true}
-	} else if err := c.observe(resp.Position); err != nil {
+	} else if err := c.calls.observe(resp.Position); err != nil {
 		return nil, err
 	}
 	last := after.Revision

@@ -48,7 +48,7 @@ func (c *client) letGo(now time.Time) {
 // which no poll and no other call knows.
 func (c *client) Peek(ctx context.Context, key Key) (Config, error) {
 	key = key.Canonical()
-	ctx, end, err := c.begin(ctx, 0)
+	ctx, end, err := c.calls.begin(ctx, 0)
 	if err != nil {
 		return Config{}, opError("peek", key, err)
 	}

@@ -284,7 +284,7 @@ func (c *client) drop(l *subscription) {
 // With orNothing it also returns when servers have had their time, and there is
 // no snapshot either.
 func (c *client) waitApplied(ctx context.Context, l *subscription, orNothing bool) error {
-	ctx, end, err := c.begin(ctx, 0)
+	ctx, end, err := c.calls.begin(ctx, 0)
 	if err != nil {
 		return err
 	}
@@ -318,7 +318,7 @@ func (c *client) waitApplied(ctx context.Context, l *subscription, orNothing boo
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return c.gaveUp(ctx, failed)
+			return gaveUp(ctx, failed)
 		}
 	}
 }

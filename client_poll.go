@@ -191,16 +191,6 @@ func (p *poller) after(ctx context.Context, req *PollRequest, resp *PollResponse
 	return p.pause.Wait(ctx, 0)
 }
 
-// pauseCap returns how long a pause after err may be at most. Who cannot be
-// asked is not spared by a long one, and is to be found again soon after it is
-// back; who asks for peace has it.
-func pauseCap(err error) time.Duration {
-	if e, ok := errors.AsType[*Error](err); ok && e.Remote {
-		return backoff.DefaultCap
-	}
-	return maxPause
-}
-
 // request makes the next poll; nil: there are no keys.
 func (p *poller) request() (*PollRequest, int) {
 	p.mu.Lock()
@@ -214,7 +204,7 @@ func (p *poller) request() (*PollRequest, int) {
 	if len(p.keys) == 0 {
 		return nil, 0
 	}
-	req := &PollRequest{Client: p.info, Set: p.set, Wait: p.wait.Next()}
+	req := &PollRequest{Client: p.calls.info, Set: p.set, Wait: p.wait.Next()}
 	if p.compare {
 		req.Wait = 0
 	}
@@ -263,7 +253,7 @@ func (p *poller) ask(ctx context.Context, req *PollRequest) (*PollResponse, erro
 		p.park(cancel)
 		defer p.unpark()
 	}
-	resp, err := p.transport.Poll(ctx, req)
+	resp, err := p.calls.transport.Poll(ctx, req)
 	if err != nil && errors.Is(context.Cause(ctx), errRejoin) {
 		return nil, errRejoin
 	}

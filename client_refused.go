@@ -84,7 +84,7 @@ func (c *client) askRefused(ctx context.Context, asked map[*keySlot]struct{}) (m
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, callTimeout, errTimeout)
 	defer cancel()
-	resp, err := c.transport.Poll(ctx, req)
+	resp, err := c.calls.transport.Poll(ctx, req)
 	if err == nil && (resp.Resync || resp.Position.IsZero()) {
 		return false // it says nothing of them
 	}
@@ -113,7 +113,7 @@ func (c *client) askRefused(ctx context.Context, asked map[*keySlot]struct{}) (m
 // refusedRequest makes a poll for those of asked that are still refused, and
 // takes out the others.
 func (c *client) refusedRequest(asked map[*keySlot]struct{}) *PollRequest {
-	req := &PollRequest{Client: c.info}
+	req := &PollRequest{Client: c.calls.info}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for s := range asked {

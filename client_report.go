@@ -71,7 +71,7 @@ func (c *client) repeatReports() {
 func (c *client) sendReports(ctx context.Context, reports map[Key]Report) error {
 	for some := range slices.Chunk(slices.Collect(maps.Values(reports)), reportsAtOnce) {
 		asking, cancel := context.WithTimeoutCause(ctx, callTimeout, errTimeout)
-		_, err := c.transport.Report(asking, &ReportRequest{Client: c.info, Reports: some})
+		_, err := c.calls.transport.Report(asking, &ReportRequest{Client: c.calls.info, Reports: some})
 		cancel()
 		if err != nil && !isPermanent(err) {
 			return err

@@ -112,7 +112,7 @@ func (c *client) lastGood(key Key) (Config, bool) {
 	if err != nil || v.presence != present {
 		return Config{}, false
 	}
-	if seen := c.newestSeen(); !seen.IsZero() && seen.Store != v.at.Store {
+	if seen := c.calls.newestSeen(); !seen.IsZero() && seen.Store != v.at.Store {
 		return Config{}, false
 	}
 	return Config{Entry: v.entry, Source: SourceSnapshot}, true

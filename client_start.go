@@ -123,9 +123,9 @@ func (c *client) silence(begun time.Time) time.Duration {
 // fetchFirst fetches a key of which nothing is known. A value from a server
 // that is behind is better than none; an absence there proves nothing.
 func (c *client) fetchFirst(ctx context.Context, key Key) (update, error) {
-	n, err := c.fetch(ctx, key, c.newestSeen())
+	n, err := c.calls.fetch(ctx, key, c.calls.newestSeen())
 	if errors.Is(err, ErrBehind) {
-		if older, again := c.fetch(ctx, key, Position{}); again == nil && older.found {
+		if older, again := c.calls.fetch(ctx, key, Position{}); again == nil && older.found {
 			return older, nil
 		}
 	}
@@ -200,7 +200,8 @@ func (c *client) patience(ctx context.Context, s *keySlot) (_ context.Context, s
 // settle has a snapshot used, since no server has answered in time, unless it
 // is of another store than the servers are. mu must be held.
 func (c *client) settle(s *keySlot) {
-	if v := s.value; v != nil && !s.settled && !c.newest.IsZero() && v.at.Store != c.newest.Store {
+	newest := c.calls.newestSeen()
+	if v := s.value; v != nil && !s.settled && !newest.IsZero() && v.at.Store != newest.Store {
 		c.log.Warn("snapshot of another store ignored", "key", s.key)
 		s.value = nil
 	}

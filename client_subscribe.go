@@ -121,7 +121,7 @@ func (j *jointly) stop() {
 
 // wait returns what became of the present state; see [Subscription.Wait].
 func (j *jointly) wait(ctx context.Context) error {
-	ctx, end, err := j.begin(ctx, getTimeout)
+	ctx, end, err := j.calls.begin(ctx, getTimeout)
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (j *jointly) wait(ctx context.Context) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return j.gaveUp(ctx, failed)
+			return gaveUp(ctx, failed)
 		}
 	}
 }

@@ -6,7 +6,7 @@ import "context"
 // under mu, so keys that are all known up to the position of the last one make
 // a state that the store once had.
 func (c *client) Together(ctx context.Context, keys ...Key) (configs map[Key]Config, at Position, err error) {
-	ctx, end, err := c.begin(ctx, getTimeout)
+	ctx, end, err := c.calls.begin(ctx, getTimeout)
 	if err != nil {
 		return nil, Position{}, opError("together", Key{}, err)
 	}
@@ -43,7 +43,7 @@ func (c *client) Together(ctx context.Context, keys ...Key) (configs map[Key]Con
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return nil, Position{}, opError("together", behind.key, c.gaveUp(ctx, failed))
+			return nil, Position{}, opError("together", behind.key, gaveUp(ctx, failed))
 		}
 	}
 }

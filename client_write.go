@@ -30,7 +30,7 @@ func (c *client) Commit(ctx context.Context, set ChangeSet) (Position, error) {
 }
 
 func (c *client) commit(ctx context.Context, set ChangeSet) (Position, error) {
-	ctx, end, err := c.begin(ctx, callTimeout)
+	ctx, end, err := c.calls.begin(ctx, callTimeout)
 	if err != nil {
 		return Position{}, err
 	}
@@ -38,13 +38,13 @@ func (c *client) commit(ctx context.Context, set ChangeSet) (Position, error) {
 	if set.RequestID == "" {
 		set.RequestID = rand.Text()
 	}
-	req := &CommitRequest{Client: c.info, Set: set}
+	req := &CommitRequest{Client: c.calls.info, Set: set}
 	pause := backoff.Backoff{Cap: maxPause}
 	unsure := false // an attempt may have been committed
 	for {
-		resp, err := c.transport.Commit(ctx, req)
+		resp, err := c.calls.transport.Commit(ctx, req)
 		if err == nil {
-			if err := c.observe(resp.Position); err != nil {
+			if err := c.calls.observe(resp.Position); err != nil {
 				return Position{}, err
 			}
 			c.readOwn(ctx, &set)
