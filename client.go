@@ -6,11 +6,9 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/coalesce"
-	"github.com/linnaname/gdiamond/internal/growmap"
 	"github.com/linnaname/gdiamond/internal/hung"
 	"github.com/linnaname/gdiamond/internal/worker"
 )
@@ -23,28 +21,22 @@ const (
 )
 
 // client implements [Client].
-//
-// What is known of each key is in its slot. Everything that changes one is
-// done under mu, a whole answer at a time; reading one takes no lock.
 type client struct {
 	calls *calls
 	log   *slog.Logger
 	local LocalFiles          // nil: none
 	files *hung.Calls[fileID] // makes its calls that read
 
-	slots         *growmap.Map[Key, *keySlot]
-	confirmedAsOf atomic.Pointer[time.Time] // as of when the last answer to a poll confirms all followed keys
-	closed        atomic.Bool               // set under mu
+	slots *slots
 
 	stop       context.CancelFunc // ends all background goroutines but the writer
 	flush      context.CancelFunc // ends the writer
 	background sync.WaitGroup     // all background goroutines
 	loading    chan struct{}      // a semaphore for first fetches, of those that may still be answered in time
 
-	mu      sync.Mutex
-	running map[*worker.Worker]Key // guarded by mu: whose callbacks are being called, stopped ones too
-	heard   time.Time              // guarded by mu: when a server last answered a first fetch
-	poll    pollState              // guarded by mu
+	running map[*worker.Worker]Key // guarded by the slots' mu: whose callbacks are being called, stopped ones too
+	heard   time.Time              // guarded by the slots' mu: when a server last answered a first fetch
+	poll    pollState              // guarded by the slots' mu
 
 	loads   *coalesce.Queue[*keySlot, struct{}]   // first fetches to start
 	refused *coalesce.Queue[*keySlot, struct{}]   // to be asked for again, now and then
@@ -74,18 +66,21 @@ func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
 	if err := config.info.Validate(); err != nil {
 		return nil, opError("new client", Key{}, err)
 	}
+	if config.logger == nil {
+		config.logger = slog.New(slog.DiscardHandler)
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	writing, flush := context.WithCancel(context.Background())
 	c := &client{
 		log:     config.logger,
 		local:   config.local,
 		files:   hung.New[fileID](filePatience, maxFileReads),
-		slots:   growmap.New[Key, *keySlot](),
+		slots:   newSlots(config.logger),
 		stop:    stop,
 		flush:   flush,
 		loading: make(chan struct{}, firstFetches),
 		running: make(map[*worker.Worker]Key),
-		poll:    newPollState(),
+		poll:    pollState{joined: make(chan struct{}, 1)},
 		loads:   coalesce.New[*keySlot, struct{}](),
 		refused: coalesce.New[*keySlot, struct{}](),
 		missing: coalesce.New[*keySlot, struct{}](),
@@ -94,9 +89,7 @@ func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
 
 		crowdedOut: coalesce.New[*keySlot, struct{}](),
 	}
-	if c.log == nil {
-		c.log = slog.New(slog.DiscardHandler)
-	}
+	c.slots.shown, c.slots.learned, c.slots.joined = c.notify, c.saveFetched, c.onJoined
 	info := config.info
 	info.Labels = maps.Clone(info.Labels)
 	if info.ID == "" {

@@ -70,7 +70,7 @@ type pollAnswer struct {
 
 // slot returns the slot that the answer tells of by key; nil: it was not asked for.
 func (p *poller) slot(a *pollAnswer, key Key) *keySlot {
-	if s, ok := p.slots.Load(key.Canonical()); ok && s.joined && s.joinedAt <= a.version {
+	if s, ok := p.slots.byKey.Load(key.Canonical()); ok && s.joined && s.joinedAt <= a.version {
 		return s
 	}
 	return nil
@@ -78,9 +78,9 @@ func (p *poller) slot(a *pollAnswer, key Key) *keySlot {
 
 // sort tells the states that an answer carries from those that it only names.
 func (p *poller) sort(a *pollAnswer) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if a.resp.Position.Compare(p.poll.position) < 0 {
+	p.slots.mu.Lock()
+	defer p.slots.mu.Unlock()
+	if a.resp.Position.Compare(p.slots.position) < 0 {
 		return &Error{Op: "poll", Err: ErrBehind, Remote: true}
 	}
 	for i := range a.resp.Denied {
@@ -114,8 +114,8 @@ func (p *poller) sort(a *pollAnswer) error {
 
 // retryMissing adds to what an answer names the contents that earlier ones named.
 func (p *poller) retryMissing(a *pollAnswer) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.slots.mu.Lock()
+	defer p.slots.mu.Unlock()
 	for s := range p.missing.Take() {
 		if _, updated := a.updates[s]; !updated && s.announced != nil && a.named[s] == nil {
 			a.named[s] = s.announced
@@ -126,11 +126,10 @@ func (p *poller) retryMissing(a *pollAnswer) {
 // apply takes in a whole answer. No listener runs and no key shows any of it
 // to one before all is done.
 func (p *poller) apply(a *pollAnswer) (useful bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	st := &p.poll
-	at := a.resp.Position
-	touched := make(map[*keySlot]bool, len(a.updates)+len(st.unsynced))
+	p.slots.mu.Lock()
+	defer p.slots.mu.Unlock()
+	at, newest := a.resp.Position, p.calls.newestSeen()
+	touched := make(map[*keySlot]bool, len(a.updates)+len(p.slots.unsynced))
 	for s, err := range a.denied {
 		touched[s], useful = true, true
 		p.refuse(s, err)
@@ -140,14 +139,14 @@ func (p *poller) apply(a *pollAnswer) (useful bool) {
 	for s, n := range a.updates {
 		touched[s] = true
 		before := s.value
-		if !p.learn(s, n) {
+		if !p.slots.learn(s, n, newest) {
 			apart[s] = true
 			p.log.Warn("older or contradicting answer refused", "key", s.key, "revision", n.entry.Revision)
 			continue
 		}
 		useful = useful || before != s.value
 		if n.at.Compare(at) > 0 {
-			p.unsync(s) // fetched, and newer than the answer
+			p.slots.unsync(s) // fetched, and newer than the answer
 			apart[s] = true
 		}
 	}
@@ -156,42 +155,42 @@ func (p *poller) apply(a *pollAnswer) (useful bool) {
 			continue // let go, or refused, meanwhile
 		}
 		touched[s] = true
-		s.freeze(&p.confirmedAsOf)
+		s.freeze(&p.slots.confirmedAsOf)
 		useful = useful || s.announced == nil || s.announced.Revision != ks.Revision
 		s.announced = &KeyState{Key: ks.Key, Revision: ks.Revision, View: max(ks.View, ks.Revision), MD5: ks.MD5}
 		s.announcedIn = at.Epoch.Generation
 		p.missing.Put(s, struct{}{})
 	}
-	for s := range st.unsynced {
+	for s := range p.slots.unsynced {
 		if s.joinedAt > a.version || apart[s] {
 			continue
 		}
-		if _, updated := a.updates[s]; !updated && s.announced == nil && !p.unmentioned(s, a) {
+		if _, updated := a.updates[s]; !updated && s.announced == nil && !p.unmentioned(s, a, newest) {
 			continue
 		}
 		touched[s], s.synced, s.awaited, useful = true, true, false, true
-		delete(st.unsynced, s)
+		delete(p.slots.unsynced, s)
 	}
-	useful = useful || at != st.position
-	st.position = at
-	if before := p.confirmedAsOf.Load(); before == nil || a.asOf.After(*before) {
-		p.confirmedAsOf.Store(&a.asOf)
+	useful = useful || at != p.slots.position
+	p.slots.position = at
+	if before := p.slots.confirmedAsOf.Load(); before == nil || a.asOf.After(*before) {
+		p.slots.confirmedAsOf.Store(&a.asOf)
 	}
 	for s := range touched {
 		s.show()
 	}
 	for s := range touched {
-		p.notify(s)
+		p.slots.shown(s)
 	}
 	return useful
 }
 
 // unmentioned takes in that a poll had nothing to say of s: it is as it was
 // held. False: it is known at a later position by now.
-func (p *poller) unmentioned(s *keySlot, a *pollAnswer) bool {
+func (p *poller) unmentioned(s *keySlot, a *pollAnswer, newest Position) bool {
 	n := update{at: a.resp.Position, asOf: a.asOf}
 	if s.value != nil && s.value.presence == present {
 		n.found, n.entry = true, s.value.entry
 	}
-	return p.learn(s, n)
+	return p.slots.learn(s, n, newest)
 }

@@ -16,10 +16,10 @@ func (c *client) Close() error {
 	if !c.calls.close() {
 		return nil
 	}
-	c.mu.Lock()
-	c.closed.Store(true)
+	c.slots.mu.Lock()
+	c.slots.closed.Store(true)
 	halting := maps.Clone(c.running)
-	for _, s := range c.slots.All() {
+	for _, s := range c.slots.byKey.All() {
 		for _, l := range s.listeners {
 			l.stopped = true
 			halting[l.worker] = s.key
@@ -27,7 +27,7 @@ func (c *client) Close() error {
 		s.listeners = nil
 		s.broadcast()
 	}
-	c.mu.Unlock()
+	c.slots.mu.Unlock()
 	c.stop()
 
 	blocked := haltAll(halting)

@@ -19,12 +19,6 @@ const (
 	contentTimeout = time.Minute
 )
 
-// genuine reports whether e is key's and its content whole.
-func genuine(e *Entry, key Key) bool {
-	return e.Key.Canonical() == key && e.Revision > 0 &&
-		e.Size == int64(len(e.Content)) && e.MD5 == MD5Hex(e.Content)
-}
-
 // fetchAll fetches several slots in parallel, each at least as of after, and
 // returns those that could be before ctx ends, and why others could not.
 func (c *client) fetchAll(ctx context.Context, slots []*keySlot, after Position) (fetched map[*keySlot]update, failed map[*keySlot]error) {
@@ -58,6 +52,7 @@ func (c *client) runMissing(ctx context.Context) {
 	timeout := fetchTimeout
 	for c.missing.Wait(ctx) == nil {
 		wanted := c.missing.Take()
+		c.stillMissing(wanted)
 		var group errgroup.Group
 		group.SetLimit(fetchTogether)
 		for s := range wanted {
@@ -68,9 +63,7 @@ func (c *client) runMissing(ctx context.Context) {
 			})
 		}
 		failed := group.Wait()
-		c.mu.Lock()
-		maps.DeleteFunc(wanted, func(s *keySlot, _ struct{}) bool { return s.announced == nil })
-		c.mu.Unlock()
+		c.stillMissing(wanted)
 		if len(wanted) == 0 {
 			pause.Reset()
 			timeout = fetchTimeout
@@ -85,23 +78,31 @@ func (c *client) runMissing(ctx context.Context) {
 	}
 }
 
+// stillMissing takes those out of wanted whose content is here or superseded.
+func (c *client) stillMissing(wanted map[*keySlot]struct{}) {
+	c.slots.mu.Lock()
+	defer c.slots.mu.Unlock()
+	maps.DeleteFunc(wanted, func(s *keySlot, _ struct{}) bool { return s.announced == nil })
+}
+
 // catchUp fetches the present state of slots, and shows all of it at once.
 func (c *client) catchUp(ctx context.Context, slots []*keySlot) error {
 	fetched, failed := c.fetchAll(ctx, slots, c.calls.newestSeen())
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.slots.mu.Lock()
+	defer c.slots.mu.Unlock()
+	newest := c.calls.newestSeen()
 	for s, n := range fetched {
-		if c.learn(s, n) && n.at.Compare(c.poll.position) > 0 {
-			c.unsync(s) // it is ahead of the others
+		if c.slots.learn(s, n, newest) && n.at.Compare(c.slots.position) > 0 {
+			c.slots.unsync(s) // it is ahead of the others
 		}
 	}
 	for s := range fetched {
-		c.show(s)
+		c.slots.show(s)
 	}
 	for s, err := range failed {
 		if errors.Is(err, ErrDenied) {
 			c.refuse(s, err)
-			c.show(s)
+			c.slots.show(s)
 		}
 	}
 	if len(failed) > 0 {
@@ -116,15 +117,4 @@ func anyOf(failed map[*keySlot]error) error {
 		return err
 	}
 	return nil
-}
-
-// followed returns the slots of those of keys that the client knows.
-func (c *client) followed(keys []Key) []*keySlot {
-	var out []*keySlot
-	for _, key := range keys {
-		if s, ok := c.slots.Load(key.Canonical()); ok {
-			out = append(out, s)
-		}
-	}
-	return out
 }

@@ -7,12 +7,8 @@ import (
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
-const (
-	// keepUnused is for how long a client follows a key that nobody reads or listens to.
-	keepUnused = 10 * time.Minute
-	// letGoEvery is how often it looks for such keys.
-	letGoEvery = time.Minute
-)
+// letGoEvery is how often a client looks for keys that nobody has used for keepUnused.
+const letGoEvery = time.Minute
 
 // runLetGo lets go of keys that nobody uses any more: else a program that reads
 // ever new keys would poll for all of them until it cannot follow another one.
@@ -25,21 +21,19 @@ func (c *client) runLetGo(ctx context.Context) {
 // letGo lets go of the keys that have not been used for long. While no server
 // can be asked it does not, as what is in memory may be all that can be had.
 func (c *client) letGo(now time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.slots.mu.Lock()
+	defer c.slots.mu.Unlock()
 	if c.poll.err != nil {
 		return
 	}
-	c.slots.DeleteFunc(func(_ Key, s *keySlot) bool {
+	c.slots.byKey.DeleteFunc(func(_ Key, s *keySlot) bool {
 		if s.used.Swap(false) || len(s.listeners) > 0 || s.loading {
 			s.lastUsed = now
 		}
 		if now.Sub(s.lastUsed) < keepUnused {
 			return false
 		}
-		c.leave(s)
-		c.forget(s)
-		s.dropped = true
+		c.slots.drop(s)
 		return true
 	})
 }
@@ -56,9 +50,9 @@ func (c *client) Peek(ctx context.Context, key Key) (Config, error) {
 	if err := key.Validate(); err != nil {
 		return Config{}, opError("peek", key, err)
 	}
-	if s, ok := c.slots.Load(key); ok {
+	if s, ok := c.slots.byKey.Load(key); ok {
 		if st := s.shown.Load(); st != nil {
-			return st.read(&c.confirmedAsOf)
+			return st.read(&c.slots.confirmedAsOf)
 		}
 	}
 	s := newSlot(key)

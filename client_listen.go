@@ -17,24 +17,6 @@ const slowListener = 30 * time.Second
 // errPanic is what a listener that panicked is taken to have returned.
 var errPanic = errors.New("the listener panicked")
 
-// subscription is one listener at one slot. Its worker runs while there is
-// something to tell it: what it is told is the slot's state by then, so the
-// latest wins. A listener of several keys has one at each slot, all with one
-// worker. The fields below worker are guarded by the client's mu.
-type subscription struct {
-	slot     *keySlot
-	listener Listener // of one key; nil: of several
-	worker   *worker.Worker
-
-	stopped   bool
-	waited    bool     // since it came, servers have had their time for a first answer
-	busy      bool     // told of a value, and not done with it
-	delivered *visible // the last that it was called with, or an equal value that came after; nil: never called
-	err       error    // what became of that; nil: applied it, or the last good one instead
-	rejected  int64    // the revision that it refused last; 0: none that has not been followed by a good one
-	reason    error    // why
-}
-
 // Subscribe implements [Client].
 func (c *client) Subscribe(key Key, listener Listener) (*Subscription, error) {
 	key = key.Canonical()
@@ -44,9 +26,9 @@ func (c *client) Subscribe(key Key, listener Listener) (*Subscription, error) {
 	if listener == nil {
 		return nil, &Error{Op: "subscribe", Key: key, Err: ErrInvalid, Detail: "listener: is nil"}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s, err := c.slotOf(key)
+	c.slots.mu.Lock()
+	defer c.slots.mu.Unlock()
+	s, err := c.slots.slotOf(key)
 	if err != nil {
 		return nil, opError("subscribe", key, err)
 	}
@@ -85,41 +67,12 @@ func (c *client) notify(s *keySlot) {
 	}
 }
 
-// takeOver puts st in the place of what the listener was told, where the two
-// are equal and it need not be called: it has applied the one, or has been
-// called with this very revision.
-func (l *subscription) takeOver(st *visible) bool {
-	if st == nil || l.delivered == nil || l.stopped || l.busy || l.due() != nil {
-		return false
-	}
-	l.delivered = st
-	return true
-}
-
-// due returns what there is to tell; nil: nothing. An absence is told only to
-// those who have been told of a value: as its deletion. An equal value of a
-// rejected one is told again: what it was rejected for may be mended.
-func (l *subscription) due() *visible {
-	st := l.slot.shown.Load()
-	switch {
-	case l.stopped || st == nil:
-		return nil
-	case l.delivered == nil:
-		if st.err != nil {
-			return nil
-		}
-	case l.delivered.equals(st) && (l.reason == nil || l.delivered.config.Revision == st.config.Revision):
-		return nil
-	}
-	return st
-}
-
 // enter notes that w calls a callback that hangs on a subscription to key.
 // False: it must not, as the client is closed.
 func (c *client) enter(w *worker.Worker, key Key) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed.Load() {
+	c.slots.mu.Lock()
+	defer c.slots.mu.Unlock()
+	if c.slots.closed.Load() {
 		return false
 	}
 	c.running[w] = key
@@ -128,38 +81,38 @@ func (c *client) enter(w *worker.Worker, key Key) bool {
 
 // exit notes that the call of w is over.
 func (c *client) exit(w *worker.Worker) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.slots.mu.Lock()
+	defer c.slots.mu.Unlock()
 	delete(c.running, w)
 }
 
 // deliveredTo returns what the listener was told last, as the client knows it now;
 // false: nothing yet.
 func (c *client) deliveredTo(l *subscription) (Config, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.slots.mu.Lock()
+	defer c.slots.mu.Unlock()
 	if l.delivered == nil {
 		return Config{}, false
 	}
-	config, _ := l.delivered.read(&c.confirmedAsOf)
+	config, _ := l.delivered.read(&c.slots.confirmedAsOf)
 	return config, true
 }
 
 // tell tells a listener what there is to tell. A first value that it rejects
 // is followed by the last good snapshot.
 func (c *client) tell(ctx context.Context, l *subscription) {
-	c.mu.Lock()
+	c.slots.mu.Lock()
 	st := l.due()
 	if st == nil {
-		c.mu.Unlock()
+		c.slots.mu.Unlock()
 		return
 	}
 	first := l.delivered == nil
 	l.busy, l.delivered = true, st
 	c.running[l.worker] = l.slot.key
-	c.mu.Unlock()
+	c.slots.mu.Unlock()
 
-	config, _ := st.read(&c.confirmedAsOf)
+	config, _ := st.read(&c.slots.confirmedAsOf)
 	config.Deleted = st.err != nil
 	call := func(config Config) error {
 		return c.call(l, config.Revision, func() error { return l.listener.OnConfig(ctx, config) })
@@ -173,9 +126,9 @@ func (c *client) tell(ctx context.Context, l *subscription) {
 	if !ok || equalEntries(&good.Entry, &config.Entry) || ctx.Err() != nil {
 		return
 	}
-	c.mu.Lock()
+	c.slots.mu.Lock()
 	c.reject(l, err)
-	c.mu.Unlock()
+	c.slots.mu.Unlock()
 	if call(good) == nil {
 		err, instead = nil, true
 	}
@@ -202,8 +155,8 @@ func (c *client) call(l *subscription, revision int64, listener func() error) (e
 // judged notes what became of the values that one call was made with; instead:
 // of the last good one that it was made with in their place.
 func (c *client) judged(parts []*subscription, err error, instead bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.slots.mu.Lock()
+	defer c.slots.mu.Unlock()
 	for _, l := range parts {
 		l.busy, l.err = false, err
 		delete(c.running, l.worker)
@@ -262,9 +215,9 @@ func (c *client) judge(s *keySlot) {
 // stopListening ends a subscription, and waits for a call under way unless it
 // is made from within it.
 func (c *client) stopListening(l *subscription) {
-	c.mu.Lock()
+	c.slots.mu.Lock()
 	c.drop(l)
-	c.mu.Unlock()
+	c.slots.mu.Unlock()
 	<-l.worker.Halt()
 }
 
@@ -275,7 +228,7 @@ func (c *client) drop(l *subscription) {
 	}
 	l.stopped = true
 	l.slot.listeners = slices.DeleteFunc(slices.Clone(l.slot.listeners), func(o *subscription) bool { return o == l })
-	l.delivered = l.delivered.fixed(&c.confirmedAsOf)
+	l.delivered = l.delivered.fixed(&c.slots.confirmedAsOf)
 	l.slot.broadcast()
 	c.judge(l.slot) // those who are left may all have applied
 }
@@ -295,13 +248,13 @@ func (c *client) waitApplied(ctx context.Context, l *subscription, orNothing boo
 	ctx, stop := c.patience(ctx, l.slot)
 	defer stop()
 	for {
-		c.mu.Lock()
+		c.slots.mu.Lock()
 		st, failed := l.slot.shown.Load(), l.slot.loadErr
 		stopped, outcome := l.stopped, l.err
 		nothing := orNothing && st == nil && l.waited
 		settled := l.delivered != nil && !l.busy && st != nil && l.due() == nil
 		changed := l.slot.next()
-		c.mu.Unlock()
+		c.slots.mu.Unlock()
 
 		switch {
 		case stopped:

@@ -1,7 +1,6 @@
 package diamond
 
 import (
-	"cmp"
 	"context"
 	"errors"
 
@@ -15,7 +14,7 @@ func (c *client) runOverrides(ctx context.Context) {
 	var pause backoff.Backoff
 	for {
 		err := c.local.WatchOverrides(ctx, func(key Key) {
-			if s, ok := c.slots.Load(key.Canonical()); ok {
+			if s, ok := c.slots.byKey.Load(key.Canonical()); ok {
 				c.background.Go(func() { c.lookForOverride(s) })
 			}
 		})
@@ -97,8 +96,8 @@ func (c *client) takeLateOverride(s *keySlot, read int, content string, err erro
 // cannot be read changes nothing, nor does one that says nothing: an editor that
 // saves may empty it for a moment.
 func (c *client) takeOverride(s *keySlot, content string, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.slots.mu.Lock()
+	defer c.slots.mu.Unlock()
 	typ := s.overrideType()
 	if err == nil && saysNothing(typ, content) {
 		err = Errorf(ErrInvalid, "it is empty or says nothing in its format; remove the file to end the override")
@@ -121,33 +120,5 @@ func (c *client) takeOverride(s *keySlot, content string, err error) {
 	case s.override == nil:
 		c.log.Warn("an override file is no longer in force", "key", s.key)
 	}
-	c.show(s)
-}
-
-// overrideType returns the type of the operator's file. A file has none: it has
-// the one that was published last, also when the key has been deleted since, or
-// else what the data id says. mu must be held.
-func (s *keySlot) overrideType() string {
-	var published, before string
-	if s.value != nil {
-		published = s.value.entry.Type
-	}
-	if s.override != nil {
-		before = s.override.Type
-	}
-	return cmp.Or(published, before, TypeOf(s.key.DataID))
-}
-
-// overridden returns the operator's value; nil: there is none, or it says nothing
-// in the type that the key turned out to have. So it is not shown before servers
-// have had their time. mu must be held.
-func (s *keySlot) overridden() *visible {
-	if s.override == nil {
-		return nil
-	}
-	s.override.Type = s.overrideType()
-	if saysNothing(s.override.Type, s.override.Content) {
-		return nil
-	}
-	return &visible{config: Config{Entry: *s.override, Source: SourceOverride}}
+	c.slots.show(s)
 }

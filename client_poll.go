@@ -10,24 +10,6 @@ import (
 	"github.com/linnaname/gdiamond/internal/longpoll"
 )
 
-// pollState is what the one long poll of a client stands on.
-type pollState struct {
-	version  int // of the set of keys that are polled for: grows when one joins or leaves
-	awaited  int // how often somebody began to wait for an answer: grows
-	position Position
-	unsynced map[*keySlot]struct{} // joined, and not known up to position
-
-	parked context.CancelCauseFunc // ends the poll that is parked; nil: none is
-	rejoin *time.Timer             // that will end it for the sake of new keys; nil: none
-	joined chan struct{}           // holds a token when there may be new keys
-	last   time.Time               // when a poll was ended for new keys
-	err    error                   // why the last poll failed; nil: it did not
-}
-
-func newPollState() pollState {
-	return pollState{unsynced: make(map[*keySlot]struct{}), joined: make(chan struct{}, 1)}
-}
-
 // How long new keys wait for others before a parked poll is ended for them.
 // Their values are known by then; only what changes later depends on the poll.
 const (
@@ -38,15 +20,20 @@ const (
 // errRejoin ends a parked poll, so that it is sent again for more keys.
 var errRejoin = errors.New("more keys to poll for")
 
-// join adds s to the keys that are polled for. mu must be held.
-func (c *client) join(s *keySlot) {
-	if s.joined || s.dropped || c.closed.Load() {
-		return
-	}
+// pollState is what the client's other parts know of the one long poll, and do to it.
+type pollState struct {
+	awaited int // how often somebody began to wait for an answer: grows
+
+	parked context.CancelCauseFunc // ends the poll that is parked; nil: none is
+	rejoin *time.Timer             // that will end it for the sake of new keys; nil: none
+	joined chan struct{}           // holds a token when there may be new keys
+	last   time.Time               // when a poll was ended for new keys
+	err    error                   // why the last poll failed; nil: it did not
+}
+
+// onJoined has new keys polled for. The slots' mu must be held.
+func (c *client) onJoined() {
 	p := &c.poll
-	p.version++
-	s.joined, s.joinedAt = true, p.version
-	p.unsynced[s] = struct{}{}
 	select {
 	case p.joined <- struct{}{}:
 	default:
@@ -58,18 +45,6 @@ func (c *client) join(s *keySlot) {
 		}
 		p.rejoin = time.AfterFunc(linger, c.endParked)
 	}
-}
-
-// leave takes s out of the keys that are polled for. A poll that is parked goes
-// on; what it says of s is passed over. mu must be held.
-func (c *client) leave(s *keySlot) {
-	if !s.joined {
-		return
-	}
-	s.freeze(&c.confirmedAsOf)
-	s.joined, s.synced, s.awaited = false, false, false
-	delete(c.poll.unsynced, s)
-	c.poll.version++
 }
 
 // await has the next poll answered at once where s is not synced. mu must be held.
@@ -86,21 +61,12 @@ func (c *client) await(s *keySlot) {
 
 // endParked ends the parked poll for the sake of new keys.
 func (c *client) endParked() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.slots.mu.Lock()
+	defer c.slots.mu.Unlock()
 	c.poll.rejoin = nil
 	if c.poll.parked != nil {
 		c.poll.last = time.Now()
 		c.poll.parked(errRejoin)
-	}
-}
-
-// unsync has s sent along with the next poll, as it is not known just up to
-// the position of the others. mu must be held.
-func (c *client) unsync(s *keySlot) {
-	if s.joined {
-		s.synced = false
-		c.poll.unsynced[s] = struct{}{}
 	}
 }
 
@@ -193,14 +159,13 @@ func (p *poller) after(ctx context.Context, req *PollRequest, resp *PollResponse
 
 // request makes the next poll; nil: there are no keys.
 func (p *poller) request() (*PollRequest, int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	st := &p.poll
-	if st.version != p.version {
+	p.slots.mu.Lock()
+	defer p.slots.mu.Unlock()
+	if p.slots.version != p.version {
 		p.keys = p.joinedKeys()
-		p.set, p.version, p.named = HashKeys(p.keys), st.version, false
+		p.set, p.version, p.named = HashKeys(p.keys), p.slots.version, false
 	}
-	p.awaited = st.awaited
+	p.awaited = p.poll.awaited
 	if len(p.keys) == 0 {
 		return nil, 0
 	}
@@ -212,15 +177,15 @@ func (p *poller) request() (*PollRequest, int) {
 		req.Keys = p.keys
 	}
 	if p.resync {
-		for _, s := range p.slots.All() {
+		for _, s := range p.slots.byKey.All() {
 			if h := s.held(); s.joined && h.Revision > 0 {
 				req.Held = append(req.Held, h)
 			}
 		}
 	} else {
-		req.Position = st.position
+		req.Position = p.slots.position
 	}
-	for s := range st.unsynced {
+	for s := range p.slots.unsynced {
 		if !p.resync {
 			req.Held = append(req.Held, s.held()) // nothing, too: or it would count as known up to Position
 		}
@@ -228,13 +193,13 @@ func (p *poller) request() (*PollRequest, int) {
 			req.Wait = 0 // someone may be waiting to be told that there is nothing, or nothing new
 		}
 	}
-	return req, st.version
+	return req, p.slots.version
 }
 
 // joinedKeys returns the keys that are polled for. mu must be held.
 func (c *client) joinedKeys() []Key {
 	var keys []Key
-	for _, s := range c.slots.All() {
+	for _, s := range c.slots.byKey.All() {
 		if s.joined {
 			keys = append(keys, s.key)
 		}
@@ -265,17 +230,17 @@ func (p *poller) ask(ctx context.Context, req *PollRequest) (*PollResponse, erro
 
 // park lets new keys end the poll.
 func (p *poller) park(cancel context.CancelCauseFunc) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.slots.mu.Lock()
+	defer p.slots.mu.Unlock()
 	p.poll.parked = cancel
-	if p.poll.version != p.version || p.poll.awaited != p.awaited { // some have come since the request was made
+	if p.slots.version != p.version || p.poll.awaited != p.awaited { // some have come since the request was made
 		p.poll.rejoin = time.AfterFunc(rejoinSoon, p.endParked)
 	}
 }
 
 func (p *poller) unpark() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.slots.mu.Lock()
+	defer p.slots.mu.Unlock()
 	p.poll.parked = nil
 	if p.poll.rejoin != nil {
 		p.poll.rejoin.Stop()
@@ -289,7 +254,7 @@ func (p *poller) note(err error) {
 	if p.outage.Failures() == 1 {
 		err = nil
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.slots.mu.Lock()
+	defer p.slots.mu.Unlock()
 	p.poll.err = err
 }

@@ -13,40 +13,22 @@ import (
 // keys that servers refuse to it; at most it waits twice as long.
 const refusedPause = 30 * time.Second
 
-// refuse notes that servers do not let the client have s. What is known of it
-// stays, and is the last value that the client may show: a refusal is no
-// deletion. The key is not polled for together with the others, and asked for
-// again by itself. mu must be held.
+// refuse notes that servers do not let the client have s, which is asked for again
+// by itself; see [slots.refuse]. The slots' mu must be held.
 func (c *client) refuse(s *keySlot, err error) {
-	if s.refused == nil {
-		c.log.Warn("servers refuse a key; its last value stays", "key", s.key, "error", err)
-	}
-	c.leave(s)
-	c.forget(s)
-	s.refused, s.loadErr = err, err
+	c.slots.refuse(s, err)
 	c.refused.Put(s, struct{}{})
-}
-
-// allow notes that a server has told the client of s. mu must be held.
-func (c *client) allow(s *keySlot) {
-	if s.refused == nil {
-		return
-	}
-	c.log.Info("servers no longer refuse a key", "key", s.key)
-	s.refused, s.loadErr = nil, nil
-	c.refused.Drop(s)
-	c.join(s)
 }
 
 // refuseBlamed refuses the keys for whose sake servers refused a whole poll.
 // False: there are none.
 func (c *client) refuseBlamed(err error) (found bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, s := range c.slots.All() {
+	c.slots.mu.Lock()
+	defer c.slots.mu.Unlock()
+	for _, s := range c.slots.byKey.All() {
 		if s.joined && blamed(err, s.key) {
 			c.refuse(s, err)
-			c.show(s)
+			c.slots.show(s)
 			found = true
 		}
 	}
@@ -94,8 +76,8 @@ func (c *client) askRefused(ctx context.Context, asked map[*keySlot]struct{}) (m
 			denied[resp.Denied[i].Key.Canonical()] = true
 		}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.slots.mu.Lock()
+	defer c.slots.mu.Unlock()
 	for s := range asked {
 		switch {
 		case denied[s.key] || blamed(err, s.key):
@@ -104,7 +86,7 @@ func (c *client) askRefused(ctx context.Context, asked map[*keySlot]struct{}) (m
 			more = err != nil && len(asked) > 0
 		case err == nil:
 			delete(asked, s)
-			c.join(s) // the next poll brings what there is of it
+			c.slots.join(s) // the next poll brings what there is of it
 		}
 	}
 	return more
@@ -114,8 +96,8 @@ func (c *client) askRefused(ctx context.Context, asked map[*keySlot]struct{}) (m
 // takes out the others.
 func (c *client) refusedRequest(asked map[*keySlot]struct{}) *PollRequest {
 	req := &PollRequest{Client: c.calls.info}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.slots.mu.Lock()
+	defer c.slots.mu.Unlock()
 	for s := range asked {
 		if s.refused == nil || s.dropped {
 			delete(asked, s)

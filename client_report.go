@@ -57,9 +57,9 @@ func (c *client) runReports(ctx context.Context) {
 
 // repeatReports reports again what became of all values that there are listeners of.
 func (c *client) repeatReports() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, s := range c.slots.All() {
+	c.slots.mu.Lock()
+	defer c.slots.mu.Unlock()
+	for _, s := range c.slots.byKey.All() {
 		if len(s.listeners) > 0 && s.reported.Revision > 0 && s.value.presence == present {
 			c.reports.Put(s.key, s.reported)
 		}

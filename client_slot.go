@@ -2,22 +2,22 @@ package diamond
 
 import (
 	"cmp"
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/backoff"
+	"github.com/linnaname/gdiamond/internal/worker"
 )
 
 // keySlot is what a client knows of one key. Its fields, but for those
-// above value, are guarded by the client's mu.
+// above value, are guarded by the mu of the client's [slots].
 type keySlot struct {
 	key   Key
 	shown atomic.Pointer[visible] // what Get returns; nil: nothing yet
 	used  atomic.Bool             // read since letGo looked last
 
-	overriding     sync.Mutex // held while the override file is read and taken in; before the client's mu
+	overriding     sync.Mutex // held while the override file is read and taken in; before the slots' mu
 	missedOverride bool       // guarded by overriding: it was to be read, which was not possible
 	overrideReads  int        // guarded by overriding: how many reads of it were made
 	overrideHangs  bool       // guarded by overriding: the last of them has not returned
@@ -47,7 +47,7 @@ type keySlot struct {
 
 	joined   bool // the key is one of those polled for
 	joinedAt int  // the version of the set that has it first
-	synced   bool // known up to the client's poll position
+	synced   bool // known up to the slots' position
 	awaited  bool // somebody waits until it is synced
 
 	listeners []*subscription
@@ -59,90 +59,6 @@ type keySlot struct {
 
 func newSlot(key Key) *keySlot {
 	return &keySlot{key: key, pause: backoff.Backoff{Base: 100 * time.Millisecond, Cap: time.Second}, lastUsed: time.Now()}
-}
-
-// presence is what a server said of a key's existence.
-type presence uint8
-
-const (
-	present  presence = iota
-	absent            // it does not exist, and never has as far as is known
-	deleted           // it was there, and is not any more
-	orphaned          // it was there in an earlier epoch: the value is kept
-)
-
-// knownState is a key's state as of a position.
-type knownState struct {
-	entry     Entry // present, orphaned: the value
-	presence  presence
-	at        Position  // of the answer
-	source    Source    // SourceServer or SourceSnapshot
-	confirmed time.Time // when a server last said so; zero: never
-}
-
-// valueID tells what is written to snapshots apart.
-type valueID struct {
-	revision int64
-	md5      string
-	deleted  bool
-}
-
-// visible is what a client shows of a key. It never changes.
-type visible struct {
-	config Config
-	err    error // why there is no value; nil: there is one
-	// followed: each answer to a poll confirms it, so that it is as fresh as the last of them.
-	followed bool
-}
-
-// equals reports whether s and o are the same to a listener. Neither the
-// revision counts nor where the value came from: a value that is published
-// again has changed nothing for a program.
-func (s *visible) equals(o *visible) bool {
-	if s.err != nil || o.err != nil {
-		return s.err != nil && o.err != nil
-	}
-	return (s.config.Refused == nil) == (o.config.Refused == nil) && equalEntries(&s.config.Entry, &o.config.Entry)
-}
-
-// equalEntries reports whether content, type and metadata are the same.
-func equalEntries(a, b *Entry) bool {
-	return a.MD5 == b.MD5 && a.Content == b.Content && a.Type == b.Type && maps.Equal(a.Meta, b.Meta)
-}
-
-// fixed returns s as it is now: no later answer confirms it.
-func (s *visible) fixed(confirmedAsOf *atomic.Pointer[time.Time]) *visible {
-	if s == nil || !s.followed {
-		return s
-	}
-	config, err := s.read(confirmedAsOf)
-	return &visible{config: config, err: err}
-}
-
-// confirmed returns when a server last said that s is so, where confirmedAsOf is when
-// the last poll was answered.
-func (s *visible) confirmed(confirmedAsOf *atomic.Pointer[time.Time]) time.Time {
-	if s.followed {
-		if t := confirmedAsOf.Load(); t != nil && t.After(s.config.Confirmed) {
-			return *t
-		}
-	}
-	return s.config.Confirmed
-}
-
-// read returns what s says, as of now.
-func (s *visible) read(confirmedAsOf *atomic.Pointer[time.Time]) (Config, error) {
-	config := s.config
-	config.Confirmed = s.confirmed(confirmedAsOf)
-	return config, s.err
-}
-
-// update is what one answer of a server says of a key.
-type update struct {
-	found bool
-	entry Entry // with its content, when found
-	at    Position
-	asOf  time.Time // when it was so
 }
 
 // learn takes in an answer of a server. False: what is known is newer, or the
@@ -266,8 +182,77 @@ func (s *keySlot) broadcast() {
 	}
 }
 
-// viewOf returns e with its View, which is its Revision where it is not said.
-func viewOf(e Entry) Entry {
-	e.View = cmp.Or(e.View, e.Revision)
-	return e
+// overrideType returns the type of the operator's file. A file has none: it has
+// the one that was published last, also when the key has been deleted since, or
+// else what the data id says. The slots' mu must be held.
+func (s *keySlot) overrideType() string {
+	var published, before string
+	if s.value != nil {
+		published = s.value.entry.Type
+	}
+	if s.override != nil {
+		before = s.override.Type
+	}
+	return cmp.Or(published, before, TypeOf(s.key.DataID))
+}
+
+// overridden returns the operator's value; nil: there is none, or it says nothing
+// in the type that the key turned out to have. So it is not shown before servers
+// have had their time. The slots' mu must be held.
+func (s *keySlot) overridden() *visible {
+	if s.override == nil {
+		return nil
+	}
+	s.override.Type = s.overrideType()
+	if saysNothing(s.override.Type, s.override.Content) {
+		return nil
+	}
+	return &visible{config: Config{Entry: *s.override, Source: SourceOverride}}
+}
+
+// subscription is one listener at one slot. Its worker runs while there is
+// something to tell it: what it is told is the slot's state by then, so the
+// latest wins. A listener of several keys has one at each slot, all with one
+// worker. The fields below worker are guarded by the slots' mu.
+type subscription struct {
+	slot     *keySlot
+	listener Listener // of one key; nil: of several
+	worker   *worker.Worker
+
+	stopped   bool
+	waited    bool     // since it came, servers have had their time for a first answer
+	busy      bool     // told of a value, and not done with it
+	delivered *visible // the last that it was called with, or an equal value that came after; nil: never called
+	err       error    // what became of that; nil: applied it, or the last good one instead
+	rejected  int64    // the revision that it refused last; 0: none that has not been followed by a good one
+	reason    error    // why
+}
+
+// takeOver puts st in the place of what the listener was told, where the two
+// are equal and it need not be called: it has applied the one, or has been
+// called with this very revision.
+func (l *subscription) takeOver(st *visible) bool {
+	if st == nil || l.delivered == nil || l.stopped || l.busy || l.due() != nil {
+		return false
+	}
+	l.delivered = st
+	return true
+}
+
+// due returns what there is to tell; nil: nothing. An absence is told only to
+// those who have been told of a value: as its deletion. An equal value of a
+// rejected one is told again: what it was rejected for may be mended.
+func (l *subscription) due() *visible {
+	st := l.slot.shown.Load()
+	switch {
+	case l.stopped || st == nil:
+		return nil
+	case l.delivered == nil:
+		if st.err != nil {
+			return nil
+		}
+	case l.delivered.equals(st) && (l.reason == nil || l.delivered.config.Revision == st.config.Revision):
+		return nil
+	}
+	return st
 }

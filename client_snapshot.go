@@ -26,9 +26,9 @@ func (c *client) loadSnapshot(s *keySlot) {
 	if c.local == nil {
 		return
 	}
-	c.mu.Lock()
+	c.slots.mu.Lock()
 	loaded := s.loaded
-	c.mu.Unlock()
+	c.slots.mu.Unlock()
 	if !loaded {
 		c.loadSlot(s, SlotFetched)
 	}
@@ -54,8 +54,8 @@ func (c *client) loadSlot(s *keySlot, from Slot) {
 
 // takeSnapshot takes in what reading a snapshot of s returned.
 func (c *client) takeSnapshot(s *keySlot, v knownState, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.slots.mu.Lock()
+	defer c.slots.mu.Unlock()
 	s.loaded = true
 	if err != nil || s.value != nil {
 		return
@@ -66,8 +66,8 @@ func (c *client) takeSnapshot(s *keySlot, v knownState, err error) {
 	}
 	if s.settled {
 		s.settled = false
-		c.settle(s)
-		c.show(s)
+		c.slots.settle(s, c.calls.newestSeen())
+		c.slots.show(s)
 	}
 }
 

@@ -44,10 +44,10 @@ func (c *client) load(ctx context.Context, s *keySlot) {
 	})
 	n, err := c.ask(ctx, s, func() {
 		<-read
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.settle(s)
-		c.show(s)
+		c.slots.mu.Lock()
+		defer c.slots.mu.Unlock()
+		c.slots.settle(s, c.calls.newestSeen())
+		c.slots.show(s)
 	})
 	<-read
 	c.finishLoad(s, n, err)
@@ -58,11 +58,11 @@ func (c *client) load(ctx context.Context, s *keySlot) {
 // that waits for its place behind others is not late while those are answered.
 func (c *client) ask(ctx context.Context, s *keySlot, late func()) (update, error) {
 	err := c.awaitPlace(ctx, s.key)
-	c.mu.Lock()
+	c.slots.mu.Lock()
 	if s.turn.IsZero() {
 		s.turn = time.Now()
 	}
-	c.mu.Unlock()
+	c.slots.mu.Unlock()
 	if err != nil {
 		return update{}, err
 	}
@@ -78,9 +78,9 @@ func (c *client) ask(ctx context.Context, s *keySlot, late func()) (update, erro
 	defer cancel()
 	n, err := c.fetchFirst(ctx, s.key)
 	if answered(err) {
-		c.mu.Lock()
+		c.slots.mu.Lock()
 		c.heard = time.Now()
-		c.mu.Unlock()
+		c.slots.mu.Unlock()
 	}
 	return n, err
 }
@@ -112,8 +112,8 @@ func (c *client) awaitPlace(ctx context.Context, key Key) error {
 
 // silence returns how long no server has answered a first fetch, at most since begun.
 func (c *client) silence(begun time.Time) time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.slots.mu.Lock()
+	defer c.slots.mu.Unlock()
 	if c.heard.After(begun) {
 		return time.Since(c.heard)
 	}
@@ -133,28 +133,27 @@ func (c *client) fetchFirst(ctx context.Context, key Key) (update, error) {
 }
 
 func (c *client) finishLoad(s *keySlot, n update, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err == nil && !c.learn(s, n) {
+	c.slots.mu.Lock()
+	defer c.slots.mu.Unlock()
+	if err == nil && !c.slots.learn(s, n, c.calls.newestSeen()) {
 		err = &Error{Op: "fetch", Key: s.key, Err: ErrBehind, Remote: true, Detail: "the answer is older than what is known"}
 	}
 	s.loading, s.loadErr = false, err
 	switch {
 	case s.alone:
 	case !isPermanent(err):
-		c.join(s)
+		c.slots.join(s)
 	case len(s.listeners) == 0 && s.value == nil && s.override == nil:
-		c.leave(s) // an earlier fetch may have had it joined
-		c.slots.Delete(s.key)
-		s.dropped = true
+		c.slots.drop(s) // an earlier fetch may have had it joined
+		c.slots.byKey.Delete(s.key)
 	default:
 		c.refuse(s, err)
 	}
 	if err != nil {
-		c.settle(s)
+		c.slots.settle(s, c.calls.newestSeen())
 		s.retryAt = time.Now().Add(s.pause.Next(retryAfterOf(err)))
 	}
-	c.show(s)
+	c.slots.show(s)
 }
 
 // patience bounds how long a caller waits for s. Where ctx has no deadline that is
@@ -164,23 +163,23 @@ func (c *client) finishLoad(s *keySlot, n update, err error) {
 func (c *client) patience(ctx context.Context, s *keySlot) (_ context.Context, stop func()) {
 	if end, ok := ctx.Deadline(); ok {
 		early := time.AfterFunc(time.Until(end)*4/5, func() {
-			c.mu.Lock()
-			defer c.mu.Unlock()
+			c.slots.mu.Lock()
+			defer c.slots.mu.Unlock()
 			if s.value != nil && !s.settled {
-				c.settle(s)
-				c.show(s)
+				c.slots.settle(s, c.calls.newestSeen())
+				c.slots.show(s)
 			}
 		})
 		return ctx, func() { early.Stop() }
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	begun := time.Now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.slots.mu.Lock()
+	defer c.slots.mu.Unlock()
 	var timer *time.Timer // guarded by mu
 	timer = time.AfterFunc(getTimeout, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
+		c.slots.mu.Lock()
+		defer c.slots.mu.Unlock()
 		left := getTimeout
 		if !s.turn.IsZero() {
 			left -= min(time.Since(begun), time.Since(s.turn))
@@ -194,19 +193,5 @@ func (c *client) patience(ctx context.Context, s *keySlot) (_ context.Context, s
 	return ctx, func() {
 		timer.Stop()
 		cancel(nil)
-	}
-}
-
-// settle has a snapshot used, since no server has answered in time, unless it
-// is of another store than the servers are. mu must be held.
-func (c *client) settle(s *keySlot) {
-	newest := c.calls.newestSeen()
-	if v := s.value; v != nil && !s.settled && !newest.IsZero() && v.at.Store != newest.Store {
-		c.log.Warn("snapshot of another store ignored", "key", s.key)
-		s.value = nil
-	}
-	s.settled, s.late = true, true
-	for _, l := range s.listeners {
-		l.waited = true
 	}
 }

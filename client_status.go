@@ -8,7 +8,7 @@ import (
 // Status implements [Client]. Of a key that is not followed it says ErrNotFound.
 func (c *client) Status(keys ...Key) []Status {
 	if len(keys) == 0 {
-		for key := range c.slots.All() {
+		for key := range c.slots.byKey.All() {
 			keys = append(keys, key)
 		}
 	} else {
@@ -19,11 +19,11 @@ func (c *client) Status(keys ...Key) []Status {
 	}
 	slices.SortFunc(keys, Key.Compare)
 
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.slots.mu.Lock()
+	defer c.slots.mu.Unlock()
 	out := make([]Status, 0, len(keys))
 	for _, key := range keys {
-		if s, ok := c.slots.Load(key); ok {
+		if s, ok := c.slots.byKey.Load(key); ok {
 			out = append(out, c.statusOf(s))
 		} else {
 			out = append(out, Status{Key: key, Err: &Error{Op: "status", Key: key, Err: ErrNotFound, Detail: "it is not followed: never read or subscribed to, or let go"}})
@@ -41,7 +41,7 @@ func (c *client) statusOf(s *keySlot) Status {
 		status.Err = opError("status", s.key, s.loadErr)
 		return status
 	}
-	config, err := st.read(&c.confirmedAsOf)
+	config, err := st.read(&c.slots.confirmedAsOf)
 	status.Source, status.Revision, status.MD5 = config.Source, config.Revision, config.MD5
 	status.Deleted, status.Orphaned = config.Deleted, config.Orphaned
 	status.Confirmed = config.Confirmed

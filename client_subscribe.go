@@ -15,7 +15,7 @@ type togetherFunc = func(ctx context.Context, configs map[Key]Config, at Positio
 // jointly is one listener of several keys.
 type jointly struct {
 	*client
-	slots    []*keySlot
+	keys     []*keySlot
 	parts    []*subscription // at the slots, in their order
 	worker   *worker.Worker
 	listener togetherFunc
@@ -40,14 +40,14 @@ func (c *client) SubscribeTogether(keys []Key, listener togetherFunc) (*Subscrip
 	}
 	j := &jointly{client: c, listener: listener}
 	j.worker = worker.New(j.tell)
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.slots.mu.Lock()
+	defer c.slots.mu.Unlock()
 	for _, key := range slices.SortedFunc(maps.Keys(distinct), Key.Compare) {
-		s, err := c.slotOf(key)
+		s, err := c.slots.slotOf(key)
 		if err != nil {
 			return nil, opError(op, key, err)
 		}
-		j.slots = append(j.slots, s)
+		j.keys = append(j.keys, s)
 		j.parts = append(j.parts, &subscription{slot: s, worker: j.worker})
 	}
 	for _, l := range j.parts {
@@ -66,17 +66,17 @@ func (c *client) SubscribeTogether(keys []Key, listener togetherFunc) (*Subscrip
 // tell tells the listener of all keys, where there is something to tell of one
 // and all are known as of one position. Where they are not, it asks for that.
 func (j *jointly) tell(ctx context.Context) {
-	j.mu.Lock()
+	j.slots.mu.Lock()
 	if j.dueOne() == nil {
-		j.mu.Unlock()
+		j.slots.mu.Unlock()
 		return
 	}
-	if firstBehind(j.slots) != nil {
+	if firstBehind(j.keys) != nil {
 		j.awaitAll()
-		j.mu.Unlock()
+		j.slots.mu.Unlock()
 		return
 	}
-	configs, at := j.read(j.slots)
+	configs, at := j.slots.read(j.keys)
 	revision := int64(0)
 	for _, l := range j.parts {
 		l.busy, l.delivered = true, l.slot.shown.Load()
@@ -84,7 +84,7 @@ func (j *jointly) tell(ctx context.Context) {
 	}
 	first := j.parts[0]
 	j.running[j.worker] = first.slot.key
-	j.mu.Unlock()
+	j.slots.mu.Unlock()
 
 	err := errPanic // where the listener ends its goroutine
 	defer func() { j.judged(j.parts, err, false) }()
@@ -104,18 +104,18 @@ func (j *jointly) dueOne() *keySlot {
 
 // awaitAll has the next poll say what there is of all keys. mu must be held.
 func (j *jointly) awaitAll() {
-	for _, s := range j.slots {
+	for _, s := range j.keys {
 		j.await(s)
 	}
 }
 
 // stop ends the subscription; see [Subscription.Stop].
 func (j *jointly) stop() {
-	j.mu.Lock()
+	j.slots.mu.Lock()
 	for _, l := range j.parts {
 		j.drop(l)
 	}
-	j.mu.Unlock()
+	j.slots.mu.Unlock()
 	<-j.worker.Halt()
 }
 
@@ -130,19 +130,19 @@ func (j *jointly) wait(ctx context.Context) error {
 		return nil // the listener's own call, whose outcome it is
 	}
 	for {
-		j.mu.Lock()
+		j.slots.mu.Lock()
 		first := j.parts[0]
 		stopped, outcome := first.stopped, first.err
-		behind, due := firstBehind(j.slots), j.dueOne()
+		behind, due := firstBehind(j.keys), j.dueOne()
 		settled := behind == nil && due == nil && !first.busy
-		configs, _ := j.read(j.slots)
+		configs, _ := j.slots.read(j.keys)
 		if behind != nil {
 			j.awaitAll()
 		}
 		on := cmp.Or(behind, due, first.slot)
 		changed, failed := on.next(), on.loadErr
 		refused := on.shown.Load() == nil && isPermanent(failed)
-		j.mu.Unlock()
+		j.slots.mu.Unlock()
 
 		switch {
 		case stopped:

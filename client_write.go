@@ -92,7 +92,7 @@ func (c *client) readOwn(ctx context.Context, set *ChangeSet) {
 	for i := range set.Deletes {
 		keys = append(keys, set.Deletes[i].Key)
 	}
-	if slots := c.followed(keys); len(slots) > 0 {
+	if slots := c.slots.followed(keys); len(slots) > 0 {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
 		_ = c.catchUp(ctx, slots)

@@ -1,0 +1,196 @@
+package diamond
+
+import (
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/linnaname/gdiamond/internal/growmap"
+)
+
+// keepUnused is for how long a client follows a key that nobody reads or listens to.
+const keepUnused = 10 * time.Minute
+
+// slots is all that a client knows of keys: a slot for each that it follows. Everything
+// that changes a slot, also one of a Peek, is done under mu, a whole answer at a time;
+// reading what a slot shows takes no lock.
+type slots struct {
+	log *slog.Logger
+
+	// Hooks for the parts that act on a change. They are set before the first change,
+	// and called with mu held.
+	shown   func(s *keySlot) // s may show something else now
+	learned func(s *keySlot) // an answer of a server about s has been taken in
+	joined  func()           // a key has joined those that are polled for
+
+	byKey         *growmap.Map[Key, *keySlot]
+	confirmedAsOf atomic.Pointer[time.Time] // as of when the last answer to a poll confirms all synced keys
+
+	mu       sync.Mutex
+	closed   atomic.Bool           // set under mu: no key is added or joins any more
+	version  int                   // guarded by mu: of the set of keys that are polled for; grows when one joins or leaves
+	position Position              // guarded by mu: of the last answer to a poll
+	unsynced map[*keySlot]struct{} // guarded by mu: joined, and not known up to position
+}
+
+func newSlots(log *slog.Logger) *slots {
+	return &slots{log: log, byKey: growmap.New[Key, *keySlot](), unsynced: make(map[*keySlot]struct{})}
+}
+
+// slotOf returns the slot of a canonical key, and makes it when there is none.
+// mu must be held.
+func (t *slots) slotOf(key Key) (*keySlot, error) {
+	if t.closed.Load() {
+		return nil, ErrClosed
+	}
+	if s, ok := t.byKey.Load(key); ok {
+		return s, nil
+	}
+	if t.byKey.Len() >= MaxPollKeys {
+		return nil, Errorf(ErrTooLarge, "a client follows at most %d keys; it lets go of one that was not used for %s, and Peek follows none",
+			MaxPollKeys, keepUnused)
+	}
+	s := newSlot(key)
+	t.byKey.Store(key, s)
+	return s, nil
+}
+
+// followed returns the slots of those of keys that the client knows.
+func (t *slots) followed(keys []Key) []*keySlot {
+	var out []*keySlot
+	for _, key := range keys {
+		if s, ok := t.byKey.Load(key.Canonical()); ok {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// learn takes in an answer of a server about s; see [keySlot.learn]. newest is the
+// newest position that any server answered with. It does not show it yet. mu must
+// be held.
+func (t *slots) learn(s *keySlot, n update, newest Position) bool {
+	if s.synced && s.announced == nil && s.value != nil && s.value.at.Compare(t.position) < 0 {
+		s.value.at = t.position // what is synced is known up to there
+	}
+	if s.value == nil && !n.found && n.at.Compare(newest) < 0 {
+		return false // it may have been published since
+	}
+	if !s.learn(n) {
+		return false
+	}
+	if a := s.announced; a != nil && (!n.found || n.entry.View >= a.View || n.at.Epoch.Generation > s.announcedIn) {
+		s.announced = nil
+	}
+	t.allow(s)
+	t.learned(s)
+	return true
+}
+
+// show makes what has been learned of s visible. mu must be held, until all of
+// an answer is: listeners begin by taking it.
+func (t *slots) show(s *keySlot) {
+	s.show()
+	t.shown(s)
+}
+
+// settle has a snapshot used, since no server has answered in time, unless it
+// is of another store than newest is, the newest position that any server answered
+// with. mu must be held.
+func (t *slots) settle(s *keySlot, newest Position) {
+	if v := s.value; v != nil && !s.settled && !newest.IsZero() && v.at.Store != newest.Store {
+		t.log.Warn("snapshot of another store ignored", "key", s.key)
+		s.value = nil
+	}
+	s.settled, s.late = true, true
+	for _, l := range s.listeners {
+		l.waited = true
+	}
+}
+
+// join adds s to the keys that are polled for. mu must be held.
+func (t *slots) join(s *keySlot) {
+	if s.joined || s.dropped || t.closed.Load() {
+		return
+	}
+	t.version++
+	s.joined, s.joinedAt = true, t.version
+	t.unsynced[s] = struct{}{}
+	t.joined()
+}
+
+// leave takes s out of the keys that are polled for. A poll that is parked goes
+// on; what it says of s is passed over. mu must be held.
+func (t *slots) leave(s *keySlot) {
+	if !s.joined {
+		return
+	}
+	s.freeze(&t.confirmedAsOf)
+	s.joined, s.synced, s.awaited = false, false, false
+	delete(t.unsynced, s)
+	t.version++
+}
+
+// unsync has s sent along with the next poll, as it is not known just up to
+// the position of the others. mu must be held.
+func (t *slots) unsync(s *keySlot) {
+	if s.joined {
+		s.synced = false
+		t.unsynced[s] = struct{}{}
+	}
+}
+
+// refuse notes that servers do not let the client have s. What is known of it
+// stays, and is the last value that the client may show: a refusal is no
+// deletion. The key is not polled for together with the others. mu must be held.
+func (t *slots) refuse(s *keySlot, err error) {
+	if s.refused == nil {
+		t.log.Warn("servers refuse a key; its last value stays", "key", s.key, "error", err)
+	}
+	t.leave(s)
+	s.announced = nil
+	s.refused, s.loadErr = err, err
+}
+
+// allow notes that a server has told the client of s. mu must be held.
+func (t *slots) allow(s *keySlot) {
+	if s.refused == nil {
+		return
+	}
+	t.log.Info("servers no longer refuse a key", "key", s.key)
+	s.refused, s.loadErr = nil, nil
+	t.join(s)
+}
+
+// drop takes s out of the slots that polls know. Its caller takes it out of byKey.
+// mu must be held.
+func (t *slots) drop(s *keySlot) {
+	t.leave(s)
+	s.announced = nil
+	s.dropped = true
+}
+
+// firstBehind returns one of slots that is not known just up to the position of
+// the last poll; nil: all are. One that servers refuse is as it was known last.
+// mu must be held.
+func firstBehind(slots []*keySlot) *keySlot {
+	for _, s := range slots {
+		s.used.Store(true)
+		if s.shown.Load() == nil || s.refused == nil && (!s.synced || s.announced != nil) {
+			return s
+		}
+	}
+	return nil
+}
+
+// read returns what there is of slots. mu must be held.
+func (t *slots) read(slots []*keySlot) (map[Key]Config, Position) {
+	configs := make(map[Key]Config, len(slots))
+	for _, s := range slots {
+		if st := s.shown.Load(); st != nil && st.err == nil {
+			configs[s.key], _ = st.read(&t.confirmedAsOf)
+		}
+	}
+	return configs, t.position
+}
