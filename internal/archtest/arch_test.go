@@ -58,6 +58,9 @@ var allowed = map[string][]string{
 	"internal/dev/debian":    {},
 	"internal/dev/mariadb":   {"internal/mariadbtest", "internal/dev/debian"},
 	"internal/dev/promcheck": {"internal/dev/debian"},
+	// What all HTTP protocols have in common at the server's end: it knows a server's
+	// polls, the errors and their table.
+	"internal/httpserve": {".", "transport", "internal/"},
 	// Certificates for tests, of three packages.
 	"internal/certtest": {"github.com/stretchr/testify/"},
 
@@ -68,9 +71,11 @@ var allowed = map[string][]string{
 	"storage/storagetest": {".", "storage", "internal/campaign", "github.com/stretchr/testify/", "pgregory.net/rapid", "github.com/anishathalye/porcupine"},
 
 	"transport":               {".", "internal/"},
-	"transport/httptransport": {".", "transport", "api", "internal/"},
-	"transport/transporttest": {".", "storage/memstore", "github.com/stretchr/testify/"}, // the oracle is a server on memstore
-	"api":                     {},
+	"transport/httptransport": {".", "transport", "transport/httptransport/internal/", "api", "internal/"},
+	"transport/httptransport/internal/original":     {".", "transport", "internal/"},
+	"transport/httptransport/internal/protocoltest": {".", "storage/memstore", "transport/httptransport", "github.com/stretchr/testify/"},
+	"transport/transporttest":                       {".", "storage/memstore", "github.com/stretchr/testify/"}, // the oracle is a server on memstore
+	"api":                                           {},
 
 	// The secret that name servers and servers share; it knows of neither.
 	"cluster": {"internal/privatefile", "."},
@@ -86,7 +91,7 @@ var allowed = map[string][]string{
 }
 
 // testers are the packages whose code may import "testing".
-var testers = []string{"storage/storagetest", "transport/transporttest", "bench", "internal/archtest", "internal/mariadbtest", "internal/certtest", "internal/campaign"}
+var testers = []string{"storage/storagetest", "transport/transporttest", "transport/httptransport/internal/protocoltest", "bench", "internal/archtest", "internal/mariadbtest", "internal/certtest", "internal/campaign"}
 
 type pkg struct {
 	ImportPath string

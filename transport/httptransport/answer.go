@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
 // answer gathers the frames of an answer. Its parts are shared with others:
@@ -30,24 +31,22 @@ func (a *answer) addContent(line, content string) { a.add(line, content, "\n") }
 
 // addEntry adds e with its content.
 func (h *handler) addEntry(a *answer, e *diamond.Entry) {
-	a.addContent(h.encoded.of(e).line(), e.Content)
+	a.addContent(h.encoded.Of(e).line(), e.Content)
 }
 
 // send writes the answer.
-func (h *handler) send(w http.ResponseWriter, r *http.Request, a *answer) outcome {
-	held, err := h.holdAnswer(r, a.parts...)
+func (h *handler) send(w http.ResponseWriter, r *http.Request, a *answer) httpserve.Outcome {
+	held, err := httpserve.HoldAnswer(h.memory, r, a.parts...)
 	if err != nil {
 		return fail(w, err, 0)
 	}
-	defer held.release()
+	defer held.Release()
 	header := w.Header()
-	header[hContentType] = valueBytes
-	header[hNosniff] = valueNosniff
-	header[hCacheControl] = valueNoStore
+	httpserve.SetType(header, valueBytes)
 	header[hContentLength] = []string{strconv.FormatInt(a.size, 10)}
 	header[hCount] = []string{strconv.Itoa(a.count)}
-	beginAnswer(w, a.size)
-	out := outcome{status: http.StatusOK}
+	httpserve.BeginAnswer(w, a.size)
+	out := httpserve.Outcome{Status: http.StatusOK}
 	if r.Method == http.MethodHead {
 		return out
 	}
@@ -56,6 +55,6 @@ func (h *handler) send(w http.ResponseWriter, r *http.Request, a *answer) outcom
 			break // a peer that has gone is no matter of ours
 		}
 	}
-	out.bytes = a.size
+	out.Bytes = a.size
 	return out
 }

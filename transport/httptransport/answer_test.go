@@ -34,7 +34,7 @@ func (w *deadlines) SetWriteDeadline(t time.Time) error { w.write = t; return ni
 // A write deadline left behind would end a later answer on the connection,
 // such as that of a long poll.
 func TestNoDeadlineIsLeftBehind(t *testing.T) {
-	content := strings.Repeat("x", smallAnswer)
+	content := strings.Repeat("x", 32<<10)
 	h := NewHandler(&lister{entries: []diamond.Entry{{
 		Key: diamond.NewKey("", "a"), Content: content, MD5: diamond.MD5Hex(content), Size: int64(len(content)), Revision: 1, View: 1,
 	}}})

@@ -15,6 +15,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/transport/httptransport"
+	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
 
 // endless is a body that begins with head and then has part again and again. It
@@ -51,7 +52,7 @@ func allocated(f func()) int64 {
 // or an element that none is, and not when it has been read to its end. What it
 // makes the server allocate is little.
 func TestBodiesAreJudgedWhileTheyArrive(t *testing.T) {
-	c := newCentre(t)
+	c := protocoltest.New(t)
 	const form = "application/x-www-form-urlencoded"
 	for name, body := range map[string]struct {
 		target string
@@ -90,7 +91,7 @@ func TestBodiesAreJudgedWhileTheyArrive(t *testing.T) {
 			r.Header.Set("Content-Type", form)
 			r.Header.Set("Diamond-Client", "id=a")
 			w := newRecorder()
-			bytes := allocated(func() { c.h.ServeHTTP(w, r) })
+			bytes := allocated(func() { c.H.ServeHTTP(w, r) })
 			t.Logf("%d bytes read, %d allocated", in.read, bytes)
 			assert.Equal(t, body.status, w.Code, w.Body)
 			assert.LessOrEqual(t, in.read, body.most)
@@ -119,8 +120,8 @@ func (s *stalled) Read(p []byte) (int, error) {
 // told to come back, small requests always come in, and all is given back.
 func TestBodiesHaveOneBudget(t *testing.T) {
 	const most, each = 8 << 20, 2 << 20
-	c := newCentre(t, httptransport.WithMemoryBudget(most, each))
-	content := strings.Repeat("c", maxContent)
+	c := protocoltest.New(t, httptransport.WithMemoryBudget(most, each))
+	content := strings.Repeat("c", protocoltest.MaxContent)
 	large := fmt.Sprintf(`{"op":"publish","key":"k%d","length":%d}`+"\n%s\n", rand.Int(), len(content), content)
 	put := func(address, target, body string) *httptest.ResponseRecorder {
 		method := http.MethodPut
@@ -130,7 +131,7 @@ func TestBodiesHaveOneBudget(t *testing.T) {
 		r := httptest.NewRequest(method, "http://127.0.0.1"+target, strings.NewReader(body))
 		r.RemoteAddr = address
 		w := newRecorder()
-		c.h.ServeHTTP(w, r)
+		c.H.ServeHTTP(w, r)
 		return w
 	}
 	goOn := make(chan struct{})
@@ -143,7 +144,7 @@ func TestBodiesHaveOneBudget(t *testing.T) {
 		ended = append(ended, end)
 		go func() {
 			w := newRecorder()
-			c.h.ServeHTTP(w, r)
+			c.H.ServeHTTP(w, r)
 			end <- w.Code
 		}()
 		select {
@@ -163,7 +164,7 @@ func TestBodiesHaveOneBudget(t *testing.T) {
 	for i := range 20 {
 		held(fmt.Sprintf("127.0.1.%d:1", i))
 	}
-	assert.LessOrEqual(t, httptransport.MemoryHeld(c.h), int64(most))
+	assert.LessOrEqual(t, httptransport.MemoryHeld(c.H), int64(most))
 	assert.Equal(t, 200, put("127.0.0.4:1", one, "small").Code)
 	close(goOn)
 	refused := 0
@@ -174,16 +175,16 @@ func TestBodiesHaveOneBudget(t *testing.T) {
 	}
 	t.Logf("%d of %d bodies were refused", refused, len(ended))
 	assert.Positive(t, refused)
-	assert.Zero(t, httptransport.MemoryHeld(c.h), "nothing is left behind")
+	assert.Zero(t, httptransport.MemoryHeld(c.H), "nothing is left behind")
 	assert.Equal(t, 200, put("127.0.0.2:5", one, content).Code)
 }
 
 // A poll that waits holds nothing of its body but what it says that its client
 // holds; an answered one holds nothing.
 func TestParkedPollsHoldNoBody(t *testing.T) {
-	c := newCentre(t)
-	addr := c.listen()
-	at := c.publish(key("a"), "x")
+	c := protocoltest.New(t)
+	addr := c.Listen()
+	at := c.Publish(protocoltest.Key("a"), "x")
 	var keys strings.Builder
 	for i := range 1000 {
 		fmt.Fprintf(&keys, `"k%d",`, i)
@@ -192,42 +193,42 @@ func TestParkedPollsHoldNoBody(t *testing.T) {
 		answered := make(chan *http.Response, 1)
 		body := fmt.Sprintf(`{"keys":[%s"a"],"position":%q,"wait":"60s"%s}`, keys.String(), at, more)
 		go func() {
-			res, _ := exchange(t, addr, fmt.Sprintf("POST /v1/poll HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n%s", addr, len(body), body))
+			res, _ := protocoltest.Exchange(t, addr, fmt.Sprintf("POST /v1/poll HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n%s", addr, len(body), body))
 			answered <- res
 		}()
 		return answered
 	}
 	first := poll("")
-	c.parked(1)
-	assert.Zero(t, httptransport.MemoryHeld(c.h))
+	c.Parked(1)
+	assert.Zero(t, httptransport.MemoryHeld(c.H))
 	var held strings.Builder
 	for i := range 999 {
 		fmt.Fprintf(&held, `{"key":"k%d","revision":0},`, i)
 	}
 	second := poll(`,"held":[` + held.String() + `{"key":"k999","revision":0}]`)
-	c.parked(2)
-	kept := httptransport.MemoryHeld(c.h)
+	c.Parked(2)
+	kept := httptransport.MemoryHeld(c.H)
 	assert.Positive(t, kept)
 	assert.LessOrEqual(t, kept, int64(300<<10))
-	c.publish(key("a"), "y")
+	c.Publish(protocoltest.Key("a"), "y")
 	for _, answered := range []chan *http.Response{first, second} {
 		require.Equal(t, 200, (<-answered).StatusCode)
 	}
-	require.Eventually(t, func() bool { return httptransport.MemoryHeld(c.h) == 0 }, patience, tick)
+	require.Eventually(t, func() bool { return httptransport.MemoryHeld(c.H) == 0 }, protocoltest.Patience, protocoltest.Tick)
 }
 
 // A newer client may say more in polls and reports: what this server does not know
 // of it is ignored, so that the client can use it. In a change set it would change
 // what is done, and is refused.
 func TestFieldsOfNewerClients(t *testing.T) {
-	c := newCentre(t)
-	c.publish(key("a"), "x")
+	c := protocoltest.New(t)
+	c.Publish(protocoltest.Key("a"), "x")
 	const unknown = `"new":{"a":[1,{"b":null}],"c":"d"},`
-	w := c.ask("POST", "/v1/poll", `{`+unknown+`"keys":["a"],"held":[{"key":"a","revision":1,"new":[1]}]}`)
+	w := c.Ask("POST", "/v1/poll", `{`+unknown+`"keys":["a"],"held":[{"key":"a","revision":1,"new":[1]}]}`)
 	assert.Equal(t, 200, w.Code, w.Body)
-	w = c.ask("POST", "/v1/reports", `{`+unknown+`"reports":[{`+unknown+`"key":"a","revision":1,"applied":true}]}`, "Diamond-Client", "id=a&new=b")
+	w = c.Ask("POST", "/v1/reports", `{`+unknown+`"reports":[{`+unknown+`"key":"a","revision":1,"applied":true}]}`, "Diamond-Client", "id=a&new=b")
 	assert.Equal(t, 204, w.Code, w.Body)
-	w = c.ask("POST", "/v1/changesets", `{"op":"delete","key":"a",`+unknown[:len(unknown)-1]+"}\n")
+	w = c.Ask("POST", "/v1/changesets", `{"op":"delete","key":"a",`+unknown[:len(unknown)-1]+"}\n")
 	assert.Equal(t, 400, w.Code)
-	assert.True(t, c.fetch(diamond.NewKey("", "a")).Found)
+	assert.True(t, c.Fetch(diamond.NewKey("", "a")).Found)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
 // docs/limits.md says what these must be below and above.
@@ -54,6 +55,8 @@ func WithTimeout(d time.Duration) Option {
 func WithMaxAnswer(bytes int64) Option {
 	return func(t *Transport) { t.maxAnswer = bytes }
 }
+
+var _ diamond.Transport = (*Transport)(nil)
 
 // Transport is the client end: a [diamond.Transport] to one server. It is
 // safe for concurrent use.
@@ -121,7 +124,7 @@ func parseAddr(addr string) (url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil ||
 		(u.Scheme != "http" && u.Scheme != "https") {
-		return url.URL{}, diamond.Errorf(diamond.ErrInvalid, "address %q is neither host:port nor an http URL", clip(addr))
+		return url.URL{}, diamond.Errorf(diamond.ErrInvalid, "address %q is neither host:port nor an http URL", httpserve.Clip(addr))
 	}
 	u.Path = strings.TrimSuffix(u.Path, "/")
 	u.RawPath = ""

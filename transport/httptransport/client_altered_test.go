@@ -13,6 +13,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/transport/httptransport"
+	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
 
 // compressing is a proxy that compresses although it was told not to.
@@ -35,10 +36,10 @@ func (c compressing) RoundTrip(r *http.Request) (*http.Response, error) {
 // An answer that something has changed on its way is never taken, and the error says
 // what shows that.
 func TestAlteredAnswersNameTheHeader(t *testing.T) {
-	c := newCentre(t)
-	c.publish(key("k"), "content")
-	tr := httptransport.New("127.0.0.1", httptransport.WithHTTPClient(&http.Client{Transport: compressing{c.h}}))
-	keys := []diamond.Key{key("k")}
+	c := protocoltest.New(t)
+	c.Publish(protocoltest.Key("k"), "content")
+	tr := httptransport.New("127.0.0.1", httptransport.WithHTTPClient(&http.Client{Transport: compressing{c.H}}))
+	keys := []diamond.Key{protocoltest.Key("k")}
 	for name, ask := range map[string]func() error{
 		"fetch": func() error { _, err := tr.Fetch(t.Context(), &diamond.FetchRequest{Key: keys[0]}); return err },
 		"poll": func() error {

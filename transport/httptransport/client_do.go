@@ -15,6 +15,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/httpserve"
 	"github.com/linnaname/gdiamond/transport"
 )
 
@@ -107,7 +108,7 @@ func altered(res *http.Response, err error) error {
 		if own := new(diamond.Error); errors.As(err, &own) {
 			detail = own.Detail
 		}
-		return diamond.Errorf(diamond.ErrInvalid, "%s; something between client and server has changed the answer: it has the header %s: %s", detail, name, clip(value))
+		return diamond.Errorf(diamond.ErrInvalid, "%s; something between client and server has changed the answer: it has the header %s: %s", detail, name, httpserve.Clip(value))
 	}
 	return err
 }
@@ -118,7 +119,7 @@ func nothingDone(res *http.Response) bool { return res.Header.Get(hError) == "un
 
 // fail returns an error that no server has said.
 func (t *Transport) fail(req *request, err error, detail string) error {
-	return &diamond.Error{Op: req.op, Key: req.key, Err: err, Detail: t.base.Host + ": " + clip(detail)}
+	return &diamond.Error{Op: req.op, Key: req.key, Err: err, Detail: t.base.Host + ": " + httpserve.Clip(detail)}
 }
 
 // foreign returns the error for an answer that is not of a server of ours: a

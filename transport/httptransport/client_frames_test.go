@@ -10,12 +10,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
 
 // An answer that has more than it says, or less, is damaged: none of it is taken.
 func TestClient_AnswersOfAnotherLengthThanTheySay(t *testing.T) {
-	c := newCentre(t)
-	c.publish(key("k"), "one")
+	c := protocoltest.New(t)
+	c.Publish(protocoltest.Key("k"), "one")
 	for name, test := range map[string]struct {
 		count int
 		tail  string
@@ -31,7 +32,7 @@ func TestClient_AnswersOfAnotherLengthThanTheySay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tr := against(t, func(w http.ResponseWriter, r *http.Request) {
 				rec := httptest.NewRecorder()
-				c.h.ServeHTTP(rec, r)
+				c.H.ServeHTTP(rec, r)
 				for name, values := range rec.Header() {
 					w.Header()[name] = values
 				}

@@ -12,12 +12,13 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/transport/httptransport"
+	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
 
 // What a hostile server can make a client hold is bounded, also where it is no
 // content: lines without end, and as many as it claims there are.
 func TestClient_LinesAreBounded(t *testing.T) {
-	keys := []diamond.Key{key("k")}
+	keys := []diamond.Key{protocoltest.Key("k")}
 	poll := &diamond.PollRequest{Keys: keys, Set: diamond.HashKeys(keys)}
 	for name, answer := range map[string]struct {
 		count int
@@ -47,8 +48,8 @@ func TestClient_LinesAreBounded(t *testing.T) {
 
 // The reports that a client sends at once fit into a request, however long the names.
 func TestReports_OfTheLongestKeysFit(t *testing.T) {
-	c := newCentre(t)
-	tr := against(t, c.h.ServeHTTP)
+	c := protocoltest.New(t)
+	tr := against(t, c.H.ServeHTTP)
 	req := &diamond.ReportRequest{Client: diamond.ClientInfo{ID: "one"}}
 	for i := range 1000 {
 		req.Reports = append(req.Reports, diamond.Report{

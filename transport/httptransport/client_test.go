@@ -22,6 +22,7 @@ import (
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/transport"
 	"github.com/linnaname/gdiamond/transport/httptransport"
+	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 	"github.com/linnaname/gdiamond/transport/transporttest"
 )
 
@@ -43,11 +44,11 @@ func unasked(t *testing.T, err error, sentinel error, message string) {
 }
 
 func fetchKey(tr diamond.Transport) (*diamond.FetchResponse, error) {
-	return tr.Fetch(context.Background(), &diamond.FetchRequest{Key: key("k")})
+	return tr.Fetch(context.Background(), &diamond.FetchRequest{Key: protocoltest.Key("k")})
 }
 
 func commitKey(tr diamond.Transport) (*diamond.CommitResponse, error) {
-	return tr.Commit(context.Background(), &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: key("k"), Content: "x"}}}})
+	return tr.Commit(context.Background(), &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: protocoltest.Key("k"), Content: "x"}}}})
 }
 
 // A stranger's answer is never taken for this protocol's, least of all a 404 for a deletion.
@@ -74,7 +75,7 @@ func TestClient_Strangers(t *testing.T) {
 			_, err := fetchKey(tr)
 			unasked(t, err, diamond.ErrUnavailable, "fetch")
 			assert.NotErrorIs(t, err, diamond.ErrNotFound)
-			_, err = tr.Poll(t.Context(), &diamond.PollRequest{Keys: []diamond.Key{key("k")}})
+			_, err = tr.Poll(t.Context(), &diamond.PollRequest{Keys: []diamond.Key{protocoltest.Key("k")}})
 			unasked(t, err, diamond.ErrUnavailable, "poll")
 			_, err = tr.List(t.Context(), &diamond.ListRequest{})
 			unasked(t, err, diamond.ErrUnavailable, "list")
@@ -112,10 +113,10 @@ func TestClient_Addresses(t *testing.T) {
 		_, err := fetchKey(httptransport.New(addr))
 		assert.ErrorIs(t, err, diamond.ErrInvalid, "%q", addr)
 	}
-	c := newCentre(t)
-	hs := httptest.NewServer(http.StripPrefix("/centre", c.h))
+	c := protocoltest.New(t)
+	hs := httptest.NewServer(http.StripPrefix("/centre", c.H))
 	defer hs.Close()
-	c.publish(key("k"), "x")
+	c.Publish(protocoltest.Key("k"), "x")
 	for _, addr := range []string{hs.URL + "/centre", hs.URL + "/centre/"} {
 		tr := httptransport.New(addr, patient)
 		res, err := fetchKey(tr)
@@ -128,9 +129,9 @@ func TestClient_Addresses(t *testing.T) {
 // N12: an answer that is cut off is never delivered (by default at every
 // 97th byte of it, in a campaign at each).
 func TestN12_ResetMidBody(t *testing.T) {
-	c := newCentre(t)
+	c := protocoltest.New(t)
 	content := strings.Repeat("0123456789abcdef", 4<<10)
-	at := c.publish(key("k"), content)
+	at := c.Publish(protocoltest.Key("k"), content)
 	whole := map[string][]byte{}
 	for name, ask := range map[string]func(tr diamond.Transport) error{
 		"fetch": func(tr diamond.Transport) error {
@@ -141,7 +142,7 @@ func TestN12_ResetMidBody(t *testing.T) {
 			return err
 		},
 		"poll": func(tr diamond.Transport) error {
-			res, err := tr.Poll(t.Context(), &diamond.PollRequest{Keys: []diamond.Key{key("k")}, Set: diamond.HashKeys([]diamond.Key{key("k")})})
+			res, err := tr.Poll(t.Context(), &diamond.PollRequest{Keys: []diamond.Key{protocoltest.Key("k")}, Set: diamond.HashKeys([]diamond.Key{protocoltest.Key("k")})})
 			if err == nil && (len(res.Changed) != 1 || res.Changed[0].Entry.Content != content || res.Position != at) {
 				t.Error("another answer was delivered")
 			}
@@ -156,7 +157,7 @@ func TestN12_ResetMidBody(t *testing.T) {
 		},
 	} {
 		// What the server says, as bytes; with and without a length, as proxies may take that out.
-		recorder := &recordingProxy{t: t, to: c.listen()}
+		recorder := &recordingProxy{t: t, to: c.Listen()}
 		tr := recorder.transport()
 		require.NoError(t, ask(tr), name)
 		whole[name] = recorder.answer
@@ -188,8 +189,8 @@ func TestN12_ResetMidBody(t *testing.T) {
 
 // C16: what is damaged is asked for again, elsewhere.
 func TestDefect_C16_CorruptReply(t *testing.T) {
-	good := newCentre(t)
-	good.publish(key("k"), "right")
+	good := protocoltest.New(t)
+	good.Publish(protocoltest.Key("k"), "right")
 	for name, damage := range map[string]func(h http.Header, body []byte) []byte{
 		"another content": func(_ http.Header, b []byte) []byte { b[0]++; return b },
 		"no digest":       func(h http.Header, b []byte) []byte { h.Del("Diamond-Md5"); return b },
@@ -211,7 +212,7 @@ func TestDefect_C16_CorruptReply(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bad := against(t, func(w http.ResponseWriter, r *http.Request) {
 				rec := httptest.NewRecorder()
-				good.h.ServeHTTP(rec, r)
+				good.H.ServeHTTP(rec, r)
 				body := damage(rec.Header(), rec.Body.Bytes())
 				for k, v := range rec.Header() {
 					if k != "Content-Length" {
@@ -227,7 +228,7 @@ func TestDefect_C16_CorruptReply(t *testing.T) {
 				if addr == "bad" {
 					return bad, nil
 				}
-				return transporttest.NewFaulty(good.srv), nil
+				return transporttest.NewFaulty(good.Srv), nil
 			})
 			defer b.Close()
 			res, err := fetchKey(b)
@@ -247,12 +248,12 @@ func zipped(b []byte) []byte {
 
 // C17: nothing is asked for compressed, and nothing is sent so.
 func TestDefect_C17_NoCompression(t *testing.T) {
-	c := newCentre(t)
-	c.publish(key("k"), strings.Repeat("compressible ", 1000))
+	c := protocoltest.New(t)
+	c.Publish(protocoltest.Key("k"), strings.Repeat("compressible ", 1000))
 	tr := against(t, func(w http.ResponseWriter, r *http.Request) {
 		assert.Equal(t, "identity", r.Header.Get("Accept-Encoding"))
 		r.Header.Set("Accept-Encoding", "gzip, deflate, br")
-		c.h.ServeHTTP(w, r)
+		c.H.ServeHTTP(w, r)
 		assert.Empty(t, w.Header().Get("Content-Encoding"))
 	})
 	res, err := fetchKey(tr)
@@ -262,8 +263,8 @@ func TestDefect_C17_NoCompression(t *testing.T) {
 
 // N14: a cache between us that returns an old answer is found out by position.
 func TestN14_CachingIntermediary(t *testing.T) {
-	c := newCentre(t)
-	c.publish(key("k"), "old")
+	c := protocoltest.New(t)
+	c.Publish(protocoltest.Key("k"), "old")
 	var cached *httptest.ResponseRecorder
 	tr := against(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet && cached != nil { // a cache that ignores no-store, and the query
@@ -274,7 +275,7 @@ func TestN14_CachingIntermediary(t *testing.T) {
 			return
 		}
 		rec := httptest.NewRecorder()
-		c.h.ServeHTTP(rec, r)
+		c.H.ServeHTTP(rec, r)
 		if r.Method == http.MethodGet {
 			assert.Equal(t, "no-store", rec.Header().Get("Cache-Control"))
 			cached = rec
@@ -289,9 +290,9 @@ func TestN14_CachingIntermediary(t *testing.T) {
 	defer b.Close()
 	_, err := fetchKey(b)
 	require.NoError(t, err)
-	at, err := b.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: key("k"), Content: "new"}}}})
+	at, err := b.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: protocoltest.Key("k"), Content: "new"}}}})
 	require.NoError(t, err)
-	_, err = b.Fetch(t.Context(), &diamond.FetchRequest{Key: key("k"), After: at.Position})
+	_, err = b.Fetch(t.Context(), &diamond.FetchRequest{Key: protocoltest.Key("k"), After: at.Position})
 	assert.ErrorIs(t, err, diamond.ErrBehind)
 	res, err := fetchKey(b)
 	require.NoError(t, err)
@@ -322,7 +323,7 @@ func TestN6_Silence(t *testing.T) {
 		client, network := p.client()
 		tr := httptransport.New("127.0.0.1:1", httptransport.WithHTTPClient(client))
 		started := time.Now()
-		_, err := tr.Poll(t.Context(), &diamond.PollRequest{Keys: []diamond.Key{key("k")}, Wait: 25 * time.Second})
+		_, err := tr.Poll(t.Context(), &diamond.PollRequest{Keys: []diamond.Key{protocoltest.Key("k")}, Wait: 25 * time.Second})
 		unasked(t, err, diamond.ErrUnavailable, "poll")
 		assert.Equal(t, 30*time.Second, time.Since(started))
 
@@ -335,7 +336,7 @@ func TestN6_Silence(t *testing.T) {
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, err = tr.Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: key("k"), Content: "x"}}}})
+		_, err = tr.Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: protocoltest.Key("k"), Content: "x"}}}})
 		assert.ErrorIs(t, err, diamond.ErrUnknownOutcome)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		synctest.Wait()
@@ -348,13 +349,13 @@ func TestN6_Silence(t *testing.T) {
 // A slow transfer is not silence.
 func TestClient_SlowTransfer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre(t)
+		c := protocoltest.New(t)
 		content := strings.Repeat("x", 64<<10)
-		c.publish(key("k"), content)
+		c.Publish(protocoltest.Key("k"), content)
 		p := newPipes()
 		p.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			rec := httptest.NewRecorder()
-			c.h.ServeHTTP(rec, r)
+			c.H.ServeHTTP(rec, r)
 			for k, v := range rec.Header() {
 				w.Header()[k] = v
 			}
@@ -376,28 +377,28 @@ func TestClient_SlowTransfer(t *testing.T) {
 
 // N8: a publish whose answer was lost is done once, however often it is sent.
 func TestN8_RetriedPost(t *testing.T) {
-	c := newCentre(t)
+	c := protocoltest.New(t)
 	var asked atomic.Int32
 	tr := against(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
-			c.h.ServeHTTP(w, r)
+			c.H.ServeHTTP(w, r)
 			return
 		}
 		if asked.Add(1) == 1 {
-			c.h.ServeHTTP(httptest.NewRecorder(), r) // done, and the answer is lost
+			c.H.ServeHTTP(httptest.NewRecorder(), r) // done, and the answer is lost
 			panic(http.ErrAbortHandler)
 		}
-		c.h.ServeHTTP(w, r)
+		c.H.ServeHTTP(w, r)
 	})
 	b := transport.Balance(transport.Static("only"), func(string) (diamond.Transport, error) { return tr, nil })
 	defer b.Close()
 	res, err := b.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{
-		RequestID: "once", Drafts: []diamond.Draft{{Key: key("k"), Content: "x", IfRevision: diamond.Revision(0)}},
+		RequestID: "once", Drafts: []diamond.Draft{{Key: protocoltest.Key("k"), Content: "x", IfRevision: diamond.Revision(0)}},
 	}})
 	require.NoError(t, err)
 	assert.True(t, res.Replayed)
 	assert.EqualValues(t, 1, res.Position.Revision)
-	assert.EqualValues(t, 1, c.srv.Status().Position.Revision)
+	assert.EqualValues(t, 1, c.Srv.Status().Position.Revision)
 	assert.EqualValues(t, 2, asked.Load())
 
 	// Without a request id it is not sent again.
@@ -419,9 +420,9 @@ func TestClient_RetryAfter(t *testing.T) {
 }
 
 func TestClient_MaxAnswer(t *testing.T) {
-	c := newCentre(t)
-	c.publish(key("k"), strings.Repeat("x", 2000))
-	tr := against(t, c.h.ServeHTTP, httptransport.WithMaxAnswer(1000))
+	c := protocoltest.New(t)
+	c.Publish(protocoltest.Key("k"), strings.Repeat("x", 2000))
+	tr := against(t, c.H.ServeHTTP, httptransport.WithMaxAnswer(1000))
 	_, err := fetchKey(tr)
 	unasked(t, err, diamond.ErrUnavailable, "fetch")
 	_, err = tr.List(t.Context(), &diamond.ListRequest{Contents: true})
@@ -429,14 +430,14 @@ func TestClient_MaxAnswer(t *testing.T) {
 }
 
 func TestClient_Info(t *testing.T) {
-	c := newCentre(t)
+	c := protocoltest.New(t)
 	var got string
 	tr := against(t, func(w http.ResponseWriter, r *http.Request) {
 		got = r.Header.Get("Diamond-Client")
-		c.h.ServeHTTP(w, r)
+		c.H.ServeHTTP(w, r)
 	})
 	info := diamond.ClientInfo{ID: "a b", App: "shop & co", Version: "1", Labels: map[string]string{"zone": "ü=1"}}
-	_, err := tr.Fetch(t.Context(), &diamond.FetchRequest{Client: info, Key: key("k")})
+	_, err := tr.Fetch(t.Context(), &diamond.FetchRequest{Client: info, Key: protocoltest.Key("k")})
 	require.NoError(t, err)
 	assert.Equal(t, "app=shop+%26+co&id=a+b&label.zone=%C3%BC%3D1&version=1", got)
 }

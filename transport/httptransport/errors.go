@@ -2,7 +2,6 @@ package httptransport
 
 import (
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/httpserve"
 	"github.com/linnaname/gdiamond/transport"
 )
 
@@ -27,57 +27,25 @@ type errorInfo struct {
 	RetryAfterMs int64 `json:"retryAfterMs,omitempty"`
 }
 
-// infoOf returns what the wire says of err, and its status.
-func infoOf(err error) (errorInfo, int) {
-	code, status := transport.Encode(err)
-	if errors.Is(err, errSlowBody) {
-		status = http.StatusRequestTimeout
-	}
-	info := errorInfo{Code: code}
-	var e *diamond.Error
-	if errors.As(err, &e) {
-		info.Message, info.Current, info.RetryAfterMs = clip(e.Detail), e.Current, e.RetryAfter.Milliseconds()
-		if e.Key.DataID != "" && e.Key.Validate() == nil {
-			info.Key = e.Key.String()
-		}
-	}
-	return info, status
-}
-
-// writeError answers with err. A status other than 0 replaces that of the
-// table, where HTTP has one that says more.
-func writeError(w http.ResponseWriter, err error, status int) int {
-	info, s := infoOf(err)
-	if status == 0 {
-		status = s
-	}
+// fail answers with err in the native form. It is a [httpserve.Fail].
+func fail(w http.ResponseWriter, err error, status int) httpserve.Outcome {
+	f := httpserve.FailureOf(err, status)
 	h := w.Header()
-	h[hError] = []string{info.Code}
-	setRetryAfter(h, info.RetryAfterMs, status)
-	body, _ := json.Marshal(errorBody{info}) // strings and numbers only
-	writeJSON(w, status, append(body, '\n'))
-	return status
+	h[hError] = []string{f.Code}
+	f.SetRetryAfter(h)
+	// Strings and numbers only: it can be encoded.
+	body, _ := json.Marshal(errorBody{errorInfo{f.Code, f.Message, f.Key, f.Current, f.RetryAfterMs}})
+	writeJSON(w, f.Status, append(body, '\n'))
+	return httpserve.Outcome{Status: f.Status, Err: err}
 }
 
 func writeJSON(w http.ResponseWriter, status int, body []byte) {
-	beginAnswer(w, int64(len(body)))
+	httpserve.BeginAnswer(w, int64(len(body)))
 	h := w.Header()
-	h[hContentType] = valueJSON
-	h[hNosniff] = valueNosniff
-	h[hCacheControl] = valueNoStore
+	httpserve.SetType(h, valueJSON)
 	h[hContentLength] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // a peer that has gone is no matter of ours
-}
-
-// setRetryAfter sets the header where a client is to come back later.
-func setRetryAfter(h http.Header, ms int64, status int) {
-	if ms == 0 && (status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable) {
-		ms = 1000
-	}
-	if ms > 0 {
-		h[hRetryAfter] = []string{strconv.FormatInt((ms+999)/1000, 10)}
-	}
 }
 
 // maxErrorBody is how much of an error answer a client reads.
@@ -99,7 +67,7 @@ func remoteError(op string, key diamond.Key, res *http.Response) *diamond.Error 
 	if json.Unmarshal(body, &b) != nil {
 		return e
 	}
-	e.Detail, e.Current = clip(b.Error.Message), b.Error.Current
+	e.Detail, e.Current = httpserve.Clip(b.Error.Message), b.Error.Current
 	// The header is for those who do not read the body: it says something even where the server does not.
 	e.RetryAfter = min(time.Duration(min(max(b.Error.RetryAfterMs, 0), maxRetryAfter.Milliseconds()))*time.Millisecond, maxRetryAfter)
 	if k, err := wireKey(b.Error.Key); err == nil {

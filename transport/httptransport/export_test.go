@@ -5,27 +5,21 @@ import (
 	"net/http"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
 // Routes returns the names of the handler's routes.
-func Routes(h http.Handler) []string {
-	own := h.(*handler)
-	names := []string{own.config.name, own.keyHistory.name, own.native.route, own.legacy.route}
-	for name := range own.routes {
-		names = append(names, name)
+func Routes(h http.Handler) (names []string) {
+	for _, r := range h.(*httpserve.Handler).Routes {
+		names = append(names, r.Name)
 	}
 	return names
 }
 
 // MemoryHeld returns how many bytes of their budget bodies hold.
-func MemoryHeld(h http.Handler) int64 { return h.(*handler).memory.Used() }
+func MemoryHeld(h http.Handler) int64 { return h.(*httpserve.Handler).Memory.Used() }
 
-// For the fuzz tests.
-
+// DecodePoll is for the fuzz tests.
 func DecodePoll(raw []byte) (*diamond.PollRequest, error) {
 	return decodePoll(bytes.NewReader(raw), func(int64) error { return nil })
-}
-
-func ParseProbe(probe string) ([]diamond.Held, error) {
-	return parseProbe(probe, func(int64) error { return nil })
 }

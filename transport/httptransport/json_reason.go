@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
 // invalidJSON returns why a JSON decoder failed, without anything of what it
@@ -24,7 +25,7 @@ func invalidJSON(err error) error {
 	case errors.As(err, &syntax), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return diamond.Errorf(diamond.ErrInvalid, "json: not well-formed")
 	case strings.HasPrefix(err.Error(), "json: unknown field "):
-		return diamond.Errorf(diamond.ErrInvalid, "json: %s", clip(strings.TrimPrefix(err.Error(), "json: ")))
+		return diamond.Errorf(diamond.ErrInvalid, "json: %s", httpserve.Clip(strings.TrimPrefix(err.Error(), "json: ")))
 	}
 	return diamond.Errorf(diamond.ErrInvalid, "json: a field has a value that it cannot have")
 }

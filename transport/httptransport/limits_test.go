@@ -20,6 +20,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/internal/campaign"
+	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
 
 func newRecorder() *httptest.ResponseRecorder { return httptest.NewRecorder() }
@@ -27,8 +28,8 @@ func newRecorder() *httptest.ResponseRecorder { return httptest.NewRecorder() }
 // X19: what is over a limit gets the right code, before it is read, and the
 // connection is closed where something is left unread.
 func TestX19_Limits(t *testing.T) {
-	c := newCentre(t)
-	addr := c.listen()
+	c := protocoltest.New(t)
+	addr := c.Listen()
 	head := func(method, target string, length int64) string {
 		return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\nContent-Type: application/x-www-form-urlencoded\r\n\r\n", method, target, addr, length)
 	}
@@ -37,7 +38,7 @@ func TestX19_Limits(t *testing.T) {
 		raw, number string
 		status      int
 	}{
-		{head("PUT", one, maxContent+1), "1048576", 413},
+		{head("PUT", one, protocoltest.MaxContent+1), "1048576", 413},
 		{head("POST", "/v1/changesets", 1<<40), "bytes", 413},
 		{head("POST", "/v1/poll", 1<<40), "33554432", 413},
 		{head("POST", "/v1/reports", 1<<40), "1048576", 413},
@@ -45,7 +46,7 @@ func TestX19_Limits(t *testing.T) {
 		{head("POST", "/diamond-server/getProbeModify", 1<<40), "4194304", 413},
 		{"GET " + one + "?" + strings.Repeat("a", 9<<10) + " HTTP/1.1\r\nHost: " + addr + "\r\n\r\n", "8192", 414},
 	} {
-		res, body := exchange(t, addr, r.raw)
+		res, body := protocoltest.Exchange(t, addr, r.raw)
 		assert.Equal(t, r.status, res.StatusCode, r.raw[:40])
 		assert.Contains(t, body, r.number, r.raw[:40])
 		assert.True(t, res.Close, r.raw[:40])
@@ -53,36 +54,36 @@ func TestX19_Limits(t *testing.T) {
 	// A length that is not said is counted.
 	chunk := strings.Repeat("x", 64<<10)
 	endless := "PUT " + one + " HTTP/1.1\r\nHost: " + addr + "\r\nTransfer-Encoding: chunked\r\n\r\n" +
-		strings.Repeat(fmt.Sprintf("%x\r\n%s\r\n", len(chunk), chunk), maxContent/len(chunk)+1)
-	res, _ := exchange(t, addr, endless)
+		strings.Repeat(fmt.Sprintf("%x\r\n%s\r\n", len(chunk), chunk), protocoltest.MaxContent/len(chunk)+1)
+	res, _ := protocoltest.Exchange(t, addr, endless)
 	assert.Equal(t, 413, res.StatusCode)
 	assert.True(t, res.Close)
-	assert.Zero(t, c.srv.Status().Keys)
+	assert.Zero(t, c.Srv.Status().Keys)
 
 	var many strings.Builder
 	for i := range diamond.MaxChanges + 1 {
 		fmt.Fprintf(&many, `{"op":"publish","key":"k%d","length":1}`+"\nx\n", i)
 	}
-	w := c.ask("POST", "/v1/changesets", many.String())
+	w := c.Ask("POST", "/v1/changesets", many.String())
 	assert.Equal(t, 400, w.Code)
 	assert.Contains(t, w.Body.String(), "1000")
-	w = c.ask("GET", "/v1/configs?limit=5000", "")
+	w = c.Ask("GET", "/v1/configs?limit=5000", "")
 	assert.Equal(t, 200, w.Code, "shortened to a page")
-	w = c.ask("GET", one+"?"+strings.Repeat("a=1&", 100), "")
+	w = c.Ask("GET", one+"?"+strings.Repeat("a=1&", 100), "")
 	assert.Equal(t, 400, w.Code)
 }
 
 // X19: refusals leave nothing behind.
 func TestX19_NoGrowth(t *testing.T) {
-	c := newCentre(t)
+	c := protocoltest.New(t)
 	attempts := campaign.Scale(t, 1000, 10_000)
 	attempt := func() {
 		r := httptest.NewRequest("PUT", "http://127.0.0.1"+one, io.LimitReader(zeros{}, 1<<40))
 		r.ContentLength = 1 << 40
 		w := newRecorder()
-		c.h.ServeHTTP(w, r)
+		c.H.ServeHTTP(w, r)
 		assert.Equal(t, 413, w.Code)
-		c.ask("POST", "/v1/poll", `{"set":"`+strings.Repeat("a", 64)+`","keys":["k"]}`)
+		c.Ask("POST", "/v1/poll", `{"set":"`+strings.Repeat("a", 64)+`","keys":["k"]}`)
 	}
 	attempt()
 	before := heap()
@@ -107,10 +108,10 @@ func heap() int64 {
 func TestX20_Slowloris(t *testing.T) {
 	conns := campaign.Scale(t, 50, 5000)
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre(t)
-		c.publish(key("app.yaml"), "x")
+		c := protocoltest.New(t)
+		c.Publish(protocoltest.Key("app.yaml"), "x")
 		p := newPipes()
-		p.serve(t, c.h)
+		p.serve(t, c.H)
 		started := time.Now()
 		var slow sync.WaitGroup
 		for i := range conns {
@@ -167,12 +168,12 @@ func TestX20_Slowloris(t *testing.T) {
 func TestN9_SlowReaders(t *testing.T) {
 	readers := campaign.Scale(t, 100, 200)
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre(t)
-		content := strings.Repeat("c", maxContent)
-		c.publish(key("app.yaml"), content)
+		c := protocoltest.New(t)
+		content := strings.Repeat("c", protocoltest.MaxContent)
+		c.Publish(protocoltest.Key("app.yaml"), content)
 		p := newPipes()
-		p.serve(t, c.h)
-		c.ask("GET", one, "") // it is in the cache now
+		p.serve(t, c.H)
+		c.Ask("GET", one, "") // it is in the cache now
 		before := heap()
 		conns := make([]net.Conn, readers)
 		for i := range conns {
@@ -212,10 +213,10 @@ func TestN9_SlowReaders(t *testing.T) {
 func TestX20_DeadlinesSpareWaits(t *testing.T) {
 	for _, timeout := range []time.Duration{0, 5 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
-			c := newCentre(t)
-			at := c.publish(key("app.yaml"), strings.Repeat("c", maxContent))
+			c := protocoltest.New(t)
+			at := c.Publish(protocoltest.Key("app.yaml"), strings.Repeat("c", protocoltest.MaxContent))
 			p := newPipes()
-			hs := &http.Server{Handler: c.h, WriteTimeout: timeout, ReadTimeout: timeout}
+			hs := &http.Server{Handler: c.H, WriteTimeout: timeout, ReadTimeout: timeout}
 			done := make(chan error, 1)
 			go func() { done <- hs.Serve(p) }()
 			client, network := p.client()
@@ -224,7 +225,7 @@ func TestX20_DeadlinesSpareWaits(t *testing.T) {
 				require.NoError(t, err)
 				n, err := io.Copy(io.Discard, res.Body)
 				require.NoError(t, err)
-				assert.EqualValues(t, maxContent, n)
+				assert.EqualValues(t, protocoltest.MaxContent, n)
 				require.NoError(t, res.Body.Close())
 			}
 			poll := func() {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
 // entryLine is an entry, or the state of a key in the answer to a poll.
@@ -99,7 +100,7 @@ func (l *pollLine) addTo(res *diamond.PollResponse, content string) error {
 	if err == nil && (l.Key != "" || l.Length != nil) {
 		err = errFrame("a key is denied, and has a state")
 	}
-	res.Denied = append(res.Denied, diamond.Denial{Key: key, Detail: clip(l.Detail)})
+	res.Denied = append(res.Denied, diamond.Denial{Key: key, Detail: httpserve.Clip(l.Detail)})
 	return err
 }
 
@@ -237,8 +238,8 @@ func (l *setLine) addTo(set *diamond.ChangeSet, content string) error {
 		return err
 	}
 	switch {
-	case len(l.Meta) > maxParams: // what is made of them is many times what they are
-		return errFrame("meta has more than %d pairs", maxParams)
+	case len(l.Meta) > httpserve.MaxParams: // what is made of them is many times what they are
+		return errFrame("meta has more than %d pairs", httpserve.MaxParams)
 	case l.Op == "publish" && l.Length == nil:
 		return errFrame("publish has no length")
 	case l.Op == "publish" && l.Revision == nil:

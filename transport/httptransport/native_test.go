@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
 
 const one = "/v1/configs/public/DEFAULT_GROUP/app.yaml"
@@ -30,12 +31,12 @@ func errorOf(t *testing.T, body string) (code, message string) {
 
 // What a person does with curl.
 func TestNative_ByHand(t *testing.T) {
-	c := newCentre(t)
-	w := c.ask("PUT", one+"?comment=first%20try", "a: 1\n", "Diamond-Meta", "owner=me&tier=%C3%A9", "Content-Type", "application/x-www-form-urlencoded")
+	c := protocoltest.New(t)
+	w := c.Ask("PUT", one+"?comment=first%20try", "a: 1\n", "Diamond-Meta", "owner=me&tier=%C3%A9", "Content-Type", "application/x-www-form-urlencoded")
 	require.Equal(t, 200, w.Code, w.Body)
 	assert.JSONEq(t, fmt.Sprintf(`{"revision":1,"position":%q,"replayed":false}`, w.Header().Get("Diamond-Position")), w.Body.String())
 
-	w = c.ask("GET", one, "")
+	w = c.Ask("GET", one, "")
 	require.Equal(t, 200, w.Code)
 	assert.Equal(t, "a: 1\n", w.Body.String())
 	assert.Equal(t, "public/DEFAULT_GROUP/app.yaml", w.Header().Get("Diamond-Key"))
@@ -46,17 +47,17 @@ func TestNative_ByHand(t *testing.T) {
 	assert.Equal(t, "no-store", w.Header().Get("Cache-Control"))
 	etag := w.Header().Get("ETag")
 
-	w = c.ask("HEAD", one, "")
+	w = c.Ask("HEAD", one, "")
 	assert.Equal(t, 200, w.Code)
 	assert.Empty(t, w.Body.String())
 	assert.Equal(t, "5", w.Header().Get("Content-Length"))
 
-	w = c.ask("GET", one, "", "If-None-Match", etag)
+	w = c.Ask("GET", one, "", "If-None-Match", etag)
 	assert.Equal(t, 304, w.Code)
 	assert.NotEmpty(t, w.Header().Get("Diamond-Position"))
 
-	assert.Equal(t, 200, c.ask("PUT", one+"?type=text", "a: 2", "If-Match", etag).Code)
-	w = c.ask("PUT", one, "a: 3", "If-Match", etag)
+	assert.Equal(t, 200, c.Ask("PUT", one+"?type=text", "a: 2", "If-Match", etag).Code)
+	w = c.Ask("PUT", one, "a: 3", "If-Match", etag)
 	assert.Equal(t, 409, w.Code)
 	code, message := errorOf(t, w.Body.String())
 	assert.Equal(t, "conflict", code)
@@ -64,57 +65,57 @@ func TestNative_ByHand(t *testing.T) {
 	assert.NotEmpty(t, w.Header().Get("Diamond-Position"))
 	other := `"2-` + diamond.MD5Hex("of a history that was lost") + `"`
 	for _, method := range []string{"PUT", "DELETE"} {
-		w = c.ask(method, one, map[string]string{"PUT": "a: 3"}[method], "If-Match", other)
+		w = c.Ask(method, one, map[string]string{"PUT": "a: 3"}[method], "If-Match", other)
 		assert.Equal(t, 409, w.Code, "the revision is right, the content is another")
 		assert.Contains(t, w.Body.String(), `"current":2`)
 		assert.NotEmpty(t, w.Header().Get("Diamond-Position"))
 	}
-	assert.Equal(t, 409, c.ask("PUT", one, "a: 3", "If-Match", `"2-wrongmd5"`).Code)
-	assert.Equal(t, 409, c.ask("PUT", one, "a: 3", "If-None-Match", "*").Code)
-	assert.Equal(t, 409, c.ask("PUT", one+"?ifRevision=0", "a: 3").Code)
-	assert.Equal(t, 200, c.ask("PUT", one+"?ifRevision=2", "a: 3").Code)
+	assert.Equal(t, 409, c.Ask("PUT", one, "a: 3", "If-Match", `"2-wrongmd5"`).Code)
+	assert.Equal(t, 409, c.Ask("PUT", one, "a: 3", "If-None-Match", "*").Code)
+	assert.Equal(t, 409, c.Ask("PUT", one+"?ifRevision=0", "a: 3").Code)
+	assert.Equal(t, 200, c.Ask("PUT", one+"?ifRevision=2", "a: 3").Code)
 
-	assert.Equal(t, "a: 1\n", c.ask("GET", one+"?revision=1", "").Body.String())
-	w = c.ask("GET", one+"?revision=99", "")
+	assert.Equal(t, "a: 1\n", c.Ask("GET", one+"?revision=1", "").Body.String())
+	w = c.Ask("GET", one+"?revision=99", "")
 	assert.Equal(t, 404, w.Code)
 
-	list := c.ask("GET", "/v1/configs?group=DEFAULT_GROUP&prefix=app&limit=5", "").Body.String()
+	list := c.Ask("GET", "/v1/configs?group=DEFAULT_GROUP&prefix=app&limit=5", "").Body.String()
 	assert.Contains(t, list, `"key":"public/DEFAULT_GROUP/app.yaml","revision":3`)
-	history := strings.Split(strings.TrimSpace(c.ask("GET", "/v1/history/public/DEFAULT_GROUP/app.yaml", "").Body.String()), "\n")
+	history := strings.Split(strings.TrimSpace(c.Ask("GET", "/v1/history/public/DEFAULT_GROUP/app.yaml", "").Body.String()), "\n")
 	require.Len(t, history, 3)
 	assert.Contains(t, history[2], `"comment":"first try"`)
 
-	assert.Equal(t, 409, c.ask("DELETE", one+"?ifRevision=1", "").Code)
-	assert.Equal(t, 200, c.ask("DELETE", one, "").Code)
-	w = c.ask("GET", one, "")
+	assert.Equal(t, 409, c.Ask("DELETE", one+"?ifRevision=1", "").Code)
+	assert.Equal(t, 200, c.Ask("DELETE", one, "").Code)
+	w = c.Ask("GET", one, "")
 	assert.Equal(t, 404, w.Code)
 	assert.Equal(t, "not_found", w.Header().Get("Diamond-Error"))
 	assert.NotEmpty(t, w.Header().Get("Diamond-Position"))
-	assert.Equal(t, 404, c.ask("DELETE", one, "").Code)
+	assert.Equal(t, 404, c.Ask("DELETE", one, "").Code)
 
-	w = c.ask("GET", "/v1/position", "")
+	w = c.Ask("GET", "/v1/position", "")
 	assert.Equal(t, 200, w.Code)
 	assert.Contains(t, w.Body.String(), `"revision":4`)
-	w = c.ask("POST", "/v1/poll", `{"keys":["app.yaml"]}`, "Content-Type", "application/x-www-form-urlencoded")
+	w = c.Ask("POST", "/v1/poll", `{"keys":["app.yaml"]}`, "Content-Type", "application/x-www-form-urlencoded")
 	assert.Equal(t, 200, w.Code)
 	assert.Equal(t, "0", w.Header().Get("Diamond-Count"))
 }
 
 func TestNative_ChangeSet(t *testing.T) {
-	c := newCentre(t)
-	old := c.publish(key("old"), "x")
+	c := protocoltest.New(t)
+	old := c.Publish(protocoltest.Key("old"), "x")
 	body := `{"op":"publish","key":"a","length":5}` + "\na: 1\n\n" +
 		`{"op":"publish","key":"team/g/b","type":"text","meta":{"m":"1"},"allowEmpty":true,"length":0}` + "\n\n" +
 		fmt.Sprintf(`{"op":"delete","key":"public/DEFAULT_GROUP/old","ifRevision":%d}`, old.Revision) + "\n" +
 		`{"op":"check","key":"freeze","revision":0}` + "\n"
-	w := c.ask("POST", "/v1/changesets?comment=all", body, "Idempotency-Key", "r1")
+	w := c.Ask("POST", "/v1/changesets?comment=all", body, "Idempotency-Key", "r1")
 	require.Equal(t, 200, w.Code, w.Body)
 	first := w.Header().Get("Diamond-Position")
-	assert.Equal(t, "a: 1\n", c.fetch(key("a")).Entry.Content)
-	assert.True(t, c.fetch(diamond.Key{Namespace: "team", Group: "g", DataID: "b"}).Found)
-	assert.False(t, c.fetch(key("old")).Found)
+	assert.Equal(t, "a: 1\n", c.Fetch(protocoltest.Key("a")).Entry.Content)
+	assert.True(t, c.Fetch(diamond.Key{Namespace: "team", Group: "g", DataID: "b"}).Found)
+	assert.False(t, c.Fetch(protocoltest.Key("old")).Found)
 
-	w = c.ask("POST", "/v1/changesets?comment=all", body, "Idempotency-Key", "r1")
+	w = c.Ask("POST", "/v1/changesets?comment=all", body, "Idempotency-Key", "r1")
 	require.Equal(t, 200, w.Code, w.Body)
 	assert.Equal(t, "true", w.Header().Get("Diamond-Replayed"))
 	assert.Equal(t, first, w.Header().Get("Diamond-Position"))
@@ -138,7 +139,7 @@ func TestNative_ChangeSet(t *testing.T) {
 		"a long line":      `{"op":"delete","key":"` + strings.Repeat("a", 200<<10) + `"}` + "\n",
 		"gzip":             "\x1f\x8b\x08\x00",
 	} {
-		w := c.ask("POST", "/v1/changesets", bad)
+		w := c.Ask("POST", "/v1/changesets", bad)
 		assert.Equal(t, 400, w.Code, "%s: %s", name, w.Body)
 		code, message := errorOf(t, w.Body.String())
 		assert.Equal(t, "invalid", code, name)
@@ -148,47 +149,47 @@ func TestNative_ChangeSet(t *testing.T) {
 
 // What a request does not say of a key stays, on every road; reset forgets it.
 func TestNative_WhatIsNotSaidStays(t *testing.T) {
-	c := newCentre(t)
+	c := protocoltest.New(t)
 	is := func(typ, meta string) {
 		t.Helper()
-		w := c.ask("GET", one, "")
+		w := c.Ask("GET", one, "")
 		require.Equal(t, 200, w.Code)
 		assert.Equal(t, typ, w.Header().Get("Diamond-Type"))
 		assert.Equal(t, meta, w.Header().Get("Diamond-Meta"))
 	}
 	set := func(more string) {
 		t.Helper()
-		w := c.ask("POST", "/v1/changesets", `{"op":"publish","key":"app.yaml"`+more+`,"length":1}`+"\nx\n")
+		w := c.Ask("POST", "/v1/changesets", `{"op":"publish","key":"app.yaml"`+more+`,"length":1}`+"\nx\n")
 		require.Equal(t, 200, w.Code, w.Body)
 	}
 	const form = "application/x-www-form-urlencoded"
-	require.Equal(t, 200, c.ask("PUT", one, "1").Code)
+	require.Equal(t, 200, c.Ask("PUT", one, "1").Code)
 	is("yaml", "")
-	require.Equal(t, 200, c.ask("PUT", one+"?type=toml", "1", "Diamond-Meta", "owner=me").Code)
+	require.Equal(t, 200, c.Ask("PUT", one+"?type=toml", "1", "Diamond-Meta", "owner=me").Code)
 	for _, write := range []func(){
-		func() { require.Equal(t, 200, c.ask("PUT", one, "2").Code) },
+		func() { require.Equal(t, 200, c.Ask("PUT", one, "2").Code) },
 		func() { set("") },
 		func() {
-			require.Equal(t, 200, c.ask("POST", "/diamond-server/publishConfig", "dataId=app.yaml&content=3", "Content-Type", form).Code)
+			require.Equal(t, 200, c.Ask("POST", "/diamond-server/publishConfig", "dataId=app.yaml&content=3", "Content-Type", form).Code)
 		},
 	} {
 		write()
 		is("toml", "owner=me")
 	}
-	require.Equal(t, 200, c.ask("PUT", one, "4", "Diamond-Meta", "owner=you").Code)
+	require.Equal(t, 200, c.Ask("PUT", one, "4", "Diamond-Meta", "owner=you").Code)
 	is("toml", "owner=you")
 	set(`,"type":"json"`)
 	is("json", "owner=you")
 	set(`,"reset":true,"meta":{"a":"b"}`)
 	is("", "a=b")
-	require.Equal(t, 200, c.ask("PUT", one+"?reset=true&type=yaml", "5").Code)
+	require.Equal(t, 200, c.Ask("PUT", one+"?reset=true&type=yaml", "5").Code)
 	is("yaml", "")
-	require.Equal(t, 200, c.ask("PUT", one+"?reset=true", "6").Code)
+	require.Equal(t, 200, c.Ask("PUT", one+"?reset=true", "6").Code)
 	is("", "")
 }
 
 func TestNative_BadRequests(t *testing.T) {
-	c := newCentre(t)
+	c := protocoltest.New(t)
 	for _, r := range []struct{ method, target, body, names string }{
 		{"GET", one + "?revison=1", "", "revison"},
 		{"GET", one + "?revision=x", "", "revision"},
@@ -237,7 +238,7 @@ func TestNative_BadRequests(t *testing.T) {
 		{"POST", "/v1/reports", `{"reports":[{"key":"a","revision":1,"applied":true,"reason":"error"}]}`, "reason"},
 		{"POST", "/v1/reports", `{"reports":[{"key":"a","revision":1,"applied":true}]}`, "client id"},
 	} {
-		w := c.ask(r.method, r.target, r.body)
+		w := c.Ask(r.method, r.target, r.body)
 		assert.Equal(t, 400, w.Code, "%s %s %s", r.method, r.target, r.body)
 		code, message := errorOf(t, w.Body.String())
 		assert.Equal(t, "invalid", code)
@@ -257,34 +258,34 @@ func TestNative_BadRequests(t *testing.T) {
 		"request id": {"Idempotency-Key", "a b"},
 		"client":     {"Diamond-Client", "id=a&id=b"},
 	} {
-		assert.Equal(t, 400, c.ask("PUT", one, "x", headers...).Code, name)
+		assert.Equal(t, 400, c.Ask("PUT", one, "x", headers...).Code, name)
 	}
-	_, message := errorOf(t, c.ask("PUT", one, "x", "If-Match", "*").Body.String())
+	_, message := errorOf(t, c.Ask("PUT", one, "x", "If-Match", "*").Body.String())
 	assert.Contains(t, message, "if-match: * is not taken")
-	assert.Equal(t, 400, c.ask("PUT", one+"?ifRevision=1", "x", "If-Match", `"1-x"`).Code)
-	assert.Zero(t, c.srv.Status().Keys, "nothing was done")
+	assert.Equal(t, 400, c.Ask("PUT", one+"?ifRevision=1", "x", "If-Match", `"1-x"`).Code)
+	assert.Zero(t, c.Srv.Status().Keys, "nothing was done")
 }
 
 // S17: every content on every native road, beginning with a plain PUT.
 func TestS17_ByteExactness(t *testing.T) {
-	c := newCentre(t)
-	for name, content := range oddContents() {
-		w := c.ask("PUT", one+"?allowEmpty=true", content)
+	c := protocoltest.New(t)
+	for name, content := range protocoltest.OddContents() {
+		w := c.Ask("PUT", one+"?allowEmpty=true", content)
 		require.Equal(t, 200, w.Code, "%s: %s", name, w.Body)
-		assert.True(t, c.ask("GET", one, "").Body.String() == content, name)
+		assert.True(t, c.Ask("GET", one, "").Body.String() == content, name)
 	}
 }
 
 // X2: whatever spelling of a path is sent, the answer is for the key that it
 // spells, or it is refused. It is never another key's.
 func TestX2_Spellings(t *testing.T) {
-	c := newCentre(t)
-	c.publish(key("key"), "right")
+	c := protocoltest.New(t)
+	c.Publish(protocoltest.Key("key"), "right")
 	for _, other := range []string{"KEY", "Key", "key.", "a", "b", "c", "2fkey", "key:x"} {
-		c.publish(key(other), "wrong")
+		c.Publish(protocoltest.Key(other), "wrong")
 	}
-	c.publish(diamond.Key{Namespace: "public", Group: "key", DataID: "key"}, "wrong")
-	addr := c.listen()
+	c.Publish(diamond.Key{Namespace: "public", Group: "key", DataID: "key"}, "wrong")
+	addr := c.Listen()
 	const base = "/v1/configs/public/DEFAULT_GROUP/"
 	canonical := map[string]bool{
 		base + "key": true, base + "%6bey": true, base + "%6Bey": true, base + "k%65y": true, "/v1/configs/%70ublic/DEFAULT_GROUP/key": true,
@@ -309,7 +310,7 @@ func TestX2_Spellings(t *testing.T) {
 		}
 	}
 	for _, target := range spellings {
-		res, body := exchange(t, addr, "GET "+target+" HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+		res, body := protocoltest.Exchange(t, addr, "GET "+target+" HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
 		switch {
 		case canonical[target]:
 			assert.Equal(t, 200, res.StatusCode, "%q", target)
@@ -327,9 +328,9 @@ func TestX2_Spellings(t *testing.T) {
 			continue
 		}
 		for method, body := range map[string]string{"PUT": "x", "DELETE": ""} {
-			res, _ := exchange(t, addr, fmt.Sprintf("%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", method, target, len(body), body))
+			res, _ := protocoltest.Exchange(t, addr, fmt.Sprintf("%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", method, target, len(body), body))
 			assert.Contains(t, []int{200, 400, 404}, res.StatusCode, "%s %q", method, target)
 		}
 	}
-	assert.Equal(t, "right", c.fetch(key("key")).Entry.Content)
+	assert.Equal(t, "right", c.Fetch(protocoltest.Key("key")).Entry.Content)
 }

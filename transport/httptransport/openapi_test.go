@@ -18,6 +18,7 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/api"
 	"github.com/linnaname/gdiamond/transport/httptransport"
+	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
 
 // spec is what the test needs of an OpenAPI document.
@@ -133,9 +134,9 @@ func (unreadable) Close() error             { return nil }
 func exercise(t *testing.T, method, path string, status int) *httptest.ResponseRecorder {
 	k := diamond.NewKey("g", "k")
 	g := good[method+" "+path]
-	c := newCentre(t)
+	c := protocoltest.New(t)
 	if status < 300 && path != "/v1/reports" || status == 304 || status == 409 {
-		c.publish(k, "content")
+		c.Publish(k, "content")
 	}
 	r := request(method, path, g.body)
 	switch status {
@@ -169,7 +170,7 @@ func exercise(t *testing.T, method, path string, status int) *httptest.ResponseR
 	case 413:
 		r.ContentLength = 1 << 40
 	}
-	return send(c.h, r)
+	return send(c.H, r)
 }
 
 type loopback struct{}
@@ -214,7 +215,7 @@ func TestOpenAPI_Statuses(t *testing.T) {
 func TestOpenAPI_Routes(t *testing.T) {
 	s := readSpec(t)
 	routes := make(map[string]bool)
-	c := newCentre(t, httptransport.WithObserver(func(o httptransport.Observation) { routes[o.Route] = true }))
+	c := protocoltest.New(t, httptransport.WithObserver(func(o httptransport.Observation) { routes[o.Route] = true }))
 	methods := []string{"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"}
 	specified := map[string]bool{}
 	s.operations(func(method, path string, _ *operation, _ []parameter) {
@@ -225,20 +226,20 @@ func TestOpenAPI_Routes(t *testing.T) {
 	})
 	for path := range s.Paths {
 		for _, method := range methods {
-			w := send(c.h, request(method, path, ""))
+			w := send(c.H, request(method, path, ""))
 			assert.Equal(t, !specified[method+" "+path], w.Code == 405, "%s %s: %d", method, path, w.Code)
 		}
 	}
 	delete(routes, "other")
 	assert.Len(t, routes, len(s.Paths), "as many routes as paths: %v", routes)
-	assert.Len(t, httptransport.Routes(c.h), len(s.Paths), "no route is left out of the specification")
-	assert.Equal(t, api.OpenAPI, c.ask("GET", "/openapi.yaml", "").Body.String())
+	assert.Len(t, httptransport.Routes(c.H), len(s.Paths), "no route is left out of the specification")
+	assert.Equal(t, api.OpenAPI, c.Ask("GET", "/openapi.yaml", "").Body.String())
 }
 
 // Every parameter of the specification is taken, and no other.
 func TestOpenAPI_Parameters(t *testing.T) {
 	s := readSpec(t)
-	c := newCentre(t)
+	c := protocoltest.New(t)
 	value := map[string]string{
 		"revision": "0", "after": "", "ifRevision": "1", "comment": "c", "type": "text", "allowEmpty": "true", "reset": "true", "namespace": "public",
 		"group": "g", "prefix": "k", "limit": "5", "contents": "true", "before": "9", "wait": "0s", "dataId": "k", "content": "x",
@@ -254,11 +255,11 @@ func TestOpenAPI_Parameters(t *testing.T) {
 			if path == "/v1/configs" && p.Name == "after" {
 				r.URL.RawQuery = "after=public/g/a" // a key there, a position elsewhere
 			}
-			assert.NotEqual(t, 400, send(c.h, r).Code, "%s %s?%s", method, path, p.Name)
+			assert.NotEqual(t, 400, send(c.H, r).Code, "%s %s?%s", method, path, p.Name)
 		}
 		r := request(method, path, good[method+" "+path].body)
 		r.URL.RawQuery = strings.TrimPrefix(r.URL.RawQuery+"&nonsense=1", "&")
-		w := send(c.h, r)
+		w := send(c.H, r)
 		assert.Equal(t, 400, w.Code, "%s %s", method, path)
 		assert.Contains(t, w.Body.String(), "nonsense")
 	})

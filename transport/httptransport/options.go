@@ -7,17 +7,37 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/internal/budget"
+	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
 // HandlerOption changes a default of [NewHandler].
-type HandlerOption func(*handler)
+type HandlerOption func(*settings)
+
+// settings are what options set.
+type settings struct {
+	httpserve.Config
+	maxContent int64
+}
+
+func defaultSettings() *settings {
+	return &settings{
+		Config: httpserve.Config{
+			Log:      slog.New(slog.DiscardHandler),
+			Admit:    func(*http.Request) error { return nil },
+			Requests: budget.New(DefaultRequests, DefaultAddressRequests),
+			Memory:   budget.New(DefaultMemoryBudget, DefaultAddressMemory),
+		},
+		maxContent: diamond.DefaultMaxContent,
+	}
+}
 
 // WithLogger sets where log records go; by default nowhere. Reads and polls
 // that succeed are logged at debug level, refused requests at info, failures at
-// warn. Of those of one route and status one a second is, with the number of the
-// others before it, which are logged at debug level. No record holds a content.
+// warn. Of the requests of one route and status one a second is logged so, with the
+// number of the others before it, which are logged at debug level. No record holds
+// a content.
 func WithLogger(logger *slog.Logger) HandlerOption {
-	return func(h *handler) { h.log = logger }
+	return func(s *settings) { s.Log = logger }
 }
 
 // WithAllowedHosts adds host names, without port, by which this server may be
@@ -29,20 +49,22 @@ func WithLogger(logger *slog.Logger) HandlerOption {
 // change something are refused when their Host is a name that is not allowed;
 // on loopback connections, reads are too.
 func WithAllowedHosts(names ...string) HandlerOption {
-	return func(h *handler) { h.guard.hosts.Add(names...) }
+	return func(s *settings) { s.Hosts.Add(names...) }
 }
 
 // WithObserver has observe called after each request. It is called on the
 // request's goroutine, so it must be quick, and safe for concurrent use.
 func WithObserver(observe func(Observation)) HandlerOption {
-	return func(h *handler) { h.observe = observe }
+	return func(s *settings) {
+		s.Observe = func(o httpserve.Observation) { observe(Observation(o)) }
+	}
 }
 
-// WithMaxContent tells the handler how many bytes one content may have, so
-// that larger bodies are refused before they are read; by default
-// [diamond.DefaultMaxContent]. Give it what the server was given.
+// WithMaxContent sets how many bytes one content may have, so that larger bodies
+// are refused before they are read; by default [diamond.DefaultMaxContent]. Give
+// it what the server was given.
 func WithMaxContent(bytes int64) HandlerOption {
-	return func(h *handler) { h.maxContent = bytes }
+	return func(s *settings) { s.maxContent = bytes }
 }
 
 // WithAdmission has admit asked whether a request may come in, before its body is
@@ -53,14 +75,14 @@ func WithMaxContent(bytes int64) HandlerOption {
 // Refusals of the server itself come when a body has been read and decoded: too late
 // for one that sheds load.
 func WithAdmission(admit func(r *http.Request) error) HandlerOption {
-	return func(h *handler) { h.admit = admit }
+	return func(s *settings) { s.Admit = admit }
 }
 
 // WithMemoryBudget sets how many bytes of memory requests may take together, and how
-// many those from one address may: their bodies, from when they begin to arrive until
-// they are done with, and their answers, until they have been read. Requests above it
-// fail with ErrOverloaded (429). Bodies of less than 16 KiB and answers of up to
-// 32 KiB do not count, and a content that is in several answers counts once for an
+// many those from one address may take: their bodies, from when they begin to arrive
+// until the requests are done, and their answers, until they have been read. Requests
+// above it fail with ErrOverloaded (429). Bodies of less than 16 KiB and answers of up
+// to 32 KiB do not count, and a content that is in several answers counts once for an
 // address, and once in all. By default it is [DefaultMemoryBudget] (384 MiB), and
 // [DefaultAddressMemory] (48 MiB) for one address: the largest change set. An address
 // never gets more than is left for the others.
@@ -69,49 +91,44 @@ func WithAdmission(admit func(r *http.Request) error) HandlerOption {
 // address, that of a proxy. Below 48 MiB for one address the largest change sets are
 // always refused.
 func WithMemoryBudget(total, perAddress int64) HandlerOption {
-	return func(h *handler) { h.memory = budget.New(total, perAddress) }
+	return func(s *settings) { s.Memory = budget.New(total, perAddress) }
 }
 
 // WithRequestLimits sets how many requests may be under way together, polls that wait
 // included, and how many those from one address may be; by default [DefaultRequests]
-// (200,000) and [DefaultAddressRequests] (10,000). Those above it fail with
+// (200,000) and [DefaultAddressRequests] (10,000). Requests above it fail with
 // ErrOverloaded (429), before anything is read of them. An address never gets more
 // than is left for the others.
 //
 // A poll that waits takes some 19 KiB. Set the second higher where many clients come
 // from one address, that of a proxy: else it would be taken for one greedy client.
 func WithRequestLimits(total, perAddress int) HandlerOption {
-	return func(h *handler) { h.requests = budget.New(int64(total), int64(perAddress)) }
+	return func(s *settings) { s.Requests = budget.New(int64(total), int64(perAddress)) }
 }
+
+// Memory that requests may take unless [WithMemoryBudget] sets it, in bytes.
+const (
+	DefaultMemoryBudget  = 8 * DefaultAddressMemory       // of all addresses together: eight of the largest change sets
+	DefaultAddressMemory = diamond.MaxSetBytes + setLines // of one address: the largest change set
+)
+
+// Requests that may be under way unless [WithRequestLimits] sets it, those that wait
+// included: one address has room for thousands of clients, and twenty such addresses
+// for twice as many polls as a server lets wait by default.
+const (
+	DefaultRequests        = 20 * DefaultAddressRequests // of all addresses together
+	DefaultAddressRequests = 10_000                      // of one address
+)
 
 // Observation is what a handler saw of one request.
 type Observation struct {
-	Route    string // such as "/v1/configs/{key}"; "other" where there is none
+	Route    string // such as "/v1/configs/{key}", or "other" if there is none
 	Method   string // one that HTTP defines, else "other"
 	Status   int
 	Bytes    int64 // of body sent
 	Duration time.Duration
 	Poll     bool // it may have waited: Duration says nothing of the server's speed
-	// Notified is how long it took from when the server learned of a change
-	// until the answer to a waiting poll was written; 0: no change ended a wait.
+	// Notified is the time from when the server learned of a change until the answer
+	// to a waiting poll was written, or 0 if no change ended a wait.
 	Notified time.Duration
 }
-
-// routes, as observations name them.
-const (
-	routeConfig        = "/v1/configs/{key}"
-	routeList          = "/v1/configs"
-	routeHistory       = "/v1/history/{key}"
-	routeChangesets    = "/v1/changesets"
-	routePoll          = "/v1/poll"
-	routeChanges       = "/v1/changes"
-	routeReports       = "/v1/reports"
-	routePosition      = "/v1/position"
-	routeOpenAPI       = "/openapi.yaml"
-	routeLegacyRead    = pathLegacyRead
-	routeLegacyPublish = pathLegacyPublish
-	routeLegacyPoll    = pathLegacyPoll
-	routeOther         = "other"
-)
-
-var _ diamond.Transport = (*Transport)(nil)

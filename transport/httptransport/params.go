@@ -2,11 +2,12 @@ package httptransport
 
 import (
 	"net/http"
-	"slices"
+	"net/url"
 	"strconv"
 	"strings"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
 // pathKey returns the key that the rest of a path after prefix names. Each
@@ -38,6 +39,15 @@ func pathKey(r *http.Request, prefix string) (diamond.Key, error) {
 	return key, key.Validate()
 }
 
+// unescapePath decodes one part of a path.
+func unescapePath(s string) (string, error) {
+	u, err := url.PathUnescape(s)
+	if err != nil {
+		return "", diamond.Errorf(diamond.ErrInvalid, "path: a %% is not followed by two hexadecimal digits")
+	}
+	return u, nil
+}
+
 func parseBool(name, value string) (bool, error) {
 	switch value {
 	case "true":
@@ -62,29 +72,15 @@ func query(r *http.Request, set func(name, value string) error) error {
 	if r.URL.RawQuery == "" {
 		return nil
 	}
-	var buf [8]param
-	params, err := parseForm(buf[:0], r.URL.RawQuery)
+	var buf [8]httpserve.Param
+	params, err := httpserve.ParseParams(buf[:0], r.URL.RawQuery)
 	if err != nil {
 		return err
 	}
 	for _, p := range params {
-		if err := set(p.name, p.value); err != nil {
+		if err := set(p.Name, p.Value); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// onlyKnown refuses params that are not all named in known.
-func onlyKnown(params []param, known ...string) error {
-	for _, p := range params {
-		if !slices.Contains(known, p.name) {
-			return unknownParam(p.name)
-		}
-	}
-	return nil
-}
-
-func unknownParam(name string) error {
-	return diamond.Errorf(diamond.ErrInvalid, "parameter %.80q: this route has none of that name (an & within a value is written %%26)", name)
 }

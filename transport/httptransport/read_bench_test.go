@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/linnaname/gdiamond/internal/budget"
+	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
 
 // BenchmarkRead measures a read of 1 KiB over connections that are kept, from several
@@ -15,7 +16,7 @@ import (
 func BenchmarkRead(b *testing.B) {
 	p := newParking(b)
 	set := `{"op":"publish","key":"app.yaml","length":1024}` + "\n" + strings.Repeat("x", 1024) + "\n"
-	if w := ask(p.h, http.MethodPost, "/v1/changesets", set); w.Code != http.StatusOK {
+	if w := protocoltest.Ask(p.h, http.MethodPost, "/v1/changesets", set); w.Code != http.StatusOK {
 		b.Fatal(w.Body)
 	}
 	b.Run("over HTTP", func(b *testing.B) {

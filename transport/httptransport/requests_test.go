@@ -12,14 +12,15 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/transport/httptransport"
+	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
 
 // One address cannot take all places of requests, such as by polls that wait: those
 // above its share are told to come back, in the shape of their route, and those of
 // others come in.
 func TestRequestsUnderWayAreBounded(t *testing.T) {
-	c := newCentre(t, httptransport.WithRequestLimits(8, 3))
-	at := c.publish(key("app.yaml"), "x")
+	c := protocoltest.New(t, httptransport.WithRequestLimits(8, 3))
+	at := c.Publish(protocoltest.Key("app.yaml"), "x")
 	var polls []chan int
 	poll := func(address string) {
 		body := fmt.Sprintf(`{"keys":["app.yaml"],"position":%q,"wait":"60s"}`, at)
@@ -29,30 +30,30 @@ func TestRequestsUnderWayAreBounded(t *testing.T) {
 		polls = append(polls, end)
 		go func() {
 			w := newRecorder()
-			c.h.ServeHTTP(w, r)
+			c.H.ServeHTTP(w, r)
 			end <- w.Code
 		}()
-		c.parked(len(polls))
+		c.Parked(len(polls))
 	}
 	for i := range 3 {
 		poll(fmt.Sprintf("127.0.0.2:%d", i))
 	}
 	for _, target := range []string{one, "/v1/poll", "/v1/position", "/v1/typo", "/diamond-server/config?dataId=app.yaml"} {
-		w := askFrom(c.h, "127.0.0.2:9", target)
+		w := askFrom(c.H, "127.0.0.2:9", target)
 		assert.Equal(t, http.StatusTooManyRequests, w.Code, target)
 		assert.NotEmpty(t, w.Header().Get("Retry-After"), target)
 		assert.Equal(t, strings.HasPrefix(target, "/v1/"), w.Header().Get("Diamond-Error") == "overloaded", target)
 	}
-	assert.Equal(t, http.StatusOK, askFrom(c.h, "127.0.0.3:1", one).Code)
+	assert.Equal(t, http.StatusOK, askFrom(c.H, "127.0.0.3:1", one).Code)
 	poll("127.0.0.3:1")
 	poll("127.0.0.3:2")
-	assert.Equal(t, http.StatusTooManyRequests, askFrom(c.h, "127.0.0.3:3", one).Code, "it has as many as are left")
-	assert.Equal(t, http.StatusOK, askFrom(c.h, "127.0.0.4:1", one).Code)
-	c.publish(key("app.yaml"), "y")
+	assert.Equal(t, http.StatusTooManyRequests, askFrom(c.H, "127.0.0.3:3", one).Code, "it has as many as are left")
+	assert.Equal(t, http.StatusOK, askFrom(c.H, "127.0.0.4:1", one).Code)
+	c.Publish(protocoltest.Key("app.yaml"), "y")
 	for _, end := range polls {
 		assert.Equal(t, http.StatusOK, <-end)
 	}
-	require.Eventually(t, func() bool { return askFrom(c.h, "127.0.0.2:9", one).Code == http.StatusOK }, patience, tick)
+	require.Eventually(t, func() bool { return askFrom(c.H, "127.0.0.2:9", one).Code == http.StatusOK }, protocoltest.Patience, protocoltest.Tick)
 }
 
 // A list has as many elements as it may, and no more.

@@ -18,21 +18,22 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/transport/httptransport"
+	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
 
 // X3: what a request says of where it comes from has no effect.
 func TestX3_SpoofedTrust(t *testing.T) {
-	c := newCentre(t)
-	addr := c.listen()
+	c := protocoltest.New(t)
+	addr := c.Listen()
 	conn, err := net.Dial("tcp", addr)
 	require.NoError(t, err)
 	defer func() { _ = conn.Close() }()
 	_, err = io.WriteString(conn, "PUT "+one+" HTTP/1.1\r\nHost: "+addr+"\r\nContent-Length: 1\r\nX-Forwarded-For: 10.1.2.3\r\nX-Real-IP: 10.1.2.3\r\n"+
 		"Forwarded: for=10.1.2.3\r\nUser-Agent: Nacos-Server\r\nX-Forwarded-Host: evil.test\r\nDiamond-Client: id=root&app=admin\r\nAuthorization: Basic cm9vdDo=\r\n\r\nx")
 	require.NoError(t, err)
-	res, _ := answer(t, bufio.NewReader(conn))
+	res, _ := protocoltest.Answer(t, bufio.NewReader(conn))
 	require.Equal(t, 200, res.StatusCode)
-	history, err := c.srv.History(t.Context(), &diamond.HistoryRequest{Key: key("app.yaml")})
+	history, err := c.Srv.History(t.Context(), &diamond.HistoryRequest{Key: protocoltest.Key("app.yaml")})
 	require.NoError(t, err)
 	require.Len(t, history.Changes, 1)
 	assert.Equal(t, conn.LocalAddr().String(), history.Changes[0].Address)
@@ -51,7 +52,7 @@ var mutations = [][3]string{
 // X15: no page of another origin, and none whose name was pointed at the
 // server (DNS rebinding), changes anything.
 func TestX15_WebPages(t *testing.T) {
-	c := newCentre(t, httptransport.WithAllowedHosts("config.internal"))
+	c := protocoltest.New(t, httptransport.WithAllowedHosts("config.internal"))
 	send := func(m [3]string, host string, headers ...string) int {
 		r, err := http.NewRequest(m[0], m[1], strings.NewReader(m[2]))
 		require.NoError(t, err)
@@ -61,7 +62,7 @@ func TestX15_WebPages(t *testing.T) {
 			r.Header.Set(headers[i], headers[i+1])
 		}
 		w := newRecorder()
-		c.h.ServeHTTP(w, r)
+		c.H.ServeHTTP(w, r)
 		return w.Code
 	}
 	for _, m := range mutations {
@@ -79,7 +80,7 @@ func TestX15_WebPages(t *testing.T) {
 			assert.Equal(t, 403, refused, "%s %s: %s", m[0], m[1], name)
 		}
 	}
-	assert.Zero(t, c.srv.Status().Position.Revision, "nothing was done")
+	assert.Zero(t, c.Srv.Status().Position.Revision, "nothing was done")
 	for _, host := range []string{"127.0.0.1:1210", "127.0.0.1", "[::1]:1210", "[::1]", "localhost:1210", "LOCALHOST", "a.localhost", "10.1.2.3", "config.internal:1210", "Config.Internal.", ""} {
 		assert.Equal(t, 200, send(mutations[0], host), host)
 	}
@@ -88,36 +89,36 @@ func TestX15_WebPages(t *testing.T) {
 
 // Reads are refused too where a rebound name could be used to steal: on loopback.
 func TestX15_RebindingRead(t *testing.T) {
-	c := newCentre(t)
-	c.publish(key("app.yaml"), "secret")
-	addr := c.listen()
+	c := protocoltest.New(t)
+	c.Publish(protocoltest.Key("app.yaml"), "secret")
+	addr := c.Listen()
 	for _, path := range []string{one, "/v1/configs", "/v1/changes", "/diamond-server/config?dataId=app.yaml"} {
-		res, body := exchange(t, addr, "GET "+path+" HTTP/1.1\r\nHost: evil.test:1210\r\n\r\n")
+		res, body := protocoltest.Exchange(t, addr, "GET "+path+" HTTP/1.1\r\nHost: evil.test:1210\r\n\r\n")
 		assert.Equal(t, 403, res.StatusCode, path)
 		assert.NotContains(t, body, "secret")
 	}
-	res, _ := exchange(t, addr, "GET "+one+" HTTP/1.1\r\nHost: "+addr+"\r\n\r\n")
+	res, _ := protocoltest.Exchange(t, addr, "GET "+one+" HTTP/1.1\r\nHost: "+addr+"\r\n\r\n")
 	assert.Equal(t, 200, res.StatusCode)
 
-	all := newCentre(t, httptransport.WithAllowedHosts("*"))
-	assert.Equal(t, 404, all.ask("GET", one, "").Code)
+	all := protocoltest.New(t, httptransport.WithAllowedHosts("*"))
+	assert.Equal(t, 404, all.Ask("GET", one, "").Code)
 }
 
 // X10: one event is one line, whatever a peer sends; and no record holds a content.
 func TestX10_LogInjection(t *testing.T) {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	c := newCentre(t, httptransport.WithLogger(logger))
+	c := protocoltest.New(t, httptransport.WithLogger(logger))
 	const secret = "s3cr3t-c0nt3nt"
 	requests := 0
 	for _, id := range []string{"a%0ab", "a%0d%0aevil", "%1b[31m", "a%22b", "%e2%80%a8", "%00", strings.Repeat("x", 4000)} {
-		c.ask("PUT", "/v1/configs/public/G/"+id, secret)
-		c.ask("GET", "/diamond-server/config?dataId="+id, "")
-		c.ask("POST", "/diamond-server/publishConfig?dataId="+id+"&content="+secret, "")
-		c.ask("GET", "/v1/configs/public/G/k?"+id+"=1", "")
-		c.ask("POST", "/v1/poll", `{"`+secret+`":1}`)
-		c.ask("POST", "/v1/changesets", `{"op":"`+secret+"\"}\n")
-		c.ask("PUT", "/v1/configs/public/G/k", secret)
+		c.Ask("PUT", "/v1/configs/public/G/"+id, secret)
+		c.Ask("GET", "/diamond-server/config?dataId="+id, "")
+		c.Ask("POST", "/diamond-server/publishConfig?dataId="+id+"&content="+secret, "")
+		c.Ask("GET", "/v1/configs/public/G/k?"+id+"=1", "")
+		c.Ask("POST", "/v1/poll", `{"`+secret+`":1}`)
+		c.Ask("POST", "/v1/changesets", `{"op":"`+secret+"\"}\n")
+		c.Ask("PUT", "/v1/configs/public/G/k", secret)
 		requests += 7
 	}
 	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
@@ -138,23 +139,23 @@ func TestX10_LogInjection(t *testing.T) {
 // Successful reads and polls are logged at debug level only.
 func TestLog_Levels(t *testing.T) {
 	var log bytes.Buffer
-	c := newCentre(t, httptransport.WithLogger(slog.New(slog.NewJSONHandler(&log, nil))))
-	c.publish(key("app.yaml"), "x")
-	c.ask("GET", one, "")
-	c.ask("GET", one+"x", "")
-	c.ask("POST", "/v1/poll", `{"keys":["a"]}`)
+	c := protocoltest.New(t, httptransport.WithLogger(slog.New(slog.NewJSONHandler(&log, nil))))
+	c.Publish(protocoltest.Key("app.yaml"), "x")
+	c.Ask("GET", one, "")
+	c.Ask("GET", one+"x", "")
+	c.Ask("POST", "/v1/poll", `{"keys":["a"]}`)
 	assert.Empty(t, log.String())
-	c.ask("PUT", one, "")
+	c.Ask("PUT", one, "")
 	assert.Contains(t, log.String(), `"level":"INFO","msg":"request refused"`)
-	require.NoError(t, c.srv.Close())
-	c.ask("GET", one, "")
+	require.NoError(t, c.Srv.Close())
+	c.Ask("GET", one, "")
 	assert.Contains(t, log.String(), `"level":"WARN","msg":"request failed"`)
 }
 
 // X11: nothing that a peer sends becomes a header of an answer.
 func TestX11_HeaderInjection(t *testing.T) {
-	c := newCentre(t)
-	addr := c.listen()
+	c := protocoltest.New(t)
+	addr := c.Listen()
 	const evil = "k%0d%0aX-Evil:%201%0d%0a%0d%0aHTTP/1.1%20200%20OK"
 	for _, raw := range []string{
 		"GET /v1/configs/public/G/" + evil + " HTTP/1.1\r\nHost: " + addr + "\r\n\r\n",
@@ -169,7 +170,7 @@ func TestX11_HeaderInjection(t *testing.T) {
 		_, err = io.WriteString(conn, raw)
 		require.NoError(t, err)
 		r := bufio.NewReader(conn)
-		res, _ := answer(t, r)
+		res, _ := protocoltest.Answer(t, r)
 		assert.Equal(t, 400, res.StatusCode, "%q", raw)
 		assert.Empty(t, res.Header.Get("X-Evil"), "%q", raw)
 		require.NoError(t, conn.SetReadDeadline(time.Now().Add(20*time.Millisecond)))
@@ -181,7 +182,7 @@ func TestX11_HeaderInjection(t *testing.T) {
 
 // The metadata that is accepted goes back in a header, escaped.
 func TestX11_MetaEscaped(t *testing.T) {
-	c := newCentre(t)
-	require.Equal(t, 200, c.ask("PUT", one, "x", "Diamond-Meta", "q=%22%3B%3D%26%20%C3%A9").Code)
-	assert.Equal(t, "q=%22%3B%3D%26+%C3%A9", c.ask("GET", one, "").Header().Get("Diamond-Meta"))
+	c := protocoltest.New(t)
+	require.Equal(t, 200, c.Ask("PUT", one, "x", "Diamond-Meta", "q=%22%3B%3D%26%20%C3%A9").Code)
+	assert.Equal(t, "q=%22%3B%3D%26+%C3%A9", c.Ask("GET", one, "").Header().Get("Diamond-Meta"))
 }

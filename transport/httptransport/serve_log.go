@@ -6,10 +6,11 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/api"
+	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
 // changes serves GET /v1/changes.
-func (h *handler) changes(w http.ResponseWriter, r *http.Request) outcome {
+func (h *handler) changes(w http.ResponseWriter, r *http.Request) httpserve.Outcome {
 	var req diamond.ChangesRequest
 	var err error
 	req.Client, err = client(r)
@@ -29,7 +30,7 @@ func (h *handler) changes(w http.ResponseWriter, r *http.Request) outcome {
 			case "wait":
 				req.Wait, err = parseWait(value)
 			default:
-				err = unknownParam(name)
+				err = httpserve.UnknownParam(name)
 			}
 			return err
 		})
@@ -37,10 +38,10 @@ func (h *handler) changes(w http.ResponseWriter, r *http.Request) outcome {
 	if err != nil {
 		return fail(w, err, 0)
 	}
-	res, err := h.srv.Changes(h.caller(r), &req)
+	res, err := h.srv.Changes(httpserve.Caller(r), &req)
 	if err != nil {
 		out := fail(w, err, 0)
-		out.poll = req.Wait > 0
+		out.Poll = req.Wait > 0
 		return out
 	}
 	header := w.Header()
@@ -50,7 +51,7 @@ func (h *handler) changes(w http.ResponseWriter, r *http.Request) outcome {
 	}
 	if res.Draining {
 		header[hDraining] = valueTrue
-		header[hConnection] = valueClose
+		httpserve.CloseConnection(header)
 	}
 	var a answer
 	for i := range res.Changes {
@@ -63,12 +64,12 @@ func (h *handler) changes(w http.ResponseWriter, r *http.Request) outcome {
 		}
 	}
 	out := h.send(w, r, &a)
-	out.poll = req.Wait > 0
+	out.Poll = req.Wait > 0
 	return out
 }
 
 // list serves GET /v1/configs.
-func (h *handler) list(w http.ResponseWriter, r *http.Request) outcome {
+func (h *handler) list(w http.ResponseWriter, r *http.Request) httpserve.Outcome {
 	var req diamond.ListRequest
 	var err error
 	req.Client, err = client(r)
@@ -88,7 +89,7 @@ func (h *handler) list(w http.ResponseWriter, r *http.Request) outcome {
 			case "contents":
 				req.Contents, err = parseBool(name, value)
 			default:
-				err = unknownParam(name)
+				err = httpserve.UnknownParam(name)
 			}
 			return err
 		})
@@ -96,7 +97,7 @@ func (h *handler) list(w http.ResponseWriter, r *http.Request) outcome {
 	if err != nil {
 		return fail(w, err, 0)
 	}
-	res, err := h.srv.List(h.caller(r), &req)
+	res, err := h.srv.List(httpserve.Caller(r), &req)
 	if err != nil {
 		return fail(w, err, 0)
 	}
@@ -118,7 +119,7 @@ func (h *handler) list(w http.ResponseWriter, r *http.Request) outcome {
 }
 
 // history serves GET /v1/history.
-func (h *handler) history(w http.ResponseWriter, r *http.Request) outcome {
+func (h *handler) history(w http.ResponseWriter, r *http.Request) httpserve.Outcome {
 	var req diamond.HistoryRequest
 	var err error
 	if req.Key, err = pathKey(r, pathHistory); err == nil {
@@ -132,7 +133,7 @@ func (h *handler) history(w http.ResponseWriter, r *http.Request) outcome {
 			case "limit":
 				req.Limit, err = parseLimit(value)
 			default:
-				err = unknownParam(name)
+				err = httpserve.UnknownParam(name)
 			}
 			return err
 		})
@@ -140,7 +141,7 @@ func (h *handler) history(w http.ResponseWriter, r *http.Request) outcome {
 	if err != nil {
 		return fail(w, err, 0)
 	}
-	res, err := h.srv.History(h.caller(r), &req)
+	res, err := h.srv.History(httpserve.Caller(r), &req)
 	if err != nil {
 		return fail(w, err, 0)
 	}
@@ -157,8 +158,8 @@ func parseLimit(value string) (int, error) {
 }
 
 // head serves GET /v1/position: where this server is, without asking its storage.
-func (h *handler) head(w http.ResponseWriter, r *http.Request) outcome {
-	if err := query(r, func(name, _ string) error { return unknownParam(name) }); err != nil {
+func (h *handler) head(w http.ResponseWriter, r *http.Request) httpserve.Outcome {
+	if err := query(r, func(name, _ string) error { return httpserve.UnknownParam(name) }); err != nil {
 		return fail(w, err, 0)
 	}
 	status := h.srv.Status()
@@ -177,18 +178,18 @@ func (h *handler) head(w http.ResponseWriter, r *http.Request) outcome {
 	}
 	raw, _ := json.Marshal(body)
 	writeJSON(w, http.StatusOK, append(raw, '\n'))
-	return outcome{status: http.StatusOK, bytes: int64(len(raw)) + 1}
+	return httpserve.Outcome{Status: http.StatusOK, Bytes: int64(len(raw)) + 1}
 }
 
 var valueYAML = []string{"application/yaml"} // a header's value, shared by all answers
 
 // openAPI serves the specification.
-func (h *handler) openAPI(w http.ResponseWriter, r *http.Request) outcome {
-	if err := query(r, func(name, _ string) error { return unknownParam(name) }); err != nil {
+func (h *handler) openAPI(w http.ResponseWriter, r *http.Request) httpserve.Outcome {
+	if err := query(r, func(name, _ string) error { return httpserve.UnknownParam(name) }); err != nil {
 		return fail(w, err, 0)
 	}
 	header := w.Header()
 	header[hContentType] = valueYAML
 	header[hNosniff] = valueNosniff
-	return writeContent(w, r, api.OpenAPI)
+	return httpserve.WriteContent(w, r, api.OpenAPI)
 }

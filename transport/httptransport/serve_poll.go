@@ -7,10 +7,11 @@ import (
 	"strconv"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
 // sendPoll answers a native poll.
-func (h *handler) sendPoll(w http.ResponseWriter, r *http.Request, _ *diamond.PollRequest, res *diamond.PollResponse) (outcome, bool) {
+func (h *handler) sendPoll(w http.ResponseWriter, r *http.Request, _ *diamond.PollRequest, res *diamond.PollResponse) (httpserve.Outcome, bool) {
 	header := w.Header()
 	h.setPosition(header, res.Position)
 	setStale(header, res.Stale)
@@ -19,7 +20,7 @@ func (h *handler) sendPoll(w http.ResponseWriter, r *http.Request, _ *diamond.Po
 	}
 	if res.Draining {
 		header[hDraining] = valueTrue
-		header[hConnection] = valueClose
+		httpserve.CloseConnection(header)
 	}
 	var a answer
 	for i := range res.Changed {
@@ -32,7 +33,7 @@ func (h *handler) sendPoll(w http.ResponseWriter, r *http.Request, _ *diamond.Po
 	}
 	for i := range res.Denied {
 		d := &res.Denied[i]
-		a.addLine(marshalLine(&deniedLine{d.Key.String(), clip(d.Detail)}))
+		a.addLine(marshalLine(&deniedLine{d.Key.String(), httpserve.Clip(d.Detail)}))
 	}
 	return h.send(w, r, &a), true
 }
@@ -56,17 +57,17 @@ func lineOfState(s *diamond.KeyState) string {
 func (h *handler) readPoll(w http.ResponseWriter, r *http.Request) (*diamond.PollRequest, error) {
 	info, err := client(r)
 	if err == nil {
-		err = query(r, func(name, _ string) error { return unknownParam(name) })
+		err = query(r, func(name, _ string) error { return httpserve.UnknownParam(name) })
 	}
 	if err != nil {
 		return nil, err
 	}
-	body, err := openBody(w, r, maxPoll)
+	body, err := httpserve.OpenBody(w, r, maxPoll)
 	if err != nil {
 		return nil, err
 	}
-	req, err := decodePoll(body, body.hold)
-	if err = body.end(err); err != nil {
+	req, err := decodePoll(body, body.Hold)
+	if err = body.End(err); err != nil {
 		return nil, err
 	}
 	req.Client = info
@@ -152,21 +153,9 @@ func (b *heldBody) held() (held diamond.Held, err error) {
 	if b.Revision < diamond.AnyRevision {
 		return held, diamond.Errorf(diamond.ErrInvalid, "revision of held: %d", b.Revision)
 	}
-	if b.MD5 != "" && !isMD5(b.MD5) {
+	if b.MD5 != "" && !httpserve.IsMD5(b.MD5) {
 		return held, diamond.Errorf(diamond.ErrInvalid, "md5 of held: not 32 lower-case hexadecimal digits")
 	}
 	held.Revision, held.MD5 = b.Revision, b.MD5
 	return held, nil
-}
-
-func isMD5(s string) bool {
-	if len(s) != 32 {
-		return false
-	}
-	for i := range len(s) {
-		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return true
 }

@@ -6,36 +6,37 @@ import (
 	"strconv"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
 // report serves POST /v1/reports.
-func (h *handler) report(w http.ResponseWriter, r *http.Request) outcome {
+func (h *handler) report(w http.ResponseWriter, r *http.Request) httpserve.Outcome {
 	req := &diamond.ReportRequest{}
 	var err error
 	if req.Client, err = client(r); err == nil {
-		err = query(r, func(name, _ string) error { return unknownParam(name) })
+		err = query(r, func(name, _ string) error { return httpserve.UnknownParam(name) })
 	}
 	if err == nil {
 		err = readReports(w, r, req)
 	}
 	if err == nil {
-		_, err = h.srv.Report(h.caller(r), req)
+		_, err = h.srv.Report(httpserve.Caller(r), req)
 	}
 	if err != nil {
 		return fail(w, err, 0)
 	}
-	beginAnswer(w, 0)
+	httpserve.BeginAnswer(w, 0)
 	w.Header()[hCacheControl] = valueNoStore
 	w.WriteHeader(http.StatusNoContent)
-	return outcome{status: http.StatusNoContent}
+	return httpserve.Outcome{Status: http.StatusNoContent}
 }
 
 func readReports(w http.ResponseWriter, r *http.Request, req *diamond.ReportRequest) error {
-	body, err := openBody(w, r, maxReports)
+	body, err := httpserve.OpenBody(w, r, maxReports)
 	if err != nil {
 		return err
 	}
-	return body.end(decodeReports(body, req, body.hold))
+	return body.End(decodeReports(body, req, body.Hold))
 }
 
 // decodeReports decodes the body of reports as it comes. Hold is told of the

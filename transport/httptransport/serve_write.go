@@ -8,13 +8,13 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
 // publish serves PUT of a key: the body is the content.
-func (h *handler) publish(w http.ResponseWriter, r *http.Request) outcome {
+func (h *handler) publish(w http.ResponseWriter, r *http.Request) httpserve.Outcome {
 	draft := diamond.Draft{}
 	set := diamond.ChangeSet{}
 	err := h.writeRequest(r, &set, &draft.Key, &draft.IfRevision, func(name, value string) (err error) {
@@ -26,7 +26,7 @@ func (h *handler) publish(w http.ResponseWriter, r *http.Request) outcome {
 		case "allowEmpty":
 			draft.AllowEmpty, err = parseBool(name, value)
 		default:
-			err = unknownParam(name)
+			err = httpserve.UnknownParam(name)
 		}
 		return err
 	})
@@ -44,12 +44,12 @@ func (h *handler) publish(w http.ResponseWriter, r *http.Request) outcome {
 }
 
 // remove serves DELETE of a key.
-func (h *handler) remove(w http.ResponseWriter, r *http.Request) outcome {
+func (h *handler) remove(w http.ResponseWriter, r *http.Request) httpserve.Outcome {
 	del := diamond.Delete{}
 	set := diamond.ChangeSet{}
-	err := h.writeRequest(r, &set, &del.Key, &del.IfRevision, func(name, _ string) error { return unknownParam(name) })
+	err := h.writeRequest(r, &set, &del.Key, &del.IfRevision, func(name, _ string) error { return httpserve.UnknownParam(name) })
 	if err == nil && r.ContentLength != 0 {
-		w.Header()[hConnection] = valueClose
+		httpserve.CloseConnection(w.Header())
 		err = diamond.Errorf(diamond.ErrInvalid, "body: a deletion has none")
 	}
 	if err != nil {
@@ -94,27 +94,27 @@ func (h *handler) writeRequest(r *http.Request, set *diamond.ChangeSet, key *dia
 	if err != nil || tag == nil {
 		return err
 	}
-	return h.holds(h.caller(r), *key, tag)
+	return h.holds(httpserve.Caller(r), *key, tag)
 }
 
 // readContent reads a body that is one content.
 func (h *handler) readContent(w http.ResponseWriter, r *http.Request) (string, error) {
-	body, err := openBody(w, r, h.maxContent)
+	body, err := httpserve.OpenBody(w, r, h.maxContent)
 	if err != nil {
 		return "", err
 	}
 	var b strings.Builder
 	b.Grow(int(min(max(r.ContentLength, 0), 256<<10)))
 	_, err = io.Copy(&b, body)
-	return b.String(), body.end(err)
+	return b.String(), body.End(err)
 }
 
 // commitSet serves POST of a change set: a frame for each change and check.
-func (h *handler) commitSet(w http.ResponseWriter, r *http.Request) outcome {
+func (h *handler) commitSet(w http.ResponseWriter, r *http.Request) httpserve.Outcome {
 	set := diamond.ChangeSet{RequestID: r.Header.Get(hIdempotencyKey)}
 	err := query(r, func(name, value string) error {
 		if name != "comment" {
-			return unknownParam(name)
+			return httpserve.UnknownParam(name)
 		}
 		set.Comment = value
 		return nil
@@ -130,21 +130,16 @@ func (h *handler) commitSet(w http.ResponseWriter, r *http.Request) outcome {
 
 func (h *handler) readSet(w http.ResponseWriter, r *http.Request, set *diamond.ChangeSet) error {
 	contents := max(diamond.MaxSetBytes, h.maxContent)
-	body, err := openBody(w, r, contents+setLines)
+	body, err := httpserve.OpenBody(w, r, contents+setLines)
 	if err != nil {
 		return err
 	}
-	reader := bodyReaders.Get().(*bufio.Reader)
-	defer bodyReaders.Put(reader)
-	reader.Reset(body)
-	defer reader.Reset(nil)
-	return body.end(readFrames(&frameReader{
-		r: reader, strict: true, most: h.maxContent, left: contents,
-	}, set, body.hold))
+	return body.ReadBuffered(func(buffer *bufio.Reader) error {
+		return readFrames(&frameReader{
+			r: buffer, strict: true, most: h.maxContent, left: contents,
+		}, set, body.Hold)
+	})
 }
-
-// bodyReaders are used again: most sets fit in the buffer of one.
-var bodyReaders = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
 
 // readFrames adds what frames ask for to set. Hold is told of the memory that it takes.
 func readFrames(frames *frameReader, set *diamond.ChangeSet, hold func(bytes int64) error) error {
@@ -168,12 +163,12 @@ func readFrames(frames *frameReader, set *diamond.ChangeSet, hold func(bytes int
 }
 
 // commit commits set and answers with its position.
-func (h *handler) commit(w http.ResponseWriter, r *http.Request, set diamond.ChangeSet) outcome {
+func (h *handler) commit(w http.ResponseWriter, r *http.Request, set diamond.ChangeSet) httpserve.Outcome {
 	info, err := client(r)
 	if err != nil {
 		return fail(w, err, 0)
 	}
-	res, err := h.srv.Commit(h.caller(r), &diamond.CommitRequest{Client: info, Set: set})
+	res, err := h.srv.Commit(httpserve.Caller(r), &diamond.CommitRequest{Client: info, Set: set})
 	if err != nil {
 		return h.failWrite(w, err)
 	}
@@ -185,13 +180,13 @@ func (h *handler) commit(w http.ResponseWriter, r *http.Request, set diamond.Cha
 	}
 	body, _ := json.Marshal(committedBody{res.Position.Revision, position, res.Replayed})
 	writeJSON(w, http.StatusOK, append(body, '\n'))
-	return outcome{status: http.StatusOK, bytes: int64(len(body)) + 1}
+	return httpserve.Outcome{Status: http.StatusOK, Bytes: int64(len(body)) + 1}
 }
 
 // failWrite is fail for a write: where its answer speaks of the state that a
 // condition met, it is tied to a position.
-func (h *handler) failWrite(w http.ResponseWriter, err error) outcome {
-	if _, status := infoOf(err); status == http.StatusNotFound || status == http.StatusConflict {
+func (h *handler) failWrite(w http.ResponseWriter, err error) httpserve.Outcome {
+	if status := httpserve.FailureOf(err, 0).Status; status == http.StatusNotFound || status == http.StatusConflict {
 		h.setPosition(w.Header(), h.srv.Status().Position)
 	}
 	return fail(w, err, 0)

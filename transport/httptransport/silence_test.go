@@ -19,6 +19,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/transport/httptransport"
+	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
 
 // What is between loses all connections, and says so to nobody; new ones work.
@@ -27,11 +28,11 @@ import (
 func TestClient_LostConnectionsAreGivenUp(t *testing.T) {
 	for protocol, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2.0": true} {
 		t.Run(protocol, func(t *testing.T) {
-			c := newCentre(t)
-			c.publish(key("k"), "one")
+			c := protocoltest.New(t)
+			c.Publish(protocoltest.Key("k"), "one")
 			hs := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				assert.Equal(t, protocol, r.Proto)
-				c.h.ServeHTTP(w, r)
+				c.H.ServeHTTP(w, r)
 			}))
 			hs.EnableHTTP2 = http2
 			hs.StartTLS()
@@ -47,7 +48,7 @@ func TestClient_LostConnectionsAreGivenUp(t *testing.T) {
 			var polls sync.WaitGroup
 			park := func() { // a connection that is busy, and several that are idle
 				polls.Go(func() {
-					_, _ = tr.Poll(polling, &diamond.PollRequest{Keys: []diamond.Key{key("k")}, Position: c.fetch(key("k")).Position, Wait: time.Minute})
+					_, _ = tr.Poll(polling, &diamond.PollRequest{Keys: []diamond.Key{protocoltest.Key("k")}, Position: c.Fetch(protocoltest.Key("k")).Position, Wait: time.Minute})
 				})
 				var all sync.WaitGroup
 				for range 8 {
@@ -72,7 +73,7 @@ func TestClient_LostConnectionsAreGivenUp(t *testing.T) {
 			path.lose()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			_, err = tr.Fetch(ctx, &diamond.FetchRequest{Key: key("k")})
+			_, err = tr.Fetch(ctx, &diamond.FetchRequest{Key: protocoltest.Key("k")})
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			_, err = fetchKey(tr)
 			require.NoError(t, err, "the caller need not have waited until the transport gives up")
@@ -86,13 +87,13 @@ func TestN6_SilenceDuringAPoll(t *testing.T) {
 	for protocol, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2.0": true} {
 		t.Run(protocol, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := newCentre(t)
-				at := c.publish(key("k"), "one")
+				c := protocoltest.New(t)
+				at := c.Publish(protocoltest.Key("k"), "one")
 				p := newPipes()
 				var protocols http.Protocols
 				protocols.SetHTTP1(!http2)
 				protocols.SetUnencryptedHTTP2(http2)
-				hs := &http.Server{Handler: c.h, Protocols: &protocols, ReadHeaderTimeout: 10 * time.Second}
+				hs := &http.Server{Handler: c.H, Protocols: &protocols, ReadHeaderTimeout: 10 * time.Second}
 				served := make(chan error, 1)
 				go func() { served <- hs.Serve(p) }()
 				defer func() {
@@ -108,7 +109,7 @@ func TestN6_SilenceDuringAPoll(t *testing.T) {
 				}
 				defer network.CloseIdleConnections()
 				tr := httptransport.New("127.0.0.1:1", httptransport.WithHTTPClient(&http.Client{Transport: network}))
-				poll := &diamond.PollRequest{Keys: []diamond.Key{key("k")}, Set: diamond.HashKeys([]diamond.Key{key("k")}), Position: at, Wait: 25 * time.Second}
+				poll := &diamond.PollRequest{Keys: []diamond.Key{protocoltest.Key("k")}, Set: diamond.HashKeys([]diamond.Key{protocoltest.Key("k")}), Position: at, Wait: 25 * time.Second}
 				started := time.Now()
 				_, err := tr.Poll(t.Context(), poll)
 				require.NoError(t, err)
@@ -205,10 +206,10 @@ func (p *path) lose() {
 // a server is silent. The transport goes on with new ones.
 func TestClient_ASharedClientKeepsItsConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre(t)
+		c := protocoltest.New(t)
 		p := newPipes()
 		defer func() { _ = p.Close() }()
-		p.serve(t, c.h)
+		p.serve(t, c.H)
 		var lost atomic.Bool
 		dialled := map[string]int{}
 		shared := &http.Transport{DialContext: func(_ context.Context, _, addr string) (net.Conn, error) {

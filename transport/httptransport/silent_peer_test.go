@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/linnaname/gdiamond/transport/httptransport"
+	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
 
 // unreadRequests are requests whose answers are small: of every route, and of every
@@ -65,10 +66,10 @@ func TestNobodyHoldsAnAnswerByNotReading(t *testing.T) {
 		for name, raw := range unreadRequests() {
 			t.Run(name+", "+writeTimeout.String(), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					c := newCentre(t)
-					c.publish(key("app.yaml"), "x")
+					c := protocoltest.New(t)
+					c.Publish(protocoltest.Key("app.yaml"), "x")
 					p := newPipes()
-					p.serveOn(t, &http.Server{Handler: c.h, WriteTimeout: writeTimeout})
+					p.serveOn(t, &http.Server{Handler: c.H, WriteTimeout: writeTimeout})
 					conn, err := p.Dial()
 					require.NoError(t, err)
 					defer func() { _ = conn.Close() }()
@@ -91,9 +92,9 @@ func TestNobodyHoldsAnAnswerByNotReading(t *testing.T) {
 // Refused requests are no exception.
 func TestNobodyHoldsARefusalByNotReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre(t, httptransport.WithRequestLimits(0, 0))
+		c := protocoltest.New(t, httptransport.WithRequestLimits(0, 0))
 		p := newPipes()
-		p.serve(t, c.h)
+		p.serve(t, c.H)
 		conn, err := p.Dial()
 		require.NoError(t, err)
 		defer func() { _ = conn.Close() }()
@@ -110,12 +111,12 @@ func TestNobodyHoldsARefusalByNotReading(t *testing.T) {
 // be of another handler.
 func TestDeadlinesEndWithTheirAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre(t)
-		c.publish(key("app.yaml"), "x")
+		c := protocoltest.New(t)
+		c.Publish(protocoltest.Key("app.yaml"), "x")
 		p := newPipes()
 		p.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != "/own" {
-				c.h.ServeHTTP(w, r)
+				c.H.ServeHTTP(w, r)
 			}
 		}))
 		conn, err := p.Dial() // a client of net/http would try again on another one
@@ -125,7 +126,7 @@ func TestDeadlinesEndWithTheirAnswers(t *testing.T) {
 		get := func(target string) {
 			_, err := io.WriteString(conn, "GET "+target+" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
 			require.NoError(t, err, target)
-			answer(t, answers)
+			protocoltest.Answer(t, answers)
 		}
 		for _, target := range []string{one, one + "2", "/v1/typo", "/v1/configs"} {
 			get(target)

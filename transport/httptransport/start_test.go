@@ -20,6 +20,7 @@ import (
 	"github.com/linnaname/gdiamond/storage/memstore"
 	"github.com/linnaname/gdiamond/transport"
 	"github.com/linnaname/gdiamond/transport/httptransport"
+	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
 
 // One of three servers is dead, mute or draining. A program that starts with
@@ -59,7 +60,7 @@ func TestEveryStartHasThePresentValue(t *testing.T) {
 			addr := unwell(t)
 			writer, one := serve(t)
 			_, two := serve(t)
-			k := key("k")
+			k := protocoltest.Key("k")
 			_, err := writer.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: k, Content: name}}}})
 			require.NoError(t, err)
 			for _, srv := range servers { // the one that drains too, which answers reads
@@ -110,10 +111,10 @@ func TestStart_AnAnswerThatStallsIsOvertaken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := newCentre(t)
+				c := protocoltest.New(t)
 				content := strings.Repeat("x", 8*piece)
-				c.publish(key("k"), content)
-				first := &pacedServer{h: c.h, pause: test.pause}
+				c.Publish(protocoltest.Key("k"), content)
+				first := &pacedServer{h: c.H, pause: test.pause}
 				network := &http.Client{Transport: first}
 				b := transport.Balance(transport.Static("127.0.0.1:1", "127.0.0.1:2"), func(addr string) (diamond.Transport, error) {
 					return httptransport.New(addr, httptransport.WithHTTPClient(network)), nil
@@ -125,7 +126,7 @@ func TestStart_AnAnswerThatStallsIsOvertaken(t *testing.T) {
 				started := time.Now()
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
-				config, err := client.Peek(ctx, key("k"))
+				config, err := client.Peek(ctx, protocoltest.Key("k"))
 				require.NoError(t, err)
 				assert.Equal(t, content, config.Content)
 				assert.Less(t, time.Since(started), test.most)

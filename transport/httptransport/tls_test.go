@@ -15,6 +15,7 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/internal/certtest"
 	"github.com/linnaname/gdiamond/transport/httptransport"
+	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
 
 // A server with a certificate of an authority of its own, which wants one of its
@@ -25,10 +26,10 @@ func TestClient_TLS(t *testing.T) {
 	known := []tls.Certificate{authority.TLS(t, "client")}
 	for protocol, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2.0": true} {
 		t.Run(protocol, func(t *testing.T) {
-			c := newCentre(t)
+			c := protocoltest.New(t)
 			hs := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				assert.Equal(t, protocol, r.Proto)
-				c.h.ServeHTTP(w, r)
+				c.H.ServeHTTP(w, r)
 			}))
 			hs.EnableHTTP2 = http2
 			hs.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes
@@ -64,7 +65,7 @@ func TestClient_TLS(t *testing.T) {
 					unasked(t, err, diamond.ErrUnavailable, who)
 				}
 			}
-			assert.Equal(t, at.Position, c.srv.Status().Position)
+			assert.Equal(t, at.Position, c.Srv.Status().Position)
 		})
 	}
 }
@@ -73,8 +74,8 @@ func TestClient_TLS(t *testing.T) {
 // which none of them may change.
 func TestClient_TLSConfigurationIsShared(t *testing.T) {
 	authority := certtest.NewAuthority(t)
-	c := newCentre(t)
-	hs := httptest.NewUnstartedServer(c.h)
+	c := protocoltest.New(t)
+	hs := httptest.NewUnstartedServer(c.H)
 	hs.EnableHTTP2 = true
 	hs.TLS = &tls.Config{Certificates: []tls.Certificate{authority.TLS(t, "127.0.0.1")}}
 	hs.StartTLS()

@@ -2,6 +2,7 @@ package httptransport
 
 import (
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
 // timeFormat is RFC 3339 with the microseconds that storages keep.
@@ -17,13 +18,6 @@ const (
 	pathReports    = "/v1/reports"
 	pathPosition   = "/v1/position"
 	pathOpenAPI    = "/openapi.yaml"
-)
-
-// Paths of the original protocol.
-const (
-	pathLegacyRead    = "/diamond-server/config"
-	pathLegacyPublish = "/diamond-server/publishConfig"
-	pathLegacyPoll    = "/diamond-server/getProbeModify"
 )
 
 // Headers, in canonical form, so that the header map can be indexed directly.
@@ -47,36 +41,39 @@ const (
 
 	hIdempotencyKey = "Idempotency-Key" // a change set's RequestID
 	hCacheControl   = "Cache-Control"
-	hConnection     = "Connection"
 	hContentLength  = "Content-Length"
-	hContentMD5     = "Content-Md5" // original protocol
 	hContentType    = "Content-Type"
 	hETag           = "Etag"
 	hLastModified   = "Last-Modified"
 	hNosniff        = "X-Content-Type-Options"
-	hPollTimeout    = "Long-Polling-Timeout" // original protocol, milliseconds
 	hRetryAfter     = "Retry-After"
 )
 
 // Header values that never change, made once: net/http does not alter them.
 var (
 	valueTrue    = []string{"true"}
-	valueClose   = []string{"close"}
 	valueNoStore = []string{"no-store"}
 	valueNosniff = []string{"nosniff"}
 	valueBytes   = []string{"application/octet-stream"}
 	valueJSON    = []string{"application/json"}
-	valueText    = []string{"text/plain; charset=utf-8"}
-	valueZero    = []string{"0"}
 )
 
 // Limits of what a handler reads. Contents have a limit of their own; see [WithMaxContent].
 const (
-	maxURL     = 8 << 10  // bytes of request target
 	maxPoll    = 32 << 20 // bytes of poll body
 	maxReports = 1 << 20  // bytes of reports
 	maxLine    = 128 << 10
 	setLines   = 16 << 20 // bytes that the lines of a change set may add to its contents
+)
+
+// Memory that is held for one element of a list in a body, in bytes, beside the body,
+// until the request has been answered or waits: for the key, and for the copies that
+// are made to check, sort and hash it.
+const (
+	keyMemory    = 256
+	heldMemory   = httpserve.HeldMemory
+	reportMemory = 192
+	changeMemory = 256
 )
 
 // Limits of what a client reads beside contents; see [WithMaxAnswer].
@@ -84,7 +81,3 @@ const (
 	maxFrames = diamond.MaxPollKeys // of an answer: a poll's may name all its keys
 	maxLines  = 32 << 20            // bytes that the lines of an answer may add to its contents
 )
-
-// smallAnswer is the size up to which an answer needs nothing of the memory budget:
-// it fits into a socket's send buffer.
-const smallAnswer = 32 << 10

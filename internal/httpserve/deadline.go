@@ -1,12 +1,12 @@
-package httptransport
+package httpserve
 
 import (
 	"net/http"
 	"time"
 )
 
-// How long one peer may take to send a body or to read an answer: a grace, and then
-// as long as its bytes take at the slowest rate that is borne.
+// The time that one peer has to send a body or to read an answer: a grace, and as
+// long as its bytes take at the slowest rate.
 const (
 	bodyGrace = 10 * time.Second
 	// answerGrace is longer than bodyGrace: net/http reads what is left of a small
@@ -15,26 +15,26 @@ const (
 	slowestRate = 64 << 10 // bytes a second
 )
 
-// beginAnswer gives the answer to a request, of size bytes, its deadline. Every
-// answer begins with it, however small: the socket's buffer may be full of earlier
-// answers that the peer has not read.
-func beginAnswer(w http.ResponseWriter, size int64) {
+// BeginAnswer sets the deadline of an answer of size bytes. Every answer begins with
+// it, however small: the socket's buffer may be full of earlier answers that the peer
+// has not read.
+func BeginAnswer(w http.ResponseWriter, size int64) {
 	allowed := answerGrace + time.Duration(size/slowestRate)*time.Second
 	// Not supported outside of an http.Server: then there is no peer to wait for.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(allowed))
 }
 
-// beginRead is beginAnswer for the answer to a read, which waits for nobody. The
-// deadline that the server's WriteTimeout has set does for a small one: setting
-// another is a good part of what a read costs.
+// beginRead is BeginAnswer for the answer to a read, which waits for nobody. A small
+// one keeps the deadline that the server's WriteTimeout has set: setting another is
+// a good part of what a read costs.
 func beginRead(w http.ResponseWriter, r *http.Request, size int64) {
 	if size > smallAnswer || r.ProtoMajor > 1 || !hasWriteTimeout(r) {
-		beginAnswer(w, size)
+		BeginAnswer(w, size)
 	}
 }
 
-// endAnswer writes what is left of an answer within its deadline, and clears that:
-// it would end a later answer on the connection, of another handler.
+// endAnswer writes what is left of an answer within its deadline, and clears the
+// deadline: it would end a later answer on the connection, of another handler.
 func endAnswer(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor > 1 || hasWriteTimeout(r) {
 		return // a stream has its own deadline, and the server sets one for each request

@@ -1,4 +1,4 @@
-package httptransport_test
+package original_test
 
 import (
 	"fmt"
@@ -16,6 +16,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/internal/campaign"
+	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
 
 // What an unmodified original client sends, byte for byte.
@@ -42,13 +43,13 @@ func originalPoll(addr, probe string, timeout string) string {
 const sixtySeconds = "Long-Polling-TimeOut: 60000\r\n"
 
 func TestOriginalClient_PublishAndRead(t *testing.T) {
-	c := newCentre(t)
-	addr := c.listen()
-	res, body := exchange(t, addr, originalPublish(addr, "linna", "hello World"))
+	c := protocoltest.New(t)
+	addr := c.Listen()
+	res, body := protocoltest.Exchange(t, addr, originalPublish(addr, "linna", "hello World"))
 	assert.Equal(t, 200, res.StatusCode)
 	assert.Empty(t, body)
 
-	res, body = exchange(t, addr, originalRead(addr, "linna"))
+	res, body = protocoltest.Exchange(t, addr, originalRead(addr, "linna"))
 	assert.Equal(t, 200, res.StatusCode)
 	assert.Equal(t, "hello World", body)
 	assert.Equal(t, diamond.MD5Hex("hello World"), res.Header.Get("Content-MD5"))
@@ -59,20 +60,20 @@ func TestOriginalClient_PublishAndRead(t *testing.T) {
 }
 
 func TestOriginalClient_README(t *testing.T) {
-	c := newCentre(t)
-	addr := c.listen()
-	res, _ := exchange(t, addr, "POST /diamond-server/publishConfig?dataId=linna&group=DEFAULT_GROUP&content=helloWorld HTTP/1.1\r\n"+
+	c := protocoltest.New(t)
+	addr := c.Listen()
+	res, _ := protocoltest.Exchange(t, addr, "POST /diamond-server/publishConfig?dataId=linna&group=DEFAULT_GROUP&content=helloWorld HTTP/1.1\r\n"+
 		"Host: "+addr+"\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n\r\n")
 	assert.Equal(t, 200, res.StatusCode)
-	_, body := exchange(t, addr, "GET /diamond-server/config?dataId=linna&group=DEFAULT_GROUP HTTP/1.1\r\nHost: "+addr+"\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n\r\n")
+	_, body := protocoltest.Exchange(t, addr, "GET /diamond-server/config?dataId=linna&group=DEFAULT_GROUP HTTP/1.1\r\nHost: "+addr+"\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n\r\n")
 	assert.Equal(t, "helloWorld", body)
 }
 
 // Its lists leave the separator out after keys of one group (defects C3, L7).
 func TestOriginalClient_TwoKeysGlued(t *testing.T) {
-	c := newCentre(t)
-	addr := c.listen()
-	c.publish(key("a1"), "one")
+	c := protocoltest.New(t)
+	addr := c.Listen()
+	c.Publish(protocoltest.Key("a1"), "one")
 	one := diamond.MD5Hex("one")
 	for name, probe := range map[string]string{
 		"with a digest":     "a1,DEFAULT_GROUP," + one + "b1,DEFAULT_GROUP,",
@@ -83,49 +84,49 @@ func TestOriginalClient_TwoKeysGlued(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			told := make(chan string, 1)
 			go func() {
-				_, body := exchange(t, addr, originalPoll(addr, probe, sixtySeconds))
+				_, body := protocoltest.Exchange(t, addr, originalPoll(addr, probe, sixtySeconds))
 				told <- body
 			}()
-			c.parked(1)
-			c.publish(key("b1"), "news")
+			c.Parked(1)
+			c.Publish(protocoltest.Key("b1"), "news")
 			assert.Equal(t, "b1%2CDEFAULT_GROUP%3B", <-told)
-			_, err := c.srv.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{Deletes: []diamond.Delete{{Key: key("b1")}}}})
+			_, err := c.Srv.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{Deletes: []diamond.Delete{{Key: protocoltest.Key("b1")}}}})
 			require.NoError(t, err)
 		})
 	}
 }
 
 func TestOriginalClient_JSON(t *testing.T) {
-	c := newCentre(t)
-	addr := c.listen()
+	c := protocoltest.New(t)
+	addr := c.Listen()
 	content := `{"a":1,"url":"http://x/?q=50%&r=a+b","s":[";","\\","é😀"]}` + "\n"
-	res, _ := exchange(t, addr, originalPublish(addr, "app.json", content))
+	res, _ := protocoltest.Exchange(t, addr, originalPublish(addr, "app.json", content))
 	assert.Equal(t, 200, res.StatusCode)
-	_, body := exchange(t, addr, originalRead(addr, "app.json"))
+	_, body := protocoltest.Exchange(t, addr, originalRead(addr, "app.json"))
 	assert.Equal(t, content, body)
 }
 
 // Every poller of the key is told, and no other (defects L1, L2).
 func TestDefect_L1_L2_AllPollersTold(t *testing.T) {
-	c := newCentre(t)
-	addr := c.listen()
+	c := protocoltest.New(t)
+	addr := c.Listen()
 	foreign := make(chan string, 1)
 	go func() {
-		_, body := exchange(t, addr, originalPoll(addr, "other,DEFAULT_GROUP,;", sixtySeconds))
+		_, body := protocoltest.Exchange(t, addr, originalPoll(addr, "other,DEFAULT_GROUP,;", sixtySeconds))
 		foreign <- body
 	}()
-	c.parked(1)
+	c.Parked(1)
 	const pollers = 100
 	var told sync.Map
 	var all sync.WaitGroup
 	for i := range pollers {
 		all.Go(func() {
-			_, body := exchange(t, addr, originalPoll(addr, "k,DEFAULT_GROUP,;", sixtySeconds))
+			_, body := protocoltest.Exchange(t, addr, originalPoll(addr, "k,DEFAULT_GROUP,;", sixtySeconds))
 			told.Store(i, body)
 		})
 	}
-	c.parked(pollers + 1)
-	res, _ := exchange(t, addr, originalPublish(addr, "k", "news"))
+	c.Parked(pollers + 1)
+	res, _ := protocoltest.Exchange(t, addr, originalPublish(addr, "k", "news"))
 	require.Equal(t, 200, res.StatusCode)
 	all.Wait()
 	count := 0
@@ -135,60 +136,60 @@ func TestDefect_L1_L2_AllPollersTold(t *testing.T) {
 		return true
 	})
 	assert.Equal(t, pollers, count)
-	assert.Equal(t, 1, c.srv.Status().Waiters, "it waits on, undisturbed")
-	c.publish(key("other"), "news")
+	assert.Equal(t, 1, c.Srv.Status().Waiters, "it waits on, undisturbed")
+	c.Publish(protocoltest.Key("other"), "news")
 	assert.Equal(t, "other%2CDEFAULT_GROUP%3B", <-foreign)
 }
 
-// probe polls as the original client does, without a network.
-func (c *centre) probe(probe string, headers ...string) *httptest.ResponseRecorder {
+// poll polls as the original client does, without a network.
+func poll(c *protocoltest.Centre, probe string, headers ...string) *httptest.ResponseRecorder {
 	headers = append(headers, "Content-Type", "application/x-www-form-urlencoded; charset=UTF-8")
-	return c.ask("POST", "/diamond-server/getProbeModify", "Probe-Modify-Request="+url.QueryEscape(probe), headers...)
+	return c.Ask("POST", "/diamond-server/getProbeModify", "Probe-Modify-Request="+url.QueryEscape(probe), headers...)
 }
 
 func TestDefect_L3_L5_Compared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre(t)
-		c.publish(key("k1"), "new")
+		c := protocoltest.New(t)
+		c.Publish(protocoltest.Key("k1"), "new")
 		started := time.Now()
-		w := c.probe("k1,DEFAULT_GROUP,"+diamond.MD5Hex("old"), "Long-Polling-TimeOut", "3000")
+		w := poll(c, "k1,DEFAULT_GROUP,"+diamond.MD5Hex("old"), "Long-Polling-TimeOut", "3000")
 		assert.Equal(t, 200, w.Code, "compared on arrival")
 		assert.Equal(t, "k1%2CDEFAULT_GROUP%3B", w.Body.String())
 		assert.Zero(t, time.Since(started))
 
-		w = c.probe("k1,DEFAULT_GROUP,"+diamond.MD5Hex("new"), "Long-Polling-TimeOut", "20")
+		w = poll(c, "k1,DEFAULT_GROUP,"+diamond.MD5Hex("new"), "Long-Polling-TimeOut", "20")
 		assert.Equal(t, 304, w.Code)
 		assert.Empty(t, w.Body.String())
 	})
 }
 
 func TestDefect_S18_EmptyStoreStarts(t *testing.T) {
-	c := newCentre(t)
-	assert.Equal(t, 404, c.ask("GET", "/diamond-server/config?dataId=k&group=DEFAULT_GROUP", "").Code, "ready, and without the key")
-	assert.Equal(t, 304, c.probe("k,DEFAULT_GROUP,;", "Long-Polling-TimeOut", "20").Code)
-	assert.Equal(t, 200, c.ask("POST", "/diamond-server/publishConfig?dataId=k&group=DEFAULT_GROUP&content=x", "").Code)
-	assert.Equal(t, "x", c.ask("GET", "/diamond-server/config?dataId=k&group=DEFAULT_GROUP", "").Body.String())
+	c := protocoltest.New(t)
+	assert.Equal(t, 404, c.Ask("GET", "/diamond-server/config?dataId=k&group=DEFAULT_GROUP", "").Code, "ready, and without the key")
+	assert.Equal(t, 304, poll(c, "k,DEFAULT_GROUP,;", "Long-Polling-TimeOut", "20").Code)
+	assert.Equal(t, 200, c.Ask("POST", "/diamond-server/publishConfig?dataId=k&group=DEFAULT_GROUP&content=x", "").Code)
+	assert.Equal(t, "x", c.Ask("GET", "/diamond-server/config?dataId=k&group=DEFAULT_GROUP", "").Body.String())
 }
 
 // Publishes that nobody polls for leave nothing behind. The original needed
 // 39,000 to drown.
 func TestDefect_L4_NoResidue(t *testing.T) {
-	c := newCentre(t)
+	c := protocoltest.New(t)
 	publishes := campaign.Scale(t, 500, 50_000)
 	for i := range publishes {
-		c.publish(key("k"), fmt.Sprint(i))
+		c.Publish(protocoltest.Key("k"), fmt.Sprint(i))
 	}
 	now := diamond.MD5Hex(fmt.Sprint(publishes - 1))
-	assert.Equal(t, 304, c.probe("k,DEFAULT_GROUP,"+now, "Long-Polling-TimeOut", "20").Code)
-	assert.Zero(t, c.srv.Status().Waiters)
+	assert.Equal(t, 304, poll(c, "k,DEFAULT_GROUP,"+now, "Long-Polling-TimeOut", "20").Code)
+	assert.Zero(t, c.Srv.Status().Waiters)
 }
 
 func TestDefect_L8_TimeoutBounded(t *testing.T) {
 	for _, timeout := range []string{"", "x", "-5", "0", "95000", "9223372036854775807", "99999999999999999999"} {
 		synctest.Test(t, func(t *testing.T) {
-			c := newCentre(t)
+			c := protocoltest.New(t)
 			started := time.Now()
-			w := c.probe("k,DEFAULT_GROUP,;", "Long-Polling-TimeOut", timeout)
+			w := poll(c, "k,DEFAULT_GROUP,;", "Long-Polling-TimeOut", timeout)
 			assert.Equal(t, 304, w.Code, timeout)
 			assert.GreaterOrEqual(t, time.Since(started), 30*time.Second, timeout)
 			assert.Less(t, time.Since(started), 90*time.Second, timeout)
@@ -197,12 +198,12 @@ func TestDefect_L8_TimeoutBounded(t *testing.T) {
 }
 
 func TestDefect_L7_L9_BadLists(t *testing.T) {
-	c := newCentre(t)
+	c := protocoltest.New(t)
 	for _, probe := range []string{
 		"", ";", "a", "a,G,nothex", "a,G," + strings.ToUpper(diamond.MD5Hex("x")), "a b,G,;", "a,G,;a,G,;", "a,G,,b,G,x,y",
 		"a/b,G,;", "..,G,;", ",G,;", strings.Repeat("k", 257) + ",G,;", "a,G,\x00;",
 	} {
-		w := c.probe(probe, "Long-Polling-TimeOut", "10")
+		w := poll(c, probe, "Long-Polling-TimeOut", "10")
 		assert.Equal(t, 400, w.Code, "%q", probe)
 		assert.NotEmpty(t, w.Body.String(), "%q: a reason", probe)
 	}
@@ -210,13 +211,13 @@ func TestDefect_L7_L9_BadLists(t *testing.T) {
 	for i := range diamond.MaxPollKeys + 1 {
 		fmt.Fprintf(&long, "%d,G,;", i)
 	}
-	w := c.probe(long.String())
+	w := poll(c, long.String())
 	assert.Equal(t, 413, w.Code)
 	assert.Contains(t, w.Body.String(), "100000")
 
-	w = c.ask("POST", "/diamond-server/getProbeModify", "", "Content-Type", "application/x-www-form-urlencoded")
+	w = c.Ask("POST", "/diamond-server/getProbeModify", "", "Content-Type", "application/x-www-form-urlencoded")
 	assert.Equal(t, 400, w.Code)
-	w = c.ask("POST", "/diamond-server/getProbeModify", "Probe-Modify-Request=a%2CG%2C%3B", "Content-Type", "application/json")
+	w = c.Ask("POST", "/diamond-server/getProbeModify", "Probe-Modify-Request=a%2CG%2C%3B", "Content-Type", "application/json")
 	assert.Equal(t, 400, w.Code)
 }
 
@@ -224,38 +225,38 @@ func TestDefect_L7_L9_BadLists(t *testing.T) {
 // and its appearance is no news that would have a client ask for ever.
 func TestOriginalClient_EmptyContent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre(t)
-		c.publish(key("k"), "")
-		assert.Equal(t, 404, c.ask("GET", "/diamond-server/config?dataId=k", "").Code)
+		c := protocoltest.New(t)
+		c.Publish(protocoltest.Key("k"), "")
+		assert.Equal(t, 404, c.Ask("GET", "/diamond-server/config?dataId=k", "").Code)
 		started := time.Now()
-		assert.Equal(t, 304, c.probe("k,DEFAULT_GROUP,;", "Long-Polling-TimeOut", "5000").Code)
+		assert.Equal(t, 304, poll(c, "k,DEFAULT_GROUP,;", "Long-Polling-TimeOut", "5000").Code)
 		assert.Equal(t, 5*time.Second, time.Since(started))
-		assert.Equal(t, 200, c.probe("k,DEFAULT_GROUP,"+diamond.MD5Hex("was")+";").Code, "what was there has gone")
+		assert.Equal(t, 200, poll(c, "k,DEFAULT_GROUP,"+diamond.MD5Hex("was")+";").Code, "what was there has gone")
 	})
 }
 
 // While a server is not ready its clients are sent elsewhere: a 404 would have
 // them delete their copies.
 func TestOriginalClient_NotReady(t *testing.T) {
-	c := newCentre(t)
-	require.NoError(t, c.srv.Close())
-	assert.Equal(t, 503, c.ask("GET", "/diamond-server/config?dataId=k", "").Code)
-	assert.Equal(t, 503, c.probe("k,DEFAULT_GROUP,;").Code)
-	w := c.ask("POST", "/diamond-server/publishConfig?dataId=k&content=x", "")
+	c := protocoltest.New(t)
+	require.NoError(t, c.Srv.Close())
+	assert.Equal(t, 503, c.Ask("GET", "/diamond-server/config?dataId=k", "").Code)
+	assert.Equal(t, 503, poll(c, "k,DEFAULT_GROUP,;").Code)
+	w := c.Ask("POST", "/diamond-server/publishConfig?dataId=k&content=x", "")
 	assert.Equal(t, 503, w.Code)
 	assert.NotEmpty(t, w.Header().Get("Retry-After"))
 }
 
 func TestOriginalClient_Drained(t *testing.T) {
-	c := newCentre(t)
-	addr := c.listen()
+	c := protocoltest.New(t)
+	addr := c.Listen()
 	answers := make(chan *http.Response, 1)
 	go func() {
-		res, _ := exchange(t, addr, originalPoll(addr, "k,DEFAULT_GROUP,;", sixtySeconds))
+		res, _ := protocoltest.Exchange(t, addr, originalPoll(addr, "k,DEFAULT_GROUP,;", sixtySeconds))
 		answers <- res
 	}()
-	c.parked(1)
-	c.srv.Drain()
+	c.Parked(1)
+	c.Srv.Drain()
 	res := <-answers
 	assert.Equal(t, 304, res.StatusCode)
 	assert.True(t, res.Close)

@@ -1,4 +1,4 @@
-package httptransport
+package httpserve
 
 import (
 	"bufio"
@@ -14,39 +14,41 @@ import (
 // maxParamName is how many bytes the name of a parameter in a form may have.
 const maxParamName = 128
 
-// readParams returns the parameters of r's query and of its body, a form of at most
+// ReadParams returns the parameters of r's query and of its body, a form of at most
 // limit bytes, together, each once. Most returns how many bytes the value of a
-// parameter may have, or an error for one that the route does not have.
-func readParams(w http.ResponseWriter, r *http.Request, limit int64, most func(name string) (int64, error)) ([]param, error) {
-	params, err := parseForm(nil, r.URL.RawQuery)
+// parameter may have, or an error if the route does not have it.
+func ReadParams(w http.ResponseWriter, r *http.Request, limit int64, most func(name string) (int64, error)) (Params, error) {
+	params, err := ParseParams(nil, r.URL.RawQuery)
 	if err != nil {
 		return nil, err
 	}
 	for _, p := range params {
-		if _, err := most(p.name); err != nil {
+		if _, err := most(p.Name); err != nil {
 			return nil, err
 		}
 	}
 	if r.ContentLength == 0 {
 		return params, nil
 	}
-	body, err := openBody(w, r, limit)
+	body, err := OpenBody(w, r, limit)
 	if err != nil {
 		return nil, err
 	}
-	reader := bodyReaders.Get().(*bufio.Reader)
-	defer bodyReaders.Put(reader)
-	reader.Reset(body)
-	defer reader.Reset(nil)
-	if _, err := reader.Peek(1); errors.Is(err, io.EOF) {
-		return params, body.end(nil)
+	err = body.ReadBuffered(func(buffer *bufio.Reader) error {
+		if _, err := buffer.Peek(1); errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err := isForm(r); err != nil {
+			return err
+		}
+		form := formReader{buffer, most}
+		params, err = form.read(params)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
-	if err := isForm(r); err != nil {
-		return nil, body.end(err)
-	}
-	form := formReader{reader, most}
-	params, err = form.read(params)
-	return params, body.end(err)
+	return params, nil
 }
 
 func isForm(r *http.Request) error {
@@ -57,15 +59,15 @@ func isForm(r *http.Request) error {
 	return nil
 }
 
-// formReader decodes an urlencoded form as it comes, as parseForm does one that is
-// there: of its values no more is in memory than is kept of them.
+// formReader decodes an urlencoded form as it arrives, as ParseParams decodes one
+// that is there. No more of a value is in memory than is kept of it.
 type formReader struct {
 	r    *bufio.Reader
-	most func(name string) (int64, error) // see readParams
+	most func(name string) (int64, error) // see ReadParams
 }
 
 // read appends the parameters of the form to params.
-func (f *formReader) read(params []param) ([]param, error) {
+func (f *formReader) read(params Params) (Params, error) {
 	for {
 		name, end, err := f.until("=&", maxParamName)
 		if err != nil {
@@ -73,7 +75,7 @@ func (f *formReader) read(params []param) ([]param, error) {
 		}
 		value := ""
 		if name != "" || end == '=' {
-			if err := room(params, name); err != nil {
+			if err := params.room(name); err != nil {
 				return nil, err
 			}
 			most, err := f.most(name)
@@ -85,7 +87,7 @@ func (f *formReader) read(params []param) ([]param, error) {
 					return nil, err
 				}
 			}
-			params = append(params, param{name, value})
+			params = append(params, Param{name, value})
 		}
 		if end == 0 {
 			return params, nil

@@ -1,4 +1,4 @@
-package httptransport
+package httpserve
 
 import (
 	"net"
@@ -25,7 +25,7 @@ func (g *guard) check(r *http.Request, mutates bool) error {
 	if g.hosts.Allow(r.Host) || !mutates && !onLoopback(r) {
 		return nil
 	}
-	return diamond.Errorf(diamond.ErrDenied, "host: %q is not a name that this server is told to answer to (allowed-host)", clip(r.Host))
+	return diamond.Errorf(diamond.ErrDenied, "host: %q is not a name that this server is told to answer to (allowed-host)", Clip(r.Host))
 }
 
 // onLoopback reports whether r came in over a loopback connection.

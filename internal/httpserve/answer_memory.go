@@ -1,4 +1,4 @@
-package httptransport
+package httpserve
 
 import (
 	"net/http"
@@ -9,22 +9,28 @@ import (
 	"github.com/linnaname/gdiamond/internal/budget"
 )
 
-// sharedPart is the size from which a part of an answer is taken for one that others
-// may hold too, as contents are. Smaller parts count for each answer.
-const sharedPart = 4 << 10
+const (
+	// smallAnswer is the size up to which an answer needs nothing of the memory
+	// budget: it fits into a socket's send buffer.
+	smallAnswer = 32 << 10
+	// sharedPart is the size from which a part of an answer is taken for one that
+	// others may hold too, as contents are. Smaller parts count for each answer.
+	sharedPart = 4 << 10
+)
 
-// holding is what one answer holds of the budget while it is written: its peer may
-// take long to read it.
-type holding struct {
+// AnswerMemory is what one answer holds of the memory budget while it is written:
+// its peer may take long to read it.
+type AnswerMemory struct {
 	budget *budget.Budget
 	source string
 	keys   []any // of what is held
 }
 
-// holdAnswer returns what the answer to r holds, which is released when it has been
-// written, or ErrOverloaded. One that fits into the socket's buffer holds nothing.
-func (h *handler) holdAnswer(r *http.Request, parts ...string) (holding, error) {
-	held := holding{budget: h.memory}
+// HoldAnswer returns what the answer to r, made of parts, holds of memory, or
+// ErrOverloaded. The caller releases it when the answer has been written. An answer
+// that fits into the socket's buffer holds nothing.
+func HoldAnswer(memory *budget.Budget, r *http.Request, parts ...string) (AnswerMemory, error) {
+	held := AnswerMemory{budget: memory}
 	var size, own int64
 	for _, p := range parts {
 		size += int64(len(p))
@@ -45,14 +51,14 @@ func (h *handler) holdAnswer(r *http.Request, parts ...string) (holding, error) 
 	if taken {
 		return held, nil
 	}
-	held.release()
+	held.Release()
 	e := diamond.Errorf(diamond.ErrOverloaded, "the answers that %s, or all, have not read yet take more memory than they may", held.source)
 	e.RetryAfter = time.Second
-	return holding{}, e
+	return AnswerMemory{}, e
 }
 
 // take holds n bytes. Parts of different answers that are one in memory have one key.
-func (a *holding) take(key any, n int64) bool {
+func (a *AnswerMemory) take(key any, n int64) bool {
 	if !a.budget.TakeShared(a.source, key, n) {
 		return false
 	}
@@ -60,7 +66,8 @@ func (a *holding) take(key any, n int64) bool {
 	return true
 }
 
-func (a *holding) release() {
+// Release gives back what a holds.
+func (a *AnswerMemory) Release() {
 	for _, key := range a.keys {
 		a.budget.GiveShared(a.source, key)
 	}

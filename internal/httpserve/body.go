@@ -1,0 +1,152 @@
+package httpserve
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/budget"
+)
+
+// Body is the body of a request while it is served. It fails, rather than ends,
+// after limit bytes. It extends its deadline as bytes arrive, so that a peer that
+// trickles cannot hold the request. It holds memory of the handler's budget for
+// what has arrived and what is made of it.
+type Body struct {
+	w           http.ResponseWriter
+	r           io.ReadCloser
+	left, limit int64
+	deadline    time.Time
+	earned      int64 // bytes that have not extended the deadline yet
+	memory      bodyMemory
+}
+
+// receive returns r with a *Body, whether that will be read or not: net/http reads
+// what a route leaves of it before the next request, so it has a deadline. The
+// deadline is cleared when the body has been read, as it would end a wait. The body
+// is nil if r has none. The caller releases it when the request is done.
+func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (*http.Request, *Body) {
+	if r.ContentLength == 0 {
+		return r, nil
+	}
+	b := &Body{w: w, r: r.Body, deadline: time.Now().Add(bodyGrace), memory: bodyMemory{budget: h.Memory, source: budget.Source(r.RemoteAddr)}}
+	// Not supported outside of an http.Server: then there is no peer to wait for.
+	_ = http.NewResponseController(w).SetReadDeadline(b.deadline)
+	if r.ProtoMajor == 1 && r.Header.Get("Expect") != "" {
+		BeginAnswer(w, 0) // net/http writes "100 Continue" when the body is read
+	}
+	// A copy: net/http looks at the body of its own request to end the connection well.
+	with := *r
+	with.Body = b
+	return &with, b
+}
+
+// release gives back what b holds of the budget, except for keep bytes. A nil body
+// holds nothing.
+func (b *Body) release(keep int64) {
+	if b != nil {
+		b.memory.release(keep)
+	}
+}
+
+// OpenBody returns the body of r, to be read and ended. A body whose Content-Length
+// is above limit is refused before it is read.
+func OpenBody(w http.ResponseWriter, r *http.Request, limit int64) (*Body, error) {
+	if r.ContentLength > limit {
+		CloseConnection(w.Header()) // the rest is not read
+		return nil, tooLarge(limit)
+	}
+	if enc := r.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
+		return nil, diamond.Errorf(diamond.ErrInvalid, "content-encoding: only identity is taken")
+	}
+	b, ok := r.Body.(*Body)
+	if !ok { // the request has none
+		b = &Body{w: w, r: http.NoBody}
+	}
+	b.left, b.limit = limit, limit
+	return b, nil
+}
+
+func tooLarge(limit int64) error {
+	return diamond.Errorf(diamond.ErrTooLarge, "body: more than %d bytes", limit)
+}
+
+// Read implements [io.Reader].
+func (b *Body) Read(p []byte) (int, error) {
+	if b.left < 0 {
+		return 0, tooLarge(b.limit)
+	}
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.r.Read(p)
+	b.left -= int64(n)
+	if b.left < 0 {
+		return n - 1, tooLarge(b.limit)
+	}
+	if err := b.Hold(int64(n)); err != nil {
+		return n, err
+	}
+	if b.earned += int64(n); b.earned >= slowestRate {
+		b.deadline = b.deadline.Add(time.Duration(b.earned/slowestRate) * time.Second)
+		b.earned %= slowestRate
+		_ = http.NewResponseController(b.w).SetReadDeadline(b.deadline)
+	}
+	return n, err
+}
+
+// Close implements [io.Closer].
+func (b *Body) Close() error { return b.r.Close() }
+
+// Hold has b hold n bytes more of the budget, or fails with ErrOverloaded. They are
+// given back when the request is done or waits.
+func (b *Body) Hold(n int64) error { return b.memory.hold(n) }
+
+// Hold is [Body.Hold] of the body of r. It does nothing if r has none.
+func Hold(r *http.Request, n int64) error {
+	if b, ok := r.Body.(*Body); ok {
+		return b.Hold(n)
+	}
+	return nil
+}
+
+// buffers are used again: most bodies fit in one.
+var buffers = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
+
+// ReadBuffered calls read with a buffer in front of b, and returns what [Body.End]
+// makes of its error.
+func (b *Body) ReadBuffered(read func(*bufio.Reader) error) error {
+	buffer := buffers.Get().(*bufio.Reader)
+	defer buffers.Put(buffer)
+	buffer.Reset(b)
+	defer buffer.Reset(nil)
+	return b.End(read(buffer))
+}
+
+// errSlowBody is answered with status 408.
+var errSlowBody = fmt.Errorf("%w: %w", diamond.ErrInvalid, os.ErrDeadlineExceeded)
+
+// End returns why the body could not be read, given the error of reading it; nil is
+// its end. After an error the rest is not waited for: the connection is closed after
+// the answer.
+func (b *Body) End(err error) error {
+	var own *diamond.Error
+	switch {
+	case err == nil:
+		_ = http.NewResponseController(b.w).SetReadDeadline(time.Time{})
+		return nil
+	case errors.As(err, &own):
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = &diamond.Error{Err: errSlowBody, Detail: "body: did not arrive in time"}
+	default:
+		err = diamond.Errorf(diamond.ErrInvalid, "body: ended before its length, or is not well-formed")
+	}
+	CloseConnection(b.w.Header())
+	return err
+}

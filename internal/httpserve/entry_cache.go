@@ -1,0 +1,52 @@
+package httpserve
+
+import (
+	"hash/maphash"
+	"sync/atomic"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// EntryCache holds what a protocol makes of entries, such as the values of their
+// headers, so that answers share it. The table has a fixed size. Each key has one
+// place, which it may share with others; the newest value stays there. So the table
+// needs no lock and no eviction, and is never full.
+type EntryCache[T any] struct {
+	derive func(*diamond.Entry) *T
+	seed   maphash.Seed
+	slots  [1 << 13]atomic.Pointer[cachedEntry[T]]
+}
+
+// cachedEntry is what was made of one version of one key.
+type cachedEntry[T any] struct {
+	key            diamond.Key
+	revision, view int64
+	md5            string
+	modified       time.Time
+	value          *T
+}
+
+// NewEntryCache returns a cache of what derive makes of entries. It should keep no
+// content: entries stay in the table for long.
+func NewEntryCache[T any](derive func(*diamond.Entry) *T) *EntryCache[T] {
+	return &EntryCache[T]{derive: derive, seed: maphash.MakeSeed()}
+}
+
+// Of returns what is made of e. It must not be changed.
+func (c *EntryCache[T]) Of(e *diamond.Entry) *T {
+	slot := &c.slots[maphash.Comparable(c.seed, e.Key)%uint64(len(c.slots))]
+	if x := slot.Load(); x != nil && x.is(e) {
+		return x.value
+	}
+	x := &cachedEntry[T]{e.Key, e.Revision, e.View, e.MD5, e.Modified, c.derive(e)}
+	slot.Store(x)
+	return x.value
+}
+
+// is reports whether x was made of e. A storage that lost history may have another
+// value at the same revision.
+func (x *cachedEntry[T]) is(e *diamond.Entry) bool {
+	return x.revision == e.Revision && x.view == e.View && x.key == e.Key &&
+		x.md5 == e.MD5 && x.modified.Equal(e.Modified)
+}

@@ -1,0 +1,96 @@
+package httpserve
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// MaxParams is how many parameters a request may have.
+const MaxParams = 64
+
+// Param is one parameter of a query, a form or a form-like header.
+type Param struct{ Name, Value string }
+
+// Params are parameters of different names.
+type Params []Param
+
+// ParseParams appends the parameters of an urlencoded form to dst, each decoded
+// exactly once. A name that comes twice is refused: the code that checks it and the
+// code that uses it could take different ones. Dst may be on the caller's stack.
+func ParseParams(dst Params, raw string) (Params, error) {
+	for raw != "" {
+		var pair string
+		pair, raw, _ = strings.Cut(raw, "&")
+		if pair == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(pair, "=")
+		name, err := unescape(name)
+		if err != nil {
+			return dst, err
+		}
+		if value, err = unescape(value); err != nil {
+			return dst, err
+		}
+		if err := dst.room(name); err != nil {
+			return dst, err
+		}
+		dst = append(dst, Param{name, value})
+	}
+	return dst, nil
+}
+
+// Find returns the value of a parameter, and whether it is there.
+func (params Params) Find(name string) (string, bool) {
+	for i := range params {
+		if params[i].Name == name {
+			return params[i].Value, true
+		}
+	}
+	return "", false
+}
+
+// Only refuses parameters that are not all named in known.
+func (params Params) Only(known ...string) error {
+	for _, p := range params {
+		if !slices.Contains(known, p.Name) {
+			return UnknownParam(p.Name)
+		}
+	}
+	return nil
+}
+
+// UnknownParam refuses a parameter that the route does not have.
+func UnknownParam(name string) error {
+	return diamond.Errorf(diamond.ErrInvalid, "parameter %.80q: this route has none of that name (an & within a value is written %%26)", name)
+}
+
+// room returns why params cannot have one more of that name, or nil if they can.
+func (params Params) room(name string) error {
+	if _, twice := params.Find(name); twice {
+		return diamond.Errorf(diamond.ErrInvalid, "parameter %.80q: given more than once", name)
+	}
+	if len(params) == MaxParams {
+		return diamond.Errorf(diamond.ErrInvalid, "parameters: more than %d", MaxParams)
+	}
+	return nil
+}
+
+// unescape is url.QueryUnescape without a copy if there is nothing to do.
+func unescape(s string) (string, error) {
+	if strings.IndexByte(s, '%') < 0 && strings.IndexByte(s, '+') < 0 {
+		return s, nil
+	}
+	u, err := url.QueryUnescape(s)
+	if err != nil {
+		return "", errEscape()
+	}
+	return u, nil
+}
+
+func errEscape() error {
+	return diamond.Errorf(diamond.ErrInvalid, "parameters: a %% is not followed by two hexadecimal digits")
+}

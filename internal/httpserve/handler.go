@@ -1,0 +1,151 @@
+package httpserve
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/budget"
+	"github.com/linnaname/gdiamond/internal/httpguard"
+)
+
+// Config is what a [Handler] serves and within which bounds. All fields are
+// required but Observe.
+type Config struct {
+	// Server answers the polls of all protocols.
+	Server interface {
+		Poll(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error)
+	}
+	Routes []*Route // of all protocols
+	Fail   Fail     // answers a request that has no route
+
+	Log     *slog.Logger
+	Observe func(Observation) // is called after each request; may be nil
+	// Admit returns an error for a request that is to be refused before its body
+	// is read. It is not asked about open routes.
+	Admit func(r *http.Request) error
+	Hosts httpguard.Hosts // the names by which the server may be asked
+
+	Requests *budget.Budget // of requests under way
+	Memory   *budget.Budget // of bytes: bodies, what is made of them, and answers
+}
+
+// Handler is an [http.Handler] that serves the routes of its Config. It is safe
+// for concurrent use and starts nothing.
+type Handler struct {
+	Config
+	guard    guard
+	exact    map[string]*Route // by path
+	below    []*Route          // whose paths end in a slash
+	none     Route             // stands for the route of a request that has none
+	troubles sync.Map          // of *lograte.Events by trouble
+}
+
+// New returns a handler of c, which must not be changed later.
+func New(c Config) *Handler {
+	h := &Handler{
+		Config: c,
+		guard:  guard{origin: http.NewCrossOriginProtection(), hosts: c.Hosts},
+		exact:  make(map[string]*Route),
+		none:   Route{Name: "other", Fail: c.Fail},
+	}
+	h.addRoutes()
+	return h
+}
+
+// ServeHTTP implements [http.Handler].
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	beginRequest(w, r)
+	route := h.routeOf(r.URL.Path)
+	source := budget.Source(r.RemoteAddr)
+	if !h.Requests.Take(source, 1) {
+		h.refuse(w, r, route, source) // and ends the connection, with its deadline
+		return
+	}
+	defer h.Requests.Give(source, 1)
+	if route.Poll != nil {
+		h.servePoll(w, r, route)
+	} else {
+		h.serveQuick(w, r, route)
+	}
+	endAnswer(w, r)
+}
+
+// refuse answers a request of a source that has too many under way.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, route *Route, source string) {
+	start := h.now(r)
+	CloseConnection(w.Header()) // its body is not waited for
+	e := diamond.Errorf(diamond.ErrOverloaded, "%s, or all, have as many requests under way as they may", source)
+	e.RetryAfter = time.Second
+	out := route.Fail(w, e, 0)
+	out.route = route.Name
+	h.record(r, &out, start)
+}
+
+// serveQuick serves a request that does not wait with thousands of others.
+func (h *Handler) serveQuick(w http.ResponseWriter, r *http.Request, route *Route) {
+	start := h.now(r)
+	out := h.serve(w, r, route)
+	h.record(r, &out, start)
+}
+
+// now returns the time, or the zero time where neither the observer nor the log
+// wants to know how long r takes.
+func (h *Handler) now(r *http.Request) (start time.Time) {
+	if h.Observe != nil || h.Log.Enabled(r.Context(), slog.LevelDebug) {
+		start = time.Now()
+	}
+	return start
+}
+
+// serve does what the route of r says.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, route *Route) (out Outcome) {
+	r, body := h.receive(w, r)
+	defer body.release(0)
+	if len(r.RequestURI) > MaxURL {
+		CloseConnection(w.Header())
+		out = h.none.Fail(w, diamond.Errorf(diamond.ErrTooLarge, "url: more than %d bytes", MaxURL), http.StatusRequestURITooLong)
+		out.route = h.none.Name
+		return out
+	}
+	if route == &h.none {
+		out = route.Fail(w, diamond.Errorf(diamond.ErrInvalid, "path: no such route"), http.StatusNotFound)
+		out.route = route.Name
+		return out
+	}
+	serve, mutates := route.on(r.Method)
+	if serve == nil {
+		w.Header()["Allow"] = []string{route.allowed()}
+		out = route.Fail(w, wrongMethod(r, route.allowed()), http.StatusMethodNotAllowed)
+	} else if err := h.guard.check(r, mutates); err != nil {
+		out = route.Fail(w, err, 0)
+	} else if err := h.enter(w, r, route.Open); err != nil {
+		out = route.Fail(w, err, 0)
+	} else {
+		out = serve(w, r)
+	}
+	out.route = route.Name
+	return out
+}
+
+// enter admits r, or returns why not. A body that is not small is then not waited
+// for: the connection is closed after the answer.
+func (h *Handler) enter(w http.ResponseWriter, r *http.Request, open bool) error {
+	if open {
+		return nil
+	}
+	err := h.Admit(r)
+	if err != nil && (r.ContentLength < 0 || r.ContentLength > smallBody) {
+		CloseConnection(w.Header())
+	}
+	return err
+}
+
+// Caller returns the context of a request to the server: it carries what this end
+// has proven of the caller, which is the peer's address. Headers have no say in it.
+func Caller(r *http.Request) context.Context {
+	return diamond.WithCaller(r.Context(), diamond.Caller{Address: r.RemoteAddr})
+}

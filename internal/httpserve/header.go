@@ -1,0 +1,31 @@
+package httpserve
+
+import "net/http"
+
+// Headers, in canonical form, so that the header map can be indexed directly.
+const (
+	hCacheControl  = "Cache-Control"
+	hConnection    = "Connection"
+	hContentLength = "Content-Length"
+	hContentType   = "Content-Type"
+	hNosniff       = "X-Content-Type-Options"
+	hRetryAfter    = "Retry-After"
+)
+
+// Header values that never change, made once: net/http does not alter them.
+var (
+	valueClose   = []string{"close"}
+	valueNoStore = []string{"no-store"}
+	valueNosniff = []string{"nosniff"}
+)
+
+// SetType sets the content type of an answer, which browsers must not guess and
+// caches must not keep. Typ is one value, which answers may share.
+func SetType(h http.Header, typ []string) {
+	h[hContentType] = typ
+	h[hNosniff] = valueNosniff
+	h[hCacheControl] = valueNoStore
+}
+
+// CloseConnection has the connection closed after the answer.
+func CloseConnection(h http.Header) { h[hConnection] = valueClose }

@@ -1,0 +1,109 @@
+package httpserve
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/freshstack"
+)
+
+// parkedMemory is how many bytes a server keeps of one element of held while a poll
+// waits: its place in the set, its revision and its digest.
+const parkedMemory = 32
+
+// Poll is how a protocol reads and answers a request that may wait. It comes by POST.
+type Poll struct {
+	Read func(w http.ResponseWriter, r *http.Request) (*diamond.PollRequest, error)
+	// Answer writes the answer. If that would say nothing to the client, it writes
+	// none, changes req, and returns false: the server is then asked again. Req is
+	// nil if the poll has waited.
+	Answer func(w http.ResponseWriter, r *http.Request, req *diamond.PollRequest, res *diamond.PollResponse) (Outcome, bool)
+}
+
+// poll is one poll. Thousands are parked at a time, and their stacks are most of the
+// memory that they take. So what goes deep runs on another stack, the frames below
+// the wait are few and small, and nothing is kept that is not needed.
+type poll struct {
+	h     *Handler
+	route *Route
+	w     http.ResponseWriter
+	r     *http.Request
+	start time.Time
+	until time.Time       // when the wait is over
+	ctx   context.Context // of the request
+	body  *Body
+	req   *diamond.PollRequest
+	out   Outcome
+}
+
+func (h *Handler) servePoll(w http.ResponseWriter, r *http.Request, route *Route) {
+	p := &poll{h: h, route: route, w: w, r: r}
+	freshstack.Run(p.begin)
+	defer p.body.release(0)
+	for p.out.Status == 0 {
+		p.end(h.Server.Poll(p.ctx, p.req))
+	}
+	p.out.route, p.out.Poll = p.route.Name, true
+	h.record(p.r, &p.out, p.start)
+}
+
+// begin reads the request, and answers it if it is refused.
+func (p *poll) begin() {
+	p.r, p.body = p.h.receive(p.w, p.r)
+	p.start = p.h.now(p.r)
+	err, status := p.h.guard.check(p.r, false), 0
+	if p.r.Method != http.MethodPost {
+		p.w.Header()["Allow"] = []string{http.MethodPost}
+		err, status = wrongMethod(p.r, http.MethodPost), http.StatusMethodNotAllowed
+	}
+	if err == nil {
+		err = p.h.enter(p.w, p.r, p.route.Open)
+	}
+	if err == nil {
+		p.req, err = p.route.Poll.Read(p.w, p.r)
+	}
+	if err != nil {
+		p.out = p.route.Fail(p.w, err, status)
+		return
+	}
+	p.ctx, p.until = Caller(p.r), time.Now().Add(p.req.Wait)
+	p.req.Parked = p.parked
+}
+
+// parked drops the request, which begins to wait, and its memory of the budget,
+// except for what the server keeps: what the client holds, if it said so.
+func (p *poll) parked() {
+	p.body.release(int64(len(p.req.Held)) * parkedMemory)
+	p.req = nil
+}
+
+// end answers, unless there is nothing to say yet.
+func (p *poll) end(res *diamond.PollResponse, err error) {
+	if err != nil {
+		p.out = p.route.Fail(p.w, err, 0)
+		return
+	}
+	out, ok := p.route.Poll.Answer(p.w, p.r, p.req, res)
+	if !ok {
+		p.req.Wait = max(time.Until(p.until), 0)
+		return
+	}
+	p.out = out
+	p.out.notified = res.Applied
+}
+
+// IsMD5 reports whether s is a digest as polls have it: 32 lower-case hexadecimal
+// digits.
+func IsMD5(s string) bool {
+	if len(s) != 32 {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}

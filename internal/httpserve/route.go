@@ -1,0 +1,87 @@
+package httpserve
+
+import (
+	"net/http"
+	"strings"
+
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// MaxURL is how many bytes the target of a request may have.
+const MaxURL = 8 << 10
+
+// Serve answers a request and returns what came of it.
+type Serve = func(w http.ResponseWriter, r *http.Request) Outcome
+
+// Fail answers a request with err, in the form of a protocol. A status other than
+// 0 replaces the status of the error, where HTTP has one that says more.
+type Fail = func(w http.ResponseWriter, err error, status int) Outcome
+
+// Route is what a protocol does at one path: Poll, or one function for each
+// method that it takes.
+type Route struct {
+	Name string // as observations and logs have it
+	Path string // one that ends in a slash stands for all paths below it
+	Open bool   // Config.Admit is not asked
+
+	Get, Put, Post, Delete Serve // Get serves HEAD too
+	Poll                   *Poll
+	Fail                   Fail
+}
+
+// addRoutes makes the tables of routes. Routing is by hand: a ServeMux cleans
+// paths by redirects, and a key has one spelling only.
+func (h *Handler) addRoutes() {
+	for _, r := range h.Routes {
+		if strings.HasSuffix(r.Path, "/") {
+			h.below = append(h.below, r)
+		} else {
+			h.exact[r.Path] = r
+		}
+	}
+}
+
+// routeOf returns the route of path, or h.none if there is none.
+func (h *Handler) routeOf(path string) *Route {
+	for _, r := range h.below {
+		if strings.HasPrefix(path, r.Path) {
+			return r
+		}
+	}
+	if r := h.exact[path]; r != nil {
+		return r
+	}
+	return &h.none
+}
+
+// on returns what the route does with method, and whether that changes anything.
+func (r *Route) on(method string) (serve Serve, mutates bool) {
+	switch method {
+	case http.MethodGet, http.MethodHead:
+		return r.Get, false
+	case http.MethodPost:
+		return r.Post, true
+	case http.MethodPut:
+		return r.Put, true
+	case http.MethodDelete:
+		return r.Delete, true
+	}
+	return nil, false
+}
+
+func (r *Route) allowed() string {
+	var names []string
+	for _, m := range []struct {
+		serve Serve
+		names string
+	}{{r.Get, "GET, HEAD"}, {r.Put, "PUT"}, {r.Post, "POST"}, {r.Delete, "DELETE"}} {
+		if m.serve != nil {
+			names = append(names, m.names)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+func wrongMethod(r *http.Request, allowed string) error {
+	return diamond.Errorf(diamond.ErrInvalid, "method: %s is not one of %s", Clip(r.Method), allowed)
+}

@@ -1,0 +1,178 @@
+package original
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strconv"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/budget"
+	"github.com/linnaname/gdiamond/internal/httpserve"
+	"github.com/linnaname/gdiamond/transport"
+)
+
+// Paths, which are the names of the routes too.
+const (
+	pathRead    = "/diamond-server/config"
+	pathPublish = "/diamond-server/publishConfig"
+	pathPoll    = "/diamond-server/getProbeModify"
+)
+
+// Headers, in canonical form, so that the header map can be indexed directly.
+const (
+	hCacheControl  = "Cache-Control"
+	hContentLength = "Content-Length"
+	hContentMD5    = "Content-Md5"
+	hETag          = "Etag"
+	hLastModified  = "Last-Modified"
+	hPollTimeout   = "Long-Polling-Timeout" // milliseconds
+)
+
+// Header values that never change, made once: net/http does not alter them.
+var (
+	valueNoStore = []string{"no-store"}
+	valueText    = []string{"text/plain; charset=utf-8"}
+	valueZero    = []string{"0"}
+)
+
+// Server answers the requests. A [diamond.Server] is one.
+type Server interface {
+	Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error)
+	Commit(ctx context.Context, req *diamond.CommitRequest) (*diamond.CommitResponse, error)
+}
+
+// Routes returns the routes of the protocol, served by srv. MaxContent is how many
+// bytes one content may have. Answers hold of memory what they take.
+func Routes(srv Server, maxContent int64, memory *budget.Budget) []*httpserve.Route {
+	h := &handler{srv: srv, maxContent: maxContent, memory: memory, headers: httpserve.NewEntryCache(newHeaders)}
+	return []*httpserve.Route{
+		{Name: pathRead, Path: pathRead, Get: h.read, Fail: fail},
+		{Name: pathPublish, Path: pathPublish, Post: h.publish, Fail: fail},
+		{Name: pathPoll, Path: pathPoll, Poll: &httpserve.Poll{Read: readPoll, Answer: sendPoll}, Fail: fail},
+	}
+}
+
+// handler serves reads and publishes.
+type handler struct {
+	srv        Server
+	maxContent int64
+	memory     *budget.Budget // of bytes of answers
+	headers    *httpserve.EntryCache[headers]
+}
+
+// fail answers with an error as text. It is a [httpserve.Fail].
+func fail(w http.ResponseWriter, err error, status int) httpserve.Outcome {
+	f := httpserve.FailureOf(err, status)
+	message := f.Message
+	if message == "" {
+		message = transport.Decode(f.Code).Error()
+	}
+	httpserve.BeginAnswer(w, int64(len(message)))
+	header := w.Header()
+	httpserve.SetType(header, valueText)
+	f.SetRetryAfter(header)
+	header[hContentLength] = []string{strconv.Itoa(len(message) + 1)}
+	w.WriteHeader(f.Status)
+	_, _ = io.WriteString(w, message+"\n") // a peer that has gone is no matter of ours
+	return httpserve.Outcome{Status: f.Status, Err: err}
+}
+
+// headers are the headers of the answers with one version of one key.
+type headers struct{ contentMD5, lastModified, etag, contentLength []string }
+
+func newHeaders(e *diamond.Entry) *headers {
+	return &headers{
+		contentMD5:    []string{e.MD5},
+		lastModified:  []string{e.Modified.UTC().Format(http.TimeFormat)},
+		etag:          []string{`"` + e.MD5 + `"`},
+		contentLength: []string{strconv.Itoa(len(e.Content))},
+	}
+}
+
+func (x *headers) set(h http.Header) {
+	httpserve.SetType(h, valueText)
+	h[hContentMD5] = x.contentMD5
+	h[hLastModified] = x.lastModified
+	h[hETag] = x.etag
+	h[hContentLength] = x.contentLength
+}
+
+// read serves a content as it is, never compressed: the original client asks for
+// gzip and then loses the last block.
+func (h *handler) read(w http.ResponseWriter, r *http.Request) httpserve.Outcome {
+	var buf [8]httpserve.Param
+	params, err := httpserve.ParseParams(buf[:0], r.URL.RawQuery)
+	if err == nil {
+		err = params.Only("dataId", "group")
+	}
+	if err != nil {
+		return fail(w, err, 0)
+	}
+	req := diamond.FetchRequest{Key: keyOf(params)}
+	if err := req.Key.Validate(); err != nil {
+		return fail(w, err, 0)
+	}
+	res, err := h.srv.Fetch(httpserve.Caller(r), &req)
+	if err != nil {
+		return fail(w, err, 0)
+	}
+	if !res.Found || res.Entry.Content == "" { // its client takes an empty content for a failure
+		return fail(w, diamond.Errorf(diamond.ErrNotFound, ""), 0)
+	}
+	x := h.headers.Of(&res.Entry)
+	header := w.Header()
+	if known := r.Header[hContentMD5]; len(known) == 1 && known[0] == res.Entry.MD5 || httpserve.Matches(r.Header, x.etag[0]) {
+		x.set(header)
+		return httpserve.NotModified(w, r)
+	}
+	held, err := httpserve.HoldAnswer(h.memory, r, res.Entry.Content)
+	if err != nil {
+		return fail(w, err, 0)
+	}
+	defer held.Release()
+	x.set(header)
+	return httpserve.WriteContent(w, r, res.Entry.Content)
+}
+
+// keyOf returns the key that params name. A missing group is the default one.
+func keyOf(params httpserve.Params) diamond.Key {
+	dataID, _ := params.Find("dataId")
+	group, _ := params.Find("group")
+	return diamond.NewKey(group, dataID)
+}
+
+// publish takes its parameters from the query, a form, or both.
+func (h *handler) publish(w http.ResponseWriter, r *http.Request) httpserve.Outcome {
+	unknown := false
+	params, err := httpserve.ReadParams(w, r, 3*h.maxContent+httpserve.MaxURL, func(name string) (int64, error) {
+		switch name { // escaped, a byte of content takes three
+		case "content":
+			return h.maxContent, nil
+		case "dataId", "group":
+			return httpserve.MaxURL, nil
+		}
+		unknown = true
+		return 0, httpserve.UnknownParam(name)
+	})
+	if err != nil {
+		out := fail(w, err, 0)
+		if unknown {
+			// It may be the rest of a content in which an & was not escaped: the
+			// client is told the name, the log is not.
+			out.Err = diamond.Errorf(diamond.ErrInvalid, "parameters: this route has not all of them")
+		}
+		return out
+	}
+	content, _ := params.Find("content")
+	set := diamond.ChangeSet{Drafts: []diamond.Draft{{Key: keyOf(params), Content: content}}}
+	if _, err := h.srv.Commit(httpserve.Caller(r), &diamond.CommitRequest{Set: set}); err != nil {
+		return fail(w, err, 0)
+	}
+	httpserve.BeginAnswer(w, 0)
+	header := w.Header()
+	httpserve.SetType(header, valueText)
+	header[hContentLength] = valueZero
+	w.WriteHeader(http.StatusOK) // exactly 200: the original client takes nothing else for success
+	return httpserve.Outcome{Status: http.StatusOK}
+}

@@ -1,0 +1,183 @@
+package original
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/httpserve"
+)
+
+const (
+	// maxPoll is how many bytes the body of a poll may have.
+	maxPoll = 4 << 20
+	// pollWait is how long a poll waits that asks for no time, or for one that makes
+	// no sense.
+	pollWait = 30 * time.Second
+	// maxPollWait is the longest wait of a poll. A client gives up itself after 90 s.
+	maxPollWait = 80 * time.Second
+	// probeField is the parameter of a poll.
+	probeField = "Probe-Modify-Request"
+)
+
+// leaveOut removes the keys that the caller may not read from req: this protocol
+// cannot say so of a key, and no client must take one for deleted. It reports
+// whether any key is left.
+func leaveOut(req *diamond.PollRequest, denied []diamond.Denial) bool {
+	out := make(map[diamond.Key]bool, len(denied))
+	for i := range denied {
+		out[denied[i].Key] = true
+	}
+	req.Keys = slices.DeleteFunc(req.Keys, func(k diamond.Key) bool { return out[k] })
+	req.Held = slices.DeleteFunc(req.Held, func(h diamond.Held) bool { return out[h.Key] })
+	req.Set = diamond.HashKeys(req.Keys)
+	return len(req.Keys) > 0
+}
+
+// sendPoll answers a poll. It does not mention keys that the client may not read,
+// and refuses a poll of such keys alone. If a key is denied after a wait, it answers,
+// and the client asks again.
+func sendPoll(w http.ResponseWriter, _ *http.Request, req *diamond.PollRequest, res *diamond.PollResponse) (httpserve.Outcome, bool) {
+	if len(res.Denied) > 0 && req != nil {
+		if !leaveOut(req, res.Denied) {
+			return fail(w, diamond.Errorf(diamond.ErrDenied, "%s: no key of it may be read", probeField), 0), true
+		}
+		if len(res.Changed) == 0 {
+			return httpserve.Outcome{}, false
+		}
+	}
+	header := w.Header()
+	header[hCacheControl] = valueNoStore
+	if res.Draining {
+		httpserve.CloseConnection(header)
+	}
+	out := httpserve.Outcome{Status: http.StatusNotModified}
+	if len(res.Changed) == 0 {
+		httpserve.BeginAnswer(w, 0)
+		w.WriteHeader(out.Status)
+		return out, true
+	}
+	var list strings.Builder
+	for i := range res.Changed {
+		key := &res.Changed[i].Key
+		list.WriteString(key.DataID + "," + key.Group + ";")
+	}
+	body := url.QueryEscape(list.String())
+	httpserve.SetType(header, valueText)
+	header[hContentLength] = []string{strconv.Itoa(len(body))}
+	out.Status, out.Bytes = http.StatusOK, int64(len(body))
+	httpserve.BeginAnswer(w, out.Bytes)
+	_, _ = io.WriteString(w, body) // a peer that has gone is no matter of ours
+	return out, true
+}
+
+// readPoll reads a poll.
+func readPoll(w http.ResponseWriter, r *http.Request) (*diamond.PollRequest, error) {
+	params, err := httpserve.ReadParams(w, r, maxPoll, func(name string) (int64, error) {
+		if name != probeField {
+			return 0, httpserve.UnknownParam(name)
+		}
+		return maxPoll, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	probe, _ := params.Find(probeField)
+	// A copy, as the probe is a part of the whole body.
+	held, err := parseProbe(strings.Clone(probe), func(bytes int64) error { return httpserve.Hold(r, bytes) })
+	if err != nil {
+		return nil, err
+	}
+	req := &diamond.PollRequest{Held: held, Keys: make([]diamond.Key, len(held)), Wait: waitOf(r.Header)}
+	for i := range held {
+		req.Keys[i] = held[i].Key
+	}
+	req.Set = diamond.HashKeys(req.Keys)
+	return req, nil
+}
+
+// waitOf returns how long a poll is to wait.
+func waitOf(header http.Header) time.Duration {
+	values := header[hPollTimeout]
+	if len(values) != 1 {
+		return pollWait
+	}
+	ms, err := strconv.ParseInt(strings.TrimSpace(values[0]), 10, 64)
+	if err != nil || ms <= 0 {
+		return pollWait
+	}
+	return min(time.Duration(min(ms, maxPollWait.Milliseconds()))*time.Millisecond, maxPollWait)
+}
+
+// parseProbe reads "dataId,group,md5;" for each key. The original client
+// leaves the ; out after a key whose data id it watches in one group only. What
+// follows is then glued to the digest, and is cut off there. It calls hold
+// with the memory that each key takes.
+func parseProbe(probe string, hold func(bytes int64) error) ([]diamond.Held, error) {
+	if probe == "" {
+		return nil, diamond.Errorf(diamond.ErrInvalid, "%s: is missing or empty", probeField)
+	}
+	var held []diamond.Held
+	seen := make(map[diamond.Key]bool)
+	add := func(dataID, group, md5 string) error {
+		key := diamond.NewKey(group, dataID)
+		if err := key.Validate(); err != nil {
+			return err
+		}
+		if md5 != "" && !httpserve.IsMD5(md5) {
+			return diamond.Errorf(diamond.ErrInvalid, "%s: md5 of entry %d is not 32 lower-case hexadecimal digits", probeField, len(held)+1)
+		}
+		if seen[key] {
+			return diamond.Errorf(diamond.ErrInvalid, "%s: %s comes more than once", probeField, key)
+		}
+		if len(held) == diamond.MaxPollKeys {
+			return diamond.Errorf(diamond.ErrTooLarge, "%s: more than %d keys", probeField, diamond.MaxPollKeys)
+		}
+		if err := hold(httpserve.HeldMemory); err != nil {
+			return err
+		}
+		seen[key] = true
+		held = append(held, diamond.Held{Key: key, Revision: diamond.AnyRevision, MD5: md5})
+		return nil
+	}
+	for part := range strings.SplitSeq(probe, ";") {
+		if part == "" {
+			continue // after the last one
+		}
+		switch commas := strings.Count(part, ","); {
+		case commas == 1: // an md5 that is left out
+			part += ","
+		case commas%2 == 1 || commas == 0:
+			return nil, diamond.Errorf(diamond.ErrInvalid, "%s: entry %d is not dataId,group,md5", probeField, len(held)+1)
+		}
+		dataID, rest, _ := strings.Cut(part, ",")
+		for glued := true; glued; {
+			var group, md5, next string
+			group, rest, _ = strings.Cut(rest, ",")
+			if md5, rest, glued = strings.Cut(rest, ","); glued {
+				md5, next = unglue(md5)
+			}
+			if err := add(dataID, group, md5); err != nil {
+				return nil, err
+			}
+			dataID = next
+		}
+	}
+	if len(held) == 0 {
+		return nil, diamond.Errorf(diamond.ErrInvalid, "%s: names no key", probeField)
+	}
+	return held, nil
+}
+
+// unglue cuts "<md5>dataId", where the md5 may be missing.
+func unglue(s string) (md5, dataID string) {
+	if len(s) > 32 && httpserve.IsMD5(s[:32]) {
+		return s[:32], s[32:]
+	}
+	return "", s
+}
