@@ -112,15 +112,6 @@ func (s *server) catchUp(ctx context.Context, results []Result) {
 	}
 }
 
-// shows returns whether a state has what was committed at p. In a storage that
-// has lost its tail, p may be a revision that the server knows as another one:
-// then only the next epoch has it.
-func (s *server) shows(p Position) func(*state) bool {
-	return func(st *state) bool {
-		return st.reached(p) && (st.position.Epoch != p.Epoch || !s.historyLost.Load() && !s.trail.contradicts(p))
-	}
-}
-
 func (s *server) write(ctx context.Context, sets []ChangeSet) ([]Result, error) {
 	results, err := s.storage.Commit(ctx, sets)
 	if err = storageErr(ctx, err); err == nil && len(results) != len(sets) {

@@ -28,7 +28,11 @@ func (s *server) compare(ctx context.Context, q *query) (*PollResponse, error) {
 	if resp := q.answered(st); resp != nil {
 		return resp, nil
 	}
-	st, d := s.differ(st, q)
+	var d diff
+	st = s.lookupAll(st, func(st *state) (ok bool) {
+		d, ok = q.differ(st)
+		return ok
+	})
 	switch {
 	case st == nil:
 		return nil, unavailable("not ready: the index is not loaded")
@@ -64,26 +68,6 @@ func (q *query) answered(st *state) *PollResponse {
 	return a.resp
 }
 
-// differ compares q with the state, which is nil where there is none, and
-// returns as of which state the result is. Like lookup, it takes no lock
-// unless a batch is being applied that has one of the keys.
-func (s *server) differ(st *state, q *query) (*state, diff) {
-	if st != nil {
-		d, ok := q.differ(st)
-		// Another floor: tombstones may have gone while they were looked for.
-		if now := s.state.Load(); ok && now != nil && now.floor == st.floor {
-			return st, d
-		}
-	}
-	var d diff
-	st = nil
-	s.stable(func(now *state) {
-		st = now
-		d, _ = q.differ(now)
-	})
-	return st, d
-}
-
 // differ compares q with st. It is not ok where the index is ahead of st in a key.
 func (q *query) differ(st *state) (d diff, ok bool) {
 	if !q.position.IsZero() && (q.position.Epoch != st.position.Epoch || q.position.Revision < st.floor) {
@@ -91,8 +75,8 @@ func (q *query) differ(st *state) (d diff, ok bool) {
 	}
 	held := q.held
 	for place, key := range q.set.keys {
-		r := st.index.get(key)
-		if r != nil && r.Revision > st.position.Revision {
+		r, ok := st.pick(st.index.get(key))
+		if !ok {
 			return diff{}, false
 		}
 		switch {

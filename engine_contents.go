@@ -51,16 +51,6 @@ type contents struct {
 	hits, loaded atomic.Uint64
 }
 
-// cachedContent is a content in memory.
-type cachedContent struct {
-	entry   Entry // with its content
-	record  *record
-	key     string // in items
-	element *list.Element
-	read    atomic.Bool // since it took its place in order
-	placed  time.Time   // when it did; guarded by contents.mu
-}
-
 // source reads an entry with its content, for no single caller.
 type source func(key Key, revision int64) (Entry, error)
 
@@ -227,17 +217,6 @@ func (c *contents) load(r *record) (content string, err error) {
 		}
 	}
 	return "", err
-}
-
-// verify reports why e, with its content, is not what r stands for.
-func (r *record) verify(e *Entry) error {
-	switch {
-	case MD5Hex(e.Content) != e.MD5:
-		return Errorf(ErrCorrupt, "the content of revision %d does not have its digest", r.Revision)
-	case e.Revision != r.Revision || e.MD5 != r.MD5:
-		return Errorf(ErrNotFound, "revision %d is another value now", r.Revision)
-	}
-	return nil
 }
 
 // turn waits until there are few enough loads under way for one more, which ends

@@ -3,13 +3,11 @@ package diamond
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/lograte"
-	"github.com/linnaname/gdiamond/internal/waitset"
 )
 
 const (
@@ -36,29 +34,9 @@ const (
 type server struct {
 	storage Storage
 	cfg     serverConfig
-	log     *slog.Logger
 	started time.Time
 
-	// state is what is served; nil: not ready. An index moves on under the states
-	// that have it, so applyMu keeps these in step: who has read-locked it sees the
-	// index and the floor of exactly one state, the present one; see [server.stable].
-	// The feed's goroutine alone writes, in four places:
-	//
-	//   - apply puts the records of a batch, then stores the state that has them,
-	//     all under the lock.
-	//   - replace stores a state with another index. The one before stays as it was.
-	//   - replaceRecord repairs a record, and stores a state, under the lock.
-	//   - trim stores a state with a higher floor under the lock, and only then
-	//     deletes tombstones at or below that floor, without it: no reader with the
-	//     lock still has a state that needs them.
-	//
-	// (withdraw stores that there is no state.) Who reads without the lock has to
-	// look twice. A record above its state's position belongs to a state that is
-	// about to come. A key that is absent may have been deleted and forgotten since:
-	// see [server.lookup], and for many keys [server.differ], which looks whether the
-	// floor has moved.
-	state   atomic.Pointer[state]
-	applyMu sync.RWMutex
+	*served
 
 	woken        chan struct{} // capacity 1: the feed is to look at once
 	nudged       chan struct{} // capacity 1: somebody outside says that there is something to see
@@ -67,9 +45,6 @@ type server struct {
 	seeded       seededFeed
 	obeyed       time.Time      // when a nudge was obeyed last; the feed's
 	lag          lagState       // the feed's
-	historyLost  atomic.Bool    // the storage is known to have lost history
-	trail        trail          // of the present epoch
-	recent       recent         // what was served last
 	aheadCallers lograte.Events // callers who know a newer epoch
 
 	replica     *replica // nil: none is kept
@@ -77,13 +52,11 @@ type server struct {
 	ownCommits  ownCommits
 	subscribers subscribers // to whom it is said what was committed
 
-	contents *contents
-	keySets  *keySets
-	moved    *waitset.Group[struct{}] // who waits for any change of the state
-	parked   atomic.Int64             // polls and watches that wait
-	listing  chan struct{}            // capacity 1: a list walks along the keys
-	commits  *commits
-	reports  *reports
+	keySets *keySets
+	parked  atomic.Int64  // polls and watches that wait
+	listing chan struct{} // capacity 1: a list walks along the keys
+	commits *commits
+	reports *reports
 
 	divergent atomic.Int64          // keys that the last check found to differ
 	checkErr  atomic.Pointer[error] // why the last check was not completed; nil: it was
@@ -92,9 +65,7 @@ type server struct {
 	counters counters
 
 	draining atomic.Bool
-	closed   atomic.Bool // no request is taken
-	stopped  atomic.Bool // the feed ends
-	close    func()      // ends all goroutines, once, and waits for them
+	close    func() // ends all goroutines, once, and waits for them
 }
 
 // NewServer returns a server on storage. It loads what it serves from memory,
@@ -125,16 +96,16 @@ func NewServer(storage Storage, opts ...ServerOption) (Server, error) {
 }
 
 func newServer(storage Storage, cfg serverConfig) *server {
+	served := newServed(cfg.logger)
 	return &server{
 		storage: boundedStorage{storage},
 		cfg:     cfg,
-		log:     cfg.logger,
+		served:  served,
 		started: time.Now(),
 		woken:   make(chan struct{}, 1),
 		nudged:  make(chan struct{}, 1),
 		tasks:   make(chan func()),
-		keySets: newKeySets(cfg.maxSetKeys, cfg.addressSetKeys),
-		moved:   waitset.New[struct{}]().Join(nil),
+		keySets: newKeySets(served.keyWaiters, cfg.maxSetKeys, cfg.addressSetKeys),
 		listing: make(chan struct{}, 1),
 		commits: newCommits(cfg.maxInflight),
 		reports: newReports(),
@@ -253,12 +224,6 @@ func (s *server) Close() error {
 	return nil
 }
 
-// wakeAll has all who wait look again.
-func (s *server) wakeAll() {
-	s.keySets.waiters.WakeAll()
-	s.moved.Wake()
-}
-
 // sweep lets go of what has expired.
 func (s *server) sweep(ctx context.Context) {
 	ticker := time.NewTicker(sweepInterval)
@@ -273,18 +238,6 @@ func (s *server) sweep(ctx context.Context) {
 			s.reports.expire()
 		}
 	}
-}
-
-// serving returns the present state, or why there is none to serve.
-func (s *server) serving() (*state, error) {
-	if s.closed.Load() {
-		return nil, Errorf(ErrClosed, "the server is closed")
-	}
-	st := s.state.Load()
-	if st == nil {
-		return nil, unavailable("not ready: the index is not loaded")
-	}
-	return st, nil
 }
 
 // storageErr returns err, but for the end of ctx, the context of the server's goroutines,

@@ -3,7 +3,6 @@ package diamond
 import (
 	"context"
 	"errors"
-	"iter"
 	"math/rand/v2"
 	"time"
 
@@ -96,6 +95,15 @@ func (s *server) pause(ctx context.Context, d time.Duration) {
 	}
 }
 
+// moveOn serves sets that follow what is served.
+func (s *server) moveOn(st *state, sets []step) *state {
+	st = s.apply(st, sets)
+	if s.replica != nil {
+		s.replica.wake() // last: nobody waits for a disk
+	}
+	return st
+}
+
 // wake has the feed look at once. It never blocks: one wake that the feed
 // has not seen yet stands for all.
 func (s *server) wake() {
@@ -139,7 +147,7 @@ func (s *server) advance(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		st = s.apply(st, s.seeded.spoil(sets))
+		st = s.moveOn(st, s.seeded.spoil(sets))
 		if batch.Position == batch.Head {
 			s.lag.toHead()
 			return nil
@@ -183,139 +191,4 @@ func verifySets(p Position, changes []Change) (sets []step, to Position, err err
 		changes = changes[n:]
 	}
 	return sets, to, nil
-}
-
-// apply moves the server on by sets that follow what it serves, a few at a
-// time, so that nobody waits for long for what comes first.
-func (s *server) apply(st *state, sets []step) *state {
-	for len(sets) > 0 {
-		n, changes := 1, len(sets[0].changes)
-		for n < len(sets) && changes+len(sets[n].changes) <= MaxChanges {
-			changes += len(sets[n].changes)
-			n++
-		}
-		st = s.trim(s.applyFew(st, sets[:n]))
-		sets = sets[n:]
-	}
-	return st
-}
-
-// applyFew moves the server on: first the index, then the position, and then it
-// wakes who waits for the keys.
-func (s *server) applyFew(st *state, sets []step) *state {
-	next := &state{
-		index: st.index, position: sets[len(sets)-1].to, floor: st.floor,
-		since: st.position.Revision, applied: time.Now(),
-	}
-	s.applyMu.Lock()
-	for c := range changesOf(sets) {
-		r := recordOf(c)
-		if !r.deleted {
-			s.contents.put(r, c.Content)
-		}
-		if old, ok := st.index.put(r); !ok {
-			s.contents.drop(r) // the scan was ahead of the changes
-		} else if old != nil {
-			s.contents.drop(old)
-		}
-	}
-	st.index.arrange()
-	s.recent.add(sets)
-	s.state.Store(next)
-	s.applyMu.Unlock()
-
-	if next.position.Epoch != st.position.Epoch {
-		s.trail.restart(next.position)
-		s.counters.forks.Add(1)
-		s.historyLost.Store(false)
-		s.log.Warn("the store's history forked after all that this server had seen",
-			"generation", next.position.Epoch.Generation, "revision", next.position.Revision)
-		s.wakeAll() // all must learn of the epoch
-	} else {
-		s.trail.add(sets)
-		woken := s.keySets.waiters.Wake(func(yield func(Key) bool) {
-			changesOf(sets)(func(c *Change) bool { return yield(c.Key) })
-		})
-		s.counters.wakeups.Add(uint64(woken))
-		s.moved.Wake()
-	}
-	if s.replica != nil {
-		s.replica.wake() // last: nobody waits for a disk
-	}
-	return next
-}
-
-// changesOf yields the changes of keys.
-func changesOf(sets []step) iter.Seq[*Change] {
-	return func(yield func(*Change) bool) {
-		for i := range sets {
-			for j := range sets[i].changes {
-				if c := &sets[i].changes[j]; c.Op != OpFork && !yield(c) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// trim lets go of some of the oldest tombstones when there are too many. The
-// order is that of the protocol at server.applyMu.
-func (s *server) trim(st *state) *state {
-	n := st.index.surplus()
-	if n == 0 {
-		return st
-	}
-	next := *st
-	next.floor = st.index.tombs[n-1].revision
-	s.applyMu.Lock()
-	s.state.Store(&next)
-	s.applyMu.Unlock()
-	st.index.forget(n)
-	return &next
-}
-
-// withdraw makes the server not ready.
-func (s *server) withdraw(err error) {
-	s.log.Error("the storage is another store now: not serving", "err", err)
-	s.state.Store(nil)
-	s.wakeAll()
-}
-
-// stable calls read with a state whose index has no record above its position,
-// as none is being applied meanwhile. It is the slow way: see [server.lookup].
-func (s *server) stable(read func(*state)) {
-	s.applyMu.RLock()
-	defer s.applyMu.RUnlock()
-	if st := s.state.Load(); st != nil {
-		read(st)
-	}
-}
-
-// reach waits until the server has reached p.
-func (s *server) reach(ctx context.Context, p Position) error {
-	return s.await(ctx, func(st *state) bool { return st.reached(p) })
-}
-
-// await waits for a state that is as it should be, also while the server is
-// being closed, for as long as the feed runs.
-func (s *server) await(ctx context.Context, good func(*state) bool) error {
-	for {
-		wake := make(chan struct{})
-		waiter := s.moved.Wait(func() { close(wake) }) // first register, then look
-		stopped, st := s.stopped.Load(), s.state.Load()
-		if st != nil && good(st) {
-			waiter.Cancel()
-			return nil
-		}
-		if stopped || st == nil {
-			waiter.Cancel()
-			return unavailable("the server has nothing to serve")
-		}
-		select {
-		case <-ctx.Done():
-			waiter.Cancel()
-			return ctx.Err()
-		case <-wake:
-		}
-	}
 }

@@ -3,7 +3,6 @@ package diamond
 import (
 	"context"
 	"errors"
-	"slices"
 	"sort"
 )
 
@@ -71,23 +70,4 @@ func (s *server) kept(ctx context.Context, verified Position) (int64, error) {
 		return 0, failed
 	}
 	return marks[n-1].revision, nil
-}
-
-// lacks returns the keys that old had at revisions above kept and that st does
-// not have like that.
-func (st *state) lacks(old *state, kept int64) []string {
-	var keys []string
-	for key, place := range old.index.cells.All() {
-		r := place.Load()
-		if r.Revision <= kept {
-			continue
-		}
-		have := st.index.get(key)
-		if same := have != nil && have.Revision == r.Revision && have.MD5 == r.MD5; same || have == nil && r.deleted {
-			continue
-		}
-		keys = append(keys, key.String())
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -12,7 +12,7 @@ type counters struct {
 	canceled                                                      atomic.Uint64
 	pollChanged, pollTimeout, pollCanceled, pollShed, pollDrained atomic.Uint64
 	pollResync, pollFailed                                        atomic.Uint64
-	wakeups, storageErrors, forks                                 atomic.Uint64
+	storageErrors                                                 atomic.Uint64
 	feedGaps, feedStalls, checks, checkFailures, divergences      atomic.Uint64
 }
 
@@ -126,7 +126,7 @@ func (s *server) Status() ServerStatus {
 		SetKeys:   s.keySets.total.Used(),
 		Inflight:  s.commits.len(),
 		CacheSize: s.contents.bytes.Load(),
-		Counters:  s.counters.read(s.contents),
+		Counters:  s.counters.read(s.served),
 	}
 	if at := s.health.confirmed.Load(); at != neverConfirmed {
 		status.Confirmed = s.started.Add(time.Duration(at))
@@ -155,16 +155,16 @@ func (s *server) Status() ServerStatus {
 	return status
 }
 
-func (c *counters) read(contents *contents) ServerCounters {
+func (c *counters) read(served *served) ServerCounters {
 	return ServerCounters{
 		Committed: c.committed.Load(), Conflict: c.conflict.Load(), Refused: c.refused.Load(),
 		Failed: c.failed.Load(), Unknown: c.unknown.Load(), Shed: c.shed.Load(),
 		PollChanged: c.pollChanged.Load(), PollTimeout: c.pollTimeout.Load(), PollCanceled: c.pollCanceled.Load(),
 		PollShed: c.pollShed.Load(), PollDrained: c.pollDrained.Load(),
 		PollResync: c.pollResync.Load(), PollFailed: c.pollFailed.Load(), Canceled: c.canceled.Load(),
-		Wakeups:   c.wakeups.Load(),
-		CacheHits: contents.hits.Load(), CacheLoads: contents.loaded.Load(),
-		StorageErrors: c.storageErrors.Load(), Forks: c.forks.Load(),
+		Wakeups:   served.wakeups.Load(),
+		CacheHits: served.contents.hits.Load(), CacheLoads: served.contents.loaded.Load(),
+		StorageErrors: c.storageErrors.Load(), Forks: served.forks.Load(),
 		FeedGaps: c.feedGaps.Load(), FeedStalls: c.feedStalls.Load(),
 		Checks: c.checks.Load(), CheckFailures: c.checkFailures.Load(), Divergences: c.divergences.Load(),
 	}

@@ -1,6 +1,9 @@
 package diamond
 
 import (
+	"container/list"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -29,7 +32,7 @@ type index struct {
 
 	fresh []*cell  // that are not in order yet; the writer's
 	tombs []tomb   // in order of deletion, also those published over since; the writer's
-	undo  *undoLog // of the snapshot being taken, or nil; written under [server.applyMu], the writer may read it without
+	undo  *undoLog // of the snapshot being taken, or nil; guarded by [served].mu
 }
 
 // newIndex returns an index of cells, which are in key order.
@@ -193,4 +196,119 @@ func (st *state) reached(p Position) bool {
 		return true
 	}
 	return st.position.Compare(p) >= 0
+}
+
+// cachedContent is a content in memory.
+type cachedContent struct {
+	entry   Entry // with its content
+	record  *record
+	key     string // in items
+	element *list.Element
+	read    atomic.Bool // since it took its place in order
+	placed  time.Time   // when it did; guarded by contents.mu
+}
+
+// view is an index as of one state, for who reads all of it while it moves on.
+type undoLog struct {
+	replaced map[Key]*record // since then, as they were; written as the index is
+}
+
+// keep notes what a record was before it is replaced, the first time. A nil view
+// is nobody's.
+func (u *undoLog) keep(old *record) {
+	if u == nil {
+		return
+	}
+	if _, ok := u.replaced[old.Key]; !ok {
+		u.replaced[old.Key] = old
+	}
+}
+
+// verify reports why e, with its content, is not what r stands for.
+func (r *record) verify(e *Entry) error {
+	switch {
+	case MD5Hex(e.Content) != e.MD5:
+		return Errorf(ErrCorrupt, "the content of revision %d does not have its digest", r.Revision)
+	case e.Revision != r.Revision || e.MD5 != r.MD5:
+		return Errorf(ErrNotFound, "revision %d is another value now", r.Revision)
+	}
+	return nil
+}
+
+// says reports whether r and o say the same of the same revision, which may be
+// another's where history was lost.
+func (r *record) says(o *record) bool {
+	return r.deleted == o.deleted && r.standsFor(&o.Entry)
+}
+
+// standsFor reports whether r is the record of e.
+func (r *record) standsFor(e *Entry) bool {
+	return r.Key == e.Key && r.Revision == e.Revision && r.MD5 == e.MD5 && r.Size == e.Size &&
+		r.Type == e.Type && r.Modified.Equal(e.Modified) && maps.Equal(r.Meta, e.Meta)
+}
+
+// absent reports whether r says that its key has no value; a nil r does.
+func (r *record) absent() bool { return r == nil || r.deleted }
+
+func (r *record) revision() int64 {
+	if r == nil {
+		return 0
+	}
+	return r.Revision
+}
+
+// isAfter reports whether r is of a change after p.
+func isAfter(r *record, p Position) bool { return r.revision() > p.Revision }
+
+// sameRecord reports whether two records say the same of a key.
+func sameRecord(a, b *record) bool {
+	if a.absent() || b.absent() {
+		return a.absent() == b.absent()
+	}
+	return a.standsFor(&b.Entry)
+}
+
+// reuse returns the state's own record of the same value, and with it the
+// content that may be in memory; else r.
+func (st *state) reuse(r *record) *record {
+	if st != nil {
+		if have := st.index.get(r.Key); have != nil && have.says(r) {
+			return have
+		}
+	}
+	return r
+}
+
+// lacks returns the keys that old had at revisions above kept and that st does
+// not have like that.
+func (st *state) lacks(old *state, kept int64) []string {
+	var keys []string
+	for key, place := range old.index.cells.All() {
+		r := place.Load()
+		if r.Revision <= kept {
+			continue
+		}
+		have := st.index.get(key)
+		if same := have != nil && have.Revision == r.Revision && have.MD5 == r.MD5; same || have == nil && r.deleted {
+			continue
+		}
+		keys = append(keys, key.String())
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// pick returns the record of a key that a caller is shown in st, given what the
+// index has of the key, which may be nil. Reads, polls and lists all pick by it. It is
+// not ok where the index is ahead of st in the key.
+func (st *state) pick(r *record) (picked *record, ok bool) {
+	if r != nil && r.Revision > st.position.Revision {
+		return nil, false
+	}
+	return r, true
+}
+
+// past reports whether there are changes after p.
+func (st *state) past(p Position) bool {
+	return st.position != p && st.reached(p)
 }

@@ -50,10 +50,11 @@ type keySets struct {
 	unused *list.List             // of *keySet without a poll, longest idle first; guarded by mu
 }
 
-// newKeySets returns sets that may have limit keys together, and perSource those of one source.
-func newKeySets(limit, perSource int64) *keySets {
+// newKeySets returns sets whose polls wait among waiters. They may have limit keys
+// together, and perSource those of one source.
+func newKeySets(waiters *waitset.Set[Key], limit, perSource int64) *keySets {
 	return &keySets{
-		waiters: waitset.New[Key](), total: budget.New(limit, perSource),
+		waiters: waiters, total: budget.New(limit, perSource),
 		byHash: make(map[KeySetHash]*keySet), unused: list.New(),
 	}
 }

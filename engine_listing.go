@@ -114,7 +114,7 @@ type listing struct {
 // its turn, where it has something, and before a key that has changed since.
 func (l *listing) turn() (ended bool) {
 	for looked := 0; ; {
-		at, ok := l.scan.next(l.at)
+		at, ok := nextIn(&l.scan, l.at)
 		if !ok {
 			return true
 		}
@@ -126,20 +126,21 @@ func (l *listing) turn() (ended bool) {
 				l.at, l.more = r.Key, len(l.found) > 0
 				return false
 			}
-			if next, ok := l.scan.next(r.Key); !ok || next != r.Key {
+			if next, ok := nextIn(&l.scan, r.Key); !ok || next != r.Key {
 				l.at, jump = r.Key, true // to what the filter leaves, if there is more
 				break
 			}
+			picked, ok := l.st.pick(r)
 			switch {
-			case r.Revision > l.st.position.Revision:
+			case !ok:
 				l.more, l.overtaken = len(l.found) > 0, len(l.found) == 0
 				return true
-			case r.deleted:
+			case picked.deleted:
 			case len(l.found) == l.scan.Limit:
 				l.more = true
 				return true
 			default:
-				l.found = append(l.found, r)
+				l.found = append(l.found, picked)
 			}
 		}
 		if !jump {
@@ -148,9 +149,9 @@ func (l *listing) turn() (ended bool) {
 	}
 }
 
-// next returns the first key from k on that the filter could leave, which is k
+// nextIn returns the first key from k on that the filter of r could leave, which is k
 // where it does, and whether there is any.
-func (r *ScanRequest) next(k Key) (Key, bool) {
+func nextIn(r *ScanRequest, k Key) (Key, bool) {
 	switch {
 	case k.Namespace < r.Namespace, k.Namespace == r.Namespace && k.Group < r.Group:
 		return Key{Namespace: r.Namespace, Group: r.Group, DataID: r.Prefix}, true

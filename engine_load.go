@@ -3,8 +3,6 @@ package diamond
 import (
 	"context"
 	"iter"
-	"maps"
-	"time"
 )
 
 // scanPage is how many entries are asked for at once while loading.
@@ -36,7 +34,7 @@ func (s *server) load(ctx context.Context) error {
 	if old != nil && !next.reached(old.position) {
 		return Errorf(ErrEpoch, "the storage is at revision %d, and was at %d", next.position.Revision, old.position.Revision)
 	}
-	s.replace(old, next)
+	s.startFrom(old, next)
 	return nil
 }
 
@@ -93,52 +91,12 @@ func pages(ctx context.Context, from Storage, contents bool, limit func(after Ke
 	}
 }
 
-// reuse returns the state's own record of the same value, and with it the
-// content that may be in memory; else r.
-func (st *state) reuse(r *record) *record {
-	if st != nil {
-		if have := st.index.get(r.Key); have != nil && have.says(r) {
-			return have
-		}
-	}
-	return r
-}
-
-// says reports whether r and o say the same of the same revision, which may be
-// another's where history was lost.
-func (r *record) says(o *record) bool {
-	return r.deleted == o.deleted && r.standsFor(&o.Entry)
-}
-
-// standsFor reports whether r is the record of e.
-func (r *record) standsFor(e *Entry) bool {
-	return r.Key == e.Key && r.Revision == e.Revision && r.MD5 == e.MD5 && r.Size == e.Size &&
-		r.Type == e.Type && r.Modified.Equal(e.Modified) && maps.Equal(r.Meta, e.Meta)
-}
-
-// replace serves next instead of old, which may be nil.
-func (s *server) replace(old, next *state) {
-	next.since, next.applied = next.position.Revision, time.Now()
-	s.applyMu.Lock()
-	s.recent.restart(next.position)
-	s.state.Store(next)
-	s.applyMu.Unlock()
+// startFrom serves next, a state that was read, instead of old, which may be nil.
+func (s *server) startFrom(old, next *state) {
+	s.replace(old, next)
 	s.store = next.position.Store
 	s.lag.toHead()
-	s.trail.restart(next.position)
 	if s.replica != nil {
 		s.replica.wake()
 	}
-	if old != nil {
-		for key, place := range old.index.cells.All() {
-			if r := place.Load(); next.index.get(key) != r {
-				s.contents.drop(r)
-			}
-		}
-		if old.position.Epoch != next.position.Epoch {
-			s.counters.forks.Add(1)
-			s.historyLost.Store(false)
-		}
-	}
-	s.wakeAll()
 }

@@ -66,7 +66,7 @@ func (s *server) applyOwn(st *state) (now *state, all bool) {
 			return st, false
 		}
 		s.lag.own(st.position)
-		st = s.apply(st, s.seeded.spoil(sets))
+		st = s.moveOn(st, s.seeded.spoil(sets))
 	}
 	return st, len(batches) > 0
 }

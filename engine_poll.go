@@ -162,10 +162,3 @@ func (s *server) finish(resp *PollResponse, waited bool) *PollResponse {
 	c.Draining, c.Stale, c.Applied = draining, stale, applied
 	return &c
 }
-
-func (s *server) position() Position {
-	if st := s.state.Load(); st != nil {
-		return st.position
-	}
-	return Position{}
-}

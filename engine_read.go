@@ -87,23 +87,6 @@ func (s *server) overtaken(ctx context.Context, key Key, r *record) error {
 	return err
 }
 
-// lookup returns the record of key, nil where there is none, and the state as
-// of which that is so. It takes no lock unless a batch is being applied that
-// has the key.
-func (s *server) lookup(st *state, key Key) (*state, *record) {
-	r := st.index.get(key)
-	// A record at or below the position was the newest when it was read, so it
-	// was so at the position. An absence must be looked at twice, as the
-	// tombstone of a later deletion may have come and gone.
-	if r != nil && r.Revision <= st.position.Revision || r == nil && st == s.state.Load() {
-		return st, r
-	}
-	s.stable(func(now *state) {
-		st, r = now, now.index.get(key)
-	})
-	return st, r
-}
-
 // version returns the value of key that was published at exactly revision.
 func (s *server) version(ctx context.Context, key Key, revision int64) (*FetchResponse, error) {
 	st, err := s.serving()
@@ -118,7 +101,7 @@ func (s *server) version(ctx context.Context, key Key, revision int64) (*FetchRe
 // entry returns the value of key published at revision: the present one as
 // reads of it get it, others from the copy on disk or the storage.
 func (s *server) entry(ctx context.Context, st *state, key Key, revision int64) (Entry, error) {
-	if r := st.index.get(key); r != nil && !r.deleted && r.Revision == revision {
+	if _, r := s.lookup(st, key); r != nil && !r.deleted && r.Revision == revision {
 		full, err := s.contents.get(ctx, r)
 		if err != nil {
 			return Entry{}, err

@@ -2,6 +2,7 @@ package diamond
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"sync"
 )
@@ -93,4 +94,17 @@ func (r *recent) after(p Position) (sets []step, ok bool) {
 		return nil, false
 	}
 	return r.sets[i+1:], true
+}
+
+// changesOf yields the changes of keys.
+func changesOf(sets []step) iter.Seq[*Change] {
+	return func(yield func(*Change) bool) {
+		for i := range sets {
+			for j := range sets[i].changes {
+				if c := &sets[i].changes[j]; c.Op != OpFork && !yield(c) {
+					return
+				}
+			}
+		}
+	}
 }

@@ -53,7 +53,7 @@ func (s *server) serveReplica(ctx context.Context, at Position) error {
 	}
 	st.position = at
 	s.replica.reached(at)
-	s.replace(nil, st)
+	s.startFrom(nil, st)
 	s.log.Info("serving from the replica", "revision", at.Revision, "keys", st.index.live.Load())
 	return nil
 }

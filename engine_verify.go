@@ -144,33 +144,6 @@ func (c *checker) published(ctx context.Context, key Key) (*record, error) {
 	return recordOf(&changes[0]), nil
 }
 
-// record returns the server's record of key, and the state that it is of.
-func (s *server) record(key Key) (st *state, r *record) {
-	s.stable(func(now *state) { st, r = now, now.index.get(key) })
-	return st, r
-}
-
-// absent reports whether r says that its key has no value; a nil r does.
-func (r *record) absent() bool { return r == nil || r.deleted }
-
-func (r *record) revision() int64 {
-	if r == nil {
-		return 0
-	}
-	return r.Revision
-}
-
-// isAfter reports whether r is of a change after p.
-func isAfter(r *record, p Position) bool { return r.revision() > p.Revision }
-
-// sameRecord reports whether two records say the same of a key.
-func sameRecord(a, b *record) bool {
-	if a.absent() || b.absent() {
-		return a.absent() == b.absent()
-	}
-	return a.standsFor(&b.Entry)
-}
-
 // repair puts want in the place of the record that the server has of a key,
 // unless that has changed.
 func (s *server) repair(ctx context.Context, key Key, have, want *record) {
@@ -184,21 +157,4 @@ func (s *server) repair(ctx context.Context, key Key, have, want *record) {
 		<-done
 	case <-ctx.Done():
 	}
-}
-
-func (s *server) replaceRecord(key Key, have, want *record) {
-	st := s.state.Load()
-	if st == nil || st.index.get(key) != have {
-		return
-	}
-	s.applyMu.Lock()
-	st.index.set(key, want)
-	next := *st // answers that were made of the old one are not to be used
-	s.state.Store(&next)
-	s.applyMu.Unlock()
-	if have != nil {
-		s.contents.drop(have)
-	}
-	s.keySets.waiters.Wake(func(yield func(Key) bool) { yield(key) })
-	s.moved.Wake()
 }

@@ -67,11 +67,6 @@ func (s *server) untilMore(ctx context.Context, resp *ChangesResponse, behind bo
 	return nil
 }
 
-// past reports whether there are changes after p.
-func (st *state) past(p Position) bool {
-	return st.position != p && st.reached(p)
-}
-
 // changesAfter returns what the filter leaves of the changes that follow. It
 // asks the storage only for what is not among the recent ones; behind says that
 // it did not show any.
@@ -85,13 +80,13 @@ func (s *server) changesAfter(ctx context.Context, after Position, req *ChangesR
 		return resp, false, nil
 	}
 	if sets, ok := s.recent.after(after); ok {
-		resp.addRecent(sets, req)
+		addRecent(resp, sets, req)
 	} else {
 		batch, err := s.after(ctx, st, after)
 		if err != nil {
 			return nil, false, err
 		}
-		resp.add(batch.Changes, req)
+		addChanges(resp, batch.Changes, req)
 		resp.Position, resp.More = batch.Position, batch.Position != batch.Head
 		behind = batch.Position == after
 	}
@@ -102,22 +97,22 @@ func (s *server) changesAfter(ctx context.Context, after Position, req *ChangesR
 	return resp, behind, nil
 }
 
-// addRecent adds what the filter leaves of sets, up to the bytes of an answer.
-func (resp *ChangesResponse) addRecent(sets []step, req *ChangesRequest) {
+// addRecent adds to resp what the filter leaves of sets, up to the bytes of an answer.
+func addRecent(resp *ChangesResponse, sets []step, req *ChangesRequest) {
 	for bytes := int64(0); len(sets) > 0; sets = sets[1:] {
 		if bytes >= watchBytes {
 			resp.More = true
 			return
 		}
 		before := len(resp.Changes)
-		resp.add(sets[0].changes, req)
+		addChanges(resp, sets[0].changes, req)
 		resp.Position = sets[0].to
 		bytes += bytesOf(resp.Changes[before:])
 	}
 }
 
-// add adds what the filter leaves of changes.
-func (resp *ChangesResponse) add(changes []Change, req *ChangesRequest) {
+// addChanges adds to resp what the filter leaves of changes.
+func addChanges(resp *ChangesResponse, changes []Change, req *ChangesRequest) {
 	for _, c := range changes {
 		if c.Op != OpFork && (c.Key.System() || !req.Matches(c.Key)) {
 			continue

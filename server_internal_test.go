@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/linnaname/gdiamond/internal/waitset"
 )
 
 func testRecord(id string, revision int64, content string) *record {
@@ -67,7 +69,7 @@ func TestIndexForgetsOldTombstones(t *testing.T) {
 
 func TestKeySetsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := newKeySets(20, 20)
+		k := newKeySets(waitset.New[Key](), 20, 20)
 		acquire := func(prefix string, n int) (*keySet, error) {
 			keys := make([]Key, n)
 			for i := range keys {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/linnaname/gdiamond/internal/waitset"
 )
 
 // Whoever sends ever new sets of keys fills the table, which all polls share.
@@ -26,7 +28,7 @@ func TestKeySetsFullOfMany(t *testing.T) {
 // Two polls may send the same new set at the same time. It is known once, and its
 // keys count once.
 func TestKeySetSentTwiceAtOnceCountsOnce(t *testing.T) {
-	sets := newKeySets(100, 100)
+	sets := newKeySets(waitset.New[Key](), 100, 100)
 	keys := []Key{NewKey("", "a"), NewKey("", "b")}
 	fresh := func() *keySet { return &keySet{hash: HashKeys(keys), source: "host", keys: keys, refs: 1} }
 	first, err := sets.add(fresh())
@@ -47,7 +49,7 @@ func TestKeySetSentTwiceAtOnceCountsOnce(t *testing.T) {
 // limit keys together are known, some of them idle: the shortest of some times,
 // as the machine may be busy with something else.
 func costOfKeySets(t *testing.T, limit int, idle func(sets int) int) time.Duration {
-	sets := newKeySets(int64(limit), int64(limit))
+	sets := newKeySets(waitset.New[Key](), int64(limit), int64(limit))
 	n := 0
 	poll := func() (*keySet, error) {
 		keys := make([]Key, 10)

@@ -55,7 +55,12 @@ func TestDeletionForgottenWhileComparing(t *testing.T) {
 	st := s.state.Load()
 	s.trim(st)
 	require.Nil(t, st.index.get(first))
-	now, d := s.differ(st, &query{set: &keySet{keys: []Key{first}}, position: before})
+	q := &query{set: &keySet{keys: []Key{first}}, position: before}
+	var d diff
+	now := s.lookupAll(st, func(st *state) (ok bool) {
+		d, ok = q.differ(st)
+		return ok
+	})
 	assert.True(t, tells(d), "%+v", d)
 	assert.Same(t, s.state.Load(), now)
 }
