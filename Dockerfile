@@ -1,4 +1,4 @@
-# One static binary; all state is in /data.
+# The image has one static binary and keeps all state in /data.
 FROM golang:1.26 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
@@ -8,15 +8,15 @@ RUN CGO_ENABLED=0 go build -trimpath -ldflags=-s -o /gdiamond ./cmd/gdiamond \
  && mkdir /data
 
 FROM scratch
-# Who may vouch for a database or a name server that is reached over TLS.
+# The authorities that are trusted for TLS to a database or a name server.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /gdiamond /gdiamond
-# 65532 is nobody in particular; a mounted /data must belong to it.
+# 65532 is an arbitrary user; a mounted /data must belong to it.
 COPY --from=build --chown=65532:65532 /data /data
 USER 65532:65532
 VOLUME /data
 EXPOSE 1210 8080
 ENTRYPOINT ["/gdiamond"]
-# In a container only its own network reaches it: publish the ports with care,
-# for whoever reaches the server can publish.
+# In a container only the container's network can reach the server. Publish its ports with
+# care, because anyone who can reach the server can publish.
 CMD ["standalone", "--insecure", "--listen", "0.0.0.0:1210", "--namesrv-listen", "0.0.0.0:8080", "--advertise", "127.0.0.1:1210", "--data", "/data"]
