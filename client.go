@@ -2,32 +2,26 @@ package diamond
 
 import (
 	"context"
-	"crypto/rand"
 	"log/slog"
 	"maps"
 	"sync"
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/coalesce"
-	"github.com/linnaname/gdiamond/internal/hung"
 	"github.com/linnaname/gdiamond/internal/worker"
 )
 
 const (
 	snapshotGrace = time.Second      // for a server that was asked, before a snapshot is good enough
-	filePatience  = 2 * time.Second  // for one call of the local files
 	closeTimeout  = 10 * time.Second // for listeners, when closing
-	flushTimeout  = 3 * time.Second  // for snapshots, when closing
 )
 
 // client implements [Client].
 type client struct {
 	calls *calls
 	log   *slog.Logger
-	local LocalFiles          // nil: none
-	files *hung.Calls[fileID] // makes its calls that read
-
 	slots *slots
+	disk  *disk
 
 	stop       context.CancelFunc // ends all background goroutines but the writer
 	flush      context.CancelFunc // ends the writer
@@ -38,13 +32,10 @@ type client struct {
 	heard   time.Time              // guarded by the slots' mu: when a server last answered a first fetch
 	poll    pollState              // guarded by the slots' mu
 
-	loads   *coalesce.Queue[*keySlot, struct{}]   // first fetches to start
-	refused *coalesce.Queue[*keySlot, struct{}]   // to be asked for again, now and then
-	missing *coalesce.Queue[*keySlot, struct{}]   // contents that a poll named and that could not be fetched at once
-	reports *coalesce.Queue[Key, Report]          // what became of values
-	writes  *coalesce.Queue[snapshotID, Snapshot] // snapshots to write
-
-	crowdedOut *coalesce.Queue[*keySlot, struct{}] // files that were not read as too many others hang
+	loads   *coalesce.Queue[*keySlot, struct{}] // first fetches to start
+	refused *coalesce.Queue[*keySlot, struct{}] // to be asked for again, now and then
+	missing *coalesce.Queue[*keySlot, struct{}] // contents that a poll named and that could not be fetched at once
+	reports *coalesce.Queue[Key, Report]        // what became of values
 }
 
 // NewClient returns a client that asks transport, which it does not close.
@@ -66,6 +57,7 @@ func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
 	if err := config.info.Validate(); err != nil {
 		return nil, opError("new client", Key{}, err)
 	}
+	config.info.Labels = maps.Clone(config.info.Labels)
 	if config.logger == nil {
 		config.logger = slog.New(slog.DiscardHandler)
 	}
@@ -73,8 +65,7 @@ func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
 	writing, flush := context.WithCancel(context.Background())
 	c := &client{
 		log:     config.logger,
-		local:   config.local,
-		files:   hung.New[fileID](filePatience, maxFileReads),
+		calls:   newCalls(transport, config.info, config.logger),
 		slots:   newSlots(config.logger),
 		stop:    stop,
 		flush:   flush,
@@ -85,17 +76,12 @@ func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
 		refused: coalesce.New[*keySlot, struct{}](),
 		missing: coalesce.New[*keySlot, struct{}](),
 		reports: coalesce.New[Key, Report](),
-		writes:  coalesce.New[snapshotID, Snapshot](),
-
-		crowdedOut: coalesce.New[*keySlot, struct{}](),
 	}
-	c.slots.shown, c.slots.learned, c.slots.joined = c.notify, c.saveFetched, c.onJoined
-	info := config.info
-	info.Labels = maps.Clone(info.Labels)
-	if info.ID == "" {
-		info.ID = c.clientID()
+	c.disk = newDisk(config.local, c.log, c.slots, c.calls.newestSeen, &c.background)
+	c.slots.shown, c.slots.learned, c.slots.joined = c.notify, c.disk.saveFetched, c.onJoined
+	if c.calls.info.ID == "" {
+		c.calls.info.ID = c.disk.clientID()
 	}
-	c.calls = newCalls(transport, info, c.log)
 
 	c.background.Go(func() { c.runPolls(ctx) })
 	c.background.Go(func() { c.runLoads(ctx) })
@@ -103,23 +89,10 @@ func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
 	c.background.Go(func() { c.runMissing(ctx) })
 	c.background.Go(func() { c.runReports(ctx) })
 	c.background.Go(func() { c.runLetGo(ctx) })
-	if c.local != nil {
-		c.background.Go(func() { c.runOverrides(ctx) })
-		c.background.Go(func() { c.runCrowdedOut(ctx) })
-		c.background.Go(func() { c.runWrites(writing) })
+	if c.disk.local != nil {
+		c.background.Go(func() { c.disk.runOverrides(ctx) })
+		c.background.Go(func() { c.disk.runCrowdedOut(ctx) })
+		c.background.Go(func() { c.disk.runWrites(writing) })
 	}
 	return c, nil
-}
-
-// clientID returns the id of the local files, or a random one: a directory
-// that cannot be written does not keep a client from working.
-func (c *client) clientID() string {
-	if c.local != nil {
-		id, err := hung.Do(c.files, fileID{}, c.local.ClientID, nil)
-		if err == nil {
-			return id
-		}
-		c.log.Warn("no stable client id", "error", err)
-	}
-	return rand.Text()
 }

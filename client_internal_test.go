@@ -80,16 +80,16 @@ func TestD6_AnOverrideThatComesLateUndoesNoLaterRead(t *testing.T) {
 	require.NoError(t, err)
 	c := made.(*client)
 	files := &oneOverride{content: "1"}
-	c.local = files
+	c.disk.local = files
 	s := newSlot(NewKey("", "app.yaml"))
-	c.lookForOverride(s)
+	c.disk.lookForOverride(s)
 	files.content = "2"
-	c.lookForOverride(s)
-	c.takeLateOverride(s, 1, "1", nil)
+	c.disk.lookForOverride(s)
+	c.disk.takeLateOverride(s, 1, "1", nil)
 	assert.Equal(t, "2", s.override.Content)
-	c.takeLateOverride(s, 2, "late", nil)
+	c.disk.takeLateOverride(s, 2, "late", nil)
 	assert.Equal(t, "late", s.override.Content, "the last read, which hung")
-	c.local = nil
+	c.disk.local = nil
 	require.NoError(t, c.Close())
 }
 

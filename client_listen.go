@@ -122,7 +122,7 @@ func (c *client) tell(ctx context.Context, l *subscription) {
 	if err = call(config); err == nil || !first {
 		return
 	}
-	good, ok := c.lastGood(l.slot.key)
+	good, ok := c.disk.lastGood(l.slot.key)
 	if !ok || equalEntries(&good.Entry, &config.Entry) || ctx.Err() != nil {
 		return
 	}
@@ -208,7 +208,7 @@ func (c *client) judge(s *keySlot) {
 	}
 	if applied {
 		c.report(s, Report{Key: s.key, Revision: revision, Applied: true})
-		c.saveGood(s)
+		c.disk.saveGood(s)
 	}
 }
 

@@ -17,10 +17,7 @@ type keySlot struct {
 	shown atomic.Pointer[visible] // what Get returns; nil: nothing yet
 	used  atomic.Bool             // read since letGo looked last
 
-	overriding     sync.Mutex // held while the override file is read and taken in; before the slots' mu
-	missedOverride bool       // guarded by overriding: it was to be read, which was not possible
-	overrideReads  int        // guarded by overriding: how many reads of it were made
-	overrideHangs  bool       // guarded by overriding: the last of them has not returned
+	overrideReads overrideReads
 
 	value    *knownState // the newest that a server or the disk said; nil: nothing
 	settled  bool        // value may be shown: a server has answered, or has not in time
@@ -55,6 +52,20 @@ type keySlot struct {
 	saved     valueID       // what the two snapshots hold, and what was reported last
 	good      valueID
 	reported  Report
+}
+
+// overrideReads is what became of the reads of a key's override file.
+type overrideReads struct {
+	mu     sync.Mutex // held while the file is read and its content is taken in; before the slots' mu
+	made   int        // guarded by mu: reads that were made
+	hangs  bool       // guarded by mu: the last of them has not returned
+	missed bool       // guarded by mu: a read was due, and could not be made
+}
+
+func (r *overrideReads) isMissed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.missed
 }
 
 func newSlot(key Key) *keySlot {

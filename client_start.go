@@ -38,8 +38,8 @@ func (c *client) load(ctx context.Context, s *keySlot) {
 	c.background.Go(func() {
 		defer close(read)
 		var both sync.WaitGroup
-		both.Go(func() { c.lookForOverride(s) })
-		both.Go(func() { c.loadSnapshot(s) })
+		both.Go(func() { c.disk.lookForOverride(s) })
+		both.Go(func() { c.disk.loadSnapshot(s) })
 		both.Wait()
 	})
 	n, err := c.ask(ctx, s, func() {
