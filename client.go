@@ -18,10 +18,13 @@ const (
 
 // client implements [Client].
 type client struct {
-	calls *calls
-	log   *slog.Logger
-	slots *slots
-	disk  *disk
+	calls   *calls
+	log     *slog.Logger
+	slots   *slots
+	disk    *disk
+	refused *refusals
+	fetcher *fetcher
+	poller  *poller
 
 	stop       context.CancelFunc // ends all background goroutines but the writer
 	flush      context.CancelFunc // ends the writer
@@ -30,11 +33,8 @@ type client struct {
 
 	running map[*worker.Worker]Key // guarded by the slots' mu: whose callbacks are being called, stopped ones too
 	heard   time.Time              // guarded by the slots' mu: when a server last answered a first fetch
-	poll    pollState              // guarded by the slots' mu
 
 	loads   *coalesce.Queue[*keySlot, struct{}] // first fetches to start
-	refused *coalesce.Queue[*keySlot, struct{}] // to be asked for again, now and then
-	missing *coalesce.Queue[*keySlot, struct{}] // contents that a poll named and that could not be fetched at once
 	reports *coalesce.Queue[Key, Report]        // what became of values
 }
 
@@ -71,24 +71,24 @@ func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
 		flush:   flush,
 		loading: make(chan struct{}, firstFetches),
 		running: make(map[*worker.Worker]Key),
-		poll:    pollState{joined: make(chan struct{}, 1)},
 		loads:   coalesce.New[*keySlot, struct{}](),
-		refused: coalesce.New[*keySlot, struct{}](),
-		missing: coalesce.New[*keySlot, struct{}](),
 		reports: coalesce.New[Key, Report](),
 	}
 	c.disk = newDisk(config.local, c.log, c.slots, c.calls.newestSeen, &c.background)
-	c.slots.shown, c.slots.learned, c.slots.joined = c.notify, c.disk.saveFetched, c.onJoined
+	c.refused = newRefusals(c.calls, c.slots)
+	c.fetcher = newFetcher(c.calls, c.slots, c.refused, c.log)
+	c.poller = newPoller(c.calls, c.slots, c.refused, c.fetcher, c.log)
+	c.slots.shown, c.slots.learned, c.slots.joined = c.notify, c.disk.saveFetched, c.poller.onJoined
 	if c.calls.info.ID == "" {
 		c.calls.info.ID = c.disk.clientID()
 	}
 
-	c.background.Go(func() { c.runPolls(ctx) })
+	c.background.Go(func() { c.poller.run(ctx) })
 	c.background.Go(func() { c.runLoads(ctx) })
-	c.background.Go(func() { c.runRefused(ctx) })
-	c.background.Go(func() { c.runMissing(ctx) })
+	c.background.Go(func() { c.refused.run(ctx) })
+	c.background.Go(func() { c.fetcher.run(ctx) })
 	c.background.Go(func() { c.runReports(ctx) })
-	c.background.Go(func() { c.runLetGo(ctx) })
+	c.background.Go(func() { c.poller.runLetGo(ctx) })
 	if c.disk.local != nil {
 		c.background.Go(func() { c.disk.runOverrides(ctx) })
 		c.background.Go(func() { c.disk.runCrowdedOut(ctx) })

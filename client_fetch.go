@@ -3,12 +3,14 @@ package diamond
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/linnaname/gdiamond/internal/backoff"
+	"github.com/linnaname/gdiamond/internal/coalesce"
 )
 
 const (
@@ -19,16 +21,31 @@ const (
 	contentTimeout = time.Minute
 )
 
+// fetcher fetches contents of keys that are followed.
+type fetcher struct {
+	calls   *calls
+	slots   *slots
+	refused *refusals
+	log     *slog.Logger
+	// missing are contents that a poll named and that could not be fetched at once,
+	// or that have come or been superseded since.
+	missing *coalesce.Queue[*keySlot, struct{}]
+}
+
+func newFetcher(calls *calls, slots *slots, refused *refusals, log *slog.Logger) *fetcher {
+	return &fetcher{calls: calls, slots: slots, refused: refused, log: log, missing: coalesce.New[*keySlot, struct{}]()}
+}
+
 // fetchAll fetches several slots in parallel, each at least as of after, and
 // returns those that could be before ctx ends, and why others could not.
-func (c *client) fetchAll(ctx context.Context, slots []*keySlot, after Position) (fetched map[*keySlot]update, failed map[*keySlot]error) {
+func (f *fetcher) fetchAll(ctx context.Context, slots []*keySlot, after Position) (fetched map[*keySlot]update, failed map[*keySlot]error) {
 	results := make([]update, len(slots))
 	errs := make([]error, len(slots))
 	var group errgroup.Group
 	group.SetLimit(fetchTogether)
 	for i, s := range slots {
 		group.Go(func() error {
-			results[i], errs[i] = c.calls.fetch(ctx, s.key, after)
+			results[i], errs[i] = f.calls.fetch(ctx, s.key, after)
 			return nil
 		})
 	}
@@ -44,33 +61,33 @@ func (c *client) fetchAll(ctx context.Context, slots []*keySlot, after Position)
 	return fetched, failed
 }
 
-// runMissing fetches the contents that a poll named and that could not be
+// run fetches the contents that a poll named and that could not be
 // fetched then, until they are here or are superseded. Each comes when it
 // comes: one that takes long does not hold up the others of its round.
-func (c *client) runMissing(ctx context.Context) {
+func (f *fetcher) run(ctx context.Context) {
 	var pause backoff.Backoff
 	timeout := fetchTimeout
-	for c.missing.Wait(ctx) == nil {
-		wanted := c.missing.Take()
-		c.stillMissing(wanted)
+	for f.missing.Wait(ctx) == nil {
+		wanted := f.missing.Take()
+		f.stillMissing(wanted)
 		var group errgroup.Group
 		group.SetLimit(fetchTogether)
 		for s := range wanted {
 			group.Go(func() error {
 				ctx, cancel := context.WithTimeoutCause(ctx, timeout, errTimeout)
 				defer cancel()
-				return c.catchUp(ctx, []*keySlot{s})
+				return f.catchUp(ctx, []*keySlot{s})
 			})
 		}
 		failed := group.Wait()
-		c.stillMissing(wanted)
+		f.stillMissing(wanted)
 		if len(wanted) == 0 {
 			pause.Reset()
 			timeout = fetchTimeout
 			continue
 		}
 		timeout = min(2*timeout, contentTimeout)
-		c.missing.PutBack(wanted)
+		f.missing.PutBack(wanted)
 		pause.Cap = pauseCap(failed)
 		if pause.Wait(ctx, retryAfterOf(failed)) != nil {
 			return
@@ -79,34 +96,34 @@ func (c *client) runMissing(ctx context.Context) {
 }
 
 // stillMissing takes those out of wanted whose content is here or superseded.
-func (c *client) stillMissing(wanted map[*keySlot]struct{}) {
-	c.slots.mu.Lock()
-	defer c.slots.mu.Unlock()
+func (f *fetcher) stillMissing(wanted map[*keySlot]struct{}) {
+	f.slots.mu.Lock()
+	defer f.slots.mu.Unlock()
 	maps.DeleteFunc(wanted, func(s *keySlot, _ struct{}) bool { return s.announced == nil })
 }
 
 // catchUp fetches the present state of slots, and shows all of it at once.
-func (c *client) catchUp(ctx context.Context, slots []*keySlot) error {
-	fetched, failed := c.fetchAll(ctx, slots, c.calls.newestSeen())
-	c.slots.mu.Lock()
-	defer c.slots.mu.Unlock()
-	newest := c.calls.newestSeen()
+func (f *fetcher) catchUp(ctx context.Context, slots []*keySlot) error {
+	fetched, failed := f.fetchAll(ctx, slots, f.calls.newestSeen())
+	f.slots.mu.Lock()
+	defer f.slots.mu.Unlock()
+	newest := f.calls.newestSeen()
 	for s, n := range fetched {
-		if c.slots.learn(s, n, newest) && n.at.Compare(c.slots.position) > 0 {
-			c.slots.unsync(s) // it is ahead of the others
+		if f.slots.learn(s, n, newest) && n.at.Compare(f.slots.position) > 0 {
+			f.slots.unsync(s) // it is ahead of the others
 		}
 	}
 	for s := range fetched {
-		c.slots.show(s)
+		f.slots.show(s)
 	}
 	for s, err := range failed {
 		if errors.Is(err, ErrDenied) {
-			c.refuse(s, err)
-			c.slots.show(s)
+			f.refused.refuse(s, err)
+			f.slots.show(s)
 		}
 	}
 	if len(failed) > 0 {
-		c.log.Debug("some contents could not be fetched", "count", len(failed), "error", anyOf(failed))
+		f.log.Debug("some contents could not be fetched", "count", len(failed), "error", anyOf(failed))
 	}
 	return anyOf(failed)
 }

@@ -59,7 +59,7 @@ func TestAClientFollowsABoundedNumberOfKeys(t *testing.T) {
 	_, err = c.Subscribe(NewKey("", "one-more"), ListenerFunc(func(context.Context, Config) error { return nil }))
 	require.ErrorIs(t, err, ErrTooLarge)
 	require.ErrorContains(t, err, "Peek")
-	c.letGo(time.Now().Add(keepUnused))
+	c.poller.letGo(time.Now().Add(keepUnused))
 	sub, err := c.Subscribe(NewKey("", "one-more"), ListenerFunc(func(context.Context, Config) error { return nil }))
 	require.NoError(t, err)
 	sub.Stop()

@@ -3,6 +3,7 @@ package diamond
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/backoff"
@@ -17,23 +18,53 @@ const (
 	rejoinLater = 250 * time.Millisecond // where they keep coming
 )
 
+// letGoEvery is how often a client looks for keys that nobody has used for keepUnused.
+const letGoEvery = time.Minute
+
 // errRejoin ends a parked poll, so that it is sent again for more keys.
 var errRejoin = errors.New("more keys to poll for")
 
-// pollState is what the client's other parts know of the one long poll, and do to it.
-type pollState struct {
-	awaited int // how often somebody began to wait for an answer: grows
+// poller keeps the keys that are followed up to date by one long poll, and lets go of
+// those that nobody uses any more.
+type poller struct {
+	calls   *calls
+	slots   *slots
+	refused *refusals
+	fetcher *fetcher
+	log     *slog.Logger
 
-	parked context.CancelCauseFunc // ends the poll that is parked; nil: none is
-	rejoin *time.Timer             // that will end it for the sake of new keys; nil: none
 	joined chan struct{}           // holds a token when there may be new keys
-	last   time.Time               // when a poll was ended for new keys
-	err    error                   // why the last poll failed; nil: it did not
+	waits  int                     // guarded by the slots' mu: how often somebody began to wait for an answer; grows
+	parked context.CancelCauseFunc // guarded by the slots' mu: ends the poll that is parked; nil: none is
+	rejoin *time.Timer             // guarded by the slots' mu: that will end it for the sake of new keys; nil: none
+	last   time.Time               // guarded by the slots' mu: when a poll was ended for new keys
+	err    error                   // guarded by the slots' mu: why the last poll failed; nil: it did not
+
+	// What follows is the polling goroutine's.
+	wait  *longpoll.Wait
+	pause backoff.Backoff
+
+	keys      []Key // of version
+	set       KeySetHash
+	version   int
+	waitsSent int  // waits as of the last request
+	named     bool // the server has been sent the keys of the set
+	resync    bool // it has asked for all that is held
+	compare   bool // the last poll failed: see first what is different
+
+	outage lograte.Outage
+	idle   int // answers in a row that brought nothing and came early
+}
+
+func newPoller(calls *calls, slots *slots, refused *refusals, fetcher *fetcher, log *slog.Logger) *poller {
+	return &poller{
+		calls: calls, slots: slots, refused: refused, fetcher: fetcher, log: log,
+		joined: make(chan struct{}, 1), wait: longpoll.New(),
+	}
 }
 
 // onJoined has new keys polled for. The slots' mu must be held.
-func (c *client) onJoined() {
-	p := &c.poll
+func (p *poller) onJoined() {
 	select {
 	case p.joined <- struct{}{}:
 	default:
@@ -43,64 +74,46 @@ func (c *client) onJoined() {
 		if time.Since(p.last) < time.Second {
 			linger = rejoinLater
 		}
-		p.rejoin = time.AfterFunc(linger, c.endParked)
+		p.rejoin = time.AfterFunc(linger, p.endParked)
 	}
 }
 
-// await has the next poll answered at once where s is not synced. mu must be held.
-func (c *client) await(s *keySlot) {
+// await has the next poll answered at once where s is not synced. The slots' mu must be
+// held.
+func (p *poller) await(s *keySlot) {
 	if !s.joined || s.synced || s.awaited {
 		return
 	}
 	s.awaited = true
-	c.poll.awaited++
-	if c.poll.parked != nil {
-		c.poll.parked(errRejoin)
+	p.waits++
+	if p.parked != nil {
+		p.parked(errRejoin)
 	}
 }
 
 // endParked ends the parked poll for the sake of new keys.
-func (c *client) endParked() {
-	c.slots.mu.Lock()
-	defer c.slots.mu.Unlock()
-	c.poll.rejoin = nil
-	if c.poll.parked != nil {
-		c.poll.last = time.Now()
-		c.poll.parked(errRejoin)
+func (p *poller) endParked() {
+	p.slots.mu.Lock()
+	defer p.slots.mu.Unlock()
+	p.rejoin = nil
+	if p.parked != nil {
+		p.last = time.Now()
+		p.parked(errRejoin)
 	}
 }
 
-// poller is the state of the goroutine that polls.
-type poller struct {
-	*client
-	wait  *longpoll.Wait
-	pause backoff.Backoff
-
-	keys    []Key // of version
-	set     KeySetHash
-	version int
-	awaited int  // as of the last request
-	named   bool // the server has been sent the keys of the set
-	resync  bool // it has asked for all that is held
-	compare bool // the last poll failed: see first what is different
-
-	outage lograte.Outage
-	idle   int // answers in a row that brought nothing and came early
-}
-
-// runPolls keeps all joined keys up to date: it has one poll parked, and sends
+// run keeps all joined keys up to date: it has one poll parked, and sends
 // the next as soon as one is answered.
 //
 // Each poll begins with a comparison at the server, and one that failed is
 // followed by one that does not wait. So whatever becomes of parked polls on
 // the way, there is a comparison every 30 seconds.
-func (c *client) runPolls(ctx context.Context) {
-	p := poller{client: c, wait: longpoll.New()}
+func (p *poller) run(ctx context.Context) {
 	for {
 		req, version := p.request()
 		for req == nil { // nothing to poll for
 			select {
-			case <-c.poll.joined:
+			case <-p.joined:
 				req, version = p.request()
 			case <-ctx.Done():
 				return
@@ -124,7 +137,7 @@ func (c *client) runPolls(ctx context.Context) {
 
 // after draws the conclusions from a poll, and pauses where the next one must not follow at once.
 func (p *poller) after(ctx context.Context, req *PollRequest, resp *PollResponse, err error, parked time.Duration, useful bool) error {
-	if errors.Is(err, errRejoin) || p.refuseBlamed(err) {
+	if errors.Is(err, errRejoin) || p.refused.refuseBlamed(err) {
 		return nil
 	}
 	p.note(err)
@@ -165,7 +178,7 @@ func (p *poller) request() (*PollRequest, int) {
 		p.keys = p.joinedKeys()
 		p.set, p.version, p.named = HashKeys(p.keys), p.slots.version, false
 	}
-	p.awaited = p.poll.awaited
+	p.waitsSent = p.waits
 	if len(p.keys) == 0 {
 		return nil, 0
 	}
@@ -196,10 +209,10 @@ func (p *poller) request() (*PollRequest, int) {
 	return req, p.slots.version
 }
 
-// joinedKeys returns the keys that are polled for. mu must be held.
-func (c *client) joinedKeys() []Key {
+// joinedKeys returns the keys that are polled for. The slots' mu must be held.
+func (p *poller) joinedKeys() []Key {
 	var keys []Key
-	for _, s := range c.slots.byKey.All() {
+	for _, s := range p.slots.byKey.All() {
 		if s.joined {
 			keys = append(keys, s.key)
 		}
@@ -232,19 +245,19 @@ func (p *poller) ask(ctx context.Context, req *PollRequest) (*PollResponse, erro
 func (p *poller) park(cancel context.CancelCauseFunc) {
 	p.slots.mu.Lock()
 	defer p.slots.mu.Unlock()
-	p.poll.parked = cancel
-	if p.slots.version != p.version || p.poll.awaited != p.awaited { // some have come since the request was made
-		p.poll.rejoin = time.AfterFunc(rejoinSoon, p.endParked)
+	p.parked = cancel
+	if p.slots.version != p.version || p.waits != p.waitsSent { // some have come since the request was made
+		p.rejoin = time.AfterFunc(rejoinSoon, p.endParked)
 	}
 }
 
 func (p *poller) unpark() {
 	p.slots.mu.Lock()
 	defer p.slots.mu.Unlock()
-	p.poll.parked = nil
-	if p.poll.rejoin != nil {
-		p.poll.rejoin.Stop()
-		p.poll.rejoin = nil
+	p.parked = nil
+	if p.rejoin != nil {
+		p.rejoin.Stop()
+		p.rejoin = nil
 	}
 }
 
@@ -256,5 +269,62 @@ func (p *poller) note(err error) {
 	}
 	p.slots.mu.Lock()
 	defer p.slots.mu.Unlock()
-	p.poll.err = err
+	p.err = err
+}
+
+// take takes in the answer to a poll: first the contents that it only names
+// are fetched, then all of it is applied at once. useful reports whether the
+// client knows more than before.
+func (p *poller) take(ctx context.Context, version int, resp *PollResponse) (useful bool, err error) {
+	if resp.Resync {
+		if p.resync {
+			return false, &Error{Op: "poll", Err: ErrUnavailable, Remote: true, Detail: "the server asks for all keys again and again"}
+		}
+		p.resync = true
+		return true, nil
+	}
+	if resp.Draining && resp.Position.IsZero() {
+		return false, nil
+	}
+	if err := p.calls.observe(resp.Position); err != nil {
+		return false, opError("poll", Key{}, err)
+	}
+	a := newPollAnswer(resp, version)
+	if err := a.sort(p.slots); err != nil {
+		return false, err
+	}
+	if p.outage.Failures() > 0 {
+		a.retryMissing(p.fetcher) // what has healed for polls may have for contents
+	}
+	a.fetchNamed(ctx, p.fetcher)
+	p.named, p.resync = version == p.version, false
+	return a.apply(p.fetcher), nil
+}
+
+// runLetGo lets go of keys that nobody uses any more: else a program that reads
+// ever new keys would poll for all of them until it cannot follow another one.
+func (p *poller) runLetGo(ctx context.Context) {
+	for backoff.Sleep(ctx, letGoEvery) == nil {
+		p.letGo(time.Now())
+	}
+}
+
+// letGo lets go of the keys that have not been used for long. While no server
+// can be asked it does not, as what is in memory may be all that can be had.
+func (p *poller) letGo(now time.Time) {
+	p.slots.mu.Lock()
+	defer p.slots.mu.Unlock()
+	if p.err != nil {
+		return
+	}
+	p.slots.byKey.DeleteFunc(func(_ Key, s *keySlot) bool {
+		if s.used.Swap(false) || len(s.listeners) > 0 || s.loading {
+			s.lastUsed = now
+		}
+		if now.Sub(s.lastUsed) < keepUnused {
+			return false
+		}
+		p.slots.drop(s)
+		return true
+	})
 }

@@ -7,28 +7,40 @@ import (
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/backoff"
+	"github.com/linnaname/gdiamond/internal/coalesce"
 )
 
 // refusedPause is how long a client waits at least before it asks again for
 // keys that servers refuse to it; at most it waits twice as long.
 const refusedPause = 30 * time.Second
 
+// refusals asks now and then for the keys that servers refuse to the client.
+type refusals struct {
+	calls *calls
+	slots *slots
+	queue *coalesce.Queue[*keySlot, struct{}] // refused, and perhaps allowed or dropped since
+}
+
+func newRefusals(calls *calls, slots *slots) *refusals {
+	return &refusals{calls: calls, slots: slots, queue: coalesce.New[*keySlot, struct{}]()}
+}
+
 // refuse notes that servers do not let the client have s, which is asked for again
 // by itself; see [slots.refuse]. The slots' mu must be held.
-func (c *client) refuse(s *keySlot, err error) {
-	c.slots.refuse(s, err)
-	c.refused.Put(s, struct{}{})
+func (r *refusals) refuse(s *keySlot, err error) {
+	r.slots.refuse(s, err)
+	r.queue.Put(s, struct{}{})
 }
 
 // refuseBlamed refuses the keys for whose sake servers refused a whole poll.
 // False: there are none.
-func (c *client) refuseBlamed(err error) (found bool) {
-	c.slots.mu.Lock()
-	defer c.slots.mu.Unlock()
-	for _, s := range c.slots.byKey.All() {
+func (r *refusals) refuseBlamed(err error) (found bool) {
+	r.slots.mu.Lock()
+	defer r.slots.mu.Unlock()
+	for _, s := range r.slots.byKey.All() {
 		if s.joined && blamed(err, s.key) {
-			c.refuse(s, err)
-			c.slots.show(s)
+			r.refuse(s, err)
+			r.slots.show(s)
 			found = true
 		}
 	}
@@ -43,30 +55,30 @@ func blamed(err error, key Key) bool {
 	return ok && e.Remote && isPermanent(err) && (e.Key.Canonical() == key || e.Key == Key{} && key.System())
 }
 
-// runRefused asks again, at its pace, for all keys that servers refuse.
-func (c *client) runRefused(ctx context.Context) {
-	for c.refused.Wait(ctx) == nil {
+// run asks again, at its pace, for all keys that servers refuse.
+func (r *refusals) run(ctx context.Context) {
+	for r.queue.Wait(ctx) == nil {
 		if backoff.Sleep(ctx, refusedPause+rand.N(refusedPause)) != nil {
 			return
 		}
-		asked := c.refused.Take()
-		for c.askRefused(ctx, asked) {
+		asked := r.queue.Take()
+		for r.ask(ctx, asked) {
 		}
-		c.refused.PutBack(asked)
+		r.queue.PutBack(asked)
 	}
 }
 
-// askRefused asks for all of asked in one poll. It takes out of them those that
+// ask asks for all of asked in one poll. It takes out of them those that
 // are refused again, which it puts back, and those that are not, which join the
 // keys that are polled for. True: more can be learned by asking for the others.
-func (c *client) askRefused(ctx context.Context, asked map[*keySlot]struct{}) (more bool) {
-	req := c.refusedRequest(asked)
+func (r *refusals) ask(ctx context.Context, asked map[*keySlot]struct{}) (more bool) {
+	req := r.request(asked)
 	if len(req.Keys) == 0 {
 		return false
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, callTimeout, errTimeout)
 	defer cancel()
-	resp, err := c.calls.transport.Poll(ctx, req)
+	resp, err := r.calls.transport.Poll(ctx, req)
 	if err == nil && (resp.Resync || resp.Position.IsZero()) {
 		return false // it says nothing of them
 	}
@@ -76,28 +88,28 @@ func (c *client) askRefused(ctx context.Context, asked map[*keySlot]struct{}) (m
 			denied[resp.Denied[i].Key.Canonical()] = true
 		}
 	}
-	c.slots.mu.Lock()
-	defer c.slots.mu.Unlock()
+	r.slots.mu.Lock()
+	defer r.slots.mu.Unlock()
 	for s := range asked {
 		switch {
 		case denied[s.key] || blamed(err, s.key):
 			delete(asked, s)
-			c.refused.Put(s, struct{}{})
+			r.queue.Put(s, struct{}{})
 			more = err != nil && len(asked) > 0
 		case err == nil:
 			delete(asked, s)
-			c.slots.join(s) // the next poll brings what there is of it
+			r.slots.join(s) // the next poll brings what there is of it
 		}
 	}
 	return more
 }
 
-// refusedRequest makes a poll for those of asked that are still refused, and
+// request makes a poll for those of asked that are still refused, and
 // takes out the others.
-func (c *client) refusedRequest(asked map[*keySlot]struct{}) *PollRequest {
-	req := &PollRequest{Client: c.calls.info}
-	c.slots.mu.Lock()
-	defer c.slots.mu.Unlock()
+func (r *refusals) request(asked map[*keySlot]struct{}) *PollRequest {
+	req := &PollRequest{Client: r.calls.info}
+	r.slots.mu.Lock()
+	defer r.slots.mu.Unlock()
 	for s := range asked {
 		if s.refused == nil || s.dropped {
 			delete(asked, s)

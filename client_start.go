@@ -147,7 +147,7 @@ func (c *client) finishLoad(s *keySlot, n update, err error) {
 		c.slots.drop(s) // an earlier fetch may have had it joined
 		c.slots.byKey.Delete(s.key)
 	default:
-		c.refuse(s, err)
+		c.refused.refuse(s, err)
 	}
 	if err != nil {
 		c.slots.settle(s, c.calls.newestSeen())

@@ -58,8 +58,8 @@ func (c *client) statusOf(s *keySlot) Status {
 	case status.Err != nil || config.Source == SourceOverride:
 	case s.refused != nil:
 		status.Err = opError("poll", s.key, s.refused)
-	case c.poll.err != nil:
-		status.Err = opError("poll", s.key, c.poll.err)
+	case c.poller.err != nil:
+		status.Err = opError("poll", s.key, c.poller.err)
 	case config.Source == SourceSnapshot:
 		status.Err = opError("fetch", s.key, s.loadErr)
 	case s.disputed:

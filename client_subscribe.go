@@ -105,7 +105,7 @@ func (j *jointly) dueOne() *keySlot {
 // awaitAll has the next poll say what there is of all keys. mu must be held.
 func (j *jointly) awaitAll() {
 	for _, s := range j.keys {
-		j.await(s)
+		j.poller.await(s)
 	}
 }
 

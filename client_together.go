@@ -36,7 +36,7 @@ func (c *client) Together(ctx context.Context, keys ...Key) (configs map[Key]Con
 			return configs, at, nil
 		}
 		for _, s := range slots {
-			c.await(s)
+			c.poller.await(s)
 		}
 		changed, failed := behind.next(), behind.loadErr
 		c.slots.mu.Unlock()

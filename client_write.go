@@ -95,6 +95,6 @@ func (c *client) readOwn(ctx context.Context, set *ChangeSet) {
 	if slots := c.slots.followed(keys); len(slots) > 0 {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
-		_ = c.catchUp(ctx, slots)
+		_ = c.fetcher.catchUp(ctx, slots)
 	}
 }
