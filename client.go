@@ -4,95 +4,317 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
-	"github.com/linnaname/gdiamond/internal/coalesce"
 	"github.com/linnaname/gdiamond/internal/worker"
-)
-
-const (
-	snapshotGrace = time.Second      // for a server that was asked, before a snapshot is good enough
-	closeTimeout  = 10 * time.Second // for listeners, when closing
 )
 
 // client implements [Client].
 type client struct {
-	calls   *calls
-	log     *slog.Logger
-	slots   *slots
-	disk    *disk
-	refused *refusals
-	fetcher *fetcher
-	poller  *poller
+	calls    *calls
+	slots    *slots
+	disk     *disk
+	refused  *refusals
+	fetcher  *fetcher
+	poller   *poller
+	loader   *loader
+	reports  *reporter
+	notifier *notifier
 
+	*directReads // Read, Head, List, History and Watch
+	*publisher   // Publish, Delete and Commit
+
+	log        *slog.Logger
 	stop       context.CancelFunc // ends all background goroutines but the writer
 	flush      context.CancelFunc // ends the writer
 	background sync.WaitGroup     // all background goroutines
-	loading    chan struct{}      // a semaphore for first fetches, of those that may still be answered in time
-
-	running map[*worker.Worker]Key // guarded by the slots' mu: whose callbacks are being called, stopped ones too
-	heard   time.Time              // guarded by the slots' mu: when a server last answered a first fetch
-
-	loads   *coalesce.Queue[*keySlot, struct{}] // first fetches to start
-	reports *coalesce.Queue[Key, Report]        // what became of values
 }
 
-// NewClient returns a client that asks transport, which it does not close.
-// Errors wrap [ErrInvalid].
-//
-// The first server that answers names the store that the client belongs to;
-// servers of another one are refused with [ErrOtherStore] for as long as the
-// client lives. Snapshots of another store are ignored once a server has
-// answered: to keep them from being used while none can be reached, delete the
-// directory that they are in.
-func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
-	if transport == nil {
-		return nil, &Error{Op: "new client", Err: ErrInvalid, Detail: "transport: is nil"}
-	}
-	config := clientConfig{}
-	for _, o := range opts {
-		o.applyClient(&config)
-	}
-	if err := config.info.Validate(); err != nil {
-		return nil, opError("new client", Key{}, err)
-	}
-	config.info.Labels = maps.Clone(config.info.Labels)
-	if config.logger == nil {
-		config.logger = slog.New(slog.DiscardHandler)
-	}
+// clientConfig is what options of [NewClient] set.
+type clientConfig struct {
+	logger *slog.Logger
+	local  LocalFiles
+	info   ClientInfo
+}
+
+// newClient returns a client that asks transport. The config has been validated and
+// has a logger.
+func newClient(transport Transport, config clientConfig) *client {
 	ctx, stop := context.WithCancel(context.Background())
 	writing, flush := context.WithCancel(context.Background())
 	c := &client{
-		log:     config.logger,
-		calls:   newCalls(transport, config.info, config.logger),
-		slots:   newSlots(config.logger),
-		stop:    stop,
-		flush:   flush,
-		loading: make(chan struct{}, firstFetches),
-		running: make(map[*worker.Worker]Key),
-		loads:   coalesce.New[*keySlot, struct{}](),
-		reports: coalesce.New[Key, Report](),
+		calls: newCalls(transport, config.info, config.logger),
+		slots: newSlots(config.logger),
+		log:   config.logger,
+		stop:  stop,
+		flush: flush,
 	}
 	c.disk = newDisk(config.local, c.log, c.slots, c.calls.newestSeen, &c.background)
 	c.refused = newRefusals(c.calls, c.slots)
 	c.fetcher = newFetcher(c.calls, c.slots, c.refused, c.log)
 	c.poller = newPoller(c.calls, c.slots, c.refused, c.fetcher, c.log)
-	c.slots.shown, c.slots.learned, c.slots.joined = c.notify, c.disk.saveFetched, c.poller.onJoined
+	c.loader = newLoader(c.calls, c.slots, c.disk, c.refused, &c.background)
+	c.reports = newReporter(c.calls, c.slots)
+	c.notifier = newNotifier(c.calls, c.slots, c.disk, c.reports, c.log, c.loader.patience)
+	c.directReads = &directReads{calls: c.calls, log: c.log}
+	c.publisher = &publisher{calls: c.calls, slots: c.slots, fetcher: c.fetcher}
+	c.slots.shown, c.slots.learned, c.slots.joined = c.notifier.notify, c.disk.saveFetched, c.poller.onJoined
 	if c.calls.info.ID == "" {
 		c.calls.info.ID = c.disk.clientID()
 	}
 
 	c.background.Go(func() { c.poller.run(ctx) })
-	c.background.Go(func() { c.runLoads(ctx) })
+	c.background.Go(func() { c.poller.runLetGo(ctx) })
 	c.background.Go(func() { c.refused.run(ctx) })
 	c.background.Go(func() { c.fetcher.run(ctx) })
-	c.background.Go(func() { c.runReports(ctx) })
-	c.background.Go(func() { c.poller.runLetGo(ctx) })
-	if c.disk.local != nil {
+	c.background.Go(func() { c.loader.run(ctx) })
+	c.background.Go(func() { c.reports.run(ctx) })
+	if config.local != nil {
 		c.background.Go(func() { c.disk.runOverrides(ctx) })
 		c.background.Go(func() { c.disk.runCrowdedOut(ctx) })
 		c.background.Go(func() { c.disk.runWrites(writing) })
 	}
-	return c, nil
+	return c
+}
+
+// Get implements [Client].
+func (c *client) Get(ctx context.Context, key Key) (config Config, err error) {
+	if s, ok := c.slots.byKey.Load(key.Canonical()); ok && !c.slots.closed.Load() {
+		if st := s.shown.Load(); st != nil {
+			if !s.used.Load() { // most are, and many readers must not write to what they share
+				s.used.Store(true)
+			}
+			config = st.config
+			config.Confirmed = st.confirmed(&c.slots.confirmedAsOf)
+			return config, st.err
+		}
+	}
+	config, err = c.firstGet(ctx, key.Canonical())
+	return config, opError("get", key, err)
+}
+
+// firstGet waits until something is known of key. All who wait for a key share
+// one fetch; while it fails they have it tried again, as long as ctx lets them.
+func (c *client) firstGet(ctx context.Context, key Key) (Config, error) {
+	ctx, end, err := c.calls.begin(ctx, 0)
+	if err != nil {
+		return Config{}, err
+	}
+	defer end()
+	if err := key.Validate(); err != nil {
+		return Config{}, err
+	}
+	c.slots.mu.Lock()
+	s, err := c.slots.slotOf(key)
+	c.slots.mu.Unlock()
+	if err != nil {
+		return Config{}, err
+	}
+	return c.loader.awaitShown(ctx, s)
+}
+
+// Peek implements [Client]. A key that is not followed gets a slot of its own,
+// which no poll and no other call knows.
+func (c *client) Peek(ctx context.Context, key Key) (Config, error) {
+	key = key.Canonical()
+	ctx, end, err := c.calls.begin(ctx, 0)
+	if err != nil {
+		return Config{}, opError("peek", key, err)
+	}
+	defer end()
+	if err := key.Validate(); err != nil {
+		return Config{}, opError("peek", key, err)
+	}
+	if s, ok := c.slots.byKey.Load(key); ok {
+		if st := s.shown.Load(); st != nil {
+			return st.read(&c.slots.confirmedAsOf)
+		}
+	}
+	s := newSlot(key)
+	s.alone = true
+	config, err := c.loader.awaitShown(ctx, s)
+	return config, opError("peek", key, err)
+}
+
+// Together implements [Client]. What an answer to a poll says is taken in whole
+// under mu, so keys that are all known up to the position of the last one make
+// a state that the store once had.
+func (c *client) Together(ctx context.Context, keys ...Key) (configs map[Key]Config, at Position, err error) {
+	ctx, end, err := c.calls.begin(ctx, getTimeout)
+	if err != nil {
+		return nil, Position{}, opError("together", Key{}, err)
+	}
+	defer end()
+	slots := make([]*keySlot, len(keys))
+	for i, key := range keys {
+		key = key.Canonical()
+		if err := key.Validate(); err != nil {
+			return nil, Position{}, opError("together", key, err)
+		}
+		c.slots.mu.Lock()
+		slots[i], err = c.slots.slotOf(key)
+		c.slots.mu.Unlock()
+		if err != nil {
+			return nil, Position{}, opError("together", key, err)
+		}
+		if _, err := c.loader.awaitShown(ctx, slots[i]); err != nil && slots[i].shown.Load() == nil {
+			return nil, Position{}, opError("together", key, err)
+		}
+	}
+	for {
+		c.slots.mu.Lock()
+		behind := firstBehind(slots)
+		if behind == nil {
+			configs, at = c.slots.read(slots)
+			c.slots.mu.Unlock()
+			return configs, at, nil
+		}
+		for _, s := range slots {
+			c.poller.await(s)
+		}
+		changed, failed := behind.next(), behind.loadErr
+		c.slots.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, Position{}, opError("together", behind.key, gaveUp(ctx, failed))
+		}
+	}
+}
+
+// Subscribe implements [Client].
+func (c *client) Subscribe(key Key, listener Listener) (*Subscription, error) {
+	key = key.Canonical()
+	if err := key.Validate(); err != nil {
+		return nil, opError("subscribe", key, err)
+	}
+	if listener == nil {
+		return nil, &Error{Op: "subscribe", Key: key, Err: ErrInvalid, Detail: "listener: is nil"}
+	}
+	c.slots.mu.Lock()
+	defer c.slots.mu.Unlock()
+	s, err := c.slots.slotOf(key)
+	if err != nil {
+		return nil, opError("subscribe", key, err)
+	}
+	l := &subscription{slot: s, listener: listener, waited: s.loading && s.late}
+	l.worker = worker.New(func(ctx context.Context) { c.notifier.deliver(ctx, l) })
+	s.listeners = append(s.listeners, l)
+	if s.shown.Load() == nil {
+		c.loader.start(s)
+	}
+	c.notifier.notify(s)
+	return &Subscription{
+		stop:      func() { c.notifier.stop(l) },
+		wait:      func(ctx context.Context) error { return opError("wait", key, c.notifier.wait(ctx, l, false)) },
+		first:     func(ctx context.Context) error { return opError("wait", key, c.notifier.wait(ctx, l, true)) },
+		delivered: func() (Config, bool) { return c.notifier.deliveredTo(l) },
+		enter:     func(w *worker.Worker) bool { return c.notifier.enter(w, key) },
+		exit:      c.notifier.exit,
+	}, nil
+}
+
+// SubscribeTogether implements [Client].
+func (c *client) SubscribeTogether(keys []Key, listener togetherFunc) (*Subscription, error) {
+	const op = "subscribe together"
+	switch {
+	case listener == nil:
+		return nil, &Error{Op: op, Err: ErrInvalid, Detail: "listener: is nil"}
+	case len(keys) == 0:
+		return nil, &Error{Op: op, Err: ErrInvalid, Detail: "keys: there are none"}
+	}
+	distinct := make(map[Key]bool, len(keys))
+	for _, key := range keys {
+		key = key.Canonical()
+		if err := key.Validate(); err != nil {
+			return nil, opError(op, key, err)
+		}
+		distinct[key] = true
+	}
+	j := &jointSubscription{notifier: c.notifier, slots: c.slots, await: c.poller.await, listener: listener}
+	j.worker = worker.New(j.deliver)
+	c.slots.mu.Lock()
+	defer c.slots.mu.Unlock()
+	for _, key := range slices.SortedFunc(maps.Keys(distinct), Key.Compare) {
+		s, err := c.slots.slotOf(key)
+		if err != nil {
+			return nil, opError(op, key, err)
+		}
+		j.keys = append(j.keys, s)
+		j.parts = append(j.parts, &subscription{slot: s, worker: j.worker})
+	}
+	for _, l := range j.parts {
+		l.slot.listeners = append(l.slot.listeners, l)
+		if l.slot.shown.Load() == nil {
+			c.loader.start(l.slot)
+		}
+	}
+	j.worker.Wake()
+	return &Subscription{
+		stop: j.stop,
+		wait: func(ctx context.Context) error { return opError("wait", Key{}, j.wait(ctx)) },
+	}, nil
+}
+
+// Status implements [Client]. Of a key that is not followed it says ErrNotFound.
+func (c *client) Status(keys ...Key) []Status {
+	if len(keys) == 0 {
+		for key := range c.slots.byKey.All() {
+			keys = append(keys, key)
+		}
+	} else {
+		keys = slices.Clone(keys)
+		for i := range keys {
+			keys[i] = keys[i].Canonical()
+		}
+	}
+	slices.SortFunc(keys, Key.Compare)
+
+	c.slots.mu.Lock()
+	defer c.slots.mu.Unlock()
+	out := make([]Status, 0, len(keys))
+	for _, key := range keys {
+		if s, ok := c.slots.byKey.Load(key); ok {
+			out = append(out, c.slots.status(s, c.poller.err))
+		} else {
+			out = append(out, Status{Key: key, Err: &Error{Op: "status", Key: key, Err: ErrNotFound, Detail: "it is not followed: never read or subscribed to, or let go"}})
+		}
+	}
+	return out
+}
+
+// Close implements [Client]. It waits for at most 10 s for listeners, and then
+// fails with an error that wraps [ErrUnavailable] and names the keys of those
+// that are still running; and for a few seconds more for snapshots to be written.
+func (c *client) Close() error {
+	if !c.calls.close() {
+		return nil
+	}
+	c.slots.mu.Lock()
+	c.slots.closed.Store(true)
+	halting := c.notifier.stopAll()
+	c.slots.mu.Unlock()
+	c.stop()
+
+	blocked := haltAll(halting)
+	c.flush() // the writer writes what is left, and ends
+	stopped := make(chan struct{})
+	go func() {
+		c.background.Wait()
+		close(stopped)
+	}()
+	late := time.NewTimer(flushTimeout + time.Second)
+	defer late.Stop()
+	select {
+	case <-stopped:
+	case <-late.C:
+		c.log.Warn("closed before all snapshots were written or the transport has returned")
+	}
+	if len(blocked) > 0 {
+		return &Error{Op: "close", Err: ErrUnavailable, Detail: "listeners still running: " + strings.Join(blocked, ", ")}
+	}
+	return nil
 }

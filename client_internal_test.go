@@ -30,10 +30,10 @@ func TestGet_DroppedSlotIsNotReused(t *testing.T) {
 	s, err := c.slots.slotOf(key)
 	c.slots.mu.Unlock()
 	require.NoError(t, err)
-	c.finishLoad(s, update{}, &Error{Err: ErrDenied, Remote: true})
+	c.loader.finish(s, update{}, &Error{Err: ErrDenied, Remote: true})
 	s.retryAt = s.retryAt.AddDate(-1, 0, 0) // the pause is over
 
-	_, err = c.awaitShown(t.Context(), s)
+	_, err = c.loader.awaitShown(t.Context(), s)
 	require.ErrorIs(t, err, ErrDenied)
 	c.slots.mu.Lock()
 	assert.False(t, s.loading)
@@ -112,7 +112,7 @@ func TestNothingIsKeptOfCallsThatAreOver(t *testing.T) {
 		synctest.Wait()
 		assert.Equal(t, "y", *v.Get())
 		c.slots.mu.Lock()
-		assert.Empty(t, c.running)
+		assert.Empty(t, c.notifier.running)
 		c.slots.mu.Unlock()
 		require.NoError(t, c.Close())
 	})

@@ -194,3 +194,42 @@ func (t *slots) read(slots []*keySlot) (map[Key]Config, Position) {
 	}
 	return configs, t.position
 }
+
+// status returns the state of one key, where pollErr is why the last poll failed. Its
+// Err is the first that applies of: a listener's refusal, why there is no value, why
+// it is not fresh. mu must be held.
+func (t *slots) status(s *keySlot, pollErr error) Status {
+	status := Status{Key: s.key, Listeners: len(s.listeners)}
+	st := s.shown.Load()
+	if st == nil {
+		status.Err = opError("status", s.key, s.loadErr)
+		return status
+	}
+	config, err := st.read(&t.confirmedAsOf)
+	status.Source, status.Revision, status.MD5 = config.Source, config.Revision, config.MD5
+	status.Deleted, status.Orphaned = config.Deleted, config.Orphaned
+	status.Confirmed = config.Confirmed
+	if !config.Confirmed.IsZero() {
+		status.Age = time.Since(config.Confirmed)
+	}
+	status.Err = err
+	for _, l := range s.listeners {
+		if l.reason != nil {
+			status.Rejected, status.Err = max(status.Rejected, l.rejected), &Error{Op: "listen", Key: s.key, Err: l.reason}
+		}
+	}
+	switch {
+	case status.Err != nil || config.Source == SourceOverride:
+	case s.refused != nil:
+		status.Err = opError("poll", s.key, s.refused)
+	case pollErr != nil:
+		status.Err = opError("poll", s.key, pollErr)
+	case config.Source == SourceSnapshot:
+		status.Err = opError("fetch", s.key, s.loadErr)
+	case s.disputed:
+		status.Err = &Error{Op: "poll", Key: s.key, Err: ErrEpoch, Remote: true, Detail: "servers have an older value; this one is kept"}
+	case s.announced != nil:
+		status.Err = &Error{Op: "fetch", Key: s.key, Err: ErrUnavailable, Detail: "a newer value is known of, and its content is not here yet"}
+	}
+	return status
+}

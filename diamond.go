@@ -3,6 +3,8 @@ package diamond
 import (
 	"context"
 	"iter"
+	"log/slog"
+	"maps"
 	"time"
 )
 
@@ -216,6 +218,32 @@ type Client interface {
 	// one of them, Close does not wait for that one. Calls after it fail with ErrClosed; a second Close does
 	// nothing.
 	Close() error
+}
+
+// NewClient returns a client that asks transport, which it does not close.
+// Errors wrap [ErrInvalid].
+//
+// The first server that answers names the store that the client belongs to;
+// servers of another one are refused with [ErrOtherStore] for as long as the
+// client lives. Snapshots of another store are ignored once a server has
+// answered: to keep them from being used while none can be reached, delete the
+// directory that they are in.
+func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
+	if transport == nil {
+		return nil, &Error{Op: "new client", Err: ErrInvalid, Detail: "transport: is nil"}
+	}
+	config := clientConfig{}
+	for _, o := range opts {
+		o.applyClient(&config)
+	}
+	if err := config.info.Validate(); err != nil {
+		return nil, opError("new client", Key{}, err)
+	}
+	config.info.Labels = maps.Clone(config.info.Labels)
+	if config.logger == nil {
+		config.logger = slog.New(slog.DiscardHandler)
+	}
+	return newClient(transport, config), nil
 }
 
 // ReplicaStatus is the state of a server's copy of its storage.

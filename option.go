@@ -46,12 +46,6 @@ func defaultServerConfig() serverConfig {
 	}
 }
 
-type clientConfig struct {
-	logger *slog.Logger
-	local  LocalFiles
-	info   ClientInfo
-}
-
 type serverOption func(*serverConfig)
 
 func (o serverOption) applyServer(c *serverConfig) { o(c) }

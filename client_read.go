@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"log/slog"
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/backoff"
@@ -12,23 +13,30 @@ import (
 	"github.com/linnaname/gdiamond/internal/seeded"
 )
 
+// directReads asks servers for what a client does not follow: versions, the head,
+// lists, histories and changes.
+type directReads struct {
+	calls *calls
+	log   *slog.Logger
+}
+
 // Read implements [Client].
-func (c *client) Read(ctx context.Context, key Key, revision int64) (Entry, error) {
+func (r *directReads) Read(ctx context.Context, key Key, revision int64) (Entry, error) {
 	if revision < 1 {
 		return Entry{}, &Error{Op: "read", Key: key, Err: ErrInvalid, Detail: "revision: less than 1"}
 	}
-	ctx, end, err := c.calls.begin(ctx, callTimeout)
+	ctx, end, err := r.calls.begin(ctx, callTimeout)
 	if err != nil {
 		return Entry{}, opError("read", key, err)
 	}
 	defer end()
 	resp, err := persist(ctx, "read", key, func() (*FetchResponse, error) {
-		return c.calls.transport.Fetch(ctx, &FetchRequest{Client: c.calls.info, Key: key, Revision: revision, After: c.calls.newestSeen()})
+		return r.calls.transport.Fetch(ctx, &FetchRequest{Client: r.calls.info, Key: key, Revision: revision, After: r.calls.newestSeen()})
 	})
 	if err != nil {
 		return Entry{}, err
 	}
-	if err := c.calls.observe(resp.Position); err != nil {
+	if err := r.calls.observe(resp.Position); err != nil {
 		return Entry{}, opError("read", key, err)
 	}
 	if !resp.Found || resp.Entry.Revision != revision || !genuine(&resp.Entry, key.Canonical()) {
@@ -38,28 +46,28 @@ func (c *client) Read(ctx context.Context, key Key, revision int64) (Entry, erro
 }
 
 // Head implements [Client].
-func (c *client) Head(ctx context.Context) (Position, error) {
-	ctx, end, err := c.calls.begin(ctx, callTimeout)
+func (r *directReads) Head(ctx context.Context) (Position, error) {
+	ctx, end, err := r.calls.begin(ctx, callTimeout)
 	if err != nil {
 		return Position{}, opError("head", Key{}, err)
 	}
 	defer end()
 	resp, err := persist(ctx, "head", Key{}, func() (*ListResponse, error) {
-		return c.calls.transport.List(ctx, &ListRequest{Client: c.calls.info, Limit: 1})
+		return r.calls.transport.List(ctx, &ListRequest{Client: r.calls.info, Limit: 1})
 	})
 	if err != nil {
 		return Position{}, err
 	}
-	return resp.Position, opError("head", Key{}, c.calls.observe(resp.Position))
+	return resp.Position, opError("head", Key{}, r.calls.observe(resp.Position))
 }
 
 // List implements [Client].
-func (c *client) List(ctx context.Context, req ListRequest) iter.Seq2[Entry, error] {
+func (r *directReads) List(ctx context.Context, req ListRequest) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		req := req // each use of the iterator begins anew
-		req.Client = c.calls.info
+		req.Client = r.calls.info
 		for {
-			resp, err := c.listPage(ctx, &req)
+			resp, err := r.listPage(ctx, &req)
 			if err != nil {
 				yield(Entry{}, err)
 				return
@@ -80,27 +88,27 @@ func (c *client) List(ctx context.Context, req ListRequest) iter.Seq2[Entry, err
 	}
 }
 
-func (c *client) listPage(ctx context.Context, req *ListRequest) (*ListResponse, error) {
-	ctx, end, err := c.calls.begin(ctx, callTimeout)
+func (r *directReads) listPage(ctx context.Context, req *ListRequest) (*ListResponse, error) {
+	ctx, end, err := r.calls.begin(ctx, callTimeout)
 	if err != nil {
 		return nil, opError("list", Key{}, err)
 	}
 	defer end()
 	page := *req
-	resp, err := persist(ctx, "list", Key{}, func() (*ListResponse, error) { return c.calls.transport.List(ctx, &page) })
+	resp, err := persist(ctx, "list", Key{}, func() (*ListResponse, error) { return r.calls.transport.List(ctx, &page) })
 	if err != nil {
 		return nil, err
 	}
-	return resp, opError("list", Key{}, c.calls.observe(resp.Position))
+	return resp, opError("list", Key{}, r.calls.observe(resp.Position))
 }
 
 // History implements [Client]. Limit is that of a page: all kept changes are yielded.
-func (c *client) History(ctx context.Context, req HistoryRequest) iter.Seq2[Change, error] {
+func (r *directReads) History(ctx context.Context, req HistoryRequest) iter.Seq2[Change, error] {
 	return func(yield func(Change, error) bool) {
 		req := req
-		req.Client = c.calls.info
+		req.Client = r.calls.info
 		for {
-			resp, err := c.historyPage(ctx, &req)
+			resp, err := r.historyPage(ctx, &req)
 			if err != nil {
 				yield(Change{}, err)
 				return
@@ -122,21 +130,21 @@ func (c *client) History(ctx context.Context, req HistoryRequest) iter.Seq2[Chan
 	}
 }
 
-func (c *client) historyPage(ctx context.Context, req *HistoryRequest) (*HistoryResponse, error) {
-	ctx, end, err := c.calls.begin(ctx, callTimeout)
+func (r *directReads) historyPage(ctx context.Context, req *HistoryRequest) (*HistoryResponse, error) {
+	ctx, end, err := r.calls.begin(ctx, callTimeout)
 	if err != nil {
 		return nil, opError("history", req.Key, err)
 	}
 	defer end()
 	page := *req
-	return persist(ctx, "history", req.Key, func() (*HistoryResponse, error) { return c.calls.transport.History(ctx, &page) })
+	return persist(ctx, "history", req.Key, func() (*HistoryResponse, error) { return r.calls.transport.History(ctx, &page) })
 }
 
 // Watch implements [Client]. An answer without changes only moves the position
 // to continue from. When ctx ends, so does the iteration, without an error.
-func (c *client) Watch(ctx context.Context, req ChangesRequest) iter.Seq2[*ChangesResponse, error] {
+func (r *directReads) Watch(ctx context.Context, req ChangesRequest) iter.Seq2[*ChangesResponse, error] {
 	return func(yield func(*ChangesResponse, error) bool) {
-		callCtx, end, err := c.calls.begin(ctx, 0)
+		callCtx, end, err := r.calls.begin(ctx, 0)
 		if err != nil {
 			if ctx.Err() == nil {
 				yield(nil, opError("watch", Key{}, err))
@@ -144,28 +152,28 @@ func (c *client) Watch(ctx context.Context, req ChangesRequest) iter.Seq2[*Chang
 			return
 		}
 		defer end()
-		if err := c.watch(callCtx, req, spoilWatch(yield)); err != nil && ctx.Err() == nil {
+		if err := r.watch(callCtx, req, spoilWatch(yield)); err != nil && ctx.Err() == nil {
 			yield(nil, callError(callCtx, "watch", Key{}, err))
 		}
 	}
 }
 
 // watch yields until an error that asking again does not help; nil: the caller stopped.
-func (c *client) watch(ctx context.Context, req ChangesRequest, yield func(*ChangesResponse, error) bool) error {
+func (r *directReads) watch(ctx context.Context, req ChangesRequest, yield func(*ChangesResponse, error) bool) error {
 	var pause backoff.Backoff
 	var outage lograte.Outage
 	after, drained := req.After, false
 	req.Wait = longpoll.MaxWait
 	for {
 		asked := time.Now()
-		resp, err := c.changes(ctx, req, after)
+		resp, err := r.changes(ctx, req, after)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, ErrCompacted), errors.Is(err, ErrEpoch), errors.Is(err, ErrOtherStore), isPermanent(err):
 			return err
 		}
-		outage.Note(c.log, err, "no server can be asked for changes; trying on", "asking for changes again")
+		outage.Note(r.log, err, "no server can be asked for changes; trying on", "asking for changes again")
 		if err != nil {
 			req.Wait = 0 // see first whether there is an answer
 			pause.Cap = pauseCap(err)
@@ -196,17 +204,17 @@ func (c *client) watch(ctx context.Context, req ChangesRequest, yield func(*Chan
 }
 
 // changes asks once, and refuses an answer that does not follow what is known.
-func (c *client) changes(ctx context.Context, req ChangesRequest, after Position) (*ChangesResponse, error) {
-	req.Client, req.After = c.calls.info, after
+func (r *directReads) changes(ctx context.Context, req ChangesRequest, after Position) (*ChangesResponse, error) {
+	req.Client, req.After = r.calls.info, after
 	ctx, cancel := context.WithTimeoutCause(ctx, req.Wait+pollSlack, errTimeout)
 	defer cancel()
-	resp, err := c.calls.transport.Changes(ctx, &req)
+	resp, err := r.calls.transport.Changes(ctx, &req)
 	if err != nil {
 		return nil, callError(ctx, "watch", Key{}, err)
 	}
 	if resp.Draining && resp.Position.IsZero() {
 		resp = &ChangesResponse{Position: after, Draining: true}
-	} else if err := c.calls.observe(resp.Position); err != nil {
+	} else if err := r.calls.observe(resp.Position); err != nil {
 		return nil, err
 	}
 	last := after.Revision

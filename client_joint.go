@@ -3,8 +3,6 @@ package diamond
 import (
 	"cmp"
 	"context"
-	"maps"
-	"slices"
 
 	"github.com/linnaname/gdiamond/internal/worker"
 )
@@ -12,60 +10,21 @@ import (
 // togetherFunc is told of several keys; see [Client].SubscribeTogether.
 type togetherFunc = func(ctx context.Context, configs map[Key]Config, at Position) error
 
-// jointly is one listener of several keys.
-type jointly struct {
-	*client
+// jointSubscription is one listener of several keys.
+type jointSubscription struct {
+	notifier *notifier
+	slots    *slots
+	await    func(*keySlot) // has the next poll answered at once where a slot is not synced
+
 	keys     []*keySlot
-	parts    []*subscription // at the slots, in their order
+	parts    []*subscription // at the keys, in their order
 	worker   *worker.Worker
 	listener togetherFunc
 }
 
-// SubscribeTogether implements [Client].
-func (c *client) SubscribeTogether(keys []Key, listener togetherFunc) (*Subscription, error) {
-	const op = "subscribe together"
-	switch {
-	case listener == nil:
-		return nil, &Error{Op: op, Err: ErrInvalid, Detail: "listener: is nil"}
-	case len(keys) == 0:
-		return nil, &Error{Op: op, Err: ErrInvalid, Detail: "keys: there are none"}
-	}
-	distinct := make(map[Key]bool, len(keys))
-	for _, key := range keys {
-		key = key.Canonical()
-		if err := key.Validate(); err != nil {
-			return nil, opError(op, key, err)
-		}
-		distinct[key] = true
-	}
-	j := &jointly{client: c, listener: listener}
-	j.worker = worker.New(j.tell)
-	c.slots.mu.Lock()
-	defer c.slots.mu.Unlock()
-	for _, key := range slices.SortedFunc(maps.Keys(distinct), Key.Compare) {
-		s, err := c.slots.slotOf(key)
-		if err != nil {
-			return nil, opError(op, key, err)
-		}
-		j.keys = append(j.keys, s)
-		j.parts = append(j.parts, &subscription{slot: s, worker: j.worker})
-	}
-	for _, l := range j.parts {
-		l.slot.listeners = append(l.slot.listeners, l)
-		if l.slot.shown.Load() == nil {
-			c.startLoad(l.slot)
-		}
-	}
-	j.worker.Wake()
-	return &Subscription{
-		stop: j.stop,
-		wait: func(ctx context.Context) error { return opError("wait", Key{}, j.wait(ctx)) },
-	}, nil
-}
-
-// tell tells the listener of all keys, where there is something to tell of one
+// deliver tells the listener of all keys, where there is something to tell of one
 // and all are known as of one position. Where they are not, it asks for that.
-func (j *jointly) tell(ctx context.Context) {
+func (j *jointSubscription) deliver(ctx context.Context) {
 	j.slots.mu.Lock()
 	if j.dueOne() == nil {
 		j.slots.mu.Unlock()
@@ -83,17 +42,17 @@ func (j *jointly) tell(ctx context.Context) {
 		revision = max(revision, configs[l.slot.key].Revision)
 	}
 	first := j.parts[0]
-	j.running[j.worker] = first.slot.key
+	j.notifier.running[j.worker] = first.slot.key
 	j.slots.mu.Unlock()
 
 	err := errPanic // where the listener ends its goroutine
-	defer func() { j.judged(j.parts, err, false) }()
-	err = j.call(first, revision, func() error { return j.listener(ctx, configs, at) })
+	defer func() { j.notifier.finish(j.parts, err, false) }()
+	err = j.notifier.call(first, revision, func() error { return j.listener(ctx, configs, at) })
 }
 
 // dueOne returns one of the keys of which there is something to tell; nil:
-// there is none. mu must be held.
-func (j *jointly) dueOne() *keySlot {
+// there is none. The slots' mu must be held.
+func (j *jointSubscription) dueOne() *keySlot {
 	for _, l := range j.parts {
 		if l.due() != nil {
 			return l.slot
@@ -102,26 +61,26 @@ func (j *jointly) dueOne() *keySlot {
 	return nil
 }
 
-// awaitAll has the next poll say what there is of all keys. mu must be held.
-func (j *jointly) awaitAll() {
+// awaitAll has the next poll say what there is of all keys. The slots' mu must be held.
+func (j *jointSubscription) awaitAll() {
 	for _, s := range j.keys {
-		j.poller.await(s)
+		j.await(s)
 	}
 }
 
 // stop ends the subscription; see [Subscription.Stop].
-func (j *jointly) stop() {
+func (j *jointSubscription) stop() {
 	j.slots.mu.Lock()
 	for _, l := range j.parts {
-		j.drop(l)
+		j.notifier.drop(l)
 	}
 	j.slots.mu.Unlock()
 	<-j.worker.Halt()
 }
 
 // wait returns what became of the present state; see [Subscription.Wait].
-func (j *jointly) wait(ctx context.Context) error {
-	ctx, end, err := j.calls.begin(ctx, getTimeout)
+func (j *jointSubscription) wait(ctx context.Context) error {
+	ctx, end, err := j.notifier.calls.begin(ctx, getTimeout)
 	if err != nil {
 		return err
 	}

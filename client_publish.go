@@ -10,27 +10,34 @@ import (
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
+// publisher commits what a client publishes and deletes.
+type publisher struct {
+	calls   *calls
+	slots   *slots
+	fetcher *fetcher
+}
+
 // Publish implements [Client].
-func (c *client) Publish(ctx context.Context, draft Draft) (Position, error) {
-	position, err := c.commit(ctx, ChangeSet{Drafts: []Draft{draft}})
+func (p *publisher) Publish(ctx context.Context, draft Draft) (Position, error) {
+	position, err := p.commit(ctx, ChangeSet{Drafts: []Draft{draft}})
 	return position, opError("publish", draft.Key, err)
 }
 
 // Delete implements [Client].
-func (c *client) Delete(ctx context.Context, del Delete) (Position, error) {
-	position, err := c.commit(ctx, ChangeSet{Deletes: []Delete{del}})
+func (p *publisher) Delete(ctx context.Context, del Delete) (Position, error) {
+	position, err := p.commit(ctx, ChangeSet{Deletes: []Delete{del}})
 	return position, opError("delete", del.Key, err)
 }
 
 // Commit implements [Client]. It tries again while the outcome is unknown or
 // no server can take the set, as long as ctx lets it, or for 10 s.
-func (c *client) Commit(ctx context.Context, set ChangeSet) (Position, error) {
-	position, err := c.commit(ctx, set)
+func (p *publisher) Commit(ctx context.Context, set ChangeSet) (Position, error) {
+	position, err := p.commit(ctx, set)
 	return position, opError("commit", Key{}, err)
 }
 
-func (c *client) commit(ctx context.Context, set ChangeSet) (Position, error) {
-	ctx, end, err := c.calls.begin(ctx, callTimeout)
+func (p *publisher) commit(ctx context.Context, set ChangeSet) (Position, error) {
+	ctx, end, err := p.calls.begin(ctx, callTimeout)
 	if err != nil {
 		return Position{}, err
 	}
@@ -38,16 +45,16 @@ func (c *client) commit(ctx context.Context, set ChangeSet) (Position, error) {
 	if set.RequestID == "" {
 		set.RequestID = rand.Text()
 	}
-	req := &CommitRequest{Client: c.calls.info, Set: set}
+	req := &CommitRequest{Client: p.calls.info, Set: set}
 	pause := backoff.Backoff{Cap: maxPause}
 	unsure := false // an attempt may have been committed
 	for {
-		resp, err := c.calls.transport.Commit(ctx, req)
+		resp, err := p.calls.transport.Commit(ctx, req)
 		if err == nil {
-			if err := c.calls.observe(resp.Position); err != nil {
+			if err := p.calls.observe(resp.Position); err != nil {
 				return Position{}, err
 			}
-			c.readOwn(ctx, &set)
+			p.readOwn(ctx, &set)
 			return resp.Position, nil
 		}
 		err = ofServer(err)
@@ -84,7 +91,7 @@ func commitEnded(ctx context.Context, last error, unsure bool) error {
 // readOwn brings what the client follows of a committed set up to date, so
 // that a Get after a Publish has its effect. It is a courtesy: the next poll
 // would do it too.
-func (c *client) readOwn(ctx context.Context, set *ChangeSet) {
+func (p *publisher) readOwn(ctx context.Context, set *ChangeSet) {
 	var keys []Key
 	for i := range set.Drafts {
 		keys = append(keys, set.Drafts[i].Key)
@@ -92,9 +99,9 @@ func (c *client) readOwn(ctx context.Context, set *ChangeSet) {
 	for i := range set.Deletes {
 		keys = append(keys, set.Deletes[i].Key)
 	}
-	if slots := c.slots.followed(keys); len(slots) > 0 {
+	if slots := p.slots.followed(keys); len(slots) > 0 {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
-		_ = c.fetcher.catchUp(ctx, slots)
+		_ = p.fetcher.catchUp(ctx, slots)
 	}
 }

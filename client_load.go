@@ -1,0 +1,260 @@
+package diamond
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/linnaname/gdiamond/internal/coalesce"
+)
+
+const (
+	// snapshotGrace is how long a server that was asked has before a snapshot is good enough.
+	snapshotGrace = time.Second
+	// firstFetches is how many first fetches a client makes at a time.
+	firstFetches = 32
+)
+
+// loader looks for the first value of keys, and has callers wait for it.
+type loader struct {
+	calls      *calls
+	slots      *slots
+	disk       *disk
+	refused    *refusals
+	background *sync.WaitGroup // of the client: what it waits for when it is closed
+
+	queue  *coalesce.Queue[*keySlot, struct{}] // first fetches to start
+	places chan struct{}                       // a semaphore for first fetches, of those that may still be answered in time
+
+	mu    sync.Mutex
+	heard time.Time // guarded by mu: when a server last answered a first fetch
+}
+
+func newLoader(calls *calls, slots *slots, disk *disk, refused *refusals, background *sync.WaitGroup) *loader {
+	return &loader{
+		calls: calls, slots: slots, disk: disk, refused: refused, background: background,
+		queue: coalesce.New[*keySlot, struct{}](), places: make(chan struct{}, firstFetches),
+	}
+}
+
+// start has the first fetch of s made, unless it is under way. The slots' mu must
+// be held.
+func (l *loader) start(s *keySlot) {
+	if !s.loading {
+		s.loading, s.late, s.loadErr = true, false, nil
+		l.queue.Put(s, struct{}{})
+	}
+}
+
+// run starts the first fetches, each key on its own so that none waits
+// for another; the transport sees a bounded number at a time.
+func (l *loader) run(ctx context.Context) {
+	for l.queue.Wait(ctx) == nil {
+		for s := range l.queue.Take() {
+			l.background.Go(func() { l.load(ctx, s) })
+		}
+	}
+}
+
+// load looks for the value of a key in the order override, server, snapshot.
+// Files and servers are asked side by side; what they say is taken in when the
+// files have been read or hang, and the servers have answered or had their time.
+// Whatever comes of it, the key is polled for from then on, unless a server has
+// refused it for good.
+func (l *loader) load(ctx context.Context, s *keySlot) {
+	read := make(chan struct{})
+	l.background.Go(func() {
+		defer close(read)
+		var both sync.WaitGroup
+		both.Go(func() { l.disk.lookForOverride(s) })
+		both.Go(func() { l.disk.loadSnapshot(s) })
+		both.Wait()
+	})
+	n, err := l.ask(ctx, s, func() {
+		<-read
+		l.slots.mu.Lock()
+		defer l.slots.mu.Unlock()
+		l.slots.settle(s, l.calls.newestSeen())
+		l.slots.show(s)
+	})
+	<-read
+	l.finish(s, n, err)
+}
+
+// ask asks servers for s once there is a place for that. late is called when
+// they have not answered in time. That counts from when they were asked: a key
+// that waits for its place behind others is not late while those are answered.
+func (l *loader) ask(ctx context.Context, s *keySlot, late func()) (update, error) {
+	err := l.awaitPlace(ctx, s.key)
+	l.slots.mu.Lock()
+	if s.turn.IsZero() {
+		s.turn = time.Now()
+	}
+	l.slots.mu.Unlock()
+	if err != nil {
+		return update{}, err
+	}
+	giveBack := sync.OnceFunc(func() { <-l.places })
+	defer giveBack()
+	timer := time.AfterFunc(snapshotGrace, func() {
+		giveBack() // servers that do not answer this one may answer others
+		late()
+	})
+	defer timer.Stop()
+
+	ctx, cancel := context.WithTimeoutCause(ctx, fetchTimeout, errTimeout)
+	defer cancel()
+	n, err := l.fetchFirst(ctx, s.key)
+	if answered(err) {
+		l.mu.Lock()
+		l.heard = time.Now()
+		l.mu.Unlock()
+	}
+	return n, err
+}
+
+// awaitPlace waits for a place among the first fetches. It fails when servers
+// have answered none of them for as long as they have for one.
+func (l *loader) awaitPlace(ctx context.Context, key Key) error {
+	begun := time.Now()
+	for {
+		left := snapshotGrace - l.silence(begun)
+		if left <= 0 {
+			return &Error{Op: "fetch", Key: key, Err: ErrUnavailable, Detail: "servers do not answer"}
+		}
+		silent := time.NewTimer(left)
+		select {
+		case l.places <- struct{}{}:
+			silent.Stop()
+			if l.silence(begun) < snapshotGrace {
+				return nil
+			}
+			<-l.places // it was given back by one that has not been answered in time
+		case <-silent.C:
+		case <-ctx.Done():
+			silent.Stop()
+			return callError(ctx, "fetch", key, nil)
+		}
+	}
+}
+
+// silence returns how long no server has answered a first fetch, at most since begun.
+func (l *loader) silence(begun time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.heard.After(begun) {
+		return time.Since(l.heard)
+	}
+	return time.Since(begun)
+}
+
+// fetchFirst fetches a key of which nothing is known. A value from a server
+// that is behind is better than none; an absence there proves nothing.
+func (l *loader) fetchFirst(ctx context.Context, key Key) (update, error) {
+	n, err := l.calls.fetch(ctx, key, l.calls.newestSeen())
+	if errors.Is(err, ErrBehind) {
+		if older, again := l.calls.fetch(ctx, key, Position{}); again == nil && older.found {
+			return older, nil
+		}
+	}
+	return n, err
+}
+
+func (l *loader) finish(s *keySlot, n update, err error) {
+	l.slots.mu.Lock()
+	defer l.slots.mu.Unlock()
+	if err == nil && !l.slots.learn(s, n, l.calls.newestSeen()) {
+		err = &Error{Op: "fetch", Key: s.key, Err: ErrBehind, Remote: true, Detail: "the answer is older than what is known"}
+	}
+	s.loading, s.loadErr = false, err
+	switch {
+	case s.alone:
+	case !isPermanent(err):
+		l.slots.join(s)
+	case len(s.listeners) == 0 && s.value == nil && s.override == nil:
+		l.slots.drop(s) // an earlier fetch may have had it joined
+		l.slots.byKey.Delete(s.key)
+	default:
+		l.refused.refuse(s, err)
+	}
+	if err != nil {
+		l.slots.settle(s, l.calls.newestSeen())
+		s.retryAt = time.Now().Add(s.pause.Next(retryAfterOf(err)))
+	}
+	l.slots.show(s)
+}
+
+// awaitShown waits until something is known of s, and has it looked for.
+func (l *loader) awaitShown(ctx context.Context, s *keySlot) (Config, error) {
+	ctx, end := l.patience(ctx, s)
+	defer end()
+	for {
+		l.slots.mu.Lock()
+		s.used.Store(true)
+		st, failed, changed := s.shown.Load(), s.loadErr, s.next()
+		var retry <-chan time.Time
+		if st == nil && !s.loading && !s.dropped {
+			if wait := time.Until(s.retryAt); wait > 0 {
+				retry = time.After(wait)
+			} else {
+				l.start(s)
+				failed = nil
+			}
+		}
+		l.slots.mu.Unlock()
+
+		switch {
+		case st != nil:
+			return st.read(&l.slots.confirmedAsOf)
+		case isPermanent(failed):
+			return Config{}, failed
+		}
+		select {
+		case <-changed:
+		case <-retry:
+		case <-ctx.Done():
+			return Config{}, gaveUp(ctx, failed)
+		}
+	}
+}
+
+// patience bounds how long a caller waits for s. Where ctx has no deadline that is
+// for getTimeout, once servers are asked for s. Where it has one, a snapshot is
+// used shortly before: who waits no longer is served better by it than by an
+// error. What that sets off has the rest of the time.
+func (l *loader) patience(ctx context.Context, s *keySlot) (_ context.Context, stop func()) {
+	if end, ok := ctx.Deadline(); ok {
+		early := time.AfterFunc(time.Until(end)*4/5, func() {
+			l.slots.mu.Lock()
+			defer l.slots.mu.Unlock()
+			if s.value != nil && !s.settled {
+				l.slots.settle(s, l.calls.newestSeen())
+				l.slots.show(s)
+			}
+		})
+		return ctx, func() { early.Stop() }
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	begun := time.Now()
+	l.slots.mu.Lock()
+	defer l.slots.mu.Unlock()
+	var timer *time.Timer // guarded by the slots' mu
+	timer = time.AfterFunc(getTimeout, func() {
+		l.slots.mu.Lock()
+		defer l.slots.mu.Unlock()
+		left := getTimeout
+		if !s.turn.IsZero() {
+			left -= min(time.Since(begun), time.Since(s.turn))
+		}
+		if left > 0 && ctx.Err() == nil {
+			timer.Reset(left)
+		} else {
+			cancel(errTimeout)
+		}
+	})
+	return ctx, func() {
+		timer.Stop()
+		cancel(nil)
+	}
+}
