@@ -23,7 +23,7 @@ type admission struct {
 func (a *admission) admit(r *http.Request) error {
 	var e *diamond.Error
 	switch {
-	case isGuest(r.Context()):
+	case isOverLimit(r.Context()):
 		e = diamond.Errorf(diamond.ErrOverloaded, "this address, or all, have as many connections as they may")
 	case a.bucket != nil && !a.bucket.Allow():
 		e = diamond.Errorf(diamond.ErrOverloaded, "more than %v requests a second", a.bucket.Limit())

@@ -15,7 +15,7 @@ type failures struct {
 	logger  *slog.Logger
 	message string
 	others  io.Writer // of lines that peers cannot cause at will
-	seldom  lograte.Events
+	events  lograte.Events
 }
 
 // Write implements io.Writer.
@@ -26,7 +26,7 @@ func (f *failures) Write(line []byte) (int, error) {
 	if !handshake && !over2 && !strings.HasPrefix(text, "timeout waiting for PING ") {
 		return f.others.Write(line)
 	}
-	if others, ok := f.seldom.Log(); ok {
+	if others, ok := f.events.Log(); ok {
 		f.logger.Info(f.message, "error", what, "others", others)
 	}
 	return len(line), nil

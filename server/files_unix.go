@@ -9,7 +9,7 @@ import "syscall"
 func openFiles() int64 {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return manyFiles
+		return unlimitedFiles
 	}
-	return int64(min(uint64(limit.Cur), manyFiles))
+	return int64(min(uint64(limit.Cur), unlimitedFiles))
 }

@@ -50,16 +50,16 @@ type host struct {
 	http     *http.Server
 	logger   *slog.Logger
 	conns    atomic.Int64 // open connections
-	crowd    *crowd
+	limit    *connLimit
 	closing  atomic.Bool // each connection ends with its next answer
 }
 
-func newHost(listener net.Listener, handler http.Handler, crowd *crowd, logger *slog.Logger) *host {
-	h := &host{logger: logger, crowd: crowd}
-	h.listener = doorkeeper{listener, h.crowd}
+func newHost(listener net.Listener, handler http.Handler, limit *connLimit, logger *slog.Logger) *host {
+	h := &host{logger: logger, limit: limit}
+	h.listener = limitedListener{listener, limit}
 	h.http = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if h.closing.Load() || h.crowd.dense() || isGuest(r.Context()) {
+			if h.closing.Load() || h.limit.nearLimit() || isOverLimit(r.Context()) {
 				w.Header().Set("Connection", "close")
 			}
 			handler.ServeHTTP(w, r)
@@ -79,7 +79,7 @@ func newHost(listener net.Listener, handler http.Handler, crowd *crowd, logger *
 		},
 		ErrorLog:    slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 		ConnState:   h.count,
-		ConnContext: markGuest,
+		ConnContext: markOverLimit,
 	}
 	h.http.ErrorLog.SetOutput(&failures{logger: logger, message: "connection failed", others: h.http.ErrorLog.Writer()})
 	return h
@@ -89,10 +89,10 @@ func (h *host) count(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		h.conns.Add(1)
-		h.crowd.enter(conn)
+		h.limit.opened(conn)
 	case http.StateClosed, http.StateHijacked:
 		h.conns.Add(-1)
-		h.crowd.leave(conn)
+		h.limit.closed(conn)
 	}
 }
 

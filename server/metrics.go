@@ -16,7 +16,7 @@ import (
 // which are counted as they happen, and those of the server, which are read
 // from its status when somebody asks.
 type metrics struct {
-	*requests
+	*requestMetrics
 	srv     diamond.Server
 	refused prometheus.Counter     // connections
 	others  []prometheus.Collector // refused, and those of what not every node has
@@ -25,13 +25,13 @@ type metrics struct {
 	table   []statusMetric
 }
 
-func newMetrics(srv diamond.Server, peers *peers, registered *registered, reg *prometheus.Registry) *metrics {
+func newMetrics(srv diamond.Server, peers *peers, registered *registrationStatus, reg *prometheus.Registry) *metrics {
 	if reg == nil {
 		reg = prometheus.NewRegistry()
 		reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	}
 	m := &metrics{
-		requests: newRequests(),
+		requestMetrics: newRequestMetrics(),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "diamond_connections_refused_total",
 			Help: "Connections for which there was no room, in all or for their address: closed, or let in for one answer.",
@@ -65,7 +65,7 @@ func (m *metrics) unregister() { m.reg.Unregister(m) }
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	m.requests.Describe(ch)
+	m.requestMetrics.Describe(ch)
 	for _, other := range m.others {
 		other.Describe(ch)
 	}
@@ -77,7 +77,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
-	m.requests.Collect(ch)
+	m.requestMetrics.Collect(ch)
 	for _, other := range m.others {
 		other.Collect(ch)
 	}

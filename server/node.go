@@ -23,8 +23,8 @@ type Node struct {
 	config     config
 	metrics    *metrics
 	peers      *peers                  // nil: there are none
-	nudged     *nudged                 // nil: there are no peers
-	registered *registered             // nil: nothing tells
+	nudges     *nudgeHandler           // nil: there are no peers
+	registered *registrationStatus     // nil: nothing tells
 	handler    http.Handler            // of the server's protocols
 	pages      map[string]http.Handler // by path
 	extra      *http.ServeMux          // the caller's; nil: none
@@ -44,7 +44,7 @@ func New(srv diamond.Server, opts ...Option) *Node {
 	if n.config.peers != nil {
 		n.peers = newPeers(srv, &n.config)
 	}
-	n.registered = registeredBy(n.config.registry)
+	n.registered = newRegistrationStatus(n.config.registry)
 	n.metrics = newMetrics(srv, n.peers, n.registered, n.config.metrics)
 	gate := &admission{}
 	if r := n.config.admission; r != nil {
@@ -63,9 +63,9 @@ func New(srv diamond.Server, opts ...Option) *Node {
 		"/version": page(serveVersion),
 	}
 	if n.peers != nil {
-		n.nudged = newNudged(n.peers, n.config.peerDoor != nil, n.metrics.observe)
-		if n.config.peerDoor == nil {
-			n.pages[pathNudge] = n.nudged
+		n.nudges = newNudgeHandler(n.peers, n.config.peerListener != nil, n.metrics.observe)
+		if n.config.peerListener == nil {
+			n.pages[pathNudge] = n.nudges
 		}
 	}
 	for _, r := range n.config.routes {
@@ -87,7 +87,7 @@ func New(srv diamond.Server, opts ...Option) *Node {
 // finish the requests under way, for ten seconds at most; close the server.
 func (n *Node) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, n.srv.Close()) }()
-	defer n.config.peerDoor.close()
+	defer n.config.peerListener.close()
 	if r := n.config.admission; r != nil && (r.perSecond < 1 || r.burst < 1) {
 		return diamond.Errorf(diamond.ErrInvalid, "admission: %d requests a second, %d at once: less than 1", r.perSecond, r.burst)
 	}
@@ -145,25 +145,25 @@ func (n *Node) open(ctx context.Context) ([]*host, error) {
 	if err != nil {
 		return nil, err
 	}
-	crowd := newCrowd(openFiles(), int64(n.config.addressConns), n.config.logger)
-	crowd.refused = n.metrics.refused
-	hosts := []*host{newHost(ln, http.HandlerFunc(n.serveHTTP), crowd, n.config.logger)}
-	if n.config.peerDoor == nil {
+	limit := newConnLimit(openFiles(), int64(n.config.addressConns), n.config.logger)
+	limit.refused = n.metrics.refused
+	hosts := []*host{newHost(ln, http.HandlerFunc(n.serveHTTP), limit, n.config.logger)}
+	if n.config.peerListener == nil {
 		return hosts, nil
 	}
-	door, port, err := n.config.peerDoor.open(&n.config, n.nudged)
+	peerHost, port, err := n.config.peerListener.open(&n.config, n.nudges)
 	if err != nil {
 		return hosts, err
 	}
 	n.peers.port = port
-	return append(hosts, door), nil
+	return append(hosts, peerHost), nil
 }
 
 // startPeers has the peers nudged until the function that it returns is called.
 func (n *Node) startPeers(ln net.Listener) (stop func()) {
 	own := []string{ln.Addr().String(), n.config.advertise}
-	if door := n.config.peerDoor; door != nil {
-		own = append(own, "https://"+door.listener.Addr().String())
+	if l := n.config.peerListener; l != nil {
+		own = append(own, "https://"+l.listener.Addr().String())
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

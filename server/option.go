@@ -28,7 +28,7 @@ type config struct {
 	peers         Resolver
 	secret        cluster.Secret
 	peerHTTP      *http.Client
-	peerDoor      *peerDoor // nil: nudges come in with all else
+	peerListener  *peerListener // nil: nudges come in with all else
 	metrics       *prometheus.Registry
 	logger        *slog.Logger
 	shutdownDelay time.Duration
@@ -100,7 +100,7 @@ func WithPeerClient(client *http.Client) Option {
 //
 // [Node.Run] returns ErrInvalid when one of these is missing.
 func WithPeerListener(listener net.Listener, tlsConfig *tls.Config) Option {
-	return func(c *config) { c.peerDoor = &peerDoor{listener, tlsConfig} }
+	return func(c *config) { c.peerListener = &peerListener{listener, tlsConfig} }
 }
 
 // WithMetrics has the node register its metrics on reg while it runs, and serve

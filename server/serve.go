@@ -24,7 +24,7 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	h := newHost(keepAliveListener{listener}, handler, newCrowd(openFiles(), DefaultAddressConnections, logger), logger)
+	h := newHost(keepAliveListener{listener}, handler, newConnLimit(openFiles(), DefaultAddressConnections, logger), logger)
 	h.http.ReadTimeout = readTimeout
 	served := make(chan error, 1)
 	h.start(served)

@@ -11,19 +11,20 @@ import (
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
-// requests counts requests by route, method and status. The children of the
-// vectors are looked up once and kept: a lookup by labels for each request
-// costs more than serving a cached read.
-type requests struct {
+// requestMetrics counts requests by route, method and status. It looks up each
+// child of its vectors once and keeps it: a lookup by labels costs more than serving
+// a cached read.
+type requestMetrics struct {
 	total    *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	notify   prometheus.Histogram
 
 	children atomic.Pointer[map[requestKey]*requestChild] // copied on write
-	mu       sync.Mutex                                   // held to replace children
+	mu       sync.Mutex                                   // held while children is replaced
 }
 
-// requestKey is bounded: the transport names routes and methods, not the caller.
+// requestKey has a bounded number of values: the transport names routes and
+// methods, callers do not.
 type requestKey struct {
 	route, method string
 	status        int
@@ -34,8 +35,8 @@ type requestChild struct {
 	duration prometheus.Observer
 }
 
-func newRequests() *requests {
-	r := &requests{
+func newRequestMetrics() *requestMetrics {
+	r := &requestMetrics{
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "diamond_http_requests_total", Help: "Requests by route, method and status.",
 		}, []string{"route", "method", "code"}),
@@ -52,7 +53,7 @@ func newRequests() *requests {
 	return r
 }
 
-func (r *requests) observe(o httptransport.Observation) {
+func (r *requestMetrics) observe(o httptransport.Observation) {
 	key := requestKey{o.Route, o.Method, o.Status}
 	child := (*r.children.Load())[key]
 	if child == nil {
@@ -67,7 +68,7 @@ func (r *requests) observe(o httptransport.Observation) {
 	}
 }
 
-func (r *requests) child(key requestKey) *requestChild {
+func (r *requestMetrics) child(key requestKey) *requestChild {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if child := (*r.children.Load())[key]; child != nil {
@@ -84,14 +85,14 @@ func (r *requests) child(key requestKey) *requestChild {
 }
 
 // Describe implements prometheus.Collector.
-func (r *requests) Describe(ch chan<- *prometheus.Desc) {
+func (r *requestMetrics) Describe(ch chan<- *prometheus.Desc) {
 	r.total.Describe(ch)
 	r.duration.Describe(ch)
 	r.notify.Describe(ch)
 }
 
 // Collect implements prometheus.Collector.
-func (r *requests) Collect(ch chan<- prometheus.Metric) {
+func (r *requestMetrics) Collect(ch chan<- prometheus.Metric) {
 	r.total.Collect(ch)
 	r.duration.Collect(ch)
 	r.notify.Collect(ch)

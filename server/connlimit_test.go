@@ -41,7 +41,7 @@ func (n *notes) count(text string) int {
 
 // hostOf returns a host on a listener of its own, with what limit makes, where it
 // listens, and its log.
-func hostOf(t *testing.T, limit func(*slog.Logger, *Node) *crowd) (h *host, addr string, log *notes) {
+func hostOf(t *testing.T, limit func(*slog.Logger, *Node) *connLimit) (h *host, addr string, log *notes) {
 	srv, err := diamond.NewServer(memstore.New())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, srv.Close()) })
@@ -66,10 +66,10 @@ func hostOf(t *testing.T, limit func(*slog.Logger, *Node) *crowd) (h *host, addr
 // afterwards all is as before. Meanwhile the node can be asked whether it lives.
 func TestL7_ConnectionsLeaveFiles(t *testing.T) {
 	const few, most = 24, 30
-	h, addr, log := hostOf(t, func(logger *slog.Logger, _ *Node) *crowd {
-		c := newCrowd(1000, 1000, logger)
-		c.idle, c.most, c.addresses = few, most, budget.New(1000, 500)
-		c.guests = budget.New(2*maxGuests, maxGuests)
+	h, addr, log := hostOf(t, func(logger *slog.Logger, _ *Node) *connLimit {
+		c := newConnLimit(1000, 1000, logger)
+		c.maxIdle, c.most, c.addresses = few, most, budget.New(1000, 500)
+		c.overLimit = budget.New(2*maxOverLimit, maxOverLimit)
 		return c
 	})
 	patience := time.Minute
@@ -100,7 +100,7 @@ func TestL7_ConnectionsLeaveFiles(t *testing.T) {
 	}
 	settled := func(n int64) {
 		t.Helper()
-		require.Eventually(t, func() bool { return h.crowd.conns.Load() == n }, patience, time.Millisecond)
+		require.Eventually(t, func() bool { return h.limit.conns.Load() == n }, patience, time.Millisecond)
 	}
 
 	var waiting []net.Conn // they are asked nothing
@@ -137,10 +137,10 @@ func TestL7_ConnectionsLeaveFiles(t *testing.T) {
 	assert.True(t, res.Close)
 	settled(most)
 
-	for range maxGuests {
+	for range maxOverLimit {
 		waiting = append(waiting, open())
 	}
-	settled(most + maxGuests)
+	settled(most + maxOverLimit)
 	for range 3 {
 		conn, err := net.Dial("tcp", addr)
 		if err != nil {
@@ -167,10 +167,10 @@ func TestL7_ConnectionsLeaveFiles(t *testing.T) {
 }
 
 // Whatever the limit, there is room for connections and for the rest.
-func TestCrowd_Limits(t *testing.T) {
+func TestConnLimit(t *testing.T) {
 	for files, want := range map[int64][2]int64{64: {38, 48}, 256: {153, 192}, 1024: {768, 960}, 20_000: {15_000, 18_750}} {
-		c := newCrowd(files, 1, nil)
-		assert.Equal(t, want, [2]int64{c.idle, c.most}, files)
+		c := newConnLimit(files, 1, nil)
+		assert.Equal(t, want, [2]int64{c.maxIdle, c.most}, files)
 	}
 }
 
@@ -183,5 +183,5 @@ func TestIsFile(t *testing.T) {
 	assert.False(t, isFile(tls.Server(near, &tls.Config{})))
 	assert.True(t, isFile(&net.TCPConn{}))
 	assert.True(t, isFile(tls.Server(&net.TCPConn{}, &tls.Config{})))
-	assert.True(t, isFile(guest{&net.TCPConn{}}))
+	assert.True(t, isFile(overLimitConn{&net.TCPConn{}}))
 }

@@ -9,31 +9,31 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// RegistryStatus is what a [Registry] may be too: then the node's metrics and its
-// /readyz say where it is registered. A namesrv.Client is one.
+// RegistryStatus may be implemented by a [Registry]. The node's metrics and its
+// /readyz then say where it is registered. A namesrv.Client implements it.
 type RegistryStatus interface {
-	// Registrations returns, by the name of each registry that was asked to hold
-	// the lease, nil where it does, and else why not.
+	// Registrations returns the state of each registry that was asked to hold the
+	// lease, by name: nil if the registry holds it, or why not.
 	Registrations() map[string]error
 }
 
-// registeredDesc describes the metric that says where the node is registered.
+// registeredDesc describes the metric of where the node is registered.
 var registeredDesc = prometheus.NewDesc("diamond_registered",
 	"1 when the name server held the registration when it was asked last.", []string{"namesrv"}, nil)
 
-// registered tells where the node is registered.
-type registered struct{ status RegistryStatus }
+// registrationStatus reports where the node is registered.
+type registrationStatus struct{ status RegistryStatus }
 
-// registeredBy returns what tells that of a registry, nil where nothing does.
-func registeredBy(registry Registry) *registered {
+// newRegistrationStatus returns the status of registry, or nil if registry has none.
+func newRegistrationStatus(registry Registry) *registrationStatus {
 	if status, ok := registry.(RegistryStatus); ok {
-		return &registered{status}
+		return &registrationStatus{status}
 	}
 	return nil
 }
 
-// summary says how many hold the registration, and of those that do not, why.
-func (r *registered) summary() (ok bool, text string) {
+// summary says how many registries hold the registration, and why the others do not.
+func (r *registrationStatus) summary() (ok bool, text string) {
 	states, held := r.status.Registrations(), 0
 	var failing []string
 	for _, name := range slices.Sorted(maps.Keys(states)) {
@@ -48,10 +48,10 @@ func (r *registered) summary() (ok bool, text string) {
 }
 
 // Describe implements prometheus.Collector.
-func (r *registered) Describe(ch chan<- *prometheus.Desc) { ch <- registeredDesc }
+func (r *registrationStatus) Describe(ch chan<- *prometheus.Desc) { ch <- registeredDesc }
 
 // Collect implements prometheus.Collector.
-func (r *registered) Collect(ch chan<- prometheus.Metric) {
+func (r *registrationStatus) Collect(ch chan<- prometheus.Metric) {
 	for name, err := range r.status.Registrations() {
 		ch <- prometheus.MustNewConstMetric(registeredDesc, prometheus.GaugeValue, boolean(err == nil), name)
 	}

@@ -34,8 +34,8 @@ func counted(t *testing.T, c prometheus.Counter) float64 {
 // to come back later, and is served again once there is room.
 func TestL7_OneAddressHasItsShareOfConnections(t *testing.T) {
 	const most, each = 40, 20
-	h, addr, log := hostOf(t, func(logger *slog.Logger, node *Node) *crowd {
-		c := newCrowd(most*4/3, 1000, logger)
+	h, addr, log := hostOf(t, func(logger *slog.Logger, node *Node) *connLimit {
+		c := newConnLimit(most*4/3, 1000, logger)
 		require.EqualValues(t, most, c.most)
 		c.refused = node.metrics.refused
 		return c
@@ -64,7 +64,7 @@ func TestL7_OneAddressHasItsShareOfConnections(t *testing.T) {
 	}
 	settled := func(n int64) {
 		t.Helper()
-		require.Eventually(t, func() bool { return h.crowd.conns.Load() == n }, patience, time.Millisecond)
+		require.Eventually(t, func() bool { return h.limit.conns.Load() == n }, patience, time.Millisecond)
 	}
 
 	const evil, good = "127.0.0.2", "127.0.0.3"
@@ -74,20 +74,20 @@ func TestL7_OneAddressHasItsShareOfConnections(t *testing.T) {
 		held = append(held, open(evil))
 	}
 	settled(each)
-	assert.Zero(t, counted(t, h.crowd.refused))
+	assert.Zero(t, counted(t, h.limit.refused))
 	for range 2 {
 		assert.Equal(t, http.StatusTooManyRequests, ask(open(evil), "/v1/configs"))
 		assert.Equal(t, http.StatusOK, ask(open(evil), "/livez"))
 		settled(each)
 	}
-	for range maxGuests {
+	for range maxOverLimit {
 		if conn, err := dial(evil); err == nil { // else it was closed so soon
 			held = append(held, conn)
 			defer conn.Close()
 		}
 	}
-	settled(each + maxGuests/2)
-	require.Eventually(t, func() bool { return counted(t, h.crowd.refused) >= 4+maxGuests }, patience, time.Millisecond)
+	settled(each + maxOverLimit/2)
+	require.Eventually(t, func() bool { return counted(t, h.limit.refused) >= 4+maxOverLimit }, patience, time.Millisecond)
 	if conn, err := dial(evil); err == nil {
 		assert.Zero(t, ask(conn, "/v1/configs"), "it fills what there is for one answer too")
 		_ = conn.Close()
@@ -108,7 +108,7 @@ func TestL7_OneAddressHasItsShareOfConnections(t *testing.T) {
 	}
 	settled(0)
 	assert.Equal(t, http.StatusOK, ask(open(evil), "/v1/configs"))
-	assert.EqualValues(t, 0, h.crowd.guests.Used())
+	assert.EqualValues(t, 0, h.limit.overLimit.Used())
 }
 
 // A node has the limit that it is told, and none that lets nobody in.

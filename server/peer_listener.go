@@ -10,45 +10,45 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// peerConnLife is after how long a connection of a peer ends, so that each shows
+// peerConnLife is the longest life of a peer's connection, so that each peer shows
 // again and again that its certificate is still good.
 const peerConnLife = 5 * time.Minute
 
-// peerDoor is a listener for peers alone, with certificates at both ends.
-type peerDoor struct {
+// peerListener is a listener for peers alone, with certificates at both ends.
+type peerListener struct {
 	listener net.Listener
 	tls      *tls.Config
 }
 
-func (d *peerDoor) close() {
-	if d != nil && d.listener != nil {
-		_ = d.listener.Close() // it may be closed already
+func (l *peerListener) close() {
+	if l != nil && l.listener != nil {
+		_ = l.listener.Close() // it may be closed already
 	}
 }
 
-// open returns what serves peers through the door, and the port that all
-// servers have theirs at. Errors wrap ErrInvalid.
-func (d *peerDoor) open(c *config, nudged http.Handler) (h *host, port string, err error) {
+// open returns the host that serves nudged to peers, and the port at which all
+// servers of the cluster listen for peers. Errors wrap ErrInvalid.
+func (l *peerListener) open(c *config, nudged http.Handler) (h *host, port string, err error) {
 	invalid := func(why string) (*host, string, error) {
 		return nil, "", diamond.Errorf(diamond.ErrInvalid, "peer listener: %s", why)
 	}
 	switch {
-	case d.listener == nil:
+	case l.listener == nil:
 		return invalid("there is none")
 	case c.peers == nil:
 		return invalid("nobody says who the peers are (WithPeers)")
 	case c.peerHTTP == nil:
 		return invalid("peers have such listeners too, and nothing has a certificate to show there (WithPeerClient)")
 	}
-	if _, port, err = net.SplitHostPort(d.listener.Addr().String()); err != nil {
+	if _, port, err = net.SplitHostPort(l.listener.Addr().String()); err != nil {
 		return invalid("its address has no port")
 	}
-	mutual, err := mutual(d.tls)
+	mutual, err := mutual(l.tls)
 	if err != nil {
 		return nil, "", err
 	}
-	h = newHost(tls.NewListener(keepAliveListener{d.listener}, mutual), onlyNudges(nudged),
-		newCrowd(openFiles(), DefaultAddressConnections, c.logger), c.logger)
+	h = newHost(tls.NewListener(keepAliveListener{l.listener}, mutual), onlyNudges(nudged),
+		newConnLimit(openFiles(), DefaultAddressConnections, c.logger), c.logger)
 	h.http.ErrorLog.SetOutput(&failures{logger: c.logger, message: "peer's connection refused", others: h.http.ErrorLog.Writer()})
 	h.http.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
 		return context.WithValue(ctx, begunKey{}, time.Now())
@@ -56,10 +56,10 @@ func (d *peerDoor) open(c *config, nudged http.Handler) (h *host, port string, e
 	return h, port, nil
 }
 
-// mutual returns config with what it must have: TLS 1.3, and a certificate of
-// each client. It makes no tickets, with which a connection could be made
-// without showing one again. ErrInvalid: config has no authorities, so that any
-// certificate would do, or no certificate of its own.
+// mutual returns config with TLS 1.3 and a certificate required of each client. It
+// issues no tickets, with which a peer could connect without showing its certificate
+// again. It returns ErrInvalid if config has no authorities, so that any certificate
+// would do, or no certificate of its own.
 func mutual(config *tls.Config) (*tls.Config, error) {
 	invalid := func(why string) (*tls.Config, error) {
 		return nil, diamond.Errorf(diamond.ErrInvalid, "peer listener: its TLS configuration %s", why)
@@ -81,7 +81,7 @@ func mutual(config *tls.Config) (*tls.Config, error) {
 		config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			chosen, err := choose(hello)
 			if err != nil || chosen == nil {
-				return nil, err // nil is config itself
+				return nil, err // nil stands for config itself
 			}
 			return mutual(chosen)
 		}
@@ -89,10 +89,10 @@ func mutual(config *tls.Config) (*tls.Config, error) {
 	return config, nil
 }
 
-// begunKey is the key of the time when a connection began, in its context.
+// begunKey is the context key of the time when a connection began.
 type begunKey struct{}
 
-// onlyNudges serves the one path that peers have, and ends connections that are old.
+// onlyNudges serves nudges and no other path, and ends connections that are old.
 func onlyNudges(nudged http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if begun, ok := r.Context().Value(begunKey{}).(time.Time); ok && time.Since(begun) > peerConnLife {

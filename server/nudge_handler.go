@@ -19,21 +19,21 @@ import (
 // maxNudge is how many bytes the body of a nudge may have.
 const maxNudge = 4 << 10
 
-// nudged takes the nudges of peers: with a secret, of whoever knows it; without
-// one, of whoever has a certificate, or else of servers on this machine. It never
-// tells anything but the node's id.
-type nudged struct {
-	peers    *peers
-	verifier *cluster.Verifier // nil: there is no secret
-	door     bool              // requests come through the peers' door: each has shown a certificate
-	hosts    httpguard.Hosts   // none but those that always are
-	origin   *http.CrossOriginProtection
-	observe  func(httptransport.Observation)
-	refusals lograte.Events
+// nudgeHandler takes the nudges of peers. With a secret, peers are those who know
+// it; without one, those who have shown a certificate, or else servers on this
+// machine. It never answers with more than the node's id.
+type nudgeHandler struct {
+	peers         *peers
+	verifier      *cluster.Verifier // nil without a secret
+	authenticated bool              // requests come in at the peers' listener: each peer has shown a certificate
+	hosts         httpguard.Hosts   // only those that are always allowed
+	origin        *http.CrossOriginProtection
+	observe       func(httptransport.Observation)
+	refusals      lograte.Events
 }
 
-func newNudged(p *peers, door bool, observe func(httptransport.Observation)) *nudged {
-	n := &nudged{peers: p, door: door, origin: http.NewCrossOriginProtection(), observe: observe}
+func newNudgeHandler(p *peers, authenticated bool, observe func(httptransport.Observation)) *nudgeHandler {
+	n := &nudgeHandler{peers: p, authenticated: authenticated, origin: http.NewCrossOriginProtection(), observe: observe}
 	if !p.secret.IsZero() {
 		n.verifier = cluster.NewVerifier(p.secret)
 	}
@@ -41,7 +41,7 @@ func newNudged(p *peers, door bool, observe func(httptransport.Observation)) *nu
 }
 
 // ServeHTTP implements http.Handler.
-func (n *nudged) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (n *nudgeHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
 	// Not every connection has deadlines; those of tests may do without.
 	_ = http.NewResponseController(w).SetReadDeadline(begun.Add(arrivalTimeout))
@@ -60,11 +60,11 @@ func (n *nudged) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n.observe(httptransport.Observation{Route: pathNudge, Method: methodOf(r), Status: status, Duration: time.Since(begun)})
 }
 
-// errMethod is of a request that is not POST.
+// errMethod is the error of a request that is not POST.
 var errMethod = diamond.Errorf(diamond.ErrInvalid, "method: this path has POST")
 
-// read returns the position of a nudge that is to be believed.
-func (n *nudged) read(w http.ResponseWriter, r *http.Request) (diamond.Position, error) {
+// read returns the position of a nudge by a peer.
+func (n *nudgeHandler) read(w http.ResponseWriter, r *http.Request) (diamond.Position, error) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		return diamond.Position{}, errMethod
@@ -87,15 +87,15 @@ func (n *nudged) read(w http.ResponseWriter, r *http.Request) (diamond.Position,
 	return diamond.ParsePosition(msg.Position)
 }
 
-// admit refuses who is no peer. Errors wrap ErrDenied or ErrOverloaded.
-func (n *nudged) admit(w http.ResponseWriter, r *http.Request, body []byte) error {
+// admit refuses requests of others than peers. Errors wrap ErrDenied or ErrOverloaded.
+func (n *nudgeHandler) admit(w http.ResponseWriter, r *http.Request, body []byte) error {
 	switch {
 	case n.origin.Check(r) != nil:
 		return diamond.Errorf(diamond.ErrDenied, "a web page of another origin is no peer")
 	case n.verifier != nil:
 		return n.verifier.Verify(w.Header(), r, body) // no web page could: the host says nothing more
-	case n.door:
-		return nil // TLS has seen to it
+	case n.authenticated:
+		return nil // TLS has verified it
 	case !httpguard.FromThisMachine(r):
 		return diamond.Errorf(diamond.ErrDenied, "without a cluster secret only servers on this machine are peers")
 	case !n.hosts.Allow(r.Host):
@@ -104,10 +104,10 @@ func (n *nudged) admit(w http.ResponseWriter, r *http.Request, body []byte) erro
 	return nil
 }
 
-// log logs a refusal, but no more than one a second: whoever can reach the node
-// can cause them. Those without any proof are no more than how peers get to
-// know each other.
-func (n *nudged) log(r *http.Request, err error) {
+// log logs a refusal, at most one a second, as anyone who can reach the node can
+// cause them. A nudge without any proof is logged at debug level: it is how peers
+// get to know each other.
+func (n *nudgeHandler) log(r *http.Request, err error) {
 	level := slog.LevelInfo
 	if n.verifier != nil && errors.Is(err, diamond.ErrDenied) && !cluster.Signed(r) {
 		level = slog.LevelDebug
@@ -120,7 +120,7 @@ func (n *nudged) log(r *http.Request, err error) {
 	}
 }
 
-// methodOf returns the method of r as a label, which must not have values of the peer's choice.
+// methodOf returns the method of r as the value of a label, which peers must not choose.
 func methodOf(r *http.Request) string {
 	if r.Method == http.MethodPost || r.Method == http.MethodGet {
 		return r.Method
@@ -157,7 +157,7 @@ func writeError(w http.ResponseWriter, err error) int {
 		h.Set("Retry-After", "10")
 	}
 	w.WriteHeader(status)
-	text, _ := json.Marshal(body)      // of strings, which cannot fail
-	_, _ = w.Write(append(text, '\n')) // a peer that has gone is no concern of ours
+	text, _ := json.Marshal(body)      // of strings: it cannot fail
+	_, _ = w.Write(append(text, '\n')) // the peer may have gone
 	return status
 }
