@@ -25,32 +25,29 @@ func WithResolveInterval(d time.Duration) Option {
 }
 
 // Balancer is a [diamond.Transport] over all servers that a resolver knows. It
-// stays with one server, a random one, until that fails, is silent, says that
-// it is overloaded, behind, draining or has not heard of its storage for 10 s,
-// or leaves the list; then it goes on to another random one. After 15 to 45
-// minutes it chooses anew, so that clients spread evenly again after restarts.
-// It is safe for concurrent use.
+// stays with one random server until that server fails, is silent, says that it is
+// overloaded, behind, draining or without its storage for 10 s, or leaves the list.
+// Then it chooses another random one. It also chooses again after 15 to 45 minutes,
+// so that clients spread evenly again after restarts. It is safe for concurrent use.
 //
-// A call tries each server at most once, those that failed lately last, and
-// never one that has asked to be left alone (Retry-After) for as long as it
-// asked. A commit with a RequestID whose outcome is unknown after that goes once
-// more to the server that was asked first. A call does not pause between tries or
-// repeat itself: that is for the caller, who finds in [diamond.Error].RetryAfter
-// when it is worth it: when the first server may be asked again, 0 if one of them
-// may be at once.
+// A call tries each server at most once, servers that failed lately last, and no
+// server that has asked to be left alone (Retry-After) before that time is over. If
+// the outcome of a commit with a RequestID is unknown after that, the commit goes
+// once more to the server that was asked first. A call does not pause between tries
+// or repeat itself: the caller may, after [diamond.Error].RetryAfter, which is the
+// time until the first server may be asked again, or 0 if one may be at once.
 //
-// A question that changes nothing and does not wait is put to another server too
-// when nothing of an answer has come for 400 ms, also where it had begun to (see
-// [Heard]); the first good answer counts. One that waits is put only to a server
-// that has answered in the last minute: to another one goes first the same question
-// without the wait.
+// A question that changes nothing and does not wait also goes to another server if
+// no byte of an answer has arrived for 400 ms (see [Heard]); the first good answer
+// counts. A question that waits goes only to a server that has answered in the last
+// minute. Another server is first asked the same question without the wait.
 //
-// Answers never go back: a server whose answer is of an older position than
-// one seen before the call is ErrBehind, and the next is asked. The only
-// exception is a Fetch that names no position; see [Balancer.Fetch].
+// Answers never go back: an answer of an older position than one seen before the
+// call fails with ErrBehind, and the next server is asked. The only exception is a
+// Fetch that names no position; see [Balancer.Fetch].
 //
-// A commit goes on to another server only when it was certainly not done, or
-// has a RequestID, under which it is done once.
+// A commit goes to another server only if it was certainly not done, or has a
+// RequestID, under which it is done once.
 type Balancer struct {
 	resolver Resolver
 	dial     func(addr string) (diamond.Transport, error)
@@ -64,9 +61,9 @@ type Balancer struct {
 	mu         sync.Mutex
 	servers    []*server     // guarded by mu; in the order of the list
 	current    *server       // guarded by mu; nil, or one of servers
-	until      time.Time     // guarded by mu; for how long it is the current one
-	seen       seen          // guarded by mu
-	seenAt     time.Time     // guarded by mu; when the newest position was first seen
+	until      time.Time     // guarded by mu; when another one is chosen
+	floor      floor         // guarded by mu
+	floorSince time.Time     // guarded by mu; when the newest position was first seen
 	resolved   chan struct{} // guarded by mu; closed at the end of the resolve under way
 	unresolved error         // guarded by mu; why the last resolve failed
 	closed     bool          // guarded by mu
@@ -74,13 +71,13 @@ type Balancer struct {
 
 var _ diamond.Transport = (*Balancer)(nil)
 
-// Balance returns a Balancer over the servers that resolver finds. dial makes
-// the transport to one of them, when it is first needed; it should not block.
-// A transport with a Close method is closed when its server has left the list
-// and its calls have ended, and by [Balancer.Close].
+// Balance returns a Balancer over the servers that resolver finds. Dial makes the
+// transport to a server when it is first needed; it should not block. A transport
+// with a Close method is closed when its server has left the list and its calls have
+// ended, and by [Balancer.Close].
 //
-// The resolver is asked at once, then from time to time, and when servers
-// fail. An empty or failed answer keeps the last good list.
+// The Balancer asks the resolver at once, then from time to time, and when servers
+// fail. After an empty or failed answer it keeps the last good list.
 func Balance(resolver Resolver, dial func(addr string) (diamond.Transport, error), opts ...Option) *Balancer {
 	ctx, cancel := context.WithCancel(context.Background())
 	b := &Balancer{

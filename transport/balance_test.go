@@ -154,7 +154,7 @@ func TestBalance_Draining(t *testing.T) {
 	})
 }
 
-// A mute server does not use up the time that a call has.
+// A silent server does not use up the time that a call has.
 func TestBalance_MuteServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, "a", "b")

@@ -66,7 +66,7 @@ func TestBalance_UnknownStaysUnknown(t *testing.T) {
 	})
 }
 
-// A mute server has half of the time of a commit that may be repeated.
+// A silent server has half of the time of a commit that may be repeated.
 func TestBalance_ACommitGoesOnFromAMuteServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, "a", "b")
@@ -83,7 +83,7 @@ func TestBalance_ACommitGoesOnFromAMuteServer(t *testing.T) {
 	})
 }
 
-// A server that was mute until its caller's time was over is not asked first again.
+// A server that was silent until its caller's time was over is not asked first again.
 func TestBalance_AWriteThatHadNoAnswerIsHeldAgainstItsServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, "a", "b")

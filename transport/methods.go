@@ -8,15 +8,15 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// longStale is for how long a server may have been unable to confirm with its
-// storage before another one is asked: that may be its own trouble alone. Where
-// it is everybody's, clients go round, once a poll.
+// longStale is the time that a server may be unable to confirm with its storage
+// before another server is asked: only that server may be affected. If all are,
+// clients go from one to the next, once a poll.
 const longStale = 10 * time.Second
 
-// Fetch implements [diamond.Transport]. A server that has not reached the
-// newest position seen is given the chance to (After), or is left. Where no
-// other answers, and the request names no position, its older answer is
-// returned: as stale as what was seen before is old.
+// Fetch implements [diamond.Transport]. A server that has not reached the newest
+// position of earlier answers may wait for it (After), or another server is asked. If
+// no other answers, and the request names no position, Fetch returns the older
+// answer. Its Stale is then at least the time since the newest position was seen.
 func (b *Balancer) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
 	resp, err := b.fetch(ctx, req, true)
 	if !errors.Is(err, diamond.ErrBehind) || !req.After.IsZero() {
@@ -27,24 +27,24 @@ func (b *Balancer) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamo
 		return nil, err
 	}
 	marked := *older
-	marked.Stale = max(marked.Stale, b.sinceSeen())
+	marked.Stale = max(marked.Stale, b.floorAge())
 	return &marked, nil
 }
 
 func (b *Balancer) fetch(ctx context.Context, req *diamond.FetchRequest, newest bool) (*diamond.FetchResponse, error) {
 	return do(ctx, b, &call[*diamond.FetchResponse]{
 		op: "fetch", key: req.Key,
-		ask: func(ctx context.Context, t diamond.Transport, floor seen) (*diamond.FetchResponse, error) {
+		ask: func(ctx context.Context, t diamond.Transport, floor floor) (*diamond.FetchResponse, error) {
 			r := *req
 			if newest {
 				raise(&r.After, floor.stored)
 			}
 			return t.Fetch(ctx, &r)
 		},
-		position:  func(r *diamond.FetchResponse) diamond.Position { return r.Position },
-		tie:       served,
-		monotonic: newest,
-		leaves:    func(r *diamond.FetchResponse) bool { return r.Stale > longStale },
+		position:   func(r *diamond.FetchResponse) diamond.Position { return r.Position },
+		answeredBy: byServer,
+		monotonic:  newest,
+		leaves:     func(r *diamond.FetchResponse) bool { return r.Stale > longStale },
 	})
 }
 
@@ -63,14 +63,14 @@ func (b *Balancer) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond
 	}
 	return do(ctx, b, &call[*diamond.PollResponse]{
 		op: "poll",
-		ask: func(ctx context.Context, t diamond.Transport, _ seen) (*diamond.PollResponse, error) {
+		ask: func(ctx context.Context, t diamond.Transport, _ floor) (*diamond.PollResponse, error) {
 			return t.Poll(ctx, req)
 		},
-		waits:     req.Wait > 0,
-		position:  func(r *diamond.PollResponse) diamond.Position { return r.Position },
-		tie:       served,
-		monotonic: true,
-		leaves:    func(r *diamond.PollResponse) bool { return r.Draining || r.Stale > longStale },
+		waits:      req.Wait > 0,
+		position:   func(r *diamond.PollResponse) diamond.Position { return r.Position },
+		answeredBy: byServer,
+		monotonic:  true,
+		leaves:     func(r *diamond.PollResponse) bool { return r.Draining || r.Stale > longStale },
 	})
 }
 
@@ -78,13 +78,13 @@ func (b *Balancer) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond
 func (b *Balancer) Commit(ctx context.Context, req *diamond.CommitRequest) (*diamond.CommitResponse, error) {
 	return do(ctx, b, &call[*diamond.CommitResponse]{
 		op: "commit",
-		ask: func(ctx context.Context, t diamond.Transport, _ seen) (*diamond.CommitResponse, error) {
+		ask: func(ctx context.Context, t diamond.Transport, _ floor) (*diamond.CommitResponse, error) {
 			return t.Commit(ctx, req)
 		},
 		writes: true, repeatable: req.Set.RequestID != "", settles: req.Set.Settles,
 		// A replayed outcome is an old position: it raises nothing, and is not behind.
-		position: func(r *diamond.CommitResponse) diamond.Position { return r.Position },
-		tie:      served,
+		position:   func(r *diamond.CommitResponse) diamond.Position { return r.Position },
+		answeredBy: byServer,
 	})
 }
 
@@ -103,14 +103,14 @@ func (b *Balancer) Changes(ctx context.Context, req *diamond.ChangesRequest) (*d
 	}
 	return do(ctx, b, &call[*diamond.ChangesResponse]{
 		op: "changes",
-		ask: func(ctx context.Context, t diamond.Transport, _ seen) (*diamond.ChangesResponse, error) {
+		ask: func(ctx context.Context, t diamond.Transport, _ floor) (*diamond.ChangesResponse, error) {
 			return t.Changes(ctx, req)
 		},
 		waits: req.Wait > 0,
 		// Its position is the reader's, not the server's: it may be an old one.
-		position: func(r *diamond.ChangesResponse) diamond.Position { return r.Position },
-		tie:      stored,
-		leaves:   func(r *diamond.ChangesResponse) bool { return r.Draining },
+		position:   func(r *diamond.ChangesResponse) diamond.Position { return r.Position },
+		answeredBy: byStorage,
+		leaves:     func(r *diamond.ChangesResponse) bool { return r.Draining },
 	})
 }
 
@@ -118,12 +118,12 @@ func (b *Balancer) Changes(ctx context.Context, req *diamond.ChangesRequest) (*d
 func (b *Balancer) List(ctx context.Context, req *diamond.ListRequest) (*diamond.ListResponse, error) {
 	return do(ctx, b, &call[*diamond.ListResponse]{
 		op: "list",
-		ask: func(ctx context.Context, t diamond.Transport, _ seen) (*diamond.ListResponse, error) {
+		ask: func(ctx context.Context, t diamond.Transport, _ floor) (*diamond.ListResponse, error) {
 			return t.List(ctx, req)
 		},
-		position:  func(r *diamond.ListResponse) diamond.Position { return r.Position },
-		tie:       stored,
-		monotonic: true,
+		position:   func(r *diamond.ListResponse) diamond.Position { return r.Position },
+		answeredBy: byStorage,
+		monotonic:  true,
 	})
 }
 
@@ -131,7 +131,7 @@ func (b *Balancer) List(ctx context.Context, req *diamond.ListRequest) (*diamond
 func (b *Balancer) History(ctx context.Context, req *diamond.HistoryRequest) (*diamond.HistoryResponse, error) {
 	return do(ctx, b, &call[*diamond.HistoryResponse]{
 		op: "history", key: req.Key,
-		ask: func(ctx context.Context, t diamond.Transport, _ seen) (*diamond.HistoryResponse, error) {
+		ask: func(ctx context.Context, t diamond.Transport, _ floor) (*diamond.HistoryResponse, error) {
 			return t.History(ctx, req)
 		},
 	})
@@ -141,7 +141,7 @@ func (b *Balancer) History(ctx context.Context, req *diamond.HistoryRequest) (*d
 func (b *Balancer) Report(ctx context.Context, req *diamond.ReportRequest) (*diamond.ReportResponse, error) {
 	return do(ctx, b, &call[*diamond.ReportResponse]{
 		op: "report",
-		ask: func(ctx context.Context, t diamond.Transport, _ seen) (*diamond.ReportResponse, error) {
+		ask: func(ctx context.Context, t diamond.Transport, _ floor) (*diamond.ReportResponse, error) {
 			return t.Report(ctx, req)
 		},
 	})

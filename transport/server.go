@@ -14,16 +14,16 @@ import (
 const (
 	// preferFor is how long a server stays the current one, with jitter.
 	preferFor = 30 * time.Minute
-	// provenFor is how long ago the current server may have answered for a
-	// question that waits to be put to it at once.
+	// provenFor is the time since its last answer up to which the current server is
+	// asked a question that waits.
 	provenFor = time.Minute
-	// coolDown is how long a server that failed is asked last, and then a part
-	// of the window of a backoff more.
+	// coolDown is how long a server that failed is asked last, with a part of the
+	// window of a backoff on top.
 	coolDown = 500 * time.Millisecond
 )
 
-// kind is what a server may fail at by itself: with its storage down it can
-// still be read from.
+// kind is a kind of calls at which a server may fail while others work: with its
+// storage down it can still be read from.
 type kind int
 
 const (
@@ -36,7 +36,7 @@ type server struct {
 	addr      string
 	transport diamond.Transport // nil until dialled
 	calls     int               // under way
-	gone      bool              // not in the list any more
+	gone      bool              // it has left the list
 	heard     time.Time         // when it answered last
 	health    [2]health         // by kind
 }
@@ -46,10 +46,10 @@ type health struct {
 	backoff backoff.Backoff
 	cool    time.Time      // asked last until then
 	away    time.Time      // not asked until then
-	why     *diamond.Error // with away: what it said
+	why     *diamond.Error // with away: its error
 }
 
-// fail notes a failure. Calls that fail together count as one.
+// fail notes a failure. Calls that fail at the same time count as one.
 func (h *health) fail(now time.Time, err error) {
 	var said *diamond.Error
 	errors.As(err, &said)
@@ -62,7 +62,7 @@ func (h *health) fail(now time.Time, err error) {
 	}
 }
 
-// release adds s's transport to list when nobody needs it any more.
+// release moves s's transport to list if nobody needs it any more.
 func (s *server) release(list []diamond.Transport) []diamond.Transport {
 	if s.gone && s.calls == 0 && s.transport != nil {
 		list = append(list, s.transport)
@@ -82,9 +82,9 @@ func closeAll(transports []diamond.Transport) {
 	}
 }
 
-// candidates returns the servers to try, in order, and how long it is until the
-// first of the others may be (0: there is none). When no list is known yet it
-// waits for one.
+// candidates returns the servers to try, in order, and the time until the first of
+// the others may be tried, or 0 if there are no others. It waits if no list is known
+// yet.
 func (b *Balancer) candidates(ctx context.Context, kind kind) ([]*server, time.Duration, error) {
 	for first := true; ; first = false {
 		b.mu.Lock()
@@ -92,7 +92,7 @@ func (b *Balancer) candidates(ctx context.Context, kind kind) ([]*server, time.D
 		case b.closed:
 			b.mu.Unlock()
 			return nil, 0, diamond.Errorf(diamond.ErrClosed, "balancer")
-		case ctx.Err() != nil: // that there is no server is no news to who has left
+		case ctx.Err() != nil: // the caller has left: that there is no server tells it nothing
 			b.mu.Unlock()
 			return nil, 0, ctx.Err()
 		case len(b.servers) > 0:
@@ -124,13 +124,13 @@ func noServers(err error) error {
 	return diamond.Errorf(diamond.ErrUnavailable, "%s", detail)
 }
 
-// order returns the current server, the others in a random order, and then
-// those that are cooling down, the first to be ready first; and how long it is
-// until the first of those that want to be left alone may be asked.
+// order returns the current server, the others in a random order, and then those
+// that are cooling down, the first to be ready first. It also returns the time until
+// the first server that wants to be left alone may be asked.
 func (b *Balancer) order(now time.Time, kind kind) (list []*server, away time.Duration, err error) {
 	b.chooseAnew(now)
 	var cooling []*server
-	var soonest *health // of those to be left alone
+	var soonest *health // of the servers to be left alone
 	for _, i := range rand.Perm(len(b.servers)) {
 		s := b.servers[i]
 		switch h := &s.health[kind]; {
@@ -160,54 +160,55 @@ func (b *Balancer) order(now time.Time, kind kind) (list []*server, away time.Du
 	return list, away, nil
 }
 
-// begin notes a call to s and returns its transport, dialled if need be.
-func (b *Balancer) begin(s *server) (diamond.Transport, seen, error) {
+// begin notes a call to s. It returns the transport, which it dials if need be, and
+// the floor.
+func (b *Balancer) begin(s *server) (diamond.Transport, floor, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return nil, seen{}, diamond.Errorf(diamond.ErrClosed, "balancer")
+		return nil, floor{}, diamond.Errorf(diamond.ErrClosed, "balancer")
 	}
 	if s.transport == nil {
 		t, err := b.dial(s.addr)
 		if err != nil {
 			err := diamond.Errorf(diamond.ErrUnavailable, "%s: %v", s.addr, err)
 			b.leave(s, err, reading, writing)
-			return nil, seen{}, err
+			return nil, floor{}, err
 		}
 		s.transport = t
 	}
 	s.calls++
-	return s.transport, b.seen, nil
+	return s.transport, b.floor, nil
 }
 
-// saw notes the position of an answer.
-func (b *Balancer) saw(t tie, at diamond.Position) {
+// raiseFloor raises the floor to the position of an answer.
+func (b *Balancer) raiseFloor(by answeredBy, at diamond.Position) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	before := b.seen.stored
-	if b.seen.raise(t, at); b.seen.stored != before {
-		b.seenAt = time.Now()
+	before := b.floor.stored
+	if b.floor.raise(by, at); b.floor.stored != before {
+		b.floorSince = time.Now()
 	}
 }
 
-// sinceSeen returns for how long the newest position has been known.
-func (b *Balancer) sinceSeen() time.Duration {
+// floorAge returns the time since the newest position was first seen.
+func (b *Balancer) floorAge() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return max(time.Since(b.seenAt), 1)
+	return max(time.Since(b.floorSince), 1)
 }
 
-// outcome is what a call's end says of the server that was asked.
+// outcome is what the end of a call says of the server that was asked.
 type outcome int
 
 const (
-	unheard outcome = iota // nothing: the caller has left
+	unheard outcome = iota // nothing, as the caller has left
 	well                   // it has answered
 	leaving                // it has answered, and is going away
 	unwell                 // it could not answer
 )
 
-// end notes the end of a call of some kind to s, with the outcome that follows from err.
+// end notes the end of a call to s, with the outcome that follows from err.
 func (b *Balancer) end(s *server, kind kind, outcome outcome, err error) {
 	b.mu.Lock()
 	left := false
@@ -228,7 +229,8 @@ func (b *Balancer) end(s *server, kind kind, outcome outcome, err error) {
 	}
 }
 
-// blamed returns the kinds of calls that s fails at, where one of a kind failed with err.
+// blamed returns the kinds of calls that a server fails at, given that one of a kind
+// failed with err.
 func blamed(failed kind, err error) []kind {
 	var said *diamond.Error
 	if errors.As(err, &said) && said.Remote {
@@ -237,7 +239,7 @@ func blamed(failed kind, err error) []kind {
 	return []kind{reading, writing} // it could not be asked at all
 }
 
-// keep forgets what s failed at. It is the current one where there is none that
+// keep forgets the failures of s. S becomes the current server if there is none that
 // can be read from. The caller holds mu.
 func (b *Balancer) keep(s *server, kind kind) {
 	now := time.Now()
@@ -248,8 +250,9 @@ func (b *Balancer) keep(s *server, kind kind) {
 	}
 }
 
-// leave has s cool down for some kinds of calls. It is the current one no more
-// where it cannot be read from; the next to answer is. The caller holds mu.
+// leave has s cool down for some kinds of calls, and reports whether s was the current
+// server. If s cannot be read from, the next server to answer is the current one. The
+// caller holds mu.
 func (b *Balancer) leave(s *server, err error, kinds ...kind) bool {
 	now := time.Now()
 	for _, k := range kinds {
@@ -275,23 +278,23 @@ func (b *Balancer) overtake(s *server, kind kind) {
 	}
 }
 
-// reportLeft tells that s, which was the current server, is left.
+// reportLeft logs that s, which was the current server, is left.
 func (b *Balancer) reportLeft(s *server, err error) {
 	b.resolveSoon()
 	b.log.Info("leaving server", "address", s.addr, "error", err)
 }
 
-// chooseAnew forgets the current server when it was the current one for long enough.
-// What is asked next goes to a random one: so clients that have all come to one
-// server, as after a rolling restart, spread again. The caller holds mu.
+// chooseAnew forgets the current server if it has been the current one for long
+// enough. The next call then goes to a random one, so that clients that have all come
+// to one server, as after a rolling restart, spread again. The caller holds mu.
 func (b *Balancer) chooseAnew(now time.Time) {
 	if b.current != nil && now.After(b.until) {
 		b.current = nil
 	}
 }
 
-// proven reports whether there is a current server, and it has answered lately:
-// only such a one is asked what it may take long to answer.
+// proven reports whether the current server has answered lately. Only then is it
+// asked a question that it may take long to answer.
 func (b *Balancer) proven() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

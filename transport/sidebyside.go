@@ -7,22 +7,22 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// patience is how long one server may be silent before the next one is asked
-// beside it. It is well below that of all callers, so that a server that is
-// mute keeps no program from starting.
+// patience is how long one server may be silent before the next one is asked beside
+// it. It is well below the patience of all callers, so that a silent server keeps no
+// program from starting.
 const patience = 400 * time.Millisecond
 
-// errSilent is why a server is left that has been silent for too long.
+// errSilent is the reason to leave a server that has been silent for too long.
 var errSilent = diamond.Errorf(diamond.ErrUnavailable, "no answer in time")
 
 // heardKey is the key of a call's func() in its context; see [Heard].
 type heardKey struct{}
 
-// Heard tells the [Balancer] that ctx comes from that the server is answering: it
-// is not silent, however long the whole answer takes. A transport calls it whenever
-// bytes of an answer have come. From one that does not, an answer is silence until
-// it is whole, and a large one is asked for twice. With a context of something else
-// it does nothing. It is safe for concurrent use, and does not block.
+// Heard tells the [Balancer] that made ctx that the server is answering, however long
+// the whole answer takes. A transport calls it whenever bytes of an answer have
+// arrived. If a transport does not, the Balancer takes its server for silent until the
+// answer is whole, and asks for a large answer twice. With any other context Heard
+// does nothing. It is safe for concurrent use and does not block.
 func Heard(ctx context.Context) {
 	if heard, ok := ctx.Value(heardKey{}).(func()); ok {
 		heard()
@@ -46,17 +46,16 @@ type answer[Resp any] struct {
 	err  error
 }
 
-// sideBySide asks one server, and the next one too as soon as one has failed or
-// nothing has come from any of them for patience, in the middle of an answer too.
-// The first good answer counts. It is for questions that change nothing and do not
-// wait.
+// sideBySide asks one server, and also the next one as soon as one has failed or none
+// has sent anything for patience, not even a part of an answer. The first good answer
+// counts. It is for questions that change nothing and do not wait.
 func sideBySide[Resp any](ctx context.Context, b *Balancer, c *call[Resp], servers []*server, v *verdict) (Resp, error) {
 	var none Resp
 	all, stop := context.WithCancel(ctx)
 	all, heard := withHeard(all)
-	defer stop() // those that are not waited for any more; each ends with its context
+	defer stop() // the tries that nobody waits for any more
 	answers := make(chan answer[Resp], len(servers))
-	next, asking := 0, 0 // the server to ask, and how many are being asked
+	next, asking := 0, 0 // the next server to ask, and the number of those being asked
 	ask := func() {
 		s := servers[next]
 		next++
@@ -87,7 +86,7 @@ func sideBySide[Resp any](ctx context.Context, b *Balancer, c *call[Resp], serve
 			switch {
 			case ctx.Err() != nil:
 				return none, a.err
-			case !elsewhere(a.err):
+			case !tryElsewhere(a.err):
 				return none, a.err // a server's last word
 			}
 		}

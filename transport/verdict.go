@@ -11,13 +11,13 @@ import (
 type verdict struct {
 	telling error         // the error that says most
 	tried   int           // servers that were asked
-	away    time.Duration // until the first of those not asked, as they want to be left alone, may be; 0: there is none
-	retry   time.Duration // the shortest that those asked want to be left alone; 0: one does not
+	away    time.Duration // until the first server that was not asked, as it wants to be left alone, may be asked; 0 if there is none
+	retry   time.Duration // the shortest time that a server that was asked wants to be left alone; 0 if one does not
 }
 
-// add takes in the error of one more server.
+// add adds the error of one more server.
 func (v *verdict) add(err error) {
-	if v.telling == nil || rank(err) >= rank(v.telling) {
+	if v.telling == nil || weight(err) >= weight(v.telling) {
 		v.telling = err
 	}
 	after := retryAfter(err)
@@ -27,8 +27,8 @@ func (v *verdict) add(err error) {
 	v.tried++
 }
 
-// err returns the error that says most. It sends the caller away only for as
-// long as there is no server to ask.
+// err returns the error that says most. Its RetryAfter is the time until there is a
+// server to ask.
 func (v *verdict) err() error {
 	retry := v.retry
 	if v.away > 0 {
@@ -42,7 +42,7 @@ func (v *verdict) err() error {
 	return v.telling
 }
 
-// retryAfter returns for how long the server that said err wants to be left alone.
+// retryAfter returns how long the server that answered with err wants to be left alone.
 func retryAfter(err error) time.Duration {
 	if e, ok := errors.AsType[*diamond.Error](err); ok {
 		return e.RetryAfter
@@ -50,10 +50,10 @@ func retryAfter(err error) time.Duration {
 	return 0
 }
 
-// rank orders errors by how much they say: an outcome that is unknown must not
-// be hidden by a later "nothing was done", and what a server said beats that
-// one could not be asked.
-func rank(err error) int {
+// weight orders errors by how much they say. An unknown outcome must not be hidden
+// by a later "nothing was done", and the error of a server says more than that a
+// server could not be asked.
+func weight(err error) int {
 	var e *diamond.Error
 	switch {
 	case errors.Is(err, diamond.ErrUnknownOutcome):

@@ -19,7 +19,7 @@ import (
 
 // faults are ways in which one of several servers is not well.
 var faults = map[string]func(c *cluster, addr string){
-	"mute":     func(c *cluster, addr string) { c.faulty[addr].Partition() },
+	"silent":   func(c *cluster, addr string) { c.faulty[addr].Partition() },
 	"dead":     func(c *cluster, addr string) { c.faulty[addr].Fail(diamond.Errorf(diamond.ErrUnavailable, "down")) },
 	"draining": func(c *cluster, addr string) { c.srv[addr].Drain() },
 	"slow":     func(c *cluster, addr string) { c.faulty[addr].Delay(4 * time.Second) },
@@ -59,7 +59,7 @@ func TestEveryStartFindsAServerThatIsWell(t *testing.T) {
 	}
 }
 
-// A server that was well goes mute. What is asked next has its answer from
+// A server that was well goes silent. What is asked next has its answer from
 // another one, which is then the one that is asked.
 func TestBalance_ASilentServerIsOvertaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -187,7 +187,7 @@ func (s *sending) Fetch(ctx context.Context, _ *diamond.FetchRequest) (*diamond.
 }
 
 // A poll that waits is parked only at a server that has answered lately: from
-// one that is mute nothing would be heard for as long as it waits.
+// one that is silent nothing would be heard for as long as it waits.
 func TestBalance_APollIsParkedOnlyWhereAnAnswerCameFrom(t *testing.T) {
 	for range 20 {
 		synctest.Test(t, func(t *testing.T) {

@@ -1,0 +1,58 @@
+package transport
+
+import (
+	diamond "github.com/linnaname/gdiamond"
+)
+
+// answeredBy is whose position the position of an answer is.
+type answeredBy int
+
+const (
+	byNobody  answeredBy = iota // the answer has no position
+	byServer                    // the server has reached it, and serves it
+	byStorage                   // the storage has reached it; the server may be about to
+)
+
+// floor holds the newest positions that answers had, below which no later answer
+// may be.
+type floor struct {
+	served diamond.Position
+	stored diamond.Position // or served, if that is newer
+}
+
+// of returns the position below which an answer of this kind must not be.
+func (f *floor) of(by answeredBy) diamond.Position {
+	if by == byServer {
+		return f.served
+	}
+	return f.stored
+}
+
+// raise takes a position if it is newer.
+func (f *floor) raise(by answeredBy, p diamond.Position) {
+	if by == byServer {
+		raise(&f.served, p)
+	}
+	raise(&f.stored, p)
+}
+
+func raise(to *diamond.Position, p diamond.Position) {
+	if to.IsZero() || p.Store == to.Store && p.Compare(*to) > 0 {
+		*to = p
+	}
+}
+
+// check returns why an answer's position is below floor, or nil if it is not. A zero
+// position is not compared.
+func check(floor, answer diamond.Position) error {
+	switch {
+	case floor.IsZero() || answer.IsZero():
+		return nil
+	case answer.Store != floor.Store:
+		return diamond.Errorf(diamond.ErrOtherStore, "server has store %s, not %s", answer.Store, floor.Store)
+	case answer.Compare(floor) < 0:
+		return diamond.Errorf(diamond.ErrBehind, "server is at generation %d revision %d, below generation %d revision %d",
+			answer.Epoch.Generation, answer.Revision, floor.Epoch.Generation, floor.Revision)
+	}
+	return nil
+}
