@@ -13,11 +13,12 @@ import (
 	"github.com/linnaname/gdiamond/server"
 )
 
-// The admin socket lies in the data directory: who may read that may copy the
-// store through it, while the server is running. No network leads there.
+// The admin socket lies in the data directory. A user who may read the directory may
+// copy the store through the socket while the server is running. The socket cannot be
+// reached over a network.
 const (
 	adminSocket = "admin.sock"
-	// backupDone is the trailer of a whole copy; what was cut off lacks it.
+	// backupDone is the trailer of a complete copy; a truncated copy lacks it.
 	backupDone = "Backup-Done"
 )
 
@@ -26,8 +27,8 @@ type backuper interface {
 	Backup(ctx context.Context, w io.Writer) error
 }
 
-// listenAdmin makes the admin socket of the data directory, which the caller
-// has open. It returns nil where none can be made: without it all else works.
+// listenAdmin creates the admin socket of the data directory, which the caller
+// has open. It returns nil if that fails, because everything else works without it.
 func listenAdmin(ctx context.Context, data string, logger *slog.Logger) net.Listener {
 	ln, err := listenSocket(ctx, data)
 	if err != nil {
@@ -41,7 +42,7 @@ func listenAdmin(ctx context.Context, data string, logger *slog.Logger) net.List
 func serveAdmin(ctx context.Context, ln net.Listener, store backuper, logger *slog.Logger) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /backup", func(w http.ResponseWriter, r *http.Request) {
-		// A copy takes the time that it takes; who reads it may read the file.
+		// A copy has no time limit: a caller of this socket may read the file anyway.
 		control := http.NewResponseController(w)
 		if err := errors.Join(control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(time.Time{})); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)

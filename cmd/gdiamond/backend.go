@@ -12,12 +12,12 @@ import (
 	"github.com/linnaname/gdiamond/storage/mysqlstore"
 )
 
-// backend is where a server keeps what is published: on its own disk, or in a
-// database with a copy on its disk.
+// backend is a server with its storage: an embedded store, or a database with a
+// copy on the server's disk.
 type backend struct {
 	srv   diamond.Server
 	local *boltstore.Store // on the disk
-	close func() error     // all of it
+	close func() error     // closes the server and its stores
 }
 
 // embedded opens the store in dir, and a server on it.
@@ -36,8 +36,8 @@ func embedded(dir string, retention storage.Retention, logger *slog.Logger, opts
 	return &backend{srv, local, func() error { return errors.Join(srv.Close(), local.Close()) }}, nil
 }
 
-// ownHistory refuses a copy of a database as a store of its own: the database
-// and it would go on with two histories under one name.
+// ownHistory refuses to use a copy of a database as an embedded store: the copy and
+// the database would continue as two histories with the same store id.
 func ownHistory(local *boltstore.Store, dir string) error {
 	ctx := context.Background()
 	at, err := local.At(ctx)
@@ -45,17 +45,17 @@ func ownHistory(local *boltstore.Store, dir string) error {
 		return err
 	}
 	if err := local.Apply(ctx, nil, at); err != nil {
-		if errors.Is(err, diamond.ErrInvalid) { // no copy takes changes of its own
+		if errors.Is(err, diamond.ErrInvalid) { // a store that is not a copy refuses to apply
 			return nil
 		}
 		return err
 	}
 	return usageError{fmt.Errorf("data: %s is a server's copy of a database: give --mysql; "+
-		"to make a store of it for good, gdiamond backup it and restore that", dir)}
+		"to turn it into a store, run gdiamond backup on it and restore that file", dir)}
 }
 
-// shared opens the store in a database, which need not be up, with a copy in
-// dir, and a server on it.
+// shared opens the store in a database with a copy in dir, and a server on it. The
+// database need not be reachable.
 func shared(ctx context.Context, db *database, migrate bool, dir string, retention storage.Retention, logger *slog.Logger, opts ...diamond.ServerOption) (b *backend, err error) {
 	dsn, err := db.full()
 	if err != nil {
@@ -90,8 +90,8 @@ func openShared(ctx context.Context, dsn string, migrate bool, retention storage
 	return mysqlstore.Open(ctx, dsn, opts...)
 }
 
-// openCopy opens the copy of a database in dir. One that is damaged is set
-// aside, and a new one begun: all that it held is in the database.
+// openCopy opens the copy of a database in dir. It sets a damaged copy aside and
+// begins a new one, because the database has all of its data.
 func openCopy(dir string, retention storage.Retention, logger *slog.Logger) (*boltstore.Store, error) {
 	local, err := boltstore.Open(dir, boltstore.WithRetention(retention), boltstore.WithLogger(logger))
 	if !errors.Is(err, diamond.ErrCorrupt) {
@@ -105,12 +105,12 @@ func openCopy(dir string, retention storage.Retention, logger *slog.Logger) (*bo
 	return boltstore.Open(dir, boltstore.WithRetention(retention), boltstore.WithLogger(logger))
 }
 
-// ofCopy says what to do about a directory that holds something else than a
-// copy of the database.
+// ofCopy adds to an error what to do about a directory that does not hold a copy of
+// the database.
 func ofCopy(err error, dir string) error {
 	if errors.Is(err, diamond.ErrInvalid) || errors.Is(err, diamond.ErrOtherStore) {
 		return fmt.Errorf("data: %s holds no copy of this database; give another directory, "+
-			"or move what it holds with `gdiamond copy`: %w", dir, err)
+			"or move its store with `gdiamond copy`: %w", dir, err)
 	}
 	return err
 }

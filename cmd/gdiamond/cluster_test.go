@@ -213,7 +213,7 @@ func TestMigrate_FromOriginal(t *testing.T) {
 	assert.Contains(t, out.stdout, `dataId "a b"`)
 	out = invoke(t, "migrate", "--mysql", to, "--from-gdiamond", from, "--skip", "--dry-run")
 	require.Equal(t, exitOK, out.code, out.stderr)
-	assert.Contains(t, out.stdout, "would import 1, there already 0, refused 1")
+	assert.Contains(t, out.stdout, "would import 1, already present 0, refused 1")
 	out = invoke(t, "migrate", "--mysql", to, "--dry-run")
 	require.Equal(t, exitOK, out.code, out.stderr)
 	assert.Equal(t, "would apply 0001_start.sql\n", out.stdout)
@@ -232,11 +232,11 @@ func TestMigrate_FromOriginal(t *testing.T) {
 
 	out = invoke(t, "migrate", "--mysql", to, "--from-gdiamond", from, "--skip")
 	require.Equal(t, exitOK, out.code, out.stderr)
-	assert.Contains(t, out.stdout, "imported 1, there already 0, refused 1")
+	assert.Contains(t, out.stdout, "imported 1, already present 0, refused 1")
 	out = invoke(t, "migrate", "--mysql", to, "--from-gdiamond", from, "--skip", "--dry-run")
 	require.Equal(t, exitOK, out.code, out.stderr)
 	assert.Equal(t, "would apply nothing: the schema is up to date\n", out.stdout[:strings.Index(out.stdout, "\n")+1])
-	assert.Contains(t, out.stdout, "would import 0, there already 1, refused 1")
+	assert.Contains(t, out.stdout, "would import 0, already present 1, refused 1")
 	assert.Equal(t, "helloWorld", member(t, to, t.TempDir()).must("get", "linna"))
 }
 

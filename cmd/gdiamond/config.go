@@ -10,15 +10,15 @@ import (
 func newConfig() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
-		Short: "Show the settings that a command would run with",
+		Short: "Show the settings that a command would use",
 		Args:  noSuchCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	show := &cobra.Command{
 		Use:   "print COMMAND [FLAG...]",
-		Short: "Print each setting of COMMAND, and where it comes from; secrets are hidden",
-		Long: `Print each setting of COMMAND, and where it comes from: the command line, the
-environment, the settings file or the default. Secrets are hidden.`,
+		Short: "Print each setting of COMMAND and its origin; secrets are hidden",
+		Long: `Print each setting of COMMAND and its origin: the command line, the environment,
+the settings file or the default. Secrets are hidden.`,
 		Example: "  gdiamond config print server --config gdiamond.yaml",
 		Args:    noSuchCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -32,17 +32,17 @@ environment, the settings file or the default. Secrets are hidden.`,
 	return cmd
 }
 
-// settingOut is a setting as it is written.
+// settingOut is a setting in the output.
 type settingOut struct {
 	Setting string `json:"setting" yaml:"setting"`
 	Value   string `json:"value" yaml:"value"`
 	From    string `json:"from" yaml:"from"`
 }
 
-// printing makes a command print its settings instead of doing what it does.
+// printing makes a command print its settings instead of running.
 func printing(cmd *cobra.Command) *cobra.Command {
 	output := cmd.Flags().Lookup("output")
-	own := output != nil // a setting of the command, which says how its settings are printed too
+	own := output != nil // a setting of the command itself, which also sets the format here
 	if !own {
 		as := formatTable
 		output = cmd.Flags().VarPF(&as, "output", "o", "table, json or yaml")

@@ -16,21 +16,22 @@ import (
 // configFlag names the settings file.
 const configFlag = "config"
 
-// settings are those of one command, from the settings file: a YAML document
-// with a section for each command, and in it a setting for each flag.
+// settings are the settings of one command from the settings file, a YAML document
+// with a section for each command and a setting for each flag.
 type settings struct {
 	path   string
 	values map[string]yaml.Node
 }
 
-// readSettings reads what the file at path has for cmd. A section or setting
-// that no command has is an error, in whatever section: a typo is not silent.
+// readSettings reads the settings of cmd in the file at path. An unknown section or
+// setting is an error, also in the sections of other commands, so that no typo goes
+// unnoticed.
 func readSettings(cmd *cobra.Command, path string) (*settings, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
-	// Its errors quote nothing of the file, where secrets may stand.
+	// Its errors quote nothing of the file, which may have secrets.
 	if _, err := document.Parse("yaml", data); err != nil && !errors.Is(err, document.ErrNothing) {
 		return nil, fmt.Errorf("config: %s: %w", path, err)
 	}
@@ -57,8 +58,8 @@ func readSettings(cmd *cobra.Command, path string) (*settings, error) {
 	return &settings{path: path, values: sections[cmd.Name()]}, nil
 }
 
-// withoutValues returns an error of the decoder's that quotes no value: it may be
-// a secret that is in the wrong place.
+// withoutValues removes the values that an error of the decoder quotes, because they
+// may be secrets in the wrong place.
 func withoutValues(err error) error {
 	var mismatch *yaml.TypeError
 	if !errors.As(err, &mismatch) {
@@ -72,7 +73,7 @@ func withoutValues(err error) error {
 	return errors.Join(errs...)
 }
 
-// commandOf returns the command of the settings in a section; nil: there is none.
+// commandOf returns the command that a section is for, or nil if there is none.
 func commandOf(root *cobra.Command, section string) *cobra.Command {
 	for _, cmd := range root.Commands() {
 		if cmd.Name() == section {
@@ -82,7 +83,7 @@ func commandOf(root *cobra.Command, section string) *cobra.Command {
 	return nil
 }
 
-// source has what the file says of a flag.
+// source implements the type source for the file.
 func (s *settings) source(f *pflag.Flag) (set func() error, origin string) {
 	node, ok := s.values[f.Name]
 	if !ok {

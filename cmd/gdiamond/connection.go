@@ -19,7 +19,7 @@ import (
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
-// connection is how a client command reaches a server: its flags.
+// connection has the flags of a client command for reaching a server.
 type connection struct {
 	given     *pflag.FlagSet // all flags of the command
 	servers   []string
@@ -28,22 +28,22 @@ type connection struct {
 	timeout   time.Duration
 	output    format
 
-	lists *staleness // of the client that was made last
+	lists *staleness // of the client that was created last
 }
 
 func (c *connection) flags(cmd *cobra.Command) {
 	c.output = formatTable
 	f := cmd.Flags()
 	c.given = f
-	listVar(f, &c.servers, "server", checkAddress, "addresses of servers, `HOST:PORT[,...]` (default "+server.DefaultAddress+")")
-	listVar(f, &c.namesrvs, "namesrv", checkNameServer, "find the servers through these name servers, `URL[,...]`")
+	listVar(f, &c.servers, "server", checkAddress, "`HOST:PORT[,...]` of servers (default "+server.DefaultAddress+")")
+	listVar(f, &c.namesrvs, "namesrv", checkNameServer, "`URL[,...]` of name servers that know the servers")
 	f.StringVarP(&c.namespace, "namespace", "n", diamond.DefaultNamespace, "namespace of the keys")
-	f.DurationVar(&c.timeout, "timeout", 5*time.Second, "how long a command may take; it tries again meanwhile where no server answers")
+	f.DurationVar(&c.timeout, "timeout", 5*time.Second, "time limit of the command, within which it retries while no server answers")
 	f.VarP(&c.output, "output", "o", "table, json or yaml")
 }
 
-// client returns a client, and a context that ends with the timeout. Call done
-// when both are no longer needed.
+// client returns a client, and a context that ends with the timeout. The caller must
+// call done when it no longer needs them.
 func (c *connection) client(ctx context.Context, opts ...diamond.ClientOption) (timed context.Context, client diamond.Client, done func(), err error) {
 	wire, hangUp, err := c.dial()
 	if err != nil {
@@ -59,7 +59,7 @@ func (c *connection) client(ctx context.Context, opts ...diamond.ClientOption) (
 	return timed, client, func() { cancel(); client.Close(); hangUp() }, nil
 }
 
-// key reads a KEY argument: dataId or group/dataId in the namespace of the
+// key parses a KEY argument: dataId or group/dataId in the namespace of the
 // flag, or namespace/group/dataId.
 func (c *connection) key(s string) (diamond.Key, error) {
 	key, err := diamond.ParseKey(s)
@@ -74,20 +74,20 @@ func (c *connection) key(s string) (diamond.Key, error) {
 	return key, checkKey(key)
 }
 
-// agrees refuses a flag of the command line that says something else than the KEY
-// beside it. An empty value says nothing.
+// agrees refuses a flag of the command line whose value, unless empty, differs from
+// the KEY argument.
 func (c *connection) agrees(flag, value, inKey string) error {
 	if typed(c.given, flag) && value != "" && value != inKey {
-		return usageError{fmt.Errorf("%s: --%s says %q, and the KEY says %q; give one of them", flag, flag, value, inKey)}
+		return usageError{fmt.Errorf("%s: --%s is %q, and the KEY has %q; give only one of them", flag, flag, value, inKey)}
 	}
 	return nil
 }
 
-// checkKey refuses what every server would.
+// checkKey refuses a key that every server would refuse.
 func checkKey(key diamond.Key) error {
 	err := key.Validate()
 	if err == nil && key.System() {
-		err = diamond.Errorf(diamond.ErrInvalid, `namespace: %q is the system's, as all that begin with "_" are`, key.Namespace)
+		err = diamond.Errorf(diamond.ErrInvalid, `namespace: %q is reserved, as are all that begin with "_"`, key.Namespace)
 	}
 	if err != nil {
 		return usageError{err}
@@ -95,17 +95,17 @@ func checkKey(key diamond.Key) error {
 	return nil
 }
 
-// filter checks what a command lists by, before a server is asked.
+// filter checks the group and prefix of a list before a server is asked.
 func (c *connection) filter(group, prefix string) error {
 	key := diamond.Key{Namespace: c.namespace, Group: group, DataID: "x"}
-	if strings.Trim(prefix, ".") != "" { // "." and ".." are no names, but such names begin with them
+	if strings.Trim(prefix, ".") != "" { // "." and ".." are invalid names but valid prefixes
 		key.DataID = prefix
 	}
 	return checkKey(key)
 }
 
-// dial returns the transport to the servers that the flags name. Call hangUp
-// when it is no longer needed.
+// dial returns the transport to the servers that the flags name. The caller must call
+// hangUp when it no longer needs the transport.
 func (c *connection) dial() (wire diamond.Transport, hangUp func(), err error) {
 	if c.timeout <= 0 {
 		return nil, nil, usageError{diamond.Errorf(diamond.ErrInvalid, "timeout: %s is not positive", c.timeout)}
@@ -127,8 +127,8 @@ func (c *connection) dial() (wire diamond.Transport, hangUp func(), err error) {
 	return balancer, balancer.Close, nil
 }
 
-// dialServer returns the transport to one server. One that is alone has all the
-// time that there is: nobody else can be asked instead.
+// dialServer returns the transport to one server. A single server has the whole
+// timeout, because there is no other to ask.
 func (c *connection) dialServer(addr string) (diamond.Transport, error) {
 	if len(c.servers) > 1 || len(c.namesrvs) > 0 {
 		return httptransport.Dial(addr)
@@ -136,10 +136,10 @@ func (c *connection) dialServer(addr string) (diamond.Transport, error) {
 	return httptransport.New(addr, httptransport.WithTimeout(max(c.timeout, leastSilence))), nil
 }
 
-// leastSilence is for how long any server may be silent.
+// leastSilence is how long every server may be silent.
 const leastSilence = 5 * time.Second
 
-// checkAddress finds what cannot be the address of a server before it is tried.
+// checkAddress refuses an invalid address of a server before it is used.
 func checkAddress(addr string) error {
 	if !strings.Contains(addr, "://") {
 		_, _, err := net.SplitHostPort(addr)
@@ -152,10 +152,10 @@ func checkAddress(addr string) error {
 	return err
 }
 
-// checkNameServer finds what cannot be the URL of a name server.
+// checkNameServer refuses an invalid URL of a name server.
 func checkNameServer(url string) error {
 	_, err := namesrv.NewClient([]string{url})
 	return err
 }
 
-var errBothWays = errors.New("--server and --namesrv are two ways to find a server; give one")
+var errBothWays = errors.New("give either --server or --namesrv, not both")

@@ -17,13 +17,13 @@ func newCopy() *cobra.Command {
 	var to database
 	cmd := &cobra.Command{
 		Use:   "copy --from DIR --mysql DSN",
-		Short: "Move the store in a data directory to a MySQL-compatible database, with its history",
-		Long: `Move the store in a data directory to a MySQL-compatible database, with its history.
+		Short: "Copy the store in a data directory, with its history, to a MySQL-compatible database",
+		Long: `Copy the store in a data directory, with its history, to a MySQL-compatible database.
 
-Stop the server on DIR first, and do not start it again: what was published to it then
-would be lost to the copy. Clients go on with the servers on the database as if nothing had
-happened. The database must be empty, or hold a copy that was cut short, which goes on
-where it ended. The schema is made where it is missing. DIR is left as it is.`,
+Stop the server on DIR first, and do not start it again: the copy would lack everything
+published to it then. Clients continue with servers on the database and do not notice the
+move. The database must be empty, or hold an interrupted copy, which continues where it
+stopped. A missing schema is created. DIR is not changed.`,
 		Args: arguments(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if from == "" {

@@ -12,7 +12,7 @@ import (
 const (
 	exitOK       = 0
 	exitError    = 1
-	exitUsage    = 2 // the command line was wrong; nothing was asked of any server
+	exitUsage    = 2 // the command line is wrong; no server was asked
 	exitNotFound = 3
 	exitConflict = 4
 )
@@ -38,18 +38,18 @@ func exitCode(err error) int {
 	return exitError
 }
 
-// errorLine returns err as the one line that the program says of it.
+// errorLine returns the one line that the program prints for err.
 func errorLine(err error) string {
 	lines := strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' })
-	for i, line := range lines { // it is diamond that speaks: once is enough
+	for i, line := range lines { // the line already begins with the program's name
 		lines[i] = strings.ReplaceAll(strings.TrimPrefix(line, "diamond: "), ": diamond: ", ": ")
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		for i := range lines { // where there is a reason, it is said before
+		for i := range lines { // a reason, if there is one, comes before
 			lines[i] = strings.ReplaceAll(lines[i], " ("+context.DeadlineExceeded.Error()+")", "")
 			lines[i] = strings.ReplaceAll(lines[i], context.DeadlineExceeded.Error(), "no answer in time")
 		}
-		lines = append(lines, "--timeout gives it longer")
+		lines = append(lines, "--timeout allows more time")
 	}
 	return "gdiamond: " + strings.Join(lines, "; ")
 }

@@ -24,10 +24,10 @@ func newExport() *cobra.Command {
 		Short: "Write the keys of a namespace to a directory, as group/dataId",
 		Long: `Write the keys of a namespace to a directory, as group/dataId, byte for byte.
 
-The directory is made if need be, and must be empty. What the files cannot say stands
-beside them in .gdiamond.jsonl: the type and the metadata of each key, and whether it is
-empty on purpose. An import reads it. Where a name cannot be a file's on every system, as
-with ":" or a leading dot, these bytes are written as % and two hexadecimal digits.`,
+The directory must be empty and is created if necessary. The file .gdiamond.jsonl in it
+records the type and metadata of each key, and whether it is empty on purpose. An import
+reads that file. Bytes that are not allowed in file names on every system, such as ":" or
+a leading dot, are written as % and two hexadecimal digits.`,
 		Args: arguments(1, 1, "a DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.filter(group, ""); err != nil {
@@ -60,8 +60,8 @@ func (c *connection) export(ctx context.Context, root *os.Root, group string) (t
 	return c.exportTree(ctx, client, root, group)
 }
 
-// exportTree writes all that client lists. A key whose name cannot be a file's here
-// does not keep the others from being written; the error names it.
+// exportTree writes all entries that client lists. If the name of a key cannot be a
+// file name here, it still writes the other keys, and the error names that key.
 func (c *connection) exportTree(ctx context.Context, client diamond.Client, root *os.Root, group string) (summary treeOut, err error) {
 	w, err := newTreeWriter(root, c.namespace)
 	if err != nil {
@@ -88,11 +88,11 @@ func (c *connection) exportTree(ctx context.Context, client diamond.Client, root
 	return summary, errors.Join(unnamed...)
 }
 
-// list lists what req asks for. The timeout is for want of progress: a large tree
-// takes its time.
+// list lists the entries of req. The timeout limits the time without progress, so
+// that a large tree may take longer.
 func (c *connection) list(ctx context.Context, client diamond.Client, req diamond.ListRequest) iter.Seq2[diamond.Entry, error] {
 	return func(yield func(diamond.Entry, error) bool) {
-		ctx, release := context.WithTimeout(ctx, math.MaxInt64) // or the client would set one of its own
+		ctx, release := context.WithTimeout(ctx, math.MaxInt64) // or the client would set a timeout itself
 		defer release()
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
@@ -110,7 +110,7 @@ func (c *connection) list(ctx context.Context, client diamond.Client, req diamon
 	}
 }
 
-// openEmpty opens a directory that holds nothing, and makes it if need be.
+// openEmpty opens an empty directory, and creates it if necessary.
 func openEmpty(dir string) (*os.Root, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err

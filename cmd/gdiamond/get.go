@@ -17,7 +17,7 @@ func newGet() *cobra.Command {
 	var revision int64
 	cmd := &cobra.Command{
 		Use:   "get KEY",
-		Short: "Write the value of a key to the standard output, byte for byte",
+		Short: "Write the value of a key to standard output, byte for byte",
 		Args:  arguments(1, 1, "a KEY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			key, err := c.key(args[0])
@@ -46,12 +46,12 @@ func newGet() *cobra.Command {
 		},
 	}
 	c.flags(cmd)
-	cmd.Flags().Int64Var(&revision, "revision", 0, "the version published at revision `N` (default the present one)")
+	cmd.Flags().Int64Var(&revision, "revision", 0, "get the version published at revision `N` (default the current one)")
 	return cmd
 }
 
-// fetch asks until a server answers, or for as long as the command may take. It
-// asks the transport, which says how old the answer may be.
+// fetch retries until a server answers or the command's time is over. It uses the
+// transport, whose answer says how old it may be.
 func (c *connection) fetch(ctx context.Context, key diamond.Key, revision int64) (*diamond.FetchResponse, error) {
 	wire, hangUp, err := c.dial()
 	if err != nil {

@@ -40,7 +40,7 @@ func newHistory() *cobra.Command {
 				}
 			}
 			if len(changes) == 0 {
-				e := diamond.Errorf(diamond.ErrNotFound, "it has no history")
+				e := diamond.Errorf(diamond.ErrNotFound, "the key has no history")
 				e.Op, e.Key = "history", key
 				return e
 			}
@@ -58,6 +58,6 @@ func newHistory() *cobra.Command {
 		},
 	}
 	c.flags(cmd)
-	cmd.Flags().IntVar(&limit, "limit", 0, "at most `N` (default all that are kept)")
+	cmd.Flags().IntVar(&limit, "limit", 0, "list at most `N` versions (default all)")
 	return cmd
 }

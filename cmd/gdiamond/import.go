@@ -17,17 +17,17 @@ func newImport() *cobra.Command {
 	var comment string
 	cmd := &cobra.Command{
 		Use:   "import DIR",
-		Short: "Publish the files of a directory, which are group/dataId",
-		Long: `Publish the files of a directory, which are group/dataId, byte for byte.
+		Short: "Publish the files group/dataId of a directory",
+		Long: `Publish the files group/dataId of a directory, byte for byte.
 
-Files that are what their keys have already are not published again. Where the directory
-is an export's, the types and the metadata in its .gdiamond.jsonl are published too; of
-other files the key keeps the type and the metadata that it has.
+Files that equal the present values of their keys are not published again. If the directory
+is from an export, the types and metadata in its .gdiamond.jsonl are published too. For
+other files the keys keep their type and metadata.
 
-Hidden files, and those that systems and editors leave behind, are skipped, and named.
-All other files that cannot be published are listed first: those at another depth, with
-names outside the grammar, too large, empty or blank. If there is one, nothing is published.
-Files are committed in change sets of up to 1000 files and 32 MiB.`,
+Hidden files, and files left by systems and editors, are listed and skipped. Other files
+that cannot be published are listed first: files at another depth, with invalid names, too
+large, empty or blank. If there is one, nothing is published. Files are committed in change
+sets of up to 1000 files and 32 MiB.`,
 		Args: arguments(1, 1, "a DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.filter("", ""); err != nil {
@@ -47,13 +47,13 @@ Files are committed in change sets of up to 1000 files and 32 MiB.`,
 				return err
 			}
 			for _, path := range found.skipped {
-				fmt.Fprintf(cmd.ErrOrStderr(), "gdiamond: skipped %q: it is hidden, or a system's or an editor's file\n", path)
+				fmt.Fprintf(cmd.ErrOrStderr(), "gdiamond: skipped %q: it is hidden, or a file of the system or an editor\n", path)
 			}
 			for _, problem := range found.problems {
 				fmt.Fprintln(cmd.ErrOrStderr(), errorLine(problem))
 			}
 			if len(found.problems) > 0 {
-				return diamond.Errorf(diamond.ErrInvalid, "nothing was published: %d of %d files cannot be",
+				return diamond.Errorf(diamond.ErrInvalid, "nothing was published: %d of %d files are invalid",
 					len(found.problems), len(found.problems)+len(found.files))
 			}
 			summary, err := c.publishTree(cmd.Context(), t, found.files, comment, dryRun)
@@ -70,15 +70,15 @@ Files are committed in change sets of up to 1000 files and 32 MiB.`,
 	}
 	c.flags(cmd)
 	f := cmd.Flags()
-	f.BoolVar(&dryRun, "dry-run", false, "compare, and publish nothing")
-	f.BoolVar(&allowEmpty, "allow-empty", false, "publish files too that are empty, blank, or say nothing, as only comments do")
-	f.StringVar(&comment, "comment", "", "why")
+	f.BoolVar(&dryRun, "dry-run", false, "compare only, and publish nothing")
+	f.BoolVar(&allowEmpty, "allow-empty", false, "also publish files that are empty, blank, or have only comments")
+	f.StringVar(&comment, "comment", "", "reason, kept in the history")
 	return cmd
 }
 
-// publishTree publishes those of files that are not what their keys have already;
-// a dry run only counts them. The timeout is each set's, so that large trees need
-// no other one.
+// publishTree publishes the files that differ from the values of their keys; a dry run
+// only counts them. The timeout applies to each set, so that it need not be raised for
+// large trees.
 func (c *connection) publishTree(ctx context.Context, t *tree, files []treeFile, comment string, dryRun bool) (treeOut, error) {
 	summary := treeOut{DryRun: dryRun}
 	_, client, done, err := c.client(ctx)
@@ -112,7 +112,7 @@ func (c *connection) publishTree(ctx context.Context, t *tree, files []treeFile,
 	return summary, nil
 }
 
-// present returns what there is in the groups of files, without contents.
+// present returns the entries in the groups of files, without contents.
 func (c *connection) present(ctx context.Context, client diamond.Client, files []treeFile) (map[diamond.Key]diamond.Entry, error) {
 	entries := make(map[diamond.Key]diamond.Entry)
 	for i, file := range files {
@@ -136,12 +136,12 @@ func (c *connection) commitSet(ctx context.Context, client diamond.Client, set d
 	return client.Commit(ctx, set)
 }
 
-// treeOut is what an import or export has done, as it is written.
+// treeOut is the result of an import or export in the output.
 type treeOut struct {
 	Files     int   `json:"files" yaml:"files"`
 	Bytes     int64 `json:"bytes" yaml:"bytes"`
-	Unchanged int   `json:"unchanged,omitempty" yaml:"unchanged,omitempty"` // files that are what their keys have already
-	Skipped   int   `json:"skipped,omitempty" yaml:"skipped,omitempty"`     // files and directories of systems and editors
+	Unchanged int   `json:"unchanged,omitempty" yaml:"unchanged,omitempty"` // files that equal the values of their keys
+	Skipped   int   `json:"skipped,omitempty" yaml:"skipped,omitempty"`     // hidden files, and those of systems and editors
 	Revision  int64 `json:"revision,omitempty" yaml:"revision,omitempty"`
 	DryRun    bool  `json:"dryRun,omitempty" yaml:"dryRun,omitempty"`
 }
@@ -155,7 +155,7 @@ func (c *connection) summarise(cmd *cobra.Command, verb string, summary treeOut)
 		text += fmt.Sprintf(", revision %d", summary.Revision)
 	}
 	if summary.Unchanged > 0 {
-		text += fmt.Sprintf("; %d were there already", summary.Unchanged)
+		text += fmt.Sprintf("; %d unchanged", summary.Unchanged)
 	}
 	if summary.Skipped > 0 {
 		text += fmt.Sprintf("; skipped %d", summary.Skipped)

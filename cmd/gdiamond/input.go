@@ -6,9 +6,8 @@ import (
 	"os"
 )
 
-// input opens a file, or stdin where name is "-". A read of it ends with ctx:
-// a terminal at which nobody types, or a pipe into which nobody writes, does not
-// keep the program from ending.
+// input opens a file, or stdin if name is "-". Its reads end with ctx, so that the
+// program can end while it waits for a terminal or a pipe.
 func input(ctx context.Context, stdin io.Reader, name string) (io.ReadCloser, error) {
 	in := io.NopCloser(stdin)
 	if name != "-" {
@@ -28,8 +27,8 @@ func input(ctx context.Context, stdin io.Reader, name string) (io.ReadCloser, er
 	return read, nil
 }
 
-// openFile opens a file. To open a named pipe takes until somebody writes to it,
-// which is waited for until ctx ends.
+// openFile opens a file. Opening a named pipe blocks until somebody writes to it;
+// openFile waits for that until ctx ends.
 func openFile(ctx context.Context, name string) (*os.File, error) {
 	type opened struct {
 		file *os.File

@@ -12,24 +12,24 @@ import (
 
 const mebibyte = 1 << 20
 
-// limits are what a server lets one address take: its flags. Behind a proxy all
-// clients have one address.
+// limits has the flags for the resources of one address. Behind a proxy all clients
+// have the same address.
 type limits struct {
 	connections int
-	requests    int   // under way, polls that wait included
-	memory      int64 // MiB of bodies and answers under way
-	keys        int64 // in the key sets that are polled
+	requests    int   // in progress, waiting polls included
+	memory      int64 // MiB of bodies and answers in progress
+	keys        int64 // in the key sets of polls
 }
 
 func (l *limits) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.IntVar(&l.connections, "address-connections", server.DefaultAddressConnections, "let one address have `N` connections, and never more than half of the files that the process may open")
-	f.IntVar(&l.requests, "address-requests", httptransport.DefaultAddressRequests, "let one address have `N` requests under way, polls that wait included; more where all come through a proxy")
-	f.Int64Var(&l.memory, "address-memory", httptransport.DefaultAddressMemory/mebibyte, "let the bodies and answers of one address take `MIB` at a time; at least 48 for the largest change sets")
-	f.Int64Var(&l.keys, "address-keys", diamond.DefaultAddressSetKeys, "let the key sets that one address polls have `N` keys together")
+	f.IntVar(&l.connections, "address-connections", server.DefaultAddressConnections, "limit each address to `N` connections, and to half of the files that the process may open")
+	f.IntVar(&l.requests, "address-requests", httptransport.DefaultAddressRequests, "limit each address to `N` requests in progress, waiting polls included; raise it if all clients come through a proxy")
+	f.Int64Var(&l.memory, "address-memory", httptransport.DefaultAddressMemory/mebibyte, "limit the bodies and answers in progress of each address to `MIB`; the largest change sets need 48")
+	f.Int64Var(&l.keys, "address-keys", diamond.DefaultAddressSetKeys, "limit the key sets that each address polls to `N` keys together")
 }
 
-// check refuses what would let nobody in.
+// check refuses limits that would lock everybody out.
 func (l *limits) check() error {
 	switch {
 	case l.connections <= 0:
@@ -44,8 +44,8 @@ func (l *limits) check() error {
 	return nil
 }
 
-// handler returns the limits of the server's handler. An address never gets more
-// than is left for the others, so that all together have twice as much.
+// handler returns the limits of the server's handler. One address never gets more
+// than is left for the others, so the limit for all is at least twice as high.
 func (l *limits) handler() []httptransport.HandlerOption {
 	return []httptransport.HandlerOption{
 		httptransport.WithRequestLimits(max(httptransport.DefaultRequests, 2*l.requests), l.requests),
@@ -53,10 +53,10 @@ func (l *limits) handler() []httptransport.HandlerOption {
 	}
 }
 
-// node returns those of the node that hosts the server.
+// node returns the limit of the node that hosts the server.
 func (l *limits) node() server.Option { return server.WithAddressConnections(l.connections) }
 
-// server returns those of the server itself.
+// server returns the limit of the server itself.
 func (l *limits) server() diamond.ServerOption {
 	return diamond.WithSetKeys(max(diamond.DefaultSetKeys, 2*l.keys), l.keys)
 }

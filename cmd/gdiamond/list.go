@@ -8,12 +8,12 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// list is the value of a flag with several members: separated by commas, with or
-// without spaces, or by giving the flag again. Each is checked where it is set.
+// list is the value of a flag with several members. They are separated by commas, with
+// or without spaces, or given by repeating the flag. Each is checked when it is set.
 type list struct {
 	members *[]string
-	check   func(member string) error // nil: any will do
-	given   bool                      // else the first ones take the default's place
+	check   func(member string) error // or nil
+	given   bool                      // set already; the first members replace the default
 }
 
 // listVar declares a flag with several members.

@@ -11,7 +11,7 @@ import (
 	"github.com/linnaname/gdiamond/internal/httpguard"
 )
 
-// access says whom the doors of a command are open to.
+// access has the flags that say who may reach the listeners of a command.
 type access struct {
 	insecure bool
 	hosts    []string
@@ -20,27 +20,27 @@ type access struct {
 func accessFlags(cmd *cobra.Command) *access {
 	a := &access{}
 	f := cmd.Flags()
-	f.BoolVar(&a.insecure, "insecure", false, "listen on addresses that other hosts can reach, though nothing asks who publishes")
-	listVar(f, &a.hosts, "allowed-host", httpguard.CheckHost, "DNS `NAME[,...]` by which clients may call this host, beside localhost and IP addresses; *.NAME stands for all below it")
+	f.BoolVar(&a.insecure, "insecure", false, "allow listening on addresses that other hosts can reach, without authentication")
+	listVar(f, &a.hosts, "allowed-host", httpguard.CheckHost, "DNS `NAME[,...]` by which clients may call this host, besides localhost and IP addresses; *.NAME allows all names below it")
 	return a
 }
 
-// door is a flag that says where to listen.
+// door is a flag with an address to listen on.
 type door struct {
 	*access
 	flag    string
 	address string
-	danger  string // who reaches it can do this
+	danger  string // what anyone who can reach the address can do
 }
 
 func newDoor(cmd *cobra.Command, flag, address, what string, access *access) *door {
-	d := &door{access: access, flag: flag, danger: "publish, for nothing asks for permissions yet"}
-	cmd.Flags().StringVar(&d.address, flag, address, "`HOST:PORT` "+what+" listens on")
+	d := &door{access: access, flag: flag, danger: "publish, because there are no permissions yet"}
+	cmd.Flags().StringVar(&d.address, flag, address, "`HOST:PORT` on which "+what+" listens")
 	return d
 }
 
-// check refuses an address that is none, and one that other hosts can reach,
-// unless they may.
+// check refuses an invalid address, and one that other hosts can reach unless forAll
+// is set.
 func (d *door) check(forAll bool) error {
 	host, _, err := net.SplitHostPort(d.address)
 	if err != nil {
@@ -49,7 +49,7 @@ func (d *door) check(forAll bool) error {
 	if ip := net.ParseIP(host); host == "localhost" || ip.IsLoopback() || forAll {
 		return nil
 	}
-	return usageError{fmt.Errorf("%s: other hosts can reach %s, and whoever reaches it can %s; "+
+	return usageError{fmt.Errorf("%s: other hosts can reach %s, and anyone who can reach it can %s; "+
 		"listen on a loopback address such as 127.0.0.1, or give --insecure", d.flag, d.address, d.danger)}
 }
 
@@ -62,7 +62,7 @@ func (d *door) listen(ctx context.Context) (net.Listener, error) {
 	return ln, nil
 }
 
-// loopbackOf returns the address by which this host reaches a listener of its own.
+// loopbackOf returns the address by which this host can reach its own listener.
 func loopbackOf(addr net.Addr) string {
 	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
 		return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))

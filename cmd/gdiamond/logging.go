@@ -10,15 +10,15 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// logging is the flag of the commands that serve.
+// logging has the log flag of the commands that run servers.
 type logging struct{ level slog.Level }
 
 func (l *logging) flags(cmd *cobra.Command) {
-	cmd.Flags().TextVar(&l.level, "log-level", slog.LevelInfo, "`LEVEL` to log from: debug, info, warn or error")
+	cmd.Flags().TextVar(&l.level, "log-level", slog.LevelInfo, "lowest `LEVEL` to log: debug, info, warn or error")
 }
 
-// logger returns a logger to w: text for people, JSON for all else. What serves
-// outlives those who read its log: a pipe to them that breaks does not end it.
+// logger returns a logger to w that writes text to a terminal and JSON otherwise. It
+// ignores SIGPIPE, so that a server outlives the readers of its log.
 func (l *logging) logger(w io.Writer) *slog.Logger {
 	signal.Ignore(syscall.SIGPIPE)
 	options := &slog.HandlerOptions{Level: l.level, ReplaceAttr: readable}
@@ -28,7 +28,7 @@ func (l *logging) logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, options))
 }
 
-// readable has JSON say durations as people do: else they are nanoseconds.
+// readable makes JSON show durations as text, not as nanoseconds.
 func readable(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
 		a.Value = slog.StringValue(a.Value.Duration().String())

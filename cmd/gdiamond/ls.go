@@ -23,7 +23,7 @@ func newLs() *cobra.Command {
 				req.Prefix = args[0]
 			}
 			if strings.Contains(req.Prefix, "/") {
-				return usageError{fmt.Errorf("%q is a KEY; ls takes the beginning of a data id, and --group and --namespace beside it", req.Prefix)}
+				return usageError{fmt.Errorf("%q is a KEY; ls takes the beginning of a data id, and the flags --group and --namespace", req.Prefix)}
 			}
 			if err := c.filter(req.Group, req.Prefix); err != nil {
 				return err
@@ -56,6 +56,6 @@ func newLs() *cobra.Command {
 		},
 	}
 	c.flags(cmd)
-	cmd.Flags().StringVarP(&group, "group", "g", "", "only this group")
+	cmd.Flags().StringVarP(&group, "group", "g", "", "list only this group")
 	return cmd
 }

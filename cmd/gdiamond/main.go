@@ -1,5 +1,5 @@
-// Command gdiamond runs the parts of a configuration centre, and is a client
-// of one.
+// Command gdiamond runs the servers of a configuration centre, and is its
+// command-line client.
 package main
 
 import (
@@ -10,13 +10,13 @@ import (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-// run runs the program and returns its exit code. A first SIGINT or SIGTERM
-// ends what runs in good order, a second one at once.
+// run runs the program and returns its exit code. A first SIGINT or SIGTERM ends the
+// program gracefully, a second one at once.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, release := untilSignal()
 	defer release()
 
-	began := false // a command has been found, with flags and arguments that fit
+	began := false // a command was found, and its flags and arguments are valid
 	root := newRoot(func() { began = true })
 	root.SetArgs(args)
 	root.SetIn(stdin)

@@ -11,29 +11,29 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// manifestName is the file beside a tree that says what its files cannot: lines
-// of JSON, first a manifestHeader, then a manifestLine for each file.
+// manifestName is the file of a tree that records what its other files cannot. It has
+// lines of JSON: first a manifestHeader, then a manifestLine for each file.
 const manifestName = ".gdiamond.jsonl"
 
-// manifestVersion is that of the manifest's form.
+// manifestVersion is the version of the manifest's form.
 const manifestVersion = 1
 
-// maxManifestLine bounds a line: a key, 16 pairs of metadata and their quotes.
+// maxManifestLine limits a line: a key, 16 pairs of metadata and their quotes.
 const maxManifestLine = 128 << 10
 
 type manifestHeader struct {
 	Version   int    `json:"gdiamondExport"`
-	Namespace string `json:"namespace"` // from which the tree was exported
+	Namespace string `json:"namespace"` // of the exported keys
 }
 
-// manifestLine is of one file.
+// manifestLine describes one file.
 type manifestLine struct {
-	File   string            `json:"file"` // its path within the tree
+	File   string            `json:"file"` // path within the tree
 	Group  string            `json:"group"`
 	DataID string            `json:"dataId"`
 	Type   string            `json:"type,omitempty"`
 	Meta   map[string]string `json:"meta,omitempty"`
-	Blank  bool              `json:"blank,omitempty"` // it says nothing, on purpose
+	Blank  bool              `json:"blank,omitempty"` // the content is blank on purpose
 }
 
 // manifestWriter writes a manifest line by line.
@@ -61,8 +61,8 @@ func (w *manifestWriter) add(path string, e *diamond.Entry) error {
 
 func (w *manifestWriter) close() error { return w.file.Close() }
 
-// readManifest returns the lines of a tree's manifest by the path of their file;
-// none where there is no manifest.
+// readManifest returns the lines of a tree's manifest by file path, or none if there is
+// no manifest.
 func readManifest(root *os.Root) (map[string]manifestLine, error) {
 	file, err := root.Open(manifestName)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -94,7 +94,7 @@ func readManifest(root *os.Root) (map[string]manifestLine, error) {
 func checkHeader(text []byte) error {
 	var header manifestHeader
 	if err := json.Unmarshal(text, &header); err != nil || header.Version == 0 {
-		return errors.New("is not the beginning of an export's manifest")
+		return errors.New("is not the first line of an export's manifest")
 	}
 	if header.Version != manifestVersion {
 		return fmt.Errorf("has form %d; this program reads form %d", header.Version, manifestVersion)

@@ -11,7 +11,7 @@ import (
 	"github.com/linnaname/gdiamond/transport"
 )
 
-// membership is how a server belongs to a cluster: its flags.
+// membership has the flags by which a server joins a cluster.
 type membership struct {
 	namesrvs   []string
 	peers      []string
@@ -19,12 +19,12 @@ type membership struct {
 }
 
 func (m *membership) flags(cmd *cobra.Command) {
-	listVar(cmd.Flags(), &m.namesrvs, "namesrv", checkNameServer, "name servers to register with, `URL[,...]`")
-	listVar(cmd.Flags(), &m.peers, "peer", checkAddress, "the servers on the same database, `HOST:PORT[,...]`, where no name server tells")
+	listVar(cmd.Flags(), &m.namesrvs, "namesrv", checkNameServer, "`URL[,...]` of name servers to register with")
+	listVar(cmd.Flags(), &m.peers, "peer", checkAddress, "`HOST:PORT[,...]` of the servers on the same database, if there is no name server")
 	m.secretFile = secretFileFlag(cmd)
 }
 
-// join returns a client of the name servers, nil where none is named, and the
+// join returns a client of the name servers, or nil if none are given, and the
 // cluster's secret.
 func (m *membership) join(logger *slog.Logger) (*namesrv.Client, cluster.Secret, error) {
 	secret, err := readSecret(*m.secretFile)
@@ -38,7 +38,7 @@ func (m *membership) join(logger *slog.Logger) (*namesrv.Client, cluster.Secret,
 	return names, secret, nil
 }
 
-// resolver says who the other servers are; nil: nobody does.
+// resolver returns the resolver of the other servers, or nil if there is none.
 func (m *membership) resolver(names *namesrv.Client) server.Resolver {
 	switch {
 	case len(m.peers) > 0:
@@ -50,10 +50,10 @@ func (m *membership) resolver(names *namesrv.Client) server.Resolver {
 }
 
 func secretFileFlag(cmd *cobra.Command) *string {
-	return cmd.Flags().String("cluster-secret-file", "", "`FILE` with the secret that the cluster's servers and name servers share")
+	return cmd.Flags().String("cluster-secret-file", "", "`FILE` with the secret that all servers and name servers of the cluster share")
 }
 
-// readSecret reads the secret in the file at path; none where path is "".
+// readSecret reads the secret in the file at path, or returns none if path is "".
 func readSecret(path string) (cluster.Secret, error) {
 	if path == "" {
 		return cluster.Secret{}, nil

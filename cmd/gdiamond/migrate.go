@@ -16,12 +16,12 @@ import (
 	"github.com/linnaname/gdiamond/storage/mysqlstore"
 )
 
-// migrateCommand is what the command migrate is told.
+// migrateCommand has the flags of the command migrate.
 type migrateCommand struct {
 	to                   database
-	original             string // the DSN of the original's database; "": none
+	original             string // the DSN of the original's database, or ""
 	print, check, dryRun bool
-	above                int64 // the generation above which a new epoch begins; 0: none does
+	above                int64 // begin a new epoch above this generation, or 0 for none
 	options              mysqlstore.ImportOptions
 }
 
@@ -29,30 +29,30 @@ func newMigrate() *cobra.Command {
 	var c migrateCommand
 	cmd := &cobra.Command{
 		Use:   "migrate",
-		Short: "Make the schema in a MySQL-compatible database, or bring it up to date",
-		Long: `Make the schema in a MySQL-compatible database, or bring it up to date.
+		Short: "Create or update the schema in a MySQL-compatible database",
+		Long: `Create or update the schema in a MySQL-compatible database.
 
-Several at once do no harm: one does the work. --print needs no database: it writes the
-statements, for a review, or for someone with the rights to run them by hand.
+Several instances may run at once: one of them does the work. --print needs no database. It
+writes the statements, for review or for somebody with the rights to run them by hand.
 
---from-gdiamond imports, after that, the configurations of an original gdiamond from its
-table config_info, which stays as it is. Where the name or the size of any is not possible
-here, all such are listed and nothing is imported, unless --skip leaves them out. Keys that
-have a value here already are left alone, so it can be run again.
+--from-gdiamond then imports the configurations of an original gdiamond from its table
+config_info, which is not changed. If the name or size of a configuration is invalid here,
+all such configurations are listed and nothing is imported, unless --skip leaves them out.
+Keys that already have a value here are not changed, so you can run the import again.
 
---above begins a new epoch, above the generation given. It is for a database that was
-restored while no server had a copy of it, so that no server can know what clients have
-seen: servers log the generation that clients wait for.`,
+--above begins a new epoch above the given generation. Use it for a database that was
+restored while no server had a copy of it, so that no server knows what clients have seen.
+Servers log the generation that clients wait for.`,
 		Args: arguments(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
 	}
 	c.to.flags(cmd)
 	cmd.Flags().BoolVar(&c.print, "print", false, "print the statements of all migrations instead")
 	cmd.Flags().BoolVar(&c.check, "check", false, "change nothing, and fail if the schema is not up to date")
-	cmd.Flags().StringVar(&c.original, "from-gdiamond", "", "import the table config_info of the original gdiamond's database, a `DSN`")
-	cmd.Flags().BoolVar(&c.options.Skip, "skip", false, "import the rest where some cannot be imported")
-	cmd.Flags().BoolVar(&c.dryRun, "dry-run", false, "say what would be done, and write nothing, no tables either")
-	cmd.Flags().Int64Var(&c.above, "above", 0, "begin a new epoch above this `GENERATION`, after a restore of which no server can know")
+	cmd.Flags().StringVar(&c.original, "from-gdiamond", "", "import the table config_info of an original gdiamond's database at `DSN`")
+	cmd.Flags().BoolVar(&c.options.Skip, "skip", false, "leave out configurations that cannot be imported, and import the rest")
+	cmd.Flags().BoolVar(&c.dryRun, "dry-run", false, "print what would be done, and write nothing")
+	cmd.Flags().Int64Var(&c.above, "above", 0, "begin a new epoch above this `GENERATION`, after a restore that no server can detect")
 	secret(cmd.Flags(), "from-gdiamond")
 	cmd.MarkFlagsMutuallyExclusive("print", "check", "from-gdiamond", "above")
 	cmd.MarkFlagsMutuallyExclusive("print", "check", "dry-run") // neither writes anything
@@ -62,7 +62,7 @@ seen: servers log the generation that clients wait for.`,
 
 func (c *migrateCommand) run(cmd *cobra.Command) (err error) {
 	if c.options.Skip && c.original == "" {
-		return usageError{errors.New("skip: it is about what --from-gdiamond imports, which is not given")}
+		return usageError{errors.New("skip: needs --from-gdiamond")}
 	}
 	if err := checkAbove(c.above); err != nil {
 		return err
@@ -70,7 +70,7 @@ func (c *migrateCommand) run(cmd *cobra.Command) (err error) {
 	if c.print {
 		return mysqlstore.Print(cmd.OutOrStdout())
 	}
-	if c.original != "" { // before the schema is made
+	if c.original != "" { // before the schema is created
 		if _, err := parseDSN("from-gdiamond", c.original); err != nil {
 			return err
 		}
@@ -104,10 +104,11 @@ func (c *migrateCommand) run(cmd *cobra.Command) (err error) {
 	return withOriginal(cmd, c.original, db, c.options, c.dryRun)
 }
 
-// checkAbove refuses a generation above which none can begin; 0: none is given.
+// checkAbove refuses a generation above which no epoch can begin. 0 means that none is
+// given.
 func checkAbove(generation int64) error {
 	if generation < 0 || generation > storage.MaxAbove {
-		return usageError{fmt.Errorf("above: %d, not from 1 to %d", generation, int64(storage.MaxAbove))}
+		return usageError{fmt.Errorf("above: %d is not between 1 and %d", generation, int64(storage.MaxAbove))}
 	}
 	return nil
 }
@@ -126,7 +127,7 @@ func beginAbove(cmd *cobra.Command, db *sql.DB, generation int64) (err error) {
 		return err
 	}
 	if have := page.Position.Epoch.Generation; have > generation {
-		return fmt.Errorf("above: the database is of generation %d already", have)
+		return fmt.Errorf("above: the database has generation %d already; give no lower number", have)
 	}
 	lost := storage.Restored(page.Position, generation)
 	at, err := store.Fork(cmd.Context(), lost)
@@ -134,13 +135,13 @@ func beginAbove(cmd *cobra.Command, db *sql.DB, generation int64) (err error) {
 		return err
 	}
 	if at.Revision <= lost.Revision {
-		return fmt.Errorf("above: somebody else has begun generation %d meanwhile", at.Epoch.Generation)
+		return fmt.Errorf("above: another process has just begun generation %d", at.Epoch.Generation)
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "generation %d begins at revision %d\n", at.Epoch.Generation, at.Revision)
 	return nil
 }
 
-// upToDate fails where the schema lacks a migration.
+// upToDate fails if the schema lacks a migration.
 func upToDate(ctx context.Context, db *sql.DB) error {
 	pending, err := mysqlstore.Pending(ctx, db)
 	if err == nil && len(pending) > 0 {
@@ -149,8 +150,7 @@ func upToDate(ctx context.Context, db *sql.DB) error {
 	return err
 }
 
-// withOriginal imports what is in the original's database at dsn, or says what
-// would be imported.
+// withOriginal imports the original's database at dsn, or prints what it would import.
 func withOriginal(cmd *cobra.Command, dsn string, to *sql.DB, options mysqlstore.ImportOptions, dryRun bool) (err error) {
 	logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 	from, err := mysqlstore.OpenDB(dsn, logger)
@@ -186,7 +186,7 @@ func writeImport(w io.Writer, r *mysqlstore.ImportReport, verb string) {
 		fmt.Fprintf(w, "cannot be imported: row %d, dataId %+q, group %+q: %v\n", row.ID, row.DataID, row.Group, row.Err)
 	}
 	for _, key := range r.Differ {
-		fmt.Fprintf(w, "left alone, has another value here: %s\n", key)
+		fmt.Fprintf(w, "not changed, has another value here: %s\n", key)
 	}
-	fmt.Fprintf(w, "%s %d, there already %d, refused %d\n", verb, r.Imported, r.Present, len(r.Refused))
+	fmt.Fprintf(w, "%s %d, already present %d, refused %d\n", verb, r.Imported, r.Present, len(r.Refused))
 }

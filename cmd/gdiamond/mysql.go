@@ -16,10 +16,10 @@ import (
 	"github.com/linnaname/gdiamond/storage/mysqlstore"
 )
 
-// maxPassword bounds a password file: one that is longer is another file.
+// maxPassword limits a password file: a longer one is some other file.
 const maxPassword = 1 << 10
 
-// database is how a command reaches a MySQL-compatible database: its flags.
+// database has the flags for a MySQL-compatible database.
 type database struct{ dsn, passwordFile string }
 
 func (d *database) flags(cmd *cobra.Command) {
@@ -29,10 +29,10 @@ func (d *database) flags(cmd *cobra.Command) {
 	secret(f, "mysql")
 }
 
-// given reports whether a database was named.
+// given reports whether a database is given.
 func (d *database) given() bool { return d.dsn != "" }
 
-// full returns the DSN with its password. No error quotes either.
+// full returns the DSN with its password. Its errors quote neither.
 func (d *database) full() (string, error) {
 	if d.dsn == "" {
 		return "", usageError{errors.New("mysql: give the DSN of the database: user:password@tcp(host:port)/database")}
@@ -45,7 +45,7 @@ func (d *database) full() (string, error) {
 		return d.dsn, nil
 	}
 	if cfg.Passwd != "" {
-		return "", usageError{errors.New("mysql-password-file: the DSN has a password already")}
+		return "", usageError{errors.New("mysql-password-file: the DSN already has a password; give one of them")}
 	}
 	if cfg.Passwd, err = readPassword(d.passwordFile); err != nil {
 		return "", err
@@ -53,12 +53,12 @@ func (d *database) full() (string, error) {
 	return cfg.FormatDSN(), nil
 }
 
-// parseDSN reads the DSN that a flag has. Its errors do not quote it.
+// parseDSN parses the DSN of a flag. Its errors do not quote it.
 func parseDSN(flag, dsn string) (*mysql.Config, error) {
 	const form = "it has the form user:password@tcp(host:port)/database"
 	cfg, err := mysql.ParseDSN(dsn)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("%s: the DSN cannot be read; %s", flag, form)}
+		return nil, usageError{fmt.Errorf("%s: the DSN is invalid; %s", flag, form)}
 	}
 	if cfg.DBName == "" {
 		return nil, usageError{fmt.Errorf("%s: the DSN names no database; %s", flag, form)}

@@ -13,14 +13,14 @@ import (
 	"github.com/linnaname/gdiamond/server"
 )
 
-// defaultNamesrv is where a name server listens, as the original diamond's.
+// defaultNamesrv is the default address of a name server, as in the original diamond.
 const defaultNamesrv = "127.0.0.1:8080"
 
 func newNamesrv() *cobra.Command {
 	var log logging
 	cmd := &cobra.Command{
 		Use:   "namesrv",
-		Short: "Run a name server, which knows where the servers are",
+		Short: "Run a name server, which keeps the list of servers",
 		Args:  arguments(0, 0, "no arguments"),
 	}
 	door := newDoor(cmd, "listen", defaultNamesrv, "the name server", accessFlags(cmd))
@@ -32,7 +32,7 @@ func newNamesrv() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		// With a secret nobody else can register, and the list is no secret.
+		// With a secret nobody else can register, and the list is public.
 		if err := door.check(door.insecure || !secret.IsZero()); err != nil {
 			return err
 		}
@@ -46,8 +46,8 @@ func newNamesrv() *cobra.Command {
 	return cmd
 }
 
-// runNamesrv serves a name server on ln until ctx ends. It takes registrations
-// from other hosts where they know the secret, or else where access is insecure.
+// runNamesrv serves a name server on ln until ctx ends. It accepts registrations from
+// other hosts that know the secret or, without a secret, if access is insecure.
 func runNamesrv(ctx context.Context, ln net.Listener, access *access, secret cluster.Secret, logger *slog.Logger) error {
 	options := []namesrv.RegistryOption{namesrv.WithLogger(logger), namesrv.WithAllowedHosts(access.hosts...)}
 	switch {

@@ -15,7 +15,7 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// format is how a command writes what it found; it is a flag's value.
+// format is the output format of a command, and a flag's value.
 type format string
 
 const (
@@ -52,7 +52,7 @@ func (f format) write(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// writeOne writes v as one of a stream: a line of JSON, or a YAML document.
+// writeOne writes v as an element of a stream: a line of JSON, or a YAML document.
 func (f format) writeOne(w io.Writer, v any) error {
 	if f == formatYAML {
 		if _, err := io.WriteString(w, "---\n"); err != nil {
@@ -116,7 +116,7 @@ func outEntry(e diamond.Entry, contents bool) entryOut {
 	return out
 }
 
-// changeOut is a change as it is written.
+// changeOut is a change in the output.
 type changeOut struct {
 	Revision int64  `json:"revision" yaml:"revision"`
 	Op       string `json:"op" yaml:"op"`
@@ -129,7 +129,8 @@ type changeOut struct {
 	Address  string            `json:"address,omitempty" yaml:"address,omitempty"`
 	Comment  string            `json:"comment,omitempty" yaml:"comment,omitempty"`
 	Time     time.Time         `json:"time" yaml:"time"`
-	// Position to go on from, with the last change of each answer.
+	// Position is where a later watch can resume. Only the last change of each answer
+	// has it.
 	Position string `json:"position,omitempty" yaml:"position,omitempty"`
 }
 
@@ -140,7 +141,7 @@ func outChange(c diamond.Change) changeOut {
 	}
 }
 
-// positionOut is the outcome of a change, as it is written.
+// positionOut is the result of a change in the output.
 type positionOut struct {
 	keyOut   `yaml:",inline"`
 	Op       string `json:"op" yaml:"op"`
@@ -150,7 +151,7 @@ type positionOut struct {
 
 func shortTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
 
-// dash stands for what is not there in a table.
+// dash returns "-" for an empty cell of a table.
 func dash(s string) string {
 	if s == "" {
 		return "-"

@@ -14,7 +14,7 @@ import (
 	"github.com/linnaname/gdiamond/server"
 )
 
-// peering is a listener for the other servers alone: its flags.
+// peering has the flags of a separate listener for other servers.
 type peering struct {
 	address string
 	files   cluster.CertificateFiles
@@ -23,16 +23,16 @@ type peering struct {
 func (p *peering) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&p.address, "peer-listen", "",
-		"`HOST:PORT` to listen on for other servers alone, with certificates; the port is the same on all (default none: they come to --listen)")
-	f.StringVar(&p.files.Cert, "peer-cert", "", "`FILE` with the certificate for --peer-listen and for calling others, in PEM")
+		"`HOST:PORT` of a separate listener for other servers, with certificates; use the same port on all servers (default none: they use --listen)")
+	f.StringVar(&p.files.Cert, "peer-cert", "", "`FILE` with the certificate for --peer-listen and for calling other servers, in PEM")
 	f.StringVar(&p.files.Key, "peer-key", "", "`FILE` with the key of --peer-cert, in PEM")
-	f.StringVar(&p.files.CA, "peer-ca", "", "`FILE` with the authorities that issue certificates of servers, and no others, in PEM")
+	f.StringVar(&p.files.CA, "peer-ca", "", "`FILE` with the authorities that issue only certificates for servers, in PEM")
 }
 
-// given reports whether there is to be such a listener.
+// given reports whether any of the flags is set.
 func (p *peering) given() bool { return *p != peering{} }
 
-// check refuses what is incomplete. Resolver says who the peers are, if anybody does.
+// check refuses incomplete flags. The resolver of the peers may be nil.
 func (p *peering) check(onDatabase bool, resolver server.Resolver) error {
 	for _, f := range []struct{ name, value string }{
 		{"peer-listen", p.address}, {"peer-cert", p.files.Cert}, {"peer-key", p.files.Key}, {"peer-ca", p.files.CA},
@@ -48,12 +48,12 @@ func (p *peering) check(onDatabase bool, resolver server.Resolver) error {
 	case !onDatabase:
 		return usageError{errors.New("peer-listen: a server on the embedded store has no peers; give --mysql")}
 	case resolver == nil:
-		return usageError{errors.New("peer-listen: nobody says who the other servers are; give --namesrv or --peer")}
+		return usageError{errors.New("peer-listen: the other servers are not known; give --namesrv or --peer")}
 	}
 	return nil
 }
 
-// listen opens the listener, and returns the options of a server that has it.
+// listen opens the listener, and returns it with the options for the server.
 func (p *peering) listen(ctx context.Context, logger *slog.Logger) (net.Listener, []server.Option, error) {
 	certs, err := cluster.ReadCertificates(p.files, logger)
 	if err != nil {

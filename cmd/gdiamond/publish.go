@@ -18,8 +18,8 @@ func newPublish() *cobra.Command {
 	var comment string
 	cmd := &cobra.Command{
 		Use:   "publish KEY [FILE|-]",
-		Short: "Publish a file, or the standard input, as the value of a key",
-		Args:  arguments(1, 2, "a KEY, and a FILE or - for the standard input"),
+		Short: "Publish a file, or standard input, as the value of a key",
+		Args:  arguments(1, 2, "a KEY, and a FILE or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if draft.Key, err = c.key(args[0]); err != nil {
 				return err
@@ -46,7 +46,7 @@ func newPublish() *cobra.Command {
 				return err
 			}
 			if !draft.AllowEmpty && blank(draft) {
-				return diamond.Errorf(diamond.ErrInvalid, "%s, and gdiamond rm deletes the key", errBlank)
+				return diamond.Errorf(diamond.ErrInvalid, "%s; to delete the key, use gdiamond rm", errBlank)
 			}
 			set := diamond.ChangeSet{Drafts: []diamond.Draft{draft}, Comment: comment}
 			return c.commit(cmd, set, draft.Key, "publish")
@@ -54,21 +54,21 @@ func newPublish() *cobra.Command {
 	}
 	c.flags(cmd)
 	f := cmd.Flags()
-	f.Int64Var(&ifRevision, "if-revision", 0, "only if the key is at revision `N` now; 0: only if it does not exist")
-	f.StringVar(&draft.Type, "type", "", "how to read it: json, yaml, toml, properties, xml, text, ... (default what the key has, else by the extension)")
-	f.StringToStringVar(&draft.Meta, "meta", nil, "metadata, `NAME=VALUE[,...]`; double quotes around a pair with a comma in its VALUE (default what the key has)")
+	f.Int64Var(&ifRevision, "if-revision", 0, "publish only if the key is at revision `N`, or with 0 only if it does not exist")
+	f.StringVar(&draft.Type, "type", "", "format of the content: json, yaml, toml, properties, xml, text, ... (default the key's type, or for a new key that of its extension)")
+	f.StringToStringVar(&draft.Meta, "meta", nil, "metadata `NAME=VALUE[,...]`; put double quotes around a pair with a comma in its VALUE (default the key's metadata)")
 	f.Lookup("meta").DefValue = "" // the usage says it
-	f.BoolVar(&draft.Reset, "reset", false, "forget the type and the metadata that the key has; --type and --meta alone count, and without --type it has none")
-	f.StringVar(&comment, "comment", "", "why")
-	f.BoolVar(&draft.AllowEmpty, "allow-empty", false, "publish a content too that is empty, blank, or says nothing, as only comments do")
+	f.BoolVar(&draft.Reset, "reset", false, "do not keep the type and metadata of the key: use only --type and --meta, and no type without --type")
+	f.StringVar(&comment, "comment", "", "reason, kept in the history")
+	f.BoolVar(&draft.AllowEmpty, "allow-empty", false, "also publish a content that is empty, blank, or has only comments")
 	return cmd
 }
 
-// errBlank is of a content that is nearly always a mistake.
-var errBlank = errors.New("content: is empty or blank, or says nothing in its format; --allow-empty publishes it all the same")
+// errBlank is the error for a blank content, which is nearly always a mistake.
+var errBlank = errors.New("content: is empty, blank, or has no value in its format; to publish it anyway, use --allow-empty")
 
-// checkSet refuses what every server would of a set that publishes draft, but for
-// the content, which need not be there yet.
+// checkSet refuses a set that every server would refuse. It does not check the content
+// of draft, which may still be missing.
 func checkSet(draft diamond.Draft, comment string) error {
 	draft.AllowEmpty = true
 	return checkChanges(diamond.ChangeSet{Drafts: []diamond.Draft{draft}, Comment: comment})
@@ -81,7 +81,7 @@ func checkChanges(set diamond.ChangeSet) error {
 	return nil
 }
 
-// commit commits set, of one change to key, and writes where it now is.
+// commit commits set, which has one change to key, and writes the resulting revision.
 func (c *connection) commit(cmd *cobra.Command, set diamond.ChangeSet, key diamond.Key, op string) error {
 	ctx, client, done, err := c.client(cmd.Context())
 	if err != nil {
@@ -90,7 +90,7 @@ func (c *connection) commit(cmd *cobra.Command, set diamond.ChangeSet, key diamo
 	defer done()
 	position, err := client.Commit(ctx, set)
 	if errors.Is(err, diamond.ErrUnknownOutcome) {
-		return fmt.Errorf("%w; see with `gdiamond history %s` whether it is there", err, key)
+		return fmt.Errorf("%w; use `gdiamond history %s` to see whether it was committed", err, key)
 	}
 	if err != nil {
 		return err
@@ -105,18 +105,17 @@ func (c *connection) commit(cmd *cobra.Command, set diamond.ChangeSet, key diamo
 	})
 }
 
-// maxRead is how much is read of a file before it is known to be too much for
-// any server of ours.
+// maxRead is the largest content that any server accepts. No more of a file is read.
 const maxRead = diamond.MaxSetBytes
 
-// readContent returns the content that is all of in.
+// readContent reads all of in.
 func readContent(in io.Reader) (string, error) {
 	content, err := io.ReadAll(io.LimitReader(in, maxRead+1))
 	if err != nil {
 		return "", err
 	}
 	if len(content) > maxRead {
-		return "", diamond.Errorf(diamond.ErrTooLarge, "content: more than %d bytes; a server takes %d unless it is told otherwise",
+		return "", diamond.Errorf(diamond.ErrTooLarge, "content: more than %d bytes; by default a server accepts %d",
 			maxRead, diamond.DefaultMaxContent)
 	}
 	return string(content), nil

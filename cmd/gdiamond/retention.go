@@ -9,20 +9,20 @@ import (
 	"github.com/linnaname/gdiamond/storage"
 )
 
-// keepAll is for commands that hold a store for a while: what is to go, the
-// server on it decides.
+// keepAll is the retention of commands that open a store for a short time. They remove
+// nothing; the store's server does.
 var keepAll = storage.Retention{Changes: math.MaxInt}
 
-// retentionFlags are the flags that say how much history a server keeps.
+// retentionFlags declares the flags for the history that a server keeps.
 func retentionFlags(cmd *cobra.Command, r *storage.Retention) {
 	f := cmd.Flags()
-	f.DurationVar(&r.Age, "history-age", storage.DefaultAge, "keep each change for so long at least")
-	f.IntVar(&r.Changes, "history-changes", storage.DefaultChanges, "keep so many changes at least, however old")
-	f.IntVar(&r.Versions, "history-versions", storage.DefaultVersions, "keep so many versions of each key at least, its value among them")
-	f.Int64Var(&r.Bytes, "history-bytes", 0, "keep changes with about so many bytes of content at most, however young they are (0: no bound)")
+	f.DurationVar(&r.Age, "history-age", storage.DefaultAge, "keep each change for at least this long")
+	f.IntVar(&r.Changes, "history-changes", storage.DefaultChanges, "keep at least this many changes, however old")
+	f.IntVar(&r.Versions, "history-versions", storage.DefaultVersions, "keep at least this many versions of each key, including its value")
+	f.Int64Var(&r.Bytes, "history-bytes", 0, "keep changes with at most about this many bytes of content, however recent (0: no limit)")
 }
 
-// checkRetention refuses what would stand for a default that nobody asked for.
+// checkRetention refuses values that the storage would take for its defaults.
 func checkRetention(r storage.Retention) error {
 	switch {
 	case r.Age <= 0:
@@ -32,7 +32,7 @@ func checkRetention(r storage.Retention) error {
 	case r.Versions <= 0:
 		return usageError{errors.New("history-versions: give a number above 0")}
 	case r.Bytes < 0:
-		return usageError{errors.New("history-bytes: give a number above 0, or 0 for no bound")}
+		return usageError{errors.New("history-bytes: give a number above 0, or 0 for no limit")}
 	}
 	return nil
 }

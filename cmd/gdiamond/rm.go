@@ -22,7 +22,7 @@ func newRm() *cobra.Command {
 			del := diamond.Delete{Key: key}
 			if cmd.Flags().Changed("if-revision") {
 				if ifRevision < 1 {
-					return usageError{diamond.Errorf(diamond.ErrInvalid, "if-revision: %d, less than 1", ifRevision)}
+					return usageError{diamond.Errorf(diamond.ErrInvalid, "if-revision: %d is less than 1", ifRevision)}
 				}
 				del.IfRevision = &ifRevision
 			}
@@ -34,7 +34,7 @@ func newRm() *cobra.Command {
 		},
 	}
 	c.flags(cmd)
-	cmd.Flags().Int64Var(&ifRevision, "if-revision", 0, "only if the key is at revision `N` now")
-	cmd.Flags().StringVar(&comment, "comment", "", "why")
+	cmd.Flags().Int64Var(&ifRevision, "if-revision", 0, "delete only if the key is at revision `N`")
+	cmd.Flags().StringVar(&comment, "comment", "", "reason, kept in the history")
 	return cmd
 }

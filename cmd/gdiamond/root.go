@@ -11,14 +11,15 @@ import (
 func newRoot(began func()) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "gdiamond",
-		Short: "A configuration centre: its servers, and a client of them",
-		Long: `A configuration centre: its servers, and a client of them.
+		Short: "A configuration centre: its servers and its client",
+		Long: `A configuration centre: its servers and its client.
 
-Every flag can be set by an environment variable too, --if-revision by
-GDIAMOND_IF_REVISION, and in a settings file, which --config names: a YAML mapping of
-commands to their flags. The command line goes first, then the environment, then the file.
+Every flag can also be set by an environment variable, such as GDIAMOND_IF_REVISION for
+--if-revision, or in the settings file of --config, a YAML mapping of commands to their
+flags. The command line takes precedence over the environment, and the environment over
+the file.
 
-Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 conflict.`,
+Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 conflict.`,
 		Version:       builtFrom(),
 		SilenceErrors: true, // main prints them
 		SilenceUsage:  true,
@@ -30,13 +31,13 @@ Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 conflict.`,
 	})
 	root.SuggestionsMinimumDistance = 2
 	root.SetVersionTemplate("gdiamond {{.Version}}\n")
-	root.PersistentFlags().String(configFlag, "", "`FILE` of settings: YAML, a section for each command")
+	root.PersistentFlags().String(configFlag, "", "settings `FILE` in YAML, with a section for each command")
 	root.SetHelpCommand(newHelp())
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		if err := applySettings(cmd); err != nil {
 			return err
 		}
-		if err := cmd.ValidateFlagGroups(); err != nil { // cobra does so too late for it to be an error of usage
+		if err := cmd.ValidateFlagGroups(); err != nil { // cobra would do so after began, when it is no longer a usage error
 			return err
 		}
 		began()
@@ -47,7 +48,7 @@ Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 conflict.`,
 	return root
 }
 
-// doing returns all commands but the one that prints their settings.
+// doing returns all commands except the one that prints their settings.
 func doing() []*cobra.Command {
 	return []*cobra.Command{
 		newStandalone(), newServer(), newNamesrv(),
@@ -58,11 +59,11 @@ func doing() []*cobra.Command {
 	}
 }
 
-// newHelp is cobra's help command, but that it has an error for what is no command.
+// newHelp returns cobra's help command, except that an unknown command is an error.
 func newHelp() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",
-		Short: "Show what a command does and takes",
+		Short: "Show the help of a command",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found, rest, err := cmd.Root().Find(args)
 			if err == nil {
@@ -87,12 +88,12 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("unknown command %q; %s", args[0], hint)
 }
 
-// arguments takes from least to most arguments, which it calls what.
+// arguments requires from least to most arguments. what describes them.
 func arguments(least, most int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) >= least && len(args) <= most {
 			return nil
 		}
-		return fmt.Errorf("%s takes %s, and was given %d arguments; see %s --help", cmd.Name(), what, len(args), cmd.CommandPath())
+		return fmt.Errorf("%s takes %s, and got %d arguments; see %s --help", cmd.Name(), what, len(args), cmd.CommandPath())
 	}
 }

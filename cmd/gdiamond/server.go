@@ -23,7 +23,7 @@ const (
 	dataUsage   = "`DIR` of the embedded store"
 )
 
-// serving is what the commands that run a server have in common.
+// serving has the flags that the commands that run a server share.
 type serving struct {
 	log           logging
 	data          string
@@ -40,23 +40,23 @@ func (s *serving) flags(cmd *cobra.Command) {
 	s.log.flags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&s.data, "data", defaultData, dataUsage)
-	f.StringVar(&s.advertise, "advertise", "", "`HOST:PORT` at which clients reach the server (default where it listens)")
-	f.DurationVar(&s.shutdownDelay, "shutdown-delay", 0, "how long to serve on when told to stop, for load balancers to notice")
-	f.IntVar(&s.rate, "rate-limit", 0, "take `N` requests of clients a second, and have those above it come back (default all)")
+	f.StringVar(&s.advertise, "advertise", "", "`HOST:PORT` at which clients reach the server (default the listening address)")
+	f.DurationVar(&s.shutdownDelay, "shutdown-delay", 0, "time to keep serving after a stop signal, so that load balancers notice")
+	f.IntVar(&s.rate, "rate-limit", 0, "accept `N` client requests a second and tell the others to retry (default no limit)")
 	s.limits.flags(cmd)
 	retentionFlags(cmd, &s.retention)
 }
 
-// check refuses values that no server can have.
+// check refuses invalid values.
 func (s *serving) check() error {
 	if err := checkDir("data", s.data); err != nil {
 		return err
 	}
 	switch {
 	case s.rate < 0:
-		return usageError{fmt.Errorf("rate-limit: %d, less than 0", s.rate)}
+		return usageError{fmt.Errorf("rate-limit: %d is less than 0", s.rate)}
 	case s.shutdownDelay < 0:
-		return usageError{fmt.Errorf("shutdown-delay: %s, less than 0", s.shutdownDelay)}
+		return usageError{fmt.Errorf("shutdown-delay: %s is less than 0", s.shutdownDelay)}
 	}
 	if s.advertise != "" {
 		if _, _, err := net.SplitHostPort(s.advertise); err != nil {
@@ -69,7 +69,7 @@ func (s *serving) check() error {
 	return checkRetention(s.retention)
 }
 
-// serverCommand is what the command server is told.
+// serverCommand has the flags of the command server.
 type serverCommand struct {
 	serving
 	door       *door
@@ -86,18 +86,18 @@ func newServer() *cobra.Command {
 		Short: "Run a server, on the embedded store or on a MySQL-compatible database",
 		Long: `Run a server, on the embedded store or on a MySQL-compatible database.
 
-With --mysql any number of servers share the database. Each keeps a copy of it in --data,
-from which it serves reads while the database is away. They find each other through the
-name servers, or by --peer, and tell each other of changes; other hosts are believed only
-with a --cluster-secret-file, or with certificates on a --peer-listen of their own.`,
+With --mysql several servers can share a database. Each keeps a copy of it in --data, from
+which it serves reads while the database is down. The servers find each other through the
+name servers or --peer, and notify each other of changes. A server accepts notifications
+from other hosts only with --cluster-secret-file, or with certificates on --peer-listen.`,
 		Args: arguments(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.start(cmd) },
 	}
 	c.door = newDoor(cmd, "listen", server.DefaultAddress, "the server", accessFlags(cmd))
 	c.flags(cmd)
-	cmd.Flags().Lookup("data").Usage = dataUsage + "; with --mysql, of the copy of the database"
+	cmd.Flags().Lookup("data").Usage = dataUsage + ", or with --mysql of the copy of the database"
 	c.db.flags(cmd)
-	cmd.Flags().BoolVar(&c.migrate, "migrate", false, "make the schema in the database, or bring it up to date, first")
+	cmd.Flags().BoolVar(&c.migrate, "migrate", false, "first create or update the schema in the database")
 	c.membership.flags(cmd)
 	c.peering.flags(cmd)
 	return cmd
@@ -153,8 +153,8 @@ func (c *serverCommand) start(cmd *cobra.Command) error {
 	return c.run(cmd.Context(), ln, c.door.access, names, logger, started)
 }
 
-// onDatabase refuses what is about a database where none is given: the server
-// would start on the embedded store, which nobody asked for.
+// onDatabase refuses flags for a database if --mysql is missing: the server would start
+// on the embedded store instead.
 func (c *serverCommand) onDatabase() error {
 	if c.db.given() {
 		return nil
@@ -166,18 +166,18 @@ func (c *serverCommand) onDatabase() error {
 		{"mysql-password-file", c.db.passwordFile != ""}, {"migrate", c.migrate}, {"peer", len(c.membership.peers) > 0},
 	} {
 		if f.given {
-			return usageError{fmt.Errorf("%s: it is about the database of --mysql, which is not given", f.name)}
+			return usageError{fmt.Errorf("%s: needs --mysql", f.name)}
 		}
 	}
 	return nil
 }
 
-// run runs a server on ln until ctx ends. It calls started once nothing can
-// keep it from serving any more.
+// run runs a server on ln until ctx ends. It calls started once nothing can prevent the
+// server from serving.
 func (s *serving) run(ctx context.Context, ln net.Listener, access *access, names *namesrv.Client, logger *slog.Logger, started func()) (err error) {
 	defer ln.Close()
 	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && tcp.IP.IsUnspecified() && names != nil && s.advertise == "" {
-		return usageError{fmt.Errorf("advertise: listening on %s names no host that clients could use; give one", ln.Addr())}
+		return usageError{fmt.Errorf("advertise: clients cannot use the listening address %s; give the server's address", ln.Addr())}
 	}
 	b, err := s.open()
 	if err != nil {
@@ -194,7 +194,7 @@ func (s *serving) run(ctx context.Context, ln net.Listener, access *access, name
 	}
 	adminCtx, stopAdmin := context.WithCancel(context.WithoutCancel(ctx))
 	var admin sync.WaitGroup
-	// It is there before anybody is told that the server is.
+	// The socket exists before started announces the server.
 	if admins := listenAdmin(adminCtx, s.data, logger); admins != nil {
 		admin.Go(func() { serveAdmin(adminCtx, admins, b.local, logger) })
 	}

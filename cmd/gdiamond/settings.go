@@ -12,20 +12,20 @@ import (
 
 // Annotations of flags.
 const (
-	secretFlag = "secret" // its value is shown to nobody
-	originFlag = "origin" // what set it, where the command line did not
+	secretFlag = "secret" // the value is never shown
+	originFlag = "origin" // the origin of the value, unless it is the command line
 )
 
-// secret marks a flag whose value is shown to nobody.
+// secret marks a flag whose value is never shown.
 func secret(flags *pflag.FlagSet, name string) {
 	if err := flags.SetAnnotation(name, secretFlag, nil); err != nil {
 		panic(err) // no such flag
 	}
 }
 
-// applySettings sets the flags that the command line left alone: first from
-// the environment, where --if-revision is GDIAMOND_IF_REVISION, then from the
-// settings file.
+// applySettings sets the flags that the command line does not set: first from the
+// environment, where --if-revision is GDIAMOND_IF_REVISION, then from the settings
+// file.
 func applySettings(cmd *cobra.Command) error {
 	if err := setFlags(cmd, fromEnvironment); err != nil {
 		return err
@@ -41,8 +41,8 @@ func applySettings(cmd *cobra.Command) error {
 	return setFlags(cmd, settings.source)
 }
 
-// source says what one place has for a flag: how to set it, and how that place
-// is called. A nil set says that it has nothing.
+// source looks a flag up in one place. It returns a function that sets the flag, or nil
+// if the place has no value, and the name of the place.
 type source func(f *pflag.Flag) (set func() error, origin string)
 
 func fromEnvironment(f *pflag.Flag) (set func() error, origin string) {
@@ -58,7 +58,7 @@ func envName(flag string) string {
 	return "GDIAMOND_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// setFlags sets from a source what nothing has set yet.
+// setFlags sets the flags that are not set yet from a source.
 func setFlags(cmd *cobra.Command, from source) error {
 	taken := map[string]bool{"help": true, "version": true}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
@@ -88,15 +88,15 @@ func setFlags(cmd *cobra.Command, from source) error {
 	return errors.Join(errs...)
 }
 
-// typed reports whether the command line itself has a flag. What else has it
-// says what holds where the command line says nothing.
+// typed reports whether a flag was set on the command line, and not in the environment
+// or the settings file.
 func typed(flags *pflag.FlagSet, name string) bool {
 	f := flags.Lookup(name)
 	return f != nil && f.Changed && len(f.Annotations[originFlag]) == 0
 }
 
-// alternatives are pairs of flags of which one is given. Who gives one means it,
-// whatever a place that counts for less has for the other.
+// alternatives are pairs of flags that exclude each other. A flag hides the other one in
+// places of lower precedence.
 var alternatives = map[string]string{
 	"server": "namesrv", "namesrv": "server",
 }

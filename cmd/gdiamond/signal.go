@@ -7,12 +7,12 @@ import (
 	"syscall"
 )
 
-// untilSignal returns a context that ends with the first SIGINT or SIGTERM; a
-// second one exits at once, with the status that a shell gives to what a signal
-// ended. The returned function lets go of the signals.
+// untilSignal returns a context that ends with the first SIGINT or SIGTERM. A second
+// signal exits the process at once, with the status that shells use for signals. The
+// returned function stops the handling of signals.
 //
-// signal.NotifyContext would not do: it swallows a second signal that comes
-// before its stop function has been called.
+// It does not use signal.NotifyContext, which ignores a second signal until its stop
+// function is called.
 func untilSignal() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)

@@ -11,12 +11,12 @@ import (
 	"syscall"
 )
 
-// maxSocketPath is how many bytes of path the system takes for a socket.
+// maxSocketPath is the longest path of a socket that the system accepts, in bytes.
 const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1
 
-// socketPath returns a path of the admin socket of the data directory that the
-// system takes, good until done is called. On Linux one that would be too long
-// leads through the directory, opened, instead.
+// socketPath returns a path of the data directory's admin socket that the system
+// accepts. It is valid until done is called. On Linux, a path that would be too long
+// leads through a descriptor of the directory instead.
 func socketPath(data string) (path string, done func(), err error) {
 	path = filepath.Join(data, adminSocket)
 	if len(path) <= maxSocketPath {
@@ -33,7 +33,7 @@ func socketPath(data string) (path string, done func(), err error) {
 }
 
 func socketTooLong(path string) error {
-	return fmt.Errorf("the path of the socket %s has %d bytes, and the system takes %d: use a data directory with a shorter path",
+	return fmt.Errorf("the path of the socket %s has %d bytes, and the system accepts %d: use a data directory with a shorter path",
 		path, len(path), maxSocketPath)
 }
 
@@ -48,14 +48,14 @@ func dialSocket(ctx context.Context, data string) (net.Conn, error) {
 	return d.DialContext(ctx, "unix", path)
 }
 
-// listenSocket makes the admin socket of the data directory, which the caller has
-// open, for its owner alone. It goes when the listener is closed.
+// listenSocket creates the admin socket of the data directory, which the caller has
+// open. Only its owner can use it. Closing the listener removes it.
 func listenSocket(ctx context.Context, data string) (net.Listener, error) {
 	path, done, err := socketPath(data)
 	if err != nil {
 		return nil, err
 	}
-	// One that is there was left by a process that was killed: the store is ours.
+	// This process has the store open, so an existing socket is a leftover of a killed one.
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		done()
 		return nil, err
@@ -73,8 +73,7 @@ func listenSocket(ctx context.Context, data string) (net.Listener, error) {
 	return ln, nil
 }
 
-// socketListener removes its socket by the path that it was made at, which is
-// done with afterwards.
+// socketListener releases the path of its socket after closing it.
 type socketListener struct {
 	net.Listener
 	done func()

@@ -100,7 +100,7 @@ func TestGet_TriesAgain(t *testing.T) {
 
 	out := invoke(t, "get", "g/a", "--server", "127.0.0.1:1", "--timeout", "300ms")
 	assert.Equal(t, exitError, out.code)
-	assert.Regexp(t, `^gdiamond: fetch public/g/a: unavailable: 127\.0\.0\.1:1: .*refused; --timeout gives it longer\n$`, out.stderr)
+	assert.Regexp(t, `^gdiamond: fetch public/g/a: unavailable: 127\.0\.0\.1:1: .*refused; --timeout allows more time\n$`, out.stderr)
 }
 
 // listenAgain listens at an address that was listened at before.

@@ -11,8 +11,8 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// staleness is a transport that remembers how old the lists that it was answered
-// with may be, as a client does not say so.
+// staleness is a transport that remembers how old its lists may be. A client does not
+// return that.
 type staleness struct {
 	diamond.Transport
 	longest atomic.Int64 // a time.Duration
@@ -30,17 +30,17 @@ func (s *staleness) List(ctx context.Context, req *diamond.ListRequest) (*diamon
 	return resp, err
 }
 
-// age returns for how long a server had not reached its storage when it answered.
+// age returns the longest time since a server had reached its storage when it answered.
 func (s *staleness) age() time.Duration { return time.Duration(s.longest.Load()) }
 
-// warnOld says that what a command shows may be old, where it may be.
+// warnOld warns if the output of a command may be out of date.
 func warnOld(cmd *cobra.Command, stale time.Duration) {
 	if stale > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "gdiamond: the server has not reached its storage for %s: this is what it had then\n", shortAge(stale))
+		fmt.Fprintf(cmd.ErrOrStderr(), "gdiamond: the server has not reached its storage for %s: the output may be out of date\n", shortAge(stale))
 	}
 }
 
-// shortAge returns d without the digits that nobody reads.
+// shortAge rounds d for people.
 func shortAge(d time.Duration) time.Duration {
 	if d < time.Second {
 		return d.Round(time.Millisecond)

@@ -18,7 +18,7 @@ func newStandalone() *cobra.Command {
 	var s serving
 	cmd := &cobra.Command{
 		Use:   "standalone",
-		Short: "Run a name server, and a server on the embedded store, in one process",
+		Short: "Run a name server and a server on the embedded store in one process",
 		Args:  arguments(0, 0, "no arguments"),
 	}
 	access := accessFlags(cmd)
@@ -57,7 +57,7 @@ func (s *serving) standalone(cmd *cobra.Command, serverDoor, namesrvDoor *door) 
 		return err
 	}
 	s.open = func() (*backend, error) { return embedded(s.data, s.retention, logger, s.limits.server()) }
-	// The server goes first, so that it can give its lease back.
+	// The server stops before the name server, so that it can return its lease.
 	namesrvCtx, stopNamesrv := context.WithCancel(context.WithoutCancel(cmd.Context()))
 	group, ctx := errgroup.WithContext(cmd.Context())
 	group.Go(func() error {
@@ -72,7 +72,7 @@ func (s *serving) standalone(cmd *cobra.Command, serverDoor, namesrvDoor *door) 
 	return group.Wait()
 }
 
-// greet says where all is, and what to try.
+// greet prints the addresses and commands to try.
 func greet(w io.Writer, server, namesrv, data string) {
 	if abs, err := filepath.Abs(data); err == nil {
 		data = abs

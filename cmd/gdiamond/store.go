@@ -16,14 +16,14 @@ import (
 func newBackup() *cobra.Command {
 	return &cobra.Command{
 		Use:   "backup DIR FILE|-",
-		Short: "Copy the store in a data directory to a file, also while a server runs on it",
-		Long: `Copy the store in a data directory to a new file, or to the standard output.
+		Short: "Copy the store in a data directory to a file, even while a server runs on it",
+		Long: `Copy the store in a data directory to a new file, or to standard output.
 
-While a server runs on the directory, the server makes the copy, as of one moment, and
-goes on meanwhile. Else the store is verified first, and only read. A FILE is verified when
-it is written, as restore does it, and removed where it is damaged. What goes to the
-standard output is not. The copy holds contents in the clear.`,
-		Args: arguments(2, 2, "a DIR, and a FILE or - for the standard output"),
+If a server runs on the directory, the server makes the copy, as of one moment, and keeps
+serving. Otherwise the store is verified first, and only read. A written FILE is verified in
+the same way as by restore, and removed if it is damaged. Standard output is not verified.
+The copy is not encrypted.`,
+		Args: arguments(2, 2, "a DIR, and a FILE or - for standard output"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkDir("DIR", args[0]); err != nil {
 				return err
@@ -36,8 +36,8 @@ standard output is not. The copy holds contents in the clear.`,
 	}
 }
 
-// checkDir refuses an empty name, as of a variable that is not set, for the
-// directory that name asks for.
+// checkDir refuses an empty directory, such as that of an unset variable. name is the
+// argument or flag.
 func checkDir(name, dir string) error {
 	if dir == "" {
 		return usageError{fmt.Errorf("%s: is empty; give the directory of the store", name)}
@@ -62,20 +62,20 @@ func backup(ctx context.Context, dir string, w io.Writer) (err error) {
 	return store.Backup(ctx, w)
 }
 
-// verifiedBackup is backup to a file that can be restored.
+// verifiedBackup writes a backup to a file, and verifies that it can be restored.
 func verifiedBackup(ctx context.Context, dir string, file *os.File) error {
 	if err := backup(ctx, dir, file); err != nil {
 		return err
 	}
 	_, err := boltstore.CheckBackup(ctx, file.Name())
 	if errors.Is(err, diamond.ErrCorrupt) {
-		return fmt.Errorf("%w; so no backup is left: where the disk of the file is sound, the store in %s is damaged, "+
-			"and `gdiamond check %[2]s` says how, once its server is stopped", err, dir)
+		return fmt.Errorf("%w; the backup was removed: if the disk of the file is sound, the store in %s is damaged; "+
+			"stop its server and run `gdiamond check %[2]s`", err, dir)
 	}
 	return err
 }
 
-// writeNew makes a file that was not there, and leaves none when write fails.
+// writeNew creates a new file, and removes it if write fails.
 func writeNew(name string, write func(*os.File) error) error {
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -95,16 +95,16 @@ func newRestore() *cobra.Command {
 	var above int64
 	cmd := &cobra.Command{
 		Use:   "restore FILE|- DIR",
-		Short: "Make a data directory from a backup",
-		Long: `Make a data directory from a backup, which is verified.
+		Short: "Create a data directory from a backup",
+		Long: `Verify a backup and create a data directory from it.
 
-What was published after the backup is lost. So the store begins a new epoch, by which
-servers and clients that have seen more find that out and take its state. The number of
-that epoch, its generation, is the time, so that of two restores of one backup the second
-is the newer. Where the clock is wrong now, or was at a restore before, --above says it:
-the highest generation that anybody has seen, which restore has printed and servers log
-when a client knows a newer one than theirs.`,
-		Args: arguments(2, 2, "a FILE or - for the standard input, and a DIR"),
+Changes published after the backup are lost. So the store begins a new epoch, by which
+servers and clients that have seen these changes detect the loss and adopt the restored
+state. The number of the epoch, its generation, is the time, so that of two restores of one
+backup the second one is newer. If the clock is wrong, or was wrong at an earlier restore,
+give --above with the highest generation that anybody has seen. restore prints the
+generation, and servers log it when a client knows a newer one than they have.`,
+		Args: arguments(2, 2, "a FILE or - for standard input, and a DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkDir("DIR", args[1]); err != nil {
 				return err
@@ -130,14 +130,14 @@ when a client knows a newer one than theirs.`,
 			return err
 		},
 	}
-	cmd.Flags().Int64Var(&above, "above", 0, "go on above this `GENERATION`, whatever the clock says (default the clock decides)")
+	cmd.Flags().Int64Var(&above, "above", 0, "begin the new epoch above this `GENERATION` (default by the clock)")
 	return cmd
 }
 
 func newCompact() *cobra.Command {
 	return &cobra.Command{
 		Use:   "compact DIR",
-		Short: "Give the free space in a store's file back to the disk; no server may run on it",
+		Short: "Return the free space in a store's file to the disk; no server may run on it",
 		Args:  arguments(1, 1, "a DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkDir("DIR", args[0]); err != nil {
@@ -148,7 +148,7 @@ func newCompact() *cobra.Command {
 				return err
 			}
 			if after == before {
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "kept %s as it is: %d bytes, and a new file would have no fewer\n", args[0], before)
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "kept %s unchanged: a new file would not be smaller than %d bytes\n", args[0], before)
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "compacted %s from %d to %d bytes\n", args[0], before, after)
@@ -160,9 +160,9 @@ func newCompact() *cobra.Command {
 func newCheck() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check DIR|FILE",
-		Short: "Verify all of a store, or of a backup: its file, its chain, every content",
-		Long: `Verify all of the store in a data directory, or of a backup in a file: its pages, its
-chain, every content. No server may run on the store.`,
+		Short: "Verify a whole store or backup: its file, its chain and every content",
+		Long: `Verify the whole store in a data directory, or a backup in a file: its pages, its chain
+and every content. No server may run on the store.`,
 		Args: arguments(1, 1, "a DIR or a FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkDir("DIR", args[0]); err != nil {

@@ -158,7 +158,7 @@ func TestStore_LongPath(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "backup")
 	out := invoke(t, "backup", data, name)
 	if runtime.GOOS != "linux" {
-		assert.Contains(t, out.stderr, fmt.Sprintf("the system takes %d", maxSocketPath))
+		assert.Contains(t, out.stderr, fmt.Sprintf("the system accepts %d", maxSocketPath))
 		assert.Contains(t, d.stderr.String(), "no backups while running")
 		return
 	}
@@ -185,5 +185,5 @@ func TestSocketTooLong(t *testing.T) {
 	err := socketTooLong(path)
 	assert.ErrorContains(t, err, path)
 	assert.ErrorContains(t, err, fmt.Sprintf("has %d bytes", len(path)))
-	assert.ErrorContains(t, err, fmt.Sprintf("takes %d:", maxSocketPath))
+	assert.ErrorContains(t, err, fmt.Sprintf("accepts %d:", maxSocketPath))
 }

@@ -13,8 +13,8 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// tree is a directory of configurations: its files are group/dataId, named as
-// [fileName] has it, and a manifest says what they cannot.
+// tree is a directory of configurations. Its files are group/dataId, named by
+// [fileName], and a manifest records what they cannot.
 type tree struct {
 	root       *os.Root
 	namespace  string
@@ -26,18 +26,18 @@ type treeFile struct {
 	path string // group/dataId
 	key  diamond.Key
 	size int64
-	md5  string        // of its content
-	line *manifestLine // nil: the manifest does not name it
+	md5  string        // of the content
+	line *manifestLine // or nil if the manifest does not name the file
 }
 
-// found is what there is in a tree.
+// found is the result of a scan of a tree.
 type found struct {
 	files    []treeFile // in key order
-	problems []error    // what is wrong with each that cannot be published
-	skipped  []string   // paths of what belongs to systems and editors
+	problems []error    // one for each file that cannot be published
+	skipped  []string   // paths of hidden files, and those of systems and editors
 }
 
-// scan looks at all that is in the tree.
+// scan checks all files of the tree.
 func (t *tree) scan() (found, error) {
 	var f found
 	manifest, err := readManifest(t.root)
@@ -71,7 +71,7 @@ func (t *tree) scan() (found, error) {
 	slices.SortFunc(f.files, func(a, b treeFile) int { return a.key.Compare(b.key) })
 	for i := 1; i < len(f.files); i++ {
 		if a, b := f.files[i-1], f.files[i]; a.key == b.key {
-			f.problems = append(f.problems, fmt.Errorf("%q: is of the same key as %q", b.path, a.path))
+			f.problems = append(f.problems, fmt.Errorf("%q: has the same key as %q", b.path, a.path))
 		}
 	}
 	return f, err
@@ -82,9 +82,9 @@ func (t *tree) check(path string, d fs.DirEntry, manifest map[string]manifestLin
 	group, dataID, _ := strings.Cut(path, "/")
 	switch {
 	case dataID == "":
-		return file, errors.New("lies in no group; files are to be group/dataId")
+		return file, errors.New("is not in a group; files must be group/dataId")
 	case strings.Contains(dataID, "/"):
-		return file, errors.New("lies too deep; files are to be group/dataId")
+		return file, errors.New("is too deep; files must be group/dataId")
 	case !d.Type().IsRegular():
 		return file, errors.New("is not a regular file")
 	}
@@ -121,16 +121,14 @@ func (t *tree) check(path string, d fs.DirEntry, manifest map[string]manifestLin
 	return file, nil
 }
 
-// blank reports whether servers refuse a draft, which is valid else, as one that
-// says nothing.
+// blank reports whether servers refuse an otherwise valid draft for its blank content.
 func blank(d diamond.Draft) bool {
 	d.AllowEmpty = false
 	return checkChanges(diamond.ChangeSet{Drafts: []diamond.Draft{d}}) != nil
 }
 
-// draft returns what publishes content as the value of the file's key. What the
-// manifest says of the file counts alone; where it does not name it, what the key
-// has stays.
+// draft returns the draft that publishes content as the value of the file's key. A
+// manifest line replaces the type and metadata of the key; without one they stay.
 func (f *treeFile) draft(content string) diamond.Draft {
 	d := diamond.Draft{Key: f.key, Content: content}
 	if f.line != nil {
@@ -139,7 +137,7 @@ func (f *treeFile) draft(content string) diamond.Draft {
 	return d
 }
 
-// equal reports whether publishing the file would change nothing of e.
+// equal reports whether publishing the file would leave e unchanged.
 func (f *treeFile) equal(e *diamond.Entry) bool {
 	if e.Size != f.size || e.MD5 != f.md5 {
 		return false
@@ -147,8 +145,8 @@ func (f *treeFile) equal(e *diamond.Entry) bool {
 	return f.line == nil || f.line.Type == e.Type && maps.Equal(f.line.Meta, e.Meta)
 }
 
-// sets yields change sets that publish those files of which the content, type or
-// metadata is not that of present, each as large as a set may be.
+// sets yields change sets that publish the files whose content, type or metadata
+// differs from present. Each set is as large as allowed.
 func (t *tree) sets(files []treeFile, present map[diamond.Key]diamond.Entry, comment string) iter.Seq2[diamond.ChangeSet, error] {
 	return func(yield func(diamond.ChangeSet, error) bool) {
 		set := diamond.ChangeSet{Comment: comment}
@@ -179,7 +177,7 @@ func (t *tree) sets(files []treeFile, present map[diamond.Key]diamond.Entry, com
 	}
 }
 
-// detail returns what an error says without what it was said of.
+// detail returns the detail of an error without its operation and key.
 func detail(err error) error {
 	var e *diamond.Error
 	if errors.As(err, &e) && e.Detail != "" {

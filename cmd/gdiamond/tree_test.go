@@ -88,9 +88,9 @@ func TestTree_ImportRefuses(t *testing.T) {
 		require.Len(t, lines, 12, out.stderr)
 		assert.Contains(t, lines[11], "nothing was published: 11 of 12")
 		for _, says := range []string{
-			`"top": lies in no group`, `"deep/er/file": lies too deep`, `"good/bad name": dataId: byte`, `"good/naïve": dataId: byte 0xc3 at 2`,
-			`"good/line\nbreak": dataId: byte`, `"bad+group/file": group: byte`, `"good/empty": content: is empty or blank, or says nothing in its format; --allow-empty`,
-			`"good/blank": content: is empty or blank`, `"good/comment.yaml": content: is empty or blank`, `"good/large": content: 10485761 bytes, more than 10485760`,
+			`"top": is not in a group`, `"deep/er/file": is too deep`, `"good/bad name": dataId: byte`, `"good/naïve": dataId: byte 0xc3 at 2`,
+			`"good/line\nbreak": dataId: byte`, `"bad+group/file": group: byte`, `"good/empty": content: is empty, blank, or has no value in its format; to publish it anyway, use --allow-empty`,
+			`"good/blank": content: is empty, blank`, `"good/comment.yaml": content: is empty, blank`, `"good/large": content: 10485761 bytes, more than 10485760`,
 			`"good/link": is not a regular file`,
 		} {
 			assert.Contains(t, out.stderr, says)
@@ -150,7 +150,7 @@ func TestTree_ExportOverwritesNothing(t *testing.T) {
 	f, err := (&tree{root: root, namespace: "public"}).scan()
 	require.NoError(t, err)
 	require.Len(t, f.problems, 1)
-	assert.ErrorContains(t, f.problems[0], "is of the same key as")
+	assert.ErrorContains(t, f.problems[0], "has the same key as")
 }
 
 // What the files cannot say survives: types, metadata, what is empty on purpose,
@@ -176,7 +176,7 @@ func TestTree_ExportAndImportKeepAll(t *testing.T) {
 	before := d.must("ls", "-o", "json")
 	target := t.TempDir()
 	d.must("export", target)
-	assert.Contains(t, d.must("import", target), "published 0 files, 0 bytes; 10 were there already")
+	assert.Contains(t, d.must("import", target), "published 0 files, 0 bytes; 10 unchanged")
 
 	other := standalone(t, t.TempDir())
 	assert.Contains(t, other.must("import", target), "published 10 files, 22 bytes, revision 1")
@@ -196,7 +196,7 @@ func TestTree_ExportAndImportKeepAll(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(target, manifestName)))
 	out := other.client("import", target, "--allow-empty")
 	assert.Equal(t, exitError, out.code)
-	assert.Contains(t, out.stderr, "its name was cut")
+	assert.Contains(t, out.stderr, "its name was shortened")
 }
 
 // A file of which the content changed is published alone, and its key keeps what
@@ -212,10 +212,10 @@ func TestTree_ImportPublishesWhatChanged(t *testing.T) {
 	writeTree(t, source, files)
 	assert.Equal(t, "would publish 301 files, 794 bytes\n", d.must("import", source, "--dry-run"))
 	assert.Equal(t, "published 301 files, 794 bytes, revision 2\n", d.must("import", source))
-	assert.Equal(t, "published 0 files, 0 bytes; 301 were there already\n", d.must("import", source))
+	assert.Equal(t, "published 0 files, 0 bytes; 301 unchanged\n", d.must("import", source))
 	writeTree(t, source, map[string]string{"g/a": "a: 3"})
-	assert.Equal(t, "would publish 1 files, 4 bytes; 300 were there already\n", d.must("import", source, "--dry-run"))
-	assert.Equal(t, "published 1 files, 4 bytes, revision 3; 300 were there already\n", d.must("import", source))
+	assert.Equal(t, "would publish 1 files, 4 bytes; 300 unchanged\n", d.must("import", source, "--dry-run"))
+	assert.Equal(t, "published 1 files, 4 bytes, revision 3; 300 unchanged\n", d.must("import", source))
 	var e entryOut
 	require.NoError(t, json.Unmarshal([]byte(d.must("get", "g/a", "-o", "json")), &e))
 	assert.Equal(t, "yaml", e.Type)

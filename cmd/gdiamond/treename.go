@@ -10,16 +10,16 @@ import (
 	"github.com/linnaname/gdiamond/internal/windowsname"
 )
 
-// Names of files in a tree are the parts of keys, but for what some file system
-// or some tool cannot take: such bytes are written "%" and two hexadecimal digits.
-// No key has a "%", so that a name stands for one part alone.
+// Names of files in a tree are the parts of keys. Bytes that some file system or tool
+// does not allow are written as "%" and two hexadecimal digits. No key has a "%", so
+// each name stands for exactly one part.
 
 const (
 	// maxFileName leaves room for the suffixes of editors in the 255 bytes that
 	// file systems allow.
 	maxFileName = 240
-	// cutMark stands in a name that would be too long, before a hash of the part:
-	// the whole part is in the manifest alone.
+	// cutMark precedes a hash of the part in a name that was cut because it would be
+	// too long. Only the manifest has the whole part.
 	cutMark = "%~"
 )
 
@@ -28,7 +28,7 @@ func fileName(part string) string {
 	escape := func(i int) bool {
 		c := part[i]
 		switch {
-		case c == ':': // Windows has streams of files after it
+		case c == ':': // on Windows it separates the name of a stream
 			return true
 		case c == '.': // hidden, or dropped by Windows
 			return i == 0 || i == len(part)-1
@@ -38,8 +38,8 @@ func fileName(part string) string {
 	return cut(escaped(part, escape), part)
 }
 
-// otherFileName returns another name for part, for where the file system takes
-// that of [fileName] for another's, as where it folds case.
+// otherFileName returns a second name for part. It is for a file system that takes the
+// name of [fileName] for that of another part, for example because it folds case.
 func otherFileName(part string) string {
 	return cut(escaped(part, func(i int) bool { return !('0' <= part[i] && part[i] <= '9') }), part)
 }
@@ -65,14 +65,14 @@ func cut(name, part string) string {
 	return name[:maxFileName-len(tail)] + tail
 }
 
-// reserved reports whether name is a device's on Windows, or a file that systems
-// put into directories by themselves.
+// reserved reports whether name is a device on Windows, or a file that systems create
+// in directories.
 func reserved(name string) bool {
 	return windowsname.Device(name) || systemFile(name)
 }
 
-// systemFile reports whether name is of a file that systems and editors put
-// beside those of people. Names that begin with a dot are hidden.
+// systemFile reports whether name is a hidden file, or one that systems and editors
+// leave in directories.
 func systemFile(name string) bool {
 	lower := strings.ToLower(name)
 	return strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") ||
@@ -81,11 +81,11 @@ func systemFile(name string) bool {
 }
 
 var (
-	errCut    = errors.New("its name was cut when it was written, and " + manifestName + ", which has the whole one, does not name it")
+	errCut    = errors.New("its name was shortened by the export, and " + manifestName + " does not have the full name")
 	errEscape = errors.New(`a "%" in its name is not followed by two hexadecimal digits`)
 )
 
-// partOf undoes [fileName] and [otherFileName].
+// partOf reverses [fileName] and [otherFileName].
 func partOf(name string) (string, error) {
 	if strings.Contains(name, cutMark) {
 		return "", errCut

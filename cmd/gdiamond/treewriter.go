@@ -12,12 +12,12 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// treeWriter writes entries, which come in key order, as the files of a tree.
-// Its files are for their owner alone, as contents may be secrets.
+// treeWriter writes entries in key order as the files of a tree. Only their owner can
+// read the files, because contents may be secrets.
 type treeWriter struct {
 	root     *os.Root
 	manifest *manifestWriter
-	group    string // of the entry before
+	group    string // of the previous entry
 	dir      string // of that group
 }
 
@@ -31,10 +31,11 @@ func newTreeWriter(root *os.Root, namespace string) (*treeWriter, error) {
 
 func (w *treeWriter) close() error { return w.manifest.close() }
 
-// write makes the file of an entry. It overwrites nothing: two keys that the file
-// system would give one file, as where it folds case, have two.
+// write creates the file of an entry. It overwrites nothing: if the file system takes
+// the names of two keys for the same, as one that folds case does, the second key gets
+// another name.
 func (w *treeWriter) write(e *diamond.Entry) error {
-	if err := e.Key.Validate(); err != nil { // by such a name a server could lead anywhere
+	if err := e.Key.Validate(); err != nil { // an invalid name from a server could lead to any path
 		return err
 	}
 	if err := w.enter(e.Key.Group); err != nil {
@@ -52,14 +53,14 @@ func (w *treeWriter) write(e *diamond.Entry) error {
 	return w.manifest.add(name, e)
 }
 
-// enter makes the directory of a group.
+// enter creates the directory of a group.
 func (w *treeWriter) enter(group string) error {
 	if w.dir != "" && w.group == group {
 		return nil
 	}
 	dir := fileName(group)
 	err := w.root.Mkdir(dir, 0o700)
-	if errors.Is(err, fs.ErrExist) { // groups come one after the other, so it is another one's
+	if errors.Is(err, fs.ErrExist) { // entries come group by group, so it belongs to another group
 		dir = otherFileName(group)
 		err = w.root.Mkdir(dir, 0o700)
 	}
@@ -78,8 +79,8 @@ func (w *treeWriter) create(name, content string) error {
 	return cmp.Or(err, file.Close())
 }
 
-// ofName reports whether err says that a name cannot be that of a file here, which
-// says nothing of other names.
+// ofName reports whether err means that a name is not possible here. Other names may
+// still be.
 func ofName(err error) bool {
 	return errors.Is(err, syscall.ENAMETOOLONG) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EILSEQ) ||
 		errors.Is(err, fs.ErrExist)

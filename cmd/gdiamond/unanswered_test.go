@@ -39,7 +39,7 @@ func TestUnanswered_Writes(t *testing.T) {
 		assert.Equal(t, exitError, out.code)
 		assert.Contains(t, out.stderr, "gdiamond: commit: outcome unknown: no answer in time; see with")
 		assert.Contains(t, out.stderr, "`gdiamond history public/g/linna`")
-		assert.Contains(t, out.stderr, "--timeout gives it longer")
+		assert.Contains(t, out.stderr, "--timeout allows more time")
 	}
 	files := map[string]string{}
 	for i := range 5 {
@@ -57,7 +57,7 @@ func TestUnanswered_Writes(t *testing.T) {
 func TestUnanswered_Export(t *testing.T) {
 	out := invoke(t, "export", t.TempDir(), "--timeout", "300ms", "--server", mute(t))
 	assert.Equal(t, exitError, out.code)
-	assert.Equal(t, "gdiamond: list: no answer in time (0 files were written); --timeout gives it longer\n", out.stderr)
+	assert.Equal(t, "gdiamond: list: no answer in time (0 files were written); --timeout allows more time\n", out.stderr)
 }
 
 // unanswered is a transport that never answers.

@@ -12,7 +12,7 @@ func newVersion() *cobra.Command {
 	output := formatTable
 	cmd := &cobra.Command{
 		Use:   "version",
-		Short: "Print what this program was built from",
+		Short: "Print the version of this program",
 		Args:  arguments(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if output != formatTable {
@@ -26,7 +26,7 @@ func newVersion() *cobra.Command {
 	return cmd
 }
 
-// builtFrom says in a line what this program was built from.
+// builtFrom returns the version, the revision and the Go version of this program.
 func builtFrom() string {
 	b := server.ReadBuildInfo()
 	return fmt.Sprintf("%s %s %s", b.Version, dash(b.Revision), b.GoVersion)

@@ -18,13 +18,12 @@ func newWatch() *cobra.Command {
 	var group, from string
 	cmd := &cobra.Command{
 		Use:   "watch [PREFIX|KEY]",
-		Short: "Print each change as it comes",
-		Long: `Print each change as it comes, until interrupted.
+		Short: "Print changes as they happen",
+		Long: `Print changes as they happen, until interrupted.
 
-An argument with a slash is a KEY, one without is a PREFIX of data ids. With -o json
-each change is a line; the last line of those that came together has the position
-that --from goes on from. Once it has begun it tries on while no server can be asked,
-and says so.`,
+An argument with a slash is a KEY, and one without is a PREFIX of data ids. With -o json
+each change is a line. Of changes that arrive together, the last has the position for
+--from. Once it has started, watch reports when no server can be reached, and retries.`,
 		Args: arguments(0, 1, "at most a PREFIX or a KEY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req := diamond.ChangesRequest{Namespace: c.namespace, Group: group}
@@ -51,14 +50,14 @@ and says so.`,
 			if err != nil {
 				return err
 			}
-			// Who waits is told when nobody can be asked.
+			// The user is told when no server can be reached.
 			logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 			ctx, client, done, err := c.client(cmd.Context(), diamond.WithLogger(logger))
 			if err != nil {
 				return err
 			}
 			defer done()
-			head, err := client.Head(ctx) // from wherever it goes on: there has to be a server
+			head, err := client.Head(ctx) // also with --from, so that the command fails if there is no server
 			if err != nil {
 				return err
 			}
@@ -70,30 +69,30 @@ and says so.`,
 		},
 	}
 	c.flags(cmd)
-	cmd.Flags().StringVarP(&group, "group", "g", "", "only this group")
-	cmd.Flags().StringVar(&from, "from", "", "go on from `POSITION`, or from the \"start\" of the history (default from now)")
+	cmd.Flags().StringVarP(&group, "group", "g", "", "watch only this group")
+	cmd.Flags().StringVar(&from, "from", "", "begin after `POSITION`, or at the \"start\" of the history (default now)")
 	return cmd
 }
 
-// startOf reads the flag --from.
+// startOf parses the flag --from.
 func startOf(from string) (diamond.Position, error) {
 	if from == "start" {
 		return diamond.Position{}, nil
 	}
 	position, err := diamond.ParsePosition(from)
 	if err != nil {
-		return position, usageError{fmt.Errorf("from: %q is no POSITION, which `gdiamond watch -o json` prints with the changes; "+
-			"--from start begins with the history", from)}
+		return position, usageError{fmt.Errorf("from: %q is not a POSITION, which `gdiamond watch -o json` prints with the changes; "+
+			"--from start begins with the whole history", from)}
 	}
 	return position, nil
 }
 
-// follow prints the changes that req asks for, or of those the ones of key
-// only, until ctx ends.
+// follow prints the changes of req until ctx ends. If only is set, it prints those of
+// that key.
 func (c *connection) follow(ctx context.Context, w io.Writer, client diamond.Client, req diamond.ChangesRequest, only diamond.Key) error {
 	for res, err := range client.Watch(ctx, req) {
 		if ctx.Err() != nil {
-			return nil // interrupted, which is how a watch ends
+			return nil // an interrupt is the normal end of a watch
 		}
 		if err != nil {
 			return restarted(err)
@@ -116,7 +115,7 @@ func (c *connection) follow(ctx context.Context, w io.Writer, client diamond.Cli
 	return nil
 }
 
-// restarted says how to go on where the history asked for is not there.
+// restarted adds to an error how to continue if the requested history does not exist.
 func restarted(err error) error {
 	switch {
 	case errors.Is(err, diamond.ErrEpoch), errors.Is(err, diamond.ErrOtherStore):
