@@ -9,16 +9,16 @@ import (
 )
 
 const (
-	copyBytes = 4 << 20 // of content, in one step
+	copyBytes = 4 << 20 // bytes of content in one step
 	copyPage  = 100     // entries of a scan with contents
 )
 
-// Origin is a storage that says where its log begins, so that what is left of
-// it can be copied.
+// Origin is a storage that reports where its log begins, so that the log can be
+// copied after pruning.
 type Origin interface {
 	diamond.Storage
-	// Horizon returns the position after which Changes has all; zero where it has
-	// all there ever was.
+	// Horizon returns the position after which Changes has all changes, or zero if
+	// nothing was pruned.
 	Horizon(ctx context.Context) (diamond.Position, error)
 }
 
@@ -26,11 +26,11 @@ type Origin interface {
 // and the log with contents as far as from keeps it. It returns the position
 // that both have in the end.
 //
-// A copy that was cut short goes on where it ended. Nothing may be committed to
-// from meanwhile: what is committed to it later is lost to the copy, and both
-// would go on under one store id. Errors are those of the two storages, such as
-// ErrInvalid where to has a history of its own, ErrOtherStore where it is a copy
-// of another store, and ErrEpoch where it has gone on by itself.
+// An interrupted copy continues where it stopped. Nothing may be committed to from
+// during the copy or afterwards: the copy would lack it, and two histories would
+// share a store id. Errors are those of the two storages, such as ErrInvalid if to
+// has changes of its own, ErrOtherStore if to is a copy of another store, and
+// ErrEpoch if to has diverged.
 func Copy(ctx context.Context, from Origin, to diamond.Replica) (diamond.Position, error) {
 	at, err := to.At(ctx)
 	if err != nil {

@@ -1,11 +1,12 @@
-// Package storage helps to write a [diamond.Storage], and says which exist.
+// Package storage has helpers for implementations of [diamond.Storage]. These exist:
 //
-//   - storage/memstore keeps everything in memory: for tests, and for centres
-//     whose configuration is published anew at every start.
-//   - storage/boltstore keeps one file on a local disk: the embedded default.
-//   - storage/mysqlstore keeps a MySQL or MariaDB, which several servers share.
+//   - storage/memstore keeps everything in memory. It is for tests, and for servers
+//     whose configuration is published again at every start.
+//   - storage/boltstore keeps everything in one file on a local disk. It is the
+//     embedded default.
+//   - storage/mysqlstore uses a MySQL or MariaDB database that several servers share.
 //
-// To write one: read the clauses of [diamond.Storage], start from memstore, use
-// [Plan] for what all storages decide alike, and run storage/storagetest until
-// it passes. The suite is the definition of done.
+// To write another one, read the clauses of [diamond.Storage], start from memstore,
+// use [Plan] for the decisions that all storages share, and run storage/storagetest
+// until it passes.
 package storage

@@ -8,9 +8,8 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// Ended returns the error for a context that has ended, nil if it has not. It
-// wraps the context's error and its cause, and begins with the name of the
-// storage that was asked.
+// Ended returns an error if ctx has ended, and nil otherwise. The error wraps the
+// context's error and its cause, and begins with the name of the storage.
 func Ended(ctx context.Context, name string) error {
 	err := ctx.Err()
 	if err == nil {

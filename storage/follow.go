@@ -7,8 +7,8 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// MaxBatch is how many changes a batch may have after its first set, however
-// small they are: deletions have no content that a limit in bytes would count.
+// MaxBatch is the largest number of changes in a batch after its first set. A limit
+// in bytes is not enough, because deletions have no content.
 const MaxBatch = 10_000
 
 // NewStoreID returns a random store id.
@@ -17,15 +17,15 @@ func NewStoreID() (id diamond.StoreID) {
 	return id
 }
 
-// NextEpoch returns a random epoch of the generation after the one given.
+// NextEpoch returns a random epoch of the generation after the given one.
 func NextEpoch(generation int64) diamond.Epoch {
 	e := diamond.Epoch{Generation: generation + 1}
 	rand.Read(e.ID[:])
 	return e
 }
 
-// Follows reports, for [diamond.Replica].Apply, whether changes lead from at to
-// to. A replica that is empty, at the zero position, takes up to's store and epoch.
+// Follows reports, for [diamond.Replica].Apply, whether changes lead from at to to.
+// An empty replica, at the zero position, adopts the store and epoch of to.
 func Follows(at diamond.Position, changes []diamond.Change, to diamond.Position) error {
 	if at.IsZero() {
 		at.Store = to.Store
@@ -41,16 +41,17 @@ func Follows(at diamond.Position, changes []diamond.Change, to diamond.Position)
 		got.Epoch = to.Epoch
 	}
 	if got != to {
-		return diamond.Errorf(diamond.ErrCorrupt, "changes lead to revision %d, chain %v, generation %d; announced were %d, %v, %d",
+		return diamond.Errorf(diamond.ErrCorrupt, "changes lead to revision %d, chain %v, generation %d; expected were %d, %v, %d",
 			got.Revision, got.Chain, got.Epoch.Generation, to.Revision, to.Chain, to.Epoch.Generation)
 	}
 	return nil
 }
 
-// PlanFork decides what [diamond.Storage].Fork does to a store whose head is
-// at, and whose log has verified, with its chain, if held: the change that
-// begins a new epoch above both at and verified, and the position after it; or
-// none, and at, where nothing is lost or an epoch after verified's has begun.
+// PlanFork decides what [diamond.Storage].Fork does to a store whose head is at. held
+// reports whether the store's log has the position verified with its chain. PlanFork
+// returns the change that begins a new epoch above both at and verified, and the
+// position after it. It returns no change, and at, if nothing is lost or if an epoch
+// after that of verified has begun.
 func PlanFork(at, verified diamond.Position, held bool, now time.Time) (*diamond.Change, diamond.Position, error) {
 	if verified.IsZero() {
 		verified, held = at, false
@@ -69,27 +70,28 @@ func PlanFork(at, verified diamond.Position, held bool, now time.Time) (*diamond
 	return change, at, nil
 }
 
-// MaxAbove is the highest generation above which [Restored] may be told to go on:
-// it leaves room for those that follow.
+// MaxAbove is the highest generation that may be given to [Restored]. It leaves room
+// for later generations.
 const MaxAbove = 1 << 62
 
-// lostRevisions is how far above its backup a restored store goes on: more
-// than may have been published since. So no revision that was lost names
-// another value later, and no condition on it holds by chance.
+// lostRevisions is the number of revisions that a restored store skips. It is larger
+// than the number of changes that may have been published since the backup. So no lost
+// revision is used again for another value, and no condition on it holds by chance.
 const lostRevisions = 1_000_000
 
-// Restored returns what a store whose head is at, and which was restored from a
-// backup, is to take for lost, and so for [diamond.Storage].Fork to go on above:
-// all that may have been published after the backup, up to a generation.
+// Restored returns the position above which a store that was restored from a backup
+// must continue, for [diamond.Storage].Fork. at is the head of the backup. The position
+// is above everything that may have been published since the backup, up to a
+// generation.
 func Restored(at diamond.Position, generation int64) diamond.Position {
 	at.Revision += lostRevisions
 	at.Epoch.Generation = max(at.Epoch.Generation, generation)
 	return at
 }
 
-// CheckAfter says, for [diamond.Storage].Changes, whether the changes after a
-// position can be had from a log that begins after horizon and ends at head.
-// The chain at after's revision is for the caller to compare.
+// CheckAfter reports, for [diamond.Storage].Changes, whether a log that begins after
+// horizon and ends at head has the changes after a position. The caller must compare
+// the chain at that position's revision.
 func CheckAfter(after, horizon, head diamond.Position) error {
 	switch {
 	case !after.IsZero() && after.Store != head.Store:
@@ -102,13 +104,13 @@ func CheckAfter(after, horizon, head diamond.Position) error {
 	return nil
 }
 
-// OtherStore returns the error for a position of another store than have's.
+// OtherStore returns the error for a position of a store other than that of have.
 func OtherStore(have, got diamond.Position) error {
 	return diamond.Errorf(diamond.ErrOtherStore, "this is store %v, the position is of %v", have.Store, got.Store)
 }
 
-// EntryChange returns the change that an entry stands for where a scan brought
-// it: who published it, and why, is not known.
+// EntryChange returns the change for an entry of a scan, which does not have the
+// author or the comment.
 func EntryChange(e *diamond.Entry, sum [32]byte) diamond.Change {
 	return diamond.Change{
 		Revision: e.Revision, Count: 1, Key: e.Key, Op: diamond.OpPublish,
@@ -117,7 +119,8 @@ func EntryChange(e *diamond.Entry, sum [32]byte) diamond.Change {
 	}
 }
 
-// CheckInstall reports what is wrong with an entry given to [diamond.Replica].Install.
+// CheckInstall returns an error if an entry given to [diamond.Replica].Install is
+// invalid.
 func CheckInstall(e *diamond.Entry) error {
 	switch {
 	case e.Key != e.Key.Canonical() || e.Key.Validate() != nil || e.Revision < 1:
@@ -128,19 +131,19 @@ func CheckInstall(e *diamond.Entry) error {
 	return nil
 }
 
-// NotCaughtUp returns the error for a write to a copy whose head is below the
-// newest entry that it was installed with.
+// NotCaughtUp returns the error for a write to a copy whose head is below the newest
+// entry that was installed.
 func NotCaughtUp(head, ahead int64) error {
-	return diamond.Errorf(diamond.ErrInvalid, "this copy is at revision %d and holds entries up to %d: apply the changes between first", head, ahead)
+	return diamond.Errorf(diamond.ErrInvalid, "this copy is at revision %d and has entries up to %d: apply the changes in between first", head, ahead)
 }
 
-// NotCopy returns the error for Apply and Install on a store with a history of its own.
+// NotCopy returns the error for Apply and Install on a store that is not a copy.
 func NotCopy() error {
-	return diamond.Errorf(diamond.ErrInvalid, "this store has taken changes of its own and is no copy")
+	return diamond.Errorf(diamond.ErrInvalid, "this store has changes of its own and is not a copy")
 }
 
-// FirstEpoch returns the epoch in which changes begin that lead an empty
-// replica to to; zero where only the epochs of forks among them are known.
+// FirstEpoch returns the epoch of the first of the changes that lead an empty replica
+// to to, or zero if only the epochs of forks among them are known.
 func FirstEpoch(changes []diamond.Change, to diamond.Position) diamond.Epoch {
 	for i := range changes {
 		if changes[i].Op == diamond.OpFork {

@@ -10,23 +10,22 @@ import (
 	"github.com/linnaname/gdiamond/internal/rawbytes"
 )
 
-// RequestIDAge is how long a request id must be remembered.
+// RequestIDAge is the time for which a request id must be remembered.
 const RequestIDAge = 24 * time.Hour
 
-// Current is what [Plan] has to know of a key's current entry. The zero value
-// is that of a key that has none.
+// Current is the part of a key's current entry that [Plan] needs. It is zero for a key
+// without an entry.
 type Current struct {
 	Revision int64
 	Type     string
 	Meta     map[string]string // never changed
 }
 
-// Plan decides what set does to a store whose head is at, and returns the
-// changes that commit it and the position after them. currentOf returns what
-// is known of a key's current entry.
+// Plan returns the changes that commit set to a store whose head is at, and the
+// position after them. currentOf returns the current entry of a key.
 //
-// An error is the set's own (ErrConflict, ErrNotFound, ErrInvalid), or currentOf's.
-// Request ids are the storage's to look up first.
+// The error is that of the set (ErrConflict, ErrNotFound, ErrInvalid) or of currentOf.
+// The storage must look up request ids before it calls Plan.
 func Plan(at diamond.Position, set *diamond.ChangeSet, now time.Time, currentOf func(diamond.Key) (Current, error)) ([]diamond.Change, diamond.Position, error) {
 	if err := check(set, currentOf); err != nil {
 		return nil, at, err
@@ -61,13 +60,13 @@ func Plan(at diamond.Position, set *diamond.ChangeSet, now time.Time, currentOf 
 	return changes, at, nil
 }
 
-// describe returns the type and the metadata that the value of d is to have.
-// What d does not say is that of the key's current entry. Whether the content says
-// something in a type that the key keeps is known only here.
+// describe returns the type and metadata for the value of d. Without them in d, they are
+// those of the key's current entry. Only here is the type known, so describe checks that
+// the content has a value in a type that the key keeps.
 func describe(d *diamond.Draft, currentOf func(diamond.Key) (Current, error)) (typ string, meta map[string]string, err error) {
 	typ = d.Type
 	if len(d.Meta) > 0 {
-		meta = maps.Clone(d.Meta) // the caller's may change
+		meta = maps.Clone(d.Meta) // the caller may change the original
 	}
 	if d.Reset || typ != "" && meta != nil {
 		return typ, meta, nil
@@ -82,7 +81,7 @@ func describe(d *diamond.Draft, currentOf func(diamond.Key) (Current, error)) (t
 	if typ == "" {
 		typ = have.Type
 		if !d.AllowEmpty && typ != diamond.TypeOf(d.Key.DataID) && document.Blank(typ, d.Content) {
-			return "", nil, KeyError(d.Key, diamond.ErrInvalid, "content: says nothing in the format that the key has, %s; allowEmpty, or --allow-empty, publishes it all the same", typ)
+			return "", nil, KeyError(d.Key, diamond.ErrInvalid, "content: has no value in the format of the key, %s; to publish it anyway, use allowEmpty or --allow-empty", typ)
 		}
 	}
 	if meta == nil {
@@ -138,8 +137,8 @@ func check(set *diamond.ChangeSet, currentOf func(diamond.Key) (Current, error))
 	return nil
 }
 
-// CheckCommit reports, for [diamond.Storage].Commit, that a call has more than one
-// transaction may hold.
+// CheckCommit returns, for [diamond.Storage].Commit, an error if sets exceed the limits
+// of one transaction.
 func CheckCommit(sets []diamond.ChangeSet) error {
 	changes, bytes := 0, int64(0)
 	for i := range sets {

@@ -2,27 +2,27 @@ package storage
 
 import "time"
 
-// Retention says how much history a storage keeps. History is two windows: a
-// log of all changes without gaps, and the versions of each key.
+// Retention sets how much history a storage keeps. History has two parts: a log of all
+// changes without gaps, and the versions of each key.
 //
-// A change leaves the log when it is older than Age and more than Changes newer
-// ones are kept, and, whatever these two say, when the sets after its own have
-// Bytes of content. A version that has left the log goes when Versions newer ones
-// of its key are kept, or when its key was deleted by a change that has left
-// the log too. The value that a key has now never goes.
+// A change leaves the log when it is older than Age and at least Changes newer ones are
+// kept. Regardless of these two, it also leaves when the sets after its own have Bytes of
+// content. A version that has left the log is removed when Versions newer versions of its
+// key are kept, or when its key was deleted by a change that has left the log too. The
+// current value of a key is never removed.
 //
-// So the two counts and Bytes hold whatever the clock says: one that jumps ahead
-// makes everything old, and no more than that. And Bytes bounds the log alone: who
-// publishes much to one key takes no versions from another. Beside the log, the
-// versions of a key are Versions at most.
+// The two counts and Bytes do not depend on the clock. A clock that jumps ahead makes
+// everything old, but the counts still hold. Bytes limits only the log: many publishes to
+// one key do not remove versions of another. Apart from the log, a key has at most
+// Versions versions.
 type Retention struct {
-	Age      time.Duration // 0 = 30 days
-	Versions int           // of a key, its current value among them; 0 = 100
-	Changes  int           // in the log; 0 = 100,000
-	Bytes    int64         // of contents in the log, and at most those of one set more; 0 = no bound
+	Age      time.Duration // of changes in the log; 0 means 30 days
+	Versions int           // of a key, including its current value; 0 means 100
+	Changes  int           // in the log; 0 means 100,000
+	Bytes    int64         // of contents in the log, plus at most one set; 0 means no limit
 }
 
-// What a zero field of a [Retention] stands for.
+// The defaults for zero fields of a [Retention].
 const (
 	DefaultAge      = 30 * 24 * time.Hour
 	DefaultVersions = 100
@@ -44,22 +44,22 @@ func (r Retention) OrDefaults() Retention {
 	return r
 }
 
-// Full reports whether a log is full without a set, and without all before it:
-// those after it have so many bytes of content.
+// Full reports whether a log is full without a set and all sets before it. bytes is the
+// size of the contents after that set.
 func (r Retention) Full(bytes int64) bool { return r.Bytes > 0 && bytes >= r.Bytes }
 
-// Verdict says what the time of the oldest change of a log proves.
+// Verdict is the result of [Retention.Judge] for the oldest change of a log.
 type Verdict int
 
 // The verdicts.
 const (
-	Keep   Verdict = iota // it is younger than Age
-	Drop                  // it is older
-	Unsure                // it is from the future: a clock was wrong, and the next change decides
+	Keep   Verdict = iota // the change is younger than Age
+	Drop                  // the change is older than Age
+	Unsure                // its time is in the future because a clock was wrong; the next change decides
 )
 
-// Judge says whether a change committed at t is older than Age at now. The
-// count of newer changes and [Retention.Full] are for the caller to hold up.
+// Judge reports whether a change committed at t is older than Age at now. The caller
+// must check the count of newer changes and [Retention.Full].
 func (r Retention) Judge(t, now time.Time) Verdict {
 	switch age := now.Sub(t); {
 	case age < 0:
@@ -70,17 +70,19 @@ func (r Retention) Judge(t, now time.Time) Verdict {
 	return Drop
 }
 
-// Outdated reports whether a version may go that has left the log: number of
-// newest counted from 1 for each key, deleted with a tombstone that has left the log too.
+// Outdated reports whether a version that has left the log may be removed. number is its
+// number among the versions of its key, counted from 1, and newest that of the newest
+// version. gone is set if the key was deleted and its tombstone has left the log too.
 func (r Retention) Outdated(number, newest int64, gone bool) bool {
 	return gone || newest-number >= int64(r.Versions)
 }
 
-// RequestIDFloor is of how many newest revisions the request ids stay whatever
-// the clock says.
+// RequestIDFloor is the number of newest revisions whose request ids are kept regardless
+// of the clock.
 const RequestIDFloor = 10_000
 
-// RequestExpired reports whether the id of a set committed as revision at t may be forgotten.
+// RequestExpired reports whether the request id of a set committed as revision at t may
+// be forgotten.
 func RequestExpired(revision int64, t time.Time, head int64, now time.Time) bool {
 	return head-revision >= RequestIDFloor && now.Sub(t) > RequestIDAge
 }

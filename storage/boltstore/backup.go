@@ -15,8 +15,8 @@ import (
 	"github.com/linnaname/gdiamond/storage"
 )
 
-// Backup writes a copy of the store, as it is at one moment, to w. Reads and
-// commits go on meanwhile. The copy holds contents in the clear.
+// Backup writes a copy of the store as of one moment to w. Reads and commits continue
+// meanwhile. The copy is not encrypted.
 func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -45,43 +45,43 @@ func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 // RestoreOption changes a default of [Restore].
 type RestoreOption func(*restoring)
 
-// restoring is how a restore is done.
+// restoring has the options of a restore.
 type restoring struct {
-	above int64 // 0: the clock alone says which generation is next
+	above int64 // the generation to exceed, or 0 if the clock alone decides
 	now   func() time.Time
 }
 
-// WithGenerationAbove has the new epoch's generation be above the given one,
-// which is to be the highest that any server or client has seen, whatever the
-// clock says. It is needed where a clock was wrong, now or at a restore before:
-// see [Restore].
+// WithGenerationAbove makes the generation of the new epoch higher than the given one,
+// regardless of the clock. Give the highest generation that any server or client has
+// seen. It is needed if the clock is wrong, or was wrong at an earlier restore: see
+// [Restore].
 func WithGenerationAbove(generation int64) RestoreOption {
 	return func(r *restoring) { r.above = generation }
 }
 
-// Restore makes a store in dir, which must be empty or not be there, from what
-// Backup wrote, verifies all of it and begins a new epoch, since the store has
-// lost what was published after the backup: its revisions go on a million
-// above the backup's. It returns the position after that.
-// Where it fails, there is no store in dir.
+// Restore creates a store in dir from the output of [Store.Backup], and verifies all of
+// it. dir must be empty or not exist. Restore begins a new epoch, because the store has
+// lost the changes published after the backup; its revisions continue a million above
+// those of the backup. It returns the resulting position. If it fails, it leaves no store
+// in dir.
 //
-// When one backup is restored twice, the second outcome has to be newer than the
-// first for all who have seen that, and nothing in the backup says so. The clock
-// does: the generation of the new epoch is the time in microseconds. So a restore
-// under a clock that is ahead is followed by none under a right one: who has seen
-// the first waits for it, and servers say which generation that is. Then, and
-// where the clock is behind what the backup holds, [WithGenerationAbove] says it.
+// If a backup is restored twice, clients that have seen the first store must take the
+// second one for newer, and nothing in the backup can tell them. So the generation of the
+// new epoch is the time in microseconds. After a restore under a clock that was ahead, a
+// restore under the right clock seems older: clients wait for the first store, and
+// servers report its generation. In that case, or if the clock is behind the newest
+// change in the backup, use [WithGenerationAbove].
 //
-// ErrInvalid: dir is not empty, or the clock is not after the newest change in
-// the backup or after its generation, and no generation is given. ErrCorrupt:
-// the backup is damaged.
+// The error is ErrInvalid if dir is not empty, or if no generation is given and the clock
+// is behind the newest change or the generation of the backup. It is ErrCorrupt if the
+// backup is damaged.
 func Restore(ctx context.Context, dir string, r io.Reader, opts ...RestoreOption) (diamond.Position, error) {
 	how := restoring{now: time.Now}
 	for _, opt := range opts {
 		opt(&how)
 	}
 	if how.above < 0 || how.above > storage.MaxAbove {
-		return diamond.Position{}, diamond.Errorf(diamond.ErrInvalid, "generation: %d, not from 1 to %d", how.above, int64(storage.MaxAbove))
+		return diamond.Position{}, diamond.Errorf(diamond.ErrInvalid, "generation: %d is not between 1 and %d", how.above, int64(storage.MaxAbove))
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return diamond.Position{}, openError(dir, err)
@@ -170,8 +170,8 @@ func (r *restoring) fork(ctx context.Context, s *Store) (diamond.Position, error
 	return s.Fork(ctx, storage.Restored(at, max(now.UnixMicro(), r.above)))
 }
 
-// isBefore refuses a time that cannot show a restore to be later than what is in
-// the backup, or than another restore of it; at is the position of its head.
+// isBefore returns an error if the time now is not later than the newest change of the
+// backup, or than its generation. at is the position of the backup's head.
 func (v *view) isBefore(now time.Time, at diamond.Position) error {
 	const remedy = "correct the clock, or give the highest generation that servers and clients have seen (gdiamond restore --above)"
 	if k, row := v.log.Cursor().Last(); k != nil {

@@ -1,15 +1,15 @@
-// Package boltstore is a [diamond.Storage] and [diamond.Replica] in one file on
-// a local disk: the embedded default. It rests on go.etcd.io/bbolt. Every
-// commit is on stable storage before it is acknowledged.
+// Package boltstore is a [diamond.Storage] and [diamond.Replica] in one file on a local
+// disk, based on go.etcd.io/bbolt. It is the embedded default. Every commit is on stable
+// storage before it is acknowledged.
 //
 // # The file
 //
-// DIR/store.db holds a log of changes, each with its content, and a current
-// view that points into it. Content is stored once. Records of the log chain to
-// the version before of their key, so that no index of versions is needed.
+// DIR/store.db has a log of changes with their contents, and a current view that points
+// into the log. Each content is stored once. Each record of the log points to the
+// previous version of its key, so that no index of versions is needed.
 //
-// One process at a time has a directory open. Copy it with [Store.Backup], also
-// while it is in use; a plain copy of a file that is in use is not a backup.
+// Only one process at a time can open a directory. [Store.Backup] copies it, even while
+// it is in use; a plain copy of a file in use is not a backup.
 package boltstore
 
 import (
@@ -35,16 +35,16 @@ var (
 
 const (
 	fileName   = "store.db"
-	tempPrefix = fileName + ".tmp-" // of files that will take its place
+	tempPrefix = fileName + ".tmp-" // of files that will replace it
 
-	// lockWait is how long Open waits for another process to let go of the file.
+	// lockWait is the time that Open waits for another process to release the file.
 	lockWait = 500 * time.Millisecond
 
-	// pruneEvery is how often history is pruned in the background.
+	// pruneEvery is the interval of pruning in the background.
 	pruneEvery = 10 * time.Minute
 )
 
-// Store is a store in a directory. [Open] opens one. It is safe for concurrent use.
+// Store is a store in a directory, opened by [Open]. It is safe for concurrent use.
 type Store struct {
 	dir       string
 	retention storage.Retention
@@ -55,40 +55,40 @@ type Store struct {
 
 	db     *bolt.DB
 	writer chan struct{} // holds one token while a write transaction runs
-	// unsure is set while the outcome of the last commit is unknown: it was seen
-	// written but not synced. Held by the writer.
+	// unsure is set while the outcome of the last commit is unknown, because the commit
+	// was written but not synced. It is guarded by the writer's token.
 	unsure     bool
-	installing sync.Mutex // held by the one Install under way
+	installing sync.Mutex // held by the running Install
 
 	stop    context.CancelFunc // ends the background work
 	workers sync.WaitGroup
 
-	mu     sync.RWMutex // held for reading by calls under way
+	mu     sync.RWMutex // held for reading by running calls
 	closed bool         // guarded by mu
 }
 
 // Option changes a default of [Open].
 type Option func(*Store)
 
-// WithRetention sets how much history is kept; by default what the zero
-// [storage.Retention] stands for. A smaller Versions takes hold for a key when
-// its next change leaves the log.
+// WithRetention sets how much history is kept. The default is that of the zero
+// [storage.Retention]. A smaller Versions takes effect for a key when its next change
+// leaves the log.
 func WithRetention(r storage.Retention) Option { return func(s *Store) { s.retention = r } }
 
-// WithLogger sets where the store says what no caller is told: that history
-// cannot be pruned in the background; by default [slog.Default].
+// WithLogger sets the logger for failures of background pruning, which no caller sees.
+// The default is [slog.Default].
 func WithLogger(l *slog.Logger) Option { return func(s *Store) { s.logger = l } }
 
-// WithReadOnly has the store opened to read, so that its disk need not be
-// writable. None is made where there is none (ErrNotFound), what would write
-// fails with ErrInvalid, and others may have it open to read at the same time.
+// WithReadOnly opens the store for reading only, so its disk need not be writable. Open
+// then fails with ErrNotFound if there is no store, and writes fail with ErrInvalid.
+// Several processes may have the store open for reading at the same time.
 func WithReadOnly() Option { return func(s *Store) { s.readOnly = true } }
 
-// Open opens the store in dir, and makes dir and an empty store where there is
-// none. The directory it makes has mode 0700, the file 0600.
+// Open opens the store in dir. It creates dir with mode 0700 and an empty store with mode
+// 0600 if they do not exist.
 //
-// ErrInUse: another process has it open. ErrCorrupt: the file is damaged; it is
-// left as it is. ErrNoSpace: the disk is full or read-only.
+// The error is ErrInUse if another process has the store open, ErrCorrupt if the file is
+// damaged, which leaves it unchanged, and ErrNoSpace if the disk is full or read-only.
 func Open(dir string, opts ...Option) (*Store, error) {
 	s := &Store{dir: dir, logger: slog.Default(), now: time.Now, writer: make(chan struct{}, 1)}
 	for _, opt := range opts {
@@ -137,12 +137,12 @@ func (s *Store) Close() error {
 	return s.db.Close()
 }
 
-// openToWrite opens the file at path for writing, locks it, and makes it where
-// there is none.
+// openToWrite opens the file at path for writing and locks it. It creates the file if it
+// does not exist.
 func openToWrite(path string) (*bolt.DB, error) {
 	if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
 		if err := create(filepath.Dir(path), path); err != nil {
-			// Another process may have been quicker: then the lock decides.
+			// Another process may have created it first; then the lock decides.
 			if _, there := os.Lstat(path); there != nil {
 				return nil, err
 			}
@@ -158,11 +158,11 @@ func openFile(path string) (*bolt.DB, error) {
 	var file *os.File
 	db, err := bolt.Open(path, 0o600, &bolt.Options{
 		Timeout: lockWait,
-		// The list of free pages is found by a walk at open, instead of being
-		// written with every commit: a store that was pruned has a long one.
+		// Opening the file rebuilds the list of free pages. Writing it with every commit
+		// would be slow, because a pruned store has a long list.
 		NoFreelistSync: true,
 		FreelistType:   bolt.FreelistMapType,
-		// A map that must grow waits for readers, a backup among them.
+		// Growing the map waits for readers, such as a backup.
 		InitialMmapSize: initialMap(),
 		OpenFile: func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
 			file, err = os.OpenFile(name, flag&^os.O_CREATE, mode)
@@ -172,8 +172,8 @@ func openFile(path string) (*bolt.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A compaction that ended while this waited for the lock has put another
-	// file in the place of this one.
+	// A compaction that ended while this call waited for the lock has replaced the
+	// file.
 	mine, err := file.Stat()
 	if err == nil {
 		var there os.FileInfo
@@ -187,7 +187,7 @@ func openFile(path string) (*bolt.DB, error) {
 	return db, nil
 }
 
-// create makes dir and an empty store in it, complete or not at all.
+// create creates dir and an empty store in it, completely or not at all.
 func create(dir, path string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -202,8 +202,8 @@ func create(dir, path string) error {
 	})
 }
 
-// inspect verifies the structure of the file before bbolt maps it for writing,
-// since bbolt trusts what it finds.
+// inspect verifies the structure of the file before bbolt maps it for writing, because
+// bbolt trusts the file.
 func inspect(path string) error {
 	db, err := openInspected(path)
 	if err != nil {
@@ -212,8 +212,8 @@ func inspect(path string) error {
 	return db.Close()
 }
 
-// openInspected opens the file at path for reading, locks it, so that nobody
-// writes, and verifies its structure.
+// openInspected opens the file at path for reading, locks it against writers, and
+// verifies its structure.
 func openInspected(path string) (*bolt.DB, error) {
 	db, err := openToRead(path)
 	if err != nil {
@@ -251,7 +251,7 @@ func (s *Store) read(ctx context.Context, fn func(*view) error) error {
 	}))
 }
 
-// usable reports why the store cannot be used, with s.mu held.
+// usable returns an error if the store cannot be used. The caller must hold s.mu.
 func (s *Store) usable(ctx context.Context) error {
 	if s.closed {
 		return diamond.Errorf(diamond.ErrClosed, "the store in %s", s.dir)

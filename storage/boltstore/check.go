@@ -14,7 +14,7 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// Report is what Check found in a store.
+// Report is the result of [Check].
 type Report struct {
 	Position diamond.Position // of the head
 	Horizon  int64            // the revision after which the log begins
@@ -24,16 +24,16 @@ type Report struct {
 	Requests int              // request ids remembered
 	Contents int64            // bytes of content kept
 	File     int64            // bytes of the file
-	// Problems says what is damaged, one line each, and where there are many
-	// only the first; none: the store is sound.
+	// Problems describes the damage in one line each, or is empty if the store is
+	// sound. If there are many problems, it has only the first.
 	Problems []string
 }
 
-// maxProblems is how many problems a report lists.
+// maxProblems is the largest number of problems in a report.
 const maxProblems = 100
 
-// String returns the report in lines of text; of a store of which nothing could
-// be read, only what is damaged.
+// String returns the report in lines of text. If nothing of the store could be read, it
+// has only the problems.
 func (r Report) String() string {
 	var b strings.Builder
 	if r.Position.Store != (diamond.StoreID{}) {
@@ -60,23 +60,22 @@ func (r *Report) summarise(b *strings.Builder) {
 	fmt.Fprintf(b, "file       %d bytes\n", r.File)
 }
 
-// Check verifies all of the store in dir and changes nothing: the structure of
-// the file, the chain over the whole log, the hash of every content kept, and
-// that the current view, the versions and the request ids agree with the log.
-// The store must not be open.
+// Check verifies the whole store in dir and changes nothing. It checks the structure of
+// the file, the chain of the log, the hash of every kept content, and that the current
+// view, the versions and the request ids agree with the log. The store must not be open.
 //
-// ErrCorrupt: damage was found; the report lists it. ErrNotFound: there is no
-// store in dir. ErrInUse: it is open.
+// The error is ErrCorrupt if damage was found, which the report lists, ErrNotFound if
+// there is no store in dir, and ErrInUse if the store is open.
 func Check(ctx context.Context, dir string) (Report, error) {
 	return check(ctx, filepath.Join(dir, fileName), dir)
 }
 
-// CheckBackup is [Check] for a file that [Store.Backup] wrote.
+// CheckBackup is [Check] for a file written by [Store.Backup].
 func CheckBackup(ctx context.Context, file string) (Report, error) {
 	return check(ctx, file, file)
 }
 
-// check verifies the store at path, which errors call by its name.
+// check verifies the store at path. Errors use name for it.
 func check(ctx context.Context, path, name string) (Report, error) {
 	report, err := verify(ctx, path)
 	if err != nil && len(report.Problems) == 0 {
@@ -116,20 +115,20 @@ func verify(ctx context.Context, path string) (report Report, err error) {
 	return report, c.verdict()
 }
 
-// checker gathers what is wrong with a store.
+// checker collects the problems of a store.
 type checker struct {
 	*Report
 	v     *view
 	found int // problems
 
-	records int // that have a key
-	newest  int // of them, to which a row of the current view points
-	linked  int // of them, to which a newer version points
+	records int // with a key
+	newest  int // records to which a row of the current view points
+	linked  int // records to which a newer version points
 }
 
 func (c *checker) problem(format string, args ...any) {
 	if c.found++; c.found <= maxProblems {
-		// What is wrong is all that is to be said of it here.
+		// The report needs no prefix.
 		text := strings.TrimPrefix(fmt.Sprintf(format, args...), "diamond: corrupt: ")
 		c.Problems = append(c.Problems, text)
 	}
@@ -166,7 +165,7 @@ func (c *checker) check(ctx context.Context, tx *bolt.Tx) (err error) {
 // checkRecords verifies every record, and the chain over the log.
 func (c *checker) checkRecords(ctx context.Context) error {
 	at, count := c.v.anchor(), c.v.sequence
-	var set []diamond.Change // of the log, so far
+	var set []diamond.Change // the current set of the log
 	cursor := c.v.log.Cursor()
 	for k, row := cursor.First(); k != nil; k, row = cursor.Next() {
 		if err := ended(ctx); err != nil {
@@ -207,8 +206,8 @@ func (c *checker) checkRecords(ctx context.Context) error {
 	return nil
 }
 
-// checkRecord verifies one record: its content, and its place among the
-// versions of its key. It returns its change with content.
+// checkRecord verifies the content of one record, and its place among the versions of its
+// key. It returns the change with its content.
 func (c *checker) checkRecord(r *record) diamond.Change {
 	change, err := r.full()
 	if err != nil {
@@ -226,7 +225,7 @@ func (c *checker) checkRecord(r *record) diamond.Change {
 	}
 	cur, err := c.v.row(change.Key)
 	switch {
-	case err != nil: // told with the row
+	case err != nil: // reported with the row
 	case cur == nil:
 		c.problem("%s: the key has no row in the current view", name)
 	case cur.at == r.at:
@@ -240,7 +239,7 @@ func (c *checker) checkRecord(r *record) diamond.Change {
 	}
 	prev, err := c.v.record(r.prev)
 	if err != nil || prev == nil {
-		return change // told with the record, or gone
+		return change // reported with the record, or removed
 	}
 	c.linked++
 	if prev.change.Key != change.Key || prev.ordinal != r.ordinal-1 || prev.at.revision >= r.at.revision {
@@ -249,8 +248,8 @@ func (c *checker) checkRecord(r *record) diamond.Change {
 	return change
 }
 
-// checkCurrent verifies that every row of the current view has its record, and
-// that every record is the newest version of its key or behind a newer one.
+// checkCurrent verifies that every row of the current view has its record, and that every
+// record is the newest version of its key or linked from a newer one.
 func (c *checker) checkCurrent(ctx context.Context) error {
 	rows := 0
 	cursor := c.v.current.Cursor()
@@ -296,7 +295,7 @@ func (c *checker) checkRequests(ctx context.Context) error {
 			continue
 		}
 		if r.revision <= c.v.horizon {
-			continue // its change may be gone
+			continue // its change may have been removed
 		}
 		if chain, err := c.v.chainAt(r.revision); err != nil || chain != r.chain {
 			c.problem("a request id says revision %d, with another chain than the log", r.revision)

@@ -11,9 +11,9 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// Rows are written by hand: a format byte, fixed fields, variable-length
-// numbers, length-prefixed strings, and a checksum over the row's key and all
-// of it. Only a record's content follows its checksum, as it has a SHA-256.
+// Rows have a format byte, fixed fields, variable-length numbers, length-prefixed
+// strings, and a checksum over the row's key and the row. Only a record's content follows
+// the checksum, because it has a SHA-256.
 
 // format is the first byte of every row.
 const format = 1
@@ -53,7 +53,7 @@ func (e *encoder) position(p pointer) {
 	e.number(int64(p.number))
 }
 
-// sum ends the row, or a record's header, with the checksum over key and it.
+// sum ends the row, or a record's header, with the checksum over key and row.
 func (e *encoder) sum(key []byte) {
 	*e = binary.LittleEndian.AppendUint32(*e, checksum(key, *e))
 }
@@ -63,15 +63,15 @@ func checksum(key, row []byte) uint32 {
 	return crc32.Update(crc32.Checksum(key, table), table, row)
 }
 
-// decoder reads fields from a row. After the first that is not there, all are
-// zero and failed is set.
+// decoder reads fields from a row. After the first missing field it returns zeros, and
+// failed is set.
 type decoder struct {
-	row    []byte // all of it
+	row    []byte // the whole row
 	rest   []byte // not read yet
 	failed bool
 }
 
-// decode begins to read a row, with its format byte.
+// decode starts reading a row, and reads its format byte.
 func decode(row []byte) *decoder {
 	d := &decoder{row: row, rest: row}
 	if d.byte() != format {
@@ -115,7 +115,7 @@ func (d *decoder) signed() int64 {
 	return n
 }
 
-// length reads a number that cannot be more than what is left to read.
+// length reads a number that must not exceed the length of the rest.
 func (d *decoder) length() int {
 	n := d.number()
 	if n > int64(len(d.rest)) {
@@ -169,7 +169,7 @@ func (d *decoder) sum(key []byte) {
 // end reports whether the whole row was read and was good.
 func (d *decoder) end() bool { return !d.failed && len(d.rest) == 0 }
 
-// validMD5 reports whether digits can be packed: a store takes no others.
+// validMD5 reports whether digits can be packed. The store accepts no others.
 func validMD5(digits string) bool {
 	for i := range len(digits) {
 		if c := digits[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
@@ -179,8 +179,8 @@ func validMD5(digits string) bool {
 	return len(digits) == 32
 }
 
-// keyBytes returns the row key of k. No part can hold a zero byte, so it is
-// injective, and ordered as [diamond.Key.Compare].
+// keyBytes returns the row key of k. No part of a key has a zero byte, so row keys are
+// unique and in the order of [diamond.Key.Compare].
 func keyBytes(k diamond.Key) []byte {
 	b := make([]byte, 0, len(k.Namespace)+len(k.Group)+len(k.DataID)+2)
 	b = append(append(b, k.Namespace...), 0)

@@ -9,18 +9,19 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// compactBytes is about how many bytes one transaction of a compaction writes.
+// compactBytes is the approximate number of bytes that one transaction of a compaction
+// writes.
 const compactBytes = 8 << 20
 
-// errNotSmaller ends a compaction that gains nothing.
+// errNotSmaller ends a compaction that would save nothing.
 var errNotSmaller = errors.New("the new file is not smaller")
 
-// Compact rewrites the store in dir without its free space, and returns the
-// size of the file in bytes before and after. The store must not be open. The
-// new file is verified and then put in the place of the old one in one step.
-// Where it would not be smaller, the old one is kept, and after is before.
+// Compact rewrites the store in dir without its free space, and returns the size of the
+// file in bytes before and after. The store must not be open. Compact verifies the new
+// file and then replaces the old one atomically. If the new file would not be smaller, it
+// keeps the old one, and after equals before.
 //
-// ErrInUse, ErrCorrupt: as with Open; the file is left as it is.
+// The errors are those of [Open]; the file is then unchanged.
 func Compact(ctx context.Context, dir string) (before, after int64, err error) {
 	path := filepath.Join(dir, fileName)
 	if err := inspect(path); err != nil {
@@ -30,7 +31,7 @@ func Compact(ctx context.Context, dir string) (before, after int64, err error) {
 	if err != nil {
 		return 0, 0, openError(dir, err)
 	}
-	removeTemps(dir) // a compaction that was killed has left as much as the store takes
+	removeTemps(dir) // a killed compaction may have left a file as large as the store
 	err = replace(path, true, func(temp string) error {
 		if err := copyFile(ctx, temp, old); err != nil {
 			return err
@@ -65,11 +66,11 @@ func sizes(old, compacted string) (before, after int64, err error) {
 	return a.Size(), b.Size(), nil
 }
 
-// copyFile writes the present state of a store into a new file at path.
+// copyFile writes the state of a store into a new file at path.
 func copyFile(ctx context.Context, path string, from *bolt.DB) error {
 	to, err := bolt.Open(path, 0o600, &bolt.Options{
 		Timeout: lockWait, NoFreelistSync: true, FreelistType: bolt.FreelistMapType,
-		NoSync: true, // once, at the end
+		NoSync: true, // copyFile syncs once at the end
 	})
 	if err != nil {
 		return err

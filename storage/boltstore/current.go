@@ -7,9 +7,9 @@ import (
 	"github.com/linnaname/gdiamond/storage"
 )
 
-// current is a key's row in the current view: where its newest version stands,
-// and what a listing says of it, so that scans need not touch the log. A
-// deleted key keeps a row until its tombstone is pruned.
+// current is a key's row in the current view. It has the place of the newest version and
+// the entry for lists, so that scans need not read the log. A deleted key keeps its row
+// until its tombstone is pruned.
 type current struct {
 	at      pointer
 	ordinal int64 // of the newest version
@@ -56,7 +56,8 @@ func decodeCurrent(k diamond.Key, key, row []byte) (*current, error) {
 	return c, nil
 }
 
-// revision returns that of the current entry, 0 if there is none. c may be nil.
+// revision returns the revision of the current entry, or 0 if there is none. c may be
+// nil.
 func (c *current) revision() int64 {
 	if c == nil || c.op != diamond.OpPublish {
 		return 0
@@ -64,7 +65,7 @@ func (c *current) revision() int64 {
 	return c.at.revision
 }
 
-// known returns what [storage.Plan] has to know of the current entry. c may be nil.
+// known returns the part of the current entry that [storage.Plan] needs. c may be nil.
 func (c *current) known() storage.Current {
 	if c.revision() == 0 {
 		return storage.Current{}

@@ -16,9 +16,8 @@ import (
 	"github.com/linnaname/gdiamond/storage"
 )
 
-// guard runs fn, which reads the mapped file. bbolt panics on some damage, and
-// a page that cannot be read faults: both become ErrCorrupt. Other panics are
-// bugs and go on.
+// guard runs fn, which reads the mapped file. It turns panics of bbolt about damage, and
+// faults of unreadable pages, into ErrCorrupt. Other panics are bugs and continue.
 func guard(fn func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -38,7 +37,7 @@ func panicError(p any) error {
 	return diamond.Errorf(diamond.ErrCorrupt, "the file cannot be read: %v", p)
 }
 
-// failure returns err as one that wraps a sentinel of package diamond.
+// failure wraps a sentinel of package diamond around err.
 func (s *Store) failure(err error) error {
 	var known *diamond.Error
 	switch {
@@ -56,14 +55,14 @@ func (s *Store) failure(err error) error {
 	return diamond.Errorf(diamond.ErrUnavailable, "the store in %s: %v", s.dir, err)
 }
 
-// advised returns a copy of e that says what to do about damage.
+// advised returns a copy of e that also says what to do about the damage.
 func advised(e *diamond.Error, dir string) error {
 	c := *e
 	c.Detail += fmt.Sprintf("; run `gdiamond check %s` to see what is damaged, and restore from a backup", dir)
 	return &c
 }
 
-// openError is [Store.failure] for a store that did not open.
+// openError is [Store.failure] for a store that cannot be opened.
 func openError(dir string, err error) error {
 	err = openFault(dir, err)
 	var known *diamond.Error
@@ -73,7 +72,7 @@ func openError(dir string, err error) error {
 	return err
 }
 
-// openFault is openError without the advice, for the check that it advises.
+// openFault is openError without the advice to run a check, for the check itself.
 func openFault(dir string, err error) error {
 	switch {
 	case errors.Is(err, diamond.ErrCorrupt):
@@ -90,5 +89,5 @@ func openFault(dir string, err error) error {
 	return (&Store{dir: dir}).failure(err)
 }
 
-// ended returns the error for a context that has ended, nil if it has not.
+// ended returns an error if ctx has ended, and nil otherwise.
 func ended(ctx context.Context) error { return storage.Ended(ctx, "boltstore") }

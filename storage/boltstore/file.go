@@ -10,8 +10,9 @@ import (
 	"strings"
 )
 
-// initialMap is how many bytes of address space the file is mapped with at the
-// least. It costs no memory. Windows would give the file that length.
+// initialMap returns the smallest number of bytes of address space for the mapped file.
+// It uses no memory. It is 0 on Windows, where the file would get that length, and on
+// 32-bit systems.
 func initialMap() int {
 	if runtime.GOOS == "windows" || math.MaxInt == math.MaxInt32 {
 		return 0
@@ -19,8 +20,8 @@ func initialMap() int {
 	return 4 << 30
 }
 
-// replace makes a new file with fill and puts it at path, whole or not at all.
-// An existing file is replaced if over says so, else left alone and fs.ErrExist.
+// replace creates a new file with fill and moves it to path, completely or not at all. It
+// replaces an existing file if over is set, and otherwise fails with fs.ErrExist.
 func replace(path string, over bool, fill func(temp string) error) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, tempPrefix+"*") // mode 0600
@@ -53,8 +54,8 @@ func replace(path string, over bool, fill func(temp string) error) (err error) {
 	return syncDir(dir)
 }
 
-// moveNew renames a file to a name that must be free. A link is made at once or
-// fails; file systems without links get the nearest to it.
+// moveNew renames a file to a name that must be free. It uses a link, which is atomic. On
+// file systems without links it does the closest to that.
 func moveNew(from, to string) error {
 	err := os.Link(from, to)
 	if err == nil {
@@ -66,8 +67,8 @@ func moveNew(from, to string) error {
 	return os.Rename(from, to)
 }
 
-// removeTemps removes what crashes have left of files that were to take the
-// store's place. The caller holds the store's lock, so that none is being made.
+// removeTemps removes unfinished replacements of the store's file, which crashes leave
+// behind. The caller holds the store's lock, so no replacement is in progress.
 func removeTemps(dir string) {
 	names, err := os.ReadDir(dir)
 	if err != nil {
@@ -87,7 +88,7 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// syncPath puts the bytes of a closed file on stable storage.
+// syncPath syncs the contents of a closed file.
 func syncPath(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -96,10 +97,10 @@ func syncPath(path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// syncDir puts the names in dir on stable storage.
+// syncDir syncs the names in dir.
 func syncDir(dir string) error {
 	if runtime.GOOS == "windows" {
-		return nil // it cannot, and need not
+		return nil // not possible there, and not needed
 	}
 	f, err := os.Open(dir)
 	if err != nil {

@@ -8,33 +8,32 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// header is what the store says of itself, in one row. It changes at the first
-// commit, at forks, installations and when history is pruned: a plain commit
-// does not touch it.
+// header describes the store, in one row. It changes at the first commit, at forks and
+// installations, and when history is pruned, but not at other commits.
 type header struct {
 	store      diamond.StoreID
 	origin     origin
-	generation int64         // of the buckets; an installation builds new ones beside the old
+	generation int64         // of the buckets; an installation builds new ones next to the old
 	horizon    int64         // the revision after which the log begins
 	chain      diamond.Chain // at horizon
-	sequence   int64         // how many changes the log had had at horizon
-	ahead      int64         // the highest revision that an installation brought
+	sequence   int64         // number of all changes of the log up to horizon
+	ahead      int64         // the highest revision from an installation
 	epochs     []epochStart
 }
 
-// epochStart says in which epoch the store was from a revision on.
+// epochStart is the epoch of the store from a revision on.
 type epochStart struct {
 	from  int64
 	epoch diamond.Epoch
 }
 
-// origin says whose history a store holds.
+// origin is the source of a store's history.
 type origin byte
 
 const (
-	fresh   origin = iota // none
-	copied                // another store's, by Apply or Install
-	written               // its own, by Commit or Fork
+	fresh   origin = iota // there is no history
+	copied                // another store, by Apply or Install
+	written               // Commit or Fork of this store
 )
 
 const metaBucket = "meta"
@@ -111,7 +110,7 @@ func (h *header) buckets() [][]byte {
 	return [][]byte{h.logName(), h.currentName(), h.requestsName()}
 }
 
-// create makes the buckets of h's generation and writes h.
+// create creates the buckets of h's generation and writes h.
 func (h *header) create(tx *bolt.Tx) error {
 	for _, name := range h.buckets() {
 		if _, err := tx.CreateBucket(name); err != nil {

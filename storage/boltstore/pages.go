@@ -11,8 +11,8 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// The layout of bbolt's file, version 2, as far as it is verified here: the
-// offsets of fields in bytes.
+// The parts of the layout of bbolt's file, version 2, that are verified here: offsets of
+// fields in bytes.
 const (
 	boltMagic   = 0xED0CDAED
 	boltVersion = 2
@@ -32,9 +32,10 @@ const (
 	maxDepth = 64
 )
 
-// pages verifies the structure of a file, which is in the machine's byte order: that each page is what its place
-// says, that nothing points out of its page or out of the file, that no page
-// is used twice and that keys are in order. Then bbolt can map it safely.
+// pages verifies the structure of a file, which is in the machine's byte order. Each page
+// must have the type that its place requires, no pointer may lead outside its page or the
+// file, no page may be used twice, and keys must be in order. Then bbolt can map the file
+// safely.
 type pages struct {
 	file io.ReaderAt
 	size int64 // of a page
@@ -47,8 +48,8 @@ func checkPages(path string) error {
 	return withMeta(path, func(root uint64, p *pages) error { return p.tree(root, nil, nil, 0) })
 }
 
-// checkLength verifies that the file at path has a good meta page and all of
-// its pages. A file that was emptied would else be taken for a new one.
+// checkLength verifies that the file at path has a good meta page and all of its pages.
+// Otherwise bbolt would take a truncated file for a new one.
 func checkLength(path string) error {
 	return withMeta(path, func(uint64, *pages) error { return nil })
 }
@@ -74,7 +75,7 @@ func damaged(format string, args ...any) error {
 	return diamond.Errorf(diamond.ErrCorrupt, "the file is damaged: %s", fmt.Sprintf(format, args...))
 }
 
-// readMeta returns the root page of the newest good meta page.
+// readMeta returns the root page according to the newest good meta page.
 func readMeta(f io.ReaderAt, length int64) (root uint64, p *pages, err error) {
 	var newest uint64
 	try := func(offset int64) {
@@ -109,8 +110,8 @@ func readMeta(f io.ReaderAt, length int64) (root uint64, p *pages, err error) {
 	return root, p, nil
 }
 
-// tree verifies the page with an id and all below it. Its keys are from low
-// on and below high, where these are given.
+// tree verifies the page with an id and all pages below it. Its keys must be at least low
+// and less than high, if these are given.
 func (p *pages) tree(id uint64, low, high []byte, depth int) error {
 	if depth > maxDepth {
 		return damaged("page %d is %d levels deep", id, depth)
@@ -135,13 +136,13 @@ func (p *pages) tree(id uint64, low, high []byte, depth int) error {
 	return p.elements(id, section{p.file, int64(id) * p.size, int64(overflow+1) * p.size, first}, low, high, depth)
 }
 
-// section is the bytes of a page: part of the file, or of a row that holds a
-// small bucket.
+// section has the bytes of a page: a part of the file, or of a row that has a small
+// bucket.
 type section struct {
 	file   io.ReaderAt
 	offset int64
 	length int64
-	first  []byte // as many as were read already
+	first  []byte // the bytes that were read already
 }
 
 func (s section) bytes(at, n int64) ([]byte, error) {
@@ -206,8 +207,8 @@ func (p *pages) elements(id uint64, page section, low, high []byte, depth int) e
 	return nil
 }
 
-// value verifies that the value of a leaf element is within its page, and the
-// bucket below it where it is one.
+// value verifies that the value of a leaf element is within its page. If the value is a
+// bucket, it verifies the bucket too.
 func (p *pages) value(page section, element []byte, at int64, depth int) error {
 	size := int64(binary.NativeEndian.Uint32(element[12:]))
 	if at > page.length || size > page.length-at {

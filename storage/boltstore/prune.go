@@ -9,15 +9,15 @@ import (
 )
 
 const (
-	// pruneBatch is about how many changes, or request ids, one transaction of a
-	// pruning removes: commits wait for no more than that.
+	// pruneBatch is the approximate number of changes or request ids that one transaction
+	// of a pruning removes. A commit waits for no more than that.
 	pruneBatch = 200
-	// pruneLook is how many rows a pruning looks at in one transaction that reads.
+	// pruneLook is the number of rows that a pruning reads in one transaction.
 	pruneLook = 1000
 )
 
-// pruneAlways prunes until ctx ends. What fails is tried again; that it begins
-// to fail, and that it works again, is logged once each.
+// pruneAlways prunes at intervals until ctx ends. It logs once when pruning starts to
+// fail and once when it works again.
 func (s *Store) pruneAlways(ctx context.Context) {
 	tick := time.NewTicker(pruneEvery)
 	defer tick.Stop()
@@ -32,7 +32,7 @@ func (s *Store) pruneAlways(ctx context.Context) {
 		case ctx.Err() != nil, (err != nil) == failing:
 			continue
 		case err != nil:
-			s.logger.Warn("history cannot be pruned; it is tried again", "data", s.dir, "error", err)
+			s.logger.Warn("history cannot be pruned; retrying", "data", s.dir, "error", err)
 		default:
 			s.logger.Info("history can be pruned again", "data", s.dir)
 		}
@@ -40,11 +40,11 @@ func (s *Store) pruneAlways(ctx context.Context) {
 	}
 }
 
-// Prune removes at once what retention no longer keeps, in small transactions.
-// It also runs every ten minutes by itself. The file does not become smaller;
-// its free pages are used again. See [Compact].
+// Prune removes the history that the retention no longer keeps, in small transactions. It
+// also runs every ten minutes in the background. The file does not become smaller, but
+// its free pages are reused. See [Compact].
 func (s *Store) Prune(ctx context.Context) error {
-	if err := s.writable(); err != nil { // whether anything would go or not
+	if err := s.writable(); err != nil { // even if there is nothing to prune
 		return err
 	}
 	for more := true; more; {
@@ -56,8 +56,8 @@ func (s *Store) Prune(ctx context.Context) error {
 	return s.pruneRequests(ctx)
 }
 
-// pruneLog looks for the next changes that may leave the log, has them leave,
-// and reports whether there were any.
+// pruneLog removes the next changes that may leave the log, and reports whether there
+// were any.
 func (s *Store) pruneLog(ctx context.Context) (bool, error) {
 	l, err := s.look(ctx)
 	if err != nil || l.upTo == 0 {
@@ -74,11 +74,11 @@ func (s *Store) pruneLog(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// look is what was found of a log without a lock. That sets may leave it stays so,
-// whatever is added to it.
+// look is the result of examining a log without a lock. Sets that may leave the log may
+// still leave it after more were added.
 type look struct {
 	generation int64 // of the log
-	upTo       int64 // the last revision that may leave it, 0: none may
+	upTo       int64 // the last revision that may leave it, or 0 for none
 }
 
 func (s *Store) look(ctx context.Context) (l look, err error) {
@@ -97,10 +97,10 @@ func (s *Store) look(ctx context.Context) (l look, err error) {
 	return l, err
 }
 
-// leaving returns a revision up to which the log may be pruned, 0 where it may
-// not be. What is from the future is passed over, to find out what the next
-// changes prove; a clock far behind makes that of the whole log. So nobody waits
-// for it: it reads.
+// leaving returns the revision up to which the log may be pruned, or 0 for none. It skips
+// changes whose times are in the future, because a later change may prove that they are
+// old. If the clock is far behind, that is the whole log, so leaving only reads and
+// nobody waits for it.
 func (s *Store) leaving(ctx context.Context, now time.Time) (upTo int64, err error) {
 	for after, ended := int64(0), false; upTo == 0 && !ended; {
 		if err := s.read(ctx, func(v *view) (err error) {
@@ -113,9 +113,9 @@ func (s *Store) leaving(ctx context.Context, now time.Time) (upTo int64, err err
 	return upTo, nil
 }
 
-// leaving looks at some of the changes after a revision of the log. It returns
-// the last of these, the last that may leave the log, 0 where none may, and
-// whether those that follow decide nothing more.
+// leaving examines some of the changes after a revision of the log. It returns the last of
+// them, the last one that may leave the log or 0 for none, and whether later changes need
+// not be examined.
 func (v *view) leaving(after int64, retention storage.Retention, now time.Time) (last, upTo int64, ended bool, err error) {
 	last = max(after, v.horizon)
 	_, count, err := v.head()
@@ -141,21 +141,21 @@ func (v *view) leaving(after int64, retention storage.Retention, now time.Time) 
 	return last, upTo, k == nil, nil
 }
 
-// mayLeave reports whether a log that has had count changes keeps enough without
-// r's set and all before it.
+// mayLeave reports whether a log that has had count changes keeps enough of them without
+// r's set and all sets before it.
 func (r *record) mayLeave(count int64, retention storage.Retention) bool {
 	end := r.sequence + int64(r.change.Count-r.change.Number) - 1
 	return end <= count-int64(retention.Changes)
 }
 
-// pruneLog moves the horizon over some of the oldest changes that were found to be
-// ones that may leave the log, and removes the versions that are then outdated. It
-// returns errNothing where there are none, and whether there may be more.
+// pruneLog moves the horizon over some of the oldest changes that may leave the log
+// according to l, and removes the versions that are then outdated. It reports whether
+// there may be more, and returns errNothing if there are none.
 func (v *view) pruneLog(retention storage.Retention, l look) (more bool, err error) {
 	if v.generation != l.generation {
-		return false, errNothing // it is another log by now
+		return false, errNothing // the log was replaced meanwhile
 	}
-	passing := make(map[diamond.Key]pointer) // the newest changes of keys that leave
+	passing := make(map[diamond.Key]pointer) // the newest leaving change of each key
 	looked := 0
 	to := v.header // with the new horizon
 	c := v.log.Cursor()
@@ -186,9 +186,9 @@ func (v *view) pruneLog(retention storage.Retention, l look) (more bool, err err
 	return v.horizon < l.upTo, v.save(v.tx)
 }
 
-// trim removes the outdated versions of a key from p on, its newest one that
-// has just left the log, to the oldest. To do so each time that one leaves is
-// enough: no version can become outdated that has no newer one in the log.
+// trim removes the outdated versions of a key from p to the oldest. p is the newest
+// version that has just left the log. It is enough to do so whenever a version leaves the
+// log, because only then older versions can become outdated.
 func (v *view) trim(key diamond.Key, p pointer, retention storage.Retention) error {
 	cur, err := v.row(key)
 	if cur == nil || err != nil {

@@ -6,9 +6,9 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// beyond returns the last revision that the log is full without, 0 where there is
-// none. Records do not say how much content the log has had, so it adds up what
-// the newest have. Nobody waits for it: it reads.
+// beyond returns the last revision without which the log is still full, or 0 if there is
+// none. Records do not have the total size of earlier contents, so beyond adds up the
+// sizes of the newest. It only reads, so nobody waits for it.
 func (s *Store) beyond(ctx context.Context) (revision int64, err error) {
 	if s.retention.Bytes == 0 {
 		return 0, nil
@@ -27,12 +27,13 @@ func (s *Store) beyond(ctx context.Context) (revision int64, err error) {
 
 // tail is the newest part of a log.
 type tail struct {
-	from  pointer // its first change; zero: it is empty
+	from  pointer // its first change, or zero if it is empty
 	bytes int64   // of its contents
 }
 
-// extend adds some of the changes before t to it. It returns the revision before t
-// once t is full and begins with a set, and whether there are no more changes.
+// extend adds some of the changes before t to t. Once t is full and begins at the start of
+// a set, it returns the revision before t. It also reports whether there are no more
+// changes.
 func (t *tail) extend(v *view, full func(bytes int64) bool) (revision int64, ended bool, err error) {
 	c := v.log.Cursor()
 	k, row := t.before(c)
@@ -59,7 +60,7 @@ func (t *tail) before(c *bolt.Cursor) (key, row []byte) {
 		return c.Last()
 	}
 	if k, _ := c.Seek(t.from.bytes()); k == nil {
-		return nil, nil // it was pruned meanwhile, and all before it
+		return nil, nil // it and all changes before it were pruned meanwhile
 	}
 	return c.Prev()
 }

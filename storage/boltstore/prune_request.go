@@ -7,9 +7,8 @@ import (
 	"github.com/linnaname/gdiamond/storage"
 )
 
-// pruneRequests removes the request ids that have expired. Rows have no order of
-// time, so it looks at all of them, in transactions that read, and writes only
-// where some have expired.
+// pruneRequests removes the expired request ids. Rows are not ordered by time, so it reads
+// all of them, and starts a write transaction only if some have expired.
 func (s *Store) pruneRequests(ctx context.Context) error {
 	now := s.now()
 	for after, ended := []byte(nil), false; !ended; {
@@ -30,8 +29,8 @@ func (s *Store) pruneRequests(ctx context.Context) error {
 	return nil
 }
 
-// expired looks at some of the request ids after a row key. It returns the last
-// of these, those that have expired, and whether there are no more to be looked at.
+// expired examines some of the request ids after a row key. It returns the last of them,
+// the expired ones, and whether there are no more.
 func (v *view) expired(after []byte, now time.Time) (last []byte, expired [][]byte, ended bool, err error) {
 	head, _, err := v.head()
 	if err != nil {
@@ -55,7 +54,7 @@ func (v *view) expired(after []byte, now time.Time) (last []byte, expired [][]by
 	return last, expired, k == nil, nil
 }
 
-// forget removes the rows of request ids that had expired when they were looked at.
+// forget removes the rows of request ids that expired has found.
 func (v *view) forget(expired [][]byte, now time.Time) error {
 	head, _, err := v.head()
 	if err != nil {
@@ -71,7 +70,7 @@ func (v *view) forget(expired [][]byte, now time.Time) error {
 			return err
 		}
 		if !storage.RequestExpired(r.revision, r.time, head.Revision, now) {
-			continue // the store was installed anew
+			continue // an installation has replaced the store
 		}
 		if err := v.requests.Delete(k); err != nil {
 			return err

@@ -26,7 +26,7 @@ func (s *Store) Read(ctx context.Context, key diamond.Key, revision int64) (diam
 	return entry, nil
 }
 
-// find returns the record of the value that Read asks for.
+// find returns the record of the value for Read.
 func (v *view) find(key diamond.Key, revision int64) (*record, error) {
 	if revision == 0 {
 		c, err := v.row(key)
@@ -67,11 +67,11 @@ func (s *Store) Changes(ctx context.Context, after diamond.Position, maxBytes in
 	return batch, err
 }
 
-// changes fills batch with what follows its position, which is within the log.
+// changes fills batch with the changes after its position, which is within the log.
 func (v *view) changes(batch *diamond.Batch, maxBytes int64) error {
 	after := batch.Position
 	c := v.log.Cursor()
-	// The next set begins with a record that is not of after's set.
+	// The next set begins with the first record after the set of after.
 	k, row := c.Seek(pointer{revision: after.Revision + 1}.bytes())
 	at, err := v.chainAt(after.Revision)
 	if err != nil {
@@ -148,7 +148,7 @@ func (v *view) scan(req diamond.ScanRequest, page *diamond.Page) error {
 	prefix := scanPrefix(req)
 	start := prefix
 	if after := append(keyBytes(req.After), 0); req.After != (diamond.Key{}) && bytes.Compare(after, start) > 0 {
-		start = after // the least row key above After's
+		start = after // the lowest row key above that of After
 	}
 	c := v.current.Cursor()
 	for k, row := c.Seek(start); k != nil && bytes.HasPrefix(k, prefix); k, row = c.Next() {
@@ -186,7 +186,7 @@ func (v *view) scan(req diamond.ScanRequest, page *diamond.Page) error {
 	return nil
 }
 
-// scanPrefix returns what all row keys within req begin with.
+// scanPrefix returns the common prefix of all row keys within req.
 func scanPrefix(req diamond.ScanRequest) []byte {
 	var b []byte
 	if req.Namespace == "" {
@@ -230,9 +230,9 @@ func (s *Store) History(ctx context.Context, key diamond.Key, before int64, limi
 	return changes, nil
 }
 
-// before returns the record of a version of the key of c, from which all below a
-// revision can be reached: the one that precedes it, where there is one of exactly
-// that revision, as a page of a history has ended with it; else the newest.
+// before returns a record from which all versions of the key of c below a revision can be
+// reached. If there is a version of exactly that revision, as at the end of a page of a
+// history, it returns the one before it, and otherwise the newest.
 func (v *view) before(c *current, key diamond.Key, revision int64) (*record, error) {
 	if revision > 0 {
 		if last, err := v.version(key, revision); err != nil {
@@ -244,8 +244,8 @@ func (v *view) before(c *current, key diamond.Key, revision int64) (*record, err
 	return v.newest(c)
 }
 
-// Horizon returns the position after which the log has all changes: zero until
-// history has been pruned.
+// Horizon returns the position after which the log has all changes. It is zero until
+// history is pruned.
 func (s *Store) Horizon(ctx context.Context) (diamond.Position, error) {
 	var at diamond.Position
 	err := s.read(ctx, func(v *view) error {

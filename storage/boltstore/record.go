@@ -8,13 +8,12 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// pointer says where a record stands in the log bucket. Records that Install
-// brought sort before the log proper, so that the last row is always the last
-// change of the log.
+// pointer is the place of a record in the log bucket. Records from Install sort before the
+// log proper, so the last row is always the last change of the log.
 type pointer struct {
 	installed bool
 	revision  int64
-	number    uint32 // of the change in its set; for an installed one, of the entry in its installation
+	number    uint32 // of the change in its set or, if installed, of the entry in its installation
 }
 
 const pointerSize = 12
@@ -39,14 +38,13 @@ func parsePointer(b []byte) (pointer, bool) {
 	return pointer{n>>63 == 0, int64(n &^ (1 << 63)), binary.BigEndian.Uint32(b[8:])}, true
 }
 
-// record is one change in the log bucket. Its content is stored here and
-// nowhere else.
+// record is one change in the log bucket. Only the record has the content.
 type record struct {
 	at       pointer
 	chain    diamond.Chain // after the record's set
-	sequence int64         // how many changes the log has had with this one; 0 for installed ones
-	ordinal  int64         // which version of its key it is, from 1; 0 for a fork
-	prev     pointer       // the version before it, which may be gone; zero: there was none
+	sequence int64         // number of changes of the log up to this one; 0 if installed
+	ordinal  int64         // number of this version of its key, from 1; 0 for a fork
+	prev     pointer       // previous version, which may be removed; zero if there was none
 	change   diamond.Change
 	content  []byte // of change; points into the database file, valid during the transaction
 }
@@ -84,8 +82,8 @@ func (r *record) encode() []byte {
 	return e
 }
 
-// decodeRecord reads a row of the log bucket, all but its content, which
-// [record.full] adds.
+// decodeRecord reads a row of the log bucket without its content, which [record.full]
+// adds.
 func decodeRecord(key, row []byte) (*record, error) {
 	at, ok := parsePointer(key)
 	if !ok {
@@ -119,13 +117,13 @@ func decodeRecord(key, row []byte) (*record, error) {
 		return nil, diamond.Errorf(diamond.ErrCorrupt, "the record of change %d of revision %d is damaged", at.number, at.revision)
 	}
 	if at.installed {
-		c.Number = 0 // not known
+		c.Number = 0 // unknown
 	}
 	r.content = d.rest
 	return r, nil
 }
 
-// full returns the change with its content, once that has proven to have its hash.
+// full returns the change with its content, and verifies the content's hash.
 func (r *record) full() (diamond.Change, error) {
 	c := r.change
 	if c.Op == diamond.OpPublish && sha256.Sum256(r.content) != c.SHA256 {

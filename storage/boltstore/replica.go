@@ -13,7 +13,8 @@ import (
 	"github.com/linnaname/gdiamond/storage"
 )
 
-// installBytes is about how many bytes of an installation one transaction writes.
+// installBytes is the approximate number of bytes that one transaction of an installation
+// writes.
 const installBytes = 8 << 20
 
 // At implements [diamond.Replica].
@@ -46,7 +47,7 @@ func (s *Store) Apply(ctx context.Context, changes []diamond.Change, to diamond.
 	})
 }
 
-// apply adds changes that were found to lead to to.
+// apply adds changes that lead to to.
 func (v *view) apply(changes []diamond.Change, to diamond.Position) error {
 	changed := v.origin == fresh
 	if changed {
@@ -83,8 +84,8 @@ func (v *view) apply(changes []diamond.Change, to diamond.Position) error {
 	return nil
 }
 
-// Install implements [diamond.Replica]. It builds the new state beside the old
-// one in several transactions; the last one puts it in the old one's place.
+// Install implements [diamond.Replica]. It builds the new state next to the old one in
+// several transactions; the last of them replaces the old state.
 func (s *Store) Install(ctx context.Context, at diamond.Position, entries iter.Seq2[diamond.Entry, error]) error {
 	if !s.installing.TryLock() {
 		return diamond.Errorf(diamond.ErrInvalid, "another installation is under way")
@@ -96,8 +97,8 @@ func (s *Store) Install(ctx context.Context, at diamond.Position, entries iter.S
 	}
 	err := s.install(ctx, in, entries)
 	if err != nil {
-		// What was built so far is in nobody's way. It goes now, or with the next
-		// installation where nothing can be written.
+		// The unfinished state does no harm. It is removed now or, if the store cannot be
+		// written, by the next installation.
 		_ = s.write(context.WithoutCancel(ctx), discard)
 	}
 	return err
@@ -149,7 +150,7 @@ func (in *installer) begin(v *view) error {
 	return nil
 }
 
-// allowed reports why the installation cannot be.
+// allowed returns an error if the installation is not allowed.
 func (in *installer) allowed(v *view) error {
 	if err := v.isCopy(); err != nil {
 		return err
@@ -166,7 +167,7 @@ func (in *installer) allowed(v *view) error {
 	return nil
 }
 
-// add puts an entry into the buffer and reports whether that is full.
+// add puts an entry into the buffer and reports whether the buffer is full.
 func (in *installer) add(e *diamond.Entry) bool {
 	in.buffer = append(in.buffer, *e)
 	in.bytes += len(e.Content)
@@ -199,7 +200,7 @@ func (in *installer) flush(v *view) error {
 	return nil
 }
 
-// end stores the rest and puts the new generation in the place of the old one.
+// end stores the rest and replaces the old generation with the new one.
 func (in *installer) end(v *view) error {
 	if err := in.allowed(v); err != nil {
 		return err
@@ -214,7 +215,7 @@ func (in *installer) end(v *view) error {
 	return discard(v)
 }
 
-// discard removes the buckets of all generations but the present one.
+// discard removes the buckets of all generations except the present one.
 func discard(v *view) error {
 	keep := append(v.buckets(), []byte(metaBucket))
 	var gone [][]byte
@@ -232,7 +233,8 @@ func discard(v *view) error {
 	return err
 }
 
-// isCopy refuses what would overwrite a history of the store's own.
+// isCopy returns an error if the store is not a copy, so that its history is not
+// overwritten.
 func (v *view) isCopy() error {
 	if v.origin == written {
 		return storage.NotCopy()

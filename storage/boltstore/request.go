@@ -20,8 +20,8 @@ type request struct {
 	time     time.Time
 }
 
-// newRequest returns the request that set makes. Its row key is a hash of the
-// principal and the id, as neither has a bound of ours.
+// newRequest returns the request of set. Its row key is a hash of the principal and the
+// id, because their lengths are not limited here.
 func newRequest(set *diamond.ChangeSet) *request {
 	name := set.Caller.Principal.Name
 	b := binary.BigEndian.AppendUint64(nil, uint64(len(name)))
@@ -54,7 +54,7 @@ func decodeRequest(key, row []byte) (*request, error) {
 	return r, nil
 }
 
-// replay returns the result of a set whose request id is known, nil if it is not.
+// replay returns the result of a set whose request id is known, or nil.
 func (v *view) replay(r *request) (*diamond.Result, error) {
 	row := v.requests.Get(r.key)
 	if row == nil {

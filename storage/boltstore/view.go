@@ -8,7 +8,7 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// view is the store as one transaction sees it.
+// view is the store in one transaction.
 type view struct {
 	tx *bolt.Tx
 	header
@@ -20,7 +20,7 @@ type view struct {
 func newView(tx *bolt.Tx) (*view, error) {
 	meta := tx.Bucket([]byte(metaBucket))
 	if meta == nil {
-		return nil, diamond.Errorf(diamond.ErrCorrupt, "the file is no store of this program's")
+		return nil, diamond.Errorf(diamond.ErrCorrupt, "the file is not a store of this program")
 	}
 	h, err := decodeHeader(meta.Get(headerKey()))
 	if err != nil {
@@ -34,8 +34,8 @@ func newView(tx *bolt.Tx) (*view, error) {
 	return v, nil
 }
 
-// head returns the position after the last change, and how many changes the
-// log has had up to it.
+// head returns the position after the last change, and the number of all changes that the
+// log has had.
 func (v *view) head() (diamond.Position, int64, error) {
 	k, row := v.log.Cursor().Last()
 	if k == nil {
@@ -51,7 +51,7 @@ func (v *view) head() (diamond.Position, int64, error) {
 	return v.position(r.at.revision, r.chain), r.sequence, nil
 }
 
-// at returns the position as a replica has it: zero when it holds nothing.
+// at returns the position of a replica, which is zero if the store is empty.
 func (v *view) at() (diamond.Position, error) {
 	if v.origin == fresh {
 		return diamond.Position{}, nil
@@ -60,7 +60,7 @@ func (v *view) at() (diamond.Position, error) {
 	return at, err
 }
 
-// row returns the row of k in the current view, nil if there is none.
+// row returns the row of k in the current view, or nil if there is none.
 func (v *view) row(k diamond.Key) (*current, error) {
 	key := keyBytes(k)
 	row := v.current.Get(key)
@@ -70,7 +70,7 @@ func (v *view) row(k diamond.Key) (*current, error) {
 	return decodeCurrent(k, key, row)
 }
 
-// record returns the one at p, nil if it is gone.
+// record returns the record at p, or nil if it was removed.
 func (v *view) record(p pointer) (*record, error) {
 	if p == (pointer{}) {
 		return nil, nil
@@ -83,7 +83,7 @@ func (v *view) record(p pointer) (*record, error) {
 	return decodeRecord(key, row)
 }
 
-// newest returns the record that c points to, which must be there.
+// newest returns the record that c points to, which must exist.
 func (v *view) newest(c *current) (*record, error) {
 	r, err := v.record(c.at)
 	if err == nil && r == nil {
@@ -92,7 +92,7 @@ func (v *view) newest(c *current) (*record, error) {
 	return r, err
 }
 
-// version returns the record of k at exactly revision, nil if there is none.
+// version returns the record of k at exactly revision, or nil if there is none.
 func (v *view) version(k diamond.Key, revision int64) (*record, error) {
 	for _, installed := range []bool{false, true} {
 		first := pointer{installed: installed, revision: revision}.bytes()
@@ -110,10 +110,10 @@ func (v *view) version(k diamond.Key, revision int64) (*record, error) {
 	return nil, nil
 }
 
-// add appends a set to the log and brings the current view up to it. sequence
-// is the log's before it.
+// add appends a set to the log and updates the current view. sequence is the number of
+// changes before the set.
 func (v *view) add(changes []diamond.Change, after diamond.Position, sequence int64) error {
-	// The log grows at its end only: full pages, where bbolt would leave room.
+	// The log grows only at its end, so its pages need no free space.
 	v.log.FillPercent = 1
 	for i := range changes {
 		r := &record{
@@ -134,8 +134,8 @@ func (v *view) add(changes []diamond.Change, after diamond.Position, sequence in
 	return nil
 }
 
-// supersede links r, which is about to be stored, into the versions of its key:
-// before the newest one, but for what an installation brought ahead of r.
+// supersede links r, which is about to be stored, into the versions of its key. r becomes
+// the newest version, unless an installation has added a newer one.
 func (v *view) supersede(r *record) error {
 	key := keyBytes(r.change.Key)
 	row := v.current.Get(key)
@@ -154,15 +154,15 @@ func (v *view) supersede(r *record) error {
 	return v.current.Put(key, currentOf(r).encode(key))
 }
 
-// slipBehind links r into the versions of a key whose newest one, brought by an
-// installation, is as new as r or newer.
+// slipBehind links r into the versions of a key whose newest version is from an
+// installation and is as new as r or newer.
 func (v *view) slipBehind(r *record, c *current, key []byte) error {
 	newer, err := v.newest(c)
 	if err != nil {
 		return err
 	}
 	r.prev, r.ordinal = newer.prev, newer.ordinal
-	if newer.at.revision == r.at.revision { // the same version: r knows more of it
+	if newer.at.revision == r.at.revision { // the same version, of which r has more information
 		if err := v.log.Delete(newer.at.bytes()); err != nil {
 			return err
 		}

@@ -8,12 +8,12 @@ import (
 	"github.com/linnaname/gdiamond/storage"
 )
 
-// errNothing is returned by the function given to [Store.write] when it has
-// written nothing: the transaction is then given up, without an fsync.
+// errNothing is returned by the function given to [Store.write] if it has written nothing.
+// The transaction is then rolled back without an fsync.
 var errNothing = errors.New("nothing to write")
 
-// write runs fn in a write transaction and commits it. While it waits for its
-// turn, ctx may end it; once begun, it runs to its end.
+// write runs fn in a write transaction and commits it. ctx can end the wait for the
+// transaction, but not the transaction.
 func (s *Store) write(ctx context.Context, fn func(*view) error) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -35,10 +35,10 @@ func (s *Store) write(ctx context.Context, fn func(*view) error) error {
 	return s.failure(guard(func() error { return s.transact(fn) }))
 }
 
-// writable returns an error of a store that was opened to be read alone.
+// writable returns an error if the store is open for reading only.
 func (s *Store) writable() error {
 	if s.readOnly {
-		return diamond.Errorf(diamond.ErrInvalid, "the store in %s was opened to read", s.dir)
+		return diamond.Errorf(diamond.ErrInvalid, "the store in %s is open for reading only", s.dir)
 	}
 	return nil
 }
@@ -48,7 +48,7 @@ func (s *Store) transact(fn func(*view) error) error {
 	if err != nil {
 		return err
 	}
-	// After a commit it does nothing. After a panic it lets go of the locks.
+	// After a commit this does nothing. After a panic it releases the locks.
 	defer func() { _ = tx.Rollback() }()
 	v, err := newView(tx)
 	if err != nil {
@@ -73,9 +73,9 @@ func (s *Store) transact(fn func(*view) error) error {
 	return nil
 }
 
-// settle finds out what a commit that failed with cause has done. bbolt writes
-// all pages first and the one that makes them valid last: only where that was
-// written, and could not be synced, is the outcome unknown.
+// settle finds the outcome of a commit that failed with cause. bbolt writes the page that
+// makes the others valid last. The outcome is unknown only if that page was written but
+// could not be synced.
 func (s *Store) settle(id int, cause error) error {
 	tx, err := s.db.Begin(false)
 	if err != nil {
@@ -121,15 +121,15 @@ func (s *Store) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond
 	return results, nil
 }
 
-// committer commits the sets of one transaction in turn.
+// committer commits the sets of one transaction one after the other.
 type committer struct {
 	*view
 	store *Store
 	head  diamond.Position
-	count int64 // of changes that the log has had
+	count int64 // of all changes that the log has had
 }
 
-// commit adds one set. An error is the transaction's, not the set's.
+// commit adds one set. An error concerns the transaction, not the set.
 func (c *committer) commit(set *diamond.ChangeSet) (diamond.Result, error) {
 	var request *request
 	if set.RequestID != "" {
@@ -207,7 +207,7 @@ func (s *Store) Fork(ctx context.Context, verified diamond.Position) (diamond.Po
 	return after, nil
 }
 
-// caughtUp refuses to write to a copy that holds entries above its head.
+// caughtUp refuses to write to a copy that has entries above its head.
 func (v *view) caughtUp() error {
 	head, _, err := v.head()
 	if err == nil && head.Revision < v.ahead {
@@ -216,7 +216,7 @@ func (v *view) caughtUp() error {
 	return err
 }
 
-// own marks the store as one with a history of its own.
+// own marks the store as one that is not a copy.
 func (v *view) own() error {
 	if v.origin == written {
 		return nil

@@ -7,21 +7,21 @@ import (
 	"github.com/linnaname/gdiamond/storage"
 )
 
-// item is one key: its versions, oldest first. The newest is its current
-// value, or a tombstone. A nil item is a key that never was.
+// item has the versions of one key, oldest first. The newest is the current value or a
+// tombstone. A nil item is a key that never existed.
 type item struct {
 	versions []version
-	count    int64 // of versions ever, also those that went
+	count    int64 // of all versions, including removed ones
 }
 
 type version struct {
 	change    *diamond.Change
-	installed bool // brought by Install; the change itself may follow
+	installed bool // came from Install; the change itself may follow
 }
 
 func (it *item) newest() version { return it.versions[len(it.versions)-1] }
 
-// revision returns that of the current value, 0 if there is none.
+// revision returns the revision of the current value, or 0 if there is none.
 func (it *item) revision() int64 {
 	if it == nil || len(it.versions) == 0 || it.newest().change.Op != diamond.OpPublish {
 		return 0
@@ -29,7 +29,7 @@ func (it *item) revision() int64 {
 	return it.newest().change.Revision
 }
 
-// current returns what there is to know of the current value, zero if there is none.
+// current describes the current value. It is zero if there is none.
 func (it *item) current() storage.Current {
 	if it.revision() == 0 {
 		return storage.Current{}
@@ -38,7 +38,7 @@ func (it *item) current() storage.Current {
 	return storage.Current{Revision: c.Revision, Type: c.Type, Meta: c.Meta}
 }
 
-// at returns the version with exactly this revision, nil if there is none.
+// at returns the version with exactly this revision, or nil if there is none.
 func (it *item) at(revision int64) *version {
 	if it == nil {
 		return nil
@@ -51,9 +51,9 @@ func (it *item) at(revision int64) *version {
 	return nil
 }
 
-// add puts a change where its revision belongs: at the end, but for one that
-// follows a newer version that Install brought. The same version that Install
-// brought is replaced, as the change knows more of it.
+// add inserts a change by its revision: at the end, unless Install has added a newer
+// version already. The change replaces the same version from Install, which has less
+// information.
 func (it *item) add(c *diamond.Change) {
 	if same := it.at(c.Revision); same != nil {
 		*same = version{change: c}

@@ -1,7 +1,6 @@
-// Package memstore is a [diamond.Storage] and [diamond.Replica] in memory: for
-// tests, and for centres whose configuration is published anew at every start.
-// It keeps every promise of the interfaces but the one that a process's end
-// would break.
+// Package memstore is a [diamond.Storage] and [diamond.Replica] in memory. It is for
+// tests, and for servers whose configuration is published again at every start. It
+// keeps every promise of the interfaces except durability beyond the process.
 package memstore
 
 import (
@@ -19,17 +18,17 @@ var (
 	_ diamond.Replica = (*Store)(nil)
 )
 
-// Store keeps a store in memory. [New] makes one. It is safe for concurrent use.
+// Store is a store in memory, created by [New]. It is safe for concurrent use.
 type Store struct {
 	retention storage.Retention
 	now       func() time.Time
 
-	mu     sync.RWMutex // guards what follows
+	mu     sync.RWMutex // guards the fields below
 	closed bool
 	state
 }
 
-// state is all that is stored. Changes and entries in it are never altered.
+// state is the stored data. Its changes and entries are immutable.
 type state struct {
 	origin  origin
 	head    diamond.Position
@@ -37,23 +36,23 @@ type state struct {
 	log     []logged
 	changes int   // in log
 	bytes   int64 // of their contents
-	// How many sets at the beginning of log, and changes in them, were passed over
-	// by prunings: they were from the future.
+	// passed counts the sets at the beginning of the log that prunings skipped because
+	// their times are in the future, and passedChanges the changes in them.
 	passed, passedChanges int
 	items                 map[diamond.Key]*item
 	keys                  []diamond.Key // of items, in order up to sorted
 	sorted                int
-	ahead                 int64 // the highest revision that Install brought
+	ahead                 int64 // the highest revision from Install
 	requests              requests
 }
 
-// origin says whose history a store holds.
+// origin is the source of a store's history.
 type origin int
 
 const (
-	fresh   origin = iota // none
-	copied                // another's, by Apply or Install
-	written               // its own, by Commit or Fork
+	fresh   origin = iota // there is no history
+	copied                // another store, by Apply or Install
+	written               // Commit or Fork of this store
 )
 
 // logged is one committed set and the position after it.
@@ -65,11 +64,11 @@ type logged struct {
 // Option changes a default of [New].
 type Option func(*Store)
 
-// WithRetention sets how much history is kept; by default what the zero
-// [storage.Retention] stands for.
+// WithRetention sets how much history is kept. The default is that of the zero
+// [storage.Retention].
 func WithRetention(r storage.Retention) Option { return func(s *Store) { s.retention = r } }
 
-// New returns an empty store with an id of its own.
+// New returns an empty store with a new id.
 func New(opts ...Option) *Store {
 	s := &Store{now: time.Now, state: empty()}
 	s.head.Store, s.head.Epoch = storage.NewStoreID(), storage.NextEpoch(0)
@@ -125,7 +124,7 @@ func (s *Store) commit(set *diamond.ChangeSet, now time.Time) diamond.Result {
 	return diamond.Result{Position: after, Changes: changes}
 }
 
-// add appends a set to the log and brings the current view up to it.
+// add appends a set to the log and updates the current view.
 func (s *Store) add(changes []diamond.Change, after diamond.Position) {
 	s.log = append(s.log, logged{changes, after})
 	s.changes, s.bytes = s.changes+len(changes), s.bytes+contents(changes)
@@ -199,8 +198,8 @@ func (s *Store) Changes(ctx context.Context, after diamond.Position, maxBytes in
 	return batch, nil
 }
 
-// find returns the position at a revision of the log, or of its horizon, and
-// the index of the set that follows it.
+// find returns the position at a revision of the log or at its horizon, and the index
+// of the next set.
 func (s *Store) find(revision int64) (at diamond.Position, next int, found bool) {
 	if revision == s.horizon.Revision {
 		return s.horizon, 0, true

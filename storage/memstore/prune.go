@@ -9,11 +9,12 @@ import (
 	"github.com/linnaname/gdiamond/storage"
 )
 
-// pruneLook is how many sets a pruning looks at: whoever commits waits for it.
+// pruneLook is the number of sets that a pruning examines, because a commit waits for
+// it.
 const pruneLook = 1000
 
-// Prune removes at once what retention no longer keeps. Every Commit does so
-// too; nothing grows without one.
+// Prune removes the history that the retention no longer keeps. Every Commit does the
+// same, and without commits nothing grows.
 func (s *Store) Prune(ctx context.Context) error {
 	unlock, err := s.lock(ctx)
 	if err != nil {
@@ -48,10 +49,10 @@ func (s *Store) prune(now time.Time) {
 	}
 }
 
-// leaving returns how many of the oldest sets may leave the log. What is from the
-// future is passed over, to find out what the next sets prove; a clock far behind
-// makes that of the whole log. So it looks at a few, and goes on from there the
-// next time.
+// leaving returns the number of oldest sets that may leave the log. It skips sets whose
+// times are in the future, because a later set may prove that they are old. If the
+// clock is far behind, that is the whole log, so leaving examines only some sets and
+// continues there the next time.
 func (s *Store) leaving(now time.Time) int {
 	gone := 0
 	for range min(pruneLook, len(s.log)-s.passed) {
@@ -69,7 +70,7 @@ func (s *Store) leaving(now time.Time) int {
 	return gone
 }
 
-// beyond returns how many of the oldest sets the log is full without.
+// beyond returns the number of oldest sets without which the log is still full.
 func (s *Store) beyond() int {
 	newer := s.bytes
 	for i := range s.log {
@@ -80,7 +81,7 @@ func (s *Store) beyond() int {
 	return len(s.log)
 }
 
-// contents returns how many bytes of content changes have.
+// contents returns the number of bytes of content in changes.
 func contents(changes []diamond.Change) (bytes int64) {
 	for i := range changes {
 		bytes += changes[i].Size
@@ -88,8 +89,8 @@ func contents(changes []diamond.Change) (bytes int64) {
 	return bytes
 }
 
-// trim removes the versions of a key that have left the log and that
-// retention does not keep. A key whose tombstone went is forgotten.
+// trim removes the versions of a key that have left the log and that the retention does
+// not keep. It removes a key once its tombstone is gone.
 func (s *Store) trim(k diamond.Key) {
 	it := s.items[k]
 	if it == nil {

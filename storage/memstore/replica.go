@@ -49,7 +49,7 @@ func (s *Store) Apply(ctx context.Context, changes []diamond.Change, to diamond.
 		changes = changes[len(set):]
 		after, err := s.head.Follow(set)
 		if err != nil {
-			return err // not possible: they were followed above
+			return err // impossible: Follows has checked the changes above
 		}
 		s.add(append([]diamond.Change(nil), set...), after)
 	}
@@ -98,7 +98,8 @@ func (s *Store) Install(ctx context.Context, at diamond.Position, entries iter.S
 	return nil
 }
 
-// isCopy refuses what would overwrite a history of the store's own.
+// isCopy returns an error if the store is not a copy, so that its history is not
+// overwritten.
 func (s *Store) isCopy() error {
 	if s.origin == written {
 		return storage.NotCopy()

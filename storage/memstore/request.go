@@ -7,7 +7,7 @@ import (
 	"github.com/linnaname/gdiamond/storage"
 )
 
-// requests remembers the outcomes of sets that had a request id.
+// requests remembers the outcomes of sets with a request id.
 type requests struct {
 	known map[requestKey]outcome
 	order []requestKey // oldest first
@@ -27,8 +27,8 @@ func keyOf(set *diamond.ChangeSet) requestKey {
 	return requestKey{set.Caller.Principal.Name, set.RequestID}
 }
 
-// find returns the first outcome of set's request id. It is an error if that
-// was another set's.
+// find returns the first outcome of the request id of set. It is an error if the id
+// belongs to another set.
 func (r *requests) find(set *diamond.ChangeSet) (diamond.Position, bool, error) {
 	if set.RequestID == "" {
 		return diamond.Position{}, false, nil
