@@ -78,5 +78,5 @@ func TestInput_TooLarge(t *testing.T) {
 	require.NoError(t, os.Truncate(name, 40<<20))
 	out := invoke(t, "publish", "linna", name)
 	assert.Equal(t, exitError, out.code)
-	assert.Contains(t, out.stderr, "a server takes 10485760 unless")
+	assert.Contains(t, out.stderr, "by default a server accepts 10485760")
 }

@@ -249,7 +249,7 @@ func TestTree_ImportRefusesManifests(t *testing.T) {
 	d := standalone(t, t.TempDir())
 	header := `{"gdiamondExport":1,"namespace":"public"}` + "\n"
 	for text, says := range map[string]string{
-		"{}\n":                 "line 1: is not the beginning",
+		"{}\n":                 "line 1: is not the first line",
 		`{"gdiamondExport":2}`: "line 1: has form 2; this program reads form 1",
 		header + "what?":       "line 2: is not a JSON object",
 		header + `{"file":"g/a","group":"g","dataId":"a"}` + "\n" + `{"file":"g/a","group":"g","dataId":"b"}`: "line 3: names \"g/a\" a second time",

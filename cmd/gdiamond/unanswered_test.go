@@ -37,7 +37,7 @@ func TestUnanswered_Writes(t *testing.T) {
 	for _, args := range [][]string{{"publish", "g/linna", writeFile(t, "x")}, {"rm", "g/linna"}} {
 		out := invoke(t, append(args, "--timeout", "5s", "--server", mute(t))...)
 		assert.Equal(t, exitError, out.code)
-		assert.Contains(t, out.stderr, "gdiamond: commit: outcome unknown: no answer in time; see with")
+		assert.Contains(t, out.stderr, "gdiamond: commit: outcome unknown: no answer in time; use")
 		assert.Contains(t, out.stderr, "`gdiamond history public/g/linna`")
 		assert.Contains(t, out.stderr, "--timeout allows more time")
 	}

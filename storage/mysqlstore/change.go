@@ -16,14 +16,14 @@ import (
 // version is a row of diamond_change.
 type version struct {
 	change    diamond.Change
-	installed int64         // below 0: the row is no change of the log, but came with an installation
+	installed int64         // below 0 if the row is not in the log but from an installation
 	epoch     diamond.Epoch // at the revision
 	chain     diamond.Chain // after the set
-	ordinal   int64         // which version of its key it is, from 1; 0 for a fork
-	after     mark          // changes and bytes of the log, after the set
+	ordinal   int64         // number of this version of its key, from 1; 0 for a fork
+	after     mark          // changes and bytes of the log after the set
 }
 
-// number returns what the column has.
+// number returns the value of the column number.
 func (v *version) number() int64 {
 	if v.installed < 0 {
 		return v.installed
@@ -31,7 +31,7 @@ func (v *version) number() int64 {
 	return int64(v.change.Number)
 }
 
-// compare orders versions as the log does.
+// compare orders versions by their place in the log.
 func (v version) compare(o version) int {
 	return cmp.Or(cmp.Compare(v.change.Revision, o.change.Revision), cmp.Compare(v.change.Number, o.change.Number))
 }
@@ -43,7 +43,7 @@ func changeTable() table {
 	return table{"INSERT", "diamond_change", changeColumns + ", ordinal, log_changes, log_bytes, content"}
 }
 
-// values returns what [changeTable] is to hold.
+// values returns the row for [changeTable].
 func (v *version) values() []any {
 	c := &v.change
 	return []any{
@@ -56,9 +56,9 @@ func (v *version) values() []any {
 	}
 }
 
-// changeRow is where a row of [changeColumns], and content if asked for, is
-// scanned to. It is valid until the next one is. All of it may be NULL, where
-// there is no row beside another one.
+// changeRow is the target for scanning a row of [changeColumns], and the content if
+// requested. It is valid until the next row is scanned. In an outer join all of it may be
+// NULL.
 type changeRow struct {
 	revision, number, count, op, size, time, generation sql.NullInt64
 	namespace, group, dataID                            sql.RawBytes
@@ -81,8 +81,8 @@ func (r *changeRow) fields(content bool) []any {
 // there reports whether there was a row.
 func (r *changeRow) there() bool { return r.revision.Valid }
 
-// version returns the row as what it stands for. With content, that has proven
-// to have its hash.
+// version returns the version in the row. With content set, it verifies the content's
+// hash.
 func (r *changeRow) version(content bool) (version, error) {
 	v := version{change: diamond.Change{
 		Revision: r.revision.Int64, Number: int(r.number.Int64), Count: int(r.count.Int64), Op: diamond.Op(r.op.Int64),
@@ -93,7 +93,7 @@ func (r *changeRow) version(content bool) (version, error) {
 	}}
 	c := &v.change
 	if r.number.Int64 < 0 {
-		v.installed, c.Number = r.number.Int64, 0 // which it was is not known
+		v.installed, c.Number = r.number.Int64, 0 // its real number is unknown
 	}
 	v.epoch.Generation = r.generation.Int64
 	var err error
@@ -127,8 +127,8 @@ func encodeMeta(meta map[string]string) []byte {
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false) // it would make values up to six times as long
-	_ = e.Encode(meta)     // a map of strings has no way to fail
+	e.SetEscapeHTML(false) // escaping would make values up to six times as long
+	_ = e.Encode(meta)     // a map of strings cannot fail
 	return bytes.TrimRight(b.Bytes(), "\n")
 }
 
@@ -143,8 +143,8 @@ func decodeMeta(b []byte) (map[string]string, error) {
 	return meta, nil
 }
 
-// fits reports why a change cannot be stored as it is: columns have limits, and
-// a database that is not strict would cut a value short.
+// fits returns an error if a change exceeds the limits of the columns. A database in
+// non-strict mode would truncate the value.
 func (l *limits) fits(c *diamond.Change) error {
 	if int64(len(c.Content)) > l.content {
 		e := diamond.Errorf(diamond.ErrTooLarge, "content: %d bytes; the database's max_allowed_packet permits %d", len(c.Content), l.content)

@@ -10,16 +10,16 @@ import (
 	"github.com/linnaname/gdiamond/storage"
 )
 
-// maxLimit is more bytes than any log has.
+// maxLimit is larger than the size of any log in bytes.
 const maxLimit = 1 << 60
 
-// Changes implements [diamond.Storage]. It is one statement where the rest of the
-// log fits into a batch, as it does unless a reader is far behind, and which
-// returns one row where nothing has changed.
+// Changes implements [diamond.Storage]. It runs one statement if the rest of the log fits
+// into a batch, as it does unless a reader is far behind. If nothing has changed, the
+// statement returns one row.
 func (s *Store) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
 	maxBytes = min(max(maxBytes, 0), maxLimit)
-	// The condition is in what the range begins with: were it one of its own, the
-	// database would look at the rows first.
+	// The condition is part of the start of the range. As a separate condition, it would
+	// make the database read the rows first.
 	batch, anchor, err := s.changes(ctx, after, `c.revision > IF(k.log_changes - COALESCE(a.log_changes, k.horizon_changes) <= ? AND
 		k.log_bytes - COALESCE(a.log_bytes, k.horizon_bytes) <= ?, ?, ?)`, storage.MaxBatch, maxBytes, after.Revision, int64(math.MaxInt64))
 	if err != nil || len(batch.Changes) > 0 || batch.Head.Revision <= after.Revision {
@@ -33,10 +33,9 @@ func (s *Store) Changes(ctx context.Context, after diamond.Position, maxBytes in
 	return batch, err
 }
 
-// last returns the revision with which a batch after a mark of the log ends: as
-// many sets as fit, at least one. The sums of the rows grow from set to set, so
-// it is searched for, in steps that double and then halve, instead of looking at
-// all rows up to it.
+// last returns the last revision of a batch after a mark of the log. The batch has as many
+// sets as fit, and at least one. The sums in the rows grow from set to set, so last
+// searches in steps that double and then halve, instead of reading all rows.
 func (s *Store) last(ctx context.Context, after mark, head, maxBytes int64) (int64, error) {
 	first, err := s.from(ctx, after.Revision+1)
 	if err == nil && first.Revision == 0 {
@@ -62,21 +61,21 @@ func (s *Store) last(ctx context.Context, after mark, head, maxBytes int64) (int
 	return fits, nil
 }
 
-// from returns the mark after the first set of the log from a revision on, zero
-// where there is none.
+// from returns the mark after the first set of the log from a revision on, or zero if
+// there is none.
 func (s *Store) from(ctx context.Context, revision int64) (m mark, err error) {
 	err = s.query(ctx, "SELECT revision, log_changes, log_bytes FROM diamond_change WHERE revision >= ? AND number >= 0 ORDER BY revision, number LIMIT 1",
 		[]any{revision}, func(rows *sql.Rows) error { return rows.Scan(&m.Revision, &m.changes, &m.bytes) })
 	return m, err
 }
 
-// changes reads the changes after a position for which a condition holds, beside
-// the counter and the row of that position. To ask for an order would have the
-// database copy the contents to sort them.
+// changes reads the changes after a position that match a condition, together with the
+// counter and the row of that position. It does not ask for an order, because the database
+// would copy the contents to sort them.
 func (s *Store) changes(ctx context.Context, after diamond.Position, condition string, args ...any) (diamond.Batch, mark, error) {
 	batch := diamond.Batch{Position: after}
 	var from mark
-	var refused error // by a position that is none of this log
+	var refused error // because the position does not belong to this log
 	started := false
 	var versions []version
 	err := s.query(ctx, "SELECT "+anchorColumns+", "+columnsOf("c", changeColumns)+`, c.content FROM diamond_counter k
@@ -128,8 +127,8 @@ func (s *Store) changes(ctx context.Context, after diamond.Position, condition s
 	return batch, from, nil
 }
 
-// checkAfter says whether the changes after a position can be had, given the
-// position of the log at its revision, nil where there is none.
+// checkAfter returns an error if the changes after a position are not available. at is the
+// position of the log at that revision, or nil if there is none.
 func checkAfter(after, horizon, head diamond.Position, at *mark) error {
 	if err := storage.CheckAfter(after, horizon, head); err != nil {
 		return err
@@ -146,9 +145,8 @@ func checkAfter(after, horizon, head diamond.Position, at *mark) error {
 const anchorColumns = "k.store, k.revision, k.generation, k.epoch, k.chain, k.horizon, k.horizon_generation, k.horizon_epoch, k.horizon_chain, " +
 	"a.generation, a.epoch, a.chain, COALESCE(a.log_changes, k.horizon_changes), COALESCE(a.log_bytes, k.horizon_bytes)"
 
-// anchorRow is where [anchorColumns] are scanned to: the head, the horizon, and
-// the position asked from, where the log has its row. It is valid until the
-// next one is.
+// anchorRow is the target for scanning [anchorColumns]: the head, the horizon, and the
+// starting position, if the log has its row. It is valid until the next row is scanned.
 type anchorRow struct {
 	store          sql.RawBytes
 	revisions      [2]int64 // of head and horizon
@@ -165,8 +163,8 @@ func (r *anchorRow) fields() []any {
 	}
 }
 
-// positions sets head, and returns the horizon and the mark at revision, nil
-// where the log has none.
+// positions sets head. It returns the horizon and the mark at revision, or nil if the log
+// has none.
 func (r *anchorRow) positions(head *diamond.Position, revision int64) (horizon diamond.Position, at *mark, err error) {
 	position := func(i int, revision int64) (p diamond.Position) {
 		p.Revision, p.Epoch.Generation = revision, r.generations[i].Int64

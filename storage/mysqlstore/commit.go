@@ -10,11 +10,11 @@ import (
 	"github.com/linnaname/gdiamond/storage"
 )
 
-// Commit implements [diamond.Storage]. The round trips of a transaction do not
-// grow with its sets, but for those of statements that would be too large.
+// Commit implements [diamond.Storage]. The number of round trips does not depend on the
+// number of sets, unless statements would become too large.
 //
-// Most request ids are new, so they are not looked up before: one that is not
-// is met as a duplicate.
+// Most request ids are new, so Commit does not look them up first. A known one fails as a
+// duplicate key.
 func (s *Store) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
 	if err := storage.CheckCommit(sets); err != nil {
 		return nil, err
@@ -49,9 +49,9 @@ func (s *Store) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond
 	}
 }
 
-// plan decides what becomes of sets, and changes nothing that a second plan
-// needs: no row was installed, as the store has caught up. Where one fails that
-// has a request id, the ids are looked up after all: it may have succeeded before.
+// plan decides the results of sets. It changes nothing that a second plan needs: no row is
+// from an installation, because the store has caught up. If a set with a request id fails,
+// plan looks the ids up, because the set may have succeeded earlier.
 func (t *transaction) plan(ctx context.Context, sets []diamond.ChangeSet, results []diamond.Result, now time.Time, lookUp bool) (*committer, error) {
 	before := t.counter
 	c := &committer{writer: t.writer(), now: now, outcomes: make(map[requestID]*outcome)}
@@ -87,7 +87,7 @@ func keysOf(sets []diamond.ChangeSet) []diamond.Key {
 	return keys
 }
 
-// committer commits the sets of one transaction in turn.
+// committer commits the sets of one transaction one after the other.
 type committer struct {
 	*writer
 	now      time.Time
@@ -159,7 +159,7 @@ func (s *Store) Fork(ctx context.Context, verified diamond.Position) (diamond.Po
 func (t *transaction) has(ctx context.Context, p diamond.Position) (held bool, err error) {
 	switch {
 	case p.Revision > t.head.Revision:
-		return false, nil // whatever rows there are: see whole
+		return false, nil // regardless of the rows; see whole
 	case p.Revision == t.horizon.Revision:
 		return p.Chain == t.horizon.Chain, nil
 	}
@@ -173,9 +173,9 @@ func (t *transaction) has(ctx context.Context, p diamond.Position) (held bool, e
 	return held, err
 }
 
-// whole refuses, for now, to begin a new epoch where the log does not end where
-// the counter says: while a dump is loaded, table by table, what seems lost is
-// only not there yet, and the rest of the dump would undo what is written.
+// whole refuses to begin a new epoch while the log does not end at the counter's revision.
+// While a dump is loaded table by table, changes that seem lost are only not there yet, and
+// the rest of the dump would overwrite the new epoch.
 func (t *transaction) whole(ctx context.Context) error {
 	end := t.horizon.Position
 	err := t.query(ctx, "SELECT revision, chain FROM diamond_change WHERE number >= 0 ORDER BY revision DESC, number DESC LIMIT 1", nil,

@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// dialTimeout is how long a connection may take to be made, unless the DSN says.
+	// dialTimeout is the time to connect, unless the DSN sets it.
 	dialTimeout = 2 * time.Second
-	// sessionIdle is after how many seconds the database ends a connection that
-	// says nothing: a node that froze, or was cut off, in the middle of a
-	// transaction holds the counter's lock for no longer.
+	// sessionIdle is the number of seconds after which the database ends an idle
+	// connection. A node that freezes or is cut off during a transaction holds the
+	// counter's lock for no longer.
 	sessionIdle = "30"
-	// lockWaitSeconds is how long a statement waits for the counter's lock.
+	// lockWaitSeconds is the time that a statement waits for the counter's lock.
 	lockWaitSeconds = "3"
 
 	maxOpen  = 16
@@ -26,17 +26,16 @@ const (
 	lifeTime = 3 * time.Minute  // so that connections follow the address to a new primary
 )
 
-// OpenDB returns a pool of connections as [Open] uses it, for a DSN of
-// github.com/go-sql-driver/mysql: "user:password@tcp(host:port)/database". It
-// connects to nothing yet. The error for a DSN that cannot be read is
-// [diamond.ErrInvalid], and does not quote it.
+// OpenDB returns the pool of connections that [Open] uses, for a DSN of
+// github.com/go-sql-driver/mysql: "user:password@tcp(host:port)/database". It does not
+// connect yet. An invalid DSN is [diamond.ErrInvalid]; the error does not quote it.
 //
-// What the storage rests on is set whatever the DSN and the database say: a strict
-// sql_mode, autocommit, no limit of rows, the check of unique keys, COMMIT without
-// a chain, the collation binary, and the database's own limit of a packet.
-// rejectReadOnly is off: the store gives up connections to a read-only database
-// itself, and says why. What else the DSN sets stands, such as tls, timeout (2s
-// unless said), wait_timeout and innodb_lock_wait_timeout.
+// OpenDB sets the variables that the storage needs, regardless of the DSN and the
+// database: a strict sql_mode, autocommit, no limit of rows, the check of unique keys,
+// COMMIT without a chain, the collation binary, and the database's own limit of a packet.
+// It turns rejectReadOnly off, because the store itself drops connections to a read-only
+// database and reports why. Other settings of the DSN apply, such as tls, timeout (2s by
+// default), wait_timeout and innodb_lock_wait_timeout.
 func OpenDB(dsn string, logger *slog.Logger) (*sql.DB, error) {
 	cfg, err := mysql.ParseDSN(dsn)
 	if err != nil {
@@ -48,7 +47,7 @@ func OpenDB(dsn string, logger *slog.Logger) (*sql.DB, error) {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = dialTimeout
 	}
-	cfg.RejectReadOnly = false   // it makes a lost connection of what the database says
+	cfg.RejectReadOnly = false   // it would turn the database's error into a lost connection
 	cfg.InterpolateParams = true // one round trip a statement
 	cfg.MaxAllowedPacket = 0     // ask the database
 	cfg.CheckConnLiveness = true
@@ -83,8 +82,8 @@ func OpenDB(dsn string, logger *slog.Logger) (*sql.DB, error) {
 	return db, nil
 }
 
-// driverLog passes on what the driver has to say of connections. Errors are
-// returned besides, so it is of use only to who looks for more.
+// driverLog logs the driver's messages about connections at debug level. Errors are also
+// returned to callers.
 type driverLog struct{ logger *slog.Logger }
 
 // Print implements [mysql.Logger].

@@ -8,16 +8,16 @@ import (
 	"github.com/linnaname/gdiamond/storage"
 )
 
-// origin says whose history a store holds.
+// origin is the source of a store's history.
 type origin int64
 
 const (
-	fresh   origin = iota // none
-	copied                // another store's, by Apply or Install
-	written               // its own, by Commit or Fork
+	fresh   origin = iota // there is no history
+	copied                // another store, by Apply or Install
+	written               // Commit or Fork of this store
 )
 
-// mark is a point of the log: a position, and how much the log has had up to it.
+// mark is a point of the log: a position, and the number of changes and bytes up to it.
 type mark struct {
 	diamond.Position
 	changes int64
@@ -29,14 +29,14 @@ type counter struct {
 	origin  origin
 	head    mark
 	horizon mark  // the log begins after it
-	ahead   int64 // the highest revision that an installation brought
+	ahead   int64 // the highest revision from an installation
 }
 
 const counterColumns = "store, origin, revision, generation, epoch, chain, log_changes, log_bytes, " +
 	"horizon, horizon_generation, horizon_epoch, horizon_chain, horizon_changes, horizon_bytes, ahead"
 
-// fields returns where to scan [counterColumns] to; after that, filled puts
-// together what is not scanned as it stands.
+// fields returns the targets for scanning [counterColumns]. The caller must then call
+// filled, which converts the scanned values.
 func (c *counter) fields() (fields []any, filled func() error) {
 	var store, epoch, horizonEpoch, chain, horizonChain sql.RawBytes
 	h, z := &c.head, &c.horizon
@@ -58,7 +58,7 @@ func (c *counter) fields() (fields []any, filled func() error) {
 		}
 }
 
-// fixed fills dst with a value of exactly its length.
+// fixed copies src to dst, which must have the same length.
 func fixed(dst, src []byte) error {
 	if len(src) != len(dst) {
 		return diamond.Errorf(diamond.ErrCorrupt, "a value of %d bytes has %d", len(dst), len(src))
@@ -67,7 +67,7 @@ func fixed(dst, src []byte) error {
 	return nil
 }
 
-// at returns the position as a replica has it: zero when it holds nothing.
+// at returns the position of a replica, which is zero if the store is empty.
 func (c *counter) at() diamond.Position {
 	if c.origin == fresh {
 		return diamond.Position{}
@@ -75,7 +75,7 @@ func (c *counter) at() diamond.Position {
 	return c.head.Position
 }
 
-// caughtUp refuses to write to a copy that holds entries above its head.
+// caughtUp refuses to write to a copy that has entries above its head.
 func (c *counter) caughtUp() error {
 	if c.head.Revision < c.ahead {
 		return storage.NotCaughtUp(c.head.Revision, c.ahead)
@@ -83,7 +83,8 @@ func (c *counter) caughtUp() error {
 	return nil
 }
 
-// isCopy refuses what would overwrite a history of the store's own.
+// isCopy returns an error if the store is not a copy, so that its history is not
+// overwritten.
 func (c *counter) isCopy() error {
 	if c.origin == written {
 		return storage.NotCopy()
@@ -91,13 +92,13 @@ func (c *counter) isCopy() error {
 	return nil
 }
 
-// noCounter is the error where the row is missing, as while a dump is loaded.
-// Without it nothing can be said of what else there is.
+// noCounter is the error for a missing row, as while a dump is loaded. Without the row,
+// the store cannot interpret the other tables.
 func noCounter() error {
 	return diamond.Errorf(diamond.ErrCorrupt, "the row of diamond_counter is missing")
 }
 
-// createCounter makes the row, of a store with an id of its own, unless it is there.
+// createCounter creates the row, with a new store id, unless it exists.
 func createCounter(ctx context.Context, db *sql.DB) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -106,7 +107,7 @@ func createCounter(ctx context.Context, db *sql.DB) error {
 	if err = createCounterOn(ctx, conn); err != nil && useless(err) {
 		drop(conn)
 	}
-	_ = conn.Close() // it goes back, or was dropped
+	_ = conn.Close() // returns it to the pool, unless it was dropped
 	return err
 }
 
@@ -120,12 +121,12 @@ func createCounterOn(ctx context.Context, conn *sql.Conn) error {
 	first.horizon = first.head
 	_, err := conn.ExecContext(ctx, "INSERT INTO diamond_counter (id, "+counterColumns+") VALUES (1, "+marks(15)+")", first.values()...)
 	if isDuplicate(err) {
-		return nil // another store was quicker
+		return nil // another store has created it first
 	}
 	return err
 }
 
-// values returns what [counterColumns] are to hold.
+// values returns the row for [counterColumns].
 func (c *counter) values() []any {
 	h, z := &c.head, &c.horizon
 	return []any{

@@ -12,11 +12,11 @@ import (
 	"github.com/linnaname/gdiamond/storage"
 )
 
-// keysPerStatement is how many keys one statement asks for at most; see [rowsPerStatement].
+// keysPerStatement is the largest number of keys in one statement; see [rowsPerStatement].
 const keysPerStatement = 64
 
-// current is a row of diamond_entry, as far as transactions need it: the newest
-// version of a key, which may be a deletion. A nil current is a key that has none.
+// current has the part of a row of diamond_entry that transactions need: the newest version
+// of a key, which may be a deletion. It is nil for a key without a row.
 type current struct {
 	revision, number int64 // of the version's row
 	op               diamond.Op
@@ -25,7 +25,7 @@ type current struct {
 	meta             map[string]string
 }
 
-// known returns what [storage.Plan] has to know of the current entry.
+// known returns the part of the current entry that [storage.Plan] needs.
 func (c *current) known() storage.Current {
 	if c == nil || c.op != diamond.OpPublish {
 		return storage.Current{}
@@ -33,14 +33,14 @@ func (c *current) known() storage.Current {
 	return storage.Current{Revision: c.revision, Type: c.kind, Meta: c.meta}
 }
 
-// installed reports whether the version came with an installation.
+// installed reports whether the version is from an installation.
 func (c *current) installed() bool { return c.number < 0 }
 
 func entryTable(verb string) table {
 	return table{verb, "diamond_entry", "namespace, grp, data_id, revision, number, op, ordinal, type, md5, size, meta, time_us"}
 }
 
-// entryValues returns what the row of v's key is to hold once v is its newest.
+// entryValues returns the row of v's key when v is its newest version.
 func (v *version) entryValues() []any {
 	c := &v.change
 	return []any{
@@ -52,8 +52,8 @@ func (v *version) entryValues() []any {
 
 const currentColumns = "namespace, grp, data_id, revision, number, op, ordinal, type, meta"
 
-// currentRow is where [currentColumns] are scanned to. All of it may be NULL,
-// where there is no row beside another one.
+// currentRow is the target for scanning [currentColumns]. In an outer join all of it may be
+// NULL.
 type currentRow struct {
 	namespace, group, dataID, kind, meta sql.RawBytes
 	revision, number, op, ordinal        sql.NullInt64
@@ -76,7 +76,7 @@ func (r *currentRow) addTo(found map[diamond.Key]*current) error {
 	return nil
 }
 
-// currents adds the rows of keys to what was found.
+// currents adds the rows of keys to t.found.
 func (t *transaction) currents(ctx context.Context, keys []diamond.Key) error {
 	var row currentRow
 	fields := row.fields()
@@ -100,7 +100,7 @@ const isKey = "(namespace = ? AND grp = ? AND data_id = ?)"
 // whereKeys returns a condition for rows of any of keys.
 func whereKeys(keys []diamond.Key) (string, []any) { return whereKeysOf("", keys) }
 
-// whereKeysOf is whereKeys for the columns of a table's alias, which ends in a dot.
+// whereKeysOf is whereKeys for the columns of a table's alias. The alias ends in a dot.
 func whereKeysOf(alias string, keys []diamond.Key) (string, []any) {
 	args := make([]any, 0, 3*len(keys))
 	for _, k := range keys {

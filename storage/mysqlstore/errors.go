@@ -18,7 +18,7 @@ import (
 	"github.com/linnaname/gdiamond/storage"
 )
 
-// Numbers of errors that are met by name.
+// Error numbers that the code refers to.
 const (
 	noSuchColumn = 1054
 	duplicateKey = 1062
@@ -27,16 +27,16 @@ const (
 	deadlock     = 1213
 )
 
-// class is what an error number of the database means to a caller.
+// class is the meaning of an error number of the database.
 type class struct {
 	sentinel error
-	again    bool // the transaction was rolled back, and may succeed when it is run again
-	drop     bool // the connection is of no use
+	again    bool // the transaction was rolled back, and may succeed on a retry
+	drop     bool // the connection is unusable
 	detail   string
 }
 
-// classes is the one table of the database's errors. The database's own texts
-// are never passed on, as they may quote a content.
+// classes is the only table of the database's errors. The database's own texts are never
+// passed on, because they may quote a content.
 var classes = map[uint16]class{
 	lockWait: {diamond.ErrUnavailable, true, false, "another transaction holds the lock"},
 	deadlock: {diamond.ErrUnavailable, true, false, "it met another transaction"},
@@ -45,7 +45,7 @@ var classes = map[uint16]class{
 	1792: {diamond.ErrUnavailable, true, true, "the database is read-only"},
 	1836: {diamond.ErrUnavailable, true, true, "the database is read-only"},
 
-	// What the DSN, or the database's administrator, is to change.
+	// Errors that need a change of the DSN or of the database.
 	1193: {diamond.ErrUnavailable, false, true, "the database does not know a variable that a parameter of the DSN sets: take it out of the DSN"},
 	1231: {diamond.ErrUnavailable, false, true, "the database refuses the value of a variable that a parameter of the DSN sets: correct it"},
 	1232: {diamond.ErrUnavailable, false, true, "a parameter of the DSN sets a variable to a value of the wrong type: text needs quotes, as in sql_mode=%27ANSI%27"},
@@ -112,12 +112,12 @@ var classes = map[uint16]class{
 	1712: {diamond.ErrCorrupt, false, false, "the database says that an index is damaged"},
 }
 
-// diskFull finds what the database says of a system call that failed for want
-// of space: "errno: 28", "error 28", "OS errno 28".
+// diskFull matches the database's errors for a full disk: "errno: 28", "error 28",
+// "OS errno 28".
 var diskFull = regexp.MustCompile(`(?i)(error|errno:?) 28\b|no space left`)
 
-// classify returns the class of err, and whether err is one of the database's
-// or of its connection's at all.
+// classify returns the class of err, and reports whether err comes from the database or its
+// connection.
 func classify(err error) (class, bool) {
 	var e *mysql.MySQLError
 	var n net.Error
@@ -135,7 +135,7 @@ func classify(err error) (class, bool) {
 	case errors.Is(err, mysql.ErrPktTooLarge):
 		return class{diamond.ErrTooLarge, false, true, "more than the maxAllowedPacket of the DSN"}, true
 	case errors.As(err, &n):
-		// A dialing error names the address, and what the system said.
+		// A dial error names the address and the system's error.
 		return class{diamond.ErrUnavailable, false, true, n.Error()}, true
 	case errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, mysql.ErrMalformPkt),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, sql.ErrConnDone):
@@ -157,13 +157,13 @@ func classify(err error) (class, bool) {
 	return class{diamond.ErrUnavailable, false, true, fmt.Sprintf("the database failed (%T)", err)}, false
 }
 
-// uncertain is the error of a COMMIT: what became of the transaction is not known.
+// uncertain is the error of a COMMIT whose outcome is unknown.
 type uncertain struct{ error }
 
 func (e uncertain) Unwrap() error { return e.error }
 
-// failure returns err as one that wraps a sentinel of package diamond. It is
-// the one place where errors of the driver are translated.
+// failure wraps a sentinel of package diamond around err. It is the only place that
+// translates errors of the driver.
 func failure(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -186,8 +186,8 @@ func failure(ctx context.Context, err error) error {
 	return diamond.Errorf(c.sentinel, "%s", c.detail)
 }
 
-// joinEnd returns the error of a call that ctx ended while it was tried again:
-// why that took so long is what the database has told of the try before.
+// joinEnd returns the error of a call whose context ended during a retry. It includes told,
+// the database's error of the previous try.
 func joinEnd(ctx context.Context, told error) error {
 	c, _ := classify(told)
 	return &diamond.Error{Err: fmt.Errorf("%w: %w", diamond.Errorf(c.sentinel, "%s", c.detail), ended(ctx))}
@@ -198,8 +198,8 @@ func isUncertain(err error) bool {
 	return errors.As(err, &commit)
 }
 
-// again reports whether a transaction that failed with err was rolled back, and
-// may be run once more.
+// again reports whether a transaction that failed with err was rolled back and may be
+// retried.
 func again(err error) bool {
 	var commit uncertain
 	var known *diamond.Error
@@ -210,7 +210,7 @@ func again(err error) bool {
 	return c.again
 }
 
-// useless reports whether the connection on which err was met must not be used again.
+// useless reports whether a connection that returned err must not be used again.
 func useless(err error) bool {
 	var known *diamond.Error
 	if errors.As(err, &known) {
@@ -222,9 +222,9 @@ func useless(err error) bool {
 
 func isDuplicate(err error) bool { return hasNumber(err, duplicateKey) }
 
-// refusesCommit reports whether err, as the answer to a COMMIT, says for certain
-// that the transaction was rolled back: a cluster has met another one, or the
-// database has turned read-only meanwhile.
+// refusesCommit reports whether err, as the answer to a COMMIT, means that the transaction
+// was certainly rolled back: a cluster found a conflict, or the database has become
+// read-only.
 func refusesCommit(err error) bool {
 	return hasNumber(err, deadlock) || hasNumber(err, 3101) || hasNumber(err, 1290) || hasNumber(err, 1792) || hasNumber(err, 1836)
 }
@@ -234,5 +234,5 @@ func hasNumber(err error, number uint16) bool {
 	return errors.As(err, &e) && e.Number == number
 }
 
-// ended returns the error for a context that has ended, nil if it has not.
+// ended returns an error if ctx has ended, and nil otherwise.
 func ended(ctx context.Context) error { return storage.Ended(ctx, "mysqlstore") }

@@ -11,51 +11,50 @@ import (
 )
 
 const (
-	// What one transaction of an import writes at most: rows, and bytes of
-	// content, or one row that has more.
+	// The limits of one transaction of an import: rows, and bytes of content unless a single
+	// row has more.
 	importRows  = 200
 	importBytes = 8 << 20
 )
 
-// ImportOptions say how [ImportOriginal] goes about it.
+// ImportOptions are the options of [ImportOriginal].
 type ImportOptions struct {
-	// Skip leaves out the rows that cannot be imported, instead of importing nothing.
+	// Skip leaves out rows that cannot be imported, instead of importing nothing.
 	Skip bool
-	// DryRun finds out what an import would do, and writes nothing.
+	// DryRun reports what an import would do, and writes nothing.
 	DryRun bool
-	// MaxContent is how many bytes one content may have; 0:
-	// [diamond.DefaultMaxContent], or [Store.MaxContent] where that is less.
+	// MaxContent is the limit of one content in bytes. 0 means
+	// [diamond.DefaultMaxContent], or [Store.MaxContent] if that is less.
 	MaxContent int64
 }
 
-// ImportReport says what an import did.
+// ImportReport is the result of an import.
 type ImportReport struct {
-	Imported int           // rows; with DryRun, those that would be
-	Present  int           // rows whose key has the same content, or once had a value
-	Differ   []diamond.Key // of Present, those that have another content, or were deleted
+	Imported int           // imported rows or, with DryRun, rows that would be imported
+	Present  int           // rows whose key has or had a value
+	Differ   []diamond.Key // keys of Present with another content, or deleted
 	Refused  []RefusedRow  // rows that cannot be imported
 }
 
-// RefusedRow is a row of the original's that cannot be a configuration here.
+// RefusedRow is a row of the original that cannot be imported.
 type RefusedRow struct {
 	ID     int64
 	DataID string
 	Group  string
-	Err    error // wraps diamond.ErrInvalid or diamond.ErrTooLarge, and says why
+	Err    error // wraps diamond.ErrInvalid or diamond.ErrTooLarge, with the reason
 }
 
 // ImportOriginal copies the configurations of an original gdiamond, the rows of
 // its table config_info, into to. It only reads the table.
 //
-// Each row becomes a change of its own, in the order of their ids. Contents are
-// those that the original served: the text of the column, in UTF-8. A key that
-// has a value in to, or had one that was deleted, is left as it is: so an import
-// can be run again, and goes on where it ended. A change that the original makes
-// afterwards is not brought over.
+// Each row becomes a separate change, in the order of the rows' ids. Contents are those
+// that the original served: the text of the column, in UTF-8. A key that has a value in to,
+// or had one that was deleted, is not changed. So an import can be run again, and continues
+// where it stopped. Later changes of the original are not imported.
 //
-// Where a row cannot be imported, because its name has characters that keys may
-// not have or its content is too large, nothing is, and the error wraps
-// [diamond.ErrInvalid]; the report lists all such rows. See [ImportOptions.Skip].
+// If a row cannot be imported, because its name has invalid characters or its content is too
+// large, nothing is imported and the error wraps [diamond.ErrInvalid]. The report lists all
+// such rows. See [ImportOptions.Skip].
 func ImportOriginal(ctx context.Context, from *sql.DB, to diamond.Storage, options ImportOptions) (*ImportReport, error) {
 	if options.MaxContent <= 0 {
 		options.MaxContent = diamond.DefaultMaxContent
@@ -66,13 +65,13 @@ func ImportOriginal(ctx context.Context, from *sql.DB, to diamond.Storage, optio
 	in := &importing{from: from, to: to, options: options}
 	rows, err := in.list(ctx)
 	if hasNumber(err, noSuchTable) || hasNumber(err, noSuchColumn) {
-		return nil, diamond.Errorf(diamond.ErrUnavailable, "the database to import from has no table config_info as the original made it")
+		return nil, diamond.Errorf(diamond.ErrUnavailable, "the database to import from has no table config_info of the original gdiamond")
 	}
 	if err != nil {
 		return nil, failure(ctx, err)
 	}
 	if n := len(in.report.Refused); n > 0 && !options.Skip {
-		return &in.report, diamond.Errorf(diamond.ErrInvalid, "%d of %d rows cannot be imported, and so none was; the first is %v",
+		return &in.report, diamond.Errorf(diamond.ErrInvalid, "%d of %d rows cannot be imported, so none was; the first is %v",
 			n, n+len(rows), in.report.Refused[0].Err)
 	}
 	for len(rows) > 0 {
@@ -91,7 +90,7 @@ func ImportOriginal(ctx context.Context, from *sql.DB, to diamond.Storage, optio
 	return &in.report, nil
 }
 
-// importing is an import under way.
+// importing is a running import.
 type importing struct {
 	from    *sql.DB
 	to      diamond.Storage
@@ -106,12 +105,11 @@ type original struct {
 	modified string // as the database writes it
 }
 
-// asBytes is the text of a column as bytes of UTF-8, whatever the character
-// sets of the column and of the connection.
+// asBytes returns an expression for the text of a column as UTF-8 bytes, regardless of the
+// character sets of the column and the connection.
 func asBytes(column string) string { return "CAST(CONVERT(" + column + " USING utf8mb4) AS BINARY)" }
 
-// list reads all rows without their contents, and sorts out those that cannot
-// be imported.
+// list reads all rows without their contents, and reports those that cannot be imported.
 func (in *importing) list(ctx context.Context) ([]original, error) {
 	var good []original
 	seen := make(map[diamond.Key]bool)
@@ -148,7 +146,7 @@ func (in *importing) check(r *original, twice bool) error {
 	return nil
 }
 
-// copy imports those of rows whose keys are new.
+// copy imports the rows whose keys are new.
 func (in *importing) copy(ctx context.Context, rows []original) error {
 	var sets []diamond.ChangeSet
 	for i := range rows {

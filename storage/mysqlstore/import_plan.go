@@ -8,10 +8,9 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// PlanImport finds out what [Migrate], and then [ImportOriginal] into a store on
-// to, would do. It reads, and writes nothing: no tables either, where there are
-// none. A schema that is there must be this program's: else the error is a
-// [*SchemaError].
+// PlanImport reports what [Migrate], and then [ImportOriginal] into a store on to, would do.
+// It writes nothing, and does not create tables. If there is a schema of another version,
+// the error is a [*SchemaError].
 func PlanImport(ctx context.Context, from, to *sql.DB, options ImportOptions) (*ImportReport, error) {
 	s, err := unopened(ctx, to)
 	if err != nil {
@@ -21,14 +20,14 @@ func PlanImport(ctx context.Context, from, to *sql.DB, options ImportOptions) (*
 	return ImportOriginal(ctx, from, s, options)
 }
 
-// planned is a store that is only read, on a database that may have no schema.
+// planned is a read-only store on a database that may have no schema.
 type planned struct {
 	*Store
 	empty bool
 }
 
-// unopened returns the store on db that [New] would return, after [Migrate],
-// without what these two write. It has nothing to be closed.
+// unopened returns the store that [New] would return after [Migrate], without writing
+// anything. It need not be closed.
 func unopened(ctx context.Context, db *sql.DB) (*planned, error) {
 	s := configured(nil)
 	s.db = db

@@ -5,20 +5,20 @@ import (
 	"strings"
 )
 
-// rowsPerStatement is how many rows one statement writes at most. It is also how
-// many statements may be prepared for a table, one for each number of rows.
+// rowsPerStatement is the largest number of rows in one statement. It also limits the
+// prepared statements of a table, one for each number of rows.
 const rowsPerStatement = 64
 
-// table is where rows are written to.
+// table is a target for rows.
 type table struct {
 	verb    string // INSERT, or REPLACE
 	name    string
 	columns string // separated by commas
 }
 
-// insert writes rows, as many in one statement as the database permits. A row
-// that is too large for the text of a statement goes in one that is prepared,
-// which sends values as they are.
+// insert writes rows, as many in one statement as the database allows. For a row that is
+// too large for the text of a statement, it uses a prepared statement, which sends values
+// unescaped.
 func (t *transaction) insert(ctx context.Context, into table, rows [][]any) error {
 	width := strings.Count(into.columns, ",") + 1
 	head := into.verb + " INTO " + into.name + " (" + into.columns + ") VALUES "
@@ -45,7 +45,7 @@ func (t *transaction) insert(ctx context.Context, into table, rows [][]any) erro
 	return nil
 }
 
-// sizeOf returns about how many bytes the values of a row have.
+// sizeOf returns the approximate size of a row's values in bytes.
 func sizeOf(row []any) int64 {
 	size := int64(0)
 	for _, v := range row {

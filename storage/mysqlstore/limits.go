@@ -10,26 +10,25 @@ import (
 )
 
 const (
-	// rowOverhead is what a row may have besides its content: the parts of a
+	// rowOverhead is the size that a row may have without its content: the parts of the
 	// key, metadata, comment, author, address, and the numbers as text.
 	rowOverhead = 64 << 10
-	// maxStatement is how many bytes of values one statement writes at most
-	// where it writes several rows.
+	// maxStatement limits the values of a statement with several rows, in bytes.
 	maxStatement = 4 << 20
 )
 
-// limits are what the database permits.
+// limits are the limits of the database.
 type limits struct {
 	packet  int64 // max_allowed_packet
 	content int64 // bytes of one content
-	text    int64 // bytes of values that a statement may have, written in the text of it
+	text    int64 // bytes of values in the text of a statement
 }
 
-// variable is one of the connections' settings that correctness rests on.
+// variable is a setting of connections that correctness depends on.
 type variable struct {
 	name string
-	set  string // as it is set
-	is   string // as SHOW VARIABLES has it then
+	set  string // the value to set
+	is   string // the value that SHOW VARIABLES then has
 	why  string
 }
 
@@ -47,8 +46,7 @@ func required() []variable {
 	}
 }
 
-// readLimits asks the database for its settings, and refuses those that would
-// break a promise.
+// readLimits reads the database's settings, and refuses those that would break a promise.
 func readLimits(ctx context.Context, q querier) (*limits, error) {
 	settings := make(map[string]string)
 	names := []any{"max_allowed_packet", "tx_isolation", "transaction_isolation", "tx_read_only", "transaction_read_only"}
@@ -85,13 +83,13 @@ func readLimits(ctx context.Context, q querier) (*limits, error) {
 	packet, err := strconv.ParseInt(settings["max_allowed_packet"], 10, 64)
 	if err != nil {
 		// SHOW VARIABLES is cut short too.
-		return nil, diamond.Errorf(diamond.ErrInvalid, "the database does not say its max_allowed_packet: the connections may have a low sql_select_limit; take that away")
+		return nil, diamond.Errorf(diamond.ErrInvalid, "the database does not report max_allowed_packet: the connections may have a low sql_select_limit; remove it")
 	}
 	l := &limits{packet: packet, content: packet - rowOverhead}
 	if l.content < rowOverhead {
 		return nil, diamond.Errorf(diamond.ErrInvalid, "max_allowed_packet is %d: set it to %d or more, better to 16777216", packet, 2*rowOverhead)
 	}
-	// In the text of a statement each byte may take two.
+	// In the text of a statement a byte may need two.
 	l.text = min(l.content/2, maxStatement)
 	return l, nil
 }

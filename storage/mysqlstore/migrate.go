@@ -14,29 +14,29 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// migrationWait is for how long Migrate waits for another one to end.
+// migrationWait is the time that Migrate waits for another migration to end.
 const migrationWait = time.Minute
 
-// migrations are the files that make the schema, in order.
+// migrations has the files that create the schema, in order.
 //
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// migration makes one version of the schema from the one before.
+// migration creates one version of the schema from the previous one.
 type migration struct {
 	version int
 	name    string // of its file
 	sql     string
 }
 
-// SchemaError says that the database's schema is not the one that this program
+// SchemaError is the error for a database whose schema is not the one that this program
 // needs. It wraps [diamond.ErrUnavailable].
 type SchemaError struct {
-	Have int // the version in the database; 0: there is none
+	Have int // the version in the database, or 0 if there is none
 	Want int // the version of this program
 }
 
-// Error says what to do about it.
+// Error returns a text that says what to do.
 func (e *SchemaError) Error() string {
 	switch {
 	case e.Have == 0:
@@ -90,19 +90,19 @@ func (m *migration) statements() []string {
 	return statements
 }
 
-// Migrate brings the schema of db's database up to the version of this
-// program, and returns the names of the migrations that it applied, none where
-// it was up to date. Of several at once, one does the work and the others wait
-// for it. A schema that is newer is a [*SchemaError].
+// Migrate updates the schema of db's database to the version of this program, and returns
+// the names of the applied migrations. There are none if the schema is up to date. If
+// several callers migrate at once, one does the work and the others wait. A newer schema is
+// a [*SchemaError].
 //
-// It needs the right to create and alter tables. What it runs is what [Print]
+// Migrate needs the right to create and alter tables. It runs the statements that [Print]
 // prints.
 func Migrate(ctx context.Context, db *sql.DB) (applied []string, err error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return nil, failure(ctx, err)
 	}
-	defer func() { _ = conn.Close() }() // a lock that could not be released goes with a broken connection
+	defer func() { _ = conn.Close() }() // a lock that cannot be released ends with the connection
 	lock := `CONCAT('gdiamond.', MD5(DATABASE()))`
 	var locked sql.NullInt64
 	if err := conn.QueryRowContext(ctx, "SELECT GET_LOCK("+lock+", ?)", int(migrationWait.Seconds())).Scan(&locked); err != nil {
@@ -136,8 +136,8 @@ func Migrate(ctx context.Context, db *sql.DB) (applied []string, err error) {
 	return applied, nil
 }
 
-// Pending returns the names of the migrations that the schema of db's database
-// lacks, none where it is up to date. A schema that is newer is a [*SchemaError].
+// Pending returns the names of the migrations that the schema of db's database lacks. There
+// are none if it is up to date. A newer schema is a [*SchemaError].
 func Pending(ctx context.Context, db *sql.DB) ([]string, error) {
 	pending, err := pendingOn(ctx, db)
 	if err != nil {
@@ -150,8 +150,8 @@ func Pending(ctx context.Context, db *sql.DB) ([]string, error) {
 	return names, nil
 }
 
-// Print writes the statements of all migrations to w, for someone to review or
-// to run by hand: they can be run again.
+// Print writes the statements of all migrations to w, for review or for running them by
+// hand. They can be run more than once.
 func Print(w io.Writer) error {
 	all, err := allMigrations()
 	if err != nil {
@@ -186,7 +186,7 @@ func pendingOn(ctx context.Context, q querier) ([]migration, error) {
 	return all[have:], nil
 }
 
-// schemaVersion returns the version of the schema in the database, 0 where there is none.
+// schemaVersion returns the version of the schema in the database, or 0 if there is none.
 func schemaVersion(ctx context.Context, q querier) (int, error) {
 	var version sql.NullInt64
 	err := q.QueryRowContext(ctx, "SELECT MAX(version) FROM diamond_schema").Scan(&version)
@@ -196,7 +196,7 @@ func schemaVersion(ctx context.Context, q querier) (int, error) {
 	return int(version.Int64), err
 }
 
-// checkSchema returns a [*SchemaError] unless the schema is this program's.
+// checkSchema returns a [*SchemaError] unless the schema has this program's version.
 func checkSchema(ctx context.Context, q querier) error {
 	all, err := allMigrations()
 	if err != nil {

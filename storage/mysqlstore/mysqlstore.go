@@ -20,20 +20,20 @@ var (
 )
 
 const (
-	// pruneEvery is about how often history is pruned in the background.
+	// pruneEvery is the approximate interval of pruning in the background.
 	pruneEvery = 10 * time.Minute
-	// answerTimeout is how long a database may take to answer when it is met.
+	// answerTimeout is the time for the database to answer at first contact.
 	answerTimeout = 5 * time.Second
-	// migrateTimeout is how long it may take until the schema is made as a store
-	// starts: the wait for another one that makes it, and as long again.
+	// migrateTimeout is the time for the migration when a store starts. It is twice the
+	// wait for another migration.
 	migrateTimeout = 2 * migrationWait
 )
 
-// Store is a store in a database. [New] and [Open] make one. It is safe for
-// concurrent use, and so are any number of them on one database.
+// Store is a store in a database, created by [New] or [Open]. It is safe for concurrent
+// use. Several stores may use the same database.
 type Store struct {
 	db        *sql.DB
-	ownDB     bool // Close closes it
+	ownDB     bool // Close closes db
 	retention storage.Retention
 	logger    *slog.Logger
 	migrate   bool
@@ -45,52 +45,51 @@ type Store struct {
 	limits   atomic.Pointer[limits]
 
 	writing chan struct{} // holds one token while a transaction runs
-	session *session      // what it runs on; nil: none is held. Guarded by the token of writing
+	session *session      // of the transaction, or nil; guarded by the token of writing
 	resting *time.Timer   // ends a session that is not used
 
 	stop    context.CancelFunc // ends the background work
 	workers sync.WaitGroup
 
-	mu     sync.RWMutex // held for reading by calls under way
+	mu     sync.RWMutex // held for reading by running calls
 	closed bool         // guarded by mu
 }
 
 // Option changes a default of [New] and [Open].
 type Option func(*Store)
 
-// WithRetention sets how much history is kept; by default what the zero
-// [storage.Retention] stands for. Stores on one database should agree: the one
-// that keeps least decides.
+// WithRetention sets how much history is kept. The default is that of the zero
+// [storage.Retention]. Stores on the same database should have the same retention, because
+// the one that keeps least decides.
 func WithRetention(r storage.Retention) Option { return func(s *Store) { s.retention = r } }
 
-// WithLogger sets where the store says what an operator should know, such as
-// that the database permits less than the usual size of a content; by default
-// [slog.Default].
+// WithLogger sets the logger for messages to operators, such as that the database limits
+// contents to less than the usual size. The default is [slog.Default].
 func WithLogger(l *slog.Logger) Option { return func(s *Store) { s.logger = l } }
 
-// WithMigrate has the schema made, or brought up to date, as [Migrate] does.
+// WithMigrate creates or updates the schema, as [Migrate] does.
 func WithMigrate() Option { return func(s *Store) { s.migrate = true } }
 
-// WithLateStart has New succeed though the database cannot be reached yet. Until
-// it can, every call fails with [diamond.ErrUnavailable]. So a server that has
-// a copy of the store can start and serve from that. A database that can be
-// reached and lacks the schema is an error all the same.
+// WithLateStart makes New succeed even if the database cannot be reached yet. Until it can,
+// every call fails with [diamond.ErrUnavailable]. So a server that has a copy of the store
+// can start and serve from that. A database that can be reached but lacks the schema is
+// still an error.
 func WithLateStart() Option { return func(s *Store) { s.late = true } }
 
-// New returns a store on db, which goes on being the caller's to close. The
-// schema must be there (see [Migrate]): else New fails with a [*SchemaError].
+// New returns a store on db, which the caller must still close. The schema must exist (see
+// [Migrate]); otherwise New fails with a [*SchemaError].
 //
-// db's connections must have autocommit on, as they have by default, and
-// should be made as [OpenDB] makes them. Errors wrap the sentinels of package
-// diamond: ErrUnavailable where the database cannot be used, and ErrInvalid
-// where its settings would break a promise.
+// The connections of db must have autocommit on, as they have by default, and should be
+// configured like those of [OpenDB]. Errors wrap the sentinels of package diamond:
+// ErrUnavailable if the database cannot be used, and ErrInvalid if its settings would break
+// a promise.
 func New(ctx context.Context, db *sql.DB, opts ...Option) (*Store, error) {
 	s := configured(opts)
 	s.db = db
 	return s.open(ctx)
 }
 
-// Open is [New] on connections of the store's own, made by [OpenDB].
+// Open is [New] with a pool of [OpenDB], which the store closes.
 func Open(ctx context.Context, dsn string, opts ...Option) (*Store, error) {
 	s := configured(opts)
 	db, err := OpenDB(dsn, s.logger)
@@ -117,7 +116,7 @@ func configured(opts []Option) *Store {
 func (s *Store) open(ctx context.Context) (*Store, error) {
 	s.readers = readersOf(s.db)
 	if err := s.ready(ctx); err != nil {
-		var schema *SchemaError // which waiting does not mend
+		var schema *SchemaError // waiting does not help
 		if !s.late || !errors.Is(err, diamond.ErrUnavailable) || errors.As(err, &schema) {
 			return nil, err
 		}
@@ -131,8 +130,8 @@ func (s *Store) open(ctx context.Context) (*Store, error) {
 	return s, nil
 }
 
-// ready sees to it that the database can be used: what it permits is known, the
-// schema is right, and the counter is there.
+// ready prepares the database for use: it reads the limits, checks the schema and creates
+// the counter.
 func (s *Store) ready(ctx context.Context) error {
 	if s.limits.Load() != nil {
 		return nil
@@ -181,8 +180,8 @@ func (s *Store) ready(ctx context.Context) error {
 	return nil
 }
 
-// within runs ask, which a database must answer in this time: one may accept
-// connections and say nothing.
+// within runs ask with a timeout, because a database may accept connections and never
+// answer.
 func within(ctx context.Context, timeout time.Duration, ask func(context.Context) error) error {
 	timed, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -193,10 +192,9 @@ func within(ctx context.Context, timeout time.Duration, ask func(context.Context
 	return failure(ctx, err)
 }
 
-// MaxContent returns how many bytes one content may have here: what the
-// database's max_allowed_packet permits, which may be below
-// [diamond.DefaultMaxContent]. A larger one is ErrTooLarge. It is 0 while the
-// database has not been reached, see [WithLateStart].
+// MaxContent returns the limit of one content in bytes. It depends on the database's
+// max_allowed_packet and may be below [diamond.DefaultMaxContent]. A larger content is
+// ErrTooLarge. MaxContent is 0 until the database has been reached; see [WithLateStart].
 func (s *Store) MaxContent() int64 {
 	if l := s.limits.Load(); l != nil {
 		return l.content
@@ -215,16 +213,16 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.resting.Stop()
-	s.writing <- struct{}{} // for ever: nothing is written any more
+	s.writing <- struct{}{} // never released, so that nothing is written any more
 	s.end()
 	if s.ownDB {
-		_ = s.db.Close() // its errors are those of connections that are gone already
+		_ = s.db.Close() // only fails for connections that are already broken
 	}
 	return nil
 }
 
-// begin lets a call in, unless the store is closed or the context has ended;
-// done lets it out.
+// begin starts a call, unless the store is closed or the context has ended. The caller must
+// call done at the end.
 func (s *Store) begin(ctx context.Context) (done func(), err error) {
 	s.mu.RLock()
 	switch {

@@ -12,30 +12,29 @@ import (
 )
 
 const (
-	// pruneBatch is about how many changes, or request ids, one transaction of a
-	// pruning removes: commits wait for no more than that.
+	// pruneBatch is the approximate number of changes or request ids that one transaction
+	// of a pruning removes. A commit waits for no more than that.
 	pruneBatch = 200
-	// pruneLook is how many rows a pruning looks at in one statement. It looks
-	// without a lock.
+	// pruneLook is the number of rows that a pruning reads in one statement, without a
+	// lock.
 	pruneLook = 1000
-	// pruneTimeout bounds a statement with which a pruning looks, and a
-	// transaction in which it removes: on a connection that has gone silent it
-	// must not hold the store's turn to write for longer.
+	// pruneTimeout limits a reading statement and a removing transaction of a pruning. On
+	// a silent connection the transaction must not block other writes for longer.
 	pruneTimeout = 10 * time.Second
 )
 
 // pruneAlways prunes until ctx ends.
 func (s *Store) pruneAlways(ctx context.Context) {
-	// Nodes that were started together do not all prune together.
+	// The jitter spreads the prunings of nodes that started together.
 	for backoff.Sleep(ctx, backoff.Jitter(pruneEvery, 0.5)) == nil {
 		if err := s.Prune(ctx); err != nil && ctx.Err() == nil {
-			s.logger.Warn("history could not be pruned; it is tried again", "error", err)
+			s.logger.Warn("history could not be pruned; retrying", "error", err)
 		}
 	}
 }
 
-// Prune removes at once what retention no longer keeps, in small transactions.
-// It also runs about every ten minutes by itself.
+// Prune removes the history that the retention no longer keeps, in small transactions. It
+// also runs about every ten minutes in the background.
 func (s *Store) Prune(ctx context.Context) error {
 	for _, prune := range []func(context.Context) (bool, error){s.pruneLog, s.pruneRequests} {
 		for more := true; more; {
@@ -48,8 +47,8 @@ func (s *Store) Prune(ctx context.Context) error {
 	return nil
 }
 
-// pruneLog looks for the next changes that may leave the log, has them leave,
-// and reports whether there were any.
+// pruneLog removes the next changes that may leave the log, and reports whether there were
+// any.
 func (s *Store) pruneLog(ctx context.Context) (bool, error) {
 	now := s.now()
 	upTo, err := s.leaving(ctx, now)
@@ -67,12 +66,12 @@ func (s *Store) pruneLog(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// prune runs a transaction of a pruning, which may not take long.
+// prune runs a transaction of a pruning with a timeout.
 func (s *Store) prune(ctx context.Context, fn func(context.Context, *transaction) error) error {
 	return within(ctx, pruneTimeout, func(ctx context.Context) error { return s.write(ctx, attempts, nil, fn) })
 }
 
-// look runs a statement with which a pruning looks.
+// look runs a reading statement of a pruning with a timeout.
 func (s *Store) look(ctx context.Context, each func(*sql.Rows) error, statement string, args ...any) error {
 	return within(ctx, pruneTimeout, func(ctx context.Context) error { return s.query(ctx, statement, args, each) })
 }
@@ -89,10 +88,10 @@ func (s *Store) counter(ctx context.Context) (c counter, err error) {
 	return c, err
 }
 
-// leaving returns a revision up to which the log may be pruned, 0 where it may
-// not be. What is from the future is passed over, to find out what the next
-// changes prove; a clock far behind makes that of the whole log. So nobody waits
-// for it: no lock is held.
+// leaving returns the revision up to which the log may be pruned, or 0 for none. It skips
+// changes whose times are in the future, because a later change may prove that they are
+// old. If the clock is far behind, that is the whole log, so leaving holds no lock and
+// nobody waits for it.
 func (s *Store) leaving(ctx context.Context, now time.Time) (upTo int64, err error) {
 	c, err := s.counter(ctx)
 	if err != nil {
@@ -125,7 +124,7 @@ func (s *Store) leaving(ctx context.Context, now time.Time) (upTo int64, err err
 	return upTo, nil
 }
 
-// judge says whether a set of time t, after which the log was at m, may leave it.
+// judge reports whether a set of time t may leave the log, which was at m after that set.
 func (c *counter) judge(m *mark, t time.Time, retention storage.Retention, now time.Time) storage.Verdict {
 	switch {
 	case retention.Full(c.head.bytes - m.bytes):
@@ -136,10 +135,9 @@ func (c *counter) judge(m *mark, t time.Time, retention storage.Retention, now t
 	return retention.Judge(t, now)
 }
 
-// pruneLog moves the horizon over some of the oldest changes, up to a revision
-// that was found to be one to which they may leave the log, and removes the
-// versions that are then outdated. It returns errNothing where there are none,
-// and whether there may be more.
+// pruneLog moves the horizon over some of the oldest changes up to upTo, and removes the
+// versions that are then outdated. It reports whether there may be more, and returns
+// errNothing if there are none.
 func (t *transaction) pruneLog(ctx context.Context, retention storage.Retention, now time.Time, upTo int64) (more bool, err error) {
 	oldest, err := t.oldest(ctx, upTo)
 	if err != nil {
@@ -148,7 +146,7 @@ func (t *transaction) pruneLog(ctx context.Context, retention storage.Retention,
 	var keys []diamond.Key // of the changes that leave
 	for i := range oldest {
 		v := &oldest[i]
-		// The log may be another one by now.
+		// The log may have been replaced meanwhile.
 		if t.judge(&v.after, v.change.Time, retention, now) == storage.Keep {
 			break
 		}
@@ -171,8 +169,8 @@ func (t *transaction) pruneLog(ctx context.Context, retention storage.Retention,
 	return t.horizon.Revision < upTo, nil
 }
 
-// oldest reads the first changes of the log up to a revision, as far as pruning
-// needs them: whole sets, some [pruneBatch] changes.
+// oldest reads the first changes of the log up to a revision, with the columns that pruning
+// needs: whole sets with about [pruneBatch] changes.
 func (t *transaction) oldest(ctx context.Context, upTo int64) ([]version, error) {
 	var versions []version
 	read := func(condition string, args ...any) error {
@@ -203,12 +201,12 @@ func (t *transaction) oldest(ctx context.Context, upTo int64) ([]version, error)
 	return versions, read("revision = ? AND number > ? ORDER BY number", last.Revision, last.Number)
 }
 
-// trim removes the outdated versions of keys of which changes have just left
-// the log. To do so each time that one leaves is enough: no version can become
-// outdated that has no newer one in the log.
+// trim removes the outdated versions of keys whose changes have just left the log. It is
+// enough to do so whenever a change leaves the log, because only then older versions can
+// become outdated.
 func (t *transaction) trim(ctx context.Context, keys []diamond.Key, retention storage.Retention) error {
 	where, args := whereKeysOf("e.", keys)
-	// [storage.Retention.Outdated], for all at once.
+	// This is [storage.Retention.Outdated] for all keys at once.
 	if err := t.exec(ctx, `DELETE c FROM diamond_entry e JOIN diamond_change c
 		ON c.namespace = e.namespace AND c.grp = e.grp AND c.data_id = e.data_id AND c.revision <= ?
 		WHERE (e.ordinal - c.ordinal >= ? OR e.op = 2 AND e.revision <= ?) AND `+where,

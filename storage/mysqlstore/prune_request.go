@@ -8,8 +8,8 @@ import (
 	"github.com/linnaname/gdiamond/storage"
 )
 
-// pruneRequests removes some of the expired request ids, as
-// [storage.RequestExpired] has it, and reports whether there were any.
+// pruneRequests removes some of the request ids that are expired by
+// [storage.RequestExpired], and reports whether there were any.
 func (s *Store) pruneRequests(ctx context.Context) (bool, error) {
 	now := s.now()
 	upTo, err := s.expired(ctx, now)
@@ -21,9 +21,9 @@ func (s *Store) pruneRequests(ctx context.Context) (bool, error) {
 	})
 }
 
-// expired returns the revision of the last of the next expired request ids, 0
-// where there are none. It looks no further than at the first that its time
-// keeps: there may be a day's worth of them.
+// expired returns the revision of the last of the next expired request ids, or 0 if there
+// are none. It stops at the first id that has not expired, because there may be a day's
+// worth of them.
 func (s *Store) expired(ctx context.Context, now time.Time) (upTo int64, err error) {
 	c, err := s.counter(ctx)
 	if err != nil {
@@ -38,7 +38,7 @@ func (s *Store) expired(ctx context.Context, now time.Time) (upTo int64, err err
 			}
 			n++
 			switch age := now.Sub(time.UnixMicro(micros)); {
-			case ended || age < 0: // what is from the future is passed over
+			case ended || age < 0: // skip ids whose times are in the future
 			case age <= storage.RequestIDAge:
 				ended = true
 			default:

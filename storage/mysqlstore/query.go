@@ -8,10 +8,9 @@ import (
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
-// query runs one statement that reads, and each for each of its rows. Every
-// read of the store is one statement, as a rule outside any transaction: so it
-// sees one moment. Where the connection is lost before the first row, it runs
-// again.
+// query runs one reading statement, and calls each for each of its rows. Every read of the
+// store is one statement, usually outside a transaction, so it sees one moment. If the
+// connection is lost before the first row, the statement runs again.
 func (s *Store) query(ctx context.Context, statement string, args []any, each func(*sql.Rows) error) error {
 	done, err := s.begin(ctx)
 	if err != nil {
@@ -38,9 +37,8 @@ func (s *Store) query(ctx context.Context, statement string, args []any, each fu
 	}
 }
 
-// ask runs a statement once. A fresh read runs in a transaction: what splits
-// reads from writes, to send them to a database that follows another one, sends
-// transactions to the one that is written.
+// ask runs a statement once. A fresh read runs in a transaction, because proxies that send
+// reads to replicas send transactions to the primary.
 func (s *Store) ask(ctx context.Context, statement string, args []any, each func(*sql.Rows) error) (err error) {
 	if !diamond.FreshRead(ctx) {
 		return queryOn(ctx, s.db, statement, args, each)
@@ -50,7 +48,7 @@ func (s *Store) ask(ctx context.Context, statement string, args []any, each func
 		return err
 	}
 	defer func() {
-		drop(conn) // and with it the transaction
+		drop(conn) // and the transaction with it
 		_ = conn.Close()
 	}()
 	if _, err := conn.ExecContext(ctx, "START TRANSACTION"); err != nil {
@@ -63,7 +61,7 @@ func queryOn(ctx context.Context, q querier, statement string, args []any, each 
 	return rowsOf(each)(q.QueryContext(ctx, statement, args...))
 }
 
-// rowsOf returns what runs each for the rows of a query that was made.
+// rowsOf returns a function that calls each for the rows of a query.
 func rowsOf(each func(*sql.Rows) error) func(*sql.Rows, error) error {
 	return func(rows *sql.Rows, err error) error {
 		if err != nil {
@@ -82,7 +80,7 @@ func rowsOf(each func(*sql.Rows) error) func(*sql.Rows, error) error {
 	}
 }
 
-// pause waits a moment before something is tried again.
+// pause waits briefly before a retry.
 func pause(ctx context.Context) error {
 	return backoff.Sleep(ctx, backoff.Jitter(retryPause, 0.9))
 }

@@ -20,10 +20,10 @@ func (s *Store) Read(ctx context.Context, key diamond.Key, revision int64) (diam
 	statement := "SELECT k.horizon, " + current + ", " + columnsOf("c", changeColumns) + ", c.content FROM diamond_counter k " + join
 	var horizon int64
 	var entry diamond.Entry
-	counted, found, value := false, false, false // that the counter, the version, and a value are there
+	counted, found, value := false, false, false // whether the counter, the version and a value exist
 	err := s.query(ctx, statement+" WHERE k.id = 1", args, func(rows *sql.Rows) error {
 		counted = true
-		var at sql.NullInt64 // the revision of the current version, where that is asked for
+		var at sql.NullInt64 // the revision of the current version, if that is requested
 		var row changeRow
 		if err := rows.Scan(append([]any{&horizon, &at}, row.fields(true)...)...); err != nil {
 			return err

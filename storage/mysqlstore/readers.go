@@ -7,17 +7,17 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// keptConns is how many connections of the pool the reads of single callers
-// never take: one for the transaction under way, one for the feed, and one for
-// what publishers wait for besides.
+// keptConns is the number of connections that reads of single callers never use: one for
+// the running transaction, one for the feed, and one for other reads that publishers wait
+// for.
 const keptConns = 3
 
-// readers bounds how many reads are under way that are not the feed's; see
-// [diamond.FeedRead]. Each may take as long as its context lets it, on a
-// connection that has gone silent. Nil where the pool has no bound.
+// readers limits the number of running reads other than those of the feed; see
+// [diamond.FeedRead]. On a silent connection each may take until its context ends. readers
+// is nil if the pool has no limit.
 type readers chan struct{}
 
-// readersOf returns the readers that a pool leaves room for.
+// readersOf returns the readers for a pool.
 func readersOf(db *sql.DB) readers {
 	most := db.Stats().MaxOpenConnections
 	if most == 0 {
@@ -26,7 +26,7 @@ func readersOf(db *sql.DB) readers {
 	return make(readers, max(most-keptConns, 1))
 }
 
-// enter waits until a read may take a connection; leave lets the next one.
+// enter waits until a read may use a connection. The caller must call leave at the end.
 func (r readers) enter(ctx context.Context) (leave func(), err error) {
 	if r == nil || diamond.FeedRead(ctx) {
 		return func() {}, nil

@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// installBytes is about how many bytes of an installation are held in memory.
+	// installBytes is the approximate number of bytes of an installation in memory.
 	installBytes = 8 << 20
-	// installIdle is for how many seconds the database waits for the next part
-	// of an installation, whose entries may come from far away.
+	// installIdle is the number of seconds that the database waits for the next part of an
+	// installation, whose entries may come over a slow network.
 	installIdle = 3600
 )
 
@@ -65,11 +65,10 @@ func (t *transaction) apply(ctx context.Context, changes []diamond.Change) error
 	return w.flush(ctx)
 }
 
-// Install implements [diamond.Replica]. It is one transaction, so that nobody
-// sees a part of it; meanwhile reads go on, and all other writes wait, or are
-// told that they waited for too long.
+// Install implements [diamond.Replica]. It is one transaction, so that nobody sees a part of
+// it. Meanwhile reads continue, and other writes wait or fail with a timeout.
 func (s *Store) Install(ctx context.Context, at diamond.Position, entries iter.Seq2[diamond.Entry, error]) error {
-	var given error // by entries
+	var given error // the error of entries
 	err := s.write(ctx, 1, nil, func(ctx context.Context, t *transaction) error {
 		in := installer{transaction: t, at: at}
 		if err := in.begin(ctx); err != nil {
@@ -96,9 +95,9 @@ type installer struct {
 	*transaction
 	at      diamond.Position
 	count   int64
-	changes [][]any // rows to be written
+	changes [][]any // rows to write
 	entries [][]any
-	bytes   int64 // of contents in them
+	bytes   int64 // of their contents
 }
 
 func (in *installer) begin(ctx context.Context) error {
@@ -142,7 +141,7 @@ func (in *installer) add(ctx context.Context, e *diamond.Entry) error {
 	return nil
 }
 
-// flush writes what was gathered.
+// flush writes the buffered rows.
 func (in *installer) flush(ctx context.Context) error {
 	if err := in.insert(ctx, changeTable(), in.changes); err != nil {
 		return err
@@ -155,7 +154,7 @@ func (in *installer) flush(ctx context.Context) error {
 	return err
 }
 
-// end writes the rest, and the counter.
+// end writes the remaining rows and the counter.
 func (in *installer) end(ctx context.Context) error {
 	if err := in.flush(ctx); err != nil {
 		return err

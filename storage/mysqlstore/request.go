@@ -13,8 +13,8 @@ import (
 	"github.com/linnaname/gdiamond/storage"
 )
 
-// requestID names a request: a hash of who asked and the id, as neither has a
-// bound that a column could have.
+// requestID is a hash of a request's principal and id, because their lengths are not
+// limited and columns are.
 type requestID [32]byte
 
 func requestOf(set *diamond.ChangeSet) requestID {
@@ -23,8 +23,8 @@ func requestOf(set *diamond.ChangeSet) requestID {
 	return sha256.Sum256(append(append(b, name...), set.RequestID...))
 }
 
-// outcome is a row of diamond_request: what became of the set that was
-// committed under an id.
+// outcome is a row of diamond_request: the result of the set that was committed under an
+// id.
 type outcome struct {
 	hash  [32]byte // of the set
 	after diamond.Position
@@ -39,7 +39,7 @@ func (o *outcome) values(id requestID, now time.Time) []any {
 	return []any{p.Revision, id[:], o.hash[:], p.Epoch.Generation, p.Epoch.ID[:], p.Chain[:], now.UnixMicro()}
 }
 
-// result returns that of a set that comes under an id with this outcome.
+// result returns the result of a set whose request id has this outcome.
 func (o *outcome) result(set *diamond.ChangeSet) diamond.Result {
 	if o.hash != set.Hash() {
 		return diamond.Result{Err: storage.RequestReused(set)}
@@ -47,7 +47,7 @@ func (o *outcome) result(set *diamond.ChangeSet) diamond.Result {
 	return diamond.Result{Position: o.after, Replayed: true}
 }
 
-// outcomes reads those of the ids that sets have.
+// outcomes reads the outcomes of the request ids of sets.
 func (t *transaction) outcomes(ctx context.Context, sets []diamond.ChangeSet) (map[requestID]*outcome, error) {
 	var ids []any
 	for i := range sets {

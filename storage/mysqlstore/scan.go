@@ -20,8 +20,8 @@ func (s *Store) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page
 		if err != nil || len(page.Entries) > 0 {
 			return page, err
 		}
-		// No entry, and so no row. That there is none is to be seen at the
-		// moment of the position too.
+		// Without an entry there is no row. That there is no entry must be read at the
+		// same moment as the position.
 		at, empty, err := s.nothing(ctx, &req)
 		if err != nil || empty {
 			return diamond.Page{Position: at}, err
@@ -29,7 +29,7 @@ func (s *Store) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page
 	}
 }
 
-// page reads a page that has entries. Each comes beside the head.
+// page reads a page with entries. Each row also has the head.
 func (s *Store) page(ctx context.Context, req *diamond.ScanRequest) (page diamond.Page, err error) {
 	limit := max(req.Limit, 1)
 	where, args := scanned(req)
@@ -63,7 +63,7 @@ func (s *Store) page(ctx context.Context, req *diamond.ScanRequest) (page diamon
 	return page, nil
 }
 
-// nothing returns the head, and whether there is no entry for a page at it.
+// nothing returns the head, and reports whether there is no entry for a page at that head.
 func (s *Store) nothing(ctx context.Context, req *diamond.ScanRequest) (at diamond.Position, empty bool, err error) {
 	where, args := scanned(req)
 	found := false
@@ -82,7 +82,7 @@ func (s *Store) nothing(ctx context.Context, req *diamond.ScanRequest) (at diamo
 	return at, empty, err
 }
 
-// scanned returns the condition for the entries of a page and of those after it.
+// scanned returns the condition for the entries of a page and the following pages.
 func scanned(req *diamond.ScanRequest) (string, []any) {
 	var b strings.Builder
 	b.WriteString("e.op = 1")
@@ -111,7 +111,8 @@ func scanned(req *diamond.ScanRequest) (string, []any) {
 	return b.String(), args
 }
 
-// headRow is where [headColumns] are scanned to. It is valid until the next row is.
+// headRow is the target for scanning [headColumns]. It is valid until the next row is
+// scanned.
 type headRow struct {
 	store, epoch, chain  sql.RawBytes
 	generation, revision int64
@@ -133,8 +134,8 @@ func (r *headRow) position() (p diamond.Position, err error) {
 
 const entryColumns = "namespace, grp, data_id, revision, type, md5, size, meta, time_us"
 
-// entryRow is where a row of [entryColumns] is scanned to, and the hash and the
-// content of the version if asked for. It is valid until the next one is.
+// entryRow is the target for scanning a row of [entryColumns], and the hash and content of
+// the version if requested. It is valid until the next row is scanned.
 type entryRow struct {
 	revision, size, time           int64
 	namespace, group, dataID       sql.RawBytes
@@ -168,7 +169,7 @@ func (r *entryRow) entry(contents bool) (diamond.Entry, error) {
 	return e, nil
 }
 
-// columnsOf returns a list of columns as those of a table's alias.
+// columnsOf qualifies a list of columns with a table's alias.
 func columnsOf(alias, columns string) string {
 	return alias + "." + strings.ReplaceAll(columns, ", ", ", "+alias+".")
 }

@@ -8,27 +8,28 @@ import (
 )
 
 const (
-	// sessionLife is for how long a store writes on one connection, and
-	// sessionRest for how long it keeps it without writing.
+	// sessionLife is the time for which a store writes on one connection, and
+	// sessionRest the time for which it keeps the connection without writing.
 	sessionLife = 3 * time.Minute
 	sessionRest = time.Second
-	// sessionPool is the least size of a pool of which a connection is kept.
+	// sessionPool is the smallest size of a pool from which a connection is kept.
 	sessionPool = 4
-	// sessionBusy is after how many transactions a session is set up for many more.
+	// sessionBusy is the number of transactions after which a session is tuned for many
+	// more.
 	sessionBusy = 8
 )
 
-// session is the connection that a store writes on. The transactions of a store
-// follow each other anyway, as each locks the counter. So they share one
-// connection, and the statements that were prepared on it: to read the text of
-// a statement of many rows costs the database more than to do what it says.
+// session is the connection on which a store writes. The transactions of a store run one
+// after the other anyway, because each locks the counter. So they share one connection and
+// its prepared statements: parsing a statement with many rows costs the database more than
+// running it.
 type session struct {
 	conn     *sql.Conn
 	began    time.Time
-	kept     bool            // between transactions: the pool has others for reads
+	kept     bool            // keep between transactions; the pool has others for reads
 	begun    int             // transactions
 	tuned    bool            // see tune
-	seen     map[string]bool // statements that were run as text
+	seen     map[string]bool // statements that have run as text
 	prepared map[string]*sql.Stmt
 }
 
@@ -57,7 +58,7 @@ func (s *Store) acquire(ctx context.Context) (*session, error) {
 	return s.session, nil
 }
 
-// release ends the turn. A connection that is not good is dropped.
+// release ends the turn. It drops the connection unless good is set.
 func (s *Store) release(good bool) {
 	switch {
 	case !good:
@@ -71,7 +72,7 @@ func (s *Store) release(good bool) {
 	<-s.writing
 }
 
-// rest gives the connection back to the pool, unless a transaction is under way.
+// rest returns the connection to the pool, unless a transaction is running.
 func (s *Store) rest() {
 	select {
 	case s.writing <- struct{}{}:
@@ -81,29 +82,29 @@ func (s *Store) rest() {
 	}
 }
 
-// end gives the connection back to the pool, or away if it was dropped. The
-// caller has the store's turn.
+// end returns the connection to the pool, unless it was dropped. The caller has the store's
+// turn.
 func (s *Store) end() {
 	if s.session == nil {
 		return
 	}
 	if s.session.tuned {
-		drop(s.session.conn) // the pool expects it as it was
+		drop(s.session.conn) // the pool expects an unchanged connection
 	}
 	for _, statement := range s.session.prepared {
-		_ = statement.Close() // the database is told without waiting for an answer
+		_ = statement.Close() // notifies the database without waiting for an answer
 	}
-	_ = s.session.conn.Close() // it was dropped already, or goes back
+	_ = s.session.conn.Close() // returns it to the pool, unless it was dropped
 	s.session = nil
 }
 
-// drop has the pool close conn instead of using it again.
+// drop makes the pool close conn instead of reusing it.
 func drop(conn *sql.Conn) {
 	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 }
 
-// start begins a transaction at READ COMMITTED: each of its statements sees all
-// that was committed before.
+// start begins a transaction at READ COMMITTED: each of its statements sees everything
+// committed before.
 func (s *session) start(ctx context.Context) error {
 	if s.begun++; s.begun == sessionBusy {
 		if err := s.tune(ctx); err != nil {
@@ -121,20 +122,20 @@ func (s *session) start(ctx context.Context) error {
 	return nil
 }
 
-// tune spares all further transactions of the session the statements that begin one.
+// tune sets up the session so that later transactions need no statements to begin.
 func (s *session) tune(ctx context.Context) error {
 	s.tuned = true
 	for _, statement := range []string{"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", "SET autocommit = 0"} {
 		if err := s.exec(ctx, statement); err != nil {
-			drop(s.conn) // it is tuned by half
+			drop(s.conn) // it is only partly tuned
 			return err
 		}
 	}
 	return nil
 }
 
-// statement returns a prepared statement, or nil where the text is to be run:
-// the first time, as many are run once only, unless it must be prepared.
+// statement returns a prepared statement, or nil if the text should be run instead. Unless
+// must is set, the first run uses the text, because many statements run only once.
 func (s *session) statement(ctx context.Context, text string, must bool) (*sql.Stmt, error) {
 	if p := s.prepared[text]; p != nil {
 		return p, nil

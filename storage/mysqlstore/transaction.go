@@ -12,32 +12,32 @@ import (
 )
 
 const (
-	// attempts is how often a transaction runs at most: once, and three times
-	// more where it met another one.
+	// attempts is the largest number of runs of a transaction: one, and three more after
+	// conflicts.
 	attempts = 4
-	// retryPause is about how long it waits before.
+	// retryPause is the approximate pause before a retry.
 	retryPause = 20 * time.Millisecond
-	// rollbackTime bounds the end of a transaction that is given up.
+	// rollbackTime limits the rollback of a failed transaction.
 	rollbackTime = 3 * time.Second
 )
 
-// errNothing is returned by the function given to [Store.write] when there is
-// nothing to commit.
+// errNothing is returned by the function given to [Store.write] if there is nothing to
+// commit.
 var errNothing = errors.New("nothing to write")
 
-// transaction is one that writes. It holds the lock of the counter.
+// transaction is a writing transaction. It holds the lock of the counter.
 type transaction struct {
 	*session
-	altered bool // the session is not as the pool expects it
+	altered bool // the session must not return to the pool
 	*limits
 	counter
-	found map[diamond.Key]*current // of the keys that it is about
+	found map[diamond.Key]*current // of the transaction's keys
 }
 
-// write runs fn in a transaction that holds the counter and knows the current
-// rows of keys, which may be there more than once, and commits it. Where
-// it met another transaction or lost its connection before it was to be
-// committed, it was rolled back: then it runs again, up to times times in all.
+// write runs fn in a transaction that holds the counter and has the current rows of keys,
+// and commits it. keys may have duplicates. If the transaction conflicts with another one,
+// or loses its connection before its commit, it was rolled back and runs again, up to times
+// times in all.
 func (s *Store) write(ctx context.Context, times int, keys []diamond.Key, fn func(context.Context, *transaction) error) error {
 	done, err := s.begin(ctx)
 	if err != nil {
@@ -46,7 +46,7 @@ func (s *Store) write(ctx context.Context, times int, keys []diamond.Key, fn fun
 	defer done()
 	slices.SortFunc(keys, diamond.Key.Compare)
 	keys = slices.Compact(keys)
-	var told error // by the database, of earlier tries
+	var told error // the database's error of earlier tries
 	for n := 1; ; n++ {
 		err = s.transact(ctx, keys, fn)
 		if err != nil && told != nil && ctx.Err() != nil && !isUncertain(err) {
@@ -73,7 +73,7 @@ func (s *Store) transact(ctx context.Context, keys []diamond.Key, fn func(contex
 		err = fn(ctx, t)
 	}
 	if err == nil {
-		err = ended(ctx) // nothing of a COMMIT was sent
+		err = ended(ctx) // no COMMIT was sent
 	}
 	if err != nil {
 		good = t.rollback(ctx) && (errors.Is(err, errNothing) || !useless(err))
@@ -83,7 +83,7 @@ func (s *Store) transact(ctx context.Context, keys []diamond.Key, fn func(contex
 		return err
 	}
 	failpoint.Hit("mysqlstore.beforeCommit")
-	// Not by database/sql's Tx: the end of ctx must end this too.
+	// This does not use database/sql's Tx, because the end of ctx must end it too.
 	if err := t.exec(ctx, "COMMIT"); err != nil {
 		if refusesCommit(err) {
 			return err
@@ -94,10 +94,9 @@ func (s *Store) transact(ctx context.Context, keys []diamond.Key, fn func(contex
 	return nil
 }
 
-// begin starts the transaction and locks the counter, and after it the rows of
-// keys. That is its first statement, and all that is read with it and after it
-// is what was committed before: so no revision is ever given out of order,
-// whatever the isolation of the connection.
+// begin starts the transaction, and locks the counter and then the rows of keys. That is its
+// first statement, and this and later statements read everything that was committed before.
+// So no revision is given out of order, regardless of the isolation of the connection.
 func (t *transaction) begin(ctx context.Context, keys []diamond.Key) error {
 	if err := t.start(ctx); err != nil {
 		return err
@@ -117,7 +116,7 @@ func (t *transaction) begin(ctx context.Context, keys []diamond.Key) error {
 		if err := rows.Scan(fields...); err != nil {
 			return err
 		}
-		if !locked { // the other rows have the same counter
+		if !locked { // all rows have the same counter
 			locked = true
 			if err := filled(); err != nil {
 				return err
@@ -134,7 +133,7 @@ func (t *transaction) begin(ctx context.Context, keys []diamond.Key) error {
 	return err
 }
 
-// rollback ends a transaction that failed, and reports whether the database says so.
+// rollback rolls a failed transaction back, and reports whether the database confirmed it.
 func (t *transaction) rollback(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
 	defer cancel()

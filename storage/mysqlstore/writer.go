@@ -7,14 +7,14 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// writer gathers what a transaction adds to the log and to the current view,
-// so that it is written in few statements.
+// writer collects the rows that a transaction adds to the log and the current view, so that
+// it writes them in few statements.
 type writer struct {
 	*transaction
-	current map[diamond.Key]*current // of all keys that are written to
+	current map[diamond.Key]*current // of all written keys
 	changes []version
-	newest  map[diamond.Key]int // the index in changes of what becomes a key's newest version
-	gone    []rowID             // rows of diamond_change that changes take the place of
+	newest  map[diamond.Key]int // the index in changes of each key's newest version
+	gone    []rowID             // rows of diamond_change that changes replace
 	moved   map[diamond.Key]bool
 }
 
@@ -28,7 +28,7 @@ func (t *transaction) writer() *writer {
 	}
 }
 
-// add appends a set to the log, which leads to after.
+// add appends a set that leads to after to the log.
 func (w *writer) add(changes []diamond.Change, after diamond.Position) {
 	h := &w.head
 	h.Position = after
@@ -45,8 +45,8 @@ func (w *writer) add(changes []diamond.Change, after diamond.Position) {
 	}
 }
 
-// supersede makes v, which is about to be appended, the newest version of its
-// key; but it goes behind one that an installation brought ahead of it.
+// supersede makes v, which is about to be appended, the newest version of its key, unless an
+// installation has added a newer one.
 func (w *writer) supersede(v *version) {
 	key := v.change.Key
 	c := w.current[key]
@@ -58,7 +58,7 @@ func (w *writer) supersede(v *version) {
 		c.ordinal++
 		w.moved[key] = true
 		return
-	case c.installed() && c.revision == v.change.Revision: // the same version: v knows more of it
+	case c.installed() && c.revision == v.change.Revision: // the same version, of which v has more information
 		v.ordinal = c.ordinal
 		w.gone = append(w.gone, rowID{c.revision, c.number})
 		delete(w.moved, key)
@@ -69,7 +69,7 @@ func (w *writer) supersede(v *version) {
 	w.newest[key] = len(w.changes)
 }
 
-// flush writes all of it, and the counter.
+// flush writes all rows and the counter.
 func (w *writer) flush(ctx context.Context) error {
 	for _, id := range w.gone {
 		if err := w.exec(ctx, "DELETE FROM diamond_change WHERE revision = ? AND number = ?", id.revision, id.number); err != nil {
@@ -98,8 +98,8 @@ func (w *writer) flush(ctx context.Context) error {
 	return w.save(ctx)
 }
 
-// move writes the ordinal of a key's newest version, which changes behind it
-// have made higher.
+// move writes the ordinal of a key's newest version, which increases when older versions are
+// added.
 func (w *writer) move(ctx context.Context, key diamond.Key) error {
 	c := w.current[key]
 	if err := w.exec(ctx, "UPDATE diamond_change SET ordinal = ? WHERE revision = ? AND number = ?", c.ordinal, c.revision, c.number); err != nil {
