@@ -14,46 +14,45 @@ import (
 )
 
 const (
-	// callPatience is how long a watcher waits for one call of the file system.
+	// callPatience is the time that a watcher waits for one call of the file system.
 	callPatience = time.Second
-	// maxCalls is how many of its calls may be under way, those that hang included.
+	// maxCalls is the largest number of running calls of a watcher, including hanging ones.
 	maxCalls = 64
-	// maxHangingIn is how many calls about what is in one directory may hang.
+	// maxHangingIn is the largest number of hanging calls about the names in one directory.
 	maxHangingIn = 4
 )
 
-// call is one that a watcher makes to the file system.
+// call is a watcher's call of the file system.
 type call struct {
 	op   string
 	name string // within the directory
 }
 
-// calls makes a watcher's calls to the file system, which may hang. What one that
-// hung returns after all is kept: it counts until the call is answered in time.
-// So a file system that is slow is followed too.
+// calls makes a watcher's calls of the file system, which may hang. It keeps the late
+// result of a hanging call, and uses it until the call answers in time. So it can follow a
+// slow file system too.
 type calls struct {
 	dir    *Dir
 	making *hung.Calls[call]
 	back   chan struct{} // a call that hung has returned
 
-	// waited are the directories in which a call was waited for in vain in this scan.
-	// What else is in them is left to the next one: many files that hang together
-	// hold up those in other directories no longer than one does. Only the
-	// watcher's goroutine uses it.
+	// waited has the directories in which a call of this scan hung. Other names in them
+	// are left to the next scan, so that many hanging files delay other directories no
+	// longer than one does. Only the watcher's goroutine uses it.
 	waited map[string]bool
 
 	mu      sync.Mutex
-	late    map[call]*lateResult // guarded by mu: what calls that hung returned
-	hanging map[string]int       // guarded by mu: how many of what is in each directory
-	all     int                  // guarded by mu: how many in all of them
+	late    map[call]*lateResult // guarded by mu: results of calls that hung
+	hanging map[string]int       // guarded by mu: number of hanging calls by directory
+	all     int                  // guarded by mu: number of all hanging calls
 
-	before func(call) // tests: what each call does first
+	before func(call) // for tests: runs before each call
 }
 
 type lateResult struct {
 	value any
 	err   error
-	asked bool // for, since forget looked last
+	asked bool // requested since the last call of forget
 }
 
 func newCalls(d *Dir) *calls {
@@ -63,11 +62,10 @@ func newCalls(d *Dir) *calls {
 	}
 }
 
-// begin begins a scan.
+// begin starts a scan.
 func (c *calls) begin() { clear(c.waited) }
 
-// forget forgets what calls returned late that nobody has asked for since it
-// was called last.
+// forget drops the late results that nobody has requested since its last call.
 func (c *calls) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -79,9 +77,8 @@ func (c *calls) forget() {
 	}
 }
 
-// ask returns what do returns, or where that hangs, what it returned last. Where
-// it has not returned yet the error is [hung.ErrHangs], and back has a message
-// when it has.
+// ask returns the result of do. If do hangs, ask returns its last result instead, or
+// [hung.ErrHangs] if there is none yet; back then gets a message when do returns.
 func ask[T any](ctx context.Context, c *calls, what call, do func() (T, error)) (value T, err error) {
 	if err := ctx.Err(); err != nil {
 		return value, err
@@ -112,7 +109,7 @@ func ask[T any](ctx context.Context, c *calls, what call, do func() (T, error)) 
 	return value, err
 }
 
-// returned takes in what a call that hung returned.
+// returned records the result of a call that hung.
 func (c *calls) returned(what call, value any, err error) {
 	c.hangs(path.Dir(what.name), -1)
 	c.mu.Lock()
@@ -120,11 +117,11 @@ func (c *calls) returned(what call, value any, err error) {
 	c.mu.Unlock()
 	select {
 	case c.back <- struct{}{}:
-	default: // it has a message
+	default: // there is a message already
 	}
 }
 
-// hangs notes how many more calls about what is in dir hang.
+// hangs adds more to the number of hanging calls about the names in dir.
 func (c *calls) hangs(dir string, more int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -134,9 +131,9 @@ func (c *calls) hangs(dir string, more int) {
 	}
 }
 
-// manyHang reports whether no more calls are made about what is in dir until one of
-// them returns: as many hang as may, or any does where half of all places are taken.
-// So what hangs in many directories leaves places for those in which nothing does.
+// manyHang reports whether calls about the names in dir must wait until one returns. That
+// is so if the limit for a directory is reached, or if any call hangs there and half of all
+// places are taken. So directories that hang leave places for those that do not.
 func (c *calls) manyHang(dir string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -144,7 +141,7 @@ func (c *calls) manyHang(dir string) bool {
 	return n >= maxHangingIn || n > 0 && c.all >= maxCalls/2
 }
 
-// stat tells what name is, or where the link leads that it is.
+// stat describes the file name, following a link.
 func (c *calls) stat(ctx context.Context, name string) (fs.FileInfo, error) {
 	return ask(ctx, c, call{"stat", name}, func() (info fs.FileInfo, err error) {
 		err = c.dir.in(false, func(root *os.Root) (err error) {
@@ -155,7 +152,7 @@ func (c *calls) stat(ctx context.Context, name string) (fs.FileInfo, error) {
 	})
 }
 
-// list returns what is in the directory name, in the order of names.
+// list returns the entries of the directory name, sorted by name.
 func (c *calls) list(ctx context.Context, name string) ([]fs.DirEntry, error) {
 	return ask(ctx, c, call{"list", name}, func() (entries []fs.DirEntry, err error) {
 		err = c.dir.in(false, func(root *os.Root) (err error) {
@@ -166,13 +163,13 @@ func (c *calls) list(ctx context.Context, name string) ([]fs.DirEntry, error) {
 	})
 }
 
-// overrideState is what an override was when it was read, without its content.
+// overrideState describes an override as it was read, without its content.
 type overrideState struct {
 	sum  string
 	info fs.FileInfo
 }
 
-// read reads the override of key. What it returned late counts once.
+// read reads the override of key. It uses a late result only once.
 func (c *calls) read(ctx context.Context, key diamond.Key) (overrideState, error) {
 	what := call{"read", overrideName(key)}
 	o, err := ask(ctx, c, what, func() (overrideState, error) {

@@ -24,19 +24,19 @@ const (
 	dirMode  fs.FileMode = 0o700
 	fileMode fs.FileMode = 0o600
 
-	// staleTemp is how old a temporary file is before it counts as left by a crash.
+	// staleTemp is the age from which a temporary file counts as left by a crash.
 	staleTemp = time.Hour
 )
 
 // Dir is a client's directory. It is safe for concurrent use.
 type Dir struct {
-	path          string // real: no part of it was a symbolic link when it was opened
+	path          string // without symbolic links, as of when the directory was opened
 	logger        *slog.Logger
 	worldWritable bool
 
-	reopening sync.Mutex // held while the directory is opened anew; before mu
+	reopening sync.Mutex // held while the directory is reopened; locked before mu
 
-	mu     sync.Mutex // guards root and closed; never held while a file is used, which may hang
+	mu     sync.Mutex // guards root and closed; never held during file access, which may hang
 	root   *os.Root
 	closed bool
 
@@ -49,19 +49,18 @@ var _ diamond.LocalFiles = (*Dir)(nil)
 // Option changes a default of [Open].
 type Option func(*Dir)
 
-// WithLogger sets where log records go; by default nowhere. No record ever
-// holds a content.
+// WithLogger sets the logger. By default nothing is logged. No log record has a content.
 func WithLogger(logger *slog.Logger) Option { return func(d *Dir) { d.logger = logger } }
 
-// WithWorldWritable permits overrides that every user of the host may write,
-// which are refused by default: whoever can write one controls the application.
-// On Windows, where the mode of a file does not tell, none is refused.
+// WithWorldWritable accepts overrides that every user of the host may write. They are
+// refused by default, because anyone who can write one controls the application. On
+// Windows none is refused, because the mode of a file does not show who may write it.
 func WithWorldWritable() Option { return func(d *Dir) { d.worldWritable = true } }
 
-// Open opens the directory dir for a client, and makes it where it is missing.
-// Each application should have one of its own. One that cannot be written, as on
-// a read-only file system, is read: its overrides are in force, and snapshots are
-// not kept. Errors are those of package fs, or wrap diamond.ErrNoSpace.
+// Open opens the directory dir for a client, and creates it if it does not exist. Each
+// application should have a separate directory. If the directory cannot be written, as on a
+// read-only file system, overrides are in force but snapshots are not kept. Errors are those
+// of package fs, or wrap diamond.ErrNoSpace.
 func Open(dir string, opts ...Option) (*Dir, error) {
 	d := &Dir{logger: slog.New(slog.DiscardHandler)}
 	for _, opt := range opts {
@@ -86,8 +85,8 @@ func Open(dir string, opts ...Option) (*Dir, error) {
 	return d, nil
 }
 
-// Close gives the directory back. Calls after it fail with diamond.ErrClosed; a
-// second Close does nothing.
+// Close closes the directory. Later calls fail with diamond.ErrClosed; a second Close does
+// nothing.
 func (d *Dir) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -98,7 +97,7 @@ func (d *Dir) Close() error {
 	return d.root.Close()
 }
 
-// prepare makes the tree in a root just opened, and takes away what crashes left.
+// prepare creates the tree in a new root, and removes leftovers of crashes.
 func (d *Dir) prepare(root *os.Root) error {
 	for _, name := range []string{snapshotDir, overrideDir} {
 		if err := mkdir(root, name); err != nil {
@@ -121,7 +120,7 @@ func mkdir(root *os.Root, name string) error {
 	if err != nil {
 		return err
 	}
-	return root.Chmod(name, dirMode) // the umask may have taken bits away
+	return root.Chmod(name, dirMode) // the umask may have removed bits
 }
 
 // openRoot opens the directory at path, which must not be a symbolic link.
@@ -144,9 +143,9 @@ func openRoot(path string) (*os.Root, error) {
 	return root, nil
 }
 
-// in runs do in the directory. When a file is not there because the directory
-// itself was deleted or replaced, do is run once more in the new one; with
-// create, that is made where there is none.
+// in runs do in the directory. If a file is missing because the directory was deleted or
+// replaced, in runs do once more in the new directory. With create, it creates that
+// directory if necessary.
 func (d *Dir) in(create bool, do func(root *os.Root) error) error {
 	for again := false; ; again = true {
 		root, err := d.current()
@@ -154,7 +153,7 @@ func (d *Dir) in(create bool, do func(root *os.Root) error) error {
 			return err
 		}
 		err = do(root)
-		if errors.Is(err, fs.ErrClosed) { // another call has opened the directory anew, or Close was called
+		if errors.Is(err, fs.ErrClosed) { // another call has reopened the directory, or Close was called
 			if root, err = d.current(); err == nil {
 				err = do(root)
 			}
@@ -170,7 +169,7 @@ func (d *Dir) in(create bool, do func(root *os.Root) error) error {
 	}
 }
 
-// current returns the directory as it was opened last.
+// current returns the directory that was opened last.
 func (d *Dir) current() (*os.Root, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -180,8 +179,8 @@ func (d *Dir) current() (*os.Root, error) {
 	return d.root, nil
 }
 
-// reopen opens the directory anew if its path does not lead to it any more, and
-// with create makes what is missing. It returns whether anything is new.
+// reopen opens the directory again if its path no longer leads to it, and with create
+// creates missing parts. It reports whether anything is new.
 func (d *Dir) reopen(create bool) (bool, error) {
 	d.reopening.Lock()
 	defer d.reopening.Unlock()
@@ -223,12 +222,12 @@ func (d *Dir) reopen(create bool) (bool, error) {
 	return true, errors.Join(d.prepare(root), old.Close())
 }
 
-// setAside renames a file that must not be used to *.corrupt, over the one before.
+// setAside renames a file that must not be used to *.corrupt, and replaces an earlier one.
 func (d *Dir) setAside(root *os.Root, name, why string) error {
 	aside := name + corruptSuffix
 	err := root.Rename(name, aside)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		// A directory may be in the way, or be what has to go there.
+		// A directory may block the new name, or be the file to set aside.
 		err = errors.Join(root.RemoveAll(aside), root.Rename(name, aside))
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -239,12 +238,12 @@ func (d *Dir) setAside(root *os.Root, name, why string) error {
 	return nil
 }
 
-// unusable reports whether a file is there but can never be read as one.
+// unusable reports whether a file exists but can never be read.
 func unusable(err error) bool {
 	return errors.Is(err, atomicfile.ErrNotRegular) || errors.Is(err, atomicfile.ErrTooLarge)
 }
 
-// fileError adds the operation to err, and the sentinel of a full disk.
+// fileError adds the operation to err, and the sentinel for a full disk if it is one.
 func fileError(op string, err error) error {
 	if err == nil || errors.As(err, new(*diamond.Error)) {
 		return err

@@ -12,18 +12,18 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// magic begins a snapshot file: what it is and the version of the format. The
-// first line goes on with the SHA-256, in hexadecimal, of all that follows it.
+// magic is the start of a snapshot file: its type and the version of the format. The first
+// line continues with the SHA-256, in hexadecimal, of everything after that line.
 const magic = "gdiamond-snapshot 1 "
 
 // header is the second line of a snapshot file. The content follows it.
 type header struct {
 	Store    string            `json:"store"`
 	Epoch    epoch             `json:"epoch"`
-	Position diamond.Position  `json:"position"` // with Store and Epoch, which stand there for people
+	Position diamond.Position  `json:"position"` // includes Store and Epoch, which are repeated for people
 	Key      string            `json:"key"`
 	Slot     string            `json:"slot"`
-	Deleted  bool              `json:"deleted,omitempty"` // then there is no content
+	Deleted  bool              `json:"deleted,omitempty"` // if set, there is no content
 	Revision int64             `json:"revision"`
 	View     int64             `json:"view"`
 	Type     string            `json:"type"`
@@ -73,8 +73,8 @@ func encode(slot diamond.Slot, s diamond.Snapshot) ([]byte, error) {
 	return b, nil
 }
 
-// decode returns the snapshot in the file b and the slot that it is of. It takes
-// what encode writes and nothing else; the error says what is wrong with b.
+// decode returns the snapshot in the file b and its slot. It accepts only the output of
+// encode; the error says what is wrong with b.
 func decode(b []byte) (diamond.Slot, diamond.Snapshot, error) {
 	fail := func(format string, args ...any) (diamond.Slot, diamond.Snapshot, error) {
 		return 0, diamond.Snapshot{}, fmt.Errorf(format, args...)
@@ -103,7 +103,7 @@ func decode(b []byte) (diamond.Slot, diamond.Snapshot, error) {
 	return h.snapshot(string(content))
 }
 
-// snapshot checks that the header is one of content and consistent in itself.
+// snapshot checks that the header belongs to content and is consistent.
 func (h *header) snapshot(content string) (diamond.Slot, diamond.Snapshot, error) {
 	key, err := diamond.ParseKey(h.Key)
 	if err == nil && key.String() != h.Key {
@@ -139,7 +139,7 @@ func (h *header) snapshot(content string) (diamond.Slot, diamond.Snapshot, error
 	return slot, diamond.Snapshot{Entry: *e, Position: h.Position, Deleted: h.Deleted, Saved: h.Saved}, nil
 }
 
-// tombstone returns what of e a deletion has.
+// tombstone returns the fields of e that a deletion has.
 func tombstone(e *diamond.Entry) *diamond.Entry {
 	return &diamond.Entry{Key: e.Key, Revision: e.Revision, View: e.View}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/linnaname/gdiamond/internal/atomicfile"
 )
 
-// ClientID returns 32 hexadecimal digits that name this directory, random when
-// it was made.
+// ClientID returns 32 hexadecimal digits that identify this directory. They were chosen at
+// random when it was created.
 func (d *Dir) ClientID() (string, error) {
 	d.idMu.Lock()
 	defer d.idMu.Unlock()
@@ -22,7 +22,7 @@ func (d *Dir) ClientID() (string, error) {
 		id, err := d.readID(root, clientIDFile)
 		if err == nil && id == "" {
 			if err = atomicfile.Write(root, clientIDFile, []byte(newID()+"\n"), fileMode); err == nil {
-				id, err = d.readID(root, clientIDFile) // another process may have been later
+				id, err = d.readID(root, clientIDFile) // another process may have replaced it
 			}
 		}
 		d.clientID = id
@@ -37,8 +37,8 @@ func newID() string {
 	return hex.EncodeToString(id[:])
 }
 
-// readID returns the id in the file name, "" where there is none. A damaged one
-// is set aside.
+// readID returns the id in the file name, or "" if there is none. It sets a damaged file
+// aside.
 func (d *Dir) readID(root *os.Root, name string) (string, error) {
 	b, err := atomicfile.Read(root, name, 64)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -16,13 +16,13 @@ const (
 	maxName = 240
 )
 
-// fileName returns the name of key's snapshot in slot. Different keys and slots
-// have different names, also where the file system takes upper and lower case
-// for the same; none is a device's name ("con"), begins with a dot or ends with one.
+// fileName returns the name of key's snapshot in slot. Different keys and slots have
+// different names, even on a file system that ignores case. No name is that of a device
+// ("con"), or begins or ends with a dot.
 //
-// The parts of the key are joined by "+". Within a part letters are lower case, "="
-// stands before each letter where the case changes, at first to upper; ":" is
-// written "%". A name that would be too long ends with a hash of the key instead.
+// The parts of the key are joined by "+". Within a part letters are lower case, and "="
+// precedes each letter at which the case changes, starting from lower case; ":" is written
+// "%". A name that would be too long ends with a hash of the key instead.
 func fileName(key diamond.Key, slot diamond.Slot) string {
 	var b strings.Builder
 	b.WriteString(slotName(slot))
@@ -51,7 +51,7 @@ func fileName(key diamond.Key, slot diamond.Slot) string {
 	return name + snapshotSuffix
 }
 
-// slotName returns the written form of slot, "" for one that does not exist.
+// slotName returns the name of slot, or "" if there is no such slot.
 func slotName(slot diamond.Slot) string {
 	switch slot {
 	case diamond.SlotFetched:

@@ -14,21 +14,22 @@ import (
 	"github.com/linnaname/gdiamond/internal/windowsname"
 )
 
-// MaxOverride is how large an override may be, in bytes.
+// MaxOverride is the largest size of an override, in bytes.
 const MaxOverride = 64 << 20
 
 const (
-	// settle is how long a file must not have changed before it counts as whole.
+	// settle is the time without a change after which a file counts as complete.
 	settle = 500 * time.Millisecond
-	// overrideWait is how long Override waits for that.
+	// overrideWait is the time that Override waits for that.
 	overrideWait = 1500 * time.Millisecond
 )
 
-// Override returns the content of the operator's file for key. ErrNotFound:
-// there is none. ErrInvalid: no such key, or the file is not a regular one or
-// may be written by everybody. ErrTooLarge: it is over [MaxOverride].
-// ErrUnavailable: it is being written. For a file changed within the last half
-// second Override waits until it stays as it is, up to a second and a half.
+// Override returns the content of the operator's file for key. If the file changed within
+// the last half second, Override waits up to a second and a half until it no longer changes.
+//
+// The error is ErrNotFound if there is no file, and ErrInvalid if the key is invalid, the
+// file is not a regular file or everybody may write it. It is ErrTooLarge if the file is
+// larger than [MaxOverride], and ErrUnavailable if the file is being written.
 func (d *Dir) Override(key diamond.Key) (string, error) {
 	key, err := check("read override", key, diamond.SlotFetched)
 	if err != nil {
@@ -51,14 +52,14 @@ func (d *Dir) Override(key diamond.Key) (string, error) {
 	}
 }
 
-// overrideFile is an override as it was at one moment.
+// overrideFile is the state of an override at one moment.
 type overrideFile struct {
 	content string
 	info    fs.FileInfo
 }
 
-// readOverride reads the file of key as it is now, which may be half-written
-// unless it has been unchanged for a while. ErrUnavailable: it changed under the reader.
+// readOverride reads the present file of key, which may be half-written if it has just
+// changed. The error is ErrUnavailable if the file changed during the read.
 func (d *Dir) readOverride(key diamond.Key) (overrideFile, error) {
 	if !overridable(runtime.GOOS, key) {
 		return overrideFile{}, overrideError(key, diamond.ErrNotFound, "")
@@ -89,9 +90,9 @@ func (d *Dir) readOverride(key diamond.Key) (overrideFile, error) {
 	return overrideFile{string(content), info}, nil
 }
 
-// writableByAll reports whether every user of a host that runs goos may write a
-// file of mode. On Windows the bits say nothing of that: rights are elsewhere,
-// and each file that is not read-only has all of them.
+// writableByAll reports whether every user of a host that runs goos may write a file of
+// mode. On Windows it returns false, because the bits do not show the rights: every file
+// that is not read-only has all of them.
 func writableByAll(goos string, mode fs.FileMode) bool {
 	return goos != "windows" && mode.Perm()&0o002 != 0
 }
@@ -104,12 +105,11 @@ func overrideError(key diamond.Key, sentinel error, detail string) error {
 	return &diamond.Error{Op: "read override", Key: key, Err: sentinel, Detail: detail}
 }
 
-// quiet reports whether the file was last changed so long ago that it is whole.
-// It trusts the clock; where that is behind the file's, the answer is no.
+// quiet reports whether the last change of the file is long enough ago for it to be
+// complete. It trusts the clock, and returns false if the clock is behind the file's time.
 func quiet(info fs.FileInfo) bool { return time.Since(info.ModTime()) >= settle }
 
-// unchanged reports whether a and b are one file that was not changed in
-// between, as far as can be told without reading it.
+// unchanged reports whether a and b seem to be the same unchanged file, without reading it.
 func unchanged(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && a.Mode() == b.Mode()
 }
@@ -119,9 +119,9 @@ func overrideName(key diamond.Key) string {
 	return path.Join(overrideDir, key.Namespace, key.Group, key.DataID)
 }
 
-// overridable reports whether the operator can override key on goos. Names that
-// begin with two dots are those of a mounted volume's inner directories. Windows
-// takes some names for something else: "app." for "app", which is another key.
+// overridable reports whether the operator can override key on goos. Names that begin with
+// two dots are those of a mounted volume's inner directories. Windows changes some names:
+// it takes "app." for "app", which is another key.
 func overridable(goos string, key diamond.Key) bool {
 	for _, part := range [...]string{key.Namespace, key.Group, key.DataID} {
 		if strings.HasPrefix(part, "..") || goos == "windows" && !windowsname.File(part) {
@@ -138,7 +138,7 @@ func keyAt(goos, name string) (diamond.Key, bool) {
 		return diamond.Key{}, false
 	}
 	for _, part := range parts {
-		if part == "" { // the zero part of a key, but no file's name
+		if part == "" { // valid as a part of a key, but not as a file name
 			return diamond.Key{}, false
 		}
 	}

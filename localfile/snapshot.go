@@ -11,13 +11,13 @@ import (
 	"github.com/linnaname/gdiamond/internal/atomicfile"
 )
 
-// maxSnapshot is how large a snapshot file may be, in bytes.
+// maxSnapshot is the largest size of a snapshot file, in bytes.
 const maxSnapshot = 1 << 30
 
-// Load returns the snapshot of key in slot. ErrNotFound: there is none.
-// ErrCorrupt: it was damaged, or is another key's, and has been set aside.
-// ErrOtherStore: it is of another store than the one last saved from. ErrInvalid:
-// no such key or slot.
+// Load returns the snapshot of key in slot. The error is ErrNotFound if there is none, and
+// ErrCorrupt if the snapshot was damaged or belongs to another key; it has then been set
+// aside. The error is ErrOtherStore if the snapshot is of a store other than that of the
+// last Save, and ErrInvalid if the key or slot is invalid.
 func (d *Dir) Load(key diamond.Key, slot diamond.Slot) (diamond.Snapshot, error) {
 	key, err := check("load", key, slot)
 	if err != nil {
@@ -49,7 +49,7 @@ func (d *Dir) load(root *os.Root, key diamond.Key, slot diamond.Slot) (diamond.S
 		gotSlot, s, err = decode(b)
 	}
 	if err == nil && (s.Entry.Key != key || gotSlot != slot) {
-		err = errors.New("it is another key's or slot's")
+		err = errors.New("it belongs to another key or slot")
 	}
 	if err != nil {
 		return diamond.Snapshot{}, errors.Join(
@@ -67,12 +67,13 @@ func (d *Dir) load(root *os.Root, key diamond.Key, slot diamond.Slot) (diamond.S
 	return s, nil
 }
 
-// Save replaces a snapshot, atomically and durably. The entry's MD5 and Size are
-// taken from its content; of a deletion only Key, Revision and View are kept.
-// ErrNoSpace: the disk is full or read-only, and what was there is as it was.
-// ErrTooLarge: the file would be over 1 GiB. ErrInvalid: no such key or slot.
+// Save replaces a snapshot atomically and durably. It computes the entry's MD5 and Size from
+// its content. Of a deletion it keeps only Key, Revision and View. The directory then belongs
+// to the store of this snapshot.
 //
-// The directory belongs to the store that the last saved snapshot is of.
+// The error is ErrNoSpace if the disk is full or read-only; the old snapshot is then
+// unchanged. It is ErrTooLarge if the file would be larger than 1 GiB, and ErrInvalid if the
+// key or slot is invalid.
 func (d *Dir) Save(slot diamond.Slot, s diamond.Snapshot) error {
 	key, err := check("save", s.Entry.Key, slot)
 	if err != nil {
@@ -87,7 +88,8 @@ func (d *Dir) Save(slot diamond.Slot, s diamond.Snapshot) error {
 		return diamond.Errorf(diamond.ErrTooLarge, "snapshot: %d bytes, more than %d", len(b), maxSnapshot)
 	}
 	err = d.in(true, func(root *os.Root) error {
-		// The store first: a crash in between hides older snapshots, it never passes off one of another store.
+		// The store goes first: a crash in between hides older snapshots, but never returns
+		// a snapshot of another store.
 		if err := d.bind(root, storeID(s)); err != nil {
 			return err
 		}
@@ -102,7 +104,7 @@ func (d *Dir) Save(slot diamond.Slot, s diamond.Snapshot) error {
 	return fileError("save snapshot of "+key.String(), err)
 }
 
-// bind has the directory belong to store.
+// bind makes the directory belong to store.
 func (d *Dir) bind(root *os.Root, store string) error {
 	if store == "" {
 		return nil
@@ -117,7 +119,7 @@ func (d *Dir) bind(root *os.Root, store string) error {
 	return atomicfile.Write(root, storeIDFile, []byte(store+"\n"), fileMode)
 }
 
-// storeID returns the id of the store that s is of, "" where it does not say.
+// storeID returns the id of the store of s, or "" if s does not have one.
 func storeID(s diamond.Snapshot) string {
 	if s.Position.Store == (diamond.StoreID{}) {
 		return ""
@@ -125,7 +127,7 @@ func storeID(s diamond.Snapshot) string {
 	return hex.EncodeToString(s.Position.Store[:])
 }
 
-// Remove removes both snapshots of key, durably. That there are none is fine.
+// Remove durably removes both snapshots of key, if they exist.
 func (d *Dir) Remove(key diamond.Key) error {
 	key, err := check("remove", key, diamond.SlotFetched)
 	if err != nil {
@@ -140,7 +142,8 @@ func (d *Dir) Remove(key diamond.Key) error {
 	return fileError("remove snapshots of "+key.String(), err)
 }
 
-// check returns the canonical key if key and slot are good ones: nothing else becomes a file name.
+// check returns the canonical key if key and slot are valid. Nothing else becomes a file
+// name.
 func check(op string, key diamond.Key, slot diamond.Slot) (diamond.Key, error) {
 	key = key.Canonical()
 	if err := key.Validate(); err != nil {

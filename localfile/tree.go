@@ -12,12 +12,12 @@ import (
 	"github.com/linnaname/gdiamond/internal/hung"
 )
 
-// tree is what lies under overrides.
+// tree describes the files under overrides.
 type tree struct {
 	files   map[diamond.Key]fs.FileInfo
 	dirs    map[string]fs.FileInfo
-	odd     map[string]string // what is not an override, and why
-	unknown map[string]string // what could not be looked at, with all that is below it, and why
+	odd     map[string]string // names that are not overrides, with the reason
+	unknown map[string]string // names that could not be read, with everything below, and the reason
 }
 
 func newTree() *tree {
@@ -27,7 +27,7 @@ func newTree() *tree {
 	}
 }
 
-// knows reports whether the override of key is there if and only if files has it.
+// knows reports whether files shows for certain whether the override of key exists.
 func (t *tree) knows(key diamond.Key) bool {
 	for name := overrideName(key); name != "."; name = path.Dir(name) {
 		if _, ok := t.unknown[name]; ok {
@@ -37,7 +37,7 @@ func (t *tree) knows(key diamond.Key) bool {
 	return true
 }
 
-// walk takes in the whole tree. Its errors are those of the directory of all local files.
+// walk reads the whole tree. Its errors are those of the directory of all local files.
 func (t *tree) walk(ctx context.Context, c *calls) error {
 	info, err := c.stat(ctx, overrideDir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -47,14 +47,14 @@ func (t *tree) walk(ctx context.Context, c *calls) error {
 	if aboveErr != nil {
 		return aboveErr
 	}
-	t.dirs["."] = above // the whole tree may go and come
+	t.dirs["."] = above // the whole tree may disappear and come back
 	if err != nil {
-		return nil // there is none
+		return nil // there is no tree
 	}
 	return t.list(ctx, c, overrideDir, info, 0)
 }
 
-// list takes in the directory name, which lies depth directories below overrides.
+// list reads the directory name, which is depth directories below overrides.
 func (t *tree) list(ctx context.Context, c *calls, name string, info fs.FileInfo, depth int) error {
 	entries, err := c.list(ctx, name)
 	if err != nil {
@@ -66,9 +66,9 @@ func (t *tree) list(ctx context.Context, c *calls, name string, info fs.FileInfo
 			continue
 		}
 		child := path.Join(name, e.Name())
-		info, err := c.stat(ctx, child) // where a link leads
+		info, err := c.stat(ctx, child) // the target of a link
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // gone meanwhile, or a dangling link
+		case errors.Is(err, fs.ErrNotExist): // removed meanwhile, or a dangling link
 		case errors.Is(err, hung.ErrHangs):
 			t.unknown[child] = err.Error()
 		case err != nil:

@@ -16,41 +16,41 @@ import (
 )
 
 const (
-	rescanEvery = 2 * time.Second       // without a notification, jittered
-	rereadEvery = 15                    // rescans: then contents are compared too
-	gather      = 50 * time.Millisecond // notifications come in bursts
+	rescanEvery = 2 * time.Second       // without a notification, with jitter
+	rereadEvery = 15                    // rescans, after which contents are compared too
+	gather      = 50 * time.Millisecond // because notifications come in bursts
 )
 
-// WatchOverrides calls changed with the key of each override that is there, and
-// then of each that appears, changes or goes away, until ctx ends; then it
-// returns nil. It is called too when an override becomes one that cannot be
-// used, and back: Override says what it is. Calls do not overlap, and come
-// half a second after the last change of a file. Close also ends it, with ErrClosed.
+// WatchOverrides calls changed with the key of each existing override, and then of each
+// override that appears, changes or disappears. It also calls changed when an override
+// becomes unusable or usable again; Override returns the state. Calls do not overlap, and
+// come half a second after the last change of a file. WatchOverrides returns nil when ctx
+// ends, and ErrClosed after Close.
 //
-// A file or directory that hangs, as on a network file system whose server is
-// away, holds up the others for a second, once. So do up to three more of the same
-// directory, and then no more. What has changed in it is told when it is back. The
-// watch ends within seconds though files hang.
+// A file or directory that hangs, as on a network file system whose server is down, delays
+// the others for a second, once. So do up to three more in the same directory, but no
+// others. Changes in it are reported once it can be read. Even if files hang, the watch ends
+// within seconds.
 func (d *Dir) WatchOverrides(ctx context.Context, changed func(diamond.Key)) error {
 	w := newWatcher(d, changed)
 	defer w.close()
 	return w.run(ctx)
 }
 
-// watcher follows the override tree. Its goroutine is that of run.
+// watcher follows the tree of overrides. It is confined to the goroutine of run.
 type watcher struct {
 	dir     *Dir
 	calls   *calls
 	changed func(diamond.Key)
 	every   time.Duration // between rescans
 
-	notify *fsnotify.Watcher // nil: the system has none to give
+	notify *fsnotify.Watcher // or nil if the system provides none
 	events <-chan fsnotify.Event
 	errors <-chan error
 
 	files  map[diamond.Key]*watchedFile
-	dirs   map[string]fs.FileInfo // those that notify watches
-	warned map[string]bool        // paths that are no overrides, or could not be looked at
+	dirs   map[string]fs.FileInfo // directories that notify watches
+	warned map[string]bool        // paths that are not overrides, or could not be read
 }
 
 func newWatcher(d *Dir, changed func(diamond.Key)) *watcher {
@@ -76,11 +76,11 @@ func (w *watcher) close() {
 	}()
 	select {
 	case <-closed:
-	case <-time.After(callPatience): // a change of what is notified hangs, for which it waits
+	case <-time.After(callPatience): // it waits for a hanging change of its watches
 	}
 }
 
-// run scans now, after notifications, and every while.
+// run scans at once, after notifications, and at intervals.
 func (w *watcher) run(ctx context.Context) error {
 	var due time.Time // of the next scan
 	timer := time.NewTimer(0)
@@ -123,9 +123,9 @@ func (w *watcher) run(ctx context.Context) error {
 	}
 }
 
-// scan compares the tree with what was told of it. With reread, contents are
-// compared even where size and time are as they were. It returns whether it
-// should look again soon. The error is ErrClosed.
+// scan compares the tree with what was reported of it. With reread, it compares contents even
+// if size and time are unchanged. It reports whether another scan is needed soon. The error
+// is ErrClosed.
 func (w *watcher) scan(ctx context.Context, reread bool) (again bool, err error) {
 	w.calls.begin()
 	found := newTree()
@@ -167,7 +167,7 @@ func (w *watcher) scan(ctx context.Context, reread bool) (again bool, err error)
 	return again || len(w.calls.waited) > 0, nil
 }
 
-// warn says once what is no override, and what could not be looked at.
+// warn logs once the names that are not overrides or could not be read.
 func (w *watcher) warn(found *tree) {
 	for name, why := range found.odd {
 		if !w.warned[name] {
@@ -188,17 +188,17 @@ func (w *watcher) warn(found *tree) {
 	}
 }
 
-// watchedFile is what is known of one override.
+// watchedFile is the known state of one override.
 type watchedFile struct {
 	info   fs.FileInfo // at the last scan
 	since  time.Time   // when info was first seen
-	read   fs.FileInfo // when it was read last
-	unread bool        // it was to be read, and hung
+	read   fs.FileInfo // at the last read
+	unread bool        // the last read hung
 	told   string      // the state that changed was called for: a hash, or an error; "" none
 }
 
-// look compares one file with what is known of it, and returns whether it has
-// to be looked at again because it may be half-written. The error is that it hangs.
+// look compares one file with its known state, and reports whether the file must be compared
+// again because it may be half-written. The error is that the file hangs.
 func (w *watcher) look(ctx context.Context, key diamond.Key, f *watchedFile, info fs.FileInfo, reread bool) (again bool, err error) {
 	if f.info == nil || !unchanged(f.info, info) {
 		f.since = time.Now()
@@ -235,8 +235,8 @@ func (w *watcher) look(ctx context.Context, key diamond.Key, f *watchedFile, inf
 	return false, nil
 }
 
-// watch asks for notifications of dirs, and returns whether there are new ones:
-// what happened in them before was not notified.
+// watch asks for notifications of dirs, and reports whether some of them are new. Earlier
+// changes in new directories were not notified.
 func (w *watcher) watch(dirs map[string]fs.FileInfo) (added bool) {
 	if w.notify == nil {
 		return false
@@ -245,7 +245,7 @@ func (w *watcher) watch(dirs map[string]fs.FileInfo) (added bool) {
 		if now, ok := dirs[name]; ok && os.SameFile(now, info) {
 			continue
 		}
-		// Mostly the system has dropped it already. The name may lead elsewhere now.
+		// Usually the system has removed it already. The name may lead elsewhere now.
 		if err := w.change(w.notify.Remove, name); errors.Is(err, hung.ErrHangs) {
 			return false
 		}
@@ -257,12 +257,12 @@ func (w *watcher) watch(dirs map[string]fs.FileInfo) (added bool) {
 		}
 		err := w.change(w.notify.Add, name)
 		if errors.Is(err, hung.ErrHangs) {
-			return added // until it is back there are rescans
+			return added // until it answers, rescans find changes
 		}
 		added = true
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // gone meanwhile
-		} else if err != nil { // said once: w.dirs keeps it
+			continue // removed meanwhile
+		} else if err != nil { // logged once, because w.dirs keeps it
 			w.dir.logger.Warn("no file notifications; overrides are only rescanned",
 				"dir", name, "every", rescanEvery, "error", err)
 		}
@@ -271,8 +271,8 @@ func (w *watcher) watch(dirs map[string]fs.FileInfo) (added bool) {
 	return added
 }
 
-// change changes whether there are notifications of the directory name. Such
-// calls wait for each other, and so hang together.
+// change turns notifications of the directory name on or off. Such calls wait for each other,
+// so they hang together.
 func (w *watcher) change(do func(string) error, name string) error {
 	_, err := hung.Do(w.calls.making, call{op: "notify"}, func() (struct{}, error) {
 		return struct{}{}, do(filepath.Join(w.dir.path, filepath.FromSlash(name)))

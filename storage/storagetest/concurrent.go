@@ -76,10 +76,10 @@ func concurrentClauses() []clause {
 	}
 }
 
-// prefix has writers and readers run against each other.
+// prefix runs writers and readers concurrently.
 func (p *probe) prefix(writers, commits int) {
 	var wg sync.WaitGroup
-	var newest atomic.Int64 // highest revision that a writer was told of
+	var newest atomic.Int64 // highest revision that was acknowledged to a writer
 	fail := make(chan error, 100)
 	for w := range writers {
 		wg.Go(func() {
@@ -156,14 +156,14 @@ type (
 		text              string
 	}
 	state struct {
-		revision int64 // 0: no entry
+		revision int64 // 0 if there is no entry
 		text     string
 		newest   int64 // of any change of the key
 	}
 )
 
-// step says whether an operation may have had an outcome in a state, and the
-// state after it.
+// step reports whether an operation can have an outcome in a state, and returns the state
+// after it.
 func (s state) step(in operation, out outcome) (bool, state) {
 	switch in.kind {
 	case 'g':
@@ -206,7 +206,7 @@ func model() porcupine.Model {
 	}
 }
 
-// linearizable has clients work on few keys, and checks the record of it.
+// linearizable runs clients on a few keys, and checks the recorded calls.
 func (p *probe) linearizable(clients, operations int) {
 	var mu sync.Mutex
 	var record []porcupine.Operation
@@ -216,7 +216,7 @@ func (p *probe) linearizable(clients, operations int) {
 	for client := range clients {
 		wg.Go(func() {
 			random := rand.New(rand.NewPCG(uint64(client), 1))
-			known := make(map[string]int64) // what this client takes for the current revision
+			known := make(map[string]int64) // the current revision as known to this client
 			for i := range operations {
 				in := operation{
 					key: fmt.Sprint("k", random.IntN(3)), kind: "ppcccdgg"[random.IntN(8)],

@@ -9,7 +9,7 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// contextOf returns the test's context, as testing and rapid both have one.
+// contextOf returns the context of a test, either of testing or of rapid.
 func contextOf(t require.TestingT) context.Context {
 	if c, ok := t.(interface{ Context() context.Context }); ok {
 		return c.Context()
@@ -35,7 +35,7 @@ func keysOf(entries []diamond.Entry) []string {
 
 func isNotFound(err error) bool { return errors.Is(err, diamond.ErrNotFound) }
 
-// currentOf returns the revision that a condition met instead.
+// currentOf returns the actual revision in the error of a condition.
 func currentOf(err error) (int64, error) {
 	var e *diamond.Error
 	if !errors.Is(err, diamond.ErrConflict) || !errors.As(err, &e) {

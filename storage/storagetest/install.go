@@ -21,8 +21,8 @@ func entriesOf(entries []diamond.Entry) iter.Seq2[diamond.Entry, error] {
 	}
 }
 
-// install brings c a scan of the store, page by page, with between called
-// after each page: some entries are then newer than the position.
+// install installs a scan of the store into c, page by page. It calls between after each
+// page, so that some entries become newer than the position.
 func (p *probe) install(c Copy, between func(page int)) {
 	p.Helper()
 	req := diamond.ScanRequest{Limit: 4, Contents: true}

@@ -38,15 +38,15 @@ func machineClauses() []clause {
 	}
 }
 
-// machine runs a store beside a model of it.
+// machine runs a store next to a model of it.
 type machine struct {
 	store diamond.Storage
 	prune func(context.Context) error
 
-	values     map[diamond.Key]diamond.Entry // what each key has now
-	log        []diamond.Change              // all, without contents and times
+	values     map[diamond.Key]diamond.Entry // the current value of each key
+	log        []diamond.Change              // all changes, without contents and times
 	head       diamond.Position
-	seen       diamond.Position // up to which the log was compared
+	seen       diamond.Position // the log was compared up to here
 	compared   int              // of log
 	checks     int
 	sets       []diamond.ChangeSet // committed, with request ids
@@ -116,7 +116,7 @@ func (m *machine) set(t *rapid.T) diamond.ChangeSet {
 	return set
 }
 
-// expect returns the errors that a set may fail with, none if it must not.
+// expect returns the errors with which a set may fail, or none if it must succeed.
 func (m *machine) expect(set diamond.ChangeSet) (errs []error) {
 	fails := func(k diamond.Key, want *int64) {
 		if want != nil && m.values[k].Revision != *want {
@@ -149,7 +149,7 @@ func (m *machine) apply(set diamond.ChangeSet, at diamond.Position) {
 	}
 	for _, d := range set.Drafts {
 		e := diamond.Entry{Key: d.Key, Revision: at.Revision, Content: d.Content, Type: d.Type, Meta: d.Meta}
-		if have := m.values[d.Key]; !d.Reset { // the keys have no extension that stands for a type
+		if have := m.values[d.Key]; !d.Reset { // the keys have no extension with a type
 			e.Type = cmp.Or(e.Type, have.Type)
 			if e.Meta == nil {
 				e.Meta = have.Meta
@@ -175,8 +175,8 @@ func (m *machine) commit(t *rapid.T) {
 	m.settle(t, set, results[0])
 }
 
-// batch commits several sets in one call. Each is drawn against the state
-// before it, and may meet another one.
+// batch commits several sets in one call. Each is drawn against the state before the call,
+// and may find another one.
 func (m *machine) batch(t *rapid.T) {
 	sets := make([]diamond.ChangeSet, 3)
 	for i := range sets {
@@ -190,8 +190,8 @@ func (m *machine) batch(t *rapid.T) {
 	}
 }
 
-// settle compares the outcome of a set with what the model expects, and
-// follows it.
+// settle compares the outcome of a set with the model's expectation, and applies it to the
+// model.
 func (m *machine) settle(t *rapid.T, set diamond.ChangeSet, r diamond.Result) {
 	require.False(t, r.Replayed)
 	if expected := m.expect(set); len(expected) > 0 {
@@ -242,8 +242,7 @@ func (m *machine) fork(t *rapid.T) {
 	m.log = append(m.log, diamond.Change{Revision: at.Revision, Count: 1, Op: diamond.OpFork})
 }
 
-// check compares the current view, what is new in the log and one history
-// with the model.
+// check compares the current view, the new part of the log and one history with the model.
 func (m *machine) check(t *rapid.T) {
 	entries := scan(t, m.store, diamond.ScanRequest{Limit: 2, Contents: true})
 	require.Len(t, entries, len(m.values))
@@ -300,7 +299,7 @@ func (m *machine) checkHistory(t *rapid.T, k diamond.Key) {
 		}
 		if i == len(changes) {
 			require.NotNil(t, m.prune, "revision %d of %v is missing", c.Revision, k)
-			// A deleted key that was forgotten may have begun anew.
+			// A deleted key may have been removed and created again.
 			require.True(t, i >= 2 || m.values[k].Revision == 0 || c.Op == diamond.OpDelete, "the floor of versions")
 			return
 		}

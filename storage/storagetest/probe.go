@@ -8,7 +8,7 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// probe is what a case works with: a fresh store, and short ways to use it.
+// probe is the fixture of a case: a fresh store, and short methods to use it.
 type probe struct {
 	*testing.T
 	*suite
@@ -23,7 +23,7 @@ func put(dataID, content string) diamond.ChangeSet {
 	return diamond.ChangeSet{Drafts: []diamond.Draft{{Key: key(dataID), Content: content}}}
 }
 
-// putIf returns a set that publishes one value where the key is at revision.
+// putIf returns a set that publishes one value if the key is at revision.
 func putIf(dataID, content string, revision int64) diamond.ChangeSet {
 	set := put(dataID, content)
 	set.Drafts[0].IfRevision = &revision

@@ -79,7 +79,7 @@ func readClauses() []clause {
 	}
 }
 
-// checkExact asserts that all that exactContents has is returned exactly.
+// checkExact asserts that the store returns all of exactContents unchanged.
 func (p *probe) checkExact() {
 	p.Helper()
 	contents := exactContents()
@@ -105,7 +105,7 @@ func (p *probe) checkExact() {
 	}
 }
 
-// exactContents returns contents that storages are known to spoil.
+// exactContents returns contents that storages are known to alter.
 func exactContents() map[string]string {
 	return map[string]string{
 		"empty":     "",
@@ -125,7 +125,7 @@ func exactContents() map[string]string {
 	}
 }
 
-// similarKeys returns keys that a careless store takes for one another.
+// similarKeys returns keys that a careless store mixes up.
 func similarKeys() []diamond.Key {
 	return []diamond.Key{
 		{Namespace: "public", Group: "DEFAULT_GROUP", DataID: "a"},

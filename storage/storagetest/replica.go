@@ -24,7 +24,7 @@ func (p *probe) at(c Copy) diamond.Position {
 	return at
 }
 
-// catchUp applies to c what the store has after c's position, in batches.
+// catchUp applies the store's changes after c's position to c, in batches.
 func (p *probe) catchUp(c Copy, maxBytes int64) {
 	p.Helper()
 	for {
@@ -38,8 +38,7 @@ func (p *probe) catchUp(c Copy, maxBytes int64) {
 	}
 }
 
-// same asserts that c holds what the store holds. Histories are compared for
-// the keys given.
+// same asserts that c equals the store. It compares histories only for the given keys.
 func (p *probe) same(c Copy, ids ...string) {
 	p.Helper()
 	req := diamond.ScanRequest{Limit: 10, Contents: true}

@@ -13,14 +13,14 @@ import (
 	"github.com/linnaname/gdiamond/storage"
 )
 
-// pruned puts a store in the place of p's that keeps little: everything is old
-// at once, and only the counts hold.
+// pruned replaces p's store with one that keeps little: everything is old at once, and only
+// the counts apply.
 func (p *probe) pruned(versions, changes int) (prune func()) {
 	p.Helper()
 	return p.keeping(storage.Retention{Age: time.Nanosecond, Versions: versions, Changes: changes})
 }
 
-// keeping puts a store in the place of p's that keeps what r says.
+// keeping replaces p's store with one that has the retention r.
 func (p *probe) keeping(r storage.Retention) (prune func()) {
 	p.Helper()
 	require.NoError(p, p.store.Close())
@@ -73,7 +73,7 @@ func retentionClauses() []clause {
 			at, err := p.store.Fork(p.Context(), positions[compacted])
 			require.NoError(p, err)
 			require.Equal(p, positions[n], at, "what the log begins after is not lost")
-			// The way back: a scan, then the changes after it.
+			// A reader recovers by a scan, and then by the changes after it.
 			require.Equal(p, []string{"a", "b"}, keysOf(scan(p, p.store, diamond.ScanRequest{Limit: 2})))
 		}},
 		{"LiveStays", "The value that a key has now is never removed, however old; reading it by revision works.", func(p *probe) {

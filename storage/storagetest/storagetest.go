@@ -1,14 +1,14 @@
 // Package storagetest is the conformance suite of [diamond.Storage] and
-// [diamond.Replica]. A storage is done when it passes:
+// [diamond.Replica]. A storage must pass it:
 //
 //	func TestStorage(t *testing.T) {
 //		storagetest.Run(t, func(t *testing.T) diamond.Storage { return open(t) },
 //			storagetest.Reopen(...), storagetest.Replica(...), storagetest.Retention(...))
 //	}
 //
-// Each case checks one clause of the interfaces, on a fresh store, and prints
-// the clause when it fails. What a storage can do besides is asked for as a
-// [Capability]; cases that need one are left out without it.
+// Each case checks one clause of the interfaces on a fresh store, and prints the clause if it
+// fails. Additional abilities of a storage are declared as a [Capability]; cases that need
+// a missing one are skipped.
 package storagetest
 
 import (
@@ -27,32 +27,32 @@ type Open func(t *testing.T) diamond.Storage
 // Capability is something that a storage can do beyond [diamond.Storage].
 type Capability func(*suite)
 
-// Reopen says that stores outlive their process: reopen closes s, and opens
-// again what it has stored.
+// Reopen declares that stores outlive their process. reopen closes s, and opens its data
+// again.
 func Reopen(reopen func(t *testing.T, s diamond.Storage) diamond.Storage) Capability {
 	return func(s *suite) { s.reopen = reopen }
 }
 
-// Copy is a storage that is a replica too.
+// Copy is a storage that is also a replica.
 type Copy interface {
 	diamond.Storage
 	diamond.Replica
 }
 
-// Replica says that stores can be replicas: open returns a fresh, empty one.
+// Replica declares that stores can be replicas. open returns a fresh, empty one.
 func Replica(open func(t *testing.T) Copy) Capability {
 	return func(s *suite) { s.replica = open }
 }
 
-// Pruned is a storage of which history can be pruned at will.
+// Pruned is a storage whose history can be pruned at any time.
 type Pruned interface {
 	diamond.Storage
-	// Prune removes what retention no longer keeps, and returns when it has.
+	// Prune removes the history that the retention no longer keeps, and then returns.
 	Prune(ctx context.Context) error
 }
 
-// Retention says that history is pruned: open returns a fresh store that keeps
-// what retention says.
+// Retention declares that history is pruned. open returns a fresh store with the given
+// retention.
 func Retention(open func(t *testing.T, retention storage.Retention) Pruned) Capability {
 	return func(s *suite) { s.retention = open }
 }
@@ -64,14 +64,14 @@ type suite struct {
 	retention func(*testing.T, storage.Retention) Pruned
 }
 
-// clause is one rule of the interfaces, and how to see that it holds.
+// clause is one rule of the interfaces with its check.
 type clause struct {
 	name string
 	rule string
 	test func(p *probe)
 }
 
-// Run runs the suite on what open returns.
+// Run runs the suite on the stores that open returns.
 func Run(t *testing.T, open Open, capabilities ...Capability) {
 	s := &suite{open: open}
 	for _, c := range capabilities {
