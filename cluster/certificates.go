@@ -11,37 +11,34 @@ import (
 )
 
 const (
-	// lookEvery is how often the files of certificates are read at most.
+	// lookEvery is the shortest interval between two reads of the certificate files.
 	lookEvery = time.Second
-	// dialTimeout is how long a connection may take, with its handshake.
+	// dialTimeout is the time for a connection with its handshake.
 	dialTimeout = 5 * time.Second
 )
 
-// Certificates are the certificate of a member and those whom the members trust
-// to issue theirs, as files have them: for peers with TLS at both ends. Files may
-// be replaced while they are used. They are looked at for each new connection,
-// once a second at most; files that do not belong together, as when only one of
-// them is new, leave what was read before as it was.
+// Certificates are the certificate of a member and the authorities that members trust, read
+// from files, for TLS with a certificate at both ends. The files may be replaced at any time.
+// They are read again for new connections, at most once a second. While the files do not
+// match, for example because only one of them is new, the previous ones stay in use.
 //
-// Certificates are safe for concurrent use, start nothing and need no closing.
+// Certificates are safe for concurrent use, start no goroutines and need no closing.
 type Certificates struct {
 	files  CertificateFiles
 	logger *slog.Logger
 
 	mu      sync.Mutex
 	used    *credentials // guarded by mu
-	looked  time.Time    // guarded by mu; when the files were read last
-	failing string       // guarded by mu; why they could not be used then
+	looked  time.Time    // guarded by mu; time of the last read of the files
+	failing string       // guarded by mu; the error of that read
 }
 
-// ReadCertificates reads certificates from files. A nil logger logs nowhere;
-// what becomes of files that are replaced is told to it, and when a certificate
-// is one that no peer will take, such as one that has expired: that is no error,
-// as peers are not needed to serve.
+// ReadCertificates reads certificates from files. The logger, which may be nil, is told about
+// replaced files, and about a certificate that no peer will accept, such as an expired one.
+// That is not an error, because a server does not need peers.
 //
-// Errors wrap ErrInvalid where the files can be read but not be used: everybody
-// on the machine may read the key, it is not that of the certificate, or a file
-// does not hold what it should.
+// Errors wrap ErrInvalid if the files can be read but not used: everybody on the machine may
+// read the key, the key does not belong to the certificate, or a file has the wrong content.
 func ReadCertificates(files CertificateFiles, logger *slog.Logger) (*Certificates, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
@@ -55,17 +52,17 @@ func ReadCertificates(files CertificateFiles, logger *slog.Logger) (*Certificate
 	return c, nil
 }
 
-// ServerConfig returns what a listener for members alone is configured with: TLS
-// 1.3, and a certificate of each client that the authorities have issued.
+// ServerConfig returns the configuration of a listener for members only. It requires TLS 1.3
+// and a client certificate from one of the authorities.
 func (c *Certificates) ServerConfig() *tls.Config {
 	config := c.now().server.Clone()
 	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.now().server, nil }
 	return config
 }
 
-// Transport returns what https requests to other members are made with. It shows
-// them the certificate, takes only one of theirs that the authorities have issued
-// for the host that is asked, and goes through no proxy.
+// Transport returns a transport for https requests to other members. It presents the
+// certificate, accepts only a certificate of the authorities for the requested host, and
+// uses no proxy.
 func (c *Certificates) Transport() *http.Transport {
 	return &http.Transport{
 		DialTLSContext:         c.dial,
@@ -84,7 +81,7 @@ func (c *Certificates) dial(ctx context.Context, network, addr string) (net.Conn
 	return dialer.DialContext(ctx, network, addr)
 }
 
-// now returns what the files have, or had when they last were good.
+// now returns the credentials in the files or, if these are not valid, the last valid ones.
 func (c *Certificates) now() *credentials {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -107,7 +104,7 @@ func (c *Certificates) now() *credentials {
 	return c.used
 }
 
-// tell logs what is used from now on. c.mu is held, or c is new.
+// tell logs the certificate that is used from now on. c.mu is held, or c is new.
 func (c *Certificates) tell(what string) {
 	leaf := c.used.leaf
 	c.logger.Info(what, "serial", leaf.SerialNumber.Text(16), "until", leaf.NotAfter.UTC().Format(time.RFC3339))

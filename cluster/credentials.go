@@ -10,22 +10,22 @@ import (
 
 // CertificateFiles names the files of [Certificates], each in PEM.
 type CertificateFiles struct {
-	Cert string // the member's certificate, and those between it and the authority's, if any; for servers and clients, and for the host by which others call it
-	Key  string // the certificate's private key; not everybody on the machine may read it
-	CA   string // certificates of the authorities that issue those of members, and no others: whoever has one of theirs is a member
+	Cert string // the member's certificate with intermediate ones, if any; valid for servers and clients, and for the host by which others call the member
+	Key  string // the certificate's private key; must not be readable by everybody on the machine
+	CA   string // certificates of the authorities that issue only those of members: anyone with one of their certificates is a member
 }
 
-// maxPEM is how many bytes a file of certificates may have.
+// maxPEM is the largest size of a certificate file, in bytes.
 const maxPEM = 1 << 20
 
-// credentials are what files had at one time.
+// credentials are the contents of the files at one time.
 type credentials struct {
 	sum            [sha256.Size]byte // of all files
 	leaf           *x509.Certificate
-	server, client *tls.Config // not changed any more
+	server, client *tls.Config // immutable
 }
 
-// read returns what the files have: known, if that is the same.
+// read returns the credentials in the files, or known if they are the same.
 func (f *CertificateFiles) read(known *credentials) (*credentials, error) {
 	cert, err := readFile("certificate", f.Cert, maxPEM, nil)
 	if err != nil {
@@ -39,7 +39,7 @@ func (f *CertificateFiles) read(known *credentials) (*credentials, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Of their sums: texts of several files are not one text of another.
+	// Hash the hashes, so that no two sets of files give the same input.
 	var sums []byte
 	for _, text := range [][]byte{cert, key, ca} {
 		sum := sha256.Sum256(text)
@@ -64,7 +64,8 @@ func (f *CertificateFiles) read(known *credentials) (*credentials, error) {
 	return c, nil
 }
 
-// flaw says why no peer of the same authorities would take the certificate.
+// flaw returns the reason why no peer of the same authorities would accept the certificate,
+// if there is one.
 func (c *credentials) flaw() error {
 	between := x509.NewCertPool()
 	for _, der := range c.server.Certificates[0].Certificate[1:] {

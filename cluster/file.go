@@ -10,11 +10,10 @@ import (
 	"github.com/linnaname/gdiamond/internal/privatefile"
 )
 
-// ReadSecret reads a secret from the file at path: one a line, the first is used,
-// all are accepted. Line ends and empty lines do not count; all else does,
-// blanks too. Errors wrap ErrInvalid where the file can be read but not be used:
-// everybody on the machine may read it, or what it holds is refused by
-// [NewSecret].
+// ReadSecret reads a secret from the file at path, with one value on each line: the first is
+// used, all are accepted. Line ends and empty lines are ignored; everything else counts,
+// including blanks. Errors wrap ErrInvalid if the file can be read but not used: everybody on
+// the machine may read it, or [NewSecret] refuses its content.
 func ReadSecret(path string) (Secret, error) {
 	body, err := readPrivate("cluster secret", path, MaxSecrets*(MaxSecret+2))
 	if err != nil {
@@ -32,8 +31,8 @@ func ReadSecret(path string) (Secret, error) {
 	return NewSecret(lines[0], lines[1:]...)
 }
 
-// readPrivate reads a file with a secret. ErrInvalid: everybody on the machine
-// may read it, or it has more than limit bytes.
+// readPrivate reads a file with a secret. The error is ErrInvalid if everybody on the machine
+// may read it, or if it has more than limit bytes.
 func readPrivate(what, path string, limit int64) ([]byte, error) {
 	return readFile(what, path, limit, func(f *os.File) error {
 		info, err := f.Stat()
@@ -47,8 +46,8 @@ func readPrivate(what, path string, limit int64) ([]byte, error) {
 	})
 }
 
-// readFile reads a file that check, unless it is nil, does not refuse.
-// ErrInvalid: it has more than limit bytes.
+// readFile reads a file, unless check, which may be nil, refuses it. The error is ErrInvalid
+// if the file has more than limit bytes.
 func readFile(what, path string, limit int64, check func(*os.File) error) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

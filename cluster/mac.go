@@ -8,8 +8,7 @@ import (
 	"io"
 )
 
-// mac is an HMAC-SHA256. The compiler refuses to compare two with ==; what
-// compares them is equal, in constant time.
+// mac is an HMAC-SHA256. It cannot be compared with ==; equal compares in constant time.
 type mac struct {
 	_     [0]func()
 	array [sha256.Size]byte
@@ -28,7 +27,7 @@ func parseMAC(s string) (m mac, ok bool) {
 	return m, true
 }
 
-// summer makes the MAC of parts under one secret.
+// summer computes the MAC of parts under one secret.
 type summer func(parts ...string) mac
 
 func newSummer(secret string) summer {
@@ -36,10 +35,10 @@ func newSummer(secret string) summer {
 	return func(parts ...string) (m mac) {
 		h := hmac.New(sha256.New, key)
 		for _, part := range parts {
-			// With lengths, no two lists of parts are one text.
+			// Lengths make the input unique for each list of parts.
 			var length [8]byte
 			binary.BigEndian.PutUint64(length[:], uint64(len(part)))
-			_, _ = h.Write(length[:]) // a hash takes all
+			_, _ = h.Write(length[:]) // a hash never fails
 			_, _ = io.WriteString(h, part)
 		}
 		h.Sum(m.array[:0])

@@ -7,16 +7,16 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// maxNonces is how many nonces are remembered; each stands for a request that
-// proved to know the secret.
+// maxNonces is the largest number of remembered nonces. Each belongs to a request that was
+// signed with the secret.
 const maxNonces = 1 << 18
 
-// nonces remembers what was used, for twice the window at least: a time that
-// was good when the nonce came is not any more when it is forgotten.
+// nonces remembers used nonces for at least twice the window. When a nonce is forgotten, its
+// request's time is no longer valid.
 type nonces struct {
 	mu      sync.Mutex
-	newer   map[string]struct{} // guarded by mu; since turned
-	older   map[string]struct{} // guarded by mu; before that
+	newer   map[string]struct{} // guarded by mu; nonces since turned
+	older   map[string]struct{} // guarded by mu; nonces before turned
 	turned  time.Duration       // guarded by mu; on the verifier's clock
 	maximum int
 }
@@ -25,8 +25,8 @@ func newNonces(maximum int) *nonces {
 	return &nonces{newer: map[string]struct{}{}, maximum: maximum}
 }
 
-// use notes a nonce. ErrDenied: it was used before. ErrOverloaded: there is no
-// room, and none is made by forgetting another too early.
+// use records a nonce. The error is ErrDenied if the nonce was used before, and ErrOverloaded
+// if there is no room without forgetting another one too early.
 func (n *nonces) use(nonce string, now time.Duration) error {
 	const keep = 2 * Window
 	n.mu.Lock()

@@ -14,14 +14,14 @@ const (
 	headerProof     = "Diamond-Cluster-Proof"     // of a request
 )
 
-// Window is how far the time of a request may be from that of its verifier. A
+// Window is the largest difference between the time of a request and that of its verifier. A
 // request that takes longer is sent again.
 const Window = 15 * time.Second
 
-// maxTime bounds times on the wire, in milliseconds: some ten thousand years.
+// maxTime limits times on the wire, in milliseconds: about ten thousand years.
 const maxTime = int64(1) << 48
 
-// challenge is what a verifier says of itself.
+// challenge identifies a verifier and its time.
 type challenge struct {
 	verifier string
 	time     int64 // of the verifier's clock, in milliseconds
@@ -49,15 +49,15 @@ func parseChallenge(h http.Header) (c challenge, ok bool) {
 	return c, ok
 }
 
-// proof is what a request says of who sent it.
+// proof is the signature of a request.
 type proof struct {
-	verifier string // whom it is for
+	verifier string // id of the verifier
 	time     int64  // of the verifier's clock, in milliseconds
 	nonce    string
 	mac      mac
 }
 
-// asked is what a proof is about.
+// asked is the part of a request that a proof covers.
 type asked struct {
 	method, path, query string
 	body                []byte
@@ -89,7 +89,7 @@ func parseProof(h http.Header) (p proof, ok bool) {
 // Signed reports whether r claims to be signed; [Verifier.Verify] says whether it is.
 func Signed(r *http.Request) bool { return len(r.Header[headerProof]) > 0 }
 
-// fields returns the n parts of a header that is there once.
+// fields returns the n parts of a header that occurs once.
 func fields(h http.Header, name string, n int) ([]string, bool) {
 	values := h[name]
 	if len(values) != 1 || len(values[0]) > 256 {

@@ -9,28 +9,27 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// Limits of secrets, in bytes, and of how many there may be at once.
+// Limits of secrets, in bytes, and of their number.
 const (
 	MinSecret  = 16
 	MaxSecret  = 1024
 	MaxSecrets = 8
 )
 
-// minVariety is of how many different bytes a secret must be at least.
+// minVariety is the smallest number of different bytes in a secret.
 const minVariety = 6
 
-// Secret is what the members of a cluster know: one secret, or several while it
-// is being changed. The zero Secret is none. It cannot be compared, and nothing
-// that prints it or writes it down shows more than that there is one.
+// Secret is the shared secret of a cluster's members. It has one value, or several while it
+// is being changed. The zero Secret has none. A Secret cannot be compared, and nothing that
+// prints or encodes it shows its value.
 type Secret struct {
-	// Functions, so that nothing that walks through values gets to the bytes.
+	// summers are functions, so that reflection cannot reach the bytes.
 	summers []summer
 }
 
-// NewSecret returns the secret that is used, with others that are accepted too.
-// Make one with "openssl rand -base64 32". Errors wrap ErrInvalid and hold no
-// part of it: a secret is shorter than [MinSecret], longer than [MaxSecret], or one that
-// can be guessed.
+// NewSecret returns a secret with the value used, and other values that are accepted too.
+// Create one with "openssl rand -base64 32". Errors wrap ErrInvalid if a value is shorter than
+// [MinSecret], longer than [MaxSecret], or can be guessed. They contain no part of it.
 func NewSecret(used string, accepted ...string) (Secret, error) {
 	var s Secret
 	for i, text := range append([]string{used}, accepted...) {
@@ -45,10 +44,10 @@ func NewSecret(used string, accepted ...string) (Secret, error) {
 	return s, nil
 }
 
-// IsZero reports whether s is no secret.
+// IsZero reports whether s has no value.
 func (s Secret) IsZero() bool { return len(s.summers) == 0 }
 
-// weakness says why text is no good secret, "" if it is one.
+// weakness returns the reason why text is a weak secret, or "" if it is not.
 func weakness(text string) string {
 	variety := map[byte]bool{}
 	for i := range len(text) {
@@ -77,10 +76,9 @@ func plain(text string) string {
 	}, strings.ToLower(text))
 }
 
-// published are secrets that stand in documents and programs, in plain form: whoever
-// looks for an open door tries them first.
+// published has secrets from documents and programs, in plain form. Attackers try them first.
 var published = map[string]bool{
-	// The signing keys that Nacos shipped with, and that its manual shows.
+	// The signing keys in Nacos's releases and manual.
 	"secretkey012345678901234567890123456789012345678901234567890123456789": true,
 	"vghpc0lztxlddxn0b21tzwnyzxrlzxkwmtizndu2nzg":                           true,
 	"thisismycustomsecretkey012345678":                                      true,
@@ -110,10 +108,10 @@ var published = map[string]bool{
 	"diamondclustersecret":             true,
 }
 
-// hidden stands for a secret wherever one would be shown.
+// hidden replaces a secret wherever one would be shown.
 const hidden = "[secret]"
 
-// String returns a word that says nothing of s.
+// String returns a fixed word.
 func (s Secret) String() string {
 	if s.IsZero() {
 		return "[none]"
@@ -121,7 +119,7 @@ func (s Secret) String() string {
 	return hidden
 }
 
-// Format implements fmt.Formatter with [Secret.String], whatever the verb.
+// Format implements fmt.Formatter with [Secret.String] for every verb.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
 // GoString implements fmt.GoStringer with [Secret.String].

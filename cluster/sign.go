@@ -12,34 +12,33 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// Signer signs requests to one verifier. It is safe for concurrent use, starts
-// nothing and needs no closing.
+// Signer signs requests to one verifier. It is safe for concurrent use, starts no goroutines
+// and needs no closing.
 type Signer struct {
 	secret Secret
 	base   string // the escaped path at which the verifier is mounted
 
 	mu    sync.Mutex
-	known *acquaintance // guarded by mu; nil: not met yet
+	known *acquaintance // guarded by mu; nil before the first challenge
 }
 
-// acquaintance is what a signer knows of its verifier.
+// acquaintance is a signer's knowledge of its verifier.
 type acquaintance struct {
 	verifier string
 	time     int64     // of the verifier's clock, in milliseconds
-	learned  time.Time // when it was no later than that; the monotonic clock counts
-	summer   summer    // under the secret that the verifier uses
+	learned  time.Time // the verifier's clock was not yet past time then; monotonic
+	summer   summer    // with the secret that the verifier uses
 }
 
-// NewSigner returns a signer of requests to what is at base, all of whose URLs begin
-// with it. With the zero Secret it signs none.
+// NewSigner returns a signer for requests whose URLs begin with base. With the zero Secret it
+// signs nothing.
 func NewSigner(secret Secret, base *url.URL) *Signer {
 	return &Signer{secret: secret, base: strings.TrimSuffix(base.EscapedPath(), "/")}
 }
 
-// Do sends a request as client.Do does, signed. Where the verifier is new, or does not know
-// the signature, it does so again: a body must be one that has a GetBody, as
-// those of http.NewRequest do. ErrDenied: the other end has another secret, or
-// pretends to have one.
+// Do signs a request and sends it like client.Do. If the verifier is new or refuses the
+// signature, Do sends the request again, so a body needs a GetBody, which http.NewRequest
+// sets. The error is ErrDenied if the other end does not have the same secret.
 func (s *Signer) Do(client *http.Client, req *http.Request) (*http.Response, error) {
 	body, err := bodyOf(req)
 	if err != nil {
@@ -49,7 +48,7 @@ func (s *Signer) Do(client *http.Client, req *http.Request) (*http.Response, err
 	if err != nil || s.secret.IsZero() || res.StatusCode != http.StatusForbidden || res.Header.Get(headerChallenge) == "" {
 		return res, err
 	}
-	// What is left is of no use, but keeps the connection from being used again.
+	// Read the rest of the body, so that the connection can be reused.
 	_, _ = io.CopyN(io.Discard, res.Body, 4<<10)
 	_ = res.Body.Close()
 	if err := s.learn(res.Header); err != nil {
@@ -79,7 +78,7 @@ func bodyOf(req *http.Request) ([]byte, error) {
 	return io.ReadAll(body)
 }
 
-// sign returns req with a proof, where the verifier is known.
+// sign returns req with a proof if the verifier is known, and otherwise req.
 func (s *Signer) sign(req *http.Request, body []byte) *http.Request {
 	s.mu.Lock()
 	known := s.known
@@ -87,7 +86,7 @@ func (s *Signer) sign(req *http.Request, body []byte) *http.Request {
 	if known == nil {
 		return req
 	}
-	// The path where both ends agree: below the verifier's own, which it may not see.
+	// Sign the path below the mount point, because the verifier may not see its own prefix.
 	asked := asked{req.Method, strings.TrimPrefix(req.URL.EscapedPath(), s.base), req.URL.RawQuery, body}
 	p := proof{
 		verifier: known.verifier,
@@ -100,7 +99,7 @@ func (s *Signer) sign(req *http.Request, body []byte) *http.Request {
 	return signed
 }
 
-// learn takes what a verifier says of itself, if it knows the secret.
+// learn records a verifier's challenge if the verifier knows the secret.
 func (s *Signer) learn(h http.Header) error {
 	c, ok := parseChallenge(h)
 	if !ok {

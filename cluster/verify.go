@@ -8,28 +8,28 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// Verifier knows requests that a member of the cluster signed for it. It is
-// safe for concurrent use, starts nothing and needs no closing.
+// Verifier verifies requests that members of the cluster signed for it. It is safe for
+// concurrent use, starts no goroutines and needs no closing.
 type Verifier struct {
 	secret Secret
 	id     string
-	start  time.Time // of its clock, which is the monotonic one
+	start  time.Time // of the verifier's clock; monotonic
 	nonces *nonces
 }
 
-// NewVerifier returns a verifier of requests that are signed with secret; with
-// the zero Secret it verifies none.
+// NewVerifier returns a verifier for requests that are signed with secret. With the zero
+// Secret it accepts none.
 func NewVerifier(secret Secret) *Verifier {
 	return &Verifier{secret: secret, id: rand.Text(), start: time.Now(), nonces: newNonces(maxNonces)}
 }
 
-// Verify returns nil when r, whose whole body is body, was signed for this
-// verifier, a moment ago, and is here for the first time. Else the answer's header
-// gets what a [Signer] needs to do better, and the answer's status must be 403.
-// ErrDenied: it was not. ErrOverloaded: there were too many; the status is free.
+// Verify returns nil if r, whose whole body is body, was signed for this verifier within
+// [Window] and arrives for the first time. Otherwise Verify sets a challenge for the [Signer]
+// in the answer's header. The error is ErrDenied if the request is not valid; the status of
+// the answer must then be 403. It is ErrOverloaded if there were too many requests.
 //
-// What r asks for is its method, its path and its query; nothing else of it is
-// proven, its Host and its other headers are not.
+// The signature covers the method, the path, the query and the body, but not the Host and
+// other headers.
 func (v *Verifier) Verify(answer http.Header, r *http.Request, body []byte) error {
 	err := v.verify(r, body)
 	if err != nil && !v.secret.IsZero() {
@@ -50,7 +50,7 @@ func (v *Verifier) verify(r *http.Request, body []byte) error {
 	if !ok {
 		return diamond.Errorf(diamond.ErrDenied, "%s: is malformed", headerProof)
 	}
-	// First of all the MAC: before it nothing of the rest is to be believed.
+	// The MAC comes first: without it nothing else can be trusted.
 	if !v.signed(&p, r, body) {
 		return diamond.Errorf(diamond.ErrDenied, "the request is not signed with the cluster secret that is used here")
 	}

@@ -9,21 +9,20 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// Ports that an address without one has.
+// The default ports of addresses.
 const (
 	serverPort  = "1210" // in the text form of a list
 	namesrvPort = "8080" // in a URL without a scheme
 )
 
-// MaxServers is how many servers a list may hold.
+// MaxServers is the largest number of servers in a list.
 const MaxServers = 10_000
 
-// maxHost is how long a name in the DNS may be, in bytes.
+// maxHost is the largest length of a DNS name, in bytes.
 const maxHost = 253
 
-// canonical returns the one way to write addr, a host:port, in which servers
-// are compared. A missing port is defaultPort, an error where that is "".
-// Errors wrap ErrInvalid.
+// canonical returns the canonical form of addr, a host:port, by which servers are compared. A
+// missing port becomes defaultPort, or an error if that is "". Errors wrap ErrInvalid.
 func canonical(addr, defaultPort string) (string, error) {
 	invalid := func(why string) (string, error) {
 		if len(addr) > maxHost {
@@ -53,7 +52,7 @@ func canonical(addr, defaultPort string) (string, error) {
 	return net.JoinHostPort(strings.ToLower(host), strconv.FormatUint(n, 10)), nil
 }
 
-// hostname reports whether host can be a name in the DNS.
+// hostname reports whether host can be a DNS name.
 func hostname(host string) bool {
 	if len(host) > maxHost {
 		return false
@@ -71,12 +70,12 @@ func hostname(host string) bool {
 			}
 		}
 	}
-	return strings.Trim(label, "0123456789") != "" // else it is a damaged IPv4 address
+	return strings.Trim(label, "0123456789") != "" // otherwise it is a malformed IPv4 address
 }
 
-// parseAddrs reads the text form of a list, as tolerantly as it can: blank
-// lines, carriage returns, a last line without its end, addresses with a port
-// and without. One line that is no address makes the whole something else, such as a login page.
+// parseAddrs reads the text form of a list. It accepts blank lines, carriage returns, a last
+// line without its end, and addresses with or without a port. If any line is not an address,
+// the text is not a list but, for example, a login page.
 func parseAddrs(body string) ([]string, error) {
 	var addrs []string
 	for line := range strings.Lines(body) {
@@ -95,7 +94,7 @@ func parseAddrs(body string) ([]string, error) {
 	return addrs, nil
 }
 
-// formatAddrs writes what the original's clients read.
+// formatAddrs writes the text form for the original's clients.
 func formatAddrs(addrs []string) []byte {
 	var b []byte
 	for _, addr := range addrs {

@@ -9,7 +9,7 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// statuses are the answers to the errors that a registry has.
+// statuses maps the errors of a registry to HTTP statuses.
 var statuses = []struct {
 	err    error
 	status int
@@ -59,5 +59,5 @@ func writeBody(w http.ResponseWriter, status int, contentType string, body []byt
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // a peer that has gone is no matter of ours
+	_, _ = w.Write(body) // a broken connection does not matter here
 }

@@ -15,26 +15,25 @@ import (
 	"github.com/linnaname/gdiamond/internal/atomicfile"
 )
 
-// cacheFile is the last good list on disk. It names no time: it is better than
-// nothing however old it is.
+// cacheFile is the last good list on disk. It has no time, because even an old list is better
+// than none.
 type cacheFile struct {
 	Version int      `json:"version"` // of this format: 1
 	Servers []string `json:"servers"`
 }
 
-// cache remembers the last good list on disk. It has a lock of its own, so that a
-// slow disk holds up nothing else.
+// cache keeps the last good list on disk. It has a separate lock, so that a slow disk delays
+// nothing else.
 type cache struct {
 	path   string // "": nothing is remembered
 	logger *slog.Logger
 
-	mu      sync.Mutex // guards what follows
-	servers []string   // what the disk has, or should have
-	failed  bool       // the last try to write it
+	mu      sync.Mutex // guards the fields below
+	servers []string   // the list that the disk has or should have
+	failed  bool       // whether the last write failed
 }
 
-// open reads the list on disk. A damaged one is as good as none: the next good
-// list replaces it.
+// open reads the list on disk. It ignores a damaged list, which the next good list replaces.
 func (c *cache) open(logger *slog.Logger) {
 	c.logger = logger
 	if c.path == "" {
@@ -46,7 +45,7 @@ func (c *cache) open(logger *slog.Logger) {
 	}
 }
 
-// load returns the list that is remembered.
+// load returns the remembered list.
 func (c *cache) load() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -76,7 +75,7 @@ func readCache(path string) ([]string, error) {
 		return nil, err
 	}
 	defer root.Close()
-	_, _ = atomicfile.Clean(root, ".", time.Hour) // of crashes; what cannot be removed harms nobody
+	_, _ = atomicfile.Clean(root, ".", time.Hour) // leftovers of crashes; a failure does no harm
 	body, err := atomicfile.Read(root, filepath.Base(path), maxAnswer)
 	if err != nil {
 		return nil, err

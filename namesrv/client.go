@@ -19,14 +19,14 @@ import (
 )
 
 const (
-	// callTimeout is how long one name server has for one answer.
+	// callTimeout is the time that one name server has for an answer.
 	callTimeout = 2 * time.Second
-	// maxAnswer is how many bytes an answer may have: a full list and some room.
+	// maxAnswer is the largest answer in bytes: a full list with some room.
 	maxAnswer = 4 << 20
 )
 
-// Client talks to name servers: it finds servers, and registers them. It is
-// safe for concurrent use, and holds nothing that needs closing.
+// Client finds servers through name servers, and registers servers with them. It is safe for
+// concurrent use and needs no closing.
 type Client struct {
 	sources []*source
 	http    *http.Client
@@ -35,57 +35,57 @@ type Client struct {
 	secret  cluster.Secret
 	cache   cache
 
-	mu      sync.Mutex // guards what follows, and what sources point to
-	started int64      // requests for lists
+	mu      sync.Mutex // guards the fields below, and the sources
+	started int64      // number of requests for lists
 }
 
-// source is one name server. Client.mu guards all but base and signer.
+// source is one name server. Client.mu guards all fields except base and signer.
 type source struct {
 	base   *url.URL
 	signer *cluster.Signer
 
 	met  string        // the last instance that it was; "": none yet
-	anew chan struct{} // closed when it is another one, and then another channel
+	anew chan struct{} // closed and replaced when the name server has restarted
 
 	instance string   // of the last good list; "" in the text form
 	version  int64    // of the last good list
-	asked    int64    // the number of the request that brought it
+	asked    int64    // the number of the request for that list
 	servers  []string // the last good list
 
-	holds               int   // leases that are held there, or tried to be
-	told                bool  // that was tried since it is more than none
-	askFails, holdFails error // why it could not be asked, or told, the last time
+	holds               int   // leases that the client wants there
+	told                bool  // a registration was tried since holds is above 0
+	askFails, holdFails error // the last errors of a request for a list, and of a registration
 }
 
 type clientOption func(*Client)
 
 func (o clientOption) applyClient(c *Client) { o(c) }
 
-// WithHTTPClient sets what requests are made with, such as one with certificates
-// of its own. Redirects are never followed. Over HTTP/2 it should send pings
-// (SendPingTimeout of [http.HTTP2Config]), or a connection that is dead is used
-// for as long as the kernel keeps it. By default each request has a connection
-// of its own: they are few.
+// WithHTTPClient sets the HTTP client, for example one with special certificates. Redirects
+// are never followed. Over HTTP/2 the client should send pings (SendPingTimeout of
+// [http.HTTP2Config]); otherwise it uses a dead connection for as long as the kernel keeps
+// it. By default each request uses a new connection, because there are few requests.
 func WithHTTPClient(client *http.Client) ClientOption {
 	return clientOption(func(c *Client) { c.http = client })
 }
 
-// WithLease sets for how long a registration holds without being renewed, from
-// [MinLease] to [MaxLease]; by default [DefaultLease]. It is renewed after a third of that.
+// WithLease sets the time for which a registration is valid without being renewed, from
+// [MinLease] to [MaxLease]. The default is [DefaultLease]. The client renews a lease after a
+// third of its time.
 func WithLease(d time.Duration) ClientOption {
 	return clientOption(func(c *Client) { c.lease = d })
 }
 
-// WithCacheFile has the client remember the last good list in the file at path,
-// so that it knows servers when no name server can be asked. The file's
-// directory is made when it is missing.
+// WithCacheFile makes the client keep the last good list in the file at path, so that it
+// knows servers while no name server can be reached. It creates the file's directory if
+// necessary.
 func WithCacheFile(path string) ClientOption {
 	return clientOption(func(c *Client) { c.cache.path = path })
 }
 
-// NewClient returns a client of the name servers at urls, such as
-// "http://10.0.0.1:8080" or "https://names.example/diamond". Without a scheme it is http, and the
-// port then 8080 unless given. It does not connect. Errors wrap ErrInvalid.
+// NewClient returns a client of the name servers at urls, such as "http://10.0.0.1:8080" or
+// "https://names.example/diamond". The default scheme is http, and without a scheme the
+// default port is 8080. NewClient does not connect. Errors wrap ErrInvalid.
 func NewClient(urls []string, opts ...ClientOption) (*Client, error) {
 	c := &Client{
 		http: &http.Client{Transport: &http.Transport{
@@ -98,7 +98,7 @@ func NewClient(urls []string, opts ...ClientOption) (*Client, error) {
 		opt.applyClient(c)
 	}
 	if c.lease < MinLease || c.lease > MaxLease {
-		return nil, diamond.Errorf(diamond.ErrInvalid, "lease: %v is not from %v to %v", c.lease, MinLease, MaxLease)
+		return nil, diamond.Errorf(diamond.ErrInvalid, "lease: %v is not between %v and %v", c.lease, MinLease, MaxLease)
 	}
 	for _, s := range urls {
 		base, err := parseURL(s)
@@ -148,7 +148,7 @@ func (c *Client) call(ctx context.Context, s *source, method string, u *url.URL)
 		return nil, "", err
 	}
 	do := c.http.Do
-	if method != http.MethodGet { // a list is for everybody
+	if method != http.MethodGet { // lists are public
 		do = func(req *http.Request) (*http.Response, error) { return s.signer.Do(c.http, req) }
 	}
 	resp, err := do(req)
@@ -175,8 +175,8 @@ func (c *Client) call(ctx context.Context, s *source, method string, u *url.URL)
 
 var errNotFound = errors.New("status 404")
 
-// meet notes which instance the name server is. Of another one than before those
-// who hold a lease must know: it has none. Client.mu is held.
+// meet records the instance of the name server. If the name server has restarted, it has no
+// leases, so meet wakes those who hold one. Client.mu is held.
 func (s *source) meet(instance string) {
 	if instance == "" || instance == s.met {
 		return
@@ -188,8 +188,8 @@ func (s *source) meet(instance string) {
 	s.met = instance
 }
 
-// report logs when a name server stops or starts to answer as it should, and
-// when it begins to refuse what it is asked: that does not pass. c.mu is held.
+// report logs when a name server starts to fail and when it recovers, and when it starts to
+// refuse requests, which does not pass by itself. c.mu is held.
 func (c *Client) report(s *source, last *error, err error) {
 	switch {
 	case err != nil && (*last == nil || errors.Is(err, diamond.ErrDenied) && !errors.Is(*last, diamond.ErrDenied)):

@@ -1,27 +1,26 @@
-// Package namesrv says which servers are alive.
+// Package namesrv has name servers, which keep the list of live servers, and their clients.
 //
-// A [Registry] is the name server: an HTTP handler that keeps leases in memory.
-// Run several side by side; they know nothing of each other. A [Client]
-// registers a server with all of them, and finds servers through any of them.
+// A [Registry] is a name server: an HTTP handler that keeps leases in memory. Run several
+// side by side; they do not talk to each other. A [Client] registers a server with all of
+// them, and finds servers through any of them.
 //
 // # Protocol
 //
 //	GET    /v1/servers                 the servers, as JSON: ServerList
 //	PUT    /v1/servers/{addr}?ttl=30s  register host:port, or renew its lease
-//	DELETE /v1/servers/{addr}          unregister; that it is not there is fine
-//	GET    /namesrv/addrs              the servers, as the original diamond's clients read them
+//	DELETE /v1/servers/{addr}          unregister host:port, if it is registered
+//	GET    /namesrv/addrs              the servers, in the form for the original diamond's clients
 //	GET    /livez, /readyz
 //
-// The text form has an address a line, without the port where that is 1210: the
-// original's clients know no other. A list holds up to [MaxServers] servers.
-// Errors are JSON: {"error":{"code":"invalid","message":"..."}}.
+// The text form has one address on each line. It omits the port 1210, the only one that the
+// original's clients know. A list has up to [MaxServers] servers. Errors are JSON:
+// {"error":{"code":"invalid","message":"..."}}.
 //
-// A name server that has just started has forgotten all leases. Until they must
-// have been renewed its list is incomplete, and says so: clients add it to what
-// they had. As text, an empty one is refused with 503 for as long.
+// A name server that has just started does not know earlier leases. Until all of them must
+// have been renewed, it marks its list as incomplete, and clients only add such a list to
+// their last one. Until then it also answers 503 instead of an empty list in the text form.
 //
-// Whoever registers gets the clients. So it takes a proof that one knows the
-// cluster's secret ([WithSecret]; package cluster has the protocol); without a
-// secret servers register from the machine of the name server, unless
-// [WithInsecureRegistration] is given.
+// A registered server receives clients. So a registration needs a proof of the cluster's
+// secret ([WithSecret]; package cluster has the protocol). Without a secret, servers can
+// register only from the name server's machine, unless [WithInsecureRegistration] is given.
 package namesrv

@@ -8,23 +8,23 @@ import (
 	"github.com/linnaname/gdiamond/internal/httpguard"
 )
 
-// guard says who may change the list: with a secret, who knows it, from wherever;
-// without one, who is on this machine.
+// guard decides who may change the list: with a secret, anyone who knows it; without one,
+// callers on this machine.
 type guard struct {
-	verifier *cluster.Verifier // nil: there is no secret
+	verifier *cluster.Verifier // nil without a secret
 	insecure bool
 	hosts    httpguard.Hosts
 	origin   *http.CrossOriginProtection
 }
 
-// check refuses a request that changes something if it must not. Errors wrap
-// ErrDenied or ErrOverloaded.
+// check returns an error if a request may not change the list. Errors wrap ErrDenied or
+// ErrOverloaded.
 func (g *guard) check(answer http.Header, r *http.Request, body []byte) error {
 	if err := g.origin.Check(r); err != nil {
 		return diamond.Errorf(diamond.ErrDenied, "a web page of another origin may not change the list")
 	}
 	if g.verifier != nil {
-		return g.verifier.Verify(answer, r, body) // no web page could: the host says nothing more
+		return g.verifier.Verify(answer, r, body) // a web page cannot sign, so the host need not be checked
 	}
 	if !g.hosts.Allow(r.Host) {
 		return diamond.Errorf(diamond.ErrDenied, "host %+.100q is not one by which this name server is to be called (allowed-host)", r.Host)

@@ -10,17 +10,17 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// leases is what a name server knows. A lease ends by the monotonic clock, and is
-// taken away by whoever looks next: nothing runs in the background.
+// leases has the leases of a name server. A lease ends by the monotonic clock. The next
+// operation removes ended leases, so nothing runs in the background.
 type leases struct {
 	instance string
 	start    time.Time
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	version int64
 	sorted  []leased  // by address
-	next    time.Time // no lease ends before it
-	whole   time.Time // from then on no lease of before the start can be unknown
+	next    time.Time // no lease ends before this
+	whole   time.Time // from then on, all leases from before the start have ended or are known
 }
 
 type leased struct {
@@ -33,12 +33,12 @@ func newLeases() *leases {
 	return &leases{instance: rand.Text(), start: now, whole: now.Add(DefaultLease)}
 }
 
-// expire takes away the leases that have ended. l.mu is held.
+// expire removes the ended leases. l.mu is held.
 func (l *leases) expire(now time.Time) (expired []string) {
 	if now.Before(l.next) {
 		return nil
 	}
-	l.next = now.Add(MaxLease) // later ones come with later puts
+	l.next = now.Add(MaxLease) // later calls of put set later times
 	l.sorted = slices.DeleteFunc(l.sorted, func(e leased) bool {
 		if e.ends.After(now) {
 			l.upTo(e.ends)
@@ -51,26 +51,27 @@ func (l *leases) expire(now time.Time) (expired []string) {
 	return expired
 }
 
-// upTo notes that a lease ends at the time given. l.mu is held.
+// upTo records that a lease ends at the given time. l.mu is held.
 func (l *leases) upTo(ends time.Time) {
 	if ends.Before(l.next) {
 		l.next = ends
 	}
 }
 
-// find returns where addr is, or would be. l.mu is held.
+// find returns the index of addr, or where it would be. l.mu is held.
 func (l *leases) find(addr string) (int, bool) {
 	return slices.BinarySearchFunc(l.sorted, addr, func(e leased, addr string) int { return cmp.Compare(e.addr, addr) })
 }
 
-// change is what an operation did to the list.
+// change is the effect of an operation on the list.
 type change struct {
 	version int64    // after it
-	changed bool     // by the operation itself
+	changed bool     // whether the operation itself changed the list
 	expired []string // leases that had ended before it
 }
 
-// put registers addr for ttl, or renews it. ErrOverloaded: the list is full.
+// put registers addr for ttl, or renews its lease. The error is ErrOverloaded if the list is
+// full.
 func (l *leases) put(addr string, ttl time.Duration) (change, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -79,7 +80,7 @@ func (l *leases) put(addr string, ttl time.Duration) (change, error) {
 	ends := now.Add(ttl)
 	l.upTo(ends)
 	if longest := l.start.Add(ttl); now.Before(l.whole) && longest.After(l.whole) {
-		l.whole = longest // others may have as long a lease
+		l.whole = longest // other servers may have leases as long
 	}
 	i, renewed := l.find(addr)
 	switch {
@@ -87,7 +88,7 @@ func (l *leases) put(addr string, ttl time.Duration) (change, error) {
 		l.sorted[i].ends = ends
 	case len(l.sorted) >= MaxServers:
 		c.version = l.version
-		return c, diamond.Errorf(diamond.ErrOverloaded, "there are %d servers already, and no room for more", MaxServers)
+		return c, diamond.Errorf(diamond.ErrOverloaded, "the list is full with %d servers", MaxServers)
 	default:
 		l.sorted = slices.Insert(l.sorted, i, leased{addr, ends})
 		l.version++
@@ -97,7 +98,7 @@ func (l *leases) put(addr string, ttl time.Duration) (change, error) {
 	return c, nil
 }
 
-// remove unregisters addr, if it is there.
+// remove unregisters addr, if it is registered.
 func (l *leases) remove(addr string) change {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -111,7 +112,7 @@ func (l *leases) remove(addr string) change {
 	return c
 }
 
-// list returns those alive.
+// list returns the live servers.
 func (l *leases) list() (ServerList, change) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

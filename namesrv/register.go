@@ -13,17 +13,16 @@ import (
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
-// anewSpread is within what time servers register with a name server that they
-// have found to have started anew.
+// anewSpread is the time over which servers spread their registrations with a name server
+// that has restarted.
 const anewSpread = time.Second
 
-// Register holds a lease for addr, a host:port, with every name server until
-// ctx ends; then it unregisters, which takes two seconds at most, and returns
-// nil. It outlasts name servers that are dead, mute or have forgotten all: each
-// is renewed on its own, and tried again with growing pauses. One that has started
-// anew is told within a third of the lease, or at once when [Client.Resolve] finds
-// that it has. Errors wrap ErrInvalid: addr is not one at which a server can be
-// reached.
+// Register holds a lease for addr, a host:port, with every name server until ctx ends. Then
+// it unregisters, which takes at most two seconds, and returns nil. Register renews each
+// lease separately, and retries with growing pauses while a name server is down or silent. It
+// registers with a restarted name server within a third of the lease, or at once if
+// [Client.Resolve] finds that the name server has restarted. The error wraps ErrInvalid if
+// addr cannot be the address of a server.
 func (c *Client) Register(ctx context.Context, addr string) error {
 	addr, err := canonical(addr, "")
 	if err != nil {
@@ -37,10 +36,9 @@ func (c *Client) Register(ctx context.Context, addr string) error {
 	return nil
 }
 
-// Registrations returns, by the URL of each name server that was asked to hold a
-// lease which [Client.Register] still wants, nil where it did when asked last, and
-// else why not. One that refuses for want of the cluster's secret has an error that
-// wraps ErrDenied. The map is the caller's.
+// Registrations returns the result of the last registration at each name server, by its URL,
+// while [Client.Register] runs. The result is nil if the name server holds the lease. If it
+// refuses because of the cluster's secret, the error wraps ErrDenied. The caller owns the map.
 func (c *Client) Registrations() map[string]error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -53,7 +51,7 @@ func (c *Client) Registrations() map[string]error {
 	return states
 }
 
-// holding counts one lease more, or less, that is to be held.
+// holding adds more to the number of leases to hold.
 func (c *Client) holding(s *source, more int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -92,19 +90,19 @@ func (c *Client) hold(ctx context.Context, s *source, addr string) {
 		select {
 		case <-ctx.Done():
 		case <-anew:
-			// Not all servers in one moment, nor without end where several name servers share a URL.
+			// The pause spreads the servers, and slows a loop if name servers share a URL.
 			_ = backoff.Sleep(ctx, rand.N(anewSpread))
 		case <-time.After(pause):
 		}
 	}
 	c.holding(s, -1)
-	// What ctx carries still counts, its end does not.
+	// Unregister with the values of ctx, although ctx has ended.
 	if _, _, err := c.call(context.WithoutCancel(ctx), s, http.MethodDelete, u); err != nil {
 		c.logger.Info("not unregistered; the lease will end by itself", "url", s.base.String(), "address", addr, "error", err)
 	}
 }
 
-// instanceOf returns which name server answered to a registration.
+// instanceOf returns the instance of the name server that answered a registration.
 func instanceOf(body []byte) string {
 	var a leaseAnswer
 	if json.Unmarshal(body, &a) != nil || len(a.Instance) > maxInstance {
@@ -113,7 +111,7 @@ func instanceOf(body []byte) string {
 	return a.Instance
 }
 
-// messageOf returns what an error's answer says, in a form that a log line can hold.
+// messageOf returns the message of an error answer in a form that is safe for a log line.
 func messageOf(body []byte) string {
 	var a errorAnswer
 	if json.Unmarshal(body, &a) != nil || a.Error.Code == "" {

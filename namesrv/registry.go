@@ -16,24 +16,24 @@ import (
 	"github.com/linnaname/gdiamond/internal/lograte"
 )
 
-// What a lease may be.
+// The limits of a lease.
 const (
 	DefaultLease = 30 * time.Second
 	MinLease     = time.Second
 	MaxLease     = time.Hour
 )
 
-// maxBody is how many bytes of a body, which no request needs, are put up with.
+// maxBody is the largest accepted body, in bytes. No request needs a body.
 const maxBody = 4 << 10
 
-// Registry is a name server: an http.Handler. It is safe for concurrent use,
-// starts no goroutine and needs no closing. What it knows is lost with it; the
-// servers tell it again within a third of their lease.
+// Registry is a name server: an http.Handler. It is safe for concurrent use, starts no
+// goroutines and needs no closing. It keeps the list only in memory; after a restart the
+// servers register again within a third of their lease.
 type Registry struct {
 	leases   *leases
 	guard    guard
 	logger   *slog.Logger
-	refusals lograte.Events // whoever can reach it causes them
+	refusals lograte.Events // anyone who can reach the registry can cause them
 	routes   *http.ServeMux
 }
 
@@ -62,11 +62,11 @@ func (o secretOption) applyRegistry(r *Registry) {
 }
 func (o secretOption) applyClient(c *Client) { c.secret = o.secret }
 
-// WithSecret sets the secret that name servers and servers share. A registry
-// then takes registrations from every machine, but only with a proof that who
-// sends them knows it; [WithInsecureRegistration] and [WithAllowedHosts] have no
-// effect. A client proves it with what it sends. Who only looks for servers needs
-// none. The zero Secret, the default, is none.
+// WithSecret sets the secret that name servers and servers share. A registry then accepts
+// registrations from every machine, but only with a proof of the secret;
+// [WithInsecureRegistration] and [WithAllowedHosts] have no effect. A client adds the proof
+// to its registrations. Clients that only find servers need no secret. The default is the
+// zero Secret, which is none.
 func WithSecret(secret cluster.Secret) Option { return secretOption{secret} }
 
 type loggerOption struct{ logger *slog.Logger }
@@ -74,20 +74,20 @@ type loggerOption struct{ logger *slog.Logger }
 func (o loggerOption) applyRegistry(r *Registry) { r.logger = o.logger }
 func (o loggerOption) applyClient(c *Client)     { c.logger = o.logger }
 
-// WithLogger sets where log records go; by default nowhere.
+// WithLogger sets the logger. By default nothing is logged.
 func WithLogger(logger *slog.Logger) Option { return loggerOption{logger} }
 
-// WithInsecureRegistration has the registry take registrations from every
-// machine that reaches it. Whoever can register a server can serve
-// configurations to all clients, so this is for networks that can be trusted.
+// WithInsecureRegistration makes the registry accept registrations from every machine that
+// can reach it. Anyone who can register a server can serve configurations to all clients, so
+// use this only in trusted networks.
 func WithInsecureRegistration() RegistryOption {
 	return registryOption(func(r *Registry) { r.guard.insecure = true })
 }
 
-// WithAllowedHosts adds host names, without port, by which servers call this
-// name server to register; "*" allows all, "*.example.com" all below that. IP
-// addresses, localhost and names under .localhost always are. A web page that has its own name resolved to
-// this name server's address is kept out by it.
+// WithAllowedHosts adds host names, without a port, by which servers may call this name
+// server to register. "*" allows all names, and "*.example.com" all names below example.com.
+// IP addresses, localhost and names below .localhost are always allowed. The check stops web
+// pages that make their own name resolve to this name server's address.
 func WithAllowedHosts(names ...string) RegistryOption {
 	return registryOption(func(r *Registry) { r.guard.hosts.Add(names...) })
 }
@@ -117,7 +117,7 @@ func NewRegistry(opts ...RegistryOption) *Registry {
 // ServeHTTP implements http.Handler.
 func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) { r.routes.ServeHTTP(w, req) }
 
-// methods are those that a path has.
+// methods are the methods of a path.
 type methods map[string]http.HandlerFunc
 
 func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -144,7 +144,7 @@ func (r *Registry) addrs(w http.ResponseWriter, _ *http.Request) {
 	list, c := r.leases.list()
 	r.log(c)
 	if list.Incomplete && len(list.Servers) == 0 {
-		// This form has no other way to say that it is not that there are none.
+		// The text form cannot express that the list is incomplete.
 		writeError(w, diamond.Errorf(diamond.ErrUnavailable, "%v", errUnknown))
 		return
 	}
@@ -190,7 +190,7 @@ func (r *Registry) unregister(w http.ResponseWriter, req *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// parse reads a request that changes something, once it may.
+// parse checks and reads a request that changes the list.
 func (r *Registry) parse(w http.ResponseWriter, req *http.Request) (addr string, ttl time.Duration, err error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxBody))
 	if err != nil {

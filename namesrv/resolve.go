@@ -13,18 +13,17 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// grace is how long the other name servers have once one has answered.
+// grace is the time that the other name servers have once one has answered.
 const grace = 500 * time.Millisecond
 
-// Resolve returns the servers, as host:port in alphabetical order: all that any
-// name server has in its last good list.
+// Resolve returns the servers in the last good lists of all name servers, as host:port in
+// alphabetical order.
 //
-// It asks all name servers at once and waits for two seconds at most, half a
-// second from the first good answer on. An empty list, a page of something else
-// and no answer at all leave the last good list of that name server as it was,
-// and to one of a name server that has just started only adds to it.
-// Before there is any, the list on disk counts; see [WithCacheFile].
-// ErrUnavailable: no list is known.
+// It asks all name servers at once, and waits at most two seconds, or half a second from the
+// first good answer on. An empty list, an answer that is not a list, or no answer leaves the
+// last good list of that name server unchanged. The list of a name server that has just
+// started is only added to it. Without any list, Resolve uses the list on disk; see
+// [WithCacheFile]. The error is ErrUnavailable if there is no list at all.
 func (c *Client) Resolve(ctx context.Context) ([]string, error) {
 	why := c.askAll(ctx)
 	if servers := c.known(); len(servers) > 0 {
@@ -51,7 +50,7 @@ func (c *Client) known() []string {
 	return union(lists...)
 }
 
-// askAll asks all name servers, and returns what went wrong, in words.
+// askAll asks all name servers, and returns a text with their errors.
 func (c *Client) askAll(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -76,7 +75,7 @@ var (
 	errUnknown = errors.New("it has started a moment ago, and knows of no server yet")
 )
 
-// ask brings s up to date with what its name server says.
+// ask updates s from its name server.
 func (c *Client) ask(ctx context.Context, s *source) error {
 	c.mu.Lock()
 	c.started++
@@ -103,10 +102,11 @@ func (c *Client) ask(ctx context.Context, s *source) error {
 	return nil
 }
 
-// take takes a good list, the answer to the request of that number. Client.mu is held.
+// take adopts a good list, the answer to the request with the given number. Client.mu is
+// held.
 func (s *source) take(list servers, number int64) {
-	// Answers may overtake each other, or come from a cache in between. Versions
-	// order those of one lifetime; of two lifetimes that which was asked for later counts.
+	// Answers may overtake each other, or come from a cache. Versions order the answers of
+	// one instance. Of two instances, the one of the later request counts.
 	if list.instance != "" && list.instance == s.instance {
 		if list.version < s.version {
 			return
@@ -115,7 +115,7 @@ func (s *source) take(list servers, number int64) {
 		return
 	}
 	if list.incomplete {
-		// It has forgotten servers that are alive. They stay until it must know them.
+		// The name server does not know all live servers yet, so keep the earlier ones.
 		if all := union(s.servers, list.addrs); len(all) <= MaxServers {
 			list.addrs = all
 		}
@@ -123,7 +123,7 @@ func (s *source) take(list servers, number int64) {
 	s.instance, s.version, s.asked, s.servers = list.instance, list.version, number, list.addrs
 }
 
-// fetch gets a list: in the native form, or as text from a name server that has only that.
+// fetch requests a list in the native form, or as text from a name server that has only that.
 func (c *Client) fetch(ctx context.Context, s *source) (servers, error) {
 	body, mediaType, err := c.call(ctx, s, http.MethodGet, s.base.JoinPath("v1", "servers"))
 	if err == nil {

@@ -9,21 +9,21 @@ import (
 
 // ServerList is the answer to GET /v1/servers.
 type ServerList struct {
-	// Instance names the lifetime of a name server: it is random, and another
-	// one after each start. Versions of one instance are comparable.
+	// Instance identifies a name server until it restarts. It is random. Versions of one
+	// instance are comparable.
 	Instance string   `json:"instance"`
 	Version  int64    `json:"version"` // grows with every change of the list
-	Servers  []Server `json:"servers"` // in the order of their addresses
-	// Incomplete says that the name server has started a moment ago: there may be
-	// servers whose lease it has forgotten. So it is for [DefaultLease], or for the
-	// longest lease of those that have registered since.
+	Servers  []Server `json:"servers"` // sorted by address
+	// Incomplete is set if the name server has just started, so that it may not know all
+	// live servers. It stays set for [DefaultLease], or for the longest lease registered
+	// since.
 	Incomplete bool `json:"incomplete,omitempty"`
 }
 
 // Server is one live server.
 type Server struct {
 	Address string `json:"address"` // host:port
-	LeaseMs int64  `json:"leaseMs"` // what remains of its lease, in milliseconds
+	LeaseMs int64  `json:"leaseMs"` // rest of its lease, in milliseconds
 }
 
 // lease is the answer to PUT /v1/servers/{addr}.
@@ -40,10 +40,10 @@ type errorAnswer struct {
 	} `json:"error"`
 }
 
-// maxInstance is how long an instance's name may be, in bytes.
+// maxInstance is the largest length of an instance, in bytes.
 const maxInstance = 64
 
-// servers is a list as clients use it.
+// servers is a list in the form for clients.
 type servers struct {
 	instance   string // "" in the text form
 	version    int64
@@ -51,8 +51,8 @@ type servers struct {
 	addrs      []string // canonical
 }
 
-// decodeList reads a ServerList that came over the network; each address is
-// there once. Errors wrap ErrInvalid or ErrTooLarge.
+// decodeList reads a ServerList from the network, and removes duplicate addresses. Errors wrap
+// ErrInvalid or ErrTooLarge.
 func decodeList(body []byte) (servers, error) {
 	var list ServerList
 	if err := json.Unmarshal(body, &list); err != nil {
@@ -76,7 +76,7 @@ func decodeList(body []byte) (servers, error) {
 	return s, nil
 }
 
-// union returns the addresses of all lists, sorted, each once.
+// union returns the addresses of all lists, sorted and without duplicates.
 func union(lists ...[]string) []string {
 	all := slices.Concat(lists...)
 	slices.Sort(all)
