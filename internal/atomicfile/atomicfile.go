@@ -1,7 +1,6 @@
-// Package atomicfile replaces files so that a reader, and a machine that lost
-// its power, sees either the whole old content or the whole new one; and it
-// reads files that others may have tampered with. All of it stays inside an
-// [os.Root].
+// Package atomicfile replaces files so that a reader sees either the whole old or the
+// whole new content, even after a power loss. It also reads files that others may have
+// tampered with. All access stays inside an [os.Root].
 package atomicfile
 
 import (
@@ -15,19 +14,18 @@ import (
 	"time"
 )
 
-// tempPrefix begins the names of files that are being written. They lie in the
-// directory of their target, because a rename is atomic only within one file system.
+// tempPrefix is the start of the names of temporary files. They are in the directory of
+// their target, because a rename is atomic only within one file system.
 const tempPrefix = ".tmp-"
 
-// Write replaces the content of name in root with data, or makes the file, and
-// gives it the mode perm whatever the umask. It writes a temporary file in the
-// same directory, syncs it, renames it to name, and syncs the directory.
+// Write replaces or creates the file name in root with data and the mode perm, regardless
+// of the umask. It writes a temporary file in the same directory, syncs it, renames it to
+// name, and syncs the directory.
 //
-// On an error the temporary file is removed, and name has its old content
-// unless it was the last sync that failed. What name was before matters not: a
-// symbolic link is replaced, not followed.
+// On an error it removes the temporary file, and name has its old content unless the last
+// sync failed. Write replaces a symbolic link instead of following it.
 //
-// It is safe for concurrent use, also by several processes: the last one wins.
+// It is safe for concurrent use, even by several processes: the last one wins.
 func Write(root *os.Root, name string, data []byte, perm fs.FileMode) error {
 	return write(rootFiles{root}, name, data, perm)
 }
@@ -41,7 +39,7 @@ func write(files files, name string, data []byte, perm fs.FileMode) error {
 	if err := files.rename(temp, name); err != nil {
 		return errors.Join(err, files.remove(temp))
 	}
-	// Until the directory is synced a power loss may bring the old name back.
+	// Until the directory is synced, a power loss may restore the old file.
 	return files.syncDir(dir)
 }
 
@@ -57,7 +55,7 @@ func fill(files files, temp string, data []byte, perm fs.FileMode) (err error) {
 		}
 	}()
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if err := f.Chmod(perm); err != nil { // the umask may have taken bits away
+	if err := f.Chmod(perm); err != nil { // the umask may have removed bits
 		return err
 	}
 	if _, err := f.Write(data); err != nil {
@@ -66,8 +64,7 @@ func fill(files files, temp string, data []byte, perm fs.FileMode) (err error) {
 	return f.Sync()
 }
 
-// Remove removes name, whatever it is, so that no power loss brings it back.
-// That there is nothing is fine.
+// Remove durably removes the file or directory name, if it exists.
 func Remove(root *os.Root, name string) error {
 	err := root.RemoveAll(name)
 	if err == nil {
@@ -79,9 +76,9 @@ func Remove(root *os.Root, name string) error {
 	return err
 }
 
-// Clean removes from dir the temporary files that crashed writers left there,
-// those not touched for age. A living writer whose file is taken away fails
-// with fs.ErrNotExist and leaves the old content. It returns how many it removed.
+// Clean removes temporary files of crashed writers from dir, if they have not changed for
+// age. A running writer whose file is removed fails with fs.ErrNotExist and leaves the old
+// content. Clean returns the number of removed files.
 func Clean(root *os.Root, dir string, age time.Duration) (int, error) {
 	entries, err := fs.ReadDir(root.FS(), dir)
 	if err != nil {
@@ -95,7 +92,7 @@ func Clean(root *os.Root, dir string, age time.Duration) (int, error) {
 		}
 		info, err := e.Info()
 		if err != nil || time.Since(info.ModTime()) < age {
-			continue // gone meanwhile, or being written
+			continue // removed meanwhile, or being written
 		}
 		if err := root.Remove(path.Join(dir, e.Name())); err != nil {
 			errs = append(errs, err)

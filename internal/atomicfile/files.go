@@ -6,7 +6,7 @@ import (
 	"runtime"
 )
 
-// files is what a write asks of a file system. Tests stop it at each call.
+// files has the file system calls of a write. Tests fail each of them.
 type files interface {
 	create(name string, perm fs.FileMode) (file, error)
 	rename(from, to string) error
@@ -14,7 +14,7 @@ type files interface {
 	syncDir(name string) error
 }
 
-// file is one being written.
+// file is a file that is being written.
 type file interface {
 	Chmod(perm fs.FileMode) error
 	Write(data []byte) (int, error)
@@ -28,7 +28,7 @@ type rootFiles struct{ root *os.Root }
 func (r rootFiles) create(name string, perm fs.FileMode) (file, error) {
 	f, err := r.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
-		return nil, err // not f: a nil *os.File is no nil file
+		return nil, err // not f, because a nil *os.File is not a nil file
 	}
 	return f, nil
 }
@@ -39,7 +39,7 @@ func (r rootFiles) remove(name string) error { return r.root.Remove(name) }
 
 func (r rootFiles) syncDir(name string) error {
 	if runtime.GOOS == "windows" {
-		return nil // directories cannot be synced there, and need not be
+		return nil // directories cannot and need not be synced there
 	}
 	d, err := r.root.Open(name)
 	if err != nil {

@@ -12,15 +12,15 @@ import (
 
 // Errors of reading.
 var (
-	// ErrNotRegular: it is a directory, a FIFO, a device or a symbolic link.
+	// ErrNotRegular is the error for a directory, a FIFO, a device or a symbolic link.
 	ErrNotRegular = errors.New("not a regular file")
-	// ErrTooLarge: it holds more than the reader's limit.
+	// ErrTooLarge is the error for a file that is larger than the reader's limit.
 	ErrTooLarge = errors.New("file too large")
 )
 
-// Read returns the content of the regular file name in root, which may hold up
-// to limit bytes. It never blocks on a FIFO, and does not follow a symbolic
-// link that name is. Errors wrap [ErrNotRegular], [ErrTooLarge] or those of package fs.
+// Read returns the content of the regular file name in root, which may have up to limit
+// bytes. It never blocks on a FIFO, and does not follow name if it is a symbolic link. Errors
+// wrap [ErrNotRegular], [ErrTooLarge] or those of package fs.
 func Read(root *os.Root, name string, limit int64) ([]byte, error) {
 	info, err := root.Lstat(name)
 	if err != nil {
@@ -33,10 +33,10 @@ func Read(root *os.Root, name string, limit int64) ([]byte, error) {
 	return data, err
 }
 
-// ReadLinked is [Read], but follows symbolic links that stay within root. It
-// also returns what the file was while it was read.
+// ReadLinked is like [Read], but follows symbolic links that stay within root. It also
+// returns the file's info as of the read.
 func ReadLinked(root *os.Root, name string, limit int64) ([]byte, fs.FileInfo, error) {
-	// Look before opening: to open a device can do things.
+	// Check before opening, because opening a device can have effects.
 	info, err := root.Stat(name)
 	if err != nil {
 		return nil, nil, err
@@ -44,7 +44,7 @@ func ReadLinked(root *os.Root, name string, limit int64) ([]byte, fs.FileInfo, e
 	if !info.Mode().IsRegular() {
 		return nil, nil, notRegular(name, info)
 	}
-	// It may have been replaced since: a FIFO must not block the open.
+	// The file may have been replaced since: a FIFO must not block the open.
 	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, err
@@ -59,8 +59,8 @@ func ReadLinked(root *os.Root, name string, limit int64) ([]byte, fs.FileInfo, e
 	if info.Size() > limit {
 		return nil, info, tooLarge(name, limit)
 	}
-	// One byte over the limit tells a file that has grown; room for the end of
-	// file keeps the buffer from growing.
+	// One byte above the limit detects a file that has grown. The extra room lets the
+	// buffer reach the end of the file without growing.
 	buf := bytes.NewBuffer(make([]byte, 0, info.Size()+bytes.MinRead))
 	if _, err := buf.ReadFrom(io.LimitReader(f, limit+1)); err != nil {
 		return nil, info, err

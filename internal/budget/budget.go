@@ -1,5 +1,4 @@
-// Package budget bounds what all hold of something together, and divides it
-// fairly among those who hold it.
+// Package budget limits the total of a resource, and divides it fairly among its users.
 package budget
 
 import (
@@ -8,8 +7,8 @@ import (
 	"sync"
 )
 
-// Budget is an amount that is held by sources, such as addresses. It is safe
-// for concurrent use.
+// Budget is an amount that is shared by sources, such as addresses. It is safe for
+// concurrent use.
 type Budget struct {
 	total int64 // of all sources together
 	each  int64 // of one source
@@ -20,27 +19,27 @@ type Budget struct {
 	shared map[any]*thing   // guarded by mu
 }
 
-// thing is what several sources may hold at once.
+// thing is something that several sources may hold at the same time.
 type thing struct {
 	size    int64
-	holders map[string]int // how many times each source holds it
+	holders map[string]int // number of times that each source holds it
 }
 
-// New returns a budget of total, of which no source may hold more than each.
+// New returns a budget of total. No source may hold more than each.
 func New(total, each int64) *Budget {
 	return &Budget{total: total, each: each, held: make(map[string]int64), shared: make(map[any]*thing)}
 }
 
-// Take has source hold n more, and reports whether it may. No source may hold
-// more than is then left for the others: so there is always something left for
-// one more, however many are greedy.
+// Take makes source hold n more, and reports whether that is allowed. No source may hold more
+// than is then left for the others. So something is always left for another source, however
+// many are greedy.
 func (b *Budget) Take(source string, n int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.take(source, n, n)
 }
 
-// take has source hold n more, of which more count in all. The caller holds mu.
+// take makes source hold n more, of which more count towards the total. The caller holds mu.
 func (b *Budget) take(source string, n, more int64) bool {
 	held := b.held[source] + n
 	if held > b.each || held > b.total-b.used-more {
@@ -51,7 +50,7 @@ func (b *Budget) take(source string, n, more int64) bool {
 	return true
 }
 
-// Give gives back n of what source holds.
+// Give returns n that source holds.
 func (b *Budget) Give(source string, n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -59,15 +58,15 @@ func (b *Budget) Give(source string, n int64) {
 	b.give(source, n)
 }
 
-// give takes n from what source holds. The caller holds mu.
+// give returns n that source holds. The caller holds mu.
 func (b *Budget) give(source string, n int64) {
 	if b.held[source] -= n; b.held[source] == 0 {
 		delete(b.held, source)
 	}
 }
 
-// TakeShared has source hold a thing of size n, as Take does. What is held already,
-// under the same key, counts once for each source, and once in all.
+// TakeShared makes source hold a thing of size n, like Take. A thing that is held under the
+// same key already counts once for each source, and once in total.
 func (b *Budget) TakeShared(source string, key any, n int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -86,7 +85,7 @@ func (b *Budget) TakeShared(source string, key any, n int64) bool {
 	return true
 }
 
-// GiveShared takes back one TakeShared that source was allowed.
+// GiveShared reverses one successful TakeShared of source.
 func (b *Budget) GiveShared(source string, key any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -102,23 +101,23 @@ func (b *Budget) GiveShared(source string, key any) {
 	}
 }
 
-// Held returns what source holds.
+// Held returns the amount that source holds.
 func (b *Budget) Held(source string) int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.held[source]
 }
 
-// Used returns what all sources hold together.
+// Used returns the amount that all sources hold together.
 func (b *Budget) Used() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.used
 }
 
-// Source returns who is taken to be behind the network address addr, which is
-// host:port: a host with IPv4, a network of 64 bits with IPv6, in which one host
-// has as many addresses as it likes. What is no such address is a source itself.
+// Source returns the source of the network address addr, a host:port. For IPv4 it is the
+// host, and for IPv6 the network of 64 bits, because one host can use any address in it. Any
+// other text is its own source.
 func Source(addr string) string {
 	ap, err := netip.ParseAddrPort(addr)
 	if err != nil {
@@ -126,7 +125,7 @@ func Source(addr string) string {
 	}
 	ip := ap.Addr().Unmap().WithZone("")
 	if ap.Addr().Is4() {
-		return addr[:strings.LastIndexByte(addr, ':')] // every request comes by here
+		return addr[:strings.LastIndexByte(addr, ':')] // a fast path, because every request calls this
 	}
 	if ip.Is4() {
 		return ip.String()

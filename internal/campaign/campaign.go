@@ -1,6 +1,5 @@
-// Package campaign is the one switch between tests that run a part of a
-// scenario, as they do by default, and those that run the whole of it:
-// DIAMOND_CAMPAIGN=1, which is what make campaign sets.
+// Package campaign is the switch between tests that run a part of a scenario, the default,
+// and tests that run all of it. DIAMOND_CAMPAIGN=1, which make campaign sets, turns it on.
 package campaign
 
 import (
@@ -8,11 +7,11 @@ import (
 	"testing"
 )
 
-// On reports whether scenarios run whole.
+// On reports whether scenarios run in full.
 func On() bool { return os.Getenv("DIAMOND_CAMPAIGN") == "1" }
 
-// Scale returns whole, the count that a scenario names, in a campaign, else the
-// part of it that runs by default, and logs which.
+// Scale returns whole, the count of the scenario, in a campaign, and otherwise part, the
+// default. It logs which.
 func Scale(t testing.TB, part, whole int) int {
 	t.Helper()
 	if On() {

@@ -21,12 +21,12 @@ import (
 
 // Authority issues certificates.
 type Authority struct {
-	PEM  []byte // its certificate
+	PEM  []byte // certificate of the authority
 	cert *x509.Certificate
 	key  crypto.Signer
 }
 
-// NewAuthority returns a new authority. All that it issues is good for a day.
+// NewAuthority returns a new authority. Its certificates are valid for a day.
 func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
 	key := newKey(t)
@@ -43,8 +43,8 @@ func NewAuthority(t testing.TB) *Authority {
 	return a
 }
 
-// Issue returns a certificate for a host, for servers and clients, and its key, in
-// PEM. Changes are made to it before it is signed.
+// Issue returns a certificate of host for servers and clients, and its key, in PEM. It applies
+// changes before signing.
 func (a *Authority) Issue(t testing.TB, host string, changes ...func(*x509.Certificate)) (cert, key []byte) {
 	t.Helper()
 	private := newKey(t)
@@ -69,7 +69,7 @@ func (a *Authority) Issue(t testing.TB, host string, changes ...func(*x509.Certi
 	return cert, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-// TLS returns what Issue does as crypto/tls takes it.
+// TLS is like Issue, but returns the form of crypto/tls.
 func (a *Authority) TLS(t testing.TB, host string, changes ...func(*x509.Certificate)) tls.Certificate {
 	t.Helper()
 	pair, err := tls.X509KeyPair(a.Issue(t, host, changes...))
@@ -77,7 +77,7 @@ func (a *Authority) TLS(t testing.TB, host string, changes ...func(*x509.Certifi
 	return pair
 }
 
-// Pool returns the authority as crypto/tls takes it.
+// Pool returns a pool with the authority.
 func (a *Authority) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.cert)

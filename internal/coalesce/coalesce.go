@@ -1,5 +1,5 @@
-// Package coalesce has a queue that keeps the latest item of each key, so that
-// a slow consumer is told what is so and not all that was.
+// Package coalesce has a queue that keeps only the latest item of each key, so that a slow
+// consumer gets the current items and not all earlier ones.
 package coalesce
 
 import (
@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// Queue holds items by key until they are taken. Make one with [New]. It is
-// safe for concurrent use.
+// Queue holds items by key until they are taken. [New] creates one. It is safe for
+// concurrent use.
 type Queue[K comparable, V any] struct {
 	mu    sync.Mutex
 	items map[K]V       // guarded by mu
@@ -28,7 +28,7 @@ func (q *Queue[K, V]) Put(key K, item V) {
 	q.signal()
 }
 
-// PutBack adds items that were taken, but for keys that have a newer one.
+// PutBack adds items that were taken, except for keys that have a newer one.
 func (q *Queue[K, V]) PutBack(items map[K]V) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -58,7 +58,7 @@ func (q *Queue[K, V]) Take() map[K]V {
 	return items
 }
 
-// Wait returns nil when there may be items, or ctx's error.
+// Wait returns nil once there may be items, or ctx's error.
 func (q *Queue[K, V]) Wait(ctx context.Context) error {
 	select {
 	case <-q.added:

@@ -1,5 +1,5 @@
-// Package cowmap has a map for what is read all the time and written now and
-// then: readers take no lock, and nothing that they share is written by them.
+// Package cowmap has a map for data that is read often and written rarely. Readers take no
+// lock, and write nothing that they share.
 package cowmap
 
 import (
@@ -9,13 +9,11 @@ import (
 	"sync/atomic"
 )
 
-// shards is how many parts a map has. A part grows on its own, so this is what
-// keeps the longest write short: a part of a map of a million keys has about a
-// thousand.
+// shards is the number of parts of a map. Each part grows separately, which keeps the longest
+// write short: in a map of a million keys a part has about a thousand.
 const shards = 1 << 10
 
-// Map is a map whose reads are lock-free. Make one with [New]. It is safe for
-// concurrent use.
+// Map is a map whose reads are lock-free. [New] creates one. It is safe for concurrent use.
 type Map[K comparable, V any] struct {
 	seed  maphash.Seed
 	count atomic.Int64
@@ -26,12 +24,12 @@ type Map[K comparable, V any] struct {
 type part[K comparable, V any] struct {
 	mu     sync.Mutex                   // held by writers
 	keys   int                          // guarded by mu
-	chains atomic.Pointer[chains[K, V]] // a power of two of them; nil: there are no keys
+	chains atomic.Pointer[chains[K, V]] // their number is a power of two; nil if there are no keys
 }
 
 type chains[K comparable, V any] []atomic.Pointer[node[K, V]]
 
-// node is a key with its value. It is never changed once in a chain.
+// node is a key with its value. It is immutable once it is in a chain.
 type node[K comparable, V any] struct {
 	key   K
 	value V
@@ -43,13 +41,13 @@ func New[K comparable, V any]() *Map[K, V] {
 	return &Map[K, V]{seed: maphash.MakeSeed()}
 }
 
-// part returns the part that has key, and the hash of key in it.
+// part returns the part for key, and the hash of key in that part.
 func (m *Map[K, V]) part(key K) (*part[K, V], uint64) {
 	hash := maphash.Comparable(m.seed, key)
 	return &m.parts[hash%shards], hash / shards
 }
 
-// chain returns the one that has the key with a hash; nil where there are none.
+// chain returns the chain for a hash, or nil if the part has none.
 func (p *part[K, V]) chain(hash uint64) *atomic.Pointer[node[K, V]] {
 	all := p.chains.Load()
 	if all == nil {
@@ -90,7 +88,7 @@ func (m *Map[K, V]) Store(key K, value V) {
 	}
 }
 
-// Delete removes key, and reports whether it was there.
+// Delete removes key, and reports whether the map had it.
 func (m *Map[K, V]) Delete(key K) bool {
 	p, hash := m.part(key)
 	p.mu.Lock()
@@ -108,8 +106,8 @@ func (m *Map[K, V]) Delete(key K) bool {
 	return had
 }
 
-// without returns a chain that has all of n but key, and whether n had it. What
-// comes after key is shared.
+// without returns a chain with all nodes of n except key, and reports whether n had key. The
+// two chains share the nodes after key.
 func (n *node[K, V]) without(key K) (rest *node[K, V], had bool) {
 	switch {
 	case n == nil:
@@ -140,8 +138,8 @@ func (m *Map[K, V]) grow(p *part[K, V]) {
 // Len returns the number of keys.
 func (m *Map[K, V]) Len() int { return int(m.count.Load()) }
 
-// All yields every key with its value, in no order. Keys stored or deleted
-// meanwhile may or may not be among them; none comes twice.
+// All yields every key with its value, in no order. It may or may not yield keys that are
+// stored or deleted meanwhile, and yields none twice.
 func (m *Map[K, V]) All() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		for i := range m.parts {
@@ -154,7 +152,7 @@ func (m *Map[K, V]) All() iter.Seq2[K, V] {
 	}
 }
 
-// all yields what is in all chains. A nil c has none.
+// all yields the nodes of all chains. c may be nil.
 func (c *chains[K, V]) all() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		if c == nil {
@@ -170,8 +168,7 @@ func (c *chains[K, V]) all() iter.Seq2[K, V] {
 	}
 }
 
-// Collect returns a map of all that seq yields, the last value where a key
-// comes twice.
+// Collect returns a map of the pairs of seq. If a key is repeated, the last value counts.
 func Collect[K comparable, V any](seq iter.Seq2[K, V]) *Map[K, V] {
 	m := New[K, V]()
 	for k, v := range seq {

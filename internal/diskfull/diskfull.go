@@ -1,4 +1,4 @@
-// Package diskfull tells of errors whether they say that a disk takes no more bytes.
+// Package diskfull recognises errors that mean a disk is full or read-only.
 package diskfull
 
 import (
@@ -7,9 +7,8 @@ import (
 	"syscall"
 )
 
-// Reason returns an error that wraps full where err says that its disk takes no
-// more bytes: full itself, or, where the disk is read-only, one whose text says
-// that. Else it returns nil.
+// Reason returns full if err means that a disk is full, and an error that wraps full and says
+// so if err means that a disk is read-only. Otherwise it returns nil.
 func Reason(err, full error) error {
 	switch {
 	case is(err, syscall.EROFS):
@@ -20,13 +19,13 @@ func Reason(err, full error) error {
 	return nil
 }
 
-// is reports whether err is one of the system's. Some libraries pass the cause
-// on as text only.
+// is reports whether err is the system's error errno. It also compares texts, because some
+// libraries pass on only the text of a cause.
 func is(err error, errno syscall.Errno) bool {
 	return errors.Is(err, errno) || strings.HasSuffix(err.Error(), errno.Error())
 }
 
-// readOnly wraps the error of a full disk for one that can only be read.
+// readOnly wraps the error of a full disk for a read-only one.
 type readOnly struct{ full error }
 
 func (readOnly) Error() string   { return "read-only" }

@@ -4,11 +4,11 @@ package failpoint
 
 import "time"
 
-// Enabled says whether points do anything.
+// Enabled reports whether points have an effect.
 const Enabled = false
 
 // Hit is called where a process may fail. It does nothing.
 func Hit(string) {}
 
-// Now is the time by this process's clock, which the tag lets be wrong.
+// Now returns the time by this process's clock, which can be shifted with the tag.
 func Now() time.Time { return time.Now() }

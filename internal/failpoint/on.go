@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// Enabled says whether points do anything.
+// Enabled reports whether points have an effect.
 const Enabled = true
 
-// points are those that the environment names.
+// points has the points that the environment names.
 var points = parse(os.Getenv("DIAMOND_FAILPOINTS"))
 
-// point is one that the environment names.
+// point is a point that the environment names.
 type point struct {
 	mu   sync.Mutex
 	left int // hits until it acts; guarded by mu
@@ -54,11 +54,11 @@ func Hit(name string) {
 	defer p.mu.Unlock()
 	if p.left--; p.left == 0 {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		select {} // it is not survived
+		select {} // wait for the kill
 	}
 }
 
-// wrong is by how much this process's clock is.
+// wrong is the shift of this process's clock.
 var wrong = offset(os.Getenv("DIAMOND_CLOCK"))
 
 func offset(s string) time.Duration {
@@ -72,5 +72,5 @@ func offset(s string) time.Duration {
 	return d
 }
 
-// Now is the time by this process's clock, which DIAMOND_CLOCK has be wrong.
+// Now returns the time by this process's clock, shifted by DIAMOND_CLOCK.
 func Now() time.Time { return time.Now().Add(wrong) }

@@ -1,6 +1,5 @@
-// Package growmap has a map for keys that are added once and then read all the
-// time: a read takes no lock, writes nothing that others share, and hashes its
-// key once.
+// Package growmap has a map for keys that are added once and then read often. A read takes no
+// lock, writes nothing shared, and hashes its key once.
 package growmap
 
 import (
@@ -10,18 +9,18 @@ import (
 	"sync/atomic"
 )
 
-// Map is a map whose reads are lock-free for all keys but those that came
-// last. Make one with [New]. It is safe for concurrent use.
+// Map is a map whose reads are lock-free for all keys except the newest. [New] creates one. It
+// is safe for concurrent use.
 //
-// New keys gather in a small map beside the large one, under a lock. Once they
-// have been asked for often enough to pay for it, both are made one: so adding
-// n keys costs in the order of n, whatever is read in between.
+// New keys are collected in a small map next to the large one, under a lock. Once they have
+// been read often enough to pay for it, the maps are merged. So adding n keys costs O(n),
+// regardless of the reads in between.
 type Map[K comparable, V any] struct {
-	settled atomic.Pointer[map[K]V] // never changed once stored
+	settled atomic.Pointer[map[K]V] // immutable once stored
 
 	mu     sync.Mutex
-	recent map[K]V // guarded by mu: not in settled
-	missed int     // guarded by mu: reads that had to look into recent
+	recent map[K]V // guarded by mu: keys that are not in settled
+	missed int     // guarded by mu: number of reads that needed recent
 }
 
 // New returns an empty map.
@@ -31,8 +30,8 @@ func New[K comparable, V any]() *Map[K, V] {
 	return m
 }
 
-// Load returns the value of key, and whether there is one. It does not
-// allocate, but for the rare time that it makes both maps one.
+// Load returns the value of key, and whether there is one. It does not allocate, except when
+// it merges the maps, which is rare.
 func (m *Map[K, V]) Load(key K) (V, bool) {
 	if v, ok := (*m.settled.Load())[key]; ok {
 		return v, true
@@ -44,7 +43,7 @@ func (m *Map[K, V]) loadRecent(key K) (V, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	settled := *m.settled.Load()
-	if v, ok := settled[key]; ok { // settled meanwhile
+	if v, ok := settled[key]; ok { // merged meanwhile
 		return v, true
 	}
 	v, ok := m.recent[key]
@@ -57,8 +56,7 @@ func (m *Map[K, V]) loadRecent(key K) (V, bool) {
 	return v, true
 }
 
-// Store sets the value of key. Doing so for a key that is not new costs in the
-// order of the whole map.
+// Store sets the value of key. For an existing key the cost is that of the whole map.
 func (m *Map[K, V]) Store(key K, value V) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -68,7 +66,7 @@ func (m *Map[K, V]) Store(key K, value V) {
 	}
 }
 
-// Delete removes key, at a cost in the order of the whole map.
+// Delete removes key, at the cost of the whole map.
 func (m *Map[K, V]) Delete(key K) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -78,8 +76,8 @@ func (m *Map[K, V]) Delete(key K) {
 	m.settled.Store(&fresh)
 }
 
-// DeleteFunc removes the keys for which remove returns true, at a cost in the
-// order of the whole map. Remove must not use the map.
+// DeleteFunc removes the keys for which remove returns true, at the cost of the whole map.
+// remove must not use the map.
 func (m *Map[K, V]) DeleteFunc(remove func(key K, value V) bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -104,7 +102,7 @@ func (m *Map[K, V]) Len() int {
 	return len(*m.settled.Load()) + len(m.recent)
 }
 
-// All yields every key of now with its value, in no order.
+// All yields every present key with its value, in no order.
 func (m *Map[K, V]) All() iter.Seq2[K, V] {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -112,7 +110,7 @@ func (m *Map[K, V]) All() iter.Seq2[K, V] {
 	return maps.All(*m.settled.Load())
 }
 
-// settle makes both maps one. mu must be held.
+// settle merges the maps. mu must be held.
 func (m *Map[K, V]) settle() {
 	if len(m.recent) == 0 {
 		return

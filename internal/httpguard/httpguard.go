@@ -1,5 +1,4 @@
-// Package httpguard tells who may be behind an HTTP request: a web page, somebody
-// on this machine.
+// Package httpguard detects HTTP requests of web pages, and of callers on this machine.
 package httpguard
 
 import (
@@ -10,16 +9,16 @@ import (
 	"strings"
 )
 
-// Hosts are host names by which a server is to be called, beside those that no
-// web page can have resolved to it: IP addresses, localhost and names below it.
-// The zero Hosts has no others. It must not be changed while it is used.
+// Hosts are the host names by which a server may be called, in addition to those that no web
+// page can make resolve to it: IP addresses, localhost and names below it. The zero Hosts
+// has no additional ones. It must not be changed while it is used.
 type Hosts struct {
 	names map[string]bool // lower case; "*.example.com" stands for all below it
 	all   bool
 }
 
-// Add adds names, without port, with white space around them left out: "*" stands
-// for all, "*.example.com" for all below that. One that [CheckHost] refuses matches
+// Add adds names without a port, and trims white space. "*" matches all names, and
+// "*.example.com" all names below example.com. A name that [CheckHost] refuses matches
 // nothing.
 func (h *Hosts) Add(names ...string) {
 	for _, name := range names {
@@ -34,8 +33,8 @@ func (h *Hosts) Add(names ...string) {
 	}
 }
 
-// CheckHost returns why name is nothing that [Hosts.Add] could match a host with:
-// it is a name, with * alone or for what is below it, and no URL, port or address.
+// CheckHost returns an error if name cannot match any host for [Hosts.Add]. It must be a host
+// name, "*" or "*.NAME", and not a URL, port or address.
 func CheckHost(name string) error {
 	switch {
 	case name == "*":
@@ -58,7 +57,7 @@ func notOfHostName(r rune) bool {
 	return !letter && (r < '0' || r > '9') && r != '-' && r != '_'
 }
 
-// Allow reports whether host, a Host header, is one of h.
+// Allow reports whether host, a Host header, is allowed.
 func (h *Hosts) Allow(host string) bool {
 	if host == "" || h.all {
 		return true // browsers always send one

@@ -1,5 +1,5 @@
-// Package hung makes calls that may never return, such as those to a file on a
-// network file system whose server is away.
+// Package hung makes calls that may never return, such as file access on a network file
+// system whose server is down.
 package hung
 
 import (
@@ -9,42 +9,40 @@ import (
 	"time"
 )
 
-// ErrHangs is the error of a call that did not return in time, and ErrNotMade,
-// which wraps it, that of one that was not made as an earlier one hangs.
+// ErrHangs is the error of a call that did not return in time. ErrNotMade wraps it; it is the
+// error of a call that was not made because an earlier one hangs.
 var (
 	ErrHangs   = errors.New("it hangs")
 	ErrNotMade = fmt.Errorf("%w still", ErrHangs)
 )
 
-// Calls makes calls, each about a K, and bounds how many of them hang. Make one
-// with [New]. It is safe for concurrent use.
+// Calls makes calls, each for a key of type K, and limits the number of hanging ones. [New]
+// creates it. It is safe for concurrent use.
 type Calls[K comparable] struct {
 	patience time.Duration
-	places   chan struct{} // a semaphore: one for each call under way
+	places   chan struct{} // a semaphore with a place for each running call
 
 	mu       sync.Mutex
-	underWay map[K]underWay // guarded by mu: the call about each key, if there is one
-	hanging  int            // guarded by mu: calls that were given up and have not returned
+	underWay map[K]underWay // guarded by mu: the running call of each key, if any
+	hanging  int            // guarded by mu: abandoned calls that have not returned
 }
 
 // underWay is a call that has not returned.
 type underWay struct {
-	givenUp  chan struct{} // closed when its patience has ended
-	returned chan struct{} // closed when it has returned
+	givenUp  chan struct{} // closed when the call is abandoned
+	returned chan struct{} // closed when the call has returned
 }
 
-// New returns Calls that give up a call after patience, and have at most that
-// many under way.
+// New returns Calls that abandon a call after patience, and run at most most calls at a time.
 func New[K comparable](patience time.Duration, most int) *Calls[K] {
 	return &Calls[K]{patience: patience, places: make(chan struct{}, most), underWay: make(map[K]underWay)}
 }
 
-// Do returns what call returns. When that takes longer than the patience it
-// returns [ErrHangs]; late, unless it is nil, is called with what call returns
-// after that. Of calls about one key one is made at a time, so that a key takes
-// one place; the others wait for it. While a call about key hangs, or as many calls
-// as there are places, others are not made and fail at once with [ErrNotMade], as
-// do those whose turn or place does not come in time.
+// Do returns the result of call. If call takes longer than the patience, Do returns
+// [ErrHangs], and late, unless it is nil, is called with the result when call returns. Calls
+// for the same key run one after the other, so that a key takes one place. While a call for
+// key hangs, or as many calls hang as there are places, other calls are not made and fail at
+// once with [ErrNotMade]. So do calls that do not get their turn or a place in time.
 func Do[K comparable, T any](c *Calls[K], key K, call func() (T, error), late func(T, error)) (T, error) {
 	type result struct {
 		value T
@@ -63,7 +61,7 @@ func Do[K comparable, T any](c *Calls[K], key K, call func() (T, error), late fu
 		c.end(key, mine)
 		return none, ErrNotMade
 	}
-	done := make(chan result) // given to who waits, or to nobody any more
+	done := make(chan result) // received by the waiting caller, or by nobody
 	go func() {
 		value, err := call()
 		c.end(key, mine)
@@ -85,8 +83,8 @@ func Do[K comparable, T any](c *Calls[K], key K, call func() (T, error), late fu
 	}
 }
 
-// turn waits until no call about key is under way, and notes that one is now. It
-// returns false when that was given up, when all calls hang, or when timeout came first.
+// turn waits until no call for key is running, and records the new call. It returns false if
+// the running call was abandoned, if all calls hang, or if timeout comes first.
 func (c *Calls[K]) turn(key K, timeout <-chan time.Time) (underWay, bool) {
 	for {
 		c.mu.Lock()
@@ -112,17 +110,17 @@ func (c *Calls[K]) turn(key K, timeout <-chan time.Time) (underWay, bool) {
 	}
 }
 
-// giveUp notes that the call about key is waited for no longer.
+// giveUp records that the call for key was abandoned.
 func (c *Calls[K]) giveUp(key K, mine underWay) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	close(mine.givenUp)
-	if c.underWay[key] == mine { // it may have returned just now
+	if c.underWay[key] == mine { // the call may just have returned
 		c.hanging++
 	}
 }
 
-// end notes that the call about key has returned, or is not made.
+// end records that the call for key has returned, or is not made.
 func (c *Calls[K]) end(key K, mine underWay) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,4 +1,4 @@
-// Package lograte keeps what happens often from filling a log.
+// Package lograte limits the log records of frequent events.
 package lograte
 
 import (
@@ -6,24 +6,24 @@ import (
 	"time"
 )
 
-// Every is how often events of one kind are logged at most.
+// Every is the shortest interval between logged events of one kind.
 const Every = time.Second
 
-// Events are those of one kind. The zero value is ready for use, and safe for
-// concurrent use.
+// Events limits the log records of one kind of event. The zero value is ready for use, and
+// safe for concurrent use.
 type Events struct {
-	logged   atomic.Int64 // when one was last, in Unix nanoseconds
-	unlogged atomic.Int64 // how many were not since
+	logged   atomic.Int64 // time of the last logged event, in Unix nanoseconds
+	unlogged atomic.Int64 // number of events since then
 }
 
-// Log reports whether to log the one that happens now, and how many others were
-// not logged since the last one that was.
+// Log reports whether to log the present event, and returns the number of events that were
+// not logged since the last logged one.
 func (e *Events) Log() (others int64, ok bool) { return e.LogOnceIn(Every) }
 
-// LogOnceIn is [Events.Log] for events of which one is logged in a period.
+// LogOnceIn is [Events.Log] with one logged event in each period.
 func (e *Events) LogOnceIn(period time.Duration) (others int64, ok bool) {
-	// In this order: else a goroutine that was held up in between has a time that
-	// is before the last, and takes the clock to have gone back.
+	// Load the last time first. Otherwise a goroutine that is delayed in between has a time
+	// before the last one, and assumes that the clock has gone back.
 	last := e.logged.Load()
 	now := time.Now().UnixNano()
 	if since := now - last; since >= 0 && since < int64(period) || !e.logged.CompareAndSwap(last, now) {

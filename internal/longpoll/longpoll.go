@@ -1,5 +1,5 @@
-// Package longpoll learns how long a long poll may be parked: proxies and address
-// translators cut connections on which nothing moves for a while.
+// Package longpoll learns the time for which a long poll can be parked. Proxies and address
+// translators cut connections that are idle for a while.
 package longpoll
 
 import (
@@ -10,7 +10,7 @@ import (
 
 // Bounds of the time for which a poll is parked.
 const (
-	MaxWait = 25 * time.Second // unless something on the way cuts it
+	MaxWait = 25 * time.Second // unless something cuts the connection earlier
 	MinWait = 5 * time.Second
 )
 
@@ -19,31 +19,31 @@ const (
 	patience = 8   // full waits before the first probe
 )
 
-// Wait is the time for which the polls of one client are parked. It is halved when
-// two polls in a row are cut after about the same time, and tried a little longer
-// after some that were not. Make one with [New]. It is not safe for concurrent use.
+// Wait is the time for which the polls of one client are parked. It is halved after two
+// consecutive polls were cut after about the same time, and raised a little as a probe after
+// several that were not cut. [New] creates it. It is not safe for concurrent use.
 type Wait struct {
 	wait time.Duration
 
-	good     time.Duration // the longest wait that was kept; 0: none yet
-	cutAfter time.Duration // when the last poll was cut; 0: it was not
-	kept     int           // full waits in a row
-	patience int           // how many of them there are before the next probe
+	good     time.Duration // the longest full wait, or 0 if there was none
+	cutAfter time.Duration // the time after which the last poll was cut, or 0 if it was not
+	kept     int           // consecutive full waits
+	patience int           // full waits before the next probe
 }
 
 // New returns a Wait of [MaxWait].
 func New() *Wait { return &Wait{wait: MaxWait, patience: patience} }
 
-// Next returns how long to park the next poll.
+// Next returns the time for which to park the next poll.
 func (w *Wait) Next() time.Duration {
 	if w.wait < MaxWait {
-		return w.wait // learned, and so close to what is bearable that jitter would break it
+		return w.wait // a learned wait is so close to the limit that jitter would exceed it
 	}
 	return backoff.Jitter(w.wait, 0.1)
 }
 
-// Full notes a poll that was answered at the end of its wait. After some of
-// them a learned wait is tried a little longer.
+// Full records a poll that was answered at the end of its wait. After several of them it
+// raises a learned wait a little as a probe.
 func (w *Wait) Full() {
 	w.good, w.cutAfter = w.wait, 0
 	if w.kept++; w.kept >= w.patience && w.wait < MaxWait {
@@ -52,12 +52,12 @@ func (w *Wait) Full() {
 	}
 }
 
-// Cut notes a poll that failed after it had been parked for d. The second in a
-// row after about the same time is no accident: the wait is halved. A probe
-// that was cut is taken back at once, and the next one comes later.
+// Cut records a poll that failed after it had been parked for d. After two consecutive cuts at
+// about the same time it halves the wait. After the cut of a probe it restores the previous
+// wait at once, and the next probe comes later.
 func (w *Wait) Cut(d time.Duration) {
 	if d < MinWait-time.Second {
-		w.cutAfter = 0 // something else is wrong
+		w.cutAfter = 0 // the cause is something else
 		return
 	}
 	before := w.cutAfter

@@ -1,4 +1,4 @@
-// Package privatefile has the one rule for files with secrets.
+// Package privatefile checks the permissions of files with secrets.
 package privatefile
 
 import (
@@ -11,7 +11,7 @@ import (
 func Check(info fs.FileInfo) error { return check(info, runtime.GOOS) }
 
 func check(info fs.FileInfo, system string) error {
-	// Windows keeps rights elsewhere; the mode says nothing there.
+	// On Windows the mode does not show the rights.
 	if mode := info.Mode().Perm(); mode&0o007 != 0 && system != "windows" {
 		return fmt.Errorf("has mode %04o, so that everybody on this machine can read it; chmod 600 it, or 640", mode)
 	}

@@ -1,10 +1,11 @@
-// Package rawbytes lends the bytes of a string: a content is hashed several
-// times on its way, and a copy for each would cost as much as the hash.
+// Package rawbytes gives access to the bytes of a string without a copy. A content is hashed
+// several times on its way, and a copy for each hash would cost as much as the hash.
 package rawbytes
 
 import "unsafe"
 
-// Of returns the bytes of s without a copy: never nil, and never to be written to.
+// Of returns the bytes of s without a copy. The result is never nil, and must not be written
+// to.
 func Of(s string) []byte {
 	if s == "" {
 		return []byte{}

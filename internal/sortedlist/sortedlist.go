@@ -1,6 +1,5 @@
-// Package sortedlist has a list in order for what is walked from anywhere, by
-// many, while it changes: a walk takes no lock, and sees the list as it was when
-// the walk began.
+// Package sortedlist has a sorted list that many can walk from any place while it changes. A
+// walk takes no lock, and sees the list as of its start.
 package sortedlist
 
 import (
@@ -10,22 +9,22 @@ import (
 	"sync/atomic"
 )
 
-// chunkSize is about how many items are together. A change copies the chunks
-// that it touches, and the list of chunks.
+// chunkSize is the approximate number of items in a chunk. A change copies the affected
+// chunks, and the list of chunks.
 const chunkSize = 128
 
-// List is a list in the order of a function, each item once. Make one with
-// [Collect]. One goroutine at a time may change it, all may walk it. The order of
-// an item must not change while it is in the list.
+// List is a list of distinct items in the order of a function. [Collect] creates one. One
+// goroutine at a time may change it, and all may walk it. The order of an item must not
+// change while it is in the list.
 type List[T any] struct {
 	compare func(a, b T) int
 	chunks  atomic.Pointer[Snapshot[T]]
 }
 
-// Snapshot is a list as it was at one moment.
-type Snapshot[T any] [][]T // no chunk is empty; none is changed once it is in here
+// Snapshot is the state of a list at one moment.
+type Snapshot[T any] [][]T // chunks are immutable, and none is empty
 
-// Collect returns a list of items, which are in the order of compare.
+// Collect returns a list of items, which must be in the order of compare.
 func Collect[T any](compare func(a, b T) int, items []T) *List[T] {
 	l := &List[T]{compare: compare}
 	chunks := Snapshot[T](slices.Collect(slices.Chunk(slices.Clone(items), chunkSize)))
@@ -33,7 +32,7 @@ func Collect[T any](compare func(a, b T) int, items []T) *List[T] {
 	return l
 }
 
-// Snapshot returns the list as it is now, at no cost.
+// Snapshot returns the present state of the list, at no cost.
 func (l *List[T]) Snapshot() Snapshot[T] { return *l.chunks.Load() }
 
 // Add adds items that are not in the list. It sorts them.
@@ -48,7 +47,7 @@ func (l *List[T]) Add(items []T) {
 	})
 }
 
-// Remove removes those of items that are in the list. It sorts them.
+// Remove removes the items that are in the list. It sorts items.
 func (l *List[T]) Remove(items []T) {
 	l.change(items, func(chunk, items []T) []T {
 		left := make([]T, 0, len(chunk))
@@ -63,14 +62,13 @@ func (l *List[T]) Remove(items []T) {
 	})
 }
 
-// before returns how many items of a chunk come before item. It is found by
-// halving: to compare costs more than to copy, as each item is somewhere else in
-// memory.
+// before returns the number of items in a chunk before item. It uses binary search, because
+// comparing costs more than copying: each item is elsewhere in memory.
 func (l *List[T]) before(chunk []T, item T) int {
 	return sort.Search(len(chunk), func(i int) bool { return l.compare(chunk[i], item) >= 0 })
 }
 
-// change replaces each chunk that items belong to by what with makes of both.
+// change replaces each chunk to which some of items belong by the result of with for both.
 func (l *List[T]) change(items []T, with func(chunk, items []T) []T) {
 	slices.SortFunc(items, l.compare)
 	old := l.Snapshot()
@@ -94,8 +92,8 @@ func (l *List[T]) change(items []T, with func(chunk, items []T) []T) {
 	l.chunks.Store(&fresh)
 }
 
-// append adds a chunk that has been changed, in parts where it is too long, and
-// to the one before where that leaves both short.
+// append adds a changed chunk. It splits a chunk that is too long, and merges it with the
+// previous chunk if both are short.
 func (s Snapshot[T]) append(chunk []T) Snapshot[T] {
 	if last := len(s) - 1; last >= 0 && len(s[last])+len(chunk) <= chunkSize/2 {
 		chunk = slices.Concat(s[last], chunk)
@@ -110,7 +108,7 @@ func (s Snapshot[T]) append(chunk []T) Snapshot[T] {
 	return append(s, slices.Collect(slices.Chunk(chunk, chunkSize))...)
 }
 
-// chunkOf returns the first chunk whose first item is not before.
+// chunkOf returns the index of the first chunk for whose first item before is false.
 func (s Snapshot[T]) chunkOf(before func(T) bool) int {
 	return sort.Search(len(s), func(i int) bool { return !before(s[i][0]) })
 }
@@ -124,8 +122,8 @@ func (s Snapshot[T]) Len() int {
 	return n
 }
 
-// From yields the items in order from the first on that is not before, which
-// is true of a first part of the list, and false of the rest.
+// From yields the items in order, starting with the first for which before is false. before
+// must be true for a prefix of the list and false for the rest.
 func (s Snapshot[T]) From(before func(T) bool) iter.Seq[T] {
 	return func(yield func(T) bool) {
 		at := max(s.chunkOf(before)-1, 0)

@@ -1,6 +1,5 @@
-// Package waitset wakes those who wait for a change of some keys. A waiter is
-// a callback, not a goroutine; a change costs the waiters of the changed keys
-// and nobody else.
+// Package waitset wakes waiters for changes of keys. A waiter is a callback, not a goroutine.
+// The cost of a change depends only on the waiters of the changed keys.
 package waitset
 
 import (
@@ -9,11 +8,10 @@ import (
 	"sync"
 )
 
-// Set holds groups of keys and who waits on them. Make one with [New]. It is
-// safe for concurrent use.
+// Set has groups of keys and their waiters. [New] creates one. It is safe for concurrent use.
 //
-// To miss nothing: register first, then look whether the change has already
-// happened, then wait. Who changes something changes it first, then wakes.
+// To miss no change, a waiter must first register, then check whether the change has already
+// happened, and then wait. A writer must first make its change, and then wake.
 type Set[K comparable] struct {
 	mu     sync.Mutex
 	groups map[*Group[K]]struct{}
@@ -21,15 +19,15 @@ type Set[K comparable] struct {
 	len    int
 }
 
-// members are the groups that have a key. Most keys are in one group alone, for
-// which a map would cost many times the key.
+// members are the groups that have a key. Most keys are in only one group, for which a map
+// would cost many times the key.
 type members[K comparable] struct {
 	first  *Group[K]
-	others map[*Group[K]]struct{} // nil: there are none
+	others map[*Group[K]]struct{} // nil if there are none
 }
 
-// Group is a set of keys that many wait on together, so that to register
-// costs the same whatever the number of keys.
+// Group is a set of keys with common waiters. The cost of registering does not depend on the
+// number of keys.
 type Group[K comparable] struct {
 	set  *Set[K]
 	keys []K
@@ -39,7 +37,7 @@ type Group[K comparable] struct {
 // Waiter is one registration.
 type Waiter[K comparable] struct {
 	group      *Group[K]
-	prev, next *Waiter[K] // guarded by group.set.mu; prev is nil once taken out
+	prev, next *Waiter[K] // guarded by group.set.mu; prev is nil once removed
 	call       func()
 }
 
@@ -51,12 +49,12 @@ func New[K comparable]() *Set[K] {
 	}
 }
 
-// joinChunk is how many keys join or leave under one hold of the lock, so that
-// a large group does not hold up a wake.
+// joinChunk is the number of keys that join or leave while the lock is held once, so that a
+// large group does not delay a wake.
 const joinChunk = 1024
 
-// Join makes a group of keys, which must be distinct and must not be changed
-// until [Group.Leave].
+// Join creates a group of keys, which must be distinct and must not be changed until
+// [Group.Leave].
 func (s *Set[K]) Join(keys []K) *Group[K] {
 	g := &Group[K]{set: s, keys: keys}
 	g.root.prev, g.root.next = &g.root, &g.root
@@ -73,7 +71,7 @@ func (s *Set[K]) Join(keys []K) *Group[K] {
 	return g
 }
 
-// Leave takes the group out. It must have no waiters then, and get no more.
+// Leave removes the group. It must have no waiters, and get no more.
 func (g *Group[K]) Leave() {
 	s := g.set
 	for chunk := range slices.Chunk(g.keys, joinChunk) {
@@ -109,7 +107,7 @@ func (m members[K]) without(g *Group[K]) members[K] {
 		delete(m.others, g)
 	} else {
 		m.first = nil
-		for other := range m.others { // any will do
+		for other := range m.others { // any one of them
 			m.first = other
 			delete(m.others, other)
 			break
@@ -121,8 +119,8 @@ func (m members[K]) without(g *Group[K]) members[K] {
 	return m
 }
 
-// Wait has call called once when a key of the group changes, or on
-// [Set.WakeAll], from the goroutine that wakes: it must not block, nor use the set.
+// Wait registers call, which is called once when a key of the group changes, or on
+// [Set.WakeAll]. It runs in the goroutine that wakes, so it must not block or use the set.
 func (g *Group[K]) Wait(call func()) *Waiter[K] {
 	w := &Waiter[K]{group: g, call: call}
 	g.set.mu.Lock()
@@ -133,8 +131,8 @@ func (g *Group[K]) Wait(call func()) *Waiter[K] {
 	return w
 }
 
-// Cancel takes the waiter out and reports whether it was still in; else its
-// call has been made, or is about to be. It may be repeated.
+// Cancel removes the waiter, and reports whether it was still registered. Otherwise its call
+// has been made, or is about to be. Cancel may be repeated.
 func (w *Waiter[K]) Cancel() bool {
 	s := w.group.set
 	s.mu.Lock()
@@ -148,8 +146,8 @@ func (w *Waiter[K]) Cancel() bool {
 	return true
 }
 
-// Wake calls, once, every waiter of a group that has one of keys, and returns
-// how many these were. They have been taken out when it calls the first.
+// Wake calls every waiter of a group that has one of keys once, and returns their number. It
+// removes all of them before it calls the first.
 func (s *Set[K]) Wake(keys iter.Seq[K]) int {
 	var woken []func()
 	s.mu.Lock()
@@ -166,7 +164,7 @@ func (s *Set[K]) Wake(keys iter.Seq[K]) int {
 	return run(woken)
 }
 
-// Wake calls every waiter of the group, once, and returns how many these were.
+// Wake calls every waiter of the group once, and returns their number.
 func (g *Group[K]) Wake() int {
 	g.set.mu.Lock()
 	woken := g.take(nil)
@@ -174,7 +172,7 @@ func (g *Group[K]) Wake() int {
 	return run(woken)
 }
 
-// WakeAll calls every waiter, once, and returns how many these were.
+// WakeAll calls every waiter once, and returns their number.
 func (s *Set[K]) WakeAll() int {
 	var woken []func()
 	s.mu.Lock()
@@ -185,7 +183,7 @@ func (s *Set[K]) WakeAll() int {
 	return run(woken)
 }
 
-// Len returns how many are waiting.
+// Len returns the number of waiters.
 func (s *Set[K]) Len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,10 +1,11 @@
-// Package windowsname knows which names Windows takes for something else than a
-// file of that name. It runs on every system.
+// Package windowsname recognises names that Windows treats as something other than a file of
+// that name. It runs on every system.
 package windowsname
 
 import "strings"
 
-// Device reports whether name is a device's there, whatever follows its first dot.
+// Device reports whether name is a device on Windows, regardless of the part after its first
+// dot.
 func Device(name string) bool {
 	stem, _, _ := strings.Cut(strings.ToLower(name), ".")
 	switch stem {
@@ -14,9 +15,8 @@ func Device(name string) bool {
 	return len(stem) == 4 && (stem[:3] == "com" || stem[:3] == "lpt") && '0' <= stem[3] && stem[3] <= '9'
 }
 
-// File reports whether a file can have that name there: it is no device's, has none
-// of the characters that have a meaning there, as ":" has for streams, and does not
-// end with a dot or a space, which are dropped.
+// File reports whether a file can have that name on Windows. The name must not be a device,
+// have special characters such as ":", or end with a dot or a space, which Windows drops.
 func File(name string) bool {
 	return name != "" && !Device(name) && !strings.ContainsAny(name, `<>:"/\|?*`) &&
 		strings.IndexFunc(name, func(r rune) bool { return r < ' ' }) < 0 &&

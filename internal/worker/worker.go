@@ -1,5 +1,5 @@
-// Package worker runs callbacks of others, one call at a time, each worker on
-// a goroutine of its own that exists only while there is something to do.
+// Package worker runs callbacks of other packages, one call at a time. Each worker has a
+// goroutine that exists only while there is something to do.
 package worker
 
 import (
@@ -10,27 +10,25 @@ import (
 	"sync"
 )
 
-// Worker calls a function when it is woken. Make one with [New]. It is safe
-// for concurrent use.
+// Worker calls a function when it is woken. [New] creates one. It is safe for concurrent use.
 type Worker struct {
 	do func(ctx context.Context)
 
-	mu        sync.Mutex         // guards what follows
-	running   bool               // a goroutine is at it
-	again     bool               // woken since do was called last
-	halted    bool               // for good
-	goroutine uint64             // that runs; 0: not known yet
+	mu        sync.Mutex         // guards the fields below
+	running   bool               // a goroutine is running
+	again     bool               // woken since the last call of do
+	halted    bool               // set by Halt
+	goroutine uint64             // id of the goroutine, or 0 if not known yet
 	cancel    context.CancelFunc // ends the context of the run
 	ended     chan struct{}      // closed when the run ends
 }
 
-// New returns a worker that calls do. The context ends with the worker. A do
-// that panics crashes the program, as in any goroutine; one that ends its
-// goroutine ends no more than the call.
+// New returns a worker that calls do. The context ends with the worker. If do panics, the
+// program crashes, as in any goroutine. If do ends its goroutine, only the call ends.
 func New(do func(ctx context.Context)) *Worker { return &Worker{do: do} }
 
-// Wake has do called. When a call is under way there is one more after it,
-// however often Wake is called meanwhile.
+// Wake schedules a call of do. If a call is running, one more follows it, however often Wake
+// is called meanwhile.
 func (w *Worker) Wake() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -72,12 +70,12 @@ func (w *Worker) end() {
 	w.cancel()
 	w.running = false
 	close(w.ended)
-	w.start() // woken since, or do ended the goroutine
+	w.start() // w was woken since, or do ended the goroutine
 }
 
-// Halt ends the worker for good: do is not called any more, and the context of
-// a call under way ends. The channel is closed when no call is under way, and
-// is so already when Halt is called from within do.
+// Halt ends the worker: do is not called again, and the context of a running call ends. The
+// returned channel is closed once no call is running. If Halt is called from within do, it is
+// closed already.
 func (w *Worker) Halt() <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -94,15 +92,15 @@ func (w *Worker) Halt() <-chan struct{} {
 	return w.ended
 }
 
-// Within reports whether it is called from within do.
+// Within reports whether its caller runs within do.
 func (w *Worker) Within() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.running && w.goroutine == goroutineID()
 }
 
-// goroutineID returns a number that no other running goroutine has. Go tells
-// it in the first line of a stack trace alone, "goroutine 7 [running]:".
+// goroutineID returns a number that no other running goroutine has. Go shows it only in the
+// first line of a stack trace, "goroutine 7 [running]:".
 func goroutineID() uint64 {
 	var buf [64]byte
 	line := buf[:runtime.Stack(buf[:], false)]
