@@ -29,7 +29,7 @@ func TestS20_C7_ClientBehindCompaction(t *testing.T) {
 		require.NoError(t, err)
 		defer store.Close()
 		n, l := runNode(t, store), newLink()
-		l.to(n.pipes)
+		l.to(n.listener)
 		first := map[string]string{"kept": "1", "changed": "1", "gone": "1", "again": "1", "aba": "A"}
 		var was diamond.Position
 		for id, content := range first {
@@ -65,7 +65,7 @@ func TestS20_C7_ClientBehindCompaction(t *testing.T) {
 		// A server that starts now has never seen what went.
 		n.end()
 		n = runNode(t, store)
-		l.to(n.pipes)
+		l.to(n.listener)
 
 		time.Sleep(5 * time.Second)
 		want := map[string][]string{
@@ -121,8 +121,8 @@ func TestC8_SwitchToALaggingServer(t *testing.T) {
 		behind := &withheld{Storage: store}
 		a, b := runNode(t, store), runNode(t, behind)
 		toA, toB := newLink(), newLink()
-		toA.to(a.pipes)
-		toB.to(b.pipes)
+		toA.to(a.listener)
+		toB.to(b.listener)
 		links := map[string]*link{"a:1210": toA, "b:1210": toB}
 		both := func(v string) diamond.Position {
 			return a.commit(diamond.ChangeSet{Drafts: []diamond.Draft{{Key: key("a"), Content: v}, {Key: key("b"), Content: v}}})
@@ -144,7 +144,7 @@ func TestC8_SwitchToALaggingServer(t *testing.T) {
 
 		toA.to(nil)
 		toA.cut()
-		toB.to(b.pipes)
+		toB.to(b.listener)
 		got, err := client.Get(t.Context(), key("b"))
 		require.ErrorIs(t, err, diamond.ErrUnavailable, "rather nothing than %q", got.Content)
 		time.Sleep(5 * time.Second)
@@ -180,7 +180,7 @@ func TestC10_INV9_ColdServer(t *testing.T) {
 		defer store.Close()
 		cold := &withheld{Storage: store}
 		n, l := runNode(t, store), newLink()
-		l.to(n.pipes)
+		l.to(n.listener)
 		n.publish("a", "1")
 		dir, err := localfile.Open(t.TempDir())
 		require.NoError(t, err)
@@ -197,7 +197,7 @@ func TestC10_INV9_ColdServer(t *testing.T) {
 
 		cold.down.Store(true)
 		n = runNode(t, cold)
-		l.to(n.pipes)
+		l.to(n.listener)
 		require.False(t, n.srv.Status().Ready)
 		bare := newClient(t, l.transport(t))
 		_, err = bare.Get(t.Context(), key("a"))

@@ -192,7 +192,7 @@ func (c *chaos) start() (*boltstore.Store, *node) {
 	store, err := boltstore.Open(c.dir)
 	require.NoError(c.t, err)
 	n := runNode(c.t, store)
-	c.link.to(n.pipes)
+	c.link.to(n.listener)
 	return store, n
 }
 

@@ -22,7 +22,7 @@ func TestDefect_C4_ListenersLeaveADeadServer(t *testing.T) {
 		defer a.end()
 		defer b.end()
 		toA, toB := newLink(), newLink()
-		toA.to(a.pipes) // the client starts with a
+		toA.to(a.listener) // the client starts with a
 		links := map[string]*link{"a:1210": toA, "b:1210": toB}
 		over := transport.Balance(transport.Static("a:1210", "b:1210"), func(addr string) (diamond.Transport, error) {
 			return links[addr].transport(t), nil
@@ -35,7 +35,7 @@ func TestDefect_C4_ListenersLeaveADeadServer(t *testing.T) {
 		require.Equal(t, []string{"1"}, r.contents())
 		require.Equal(t, 1, a.srv.Status().Waiters)
 
-		toB.to(b.pipes)
+		toB.to(b.listener)
 		toA.to(nil)
 		toA.cut()
 		b.publish("a", "2")
@@ -56,8 +56,8 @@ func TestDefect_S15_DeletionsAreToldAndStay(t *testing.T) {
 		defer store.Close()
 		a, b := runNode(t, store), runNode(t, store)
 		toA, toB := newLink(), newLink()
-		toA.to(a.pipes)
-		toB.to(b.pipes)
+		toA.to(a.listener)
+		toB.to(b.listener)
 		a.publish("a", "1")
 		at, other := follow(t, newClient(t, toA.transport(t)), "a"), follow(t, newClient(t, toB.transport(t)), "a")
 		time.Sleep(5 * time.Second)
@@ -70,7 +70,7 @@ func TestDefect_S15_DeletionsAreToldAndStay(t *testing.T) {
 
 		a = runNode(t, store)
 		defer a.end()
-		toA.to(a.pipes)
+		toA.to(a.listener)
 		time.Sleep(time.Minute)
 		_, err := newClient(t, toA.transport(t)).Get(t.Context(), key("a"))
 		require.ErrorIs(t, err, diamond.ErrNotFound)

@@ -13,16 +13,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
 // node is a running node.
 type node struct {
-	t     testing.TB
-	srv   diamond.Server
-	pipes *pipes
-	end   func() // drains it, and waits for that
+	t        testing.TB
+	srv      diamond.Server
+	listener *memnet.Listener
+	end      func() // drains it, and waits for that
 }
 
 // runNode runs a node on store until end is called, or else the test ends.
@@ -30,10 +31,10 @@ func runNode(t testing.TB, store diamond.Storage, opts ...diamond.ServerOption) 
 	t.Helper()
 	srv, err := diamond.NewServer(store, opts...)
 	require.NoError(t, err)
-	n := &node{t: t, srv: srv, pipes: newPipes()}
+	n := &node{t: t, srv: srv, listener: memnet.Listen()}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- server.New(srv, server.WithListener(n.pipes)).Run(ctx) }()
+	go func() { ended <- server.New(srv, server.WithListener(n.listener)).Run(ctx) }()
 	n.end = sync.OnceFunc(func() {
 		stop()
 		assert.NoError(t, <-ended)

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/linnaname/gdiamond/internal/memnet"
 )
 
 // link carries connections between clients and one server, and spoils them on
@@ -14,17 +16,17 @@ import (
 // its time can be that of a bubble.
 type link struct {
 	mu      sync.Mutex
-	server  *pipes        // guarded by mu; nil: connections are refused
-	idle    time.Duration // guarded by mu: after which connections on which nothing moves are cut; 0: never
-	limit   int64         // guarded by mu: bytes of answers after which new connections are cut; negative: never
-	mute    bool          // guarded by mu: new connections are swallowed from the start
+	server  *memnet.Listener // guarded by mu; nil: connections are refused
+	idle    time.Duration    // guarded by mu: after which connections on which nothing moves are cut; 0: never
+	limit   int64            // guarded by mu: bytes of answers after which new connections are cut; negative: never
+	mute    bool             // guarded by mu: new connections are swallowed from the start
 	carried map[*carried]struct{}
 }
 
 func newLink() *link { return &link{limit: -1, carried: make(map[*carried]struct{})} }
 
 // to has new connections lead to server; nil: be refused. Those that there are stay.
-func (l *link) to(server *pipes) {
+func (l *link) to(server *memnet.Listener) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.server = server
@@ -69,7 +71,7 @@ func (l *link) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if server == nil {
 		return nil, syscall.ECONNREFUSED
 	}
-	there, err := server.dial(ctx)
+	there, err := server.DialContext(ctx, "", "")
 	if err != nil {
 		return nil, err
 	}
@@ -140,42 +142,5 @@ func (c *carried) pump(to, from net.Conn, answers bool) {
 			}
 			return
 		}
-	}
-}
-
-// pipes is a listener without a network.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case conn := <-p.conns:
-		return conn, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error {
-	p.once.Do(func() { close(p.closed) })
-	return nil
-}
-
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1210} }
-
-func (p *pipes) dial(ctx context.Context) (net.Conn, error) {
-	near, far := net.Pipe()
-	select {
-	case p.conns <- far:
-		return near, nil
-	case <-p.closed:
-		return nil, syscall.ECONNREFUSED
-	case <-ctx.Done():
-		return nil, ctx.Err()
 	}
 }

@@ -121,7 +121,7 @@ func admissionComesBeforeTheBody(t *testing.T) {
 		"PUT /v1/configs/public/g/k", "POST /v1/changesets", "POST /v1/poll",
 		"POST /diamond-server/publishConfig", "POST /diamond-server/getProbeModify",
 	} {
-		conn, err := r.pipes.dial(t.Context(), "", "")
+		conn, err := r.listener.DialContext(t.Context(), "", "")
 		require.NoError(t, err)
 		// None of the body is sent: who waited for it would wait for ever.
 		_, err = io.WriteString(conn, route+" HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\n")

@@ -17,6 +17,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/cluster"
+	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/namesrv"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/memstore"
@@ -26,7 +27,7 @@ import (
 // nameServer runs a name server at addr, and returns what makes its clients.
 func (m *mesh) nameServer(addr string, secret cluster.Secret) (client func() *namesrv.Client) {
 	srv := &http.Server{Handler: namesrv.NewRegistry(namesrv.WithSecret(secret))}
-	place := m.place(addr, &addressed{pipes: newPipes(), addr: addr})
+	place := m.place(addr, &addressed{Listener: memnet.Listen(), addr: addr})
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Serve(place) }()
 	m.t.Cleanup(func() {
@@ -149,7 +150,7 @@ func TestDefect_S17_TenMinutesWithoutTheStorage(t *testing.T) {
 				r.publish(key, "before")
 				// A client that follows the key throughout, and one of the original protocol.
 				pool := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-					return node.Load().pipes.dial(ctx, network, addr)
+					return node.Load().listener.DialContext(ctx, network, addr)
 				}}
 				defer pool.CloseIdleConnections()
 				client, err := diamond.NewClient(httptransport.New("http://127.0.0.1", httptransport.WithHTTPClient(&http.Client{Transport: pool})))

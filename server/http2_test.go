@@ -17,6 +17,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/internal/certtest"
+	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -152,11 +153,11 @@ func TestX20_HTTP2PeersThatDoNotRead(t *testing.T) {
 		store := memstore.New()
 		srv, err := diamond.NewServer(store)
 		require.NoError(t, err)
-		pipes := newPipes()
-		r = hosted(t, srv, server.WithListener(tls.NewListener(pipes, serverTLS(t))))
+		listener := memnet.Listen()
+		r = hosted(t, srv, server.WithListener(tls.NewListener(listener, serverTLS(t))))
 		r.publish(diamond.NewKey("g", "large"), strings.Repeat("x", size))
 		return r, func() net.Conn {
-			conn, err := pipes.dial(t.Context(), "", "")
+			conn, err := listener.DialContext(t.Context(), "", "")
 			require.NoError(t, err)
 			t.Cleanup(func() { _ = conn.Close() })
 			return conn
@@ -207,9 +208,9 @@ func TestX20_HTTP2Waits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv, err := diamond.NewServer(memstore.New())
 		require.NoError(t, err)
-		pipes := newPipes()
-		hosted(t, srv, server.WithListener(tls.NewListener(pipes, serverTLS(t))))
-		conn, err := pipes.dial(t.Context(), "", "")
+		listener := memnet.Listen()
+		hosted(t, srv, server.WithListener(tls.NewListener(listener, serverTLS(t))))
+		conn, err := listener.DialContext(t.Context(), "", "")
 		require.NoError(t, err)
 		defer conn.Close()
 		p := greet(t, conn, 1<<16)

@@ -19,6 +19,7 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/cluster"
 	"github.com/linnaname/gdiamond/internal/campaign"
+	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/transport"
 )
@@ -43,7 +44,7 @@ func TestX20_SlowHeaders(t *testing.T) {
 		r.publish(diamond.NewKey("", "a"), "x")
 		lasted := make(chan time.Duration, conns)
 		for range conns {
-			conn, err := r.pipes.dial(t.Context(), "", "")
+			conn, err := r.listener.DialContext(t.Context(), "", "")
 			require.NoError(t, err)
 			go func() {
 				defer conn.Close()
@@ -65,7 +66,7 @@ func TestX20_SlowHeaders(t *testing.T) {
 func TestX20_IdleConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := run(t)
-		conn, err := r.pipes.dial(t.Context(), "", "")
+		conn, err := r.listener.DialContext(t.Context(), "", "")
 		require.NoError(t, err)
 		defer conn.Close()
 		go func() { _, _ = io.WriteString(conn, "GET /livez HTTP/1.1\r\nHost: node\r\n\r\n") }()
@@ -80,7 +81,7 @@ func TestX20_IdleConnections(t *testing.T) {
 func TestX20_UnreadPage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := run(t)
-		conn, err := r.pipes.dial(t.Context(), "", "")
+		conn, err := r.listener.DialContext(t.Context(), "", "")
 		require.NoError(t, err)
 		defer conn.Close()
 		_, err = io.WriteString(conn, "GET /metrics HTTP/1.1\r\nHost: node\r\n\r\n")
@@ -99,7 +100,7 @@ func TestX20_PagesWaitForNoBody(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			r := run(t, server.WithPeers(transport.Static(), cluster.Secret{}))
-			conn, err := r.pipes.dial(t.Context(), "", "")
+			conn, err := r.listener.DialContext(t.Context(), "", "")
 			require.NoError(t, err)
 			defer conn.Close()
 			_, err = io.WriteString(conn, line+" HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n")
@@ -117,10 +118,10 @@ func TestX20_PagesWaitForNoBody(t *testing.T) {
 func TestFailedHandshakesAreLoggedSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log syncBuffer
-		pipes := newPipes()
-		run(t, server.WithListener(tls.NewListener(pipes, serverTLS(t))), server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		listener := memnet.Listen()
+		run(t, server.WithListener(tls.NewListener(listener, serverTLS(t))), server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		for range 50 {
-			conn, err := pipes.dial(t.Context(), "", "")
+			conn, err := listener.DialContext(t.Context(), "", "")
 			require.NoError(t, err)
 			go func() { _, _ = io.Copy(io.Discard, conn) }()
 			_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\n\r\n")
@@ -136,10 +137,10 @@ func TestFailedHandshakesAreLoggedSeldom(t *testing.T) {
 func TestPanicsOverHTTP2AreLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log syncBuffer
-		pipes := newPipes()
-		run(t, server.WithListener(tls.NewListener(pipes, serverTLS(t))), server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))),
+		listener := memnet.Listen()
+		run(t, server.WithListener(tls.NewListener(listener, serverTLS(t))), server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))),
 			server.WithHandler("/panics", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("here") })))
-		conn, err := pipes.dial(t.Context(), "", "")
+		conn, err := listener.DialContext(t.Context(), "", "")
 		require.NoError(t, err)
 		defer conn.Close()
 		p := greet(t, conn, 1<<16)
@@ -164,7 +165,7 @@ func TestPagesLeaveTheirConnectionsAlone(t *testing.T) {
 			time.Sleep(time.Hour)
 		})))
 		r.publish(diamond.NewKey("g", "a"), "x")
-		conn, err := r.pipes.dial(t.Context(), "", "") // a client of net/http would try again on another one
+		conn, err := r.listener.DialContext(t.Context(), "", "") // a client of net/http would try again on another one
 		require.NoError(t, err)
 		defer conn.Close()
 		answers := bufio.NewReader(conn)
@@ -187,7 +188,7 @@ func TestPagesLeaveTheirConnectionsAlone(t *testing.T) {
 func TestAPageThatIsReadSlowlyLeavesItsConnectionAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := run(t)
-		conn, err := r.pipes.dial(t.Context(), "", "")
+		conn, err := r.listener.DialContext(t.Context(), "", "")
 		require.NoError(t, err)
 		defer conn.Close()
 		answers := bufio.NewReader(conn)
@@ -208,16 +209,16 @@ func TestAPageThatIsReadSlowlyLeavesItsConnectionAlone(t *testing.T) {
 // What is served beside a node has limits for bodies and answers too.
 func TestX20_Serve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pipes := newPipes()
+		listener := memnet.Listen()
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() {
-			ended <- server.Serve(ctx, pipes, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ended <- server.Serve(ctx, listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_, err := io.Copy(io.Discard, r.Body)
 				assert.Error(t, err)
 			}), nil)
 		}()
-		conn, err := pipes.dial(ctx, "", "")
+		conn, err := listener.DialContext(ctx, "", "")
 		require.NoError(t, err)
 		defer conn.Close()
 		go func() { _, _ = io.Copy(io.Discard, conn) }()

@@ -3,7 +3,6 @@ package server_test
 import (
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"sync"
 	"testing"
@@ -13,57 +12,21 @@ import (
 	"go.uber.org/goleak"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// pipes is a listener without a network, for synctest.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case conn := <-p.conns:
-		return conn, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error {
-	p.once.Do(func() { close(p.closed) })
-	return nil
-}
-
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1210} }
-
-func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	here, there := net.Pipe()
-	select {
-	case p.conns <- there:
-		return here, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
 // running is a node that runs.
 type running struct {
-	t      *testing.T
-	srv    diamond.Server
-	pipes  *pipes
-	client *http.Client
-	stop   context.CancelFunc
-	ended  chan error
+	t        *testing.T
+	srv      diamond.Server
+	listener *memnet.Listener
+	client   *http.Client
+	stop     context.CancelFunc
+	ended    chan error
 }
 
 // run runs a node on memory alone.
@@ -80,9 +43,9 @@ func run(t *testing.T, opts ...server.Option) *running {
 func hosted(t *testing.T, srv diamond.Server, opts ...server.Option) *running {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	r := &running{t: t, srv: srv, pipes: newPipes(), stop: stop, ended: make(chan error, 1)}
-	r.client = &http.Client{Transport: &http.Transport{DialContext: r.pipes.dial}}
-	node := server.New(srv, append([]server.Option{server.WithListener(r.pipes)}, opts...)...)
+	r := &running{t: t, srv: srv, listener: memnet.Listen(), stop: stop, ended: make(chan error, 1)}
+	r.client = &http.Client{Transport: &http.Transport{DialContext: r.listener.DialContext}}
+	node := server.New(srv, append([]server.Option{server.WithListener(r.listener)}, opts...)...)
 	go func() { r.ended <- node.Run(ctx) }()
 	t.Cleanup(func() {
 		stop()

@@ -16,6 +16,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/cluster"
+	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -30,9 +31,9 @@ type mesh struct {
 	err   error                 // guarded by mu
 }
 
-// addressed are pipes to one address.
+// addressed is a listener at one address.
 type addressed struct {
-	*pipes
+	*memnet.Listener
 	addr  string
 	local bool // connections come from this machine
 	mute  bool // nobody accepts, nor refuses
@@ -44,7 +45,7 @@ func (a *addressed) Addr() net.Addr {
 }
 
 func (a *addressed) Accept() (net.Conn, error) {
-	conn, err := a.pipes.Accept()
+	conn, err := a.Listener.Accept()
 	if a.local && err == nil {
 		conn = localConn{conn}
 	}
@@ -74,7 +75,7 @@ func (m *mesh) set(err error, addrs ...string) {
 	m.list, m.err = addrs, err
 }
 
-// place puts pipes at an address.
+// place puts a listener at an address.
 func (m *mesh) place(addr string, a *addressed) *addressed {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -93,7 +94,7 @@ func (m *mesh) dial(ctx context.Context, network, addr string) (net.Conn, error)
 		conn, _ := net.Pipe()
 		return conn, nil
 	}
-	return a.dial(ctx, network, addr)
+	return a.DialContext(ctx, network, addr)
 }
 
 // member is a node of a mesh.
@@ -107,7 +108,7 @@ func (m *mesh) run(addr, secret string, srvOpts []diamond.ServerOption, opts ...
 	m.t.Helper()
 	srv, err := diamond.NewServer(m.store, srvOpts...)
 	require.NoError(m.t, err)
-	place := m.place(addr, &addressed{pipes: newPipes(), addr: addr, local: strings.HasPrefix(addr, "127.")})
+	place := m.place(addr, &addressed{Listener: memnet.Listen(), addr: addr, local: strings.HasPrefix(addr, "127.")})
 	known := cluster.Secret{}
 	if secret != "" {
 		known, err = cluster.NewSecret(secret)
@@ -115,8 +116,8 @@ func (m *mesh) run(addr, secret string, srvOpts []diamond.ServerOption, opts ...
 	}
 	w := &wire{inner: &http.Transport{DialContext: m.dial}}
 	ctx, stop := context.WithCancel(m.t.Context())
-	r := &running{t: m.t, srv: srv, pipes: place.pipes, stop: stop, ended: make(chan error, 1)}
-	r.client = &http.Client{Transport: &http.Transport{DialContext: r.pipes.dial}}
+	r := &running{t: m.t, srv: srv, listener: place.Listener, stop: stop, ended: make(chan error, 1)}
+	r.client = &http.Client{Transport: &http.Transport{DialContext: r.listener.DialContext}}
 	node := server.New(srv, append([]server.Option{
 		server.WithListener(place), server.WithPeers(m, known), server.WithPeerClient(&http.Client{Transport: w}),
 	}, opts...)...)

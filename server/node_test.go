@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -104,7 +105,7 @@ func TestNode_CallersRegistry(t *testing.T) {
 
 			second, err := diamond.NewServer(memstore.New())
 			require.NoError(t, err)
-			assert.ErrorContains(t, server.New(second, server.WithListener(newPipes()), server.WithMetrics(reg)).Run(t.Context()), "metrics")
+			assert.ErrorContains(t, server.New(second, server.WithListener(memnet.Listen()), server.WithMetrics(reg)).Run(t.Context()), "metrics")
 		})
 	}
 	families, err := reg.Gather()

@@ -22,6 +22,7 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/cluster"
 	"github.com/linnaname/gdiamond/internal/certtest"
+	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -61,7 +62,7 @@ func (m *mesh) runSecuredOn(addr, secret string, srvOpts []diamond.ServerOption,
 	host, _, err := net.SplitHostPort(addr)
 	require.NoError(m.t, err)
 	at := net.JoinHostPort(host, peerPort)
-	place := m.place(at, &addressed{pipes: newPipes(), addr: at})
+	place := m.place(at, &addressed{Listener: memnet.Listen(), addr: at})
 	w := &wire{inner: m.tlsTransport(now)}
 	m.t.Cleanup(w.inner.CloseIdleConnections)
 	config := now().listener()
@@ -328,10 +329,10 @@ func TestX25_PeerCertificatesChange(t *testing.T) {
 	})
 }
 
-// unixPipes is a listener that others cannot have at the same port.
-type unixPipes struct{ *pipes }
+// unixListener is a listener that others cannot have at the same port.
+type unixListener struct{ *memnet.Listener }
 
-func (unixPipes) Addr() net.Addr { return &net.UnixAddr{Net: "unix", Name: "/run/peers"} }
+func (unixListener) Addr() net.Addr { return &net.UnixAddr{Net: "unix", Name: "/run/peers"} }
 
 // A node does not run with a listener for peers that is none.
 func TestPeerListener_Invalid(t *testing.T) {
@@ -350,18 +351,18 @@ func TestPeerListener_Invalid(t *testing.T) {
 		says     string
 	}{
 		"no listener":      {nil, good, []server.Option{peers, client}, "there is none"},
-		"no port":          {unixPipes{newPipes()}, good, []server.Option{peers, client}, "no port"},
-		"no configuration": {newPipes(), nil, []server.Option{peers, client}, "is missing"},
-		"any certificate":  {newPipes(), &tls.Config{Certificates: good.Certificates}, []server.Option{peers, client}, "ClientCAs"},
-		"any, chosen late": {newPipes(), &tls.Config{GetConfigForClient: choosing(good).GetConfigForClient}, []server.Option{peers, client}, "ClientCAs"},
-		"no certificate":   {newPipes(), &tls.Config{ClientCAs: ca.Pool()}, []server.Option{peers, client}, "no certificate"},
-		"no peers":         {newPipes(), good, []server.Option{client}, "WithPeers"},
-		"no client":        {newPipes(), good, []server.Option{peers}, "WithPeerClient"},
+		"no port":          {unixListener{memnet.Listen()}, good, []server.Option{peers, client}, "no port"},
+		"no configuration": {memnet.Listen(), nil, []server.Option{peers, client}, "is missing"},
+		"any certificate":  {memnet.Listen(), &tls.Config{Certificates: good.Certificates}, []server.Option{peers, client}, "ClientCAs"},
+		"any, chosen late": {memnet.Listen(), &tls.Config{GetConfigForClient: choosing(good).GetConfigForClient}, []server.Option{peers, client}, "ClientCAs"},
+		"no certificate":   {memnet.Listen(), &tls.Config{ClientCAs: ca.Pool()}, []server.Option{peers, client}, "no certificate"},
+		"no peers":         {memnet.Listen(), good, []server.Option{client}, "WithPeers"},
+		"no client":        {memnet.Listen(), good, []server.Option{peers}, "WithPeerClient"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			srv, err := diamond.NewServer(memstore.New())
 			require.NoError(t, err)
-			public := newPipes()
+			public := memnet.Listen()
 			err = server.New(srv, append(c.opts, server.WithListener(public), server.WithPeerListener(c.listener, c.config))...).Run(t.Context())
 			require.ErrorIs(t, err, diamond.ErrInvalid)
 			assert.ErrorContains(t, err, c.says)
@@ -384,7 +385,7 @@ func TestPeerListener_Invalid(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMesh(t)
 				at := "10.0.0.1:" + peerPort
-				place := m.place(at, &addressed{pipes: newPipes(), addr: at})
+				place := m.place(at, &addressed{Listener: memnet.Listen(), addr: at})
 				m.run(a1, "", seldom, server.WithPeerListener(place, choosing(chosen)))
 				stranger := m.tlsTransport(always(identity{nil, ca.Pool()}))
 				_, err := m.request(stranger, "POST", "https://"+at+"/v1/peer/nudge", "{}")

@@ -42,6 +42,7 @@ var allowed = map[string][]string{
 	"internal/httpguard":   {},
 	"internal/failpoint":   {}, // where a process can be killed; nothing without its build tag
 	"internal/coalesce":    {},
+	"internal/memnet":      {}, // for tests: a network in memory
 	"internal/rawbytes":    {},
 	"internal/seeded":      {},                   // the defects that tests must catch; nothing without their build tags
 	"internal/longpoll":    {"internal/backoff"}, // how long a poll may be parked

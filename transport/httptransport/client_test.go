@@ -20,6 +20,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/internal/campaign"
+	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/transport"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
@@ -303,7 +304,7 @@ func TestN14_CachingIntermediary(t *testing.T) {
 // connection with it.
 func TestN6_Silence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPipes()
+		p := memnet.Listen()
 		defer func() { _ = p.Close() }()
 		var accepted, open atomic.Int32
 		go func() {
@@ -320,7 +321,7 @@ func TestN6_Silence(t *testing.T) {
 				}()
 			}
 		}()
-		client, network := p.client()
+		client, network := clientOf(p)
 		tr := httptransport.New("127.0.0.1:1", httptransport.WithHTTPClient(client))
 		started := time.Now()
 		_, err := tr.Poll(t.Context(), &diamond.PollRequest{Keys: []diamond.Key{protocoltest.Key("k")}, Wait: 25 * time.Second})
@@ -352,8 +353,8 @@ func TestClient_SlowTransfer(t *testing.T) {
 		c := protocoltest.New(t)
 		content := strings.Repeat("x", 64<<10)
 		c.Publish(protocoltest.Key("k"), content)
-		p := newPipes()
-		p.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := memnet.Listen()
+		serve(t, p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			rec := httptest.NewRecorder()
 			c.H.ServeHTTP(rec, r)
 			for k, v := range rec.Header() {
@@ -365,7 +366,7 @@ func TestClient_SlowTransfer(t *testing.T) {
 				_ = http.NewResponseController(w).Flush()
 			}
 		}))
-		client, network := p.client()
+		client, network := clientOf(p)
 		started := time.Now()
 		res, err := fetchKey(httptransport.New("127.0.0.1:1", httptransport.WithHTTPClient(client)))
 		require.NoError(t, err)

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/goleak"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 	"github.com/linnaname/gdiamond/transport/transporttest"
 )
@@ -25,9 +26,9 @@ func TestConformance_Loopback(t *testing.T) {
 
 func TestConformance_Pipe(t *testing.T) {
 	transporttest.Run(t, func(t *testing.T, srv diamond.Server) diamond.Transport {
-		p := newPipes()
-		p.serve(t, httptransport.NewHandler(srv, httptransport.WithMaxContent(transporttest.MaxContent)))
-		client, network := p.client()
+		p := memnet.Listen()
+		serve(t, p, httptransport.NewHandler(srv, httptransport.WithMaxContent(transporttest.MaxContent)))
+		client, network := clientOf(p)
 		t.Cleanup(network.CloseIdleConnections)
 		return httptransport.New("127.0.0.1:1", httptransport.WithHTTPClient(client), patient)
 	})

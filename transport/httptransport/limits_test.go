@@ -20,6 +20,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/internal/campaign"
+	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
 
@@ -110,13 +111,13 @@ func TestX20_Slowloris(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := protocoltest.New(t)
 		c.Publish(protocoltest.Key("app.yaml"), "x")
-		p := newPipes()
-		p.serve(t, c.H)
+		p := memnet.Listen()
+		serve(t, p, c.H)
 		started := time.Now()
 		var slow sync.WaitGroup
 		for i := range conns {
 			slow.Go(func() {
-				conn, err := p.Dial()
+				conn, err := p.DialContext(t.Context(), "", "")
 				if !assert.NoError(t, err) {
 					return
 				}
@@ -147,7 +148,7 @@ func TestX20_Slowloris(t *testing.T) {
 			})
 		}
 		// A normal client among them.
-		client, network := p.client()
+		client, network := clientOf(p)
 		for range 20 {
 			time.Sleep(time.Second)
 			asked := time.Now()
@@ -171,13 +172,13 @@ func TestN9_SlowReaders(t *testing.T) {
 		c := protocoltest.New(t)
 		content := strings.Repeat("c", protocoltest.MaxContent)
 		c.Publish(protocoltest.Key("app.yaml"), content)
-		p := newPipes()
-		p.serve(t, c.H)
+		p := memnet.Listen()
+		serve(t, p, c.H)
 		c.Ask("GET", one, "") // it is in the cache now
 		before := heap()
 		conns := make([]net.Conn, readers)
 		for i := range conns {
-			conn, err := p.Dial()
+			conn, err := p.DialContext(t.Context(), "", "")
 			require.NoError(t, err)
 			_, err = io.WriteString(conn, "GET "+one+" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
 			require.NoError(t, err)
@@ -215,11 +216,11 @@ func TestX20_DeadlinesSpareWaits(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := protocoltest.New(t)
 			at := c.Publish(protocoltest.Key("app.yaml"), strings.Repeat("c", protocoltest.MaxContent))
-			p := newPipes()
+			p := memnet.Listen()
 			hs := &http.Server{Handler: c.H, WriteTimeout: timeout, ReadTimeout: timeout}
 			done := make(chan error, 1)
 			go func() { done <- hs.Serve(p) }()
-			client, network := p.client()
+			client, network := clientOf(p)
 			get := func() {
 				res, err := client.Get("http://127.0.0.1" + one)
 				require.NoError(t, err)

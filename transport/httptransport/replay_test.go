@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
@@ -68,7 +69,7 @@ type replayServer struct {
 }
 
 func (s *replayServer) transport(t *testing.T) *httptransport.Transport {
-	p := newPipes()
+	p := memnet.Listen()
 	t.Cleanup(func() { _ = p.Close() })
 	go func() {
 		for {
@@ -79,7 +80,7 @@ func (s *replayServer) transport(t *testing.T) *httptransport.Transport {
 			go s.serve(conn)
 		}
 	}()
-	client, network := p.client()
+	client, network := clientOf(p)
 	network.DisableKeepAlives = true
 	return httptransport.New("127.0.0.1:1", httptransport.WithHTTPClient(client), patient)
 }

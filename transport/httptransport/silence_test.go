@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
@@ -89,7 +90,7 @@ func TestN6_SilenceDuringAPoll(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := protocoltest.New(t)
 				at := c.Publish(protocoltest.Key("k"), "one")
-				p := newPipes()
+				p := memnet.Listen()
 				var protocols http.Protocols
 				protocols.SetHTTP1(!http2)
 				protocols.SetUnencryptedHTTP2(http2)
@@ -104,7 +105,7 @@ func TestN6_SilenceDuringAPoll(t *testing.T) {
 				network := httptransport.NewHTTPTransport(nil)
 				network.Protocols = &protocols
 				network.DialContext = func(context.Context, string, string) (net.Conn, error) {
-					conn, err := p.Dial()
+					conn, err := p.DialContext(t.Context(), "", "")
 					return &losing{Conn: conn, lost: &lost}, err
 				}
 				defer network.CloseIdleConnections()
@@ -207,14 +208,14 @@ func (p *path) lose() {
 func TestClient_ASharedClientKeepsItsConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := protocoltest.New(t)
-		p := newPipes()
+		p := memnet.Listen()
 		defer func() { _ = p.Close() }()
-		p.serve(t, c.H)
+		serve(t, p, c.H)
 		var lost atomic.Bool
 		dialled := map[string]int{}
 		shared := &http.Transport{DialContext: func(_ context.Context, _, addr string) (net.Conn, error) {
 			dialled[addr]++
-			conn, err := p.Dial()
+			conn, err := p.DialContext(t.Context(), "", "")
 			if addr == "127.0.0.1:2" {
 				return conn, err
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
@@ -68,9 +69,9 @@ func TestNobodyHoldsAnAnswerByNotReading(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					c := protocoltest.New(t)
 					c.Publish(protocoltest.Key("app.yaml"), "x")
-					p := newPipes()
-					p.serveOn(t, &http.Server{Handler: c.H, WriteTimeout: writeTimeout})
-					conn, err := p.Dial()
+					p := memnet.Listen()
+					serveOn(t, p, &http.Server{Handler: c.H, WriteTimeout: writeTimeout})
+					conn, err := p.DialContext(t.Context(), "", "")
 					require.NoError(t, err)
 					defer func() { _ = conn.Close() }()
 					_, err = io.WriteString(conn, raw)
@@ -93,9 +94,9 @@ func TestNobodyHoldsAnAnswerByNotReading(t *testing.T) {
 func TestNobodyHoldsARefusalByNotReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := protocoltest.New(t, httptransport.WithRequestLimits(0, 0))
-		p := newPipes()
-		p.serve(t, c.H)
-		conn, err := p.Dial()
+		p := memnet.Listen()
+		serve(t, p, c.H)
+		conn, err := p.DialContext(t.Context(), "", "")
 		require.NoError(t, err)
 		defer func() { _ = conn.Close() }()
 		_, err = io.WriteString(conn, "GET "+one+" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
@@ -113,13 +114,13 @@ func TestDeadlinesEndWithTheirAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := protocoltest.New(t)
 		c.Publish(protocoltest.Key("app.yaml"), "x")
-		p := newPipes()
-		p.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := memnet.Listen()
+		serve(t, p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != "/own" {
 				c.H.ServeHTTP(w, r)
 			}
 		}))
-		conn, err := p.Dial() // a client of net/http would try again on another one
+		conn, err := p.DialContext(t.Context(), "", "") // a client of net/http would try again on another one
 		require.NoError(t, err)
 		defer func() { _ = conn.Close() }()
 		answers := bufio.NewReader(conn)
