@@ -10,16 +10,16 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// admission lets requests in at a bounded rate, and none that come over a
-// connection for which there was no room. When all clients come at once, as after
-// a restart of all servers, those above it are told to come back, each at another
-// moment, instead of all being slow.
+// admission admits requests at a bounded rate, and none over a connection above the
+// limit. When all clients come at once, as after a restart of all servers, the
+// requests above the rate are refused and repeated at different moments; otherwise
+// all of them would be slow.
 type admission struct {
-	bucket *rate.Limiter // nil: any rate
+	bucket *rate.Limiter // nil if the rate has no bound
 }
 
-// admit lets r in, or returns ErrOverloaded with when to come back, which is at
-// random so that not all do at once.
+// admit returns nil, or ErrOverloaded for a request that is refused. Its RetryAfter
+// is random, so that refused clients do not all come back at once.
 func (a *admission) admit(r *http.Request) error {
 	var e *diamond.Error
 	switch {

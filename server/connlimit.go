@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// unlimitedFiles stands for no limit.
+	// unlimitedFiles stands for no limit of open files.
 	unlimitedFiles = 1 << 40
 	// maxOverLimit is how many connections above the limit are let in at a time: see
 	// [overLimitConn]. No address has more than half of them.

@@ -1,8 +1,8 @@
 // Package server hosts a [diamond.Server] on a network.
 //
-// A [Node] listens, registers itself where clients look for servers, answers
-// health checks, counts, and drains: planned work fails no request. It decides
-// nothing about configurations; that is the server's.
+// A [Node] listens, registers itself with name servers, answers health checks, exports
+// metrics, and drains, so that a planned shutdown fails no request. The server alone
+// decides about configurations.
 //
 //	srv, err := diamond.NewServer(store)
 //	...
@@ -13,9 +13,9 @@
 //   - /livez, alias /healthz: 200 while the process can answer at all.
 //   - /readyz: 200 when reads can be served, whatever the storage does; 503
 //     while nothing is loaded, and from the first moment of a shutdown. With
-//     ?verbose, one line for each thing looked at.
-//   - /v1/peer/nudge: the other servers of its cluster, where [WithPeers] is
-//     given; with [WithPeerListener] on a listener of their own.
+//     ?verbose, one line for each check.
+//   - /v1/peer/nudge: nudges of the other servers of its cluster, with [WithPeers];
+//     with [WithPeerListener], on a listener of their own.
 //   - /metrics: Prometheus.
-//   - /version: what was built, as JSON.
+//   - /version: the [BuildInfo], as JSON.
 package server

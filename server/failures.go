@@ -8,13 +8,13 @@ import (
 	"github.com/linnaname/gdiamond/internal/lograte"
 )
 
-// failures takes what an HTTP server logs. Whoever can reach its listener can have
-// handshakes and connections over HTTP/2 fail: of those it logs no more than one a
-// second.
+// failures is the writer of an HTTP server's log. Anyone who can reach the listener
+// can make handshakes and HTTP/2 connections fail, so at most one such failure a
+// second is logged.
 type failures struct {
 	logger  *slog.Logger
 	message string
-	others  io.Writer // of lines that peers cannot cause at will
+	others  io.Writer // takes the lines that peers cannot cause at will
 	events  lograte.Events
 }
 
@@ -22,7 +22,7 @@ type failures struct {
 func (f *failures) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(string(line))
 	what, handshake := strings.CutPrefix(text, "http: TLS handshake error from ")
-	over2 := strings.HasPrefix(text, "http2: ") && !strings.HasPrefix(text, "http2: panic ") // that is a handler's
+	over2 := strings.HasPrefix(text, "http2: ") && !strings.HasPrefix(text, "http2: panic ") // a panic is of a handler
 	if !handshake && !over2 && !strings.HasPrefix(text, "timeout waiting for PING ") {
 		return f.others.Write(line)
 	}

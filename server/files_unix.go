@@ -5,7 +5,7 @@ package server
 import "syscall"
 
 // openFiles returns how many files this process may have open. The runtime has
-// raised that to what the system permits.
+// raised the limit to the highest that the system permits.
 func openFiles() int64 {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

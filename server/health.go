@@ -15,17 +15,17 @@ import (
 const (
 	// pageTimeout is how long a peer may take to read a page.
 	pageTimeout = 10 * time.Second
-	// arrivalTimeout is how long a small body may take to arrive, or one that a page has
-	// no use for: net/http reads what is left of it.
+	// arrivalTimeout is how long a small body may take to arrive. It also bounds a body
+	// that a page does not use, as net/http reads the rest of it.
 	arrivalTimeout = 5 * time.Second
 )
 
-// page serves f to GET and HEAD, to nobody for long.
+// page serves f to GET and HEAD, within deadlines.
 func page(f http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// Not every connection has deadlines; those of tests may do without.
+		// Connections of tests may have no deadlines.
 		control := http.NewResponseController(w)
-		if r.ContentLength != 0 { // else it would end what net/http reads meanwhile, and with that the connection
+		if r.ContentLength != 0 { // without a body it would end net/http's background read, and so the connection
 			_ = control.SetReadDeadline(time.Now().Add(arrivalTimeout))
 		}
 		_ = control.SetWriteDeadline(time.Now().Add(pageTimeout))
@@ -43,8 +43,8 @@ func (n *Node) livez(w http.ResponseWriter, _ *http.Request) {
 	writeText(w, http.StatusOK, "ok\n")
 }
 
-// readyz says whether to send requests here. The storage's state is told but
-// does not count: reads are served without it.
+// readyz says whether to send requests here. It shows the state of the storage, but
+// a storage that fails does not make the node unready: reads are served without it.
 func (n *Node) readyz(w http.ResponseWriter, r *http.Request) {
 	st := n.srv.Status()
 	var b strings.Builder
@@ -92,28 +92,28 @@ func (n *Node) readyz(w http.ResponseWriter, r *http.Request) {
 	writeText(w, status, text)
 }
 
-// storageText says how it is with the storage, and what became of the last
-// publish where it failed, which may be long ago.
+// storageText describes the state of the storage, and the failure of the last publish
+// if it failed, which may be long ago.
 func storageText(st *diamond.ServerStatus) string {
 	text := storageState(st)
 	if st.WriteErr == nil {
 		return text
 	}
 	text += fmt.Sprintf("; the last publish failed %s ago", time.Since(st.WriteFailed).Round(time.Second))
-	if why := oneLine(st.WriteErr); !strings.Contains(text, why) { // else it was said
+	if why := oneLine(st.WriteErr); !strings.Contains(text, why) { // it is not named yet
 		text += ": " + why
 	}
 	return text
 }
 
-// storageState says how it is with the storage, and since when.
+// storageState describes the state of the storage, and since when it is so.
 func storageState(st *diamond.ServerStatus) string {
 	if st.Storage == nil && st.Stale == 0 {
 		return "ok"
 	}
 	why, goes, since := "no answer", "nothing is served", "since it was started"
 	if st.Storage != nil {
-		why = oneLine(st.Storage) // it may be two, of reads and of writes, which often say the same
+		why = oneLine(st.Storage) // it may join two errors, of reads and of writes, which are often the same
 	}
 	if st.Ready {
 		goes = "reads go on, marked stale"
@@ -127,7 +127,7 @@ func storageState(st *diamond.ServerStatus) string {
 	return fmt.Sprintf("%s (unconfirmed for %s, %s; %s)", why, st.Stale.Round(time.Second), since, goes)
 }
 
-// oneLine returns what an error says in one line, and nothing of it twice.
+// oneLine returns the text of err in one line, without repeated lines.
 func oneLine(err error) string {
 	var lines []string
 	for line := range strings.SplitSeq(err.Error(), "\n") {
@@ -138,7 +138,7 @@ func oneLine(err error) string {
 	return strings.Join(lines, "; ")
 }
 
-// replicaText says how it is with the copy on disk.
+// replicaText describes the state of the replica.
 func replicaText(st *diamond.ServerStatus) string {
 	r := st.Replica
 	text := fmt.Sprintf("revision %d, %d behind", r.Position.Revision, max(0, st.Position.Revision-r.Position.Revision))
@@ -148,8 +148,8 @@ func replicaText(st *diamond.ServerStatus) string {
 	return text
 }
 
-// checkText says what checks of the server against its storage have found, and
-// why the last one was not completed.
+// checkText describes what the checks of the server against its storage have found,
+// and why the last check was not completed.
 func checkText(st *diamond.ServerStatus) string {
 	text := fmt.Sprintf("%d done, %d differences found, %d keys differ in the storage now",
 		st.Counters.Checks, st.Counters.Divergences, st.Divergent)
@@ -163,18 +163,18 @@ func writeText(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	// A peer that has gone is no concern of ours.
+	// The peer may have gone.
 	_, _ = w.Write([]byte(text))
 }
 
-// BuildInfo says what a program was built from.
+// BuildInfo is the version and the source of a program.
 type BuildInfo struct {
-	Version   string `json:"version" yaml:"version"`   // of the main module; "(devel)" where it has none
-	Revision  string `json:"revision" yaml:"revision"` // of the source; "" where it is not known
+	Version   string `json:"version" yaml:"version"`   // of the main module, or "(devel)" if it has none
+	Revision  string `json:"revision" yaml:"revision"` // of the source, or "" if it is not known
 	GoVersion string `json:"goVersion" yaml:"goVersion"`
 }
 
-// ReadBuildInfo returns what this program was built from.
+// ReadBuildInfo returns the BuildInfo of this program.
 func ReadBuildInfo() BuildInfo {
 	b := BuildInfo{Version: "(devel)"}
 	info, ok := debug.ReadBuildInfo()

@@ -9,36 +9,36 @@ import (
 	"time"
 )
 
-// Limits of every listener, so that slow or hostile peers cannot hold it. There
-// is none for a whole request: it would cut parked polls. The transport's handler
-// sets deadlines request by request.
+// Limits of every listener, so that slow or hostile peers cannot hold connections.
+// A whole request has no limit: it would end parked polls. The transport's handler
+// sets deadlines for each request.
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 16 << 10
-	// writeTimeout is how long after its request a peer may take to read an answer
-	// that has no deadline of its own, such as that to a small read or net/http's to
-	// what is no request.
+	// writeTimeout is the time, from its request, that a peer has to read an answer
+	// without a deadline of its own, such as the answer to a small read or net/http's
+	// answer to a malformed request.
 	writeTimeout = 15 * time.Second
 )
 
-// Limits of a connection over HTTP/2, which a listener's own TLS may bring. What is
-// received before a handler reads it is in no budget, so there is little of it.
+// Limits of an HTTP/2 connection, which a listener with TLS may have. Data that no
+// handler has read yet is in no budget, so it is kept small.
 const (
 	maxStreams  = 100       // requests under way
 	maxFrame    = 16 << 10  // bytes of one frame, which is read into memory
 	maxReceived = 128 << 10 // bytes of all bodies that no handler has read yet
-	// pingAfter is how long a connection with nothing to hear is left alone, and
-	// pingTimeout how long the answer to a ping may take.
+	// pingAfter is how long a connection may be quiet before it is pinged, and
+	// pingTimeout how long the answer to the ping may take.
 	pingAfter   = 30 * time.Second
 	pingTimeout = 15 * time.Second
-	// stallTimeout is for how long a peer may read nothing of what is written to it.
+	// stallTimeout is how long a peer may read nothing while data is written to it.
 	stallTimeout = 30 * time.Second
 )
 
 const (
-	// lingerTime is for how long connections that are open when the listener
-	// closes are served on, each until its next answer.
+	// lingerTime is how long connections are served after the listener has closed,
+	// each until its next answer.
 	lingerTime = 250 * time.Millisecond
 	// shutdownTimeout is how long requests under way may take to finish.
 	shutdownTimeout = 10 * time.Second
@@ -96,24 +96,24 @@ func (h *host) count(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// start serves in the background. The channel gets why that has ended.
+// start serves in the background, and sends the error that ends it to served.
 func (h *host) start(served chan<- error) {
 	go func() { served <- h.http.Serve(h.listener) }()
 }
 
-// close ends all at once.
+// close ends all connections at once.
 func (h *host) close() {
 	_ = h.listener.Close()
 	_ = h.http.Close()
 }
 
 // linger pauses for lingerTime, or until no connection is open. It counts steps
-// and does not look at a clock: where the process was stopped for longer than all
-// of them take, its connections still get their turns.
+// instead of reading a clock: if the process was stopped for longer than lingerTime,
+// its connections still get time to end.
 func (h *host) linger(pause func(time.Duration)) {
 	const steps = 100
 	for range steps {
-		pause(lingerTime / steps) // at first for a connection that is not counted yet
+		pause(lingerTime / steps) // first: a connection may not be counted yet
 		if h.conns.Load() == 0 {
 			return
 		}
@@ -123,11 +123,11 @@ func (h *host) linger(pause func(time.Duration)) {
 // shutdown closes the listener, then each connection between two requests.
 //
 // http.Server.Shutdown alone drops a request that it has read but not begun. So
-// connections are first given time to end with an answer; those that are still
-// there after that are idle.
+// connections first have time to end with an answer. The connections that are then
+// left are idle.
 func (h *host) shutdown() {
 	h.closing.Store(true)
-	// A second close, by Shutdown, is the one whose error says nothing.
+	// Shutdown closes it again, and ignores the error of that.
 	_ = h.listener.Close()
 	h.linger(time.Sleep)
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// keepAlive has a peer that went away without a word noticed within a minute,
-// so that parked polls of lost clients do not pile up.
+// keepAlive finds peers that have gone without closing their connections within a
+// minute, so that parked polls of lost clients do not pile up.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 3}
 
 func (c *config) listen(ctx context.Context) (net.Listener, error) {
@@ -32,13 +32,13 @@ func (l keepAliveListener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	if tcp, ok := underlying(conn).(*net.TCPConn); ok {
-		// A connection that is broken already shows that at its first read.
+		// If the connection is broken already, its first read says so.
 		_ = tcp.SetKeepAliveConfig(keepAlive)
 	}
 	return conn, nil
 }
 
-// advertised returns the address under which clients reach ln.
+// advertised returns the address at which clients reach ln.
 func (c *config) advertised(ln net.Listener) (string, error) {
 	if c.advertise != "" {
 		if _, _, err := net.SplitHostPort(c.advertise); err != nil {

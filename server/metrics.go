@@ -12,14 +12,13 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// metrics are the node's metrics, all behind one collector: those of requests,
-// which are counted as they happen, and those of the server, which are read
-// from its status when somebody asks.
+// metrics is the one collector of all metrics of a node. It counts requests as they
+// happen, and reads the metrics of the server from its status when it is asked.
 type metrics struct {
 	*requestMetrics
 	srv     diamond.Server
 	refused prometheus.Counter     // connections
-	others  []prometheus.Collector // refused, and those of what not every node has
+	others  []prometheus.Collector // refused, and the collectors of parts that not every node has
 	reg     *prometheus.Registry
 	handler http.Handler
 	table   []statusMetric
@@ -92,7 +91,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// buildInfo describes the one metric that no status has.
+// buildInfo describes the one metric that is not read from the status.
 var buildInfo = prometheus.NewDesc("diamond_build_info", "What the program was built from.", []string{"version", "revision", "goversion"}, nil)
 
 // statusMetric says how one metric is read from a server's status.
@@ -125,7 +124,7 @@ func boolean(b bool) float64 {
 	return 0
 }
 
-// statusMetrics is the table of what a server's status becomes.
+// statusMetrics is the table of the metrics that are read from a server's status.
 var statusMetrics = []statusMetric{
 	gauge("diamond_ready", "1 when reads can be served.",
 		func(st *diamond.ServerStatus) float64 { return boolean(st.Ready) }),

@@ -6,8 +6,8 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// feedMetrics is the table of what a server's status says of how it follows
-// its storage, and of its copies of it.
+// feedMetrics is the table of the metrics, read from a server's status, of how the
+// server follows its storage, and of its replica.
 var feedMetrics = []statusMetric{
 	gauge("diamond_replication_lag_seconds", "For how long the server has known of a commit that its storage does not show it.",
 		func(st *diamond.ServerStatus) float64 { return st.Lag.Seconds() }),
@@ -37,7 +37,7 @@ var feedMetrics = []statusMetric{
 		func(_ *diamond.ServerStatus, r *diamond.ReplicaStatus) float64 { return float64(r.Installs) }),
 }
 
-// ofReplica is a metric that only a server with a copy on disk has.
+// ofReplica returns a metric that only a server with a replica has.
 func ofReplica(name, help string, kind prometheus.ValueType, value func(*diamond.ServerStatus, *diamond.ReplicaStatus) float64) statusMetric {
 	return statusMetric{
 		desc: prometheus.NewDesc(name, help, nil, nil),

@@ -22,14 +22,14 @@ type Node struct {
 	srv        diamond.Server
 	config     config
 	metrics    *metrics
-	peers      *peers                  // nil: there are none
-	nudges     *nudgeHandler           // nil: there are no peers
-	registered *registrationStatus     // nil: nothing tells
+	peers      *peers                  // nil without peers
+	nudges     *nudgeHandler           // nil without peers
+	registered *registrationStatus     // nil if the registry has no status
 	handler    http.Handler            // of the server's protocols
 	pages      map[string]http.Handler // by path
-	extra      *http.ServeMux          // the caller's; nil: none
+	extra      *http.ServeMux          // the handlers of [WithHandler]; nil without any
 
-	// leaving is set at the first moment of a shutdown: the node is not ready.
+	// leaving is set when a shutdown begins: the node is not ready.
 	leaving atomic.Bool
 }
 
@@ -82,9 +82,9 @@ func New(srv diamond.Server, opts ...Option) *Node {
 // fails. A node runs once; when Run has returned, the server is closed. The
 // server's storage is not.
 //
-// To drain is: become unready; unregister; wait for the delay, if one is set;
-// answer every parked poll and let each connection end with its next answer;
-// finish the requests under way, for ten seconds at most; close the server.
+// To drain, the node becomes unready, unregisters, and waits for the delay, if one is
+// set. It then answers every parked poll, lets each connection end with its next
+// answer, finishes the requests under way within ten seconds, and closes the server.
 func (n *Node) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, n.srv.Close()) }()
 	defer n.config.peerListener.close()
@@ -138,8 +138,8 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	return err
 }
 
-// open listens for clients, and then, where they have a door of their own, for
-// peers. With an error it returns what is open already.
+// open listens for clients, and for peers if they have a listener of their own. With
+// an error it also returns the hosts that are open already.
 func (n *Node) open(ctx context.Context) ([]*host, error) {
 	ln, err := n.config.listen(ctx)
 	if err != nil {
@@ -159,7 +159,7 @@ func (n *Node) open(ctx context.Context) ([]*host, error) {
 	return append(hosts, peerHost), nil
 }
 
-// startPeers has the peers nudged until the function that it returns is called.
+// startPeers starts to nudge the peers. The function that it returns ends that.
 func (n *Node) startPeers(ln net.Listener) (stop func()) {
 	own := []string{ln.Addr().String(), n.config.advertise}
 	if l := n.config.peerListener; l != nil {
@@ -177,7 +177,7 @@ func (n *Node) startPeers(ln net.Listener) (stop func()) {
 	}
 }
 
-// drain ends what hosts serve without failing a request.
+// drain ends the hosts without failing a request.
 func (n *Node) drain(hosts []*host, unregister func()) {
 	logger := n.config.logger
 	logger.Info("draining", "waiters", n.srv.Status().Waiters)
@@ -186,7 +186,7 @@ func (n *Node) drain(hosts []*host, unregister func()) {
 	unregister()
 	time.Sleep(n.config.shutdownDelay)
 	for _, h := range hosts {
-		h.closing.Store(true) // before a poll is answered, whose client asks again at once
+		h.closing.Store(true) // before polls are answered, whose clients ask again at once
 	}
 	n.srv.Drain()
 	var ending sync.WaitGroup
@@ -197,8 +197,8 @@ func (n *Node) drain(hosts []*host, unregister func()) {
 	logger.Info("drained", "took", time.Since(begun).Round(time.Millisecond))
 }
 
-// serveHTTP is the door: the node's pages first, which are few and cheap to
-// rule out, then the protocols.
+// serveHTTP serves the node's pages, which are few and cheap to rule out, then the
+// handlers of [WithHandler], then the protocols.
 func (n *Node) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if page := n.pages[r.URL.Path]; page != nil {
 		page.ServeHTTP(w, r)
@@ -206,7 +206,7 @@ func (n *Node) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if n.extra != nil {
 		if _, pattern := n.extra.Handler(r); pattern != "" {
-			// How long its answers may take is the caller's own to say.
+			// The caller's handler sets its own deadlines.
 			_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 			n.extra.ServeHTTP(w, r)
 			return

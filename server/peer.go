@@ -20,14 +20,14 @@ import (
 )
 
 const (
-	// nudgeTimeout is how long a peer has to take a nudge. It would look by itself
-	// soon after.
+	// nudgeTimeout is how long a peer has to take a nudge. Soon after, it reads the log
+	// anyway.
 	nudgeTimeout = time.Second
-	// nudgeGap is the least time between two nudges of one peer: the later of them
-	// stands for all commits in between.
+	// nudgeGap is the least time between two nudges of one peer: the later one stands
+	// for all commits in between.
 	nudgeGap = 5 * time.Millisecond
-	// nudgeIdle is after how long without a commit a peer is nudged all the same,
-	// so that it is known whether it can be.
+	// nudgeIdle is the time without a commit after which a peer is nudged anyway, so
+	// that the server knows whether it is reachable.
 	nudgeIdle = 30 * time.Second
 	// nudgeBackoff is the longest pause after nudges that failed.
 	nudgeBackoff = 10 * time.Second
@@ -36,16 +36,16 @@ const (
 // pathNudge is where peers take nudges.
 const pathNudge = "/v1/peer/nudge"
 
-// headerNode says in the answer to a nudge which node took it.
+// headerNode names the node in the answer to a nudge.
 const headerNode = "Diamond-Node"
 
-// nudge is the body of one.
+// nudge is the body of a nudge.
 type nudge struct {
 	Position string `json:"position"`
 }
 
-// peer is another server. One goroutine nudges it, one nudge at a time, with
-// the newest position: however slow it is, it costs no more than that.
+// peer is another server. One goroutine nudges it, one nudge at a time, with the
+// newest position. A slow peer costs no more than that.
 type peer struct {
 	peers  *peers
 	addr   string
@@ -54,14 +54,14 @@ type peer struct {
 	url    *url.URL
 
 	newest atomic.Pointer[diamond.Position]
-	wake   chan struct{}             // capacity 1: there is a newer one
-	state  atomic.Pointer[peerState] // nil: not asked yet
+	wake   chan struct{}             // capacity 1: there is a newer position
+	state  atomic.Pointer[peerState] // nil before the first nudge
 }
 
-// peerState is what became of the last nudge.
+// peerState is the result of the last nudge.
 type peerState struct {
 	err  error
-	self bool // it came back to this node
+	self bool // the nudge came back to this node
 }
 
 func newPeer(p *peers, addr string) *peer {
@@ -72,10 +72,10 @@ func newPeer(p *peers, addr string) *peer {
 	}
 	base, err := url.Parse(raw)
 	if err != nil || base.Hostname() == "" || base.User != nil || base.Scheme != "http" && base.Scheme != "https" {
-		return m // reported by each nudge
+		return m // each nudge reports it
 	}
 	if p.port != "" && base.Scheme == "http" {
-		// That is where clients reach it.
+		// The address is the one for clients.
 		base = &url.URL{Scheme: "https", Host: net.JoinHostPort(base.Hostname(), p.port)}
 	}
 	m.url = base.JoinPath(pathNudge)
@@ -95,13 +95,13 @@ func newPeerTransport() *http.Transport {
 	}
 }
 
-// tell has the peer told of at, soon. It does not wait.
+// tell has the peer nudged with at, soon. It does not wait.
 func (m *peer) tell(at diamond.Position) {
 	m.newest.Store(&at)
 	m.again()
 }
 
-// again has the peer told of the newest position, soon.
+// again has the peer nudged with the newest position, soon.
 func (m *peer) again() {
 	select {
 	case m.wake <- struct{}{}:
@@ -114,7 +114,7 @@ func (m *peer) run(ctx context.Context) {
 	failures := backoff.Backoff{Base: 100 * time.Millisecond, Cap: nudgeBackoff}
 	for {
 		if self := m.state.Load(); self != nil && self.self {
-			// The address may lead elsewhere one day.
+			// The address may lead to another server one day.
 			_ = backoff.Sleep(ctx, backoff.Jitter(nudgeIdle, 0.1))
 		} else if !m.wait(ctx) {
 			return
@@ -139,8 +139,8 @@ func (m *peer) run(ctx context.Context) {
 	}
 }
 
-// wait waits until there is something to tell, or it was long ago. It returns
-// false when ctx has ended.
+// wait waits for a newer position, or for nudgeIdle. It returns false if ctx has
+// ended.
 func (m *peer) wait(ctx context.Context) bool {
 	timer := time.NewTimer(backoff.Jitter(nudgeIdle, 0.1))
 	defer timer.Stop()
@@ -153,7 +153,7 @@ func (m *peer) wait(ctx context.Context) bool {
 	return true
 }
 
-// nudge tells the peer of the newest position, and notes what came of it.
+// nudge sends the peer the newest position, and notes the result.
 func (m *peer) nudge(ctx context.Context) error {
 	self, err := m.send(ctx, *m.newest.Load())
 	if ctx.Err() != nil {
@@ -171,7 +171,7 @@ func (m *peer) nudge(ctx context.Context) error {
 	return err
 }
 
-// send sends one nudge. Self says that this node took it.
+// send sends one nudge. Self reports whether this node itself took it.
 func (m *peer) send(ctx context.Context, at diamond.Position) (self bool, err error) {
 	if m.url == nil {
 		return false, diamond.Errorf(diamond.ErrInvalid, "its address %+.200q is neither host:port nor an http URL", m.addr)
@@ -191,19 +191,19 @@ func (m *peer) send(ctx context.Context, at diamond.Position) (self bool, err er
 	if err != nil {
 		var failed *url.Error
 		if errors.As(err, &failed) {
-			err = failed.Err // the address is told beside it
+			err = failed.Err // the caller logs the address
 		}
 		return false, err
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusNoContent {
-		text, _ := io.ReadAll(io.LimitReader(res.Body, 4<<10)) // what does not come is not told
+		text, _ := io.ReadAll(io.LimitReader(res.Body, 4<<10)) // if it does not arrive, the error has no text
 		return false, refusal(res.StatusCode, text)
 	}
 	return res.Header.Get(headerNode) == m.peers.id, nil
 }
 
-// refusal returns the error of an answer that is not the one to a nudge.
+// refusal returns the error of an answer other than success.
 func refusal(status int, body []byte) error {
 	var e errorBody
 	if json.Unmarshal(body, &e) == nil && e.Error.Code != "" {

@@ -16,41 +16,41 @@ import (
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
-// Resolver says where the servers of a cluster are. namesrv.NewClient makes one,
-// and transport.Static.
+// Resolver finds the servers of a cluster. namesrv.NewClient and transport.Static make
+// one.
 type Resolver interface {
-	// Resolve returns the addresses of all servers that are thought to be alive,
-	// this one or not, as host:port or as http URLs, in any order.
+	// Resolve returns the addresses of all servers that are thought to be alive, with
+	// or without this one, as host:port or as http URLs, in any order.
 	Resolve(ctx context.Context) ([]string, error)
 }
 
 const (
 	// resolveEvery is how often a node asks who its peers are.
 	resolveEvery = 3 * time.Second
-	// resolveTimeout bounds one such question.
+	// resolveTimeout bounds one resolve.
 	resolveTimeout = 5 * time.Second
 )
 
-// peers are the other servers that share the storage. They are told of each
-// commit of this one's, so that they need not wait for their next look. That is
-// all: whatever becomes of it, nothing but time depends on it.
+// peers holds the other servers that share the storage, and nudges them after each
+// commit of this server, so that they need not wait for their next read of the log.
+// If a nudge fails, they only learn of the commit later.
 type peers struct {
-	id       string // of this node in this life: how it knows itself
+	id       string // of this node in this run; a node that meets it has nudged itself
 	srv      diamond.Server
 	resolver Resolver
 	secret   cluster.Secret
 	http     *http.Client
-	shared   bool // http is the caller's
+	shared   bool // the caller owns http
 	logger   *slog.Logger
 	counts   *peerCounts
-	port     string // of the listeners that peers have for each other; "": they have none
+	port     string // of the peers' own listeners; "" if they have none
 
 	mu         sync.Mutex
 	members    map[string]*peer // guarded by mu; by address, without this node's own
-	unresolved error            // guarded by mu; why the list could not be had last
+	unresolved error            // guarded by mu; the error of the last resolve
 }
 
-// newPeers returns the peers of a node. None is known yet.
+// newPeers returns the peers of a node, of which none is known yet.
 func newPeers(srv diamond.Server, c *config) *peers {
 	client := http.Client{Transport: newPeerTransport()}
 	if c.peerHTTP != nil {
@@ -69,7 +69,7 @@ func (p *peers) closeIdle() {
 	}
 }
 
-// run keeps the list of peers up to date and tells them of commits until ctx
+// run keeps the list of peers up to date and nudges them after commits until ctx
 // ends. Own are the addresses by which this node may be in the list.
 func (p *peers) run(ctx context.Context, own []string) {
 	var working sync.WaitGroup
@@ -87,7 +87,7 @@ func (p *peers) run(ctx context.Context, own []string) {
 	}
 }
 
-// announce tells all peers of a commit. It does not wait.
+// announce nudges all peers after a commit. It does not wait.
 func (p *peers) announce(at diamond.Position) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -96,7 +96,7 @@ func (p *peers) announce(at diamond.Position) {
 	}
 }
 
-// resolve asks for the list. One that is empty, or does not come, changes nothing.
+// resolve updates the list of peers. An empty or failed answer changes nothing.
 func (p *peers) resolve(ctx context.Context, working *sync.WaitGroup, own []string) {
 	timed, cancel := context.WithTimeout(ctx, resolveTimeout)
 	addrs, err := p.resolver.Resolve(timed)
@@ -123,7 +123,7 @@ func (p *peers) resolve(ctx context.Context, working *sync.WaitGroup, own []stri
 
 var errNoServers = errors.New("the list of servers is empty")
 
-// replace sets who the peers are. p.mu is held.
+// replace sets the list of peers. The caller holds mu.
 func (p *peers) replace(ctx context.Context, working *sync.WaitGroup, addrs, own []string) {
 	gone := p.members
 	p.members = make(map[string]*peer, len(addrs))
@@ -141,7 +141,7 @@ func (p *peers) replace(ctx context.Context, working *sync.WaitGroup, addrs, own
 		until, cancel := context.WithCancel(ctx)
 		m.stop = cancel
 		working.Go(func() { m.run(until) })
-		// To get to know each other before it matters; and it may have missed something.
+		// So that they know each other before it matters. It may also have missed a commit.
 		m.tell(p.srv.Status().Position)
 		p.logger.Info("peer found", "peer", addr)
 	}

@@ -12,7 +12,7 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// peerCounts counts nudges by what became of them.
+// peerCounts counts nudges by their results.
 type peerCounts struct {
 	out, in *prometheus.CounterVec
 }
@@ -63,14 +63,14 @@ func (c *peerCounts) received(err error) {
 var membersDesc = prometheus.NewDesc("diamond_cluster_members",
 	"Other servers that are listed, by whether they took the last nudge.", []string{"state"}, nil)
 
-// peerSummary is what a node knows of its peers.
+// peerSummary is the state of a node's peers.
 type peerSummary struct {
 	up, down, unknown int
 	unresolved        error
-	failing           []string // the first few of those that are down, and why
+	failing           []string // the first few peers that are down, and why
 }
 
-// maxFailing is how many peers that fail are told of by name.
+// maxFailing is how many failing peers a summary names.
 const maxFailing = 5
 
 func (p *peers) summary() peerSummary {
@@ -93,7 +93,7 @@ func (p *peers) summary() peerSummary {
 	return s
 }
 
-// ok reports whether all is as it should be.
+// ok reports whether no peer is down and the list can be resolved.
 func (s *peerSummary) ok() bool { return s.down == 0 && s.unresolved == nil }
 
 func (s *peerSummary) String() string {

@@ -8,24 +8,24 @@ import (
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
-// Registry tells clients where servers are. namesrv.NewClient makes one; one
-// for Consul or DNS takes ten lines.
+// Registry holds the addresses of servers for clients. namesrv.NewClient makes one.
+// One for Consul or DNS takes ten lines.
 type Registry interface {
 	// Register holds a lease for addr, a host:port, until ctx ends, then gives it
-	// back and returns nil. It outlasts a registry that cannot be reached. An
-	// error says that the lease could not be held; the node tries again.
+	// back and returns nil. While the registry cannot be reached it keeps trying. It
+	// returns an error if it cannot hold the lease; the node then calls it again.
 	Register(ctx context.Context, addr string) error
 }
 
 // unregisterTimeout is how long a shutdown waits for registries that do not answer.
 const unregisterTimeout = time.Second
 
-// readyInterval is how often a node looks whether it is ready to be registered.
+// readyInterval is how often a node checks whether it is ready to be registered.
 const readyInterval = 50 * time.Millisecond
 
-// register keeps the node registered under addr while it is up, and returns
-// what unregisters it, which waits a while for that to be done. A registry
-// that is down costs nothing but the registration.
+// register keeps the node registered under addr until the function that it returns is
+// called, which waits for unregisterTimeout at most. If the registry is down, only the
+// registration is missing.
 func (n *Node) register(addr string) (unregister func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

@@ -9,17 +9,16 @@ import (
 	"time"
 )
 
-// readTimeout is how long all of a request may take to arrive where handlers answer
-// promptly. Polls that wait do without.
+// readTimeout is how long a whole request may take to arrive if handlers answer
+// promptly. Hosts of polls, which wait, have no such limit.
 const readTimeout = 10 * time.Second
 
-// Serve serves handler on listener until ctx ends; then it finishes the requests
-// under way, for ten seconds at most, and returns nil. It closes the listener. A
-// nil logger logs nowhere.
+// Serve serves handler on listener until ctx ends. Then it finishes the requests
+// under way, within ten seconds, and returns nil. It closes the listener. A nil logger
+// logs nowhere.
 //
-// It is for what runs beside a node and answers promptly, such as a name server:
-// a request must have arrived within 10 s, and its answer have been read within
-// 30 s after that.
+// Handler must answer promptly, as a name server does: a request must arrive within
+// 10 s, and its answer must be read within 30 s after that.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, logger *slog.Logger) error {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)

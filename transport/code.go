@@ -36,7 +36,7 @@ var codes = []struct {
 	{diamond.ErrClosed, "closed", 503},
 	{diamond.ErrUnavailable, "unavailable", 503},
 
-	// What ends a request whose own context did not end: to who asks it is a server that could not.
+	// These end a request whose own context did not end: the server could not answer it.
 	{context.DeadlineExceeded, "unavailable", 503},
 	{context.Canceled, "unavailable", 503},
 }

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// resolveInterval is how often a list is asked for unless [WithResolveInterval] says.
+	// resolveInterval is how often the list is resolved unless [WithResolveInterval] sets it.
 	resolveInterval = 30 * time.Second
 	// resolveGap is the least time between two resolves.
 	resolveGap = time.Second
@@ -72,8 +72,8 @@ func distinct(addrs []string) (list []string) {
 	return list
 }
 
-// replace sets the list, keeps what is known of the servers that stay, and
-// returns the transports that are no longer needed.
+// replace sets the list, keeps the state of the servers that stay, and returns the
+// transports that are no longer needed. The caller holds mu.
 func (b *Balancer) replace(addrs []string) (idle []diamond.Transport) {
 	old := make(map[string]*server, len(b.servers))
 	for _, s := range b.servers {

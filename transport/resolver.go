@@ -5,8 +5,7 @@ import (
 	"slices"
 )
 
-// Resolver says where servers are. namesrv.Client is one; ten lines make one
-// of Consul or DNS.
+// Resolver finds servers. namesrv.Client is one. One for Consul or DNS takes ten lines.
 type Resolver interface {
 	// Resolve returns the addresses of all servers that are thought to be alive,
 	// in any order, in the form that the dial function takes.

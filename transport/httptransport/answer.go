@@ -9,8 +9,8 @@ import (
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
-// answer gathers the frames of an answer. Its parts are shared with others:
-// nothing is copied before it goes to the connection.
+// answer collects the frames of an answer. Answers share their parts, which are not
+// copied before they go to the connection.
 type answer struct {
 	parts []string
 	count int

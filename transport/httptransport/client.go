@@ -12,15 +12,16 @@ import (
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
-// docs/limits.md says what these must be below and above.
+// docs/limits.md lists what these must be below and above.
 const (
-	// answerTimeout is how long a server may be silent unless [WithTimeout] says.
+	// answerTimeout is how long a server may be silent unless [WithTimeout] sets it.
 	answerTimeout = 5 * time.Second
 	// dialTimeout is how long a connection may take to be made.
 	dialTimeout = 2 * time.Second
 	// idleConnTimeout is how long an idle connection is kept: less than servers keep it.
 	idleConnTimeout = 90 * time.Second
-	// maxAnswer is how many bytes of content an answer may have unless [WithMaxAnswer] says.
+	// maxAnswer is how many bytes of content an answer may have unless [WithMaxAnswer]
+	// sets it.
 	maxAnswer = 64 << 20
 )
 
@@ -32,20 +33,21 @@ func WithTLS(config *tls.Config) Option {
 	return func(t *Transport) { t.tls = config }
 }
 
-// WithHTTPClient has the transport use client, which many may share; [WithTLS]
-// has no effect then, and Close leaves it alone. Its Timeout must be zero, or
-// it would end waits. Redirects are not followed whatever it says.
+// WithHTTPClient has the transport use client, which several transports may share.
+// [WithTLS] then has no effect, and Close does not close client's connections. Its
+// Timeout must be zero, or it would end waits. Redirects are never followed.
 //
-// When the server was silent the transport goes on with a copy of the client's
-// [http.Transport]: the same settings, and new connections. From another round
-// tripper, dead connections are used for as long as that keeps them. Over HTTP/2 it should send
-// pings (SendPingTimeout of [http.HTTP2Config]), as the transport does by default.
+// After the server was silent, the transport uses a copy of the client's
+// [http.Transport], with the same settings and new connections. With another round
+// tripper, it uses dead connections for as long as that keeps them. Over HTTP/2 the
+// client should send pings (SendPingTimeout of [http.HTTP2Config]), as the transport
+// does by default.
 func WithHTTPClient(client *http.Client) Option {
 	return func(t *Transport) { t.given = client }
 }
 
-// WithTimeout sets for how long the server may be silent, beyond the wait it
-// was asked for, before it is taken to be lost; by default 5 s.
+// WithTimeout sets how long the server may be silent, beyond the wait that it was
+// asked for, before the transport takes it to be lost; by default 5 s.
 func WithTimeout(d time.Duration) Option {
 	return func(t *Transport) { t.timeout = d }
 }
@@ -61,16 +63,16 @@ var _ diamond.Transport = (*Transport)(nil)
 // Transport is the client end: a [diamond.Transport] to one server. It is
 // safe for concurrent use.
 //
-// It never retries and never follows a redirect; transport.Balance chooses
-// among servers. What a server says is checked: lengths, digests, that an
-// answer is to the key that was asked for. An answer that is damaged, or not
-// of a server of this kind, is ErrUnavailable, and never "not found".
+// It never retries and never follows a redirect; transport.Balance chooses among
+// servers. It checks answers: their lengths, their digests, and that they are to the
+// key that was asked for. An answer that is damaged, or not of a diamond server, is
+// ErrUnavailable, and never "not found".
 type Transport struct {
 	base        url.URL
 	invalid     error        // of the address
-	given       *http.Client // the caller's; nil: none
+	given       *http.Client // the caller's, or nil
 	http        http.Client
-	connections *connections // that http uses; nil: it uses another round tripper
+	connections *connections // of http, or nil if it has another round tripper
 	tls         *tls.Config
 	timeout     time.Duration
 	maxAnswer   int64
@@ -91,8 +93,8 @@ func New(addr string, opts ...Option) *Transport {
 	return t
 }
 
-// useConnections has t.http use connections that can be given up, unless the
-// caller has given a round tripper of which that is not known.
+// useConnections has t.http use connections that can be given up, unless the caller's
+// round tripper is not an [http.Transport].
 func (t *Transport) useConnections() {
 	var given *http.Transport
 	if t.given != nil {
@@ -131,8 +133,8 @@ func parseAddr(addr string) (url.URL, error) {
 	return *u, nil
 }
 
-// Close gives up the idle connections that the transport made. Calls under
-// way go on; so do later ones, with new connections.
+// Close closes the idle connections that the transport made. Calls under way go on,
+// and later calls make new connections.
 func (t *Transport) Close() {
 	t.connections.closeIdle(t.connections.inUse())
 }

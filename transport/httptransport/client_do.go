@@ -34,15 +34,15 @@ type request struct {
 	media     []string // of the body
 
 	wait   time.Duration // how long the server was asked to wait
-	absent bool          // a 404 of this server's is an answer
-	writes bool          // when the answer is lost, it may have been done
+	absent bool          // a 404 of a diamond server is an answer
+	writes bool          // if the answer is lost, the request may have been done
 }
 
-// errSilent ends a request whose server has said nothing for too long.
+// errSilent ends a request whose server has been silent for too long.
 var errSilent = errors.New("no answer in time")
 
-// do asks the server and has read take its answer. All errors that it returns
-// are of type *diamond.Error.
+// do asks the server and calls read with the answer. All errors that it returns are
+// of type *diamond.Error.
 func (t *Transport) do(ctx context.Context, req *request, read func(*http.Response) error) error {
 	if t.invalid != nil {
 		return &diamond.Error{Op: req.op, Key: req.key, Err: t.invalid}
@@ -70,7 +70,7 @@ func (t *Transport) do(ctx context.Context, req *request, read func(*http.Respon
 		return t.lost(ctx, asking, req, err, !progress.unsent())
 	}
 	defer func() { _ = res.Body.Close() }()
-	watch.limit.Store(int64(t.timeout)) // its wait is over
+	watch.limit.Store(int64(t.timeout)) // the wait is over
 	heard := func() { watch.heard(); transport.Heard(ctx) }
 	heard()
 	res.Body = &watchedBody{res.Body, heard}
@@ -91,13 +91,14 @@ func (t *Transport) do(ctx context.Context, req *request, read func(*http.Respon
 		}
 		return t.lost(ctx, asking, req, altered(res, err), true)
 	}
-	// What is left is of no use, but keeps the connection from being used again.
+	// The connection can be used again only if nothing is left to read.
 	_, _ = io.CopyN(io.Discard, res.Body, 4<<10)
 	return nil
 }
 
-// altered returns err, why the answer could not be taken, with the header that shows
-// that it is not as a server has sent it: these neither compress nor are proxies.
+// altered returns err, the reason why an answer was not accepted. If a header shows
+// that something has changed the answer, as servers neither compress nor are proxies,
+// the error names it.
 func altered(res *http.Response, err error) error {
 	for _, name := range []string{"Content-Encoding", "Via"} {
 		value := res.Header.Get(name)
@@ -113,17 +114,17 @@ func altered(res *http.Response, err error) error {
 	return err
 }
 
-// nothingDone reports whether an answer's code says so, and is not merely one
-// that this client does not know.
+// nothingDone reports whether the code of an answer says that nothing was done. A code
+// that this client does not know does not.
 func nothingDone(res *http.Response) bool { return res.Header.Get(hError) == "unavailable" }
 
-// fail returns an error that no server has said.
+// fail returns an error of this end.
 func (t *Transport) fail(req *request, err error, detail string) error {
 	return &diamond.Error{Op: req.op, Key: req.key, Err: err, Detail: t.base.Host + ": " + httpserve.Clip(detail)}
 }
 
-// foreign returns the error for an answer that is not of a server of ours: a
-// proxy's, or of whatever else listens at that address.
+// foreign returns the error for an answer that is not of a diamond server, but of a
+// proxy or of whatever else listens at that address.
 func (t *Transport) foreign(req *request, res *http.Response) error {
 	err := diamond.ErrUnavailable
 	if req.writes && (res.StatusCode >= 500 || res.StatusCode < 300) {
@@ -136,7 +137,7 @@ func (t *Transport) foreign(req *request, res *http.Response) error {
 	return e
 }
 
-// lost returns the error for a request without a whole answer.
+// lost returns the error for a request without a complete answer.
 func (t *Transport) lost(ctx, asking context.Context, req *request, cause error, sent bool) error {
 	err := diamond.ErrUnavailable
 	if req.writes && sent {
@@ -153,7 +154,7 @@ func (t *Transport) lost(ctx, asking context.Context, req *request, cause error,
 	}
 	var of *url.Error
 	if errors.As(cause, &of) {
-		cause = of.Err // the URL says nothing that op and key do not
+		cause = of.Err // op and key say what the URL says
 	}
 	var own *diamond.Error
 	if errors.As(cause, &own) {
@@ -162,12 +163,12 @@ func (t *Transport) lost(ctx, asking context.Context, req *request, cause error,
 	return t.fail(req, err, cause.Error())
 }
 
-// progress is how far a request has come, as far as the round tripper tells:
-// one of the caller's own need not.
+// progress is how far a request has come, if the round tripper reports that: the
+// caller's own need not.
 type progress struct{ traced, sent atomic.Bool }
 
-// unsent reports whether a request that failed was certainly not done: its
-// headers were not on their way yet.
+// unsent reports whether a request that failed was certainly not done, because its
+// headers were not sent yet.
 func (p *progress) unsent() bool { return p.traced.Load() && !p.sent.Load() }
 
 // build makes the HTTP request.
@@ -202,7 +203,7 @@ func (t *Transport) build(ctx context.Context, req *request, watch *watchdog, p 
 	return ask, nil
 }
 
-// infoValue is a client's header, made once.
+// infoValue is a client's header, which is made once.
 type infoValue struct {
 	info  diamond.ClientInfo
 	value string
@@ -237,7 +238,7 @@ type watchdog struct {
 
 func (w *watchdog) heard() { w.timer.Reset(time.Duration(w.limit.Load())) }
 
-// watchedBody calls heard at each read: a slow transfer is not silence.
+// watchedBody calls heard at each read, as a slow transfer is not silence.
 type watchedBody struct {
 	io.ReadCloser
 	heard func()
@@ -251,7 +252,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// position returns the position of an answer, which each has that is tied to one.
+// position returns the position of an answer that must have one.
 func position(res *http.Response) (diamond.Position, error) {
 	values := res.Header[hPosition]
 	if len(values) != 1 {
@@ -262,8 +263,8 @@ func position(res *http.Response) (diamond.Position, error) {
 
 func flag(res *http.Response, name string) bool { return res.Header.Get(name) == "true" }
 
-// stale returns for how long the server has not been able to confirm. What
-// cannot be read is taken for a second: stale, in any case.
+// stale returns the time since the server last confirmed its state with the storage,
+// or 0 if it is current. A value that cannot be parsed is taken for a second.
 func stale(res *http.Response) time.Duration {
 	text := res.Header.Get(hStale)
 	if text == "" {
@@ -276,8 +277,7 @@ func stale(res *http.Response) time.Duration {
 	return d
 }
 
-// frames reads the frames of an answer, as many as its header says, into
-// lines made by add.
+// frames calls each for every frame of an answer, as many times as its header says.
 func (t *Transport) frames(res *http.Response, each func(f *frameReader) error) error {
 	count, err := strconv.Atoi(res.Header.Get(hCount))
 	if err != nil || count < 0 || count > maxFrames {

@@ -52,7 +52,7 @@ func (t *Transport) Poll(ctx context.Context, req *diamond.PollRequest) (*diamon
 	return &out, nil
 }
 
-// waitOf returns for how long a server will wait that is asked to wait for d.
+// waitOf returns how long a server waits that is asked to wait for d.
 func waitOf(d time.Duration) time.Duration { return min(max(d, 0), diamond.MaxWait) }
 
 // json sets the body to v.

@@ -24,7 +24,7 @@ func (t *Transport) Commit(ctx context.Context, req *diamond.CommitRequest) (*di
 		op: "commit", key: onlyKey(changes), method: http.MethodPost, path: pathChangesets, query: q, client: req.Client,
 		requestID: changes.RequestID, body: func() io.Reader { return readParts(parts) }, length: length, media: valueBytes, writes: true,
 	}, func(res *http.Response) (err error) {
-		// All that matters is in the headers: an answer that is cut off after them is whole.
+		// The headers have all that matters: an answer that is cut off after them is complete.
 		out.Position, err = position(res)
 		out.Replayed = flag(res, hReplayed)
 		return err
@@ -44,7 +44,7 @@ func headerSafe(s string) bool {
 	return true
 }
 
-// onlyKey returns the key of a set that writes one, else none.
+// onlyKey returns the key of a set that writes one key, or the zero Key.
 func onlyKey(s *diamond.ChangeSet) diamond.Key {
 	switch {
 	case s.Len() != 1:

@@ -9,14 +9,14 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// entityTag is what the entity tag of a value says: the revision, and the digest
-// of the content, which may be left out by hand.
+// entityTag is the entity tag of a value: its revision and the digest of its content,
+// which people may leave out.
 type entityTag struct {
-	revision int64 // 0: there is no value
+	revision int64 // 0 if the key must not exist
 	md5      string
 }
 
-// condition reads If-Match and If-None-Match; nil: there is none.
+// condition returns the condition in If-Match or If-None-Match, or nil if there is none.
 func condition(header http.Header) (*entityTag, error) {
 	match, none := header.Get("If-Match"), header.Get("If-None-Match")
 	switch {
@@ -39,10 +39,10 @@ func condition(header http.Header) (*entityTag, error) {
 	return &entityTag{n, md5}, nil
 }
 
-// holds returns ErrConflict where the revision that tag names has another content.
-// A storage that lost history may have given one revision to two values: the
-// storage's own condition, on the revision, does not tell them apart. Whether the
-// key has that revision now is left to it.
+// holds returns ErrConflict if the revision that tag names has another content. A
+// storage that lost history may have given one revision to two values, which its own
+// condition, on the revision, cannot tell apart. The storage checks whether the key
+// has that revision now.
 func (h *handler) holds(ctx context.Context, key diamond.Key, tag *entityTag) error {
 	if tag.md5 == "" {
 		return nil
@@ -52,7 +52,7 @@ func (h *handler) holds(ctx context.Context, key diamond.Key, tag *entityTag) er
 		res, err = h.srv.Fetch(ctx, &diamond.FetchRequest{Key: key, Revision: tag.revision})
 	}
 	if err != nil || res.Entry.Revision != tag.revision || res.Entry.MD5 == tag.md5 {
-		return nil // the commit knows better what is wrong
+		return nil // the commit will return what is wrong
 	}
 	return &diamond.Error{
 		Key: key, Err: diamond.ErrConflict, Current: res.Entry.Revision,

@@ -8,28 +8,28 @@ import (
 	"time"
 )
 
-// How a connection is found to be dead that nobody has ended: what is between
-// may have forgotten it, and the kernel keeps it for many minutes. Questions
-// that wait for less are watched each on its own.
+// How a dead connection is found that neither end has closed: something between them
+// may have dropped it, and the kernel keeps it for many minutes. Questions that wait
+// for less have their own timeouts.
 const (
-	// pingAfter is how long an HTTP/2 connection with nothing to hear is left alone.
+	// pingAfter is how long an HTTP/2 connection may be quiet before it is pinged.
 	pingAfter = 15 * time.Second
 	// pingTimeout is how long the answer to a ping may take.
 	pingTimeout = 5 * time.Second
-	// suspectAfter is how long a question that does not wait has been without any
-	// answer when its caller gives it up for its connection to be given up too.
+	// suspectAfter is how long a question that does not wait must have been without an
+	// answer, when its caller gives up, for its connection to be given up too.
 	suspectAfter = 300 * time.Millisecond
 )
 
-// connections is a round tripper whose connections can be given up all together:
-// those with requests under way too, as HTTP/2 puts later requests on them.
+// connections is a round tripper that can give up all its connections together,
+// including those with requests under way, on which HTTP/2 puts later requests.
 type connections struct {
-	given *http.Transport // the caller's, which is left alone; nil: none
+	given *http.Transport // the caller's, which is not closed; or nil
 	now   atomic.Pointer[http.Transport]
 }
 
-// newConnections returns the connections of given, those of the caller's, or
-// where that is nil, of one of its own.
+// newConnections returns the connections of given, the caller's transport, or of a new
+// one if given is nil.
 func newConnections(given *http.Transport, config *tls.Config) *connections {
 	c := &connections{given: given}
 	if given == nil {
@@ -44,7 +44,7 @@ func (c *connections) RoundTrip(r *http.Request) (*http.Response, error) {
 	return c.now.Load().RoundTrip(r)
 }
 
-// inUse returns what a request that is made now uses; nil: c is nil.
+// inUse returns the transport that a request uses now, or nil if c is nil.
 func (c *connections) inUse() *http.Transport {
 	if c == nil {
 		return nil
@@ -52,18 +52,18 @@ func (c *connections) inUse() *http.Transport {
 	return c.now.Load()
 }
 
-// giveUp has later requests use other connections than those of lost, which was
-// in use when one was made that has had no answer: what has lost its connection
-// has lost the others too. Requests under way go on, until they have an answer
-// or are found to be lost too. On nil it does nothing.
+// giveUp has later requests use new connections instead of those of lost, which was in
+// use when a request was made that has had no answer: whatever broke its connection
+// broke the others too. Requests under way go on until they are answered or lost. On
+// nil it does nothing.
 func (c *connections) giveUp(lost *http.Transport) {
 	if c != nil && c.now.CompareAndSwap(lost, lost.Clone()) {
 		c.closeIdle(lost)
 	}
 }
 
-// closeIdle closes the idle connections of t, unless it is the caller's. On nil
-// it does nothing.
+// closeIdle closes the idle connections of t, unless t is the caller's. On nil it
+// does nothing.
 func (c *connections) closeIdle(t *http.Transport) {
 	if c != nil && t != c.given {
 		t.CloseIdleConnections()

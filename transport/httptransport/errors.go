@@ -13,7 +13,7 @@ import (
 	"github.com/linnaname/gdiamond/transport"
 )
 
-// errorBody is the one shape of errors.
+// errorBody is the form of all errors.
 type errorBody struct {
 	Error errorInfo `json:"error"`
 }
@@ -22,7 +22,7 @@ type errorInfo struct {
 	Code    string `json:"code"`
 	Message string `json:"message,omitempty"`
 	Key     string `json:"key,omitempty"`
-	Current int64  `json:"current,omitempty"` // with conflict: the revision met instead
+	Current int64  `json:"current,omitempty"` // of a conflict: the present revision
 	// RetryAfterMs is the Retry-After header before it was rounded up to seconds.
 	RetryAfterMs int64 `json:"retryAfterMs,omitempty"`
 }
@@ -45,14 +45,14 @@ func writeJSON(w http.ResponseWriter, status int, body []byte) {
 	httpserve.SetType(h, valueJSON)
 	h[hContentLength] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // a peer that has gone is no matter of ours
+	_, _ = w.Write(body) // the peer may have gone
 }
 
 // maxErrorBody is how much of an error answer a client reads.
 const maxErrorBody = 64 << 10
 
-// remoteError returns the error that an answer of a server carries, nil where
-// it has no code: it is then not of a server of ours.
+// remoteError returns the error in an answer, or nil if it has no code: it is then no
+// error, or not of a diamond server.
 func remoteError(op string, key diamond.Key, res *http.Response) *diamond.Error {
 	code := res.Header.Get(hError)
 	if code == "" {
@@ -61,14 +61,14 @@ func remoteError(op string, key diamond.Key, res *http.Response) *diamond.Error 
 	e := &diamond.Error{Op: op, Key: key, Err: transport.Decode(code), Remote: true, RetryAfter: retryAfter(res.Header)}
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxErrorBody))
 	if err != nil {
-		return e // the code says what matters
+		return e // the code is enough
 	}
 	var b errorBody
 	if json.Unmarshal(body, &b) != nil {
 		return e
 	}
 	e.Detail, e.Current = httpserve.Clip(b.Error.Message), b.Error.Current
-	// The header is for those who do not read the body: it says something even where the server does not.
+	// The header is for clients that do not read the body. It may be set even if the error has no such time.
 	e.RetryAfter = min(time.Duration(min(max(b.Error.RetryAfterMs, 0), maxRetryAfter.Milliseconds()))*time.Millisecond, maxRetryAfter)
 	if k, err := wireKey(b.Error.Key); err == nil {
 		e.Key = k
@@ -76,7 +76,7 @@ func remoteError(op string, key diamond.Key, res *http.Response) *diamond.Error 
 	return e
 }
 
-// maxRetryAfter bounds for how long a server can send its clients away.
+// maxRetryAfter is the longest time for which a server can send its clients away.
 const maxRetryAfter = 5 * time.Minute
 
 func retryAfter(h http.Header) time.Duration {

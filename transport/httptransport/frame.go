@@ -14,7 +14,7 @@ import (
 // A frame is one line of JSON. Where the line has a "length", that many raw
 // bytes and a newline follow it.
 
-// framed is what the line of a frame is decoded into.
+// framed is the decoded line of a frame.
 type framed interface{ contentLength() *int64 }
 
 // marshalLine returns the line of v with its newline.
@@ -22,26 +22,26 @@ func marshalLine(v any) string {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	// The lines hold strings, numbers, times and maps of strings: nothing that cannot be encoded.
+	// The lines hold strings, numbers, times and maps of strings: all can be encoded.
 	_ = enc.Encode(v)
 	return b.String()
 }
 
-// frameReader reads frames of a peer that is not trusted.
+// frameReader reads the frames of an untrusted peer.
 type frameReader struct {
 	r      *bufio.Reader
-	strict bool  // refuse fields that are not known
+	strict bool  // refuses unknown fields
 	most   int64 // bytes that one content may have
 	left   int64 // bytes that all contents may still have
 }
 
-// errFrame is a body that is not made of frames.
+// errFrame is the error of a body that is not made of frames.
 func errFrame(format string, args ...any) error {
 	return diamond.Errorf(diamond.ErrInvalid, "frame: "+format, args...)
 }
 
-// next decodes the next line into line and returns the content that follows
-// it. It ends with io.EOF, and only between two frames.
+// next decodes the next line into line and returns the content that follows it. It
+// returns io.EOF at the end, and only between two frames.
 func (f *frameReader) next(line framed) (content string, err error) {
 	raw, err := f.readLine()
 	if err != nil {
@@ -80,10 +80,10 @@ func (f *frameReader) read(n int64) (string, error) {
 	if n <= int64(f.r.Size()) {
 		b, err := f.r.Peek(int(n))
 		content := string(b)
-		_, _ = f.r.Discard(len(b)) // they are there
+		_, _ = f.r.Discard(len(b)) // cannot fail: they are in the buffer
 		return content, err
 	}
-	// Memory follows the bytes that have come, not the length that was claimed.
+	// Memory grows with the bytes that arrive, not with the length that was claimed.
 	var b strings.Builder
 	b.Grow(int(min(n, 256<<10)))
 	_, err := io.CopyN(&b, f.r, n)
@@ -95,7 +95,7 @@ func (f *frameReader) readLine() ([]byte, error) {
 	if err == nil {
 		return line, nil
 	}
-	// Longer than the reader's buffer: gather, up to the limit.
+	// Longer than the reader's buffer: collect up to the limit.
 	long := bytes.Clone(line)
 	for errors.Is(err, bufio.ErrBufferFull) {
 		if len(long) > maxLine {
@@ -121,8 +121,8 @@ func cut(err error) error {
 	return err
 }
 
-// decodeJSON decodes exactly one JSON value. Its errors hold nothing of raw
-// but the names of fields.
+// decodeJSON decodes exactly one JSON value. Its errors contain nothing of raw except
+// the names of fields.
 func decodeJSON(raw []byte, into any, strict bool) error {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	if strict {

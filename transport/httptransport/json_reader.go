@@ -11,24 +11,24 @@ import (
 )
 
 const (
-	// maxValue is how many bytes one value may have: a string, a number, or an
-	// object in a list.
+	// maxValue is how many bytes one value may have: a string, a number, or an object
+	// in a list.
 	maxValue = 8 << 10
-	// maxDepth is how deep lists and objects may be nested in a field that is skipped.
+	// maxDepth is how deep lists and objects may be nested in an unknown field.
 	maxDepth = 16
 	// maxFields is how many fields one object may have.
 	maxFields = 64
 )
 
-// jsonReader decodes one JSON object of a peer that is not trusted, while it
-// arrives. No more of it is in memory than one value, so that numbers, sizes and
-// nesting are checked before they cost anything. Its errors hold nothing of what
-// it reads but the names of fields.
+// jsonReader decodes one JSON object of an untrusted peer while it arrives. It holds
+// one value at a time in memory, so that counts, sizes and nesting are checked before
+// they cost anything. Its errors contain nothing of the input except the names of
+// fields.
 type jsonReader struct {
 	src    io.Reader
-	hold   func(bytes int64) error // is told of the memory that lists take
+	hold   func(bytes int64) error // is called with the memory that elements of lists take
 	dec    *json.Decoder
-	passed int64 // bytes that dec was given
+	passed int64 // bytes that dec has read
 	broken error // why src could not be read
 }
 
@@ -38,8 +38,8 @@ func newJSONReader(src io.Reader, hold func(bytes int64) error) *jsonReader {
 	return j
 }
 
-// Read gives dec what it asks for. It asks only where the value that it is
-// reading, or the white space before it, is not complete.
+// Read implements [io.Reader] for dec, which reads only while the current value, or
+// the white space before it, is incomplete.
 func (j *jsonReader) Read(p []byte) (int, error) {
 	if j.passed-j.dec.InputOffset() > maxValue {
 		return 0, diamond.Errorf(diamond.ErrInvalid, "json: a value has more than %d bytes", maxValue)
@@ -52,7 +52,7 @@ func (j *jsonReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// whole calls field as object does, and checks that nothing follows the object.
+// whole is object, and checks that nothing follows the object.
 func (j *jsonReader) whole(field func(name string) error) error {
 	if err := j.object(field); err != nil {
 		return err
@@ -66,8 +66,8 @@ func (j *jsonReader) whole(field func(name string) error) error {
 	return diamond.Errorf(diamond.ErrInvalid, "json: something follows the value")
 }
 
-// object calls field with the name of each field of the object that comes next.
-// It must read the field's value.
+// object calls field with the name of each field of the next object. Field must read
+// the value.
 func (j *jsonReader) object(field func(name string) error) error {
 	if is, err := j.enter("", '{'); !is {
 		return err
@@ -78,7 +78,7 @@ func (j *jsonReader) object(field func(name string) error) error {
 		if err != nil {
 			return err
 		}
-		name, _ := token.(string) // the decoder takes nothing else for one
+		name, _ := token.(string) // the decoder accepts only strings as names
 		if slices.Contains(seen, name) {
 			return diamond.Errorf(diamond.ErrInvalid, "json: field %.80q is given more than once", name)
 		}
@@ -94,9 +94,9 @@ func (j *jsonReader) object(field func(name string) error) error {
 	return err
 }
 
-// list calls element for each element of the list that is the value of field
-// name, of which each takes so many bytes of memory. It must read the element. More
-// than most elements are ErrTooLarge.
+// list calls element for each element of the list that is the value of field name.
+// Element must read the element, which takes memory bytes. More than most elements
+// are ErrTooLarge.
 func (j *jsonReader) list(name string, most int, memory int64, element func() error) error {
 	if is, err := j.enter(name, '['); !is {
 		return err
@@ -117,7 +117,7 @@ func (j *jsonReader) list(name string, most int, memory int64, element func() er
 }
 
 // enter reads the beginning of a list or an object, the value of field name. It
-// returns false where null stands there instead, or an error.
+// returns false for null instead of a list, or with an error.
 func (j *jsonReader) enter(name string, begin json.Delim) (bool, error) {
 	token, err := j.token()
 	switch {
@@ -153,7 +153,7 @@ func kindOfToken(token json.Token) string {
 	return "number"
 }
 
-// value decodes the value of field name, which is no larger than one value may be.
+// value decodes the value of field name, which may have maxValue bytes.
 func (j *jsonReader) value(name string, into any) error {
 	err := j.dec.Decode(into)
 	var typed *json.UnmarshalTypeError
@@ -166,7 +166,7 @@ func (j *jsonReader) value(name string, into any) error {
 	return j.fault(err)
 }
 
-// skip reads the value of a field that is not known.
+// skip reads the value of an unknown field.
 func (j *jsonReader) skip() error {
 	for depth := 0; ; {
 		token, err := j.token()
@@ -193,7 +193,7 @@ func (j *jsonReader) token() (json.Token, error) {
 	return token, j.fault(err)
 }
 
-// fault returns err, which dec has returned, as it may be shown.
+// fault returns an error of dec in the form in which it may be shown.
 func (j *jsonReader) fault(err error) error {
 	switch {
 	case err == nil:

@@ -11,8 +11,8 @@ import (
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
-// invalidJSON returns why a JSON decoder failed, without anything of what it
-// has read but the names of fields.
+// invalidJSON returns the reason why a JSON decoder failed. It contains nothing of the
+// input except the names of fields.
 func invalidJSON(err error) error {
 	var typed *json.UnmarshalTypeError
 	var syntax *json.SyntaxError
@@ -30,8 +30,8 @@ func invalidJSON(err error) error {
 	return diamond.Errorf(diamond.ErrInvalid, "json: a field has a value that it cannot have")
 }
 
-// notOfKind returns the error of a value that is not of the wanted kind. An empty
-// name stands for the whole value. Given is what package json calls what it has met.
+// notOfKind returns the error of a value that is not of the wanted kind. An empty name
+// stands for the whole value. Given is the kind of the value as package json names it.
 func notOfKind(name, given string, wanted reflect.Kind) error {
 	where := "the value"
 	if name != "" {
@@ -41,12 +41,12 @@ func notOfKind(name, given string, wanted reflect.Kind) error {
 	return diamond.Errorf(diamond.ErrInvalid, "json: %s is %s, not %s", where, jsonKinds[given], jsonKindOf(wanted))
 }
 
-// jsonKinds says what package json calls what it has met.
+// jsonKinds translates the kinds of values as package json names them.
 var jsonKinds = map[string]string{
 	"array": "an array", "object": "an object", "string": "a string", "number": "a number", "bool": "true or false", "null": "null",
 }
 
-// jsonKindOf says what belongs into a variable of a kind.
+// jsonKindOf names the JSON values that a variable of a kind can have.
 func jsonKindOf(kind reflect.Kind) string {
 	switch kind {
 	case reflect.Struct, reflect.Map:

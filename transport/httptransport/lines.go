@@ -13,8 +13,8 @@ import (
 // entryLine is an entry, or the state of a key in the answer to a poll.
 type entryLine struct {
 	Key      string            `json:"key"`
-	Revision int64             `json:"revision"`       // 0: the key does not exist
-	View     int64             `json:"view,omitempty"` // left out where it equals the revision
+	Revision int64             `json:"revision"`       // 0 if the key does not exist
+	View     int64             `json:"view,omitempty"` // left out if it equals the revision
 	MD5      string            `json:"md5,omitempty"`
 	Type     string            `json:"type,omitempty"`
 	Size     int64             `json:"size,omitempty"`
@@ -25,7 +25,8 @@ type entryLine struct {
 
 func (l *entryLine) contentLength() *int64 { return l.Length }
 
-// lineOf returns the line of e, with the length of the content that follows it, if any does.
+// lineOf returns the line of e, with the length of the content that follows, or nil if
+// none follows.
 func lineOf(e *diamond.Entry, length *int64) string {
 	l := entryLine{
 		Key: e.Key.String(), Revision: e.Revision, MD5: e.MD5, Type: e.Type, Size: e.Size,
@@ -37,7 +38,7 @@ func lineOf(e *diamond.Entry, length *int64) string {
 	return marshalLine(&l)
 }
 
-// state returns what a poll's answer says with l and the content after it.
+// state returns the state in a poll's answer that l and the content after it encode.
 func (l *entryLine) state(content string) (s diamond.KeyState, err error) {
 	e, err := l.entry(content)
 	if err != nil {
@@ -50,7 +51,7 @@ func (l *entryLine) state(content string) (s diamond.KeyState, err error) {
 	return s, nil
 }
 
-// entry returns the entry of l. A content that came is checked against its digest.
+// entry returns the entry of l. It checks a content against its digest.
 func (l *entryLine) entry(content string) (e diamond.Entry, err error) {
 	key, err := wireKey(l.Key)
 	if err != nil {
@@ -80,16 +81,16 @@ func checkContent(e *diamond.Entry) error {
 	return nil
 }
 
-// pollLine is a frame of a poll's answer: the state of a key, or that the caller may
-// not read one. The latter has no "key": who does not know it must not take it for
-// the state of a key that does not exist.
+// pollLine is a frame of a poll's answer: the state of a key, or a key that the caller
+// may not read. The latter has no "key": clients that do not know it must not take it
+// for the state of a key that does not exist.
 type pollLine struct {
 	entryLine
 	Denied string `json:"denied,omitempty"` // the key
 	Detail string `json:"detail,omitempty"` // why
 }
 
-// addTo adds what l and the content after it say to res.
+// addTo adds l and the content after it to res.
 func (l *pollLine) addTo(res *diamond.PollResponse, content string) error {
 	if l.Denied == "" {
 		state, err := l.state(content)
@@ -104,13 +105,13 @@ func (l *pollLine) addTo(res *diamond.PollResponse, content string) error {
 	return err
 }
 
-// deniedLine says that the caller may not read a key, as pollLine has it.
+// deniedLine is a pollLine for a key that the caller may not read.
 type deniedLine struct {
 	Denied string `json:"denied"`
 	Detail string `json:"detail,omitempty"`
 }
 
-// wireKey reads a key as answers have it: all three parts.
+// wireKey parses a key in the form of answers, with all three parts.
 func wireKey(s string) (diamond.Key, error) {
 	if strings.Count(s, "/") != 2 {
 		return diamond.Key{}, diamond.Errorf(diamond.ErrInvalid, "key: has not three parts")
@@ -145,7 +146,7 @@ type epochLine struct {
 
 func (l *changeLine) contentLength() *int64 { return l.Length }
 
-// lineOfChange returns the line of c, with a length where its content follows.
+// lineOfChange returns the line of c, with a length if its content follows.
 func lineOfChange(c *diamond.Change, content bool) string {
 	l := changeLine{
 		Revision: c.Revision, Number: c.Number, Count: c.Count, Op: c.Op.String(),
@@ -231,14 +232,14 @@ type setLine struct {
 
 func (l *setLine) contentLength() *int64 { return l.Length }
 
-// addTo adds what l and the content after it ask for to set.
+// addTo adds the change or check of l, and the content after it, to set.
 func (l *setLine) addTo(set *diamond.ChangeSet, content string) error {
 	key, err := diamond.ParseKey(l.Key)
 	if err != nil {
 		return err
 	}
 	switch {
-	case len(l.Meta) > httpserve.MaxParams: // what is made of them is many times what they are
+	case len(l.Meta) > httpserve.MaxParams: // in memory they take many times their size
 		return errFrame("meta has more than %d pairs", httpserve.MaxParams)
 	case l.Op == "publish" && l.Length == nil:
 		return errFrame("publish has no length")

@@ -52,8 +52,8 @@ func WithAllowedHosts(names ...string) HandlerOption {
 	return func(s *settings) { s.Hosts.Add(names...) }
 }
 
-// WithObserver has observe called after each request. It is called on the
-// request's goroutine, so it must be quick, and safe for concurrent use.
+// WithObserver has the handler call observe after each request, on the request's
+// goroutine. So observe must be quick, and safe for concurrent use.
 func WithObserver(observe func(Observation)) HandlerOption {
 	return func(s *settings) {
 		s.Observe = func(o httpserve.Observation) { observe(Observation(o)) }
@@ -67,13 +67,13 @@ func WithMaxContent(bytes int64) HandlerOption {
 	return func(s *settings) { s.maxContent = bytes }
 }
 
-// WithAdmission has admit asked whether a request may come in, before its body is
-// read: an error of it is the answer. It is called on the request's goroutine, so it
-// must be quick, and safe for concurrent use. Reports, the position and the
-// specification always come in. By default all requests do.
+// WithAdmission has the handler call admit for a request before it reads the body. An
+// error is the answer to the request. The handler calls admit on the request's
+// goroutine, so it must be quick, and safe for concurrent use. Reports, the position
+// and the specification are always served. By default all requests are admitted.
 //
-// Refusals of the server itself come when a body has been read and decoded: too late
-// for one that sheds load.
+// The server itself can refuse a request only after its body has been read and
+// decoded, which is too late to shed load.
 func WithAdmission(admit func(r *http.Request) error) HandlerOption {
 	return func(s *settings) { s.Admit = admit }
 }
@@ -87,9 +87,9 @@ func WithAdmission(admit func(r *http.Request) error) HandlerOption {
 // [DefaultAddressMemory] (48 MiB) for one address: the largest change set. An address
 // never gets more than is left for the others.
 //
-// Set it where a process has little memory, or where many clients come from one
-// address, that of a proxy. Below 48 MiB for one address the largest change sets are
-// always refused.
+// Set it if the process has little memory, or if many clients come from one address,
+// that of a proxy. Below 48 MiB for one address the largest change sets are always
+// refused.
 func WithMemoryBudget(total, perAddress int64) HandlerOption {
 	return func(s *settings) { s.Memory = budget.New(total, perAddress) }
 }
@@ -100,8 +100,8 @@ func WithMemoryBudget(total, perAddress int64) HandlerOption {
 // ErrOverloaded (429), before anything is read of them. An address never gets more
 // than is left for the others.
 //
-// A poll that waits takes some 19 KiB. Set the second higher where many clients come
-// from one address, that of a proxy: else it would be taken for one greedy client.
+// A poll that waits takes some 19 KiB. Set perAddress higher if many clients come from
+// one address, that of a proxy, which would otherwise be taken for one greedy client.
 func WithRequestLimits(total, perAddress int) HandlerOption {
 	return func(s *settings) { s.Requests = budget.New(int64(total), int64(perAddress)) }
 }

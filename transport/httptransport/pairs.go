@@ -10,7 +10,7 @@ import (
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
-// encodePairs writes m as a form, in order of its names: what parsePairs reads.
+// encodePairs returns m as a form, sorted by name, for parsePairs.
 func encodePairs(m map[string]string) string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(m)) {
@@ -71,7 +71,7 @@ func parseClient(raw string) (c diamond.ClientInfo, err error) {
 			c.App = p.Value
 		case p.Name == "version":
 			c.Version = p.Value
-		} // a newer client's fields are no fault
+		} // unknown fields are those of newer clients
 	}
 	return c, c.Validate()
 }

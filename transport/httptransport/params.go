@@ -10,8 +10,8 @@ import (
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
-// pathKey returns the key that the rest of a path after prefix names. Each
-// part is decoded once, and none is empty: an empty one would name another key.
+// pathKey returns the key that a path names after prefix. Each part is decoded once,
+// and none may be empty: an empty one would name another key.
 func pathKey(r *http.Request, prefix string) (diamond.Key, error) {
 	raw, encoded := r.URL.Path, false
 	if r.URL.RawPath != "" {
@@ -66,8 +66,8 @@ func parseNumber(name, value string) (int64, error) {
 	return n, nil
 }
 
-// query calls set with each parameter of r's query; set returns an
-// error for those that its route does not have.
+// query calls set with each parameter of r's query. Set returns an error for a
+// parameter that the route does not have.
 func query(r *http.Request, set func(name, value string) error) error {
 	if r.URL.RawQuery == "" {
 		return nil

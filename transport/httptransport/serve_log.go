@@ -157,7 +157,7 @@ func parseLimit(value string) (int, error) {
 	return int(min(n, diamond.MaxPage)), err
 }
 
-// head serves GET /v1/position: where this server is, without asking its storage.
+// head serves GET /v1/position: the position of this server, without asking its storage.
 func (h *handler) head(w http.ResponseWriter, r *http.Request) httpserve.Outcome {
 	if err := query(r, func(name, _ string) error { return httpserve.UnknownParam(name) }); err != nil {
 		return fail(w, err, 0)

@@ -38,8 +38,8 @@ func (h *handler) sendPoll(w http.ResponseWriter, r *http.Request, _ *diamond.Po
 	return h.send(w, r, &a), true
 }
 
-// lineOfState returns the line of a state without its value, as entryLine has
-// it. Nothing in it needs quoting.
+// lineOfState returns the entryLine of a state without its value. Nothing in it needs
+// quoting.
 func lineOfState(s *diamond.KeyState) string {
 	b := make([]byte, 0, 160)
 	b = append(append(b, `{"key":"`...), s.Key.String()...)
@@ -74,8 +74,8 @@ func (h *handler) readPoll(w http.ResponseWriter, r *http.Request) (*diamond.Pol
 	return req, nil
 }
 
-// decodePoll decodes the body of a poll as it comes. Hold is told of the memory
-// that its lists take.
+// decodePoll decodes the body of a poll as it arrives. It calls hold with the memory
+// that the elements of its lists take.
 func decodePoll(body io.Reader, hold func(bytes int64) error) (*diamond.PollRequest, error) {
 	req := &diamond.PollRequest{}
 	var set string
@@ -97,7 +97,7 @@ func decodePoll(body io.Reader, hold func(bytes int64) error) (*diamond.PollRequ
 			err = in.list(name, diamond.MaxPollKeys, keyMemory, func() error { return decodeKey(in, req) })
 		case "held":
 			err = in.list(name, diamond.MaxPollKeys, heldMemory, func() error { return decodeHeld(in, req) })
-		default: // a newer client's: what it must not be without it asks for in another way
+		default: // of a newer client, which can do without it
 			err = in.skip()
 		}
 		return err
@@ -128,7 +128,7 @@ func decodeHeld(in *jsonReader, req *diamond.PollRequest) error {
 	return err
 }
 
-// nameSet sets the name of the set. The server checks one that comes with keys.
+// nameSet sets the name of the set. The server checks a name that comes with keys.
 func nameSet(req *diamond.PollRequest, given string) error {
 	switch {
 	case given != "":

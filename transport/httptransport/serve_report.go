@@ -39,13 +39,13 @@ func readReports(w http.ResponseWriter, r *http.Request, req *diamond.ReportRequ
 	return body.End(decodeReports(body, req, body.Hold))
 }
 
-// decodeReports decodes the body of reports as it comes. Hold is told of the
-// memory that they take.
+// decodeReports decodes the body of reports as it arrives. It calls hold with the
+// memory that each report takes.
 func decodeReports(body io.Reader, req *diamond.ReportRequest, hold func(bytes int64) error) error {
 	in := newJSONReader(body, hold)
 	return in.whole(func(name string) error {
 		if name != "reports" {
-			return in.skip() // a newer client's
+			return in.skip() // of a newer client
 		}
 		return in.list(name, diamond.MaxPollKeys, reportMemory, func() error {
 			var one reportBody

@@ -59,8 +59,8 @@ func (h *handler) remove(w http.ResponseWriter, r *http.Request) httpserve.Outco
 	return h.commit(w, r, set)
 }
 
-// writeRequest reads what all writes of one key have in common; more gets the
-// other parameters.
+// writeRequest reads the parts that all writes of one key have in common, and calls
+// more with the other parameters.
 func (h *handler) writeRequest(r *http.Request, set *diamond.ChangeSet, key *diamond.Key, ifRevision **int64, more func(name, value string) error) (err error) {
 	if *key, err = pathKey(r, pathConfigs); err != nil {
 		return err
@@ -141,7 +141,8 @@ func (h *handler) readSet(w http.ResponseWriter, r *http.Request, set *diamond.C
 	})
 }
 
-// readFrames adds what frames ask for to set. Hold is told of the memory that it takes.
+// readFrames adds the changes and checks of frames to set. It calls hold with the
+// memory that each takes.
 func readFrames(frames *frameReader, set *diamond.ChangeSet, hold func(bytes int64) error) error {
 	for range 2*diamond.MaxChanges + 1 {
 		var line setLine
@@ -183,8 +184,8 @@ func (h *handler) commit(w http.ResponseWriter, r *http.Request, set diamond.Cha
 	return httpserve.Outcome{Status: http.StatusOK, Bytes: int64(len(body)) + 1}
 }
 
-// failWrite is fail for a write: where its answer speaks of the state that a
-// condition met, it is tied to a position.
+// failWrite is fail for a write. If the error is about the state that a condition met,
+// the answer has a position.
 func (h *handler) failWrite(w http.ResponseWriter, err error) httpserve.Outcome {
 	if status := httpserve.FailureOf(err, 0).Status; status == http.StatusNotFound || status == http.StatusConflict {
 		h.setPosition(w.Header(), h.srv.Status().Position)

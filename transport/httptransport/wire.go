@@ -23,16 +23,16 @@ const (
 // Headers, in canonical form, so that the header map can be indexed directly.
 const (
 	hClient   = "Diamond-Client"   // what the client claims of itself, as a form
-	hPosition = "Diamond-Position" // of every answer that is tied to one
+	hPosition = "Diamond-Position" // of every answer that has one
 	hError    = "Diamond-Error"    // the code of every error answer
 	hKey      = "Diamond-Key"
 	hRevision = "Diamond-Revision"
-	hView     = "Diamond-View" // left out where it equals the revision
+	hView     = "Diamond-View" // left out if it equals the revision
 	hMD5      = "Diamond-Md5"
 	hType     = "Diamond-Type"
 	hModified = "Diamond-Modified"
 	hMeta     = "Diamond-Meta"     // as a form
-	hStale    = "Diamond-Stale"    // a duration; left out when fresh
+	hStale    = "Diamond-Stale"    // a duration; left out if the server is current
 	hCount    = "Diamond-Count"    // of frames in the body
 	hMore     = "Diamond-More"     // "true" or left out, as the three below
 	hResync   = "Diamond-Resync"   //
@@ -58,7 +58,7 @@ var (
 	valueJSON    = []string{"application/json"}
 )
 
-// Limits of what a handler reads. Contents have a limit of their own; see [WithMaxContent].
+// Limits of what a handler reads. [WithMaxContent] limits contents.
 const (
 	maxPoll    = 32 << 20 // bytes of poll body
 	maxReports = 1 << 20  // bytes of reports
@@ -76,7 +76,7 @@ const (
 	changeMemory = 256
 )
 
-// Limits of what a client reads beside contents; see [WithMaxAnswer].
+// Limits of what a client reads beside contents, which [WithMaxAnswer] limits.
 const (
 	maxFrames = diamond.MaxPollKeys // of an answer: a poll's may name all its keys
 	maxLines  = 32 << 20            // bytes that the lines of an answer may add to its contents
