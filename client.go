@@ -54,13 +54,13 @@ func newClient(transport Transport, config clientConfig) *client {
 	}
 	c.disk = newDisk(config.local, c.log, c.slots, c.calls.newestSeen, &c.background)
 	c.refused = newRefusals(c.calls, c.slots)
-	c.fetcher = newFetcher(c.calls, c.slots, c.refused, c.log)
+	c.fetcher = newFetcher(c.calls, c.slots, c.refused.refuse, c.log)
 	c.poller = newPoller(c.calls, c.slots, c.refused, c.fetcher, c.log)
-	c.loader = newLoader(c.calls, c.slots, c.disk, c.refused, &c.background)
+	c.loader = newLoader(c.calls, c.slots, c.disk.read, c.refused.refuse, &c.background)
 	c.reports = newReporter(c.calls, c.slots)
-	c.notifier = newNotifier(c.calls, c.slots, c.disk, c.reports, c.log, c.loader.patience)
+	c.notifier = newNotifier(c.calls, c.slots, c.disk, c.reports.report, c.log, c.loader.patience)
 	c.directReads = &directReads{calls: c.calls, log: c.log}
-	c.publisher = &publisher{calls: c.calls, slots: c.slots, fetcher: c.fetcher}
+	c.publisher = &publisher{calls: c.calls, catchUp: c.fetcher.catchUpKeys}
 	c.slots.shown, c.slots.learned, c.slots.joined = c.notifier.notify, c.disk.saveFetched, c.poller.onJoined
 	if c.calls.info.ID == "" {
 		c.calls.info.ID = c.disk.clientID()
@@ -148,7 +148,7 @@ func (c *client) Together(ctx context.Context, keys ...Key) (configs map[Key]Con
 		return nil, Position{}, opError("together", Key{}, err)
 	}
 	defer end()
-	slots := make([]*keySlot, len(keys))
+	slots := make([]*slot, len(keys))
 	for i, key := range keys {
 		key = key.Canonical()
 		if err := key.Validate(); err != nil {

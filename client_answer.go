@@ -14,20 +14,20 @@ type pollAnswer struct {
 	resp    *PollResponse
 	version int       // of the set of keys that was asked for
 	asOf    time.Time // when it was so
-	updates map[*keySlot]update
-	named   map[*keySlot]*KeyState // changed, and the content is not here
-	denied  map[*keySlot]error
+	updates map[*slot]update
+	named   map[*slot]*KeyState // changed, and the content is not here
+	denied  map[*slot]error
 }
 
 func newPollAnswer(resp *PollResponse, version int) *pollAnswer {
 	return &pollAnswer{
 		resp: resp, version: version, asOf: time.Now().Add(-resp.Stale),
-		updates: make(map[*keySlot]update), named: make(map[*keySlot]*KeyState), denied: make(map[*keySlot]error),
+		updates: make(map[*slot]update), named: make(map[*slot]*KeyState), denied: make(map[*slot]error),
 	}
 }
 
 // slot returns the slot that the answer tells of by key; nil: it was not asked for.
-func (a *pollAnswer) slot(t *slots, key Key) *keySlot {
+func (a *pollAnswer) slot(t *slots, key Key) *slot {
 	if s, ok := t.byKey.Load(key.Canonical()); ok && s.joined && s.joinedAt <= a.version {
 		return s
 	}
@@ -87,7 +87,7 @@ func (a *pollAnswer) fetchNamed(ctx context.Context, f *fetcher) {
 	if len(a.named) == 0 {
 		return
 	}
-	slots := make([]*keySlot, 0, len(a.named))
+	slots := make([]*slot, 0, len(a.named))
 	for s := range a.named {
 		slots = append(slots, s)
 	}
@@ -110,13 +110,13 @@ func (a *pollAnswer) apply(f *fetcher) (useful bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	at, newest := a.resp.Position, f.calls.newestSeen()
-	touched := make(map[*keySlot]bool, len(a.updates)+len(t.unsynced))
+	touched := make(map[*slot]bool, len(a.updates)+len(t.unsynced))
 	for s, err := range a.denied {
 		touched[s], useful = true, true
-		f.refused.refuse(s, err)
+		f.refuse(s, err)
 	}
 
-	apart := make(map[*keySlot]bool) // not known just up to the position of the answer
+	apart := make(map[*slot]bool) // not known just up to the position of the answer
 	for s, n := range a.updates {
 		touched[s] = true
 		before := s.value
@@ -169,7 +169,7 @@ func (a *pollAnswer) apply(f *fetcher) (useful bool) {
 
 // unmentioned takes in that a poll had nothing to say of s: it is as it was
 // held. False: it is known at a later position by now.
-func (a *pollAnswer) unmentioned(t *slots, s *keySlot, newest Position) bool {
+func (a *pollAnswer) unmentioned(t *slots, s *slot, newest Position) bool {
 	n := update{at: a.resp.Position, asOf: a.asOf}
 	if s.value != nil && s.value.presence == present {
 		n.found, n.entry = true, s.value.entry

@@ -32,7 +32,7 @@ type disk struct {
 	background *sync.WaitGroup // of the client: what it waits for when it is closed
 
 	files      *hung.Calls[fileID]                   // makes the calls that read
-	crowdedOut *coalesce.Queue[*keySlot, struct{}]   // files that were not read as too many others hang
+	crowdedOut *coalesce.Queue[*slot, struct{}]      // files that were not read as too many others hang
 	writes     *coalesce.Queue[snapshotID, Snapshot] // snapshots to write
 }
 
@@ -40,7 +40,7 @@ func newDisk(local LocalFiles, log *slog.Logger, slots *slots, newest func() Pos
 	return &disk{
 		local: local, log: log, slots: slots, newest: newest, background: background,
 		files:      hung.New[fileID](filePatience, maxFileReads),
-		crowdedOut: coalesce.New[*keySlot, struct{}](),
+		crowdedOut: coalesce.New[*slot, struct{}](),
 		writes:     coalesce.New[snapshotID, Snapshot](),
 	}
 }
@@ -91,9 +91,17 @@ func (d *disk) runOverrides(ctx context.Context) {
 	}
 }
 
+// read takes in what the files for s say. It returns when they have been read or hang.
+func (d *disk) read(s *slot) {
+	var both sync.WaitGroup
+	both.Go(func() { d.lookForOverride(s) })
+	both.Go(func() { d.loadSnapshot(s) })
+	both.Wait()
+}
+
 // lookForOverride takes in what the operator's file for s says, or that there
 // is none. One that hangs is taken in when it has been read after all.
-func (d *disk) lookForOverride(s *keySlot) {
+func (d *disk) lookForOverride(s *slot) {
 	if d.local == nil {
 		return
 	}
@@ -139,7 +147,7 @@ func (d *disk) runCrowdedOut(ctx context.Context) {
 
 // takeLateOverride takes in what the given read of a file, which hung, returned,
 // unless a later one was made meanwhile. The file may have changed since.
-func (d *disk) takeLateOverride(s *keySlot, read int, content string, err error) {
+func (d *disk) takeLateOverride(s *slot, read int, content string, err error) {
 	reads := &s.overrideReads
 	reads.mu.Lock()
 	if read == reads.made {
@@ -157,7 +165,7 @@ func (d *disk) takeLateOverride(s *keySlot, read int, content string, err error)
 // takeOverride takes in what a read of the override of s returned. A file that
 // cannot be read changes nothing, nor does one that says nothing: an editor that
 // saves may empty it for a moment.
-func (d *disk) takeOverride(s *keySlot, content string, err error) {
+func (d *disk) takeOverride(s *slot, content string, err error) {
 	d.slots.mu.Lock()
 	defer d.slots.mu.Unlock()
 	typ := s.overrideType()
@@ -189,7 +197,7 @@ func (d *disk) takeOverride(s *keySlot, content string, err error) {
 // or else the last good one. It is not shown before a server has had its time to
 // answer, but what servers say must be newer. One that hangs is taken in when it
 // has been read after all, if nothing else is known by then.
-func (d *disk) loadSnapshot(s *keySlot) {
+func (d *disk) loadSnapshot(s *slot) {
 	if d.local == nil {
 		return
 	}
@@ -202,7 +210,7 @@ func (d *disk) loadSnapshot(s *keySlot) {
 }
 
 // loadSlot reads the snapshot of s in the slot from, and those to try after it.
-func (d *disk) loadSlot(s *keySlot, from Slot) {
+func (d *disk) loadSlot(s *slot, from Slot) {
 	take := func(v knownState, err error) {
 		if err != nil && from == SlotFetched {
 			d.loadSlot(s, SlotLastGood)
@@ -220,7 +228,7 @@ func (d *disk) loadSlot(s *keySlot, from Slot) {
 }
 
 // takeSnapshot takes in what reading a snapshot of s returned.
-func (d *disk) takeSnapshot(s *keySlot, v knownState, err error) {
+func (d *disk) takeSnapshot(s *slot, v knownState, err error) {
 	d.slots.mu.Lock()
 	defer d.slots.mu.Unlock()
 	s.loaded = true
@@ -288,7 +296,7 @@ func (d *disk) lastGood(key Key) (Config, bool) {
 // saveFetched has the newest value of s written, if a server sent it. A
 // deletion is written as such, so that a restart does not undo it. What was
 // orphaned stays as it was. mu must be held.
-func (d *disk) saveFetched(s *keySlot) {
+func (d *disk) saveFetched(s *slot) {
 	v := s.value
 	id := valueID{revision: v.entry.Revision, md5: v.entry.MD5, deleted: v.presence == deleted}
 	if d.local == nil || v.source != SourceServer || v.presence == absent || v.presence == orphaned || s.saved == id {
@@ -300,7 +308,7 @@ func (d *disk) saveFetched(s *keySlot) {
 
 // saveGood has the present value of s written as one that all its listeners
 // applied. Without listeners nobody has judged it, and none is good. mu must be held.
-func (d *disk) saveGood(s *keySlot) {
+func (d *disk) saveGood(s *slot) {
 	v := s.value
 	id := valueID{revision: v.entry.Revision, md5: v.entry.MD5}
 	if d.local == nil || s.good == id {

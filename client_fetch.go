@@ -23,22 +23,22 @@ const (
 
 // fetcher fetches contents of keys that are followed.
 type fetcher struct {
-	calls   *calls
-	slots   *slots
-	refused *refusals
-	log     *slog.Logger
+	calls  *calls
+	slots  *slots
+	refuse func(s *slot, err error) // see [refusals.refuse]
+	log    *slog.Logger
 	// missing are contents that a poll named and that could not be fetched at once,
 	// or that have come or been superseded since.
-	missing *coalesce.Queue[*keySlot, struct{}]
+	missing *coalesce.Queue[*slot, struct{}]
 }
 
-func newFetcher(calls *calls, slots *slots, refused *refusals, log *slog.Logger) *fetcher {
-	return &fetcher{calls: calls, slots: slots, refused: refused, log: log, missing: coalesce.New[*keySlot, struct{}]()}
+func newFetcher(calls *calls, slots *slots, refuse func(*slot, error), log *slog.Logger) *fetcher {
+	return &fetcher{calls: calls, slots: slots, refuse: refuse, log: log, missing: coalesce.New[*slot, struct{}]()}
 }
 
 // fetchAll fetches several slots in parallel, each at least as of after, and
 // returns those that could be before ctx ends, and why others could not.
-func (f *fetcher) fetchAll(ctx context.Context, slots []*keySlot, after Position) (fetched map[*keySlot]update, failed map[*keySlot]error) {
+func (f *fetcher) fetchAll(ctx context.Context, slots []*slot, after Position) (fetched map[*slot]update, failed map[*slot]error) {
 	results := make([]update, len(slots))
 	errs := make([]error, len(slots))
 	var group errgroup.Group
@@ -50,7 +50,7 @@ func (f *fetcher) fetchAll(ctx context.Context, slots []*keySlot, after Position
 		})
 	}
 	_ = group.Wait()
-	fetched, failed = make(map[*keySlot]update, len(slots)), make(map[*keySlot]error)
+	fetched, failed = make(map[*slot]update, len(slots)), make(map[*slot]error)
 	for i, s := range slots {
 		if errs[i] == nil {
 			fetched[s] = results[i]
@@ -76,7 +76,7 @@ func (f *fetcher) run(ctx context.Context) {
 			group.Go(func() error {
 				ctx, cancel := context.WithTimeoutCause(ctx, timeout, errTimeout)
 				defer cancel()
-				return f.catchUp(ctx, []*keySlot{s})
+				return f.catchUp(ctx, []*slot{s})
 			})
 		}
 		failed := group.Wait()
@@ -96,14 +96,23 @@ func (f *fetcher) run(ctx context.Context) {
 }
 
 // stillMissing takes those out of wanted whose content is here or superseded.
-func (f *fetcher) stillMissing(wanted map[*keySlot]struct{}) {
+func (f *fetcher) stillMissing(wanted map[*slot]struct{}) {
 	f.slots.mu.Lock()
 	defer f.slots.mu.Unlock()
-	maps.DeleteFunc(wanted, func(s *keySlot, _ struct{}) bool { return s.announced == nil })
+	maps.DeleteFunc(wanted, func(s *slot, _ struct{}) bool { return s.announced == nil })
+}
+
+// catchUpKeys fetches the present state of those of keys that are followed.
+func (f *fetcher) catchUpKeys(ctx context.Context, keys []Key) error {
+	slots := f.slots.followed(keys)
+	if len(slots) == 0 {
+		return nil
+	}
+	return f.catchUp(ctx, slots)
 }
 
 // catchUp fetches the present state of slots, and shows all of it at once.
-func (f *fetcher) catchUp(ctx context.Context, slots []*keySlot) error {
+func (f *fetcher) catchUp(ctx context.Context, slots []*slot) error {
 	fetched, failed := f.fetchAll(ctx, slots, f.calls.newestSeen())
 	f.slots.mu.Lock()
 	defer f.slots.mu.Unlock()
@@ -118,7 +127,7 @@ func (f *fetcher) catchUp(ctx context.Context, slots []*keySlot) error {
 	}
 	for s, err := range failed {
 		if errors.Is(err, ErrDenied) {
-			f.refused.refuse(s, err)
+			f.refuse(s, err)
 			f.slots.show(s)
 		}
 	}
@@ -129,7 +138,7 @@ func (f *fetcher) catchUp(ctx context.Context, slots []*keySlot) error {
 }
 
 // anyOf returns one of the errors; nil: there are none.
-func anyOf(failed map[*keySlot]error) error {
+func anyOf(failed map[*slot]error) error {
 	for _, err := range failed {
 		return err
 	}

@@ -104,9 +104,9 @@ func TestNothingIsKeptOfCallsThatAreOver(t *testing.T) {
 		require.NoError(t, err)
 		v.OnChange(func(_, _ *string) {})
 		c.slots.mu.Lock()
-		for _, slot := range c.slots.byKey.All() {
-			slot.value, slot.settled = &knownState{entry: Entry{Key: key, Content: "y", Revision: 1}, source: SourceServer}, true
-			c.slots.show(slot)
+		for _, s := range c.slots.byKey.All() {
+			s.value, s.settled = &knownState{entry: Entry{Key: key, Content: "y", Revision: 1}, source: SourceServer}, true
+			c.slots.show(s)
 		}
 		c.slots.mu.Unlock()
 		synctest.Wait()

@@ -14,9 +14,9 @@ type togetherFunc = func(ctx context.Context, configs map[Key]Config, at Positio
 type jointSubscription struct {
 	notifier *notifier
 	slots    *slots
-	await    func(*keySlot) // has the next poll answered at once where a slot is not synced
+	await    func(*slot) // has the next poll answered at once where a slot is not synced
 
-	keys     []*keySlot
+	keys     []*slot
 	parts    []*subscription // at the keys, in their order
 	worker   *worker.Worker
 	listener togetherFunc
@@ -52,7 +52,7 @@ func (j *jointSubscription) deliver(ctx context.Context) {
 
 // dueOne returns one of the keys of which there is something to tell; nil:
 // there is none. The slots' mu must be held.
-func (j *jointSubscription) dueOne() *keySlot {
+func (j *jointSubscription) dueOne() *slot {
 	for _, l := range j.parts {
 		if l.due() != nil {
 			return l.slot

@@ -20,27 +20,29 @@ const (
 type loader struct {
 	calls      *calls
 	slots      *slots
-	disk       *disk
-	refused    *refusals
-	background *sync.WaitGroup // of the client: what it waits for when it is closed
+	readFiles  func(s *slot)            // see [disk.read]
+	refuse     func(s *slot, err error) // see [refusals.refuse]
+	background *sync.WaitGroup          // of the client: what it waits for when it is closed
 
-	queue  *coalesce.Queue[*keySlot, struct{}] // first fetches to start
-	places chan struct{}                       // a semaphore for first fetches, of those that may still be answered in time
+	queue  *coalesce.Queue[*slot, struct{}] // first fetches to start
+	places chan struct{}                    // a semaphore for first fetches, of those that may still be answered in time
 
 	mu    sync.Mutex
 	heard time.Time // guarded by mu: when a server last answered a first fetch
 }
 
-func newLoader(calls *calls, slots *slots, disk *disk, refused *refusals, background *sync.WaitGroup) *loader {
+func newLoader(
+	calls *calls, slots *slots, readFiles func(*slot), refuse func(*slot, error), background *sync.WaitGroup,
+) *loader {
 	return &loader{
-		calls: calls, slots: slots, disk: disk, refused: refused, background: background,
-		queue: coalesce.New[*keySlot, struct{}](), places: make(chan struct{}, firstFetches),
+		calls: calls, slots: slots, readFiles: readFiles, refuse: refuse, background: background,
+		queue: coalesce.New[*slot, struct{}](), places: make(chan struct{}, firstFetches),
 	}
 }
 
 // start has the first fetch of s made, unless it is under way. The slots' mu must
 // be held.
-func (l *loader) start(s *keySlot) {
+func (l *loader) start(s *slot) {
 	if !s.loading {
 		s.loading, s.late, s.loadErr = true, false, nil
 		l.queue.Put(s, struct{}{})
@@ -62,14 +64,11 @@ func (l *loader) run(ctx context.Context) {
 // files have been read or hang, and the servers have answered or had their time.
 // Whatever comes of it, the key is polled for from then on, unless a server has
 // refused it for good.
-func (l *loader) load(ctx context.Context, s *keySlot) {
+func (l *loader) load(ctx context.Context, s *slot) {
 	read := make(chan struct{})
 	l.background.Go(func() {
 		defer close(read)
-		var both sync.WaitGroup
-		both.Go(func() { l.disk.lookForOverride(s) })
-		both.Go(func() { l.disk.loadSnapshot(s) })
-		both.Wait()
+		l.readFiles(s)
 	})
 	n, err := l.ask(ctx, s, func() {
 		<-read
@@ -85,7 +84,7 @@ func (l *loader) load(ctx context.Context, s *keySlot) {
 // ask asks servers for s once there is a place for that. late is called when
 // they have not answered in time. That counts from when they were asked: a key
 // that waits for its place behind others is not late while those are answered.
-func (l *loader) ask(ctx context.Context, s *keySlot, late func()) (update, error) {
+func (l *loader) ask(ctx context.Context, s *slot, late func()) (update, error) {
 	err := l.awaitPlace(ctx, s.key)
 	l.slots.mu.Lock()
 	if s.turn.IsZero() {
@@ -161,7 +160,7 @@ func (l *loader) fetchFirst(ctx context.Context, key Key) (update, error) {
 	return n, err
 }
 
-func (l *loader) finish(s *keySlot, n update, err error) {
+func (l *loader) finish(s *slot, n update, err error) {
 	l.slots.mu.Lock()
 	defer l.slots.mu.Unlock()
 	if err == nil && !l.slots.learn(s, n, l.calls.newestSeen()) {
@@ -176,7 +175,7 @@ func (l *loader) finish(s *keySlot, n update, err error) {
 		l.slots.drop(s) // an earlier fetch may have had it joined
 		l.slots.byKey.Delete(s.key)
 	default:
-		l.refused.refuse(s, err)
+		l.refuse(s, err)
 	}
 	if err != nil {
 		l.slots.settle(s, l.calls.newestSeen())
@@ -186,7 +185,7 @@ func (l *loader) finish(s *keySlot, n update, err error) {
 }
 
 // awaitShown waits until something is known of s, and has it looked for.
-func (l *loader) awaitShown(ctx context.Context, s *keySlot) (Config, error) {
+func (l *loader) awaitShown(ctx context.Context, s *slot) (Config, error) {
 	ctx, end := l.patience(ctx, s)
 	defer end()
 	for {
@@ -223,7 +222,7 @@ func (l *loader) awaitShown(ctx context.Context, s *keySlot) (Config, error) {
 // for getTimeout, once servers are asked for s. Where it has one, a snapshot is
 // used shortly before: who waits no longer is served better by it than by an
 // error. What that sets off has the rest of the time.
-func (l *loader) patience(ctx context.Context, s *keySlot) (_ context.Context, stop func()) {
+func (l *loader) patience(ctx context.Context, s *slot) (_ context.Context, stop func()) {
 	if end, ok := ctx.Deadline(); ok {
 		early := time.AfterFunc(time.Until(end)*4/5, func() {
 			l.slots.mu.Lock()

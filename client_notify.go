@@ -24,23 +24,29 @@ var errPanic = errors.New("the listener panicked")
 // notifier calls listeners. What each was called with, and what became of that, is in
 // its subscription at the slot.
 type notifier struct {
-	calls   *calls
-	slots   *slots
-	disk    *disk
-	reports *reporter
-	log     *slog.Logger
+	calls  *calls
+	slots  *slots
+	good   goodValues
+	report func(s *slot, outcome Report) // see [reporter.report]
+	log    *slog.Logger
 	// patience bounds how long a caller waits for a slot; see [loader.patience].
-	patience func(ctx context.Context, s *keySlot) (_ context.Context, stop func())
+	patience func(ctx context.Context, s *slot) (_ context.Context, stop func())
 
 	running map[*worker.Worker]Key // guarded by the slots' mu: whose callbacks are being called, stopped ones too
 }
 
+// goodValues keeps the last value of each key that all listeners applied.
+type goodValues interface {
+	saveGood(s *slot)
+	lastGood(key Key) (Config, bool)
+}
+
 func newNotifier(
-	calls *calls, slots *slots, disk *disk, reports *reporter, log *slog.Logger,
-	patience func(context.Context, *keySlot) (context.Context, func()),
+	calls *calls, slots *slots, good goodValues, report func(*slot, Report), log *slog.Logger,
+	patience func(context.Context, *slot) (context.Context, func()),
 ) *notifier {
 	return &notifier{
-		calls: calls, slots: slots, disk: disk, reports: reports, log: log, patience: patience,
+		calls: calls, slots: slots, good: good, report: report, log: log, patience: patience,
 		running: make(map[*worker.Worker]Key),
 	}
 }
@@ -48,7 +54,7 @@ func newNotifier(
 // notify has the listeners of s told of its state that have not been. Where the
 // state equals the one that they applied, nobody is called: it takes the place
 // of that one. The slots' mu must be held.
-func (n *notifier) notify(s *keySlot) {
+func (n *notifier) notify(s *slot) {
 	st, replaced := s.shown.Load(), false
 	for _, l := range s.listeners {
 		if l.takeOver(st) {
@@ -118,7 +124,7 @@ func (n *notifier) deliver(ctx context.Context, l *subscription) {
 	if err = call(config); err == nil || !first {
 		return
 	}
-	good, ok := n.disk.lastGood(l.slot.key)
+	good, ok := n.good.lastGood(l.slot.key)
 	if !ok || equalEntries(&good.Entry, &config.Entry) || ctx.Err() != nil {
 		return
 	}
@@ -187,7 +193,7 @@ func reasonOf(err error) string {
 
 // conclude sums up what the listeners of s made of its value: one that any
 // rejects is rejected, one that all have applied is good. The slots' mu must be held.
-func (n *notifier) conclude(s *keySlot) {
+func (n *notifier) conclude(s *slot) {
 	v, st := s.value, s.shown.Load()
 	if v == nil || v.presence != present || st == nil || st.config.Source == SourceOverride || len(s.listeners) == 0 {
 		return
@@ -198,13 +204,13 @@ func (n *notifier) conclude(s *keySlot) {
 		case l.busy || l.delivered == nil || l.due() != nil:
 			applied = false
 		case l.reason != nil:
-			n.reports.report(s, Report{Key: s.key, Revision: revision, Reason: reasonOf(l.reason)})
+			n.report(s, Report{Key: s.key, Revision: revision, Reason: reasonOf(l.reason)})
 			return
 		}
 	}
 	if applied {
-		n.reports.report(s, Report{Key: s.key, Revision: revision, Applied: true})
-		n.disk.saveGood(s)
+		n.report(s, Report{Key: s.key, Revision: revision, Applied: true})
+		n.good.saveGood(s)
 	}
 }
 

@@ -80,7 +80,7 @@ func (p *poller) onJoined() {
 
 // await has the next poll answered at once where s is not synced. The slots' mu must be
 // held.
-func (p *poller) await(s *keySlot) {
+func (p *poller) await(s *slot) {
 	if !s.joined || s.synced || s.awaited {
 		return
 	}
@@ -317,7 +317,7 @@ func (p *poller) letGo(now time.Time) {
 	if p.err != nil {
 		return
 	}
-	p.slots.byKey.DeleteFunc(func(_ Key, s *keySlot) bool {
+	p.slots.byKey.DeleteFunc(func(_ Key, s *slot) bool {
 		if s.used.Swap(false) || len(s.listeners) > 0 || s.loading {
 			s.lastUsed = now
 		}

@@ -13,8 +13,7 @@ import (
 // publisher commits what a client publishes and deletes.
 type publisher struct {
 	calls   *calls
-	slots   *slots
-	fetcher *fetcher
+	catchUp func(ctx context.Context, keys []Key) error // see [fetcher.catchUpKeys]
 }
 
 // Publish implements [Client].
@@ -99,9 +98,7 @@ func (p *publisher) readOwn(ctx context.Context, set *ChangeSet) {
 	for i := range set.Deletes {
 		keys = append(keys, set.Deletes[i].Key)
 	}
-	if slots := p.slots.followed(keys); len(slots) > 0 {
-		ctx, cancel := context.WithTimeout(ctx, time.Second)
-		defer cancel()
-		_ = p.fetcher.catchUp(ctx, slots)
-	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	_ = p.catchUp(ctx, keys)
 }

@@ -18,16 +18,16 @@ const refusedPause = 30 * time.Second
 type refusals struct {
 	calls *calls
 	slots *slots
-	queue *coalesce.Queue[*keySlot, struct{}] // refused, and perhaps allowed or dropped since
+	queue *coalesce.Queue[*slot, struct{}] // refused, and perhaps allowed or dropped since
 }
 
 func newRefusals(calls *calls, slots *slots) *refusals {
-	return &refusals{calls: calls, slots: slots, queue: coalesce.New[*keySlot, struct{}]()}
+	return &refusals{calls: calls, slots: slots, queue: coalesce.New[*slot, struct{}]()}
 }
 
 // refuse notes that servers do not let the client have s, which is asked for again
 // by itself; see [slots.refuse]. The slots' mu must be held.
-func (r *refusals) refuse(s *keySlot, err error) {
+func (r *refusals) refuse(s *slot, err error) {
 	r.slots.refuse(s, err)
 	r.queue.Put(s, struct{}{})
 }
@@ -71,7 +71,7 @@ func (r *refusals) run(ctx context.Context) {
 // ask asks for all of asked in one poll. It takes out of them those that
 // are refused again, which it puts back, and those that are not, which join the
 // keys that are polled for. True: more can be learned by asking for the others.
-func (r *refusals) ask(ctx context.Context, asked map[*keySlot]struct{}) (more bool) {
+func (r *refusals) ask(ctx context.Context, asked map[*slot]struct{}) (more bool) {
 	req := r.request(asked)
 	if len(req.Keys) == 0 {
 		return false
@@ -106,7 +106,7 @@ func (r *refusals) ask(ctx context.Context, asked map[*keySlot]struct{}) (more b
 
 // request makes a poll for those of asked that are still refused, and
 // takes out the others.
-func (r *refusals) request(asked map[*keySlot]struct{}) *PollRequest {
+func (r *refusals) request(asked map[*slot]struct{}) *PollRequest {
 	req := &PollRequest{Client: r.calls.info}
 	r.slots.mu.Lock()
 	defer r.slots.mu.Unlock()

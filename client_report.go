@@ -28,7 +28,7 @@ func newReporter(calls *calls, slots *slots) *reporter {
 }
 
 // report has the server told what became of the value of s. mu must be held.
-func (r *reporter) report(s *keySlot, outcome Report) {
+func (r *reporter) report(s *slot, outcome Report) {
 	if outcome.Revision > 0 && outcome != s.reported {
 		s.reported = outcome
 		r.queue.Put(s.key, outcome)

@@ -10,9 +10,9 @@ import (
 	"github.com/linnaname/gdiamond/internal/worker"
 )
 
-// keySlot is what a client knows of one key. Its fields, but for those
+// slot is what a client knows of one key. Its fields, but for those
 // above value, are guarded by the mu of the client's [slots].
-type keySlot struct {
+type slot struct {
 	key   Key
 	shown atomic.Pointer[visible] // what Get returns; nil: nothing yet
 	used  atomic.Bool             // read since letGo looked last
@@ -68,14 +68,14 @@ func (r *overrideReads) isMissed() bool {
 	return r.missed
 }
 
-func newSlot(key Key) *keySlot {
-	return &keySlot{key: key, pause: backoff.Backoff{Base: 100 * time.Millisecond, Cap: time.Second}, lastUsed: time.Now()}
+func newSlot(key Key) *slot {
+	return &slot{key: key, pause: backoff.Backoff{Base: 100 * time.Millisecond, Cap: time.Second}, lastUsed: time.Now()}
 }
 
 // learn takes in an answer of a server. False: what is known is newer, or the
 // answer contradicts it, so it is refused. A client never goes back: it orders
 // by the generation of the epoch, and within one by View.
-func (s *keySlot) learn(n update) bool {
+func (s *slot) learn(n update) bool {
 	v := s.value
 	sameStore := v != nil && v.at.Store == n.at.Store
 	if sameStore && v.at.Epoch.Generation >= n.at.Epoch.Generation {
@@ -115,7 +115,7 @@ func (s *keySlot) learn(n update) bool {
 }
 
 // agrees reports whether an answer says what is known already.
-func (s *keySlot) agrees(n update) bool {
+func (s *slot) agrees(n update) bool {
 	if s.value.presence != present {
 		return !n.found
 	}
@@ -125,7 +125,7 @@ func (s *keySlot) agrees(n update) bool {
 
 // held is what servers are told of the slot. An orphan is nothing to them: its
 // history is not theirs.
-func (s *keySlot) held() Held {
+func (s *slot) held() Held {
 	switch {
 	case s.announced != nil:
 		return Held{Key: s.key, Revision: s.announced.Revision, MD5: s.announced.MD5}
@@ -136,15 +136,15 @@ func (s *keySlot) held() Held {
 }
 
 // answered reports whether a server has said what there is of the key.
-func (s *keySlot) answered() bool { return s.value != nil && s.value.source == SourceServer }
+func (s *slot) answered() bool { return s.value != nil && s.value.source == SourceServer }
 
 // show computes what Get returns, and wakes those who wait for a change.
-func (s *keySlot) show() {
+func (s *slot) show() {
 	s.shown.Store(s.view())
 	s.broadcast()
 }
 
-func (s *keySlot) view() *visible {
+func (s *slot) view() *visible {
 	v := s.value
 	if v != nil || s.settled {
 		if out := s.overridden(); out != nil {
@@ -172,21 +172,21 @@ func (s *keySlot) view() *visible {
 
 // freeze keeps the time as of which the value is confirmed, before something
 // is learned that the next answers will not confirm.
-func (s *keySlot) freeze(confirmedAsOf *atomic.Pointer[time.Time]) {
+func (s *slot) freeze(confirmedAsOf *atomic.Pointer[time.Time]) {
 	if st := s.shown.Load(); st != nil && st.followed && s.value != nil {
 		s.value.confirmed = st.confirmed(confirmedAsOf)
 	}
 }
 
 // next returns a channel that is closed at the next change.
-func (s *keySlot) next() <-chan struct{} {
+func (s *slot) next() <-chan struct{} {
 	if s.changed == nil {
 		s.changed = make(chan struct{})
 	}
 	return s.changed
 }
 
-func (s *keySlot) broadcast() {
+func (s *slot) broadcast() {
 	if s.changed != nil {
 		close(s.changed)
 		s.changed = nil
@@ -196,7 +196,7 @@ func (s *keySlot) broadcast() {
 // overrideType returns the type of the operator's file. A file has none: it has
 // the one that was published last, also when the key has been deleted since, or
 // else what the data id says. The slots' mu must be held.
-func (s *keySlot) overrideType() string {
+func (s *slot) overrideType() string {
 	var published, before string
 	if s.value != nil {
 		published = s.value.entry.Type
@@ -210,7 +210,7 @@ func (s *keySlot) overrideType() string {
 // overridden returns the operator's value; nil: there is none, or it says nothing
 // in the type that the key turned out to have. So it is not shown before servers
 // have had their time. The slots' mu must be held.
-func (s *keySlot) overridden() *visible {
+func (s *slot) overridden() *visible {
 	if s.override == nil {
 		return nil
 	}
@@ -226,7 +226,7 @@ func (s *keySlot) overridden() *visible {
 // latest wins. A listener of several keys has one at each slot, all with one
 // worker. The fields below worker are guarded by the slots' mu.
 type subscription struct {
-	slot     *keySlot
+	slot     *slot
 	listener Listener // of one key; nil: of several
 	worker   *worker.Worker
 

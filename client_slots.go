@@ -20,27 +20,27 @@ type slots struct {
 
 	// Hooks for the parts that act on a change. They are set before the first change,
 	// and called with mu held.
-	shown   func(s *keySlot) // s may show something else now
-	learned func(s *keySlot) // an answer of a server about s has been taken in
-	joined  func()           // a key has joined those that are polled for
+	shown   func(s *slot) // s may show something else now
+	learned func(s *slot) // an answer of a server about s has been taken in
+	joined  func()        // a key has joined those that are polled for
 
-	byKey         *growmap.Map[Key, *keySlot]
+	byKey         *growmap.Map[Key, *slot]
 	confirmedAsOf atomic.Pointer[time.Time] // as of when the last answer to a poll confirms all synced keys
 
 	mu       sync.Mutex
-	closed   atomic.Bool           // set under mu: no key is added or joins any more
-	version  int                   // guarded by mu: of the set of keys that are polled for; grows when one joins or leaves
-	position Position              // guarded by mu: of the last answer to a poll
-	unsynced map[*keySlot]struct{} // guarded by mu: joined, and not known up to position
+	closed   atomic.Bool        // set under mu: no key is added or joins any more
+	version  int                // guarded by mu: of the set of keys that are polled for; grows when one joins or leaves
+	position Position           // guarded by mu: of the last answer to a poll
+	unsynced map[*slot]struct{} // guarded by mu: joined, and not known up to position
 }
 
 func newSlots(log *slog.Logger) *slots {
-	return &slots{log: log, byKey: growmap.New[Key, *keySlot](), unsynced: make(map[*keySlot]struct{})}
+	return &slots{log: log, byKey: growmap.New[Key, *slot](), unsynced: make(map[*slot]struct{})}
 }
 
 // slotOf returns the slot of a canonical key, and makes it when there is none.
 // mu must be held.
-func (t *slots) slotOf(key Key) (*keySlot, error) {
+func (t *slots) slotOf(key Key) (*slot, error) {
 	if t.closed.Load() {
 		return nil, ErrClosed
 	}
@@ -57,8 +57,8 @@ func (t *slots) slotOf(key Key) (*keySlot, error) {
 }
 
 // followed returns the slots of those of keys that the client knows.
-func (t *slots) followed(keys []Key) []*keySlot {
-	var out []*keySlot
+func (t *slots) followed(keys []Key) []*slot {
+	var out []*slot
 	for _, key := range keys {
 		if s, ok := t.byKey.Load(key.Canonical()); ok {
 			out = append(out, s)
@@ -67,10 +67,10 @@ func (t *slots) followed(keys []Key) []*keySlot {
 	return out
 }
 
-// learn takes in an answer of a server about s; see [keySlot.learn]. newest is the
+// learn takes in an answer of a server about s; see [slot.learn]. newest is the
 // newest position that any server answered with. It does not show it yet. mu must
 // be held.
-func (t *slots) learn(s *keySlot, n update, newest Position) bool {
+func (t *slots) learn(s *slot, n update, newest Position) bool {
 	if s.synced && s.announced == nil && s.value != nil && s.value.at.Compare(t.position) < 0 {
 		s.value.at = t.position // what is synced is known up to there
 	}
@@ -90,7 +90,7 @@ func (t *slots) learn(s *keySlot, n update, newest Position) bool {
 
 // show makes what has been learned of s visible. mu must be held, until all of
 // an answer is: listeners begin by taking it.
-func (t *slots) show(s *keySlot) {
+func (t *slots) show(s *slot) {
 	s.show()
 	t.shown(s)
 }
@@ -98,7 +98,7 @@ func (t *slots) show(s *keySlot) {
 // settle has a snapshot used, since no server has answered in time, unless it
 // is of another store than newest is, the newest position that any server answered
 // with. mu must be held.
-func (t *slots) settle(s *keySlot, newest Position) {
+func (t *slots) settle(s *slot, newest Position) {
 	if v := s.value; v != nil && !s.settled && !newest.IsZero() && v.at.Store != newest.Store {
 		t.log.Warn("snapshot of another store ignored", "key", s.key)
 		s.value = nil
@@ -110,7 +110,7 @@ func (t *slots) settle(s *keySlot, newest Position) {
 }
 
 // join adds s to the keys that are polled for. mu must be held.
-func (t *slots) join(s *keySlot) {
+func (t *slots) join(s *slot) {
 	if s.joined || s.dropped || t.closed.Load() {
 		return
 	}
@@ -122,7 +122,7 @@ func (t *slots) join(s *keySlot) {
 
 // leave takes s out of the keys that are polled for. A poll that is parked goes
 // on; what it says of s is passed over. mu must be held.
-func (t *slots) leave(s *keySlot) {
+func (t *slots) leave(s *slot) {
 	if !s.joined {
 		return
 	}
@@ -134,7 +134,7 @@ func (t *slots) leave(s *keySlot) {
 
 // unsync has s sent along with the next poll, as it is not known just up to
 // the position of the others. mu must be held.
-func (t *slots) unsync(s *keySlot) {
+func (t *slots) unsync(s *slot) {
 	if s.joined {
 		s.synced = false
 		t.unsynced[s] = struct{}{}
@@ -144,7 +144,7 @@ func (t *slots) unsync(s *keySlot) {
 // refuse notes that servers do not let the client have s. What is known of it
 // stays, and is the last value that the client may show: a refusal is no
 // deletion. The key is not polled for together with the others. mu must be held.
-func (t *slots) refuse(s *keySlot, err error) {
+func (t *slots) refuse(s *slot, err error) {
 	if s.refused == nil {
 		t.log.Warn("servers refuse a key; its last value stays", "key", s.key, "error", err)
 	}
@@ -154,7 +154,7 @@ func (t *slots) refuse(s *keySlot, err error) {
 }
 
 // allow notes that a server has told the client of s. mu must be held.
-func (t *slots) allow(s *keySlot) {
+func (t *slots) allow(s *slot) {
 	if s.refused == nil {
 		return
 	}
@@ -165,7 +165,7 @@ func (t *slots) allow(s *keySlot) {
 
 // drop takes s out of the slots that polls know. Its caller takes it out of byKey.
 // mu must be held.
-func (t *slots) drop(s *keySlot) {
+func (t *slots) drop(s *slot) {
 	t.leave(s)
 	s.announced = nil
 	s.dropped = true
@@ -174,7 +174,7 @@ func (t *slots) drop(s *keySlot) {
 // firstBehind returns one of slots that is not known just up to the position of
 // the last poll; nil: all are. One that servers refuse is as it was known last.
 // mu must be held.
-func firstBehind(slots []*keySlot) *keySlot {
+func firstBehind(slots []*slot) *slot {
 	for _, s := range slots {
 		s.used.Store(true)
 		if s.shown.Load() == nil || s.refused == nil && (!s.synced || s.announced != nil) {
@@ -185,7 +185,7 @@ func firstBehind(slots []*keySlot) *keySlot {
 }
 
 // read returns what there is of slots. mu must be held.
-func (t *slots) read(slots []*keySlot) (map[Key]Config, Position) {
+func (t *slots) read(slots []*slot) (map[Key]Config, Position) {
 	configs := make(map[Key]Config, len(slots))
 	for _, s := range slots {
 		if st := s.shown.Load(); st != nil && st.err == nil {
@@ -198,7 +198,7 @@ func (t *slots) read(slots []*keySlot) (map[Key]Config, Position) {
 // status returns the state of one key, where pollErr is why the last poll failed. Its
 // Err is the first that applies of: a listener's refusal, why there is no value, why
 // it is not fresh. mu must be held.
-func (t *slots) status(s *keySlot, pollErr error) Status {
+func (t *slots) status(s *slot, pollErr error) Status {
 	status := Status{Key: s.key, Listeners: len(s.listeners)}
 	st := s.shown.Load()
 	if st == nil {
