@@ -12,7 +12,8 @@ import (
 	"github.com/linnaname/gdiamond/internal/worker"
 )
 
-// client implements [Client].
+// client implements [Client] with one part for each task. A part knows only the
+// parts above it in this list, and never the client.
 type client struct {
 	calls    *calls
 	slots    *slots
@@ -28,20 +29,20 @@ type client struct {
 	*publisher   // Publish, Delete and Commit
 
 	log        *slog.Logger
-	stop       context.CancelFunc // ends all background goroutines but the writer
-	flush      context.CancelFunc // ends the writer
+	stop       context.CancelFunc // ends all background goroutines except the writer of snapshots
+	flush      context.CancelFunc // ends the writer of snapshots
 	background sync.WaitGroup     // all background goroutines
 }
 
-// clientConfig is what options of [NewClient] set.
+// clientConfig holds what the options of [NewClient] set.
 type clientConfig struct {
 	logger *slog.Logger
 	local  LocalFiles
 	info   ClientInfo
 }
 
-// newClient returns a client that asks transport. The config has been validated and
-// has a logger.
+// newClient returns a client that asks transport. Config must be valid and have a
+// logger.
 func newClient(transport Transport, config clientConfig) *client {
 	ctx, stop := context.WithCancel(context.Background())
 	writing, flush := context.WithCancel(context.Background())
@@ -84,7 +85,7 @@ func newClient(transport Transport, config clientConfig) *client {
 func (c *client) Get(ctx context.Context, key Key) (config Config, err error) {
 	if s, ok := c.slots.byKey.Load(key.Canonical()); ok && !c.slots.closed.Load() {
 		if st := s.shown.Load(); st != nil {
-			if !s.used.Load() { // most are, and many readers must not write to what they share
+			if !s.used.Load() { // written only once, so that many readers share the cache line
 				s.used.Store(true)
 			}
 			config = st.config
@@ -96,8 +97,8 @@ func (c *client) Get(ctx context.Context, key Key) (config Config, err error) {
 	return config, opError("get", key, err)
 }
 
-// firstGet waits until something is known of key. All who wait for a key share
-// one fetch; while it fails they have it tried again, as long as ctx lets them.
+// firstGet waits until something is known of key. All callers that wait for a key
+// share one fetch, which is repeated while it fails.
 func (c *client) firstGet(ctx context.Context, key Key) (Config, error) {
 	ctx, end, err := c.calls.begin(ctx, 0)
 	if err != nil {
@@ -116,8 +117,8 @@ func (c *client) firstGet(ctx context.Context, key Key) (Config, error) {
 	return c.loader.awaitShown(ctx, s)
 }
 
-// Peek implements [Client]. A key that is not followed gets a slot of its own,
-// which no poll and no other call knows.
+// Peek implements [Client]. A key that is not followed gets a slot that no poll and
+// no other call uses.
 func (c *client) Peek(ctx context.Context, key Key) (Config, error) {
 	key = key.Canonical()
 	ctx, end, err := c.calls.begin(ctx, 0)
@@ -139,9 +140,9 @@ func (c *client) Peek(ctx context.Context, key Key) (Config, error) {
 	return config, opError("peek", key, err)
 }
 
-// Together implements [Client]. What an answer to a poll says is taken in whole
-// under mu, so keys that are all known up to the position of the last one make
-// a state that the store once had.
+// Together implements [Client]. Answers to polls are applied as a whole under one
+// lock. So keys that are all known exactly up to the position of the last answer
+// form a state that the store once had.
 func (c *client) Together(ctx context.Context, keys ...Key) (configs map[Key]Config, at Position, err error) {
 	ctx, end, err := c.calls.begin(ctx, getTimeout)
 	if err != nil {
@@ -259,7 +260,8 @@ func (c *client) SubscribeTogether(keys []Key, listener togetherFunc) (*Subscrip
 	}, nil
 }
 
-// Status implements [Client]. Of a key that is not followed it says ErrNotFound.
+// Status implements [Client]. For a key that is not followed it returns
+// ErrNotFound.
 func (c *client) Status(keys ...Key) []Status {
 	if len(keys) == 0 {
 		for key := range c.slots.byKey.All() {
@@ -286,9 +288,9 @@ func (c *client) Status(keys ...Key) []Status {
 	return out
 }
 
-// Close implements [Client]. It waits for at most 10 s for listeners, and then
-// fails with an error that wraps [ErrUnavailable] and names the keys of those
-// that are still running; and for a few seconds more for snapshots to be written.
+// Close implements [Client]. It waits at most 10 s for listeners, and then fails
+// with an error that wraps [ErrUnavailable] and names the keys of those still
+// running. It waits a few more seconds for snapshots to be written.
 func (c *client) Close() error {
 	if !c.calls.close() {
 		return nil
@@ -300,7 +302,7 @@ func (c *client) Close() error {
 	c.stop()
 
 	blocked := haltAll(halting)
-	c.flush() // the writer writes what is left, and ends
+	c.flush() // the writer writes what is left and ends
 	stopped := make(chan struct{})
 	go func() {
 		c.background.Wait()

@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// namedPatience is for how long contents that a poll only names hold up all
-// else; those that take longer come on their own.
+// namedPatience is how long contents that an answer only names may delay the rest
+// of it. Those that take longer are applied later, each on its own.
 const namedPatience = 3 * time.Second
 
-// pollAnswer is an answer to a poll, by slot.
+// pollAnswer is an answer to a poll, sorted by slot.
 type pollAnswer struct {
 	resp    *PollResponse
-	version int       // of the set of keys that was asked for
-	asOf    time.Time // when it was so
+	version int       // of the set of keys in the request
+	asOf    time.Time // when the server was in this state
 	updates map[*slot]update
-	named   map[*slot]*KeyState // changed, and the content is not here
+	named   map[*slot]*KeyState // changed keys whose content is missing
 	denied  map[*slot]error
 }
 
@@ -26,7 +26,7 @@ func newPollAnswer(resp *PollResponse, version int) *pollAnswer {
 	}
 }
 
-// slot returns the slot that the answer tells of by key; nil: it was not asked for.
+// slot returns the slot of key, or nil if the request did not ask for it.
 func (a *pollAnswer) slot(t *slots, key Key) *slot {
 	if s, ok := t.byKey.Load(key.Canonical()); ok && s.joined && s.joinedAt <= a.version {
 		return s
@@ -34,7 +34,7 @@ func (a *pollAnswer) slot(t *slots, key Key) *slot {
 	return nil
 }
 
-// sort tells the states that an answer carries from those that it only names.
+// sort separates the states that the answer contains from those that it only names.
 func (a *pollAnswer) sort(t *slots) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -61,7 +61,7 @@ func (a *pollAnswer) sort(t *slots) error {
 			n.found, n.entry = true, viewOf(*ks.Entry)
 			a.updates[s] = n
 		case s.value != nil && s.value.presence == present && s.value.entry.Revision == ks.Revision && s.value.entry.MD5 == ks.MD5:
-			n.found, n.entry = true, s.value.entry // it is here already
+			n.found, n.entry = true, s.value.entry // the content is known already
 			a.updates[s] = n
 		default:
 			a.named[s] = ks
@@ -70,7 +70,8 @@ func (a *pollAnswer) sort(t *slots) error {
 	return nil
 }
 
-// retryMissing adds to what an answer names the contents that earlier ones named.
+// retryMissing adds the contents that earlier answers named to those that this one
+// names.
 func (a *pollAnswer) retryMissing(f *fetcher) {
 	f.slots.mu.Lock()
 	defer f.slots.mu.Unlock()
@@ -81,8 +82,8 @@ func (a *pollAnswer) retryMissing(f *fetcher) {
 	}
 }
 
-// fetchNamed fetches the contents that an answer only names, for as long as those
-// may hold up the rest of it.
+// fetchNamed fetches the contents that the answer only names, for at most
+// namedPatience.
 func (a *pollAnswer) fetchNamed(ctx context.Context, f *fetcher) {
 	if len(a.named) == 0 {
 		return
@@ -103,8 +104,8 @@ func (a *pollAnswer) fetchNamed(ctx context.Context, f *fetcher) {
 	}
 }
 
-// apply takes in a whole answer. No listener runs and no key shows any of it
-// to one before all is done.
+// apply applies the whole answer. No listener runs, and none sees a part of it,
+// before all is done.
 func (a *pollAnswer) apply(f *fetcher) (useful bool) {
 	t := f.slots
 	t.mu.Lock()
@@ -116,7 +117,7 @@ func (a *pollAnswer) apply(f *fetcher) (useful bool) {
 		f.refuse(s, err)
 	}
 
-	apart := make(map[*slot]bool) // not known just up to the position of the answer
+	apart := make(map[*slot]bool) // slots not known exactly up to the position of the answer
 	for s, n := range a.updates {
 		touched[s] = true
 		before := s.value
@@ -133,7 +134,7 @@ func (a *pollAnswer) apply(f *fetcher) (useful bool) {
 	}
 	for s, ks := range a.named {
 		if !s.joined {
-			continue // let go, or refused, meanwhile
+			continue // let go or refused meanwhile
 		}
 		touched[s] = true
 		s.freeze(&t.confirmedAsOf)
@@ -155,7 +156,7 @@ func (a *pollAnswer) apply(f *fetcher) (useful bool) {
 	useful = useful || at != t.position
 	t.position = at
 	if before := t.confirmedAsOf.Load(); before == nil || a.asOf.After(*before) {
-		asOf := a.asOf // and nothing else of a is kept
+		asOf := a.asOf // a copy, so that a itself is not kept
 		t.confirmedAsOf.Store(&asOf)
 	}
 	for s := range touched {
@@ -167,8 +168,9 @@ func (a *pollAnswer) apply(f *fetcher) (useful bool) {
 	return useful
 }
 
-// unmentioned takes in that a poll had nothing to say of s: it is as it was
-// held. False: it is known at a later position by now.
+// unmentioned applies that the answer says nothing about s, which is therefore
+// still as the client holds it. It returns false if s is known at a later position
+// by now.
 func (a *pollAnswer) unmentioned(t *slots, s *slot, newest Position) bool {
 	n := update{at: a.resp.Position, asOf: a.asOf}
 	if s.value != nil && s.value.presence == present {

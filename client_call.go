@@ -11,20 +11,20 @@ import (
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
-// How long calls take, where the caller's context does not say.
+// Timeouts of calls whose context has no deadline.
 const (
-	getTimeout   = 3 * time.Second  // for a first Get, with neither server nor snapshot
-	callTimeout  = 10 * time.Second // for a commit with its retries, and for one-off questions
+	getTimeout   = 3 * time.Second  // for a first Get without a server or a snapshot
+	callTimeout  = 10 * time.Second // for a commit with its retries, and for single requests
 	fetchTimeout = 10 * time.Second // for one content
-	maxPause     = 4 * time.Second  // between tries of a call, and polls of servers that cannot be asked
-	// pollSlack is how long after its wait the answer to a poll may come: a little
-	// longer than transports take to notice that a connection is dead, as they know
-	// what else is lost.
+	maxPause     = 4 * time.Second  // longest pause between attempts of a call, and between polls while no server can be reached
+	// pollSlack is how long after the end of its wait a poll may be answered. It is a
+	// little longer than transports take to report a dead connection, because they
+	// know more about the failure.
 	pollSlack = 5*time.Second + 250*time.Millisecond
 )
 
-// calls asks the servers for a client. It keeps the newest position that any of them
-// answered with, and refuses answers of another store than the first one's.
+// calls sends a client's requests. It keeps the newest position that any server
+// answered with, and rejects answers of any store but the first.
 type calls struct {
 	transport Transport
 	info      ClientInfo // goes with every request
@@ -32,16 +32,16 @@ type calls struct {
 
 	mu     sync.Mutex
 	closed bool                              // guarded by mu
-	open   map[*context.CancelCauseFunc]bool // guarded by mu: the calls that close ends
-	newest Position                          // guarded by mu: that any server answered with
+	open   map[*context.CancelCauseFunc]bool // guarded by mu: calls for close to cancel
+	newest Position                          // guarded by mu: of all answers
 }
 
 func newCalls(transport Transport, info ClientInfo, log *slog.Logger) *calls {
 	return &calls{transport: transport, info: info, log: log, open: make(map[*context.CancelCauseFunc]bool)}
 }
 
-// begin starts a call that asks the transport for the caller: the context ends
-// with the client, too, and after timeout where ctx has no deadline (0: never).
+// begin starts a call. The returned context ends with the client, and after timeout
+// if ctx has no deadline; a timeout of 0 means never.
 func (c *calls) begin(ctx context.Context, timeout time.Duration) (_ context.Context, end func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
@@ -68,8 +68,8 @@ func (c *calls) begin(ctx context.Context, timeout time.Duration) (_ context.Con
 	}, nil
 }
 
-// close ends all calls that have begun, and lets no other begin. It returns false
-// where it was called before.
+// close cancels all open calls and rejects new ones. It returns false if it was
+// called before.
 func (c *calls) close() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,8 +90,8 @@ func (c *calls) newestSeen() Position {
 	return c.newest
 }
 
-// observe takes note of the position of an answer. It refuses another store,
-// and announces a new epoch.
+// observe records the position of an answer. It rejects another store, and logs a
+// new epoch.
 func (c *calls) observe(p Position) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -114,8 +114,8 @@ func (c *calls) observe(p Position) error {
 	return nil
 }
 
-// fetch asks for the present state of a key, and refuses an answer that is not
-// what was asked for.
+// fetch requests the present state of a key. It rejects an answer about another
+// key, a damaged content and a position before after.
 func (c *calls) fetch(ctx context.Context, key Key, after Position) (update, error) {
 	resp, err := c.transport.Fetch(ctx, &FetchRequest{Client: c.info, Key: key, After: after})
 	if err != nil {
@@ -137,13 +137,12 @@ func (c *calls) fetch(ctx context.Context, key Key, after Position) (update, err
 	return n, nil
 }
 
-// persist asks until there is an answer, an error that asking again does not
-// help, or no time left. So a read bears servers that restart for as long as
-// its caller does.
+// persist repeats ask until it succeeds, fails permanently or ctx ends. So a read
+// survives the restart of servers for as long as its caller waits.
 func persist[Resp any](ctx context.Context, op string, key Key, ask func() (Resp, error)) (Resp, error) {
 	var none Resp
 	pause := backoff.Backoff{Cap: maxPause}
-	var failed error // why the last attempt did
+	var failed error // of the last attempt
 	for {
 		resp, err := ask()
 		if err == nil {
@@ -161,11 +160,12 @@ func persist[Resp any](ctx context.Context, op string, key Key, ask func() (Resp
 	}
 }
 
-// errTimeout is the cause of a context that ended by a timeout of the client's own.
+// errTimeout is the cause of a context that ended by one of the client's own
+// timeouts.
 var errTimeout = errors.New("no answer in time")
 
-// callError says why a call of op failed: an ended context first, since that
-// is what its other errors come from.
+// callError returns why a call of op failed. If ctx has ended, that is the reason,
+// as it causes the other errors.
 func callError(ctx context.Context, op string, key Key, err error) error {
 	if ctx == nil || ctx.Err() == nil {
 		return opError(op, key, ofServer(err))
@@ -179,8 +179,8 @@ func callError(ctx context.Context, op string, key Key, err error) error {
 	return opError(op, key, ctx.Err())
 }
 
-// gaveUp says why nothing is known of a key when ctx has ended: the error of
-// the last attempt, and that of ctx where it is the caller's.
+// gaveUp returns why a caller whose ctx has ended got nothing: the error of the
+// last attempt, and the error of ctx if it is the caller's own.
 func gaveUp(ctx context.Context, failed error) error {
 	err := callError(ctx, "", Key{}, nil)
 	switch own := context.Cause(ctx); {
@@ -194,8 +194,8 @@ func gaveUp(ctx context.Context, failed error) error {
 	return err
 }
 
-// tooLate returns last, for which the time was not enough, and how that ended: the
-// reason stands first.
+// tooLate returns last, the error of the last attempt, with cause, the end of the
+// context, in parentheses after it.
 func tooLate(last, cause error) error {
 	var e *Error
 	if !errors.As(last, &e) || last != error(e) {
@@ -209,23 +209,25 @@ func tooLate(last, cause error) error {
 	return &late
 }
 
-// isPermanent reports whether asking again will not help.
+// isPermanent reports whether another attempt cannot succeed.
 func isPermanent(err error) bool {
 	return errors.Is(err, ErrInvalid) || errors.Is(err, ErrDenied) || errors.Is(err, ErrTooLarge)
 }
 
-// passing reports whether err says that nothing was done, and may pass.
+// passing reports whether err says that nothing was done and another attempt may
+// succeed.
 func passing(err error) bool {
 	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOverloaded) || errors.Is(err, ErrBehind)
 }
 
-// answered reports whether a call that ended with err was answered by a server.
+// answered reports whether a call that returned err was answered by a server.
 func answered(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return err == nil || ok && e.Remote
 }
 
-// retryAfterOf returns how long the server that said err wants to be left alone.
+// retryAfterOf returns how long to wait before the next request, as the server said
+// in err, or 0.
 func retryAfterOf(err error) time.Duration {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.RetryAfter
@@ -233,9 +235,9 @@ func retryAfterOf(err error) time.Duration {
 	return 0
 }
 
-// pauseCap returns how long a pause after err may be at most. Who cannot be
-// asked is not spared by a long one, and is to be found again soon after it is
-// back; who asks for peace has it.
+// pauseCap returns the longest pause after err. It is short while no server can be
+// reached, because that spares nobody and a server that comes back must be found
+// soon. It is long if a server answered with an error.
 func pauseCap(err error) time.Duration {
 	if e, ok := errors.AsType[*Error](err); ok && e.Remote {
 		return backoff.DefaultCap
@@ -243,9 +245,9 @@ func pauseCap(err error) time.Duration {
 	return maxPause
 }
 
-// ofServer returns an error of a transport as one of a client: that a server is
-// closed does not say that the client is. Another one may do, or the next that
-// is started there.
+// ofServer returns the error of a transport as that of a client. A closed server
+// does not mean that the client is closed: another server may answer, or the next
+// one that starts there.
 func ofServer(err error) error {
 	e, ok := errors.AsType[*Error](err)
 	if !ok || !e.Remote || !errors.Is(err, ErrClosed) || errors.Is(err, ErrUnknownOutcome) {

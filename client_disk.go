@@ -16,23 +16,24 @@ import (
 const (
 	filePatience  = 2 * time.Second // for one call of the local files
 	flushTimeout  = 3 * time.Second // for snapshots, when closing
-	complainEvery = time.Minute     // how often a failing disk is logged
-	// maxFileReads is how many calls that read local files may be under way, those
-	// that hang included.
+	complainEvery = time.Minute     // between log records of a failing disk
+	// maxFileReads is the most calls that read local files at a time, including those
+	// that hang.
 	maxFileReads = 64
 )
 
-// disk reads and writes the local files of a client. Without any it does nothing.
+// disk reads and writes the local files of a client. Without local files it does
+// nothing.
 type disk struct {
-	local LocalFiles // nil: none
+	local LocalFiles // nil if there are none
 	log   *slog.Logger
 	slots *slots
 	// newest returns the newest position that any server answered with.
 	newest     func() Position
-	background *sync.WaitGroup // of the client: what it waits for when it is closed
+	background *sync.WaitGroup // of the client, which waits for it in Close
 
 	files      *hung.Calls[fileID]                   // makes the calls that read
-	crowdedOut *coalesce.Queue[*slot, struct{}]      // files that were not read as too many others hang
+	crowdedOut *coalesce.Queue[*slot, struct{}]      // slots with files that were not read because too many others hang
 	writes     *coalesce.Queue[snapshotID, Snapshot] // snapshots to write
 }
 
@@ -45,21 +46,22 @@ func newDisk(local LocalFiles, log *slog.Logger, slots *slots, newest func() Pos
 	}
 }
 
-// fileID names what a call of the local files reads; the zero one: the client's id.
+// fileID identifies what a call of the local files reads. The zero fileID is that
+// of the client id.
 type fileID struct {
 	key      Key
-	slot     Slot // where it is a snapshot
+	slot     Slot // of a snapshot
 	override bool
 }
 
-// snapshotID names one snapshot.
+// snapshotID identifies one snapshot.
 type snapshotID struct {
 	key  Key
 	slot Slot
 }
 
-// clientID returns the id of the local files, or a random one: a directory
-// that cannot be written does not keep a client from working.
+// clientID returns the id from the local files, or a random one if they have none:
+// a client works without a directory that it can write to.
 func (d *disk) clientID() string {
 	if d.local != nil {
 		id, err := hung.Do(d.files, fileID{}, d.local.ClientID, nil)
@@ -71,8 +73,8 @@ func (d *disk) clientID() string {
 	return rand.Text()
 }
 
-// runOverrides follows the operator's files. Each is read on its own: one that
-// hangs does not hold up what there is to say of the others.
+// runOverrides follows the operator's files. Each is read in a goroutine, so a file
+// that hangs delays no other.
 func (d *disk) runOverrides(ctx context.Context) {
 	var pause backoff.Backoff
 	for {
@@ -91,7 +93,8 @@ func (d *disk) runOverrides(ctx context.Context) {
 	}
 }
 
-// read takes in what the files for s say. It returns when they have been read or hang.
+// read applies the override and the snapshot of s. It returns when both have been
+// read or hang.
 func (d *disk) read(s *slot) {
 	var both sync.WaitGroup
 	both.Go(func() { d.lookForOverride(s) })
@@ -99,14 +102,14 @@ func (d *disk) read(s *slot) {
 	both.Wait()
 }
 
-// lookForOverride takes in what the operator's file for s says, or that there
-// is none. One that hangs is taken in when it has been read after all.
+// lookForOverride reads and applies the operator's file for s, or its absence. The
+// content of a file that hangs is applied when the read returns.
 func (d *disk) lookForOverride(s *slot) {
 	if d.local == nil {
 		return
 	}
 	reads := &s.overrideReads
-	reads.mu.Lock() // so that what was read last is taken in last
+	reads.mu.Lock() // so that the last read is applied last
 	defer reads.mu.Unlock()
 	read := reads.made + 1
 	content, err := hung.Do(d.files, fileID{key: s.key, override: true}, func() (string, error) {
@@ -117,18 +120,18 @@ func (d *disk) lookForOverride(s *slot) {
 		d.takeOverride(s, content, err)
 		return
 	}
-	if !reads.hangs { // else takeLateOverride looks again
+	if !reads.hangs { // otherwise takeLateOverride reads it again
 		d.crowdedOut.Put(s, struct{}{})
 	}
-	if !reads.missed { // else it was said
+	if !reads.missed { // otherwise that has been logged
 		reads.missed = true
 		d.takeOverride(s, content, err)
 	}
 }
 
-// runCrowdedOut looks again for overrides and snapshots that were not read because as
-// many files hung as may be read at a time. Nobody says when there is room, so it
-// looks every now and then.
+// runCrowdedOut reads the overrides and snapshots that could not be read because
+// too many other files hung. Nothing tells when one of those returns, so it tries
+// again every filePatience.
 func (d *disk) runCrowdedOut(ctx context.Context) {
 	for d.crowdedOut.Wait(ctx) == nil {
 		if backoff.Sleep(ctx, filePatience) != nil {
@@ -145,8 +148,9 @@ func (d *disk) runCrowdedOut(ctx context.Context) {
 	}
 }
 
-// takeLateOverride takes in what the given read of a file, which hung, returned,
-// unless a later one was made meanwhile. The file may have changed since.
+// takeLateOverride applies the result of a read that hung, unless a later read was
+// made since. The file may have changed meanwhile, so it is read again if that was
+// due.
 func (d *disk) takeLateOverride(s *slot, read int, content string, err error) {
 	reads := &s.overrideReads
 	reads.mu.Lock()
@@ -162,9 +166,9 @@ func (d *disk) takeLateOverride(s *slot, read int, content string, err error) {
 	}
 }
 
-// takeOverride takes in what a read of the override of s returned. A file that
-// cannot be read changes nothing, nor does one that says nothing: an editor that
-// saves may empty it for a moment.
+// takeOverride applies the result of reading the override of s. A file that cannot
+// be read changes nothing. Neither does an empty one, because an editor that saves
+// may empty the file for a moment.
 func (d *disk) takeOverride(s *slot, content string, err error) {
 	d.slots.mu.Lock()
 	defer d.slots.mu.Unlock()
@@ -193,10 +197,10 @@ func (d *disk) takeOverride(s *slot, content string, err error) {
 	d.slots.show(s)
 }
 
-// loadSnapshot reads the snapshot of s, once: the newest value that was fetched,
-// or else the last good one. It is not shown before a server has had its time to
-// answer, but what servers say must be newer. One that hangs is taken in when it
-// has been read after all, if nothing else is known by then.
+// loadSnapshot reads the snapshot of s once: the newest fetched value, or else the
+// last good one. It is not shown before the time for an answer of servers is over,
+// but answers must be newer than it. The snapshot of a file that hangs is applied
+// when the read returns, if nothing else is known by then.
 func (d *disk) loadSnapshot(s *slot) {
 	if d.local == nil {
 		return
@@ -209,7 +213,7 @@ func (d *disk) loadSnapshot(s *slot) {
 	}
 }
 
-// loadSlot reads the snapshot of s in the slot from, and those to try after it.
+// loadSlot reads the snapshot in the slot from, and the next slot if that fails.
 func (d *disk) loadSlot(s *slot, from Slot) {
 	take := func(v knownState, err error) {
 		if err != nil && from == SlotFetched {
@@ -227,7 +231,7 @@ func (d *disk) loadSlot(s *slot, from Slot) {
 	}
 }
 
-// takeSnapshot takes in what reading a snapshot of s returned.
+// takeSnapshot applies the result of reading a snapshot of s.
 func (d *disk) takeSnapshot(s *slot, v knownState, err error) {
 	d.slots.mu.Lock()
 	defer d.slots.mu.Unlock()
@@ -246,9 +250,9 @@ func (d *disk) takeSnapshot(s *slot, v knownState, err error) {
 	}
 }
 
-// readSnapshot returns a snapshot that is whole and key's own. Where the file
-// hangs it returns [hung.ErrHangs], and late, unless it is nil, is called with
-// what is read after all.
+// readSnapshot returns a snapshot that is complete and belongs to key. If the file
+// hangs it returns [hung.ErrHangs], and calls late, unless that is nil, with the
+// result once the read returns.
 func (d *disk) readSnapshot(key Key, from Slot, late func(knownState, error)) (knownState, error) {
 	after := func(snapshot Snapshot, err error) {
 		if late != nil {
@@ -261,8 +265,8 @@ func (d *disk) readSnapshot(key Key, from Slot, late func(knownState, error)) (k
 	return d.knownOf(key, snapshot, err)
 }
 
-// knownOf returns what a snapshot says of key, if it is whole and key's own; err
-// is that of reading it.
+// knownOf returns the state that a snapshot says key has. It fails with err, the
+// error of reading it, or if the snapshot is damaged.
 func (d *disk) knownOf(key Key, snapshot Snapshot, err error) (knownState, error) {
 	v := knownState{entry: Entry{Key: key}, presence: deleted, at: snapshot.Position, source: SourceSnapshot}
 	if err == nil && !snapshot.Deleted {
@@ -277,8 +281,8 @@ func (d *disk) knownOf(key Key, snapshot Snapshot, err error) (knownState, error
 	return v, err
 }
 
-// lastGood returns the last good value of key, if there is one of the store
-// that the servers have.
+// lastGood returns the last good value of key, if there is one that belongs to the
+// servers' store.
 func (d *disk) lastGood(key Key) (Config, bool) {
 	if d.local == nil {
 		return Config{}, false
@@ -293,9 +297,9 @@ func (d *disk) lastGood(key Key) (Config, bool) {
 	return Config{Entry: v.entry, Source: SourceSnapshot}, true
 }
 
-// saveFetched has the newest value of s written, if a server sent it. A
-// deletion is written as such, so that a restart does not undo it. What was
-// orphaned stays as it was. mu must be held.
+// saveFetched queues the newest value of s to be written if a server sent it. A
+// deletion is written too, so that a restart does not undo it. An orphaned value is
+// not written. The slots' mu must be held.
 func (d *disk) saveFetched(s *slot) {
 	v := s.value
 	id := valueID{revision: v.entry.Revision, md5: v.entry.MD5, deleted: v.presence == deleted}
@@ -306,8 +310,8 @@ func (d *disk) saveFetched(s *slot) {
 	d.writes.Put(snapshotID{s.key, SlotFetched}, Snapshot{Entry: v.entry, Position: v.at, Deleted: v.presence == deleted})
 }
 
-// saveGood has the present value of s written as one that all its listeners
-// applied. Without listeners nobody has judged it, and none is good. mu must be held.
+// saveGood queues the present value of s to be written as the last good one,
+// because all its listeners have applied it. The slots' mu must be held.
 func (d *disk) saveGood(s *slot) {
 	v := s.value
 	id := valueID{revision: v.entry.Revision, md5: v.entry.MD5}
@@ -321,13 +325,13 @@ func (d *disk) saveGood(s *slot) {
 // writer is the state of the goroutine that writes snapshots.
 type writer struct {
 	disk       *disk
-	complained time.Time // when a failure was logged last
-	flushBy    time.Time // when to give up writing, as the client is closing; zero: it is not
+	complained time.Time // when a failure was last logged
+	flushBy    time.Time // when to stop writing, or zero before the client is closed
 }
 
-// runWrites writes snapshots one at a time, away from all that waits for
-// values. What cannot be written is tried again, unless there is something
-// newer by then. When ctx ends it writes what is left, for a while.
+// runWrites writes snapshots one at a time, so that nothing else waits for the
+// disk. A write that fails is repeated unless a newer value has replaced it. When
+// ctx ends it writes what is left, for at most flushTimeout.
 func (d *disk) runWrites(ctx context.Context) {
 	w := writer{disk: d}
 	pause := backoff.Backoff{Cap: complainEvery}
@@ -344,7 +348,7 @@ func (d *disk) runWrites(ctx context.Context) {
 	}
 }
 
-// write writes snapshots, and returns those that could not be.
+// write writes snapshots and returns those that failed.
 func (w *writer) write(ctx context.Context, snapshots map[snapshotID]Snapshot) (failed map[snapshotID]Snapshot) {
 	failed = make(map[snapshotID]Snapshot)
 	for id, snapshot := range snapshots {

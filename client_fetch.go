@@ -14,21 +14,21 @@ import (
 )
 
 const (
-	// fetchTogether is how many contents that one poll named are fetched at a time.
+	// fetchTogether is the most contents that are fetched at a time.
 	fetchTogether = 8
-	// contentTimeout is for how long one may be on its way, once it has shown
-	// that it takes long: a large one over a slow line does.
+	// contentTimeout is the longest time for one content. A content gets it after
+	// shorter attempts have failed, as they do for a large one on a slow line.
 	contentTimeout = time.Minute
 )
 
-// fetcher fetches contents of keys that are followed.
+// fetcher fetches the contents of followed keys.
 type fetcher struct {
 	calls  *calls
 	slots  *slots
 	refuse func(s *slot, err error) // see [refusals.refuse]
 	log    *slog.Logger
-	// missing are contents that a poll named and that could not be fetched at once,
-	// or that have come or been superseded since.
+	// missing holds slots whose content a poll only named and that could not be fetched
+	// then. Some may have been fetched or superseded since.
 	missing *coalesce.Queue[*slot, struct{}]
 }
 
@@ -36,8 +36,8 @@ func newFetcher(calls *calls, slots *slots, refuse func(*slot, error), log *slog
 	return &fetcher{calls: calls, slots: slots, refuse: refuse, log: log, missing: coalesce.New[*slot, struct{}]()}
 }
 
-// fetchAll fetches several slots in parallel, each at least as of after, and
-// returns those that could be before ctx ends, and why others could not.
+// fetchAll fetches several slots in parallel, each at position after or later. It
+// returns the updates that arrive before ctx ends, and the errors of the others.
 func (f *fetcher) fetchAll(ctx context.Context, slots []*slot, after Position) (fetched map[*slot]update, failed map[*slot]error) {
 	results := make([]update, len(slots))
 	errs := make([]error, len(slots))
@@ -61,9 +61,8 @@ func (f *fetcher) fetchAll(ctx context.Context, slots []*slot, after Position) (
 	return fetched, failed
 }
 
-// run fetches the contents that a poll named and that could not be
-// fetched then, until they are here or are superseded. Each comes when it
-// comes: one that takes long does not hold up the others of its round.
+// run fetches missing contents until each has arrived or been superseded. A content
+// that takes long does not delay the others.
 func (f *fetcher) run(ctx context.Context) {
 	var pause backoff.Backoff
 	timeout := fetchTimeout
@@ -95,14 +94,15 @@ func (f *fetcher) run(ctx context.Context) {
 	}
 }
 
-// stillMissing takes those out of wanted whose content is here or superseded.
+// stillMissing removes the slots from wanted whose content has arrived or been
+// superseded.
 func (f *fetcher) stillMissing(wanted map[*slot]struct{}) {
 	f.slots.mu.Lock()
 	defer f.slots.mu.Unlock()
 	maps.DeleteFunc(wanted, func(s *slot, _ struct{}) bool { return s.announced == nil })
 }
 
-// catchUpKeys fetches the present state of those of keys that are followed.
+// catchUpKeys fetches the present state of those keys that are followed.
 func (f *fetcher) catchUpKeys(ctx context.Context, keys []Key) error {
 	slots := f.slots.followed(keys)
 	if len(slots) == 0 {
@@ -119,7 +119,7 @@ func (f *fetcher) catchUp(ctx context.Context, slots []*slot) error {
 	newest := f.calls.newestSeen()
 	for s, n := range fetched {
 		if f.slots.learn(s, n, newest) && n.at.Compare(f.slots.position) > 0 {
-			f.slots.unsync(s) // it is ahead of the others
+			f.slots.unsync(s) // it is ahead of the other keys
 		}
 	}
 	for s := range fetched {
@@ -137,7 +137,7 @@ func (f *fetcher) catchUp(ctx context.Context, slots []*slot) error {
 	return anyOf(failed)
 }
 
-// anyOf returns one of the errors; nil: there are none.
+// anyOf returns one of the errors, or nil if there are none.
 func anyOf(failed map[*slot]error) error {
 	for _, err := range failed {
 		return err

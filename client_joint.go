@@ -7,23 +7,24 @@ import (
 	"github.com/linnaname/gdiamond/internal/worker"
 )
 
-// togetherFunc is told of several keys; see [Client].SubscribeTogether.
+// togetherFunc is a listener of several keys; see [Client].SubscribeTogether.
 type togetherFunc = func(ctx context.Context, configs map[Key]Config, at Position) error
 
-// jointSubscription is one listener of several keys.
+// jointSubscription is the subscription of one listener to several keys.
 type jointSubscription struct {
 	notifier *notifier
 	slots    *slots
-	await    func(*slot) // has the next poll answered at once where a slot is not synced
+	await    func(*slot) // see [poller.await]
 
 	keys     []*slot
-	parts    []*subscription // at the keys, in their order
+	parts    []*subscription // one for each of keys, in the same order
 	worker   *worker.Worker
 	listener togetherFunc
 }
 
-// deliver tells the listener of all keys, where there is something to tell of one
-// and all are known as of one position. Where they are not, it asks for that.
+// deliver calls the listener with all keys if something is due for one of them and
+// all are known as of one position. If they are not, it has the next poll bring
+// that about.
 func (j *jointSubscription) deliver(ctx context.Context) {
 	j.slots.mu.Lock()
 	if j.dueOne() == nil {
@@ -45,13 +46,13 @@ func (j *jointSubscription) deliver(ctx context.Context) {
 	j.notifier.running[j.worker] = first.slot.key
 	j.slots.mu.Unlock()
 
-	err := errPanic // where the listener ends its goroutine
+	err := errPanic // in case the listener ends its goroutine
 	defer func() { j.notifier.finish(j.parts, err, false) }()
 	err = j.notifier.call(first, revision, func() error { return j.listener(ctx, configs, at) })
 }
 
-// dueOne returns one of the keys of which there is something to tell; nil:
-// there is none. The slots' mu must be held.
+// dueOne returns a key for which something is due, or nil if there is none. The
+// slots' mu must be held.
 func (j *jointSubscription) dueOne() *slot {
 	for _, l := range j.parts {
 		if l.due() != nil {
@@ -61,7 +62,8 @@ func (j *jointSubscription) dueOne() *slot {
 	return nil
 }
 
-// awaitAll has the next poll say what there is of all keys. The slots' mu must be held.
+// awaitAll has the next poll bring all keys to one position. The slots' mu must be
+// held.
 func (j *jointSubscription) awaitAll() {
 	for _, s := range j.keys {
 		j.await(s)
@@ -78,7 +80,7 @@ func (j *jointSubscription) stop() {
 	<-j.worker.Halt()
 }
 
-// wait returns what became of the present state; see [Subscription.Wait].
+// wait returns the outcome of the present state; see [Subscription.Wait].
 func (j *jointSubscription) wait(ctx context.Context) error {
 	ctx, end, err := j.notifier.calls.begin(ctx, getTimeout)
 	if err != nil {
@@ -86,7 +88,7 @@ func (j *jointSubscription) wait(ctx context.Context) error {
 	}
 	defer end()
 	if j.worker.Within() {
-		return nil // the listener's own call, whose outcome it is
+		return nil // this call of the listener decides the outcome
 	}
 	for {
 		j.slots.mu.Lock()

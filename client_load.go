@@ -10,22 +10,23 @@ import (
 )
 
 const (
-	// snapshotGrace is how long a server that was asked has before a snapshot is good enough.
+	// snapshotGrace is the time for a server to answer before a snapshot is used.
 	snapshotGrace = time.Second
-	// firstFetches is how many first fetches a client makes at a time.
+	// firstFetches is the most first fetches at a time.
 	firstFetches = 32
 )
 
-// loader looks for the first value of keys, and has callers wait for it.
+// loader makes the first fetches of keys, and lets callers wait for the first
+// value.
 type loader struct {
 	calls      *calls
 	slots      *slots
 	readFiles  func(s *slot)            // see [disk.read]
 	refuse     func(s *slot, err error) // see [refusals.refuse]
-	background *sync.WaitGroup          // of the client: what it waits for when it is closed
+	background *sync.WaitGroup          // of the client, which waits for it in Close
 
 	queue  *coalesce.Queue[*slot, struct{}] // first fetches to start
-	places chan struct{}                    // a semaphore for first fetches, of those that may still be answered in time
+	places chan struct{}                    // a semaphore for first fetches that may still be answered in time
 
 	mu    sync.Mutex
 	heard time.Time // guarded by mu: when a server last answered a first fetch
@@ -40,8 +41,8 @@ func newLoader(
 	}
 }
 
-// start has the first fetch of s made, unless it is under way. The slots' mu must
-// be held.
+// start queues the first fetch of s, unless it is under way. The slots' mu must be
+// held.
 func (l *loader) start(s *slot) {
 	if !s.loading {
 		s.loading, s.late, s.loadErr = true, false, nil
@@ -49,8 +50,8 @@ func (l *loader) start(s *slot) {
 	}
 }
 
-// run starts the first fetches, each key on its own so that none waits
-// for another; the transport sees a bounded number at a time.
+// run starts the first fetches, each in a goroutine so that no key waits for
+// another. The number of requests at a time is limited.
 func (l *loader) run(ctx context.Context) {
 	for l.queue.Wait(ctx) == nil {
 		for s := range l.queue.Take() {
@@ -59,11 +60,11 @@ func (l *loader) run(ctx context.Context) {
 	}
 }
 
-// load looks for the value of a key in the order override, server, snapshot.
-// Files and servers are asked side by side; what they say is taken in when the
-// files have been read or hang, and the servers have answered or had their time.
-// Whatever comes of it, the key is polled for from then on, unless a server has
-// refused it for good.
+// load looks for the value of a key in the order override, server, snapshot. It
+// reads the files and asks servers in parallel, and applies the results once the
+// files have been read or hang, and servers have answered or had their time. In
+// every case the key is polled for from then on, unless a server has refused it
+// permanently.
 func (l *loader) load(ctx context.Context, s *slot) {
 	read := make(chan struct{})
 	l.background.Go(func() {
@@ -81,9 +82,9 @@ func (l *loader) load(ctx context.Context, s *slot) {
 	l.finish(s, n, err)
 }
 
-// ask asks servers for s once there is a place for that. late is called when
-// they have not answered in time. That counts from when they were asked: a key
-// that waits for its place behind others is not late while those are answered.
+// ask asks servers for s once there is a place for the request. It calls late if
+// they do not answer in time. The time begins with the request: a key that waits
+// for a place is not late while servers answer the requests before it.
 func (l *loader) ask(ctx context.Context, s *slot, late func()) (update, error) {
 	err := l.awaitPlace(ctx, s.key)
 	l.slots.mu.Lock()
@@ -97,7 +98,7 @@ func (l *loader) ask(ctx context.Context, s *slot, late func()) (update, error) 
 	giveBack := sync.OnceFunc(func() { <-l.places })
 	defer giveBack()
 	timer := time.AfterFunc(snapshotGrace, func() {
-		giveBack() // servers that do not answer this one may answer others
+		giveBack() // the servers may answer another fetch
 		late()
 	})
 	defer timer.Stop()
@@ -113,8 +114,8 @@ func (l *loader) ask(ctx context.Context, s *slot, late func()) (update, error) 
 	return n, err
 }
 
-// awaitPlace waits for a place among the first fetches. It fails when servers
-// have answered none of them for as long as they have for one.
+// awaitPlace waits for a place among the first fetches. It fails if servers have
+// answered none of them for snapshotGrace.
 func (l *loader) awaitPlace(ctx context.Context, key Key) error {
 	begun := time.Now()
 	for {
@@ -129,7 +130,7 @@ func (l *loader) awaitPlace(ctx context.Context, key Key) error {
 			if l.silence(begun) < snapshotGrace {
 				return nil
 			}
-			<-l.places // it was given back by one that has not been answered in time
+			<-l.places // the fetch that gave it back was not answered in time
 		case <-silent.C:
 		case <-ctx.Done():
 			silent.Stop()
@@ -138,7 +139,8 @@ func (l *loader) awaitPlace(ctx context.Context, key Key) error {
 	}
 }
 
-// silence returns how long no server has answered a first fetch, at most since begun.
+// silence returns the time since a server last answered a first fetch, or since
+// begun if that is later.
 func (l *loader) silence(begun time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -148,8 +150,9 @@ func (l *loader) silence(begun time.Time) time.Duration {
 	return time.Since(begun)
 }
 
-// fetchFirst fetches a key of which nothing is known. A value from a server
-// that is behind is better than none; an absence there proves nothing.
+// fetchFirst fetches a key of which nothing is known. From a server that is behind
+// it takes a value, which is better than none, but not an absence, which proves
+// nothing.
 func (l *loader) fetchFirst(ctx context.Context, key Key) (update, error) {
 	n, err := l.calls.fetch(ctx, key, l.calls.newestSeen())
 	if errors.Is(err, ErrBehind) {
@@ -160,6 +163,7 @@ func (l *loader) fetchFirst(ctx context.Context, key Key) (update, error) {
 	return n, err
 }
 
+// finish applies the result of a first fetch.
 func (l *loader) finish(s *slot, n update, err error) {
 	l.slots.mu.Lock()
 	defer l.slots.mu.Unlock()
@@ -172,7 +176,7 @@ func (l *loader) finish(s *slot, n update, err error) {
 	case !isPermanent(err):
 		l.slots.join(s)
 	case len(s.listeners) == 0 && s.value == nil && s.override == nil:
-		l.slots.drop(s) // an earlier fetch may have had it joined
+		l.slots.drop(s) // which leaves the polled keys, if an earlier fetch has joined it
 		l.slots.byKey.Delete(s.key)
 	default:
 		l.refuse(s, err)
@@ -184,7 +188,8 @@ func (l *loader) finish(s *slot, n update, err error) {
 	l.slots.show(s)
 }
 
-// awaitShown waits until something is known of s, and has it looked for.
+// awaitShown waits until something is known of s. It repeats the first fetch while
+// that fails.
 func (l *loader) awaitShown(ctx context.Context, s *slot) (Config, error) {
 	ctx, end := l.patience(ctx, s)
 	defer end()
@@ -218,10 +223,10 @@ func (l *loader) awaitShown(ctx context.Context, s *slot) (Config, error) {
 	}
 }
 
-// patience bounds how long a caller waits for s. Where ctx has no deadline that is
-// for getTimeout, once servers are asked for s. Where it has one, a snapshot is
-// used shortly before: who waits no longer is served better by it than by an
-// error. What that sets off has the rest of the time.
+// patience returns a context that bounds how long a caller waits for s. Without a
+// deadline in ctx it ends getTimeout after servers are asked for s. With a
+// deadline, a snapshot is used after four fifths of the time: it serves the caller
+// better than an error, and whatever follows from it has the rest of the time.
 func (l *loader) patience(ctx context.Context, s *slot) (_ context.Context, stop func()) {
 	if end, ok := ctx.Deadline(); ok {
 		early := time.AfterFunc(time.Until(end)*4/5, func() {

@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	slowListener = 30 * time.Second // how long a listener may take before that is logged
+	slowListener = 30 * time.Second // after which a running call is logged
 	closeTimeout = 10 * time.Second // for listeners, when closing
 )
 
-// errPanic is what a listener that panicked is taken to have returned.
+// errPanic is the error of a listener that panicked.
 var errPanic = errors.New("the listener panicked")
 
-// notifier calls listeners. What each was called with, and what became of that, is in
-// its subscription at the slot.
+// notifier calls listeners. The state of each listener is in its subscription at
+// the slot.
 type notifier struct {
 	calls  *calls
 	slots  *slots
@@ -32,7 +32,7 @@ type notifier struct {
 	// patience bounds how long a caller waits for a slot; see [loader.patience].
 	patience func(ctx context.Context, s *slot) (_ context.Context, stop func())
 
-	running map[*worker.Worker]Key // guarded by the slots' mu: whose callbacks are being called, stopped ones too
+	running map[*worker.Worker]Key // guarded by the slots' mu: workers with a call under way, including stopped ones
 }
 
 // goodValues keeps the last value of each key that all listeners applied.
@@ -51,9 +51,9 @@ func newNotifier(
 	}
 }
 
-// notify has the listeners of s told of its state that have not been. Where the
-// state equals the one that they applied, nobody is called: it takes the place
-// of that one. The slots' mu must be held.
+// notify wakes the listeners of s that must be called with its state. A listener
+// that has applied an equal state is not called: the new state replaces the one it
+// applied. The slots' mu must be held.
 func (n *notifier) notify(s *slot) {
 	st, replaced := s.shown.Load(), false
 	for _, l := range s.listeners {
@@ -69,8 +69,8 @@ func (n *notifier) notify(s *slot) {
 	}
 }
 
-// enter notes that w calls a callback that hangs on a subscription to key.
-// False: it must not, as the client is closed.
+// enter records that w begins to call a callback of a subscription to key. It
+// returns false if the client is closed and the callback must not be called.
 func (n *notifier) enter(w *worker.Worker, key Key) bool {
 	n.slots.mu.Lock()
 	defer n.slots.mu.Unlock()
@@ -81,15 +81,15 @@ func (n *notifier) enter(w *worker.Worker, key Key) bool {
 	return true
 }
 
-// exit notes that the call of w is over.
+// exit records that the call of w has returned.
 func (n *notifier) exit(w *worker.Worker) {
 	n.slots.mu.Lock()
 	defer n.slots.mu.Unlock()
 	delete(n.running, w)
 }
 
-// deliveredTo returns what the listener was told last, as the client knows it now;
-// false: nothing yet.
+// deliveredTo returns what the listener was last called with, with its present time
+// of confirmation, or false before the first call.
 func (n *notifier) deliveredTo(l *subscription) (Config, bool) {
 	n.slots.mu.Lock()
 	defer n.slots.mu.Unlock()
@@ -100,8 +100,8 @@ func (n *notifier) deliveredTo(l *subscription) (Config, bool) {
 	return config, true
 }
 
-// deliver tells a listener what there is to tell. A first value that it rejects
-// is followed by the last good snapshot.
+// deliver calls a listener with the state that is due. If it rejects its first
+// value it is called with the last good snapshot too.
 func (n *notifier) deliver(ctx context.Context, l *subscription) {
 	n.slots.mu.Lock()
 	st := l.due()
@@ -119,7 +119,7 @@ func (n *notifier) deliver(ctx context.Context, l *subscription) {
 	call := func(config Config) error {
 		return n.call(l, config.Revision, func() error { return l.listener.OnConfig(ctx, config) })
 	}
-	err, instead := errPanic, false // where the listener ends its goroutine
+	err, instead := errPanic, false // in case the listener ends its goroutine
 	defer func() { n.finish([]*subscription{l}, err, instead) }()
 	if err = call(config); err == nil || !first {
 		return
@@ -136,14 +136,15 @@ func (n *notifier) deliver(ctx context.Context, l *subscription) {
 	}
 }
 
-// call calls the listener with the value of revision, and makes an error of a panic.
+// call calls the listener with the value of revision and turns a panic into an
+// error.
 func (n *notifier) call(l *subscription, revision int64, listener func() error) (err error) {
 	slow := time.AfterFunc(slowListener, func() {
 		n.log.Warn("a listener is taking long", "key", l.slot.key, "revision", revision, "after", slowListener)
 	})
 	defer slow.Stop()
 	defer func() {
-		if recover() != nil { // the value may hold content, the stack does not
+		if recover() != nil { // the panic value may hold content; the stack does not
 			err = errPanic
 			if seeded.ListenerPanicKillsLoop {
 				l.worker.Halt()
@@ -154,8 +155,8 @@ func (n *notifier) call(l *subscription, revision int64, listener func() error) 
 	return listener()
 }
 
-// finish notes what became of the values that one call was made with; instead:
-// of the last good one that it was made with in their place.
+// finish records the outcome of one call for all its subscriptions. instead says
+// that the listener applied the last good value instead of its first one.
 func (n *notifier) finish(parts []*subscription, err error, instead bool) {
 	n.slots.mu.Lock()
 	defer n.slots.mu.Unlock()
@@ -177,13 +178,14 @@ func (n *notifier) finish(parts []*subscription, err error, instead bool) {
 	}
 }
 
-// reject notes that a listener refused what it was told. The slots' mu must be held.
+// reject records that a listener rejected a value. The slots' mu must be held.
 func (n *notifier) reject(l *subscription, err error) {
 	l.rejected, l.reason = l.delivered.config.Revision, err
 	n.log.Warn("a listener rejected a value", "key", l.slot.key, "revision", l.rejected, "reason", reasonOf(err))
 }
 
-// reasonOf is all that a server or a log gets to know of a rejection.
+// reasonOf returns the reason of a rejection for servers and the log. It holds
+// nothing of the error, which may hold content.
 func reasonOf(err error) string {
 	if errors.Is(err, errPanic) {
 		return "panic"
@@ -191,8 +193,9 @@ func reasonOf(err error) string {
 	return "error"
 }
 
-// conclude sums up what the listeners of s made of its value: one that any
-// rejects is rejected, one that all have applied is good. The slots' mu must be held.
+// conclude combines the outcomes of all listeners of s: its value is rejected if
+// any listener rejected it, and good if all have applied it. The slots' mu must be
+// held.
 func (n *notifier) conclude(s *slot) {
 	v, st := s.value, s.shown.Load()
 	if v == nil || v.presence != present || st == nil || st.config.Source == SourceOverride || len(s.listeners) == 0 {
@@ -214,8 +217,8 @@ func (n *notifier) conclude(s *slot) {
 	}
 }
 
-// stop ends a subscription, and waits for a call under way unless it
-// is made from within it.
+// stop ends a subscription. It waits for a call under way, unless it is made from
+// within that call.
 func (n *notifier) stop(l *subscription) {
 	n.slots.mu.Lock()
 	n.drop(l)
@@ -223,7 +226,7 @@ func (n *notifier) stop(l *subscription) {
 	<-l.worker.Halt()
 }
 
-// drop takes l from its slot. The slots' mu must be held.
+// drop removes l from its slot. The slots' mu must be held.
 func (n *notifier) drop(l *subscription) {
 	if l.stopped {
 		return
@@ -232,12 +235,12 @@ func (n *notifier) drop(l *subscription) {
 	l.slot.listeners = slices.DeleteFunc(slices.Clone(l.slot.listeners), func(o *subscription) bool { return o == l })
 	l.delivered = l.delivered.fixed(&n.slots.confirmedAsOf)
 	l.slot.broadcast()
-	n.conclude(l.slot) // those who are left may all have applied
+	n.conclude(l.slot) // all remaining listeners may have applied the value
 }
 
-// wait returns what became of the present value at l; see [Subscription.Wait].
-// With orNothing it also returns when servers have had their time, and there is
-// no snapshot either.
+// wait returns the outcome of the present value at l, see [Subscription.Wait]. With
+// orNothing it also returns when the time for an answer of servers is over and
+// there is no snapshot.
 func (n *notifier) wait(ctx context.Context, l *subscription, orNothing bool) error {
 	ctx, end, err := n.calls.begin(ctx, 0)
 	if err != nil {
@@ -245,7 +248,7 @@ func (n *notifier) wait(ctx context.Context, l *subscription, orNothing bool) er
 	}
 	defer end()
 	if l.worker.Within() {
-		return nil // the listener's own call, whose outcome it is
+		return nil // this call of the listener decides the outcome
 	}
 	ctx, stop := n.patience(ctx, l.slot)
 	defer stop()
@@ -278,8 +281,8 @@ func (n *notifier) wait(ctx context.Context, l *subscription, orNothing bool) er
 	}
 }
 
-// stopAll stops all listeners for good, and returns the workers of those that may be
-// running. The slots' mu must be held.
+// stopAll stops all listeners. It returns their workers and the workers with a call
+// under way. The slots' mu must be held.
 func (n *notifier) stopAll() map[*worker.Worker]Key {
 	halting := maps.Clone(n.running)
 	for _, s := range n.slots.byKey.All() {
@@ -293,8 +296,8 @@ func (n *notifier) stopAll() map[*worker.Worker]Key {
 	return halting
 }
 
-// haltAll returns when no callback is running, or when that takes too long:
-// then with the keys of those that are.
+// haltAll halts workers and waits until no callback is running, at most for
+// closeTimeout. It returns the keys of those that are still running.
 func haltAll(workers map[*worker.Worker]Key) (blocked []string) {
 	ended := make(map[<-chan struct{}]Key, len(workers))
 	for w, key := range workers {

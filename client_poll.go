@@ -11,21 +11,22 @@ import (
 	"github.com/linnaname/gdiamond/internal/longpoll"
 )
 
-// How long new keys wait for others before a parked poll is ended for them.
-// Their values are known by then; only what changes later depends on the poll.
+// How long new keys wait for more keys before the parked poll is ended for them. Their
+// values are known already; they need the poll only for later changes.
 const (
 	rejoinSoon  = 5 * time.Millisecond
-	rejoinLater = 250 * time.Millisecond // where they keep coming
+	rejoinLater = 250 * time.Millisecond // if keys keep coming
 )
 
-// letGoEvery is how often a client looks for keys that nobody has used for keepUnused.
+// letGoEvery is the pause between looks for keys that have not been used for
+// keepUnused.
 const letGoEvery = time.Minute
 
-// errRejoin ends a parked poll, so that it is sent again for more keys.
+// errRejoin ends a parked poll so that it is sent again with more keys.
 var errRejoin = errors.New("more keys to poll for")
 
-// poller keeps the keys that are followed up to date by one long poll, and lets go of
-// those that nobody uses any more.
+// poller keeps followed keys up to date by one long poll, and lets go of keys that
+// are no longer used.
 type poller struct {
 	calls   *calls
 	slots   *slots
@@ -34,13 +35,13 @@ type poller struct {
 	log     *slog.Logger
 
 	joined chan struct{}           // holds a token when there may be new keys
-	waits  int                     // guarded by the slots' mu: how often somebody began to wait for an answer; grows
-	parked context.CancelCauseFunc // guarded by the slots' mu: ends the poll that is parked; nil: none is
-	rejoin *time.Timer             // guarded by the slots' mu: that will end it for the sake of new keys; nil: none
-	last   time.Time               // guarded by the slots' mu: when a poll was ended for new keys
-	err    error                   // guarded by the slots' mu: why the last poll failed; nil: it did not
+	waits  int                     // guarded by the slots' mu: the number of calls of await
+	parked context.CancelCauseFunc // guarded by the slots' mu: ends the parked poll, or nil if none is parked
+	rejoin *time.Timer             // guarded by the slots' mu: will end the parked poll for new keys, or nil
+	last   time.Time               // guarded by the slots' mu: when a poll was last ended for new keys
+	err    error                   // guarded by the slots' mu: why polls fail, or nil if they do not
 
-	// What follows is the polling goroutine's.
+	// The fields below are confined to the polling goroutine.
 	wait  *longpoll.Wait
 	pause backoff.Backoff
 
@@ -48,12 +49,12 @@ type poller struct {
 	set       KeySetHash
 	version   int
 	waitsSent int  // waits as of the last request
-	named     bool // the server has been sent the keys of the set
-	resync    bool // it has asked for all that is held
-	compare   bool // the last poll failed: see first what is different
+	named     bool // the server has received the keys of the set
+	resync    bool // the server has asked for everything the client holds
+	compare   bool // the last poll failed: the next one must not wait
 
 	outage lograte.Outage
-	idle   int // answers in a row that brought nothing and came early
+	idle   int // early answers in a row that brought nothing
 }
 
 func newPoller(calls *calls, slots *slots, refused *refusals, fetcher *fetcher, log *slog.Logger) *poller {
@@ -78,8 +79,8 @@ func (p *poller) onJoined() {
 	}
 }
 
-// await has the next poll answered at once where s is not synced. The slots' mu must be
-// held.
+// await has the next poll answered at once if s is not synced. The slots' mu must
+// be held.
 func (p *poller) await(s *slot) {
 	if !s.joined || s.synced || s.awaited {
 		return
@@ -91,7 +92,7 @@ func (p *poller) await(s *slot) {
 	}
 }
 
-// endParked ends the parked poll for the sake of new keys.
+// endParked ends the parked poll for new keys.
 func (p *poller) endParked() {
 	p.slots.mu.Lock()
 	defer p.slots.mu.Unlock()
@@ -102,12 +103,12 @@ func (p *poller) endParked() {
 	}
 }
 
-// run keeps all joined keys up to date: it has one poll parked, and sends
+// run keeps all joined keys up to date. It parks one poll at a server, and sends
 // the next as soon as one is answered.
 //
-// Each poll begins with a comparison at the server, and one that failed is
-// followed by one that does not wait. So whatever becomes of parked polls on
-// the way, there is a comparison every 30 seconds.
+// Each poll begins with a comparison at the server, and a poll that failed is
+// followed by one that does not wait. So there is a comparison every 30 seconds,
+// whatever happens to parked polls on the way.
 func (p *poller) run(ctx context.Context) {
 	for {
 		req, version := p.request()
@@ -135,7 +136,8 @@ func (p *poller) run(ctx context.Context) {
 	}
 }
 
-// after draws the conclusions from a poll, and pauses where the next one must not follow at once.
+// after handles the outcome of a poll. It pauses if the next one must not follow at
+// once.
 func (p *poller) after(ctx context.Context, req *PollRequest, resp *PollResponse, err error, parked time.Duration, useful bool) error {
 	if errors.Is(err, errRejoin) || p.refused.refuseBlamed(err) {
 		return nil
@@ -151,13 +153,13 @@ func (p *poller) after(ctx context.Context, req *PollRequest, resp *PollResponse
 	}
 	p.compare = false
 	if resp.Resync {
-		return nil // which says neither that there is news nor that there is none
+		return nil // which does not tell whether there is something new
 	}
 	full := req.Wait > 0 && parked >= req.Wait*9/10
 	if full && !resp.Draining {
 		p.wait.Full()
 	}
-	// A server that answers again and again with nothing must not keep us busy.
+	// Servers that answer early without changes must not cause a busy loop.
 	if useful || full {
 		p.idle = 0
 	} else {
@@ -170,7 +172,8 @@ func (p *poller) after(ctx context.Context, req *PollRequest, resp *PollResponse
 	return p.pause.Wait(ctx, 0)
 }
 
-// request makes the next poll; nil: there are no keys.
+// request makes the next poll and returns the version of its set of keys, or nil if
+// there are no keys.
 func (p *poller) request() (*PollRequest, int) {
 	p.slots.mu.Lock()
 	defer p.slots.mu.Unlock()
@@ -200,16 +203,16 @@ func (p *poller) request() (*PollRequest, int) {
 	}
 	for s := range p.slots.unsynced {
 		if !p.resync {
-			req.Held = append(req.Held, s.held()) // nothing, too: or it would count as known up to Position
+			req.Held = append(req.Held, s.held()) // even if nothing is held, or the key would count as known up to Position
 		}
 		if !s.answered() || s.refused != nil || s.awaited {
-			req.Wait = 0 // someone may be waiting to be told that there is nothing, or nothing new
+			req.Wait = 0 // a caller may wait for the answer, even if it brings nothing new
 		}
 	}
 	return req, p.slots.version
 }
 
-// joinedKeys returns the keys that are polled for. The slots' mu must be held.
+// joinedKeys returns the polled keys. The slots' mu must be held.
 func (p *poller) joinedKeys() []Key {
 	var keys []Key
 	for _, s := range p.slots.byKey.All() {
@@ -220,8 +223,8 @@ func (p *poller) joinedKeys() []Key {
 	return keys
 }
 
-// ask sends a poll. It does not wait longer for the answer than it should take:
-// a connection may be dead without anyone having said so.
+// ask sends a poll. It stops waiting pollSlack after the answer is due, because the
+// connection may be dead.
 func (p *poller) ask(ctx context.Context, req *PollRequest) (*PollResponse, error) {
 	ctx, stop := context.WithTimeoutCause(ctx, req.Wait+pollSlack, errTimeout)
 	defer stop()
@@ -246,7 +249,7 @@ func (p *poller) park(cancel context.CancelCauseFunc) {
 	p.slots.mu.Lock()
 	defer p.slots.mu.Unlock()
 	p.parked = cancel
-	if p.slots.version != p.version || p.waits != p.waitsSent { // some have come since the request was made
+	if p.slots.version != p.version || p.waits != p.waitsSent { // keys have joined since the request was made
 		p.rejoin = time.AfterFunc(rejoinSoon, p.endParked)
 	}
 }
@@ -261,7 +264,7 @@ func (p *poller) unpark() {
 	}
 }
 
-// note keeps how the last poll went, for Status and the log.
+// note records how the last poll went, for Status and the log.
 func (p *poller) note(err error) {
 	p.outage.Note(p.log, err, "no server can be polled; values stay as they are", "polling again")
 	if p.outage.Failures() == 1 {
@@ -272,9 +275,9 @@ func (p *poller) note(err error) {
 	p.err = err
 }
 
-// take takes in the answer to a poll: first the contents that it only names
-// are fetched, then all of it is applied at once. useful reports whether the
-// client knows more than before.
+// take applies the answer to a poll. It first fetches the contents that the answer
+// only names, then applies everything at once. useful reports whether the client
+// knows more than before.
 func (p *poller) take(ctx context.Context, version int, resp *PollResponse) (useful bool, err error) {
 	if resp.Resync {
 		if p.resync {
@@ -294,23 +297,23 @@ func (p *poller) take(ctx context.Context, version int, resp *PollResponse) (use
 		return false, err
 	}
 	if p.outage.Failures() > 0 {
-		a.retryMissing(p.fetcher) // what has healed for polls may have for contents
+		a.retryMissing(p.fetcher) // polls work again, so contents may too
 	}
 	a.fetchNamed(ctx, p.fetcher)
 	p.named, p.resync = version == p.version, false
 	return a.apply(p.fetcher), nil
 }
 
-// runLetGo lets go of keys that nobody uses any more: else a program that reads
-// ever new keys would poll for all of them until it cannot follow another one.
+// runLetGo lets go of keys that are no longer used. Without it a program that reads
+// ever new keys would reach the limit of followed keys.
 func (p *poller) runLetGo(ctx context.Context) {
 	for backoff.Sleep(ctx, letGoEvery) == nil {
 		p.letGo(time.Now())
 	}
 }
 
-// letGo lets go of the keys that have not been used for long. While no server
-// can be asked it does not, as what is in memory may be all that can be had.
+// letGo drops the keys that have not been used for keepUnused. It drops none while
+// polls fail, because what is in memory may then be all that can be had.
 func (p *poller) letGo(now time.Time) {
 	p.slots.mu.Lock()
 	defer p.slots.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
-// publisher commits what a client publishes and deletes.
+// publisher commits the change sets of a client.
 type publisher struct {
 	calls   *calls
 	catchUp func(ctx context.Context, keys []Key) error // see [fetcher.catchUpKeys]
@@ -28,8 +28,8 @@ func (p *publisher) Delete(ctx context.Context, del Delete) (Position, error) {
 	return position, opError("delete", del.Key, err)
 }
 
-// Commit implements [Client]. It tries again while the outcome is unknown or
-// no server can take the set, as long as ctx lets it, or for 10 s.
+// Commit implements [Client]. It repeats the commit while the outcome is unknown or
+// no server can accept the set, until ctx ends or for 10 s.
 func (p *publisher) Commit(ctx context.Context, set ChangeSet) (Position, error) {
 	position, err := p.commit(ctx, set)
 	return position, opError("commit", Key{}, err)
@@ -61,7 +61,7 @@ func (p *publisher) commit(ctx context.Context, set ChangeSet) (Position, error)
 		unsure = unsure || ended || errors.Is(err, ErrUnknownOutcome)
 		if !ended && !errors.Is(err, ErrUnknownOutcome) && !passing(err) {
 			if unsure && !set.Settles(err) {
-				err = fmt.Errorf("%w: %w", ErrUnknownOutcome, err) // the earlier attempt may have been, or be yet to be, committed
+				err = fmt.Errorf("%w: %w", ErrUnknownOutcome, err) // an earlier attempt may have been committed, or may yet be
 			}
 			return Position{}, err
 		}
@@ -72,11 +72,11 @@ func (p *publisher) commit(ctx context.Context, set ChangeSet) (Position, error)
 	}
 }
 
-// commitEnded says what is known of a set when there is no time left to try again.
+// commitEnded returns the error of a commit whose time is over.
 func commitEnded(ctx context.Context, last error, unsure bool) error {
 	why := last
 	if cause := callError(ctx, "", Key{}, nil); errors.Is(cause, ctx.Err()) || errors.Is(cause, ErrClosed) {
-		why = cause // the caller's own doing
+		why = cause // the caller has ended it
 		if !errors.Is(last, ctx.Err()) {
 			why = tooLate(last, cause)
 		}
@@ -87,9 +87,8 @@ func commitEnded(ctx context.Context, last error, unsure bool) error {
 	return why
 }
 
-// readOwn brings what the client follows of a committed set up to date, so
-// that a Get after a Publish has its effect. It is a courtesy: the next poll
-// would do it too.
+// readOwn brings the followed keys of a committed set up to date, so that a Get
+// after a Publish shows its effect. The next poll would do that too, but later.
 func (p *publisher) readOwn(ctx context.Context, set *ChangeSet) {
 	var keys []Key
 	for i := range set.Drafts {

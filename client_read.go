@@ -13,8 +13,8 @@ import (
 	"github.com/linnaname/gdiamond/internal/seeded"
 )
 
-// directReads asks servers for what a client does not follow: versions, the head,
-// lists, histories and changes.
+// directReads asks servers for what a client does not follow: versions, the head
+// position, lists, histories and changes.
 type directReads struct {
 	calls *calls
 	log   *slog.Logger
@@ -64,7 +64,7 @@ func (r *directReads) Head(ctx context.Context) (Position, error) {
 // List implements [Client].
 func (r *directReads) List(ctx context.Context, req ListRequest) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		req := req // each use of the iterator begins anew
+		req := req // each use of the iterator starts from the beginning
 		req.Client = r.calls.info
 		for {
 			resp, err := r.listPage(ctx, &req)
@@ -73,7 +73,7 @@ func (r *directReads) List(ctx context.Context, req ListRequest) iter.Seq2[Entry
 				return
 			}
 			for _, e := range resp.Entries {
-				if e.Key.Compare(req.After) <= 0 { // else it might never end
+				if e.Key.Compare(req.After) <= 0 { // it might never end
 					yield(Entry{}, &Error{Op: "list", Err: ErrUnavailable, Detail: "the answer is out of order"})
 					return
 				}
@@ -102,7 +102,8 @@ func (r *directReads) listPage(ctx context.Context, req *ListRequest) (*ListResp
 	return resp, opError("list", Key{}, r.calls.observe(resp.Position))
 }
 
-// History implements [Client]. Limit is that of a page: all kept changes are yielded.
+// History implements [Client]. It yields all kept changes; req.Limit is the size of
+// a page.
 func (r *directReads) History(ctx context.Context, req HistoryRequest) iter.Seq2[Change, error] {
 	return func(yield func(Change, error) bool) {
 		req := req
@@ -115,7 +116,7 @@ func (r *directReads) History(ctx context.Context, req HistoryRequest) iter.Seq2
 			}
 			for i := range resp.Changes {
 				ch := &resp.Changes[i]
-				if req.Before > 0 && ch.Revision >= req.Before { // else it might never end
+				if req.Before > 0 && ch.Revision >= req.Before { // it might never end
 					yield(Change{}, &Error{Op: "history", Key: req.Key, Err: ErrUnavailable, Detail: "the answer is out of order"})
 					return
 				}
@@ -140,8 +141,8 @@ func (r *directReads) historyPage(ctx context.Context, req *HistoryRequest) (*Hi
 	return persist(ctx, "history", req.Key, func() (*HistoryResponse, error) { return r.calls.transport.History(ctx, &page) })
 }
 
-// Watch implements [Client]. An answer without changes only moves the position
-// to continue from. When ctx ends, so does the iteration, without an error.
+// Watch implements [Client]. An answer without changes only moves the position to
+// continue from. When ctx ends, the iteration ends without an error.
 func (r *directReads) Watch(ctx context.Context, req ChangesRequest) iter.Seq2[*ChangesResponse, error] {
 	return func(yield func(*ChangesResponse, error) bool) {
 		callCtx, end, err := r.calls.begin(ctx, 0)
@@ -158,7 +159,8 @@ func (r *directReads) Watch(ctx context.Context, req ChangesRequest) iter.Seq2[*
 	}
 }
 
-// watch yields until an error that asking again does not help; nil: the caller stopped.
+// watch yields changes until a permanent error, or until the caller stops, when it
+// returns nil.
 func (r *directReads) watch(ctx context.Context, req ChangesRequest, yield func(*ChangesResponse, error) bool) error {
 	var pause backoff.Backoff
 	var outage lograte.Outage
@@ -175,14 +177,14 @@ func (r *directReads) watch(ctx context.Context, req ChangesRequest, yield func(
 		}
 		outage.Note(r.log, err, "no server can be asked for changes; trying on", "asking for changes again")
 		if err != nil {
-			req.Wait = 0 // see first whether there is an answer
+			req.Wait = 0 // the next request only finds out whether a server answers
 			pause.Cap = pauseCap(err)
 			if err := pause.Wait(ctx, retryAfterOf(err)); err != nil {
 				return err
 			}
 			continue
 		}
-		// A wait that was over soon, and brought nothing, must not keep us busy.
+		// Servers that answer early without changes must not cause a busy loop.
 		idle := req.Wait > 0 && time.Since(asked) < time.Second
 		req.Wait = longpoll.MaxWait
 		if resp.Position != after {
@@ -191,7 +193,7 @@ func (r *directReads) watch(ctx context.Context, req ChangesRequest, yield func(
 				return nil
 			}
 		}
-		// The first drain sends us to another server; when that drains too, there is no hurry.
+		// After the first drain another server is asked at once. If that drains too, a pause follows.
 		if resp.Draining && drained || idle && !resp.Draining {
 			if err := pause.Wait(ctx, 0); err != nil {
 				return err
@@ -203,7 +205,8 @@ func (r *directReads) watch(ctx context.Context, req ChangesRequest, yield func(
 	}
 }
 
-// changes asks once, and refuses an answer that does not follow what is known.
+// changes asks once for the changes after a position. It rejects an answer that
+// does not follow that position.
 func (r *directReads) changes(ctx context.Context, req ChangesRequest, after Position) (*ChangesResponse, error) {
 	req.Client, req.After = r.calls.info, after
 	ctx, cancel := context.WithTimeoutCause(ctx, req.Wait+pollSlack, errTimeout)
@@ -231,8 +234,8 @@ func (r *directReads) changes(ctx context.Context, req ChangesRequest, after Pos
 	return resp, nil
 }
 
-// spoilWatch returns what a watch yields to: yield itself, or where that defect
-// is built in, one that splits answers.
+// spoilWatch returns yield, or with the seeded defect a function that splits
+// answers before it calls yield.
 func spoilWatch(yield func(*ChangesResponse, error) bool) func(*ChangesResponse, error) bool {
 	if !seeded.SplitBatch {
 		return yield

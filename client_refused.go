@@ -10,30 +10,30 @@ import (
 	"github.com/linnaname/gdiamond/internal/coalesce"
 )
 
-// refusedPause is how long a client waits at least before it asks again for
-// keys that servers refuse to it; at most it waits twice as long.
+// refusedPause is the shortest pause before a client asks again for keys that
+// servers refuse. The longest is twice as long.
 const refusedPause = 30 * time.Second
 
-// refusals asks now and then for the keys that servers refuse to the client.
+// refusals asks from time to time for the keys that servers refuse to the client.
 type refusals struct {
 	calls *calls
 	slots *slots
-	queue *coalesce.Queue[*slot, struct{}] // refused, and perhaps allowed or dropped since
+	queue *coalesce.Queue[*slot, struct{}] // slots that were refused; some may be allowed or dropped by now
 }
 
 func newRefusals(calls *calls, slots *slots) *refusals {
 	return &refusals{calls: calls, slots: slots, queue: coalesce.New[*slot, struct{}]()}
 }
 
-// refuse notes that servers do not let the client have s, which is asked for again
-// by itself; see [slots.refuse]. The slots' mu must be held.
+// refuse records that servers refuse s, see [slots.refuse], and has run ask for it.
+// The slots' mu must be held.
 func (r *refusals) refuse(s *slot, err error) {
 	r.slots.refuse(s, err)
 	r.queue.Put(s, struct{}{})
 }
 
-// refuseBlamed refuses the keys for whose sake servers refused a whole poll.
-// False: there are none.
+// refuseBlamed refuses the keys because of which servers refused a whole poll. It
+// returns false if there are none.
 func (r *refusals) refuseBlamed(err error) (found bool) {
 	r.slots.mu.Lock()
 	defer r.slots.mu.Unlock()
@@ -47,15 +47,15 @@ func (r *refusals) refuseBlamed(err error) (found bool) {
 	return found
 }
 
-// blamed reports whether a server refused a whole request for the sake of key,
-// as servers do that do not know [PollResponse].Denied. Of a system namespace
+// blamed reports whether a server refused a whole request because of key. Servers
+// that do not know [PollResponse].Denied do that. For a key in a system namespace
 // they name no key.
 func blamed(err error, key Key) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.Remote && isPermanent(err) && (e.Key.Canonical() == key || e.Key == Key{} && key.System())
 }
 
-// run asks again, at its pace, for all keys that servers refuse.
+// run asks for all refused keys at intervals of refusedPause or longer.
 func (r *refusals) run(ctx context.Context) {
 	for r.queue.Wait(ctx) == nil {
 		if backoff.Sleep(ctx, refusedPause+rand.N(refusedPause)) != nil {
@@ -68,9 +68,9 @@ func (r *refusals) run(ctx context.Context) {
 	}
 }
 
-// ask asks for all of asked in one poll. It takes out of them those that
-// are refused again, which it puts back, and those that are not, which join the
-// keys that are polled for. True: more can be learned by asking for the others.
+// ask asks for the keys of asked in one poll. It removes those that are refused
+// again, which it puts back in the queue, and those that are not, which join the
+// polled keys. It returns true if asking for the rest can tell more.
 func (r *refusals) ask(ctx context.Context, asked map[*slot]struct{}) (more bool) {
 	req := r.request(asked)
 	if len(req.Keys) == 0 {
@@ -80,7 +80,7 @@ func (r *refusals) ask(ctx context.Context, asked map[*slot]struct{}) (more bool
 	defer cancel()
 	resp, err := r.calls.transport.Poll(ctx, req)
 	if err == nil && (resp.Resync || resp.Position.IsZero()) {
-		return false // it says nothing of them
+		return false // the answer says nothing about the keys
 	}
 	denied := make(map[Key]bool)
 	if err == nil {
@@ -98,14 +98,14 @@ func (r *refusals) ask(ctx context.Context, asked map[*slot]struct{}) (more bool
 			more = err != nil && len(asked) > 0
 		case err == nil:
 			delete(asked, s)
-			r.slots.join(s) // the next poll brings what there is of it
+			r.slots.join(s) // the next poll brings its state
 		}
 	}
 	return more
 }
 
-// request makes a poll for those of asked that are still refused, and
-// takes out the others.
+// request makes a poll for the keys of asked that are still refused, and removes
+// the others.
 func (r *refusals) request(asked map[*slot]struct{}) *PollRequest {
 	req := &PollRequest{Client: r.calls.info}
 	r.slots.mu.Lock()

@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	reportTogether = 20 * time.Millisecond // how long a report waits for others to go with it
-	reportAgain    = 4 * time.Minute       // servers forget, and a new one does not know
-	reportsAtOnce  = 1000                  // in one request: transports bound its size
+	reportTogether = 20 * time.Millisecond // how long a report waits for others to join it
+	reportAgain    = 4 * time.Minute       // because servers forget reports, and new ones have none
+	reportsAtOnce  = 1000                  // in one request, whose size transports limit
 )
 
-// reporter tells servers what became of values.
+// reporter tells servers which values listeners applied or rejected.
 type reporter struct {
 	calls *calls
 	slots *slots
@@ -27,7 +27,7 @@ func newReporter(calls *calls, slots *slots) *reporter {
 	return &reporter{calls: calls, slots: slots, queue: coalesce.New[Key, Report]()}
 }
 
-// report has the server told what became of the value of s. mu must be held.
+// report queues the outcome for the present value of s. The slots' mu must be held.
 func (r *reporter) report(s *slot, outcome Report) {
 	if outcome.Revision > 0 && outcome != s.reported {
 		s.reported = outcome
@@ -35,7 +35,7 @@ func (r *reporter) report(s *slot, outcome Report) {
 	}
 }
 
-// run sends reports, the latest of each key, and now and then all of them again.
+// run sends the latest report of each key, and every reportAgain all of them again.
 func (r *reporter) run(ctx context.Context) {
 	var pause backoff.Backoff
 	again := time.Now().Add(backoff.Jitter(reportAgain, 0.1))
@@ -67,7 +67,7 @@ func (r *reporter) run(ctx context.Context) {
 	}
 }
 
-// repeat reports again what became of all values that there are listeners of.
+// repeat queues the last report of every key that has listeners.
 func (r *reporter) repeat() {
 	r.slots.mu.Lock()
 	defer r.slots.mu.Unlock()
@@ -78,8 +78,8 @@ func (r *reporter) repeat() {
 	}
 }
 
-// send sends reports, a bounded number at a time, and takes out of them
-// those that are done with: a server has them, or will never take them.
+// send sends reports, at most reportsAtOnce in a request. It removes those that a
+// server has accepted or will never accept.
 func (r *reporter) send(ctx context.Context, reports map[Key]Report) error {
 	for some := range slices.Chunk(slices.Collect(maps.Values(reports)), reportsAtOnce) {
 		asking, cancel := context.WithTimeoutCause(ctx, callTimeout, errTimeout)

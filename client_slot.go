@@ -10,56 +10,56 @@ import (
 	"github.com/linnaname/gdiamond/internal/worker"
 )
 
-// slot is what a client knows of one key. Its fields, but for those
-// above value, are guarded by the mu of the client's [slots].
+// slot is everything that a client knows about one key. The fields from value on
+// are guarded by the mu of [slots].
 type slot struct {
 	key   Key
-	shown atomic.Pointer[visible] // what Get returns; nil: nothing yet
-	used  atomic.Bool             // read since letGo looked last
+	shown atomic.Pointer[visible] // what Get returns, or nil if nothing is known yet
+	used  atomic.Bool             // read since the last letGo
 
 	overrideReads overrideReads
 
-	value    *knownState // the newest that a server or the disk said; nil: nothing
-	settled  bool        // value may be shown: a server has answered, or has not in time
+	value    *knownState // the newest value from a server or the disk, or nil
+	settled  bool        // value may be shown, because a server has answered or its time is over
 	disputed bool        // a server has an older value where it should have this one
-	override *Entry      // the operator's file; nil: none
-	// announced is a state that a poll named and whose content is not here yet:
-	// value is not the newest then. Towards servers it counts as held.
+	override *Entry      // the content of the operator's file, or nil if there is none
+	// announced is a newer state than value, which a poll named and whose content has
+	// not been fetched yet. Polls tell servers that the client holds it.
 	announced   *KeyState
-	announcedIn int64 // the generation of the epoch in which it was
+	announcedIn int64 // the generation of the epoch of announced
 
-	refused error // why servers do not let the client have the key; nil: they do
+	refused error // why servers refuse the key to the client, or nil if they do not
 
 	loading bool            // a first fetch is under way
-	turn    time.Time       // when the first of them no longer waited for its place; zero: it does
-	late    bool            // it has not been answered in time
-	loadErr error           // why the last one failed
+	turn    time.Time       // when the first of them got its place, or zero if it still waits
+	late    bool            // the fetch has not been answered in time
+	loadErr error           // why the last fetch failed
 	pause   backoff.Backoff // between first fetches that fail
-	retryAt time.Time       // when the next one may be; zero: now
+	retryAt time.Time       // when the next fetch may begin
 	loaded  bool            // the snapshot has been read, or there is none
-	dropped bool            // let go, or refused without a value: not one of the client's any more
-	alone   bool            // one Peek's, and never one of the client's
+	dropped bool            // let go, or refused without a value: the client follows it no more
+	alone   bool            // made by a Peek: the client never follows it
 
-	lastUsed time.Time // as letGo knows
+	lastUsed time.Time // as of the last letGo
 
 	joined   bool // the key is one of those polled for
-	joinedAt int  // the version of the set that has it first
+	joinedAt int  // the first version of the set that contains the key
 	synced   bool // known up to the slots' position
-	awaited  bool // somebody waits until it is synced
+	awaited  bool // a caller waits until it is synced
 
 	listeners []*subscription
-	changed   chan struct{} // closed at the next change; nil: nobody waits
-	saved     valueID       // what the two snapshots hold, and what was reported last
-	good      valueID
-	reported  Report
+	changed   chan struct{} // closed at the next change, or nil if nobody waits
+	saved     valueID       // the value in the fetched snapshot
+	good      valueID       // the value in the last good snapshot
+	reported  Report        // the last outcome reported to servers
 }
 
-// overrideReads is what became of the reads of a key's override file.
+// overrideReads keeps track of the reads of the override file of one key.
 type overrideReads struct {
-	mu     sync.Mutex // held while the file is read and its content is taken in; before the slots' mu
-	made   int        // guarded by mu: reads that were made
-	hangs  bool       // guarded by mu: the last of them has not returned
-	missed bool       // guarded by mu: a read was due, and could not be made
+	mu     sync.Mutex // held while the file is read and applied; locked before the slots' mu
+	made   int        // guarded by mu: the number of reads
+	hangs  bool       // guarded by mu: the last read has not returned
+	missed bool       // guarded by mu: a read was due but too many files hung
 }
 
 func (r *overrideReads) isMissed() bool {
@@ -72,9 +72,10 @@ func newSlot(key Key) *slot {
 	return &slot{key: key, pause: backoff.Backoff{Base: 100 * time.Millisecond, Cap: time.Second}, lastUsed: time.Now()}
 }
 
-// learn takes in an answer of a server. False: what is known is newer, or the
-// answer contradicts it, so it is refused. A client never goes back: it orders
-// by the generation of the epoch, and within one by View.
+// learn applies an answer of a server. It returns false for an answer that is older
+// than the known state or contradicts it, and then keeps that state: a client never
+// goes back. It orders answers by the generation of the epoch, and within one by
+// View.
 func (s *slot) learn(n update) bool {
 	v := s.value
 	sameStore := v != nil && v.at.Store == n.at.Store
@@ -88,7 +89,7 @@ func (s *slot) learn(n update) bool {
 			s.settled, s.disputed = true, false
 			return true
 		}
-		// An absent key's next value was chosen after the absence was seen.
+		// The next value of an absent key was published after the absence was seen.
 		newest := v.at.Revision
 		if v.presence == present {
 			newest = v.entry.View
@@ -114,7 +115,7 @@ func (s *slot) learn(n update) bool {
 	return true
 }
 
-// agrees reports whether an answer says what is known already.
+// agrees reports whether an answer repeats the known state.
 func (s *slot) agrees(n update) bool {
 	if s.value.presence != present {
 		return !n.found
@@ -123,8 +124,8 @@ func (s *slot) agrees(n update) bool {
 	return n.found && e.Revision == n.entry.Revision && e.MD5 == n.entry.MD5
 }
 
-// held is what servers are told of the slot. An orphan is nothing to them: its
-// history is not theirs.
+// held is the state that polls tell servers. An orphaned value counts as none,
+// because it is not part of the present history.
 func (s *slot) held() Held {
 	switch {
 	case s.announced != nil:
@@ -135,10 +136,10 @@ func (s *slot) held() Held {
 	return Held{Key: s.key}
 }
 
-// answered reports whether a server has said what there is of the key.
+// answered reports whether the known state came from a server.
 func (s *slot) answered() bool { return s.value != nil && s.value.source == SourceServer }
 
-// show computes what Get returns, and wakes those who wait for a change.
+// show updates what Get returns, and wakes callers that wait for a change.
 func (s *slot) show() {
 	s.shown.Store(s.view())
 	s.broadcast()
@@ -164,14 +165,14 @@ func (s *slot) view() *visible {
 	if v.presence == absent || v.presence == deleted {
 		out.err = &Error{Op: "get", Key: s.key, Err: ErrNotFound, Remote: v.source == SourceServer}
 		if s.refused != nil {
-			out.err = s.refused // whether there is one by now is not for this client to know
+			out.err = s.refused // the client may not know whether there is a value now
 		}
 	}
 	return out
 }
 
-// freeze keeps the time as of which the value is confirmed, before something
-// is learned that the next answers will not confirm.
+// freeze stores the present time of confirmation with the value. It is called
+// before a change that later answers do not confirm.
 func (s *slot) freeze(confirmedAsOf *atomic.Pointer[time.Time]) {
 	if st := s.shown.Load(); st != nil && st.followed && s.value != nil {
 		s.value.confirmed = st.confirmed(confirmedAsOf)
@@ -193,9 +194,9 @@ func (s *slot) broadcast() {
 	}
 }
 
-// overrideType returns the type of the operator's file. A file has none: it has
-// the one that was published last, also when the key has been deleted since, or
-// else what the data id says. The slots' mu must be held.
+// overrideType returns the type of the operator's file. A file has no type of its
+// own. It takes the type that was published last, even if the key has been deleted
+// since, or else the one that the data id implies. The slots' mu must be held.
 func (s *slot) overrideType() string {
 	var published, before string
 	if s.value != nil {
@@ -207,9 +208,9 @@ func (s *slot) overrideType() string {
 	return cmp.Or(published, before, TypeOf(s.key.DataID))
 }
 
-// overridden returns the operator's value; nil: there is none, or it says nothing
-// in the type that the key turned out to have. So it is not shown before servers
-// have had their time. The slots' mu must be held.
+// overridden returns the operator's value, or nil if there is none or if it says
+// nothing in the type of the key. The type comes from servers, so the value is not
+// shown before their time for an answer is over. The slots' mu must be held.
 func (s *slot) overridden() *visible {
 	if s.override == nil {
 		return nil
@@ -221,27 +222,28 @@ func (s *slot) overridden() *visible {
 	return &visible{config: Config{Entry: *s.override, Source: SourceOverride}}
 }
 
-// subscription is one listener at one slot. Its worker runs while there is
-// something to tell it: what it is told is the slot's state by then, so the
-// latest wins. A listener of several keys has one at each slot, all with one
-// worker. The fields below worker are guarded by the slots' mu.
+// subscription is one listener at one slot. Its worker runs while the listener has
+// something to be told, and passes the state of the slot at the time of the call,
+// so the latest state wins. A listener of several keys has one subscription at each
+// slot, all with the same worker. The fields below worker are guarded by the slots'
+// mu.
 type subscription struct {
 	slot     *slot
-	listener Listener // of one key; nil: of several
+	listener Listener // nil in a part of a joint subscription
 	worker   *worker.Worker
 
 	stopped   bool
-	waited    bool     // since it came, servers have had their time for a first answer
-	busy      bool     // told of a value, and not done with it
-	delivered *visible // the last that it was called with, or an equal value that came after; nil: never called
-	err       error    // what became of that; nil: applied it, or the last good one instead
-	rejected  int64    // the revision that it refused last; 0: none that has not been followed by a good one
-	reason    error    // why
+	waited    bool     // since it was made, the time for a first answer of servers has ended
+	busy      bool     // a call with delivered has not returned
+	delivered *visible // the last value it was called with, or an equal newer one; nil before the first call
+	err       error    // why it rejected delivered, or nil if it applied it or the last good value instead
+	rejected  int64    // the last revision it rejected, or 0 if it has applied a value since
+	reason    error    // why it rejected that revision
 }
 
-// takeOver puts st in the place of what the listener was told, where the two
-// are equal and it need not be called: it has applied the one, or has been
-// called with this very revision.
+// takeOver replaces the delivered value by st and returns true, if both are equal
+// and the listener need not be called: it has applied the one, or has been called
+// with the revision of st.
 func (l *subscription) takeOver(st *visible) bool {
 	if st == nil || l.delivered == nil || l.stopped || l.busy || l.due() != nil {
 		return false
@@ -250,9 +252,10 @@ func (l *subscription) takeOver(st *visible) bool {
 	return true
 }
 
-// due returns what there is to tell; nil: nothing. An absence is told only to
-// those who have been told of a value: as its deletion. An equal value of a
-// rejected one is told again: what it was rejected for may be mended.
+// due returns the state that the listener must be called with, or nil if there is
+// none. An absence is due only after a value, as its deletion. A value that equals
+// a rejected one is due again under a new revision, because the reason for the
+// rejection may be gone.
 func (l *subscription) due() *visible {
 	st := l.slot.shown.Load()
 	switch {

@@ -9,37 +9,37 @@ import (
 	"github.com/linnaname/gdiamond/internal/growmap"
 )
 
-// keepUnused is for how long a client follows a key that nobody reads or listens to.
+// keepUnused is how long a client follows a key that nobody reads or listens to.
 const keepUnused = 10 * time.Minute
 
-// slots is all that a client knows of keys: a slot for each that it follows. Everything
-// that changes a slot, also one of a Peek, is done under mu, a whole answer at a time;
-// reading what a slot shows takes no lock.
+// slots holds a slot for each key that a client follows. All changes to slots
+// happen under mu, a whole answer at a time; this includes the slots of Peek, which
+// are not in byKey. Reading the visible state takes no lock.
 type slots struct {
 	log *slog.Logger
 
-	// Hooks for the parts that act on a change. They are set before the first change,
-	// and called with mu held.
-	shown   func(s *slot) // s may show something else now
-	learned func(s *slot) // an answer of a server about s has been taken in
-	joined  func()        // a key has joined those that are polled for
+	// Hooks for the parts that act on changes. They are set before the first change and
+	// called with mu held.
+	shown   func(s *slot) // after the visible state of s may have changed
+	learned func(s *slot) // after an answer about s has been applied
+	joined  func()        // after a key has joined the polled keys
 
 	byKey         *growmap.Map[Key, *slot]
-	confirmedAsOf atomic.Pointer[time.Time] // as of when the last answer to a poll confirms all synced keys
+	confirmedAsOf atomic.Pointer[time.Time] // when the last answer to a poll confirmed all synced keys
 
 	mu       sync.Mutex
-	closed   atomic.Bool        // set under mu: no key is added or joins any more
-	version  int                // guarded by mu: of the set of keys that are polled for; grows when one joins or leaves
+	closed   atomic.Bool        // set under mu: no key is added or joins after that
+	version  int                // guarded by mu: of the set of polled keys; grows when a key joins or leaves
 	position Position           // guarded by mu: of the last answer to a poll
-	unsynced map[*slot]struct{} // guarded by mu: joined, and not known up to position
+	unsynced map[*slot]struct{} // guarded by mu: joined keys that are not known up to position
 }
 
 func newSlots(log *slog.Logger) *slots {
 	return &slots{log: log, byKey: growmap.New[Key, *slot](), unsynced: make(map[*slot]struct{})}
 }
 
-// slotOf returns the slot of a canonical key, and makes it when there is none.
-// mu must be held.
+// slotOf returns the slot of a canonical key, and makes one if there is none. mu
+// must be held.
 func (t *slots) slotOf(key Key) (*slot, error) {
 	if t.closed.Load() {
 		return nil, ErrClosed
@@ -56,7 +56,7 @@ func (t *slots) slotOf(key Key) (*slot, error) {
 	return s, nil
 }
 
-// followed returns the slots of those of keys that the client knows.
+// followed returns the slots of those keys that the client follows.
 func (t *slots) followed(keys []Key) []*slot {
 	var out []*slot
 	for _, key := range keys {
@@ -67,12 +67,12 @@ func (t *slots) followed(keys []Key) []*slot {
 	return out
 }
 
-// learn takes in an answer of a server about s; see [slot.learn]. newest is the
-// newest position that any server answered with. It does not show it yet. mu must
-// be held.
+// learn applies an answer of a server about s, see [slot.learn], but does not show
+// it yet. newest is the newest position that any server answered with. mu must be
+// held.
 func (t *slots) learn(s *slot, n update, newest Position) bool {
 	if s.synced && s.announced == nil && s.value != nil && s.value.at.Compare(t.position) < 0 {
-		s.value.at = t.position // what is synced is known up to there
+		s.value.at = t.position // a synced key is known up to there
 	}
 	if s.value == nil && !n.found && n.at.Compare(newest) < 0 {
 		return false // it may have been published since
@@ -88,16 +88,16 @@ func (t *slots) learn(s *slot, n update, newest Position) bool {
 	return true
 }
 
-// show makes what has been learned of s visible. mu must be held, until all of
-// an answer is: listeners begin by taking it.
+// show makes what was learned about s visible. mu must be held until the whole
+// answer is shown. Listeners lock it first, so they see all of the answer.
 func (t *slots) show(s *slot) {
 	s.show()
 	t.shown(s)
 }
 
-// settle has a snapshot used, since no server has answered in time, unless it
-// is of another store than newest is, the newest position that any server answered
-// with. mu must be held.
+// settle allows a snapshot to be shown because no server has answered in time. It
+// drops a snapshot of another store than that of newest, the newest position that
+// any server answered with. mu must be held.
 func (t *slots) settle(s *slot, newest Position) {
 	if v := s.value; v != nil && !s.settled && !newest.IsZero() && v.at.Store != newest.Store {
 		t.log.Warn("snapshot of another store ignored", "key", s.key)
@@ -109,7 +109,7 @@ func (t *slots) settle(s *slot, newest Position) {
 	}
 }
 
-// join adds s to the keys that are polled for. mu must be held.
+// join adds s to the polled keys. mu must be held.
 func (t *slots) join(s *slot) {
 	if s.joined || s.dropped || t.closed.Load() {
 		return
@@ -120,8 +120,8 @@ func (t *slots) join(s *slot) {
 	t.joined()
 }
 
-// leave takes s out of the keys that are polled for. A poll that is parked goes
-// on; what it says of s is passed over. mu must be held.
+// leave removes s from the polled keys. A parked poll continues, but what it says
+// about s is ignored. mu must be held.
 func (t *slots) leave(s *slot) {
 	if !s.joined {
 		return
@@ -132,8 +132,8 @@ func (t *slots) leave(s *slot) {
 	t.version++
 }
 
-// unsync has s sent along with the next poll, as it is not known just up to
-// the position of the others. mu must be held.
+// unsync has the next poll state what the client holds of s, because s is not known
+// exactly up to the position of the other keys. mu must be held.
 func (t *slots) unsync(s *slot) {
 	if s.joined {
 		s.synced = false
@@ -141,9 +141,9 @@ func (t *slots) unsync(s *slot) {
 	}
 }
 
-// refuse notes that servers do not let the client have s. What is known of it
-// stays, and is the last value that the client may show: a refusal is no
-// deletion. The key is not polled for together with the others. mu must be held.
+// refuse records that servers refuse s to the client. The last known value stays
+// visible: a refusal is not a deletion. The key leaves the polled keys. mu must be
+// held.
 func (t *slots) refuse(s *slot, err error) {
 	if s.refused == nil {
 		t.log.Warn("servers refuse a key; its last value stays", "key", s.key, "error", err)
@@ -153,7 +153,8 @@ func (t *slots) refuse(s *slot, err error) {
 	s.refused, s.loadErr = err, err
 }
 
-// allow notes that a server has told the client of s. mu must be held.
+// allow records that a server has answered about s, and ends a refusal. mu must be
+// held.
 func (t *slots) allow(s *slot) {
 	if s.refused == nil {
 		return
@@ -163,17 +164,17 @@ func (t *slots) allow(s *slot) {
 	t.join(s)
 }
 
-// drop takes s out of the slots that polls know. Its caller takes it out of byKey.
-// mu must be held.
+// drop marks s as no longer followed. The caller removes it from byKey. mu must be
+// held.
 func (t *slots) drop(s *slot) {
 	t.leave(s)
 	s.announced = nil
 	s.dropped = true
 }
 
-// firstBehind returns one of slots that is not known just up to the position of
-// the last poll; nil: all are. One that servers refuse is as it was known last.
-// mu must be held.
+// firstBehind returns the first of slots that is not known exactly up to the
+// position of the last poll, or nil if all are. A refused key counts as known. mu
+// must be held.
 func firstBehind(slots []*slot) *slot {
 	for _, s := range slots {
 		s.used.Store(true)
@@ -184,7 +185,8 @@ func firstBehind(slots []*slot) *slot {
 	return nil
 }
 
-// read returns what there is of slots. mu must be held.
+// read returns the values of slots, and the position of the last poll. mu must be
+// held.
 func (t *slots) read(slots []*slot) (map[Key]Config, Position) {
 	configs := make(map[Key]Config, len(slots))
 	for _, s := range slots {
@@ -195,9 +197,9 @@ func (t *slots) read(slots []*slot) (map[Key]Config, Position) {
 	return configs, t.position
 }
 
-// status returns the state of one key, where pollErr is why the last poll failed. Its
-// Err is the first that applies of: a listener's refusal, why there is no value, why
-// it is not fresh. mu must be held.
+// status returns the state of one key. pollErr is why the last poll failed, or nil.
+// Status.Err is the first of these that applies: a listener's rejection, why there
+// is no value, why the value is not fresh. mu must be held.
 func (t *slots) status(s *slot, pollErr error) Status {
 	status := Status{Key: s.key, Listeners: len(s.listeners)}
 	st := s.shown.Load()

@@ -7,43 +7,44 @@ import (
 	"time"
 )
 
-// presence is what a server said of a key's existence.
+// presence says whether a key exists, according to a server.
 type presence uint8
 
 const (
 	present  presence = iota
-	absent            // it does not exist, and never has as far as is known
-	deleted           // it was there, and is not any more
-	orphaned          // it was there in an earlier epoch: the value is kept
+	absent            // it does not exist, and is not known to have existed
+	deleted           // it existed before
+	orphaned          // it existed in an earlier epoch; its value is kept
 )
 
-// knownState is a key's state as of a position.
+// knownState is the state of a key as of a position.
 type knownState struct {
-	entry     Entry // present, orphaned: the value
+	entry     Entry // the value, if present or orphaned
 	presence  presence
 	at        Position  // of the answer
 	source    Source    // SourceServer or SourceSnapshot
-	confirmed time.Time // when a server last said so; zero: never
+	confirmed time.Time // when a server last said so, or zero if none has
 }
 
-// valueID tells what is written to snapshots apart.
+// valueID identifies a value in a snapshot.
 type valueID struct {
 	revision int64
 	md5      string
 	deleted  bool
 }
 
-// visible is what a client shows of a key. It never changes.
+// visible is what a client shows of a key. It is immutable.
 type visible struct {
 	config Config
-	err    error // why there is no value; nil: there is one
-	// followed: each answer to a poll confirms it, so that it is as fresh as the last of them.
+	err    error // why there is no value, or nil if there is one
+	// followed says that each answer to a poll confirms the value, so that it is as
+	// fresh as the last answer.
 	followed bool
 }
 
-// equals reports whether s and o are the same to a listener. Neither the
-// revision counts nor where the value came from: a value that is published
-// again has changed nothing for a program.
+// equals reports whether s and o are the same to a listener. It compares neither
+// revisions nor sources: a value that is published again changes nothing for a
+// program.
 func (s *visible) equals(o *visible) bool {
 	if s.err != nil || o.err != nil {
 		return s.err != nil && o.err != nil
@@ -51,12 +52,13 @@ func (s *visible) equals(o *visible) bool {
 	return (s.config.Refused == nil) == (o.config.Refused == nil) && equalEntries(&s.config.Entry, &o.config.Entry)
 }
 
-// equalEntries reports whether content, type and metadata are the same.
+// equalEntries reports whether a and b have the same content, type and metadata.
 func equalEntries(a, b *Entry) bool {
 	return a.MD5 == b.MD5 && a.Content == b.Content && a.Type == b.Type && maps.Equal(a.Meta, b.Meta)
 }
 
-// fixed returns s as it is now: no later answer confirms it.
+// fixed returns a copy of s with its present time of confirmation, which later
+// answers do not move on.
 func (s *visible) fixed(confirmedAsOf *atomic.Pointer[time.Time]) *visible {
 	if s == nil || !s.followed {
 		return s
@@ -65,8 +67,8 @@ func (s *visible) fixed(confirmedAsOf *atomic.Pointer[time.Time]) *visible {
 	return &visible{config: config, err: err}
 }
 
-// confirmed returns when a server last said that s is so, where confirmedAsOf is when
-// the last poll was answered.
+// confirmed returns when a server last confirmed s. confirmedAsOf is the time of
+// the last answer to a poll.
 func (s *visible) confirmed(confirmedAsOf *atomic.Pointer[time.Time]) time.Time {
 	if s.followed {
 		if t := confirmedAsOf.Load(); t != nil && t.After(s.config.Confirmed) {
@@ -76,28 +78,29 @@ func (s *visible) confirmed(confirmedAsOf *atomic.Pointer[time.Time]) time.Time 
 	return s.config.Confirmed
 }
 
-// read returns what s says, as of now.
+// read returns the config of s with its present time of confirmation, and its
+// error.
 func (s *visible) read(confirmedAsOf *atomic.Pointer[time.Time]) (Config, error) {
 	config := s.config
 	config.Confirmed = s.confirmed(confirmedAsOf)
 	return config, s.err
 }
 
-// update is what one answer of a server says of a key.
+// update is what one answer of a server says about a key.
 type update struct {
 	found bool
-	entry Entry // with its content, when found
+	entry Entry // with its content, if found
 	at    Position
-	asOf  time.Time // when it was so
+	asOf  time.Time // when the server was in this state
 }
 
-// viewOf returns e with its View, which is its Revision where it is not said.
+// viewOf returns e with its View set. A View that is not given equals the Revision.
 func viewOf(e Entry) Entry {
 	e.View = cmp.Or(e.View, e.Revision)
 	return e
 }
 
-// genuine reports whether e is key's and its content whole.
+// genuine reports whether e is an entry of key with a complete content.
 func genuine(e *Entry, key Key) bool {
 	return e.Key.Canonical() == key && e.Revision > 0 &&
 		e.Size == int64(len(e.Content)) && e.MD5 == MD5Hex(e.Content)
