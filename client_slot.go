@@ -146,9 +146,12 @@ type news struct {
 }
 
 // learn takes in an answer of a server. False: what is known is newer, or the
-// answer contradicts it, so it is refused. A client never goes back: it orders
-// by the generation of the epoch, and within one by View.
+// answer contradicts it or itself, so it is refused. A client never goes back: it
+// orders by the generation of the epoch, and within one by View.
 func (s *keySlot) learn(n news) bool {
+	if n.found && n.entry.View > n.at.Revision {
+		return false // no state has a value that is newer than the state
+	}
 	v := s.value
 	sameStore := v != nil && v.at.Store == n.at.Store
 	if sameStore && v.at.Epoch.Generation >= n.at.Epoch.Generation {
