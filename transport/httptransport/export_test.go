@@ -26,6 +26,8 @@ func DecodePoll(raw []byte) (*diamond.PollRequest, error) {
 	return decodePoll(bytes.NewReader(raw), func(int64) error { return nil })
 }
 
+func RepeatedPoll(raw []byte) *diamond.PollRequest { return repeatedPoll(raw) }
+
 func ParseProbe(probe string) ([]diamond.Held, error) {
 	return parseProbe(probe, func(int64) error { return nil })
 }

@@ -31,7 +31,7 @@ type poll struct {
 	start time.Time
 	until time.Time       // when the wait is over
 	ctx   context.Context // of the request
-	body  *body
+	body  *body           // nil where it holds nothing of the budget
 	req   *diamond.PollRequest
 	out   outcome
 }
@@ -49,7 +49,7 @@ func (h *handler) servePoll(w http.ResponseWriter, r *http.Request, wire *pollWi
 
 // begin reads the request, and answers it where it is refused.
 func (p *poll) begin() {
-	p.r, p.body = p.h.receive(p.w, p.r)
+	r, body := p.h.receive(p.w, p.r)
 	p.start = p.h.now(p.r)
 	err, status := p.h.guard.check(p.r, false), 0
 	if p.r.Method != http.MethodPost {
@@ -60,7 +60,10 @@ func (p *poll) begin() {
 		err = p.h.enter(p.w, p.r, false)
 	}
 	if err == nil {
-		p.req, err = p.wire.read(p.w, p.r)
+		p.req, err = p.wire.read(p.w, r)
+	}
+	if body != nil && body.share.held > 0 {
+		p.body = body // the rest is not kept while the poll waits: r, and what the body is read from
 	}
 	if err != nil {
 		p.out = p.wire.fail(p.w, err, status)
