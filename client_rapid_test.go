@@ -3,6 +3,7 @@ package diamond_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -158,6 +159,21 @@ func TestF14_UnderArbitraryAnswers(t *testing.T) {
 			}
 			assert.True(rt, len(told[i]) == 0 || told[i][0] != "-", "nothing to delete yet")
 		}
+	})
+}
+
+// A server that says of a value that it is newer than the state that has it is not
+// believed: after a deletion, which is as of that state, an older one could follow.
+func TestAValueAboveItsPositionIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lie := whim{store: 1, generation: 1, revision: 3, keys: [3]*said{{revision: 8}, {revision: 4}, {revision: 3}}}
+		a := &arbitrary{script: slices.Repeat([]whim{lie}, 60)}
+		told, read := a.run(t)
+		for i := range told[:2] {
+			assert.Empty(t, told[i])
+			assert.Empty(t, read[i])
+		}
+		assert.Equal(t, []string{"1 1 03 2"}, told[2])
 	})
 }
 

@@ -73,10 +73,13 @@ func newSlot(key Key) *slot {
 }
 
 // learn applies an answer of a server. It returns false for an answer that is older
-// than the known state or contradicts it, and then keeps that state: a client never
-// goes back. It orders answers by the generation of the epoch, and within one by
-// View.
+// than the known state, or contradicts it or itself, and then keeps that state: a
+// client never goes back. It orders answers by the generation of the epoch, and
+// within one by View.
 func (s *slot) learn(n update) bool {
+	if n.found && n.entry.View > n.at.Revision {
+		return false // a value cannot be newer than the state that contains it
+	}
 	v := s.value
 	sameStore := v != nil && v.at.Store == n.at.Store
 	if sameStore && v.at.Epoch.Generation >= n.at.Epoch.Generation {

@@ -68,6 +68,10 @@ func loadRole([]string) error {
 	})
 }
 
+// hosts is how many addresses the connections come from: a server gives one address
+// only a part of its connections, and clients have addresses of their own.
+const hosts = 8
+
 // dial opens n connections.
 func (l *load) dial(addr string, n int) error {
 	tcp, err := net.ResolveTCPAddr("tcp4", addr)
@@ -75,10 +79,16 @@ func (l *load) dial(addr string, n int) error {
 		return err
 	}
 	to := &syscall.SockaddrInet4{Port: tcp.Port, Addr: [4]byte(tcp.IP.To4())}
-	for range n {
+	for i := range n {
 		fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 		if err != nil {
 			return err
+		}
+		if to.Addr[0] == 127 { // all of 127.0.0.0/8 is this machine
+			from := &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(2 + i%hosts)}}
+			if err := syscall.Bind(fd, from); err != nil {
+				return err
+			}
 		}
 		if err := syscall.Connect(fd, to); err != nil {
 			return err

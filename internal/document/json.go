@@ -145,14 +145,15 @@ func (p *jsonParser) syntax(err error) error {
 	if whole, ok := errors.AsType[*json.SyntaxError](json.Unmarshal(p.data, new(json.RawMessage))); ok {
 		at, syntax = int(whole.Offset), whole
 	}
-	line, column := position(p.data, at-1)
 	reason := "not valid JSON"
 	// "invalid character 'x' after object key": what follows the character is the rule alone.
 	if _, rule, ok := strings.Cut(strings.TrimPrefix(syntax.Error(), "invalid character '"), "' "); ok {
 		reason += ": an unexpected character " + rule
 	} else if strings.HasPrefix(syntax.Error(), "unexpected end") {
+		at = len(p.data) + 1 // Go 1.27 counts to the last character, not to the end
 		reason += ": it ends too early"
 	}
+	line, column := position(p.data, at-1)
 	return &Error{Line: line, Column: column, Reason: reason}
 }
 

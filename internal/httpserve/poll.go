@@ -33,7 +33,7 @@ type poll struct {
 	start time.Time
 	until time.Time       // when the wait is over
 	ctx   context.Context // of the request
-	body  *Body
+	body  *Body           // or nil if it holds nothing of the budget
 	req   *diamond.PollRequest
 	out   Outcome
 }
@@ -51,7 +51,7 @@ func (h *Handler) servePoll(w http.ResponseWriter, r *http.Request, route *Route
 
 // begin reads the request, and answers it if it is refused.
 func (p *poll) begin() {
-	p.r, p.body = p.h.receive(p.w, p.r)
+	r, body := p.h.receive(p.w, p.r)
 	p.start = p.h.now(p.r)
 	err, status := p.h.guard.check(p.r, false), 0
 	if p.r.Method != http.MethodPost {
@@ -62,7 +62,10 @@ func (p *poll) begin() {
 		err = p.h.enter(p.w, p.r, p.route.Open)
 	}
 	if err == nil {
-		p.req, err = p.route.Poll.Read(p.w, p.r)
+		p.req, err = p.route.Poll.Read(p.w, r)
+	}
+	if body != nil && body.memory.held > 0 {
+		p.body = body // otherwise the poll keeps neither r nor what the body is read from
 	}
 	if err != nil {
 		p.out = p.route.Fail(p.w, err, status)

@@ -23,3 +23,5 @@ func MemoryHeld(h http.Handler) int64 { return h.(*httpserve.Handler).Memory.Use
 func DecodePoll(raw []byte) (*diamond.PollRequest, error) {
 	return decodePoll(bytes.NewReader(raw), func(int64) error { return nil })
 }
+
+func RepeatedPoll(raw []byte) *diamond.PollRequest { return repeatedPoll(raw) }

@@ -20,7 +20,8 @@ import (
 func FuzzF4_PollRequest(f *testing.F) {
 	for _, seed := range []string{
 		``, `{}`, `{"keys":["a"]}`, `{"keys":["public/g/k"],"held":[{"key":"g/k","revision":3,"md5":"0cc175b9c0f1b6a831c399e269772661"}],"wait":"30s"}`,
-		`{"set":"f51f51ea09645f8b1e8468a1610c989ccffe6b884b803945234966877480b4ad","position":"AQ"}`, `[[[[[[`, `{"keys":["a","a"]}`,
+		`{"set":"f51f51ea09645f8b1e8468a1610c989ccffe6b884b803945234966877480b4ad","position":"AQ"}`,
+		`{"set":"f51f51ea09645f8b1e8468a1610c989ccffe6b884b803945234966877480b4ad","position":"","wait":"30s"}`, `[[[[[[`, `{"keys":["a","a"]}`,
 		"a,G,;", "a,G,0cc175b9c0f1b6a831c399e269772661b,G,", "a,G,b,G,;c,G,", ";;;", ",,,,", "0cc175b9c0f1b6a831c399e269772661,G,0cc175b9c0f1b6a831c399e2697726610cc175b9c0f1b6a831c399e269772661,G,",
 	} {
 		f.Add([]byte(seed))
@@ -40,6 +41,11 @@ func FuzzF4_PollRequest(f *testing.F) {
 				require.GreaterOrEqual(t, held.Revision, int64(diamond.AnyRevision))
 			}
 			require.GreaterOrEqual(t, req.Wait.Nanoseconds(), int64(0))
+		}
+		if req := httptransport.RepeatedPoll(raw); req != nil {
+			decoded, err := httptransport.DecodePoll(raw)
+			require.NoError(t, err)
+			require.Equal(t, decoded, req)
 		}
 	})
 }

@@ -1,10 +1,12 @@
 package httptransport
 
 import (
+	"bytes"
 	"encoding/hex"
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/internal/httpserve"
@@ -66,12 +68,47 @@ func (h *handler) readPoll(w http.ResponseWriter, r *http.Request) (*diamond.Pol
 	if err != nil {
 		return nil, err
 	}
-	req, err := decodePoll(body, body.Hold)
+	var req *diamond.PollRequest
+	if n := r.ContentLength; n > 0 && n <= maxRepeated {
+		raw := make([]byte, n)
+		if _, err = io.ReadFull(body, raw); err == nil {
+			if req = repeatedPoll(raw); req == nil {
+				req, err = decodePoll(bytes.NewReader(raw), body.Hold)
+			}
+		}
+	} else {
+		req, err = decodePoll(body, body.Hold)
+	}
 	if err = body.End(err); err != nil {
 		return nil, err
 	}
 	req.Client = info
 	return req, nil
+}
+
+// maxRepeated is the most bytes that the body of a poll that repeatedPoll knows has.
+const maxRepeated = 512
+
+// repeatedPoll decodes the body of a poll that names its set and no key, exactly as
+// the client of this package writes it, and returns nil for any other. When thousands
+// of clients ask again after a change, a server reads little else: without a JSON
+// decoder such a poll takes a fraction of the memory.
+func repeatedPoll(raw []byte) *diamond.PollRequest {
+	rest, ok := strings.CutPrefix(string(raw), `{"set":"`)
+	set, rest, ok1 := strings.Cut(rest, `","position":"`)
+	position, rest, ok2 := strings.Cut(rest, `","wait":"`)
+	wait, ok3 := strings.CutSuffix(rest, `"}`)
+	if !ok || !ok1 || !ok2 || !ok3 || set == "" || strings.ContainsAny(set+position+wait, `"\`) {
+		return nil
+	}
+	req := &diamond.PollRequest{}
+	var err1, err2 error
+	req.Position, err1 = diamond.ParsePosition(position)
+	req.Wait, err2 = parseWait(wait)
+	if err1 != nil || err2 != nil || nameSet(req, set) != nil {
+		return nil // the decoder says why
+	}
+	return req
 }
 
 // decodePoll decodes the body of a poll as it arrives. It calls hold with the memory
