@@ -25,7 +25,7 @@ func TestRepeatedPollsOfTheClientAreKnown(t *testing.T) {
 		}),
 	}))
 	asked := &diamond.PollRequest{
-		Set:      diamond.HashKeys([]diamond.Key{key("a")}),
+		Set:      diamond.HashKeys([]diamond.Key{diamond.NewKey("", "a")}),
 		Position: diamond.Position{Store: diamond.StoreID{1}, Epoch: diamond.Epoch{Generation: 2}, Revision: 3},
 		Wait:     25 * time.Second,
 	}
