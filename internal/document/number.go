@@ -14,7 +14,7 @@ var (
 	errNotNumber   = errors.New("it is not a number")
 	errNotInteger  = errors.New("it is not a whole number")
 	errRange       = errors.New("it is out of range")
-	errZero        = errors.New("a number must not begin with 0: write 0o for octal, or quotes where it is no number")
+	errZero        = errors.New("a number must not begin with 0: write 0o for octal, or put it in quotes if it is not a number")
 	errNotFinite   = errors.New("it is not a finite number")
 	errNotItself   = errors.New("a float cannot hold it exactly: it has too many digits")
 	floatGrammar   = regexp.MustCompile(`^[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$`)
