@@ -25,6 +25,12 @@ const (
 	maxSuspects = 1000
 )
 
+// checkStorage is what a check reads: the storage, or the replica. It cannot write.
+type checkStorage interface {
+	readStorage
+	History(ctx context.Context, key Key, before int64, limit int) ([]Change, error)
+}
+
 // checker compares what a server holds with its storage. One goroutine uses it.
 type checker struct {
 	srv      *server

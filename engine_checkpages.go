@@ -16,9 +16,9 @@ func rest(ctx context.Context, took time.Duration) error {
 
 // compareRecords compares the entries of a storage with the records, and the
 // contents in memory with the records.
-func (c *checker) compareRecords(ctx context.Context, from Storage, suspect func(Key)) error {
+func (c *checker) compareRecords(ctx context.Context, from checkStorage, suspect func(Key)) error {
 	after, asked := Key{}, time.Now()
-	for page, err := range pages(ctx, from, false, fullPages) {
+	for page, err := range (reader{from}).pages(ctx, false, fullPages) {
 		took := time.Since(asked)
 		if err != nil {
 			return err
@@ -112,7 +112,7 @@ func (c *checker) compareContents(ctx context.Context) (err error) {
 // walkContents reads contents of a storage from after a key on, and calls bad
 // with the record of each that is not what it should be. It returns where to go
 // on.
-func (c *checker) walkContents(ctx context.Context, from Storage, after Key, bad func(*record)) (Key, error) {
+func (c *checker) walkContents(ctx context.Context, from checkStorage, after Key, bad func(*record)) (Key, error) {
 	limit := contentPages(c.records)
 	for bytes := int64(0); bytes < checkBytes; {
 		n := limit(after)
@@ -138,7 +138,7 @@ func (c *checker) walkContents(ctx context.Context, from Storage, after Key, bad
 
 // readContents reads the contents of the records of a batch, in one go if that
 // can be.
-func (c *checker) readContents(ctx context.Context, from Storage, after Key, batch []*record, bad func(*record)) error {
+func (c *checker) readContents(ctx context.Context, from checkStorage, after Key, batch []*record, bad func(*record)) error {
 	got := make(map[Key]*Entry, len(batch))
 	page, err := from.Scan(ctx, ScanRequest{After: after, Limit: len(batch), Contents: true})
 	if err != nil && !errors.Is(err, ErrCorrupt) {

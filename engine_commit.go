@@ -3,7 +3,6 @@ package diamond
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -45,7 +44,7 @@ func (s *server) commitBatch(ctx context.Context, batch []*commit, answering *sy
 		return
 	}
 	if err == nil {
-		s.committed(before, results)
+		s.subscribers.announce(s.committed(before, results))
 	}
 	s.commits.end(len(batch), time.Since(begun))
 	answering.Go(func() {
@@ -60,25 +59,6 @@ func (s *server) commitBatch(ctx context.Context, batch []*commit, answering *sy
 			}
 		}
 	})
-}
-
-// committed takes note of what a transaction has committed: for the others, and
-// for what it says of the storage. Before is the state before it began.
-func (s *server) committed(before *state, results []Result) {
-	var newest Position
-	for i := range results {
-		r := &results[i]
-		if r.Err != nil || r.Replayed {
-			continue
-		}
-		newest = r.Position
-		if before != nil && newest.Epoch == before.position.Epoch && newest.Revision <= before.position.Revision {
-			s.historyLost.Store(true) // a revision is given once: the storage has lost those that were seen
-		}
-	}
-	s.progress.expect(s.state.Load(), newest, false)
-	s.ownCommits.add(results)
-	s.subscribers.announce(newest)
 }
 
 // ofOneSet reports whether a transaction has failed for what one of its sets is
@@ -147,7 +127,7 @@ func (s *server) commit(ctx context.Context, asked *ChangeSet) (Result, error) {
 	if _, err := s.serving(); err != nil {
 		return Result{}, err
 	}
-	if s.health.confirmed.Load() == neverConfirmed { // it may be another store
+	if !s.health.known() { // it may be another store
 		return Result{}, unavailable("the storage has not been read since the server was started; only reads are served")
 	}
 	set := asked.Canonical()
@@ -190,33 +170,4 @@ func (s *server) commit(ctx context.Context, asked *ChangeSet) (Result, error) {
 		return Result{}, outcomeUnknown(ctx, err)
 	}
 	return c.result, nil
-}
-
-// outcomeUnknown returns the error of a set that may be committed, though err kept
-// the server from saying so.
-func outcomeUnknown(ctx context.Context, err error) error {
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return &Error{Err: fmt.Errorf("%w: %w", ErrUnknownOutcome, err)}
-	}
-	return Errorf(ErrUnknownOutcome, "the server could not read it back") // err itself may promise that nothing was done
-}
-
-// outcome counts what became of a change set.
-func (c *counters) outcome(err error) {
-	switch {
-	case err == nil:
-		c.committed.Add(1)
-	case errors.Is(err, ErrUnknownOutcome):
-		c.unknown.Add(1)
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		c.canceled.Add(1)
-	case errors.Is(err, ErrConflict):
-		c.conflict.Add(1)
-	case errors.Is(err, ErrOverloaded):
-		c.shed.Add(1)
-	case errors.Is(err, ErrInvalid), errors.Is(err, ErrTooLarge), errors.Is(err, ErrNotFound), errors.Is(err, ErrDenied):
-		c.refused.Add(1)
-	default:
-		c.failed.Add(1)
-	}
 }

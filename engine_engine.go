@@ -3,11 +3,10 @@ package diamond
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/linnaname/gdiamond/internal/lograte"
 )
 
 const (
@@ -21,8 +20,6 @@ const (
 	endTimeout = 5 * time.Second
 	// reachTimeout is how long a request waits for the server to reach the position it names.
 	reachTimeout = 3 * time.Second
-	// retryAfter is when callers that were turned away are told to come back.
-	retryAfter = time.Second
 	// sweepInterval is how often that which has expired is let go.
 	sweepInterval = time.Minute
 )
@@ -34,22 +31,14 @@ const (
 type server struct {
 	storage Storage
 	cfg     serverConfig
-	started time.Time
 
 	*served
+	*health
+	*feed
+	log    *slog.Logger
+	reader reader
 
-	woken        chan struct{} // capacity 1: the feed is to look at once
-	nudged       chan struct{} // capacity 1: somebody outside says that there is something to see
-	tasks        chan func()   // for the feed's goroutine to do
-	store        StoreID       // whose changes these are; the feed's
-	seeded       seededFeed
-	obeyed       time.Time      // when a nudge was obeyed last; the feed's
-	lag          lagState       // the feed's
-	aheadCallers lograte.Events // callers who know a newer epoch
-
-	replica     *replica // nil: none is kept
-	progress    progress // to what is known to be committed
-	ownCommits  ownCommits
+	replica     *replica    // nil: none is kept
 	subscribers subscribers // to whom it is said what was committed
 
 	keySets *keySets
@@ -61,7 +50,6 @@ type server struct {
 	divergent atomic.Int64          // keys that the last check found to differ
 	checkErr  atomic.Pointer[error] // why the last check was not completed; nil: it was
 
-	health   health
 	counters counters
 
 	draining atomic.Bool
@@ -96,15 +84,17 @@ func NewServer(storage Storage, opts ...ServerOption) (Server, error) {
 }
 
 func newServer(storage Storage, cfg serverConfig) *server {
+	bounded := boundedStorage{storage}
 	served := newServed(cfg.logger)
+	health := newHealth(cfg.logger, cfg.feedInterval)
 	return &server{
-		storage: boundedStorage{storage},
+		storage: bounded,
 		cfg:     cfg,
+		log:     cfg.logger,
+		reader:  reader{bounded},
 		served:  served,
-		started: time.Now(),
-		woken:   make(chan struct{}, 1),
-		nudged:  make(chan struct{}, 1),
-		tasks:   make(chan func()),
+		health:  health,
+		feed:    newFeed(cfg.logger, cfg.feedInterval, bounded, served, health),
 		keySets: newKeySets(served.keyWaiters, cfg.maxSetKeys, cfg.addressSetKeys),
 		listing: make(chan struct{}, 1),
 		commits: newCommits(cfg.maxInflight),
@@ -116,17 +106,17 @@ func newServer(storage Storage, cfg serverConfig) *server {
 // cannot for now. An error says that it never will, and all has ended.
 func (s *server) start() error {
 	ctx, cancel := context.WithCancel(context.Background())
-	s.health.confirmed.Store(neverConfirmed)
 	s.contents = newContents(s.cfg.cacheBytes, s.sources(ctx)...)
 	if s.cfg.replica != nil {
-		if err := s.openReplica(ctx); err != nil {
+		s.keepReplica()
+		if err := s.feed.startFromReplica(ctx); err != nil {
 			cancel()
 			return err
 		}
 	}
 	loaded := make(chan error, 1)
 	var working, committer sync.WaitGroup
-	working.Go(func() { s.feed(ctx, loaded) })
+	working.Go(func() { s.feed.run(ctx, loaded) })
 	working.Go(func() { s.sweep(ctx) })
 	working.Go(func() { s.checkAlways(ctx) })
 	if s.replica != nil {
@@ -145,7 +135,9 @@ func (s *server) start() error {
 		s.wakeAll()
 		working.Wait()
 		if s.replica != nil {
-			s.replica.flush()
+			flushing, cancel := context.WithTimeout(context.Background(), endTimeout)
+			s.replica.flush(flushing)
+			cancel()
 		}
 		s.subscribers.close()
 		s.contents.close()
@@ -240,29 +232,6 @@ func (s *server) sweep(ctx context.Context) {
 	}
 }
 
-// storageErr returns err, but for the end of ctx, the context of the server's goroutines,
-// which says nothing to a caller.
-func storageErr(ctx context.Context, err error) error {
-	if err == nil || ctx.Err() == nil || !errors.Is(err, ctx.Err()) || errors.Is(err, ErrUnknownOutcome) {
-		return err
-	}
-	return unavailable("the storage did not answer before the server was closed")
-}
-
-// unavailable returns the error of what may work later.
-func unavailable(format string, args ...any) error {
-	e := Errorf(ErrUnavailable, format, args...)
-	e.RetryAfter = retryAfter
-	return e
-}
-
-// overloaded returns the error of a request that is one too many.
-func overloaded(format string, args ...any) error {
-	e := Errorf(ErrOverloaded, format, args...)
-	e.RetryAfter = retryAfter
-	return e
-}
-
 // answerError returns why op on key failed: the end of the caller's context,
 // or what the server has to say.
 func answerError(ctx context.Context, op string, key Key, err error) error {
@@ -282,3 +251,59 @@ func remoteError(op string, key Key, err error) error {
 	e.Remote = true
 	return e
 }
+
+// keepReplica has the server keep a replica.
+func (s *server) keepReplica() {
+	local := bounded(s.cfg.replica)
+	s.replica = &replica{
+		local:  local,
+		recent: &s.recent,
+		log:    s.log,
+		woken:  make(chan struct{}, 1),
+		changes: func(ctx context.Context, after Position) (Batch, error) {
+			batch, _, err := s.reader.changes(s.health.fresh(readForFeed(ctx)), after)
+			return batch, err
+		},
+		// Exactly what is served at one position, so that it can be served from there,
+		// whenever that will be.
+		install: func(ctx context.Context) (Position, error) {
+			st, records := s.snapshot()
+			if st == nil {
+				return Position{}, unavailable("not ready: there is nothing to make the replica of")
+			}
+			err := local.Install(ctx, st.position, s.reader.entries(ctx, records))
+			return st.position, err
+		},
+	}
+	s.feed.replica = s.replica
+}
+
+// Status implements [Server].
+func (s *server) Status() ServerStatus {
+	st := s.state.Load()
+	status := ServerStatus{
+		Ready:     st != nil && !s.closed.Load(),
+		Draining:  s.draining.Load(),
+		Waiters:   int(s.parked.Load()),
+		SetKeys:   s.keySets.total.Used(),
+		Inflight:  s.commits.len(),
+		CacheSize: s.contents.bytes.Load(),
+		Counters:  s.counters.read(s.served),
+	}
+	s.health.describe(&status)
+	status.Lag = s.progress.lag(st)
+	status.Replica = s.replica.status()
+	status.Divergent = int(s.divergent.Load())
+	if p := s.checkErr.Load(); p != nil {
+		status.CheckErr = *p
+	}
+	if st != nil {
+		status.Position = st.position
+		status.Keys = int(st.index.live.Load())
+		status.Listeners = s.reports.count(st.index)
+	}
+	return status
+}
+
+// Nudge implements [Server].
+func (s *server) Nudge(p Position) { s.claimed(p) }

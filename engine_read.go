@@ -3,7 +3,6 @@ package diamond
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/linnaname/gdiamond/internal/seeded"
 )
@@ -71,9 +70,6 @@ func (s *server) present(ctx context.Context, key Key) (*FetchResponse, error) {
 	}
 }
 
-// isGone reports whether err says that a version is not in the storage.
-func isGone(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(err, ErrCompacted) }
-
 // overtaken waits until the index has another record of key than r. It does
 // not fail with "not found": the index says that the key is there.
 func (s *server) overtaken(ctx context.Context, key Key, r *record) error {
@@ -112,52 +108,12 @@ func (s *server) entry(ctx context.Context, st *state, key Key, revision int64) 
 		return Entry{}, err
 	}
 	defer s.contents.turned()
-	if s.replica != nil && s.replica.has(st, revision) {
+	if s.replica.has(st, revision) {
 		if e, err := s.replica.read(ctx, key, revision); err == nil {
 			return e, nil
 		}
 	}
 	return s.storage.Read(ctx, key, revision)
-}
-
-// orReplica asks the storage, and where that cannot be reached the copy on disk.
-func orReplica[T any](s *server, ask func(Storage) (T, error)) (T, error) {
-	st := s.state.Load()
-	copied := st != nil && s.replica != nil && s.replica.has(st, 0)
-	if copied && s.stale() > 0 { // not even to find out again, which may take long
-		if v, err := ask(s.replica.local); err == nil {
-			return v, nil
-		}
-	}
-	v, err := ask(s.storage)
-	if copied && errors.Is(err, ErrUnavailable) {
-		if v, err := ask(s.replica.local); err == nil {
-			return v, nil
-		}
-	}
-	return v, err
-}
-
-// notBefore waits, as long as it is let, until the server has reached a
-// position that a caller has seen.
-func (s *server) notBefore(ctx context.Context, p Position, wait time.Duration) error {
-	st, err := s.serving()
-	if err != nil || p.IsZero() {
-		return err
-	}
-	if st.position.Store != p.Store {
-		return Errorf(ErrOtherStore, "the position is of store %v, this is %v", p.Store, st.position.Store)
-	}
-	if st.reached(p) {
-		return nil
-	}
-	s.nudge() // whoever asks may have made p up
-	waiting, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	if err = s.reach(waiting, p); err != nil && ctx.Err() == nil && waiting.Err() != nil {
-		return Errorf(ErrBehind, "revision %d of generation %d is not reached yet", p.Revision, p.Epoch.Generation)
-	}
-	return err
 }
 
 // History implements [Transport].
@@ -184,7 +140,26 @@ func (s *server) history(ctx context.Context, key Key, req *HistoryRequest) ([]C
 	if err != nil {
 		return nil, err
 	}
-	return orReplica(s, func(from Storage) ([]Change, error) { return from.History(ctx, key, req.Before, limit) })
+	return s.changesOf(ctx, key, req.Before, limit)
+}
+
+// changesOf returns the changes of key from the storage, or from the replica where
+// the storage cannot be reached.
+func (s *server) changesOf(ctx context.Context, key Key, before int64, limit int) ([]Change, error) {
+	st := s.state.Load()
+	copied := st != nil && s.replica.has(st, 0)
+	if copied && s.stale() > 0 { // not even to find out again, which may take long
+		if changes, err := s.replica.local.History(ctx, key, before, limit); err == nil {
+			return changes, nil
+		}
+	}
+	changes, err := s.storage.History(ctx, key, before, limit)
+	if copied && errors.Is(err, ErrUnavailable) {
+		if changes, err := s.replica.local.History(ctx, key, before, limit); err == nil {
+			return changes, nil
+		}
+	}
+	return changes, err
 }
 
 func pageLimit(limit int) (int, error) {

@@ -117,7 +117,7 @@ func (c *checker) proven(ctx context.Context, st *state, want, have *record) (bo
 			return err == nil && to.Chain == chain, nil
 		}
 	}
-	if c.srv.replica != nil && !have.absent() && c.srv.replica.has(st, have.Revision) {
+	if !have.absent() && c.srv.replica.has(st, have.Revision) {
 		if e, err := c.srv.replica.read(ctx, have.Key, 0); err == nil && have.standsFor(&e) {
 			return false, nil
 		}
@@ -127,7 +127,7 @@ func (c *checker) proven(ctx context.Context, st *state, want, have *record) (bo
 
 // current returns the page of one that has the storage's entry of key, if
 // there is one.
-func (c *checker) current(ctx context.Context, from Storage, key Key) (Page, *Entry, error) {
+func (c *checker) current(ctx context.Context, from checkStorage, key Key) (Page, *Entry, error) {
 	page, err := from.Scan(ctx, ScanRequest{Namespace: key.Namespace, Group: key.Group, Prefix: key.DataID, Limit: 1})
 	if err != nil || len(page.Entries) == 0 || page.Entries[0].Key != key {
 		return page, nil, err
@@ -142,19 +142,4 @@ func (c *checker) published(ctx context.Context, key Key) (*record, error) {
 		return nil, err
 	}
 	return recordOf(&changes[0]), nil
-}
-
-// repair puts want in the place of the record that the server has of a key,
-// unless that has changed.
-func (s *server) repair(ctx context.Context, key Key, have, want *record) {
-	done := make(chan struct{})
-	task := func() {
-		defer close(done)
-		s.replaceRecord(key, have, want)
-	}
-	select { // the feed's goroutine alone changes what is served
-	case s.tasks <- task:
-		<-done
-	case <-ctx.Done():
-	}
 }

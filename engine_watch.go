@@ -127,7 +127,7 @@ func addChanges(resp *ChangesResponse, changes []Change, req *ChangesRequest) {
 // after returns changes that follow a position: those that the copy on disk
 // has, so that watches cost a shared storage nothing, else the storage's.
 func (s *server) after(ctx context.Context, st *state, p Position) (Batch, error) {
-	if s.replica != nil && s.replica.has(st, p.Revision+1) {
+	if s.replica.has(st, p.Revision+1) {
 		if batch, err := s.replica.local.Changes(ctx, p, watchBytes); err == nil && len(batch.Changes) > 0 {
 			return batch, nil
 		}
