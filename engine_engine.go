@@ -38,14 +38,13 @@ type server struct {
 	log    *slog.Logger
 	reader reader
 
-	replica     *replica    // nil: none is kept
-	subscribers subscribers // to whom it is said what was committed
+	replica *replica // nil: none is kept
 
-	keySets *keySets
-	parked  atomic.Int64  // polls and watches that wait
-	listing chan struct{} // capacity 1: a list walks along the keys
-	commits *commits
-	reports *reports
+	keySets   *keySets
+	parked    atomic.Int64  // polls and watches that wait
+	listing   chan struct{} // capacity 1: a list walks along the keys
+	committer *committer
+	reports   *reports
 
 	divergent atomic.Int64          // keys that the last check found to differ
 	checkErr  atomic.Pointer[error] // why the last check was not completed; nil: it was
@@ -87,18 +86,19 @@ func newServer(storage Storage, cfg serverConfig) *server {
 	bounded := boundedStorage{storage}
 	served := newServed(cfg.logger)
 	health := newHealth(cfg.logger, cfg.feedInterval)
+	feed := newFeed(cfg.logger, cfg.feedInterval, bounded, served, health)
 	return &server{
-		storage: bounded,
-		cfg:     cfg,
-		log:     cfg.logger,
-		reader:  reader{bounded},
-		served:  served,
-		health:  health,
-		feed:    newFeed(cfg.logger, cfg.feedInterval, bounded, served, health),
-		keySets: newKeySets(served.keyWaiters, cfg.maxSetKeys, cfg.addressSetKeys),
-		listing: make(chan struct{}, 1),
-		commits: newCommits(cfg.maxInflight),
-		reports: newReports(),
+		storage:   bounded,
+		cfg:       cfg,
+		log:       cfg.logger,
+		reader:    reader{bounded},
+		served:    served,
+		health:    health,
+		feed:      feed,
+		keySets:   newKeySets(served.keyWaiters, cfg.maxSetKeys, cfg.addressSetKeys),
+		listing:   make(chan struct{}, 1),
+		committer: newCommitter(bounded, cfg.maxInflight, feed),
+		reports:   newReports(),
 	}
 }
 
@@ -115,20 +115,20 @@ func (s *server) start() error {
 		}
 	}
 	loaded := make(chan error, 1)
-	var working, committer sync.WaitGroup
+	var working, committing sync.WaitGroup
 	working.Go(func() { s.feed.run(ctx, loaded) })
 	working.Go(func() { s.sweep(ctx) })
 	working.Go(func() { s.checkAlways(ctx) })
 	if s.replica != nil {
 		working.Go(func() { s.replica.run(ctx) })
 	}
-	committer.Go(func() { s.commitLoop(ctx) })
+	committing.Go(func() { s.committer.run(ctx) })
 	s.close = sync.OnceFunc(func() {
 		s.closed.Store(true)
 		s.Drain()
-		s.commits.close()
+		s.committer.queue.Close(Result{Err: closedError()})
 		hung := time.AfterFunc(endTimeout, cancel)
-		committer.Wait() // the feed still runs: what is committed is acknowledged
+		committing.Wait() // the feed still runs: what is committed is acknowledged
 		hung.Stop()
 		s.stopped.Store(true)
 		cancel()
@@ -139,7 +139,7 @@ func (s *server) start() error {
 			s.replica.flush(flushing)
 			cancel()
 		}
-		s.subscribers.close()
+		s.committer.subscribers.close()
 		s.contents.close()
 	})
 	return s.loaded(loaded)
@@ -286,7 +286,7 @@ func (s *server) Status() ServerStatus {
 		Draining:  s.draining.Load(),
 		Waiters:   int(s.parked.Load()),
 		SetKeys:   s.keySets.total.Used(),
-		Inflight:  s.commits.len(),
+		Inflight:  s.committer.queue.Len(),
 		CacheSize: s.contents.bytes.Load(),
 		Counters:  s.counters.read(s.served),
 	}

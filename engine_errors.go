@@ -50,3 +50,5 @@ func outcomeUnknown(ctx context.Context, err error) error {
 	}
 	return Errorf(ErrUnknownOutcome, "the server could not read it back") // err itself may promise that nothing was done
 }
+
+func closedError() error { return Errorf(ErrClosed, "the server is closed") }

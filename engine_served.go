@@ -94,7 +94,7 @@ func (s *served) snapshot() (*state, []*record) {
 // serving returns the present state, or why there is none to serve.
 func (s *served) serving() (*state, error) {
 	if s.closed.Load() {
-		return nil, Errorf(ErrClosed, "the server is closed")
+		return nil, closedError()
 	}
 	st := s.state.Load()
 	if st == nil {

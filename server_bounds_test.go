@@ -2,65 +2,11 @@ package diamond
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-// queued returns a queue of n change sets of so many changes, each with a content
-// of size bytes.
-func queued(t *testing.T, n, changes, size int) *commits {
-	q := newCommits(1 << 20)
-	for i := range n {
-		set := &ChangeSet{}
-		for j := range changes {
-			set.Drafts = append(set.Drafts, Draft{Key: NewKey("", fmt.Sprint(i, ".", j)), Content: strings.Repeat("x", size)})
-		}
-		_, err := q.add(set)
-		require.NoError(t, err)
-	}
-	return q
-}
-
-// A transaction is bounded in sets, changes and bytes, as other servers wait for it.
-func TestBatchIsBounded(t *testing.T) {
-	assert.Len(t, queued(t, maxBatchSets+1, 1, 1).take(), maxBatchSets)
-	assert.Len(t, queued(t, 10, MaxChanges, 1).take(), maxBatchChanges/MaxChanges)
-	assert.Len(t, queued(t, 10, 1, maxBatchBytes/4).take(), 4)
-
-	large := queued(t, 2, 1, maxBatchBytes+1)
-	assert.Len(t, large.take(), 1, "one set may have more bytes than that")
-	assert.Len(t, large.take(), 1)
-	assert.Zero(t, large.bytes)
-}
-
-// What waits to be committed when the server is closed is refused, and so is what comes.
-func TestClosedQueueAnswersAll(t *testing.T) {
-	q := queued(t, 3, 1, 1)
-	waiting := q.queue
-	q.close()
-	for _, c := range waiting {
-		<-c.done
-		require.ErrorIs(t, c.result.Err, ErrClosed)
-	}
-	_, err := q.add(waiting[0].set)
-	require.ErrorIs(t, err, ErrClosed)
-}
-
-// What waits to be committed is bounded in bytes; what left the queue counts no more.
-func TestCommitQueueIsBoundedInBytes(t *testing.T) {
-	const size = 32 << 20
-	q := queued(t, maxQueueBytes/size, 1, size)
-	more := &ChangeSet{Drafts: []Draft{{Key: NewKey("", "more"), Content: "x"}}}
-	_, err := q.add(more)
-	require.ErrorIs(t, err, ErrOverloaded)
-	require.True(t, q.remove(q.queue[0]))
-	_, err = q.add(more)
-	require.NoError(t, err)
-}
 
 // polled returns a server's table of sets with one that two polls are on, and a
 // state in which each of its keys has been published.
