@@ -47,6 +47,33 @@ type Server interface {
 	Close() error
 }
 
+// NewServer returns a server on storage. It loads what it serves from memory,
+// and returns when that is done, or has failed for the first time: then the
+// server is not ready, which callers are told with ErrUnavailable, and goes on
+// trying in the background. A storage that does not answer at all is waited for
+// no more than 10 s.
+//
+// Errors: ErrInvalid for an option, ErrCorrupt or ErrClosed from the storage;
+// for those of a copy on disk see [WithReplica]. The storage is the caller's to
+// close, after the server.
+func NewServer(storage Storage, opts ...ServerOption) (Server, error) {
+	cfg := defaultServerConfig()
+	for _, opt := range opts {
+		opt.applyServer(&cfg)
+	}
+	if err := cfg.validate(); err != nil {
+		return nil, opError("new server", Key{}, err)
+	}
+	if storage == nil {
+		return nil, opError("new server", Key{}, invalidf("storage: is nil"))
+	}
+	e, err := startEngine(storage, &cfg)
+	if err != nil {
+		return nil, opError("new server", Key{}, err)
+	}
+	return &server{engine: e, maxContent: cfg.maxContent}, nil
+}
+
 // ServerStatus is a server's state at one moment.
 type ServerStatus struct {
 	Ready    bool     // reads can be served

@@ -23,9 +23,9 @@ const (
 	feedGrace = time.Second
 )
 
-// committer commits the change sets of publishers, in one transaction those that have
-// arrived while the last one ran, and answers each publisher when the server shows it
-// what was committed. One goroutine runs it.
+// committer commits the change sets of publishers: in one transaction all that arrived
+// while the last one ran. It answers a publisher when a read from this server would
+// show what was committed. One goroutine runs it.
 type committer struct {
 	storage interface {
 		Commit(ctx context.Context, sets []ChangeSet) ([]Result, error)

@@ -15,6 +15,8 @@ import (
 )
 
 const (
+	// reachTimeout is how long a request waits for the server to reach the position it names.
+	reachTimeout = 3 * time.Second
 	// maxFeedBackoff is the longest pause of the feed after failures, unless its
 	// interval is longer.
 	maxFeedBackoff = 2 * time.Second
@@ -38,7 +40,7 @@ type feed struct {
 	}
 	reader  reader // of the storage
 	served  *served
-	replica *replica // nil: none is kept
+	replica *replica // or nil if none is kept
 	health  *health
 
 	woken  chan struct{} // capacity 1: the feed is to look at once
@@ -56,9 +58,9 @@ type feed struct {
 	aheadCallers lograte.Events // callers who know a newer epoch
 }
 
-func newFeed(log *slog.Logger, interval time.Duration, storage Storage, served *served, health *health) *feed {
+func newFeed(log *slog.Logger, interval time.Duration, storage Storage, served *served, replica *replica, health *health) *feed {
 	return &feed{
-		log: log, interval: interval, storage: storage, reader: reader{storage}, served: served, health: health,
+		log: log, interval: interval, storage: storage, reader: reader{storage}, served: served, replica: replica, health: health,
 		woken: make(chan struct{}, 1), nudged: make(chan struct{}, 1), tasks: make(chan func()),
 	}
 }
@@ -141,7 +143,7 @@ func (f *feed) pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// moveOn serves sets that follow what is served.
+// moveOn serves sets that follow what is served, and tells the replica.
 func (f *feed) moveOn(st *state, sets []step) *state {
 	st = f.served.apply(st, sets)
 	f.replica.wake() // last: nobody waits for a disk
@@ -215,7 +217,7 @@ func (f *feed) applyOwn(st *state) (now *state, all bool) {
 	return st, len(batches) > 0
 }
 
-// claimed nudges the feed for p, which somebody says is committed, or which is zero.
+// claimed nudges the feed because somebody says that p is committed; p may be zero.
 func (f *feed) claimed(p Position) {
 	if st := f.served.state.Load(); st != nil && !p.IsZero() {
 		if p.Store != st.position.Store || st.reached(p) {
@@ -431,7 +433,7 @@ func (f *feed) startFromReplica(ctx context.Context) error {
 	return nil
 }
 
-// serveReplica serves what the copy holds, which is at a position of the store's.
+// serveReplica serves what the replica holds, which is at position at of the store.
 func (f *feed) serveReplica(ctx context.Context, at Position) error {
 	st, err := reader{f.replica.local}.scan(ctx, f.store, nil)
 	if err != nil {

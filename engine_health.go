@@ -11,7 +11,7 @@ import (
 // neverConfirmed is health.confirmed before the storage has been read for the first time.
 const neverConfirmed = -1
 
-// health is what the server knows of its storage. Times are since it was made.
+// health is what the server knows about its storage. Times are since it was made.
 type health struct {
 	log      *slog.Logger
 	interval time.Duration // of the feed
@@ -110,9 +110,8 @@ func (h *health) observe(before, err error) {
 	h.confirm(err)
 }
 
-// stale returns for how long the storage has not confirmed what is served, as
-// far as this process knows; 0: it has. A storage that hangs is noticed by the
-// clock.
+// stale returns the time since the storage last confirmed what is served, or 0 if it
+// is confirmed. A storage that hangs is noticed by the clock.
 func (h *health) stale() time.Duration {
 	confirmed := h.confirmed.Load()
 	age := time.Since(h.started) - time.Duration(max(confirmed, 0))

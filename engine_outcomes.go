@@ -6,45 +6,58 @@ import (
 	"sync/atomic"
 )
 
-// counters are the server's own; see [ServerCounters].
-type counters struct {
-	committed, conflict, refused, failed, unknown, shed           atomic.Uint64
-	canceled                                                      atomic.Uint64
+// outcomes count what became of the requests of callers; see [ServerCounters].
+type outcomes struct {
+	committed, conflict, refused, failed, unknown, shed, canceled atomic.Uint64
 	pollChanged, pollTimeout, pollCanceled, pollShed, pollDrained atomic.Uint64
 	pollResync, pollFailed                                        atomic.Uint64
-	checks, checkFailures, divergences                            atomic.Uint64
 }
 
-func (c *counters) read(served *served) ServerCounters {
-	return ServerCounters{
-		Committed: c.committed.Load(), Conflict: c.conflict.Load(), Refused: c.refused.Load(),
-		Failed: c.failed.Load(), Unknown: c.unknown.Load(), Shed: c.shed.Load(),
-		PollChanged: c.pollChanged.Load(), PollTimeout: c.pollTimeout.Load(), PollCanceled: c.pollCanceled.Load(),
-		PollShed: c.pollShed.Load(), PollDrained: c.pollDrained.Load(),
-		PollResync: c.pollResync.Load(), PollFailed: c.pollFailed.Load(), Canceled: c.canceled.Load(),
-		Wakeups:   served.wakeups.Load(),
-		CacheHits: served.contents.hits.Load(), CacheLoads: served.contents.loaded.Load(),
-		Forks:  served.forks.Load(),
-		Checks: c.checks.Load(), CheckFailures: c.checkFailures.Load(), Divergences: c.divergences.Load(),
-	}
-}
-
-// outcome counts what became of a change set.
-func (c *counters) outcome(err error) {
+// commit counts what became of a change set.
+func (o *outcomes) commit(err error) {
 	switch {
 	case err == nil:
-		c.committed.Add(1)
+		o.committed.Add(1)
 	case errors.Is(err, ErrUnknownOutcome):
-		c.unknown.Add(1)
+		o.unknown.Add(1)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		c.canceled.Add(1)
+		o.canceled.Add(1)
 	case errors.Is(err, ErrConflict):
-		c.conflict.Add(1)
+		o.conflict.Add(1)
 	case errors.Is(err, ErrOverloaded):
-		c.shed.Add(1)
+		o.shed.Add(1)
 	case errors.Is(err, ErrInvalid), errors.Is(err, ErrTooLarge), errors.Is(err, ErrNotFound), errors.Is(err, ErrDenied):
-		c.refused.Add(1)
+		o.refused.Add(1)
 	default:
-		c.failed.Add(1)
+		o.failed.Add(1)
 	}
+}
+
+// poll counts what became of a poll.
+func (o *outcomes) poll(ctx context.Context, resp *PollResponse, err error) {
+	switch {
+	case err == nil && resp.Resync:
+		o.pollResync.Add(1)
+	case err == nil && len(resp.Changed)+len(resp.Denied) > 0:
+		o.pollChanged.Add(1)
+	case err == nil && resp.Draining:
+		o.pollDrained.Add(1)
+	case err == nil:
+		o.pollTimeout.Add(1)
+	case errors.Is(err, ErrOverloaded):
+		o.pollShed.Add(1)
+	case ctx.Err() != nil:
+		o.pollCanceled.Add(1)
+	default:
+		o.pollFailed.Add(1)
+	}
+}
+
+// describe fills in the counts.
+func (o *outcomes) describe(to *ServerCounters) {
+	to.Committed, to.Conflict, to.Refused = o.committed.Load(), o.conflict.Load(), o.refused.Load()
+	to.Failed, to.Unknown, to.Shed, to.Canceled = o.failed.Load(), o.unknown.Load(), o.shed.Load(), o.canceled.Load()
+	to.PollChanged, to.PollTimeout, to.PollCanceled = o.pollChanged.Load(), o.pollTimeout.Load(), o.pollCanceled.Load()
+	to.PollShed, to.PollDrained = o.pollShed.Load(), o.pollDrained.Load()
+	to.PollResync, to.PollFailed = o.pollResync.Load(), o.pollFailed.Load()
 }

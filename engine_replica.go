@@ -51,6 +51,17 @@ type replica struct {
 	wrote    int       // how many changes the last sync wrote; the writer's
 }
 
+// newReplica returns a replica that is kept in local. It follows nothing yet.
+func newReplica(local replicaStorage, log *slog.Logger) *replica {
+	return &replica{local: local, log: log, woken: make(chan struct{}, 1)}
+}
+
+// follow has the replica follow what is served. Changes reads what it has missed, and
+// install makes it anew.
+func (r *replica) follow(recent *recent, changes func(context.Context, Position) (Batch, error), install func(context.Context) (Position, error)) {
+	r.recent, r.changes, r.install = recent, changes, install
+}
+
 // wake says that there is more to write. It never blocks.
 func (r *replica) wake() {
 	if r == nil {

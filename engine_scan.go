@@ -162,6 +162,16 @@ func (r reader) version(ctx context.Context, of *record) (Entry, error) {
 	return e, err
 }
 
+// current returns the page of one that has the storage's entry of key, if
+// there is one.
+func (r reader) current(ctx context.Context, key Key) (Page, *Entry, error) {
+	page, err := r.from.Scan(ctx, ScanRequest{Namespace: key.Namespace, Group: key.Group, Prefix: key.DataID, Limit: 1})
+	if err != nil || len(page.Entries) == 0 || page.Entries[0].Key != key {
+		return page, nil, err
+	}
+	return page, &page.Entries[0], nil
+}
+
 // entries yields the entries of records with their contents. They come from a
 // scan, and one by one where that is newer already.
 func (r reader) entries(ctx context.Context, records []*record) iter.Seq2[Entry, error] {

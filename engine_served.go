@@ -51,8 +51,8 @@ type served struct {
 	stopped atomic.Bool // the feed has ended: nothing changes any more
 }
 
-func newServed(log *slog.Logger) *served {
-	return &served{log: log, keyWaiters: waitset.New[Key](), moved: waitset.New[struct{}]().Join(nil)}
+func newServed(log *slog.Logger, contents *contents) *served {
+	return &served{log: log, contents: contents, keyWaiters: waitset.New[Key](), moved: waitset.New[struct{}]().Join(nil)}
 }
 
 // snapshot returns the present state, nil where there is none, and the records of

@@ -17,35 +17,6 @@ type Option interface {
 	ClientOption
 }
 
-type serverConfig struct {
-	logger        *slog.Logger
-	maxContent    int64
-	cacheBytes    int64
-	feedInterval  time.Duration
-	checkInterval time.Duration
-	maxWaiters    int
-	maxInflight   int
-
-	maxSetKeys, addressSetKeys int64
-
-	replica ReplicaStorage // nil: none
-}
-
-func defaultServerConfig() serverConfig {
-	return serverConfig{
-		logger:        slog.New(slog.DiscardHandler),
-		maxContent:    DefaultMaxContent,
-		cacheBytes:    256 << 20,
-		feedInterval:  500 * time.Millisecond,
-		checkInterval: 5 * time.Minute,
-		maxWaiters:    100_000,
-		maxInflight:   1024,
-
-		maxSetKeys:     DefaultSetKeys,
-		addressSetKeys: DefaultAddressSetKeys,
-	}
-}
-
 type serverOption func(*serverConfig)
 
 func (o serverOption) applyServer(c *serverConfig) { o(c) }
