@@ -1,19 +1,19 @@
 # make help lists the targets.
 GO ?= go
-# The linters' versions are here and nowhere else.
+# The versions of the linters.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME ?= 10s
 CHAOS_TIME ?= 20m
-# How many defects to build in, at random, or all: 12, one of which two tests must catch.
+# The number of random defects to build in, or all: 12, one of which two tests must catch.
 SEEDED ?= all
-# Runs a command with a database for its tests: the one of DIAMOND_TEST_MYSQL_DSN,
-# or a private server, which is installed where that is possible.
+# WITH_DB runs a command with a database for its tests: the one of DIAMOND_TEST_MYSQL_DSN,
+# or a private server, which is installed if possible.
 WITH_DB = $(GO) run ./internal/dev/mariadb
 
-# Tests need a race detector that does not end a process in which two timers of one
-# synctest bubble fire at the same instant: that of Go 1.26 does (golang.org/issue/78156).
-# The go command fetches this toolchain where it is not here.
+# Tests use Go 1.27, because the race detector of Go 1.26 ends a process in which two timers
+# of one synctest bubble fire at the same instant (golang.org/issue/78156). The go command
+# downloads this toolchain if necessary.
 test processors campaign chaos seeded-bugs cover: export GOTOOLCHAIN = go1.27.4
 
 .DEFAULT_GOAL := help
@@ -39,15 +39,15 @@ lint: ## gofmt, vet, staticcheck, go.mod
 	cd robust && $(GO) vet ./... && $(GO) mod tidy -diff && $(GO) run $(STATICCHECK) ./...
 	$(GO) vet -tags failpoint ./internal/failpoint
 
-vuln: ## known vulnerabilities; needs the vulnerability database
+vuln: ## check for known vulnerabilities; needs the vulnerability database
 	$(GO) run $(GOVULNCHECK) ./...
 
-alerts: ## what Prometheus and Grafana are given: configuration, queries, a case for each alert
+alerts: ## check the files for Prometheus and Grafana: configuration, queries, a case for each alert
 	$(GO) run ./internal/dev/promcheck
 
-# Before Go 1.27 fuzzing at times takes its end for a failure, "context deadline exceeded"
-# and no more (golang.org/issue/75804). An input that fails is told otherwise.
-fuzz: ## every fuzz target for FUZZTIME (10s)
+# Before Go 1.27 fuzzing sometimes reports its end as a failure, with only "context deadline
+# exceeded" (golang.org/issue/75804). A failing input has another message.
+fuzz: ## run every fuzz target for FUZZTIME (10s)
 	@for pkg in $$($(GO) list ./...); do \
 	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
 	    echo "== $$pkg $$target"; \
@@ -57,29 +57,29 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 	  done; \
 	done
 
-# vet compiles tests too.
+# vet also compiles tests.
 cross: ## build and vet everything for the other systems that users have
 	GOOS=darwin $(GO) build ./...
 	GOOS=windows $(GO) build ./...
 	GOOS=darwin $(GO) vet ./...
 	GOOS=windows $(GO) vet ./...
 
-processors: ## scenario C17 once: the engines on 1, 2 and 4 processors
+processors: ## run scenario C17 once: the engines on 1, 2 and 4 processors
 	$(GO) test -race -cpu=1,2,4 -shuffle=on -timeout 20m .
 
-campaign: ## the scenarios at their full counts; takes hours
+campaign: ## run the scenarios at full counts; takes hours
 	DIAMOND_CAMPAIGN=1 $(WITH_DB) $(GO) test -race -shuffle=on -timeout 4h ./...
 	cd robust && DIAMOND_CAMPAIGN=1 $(GO) test -race -shuffle=on -timeout 12h ./...
 	$(GO) test -race -cpu=1,2,4 -shuffle=on -count=200 -timeout 12h .
 
-chaos: ## scenario L3 for CHAOS_TIME (20m): a cluster of processes and everything that can fail; prints its seed
+chaos: ## run scenario L3 for CHAOS_TIME (20m): random faults on a cluster of processes; prints its seed
 	cd robust && CHAOS_TIME=$(CHAOS_TIME) $(GO) test -count=1 -v -timeout 4h -run '^TestL3_Chaos$$' ./proc
 
-seeded-bugs: ## build known defects in, one by one, and show that a test catches each
+seeded-bugs: ## build in known defects, one at a time; a test must catch each
 	cd robust && DIAMOND_SEEDED=$(SEEDED) $(GO) test -count=1 -v -timeout 4h ./seeded
 
-bench: ## the benchmarks, each as a ratio to its baseline in the same run
+bench: ## run the benchmarks, each as a ratio to its baseline in the same run
 	$(GO) run ./bench
 
-cover: ## test coverage by package
+cover: ## print the test coverage of each package
 	$(WITH_DB) $(GO) test -cover ./...

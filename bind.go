@@ -11,7 +11,7 @@ import (
 	"github.com/linnaname/gdiamond/internal/worker"
 )
 
-// Value is a configuration as a T of the program's own, kept up to date. It is
+// Value is a configuration decoded into a T of the program, kept up to date. It is
 // safe for concurrent use. [Bind] makes one.
 type Value[T any] struct {
 	current atomic.Pointer[T]
@@ -20,46 +20,47 @@ type Value[T any] struct {
 	log     *slog.Logger
 
 	mu       sync.Mutex
-	config   Config               // guarded by mu: that current was made of
+	config   Config               // guarded by mu: what current was made from
 	err      error                // guarded by mu
-	rejected bool                 // guarded by mu: err is why the newest value was
-	watchers map[*watcher[T]]bool // guarded by mu; nil: closed
+	rejected bool                 // guarded by mu: the newest value was rejected, for the reason err
+	watchers map[*watcher[T]]bool // guarded by mu; nil once closed
 }
 
-// Bind follows key as a T: it returns when there is a value, and replaces it
-// whenever a newer one is published that can be used.
+// Bind follows key as a T. It returns when there is a value, and replaces the value
+// whenever a newer usable one is published.
 //
-// A content is decoded by its [Entry].Type, or else by [TypeOf] its data id:
-// "json", "yaml", "toml" or "properties"; a T of kind string or []byte takes
-// it as it is. Each is decoded into a fresh T, after its SetDefaults method
-// has been called, if *T has one, and after the content of [WithDefault].
-// Then the Validate() error method of T or *T is called, if there is one. A
-// content that cannot be decoded or is not valid is rejected: the value in
-// force stays, [Value.Err] says why, and the server is told, without content.
+// Contents are decoded by their [Entry].Type, or else by the type that [TypeOf]
+// returns for the data id: "json", "yaml", "toml" or "properties". A T of kind
+// string or []byte takes the content as it is. Each content is decoded into a fresh
+// T, on which its SetDefaults method, if *T has one, has been called, and into
+// which the content of [WithDefault] has been decoded. Then the Validate() error
+// method of T or *T is called, if there is one. A content that cannot be decoded or
+// is not valid is rejected: the current value stays, [Value.Err] says why, and the
+// server is told, without the content.
 //
-// A content means the same in every format, or is rejected with its line and
-// a reason: a number that the field cannot hold exactly, a key that appears
-// twice, a time.Duration without a unit. A field has the name in its tag of
-// the format, or else in its first tag json, yaml, toml or properties, or else
-// its own. A content that says nothing (it is empty, or holds only comments or
-// a null) is rejected too, unless there is a default. One that is nested more
-// than 64 deep or has more than 1,048,576 values is rejected before it costs
-// time and memory. docs/formats.md has all rules, and a table of what each
-// type of field takes.
+// A content means the same in every format, or is rejected with a line and a
+// reason: for example a number that the field cannot hold exactly, a key that
+// appears twice, or a time.Duration without a unit. The name of a field is its tag
+// for the format, or else its first tag of json, yaml, toml and properties, or else
+// its Go name. A content that says nothing (it is empty, or holds only comments or
+// a null) is rejected too, unless there is a default. A content with more than 64
+// levels of nesting or more than 1,048,576 values is rejected early.
+// docs/formats.md has all rules, and a table of what each type of field accepts.
 //
-// Bind waits for a first value as [Subscription.Wait] does; where the first is
-// rejected it takes the last good snapshot. With a default it does not wait on
-// when servers have had their second and there is no snapshot to use, which beats
-// a default always: it goes on with the default, and the value comes when it comes.
+// Bind waits for a first value as [Subscription.Wait] does. If the first value is
+// rejected, it uses the last good snapshot. With a default, Bind waits only until
+// the servers have had one second to answer. It then uses a snapshot, or else the
+// default, and the value follows when it arrives. A snapshot always takes
+// precedence over a default.
 //
-// Where the key is deleted, a default is in force again, as it is in a program
-// that starts then: programs that run and those that start do not differ. Without
-// a default the last value stays in force, and a start fails with ErrNotFound.
+// When the key is deleted, the default is used again, as in a program that starts
+// then, so running and starting programs do not differ. Without a default the last
+// value stays, and a program that starts fails with ErrNotFound.
 //
-// Errors: ErrNotFound, ErrUnavailable, why the value was rejected, ErrInvalid
-// where the default cannot be used, or that of ctx. With an error nothing
-// stays behind. ctx is used for waiting alone: a Value lives until Close, or
-// until the client is closed.
+// Errors: ErrNotFound, ErrUnavailable, the reason why the value was rejected,
+// ErrInvalid if the default cannot be used, or the error of ctx. After an error
+// nothing remains subscribed. Bind uses ctx only for waiting: a Value lives until
+// its Close, or until the client is closed.
 func Bind[T any](ctx context.Context, c Client, key Key, opts ...BindOption) (*Value[T], error) {
 	key = key.Canonical()
 	v := &Value[T]{decoder: decoder[T]{key: key}, watchers: make(map[*watcher[T]]bool), log: slog.New(slog.DiscardHandler)}
@@ -92,8 +93,8 @@ func Bind[T any](ctx context.Context, c Client, key Key, opts ...BindOption) (*V
 	return v, nil
 }
 
-// waitFirst waits for a first value. Where there is a default, only an end of
-// ctx that the caller brought about is an error.
+// waitFirst waits for a first value. With a default, it fails only if the caller
+// cancels ctx.
 func (v *Value[T]) waitFirst(ctx context.Context) error {
 	if !v.decoder.hasDefault {
 		return v.sub.Wait(ctx)
@@ -110,23 +111,23 @@ func (v *Value[T]) waitFirst(ctx context.Context) error {
 	return nil
 }
 
-// Get returns the value in force. It never blocks and is never nil. The value
-// is shared: do not change it.
+// Get returns the current value. It never blocks and never returns nil. The value
+// is shared and must not be changed.
 func (v *Value[T]) Get() *T { return v.current.Load() }
 
-// Err returns why the newest state of the key is not the value in force: it
-// was rejected, or the key was deleted (ErrNotFound), or servers refuse it
-// ([Config].Refused), or there has been none yet and the default is in force.
-// nil: it is.
+// Err returns why the current value is not the newest state of the key, or nil if
+// it is: the newest value was rejected, the key was deleted (ErrNotFound), servers
+// refuse the key ([Config].Refused), or there has been no value yet and the default
+// is in use.
 func (v *Value[T]) Err() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.err
 }
 
-// Config returns what the value in force was made of. Where an equal value was
-// published since, or a server has confirmed it, its Revision, Source and
-// Confirmed say so; after Close it stays as it is.
+// Config returns what the current value was made from. When an equal value is
+// published, or a server confirms the value, its Revision, Source and Confirmed
+// change accordingly. After Close it does not change.
 func (v *Value[T]) Config() Config {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -136,7 +137,7 @@ func (v *Value[T]) Config() Config {
 	return v.config
 }
 
-// onConfig makes a value of what the client says of the key.
+// onConfig makes a value from the state of the key.
 func (v *Value[T]) onConfig(_ context.Context, config Config) error {
 	if config.Deleted {
 		return v.onDeleted()
@@ -161,13 +162,13 @@ func (v *Value[T]) onConfig(_ context.Context, config Config) error {
 	return nil
 }
 
-// onDeleted puts the default in force, if there is one.
+// onDeleted makes the default the current value, if there is one.
 func (v *Value[T]) onDeleted() error {
 	err := &Error{Op: "bind", Key: v.decoder.key, Err: ErrNotFound, Detail: "the key was deleted; its last value stays in force"}
 	var fresh *T
 	if v.decoder.hasDefault {
 		err.Detail = "the key was deleted; the default is in force"
-		fresh, _ = v.decoder.fresh() // it could be made when v was
+		fresh, _ = v.decoder.fresh() // it cannot fail, as Bind has made it before
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -178,7 +179,8 @@ func (v *Value[T]) onDeleted() error {
 	return nil
 }
 
-// replace puts fresh, which was made of config, in force. mu must be held.
+// replace makes fresh, which was made from config, the current value. mu must be
+// held.
 func (v *Value[T]) replace(fresh *T, config Config) {
 	v.config = config
 	v.current.Store(fresh)
@@ -187,17 +189,18 @@ func (v *Value[T]) replace(fresh *T, config Config) {
 	}
 }
 
-// madeOf reports whether the value in force was made of an equal config.
+// madeOf reports whether the current value was made from a config equal to this
+// one.
 func (v *Value[T]) madeOf(config *Config) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.config.Source != SourceNone && v.config.Source != SourceDefault && equalEntries(&v.config.Entry, &config.Entry)
 }
 
-// decode makes a value of config. A panic of the program's own code goes on to
-// the client, and is why the value was rejected.
+// decode makes a value from config. A panic of the program's code passes on to the
+// client, and becomes the reason for the rejection.
 func (v *Value[T]) decode(config *Config) (fresh *T, err error) {
-	err = errPanic // until it has returned
+	err = errPanic // in case it panics
 	defer func() {
 		if errors.Is(err, errPanic) {
 			v.mu.Lock()
@@ -209,9 +212,9 @@ func (v *Value[T]) decode(config *Config) (fresh *T, err error) {
 	return fresh, opError("bind", v.decoder.key, err)
 }
 
-// Close ends the subscription and all callbacks, and waits for those under
-// way, unless it is called from one. The value in force stays. A second Close
-// does nothing.
+// Close ends the subscription and all callbacks. It waits for callbacks under way,
+// unless it is called from one. The current value stays. A second Close does
+// nothing.
 func (v *Value[T]) Close() {
 	v.sub.Stop()
 	v.mu.Lock()
@@ -223,20 +226,19 @@ func (v *Value[T]) Close() {
 	}
 }
 
-// watcher is one callback at a [Value].
+// watcher is one callback of a [Value].
 type watcher[T any] struct {
 	worker *worker.Worker
-	seen   *T // what it was told last, nil at first; its worker's own
+	seen   *T // the last value passed to it, or nil; confined to the worker
 }
 
-// OnChange has changed called with the value in force now, old being nil, and
-// then with each that replaces it, until stop is called: as the present one
-// comes first, no change falls between a Get and an OnChange. Calls of one
-// callback come in order and do not overlap; the latest wins: a slow one misses
-// what was replaced meanwhile, and old is always what it was told before. It
-// hurts only itself, and a panic is recovered. stop waits for a call under way,
-// unless it is called from it. After Close, of the value or of the client, nothing
-// is called.
+// OnChange calls changed with the current value (old is nil), and then with each
+// value that replaces it, until stop is called. Because the first call passes the
+// current value, no change is lost between a Get and an OnChange. Calls to one
+// callback are sequential and in order. A slow callback skips intermediate values
+// and delays nobody else; old is always the value of its previous call. A panic is
+// recovered. stop waits for a call under way, unless it is called from within it.
+// After Close of the value or of the client there are no calls.
 func (v *Value[T]) OnChange(changed func(old, new *T)) (stop func()) {
 	w := &watcher[T]{}
 	w.worker = worker.New(func(context.Context) {
@@ -247,7 +249,7 @@ func (v *Value[T]) OnChange(changed func(old, new *T)) (stop func()) {
 		defer v.sub.exit(w.worker)
 		w.seen = fresh
 		defer func() {
-			if recover() != nil { // the value may hold content, the stack does not
+			if recover() != nil { // the panic value may hold content; the stack does not
 				v.log.Error("a callback panicked", "key", v.decoder.key, "stack", string(debug.Stack()))
 			}
 		}()

@@ -39,17 +39,17 @@ const (
 	maxClientInfo  = 4096 // bytes of all together
 )
 
-// ClientInfo is what a client claims of itself. Nothing is granted by it.
+// ClientInfo describes a client in its own words. It grants no rights.
 type ClientInfo struct {
-	ID      string            // stable over restarts: kept beside the snapshots; at most 256 bytes
+	ID      string            // the same after a restart, stored beside the snapshots; at most 256 bytes
 	App     string            // the application's name; at most 128 bytes
 	Version string            // the application's version; at most 128 bytes
 	Labels  map[string]string // such as zone or canary; at most 48, names of 64 bytes, values of 256
 }
 
-// Validate reports all that is wrong with c: what is longer than it may be, holds
-// control characters or is not UTF-8, and more than 4096 bytes together. Servers
-// refuse the requests of such a client. Errors wrap [ErrInvalid].
+// Validate reports everything that is wrong with c: fields that are too long,
+// contain control characters or are not UTF-8, and a total of more than 4096 bytes.
+// Servers reject the requests of such a client. Errors wrap [ErrInvalid].
 func (c *ClientInfo) Validate() error {
 	var p problems
 	total := 0

@@ -7,13 +7,13 @@ import (
 	"github.com/linnaname/gdiamond/internal/document"
 )
 
-// Decode makes a T of config by the rules of [Bind], and with its options. It is
-// for listeners that make typed values of several keys; see
-// [Client].SubscribeTogether. A config without a value, such as that of a key
-// which is not in a map, stands for the default.
+// Decode makes a T from config by the rules of [Bind] and with its options.
+// Listeners use it to make typed values of several keys; see
+// [Client].SubscribeTogether. A config without a value, such as the zero Config of
+// a key that is missing from a map, stands for the default.
 //
-// Errors: ErrNotFound where there is neither a value nor a default, or why the
-// value cannot be used.
+// Errors: ErrNotFound if there is neither a value nor a default, or the reason why
+// the value cannot be used.
 func Decode[T any](config Config, opts ...BindOption) (*T, error) {
 	d := decoder[T]{key: config.Key}
 	for _, o := range opts {
@@ -26,13 +26,13 @@ func Decode[T any](config Config, opts ...BindOption) (*T, error) {
 	return v, nil
 }
 
-// decoder makes values of contents.
+// decoder makes values from contents.
 type decoder[T any] struct {
 	bindConfig
 	key Key
 }
 
-// fresh returns a new T that nothing shares, with the defaults.
+// fresh returns a new T with the defaults, which nothing else refers to.
 func (d *decoder[T]) fresh() (*T, error) {
 	v := new(T)
 	if s, ok := any(v).(interface{ SetDefaults() }); ok {
@@ -44,7 +44,7 @@ func (d *decoder[T]) fresh() (*T, error) {
 	return v, d.read(d.defaultType, d.defaultContent, v)
 }
 
-// defaultConfig returns what a default was made of.
+// defaultConfig returns the config of the default.
 func (d *decoder[T]) defaultConfig() Config {
 	return Config{
 		Entry: Entry{
@@ -55,7 +55,7 @@ func (d *decoder[T]) defaultConfig() Config {
 	}
 }
 
-// decode returns the T that a content stands for.
+// decode returns the T for a content.
 func (d *decoder[T]) decode(config *Config) (*T, error) {
 	v, err := d.fresh()
 	if err != nil {
@@ -72,14 +72,14 @@ func (d *decoder[T]) decode(config *Config) (*T, error) {
 	return v, d.check(v)
 }
 
-// read decodes content by its type.
+// read decodes content according to its type.
 func (d *decoder[T]) read(typ, content string, v *T) error {
 	if typ == "" {
 		typ = TypeOf(d.key.DataID)
 	}
 	err := codec.Decode(typ, []byte(content), v, d.strict)
 	if errors.Is(err, document.ErrNothing) && d.hasDefault {
-		return nil // it stands for the default
+		return nil // the default stays
 	}
 	if err != nil {
 		return Errorf(ErrInvalid, "%s", err.Error())
@@ -87,7 +87,7 @@ func (d *decoder[T]) read(typ, content string, v *T) error {
 	return nil
 }
 
-// check has a value pass all that is said about valid ones.
+// check validates a value by the validator of the options and by its own.
 func (d *decoder[T]) check(v *T) error {
 	if d.validate != nil {
 		if err := d.validate(v); err != nil {
@@ -100,8 +100,7 @@ func (d *decoder[T]) check(v *T) error {
 	return nil
 }
 
-// decodeOrDefault returns the T that config stands for, or the default where it
-// has no value.
+// decodeOrDefault returns the T for config, or the default if config has no value.
 func (d *decoder[T]) decodeOrDefault(config *Config) (*T, error) {
 	switch {
 	case config.Source != SourceNone && !config.Deleted:
@@ -116,7 +115,7 @@ func (d *decoder[T]) decodeOrDefault(config *Config) (*T, error) {
 	return v, d.check(v)
 }
 
-// BindOption changes how [Bind] makes values of contents.
+// BindOption changes how [Bind] and [Decode] make values from contents.
 type BindOption func(*bindConfig)
 
 type bindConfig struct {
@@ -128,28 +127,27 @@ type bindConfig struct {
 	strict         bool
 }
 
-// WithDefault has Bind succeed where there is no value, or none that can be
-// used: with what content, written in typ, decodes to. Every published value
-// is decoded onto a fresh copy of it, so it need not say all. It must itself
-// decode and be valid.
+// WithDefault sets the value for when there is none, or none that can be used. It
+// is the content, in the format typ, and must decode and be valid. Every published
+// content is decoded onto a fresh copy of it, so it need not set all fields.
 func WithDefault(typ, content string) BindOption {
 	return func(c *bindConfig) { c.hasDefault, c.defaultType, c.defaultContent = true, typ, content }
 }
 
-// WithDecoder sets how published contents are decoded; by default by their
-// type. v is a pointer to a fresh value. Of its errors nothing is logged.
+// WithDecoder sets the function that decodes published contents. By default their
+// type decides. v points to a fresh value. Its errors are not logged.
 func WithDecoder(decode func(data []byte, v any) error) BindOption {
 	return func(c *bindConfig) { c.decode = decode }
 }
 
-// WithValidator sets a check that a fresh value must pass before it is used;
-// v is a pointer to it. It comes before the value's own Validate method.
+// WithValidator sets a check that each fresh value must pass before it is used. v
+// points to the value. The check comes before the Validate method of the value.
 func WithValidator(validate func(v any) error) BindOption {
 	return func(c *bindConfig) { c.validate = validate }
 }
 
-// WithStrict makes fields an error that the type does not have; by default
-// they are passed over. With a decoder of your own it has no effect.
+// WithStrict rejects contents with fields that the type does not have. By default
+// such fields are ignored. It has no effect together with [WithDecoder].
 func WithStrict() BindOption {
 	return func(c *bindConfig) { c.strict = true }
 }

@@ -47,6 +47,33 @@ type Server interface {
 	Close() error
 }
 
+// NewServer returns a server on storage. It loads what it serves from memory,
+// and returns when that is done, or has failed for the first time: then the
+// server is not ready, which callers are told with ErrUnavailable, and goes on
+// trying in the background. A storage that does not answer at all is waited for
+// no more than 10 s.
+//
+// Errors: ErrInvalid for an option, ErrCorrupt or ErrClosed from the storage;
+// for those of a copy on disk see [WithReplica]. The storage is the caller's to
+// close, after the server.
+func NewServer(storage Storage, opts ...ServerOption) (Server, error) {
+	cfg := defaultServerConfig()
+	for _, opt := range opts {
+		opt.applyServer(&cfg)
+	}
+	if err := cfg.validate(); err != nil {
+		return nil, opError("new server", Key{}, err)
+	}
+	if storage == nil {
+		return nil, opError("new server", Key{}, invalidf("storage: is nil"))
+	}
+	e, err := startEngine(storage, &cfg)
+	if err != nil {
+		return nil, opError("new server", Key{}, err)
+	}
+	return &server{engine: e, maxContent: cfg.maxContent}, nil
+}
+
 // ServerStatus is a server's state at one moment.
 type ServerStatus struct {
 	Ready    bool     // reads can be served
@@ -111,123 +138,122 @@ type ListenerCounts struct {
 	Rejected int // rejected the present revision
 }
 
-// Client reads configurations and follows their changes. [NewClient] makes
-// one. It is safe for concurrent use, and independent of all others.
+// Client reads configurations and follows their changes. [NewClient] makes one. It is
+// safe for concurrent use and independent of other clients.
 //
-// A key is read from the operator's override file, else from a server, else
-// from the last snapshot on disk. A key that has been read once is followed:
-// it is kept up to date in memory by one long poll for all keys of the client,
-// and later reads neither block nor fail for want of a server. A key that
-// nobody listens to and that has not been read for 10 minutes is let go, unless
-// servers cannot be asked: who reads one now and then subscribes to it. A client
-// follows at most [MaxPollKeys] keys.
+// A key is read from the operator's override file, else from a server, else from the
+// last snapshot on disk. A key that has been read once is followed: one long poll for
+// all keys of the client keeps it up to date in memory, and later reads neither block
+// nor fail while no server can be reached. A client lets go of a key that nobody
+// listens to and that has not been read for 10 minutes, unless no server can be
+// reached then. Programs that read a key only now and then should subscribe to it. A
+// client follows at most [MaxPollKeys] keys.
 type Client interface {
-	// Get returns the value of key. The first Get of a key waits for a server,
-	// as long as ctx lets it, and falls back to the snapshot. ErrNotFound: it
-	// does not exist or has been deleted. ErrUnavailable: no server could be
-	// asked and there is no snapshot.
+	// Get returns the value of key. The first Get of a key waits for a server until
+	// ctx ends, and falls back to the snapshot. ErrNotFound: the key does not exist or
+	// has been deleted. ErrUnavailable: no server could be reached and there is no
+	// snapshot.
 	Get(ctx context.Context, key Key) (Config, error)
 
-	// Peek returns the value of key as Get does, and does not follow it: one that
-	// is not followed already is asked for at each call. It is for programs that
-	// look at many keys once.
+	// Peek returns the value of key as Get does, but does not follow it. Unless the key
+	// is followed already, each call asks a server. It is for programs that look at
+	// many keys once.
 	Peek(ctx context.Context, key Key) (Config, error)
 
-	// Together returns the values of keys as of one position, and that position:
-	// of changes that were committed together it shows all or none. It follows the
+	// Together returns the values of keys as of one position, and that position: it
+	// shows all or none of the changes that were committed together. It follows the
 	// keys, and leaves out those that do not exist. It waits until a server has
-	// told of all of them, as long as ctx lets it, or else for 3 s; later calls
-	// return at once, unless a content of the newest state is still on its way. A
-	// listener that depends on several keys is one for [Client].SubscribeTogether.
-	// A key that has an override file, or that servers refuse, is as it is here.
+	// answered about all of them: until ctx ends, or without a deadline for 3 s. Later
+	// calls return at once, unless a content of the newest state is still missing. A
+	// listener that depends on several keys uses [Client].SubscribeTogether. A key with
+	// an override file, or one that servers refuse, has the value that Get returns.
 	// ErrUnavailable: there is no state of all keys yet.
 	Together(ctx context.Context, keys ...Key) (map[Key]Config, Position, error)
 
-	// Subscribe has listener told of key's present value and of every newer one,
-	// until the subscription is stopped. It does not wait; [Subscription.Wait]
-	// does. Subscribing to a key that does not exist is fine.
+	// Subscribe calls listener with the present value of key and with every newer one,
+	// until the subscription is stopped. It does not wait; [Subscription.Wait] does. The
+	// key need not exist.
 	Subscribe(key Key, listener Listener) (*Subscription, error)
 
-	// SubscribeTogether has listener told of several keys at once: of all that
-	// exist, as of one position, as [Client.Together] returns them. It is called
-	// when the state of all keys is known and one of them exists, and then again
-	// when one of them has a newer value or is deleted: a key that does not exist
-	// is left out of configs. Of changes that were committed together it sees all
-	// or none, whatever the order in which their contents arrive: while one is on
-	// its way, or no server has told of one of the keys yet, it keeps what it had.
+	// SubscribeTogether calls listener with the values of several keys as of one
+	// position, as [Client.Together] returns them. The first call comes when the state
+	// of all keys is known and at least one exists. Others follow when one of the keys
+	// has a newer value or is deleted. A key that does not exist is missing from
+	// configs. The listener sees all or none of the changes that were committed
+	// together, whatever the order in which their contents arrive: while a content is
+	// missing, or no server has answered about one of the keys, it is not called.
 	//
-	// For calls and results it is as [Listener] says: the latest state wins, equal
-	// values call nobody, and an error or a panic rejects the state, which is
-	// reported for each of the keys; it is tried again when one of them is
-	// published again. A key that has an override file, or that servers refuse, is as
-	// it is here; one that they refuse and of which nothing is known keeps the
-	// listener from being called.
+	// Calls and results are as described for [Listener]: the latest state wins, equal
+	// values cause no call, and an error or a panic rejects the state. The rejection
+	// is reported for each of the keys, and the state is tried again when one of them
+	// is published again. A key with an override file, or one that servers refuse, has
+	// the value that Get returns. A key that servers refuse and of which nothing is
+	// known prevents the calls.
 	//
-	// It differs in one thing: there is no call with snapshots, as those of several
-	// keys need not be of one position. A program that starts while no server can be
-	// reached has its listener called as soon as one has told of all keys. Until then
-	// [Subscription.Wait] waits, as long as its ctx lets it, or else for 3 s, and fails
-	// with ErrUnavailable. Who has to start without servers takes each key by Get
-	// then, which falls back to its snapshot.
+	// Unlike [Client].Subscribe it never uses snapshots, because those of several keys
+	// may be of different positions. A program that starts while no server can be
+	// reached is called once a server has answered about all keys. Until then
+	// [Subscription.Wait] waits for its ctx, or without a deadline for 3 s, and fails
+	// with ErrUnavailable. A program that must start without servers can then read each
+	// key by Get, which falls back to its snapshot.
 	//
-	// [Decode] makes typed values of configs. ErrInvalid: there are no keys, one
-	// breaks the grammar, or listener is nil.
+	// [Decode] makes typed values from configs. ErrInvalid: keys is empty, a key breaks
+	// the grammar, or listener is nil.
 	SubscribeTogether(keys []Key, listener func(ctx context.Context, configs map[Key]Config, at Position) error) (*Subscription, error)
 
-	// Publish commits one value and returns the position after it; its Revision
-	// is the new entry's. For errors see [Transport].Commit.
+	// Publish commits one value and returns the position after it, whose Revision is
+	// that of the new entry. For errors see [Transport].Commit.
 	Publish(ctx context.Context, draft Draft) (Position, error)
 
-	// Delete removes a key: its listeners are told of the deletion.
+	// Delete removes a key. Its listeners are called with the deletion.
 	Delete(ctx context.Context, del Delete) (Position, error)
 
-	// Commit commits a set of changes together. Where set.RequestID is empty it
-	// takes a random one, so that the retries under it are safe.
+	// Commit commits a set of changes together. If set.RequestID is empty it takes a
+	// random one, which makes retries safe.
 	Commit(ctx context.Context, set ChangeSet) (Position, error)
 
-	// Read returns the version of key that was published at exactly revision. As
-	// Head and each page of List and History, it is tried again while no server
-	// can answer, as long as ctx lets it, or for 10 s.
+	// Read returns the version of key that was published at exactly revision. Like
+	// Head and each page of List and History, it retries while no server can answer,
+	// until ctx ends, or without a deadline for 10 s.
 	// ErrNotFound, ErrCompacted: as in [Storage].Read.
 	Read(ctx context.Context, key Key, revision int64) (Entry, error)
 
 	// Head returns the newest position of the server.
 	Head(ctx context.Context) (Position, error)
 
-	// Watch yields the changes after req.After as they come, filtered, whole
-	// sets, in order, each once, until ctx ends or the caller stops; req.Wait is
-	// set by the client. A lost server is looked for again, of which the log
-	// says when it begins and when it is over. It ends with an error when the
-	// history asked for is not there: ErrCompacted, ErrEpoch, ErrOtherStore.
+	// Watch yields the changes after req.After that pass its filter, as whole sets, in
+	// order, each once, until ctx ends or the caller stops. The client sets req.Wait.
+	// When no server can be reached it keeps trying, and logs when that begins and
+	// ends. It ends with an error if the requested history does not exist:
+	// ErrCompacted, ErrEpoch, ErrOtherStore.
 	Watch(ctx context.Context, req ChangesRequest) iter.Seq2[*ChangesResponse, error]
 
-	// List yields the current entries within req in key order, page by page,
-	// and ends with the first error.
+	// List yields the current entries that match req in key order, page by page. It
+	// ends with the first error.
 	List(ctx context.Context, req ListRequest) iter.Seq2[Entry, error]
 
-	// History yields the kept changes of a key, newest first, without contents,
-	// and ends with the first error.
+	// History yields the kept changes of a key, newest first, without contents. It
+	// ends with the first error.
 	History(ctx context.Context, req HistoryRequest) iter.Seq2[Change, error]
 
-	// Status returns the state of keys, or with none given that of every key
-	// that is followed, in key order.
+	// Status returns the state of keys in key order, or of all followed keys if none
+	// are given.
 	Status(keys ...Key) []Status
 
-	// Close stops all subscriptions and waits until no listener is running, and no
-	// callback of a [Value]. It does not close the transport. Inside the call of
-	// one of them, Close does not wait for that one. Calls after it fail with ErrClosed; a second Close does
-	// nothing.
+	// Close stops all subscriptions and waits until no listener and no callback of a
+	// [Value] is running. It does not close the transport. Called from a listener or a
+	// callback, it does not wait for that one. Later calls of other methods fail with
+	// ErrClosed; a second Close does nothing.
 	Close() error
 }
 
-// NewClient returns a client that asks transport, which it does not close.
-// Errors wrap [ErrInvalid].
+// NewClient returns a client that sends its requests to transport, which it does
+// not close. Errors wrap [ErrInvalid].
 //
-// The first server that answers names the store that the client belongs to;
-// servers of another one are refused with [ErrOtherStore] for as long as the
-// client lives. Snapshots of another store are ignored once a server has
-// answered: to keep them from being used while none can be reached, delete the
-// directory that they are in.
+// The first server that answers decides to which store the client belongs. For as
+// long as the client lives it rejects servers of other stores with [ErrOtherStore].
+// It ignores snapshots of another store once a server has answered. To keep them
+// from being used while no server can be reached, delete their directory.
 func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
 	if transport == nil {
 		return nil, &Error{Op: "new client", Err: ErrInvalid, Detail: "transport: is nil"}

@@ -3,7 +3,11 @@ package diamond
 import (
 	"context"
 	"errors"
+	"time"
 )
+
+// storageTimeout bounds each call of the storage.
+const storageTimeout = 30 * time.Second
 
 // boundedStorage gives each call of a storage a deadline of its own: a storage
 // that hangs holds no caller for longer, and no connection of the storage. All of

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sort"
+	"sync/atomic"
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/backoff"
@@ -18,54 +20,77 @@ const (
 	minCheckPause = 50 * time.Millisecond
 	maxCheckPause = 2 * time.Second
 	// checkBytes is how many bytes of content one check reads of the storage, and
-	// of the copy on disk; the next one goes on from there.
+	// of the replica; the next one goes on from there.
 	checkBytes = 16 << 20
 	// maxSuspects is how many keys one check looks at closely. The next one looks
 	// at the rest.
 	maxSuspects = 1000
+	// verifyPause is how long a check pauses between two keys.
+	verifyPause = 50 * time.Millisecond
 )
 
-// checker compares what a server holds with its storage. One goroutine uses it.
+// checker compares what a server holds with its storage at an interval. One goroutine
+// runs it.
 type checker struct {
-	srv      *server
-	records  []*record        // of the check under way, in key order
-	suspects map[Key]struct{} // to be looked at closely, perhaps by the next check
-	known    map[Key]int64    // differences in the storage that were told of, with their revision
+	log      *slog.Logger
+	interval time.Duration
+	reader   reader // of the storage
+	served   *served
+	replica  *replica // or nil if none is kept
+	feed     *feed
+	health   *health
+	verifier *verifier
 
-	// Where the checks of contents go on.
-	stored, copied Key
+	// The goroutine's alone.
+	records        []*record        // of the check under way, in key order
+	suspects       map[Key]struct{} // to be looked at closely, perhaps by the next check
+	known          map[Key]int64    // differences in the storage that were told of, with their revision
+	stored, copied Key              // where the checks of contents go on
+
+	divergent atomic.Int64          // keys that the last check found to differ
+	err       atomic.Pointer[error] // why the last check was not completed, or nil if it was
+
+	checks, failures, divergences atomic.Uint64 // see [ServerCounters]
 }
 
-// checkAlways checks again and again until ctx ends.
-func (s *server) checkAlways(ctx context.Context) {
-	c := &checker{srv: s, suspects: make(map[Key]struct{}), known: make(map[Key]int64)}
-	for backoff.Sleep(ctx, backoff.Jitter(s.cfg.checkInterval, 0.1)) == nil {
-		if s.state.Load() == nil || s.stale() > 0 {
+func newChecker(log *slog.Logger, interval time.Duration, storage Storage, feed *feed) *checker {
+	return &checker{
+		log: log, interval: interval, reader: reader{storage},
+		served: feed.served, replica: feed.replica, feed: feed, health: feed.health,
+		verifier: &verifier{storage: storage, reader: reader{storage}, served: feed.served, replica: feed.replica, feed: feed},
+		suspects: make(map[Key]struct{}), known: make(map[Key]int64),
+	}
+}
+
+// run checks again and again until ctx ends.
+func (c *checker) run(ctx context.Context) {
+	for backoff.Sleep(ctx, backoff.Jitter(c.interval, 0.1)) == nil {
+		if c.served.state.Load() == nil || c.health.stale() > 0 {
 			continue // there is nothing to compare, or with
 		}
 		if err := c.check(ctx); ctx.Err() == nil {
-			s.checkEnded(err)
+			c.ended(err)
 		}
 	}
 }
 
-// checkEnded notes whether a check was completed, and if not why.
-func (s *server) checkEnded(err error) {
+// ended notes whether a check was completed, and if not why.
+func (c *checker) ended(err error) {
 	if err == nil {
-		s.checkErr.Store(nil)
+		c.err.Store(nil)
 		return
 	}
 	level := slog.LevelWarn
 	if errors.Is(err, ErrCorrupt) {
 		level = slog.LevelError
 	}
-	s.log.Log(context.Background(), level, "the check of the server against its storage was not completed", "err", err)
-	s.counters.checkFailures.Add(1)
-	s.checkErr.Store(&err)
+	c.log.Log(context.Background(), level, "the check of the server against its storage was not completed", "err", err)
+	c.failures.Add(1)
+	c.err.Store(&err)
 }
 
 func (c *checker) check(ctx context.Context) error {
-	st := c.srv.state.Load()
+	st := c.served.state.Load()
 	if st == nil {
 		return nil
 	}
@@ -75,34 +100,34 @@ func (c *checker) check(ctx context.Context) error {
 		}
 	}
 	defer func() { c.records = nil }()
-	if err := c.compareRecords(ctx, c.srv.storage, c.suspect); err != nil {
+	if err := c.compareRecords(ctx, c.reader, c.suspect); err != nil {
 		return err
 	}
 	if err := c.compareContents(ctx); err != nil {
 		return err
 	}
-	settled := c.settleSuspects(ctx)
-	if settled != nil && !errors.Is(settled, ErrCorrupt) {
-		return settled
+	verified := c.verifySuspects(ctx)
+	if verified != nil && !errors.Is(verified, ErrCorrupt) {
+		return verified
 	}
-	if c.srv.replica != nil {
+	if c.replica != nil {
 		if err := c.checkReplica(ctx); err != nil {
-			return errors.Join(settled, err)
+			return errors.Join(verified, err)
 		}
 	}
-	if settled != nil {
-		return settled
+	if verified != nil {
+		return verified
 	}
-	c.srv.counters.checks.Add(1)
+	c.checks.Add(1)
 	return nil
 }
 
 func (c *checker) suspect(key Key) { c.suspects[key] = struct{}{} }
 
-// settleSuspects looks closely at keys that seem to differ, those first that
+// verifySuspects looks closely at keys that seem to differ, those first that
 // were not told of yet. One whose history is damaged does not keep it from the others.
-func (c *checker) settleSuspects(ctx context.Context) error {
-	defer func() { c.srv.divergent.Store(int64(len(c.known))) }()
+func (c *checker) verifySuspects(ctx context.Context) error {
+	defer func() { c.divergent.Store(int64(len(c.known))) }()
 	var look []Key
 	for key := range c.suspects {
 		if _, told := c.known[key]; !told {
@@ -113,7 +138,7 @@ func (c *checker) settleSuspects(ctx context.Context) error {
 	look = slices.AppendSeq(look, maps.Keys(c.known))
 	var damaged error
 	for _, key := range look[:min(len(look), maxSuspects)] {
-		switch err := c.settle(ctx, key); {
+		switch err := c.verify(ctx, key); {
 		case err == nil:
 			delete(c.suspects, key)
 		case errors.Is(err, ErrCorrupt):
@@ -121,7 +146,7 @@ func (c *checker) settleSuspects(ctx context.Context) error {
 		default:
 			return err
 		}
-		if err := backoff.Sleep(ctx, settlePause); err != nil {
+		if err := backoff.Sleep(ctx, verifyPause); err != nil {
 			return err
 		}
 	}
@@ -134,8 +159,251 @@ func (c *checker) settleSuspects(ctx context.Context) error {
 	return nil
 }
 
+// verify looks closely at a key, and tells of what is wrong.
+func (c *checker) verify(ctx context.Context, key Key) error {
+	found, err := c.verifier.verify(ctx, key)
+	if found.memory {
+		c.report("memory", key, found.revision, "the server's record was not what was published: it is loaded anew")
+	}
+	switch {
+	case err != nil || !found.settled:
+		return err
+	case found.storage == "":
+		delete(c.known, key)
+		return nil
+	}
+	if c.known[key] != found.revision {
+		c.report("storage", key, found.revision, found.storage)
+	}
+	c.known[key] = found.revision
+	return nil
+}
+
 // report tells of a difference, once.
 func (c *checker) report(where string, key Key, revision int64, what string) {
-	c.srv.counters.divergences.Add(1)
-	c.srv.log.Error("the self-check found a difference: "+what, "where", where, "key", key.String(), "revision", revision)
+	c.divergences.Add(1)
+	c.log.Error("the self-check found a difference: "+what, "where", where, "key", key.String(), "revision", revision)
+}
+
+// rest pauses after something that the storage took that long for.
+func rest(ctx context.Context, took time.Duration) error {
+	return backoff.Sleep(ctx, min(max(checkRest*took, minCheckPause), maxCheckPause))
+}
+
+// compareRecords compares the entries of a storage with the records, and the
+// contents in memory with the records.
+func (c *checker) compareRecords(ctx context.Context, from reader, suspect func(Key)) error {
+	after, asked := Key{}, time.Now()
+	for page, err := range from.pages(ctx, false, fullPages) {
+		took := time.Since(asked)
+		if err != nil {
+			return err
+		}
+		if err := c.comparePage(ctx, after, &page, suspect); err != nil {
+			return err
+		}
+		if page.More {
+			after = page.Entries[len(page.Entries)-1].Key
+		}
+		if err := rest(ctx, took); err != nil {
+			return err
+		}
+		asked = time.Now()
+	}
+	return nil
+}
+
+// comparePage compares a page, and the gaps between its entries, with what is
+// served once the server has reached the page's position.
+func (c *checker) comparePage(ctx context.Context, after Key, page *Page, suspect func(Key)) error {
+	if err := c.feed.notBefore(ctx, page.Position, reachTimeout); err != nil {
+		return err
+	}
+	st := c.served.state.Load()
+	if st == nil || st.position.Epoch != page.Position.Epoch {
+		return unavailable("what is served is not of the epoch that was read")
+	}
+	entries := page.Entries
+	look := func(key Key, e *Entry) {
+		if c.differs(st, page.Position, key, e) {
+			suspect(key)
+		}
+	}
+	for place := range st.index.order.Snapshot().From(func(p *cell) bool { return p.Load().Key.Compare(after) <= 0 }) {
+		r := place.Load()
+		for len(entries) > 0 && entries[0].Key.Compare(r.Key) < 0 {
+			look(entries[0].Key, &entries[0])
+			entries = entries[1:]
+		}
+		if page.More && len(entries) == 0 {
+			return nil // the rest is of the next page
+		}
+		if len(entries) > 0 && entries[0].Key == r.Key {
+			look(r.Key, &entries[0])
+			entries = entries[1:]
+		} else {
+			look(r.Key, nil)
+		}
+		c.checkContent(r)
+	}
+	for i := range entries {
+		look(entries[i].Key, &entries[i])
+	}
+	return nil
+}
+
+// differs reports whether e, the entry of key in a page read at a position, nil
+// where there is none, is not what st has, though no change since explains it.
+func (c *checker) differs(st *state, at Position, key Key, e *Entry) bool {
+	r := st.index.get(key)
+	switch {
+	case isAfter(r, at):
+		now, r := c.served.record(key)
+		return now != nil && isAfter(r, now.position) // no such change has come
+	case r == nil && e != nil:
+		now := c.served.state.Load()
+		return now != nil && now.floor <= at.Revision // else its tombstone may have gone
+	case r.absent():
+		return e != nil
+	}
+	return e == nil || !r.standsFor(e)
+}
+
+// checkContent verifies the content of r that is in memory.
+func (c *checker) checkContent(r *record) {
+	h := r.cached.Load()
+	if h == nil || r.standsFor(&h.entry) && MD5Hex(h.entry.Content) == r.MD5 {
+		return
+	}
+	c.served.contents.drop(r)
+	c.report("memory", r.Key, r.Revision, "the content in memory did not have its digest: it is loaded anew")
+}
+
+// compareContents compares some contents of the storage with their digests.
+func (c *checker) compareContents(ctx context.Context) (err error) {
+	c.stored, err = c.walkContents(ctx, c.reader, c.stored, func(r *record) { c.suspect(r.Key) })
+	return err
+}
+
+// walkContents reads contents of a storage from after a key on, and calls bad
+// with the record of each that is not what it should be. It returns where to go
+// on.
+func (c *checker) walkContents(ctx context.Context, from reader, after Key, bad func(*record)) (Key, error) {
+	limit := contentPages(c.records)
+	for bytes := int64(0); bytes < checkBytes; {
+		n := limit(after)
+		if n == 0 {
+			return Key{}, nil // the end: the next check begins anew
+		}
+		first := sort.Search(len(c.records), func(i int) bool { return c.records[i].Key.Compare(after) > 0 })
+		batch := c.records[first : first+n]
+		asked := time.Now()
+		if err := c.readContents(ctx, from, after, batch, bad); err != nil {
+			return after, err
+		}
+		for _, r := range batch {
+			bytes += r.Size
+		}
+		after = batch[n-1].Key
+		if err := rest(ctx, time.Since(asked)); err != nil {
+			return after, err
+		}
+	}
+	return after, nil
+}
+
+// readContents reads the contents of the records of a batch, in one go if that
+// can be.
+func (c *checker) readContents(ctx context.Context, from reader, after Key, batch []*record, bad func(*record)) error {
+	got := make(map[Key]*Entry, len(batch))
+	page, err := from.from.Scan(ctx, ScanRequest{After: after, Limit: len(batch), Contents: true})
+	if err != nil && !errors.Is(err, ErrCorrupt) {
+		return err
+	}
+	for i := range page.Entries { // none where one of them is damaged
+		got[page.Entries[i].Key] = &page.Entries[i]
+	}
+	for _, r := range batch {
+		if e := got[r.Key]; e != nil && r.verify(e) == nil {
+			continue
+		}
+		_, err := from.version(ctx, r)
+		if err != nil && !errors.Is(err, ErrCorrupt) && !isGone(err) {
+			return err
+		}
+		if _, now := c.served.record(r.Key); err != nil && now == r {
+			bad(r)
+		}
+	}
+	return nil
+}
+
+// checkReplica compares the replica with what is served, and has it made anew
+// where it differs.
+func (c *checker) checkReplica(ctx context.Context) error {
+	if st := c.served.state.Load(); st == nil || !c.replica.has(st, 1) {
+		return nil // it is being made
+	}
+	local := reader{c.replica.local}
+	var suspects []Key
+	err := c.compareRecords(ctx, local, func(key Key) { suspects = append(suspects, key) })
+	if err == nil {
+		c.copied, err = c.walkContents(ctx, local, c.copied, func(r *record) { suspects = append(suspects, r.Key) })
+	}
+	switch {
+	case errors.Is(err, ErrCorrupt):
+		c.replica.damage(err)
+		return nil
+	case err != nil:
+		return err
+	}
+	for _, key := range suspects { // the first that differs ends it
+		revision, differs, err := c.differsInReplica(ctx, key)
+		if err != nil {
+			return err
+		}
+		if differs {
+			c.report("replica", key, revision, "the replica was not what is served: it is made anew")
+			c.replica.damage(Errorf(ErrCorrupt, "revision %d of %s is not what was published", revision, key))
+			return nil
+		}
+	}
+	return nil
+}
+
+// differsInReplica reports whether the replica differs in a key from what is served,
+// though it has reached what is served of it.
+func (c *checker) differsInReplica(ctx context.Context, key Key) (revision int64, differs bool, err error) {
+	page, e, err := reader{c.replica.local}.current(ctx, key)
+	if err != nil {
+		if errors.Is(err, ErrCorrupt) {
+			return 0, true, nil
+		}
+		return 0, false, err
+	}
+	st, r := c.served.record(key)
+	switch {
+	case st == nil || page.Position.Epoch != st.position.Epoch || isAfter(r, page.Position):
+		return 0, false, nil // it is about to get there
+	case r.absent():
+		if e == nil || e.Revision > st.position.Revision || page.Position != st.position {
+			return 0, false, nil
+		}
+		return e.Revision, true, nil
+	case e == nil || !r.standsFor(e):
+		ahead := page.Position.Revision > st.position.Revision
+		return r.Revision, !ahead, nil
+	}
+	_, err = reader{c.replica.local}.version(ctx, r)
+	return r.Revision, errors.Is(err, ErrCorrupt) || isGone(err), nil
+}
+
+// describe fills in what status says of the checks.
+func (c *checker) describe(status *ServerStatus) {
+	status.Divergent = int(c.divergent.Load())
+	if p := c.err.Load(); p != nil {
+		status.CheckErr = *p
+	}
+	status.Counters.Checks, status.Counters.CheckFailures = c.checks.Load(), c.failures.Load()
+	status.Counters.Divergences = c.divergences.Load()
 }

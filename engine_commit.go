@@ -3,82 +3,108 @@ package diamond
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/failpoint"
+	"github.com/linnaname/gdiamond/internal/groupcommit"
 	"github.com/linnaname/gdiamond/internal/seeded"
 )
 
-// feedGrace is how long a batch waits together for the feed to have it.
-const feedGrace = time.Second
+const (
+	// What one transaction holds at most: sets, changes, and bytes of content. One
+	// set may have more bytes than that. Other servers wait for its end.
+	maxBatchSets    = 256
+	maxBatchChanges = 4 * MaxChanges
+	maxBatchBytes   = 8 << 20
+	// maxQueueBytes is how many bytes of content may wait to be committed.
+	maxQueueBytes = 256 << 20
+	// feedGrace is how long a batch waits together for the feed to have it.
+	feedGrace = time.Second
+)
 
-// commitLoop commits batch after batch until the queue is closed, and all have
+// committer commits the change sets of publishers: in one transaction all that arrived
+// while the last one ran. It answers a publisher when a read from this server would
+// show what was committed. One goroutine runs it.
+type committer struct {
+	storage interface {
+		Commit(ctx context.Context, sets []ChangeSet) ([]Result, error)
+		Changes(ctx context.Context, after Position, maxBytes int64) (Batch, error)
+	}
+	served *served
+	feed   *feed
+	health *health
+
+	queue       *groupcommit.Queue[*ChangeSet, Result]
+	subscribers subscribers
+}
+
+// queued is a change set on its way.
+type queued = groupcommit.Item[*ChangeSet, Result]
+
+func newCommitter(storage Storage, maxInflight int, feed *feed) *committer {
+	return &committer{
+		storage: storage,
+		served:  feed.served,
+		feed:    feed,
+		health:  feed.health,
+		queue: groupcommit.New[*ChangeSet, Result](groupcommit.Limits{
+			Inflight: maxInflight, QueueBytes: maxQueueBytes,
+			BatchItems: maxBatchSets, BatchChanges: maxBatchChanges, BatchBytes: maxBatchBytes,
+		}, groupcommit.Errors{
+			Closed:   closedError,
+			TooMany:  func(inflight int) error { return overloaded("%d commits are in flight", inflight) },
+			TooLarge: func(bytes int64) error { return overloaded("%d bytes wait to be committed", bytes) },
+		}),
+	}
+}
+
+// run commits batch after batch until the queue is closed, and all have
 // been answered.
-func (s *server) commitLoop(ctx context.Context) {
+func (c *committer) run(ctx context.Context) {
 	var answering sync.WaitGroup
 	defer answering.Wait()
 	for {
-		batch := s.commits.next()
+		batch := c.queue.Next()
 		if batch == nil {
 			return
 		}
-		s.commitBatch(ctx, batch, &answering)
+		c.commitBatch(ctx, batch, &answering)
 	}
 }
 
 // commitBatch commits a batch under a context that is no publisher's. While it
 // is answered the next one is committed.
-func (s *server) commitBatch(ctx context.Context, batch []*commit, answering *sync.WaitGroup) {
+func (c *committer) commitBatch(ctx context.Context, batch []*queued, answering *sync.WaitGroup) {
 	begun := time.Now()
 	sets := make([]ChangeSet, len(batch))
-	for i, c := range batch {
-		sets[i] = *c.set
+	for i, item := range batch {
+		sets[i] = *item.Value
 	}
-	before := s.state.Load()
-	results, err := s.write(ctx, sets)
+	before := c.served.state.Load()
+	results, err := c.write(ctx, sets)
 	if len(batch) > 1 && ofOneSet(err) {
 		for i := range batch {
-			s.commitBatch(ctx, batch[i:i+1], answering)
+			c.commitBatch(ctx, batch[i:i+1], answering)
 		}
 		return
 	}
 	if err == nil {
-		s.committed(before, results)
+		c.subscribers.announce(c.feed.committed(before, results))
 	}
-	s.commits.end(len(batch), time.Since(begun))
+	c.queue.End(len(batch), time.Since(begun))
 	answering.Go(func() {
 		if err == nil {
-			s.catchUp(ctx, results)
+			c.catchUp(ctx, results)
 		}
-		for i, c := range batch {
+		for i, item := range batch {
 			if err != nil {
-				c.finish(Result{Err: err})
+				item.Finish(Result{Err: err})
 			} else {
-				c.finish(results[i])
+				item.Finish(results[i])
 			}
 		}
 	})
-}
-
-// committed takes note of what a transaction has committed: for the others, and
-// for what it says of the storage. Before is the state before it began.
-func (s *server) committed(before *state, results []Result) {
-	var newest Position
-	for i := range results {
-		r := &results[i]
-		if r.Err != nil || r.Replayed {
-			continue
-		}
-		newest = r.Position
-		if before != nil && newest.Epoch == before.position.Epoch && newest.Revision <= before.position.Revision {
-			s.historyLost.Store(true) // a revision is given once: the storage has lost those that were seen
-		}
-	}
-	s.progress.expect(s.state.Load(), newest, false)
-	s.ownCommits.add(results)
-	s.subscribers.announce(newest)
 }
 
 // ofOneSet reports whether a transaction has failed for what one of its sets is
@@ -90,7 +116,7 @@ func ofOneSet(err error) bool { return errors.Is(err, ErrCorrupt) || errors.Is(e
 // committed, and whatever it was that others met, so that who is told of a
 // conflict can read its reason. A feed that cannot is not waited for: each
 // publisher then waits on its own.
-func (s *server) catchUp(ctx context.Context, results []Result) {
+func (c *committer) catchUp(ctx context.Context, results []Result) {
 	ctx, cancel := context.WithTimeout(ctx, feedGrace)
 	defer cancel()
 	var newest Position
@@ -102,121 +128,79 @@ func (s *server) catchUp(ctx context.Context, results []Result) {
 		}
 	}
 	if failed {
-		if batch, _ := s.storage.Changes(readForFeed(ctx), s.position(), 1); batch.Head.Compare(newest) > 0 {
+		if batch, _ := c.storage.Changes(readForFeed(ctx), c.served.position(), 1); batch.Head.Compare(newest) > 0 {
 			newest = batch.Head
 		}
 	}
-	if st := s.state.Load(); st == nil || !s.shows(newest)(st) {
-		s.wake()
-		_ = s.await(ctx, s.shows(newest))
+	if st := c.served.state.Load(); st == nil || !c.served.shows(newest)(st) {
+		c.feed.wake()
+		_ = c.served.await(ctx, c.served.shows(newest))
 	}
 }
 
-func (s *server) write(ctx context.Context, sets []ChangeSet) ([]Result, error) {
-	results, err := s.storage.Commit(ctx, sets)
+// write commits sets in one transaction.
+func (c *committer) write(ctx context.Context, sets []ChangeSet) ([]Result, error) {
+	results, err := c.storage.Commit(ctx, sets)
 	if err = storageErr(ctx, err); err == nil && len(results) != len(sets) {
 		err = Errorf(ErrUnknownOutcome, "the storage gave %d results for %d sets", len(results), len(sets))
 	}
-	s.wrote(err)
+	c.health.wrote(err)
 	if err != nil {
-		s.wake() // whatever became of it
+		c.feed.wake() // whatever became of it
 		return nil, err
 	}
 	failpoint.Hit("server.afterCommitBeforeNotify")
 	return results, nil
 }
 
-// Commit implements [Transport].
-func (s *server) Commit(ctx context.Context, req *CommitRequest) (*CommitResponse, error) {
-	result, err := s.commit(ctx, &req.Set)
-	s.counters.outcome(err)
-	if err != nil {
-		var key Key
-		if req.Set.Len() == 1 {
-			key = onlyKey(&req.Set)
-		}
-		return nil, answerError(ctx, "commit", key, err)
+// ready returns why nothing can be committed, if so.
+func (c *committer) ready() error {
+	if _, err := c.served.serving(); err != nil {
+		return err
 	}
-	return &CommitResponse{Position: result.Position, Replayed: result.Replayed}, nil
+	if !c.health.known() { // it may be another store
+		return unavailable("the storage has not been read since the server was started; only reads are served")
+	}
+	return nil
 }
 
-func (s *server) commit(ctx context.Context, asked *ChangeSet) (Result, error) {
-	if err := ctx.Err(); err != nil {
-		return Result{}, err
+// commit commits a valid set, and returns when a read from here would show it.
+func (c *committer) commit(ctx context.Context, set *ChangeSet) (Result, error) {
+	var bytes int64
+	for i := range set.Drafts {
+		bytes += int64(len(set.Drafts[i].Content))
 	}
-	if _, err := s.serving(); err != nil {
-		return Result{}, err
-	}
-	if s.health.confirmed.Load() == neverConfirmed { // it may be another store
-		return Result{}, unavailable("the storage has not been read since the server was started; only reads are served")
-	}
-	set := asked.Canonical()
-	set.Caller = CallerFrom(ctx)
-	if err := set.Validate(s.cfg.maxContent); err != nil {
-		return Result{}, err
-	}
-	if err := set.refuseSystem(); err != nil {
-		return Result{}, err
-	}
-	c, err := s.commits.add(set)
+	item, err := c.queue.Add(set, set.Len(), bytes)
 	if err != nil {
 		return Result{}, err
 	}
-	defer s.commits.leave()
+	defer c.queue.Leave()
 	if seeded.AckBeforeCommit {
-		next := s.position()
+		next := c.served.position()
 		next.Revision++
 		return Result{Position: next}, nil
 	}
 	select {
-	case <-c.done:
+	case <-item.Done():
 	case <-ctx.Done():
-		if s.commits.remove(c) {
+		if c.queue.Remove(item) {
 			return Result{}, ctx.Err() // nothing was done
 		}
 		select {
-		case <-c.done: // just now
+		case <-item.Done(): // just now
 		default:
 			return Result{}, outcomeUnknown(ctx, ctx.Err())
 		}
 	}
-	if c.result.Err != nil {
-		return Result{}, c.result.Err
+	result := item.Result()
+	if result.Err != nil {
+		return Result{}, result.Err
 	}
 	// It is committed. Say so only when a read from here would show it.
-	reading, cancel := context.WithTimeout(ctx, storageTimeout)
+	waiting, cancel := context.WithTimeout(ctx, storageTimeout)
 	defer cancel()
-	if err := s.await(reading, s.shows(c.result.Position)); err != nil {
+	if err := c.served.await(waiting, c.served.shows(result.Position)); err != nil {
 		return Result{}, outcomeUnknown(ctx, err)
 	}
-	return c.result, nil
-}
-
-// outcomeUnknown returns the error of a set that may be committed, though err kept
-// the server from saying so.
-func outcomeUnknown(ctx context.Context, err error) error {
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return &Error{Err: fmt.Errorf("%w: %w", ErrUnknownOutcome, err)}
-	}
-	return Errorf(ErrUnknownOutcome, "the server could not read it back") // err itself may promise that nothing was done
-}
-
-// outcome counts what became of a change set.
-func (c *counters) outcome(err error) {
-	switch {
-	case err == nil:
-		c.committed.Add(1)
-	case errors.Is(err, ErrUnknownOutcome):
-		c.unknown.Add(1)
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		c.canceled.Add(1)
-	case errors.Is(err, ErrConflict):
-		c.conflict.Add(1)
-	case errors.Is(err, ErrOverloaded):
-		c.shed.Add(1)
-	case errors.Is(err, ErrInvalid), errors.Is(err, ErrTooLarge), errors.Is(err, ErrNotFound), errors.Is(err, ErrDenied):
-		c.refused.Add(1)
-	default:
-		c.failed.Add(1)
-	}
+	return result, nil
 }

@@ -176,7 +176,7 @@ func (c *contents) get(ctx context.Context, r *record) (*Entry, error) {
 	}
 	loaded := c.loads.DoChan(contentKey(r), func() (any, error) {
 		if !c.begin() {
-			return nil, Errorf(ErrClosed, "the server is closed")
+			return nil, closedError()
 		}
 		defer c.running.Done()
 		if err := c.turn(); err != nil {

@@ -3,229 +3,165 @@ package diamond
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
-
-	"github.com/linnaname/gdiamond/internal/lograte"
 )
 
 const (
 	// startTimeout is how long NewServer waits for a storage that neither answers
-	// nor fails, and confirmTimeout when it has a copy to serve meanwhile.
+	// nor fails, and confirmTimeout when it has a replica to serve meanwhile.
 	startTimeout   = 10 * time.Second
 	confirmTimeout = time.Second
-	// storageTimeout bounds each call of the storage; see [boundedStorage].
-	storageTimeout = 30 * time.Second
-	// endTimeout is for how long the end of a commit is waited for by Close.
+	// endTimeout is how long Close waits for the end of a commit, and for the replica.
 	endTimeout = 5 * time.Second
-	// reachTimeout is how long a request waits for the server to reach the position it names.
-	reachTimeout = 3 * time.Second
-	// retryAfter is when callers that were turned away are told to come back.
-	retryAfter = time.Second
 	// sweepInterval is how often that which has expired is let go.
 	sweepInterval = time.Minute
 )
 
-// server implements [Server]. Its goroutines are the feed, which alone changes
-// what is served, the committer, the sweeper, the checker, the writer of the
-// copy on disk, and one for each content that is being loaded. Who waits has
-// none but the caller's own.
-type server struct {
-	storage Storage
-	cfg     serverConfig
-	started time.Time
-
-	*served
-
-	woken        chan struct{} // capacity 1: the feed is to look at once
-	nudged       chan struct{} // capacity 1: somebody outside says that there is something to see
-	tasks        chan func()   // for the feed's goroutine to do
-	store        StoreID       // whose changes these are; the feed's
-	seeded       seededFeed
-	obeyed       time.Time      // when a nudge was obeyed last; the feed's
-	lag          lagState       // the feed's
-	aheadCallers lograte.Events // callers who know a newer epoch
-
-	replica     *replica // nil: none is kept
-	progress    progress // to what is known to be committed
-	ownCommits  ownCommits
-	subscribers subscribers // to whom it is said what was committed
-
-	keySets *keySets
-	parked  atomic.Int64  // polls and watches that wait
-	listing chan struct{} // capacity 1: a list walks along the keys
-	commits *commits
-	reports *reports
-
-	divergent atomic.Int64          // keys that the last check found to differ
-	checkErr  atomic.Pointer[error] // why the last check was not completed; nil: it was
-
-	health   health
-	counters counters
-
-	draining atomic.Bool
-	close    func() // ends all goroutines, once, and waits for them
+// engine is a server's parts, and starts and ends them. Its goroutines are the feed,
+// which alone changes what is served, the committer, the sweeper, the checker, the
+// writer of the replica, and one for each content that is being loaded. Waiters block
+// in the caller's goroutine.
+type engine struct {
+	log       *slog.Logger
+	served    *served
+	health    *health
+	replica   *replica // or nil if none is kept
+	feed      *feed
+	committer *committer
+	reads     *reads
+	polls     *polls
+	checker   *checker
+	reports   *reports
+	outcomes  outcomes
+	close     func() // ends all goroutines, once, and waits for them
 }
 
-// NewServer returns a server on storage. It loads what it serves from memory,
-// and returns when that is done, or has failed for the first time: then the
-// server is not ready, which callers are told with ErrUnavailable, and goes on
-// trying in the background. A storage that does not answer at all is waited for
-// no more than 10 s.
-//
-// Errors: ErrInvalid for an option, ErrCorrupt or ErrClosed from the storage;
-// for those of a copy on disk see [WithReplica]. The storage is the caller's to
-// close, after the server.
-func NewServer(storage Storage, opts ...ServerOption) (Server, error) {
-	cfg := defaultServerConfig()
-	for _, opt := range opts {
-		opt.applyServer(&cfg)
+// newEngine returns an engine on storage that is not started. Its loads of contents
+// end with ctx.
+func newEngine(ctx context.Context, storage Storage, cfg *serverConfig) *engine {
+	e := &engine{log: cfg.logger, reports: newReports()}
+	storage = boundedStorage{storage}
+	sources := []source{sourceOf(ctx, storage.Read)}
+	if cfg.replica != nil {
+		e.replica = newReplica(bounded(cfg.replica), cfg.logger)
+		sources = []source{sourceOf(ctx, e.replica.read), sources[0]} // the nearest first
 	}
-	if err := cfg.validate(); err != nil {
-		return nil, opError("new server", Key{}, err)
+	e.served = newServed(cfg.logger, newContents(cfg.cacheBytes, sources...))
+	e.health = newHealth(cfg.logger, cfg.feedInterval)
+	if e.replica != nil {
+		e.replica.follow(&e.served.recent, e.readMissed(storage), e.installReplica(storage))
 	}
-	if storage == nil {
-		return nil, opError("new server", Key{}, invalidf("storage: is nil"))
-	}
-	s := newServer(storage, cfg)
-	if err := s.start(); err != nil {
-		return nil, opError("new server", Key{}, err)
-	}
-	return s, nil
+	e.feed = newFeed(cfg.logger, cfg.feedInterval, storage, e.served, e.replica, e.health)
+	e.committer = newCommitter(storage, cfg.maxInflight, e.feed)
+	e.reads = newReads(storage, e.feed)
+	e.polls = newPolls(cfg, e.reads)
+	e.checker = newChecker(cfg.logger, cfg.checkInterval, storage, e.feed)
+	return e
 }
 
-func newServer(storage Storage, cfg serverConfig) *server {
-	served := newServed(cfg.logger)
-	return &server{
-		storage: boundedStorage{storage},
-		cfg:     cfg,
-		served:  served,
-		started: time.Now(),
-		woken:   make(chan struct{}, 1),
-		nudged:  make(chan struct{}, 1),
-		tasks:   make(chan func()),
-		keySets: newKeySets(served.keyWaiters, cfg.maxSetKeys, cfg.addressSetKeys),
-		listing: make(chan struct{}, 1),
-		commits: newCommits(cfg.maxInflight),
-		reports: newReports(),
+// sourceOf returns a source of contents that are read by read.
+func sourceOf(ctx context.Context, read func(context.Context, Key, int64) (Entry, error)) source {
+	return func(key Key, revision int64) (Entry, error) {
+		e, err := read(ctx, key, revision)
+		return e, storageErr(ctx, err)
 	}
 }
 
-// start starts the server's goroutines, and returns when it has loaded or
-// cannot for now. An error says that it never will, and all has ended.
-func (s *server) start() error {
+// readMissed returns the function by which the replica reads what it has missed.
+func (e *engine) readMissed(storage Storage) func(context.Context, Position) (Batch, error) {
+	return func(ctx context.Context, after Position) (Batch, error) {
+		batch, _, err := reader{storage}.changes(e.health.fresh(readForFeed(ctx)), after)
+		return batch, err
+	}
+}
+
+// installReplica returns the function that makes the replica anew: from exactly what is
+// served at one position, so that a server can later start from there.
+func (e *engine) installReplica(storage Storage) func(context.Context) (Position, error) {
+	return func(ctx context.Context) (Position, error) {
+		st, records := e.served.snapshot()
+		if st == nil {
+			return Position{}, unavailable("not ready: there is nothing to make the replica of")
+		}
+		err := e.replica.local.Install(ctx, st.position, reader{storage}.entries(ctx, records))
+		return st.position, err
+	}
+}
+
+// startEngine starts an engine on storage. It returns when the engine has loaded, or
+// cannot for now. With an error the engine never will, and has ended.
+func startEngine(storage Storage, cfg *serverConfig) (*engine, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	s.health.confirmed.Store(neverConfirmed)
-	s.contents = newContents(s.cfg.cacheBytes, s.sources(ctx)...)
-	if s.cfg.replica != nil {
-		if err := s.openReplica(ctx); err != nil {
+	e := newEngine(ctx, storage, cfg)
+	if e.replica != nil {
+		if err := e.feed.startFromReplica(ctx); err != nil {
 			cancel()
-			return err
+			return nil, err
 		}
 	}
-	loaded := make(chan error, 1)
-	var working, committer sync.WaitGroup
-	working.Go(func() { s.feed(ctx, loaded) })
-	working.Go(func() { s.sweep(ctx) })
-	working.Go(func() { s.checkAlways(ctx) })
-	if s.replica != nil {
-		working.Go(func() { s.replica.run(ctx) })
+	first := make(chan error, 1)
+	var working, committing sync.WaitGroup
+	working.Go(func() { e.feed.run(ctx, first) })
+	working.Go(func() { e.sweep(ctx) })
+	working.Go(func() { e.checker.run(ctx) })
+	if e.replica != nil {
+		working.Go(func() { e.replica.run(ctx) })
 	}
-	committer.Go(func() { s.commitLoop(ctx) })
-	s.close = sync.OnceFunc(func() {
-		s.closed.Store(true)
-		s.Drain()
-		s.commits.close()
+	committing.Go(func() { e.committer.run(ctx) })
+	e.close = sync.OnceFunc(func() {
+		e.served.closed.Store(true)
+		e.Drain()
+		e.committer.queue.Close(Result{Err: closedError()})
 		hung := time.AfterFunc(endTimeout, cancel)
-		committer.Wait() // the feed still runs: what is committed is acknowledged
+		committing.Wait() // the feed still runs: what is committed is acknowledged
 		hung.Stop()
-		s.stopped.Store(true)
+		e.served.stopped.Store(true)
 		cancel()
-		s.wakeAll()
+		e.served.wakeAll()
 		working.Wait()
-		if s.replica != nil {
-			s.replica.flush()
+		if e.replica != nil {
+			flushing, cancel := context.WithTimeout(context.Background(), endTimeout)
+			e.replica.flush(flushing)
+			cancel()
 		}
-		s.subscribers.close()
-		s.contents.close()
+		e.committer.subscribers.close()
+		e.served.contents.close()
 	})
-	return s.loaded(loaded)
+	return e, e.loaded(first)
 }
 
 // loaded waits for the outcome of the feed's first round.
-func (s *server) loaded(first <-chan error) error {
+func (e *engine) loaded(first <-chan error) error {
 	wait := startTimeout
-	if s.state.Load() != nil {
+	if e.served.state.Load() != nil {
 		wait = confirmTimeout
 	}
 	select {
 	case err := <-first:
-		nothing := s.state.Load() == nil
+		nothing := e.served.state.Load() == nil
 		if errors.Is(err, ErrClosed) || nothing && (errors.Is(err, ErrCorrupt) || errors.Is(err, ErrOtherStore)) {
-			s.close()
+			e.close()
 			return err
 		}
 	case <-time.After(wait):
-		s.log.Warn("the storage does not answer; going on without it for now")
+		e.log.Warn("the storage does not answer; going on without it for now")
 	}
 	return nil
 }
 
-// sources are where contents come from, the nearest first.
-func (s *server) sources(ctx context.Context) []source {
-	from := func(read func(context.Context, Key, int64) (Entry, error)) source {
-		return func(key Key, revision int64) (Entry, error) {
-			e, err := read(ctx, key, revision)
-			return e, storageErr(ctx, err)
-		}
-	}
-	if s.cfg.replica == nil {
-		return []source{from(s.storage.Read)}
-	}
-	return []source{
-		from(func(ctx context.Context, key Key, revision int64) (Entry, error) {
-			return s.replica.read(ctx, key, revision)
-		}),
-		from(s.storage.Read),
-	}
-}
-
-func (c *serverConfig) validate() error {
-	var p problems
-	if c.logger == nil {
-		p.add("logger: is nil")
-	}
-	positive := func(name string, n int64) {
-		if n <= 0 {
-			p.add("%s: %d, less than 1", name, n)
-		}
-	}
-	positive("max content", c.maxContent)
-	positive("cache bytes", c.cacheBytes)
-	positive("feed interval", int64(c.feedInterval))
-	positive("check interval", int64(c.checkInterval))
-	positive("limit of waiters", int64(c.maxWaiters))
-	positive("limit of commits in flight", int64(c.maxInflight))
-	positive("limit of keys in sets", c.maxSetKeys)
-	positive("limit of keys in sets from one address", c.addressSetKeys)
-	return p.err()
-}
-
 // Drain implements [Server].
-func (s *server) Drain() {
-	s.draining.Store(true)
-	s.wakeAll()
-}
+func (e *engine) Drain() { e.polls.drain() }
 
 // Close implements [Server].
-func (s *server) Close() error {
-	s.close()
+func (e *engine) Close() error {
+	e.close()
 	return nil
 }
 
 // sweep lets go of what has expired.
-func (s *server) sweep(ctx context.Context) {
+func (e *engine) sweep(ctx context.Context) {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
 	for {
@@ -233,52 +169,35 @@ func (s *server) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			s.contents.expire()
-			s.keySets.expire()
-			s.reports.expire()
+			e.served.contents.expire()
+			e.polls.sets.Expire()
+			e.reports.expire()
 		}
 	}
 }
 
-// storageErr returns err, but for the end of ctx, the context of the server's goroutines,
-// which says nothing to a caller.
-func storageErr(ctx context.Context, err error) error {
-	if err == nil || ctx.Err() == nil || !errors.Is(err, ctx.Err()) || errors.Is(err, ErrUnknownOutcome) {
-		return err
+// Status implements [Server].
+func (e *engine) Status() ServerStatus {
+	st := e.served.state.Load()
+	status := ServerStatus{
+		Ready:     st != nil && !e.served.closed.Load(),
+		Draining:  e.polls.draining.Load(),
+		Lag:       e.feed.progress.lag(st),
+		Replica:   e.replica.status(),
+		Waiters:   int(e.polls.parked.Load()),
+		SetKeys:   e.polls.sets.Used(),
+		Inflight:  e.committer.queue.Len(),
+		CacheSize: e.served.contents.bytes.Load(),
 	}
-	return unavailable("the storage did not answer before the server was closed")
-}
-
-// unavailable returns the error of what may work later.
-func unavailable(format string, args ...any) error {
-	e := Errorf(ErrUnavailable, format, args...)
-	e.RetryAfter = retryAfter
-	return e
-}
-
-// overloaded returns the error of a request that is one too many.
-func overloaded(format string, args ...any) error {
-	e := Errorf(ErrOverloaded, format, args...)
-	e.RetryAfter = retryAfter
-	return e
-}
-
-// answerError returns why op on key failed: the end of the caller's context,
-// or what the server has to say.
-func answerError(ctx context.Context, op string, key Key, err error) error {
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return opError(op, key, err)
+	if st != nil {
+		status.Position = st.position
+		status.Keys = int(st.index.live.Load())
+		status.Listeners = e.reports.count(st.index)
 	}
-	return remoteError(op, key, err)
-}
-
-// remoteError returns err as the server's answer to op on key, or on the key that
-// err names.
-func remoteError(op string, key Key, err error) error {
-	if named := new(Error); errors.As(err, &named) && named.Key != (Key{}) {
-		key = named.Key
-	}
-	e := opError(op, key, err).(*Error)
-	e.Remote = true
-	return e
+	e.health.describe(&status)
+	e.checker.describe(&status)
+	e.outcomes.describe(&status.Counters)
+	status.Counters.Wakeups, status.Counters.Forks = e.served.wakeups.Load(), e.served.forks.Load()
+	status.Counters.CacheHits, status.Counters.CacheLoads = e.served.contents.hits.Load(), e.served.contents.loaded.Load()
+	return status
 }

@@ -1,73 +1,80 @@
 package diamond
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"sync/atomic"
 	"time"
 )
 
-// counters are the server's own; see [ServerCounters].
-type counters struct {
-	committed, conflict, refused, failed, unknown, shed           atomic.Uint64
-	canceled                                                      atomic.Uint64
-	pollChanged, pollTimeout, pollCanceled, pollShed, pollDrained atomic.Uint64
-	pollResync, pollFailed                                        atomic.Uint64
-	storageErrors                                                 atomic.Uint64
-	feedGaps, feedStalls, checks, checkFailures, divergences      atomic.Uint64
-}
-
 // neverConfirmed is health.confirmed before the storage has been read for the first time.
 const neverConfirmed = -1
 
-// health is what the server knows of its storage.
+// health is what the server knows about its storage. Times are since it was made.
 type health struct {
-	confirmed atomic.Int64 // when the feed last knew of the storage's head, in ns since the server was made
+	log      *slog.Logger
+	interval time.Duration // of the feed
+	started  time.Time
+
+	confirmed atomic.Int64 // when the feed last knew of the storage's head, in ns
 	readErr   atomic.Pointer[error]
-	write     atomic.Pointer[failedWrite] // the last commit; nil: the storage took it
+	write     atomic.Pointer[failedWrite] // the last commit, or nil if the storage took it
+
+	storageErrors, feedGaps, feedStalls atomic.Uint64 // see [ServerCounters]
 }
 
 // failedWrite is a commit that the storage failed.
 type failedWrite struct {
 	err error
-	at  time.Duration // since the server was made
+	at  time.Duration
 }
 
 // writeDoubt is for how long the storage must have been read since a commit
 // failed, for that to say no more of how the storage is now.
 const writeDoubt = time.Minute
 
+func newHealth(log *slog.Logger, interval time.Duration) *health {
+	h := &health{log: log, interval: interval, started: time.Now()}
+	h.confirmed.Store(neverConfirmed)
+	return h
+}
+
+// known reports whether the storage has been read since the server was started.
+func (h *health) known() bool { return h.confirmed.Load() != neverConfirmed }
+
 // confirm notes the outcome of a read by the feed.
-func (s *server) confirm(err error) {
+func (h *health) confirm(err error) {
 	if err != nil {
-		s.counters.storageErrors.Add(1)
-		s.health.readErr.Store(&err)
+		h.storageErrors.Add(1)
+		h.readErr.Store(&err)
 		return
 	}
-	s.health.confirmed.Store(int64(time.Since(s.started)))
-	s.health.readErr.Store(nil)
+	h.confirmed.Store(int64(time.Since(h.started)))
+	h.readErr.Store(nil)
 }
 
 // wrote notes the outcome of a commit.
-func (s *server) wrote(err error) {
-	before := s.writeErr()
+func (h *health) wrote(err error) {
+	before := h.writeErr()
 	switch {
 	case err != nil:
-		s.counters.storageErrors.Add(1)
-		s.health.write.Store(&failedWrite{err, time.Since(s.started)})
+		h.storageErrors.Add(1)
+		h.write.Store(&failedWrite{err, time.Since(h.started)})
 		if before == nil {
-			s.log.Warn("the storage cannot be written", "err", err)
+			h.log.Warn("the storage cannot be written", "err", err)
 		}
-	case s.health.write.Swap(nil) != nil:
-		s.log.Info("the storage can be written again")
+	case h.write.Swap(nil) != nil:
+		h.log.Info("the storage can be written again")
 	}
 }
 
 // writeErr returns why the storage cannot be written now, as far as the last
 // commit says it. That it failed says nothing any more once the storage has been
 // read for long enough since, but for a reason that no read meets.
-func (s *server) writeErr() error {
-	w := s.health.write.Load()
-	if w == nil || !errors.Is(w.err, ErrNoSpace) && time.Duration(s.health.confirmed.Load())-w.at >= writeDoubt {
+func (h *health) writeErr() error {
+	w := h.write.Load()
+	if w == nil || !errors.Is(w.err, ErrNoSpace) && time.Duration(h.confirmed.Load())-w.at >= writeDoubt {
 		return nil
 	}
 	return w.err
@@ -75,7 +82,7 @@ func (s *server) writeErr() error {
 
 // observe logs the feed's troubles where they begin, change and end, and
 // confirms the outcome of a round.
-func (s *server) observe(before, err error) {
+func (h *health) observe(before, err error) {
 	kind := func(err error) error {
 		switch {
 		case errors.Is(err, errFeedGap):
@@ -90,82 +97,53 @@ func (s *server) observe(before, err error) {
 	switch now := kind(err); {
 	case now == kind(before):
 	case now == errFeedGap:
-		s.counters.feedGaps.Add(1)
-		s.log.Warn("feed gap: waiting for what is missing", "err", err)
+		h.feedGaps.Add(1)
+		h.log.Warn("feed gap: waiting for what is missing", "err", err)
 	case now == errFeedStalled:
-		s.counters.feedStalls.Add(1)
-		s.log.Error("feed stalled: the storage does not show what is committed", "err", err)
+		h.feedStalls.Add(1)
+		h.log.Error("feed stalled: the storage does not show what is committed", "err", err)
 	case now != nil:
-		s.log.Warn("the storage cannot be read", "err", err)
+		h.log.Warn("the storage cannot be read", "err", err)
 	default:
-		s.log.Info("the storage can be read again")
+		h.log.Info("the storage can be read again")
 	}
-	s.confirm(err)
+	h.confirm(err)
 }
 
-// stale returns for how long the storage has not confirmed what is served, as
-// far as this process knows; 0: it has. A storage that hangs is noticed by the
-// clock.
-func (s *server) stale() time.Duration {
-	confirmed := s.health.confirmed.Load()
-	age := time.Since(s.started) - time.Duration(max(confirmed, 0))
-	if confirmed == neverConfirmed || s.health.readErr.Load() != nil || age > 2*s.cfg.feedInterval+time.Second {
+// stale returns the time since the storage last confirmed what is served, or 0 if it
+// is confirmed. A storage that hangs is noticed by the clock.
+func (h *health) stale() time.Duration {
+	confirmed := h.confirmed.Load()
+	age := time.Since(h.started) - time.Duration(max(confirmed, 0))
+	if confirmed == neverConfirmed || h.readErr.Load() != nil || age > 2*h.interval+time.Second {
 		return max(age, 1)
 	}
 	return 0
 }
 
-// Status implements [Server].
-func (s *server) Status() ServerStatus {
-	st := s.state.Load()
-	status := ServerStatus{
-		Ready:     st != nil && !s.closed.Load(),
-		Draining:  s.draining.Load(),
-		Stale:     s.stale(),
-		Waiters:   int(s.parked.Load()),
-		SetKeys:   s.keySets.total.Used(),
-		Inflight:  s.commits.len(),
-		CacheSize: s.contents.bytes.Load(),
-		Counters:  s.counters.read(s.served),
+// fresh returns a context for a read of the storage, one over a new connection where
+// reads have not shown what is known to be committed; see [FreshRead].
+func (h *health) fresh(ctx context.Context) context.Context {
+	if err := h.readErr.Load(); err != nil && (errors.Is(*err, errFeedGap) || errors.Is(*err, errFeedStalled)) {
+		return readFresh(ctx)
 	}
-	if at := s.health.confirmed.Load(); at != neverConfirmed {
-		status.Confirmed = s.started.Add(time.Duration(at))
-	}
-	status.Lag = s.progress.lag(st)
-	if s.replica != nil {
-		status.Replica = s.replica.status()
-	}
-	status.Storage = s.writeErr()
-	if p := s.health.readErr.Load(); p != nil {
-		status.Storage = errors.Join(*p, status.Storage)
-	}
-	if w := s.health.write.Load(); w != nil {
-		status.WriteErr, status.WriteFailed = w.err, s.started.Add(w.at)
-	}
-	status.Divergent = int(s.divergent.Load())
-	if p := s.checkErr.Load(); p != nil {
-		status.CheckErr = *p
-	}
-	status.Stalled = errors.Is(status.Storage, errFeedStalled)
-	if st != nil {
-		status.Position = st.position
-		status.Keys = int(st.index.live.Load())
-		status.Listeners = s.reports.count(st.index)
-	}
-	return status
+	return ctx
 }
 
-func (c *counters) read(served *served) ServerCounters {
-	return ServerCounters{
-		Committed: c.committed.Load(), Conflict: c.conflict.Load(), Refused: c.refused.Load(),
-		Failed: c.failed.Load(), Unknown: c.unknown.Load(), Shed: c.shed.Load(),
-		PollChanged: c.pollChanged.Load(), PollTimeout: c.pollTimeout.Load(), PollCanceled: c.pollCanceled.Load(),
-		PollShed: c.pollShed.Load(), PollDrained: c.pollDrained.Load(),
-		PollResync: c.pollResync.Load(), PollFailed: c.pollFailed.Load(), Canceled: c.canceled.Load(),
-		Wakeups:   served.wakeups.Load(),
-		CacheHits: served.contents.hits.Load(), CacheLoads: served.contents.loaded.Load(),
-		StorageErrors: c.storageErrors.Load(), Forks: served.forks.Load(),
-		FeedGaps: c.feedGaps.Load(), FeedStalls: c.feedStalls.Load(),
-		Checks: c.checks.Load(), CheckFailures: c.checkFailures.Load(), Divergences: c.divergences.Load(),
+// describe fills in what status says of the storage.
+func (h *health) describe(status *ServerStatus) {
+	status.Stale = h.stale()
+	if at := h.confirmed.Load(); at != neverConfirmed {
+		status.Confirmed = h.started.Add(time.Duration(at))
 	}
+	status.Storage = h.writeErr()
+	if p := h.readErr.Load(); p != nil {
+		status.Storage = errors.Join(*p, status.Storage)
+	}
+	if w := h.write.Load(); w != nil {
+		status.WriteErr, status.WriteFailed = w.err, h.started.Add(w.at)
+	}
+	status.Stalled = errors.Is(status.Storage, errFeedStalled)
+	status.Counters.StorageErrors = h.storageErrors.Load()
+	status.Counters.FeedGaps, status.Counters.FeedStalls = h.feedGaps.Load(), h.feedStalls.Load()
 }

@@ -54,19 +54,3 @@ func (o *ownCommits) take() []Batch {
 	o.batches, o.bytes = nil, 0
 	return batches
 }
-
-// applyOwn moves the server on by its own transactions, as far as they follow
-// what it serves, and reports whether it did so by all that there were. Where
-// another server has committed in between, the storage has to be read.
-func (s *server) applyOwn(st *state) (now *state, all bool) {
-	batches := s.ownCommits.take()
-	for _, batch := range batches {
-		sets, to, err := verifySets(st.position, batch.Changes)
-		if err != nil || to != batch.Position {
-			return st, false
-		}
-		s.lag.own(st.position)
-		st = s.moveOn(st, s.seeded.spoil(sets))
-	}
-	return st, len(batches) > 0
-}

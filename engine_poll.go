@@ -2,91 +2,84 @@ package diamond
 
 import (
 	"context"
-	"errors"
+	"math"
+	"slices"
+	"sync/atomic"
 	"time"
 
-	"github.com/linnaname/gdiamond/internal/budget"
 	"github.com/linnaname/gdiamond/internal/freshstack"
+	"github.com/linnaname/gdiamond/internal/keysets"
 	"github.com/linnaname/gdiamond/internal/seeded"
 )
 
-// Poll implements [Transport].
-func (s *server) Poll(ctx context.Context, req *PollRequest) (*PollResponse, error) {
-	resp, err := s.poll(ctx, req)
-	switch {
-	case err == nil && resp.Resync:
-		s.counters.pollResync.Add(1)
-	case err == nil && len(resp.Changed)+len(resp.Denied) > 0:
-		s.counters.pollChanged.Add(1)
-	case err == nil && resp.Draining:
-		s.counters.pollDrained.Add(1)
-	case err == nil:
-		s.counters.pollTimeout.Add(1)
-	case errors.Is(err, ErrOverloaded):
-		s.counters.pollShed.Add(1)
-	case ctx.Err() != nil:
-		s.counters.pollCanceled.Add(1)
-	default:
-		s.counters.pollFailed.Add(1)
-	}
-	if err != nil {
-		return nil, answerError(ctx, "poll", Key{}, err)
-	}
-	return resp, nil
+// inlineTime is how long the contents that an answer carries may take to be
+// loaded, all together. It is below what any client waits for an answer.
+const inlineTime = 500 * time.Millisecond
+
+// polls answers polls and watches: at once if there is something to say, else as soon
+// as there is.
+type polls struct {
+	served     *served
+	reads      *reads
+	health     *health
+	interval   time.Duration // of the feed
+	maxWaiters int
+
+	sets     *keySets
+	parked   atomic.Int64 // polls and watches that wait
+	draining atomic.Bool
 }
 
-func (s *server) poll(ctx context.Context, req *PollRequest) (*PollResponse, error) {
-	deadline := time.Now().Add(min(max(req.Wait, 0), MaxWait))
-	var q *query
-	var resp *PollResponse
-	var err error
-	freshstack.Run(func() { q, resp, err = s.arrive(ctx, req) })
-	if q == nil {
-		return resp, err
+func newPolls(cfg *serverConfig, reads *reads) *polls {
+	full := func(used, held int64) error {
+		return overloaded("%d keys are being polled, %d of them in sets from this address", used, held)
 	}
-	defer s.keySets.release(q.set)
-	if resp != nil || err != nil {
-		return s.finish(resp, false), err
+	return &polls{
+		served: reads.served, reads: reads, health: reads.health,
+		interval: cfg.feedInterval, maxWaiters: cfg.maxWaiters,
+		sets: keysets.New[KeySetHash, Key, sharedAnswer](reads.served.keyWaiters, cfg.maxSetKeys, cfg.addressSetKeys, full),
 	}
-	timeout := time.Until(deadline)
-	if timeout <= 0 || s.draining.Load() {
-		return s.finish(&PollResponse{Position: q.position}, false), nil
-	}
-	if err := s.park(); err != nil {
-		return nil, err
-	}
-	defer s.parked.Add(-1)
-	if req.Parked != nil {
-		req.Parked()
-	}
-	return s.wait(ctx, q, timeout)
 }
 
-// arrive checks a poll and compares once. It returns no query where nothing can
-// be waited for. It goes deep, so polls that may wait call it apart: what
-// thousands of parked polls take is mostly their stacks.
-func (s *server) arrive(ctx context.Context, req *PollRequest) (*query, *PollResponse, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, nil, err
-	}
-	wait := min(max(req.Wait, 0), MaxWait)
-	if err := s.notBeforeSeen(ctx, req.Position, min(wait, reachTimeout)); err != nil {
-		return nil, nil, err
-	}
-	q, err := s.query(req, budget.Source(CallerFrom(ctx).Address))
+// begin compares once what a poll asks for, which source sent. It returns a query to
+// wait on and to release, or none where the caller has to send the poll again in full.
+func (p *polls) begin(ctx context.Context, asked *pollAsked, source string) (*query, *PollResponse, error) {
+	q, err := p.query(asked, source)
 	if err != nil {
 		return nil, nil, err
 	}
-	if q.set == nil || s.trail.contradicts(q.position) {
-		s.keySets.release(q.set)
-		return nil, s.finish(&PollResponse{Resync: true, Position: s.position()}, false), nil
+	if q.set == nil || p.served.trail.contradicts(q.position) {
+		p.release(q)
+		return nil, p.finish(&PollResponse{Resync: true, Position: p.served.position()}, false), nil
 	}
-	resp, err := s.compare(ctx, q)
-	if err == nil && len(q.set.denied) > 0 && (resp == nil || !resp.Resync) {
+	resp, err := p.compare(ctx, q)
+	if err == nil && len(q.set.Denied) > 0 && (resp == nil || !resp.Resync) {
 		resp = denying(q, resp)
 	}
-	return q, resp, err
+	return q, p.finish(resp, false), err
 }
+
+// query returns the query of what a poll asks for. Its set is nil where the server
+// does not know it, else it is to be released.
+func (p *polls) query(asked *pollAsked, source string) (*query, error) {
+	q := &query{position: asked.position}
+	var err error
+	if q.set, err = p.sets.Acquire(asked.set, asked.keys, asked.denied, source); err != nil || q.set == nil {
+		return q, err
+	}
+	held := asked.held
+	if len(q.set.Denied) > 0 {
+		held = slices.DeleteFunc(held, func(h Held) bool { return q.set.Denies(h.Key) })
+	}
+	if q.held, err = placesIn(q.set, held); err != nil {
+		p.release(q)
+		return nil, err
+	}
+	return q, nil
+}
+
+// release gives back the set of a query.
+func (p *polls) release(q *query) { p.sets.Release(q.set) }
 
 // denying returns resp with the keys of q that may not be read; where there is
 // nothing else to say, an answer that says only that.
@@ -95,34 +88,48 @@ func denying(q *query, resp *PollResponse) *PollResponse {
 	if resp != nil {
 		with = *resp // it is shared
 	}
-	with.Denied = q.set.denied
+	for _, k := range q.set.Denied {
+		with.Denied = append(with.Denied, Denial{Key: k, Detail: systemDetail(k.Namespace)})
+	}
 	return &with
 }
 
-// wait answers a poll when there is something to say, and at the deadline.
-// While it waits it keeps nothing of the request, and little on its stack.
-func (s *server) wait(ctx context.Context, q *query, timeout time.Duration) (*PollResponse, error) {
+// wait answers a poll when there is something to say, and at the deadline. It calls
+// parked, unless that is nil, when it begins to wait. While it waits it keeps nothing
+// of the request, and little on its stack.
+func (p *polls) wait(ctx context.Context, q *query, deadline time.Time, parked func()) (*PollResponse, error) {
+	timeout := time.Until(deadline)
+	if timeout <= 0 || p.draining.Load() {
+		return p.finish(&PollResponse{Position: q.position}, false), nil
+	}
+	if err := p.park(); err != nil {
+		return nil, err
+	}
+	defer p.parked.Add(-1)
+	if parked != nil {
+		parked()
+	}
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	for woken, last := false, false; ; woken = true {
 		wake := make(chan struct{})
-		waiter := q.set.group.Wait(func() { close(wake) }) // first register, then compare
+		waiter := q.set.Group.Wait(func() { close(wake) }) // first register, then compare
 		var resp *PollResponse
 		var err error
 		if !woken && seeded.CheckThenRegister {
 			// nothing is compared
 		} else if woken { // an answer is near, which needs the stack too
-			resp, err = s.compare(ctx, q)
+			resp, err = p.compare(ctx, q)
 		} else {
-			freshstack.Run(func() { resp, err = s.compare(ctx, q) })
+			freshstack.Run(func() { resp, err = p.compare(ctx, q) })
 		}
 		switch {
 		case resp != nil || err != nil:
 			waiter.Cancel()
-			return s.finish(resp, true), err
-		case last || s.draining.Load():
+			return p.finish(resp, true), err
+		case last || p.draining.Load():
 			waiter.Cancel()
-			return s.finish(&PollResponse{Position: q.position}, true), nil
+			return p.finish(&PollResponse{Position: q.position}, true), nil
 		}
 		select {
 		case <-wake:
@@ -137,21 +144,21 @@ func (s *server) wait(ctx context.Context, q *query, timeout time.Duration) (*Po
 }
 
 // park counts one more that waits, unless there are too many.
-func (s *server) park() error {
-	if s.parked.Add(1) > int64(s.cfg.maxWaiters) {
-		s.parked.Add(-1)
-		return overloaded("%d requests are waiting", s.cfg.maxWaiters)
+func (p *polls) park() error {
+	if p.parked.Add(1) > int64(p.maxWaiters) {
+		p.parked.Add(-1)
+		return overloaded("%d requests are waiting", p.maxWaiters)
 	}
 	return nil
 }
 
 // finish returns resp as this caller is to see it. Resp may be shared: it is
 // copied rather than changed.
-func (s *server) finish(resp *PollResponse, waited bool) *PollResponse {
+func (p *polls) finish(resp *PollResponse, waited bool) *PollResponse {
 	if resp == nil {
 		return nil
 	}
-	draining, stale, applied := s.draining.Load(), s.stale(), resp.Applied
+	draining, stale, applied := p.draining.Load(), p.health.stale(), resp.Applied
 	if !waited {
 		applied = time.Time{}
 	}
@@ -161,4 +168,117 @@ func (s *server) finish(resp *PollResponse, waited bool) *PollResponse {
 	c := *resp
 	c.Draining, c.Stale, c.Applied = draining, stale, applied
 	return &c
+}
+
+// compare returns the answer to q, nil where nothing is to say: q then knows
+// all its keys up to the present position.
+func (p *polls) compare(ctx context.Context, q *query) (*PollResponse, error) {
+	st := p.served.state.Load()
+	if resp := q.answered(st); resp != nil {
+		return resp, nil
+	}
+	var d diff
+	st = p.served.lookupAll(st, func(st *state) (ok bool) {
+		d, ok = q.differ(st)
+		return ok
+	})
+	switch {
+	case st == nil:
+		return nil, unavailable("not ready: the index is not loaded")
+	case d.resync:
+		return &PollResponse{Resync: true, Position: st.position}, nil
+	case len(d.changed) == 0:
+		q.reached(st.position)
+		return nil, nil
+	}
+	resp := &PollResponse{Position: st.position, Changed: d.changed}
+	oldest, newest := int64(math.MaxInt64), int64(0)
+	for _, r := range d.records {
+		if r != nil {
+			oldest, newest = min(oldest, r.Revision), max(newest, r.Revision)
+		}
+	}
+	if newest > st.since {
+		resp.Applied = st.applied
+	}
+	p.inline(ctx, &d)
+	if q.plain() && ctx.Err() == nil && p.sets.Shared(q.set) {
+		q.set.Answer.Store(&sharedAnswer{st, q.position.Revision, oldest, resp})
+	}
+	return resp, nil
+}
+
+// inline adds the entries that an answer carries. One whose content cannot be
+// had in time is only named: the caller fetches it.
+func (p *polls) inline(ctx context.Context, d *diff) {
+	ctx, cancel := context.WithTimeout(ctx, inlineTime)
+	defer cancel()
+	room := int64(InlineTotal)
+	for i, r := range d.records {
+		if r == nil || r.deleted || r.Size > InlineContent || r.Size > room {
+			continue
+		}
+		if e, err := p.served.contents.get(ctx, r); err == nil {
+			d.changed[i].Entry = e
+			room -= r.Size
+		}
+	}
+}
+
+// watch answers with the changes that req asks for, when there are any, and at the
+// end of its wait.
+func (p *polls) watch(ctx context.Context, req *ChangesRequest) (*ChangesResponse, error) {
+	wait := min(max(req.Wait, 0), MaxWait)
+	waiting, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	resp, behind, err := p.reads.changesAfter(ctx, req.After, req)
+	if err != nil {
+		return nil, err
+	}
+	if len(resp.Changes) > 0 || wait == 0 {
+		resp.Draining = p.draining.Load()
+		return resp, nil
+	}
+	if err := p.park(); err != nil {
+		return nil, err
+	}
+	defer p.parked.Add(-1)
+	for len(resp.Changes) == 0 && waiting.Err() == nil && !p.draining.Load() {
+		err := p.untilMore(waiting, resp, behind)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case waiting.Err() != nil || p.draining.Load():
+			// Nothing came in time.
+		case err != nil:
+			return nil, err
+		default:
+			if resp, behind, err = p.reads.changesAfter(ctx, resp.Position, req); err != nil {
+				return nil, err
+			}
+		}
+	}
+	resp.Draining = p.draining.Load()
+	return resp, nil
+}
+
+// untilMore waits until there may be more than resp. A storage that was behind
+// is asked again at the feed's pace: what is served meanwhile does not tell when
+// it has caught up.
+func (p *polls) untilMore(ctx context.Context, resp *ChangesResponse, behind bool) error {
+	if !behind {
+		return p.served.await(ctx, func(st *state) bool { return p.draining.Load() || resp.More || st.past(resp.Position) })
+	}
+	pause, cancel := context.WithTimeout(ctx, p.interval)
+	defer cancel()
+	if err := p.served.await(pause, func(*state) bool { return p.draining.Load() }); pause.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// drain answers all who wait, now and from now on.
+func (p *polls) drain() {
+	p.draining.Store(true)
+	p.served.wakeAll()
 }

@@ -1,17 +1,11 @@
 package diamond
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"time"
 )
 
 const (
-	// nudgeGap is the least time from one round of the feed that a nudge asks for
-	// to the next.
-	nudgeGap = 10 * time.Millisecond
 	// stallAfter is how long the storage may take to show what is committed
 	// before that is reported.
 	stallAfter = 5 * time.Second
@@ -19,31 +13,6 @@ const (
 	// a claim, and not every claim is true.
 	claimLife = time.Minute
 )
-
-var (
-	errFeedGap     = fmt.Errorf("%w: feed gap", ErrUnavailable)
-	errFeedStalled = fmt.Errorf("%w: feed stalled", ErrUnavailable)
-)
-
-// Nudge implements [Server].
-func (s *server) Nudge(p Position) {
-	if st := s.state.Load(); st != nil && !p.IsZero() {
-		if p.Store != st.position.Store || st.reached(p) {
-			return
-		}
-		s.progress.expect(st, p, true)
-	}
-	s.nudge()
-}
-
-// nudge has the feed look soon. Like wake it never blocks, but it comes from
-// outside and is obeyed at a bounded rate.
-func (s *server) nudge() {
-	select {
-	case s.nudged <- struct{}{}:
-	default:
-	}
-}
 
 // progress watches whether the feed gets to what is known to be committed.
 type progress struct {
@@ -113,27 +82,4 @@ func (p *progress) stalled(st *state) error {
 			st.position.Revision, age.Round(time.Second))
 	}
 	return nil
-}
-
-// findGap returns an error when a set is missing before changes, or among them. It
-// may be seen by a reader of a database that applies them out of order, and
-// will come.
-func findGap(after Position, changes []Change) error {
-	at := after.Revision
-	for i := range changes {
-		if c := &changes[i]; c.Number == 0 && c.Op != OpFork && c.Revision > at+1 {
-			return Errorf(errFeedGap, "revision %d follows %d", c.Revision, at)
-		}
-		at = changes[i].Revision
-	}
-	return nil
-}
-
-// fresh returns ctx for a read by the feed.
-func (s *server) fresh(ctx context.Context) context.Context {
-	ctx = readForFeed(ctx)
-	if err := s.health.readErr.Load(); !s.lag.lagging.IsZero() || err != nil && (errors.Is(*err, errFeedGap) || errors.Is(*err, errFeedStalled)) {
-		return readFresh(ctx)
-	}
-	return ctx
 }

@@ -3,7 +3,24 @@ package diamond
 import (
 	"encoding/hex"
 	"slices"
+
+	"github.com/linnaname/gdiamond/internal/keysets"
 )
+
+// keySet is a set of keys that clients poll, and keySets are those that are known.
+type (
+	keySet  = keysets.Set[KeySetHash, Key, sharedAnswer]
+	keySets = keysets.Table[KeySetHash, Key, sharedAnswer]
+)
+
+// pollAsked is what a poll asks for, checked: keys are canonical.
+type pollAsked struct {
+	set      KeySetHash
+	keys     []Key // of the set, but for denied; none of both where it is taken to be known
+	denied   []Key // that the caller may not read; sorted, each once
+	position Position
+	held     []Held // sorted by key
+}
 
 // query is what a poll is about: a set of keys and what the caller has of it. It
 // is all that a parked poll keeps of its request.
@@ -24,102 +41,44 @@ type heldAt struct {
 // emptyDigest is that of an empty content.
 const emptyDigest = "d41d8cd98f00b204e9800998ecf8427e"
 
-// query checks what a poll asks for. Its set is nil where the server does not
-// know it, else it must be released.
-func (s *server) query(req *PollRequest, source string) (*query, error) {
-	if n := max(len(req.Keys), len(req.Held)); n > MaxPollKeys {
-		return nil, Errorf(ErrTooLarge, "keys: %d, more than %d", n, MaxPollKeys)
+func (q *query) answered(st *state) *PollResponse {
+	a := q.set.Answer.Load()
+	if a == nil || st == nil || a.state != st || !q.plain() || q.position.Epoch != st.position.Epoch ||
+		q.position.Revision < a.from || q.position.Revision >= a.before {
+		return nil
 	}
-	keys, denied, err := readable(req)
-	if err != nil {
-		return nil, err
-	}
-	held, err := sortedHeld(req.Held)
-	if err != nil {
-		return nil, err
-	}
-	q := &query{position: req.Position}
-	if q.set, err = s.keySets.acquire(req.Set, keys, denied, source); err != nil || q.set == nil {
-		return q, err
-	}
-	if len(q.set.denied) > 0 {
-		held = slices.DeleteFunc(held, func(h Held) bool { return q.set.denies(h.Key) })
-	}
-	if q.held, err = q.set.places(held); err != nil {
-		s.keySets.release(q.set)
-		return nil, err
-	}
-	return q, nil
+	return a.resp
 }
 
-// readable returns the canonical keys of a poll, having checked them, and apart from
-// them those that the caller may not read.
-func readable(req *PollRequest) (keys []Key, denied []Denial, err error) {
-	if len(req.Keys) == 0 {
-		return nil, nil, nil
+// differ compares q with st. It is not ok where the index is ahead of st in a key.
+func (q *query) differ(st *state) (d diff, ok bool) {
+	if !q.position.IsZero() && (q.position.Epoch != st.position.Epoch || q.position.Revision < st.floor) {
+		return diff{resync: true}, true
 	}
-	all := make([]Key, len(req.Keys))
-	for i, k := range req.Keys {
-		all[i] = k.Canonical()
-		if err := all[i].Validate(); err != nil {
-			return nil, nil, err
+	held := q.held
+	for place, key := range q.set.Keys {
+		r, ok := st.pick(st.index.get(key))
+		if !ok {
+			return diff{}, false
 		}
-	}
-	if HashKeys(all) != req.Set {
-		return nil, nil, invalidf("set: is not the hash of the keys")
-	}
-	keys = slices.DeleteFunc(all, func(k Key) bool {
-		if k.System() {
-			denied = append(denied, Denial{Key: k, Detail: systemDetail(k.Namespace)})
+		switch {
+		case len(held) > 0 && held[0].place == int32(place):
+			same := held[0].is(r)
+			held = held[1:]
+			if same {
+				continue
+			}
+		case q.position.IsZero():
+			if r == nil || r.deleted {
+				continue
+			}
+		case r == nil || r.Revision <= q.position.Revision:
+			continue
 		}
-		return k.System()
-	})
-	slices.SortFunc(denied, func(a, b Denial) int { return a.Key.Compare(b.Key) })
-	return keys, slices.Compact(denied), nil
-}
-
-func sortedHeld(held []Held) ([]Held, error) {
-	if len(held) == 0 {
-		return nil, nil
+		d.changed = append(d.changed, keyState(key, r))
+		d.records = append(d.records, r)
 	}
-	sorted := slices.Clone(held)
-	for i := range sorted {
-		h := &sorted[i]
-		h.Key = h.Key.Canonical()
-		if h.Revision < AnyRevision {
-			return nil, invalidf("held: revision %d of key %s", h.Revision, clip(h.Key.String()))
-		}
-	}
-	slices.SortFunc(sorted, func(a, b Held) int { return a.Key.Compare(b.Key) })
-	for i := range sorted[1:] {
-		if sorted[i].Key == sorted[i+1].Key {
-			return nil, invalidf("held: key %s appears more than once", clip(sorted[i].Key.String()))
-		}
-	}
-	return sorted, nil
-}
-
-// places returns held, which is sorted, by the places of its keys in set.
-func (set *keySet) places(held []Held) ([]heldAt, error) {
-	if len(held) == 0 {
-		return nil, nil
-	}
-	at := make([]heldAt, len(held))
-	place := 0
-	for i := range held {
-		h := &held[i]
-		for place < len(set.keys) && set.keys[place].Compare(h.Key) < 0 {
-			place++
-		}
-		if place == len(set.keys) || set.keys[place] != h.Key {
-			return nil, invalidf("held: key %s is not in the set", clip(h.Key.String()))
-		}
-		at[i] = heldAt{revision: h.Revision, place: int32(place), nothing: h.MD5 == "" && h.Revision <= 0}
-		if digest, ok := digestOf(h.MD5); ok {
-			at[i].digest = digest
-		}
-	}
-	return at, nil
+	return d, true
 }
 
 // digestOf returns the digest that text is the written form of.
@@ -158,4 +117,52 @@ func (q *query) reached(p Position) {
 	if len(q.held) == 0 {
 		q.held = nil
 	}
+}
+
+// placesIn returns held, which is sorted, by the places of its keys in set.
+func placesIn(set *keySet, held []Held) ([]heldAt, error) {
+	if len(held) == 0 {
+		return nil, nil
+	}
+	at := make([]heldAt, len(held))
+	place := 0
+	for i := range held {
+		h := &held[i]
+		for place < len(set.Keys) && set.Keys[place].Compare(h.Key) < 0 {
+			place++
+		}
+		if place == len(set.Keys) || set.Keys[place] != h.Key {
+			return nil, invalidf("held: key %s is not in the set", clip(h.Key.String()))
+		}
+		at[i] = heldAt{revision: h.Revision, place: int32(place), nothing: h.MD5 == "" && h.Revision <= 0}
+		if digest, ok := digestOf(h.MD5); ok {
+			at[i].digest = digest
+		}
+	}
+	return at, nil
+}
+
+// diff says how the keys of a query are not as the caller has them.
+type diff struct {
+	changed []KeyState
+	records []*record // of changed; nil where the key never was
+	resync  bool      // it cannot be told
+}
+
+func keyState(key Key, r *record) KeyState {
+	switch {
+	case r == nil:
+		return KeyState{Key: key}
+	case r.deleted:
+		return KeyState{Key: key, View: r.View}
+	}
+	return KeyState{Key: key, Revision: r.Revision, View: r.View, MD5: r.MD5}
+}
+
+// sharedAnswer is an answer for all who wait on a set and know it up to the
+// same change: it is made once, and with it whatever a transport makes of its entries.
+type sharedAnswer struct {
+	state        *state // which it is the answer of
+	from, before int64  // right for callers at a revision of from, or above but below before
+	resp         *PollResponse
 }

@@ -3,59 +3,48 @@ package diamond
 import (
 	"context"
 	"errors"
-	"time"
-
-	"github.com/linnaname/gdiamond/internal/seeded"
 )
 
-// defaultPage is how many entries or changes a page holds unless the request says.
-const defaultPage = 100
+// watchBytes is how many bytes of content one answer to Changes holds, or one
+// change set where that has more.
+const watchBytes = 1 << 20
 
-// Fetch implements [Transport].
-func (s *server) Fetch(ctx context.Context, req *FetchRequest) (*FetchResponse, error) {
-	key := req.Key.Canonical()
-	resp, err := s.fetch(ctx, key, req)
-	if err != nil {
-		return nil, answerError(ctx, "fetch", key, err)
+// reads answers requests for entries and changes: from what is served, else from the
+// replica or the storage.
+type reads struct {
+	storage interface {
+		Read(ctx context.Context, key Key, revision int64) (Entry, error)
+		Changes(ctx context.Context, after Position, maxBytes int64) (Batch, error)
+		History(ctx context.Context, key Key, before int64, limit int) ([]Change, error)
 	}
-	return resp, nil
+	served  *served
+	replica *replica // or nil if none is kept
+	feed    *feed
+	health  *health
+
+	walking chan struct{} // capacity 1: a list walks along the keys
 }
 
-func (s *server) fetch(ctx context.Context, key Key, req *FetchRequest) (*FetchResponse, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
+func newReads(storage Storage, feed *feed) *reads {
+	return &reads{
+		storage: storage, served: feed.served, replica: feed.replica, feed: feed, health: feed.health,
+		walking: make(chan struct{}, 1),
 	}
-	if err := validatePublic(key); err != nil {
-		return nil, err
-	}
-	if req.Revision < 0 {
-		return nil, invalidf("revision: negative")
-	}
-	if seeded.Cold404 && s.state.Load() == nil {
-		return &FetchResponse{}, nil
-	}
-	if err := s.notBeforeSeen(ctx, req.After, reachTimeout); err != nil {
-		return nil, err
-	}
-	if req.Revision > 0 {
-		return s.version(ctx, key, req.Revision)
-	}
-	return s.present(ctx, key)
 }
 
 // present returns the state of key as of the server's position.
-func (s *server) present(ctx context.Context, key Key) (*FetchResponse, error) {
+func (s *reads) present(ctx context.Context, key Key) (*FetchResponse, error) {
 	for {
-		st, err := s.serving()
+		st, err := s.served.serving()
 		if err != nil {
 			return nil, err
 		}
-		st, r := s.lookup(st, key)
-		resp := &FetchResponse{Position: st.position, Stale: s.stale()}
+		st, r := s.served.lookup(st, key)
+		resp := &FetchResponse{Position: st.position, Stale: s.health.stale()}
 		if r == nil || r.deleted {
 			return resp, nil
 		}
-		full, err := s.contents.get(ctx, r)
+		full, err := s.served.contents.get(ctx, r)
 		if err == nil {
 			resp.Found, resp.Entry = true, *full
 			return resp, nil
@@ -71,16 +60,13 @@ func (s *server) present(ctx context.Context, key Key) (*FetchResponse, error) {
 	}
 }
 
-// isGone reports whether err says that a version is not in the storage.
-func isGone(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(err, ErrCompacted) }
-
 // overtaken waits until the index has another record of key than r. It does
 // not fail with "not found": the index says that the key is there.
-func (s *server) overtaken(ctx context.Context, key Key, r *record) error {
-	s.wake()
+func (s *reads) overtaken(ctx context.Context, key Key, r *record) error {
+	s.feed.wake()
 	waiting, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
-	err := s.await(waiting, func(st *state) bool { return st.index.get(key) != r })
+	err := s.served.await(waiting, func(st *state) bool { return st.index.get(key) != r })
 	if err != nil && ctx.Err() == nil && waiting.Err() != nil {
 		return unavailable("the storage does not have revision %d, which its changes name", r.Revision)
 	}
@@ -88,31 +74,31 @@ func (s *server) overtaken(ctx context.Context, key Key, r *record) error {
 }
 
 // version returns the value of key that was published at exactly revision.
-func (s *server) version(ctx context.Context, key Key, revision int64) (*FetchResponse, error) {
-	st, err := s.serving()
+func (s *reads) version(ctx context.Context, key Key, revision int64) (*FetchResponse, error) {
+	st, err := s.served.serving()
 	if err != nil {
 		return nil, err
 	}
-	resp := &FetchResponse{Found: true, Position: st.position, Stale: s.stale()}
+	resp := &FetchResponse{Found: true, Position: st.position, Stale: s.health.stale()}
 	resp.Entry, err = s.entry(ctx, st, key, revision)
 	return resp, err
 }
 
 // entry returns the value of key published at revision: the present one as
-// reads of it get it, others from the copy on disk or the storage.
-func (s *server) entry(ctx context.Context, st *state, key Key, revision int64) (Entry, error) {
-	if _, r := s.lookup(st, key); r != nil && !r.deleted && r.Revision == revision {
-		full, err := s.contents.get(ctx, r)
+// reads of it get it, others from the replica or the storage.
+func (s *reads) entry(ctx context.Context, st *state, key Key, revision int64) (Entry, error) {
+	if _, r := s.served.lookup(st, key); r != nil && !r.deleted && r.Revision == revision {
+		full, err := s.served.contents.get(ctx, r)
 		if err != nil {
 			return Entry{}, err
 		}
 		return *full, nil
 	}
-	if err := s.contents.turn(); err != nil {
+	if err := s.served.contents.turn(); err != nil {
 		return Entry{}, err
 	}
-	defer s.contents.turned()
-	if s.replica != nil && s.replica.has(st, revision) {
+	defer s.served.contents.turned()
+	if s.replica.has(st, revision) {
 		if e, err := s.replica.read(ctx, key, revision); err == nil {
 			return e, nil
 		}
@@ -120,79 +106,167 @@ func (s *server) entry(ctx context.Context, st *state, key Key, revision int64) 
 	return s.storage.Read(ctx, key, revision)
 }
 
-// orReplica asks the storage, and where that cannot be reached the copy on disk.
-func orReplica[T any](s *server, ask func(Storage) (T, error)) (T, error) {
-	st := s.state.Load()
-	copied := st != nil && s.replica != nil && s.replica.has(st, 0)
-	if copied && s.stale() > 0 { // not even to find out again, which may take long
-		if v, err := ask(s.replica.local); err == nil {
-			return v, nil
+// history returns the changes of key from the storage, or from the replica where
+// the storage cannot be reached.
+func (s *reads) history(ctx context.Context, key Key, before int64, limit int) ([]Change, error) {
+	st := s.served.state.Load()
+	kept := st != nil && s.replica.has(st, 0)
+	if kept && s.health.stale() > 0 { // not even to find out again, which may take long
+		if changes, err := s.replica.local.History(ctx, key, before, limit); err == nil {
+			return changes, nil
 		}
 	}
-	v, err := ask(s.storage)
-	if copied && errors.Is(err, ErrUnavailable) {
-		if v, err := ask(s.replica.local); err == nil {
-			return v, nil
+	changes, err := s.storage.History(ctx, key, before, limit)
+	if kept && errors.Is(err, ErrUnavailable) {
+		if changes, err := s.replica.local.History(ctx, key, before, limit); err == nil {
+			return changes, nil
 		}
 	}
-	return v, err
+	return changes, err
 }
 
-// notBefore waits, as long as it is let, until the server has reached a
-// position that a caller has seen.
-func (s *server) notBefore(ctx context.Context, p Position, wait time.Duration) error {
-	st, err := s.serving()
-	if err != nil || p.IsZero() {
-		return err
+// list returns a page of entries.
+func (s *reads) list(ctx context.Context, scan ScanRequest, contents bool) (*ListResponse, error) {
+	for {
+		st, err := s.served.serving()
+		if err != nil {
+			return nil, err
+		}
+		l, ok, err := s.listAsOf(ctx, st, scan)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			s.served.stable(func(*state) {}) // a batch is being applied, or has been
+			continue
+		}
+		resp := &ListResponse{Position: st.position, Stale: s.health.stale(), More: l.more}
+		for _, r := range l.found {
+			resp.Entries = append(resp.Entries, r.Entry)
+		}
+		if contents {
+			err = s.fill(ctx, resp, l.found)
+		}
+		return resp, err
 	}
-	if st.position.Store != p.Store {
-		return Errorf(ErrOtherStore, "the position is of store %v, this is %v", p.Store, st.position.Store)
-	}
-	if st.reached(p) {
-		return nil
-	}
-	s.nudge() // whoever asks may have made p up
-	waiting, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	if err = s.reach(waiting, p); err != nil && ctx.Err() == nil && waiting.Err() != nil {
-		return Errorf(ErrBehind, "revision %d of generation %d is not reached yet", p.Revision, p.Epoch.Generation)
-	}
-	return err
 }
 
-// History implements [Transport].
-func (s *server) History(ctx context.Context, req *HistoryRequest) (*HistoryResponse, error) {
-	key := req.Key.Canonical()
-	changes, err := s.history(ctx, key, req)
+// listAsOf returns what a page has as of st. It is not ok where that cannot be told
+// any more: the first key has changed since, or tombstones may have gone that say
+// that a key had a value.
+func (s *reads) listAsOf(ctx context.Context, st *state, scan ScanRequest) (l *listing, ok bool, err error) {
+	l = newListing(st, scan)
+	if err := s.walk(ctx, l); err != nil {
+		return nil, false, err
+	}
+	now := s.served.state.Load()
+	return l, !l.overtaken && (now == nil || now.floor <= st.position.Revision), nil
+}
+
+// walk has a listing walk until it has something or has seen all. One walks at a
+// time, and in turns: whatever is asked for, lists take one processor at most, and
+// none waits for long for another.
+func (s *reads) walk(ctx context.Context, l *listing) error {
+	for done := false; !done; {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case s.walking <- struct{}{}:
+		}
+		done = l.turn() || len(l.found) > 0 || l.overtaken
+		<-s.walking
+	}
+	return nil
+}
+
+// fill adds the contents of records, and cuts the page before they get too many,
+// or where one went while the page was being read.
+func (s *reads) fill(ctx context.Context, resp *ListResponse, records []*record) error {
+	var total int64
+	for i, r := range records {
+		if total += r.Size; i > 0 && total > InlineTotal {
+			resp.Entries, resp.More = resp.Entries[:i], true
+			return nil
+		}
+		full, err := s.served.contents.get(ctx, r)
+		switch {
+		case isGone(err) && i > 0:
+			resp.Entries, resp.More = resp.Entries[:i], true
+			return nil
+		case isGone(err):
+			return unavailable("revision %d of %s went while it was read", r.Revision, r.Key)
+		case err != nil:
+			return err
+		}
+		resp.Entries[i] = *full
+	}
+	return nil
+}
+
+// changesAfter returns what the filter leaves of the changes that follow. It
+// asks the storage only for what is not among the recent ones; behind says that
+// it did not show any.
+func (s *reads) changesAfter(ctx context.Context, after Position, req *ChangesRequest) (resp *ChangesResponse, behind bool, err error) {
+	st, err := s.served.serving()
 	if err != nil {
-		return nil, answerError(ctx, "history", key, err)
+		return nil, false, err
 	}
-	return &HistoryResponse{Changes: changes}, nil
+	resp = &ChangesResponse{Position: after}
+	if after == st.position {
+		return resp, false, nil
+	}
+	if sets, ok := s.served.recent.after(after); ok {
+		addRecent(resp, sets, req)
+	} else {
+		batch, err := s.after(ctx, st, after)
+		if err != nil {
+			return nil, false, err
+		}
+		addChanges(resp, batch.Changes, req)
+		resp.Position, resp.More = batch.Position, batch.Position != batch.Head
+		behind = batch.Position == after
+	}
+	// Who sees a change here and then reads it here must find it.
+	if err := s.feed.notBefore(ctx, resp.Position, reachTimeout); err != nil {
+		return nil, false, err
+	}
+	return resp, behind, nil
 }
 
-func (s *server) history(ctx context.Context, key Key, req *HistoryRequest) ([]Change, error) {
-	if _, err := s.serving(); err != nil {
-		return nil, err
+// addRecent adds to resp what the filter leaves of sets, up to the bytes of an answer.
+func addRecent(resp *ChangesResponse, sets []step, req *ChangesRequest) {
+	for bytes := int64(0); len(sets) > 0; sets = sets[1:] {
+		if bytes >= watchBytes {
+			resp.More = true
+			return
+		}
+		before := len(resp.Changes)
+		addChanges(resp, sets[0].changes, req)
+		resp.Position = sets[0].to
+		bytes += bytesOf(resp.Changes[before:])
 	}
-	if err := validatePublic(key); err != nil {
-		return nil, err
-	}
-	if req.Before < 0 {
-		return nil, invalidf("before: negative")
-	}
-	limit, err := pageLimit(req.Limit)
-	if err != nil {
-		return nil, err
-	}
-	return orReplica(s, func(from Storage) ([]Change, error) { return from.History(ctx, key, req.Before, limit) })
 }
 
-func pageLimit(limit int) (int, error) {
-	switch {
-	case limit < 0:
-		return 0, invalidf("limit: negative")
-	case limit == 0:
-		return defaultPage, nil
+// addChanges adds to resp what the filter leaves of changes.
+func addChanges(resp *ChangesResponse, changes []Change, req *ChangesRequest) {
+	for _, c := range changes {
+		if c.Op != OpFork && (c.Key.System() || !req.Matches(c.Key)) {
+			continue
+		}
+		if !req.Contents {
+			c.Content = ""
+		}
+		resp.Changes = append(resp.Changes, c)
 	}
-	return min(limit, MaxPage), nil
+}
+
+// after returns changes that follow a position: those that the replica
+// has, so that watches cost a shared storage nothing, else the storage's.
+func (s *reads) after(ctx context.Context, st *state, p Position) (Batch, error) {
+	if s.replica.has(st, p.Revision+1) {
+		if batch, err := s.replica.local.Changes(ctx, p, watchBytes); err == nil && len(batch.Changes) > 0 {
+			return batch, nil
+		}
+	}
+	return s.storage.Changes(ctx, p, watchBytes)
 }

@@ -1,7 +1,6 @@
 package diamond
 
 import (
-	"context"
 	"sync"
 	"time"
 )
@@ -85,22 +84,4 @@ func (r *reports) count(ix *index) ListenerCounts {
 	}
 	r.counts, r.counted = n, time.Now()
 	return n
-}
-
-// Report implements [Transport].
-func (s *server) Report(ctx context.Context, req *ReportRequest) (*ReportResponse, error) {
-	const op = "report"
-	if err := ctx.Err(); err != nil {
-		return nil, opError(op, Key{}, err)
-	}
-	if s.closed.Load() {
-		return nil, remoteError(op, Key{}, Errorf(ErrClosed, "the server is closed"))
-	}
-	if err := req.validate(); err != nil {
-		return nil, remoteError(op, Key{}, err)
-	}
-	if !s.reports.add(req.Client.ID, req.Reports) {
-		return nil, remoteError(op, Key{}, overloaded("%d reports are held", maxReports))
-	}
-	return &ReportResponse{}, nil
 }

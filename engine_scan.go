@@ -7,59 +7,133 @@ import (
 	"sort"
 )
 
-// contentPageBytes is about how many bytes of content one page of a scan has.
-const contentPageBytes = 4 << 20
+const (
+	// scanPage is how many entries are asked for at once while loading.
+	scanPage = 5000
+	// contentPageBytes is about how many bytes of content one page of a scan has.
+	contentPageBytes = 4 << 20
+	// feedBytes is how many bytes of content are asked for at once of the changes.
+	feedBytes = 4 << 20
+)
 
 // errStopped ends a walk that has seen enough.
 var errStopped = errors.New("stopped")
 
-// installReplica makes the server's copy anew: exactly what is served at one
-// position, so that it can be served from there, whenever that will be.
-func (s *server) installReplica(ctx context.Context) (Position, error) {
-	st, records := s.snapshot()
-	if st == nil {
-		return Position{}, unavailable("not ready: there is nothing to make the replica of")
-	}
-	err := s.replica.local.Install(ctx, st.position, s.entries(ctx, records))
-	return st.position, err
+// readStorage is what a reader reads.
+type readStorage interface {
+	Read(ctx context.Context, key Key, revision int64) (Entry, error)
+	Changes(ctx context.Context, after Position, maxBytes int64) (Batch, error)
+	Scan(ctx context.Context, req ScanRequest) (Page, error)
 }
 
-// entries yields the entries of records with their contents. They come from a
-// scan, and one by one where that is newer already.
-func (s *server) entries(ctx context.Context, records []*record) iter.Seq2[Entry, error] {
-	read := func(r *record) (Entry, error) {
-		e, err := s.storage.Read(ctx, r.Key, r.Revision)
-		if err == nil {
-			err = r.verify(&e)
-		}
-		return e, err
+// reader reads a storage, or a replica, and verifies what it reads.
+type reader struct{ from readStorage }
+
+// changes reads a batch that follows after, and verifies it set by set.
+func (r reader) changes(ctx context.Context, after Position) (Batch, []step, error) {
+	batch, err := r.from.Changes(ctx, after, feedBytes)
+	if err != nil {
+		return batch, nil, err
 	}
-	return func(yield func(Entry, error) bool) {
-		scan := pages(ctx, s.storage, true, contentPages(records))
-		err := merge(records, scan, func(r *record, e *Entry) (err error) {
-			switch {
-			case r == nil: // newer than what is served
-				return nil
-			case e != nil && r.verify(e) == nil:
-			default:
-				var old Entry
-				if old, err = read(r); err != nil {
-					return err
-				}
-				e = &old
+	if err := findGap(after, batch.Changes); err != nil {
+		return batch, nil, err
+	}
+	if len(batch.Changes) == 0 && batch.Position != batch.Head {
+		return batch, nil, Errorf(ErrCorrupt, "no changes follow revision %d, but the head is at %d", after.Revision, batch.Head.Revision)
+	}
+	sets, to, err := verifySets(after, batch.Changes)
+	if err == nil && to != batch.Position {
+		err = Errorf(ErrCorrupt, "the changes up to revision %d do not have its chain", to.Revision)
+	}
+	return batch, sets, err
+}
+
+// verifySets verifies changes, and returns them set by set with the position after
+// the last.
+func verifySets(p Position, changes []Change) (sets []step, to Position, err error) {
+	for to = p; len(changes) > 0; {
+		n := 1
+		for n < len(changes) && changes[n].Number > 0 {
+			n++
+		}
+		set := step{from: to, changes: changes[:n:n]}
+		if to, err = to.Follow(set.changes); err != nil {
+			return nil, to, err
+		}
+		set.to = to
+		sets = append(sets, set)
+		changes = changes[n:]
+	}
+	return sets, to, nil
+}
+
+// findGap returns an error when a set is missing before changes, or among them. It
+// may be seen by a reader of a database that applies them out of order, and
+// will come.
+func findGap(after Position, changes []Change) error {
+	at := after.Revision
+	for i := range changes {
+		if c := &changes[i]; c.Number == 0 && c.Op != OpFork && c.Revision > at+1 {
+			return Errorf(errFeedGap, "revision %d follows %d", c.Revision, at)
+		}
+		at = changes[i].Revision
+	}
+	return nil
+}
+
+// scan reads the current entries, of store unless that is zero, and takes those
+// records of old, which may be nil, that have not changed. The state stands at the
+// position of the first page, though entries of later pages may be newer.
+func (r reader) scan(ctx context.Context, store StoreID, old *state) (*state, error) {
+	st := new(state)
+	var cells []*cell
+	for page, err := range r.pages(ctx, false, fullPages) {
+		if err != nil {
+			return nil, err
+		}
+		if st.position.IsZero() {
+			st.position, st.floor = page.Position, page.Position.Revision
+		}
+		if page.Position.Store != st.position.Store || store != (StoreID{}) && page.Position.Store != store {
+			return nil, Errorf(ErrOtherStore, "the storage is store %v", page.Position.Store)
+		}
+		for i := range page.Entries {
+			read := &record{Entry: page.Entries[i]}
+			if n := len(cells); n > 0 && cells[n-1].Load().Key.Compare(read.Key) >= 0 {
+				return nil, Errorf(ErrCorrupt, "a scan of the storage has key %s out of order", read.Key)
 			}
-			full := r.Entry
-			full.Content = e.Content
-			if !yield(full, nil) {
-				return errStopped
+			cells = append(cells, cellOf(old.reuse(read)))
+		}
+	}
+	st.index = newIndex(cells)
+	return st, nil
+}
+
+// pages yields all pages of a scan, and ends with the first error. The page
+// after a key has as many entries as limit says; 0 ends the scan.
+func (r reader) pages(ctx context.Context, contents bool, limit func(after Key) int) iter.Seq2[Page, error] {
+	return func(yield func(Page, error) bool) {
+		req := ScanRequest{Contents: contents}
+		for more := true; more; {
+			if req.Limit = limit(req.After); req.Limit == 0 {
+				return
 			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, errStopped) {
-			yield(Entry{}, err)
+			page, err := r.from.Scan(ctx, req)
+			if more = page.More; err == nil && more && len(page.Entries) == 0 {
+				err = Errorf(ErrCorrupt, "a page of the scan is empty, but says that there are more")
+			}
+			if !yield(page, err) || err != nil {
+				return
+			}
+			if more {
+				req.After = page.Entries[len(page.Entries)-1].Key
+			}
 		}
 	}
 }
+
+// fullPages asks for full pages.
+func fullPages(Key) int { return scanPage }
 
 // contentPages returns how many entries to ask for after a key, so that a page
 // has not too many bytes of content; records says how long they are, and where
@@ -75,6 +149,56 @@ func contentPages(records []*record) func(after Key) int {
 			n++
 		}
 		return n
+	}
+}
+
+// version reads the entry of a record, and verifies that it is what the record
+// stands for.
+func (r reader) version(ctx context.Context, of *record) (Entry, error) {
+	e, err := r.from.Read(ctx, of.Key, of.Revision)
+	if err == nil {
+		err = of.verify(&e)
+	}
+	return e, err
+}
+
+// current returns the page of one that has the storage's entry of key, if
+// there is one.
+func (r reader) current(ctx context.Context, key Key) (Page, *Entry, error) {
+	page, err := r.from.Scan(ctx, ScanRequest{Namespace: key.Namespace, Group: key.Group, Prefix: key.DataID, Limit: 1})
+	if err != nil || len(page.Entries) == 0 || page.Entries[0].Key != key {
+		return page, nil, err
+	}
+	return page, &page.Entries[0], nil
+}
+
+// entries yields the entries of records with their contents. They come from a
+// scan, and one by one where that is newer already.
+func (r reader) entries(ctx context.Context, records []*record) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		scan := r.pages(ctx, true, contentPages(records))
+		err := merge(records, scan, func(want *record, e *Entry) (err error) {
+			switch {
+			case want == nil: // newer than what is served
+				return nil
+			case e != nil && want.verify(e) == nil:
+			default:
+				var old Entry
+				if old, err = r.version(ctx, want); err != nil {
+					return err
+				}
+				e = &old
+			}
+			full := want.Entry
+			full.Content = e.Content
+			if !yield(full, nil) {
+				return errStopped
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errStopped) {
+			yield(Entry{}, err)
+		}
 	}
 }
 

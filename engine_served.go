@@ -51,8 +51,8 @@ type served struct {
 	stopped atomic.Bool // the feed has ended: nothing changes any more
 }
 
-func newServed(log *slog.Logger) *served {
-	return &served{log: log, keyWaiters: waitset.New[Key](), moved: waitset.New[struct{}]().Join(nil)}
+func newServed(log *slog.Logger, contents *contents) *served {
+	return &served{log: log, contents: contents, keyWaiters: waitset.New[Key](), moved: waitset.New[struct{}]().Join(nil)}
 }
 
 // snapshot returns the present state, nil where there is none, and the records of
@@ -94,7 +94,7 @@ func (s *served) snapshot() (*state, []*record) {
 // serving returns the present state, or why there is none to serve.
 func (s *served) serving() (*state, error) {
 	if s.closed.Load() {
-		return nil, Errorf(ErrClosed, "the server is closed")
+		return nil, closedError()
 	}
 	st := s.state.Load()
 	if st == nil {

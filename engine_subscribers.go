@@ -22,45 +22,46 @@ type subscriber struct {
 	worker *worker.Worker
 }
 
-// OnCommitted implements [Server].
-func (s *server) OnCommitted(committed func(Position)) (stop func()) {
-	t := new(subscriber)
-	t.worker = worker.New(func(context.Context) { committed(*t.newest.Load()) })
-	a := &s.subscribers
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.closed {
-		a.members = append(slices.Clone(a.members), t)
+// add has committed called after each transaction with the position of its newest
+// change, until stop is called; see [Server].OnCommitted.
+func (s *subscribers) add(committed func(Position)) (stop func()) {
+	one := new(subscriber)
+	one.worker = worker.New(func(context.Context) { committed(*one.newest.Load()) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.members = append(slices.Clone(s.members), one)
 	}
 	return func() {
-		a.mu.Lock()
-		a.members = slices.DeleteFunc(slices.Clone(a.members), func(o *subscriber) bool { return o == t })
-		a.mu.Unlock()
-		<-t.worker.Halt()
+		s.mu.Lock()
+		s.members = slices.DeleteFunc(slices.Clone(s.members), func(o *subscriber) bool { return o == one })
+		s.mu.Unlock()
+		<-one.worker.Halt()
 	}
 }
 
-// announce says what a transaction has committed. It does not wait.
-func (a *subscribers) announce(newest Position) {
+// announce tells all of what a transaction has committed, newest, unless that is
+// zero. It does not wait.
+func (s *subscribers) announce(newest Position) {
 	if newest.IsZero() {
 		return
 	}
-	a.mu.Lock()
-	members := a.members
-	a.mu.Unlock()
-	for _, t := range members {
-		t.newest.Store(&newest)
-		t.worker.Wake()
+	s.mu.Lock()
+	members := s.members
+	s.mu.Unlock()
+	for _, one := range members {
+		one.newest.Store(&newest)
+		one.worker.Wake()
 	}
 }
 
 // close ends all calls, and waits for those under way.
-func (a *subscribers) close() {
-	a.mu.Lock()
-	members := a.members
-	a.members, a.closed = nil, true
-	a.mu.Unlock()
-	for _, t := range members {
-		<-t.worker.Halt()
+func (s *subscribers) close() {
+	s.mu.Lock()
+	members := s.members
+	s.members, s.closed = nil, true
+	s.mu.Unlock()
+	for _, one := range members {
+		<-one.worker.Halt()
 	}
 }

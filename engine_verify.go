@@ -3,58 +3,74 @@ package diamond
 import (
 	"context"
 	"errors"
-	"time"
 )
 
-const (
-	// settleTries is how often a key is looked at that changes meanwhile.
-	settleTries = 3
-	// settlePause is how long a check pauses between two keys.
-	settlePause = 50 * time.Millisecond
-)
+// verifyTries is how often a key is looked at that changes meanwhile.
+const verifyTries = 3
 
-// settle finds out whether a key differs, and repairs what can be. It compares
+// verifier finds out which of storage, log and memory is wrong about a key, and repairs
+// what is served.
+type verifier struct {
+	storage interface {
+		Changes(ctx context.Context, after Position, maxBytes int64) (Batch, error)
+		History(ctx context.Context, key Key, before int64, limit int) ([]Change, error)
+	}
+	reader  reader // of the storage
+	served  *served
+	replica *replica // or nil if none is kept
+	feed    *feed
+}
+
+// verdict is what a verifier has found out about a key.
+type verdict struct {
+	settled  bool   // storage is known; not while the key changes
+	revision int64  // the newest that anything has of the key
+	memory   bool   // the server's record was wrong; it is repaired
+	storage  string // what is wrong with the storage, or ""
+}
+
+// verify finds out whether a key differs, and repairs what can be. It compares
 // three things as of one position: what the storage's log says of the key, its
 // current entry, and the server's record.
-func (c *checker) settle(ctx context.Context, key Key) error {
-	for range settleTries {
-		page, row, err := c.current(ctx, c.srv.storage, key)
+func (v *verifier) verify(ctx context.Context, key Key) (verdict, error) {
+	for range verifyTries {
+		page, row, err := v.reader.current(ctx, key)
 		if err != nil {
-			return err
+			return verdict{}, err
 		}
-		if err := c.srv.notBefore(ctx, page.Position, reachTimeout); err != nil {
-			return err
+		if err := v.feed.notBefore(ctx, page.Position, reachTimeout); err != nil {
+			return verdict{}, err
 		}
-		want, err := c.published(ctx, key)
+		want, err := v.published(ctx, key)
 		if err != nil {
-			return err
+			return verdict{}, err
 		}
-		st, have := c.srv.record(key)
+		st, have := v.served.record(key)
 		if st == nil || st.position.Epoch != page.Position.Epoch {
-			return nil // the feed has other worries
+			return verdict{}, nil // the feed has other worries
 		}
 		if isAfter(want, page.Position) || isAfter(have, page.Position) {
 			continue // changed meanwhile
 		}
-		return c.judge(ctx, st, key, row, want, have)
+		return v.judge(ctx, st, key, row, want, have)
 	}
-	return nil // it changes all the time, so the feed has it
+	return verdict{}, nil // it changes all the time, so the feed has it
 }
 
 // judge says which of what is known of a key is wrong, and does what there is to do.
-func (c *checker) judge(ctx context.Context, st *state, key Key, row *Entry, want, have *record) error {
-	revision := max(want.revision(), have.revision())
+func (v *verifier) judge(ctx context.Context, st *state, key Key, row *Entry, want, have *record) (found verdict, err error) {
+	found.revision = max(want.revision(), have.revision())
 	if row != nil {
-		revision = max(revision, row.Revision)
+		found.revision = max(found.revision, row.Revision)
 	}
 	if !sameRecord(want, have) {
-		right, err := c.proven(ctx, st, want, have)
+		right, err := v.proven(ctx, st, want, have)
 		if err != nil {
-			return err
+			return found, err
 		}
 		if right {
-			c.srv.repair(ctx, key, have, want)
-			c.report("memory", key, revision, "the server's record was not what was published: it is loaded anew")
+			v.feed.repair(ctx, key, have, want)
+			found.memory = true
 		} else {
 			want = have // the log is not the one that was verified
 		}
@@ -65,32 +81,22 @@ func (c *checker) judge(ctx context.Context, st *state, key Key, row *Entry, wan
 	case want.absent() || row == nil || !want.standsFor(row):
 		problem = Errorf(ErrCorrupt, "the storage's entry is not what was published, as after a change by hand; what was published is served")
 	default:
-		problem = c.verifyStored(ctx, want)
+		problem = v.verifyStored(ctx, want)
 	}
-	if problem == nil {
-		delete(c.known, key)
-		return nil
+	if e := new(Error); errors.Is(problem, ErrCorrupt) && errors.As(problem, &e) {
+		found.storage = e.Detail
+	} else if problem != nil {
+		return found, problem
 	}
-	if !errors.Is(problem, ErrCorrupt) {
-		return problem
-	}
-	if c.known[key] != revision {
-		var e *Error
-		errors.As(problem, &e)
-		c.report("storage", key, revision, e.Detail)
-	}
-	c.known[key] = revision
-	return nil
+	found.settled = true
+	return found, nil
 }
 
 // verifyStored reads what the storage has of r, and returns ErrCorrupt where it
 // is not what was published.
-func (c *checker) verifyStored(ctx context.Context, r *record) error {
-	e, err := c.srv.storage.Read(ctx, r.Key, r.Revision)
-	if err == nil {
-		err = r.verify(&e)
-	}
-	switch _, now := c.srv.record(r.Key); {
+func (v *verifier) verifyStored(ctx context.Context, r *record) error {
+	_, err := v.reader.version(ctx, r)
+	switch _, now := v.served.record(r.Key); {
 	case err == nil, now != nil && now.Revision != r.Revision:
 		return nil
 	case errors.Is(err, ErrCorrupt), isGone(err):
@@ -101,11 +107,11 @@ func (c *checker) verifyStored(ctx context.Context, r *record) error {
 
 // proven reports whether what the log says of a key is what was published, and
 // not what the server has. The chain decides where the server knows it, else
-// the copy on disk, which was verified when it was written; else the log.
-func (c *checker) proven(ctx context.Context, st *state, want, have *record) (bool, error) {
+// the replica, which was verified when it was written; else the log.
+func (v *verifier) proven(ctx context.Context, st *state, want, have *record) (bool, error) {
 	if want != nil {
-		if from, chain, ok := c.srv.trail.before(st.position, want.Revision); ok {
-			batch, err := c.srv.storage.Changes(ctx, from, 1)
+		if from, chain, ok := v.served.trail.before(st.position, want.Revision); ok {
+			batch, err := v.storage.Changes(ctx, from, 1)
 			if err != nil {
 				return false, err
 			}
@@ -117,44 +123,19 @@ func (c *checker) proven(ctx context.Context, st *state, want, have *record) (bo
 			return err == nil && to.Chain == chain, nil
 		}
 	}
-	if c.srv.replica != nil && !have.absent() && c.srv.replica.has(st, have.Revision) {
-		if e, err := c.srv.replica.read(ctx, have.Key, 0); err == nil && have.standsFor(&e) {
+	if !have.absent() && v.replica.has(st, have.Revision) {
+		if e, err := v.replica.read(ctx, have.Key, 0); err == nil && have.standsFor(&e) {
 			return false, nil
 		}
 	}
 	return true, nil
 }
 
-// current returns the page of one that has the storage's entry of key, if
-// there is one.
-func (c *checker) current(ctx context.Context, from Storage, key Key) (Page, *Entry, error) {
-	page, err := from.Scan(ctx, ScanRequest{Namespace: key.Namespace, Group: key.Group, Prefix: key.DataID, Limit: 1})
-	if err != nil || len(page.Entries) == 0 || page.Entries[0].Key != key {
-		return page, nil, err
-	}
-	return page, &page.Entries[0], nil
-}
-
 // published returns what the storage's log says of key, nil where it has no value.
-func (c *checker) published(ctx context.Context, key Key) (*record, error) {
-	changes, err := c.srv.storage.History(ctx, key, 0, 1)
+func (v *verifier) published(ctx context.Context, key Key) (*record, error) {
+	changes, err := v.storage.History(ctx, key, 0, 1)
 	if err != nil || len(changes) == 0 {
 		return nil, err
 	}
 	return recordOf(&changes[0]), nil
-}
-
-// repair puts want in the place of the record that the server has of a key,
-// unless that has changed.
-func (s *server) repair(ctx context.Context, key Key, have, want *record) {
-	done := make(chan struct{})
-	task := func() {
-		defer close(done)
-		s.replaceRecord(key, have, want)
-	}
-	select { // the feed's goroutine alone changes what is served
-	case s.tasks <- task:
-		<-done
-	case <-ctx.Done():
-	}
 }

@@ -115,13 +115,13 @@ func (c *Change) Entry() Entry {
 // Source says where a value came from.
 type Source uint8
 
-// The sources, in the order in which a [Client] reads them; SourceDefault is [Bind]'s alone.
+// The sources, in the order in which a [Client] reads them. Only [Bind] uses SourceDefault.
 const (
 	SourceNone     Source = iota // no value
-	SourceOverride               // a file of the operator's on this host, which beats the server
-	SourceServer                 // a server, or held in memory since
-	SourceSnapshot               // the last copy on this host's disk: no server has been reached yet
-	SourceDefault                // the default that the program gave to Bind
+	SourceOverride               // the operator's file on this host, which takes precedence over servers
+	SourceServer                 // a server, or memory since then
+	SourceSnapshot               // the last copy on this host's disk, as no server has answered yet
+	SourceDefault                // the default passed to Bind
 )
 
 // String returns "none", "override", "server", "snapshot" or "default".
@@ -141,20 +141,20 @@ func (s Source) String() string {
 	return "unknown"
 }
 
-// Config is the state of a key at a client: its value, or its deletion, and
-// where that came from.
+// Config is the state of a key at a client, which is a value or a deletion, and its
+// origin.
 type Config struct {
-	Entry // with Deleted: only Key, and Revision where it is known
-	// Deleted is true when the key has been deleted: a server said so at a
-	// position not below the one held.
+	Entry // if Deleted, only Key and, if known, Revision are set
+	// Deleted says that the key has been deleted, according to a server that was not
+	// behind the known position.
 	Deleted bool
-	// Orphaned is true when the store's history was lost (a new [Epoch]) and the
-	// key with it: the value is the last one known.
+	// Orphaned says that the store has lost history (there is a new [Epoch]), and the
+	// key with it. The value is the last one known.
 	Orphaned bool
-	// Refused is why servers do not let this client have the key any more, such as
-	// ErrDenied; nil: they do. The value is the last one known.
+	// Refused is why servers refuse the key to this client, such as ErrDenied, or nil
+	// if they do not. The value is then the last one known.
 	Refused error
 	Source  Source
-	// Confirmed is when a server last said that this is the present state; zero: never.
+	// Confirmed is when a server last confirmed the state, or zero if none has.
 	Confirmed time.Time
 }

@@ -7,60 +7,60 @@ import (
 	"github.com/linnaname/gdiamond/internal/worker"
 )
 
-// Listener is told of a key's value.
+// Listener receives the value of a key.
 //
-// A listener is level-triggered. It is called with the present value first, if
-// there is one, and then with newer ones: the latest wins, values in between
-// may be skipped, none comes twice or out of order. Each listener has a
-// goroutine of its own, so calls of one never overlap and a slow one hurts
-// only itself. It may call any method of the client.
+// A listener is level-triggered. It is first called with the present value, if
+// there is one, and then with newer ones. The latest value wins: intermediate
+// values may be skipped, and none comes twice or out of order. Each listener has
+// its own goroutine, so its calls do not overlap, and a slow listener delays nobody
+// else. It may call any method of the client.
 //
-// A newer value whose content, type and metadata are those of the one that the
-// listener applied last calls nobody: it counts as applied, and is reported to
-// the server for its revision. When servers begin to
-// refuse the key, and when they no longer do, a listener is called with the
-// value that it has; [Config].Refused tells.
+// A newer value with the same content, type and metadata as the one that the
+// listener applied last does not cause a call. It counts as applied, and is
+// reported to the server under its revision. When servers begin or cease to refuse
+// the key, the listener is called with the value that it has; [Config].Refused
+// tells which.
 //
-// A nil result says that the value is applied. An error, or a panic, rejects
-// it: the listener keeps what it had, the server is told (without content),
-// and the next call is for a newer revision, also where the value is equal: what
-// it was rejected for may be mended by then, and publishing it again has it tried
-// again. A rejected first value is followed by the last good snapshot, if there
-// is one.
+// A nil result means that the value is applied. An error or a panic rejects it: the
+// listener keeps its previous value and the server is told, without the content.
+// The next call is for a newer revision, even if its value is equal, because the
+// reason for the rejection may be gone; so publishing a value again repeats the
+// attempt. After a rejected first value the listener is called with the last good
+// snapshot, if there is one.
 type Listener interface {
 	OnConfig(ctx context.Context, config Config) error
 }
 
-// ListenerFunc makes a function a [Listener].
+// ListenerFunc adapts a function to a [Listener].
 type ListenerFunc func(ctx context.Context, config Config) error
 
 // OnConfig calls f.
 func (f ListenerFunc) OnConfig(ctx context.Context, config Config) error { return f(ctx, config) }
 
-// Subscription is one listener's place at one key.
+// Subscription is the registration of one listener for one key, or for several.
 type Subscription struct {
 	stop func()
 	wait func(ctx context.Context) error
-	// first waits as Wait does, but not on when nothing is known in time.
+	// first waits as Wait does, but returns when nothing is known in time.
 	first     func(ctx context.Context) error
-	delivered func() (Config, bool) // what the listener was called with last, as it is known now; false: nothing yet
-	// For callbacks that hang on the subscription: enter says that one begins to
-	// be called, exit that it has returned. None may begin where enter is false.
+	delivered func() (Config, bool) // what the listener was last called with, or false before the first call
+	// Callbacks of the subscription call enter first, which returns false if they must
+	// not run, and exit when they return.
 	enter func(*worker.Worker) bool
 	exit  func(*worker.Worker)
 }
 
-// Wait returns when the listener has been called with the key's present value
-// and has returned: nil when it applied it, or applied the last good snapshot
-// after it had rejected the value. Else it returns why there is none:
-// ErrNotFound, ErrUnavailable (no server, no snapshot), the listener's own
-// error, or ctx's. The subscription goes on in every case. Inside the listener's
-// call it returns nil at once.
+// Wait waits until the listener has returned from a call with the present value of
+// the key. It returns nil if the listener applied the value, or rejected it and
+// applied the last good snapshot. Otherwise it returns the reason: ErrNotFound,
+// ErrUnavailable (no server and no snapshot), the listener's own error, or the
+// error of ctx. The subscription continues in every case. Within a call of the
+// listener, Wait returns nil at once.
 func (s *Subscription) Wait(ctx context.Context) error { return s.wait(ctx) }
 
-// Stop ends the subscription. The listener is not called after Stop has
-// returned; Stop waits for a call under way, except from within it. A second
-// Stop does nothing.
+// Stop ends the subscription. The listener is not called after Stop has returned.
+// Stop waits for a call under way, unless it is made from within that call. A
+// second Stop does nothing.
 func (s *Subscription) Stop() { s.stop() }
 
 // Status is the state of one key at a client, for health pages and logs.
@@ -69,13 +69,13 @@ type Status struct {
 	Source    Source
 	Revision  int64
 	MD5       string
-	Confirmed time.Time     // when a server last said that this is the present state; zero: never
-	Age       time.Duration // since Confirmed, by the monotonic clock; 0: never confirmed
+	Confirmed time.Time     // when a server last confirmed the state, or zero if none has
+	Age       time.Duration // time since Confirmed by the monotonic clock, or 0 if never confirmed
 	Deleted   bool
 	Orphaned  bool
-	// Rejected is the newest revision that a listener refused and that has not
-	// been followed by a good one; 0: none. Err says why.
+	// Rejected is the newest revision that a listener rejected without having applied
+	// a value since, or 0. Err says why.
 	Rejected  int64
 	Listeners int
-	Err       error // why the key has no value, is not fresh, or was rejected; nil: all is well
+	Err       error // why the key has no value, is not fresh or was rejected, or nil
 }

@@ -17,35 +17,6 @@ type Option interface {
 	ClientOption
 }
 
-type serverConfig struct {
-	logger        *slog.Logger
-	maxContent    int64
-	cacheBytes    int64
-	feedInterval  time.Duration
-	checkInterval time.Duration
-	maxWaiters    int
-	maxInflight   int
-
-	maxSetKeys, addressSetKeys int64
-
-	replica ReplicaStorage // nil: none
-}
-
-func defaultServerConfig() serverConfig {
-	return serverConfig{
-		logger:        slog.New(slog.DiscardHandler),
-		maxContent:    DefaultMaxContent,
-		cacheBytes:    256 << 20,
-		feedInterval:  500 * time.Millisecond,
-		checkInterval: 5 * time.Minute,
-		maxWaiters:    100_000,
-		maxInflight:   1024,
-
-		maxSetKeys:     DefaultSetKeys,
-		addressSetKeys: DefaultAddressSetKeys,
-	}
-}
-
 type serverOption func(*serverConfig)
 
 func (o serverOption) applyServer(c *serverConfig) { o(c) }
@@ -100,14 +71,14 @@ func WithSetKeys(total, perAddress int64) ServerOption {
 	return serverOption(func(c *serverConfig) { c.maxSetKeys, c.addressSetKeys = total, perAddress })
 }
 
-// WithLocalFiles has the client keep snapshots, and read overrides, in files;
-// by default it does neither. localfile.Open makes one.
+// WithLocalFiles makes the client keep snapshots in files and read overrides from
+// files. By default it does neither. localfile.Open makes a [LocalFiles].
 func WithLocalFiles(files LocalFiles) ClientOption {
 	return clientOption(func(c *clientConfig) { c.local = files })
 }
 
-// WithClientInfo sets what the client says of itself. An empty ID takes that
-// of the local files, or a random one.
+// WithClientInfo sets what the client says about itself. If the ID is empty, the
+// client takes that of its local files, or a random one.
 func WithClientInfo(info ClientInfo) ClientOption {
 	return clientOption(func(c *clientConfig) { c.info = info })
 }

@@ -10,8 +10,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/linnaname/gdiamond/internal/waitset"
 )
 
 func testRecord(id string, revision int64, content string) *record {
@@ -65,49 +63,6 @@ func TestIndexForgetsOldTombstones(t *testing.T) {
 	assert.Equal(t, minTombs+1-n, ix.cells.Len())
 	assert.Nil(t, ix.get(NewKey("", "0")))
 	assert.NotNil(t, ix.get(NewKey("", fmt.Sprint(n))))
-}
-
-func TestKeySetsAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		k := newKeySets(waitset.New[Key](), 20, 20)
-		acquire := func(prefix string, n int) (*keySet, error) {
-			keys := make([]Key, n)
-			for i := range keys {
-				keys[i] = NewKey("", fmt.Sprint(prefix, i))
-			}
-			time.Sleep(time.Second)
-			return k.acquire(HashKeys(keys), keys, nil, "host")
-		}
-		old, err := acquire("old", 4)
-		require.NoError(t, err)
-		k.release(old)
-		newer, err := acquire("newer", 4)
-		require.NoError(t, err)
-		k.release(newer)
-		used, err := acquire("used", 2)
-		require.NoError(t, err)
-
-		_, err = acquire("more", 3)
-		require.NoError(t, err)
-		assert.Nil(t, k.find(old.hash), "the longest idle goes")
-		assert.NotNil(t, k.find(newer.hash), "and no more than must")
-		_, err = acquire("much", 8)
-		require.ErrorIs(t, err, ErrOverloaded, "those in use stay")
-		assert.LessOrEqual(t, k.total.Used(), int64(10))
-
-		again, err := acquire("used", 2)
-		require.NoError(t, err)
-		assert.Same(t, used, again)
-		k.release(used)
-		time.Sleep(time.Hour)
-		k.expire()
-		assert.NotNil(t, k.find(used.hash), "it has been acquired twice")
-		k.release(again)
-		k.release(again)
-		time.Sleep(time.Hour)
-		k.expire()
-		assert.Nil(t, k.find(used.hash))
-	})
 }
 
 // What go-cache replaces or lets expire must never be counted twice, nor for ever.

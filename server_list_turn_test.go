@@ -54,12 +54,13 @@ func TestListsEndAPageWithTheirTurn(t *testing.T) {
 // A key that was deleted and forgotten before the walk began is not told from one
 // that never was, so the page is not of the state that it was begun with.
 func TestListsAreNotOfAForgottenPast(t *testing.T) {
-	s := newServer(nil, defaultServerConfig())
+	cfg := defaultServerConfig()
+	s := newEngine(t.Context(), nil, &cfg)
 	scan := ScanRequest{Namespace: DefaultNamespace, Limit: 10}
 	past := &state{index: newIndex(nil), position: positionAt(2)}
 	for floor, right := range map[int64]bool{0: true, 2: true, 3: false} {
-		s.state.Store(&state{index: past.index, position: positionAt(5), floor: floor})
-		l, ok, err := s.listAsOf(t.Context(), past, scan)
+		s.served.state.Store(&state{index: past.index, position: positionAt(5), floor: floor})
+		l, ok, err := s.reads.listAsOf(t.Context(), past, scan)
 		require.NoError(t, err)
 		assert.Empty(t, l.found)
 		assert.Equal(t, right, ok, "floor %d", floor)

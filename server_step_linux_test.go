@@ -2,6 +2,7 @@ package diamond
 
 import (
 	"fmt"
+	"log/slog"
 	"runtime"
 	"slices"
 	"strings"
@@ -27,8 +28,7 @@ func BenchmarkStepAtAMillionKeys(b *testing.B) {
 			tombs = append(tombs, tomb{gone, 1})
 		}
 	}
-	s := newServer(nil, defaultServerConfig())
-	s.contents = newContents(s.cfg.cacheBytes)
+	s := newServed(slog.New(slog.DiscardHandler), newContents(defaultServerConfig().cacheBytes))
 	st := &state{index: newIndex(cells), position: Position{Revision: 1}}
 	st.index.tombs = tombs
 	st.index.live.Store(keys)

@@ -2,6 +2,7 @@ package diamond
 
 import (
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -9,10 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fullOfTombstones returns a server whose index has as many tombstones as it
+// fullOfTombstones returns what a server serves whose index has as many tombstones as it
 // keeps, and over more. The key of the first is gone-0, its revision 2.
-func fullOfTombstones(over int) (s *server, first Key, before Position) {
-	s = newServer(nil, defaultServerConfig())
+func fullOfTombstones(over int) (s *served, first Key, before Position) {
+	s = newServed(slog.New(slog.DiscardHandler), newContents(1<<20))
 	ix := newIndex(nil)
 	for i := range minTombs + over {
 		ix.put(&record{Entry: Entry{Key: NewKey("", fmt.Sprint("gone-", i)), Revision: int64(i + 2)}, deleted: true})
@@ -30,7 +31,7 @@ func tells(d diff) bool { return d.resync || len(d.changed) > 0 }
 // whichever order the writer does these.
 func TestReadersWithTheLockKeepTombstones(t *testing.T) {
 	s, first, before := fullOfTombstones(maxForget)
-	w := &query{set: &keySet{keys: []Key{first}}, position: before}
+	w := &query{set: &keySet{Keys: []Key{first}}, position: before}
 	trimmed := make(chan struct{})
 	s.stable(func(now *state) {
 		go func() { s.trim(now); close(trimmed) }()
@@ -55,7 +56,7 @@ func TestDeletionForgottenWhileComparing(t *testing.T) {
 	st := s.state.Load()
 	s.trim(st)
 	require.Nil(t, st.index.get(first))
-	q := &query{set: &keySet{keys: []Key{first}}, position: before}
+	q := &query{set: &keySet{Keys: []Key{first}}, position: before}
 	var d diff
 	now := s.lookupAll(st, func(st *state) (ok bool) {
 		d, ok = q.differ(st)

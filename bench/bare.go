@@ -13,9 +13,8 @@ import (
 	"time"
 )
 
-// bare is the baseline: a net/http handler that writes an answer made before,
-// byte for byte that of our server. It is what a Go program over HTTP can reach
-// at all.
+// bare is the baseline: a net/http handler that writes a prepared answer with the same bytes as
+// our server. It shows the best that a Go program over HTTP can reach.
 type bare struct {
 	waiting atomic.Int64
 
@@ -30,8 +29,8 @@ type canned struct {
 	body   []byte
 }
 
-// bareRole is a process with a bare server. It answers a GET at once, and any
-// other request when it has read its body and a change has come.
+// bareRole is a process with a bare server. It answers a GET at once, and any other request once
+// it has read the body and a change has come.
 func bareRole([]string) error {
 	b := &bare{current: &canned{}, changed: make(chan struct{})}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -48,8 +47,8 @@ func bareRole([]string) error {
 	})
 }
 
-// change replaces the answer, wakes who waits if told so, and returns when it
-// began, in Unix nanoseconds.
+// change replaces the answer and, if requested, wakes the waiters. It returns its start in Unix
+// nanoseconds.
 func (b *bare) change(c command, wake bool) int64 {
 	next := &canned{header: make(http.Header), body: c.Data}
 	for _, h := range c.Head {
@@ -93,7 +92,7 @@ func (b *bare) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Write(answer.body)
 }
 
-// collect gives back to the system all memory that is not used.
+// collect returns unused memory to the system.
 func collect() error {
 	runtime.GC()
 	debug.FreeOSMemory()

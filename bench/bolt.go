@@ -13,12 +13,12 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// boltRows are the rows that boltstore writes for one change, as they were
-// found in its file: where, and how long.
+// boltRows are the rows that boltstore writes for one change, with the buckets and lengths found
+// in its file.
 type boltRows struct {
 	log, current, requests []byte // names of buckets
 	next                   []byte // the key of the next record in the log
-	record, row, request   []byte // what is written to each
+	record, row, request   []byte // values for each bucket
 }
 
 // boltRole is a process that writes to a bbolt file with nothing around it.
@@ -38,7 +38,7 @@ func boltRole(args []string) error {
 	})
 }
 
-// find looks up the buckets of a store that fill made, and the last row of each.
+// find looks up the buckets of a store made by fill, and the last row of each.
 func (r *boltRows) find(tx *bolt.Tx) error {
 	for _, b := range []struct {
 		prefix      string
@@ -58,13 +58,14 @@ func (r *boltRows) find(tx *bolt.Tx) error {
 	return nil
 }
 
-// String says what the rows are: bytes of key and value each.
+// String returns the sizes of the rows' keys and values in bytes.
 func (r *boltRows) String() string {
 	return fmt.Sprintf("log %d+%d, current %d+%d, requests 32+%d bytes",
 		len(r.next), len(r.record), len(keyRow(0)), len(r.row), len(r.request))
 }
 
-// write commits so many changes at a time for a while and returns how many these were.
+// write commits the given number of changes at a time for a while, and returns the number of all
+// changes.
 func (r *boltRows) write(db *bolt.DB, together, entries int, length time.Duration) (changes int, err error) {
 	for begun := time.Now(); time.Since(begun) < length; changes += together {
 		err := db.Update(func(tx *bolt.Tx) error {

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// command is one line to a child process. Each has the fields that it needs.
+// command is one line to a child process. Each verb uses the fields that it needs.
 type command struct {
 	Verb    string
 	Addr    string        `json:",omitempty"`
@@ -30,7 +30,7 @@ type command struct {
 
 type header struct{ Name, Value string }
 
-// reply is the line that answers it.
+// reply is the answer to a command.
 type reply struct {
 	Err   string          `json:",omitempty"`
 	Value json.RawMessage `json:",omitempty"`
@@ -43,7 +43,7 @@ type child struct {
 	out *bufio.Reader
 }
 
-// spawn starts a child in a role; its first line says that it is ready.
+// spawn starts a child in a role, and waits for its first line, which says that it is ready.
 func spawn(role string, args ...string) (*child, string, error) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -106,7 +106,7 @@ func (c *child) receive(value any) error {
 	return json.Unmarshal(r.Value, value)
 }
 
-// stop ends the child: it leaves when its stdin ends.
+// stop ends the child by closing its stdin.
 func (c *child) stop() {
 	c.in.Close()
 	c.cmd.Wait()
@@ -123,7 +123,7 @@ func cpuOf(pid int) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	// The second field is a name in parentheses that may hold anything.
+	// The second field is a name in parentheses with any characters.
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	const utime, stime, hertz = 11, 12, 100
 	var ticks int64
@@ -152,8 +152,7 @@ func statusField(pid int, name string) (float64, error) {
 	return 0, fmt.Errorf("no %s in /proc/%d/status", name, pid)
 }
 
-// obey is the child's side: it says that it is ready and answers commands
-// until stdin ends.
+// obey runs in the child: it reports that it is ready, and answers commands until stdin ends.
 func obey(ready string, verbs map[string]func(command) (any, error)) error {
 	out := json.NewEncoder(os.Stdout)
 	answer := func(value any, err error) error {

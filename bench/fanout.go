@@ -4,10 +4,10 @@ package main
 
 import "fmt"
 
-// measureFanout changes one key that many clients wait for, and looks when
-// each of them holds the new content. The clients are raw sockets in a
-// process of their own, the same for our server and for the bare one, which
-// reads the request's body and wakes as many with the same answer.
+// measureFanout changes one key that many clients wait for, and measures when each of them holds
+// the new content. The clients are raw sockets in a separate process, the same for our server
+// and the bare one. The bare server reads the request's body and wakes as many requests with the
+// same answer.
 func measureFanout(s settings, r *report) error {
 	for _, clients := range []int{1000, s.pick(10_000, 2000)} {
 		ours, bare, err := compareFanouts(clients, s.pick(9, 3))
@@ -19,8 +19,8 @@ func measureFanout(s settings, r *report) error {
 	return measureBystanders(s.pick(10_000, 2000), r)
 }
 
-// compareFanouts changes ours, then the bare one, and so on, and returns the
-// p99 of each round in milliseconds.
+// compareFanouts alternates between our server and the bare one, and returns the p99 of each
+// round in milliseconds.
 func compareFanouts(clients, rounds int) (ours, bare []float64, err error) {
 	a, err := newField("server", native, clients)
 	if err != nil {
@@ -57,8 +57,8 @@ func compareFanouts(clients, rounds int) (ours, bare []float64, err error) {
 	return ours, bare, nil
 }
 
-// measureBystanders changes a key while many clients wait for another one:
-// none of them may be woken.
+// measureBystanders changes a key while many clients wait for another one. None of them may be
+// woken.
 func measureBystanders(clients int, r *report) error {
 	f, err := newField("server", native, clients)
 	if err != nil {

@@ -9,32 +9,33 @@ import (
 	"time"
 )
 
-// patience is how long anything here may take before it has failed.
+// patience is the timeout of every step here.
 const patience = 2 * time.Minute
 
-// field is a server with clients that wait for a change of one key: ours, or
-// a bare one that is given our answers.
+// field is a server with clients that wait for a change of one key: our server, or a bare one
+// with our answers.
 type field struct {
 	protocol protocol
 	server   *child
 	load     *child
 	addr     string
 	clients  int
-	request  []byte // what each client sends to wait
+	request  []byte // the polling request of each client
 }
 
-// turn is what one change did.
+// turn is the result of one change.
 type turn struct {
 	arrivals
 	began  int64
 	answer answer
 }
 
-// p99 returns how long after the change's beginning 99 of 100 clients held the new content.
+// p99 returns the time from the start of the change until 99 of 100 clients held the new
+// content.
 func (t turn) p99() time.Duration { return time.Duration(t.P99 - t.began) }
 
-// newField starts a server in a role, "server" or "bare", and a process that
-// will be clients of it. Ours has the content of round 0.
+// newField starts a server in a role, "server" or "bare", and a process for its clients. Our
+// server has the content of round 0.
 func newField(role string, p protocol, clients int) (f *field, err error) {
 	f = &field{protocol: p, clients: clients}
 	if f.server, f.addr, err = spawn(role); err != nil {
@@ -59,8 +60,7 @@ func (f *field) close() {
 	f.server.stop()
 }
 
-// publish commits the content of a round, and has the clients ask from there
-// on for what is newer.
+// publish commits the content of a round, and makes the clients wait for newer changes.
 func (f *field) publish(round int) (p published, err error) {
 	if err := f.server.do(command{Verb: "publish", Key: benchKey, Data: content(round)}, &p); err != nil {
 		return p, err
@@ -69,7 +69,7 @@ func (f *field) publish(round int) (p published, err error) {
 	return p, err
 }
 
-// park has every client wait; the first time they connect.
+// park makes every client wait. The first time, the clients connect.
 func (f *field) park() error {
 	if err := f.load.do(command{Verb: "ask", Addr: f.addr, N: f.clients, Data: f.request}, nil); err != nil {
 		return err
@@ -88,11 +88,10 @@ func (f *field) park() error {
 	}
 }
 
-// change has the server change: ours by publishing the content of the round,
-// a bare one by taking the answer that ours gave. It returns when every client
-// has what is new.
+// change changes the content: our server publishes the content of the round, and a bare one
+// takes our server's answer. It returns when every client has the new content.
 func (f *field) change(round int, given *answer) (t turn, err error) {
-	// The clients listen before the change, not after it.
+	// The clients start listening before the change.
 	if err := f.load.send(command{Verb: "await", Key: f.protocol.marker(round), For: patience}); err != nil {
 		return t, err
 	}

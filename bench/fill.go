@@ -10,13 +10,13 @@ import (
 	"github.com/linnaname/gdiamond/storage/boltstore"
 )
 
-// keyOf names entry i of a store that fill made.
+// keyOf returns the key of entry i of a store made by fill.
 func keyOf(i int) diamond.Key { return diamond.NewKey("", fmt.Sprintf("entry-%06d", i)) }
 
-// requestOf names a request, with an id of the length that clients make.
+// requestOf returns a request id with the length of clients' ids.
 func requestOf(i int) string { return fmt.Sprintf("%032x", i) }
 
-// fill makes a store of so many entries in dir, each published once.
+// fill creates a store with the given number of entries in dir, each published once.
 func fill(dir string, entries int) (err error) {
 	store, err := boltstore.Open(dir)
 	if err != nil {
@@ -30,7 +30,7 @@ func fill(dir string, entries int) (err error) {
 	return fillStore(store, entries)
 }
 
-// fillStore is fill for a store that is open.
+// fillStore is fill for an open store.
 func fillStore(store diamond.Storage, entries int) error {
 	const together = 1000
 	for first := 0; first < entries; first += together {

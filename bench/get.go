@@ -15,13 +15,13 @@ import (
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
-// limits is what the typed value of measureGet is decoded into.
+// limits is the type of the value in measureGet.
 type limits struct {
 	Rate  int    `json:"rate"`
 	Level string `json:"level"`
 }
 
-// measureGet reads a subscribed key, which is a read of memory.
+// measureGet reads a subscribed key from memory.
 func measureGet(_ settings, r *report) error {
 	srv, err := diamond.NewServer(memstore.New())
 	if err != nil {
@@ -67,9 +67,8 @@ func measureGet(_ settings, r *report) error {
 	return nil
 }
 
-// readTime returns how many nanoseconds a read takes while so many cores do
-// nothing else: the least of many batches, as nothing makes a read faster than
-// it is, but much makes it slower.
+// readTime returns the nanoseconds of a read while the given number of cores do nothing else. It
+// is the minimum of many batches, because disturbances only make reads slower.
 func readTime(read func() bool, cores, batch int) float64 {
 	least := time.Duration(math.MaxInt64)
 	for range 2000 {

@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// hammered is what came of it.
+// hammered is the result of hammer.
 type hammered struct {
 	Answers  int
 	P50, P99 time.Duration // from a request to its answer
 }
 
-// hammer sends the next request on each connection as soon as that has its
-// answer, for a while.
+// hammer sends the next request on each connection as soon as the previous one is answered, for
+// a while.
 func (l *load) hammer(next func() []byte, duration time.Duration) (h hammered, err error) {
 	start := time.Now()
 	if err := l.ask(next); err != nil {
@@ -38,7 +38,7 @@ func (l *load) hammer(next func() []byte, duration time.Duration) (h hammered, e
 			c.sent = now
 			return true, c.send(next())
 		}
-		open-- // the last answer of each is let in, so that the connections can be used again
+		open-- // wait for the last answers, so that the connections can be reused
 		return open > 0, nil
 	})
 	if err == nil && (open > 0 || len(times) == 0) {
@@ -51,8 +51,8 @@ func (l *load) hammer(next func() []byte, duration time.Duration) (h hammered, e
 	return h, err
 }
 
-// stencil makes a captured publish of entry 0 into ones of random entries, each
-// with a content and a request id of its own.
+// stencil turns a captured publish of entry 0 into publishes of random entries, each with another
+// content and request id.
 type stencil struct {
 	request         []byte
 	entries         int
@@ -75,7 +75,7 @@ func newStencil(request []byte, entries int) (*stencil, error) {
 	return s, nil
 }
 
-// next returns a request, which is good until the next call.
+// next returns a request that is valid until the next call.
 func (s *stencil) next() []byte {
 	s.made++
 	var id [16]byte

@@ -17,8 +17,8 @@ import (
 	"github.com/linnaname/gdiamond/storage/mysqlstore"
 )
 
-// inserterRole is a process that inserts rows of the change log into a table
-// like it, over connections of which each has the statement prepared.
+// inserterRole is a process that inserts rows of the change log into a table of the same form.
+// Each of its connections has a prepared statement.
 func inserterRole(args []string) error {
 	conns, err := strconv.Atoi(args[1])
 	if err != nil {
@@ -50,7 +50,7 @@ func inserterRole(args []string) error {
 	})
 }
 
-// inserter inserts copies of one row, each with a revision and a key of its own.
+// inserter inserts copies of one row, each with another revision and key.
 type inserter struct {
 	statements []*sql.Stmt // one for each connection
 	text       string
@@ -61,8 +61,8 @@ type inserter struct {
 	last       atomic.Int64 // revision
 }
 
-// copyLog makes a table with the same columns, indexes and rows as the log, and
-// takes the newest row for a pattern.
+// copyLog creates a table with the same columns, indexes and rows as the log, and uses the newest
+// row as a pattern.
 func (i *inserter) copyLog(db *sql.DB) error {
 	for _, text := range []string{
 		"CREATE TABLE bare_change LIKE diamond_change",
@@ -110,7 +110,7 @@ func (i *inserter) String() string {
 	return fmt.Sprintf("%d columns, content of %d bytes", len(i.row), len(i.row[i.content].([]byte)))
 }
 
-// run has every connection insert for a while, and returns how many rows were.
+// run inserts on every connection for a while, and returns the number of rows.
 func (i *inserter) run(entries int, length time.Duration) (int64, error) {
 	var done atomic.Int64
 	failures := make(chan error, len(i.statements))

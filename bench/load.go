@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// load is a client of many connections in one thread: raw sockets under one
-// epoll, fixed request bytes, and as little of HTTP as finding the end of an
-// answer. What it costs is the same for every server that it is put on.
+// load is a client with many connections in one thread: raw sockets under one epoll, fixed
+// request bytes, and only enough HTTP to find the end of an answer. Its cost is the same for
+// every server.
 type load struct {
 	epoll   int
 	conns   []*conn
@@ -26,11 +26,12 @@ type load struct {
 // conn is one keep-alive connection.
 type conn struct {
 	fd      int
-	sent    time.Time // when its last request was
+	sent    time.Time // time of the last request
 	partial []byte    // of an answer that came in several reads
 }
 
-// arrivals tells when the answers to one request on every connection were there, in Unix nanoseconds.
+// arrivals has the times at which the answers to one request on every connection arrived, in Unix
+// nanoseconds.
 type arrivals struct {
 	First, P50, P99, Last int64
 	Sample                []byte // one whole answer
@@ -112,8 +113,8 @@ func (l *load) dial(addr string, n int) error {
 	return nil
 }
 
-// requests returns what makes the requests of a command: all the same, or
-// publishes of random entries.
+// requests returns a function that creates the requests of a command: all equal, or publishes of
+// random entries.
 func (c command) requests() (next func() []byte, err error) {
 	if c.Entries == 0 {
 		return func() []byte { return c.Data }, nil
@@ -136,7 +137,7 @@ func (l *load) ask(next func() []byte) error {
 	return nil
 }
 
-// send writes a request, which is far smaller than a socket's buffer.
+// send writes a request, which is much smaller than a socket's buffer.
 func (c *conn) send(request []byte) error {
 	n, err := syscall.Write(c.fd, request)
 	if err == nil && n < len(request) {
@@ -145,8 +146,8 @@ func (c *conn) send(request []byte) error {
 	return err
 }
 
-// await waits until every connection has one answer that is 200 and holds
-// marker, which proves that the client has the new content in hand.
+// await waits until every connection has one answer with status 200 and marker, which proves that
+// the client has the new content.
 func (l *load) await(marker string, limit time.Duration) (arrivals, error) {
 	var a arrivals
 	times := make([]int64, 0, len(l.conns))
@@ -172,8 +173,8 @@ func (l *load) await(marker string, limit time.Duration) (arrivals, error) {
 	return a, nil
 }
 
-// answers calls each with every whole answer as it comes, until each says that
-// it has enough or the deadline has passed.
+// answers calls each with every complete answer, until each returns true or the deadline has
+// passed.
 func (l *load) answers(deadline time.Time, each func(c *conn, answer []byte) (more bool, err error)) error {
 	for {
 		left := time.Until(deadline)
@@ -203,8 +204,8 @@ func (l *load) answers(deadline time.Time, each func(c *conn, answer []byte) (mo
 	}
 }
 
-// receive reads what is there and returns the answer if it is whole. The bytes
-// are good until the next call.
+// receive reads the available data, and returns the answer if it is complete. The bytes are valid
+// until the next call.
 func (c *conn) receive(scratch []byte) ([]byte, error) {
 	n, err := syscall.Read(c.fd, scratch)
 	switch {
@@ -234,8 +235,8 @@ func (c *conn) receive(scratch []byte) ([]byte, error) {
 	return data, nil
 }
 
-// answerSize returns how long the answer that data begins with is; 0 as long
-// as its headers are not whole.
+// answerSize returns the length of the answer at the start of data, or 0 while its headers are
+// incomplete.
 func answerSize(data []byte) (int, error) {
 	end := bytes.Index(data, []byte("\r\n\r\n"))
 	if end < 0 {

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Command bench measures what the library promises of its speed, each figure
-// as a ratio to a baseline that runs in the same minutes on the same machine.
+// Command bench measures the library's performance. Each figure is a ratio to a baseline that
+// runs in the same minutes on the same machine.
 //
 //	go run ./bench                      # all, some minutes
 //	go run ./bench -run read,polls      # some
@@ -9,9 +9,9 @@
 //	go run ./bench -quick               # a smoke run: few rounds, small numbers
 //	go run ./bench -gate                # exit status 1 when a goal is missed
 //
-// Servers, bare servers and load clients are processes of their own: the
-// program runs itself again with -role. They speak JSON lines over stdin and
-// stdout. docs/performance.md says what the figures mean.
+// Servers, bare servers and load clients are separate processes, for which the program runs
+// itself with -role. They exchange JSON lines over stdin and stdout. docs/performance.md explains
+// the figures.
 package main
 
 import (
@@ -23,7 +23,7 @@ import (
 	"strings"
 )
 
-// settings are the flags that measurements read.
+// settings are the flags for measurements.
 type settings struct {
 	quick bool
 	keys  int
@@ -38,7 +38,7 @@ func (s settings) pick(full, small int) int {
 	return full
 }
 
-// measurements in the order in which they run.
+// measurements has the measurements in the order in which they run.
 var measurements = []struct {
 	name string
 	run  func(settings, *report) error
@@ -57,7 +57,7 @@ var measurements = []struct {
 	{"mysql-start", measureMySQLStart},
 }
 
-// roles are what a child process of this program can be.
+// roles are the roles of child processes.
 var roles = map[string]func(args []string) error{
 	"server":    serverRole,
 	"bare":      bareRole,
@@ -112,7 +112,7 @@ func main() {
 			fmt.Fprintf(os.Stderr, "bench: %s: %v\n", m.name, err)
 			os.Exit(2)
 		}
-		runtime.GC() // one measurement's garbage is not the next one's
+		runtime.GC() // so that the next measurement does not pay for this one's garbage
 	}
 	if missed := r.missed(); len(missed) > 0 {
 		fmt.Printf("\nmissed: %s\n", strings.Join(missed, "; "))

@@ -18,24 +18,23 @@ import (
 	"github.com/linnaname/gdiamond/storage/mysqlstore"
 )
 
-// silent is the log of what tells its errors anyway.
+// silent is the logger of parts that also return their errors.
 var silent = slog.New(slog.DiscardHandler)
 
-// database is a fresh database on a server of this run's own, which waits for
-// the disk as a server does by default, or on the one that the environment
-// names, whatever its settings.
+// database is a fresh database on a server of this run, which waits for the disk like a default
+// server, or on the server that the environment names, with any settings.
 type database struct {
-	server *mariadbtest.Server // nil: the environment's
+	server *mariadbtest.Server // nil for the server of the environment
 	dsn    string              // of the database
 	name   string
 	db     *sql.DB
 }
 
-// bufferPool is the server's memory for tables. What is measured has to fit: with
-// the default of 128 MiB, reads from the disk would be measured.
+// bufferPool is the server's memory for tables. The tables must fit into it: the default of
+// 128 MiB would measure reads from the disk.
 const bufferPool = "--innodb-buffer-pool-size=1G"
 
-// newDatabase starts a server, and says what it is.
+// newDatabase starts a server and prints its version.
 func newDatabase(s settings, r *report) (d *database, err error) {
 	d = &database{dsn: os.Getenv(mariadbtest.EnvDSN)}
 	if d.dsn == "" {
@@ -61,7 +60,7 @@ func newDatabase(s settings, r *report) (d *database, err error) {
 	return d, nil
 }
 
-// create makes the database, and connects to it.
+// create creates the database and connects to it.
 func (d *database) create() error {
 	cfg, err := mysql.ParseDSN(d.dsn)
 	if err != nil {
@@ -83,7 +82,7 @@ func (d *database) create() error {
 	return err
 }
 
-// close removes all of it.
+// close removes the database and stops the server.
 func (d *database) close() error {
 	if d.server != nil {
 		return d.server.Close()
@@ -95,7 +94,7 @@ func (d *database) close() error {
 	return errors.Join(err, d.db.Close())
 }
 
-// fill makes the schema, and so many entries, each published once.
+// fill creates the schema and the given number of entries, each published once.
 func (d *database) fill(entries int) (err error) {
 	store, err := mysqlstore.New(context.Background(), d.db, mysqlstore.WithMigrate(), mysqlstore.WithLogger(silent))
 	if err != nil {
@@ -105,7 +104,7 @@ func (d *database) fill(entries int) (err error) {
 	return fillStore(store, entries)
 }
 
-// cpu returns the processor time that the server has used, 0 where it is not this run's.
+// cpu returns the processor time of the server, or 0 if it is not a server of this run.
 func (d *database) cpu() (time.Duration, error) {
 	if d.server == nil {
 		return 0, nil
@@ -113,7 +112,8 @@ func (d *database) cpu() (time.Duration, error) {
 	return cpuOf(d.server.PID())
 }
 
-// questions returns how many statements clients have sent the server, this one included.
+// questions returns the number of statements that clients have sent to the server, including this
+// one.
 func (d *database) questions() (n int64, err error) {
 	var name string
 	err = d.db.QueryRow("SHOW GLOBAL STATUS LIKE 'Questions'").Scan(&name, &n)

@@ -13,8 +13,8 @@ import (
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
-// measureMySQLIdle looks at what a database has to do for three nodes whose
-// clients all wait, each for a key of its own: and for three that have none.
+// measureMySQLIdle measures the database's work for three nodes whose clients all wait, each for a
+// different key, and for three nodes without clients.
 func measureMySQLIdle(s settings, r *report) (err error) {
 	const nodes = 3
 	clients, entries := s.pick(1000, 90), s.pick(10_000, 500)
@@ -69,7 +69,7 @@ func measureMySQLIdle(s settings, r *report) (err error) {
 	return nil
 }
 
-// questionRate returns how many statements a second clients send for a while.
+// questionRate returns the number of statements a second over a while.
 func (d *database) questionRate(length time.Duration) (float64, error) {
 	before, err := d.questions()
 	if err != nil {
@@ -78,10 +78,10 @@ func (d *database) questionRate(length time.Duration) (float64, error) {
 	begun := time.Now()
 	time.Sleep(length)
 	after, err := d.questions()
-	return float64(after-before-1) / time.Since(begun).Seconds(), err // 1: to ask
+	return float64(after-before-1) / time.Since(begun).Seconds(), err // without the statement that asks
 }
 
-// allWait waits until so many clients wait at the nodes together.
+// allWait waits until the given number of clients wait at the nodes together.
 func allWait(nodes []*child, clients int) error {
 	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		sum := 0

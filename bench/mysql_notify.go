@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// measureMySQLNotify publishes at one node and looks when a client holds the
-// content that waits there, at a node that is nudged, and at one that is not,
-// whose feed has to find the change by itself.
+// measureMySQLNotify publishes at one node, and measures when a waiting client holds the content:
+// at that node, at a node that is nudged, and at a node without nudges, whose feed must find the
+// change.
 func measureMySQLNotify(s settings, r *report) (err error) {
 	d, err := newDatabase(s, r)
 	if err != nil {
@@ -48,7 +48,7 @@ func measureMySQLNotify(s settings, r *report) (err error) {
 	if err := publisher.server.do(command{Verb: "peers", Addr: strings.Join([]string{publisher.addr, nudged.addr}, ",")}, nil); err != nil {
 		return err
 	}
-	time.Sleep(2 * peersAsked) // now it knows
+	time.Sleep(2 * peersAsked) // until the node knows its peers
 
 	p, err := publisher.publish(0)
 	if err != nil {
@@ -63,12 +63,12 @@ func measureMySQLNotify(s settings, r *report) (err error) {
 			if err := f.park(); err != nil {
 				return err
 			}
-			// The clients listen before the change, not after it.
+			// The clients start listening before the change.
 			if err := f.load.send(command{Verb: "await", Key: native.marker(round), For: patience}); err != nil {
 				return err
 			}
 		}
-		time.Sleep(rand.N(500 * time.Millisecond)) // at any moment of the feeds' intervals
+		time.Sleep(rand.N(500 * time.Millisecond)) // a random moment in the feeds' interval
 		if p, err = publisher.publish(round); err != nil {
 			return err
 		}

@@ -19,29 +19,29 @@ const (
 	poolEntries = 1000
 )
 
-// pool is a node that has few connections to its database, with clients that
-// read, that wait, and that publish.
+// pool is a node with few connections to its database, and with reading, waiting and publishing
+// clients.
 type pool struct {
 	*field     // its clients wait
 	d          *database
 	dir        string
 	readers    *child
 	publishers *child
-	fetch      []byte // what readers send
-	post       []byte // what publishers send
+	fetch      []byte // the request of readers
+	post       []byte // the request of publishers
 	round      int
 }
 
-// hang is what was seen of a node while publishes hung.
+// hang has the results of a node while publishes hang.
 type hang struct {
 	reads  hammered
-	access int64 // calls of the storage that reads and polls have made
+	access int64 // storage calls of reads and polls
 	stats  sql.DBStats
 }
 
-// measureMySQLPool reads from a node while nothing else goes on, in turn with
-// while another connection holds the lock that publishes need, so that 200 of
-// them hang. Clients that wait are parked in both.
+// measureMySQLPool alternates between reads from an otherwise idle node, and reads while another
+// connection holds the lock that publishes need, so that 200 of them hang. Waiting clients are
+// parked in both cases.
 func measureMySQLPool(s settings, r *report) (err error) {
 	p, err := newPool(s, r)
 	if err != nil {

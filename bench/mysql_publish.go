@@ -12,11 +12,10 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// measureMySQLPublish publishes over HTTP to random keys among 100,000 entries
-// of a node on a database, each acknowledged when the database has it on stable
-// storage and the node serves it, in turn with as many connections straight to
-// the same database that each insert the row of the log that a publish writes,
-// and nothing else, with autocommit.
+// measureMySQLPublish alternates between two sides. The first publishes over HTTP to random keys
+// among 100,000 entries of a node on a database; each publish is acknowledged once the database
+// has it on stable storage and the node serves it. The second has as many connections to the same
+// database, which only insert the log row of a publish, with autocommit.
 func measureMySQLPublish(s settings, r *report) (err error) {
 	const publishers = 64
 	d, err := newDatabase(s, r)
@@ -95,7 +94,7 @@ func measureMySQLPublish(s settings, r *report) (err error) {
 	return nil
 }
 
-// side is one of two that write to a database in turn.
+// side is one of the two sides that write to a database in turn.
 type side struct {
 	of       []*child // its processes
 	database *database
@@ -106,7 +105,7 @@ type side struct {
 	own, db time.Duration // of processor time, its processes' and the database's
 }
 
-// turn has the side write for a while.
+// turn makes the side write for a while.
 func (s *side) turn(counts bool, length time.Duration) error {
 	own, db, err := s.used()
 	if err != nil {
@@ -138,12 +137,12 @@ func (s *side) used() (own, db time.Duration, err error) {
 	return own, db, err
 }
 
-// micros returns d a change, in microseconds.
+// micros returns the part of d for one change, in microseconds.
 func (s *side) micros(d time.Duration) float64 {
 	return float64(d) / float64(time.Microsecond) / s.changes
 }
 
-// nativePublish is what our own client sends to publish entry 0.
+// nativePublish returns the request of our client for publishing entry 0.
 func nativePublish(addr string) ([]byte, error) {
 	return capture(addr, func(t diamond.Transport) error {
 		_, err := t.Commit(context.Background(), &diamond.CommitRequest{Client: info(), Set: diamond.ChangeSet{

@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// measureMySQLStart starts a node on a database of 100,000 entries: with
-// nothing on its disk, and with a copy that is up to date. Beside it stands
-// what a server on an embedded store with the same entries takes.
+// measureMySQLStart starts a node on a database of 100,000 entries, without and with an up-to-date
+// copy on its disk. For comparison it starts a server on an embedded store with the same entries.
 func measureMySQLStart(s settings, r *report) (err error) {
 	entries := s.pick(100_000, 5000)
 	d, err := newDatabase(s, r)
@@ -61,8 +60,8 @@ func measureMySQLStart(s settings, r *report) (err error) {
 	return nil
 }
 
-// startNode starts a node once, and returns when it served reads and when its
-// copy was whole.
+// startNode starts a node once, and returns the times until it served reads and until its copy was
+// complete.
 func startNode(dsn, folder string) (ready, whole time.Duration, err error) {
 	node, _, err := spawn("node", "-dsn", dsn, "-copy", folder)
 	if err != nil {
@@ -76,7 +75,7 @@ func startNode(dsn, folder string) (ready, whole time.Duration, err error) {
 	return ready, whole, err
 }
 
-// spread writes the median and the quartiles of times in milliseconds.
+// spread formats the median and the quartiles of times in milliseconds.
 func spread(ms []float64) string {
 	return fmt.Sprintf("%s ms (%s to %s)", number(median(ms)), number(quantile(ms, 0.25)), number(quantile(ms, 0.75)))
 }

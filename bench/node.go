@@ -20,8 +20,8 @@ import (
 	"github.com/linnaname/gdiamond/storage/mysqlstore"
 )
 
-// nodeRole is a process with a node of a cluster: on a database that it shares,
-// with a copy of that in a folder of its own.
+// nodeRole is a process with a node of a cluster, on a shared database and with a copy in its own
+// folder.
 func nodeRole(args []string) error {
 	f := flag.NewFlagSet("node", flag.ContinueOnError)
 	dsn := f.String("dsn", "", "the database")
@@ -90,10 +90,10 @@ func nodeRole(args []string) error {
 	return errors.Join(err, <-failed)
 }
 
-// peersAsked is how often a node asks where its peers are.
+// peersAsked is the interval at which a node refreshes its peers.
 const peersAsked = 3 * time.Second
 
-// members are the servers of a cluster, as far as they are known.
+// members are the known servers of a cluster.
 type members struct{ addrs atomic.Pointer[[]string] }
 
 // Resolve implements [server.Resolver].
@@ -101,8 +101,7 @@ func (m *members) Resolve(context.Context) ([]string, error) {
 	return *m.addrs.Load(), nil
 }
 
-// copied waits until the copy holds all that the storage has, and returns how
-// long that took since the beginning.
+// copied waits until the copy has everything in the storage, and returns the time since the start.
 func copied(srv diamond.Server, begun time.Time, limit time.Duration) (time.Duration, error) {
 	for waited := time.Now(); ; time.Sleep(time.Millisecond) {
 		switch st := srv.Status(); {

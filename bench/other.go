@@ -1,7 +1,7 @@
 //go:build !linux
 
-// Command bench measures the library's speed. It reads /proc and uses epoll,
-// and so runs on Linux only.
+// Command bench measures the library's performance. It runs only on Linux, because it reads /proc
+// and uses epoll.
 package main
 
 import (

@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// parked is what parked polls cost their server.
+// parked is the cost of parked polls for their server.
 type parked struct {
-	fresh, used float64 // KiB of RSS a poll: first parked; after changes and a collection
+	fresh, used float64 // KiB of RSS a poll: freshly parked, and after changes and a collection
 	turns       []turn  // the changes
 	requests    [][]byte
 }
 
-// idleness is what a server does while its polls wait.
+// idleness is the work of a server while its polls wait.
 type idleness struct {
 	cpu          float64 // percent of a core
 	access, feed int64   // calls of the storage
 }
 
-// measurePolls parks 10,000 polls of each protocol and looks at what they cost
-// the server while nothing happens.
+// measurePolls parks 10,000 polls of each protocol, and measures their cost for the server while
+// nothing happens.
 func measurePolls(s settings, r *report) error {
 	clients, changes := s.pick(10_000, 1000), s.pick(10, 3)
 	duration := time.Duration(s.pick(10, 1)) * time.Second
@@ -42,8 +42,8 @@ func measurePolls(s settings, r *report) error {
 	return nil
 }
 
-// parkOurs measures a fresh server of ours: polls parked, idle for a while,
-// then changes that answer all of them, each polling again.
+// parkOurs measures a fresh server of ours: with parked polls, idle for a while, and after changes
+// that answer all of them, each polling again.
 func parkOurs(p protocol, clients, changes int, idleFor time.Duration) (c parked, idle idleness, err error) {
 	f, err := newField("server", p, clients)
 	if err != nil {
@@ -75,7 +75,7 @@ func parkOurs(p protocol, clients, changes int, idleFor time.Duration) (c parked
 	return c, idle, err
 }
 
-// parkBare has a fresh bare server do the same, with the same requests and answers.
+// parkBare measures a fresh bare server in the same way, with the same requests and answers.
 func parkBare(p protocol, clients int, ours parked) (c parked, err error) {
 	f, err := newField("bare", p, clients)
 	if err != nil {
@@ -103,11 +103,10 @@ func parkBare(p protocol, clients int, ours parked) (c parked, err error) {
 	return c, err
 }
 
-// settle lets what goes on in the background end.
+// settle waits until background work has ended.
 const settle = time.Second
 
-// parkAndWeigh parks the clients and returns what each added to the server's
-// memory, in KiB.
+// parkAndWeigh parks the clients, and returns the server's additional memory for each, in KiB.
 func (f *field) parkAndWeigh(before float64) (float64, error) {
 	if err := f.park(); err != nil {
 		return 0, err
@@ -129,7 +128,7 @@ func (f *field) weigh(before float64) (float64, error) {
 	return (after - before) / float64(f.clients) / 1024, err
 }
 
-// rest looks at what the server does while all clients wait.
+// rest measures the server's work while all clients wait.
 func (f *field) rest(duration time.Duration) (idleness, error) {
 	var c [2]counts
 	var cpu [2]time.Duration

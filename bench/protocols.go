@@ -14,15 +14,14 @@ import (
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
-// protocol makes the requests of one of the two protocols, byte for byte as
-// its clients send them.
+// protocol creates the requests of one of the two protocols, with the same bytes as its clients.
 type protocol struct {
 	name string
 	// fetch reads benchKey.
 	fetch func(addr string) ([]byte, error)
-	// poll waits for what comes after the publish p.
+	// poll waits for a change after the publish p.
 	poll func(addr string, p published) ([]byte, error)
-	// marker is in the answer that ends the wait for the content of a round.
+	// marker returns a text in the answer with the content of a round.
 	marker func(round int) string
 }
 
@@ -33,7 +32,7 @@ var (
 	protocols = []protocol{native, original}
 )
 
-// capture returns the bytes that our own client would send in a call.
+// capture returns the bytes that our client would send in a call.
 func capture(addr string, call func(diamond.Transport) error) ([]byte, error) {
 	var recorded recorder
 	err := call(httptransport.New(addr, httptransport.WithHTTPClient(&http.Client{Transport: &recorded})))
@@ -43,7 +42,7 @@ func capture(addr string, call func(diamond.Transport) error) ([]byte, error) {
 	return recorded.Bytes(), nil
 }
 
-// recorder writes a request down instead of sending it.
+// recorder records a request instead of sending it.
 type recorder struct{ bytes.Buffer }
 
 func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -53,7 +52,7 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	return nil, errors.New("recorded")
 }
 
-// info is what each client says of itself.
+// info is the clients' description of themselves.
 func info() diamond.ClientInfo {
 	return diamond.ClientInfo{ID: "0123456789abcdef0123456789abcdef", App: "bench", Version: "1.0"}
 }
@@ -77,7 +76,7 @@ func nativePoll(addr string, p published) ([]byte, error) {
 // benchSet is the set of keys that native polls name by its hash.
 func benchSet() []diamond.Key { return []diamond.Key{diamond.NewKey("", benchKey)} }
 
-// introduce tells the server which keys benchSet has, as the first poll of a client does.
+// introduce sends the keys of benchSet to the server, like the first poll of a client.
 func introduce(addr string) error {
 	t := httptransport.New(addr)
 	defer t.Close()
@@ -85,7 +84,7 @@ func introduce(addr string) error {
 	return err
 }
 
-// originalFetch is what the original client sends to read.
+// originalFetch is the original client's request for a read.
 func originalFetch(addr string) ([]byte, error) {
 	query := url.Values{"dataId": {benchKey}, "group": {diamond.DefaultGroup}}
 	return []byte("GET /diamond-server/config?" + query.Encode() + " HTTP/1.1\r\n" +
@@ -94,7 +93,7 @@ func originalFetch(addr string) ([]byte, error) {
 		"Accept-Encoding: gzip,deflate\r\n\r\n"), nil
 }
 
-// originalPoll is what the original client sends to wait: a chunked form.
+// originalPoll is the original client's request for a wait: a chunked form.
 func originalPoll(addr string, p published) ([]byte, error) {
 	form := "Probe-Modify-Request=" + url.QueryEscape(benchKey+","+diamond.DefaultGroup+","+p.MD5)
 	return fmt.Appendf(nil, "POST /diamond-server/getProbeModify HTTP/1.1\r\n"+
@@ -107,7 +106,7 @@ func originalPoll(addr string, p published) ([]byte, error) {
 		"%x\r\n%s\r\n0\r\n\r\n", addr, len(form), form), nil
 }
 
-// originalMarker is the name of the key: an answer has no more than that.
+// originalMarker is the name of the key, the only content of an answer.
 func originalMarker(int) string {
 	return url.QueryEscape(benchKey + "," + diamond.DefaultGroup + ";")
 }

@@ -18,12 +18,12 @@ import (
 	"github.com/linnaname/gdiamond/storage/boltstore"
 )
 
-// storeFile is the file that boltstore keeps in its folder.
+// storeFile is boltstore's file in its folder.
 const storeFile = "store.db"
 
-// measurePublish publishes to random keys among 100,000 entries, each
-// acknowledged when it is on stable storage, in turn with a loop over bbolt
-// alone that writes the same rows to a copy of the same file.
+// measurePublish alternates between publishes to random keys among 100,000 entries, each
+// acknowledged once it is on stable storage, and a bbolt loop that writes the same rows to a copy
+// of the file.
 func measurePublish(s settings, r *report) error {
 	dir, err := os.MkdirTemp(s.dir, "bench-publish-")
 	if err != nil {
@@ -108,8 +108,8 @@ func publisherRole(args []string) error {
 	})
 }
 
-// publishFor has so many publishers publish for a while, each waiting for the
-// acknowledgement of one change before the next, and returns how many were.
+// publishFor runs the given number of publishers for a while, and returns the number of changes.
+// Each publisher waits for the acknowledgement of one change before the next.
 func publishFor(srv diamond.Server, publishers, entries int, length time.Duration, requests *atomic.Int64) (int64, error) {
 	values := make([]string, 100)
 	for i := range values {

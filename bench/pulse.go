@@ -13,17 +13,17 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// pulseEvery is the pause between two publishes of the key that is watched.
+// pulseEvery is the pause between two publishes of the watched key.
 const pulseEvery = 3 * time.Millisecond
 
 var pulseKey = diamond.NewKey("", "pulse")
 
-// phase is what a step took, and what others noticed of it.
+// phase is the cost of a step, and its effect on others.
 type phase struct {
 	Took  time.Duration
-	Bytes float64 // of memory that it takes, a key; 0: that was not looked at
-	// Feed is from the moment that the storage has committed until a poll has
-	// the value: for so long the feed stood still, or had other things to do.
+	Bytes float64 // of memory a key, or 0 if not measured
+	// Feed is the time from the storage's commit until a poll has the value. It shows how
+	// long the feed was blocked or busy.
 	Feed    spans
 	Publish spans // from a publish until the poll has it, the storage's time included
 	Read    spans
@@ -46,8 +46,8 @@ func summary(times []time.Duration) spans {
 	return spans{len(times), median(times), quantile(times, 0.99), slices.Max(times)}
 }
 
-// timedStorage tells when a set with the pulse's key was committed, and when a
-// scan began first.
+// timedStorage records when a set with the pulse's key was committed, and when the first scan
+// began.
 type timedStorage struct {
 	diamond.Storage
 	committed chan time.Time // capacity 1
@@ -71,8 +71,7 @@ func (s *timedStorage) Scan(ctx context.Context, req diamond.ScanRequest) (diamo
 	return s.Storage.Scan(ctx, req)
 }
 
-// during does a step, and publishes, polls and reads all the while, each at
-// least once.
+// during runs a step, and meanwhile publishes, polls and reads, each at least once.
 func (n *scaled) during(step func() error) (p phase, err error) {
 	ended := make(chan error, 1)
 	go func() { ended <- step() }()
@@ -102,7 +101,7 @@ func (n *scaled) during(step func() error) (p phase, err error) {
 	return phase{n.took, n.bytes, summary(feed), summary(publish), summary(read)}, nil
 }
 
-// pulse publishes once, and returns when a poll that waited has it.
+// pulse publishes once, and returns when a waiting poll has the value.
 func (n *scaled) pulse(from diamond.Position) (at diamond.Position, seen time.Time, err error) {
 	ctx, keys := context.Background(), []diamond.Key{pulseKey}
 	polled := make(chan error, 1)

@@ -7,9 +7,8 @@ import (
 	"time"
 )
 
-// measureRead asks for a value of 1 KiB over 64 keep-alive connections, by the
-// native and by the original protocol. The bare server writes the same bytes
-// under the same headers.
+// measureRead reads a value of 1 KiB over 64 keep-alive connections, by the native and the original
+// protocol. The bare server writes the same bytes with the same headers.
 func measureRead(s settings, r *report) error {
 	const connections = 64
 	rounds, length := s.pick(25, 3), time.Duration(s.pick(1000, 300))*time.Millisecond
@@ -36,7 +35,7 @@ func measureRead(s settings, r *report) error {
 	return nil
 }
 
-// compareReads hammers our server and a bare one in turn and returns the rates of each.
+// compareReads alternates between our server and a bare one, and returns the rates of both.
 func compareReads(ours *child, addr string, request []byte, connections, rounds int, length time.Duration) (rates [2][]float64, err error) {
 	answer, err := exchange(addr, request)
 	if err != nil {

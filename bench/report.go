@@ -14,14 +14,14 @@ import (
 	"time"
 )
 
-// report prints figures as they come and remembers which missed their goal.
+// report prints figures as they come, and records missed goals.
 type report struct{ misses []string }
 
 func (r *report) missed() []string { return r.misses }
 
-// ratio prints one figure against its baseline: the medians of both, and the
-// median and the quartiles of their ratios pair by pair. The two of a pair ran
-// one right after the other, so what else the machine did cancels out.
+// ratio prints one figure with its baseline: the medians of both, and the median and the quartiles
+// of the ratios of pairs. The two runs of a pair follow each other directly, so that other load on
+// the machine cancels out.
 func (r *report) ratio(name, unit string, ours, bare []float64, goal goal) {
 	ratios := make([]float64, len(ours))
 	for i := range ours {
@@ -32,12 +32,12 @@ func (r *report) ratio(name, unit string, ours, bare []float64, goal goal) {
 		number(median(ours)), unit, number(median(bare)), ratio, quantile(ratios, 0.25), quantile(ratios, 0.75), len(ratios)), ratio, goal)
 }
 
-// value prints one figure that has a goal of its own.
+// value prints one figure with an absolute goal.
 func (r *report) value(name, unit string, v float64, goal goal) {
 	r.judge(name, number(v)+" "+unit, v, goal)
 }
 
-// note prints what has no goal.
+// note prints a figure without a goal.
 func (r *report) note(name, format string, args ...any) {
 	fmt.Printf("  %-34s %s\n", name, fmt.Sprintf(format, args...))
 }
@@ -51,7 +51,7 @@ func (r *report) judge(name, text string, v float64, goal goal) {
 	fmt.Printf("  %-34s %s; goal %s: %s\n", name, text, goal, verdict)
 }
 
-// goal is a bound of a figure.
+// goal is a limit for a figure.
 type goal struct {
 	least, most float64
 }
@@ -68,7 +68,7 @@ func (g goal) String() string {
 	return "at most " + number(g.most)
 }
 
-// median of values, of which there is at least one.
+// median returns the median of values, which must not be empty.
 func median[T cmp.Ordered](values []T) T { return quantile(values, 0.5) }
 
 func quantile[T cmp.Ordered](values []T, share float64) T {
@@ -76,7 +76,7 @@ func quantile[T cmp.Ordered](values []T, share float64) T {
 	return s[min(len(s)-1, int(share*float64(len(s))))]
 }
 
-// number writes v with three digits that count.
+// number formats v with three significant digits.
 func number(v float64) string {
 	switch a := math.Abs(v); {
 	case a >= 100 || v == math.Trunc(v):
@@ -90,7 +90,7 @@ func number(v float64) string {
 
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// machine describes what the figures were measured on.
+// machine describes the machine of the measurement.
 func machine(dir string) string {
 	model := "unknown processor"
 	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
@@ -114,5 +114,5 @@ func machine(dir string) string {
 		model, runtime.NumCPU(), strings.TrimSpace(string(kernel)), runtime.Version(), runtime.GOMAXPROCS(0), disk)
 }
 
-// filesystems by the number that statfs(2) gives.
+// filesystems has the names of file systems by their statfs(2) numbers.
 var filesystems = map[int64]string{0xef53: "ext4", 0x58465342: "xfs", 0x9123683e: "btrfs", 0x01021994: "tmpfs (fsync is free there)", 0x794c7630: "overlayfs"}

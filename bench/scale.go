@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// measureScale does with -keys keys what is slow where there are many, on an
-// embedded store and on a database with a copy on disk. Each time one small key is
-// published and polled meanwhile, every few milliseconds: see pulse.
+// measureScale runs operations that are slow with many keys (-keys), on an embedded store and on a
+// database with a copy on disk. During each operation one small key is published and polled every
+// few milliseconds; see pulse.
 func measureScale(s settings, r *report) (err error) {
 	const whole = setKeys // and whole change sets, in each half
 	keys := max(s.pick(s.keys, s.keys/10)/whole, 1) * whole
@@ -39,7 +39,7 @@ func measureScale(s settings, r *report) (err error) {
 	return scaleOn(r, "MySQL", keys, []string{"-dsn", d.dsn}, dir)
 }
 
-// scaleOn takes all steps on one storage, each in a process of its own.
+// scaleOn runs all steps on one storage, each in a separate process.
 func scaleOn(r *report, on string, keys int, storage []string, dir string) error {
 	step := func(name string, args []string, cmd command) error {
 		child, _, err := spawn("scale", append(args, storage...)...)
@@ -86,8 +86,8 @@ func scaleOn(r *report, on string, keys int, storage []string, dir string) error
 	return nil
 }
 
-// scaleRole is a process with a server on a store in a folder, or on a database,
-// which can have a copy in another folder.
+// scaleRole is a process with a server on a store in a folder, or on a database with an optional
+// copy in a folder.
 func scaleRole(args []string) error {
 	begun := time.Now()
 	n, err := openScaled(args)

@@ -16,12 +16,12 @@ import (
 	"github.com/linnaname/gdiamond/storage/mysqlstore"
 )
 
-// scaled is a server with many keys, and what is done to it.
+// scaled is a server with many keys, and the steps that run on it.
 type scaled struct {
 	srv     diamond.Server
 	storage *timedStorage
-	took    time.Duration // until it served reads; what a step took, at its end
-	bytes   float64       // of memory a key that a step took, where that was looked at
+	took    time.Duration // until the server served reads, or of the last step
+	bytes   float64       // of memory a key that a step took, if measured
 	closers []func() error
 }
 
@@ -76,7 +76,7 @@ func (n *scaled) openDatabase(dsn string, logger *slog.Logger) (diamond.Storage,
 	return mysqlstore.New(context.Background(), db, mysqlstore.WithLogger(logger))
 }
 
-// close closes all, what was opened last first.
+// close closes everything in reverse order.
 func (n *scaled) close() error {
 	var all []error
 	for i := range n.closers {
@@ -85,10 +85,10 @@ func (n *scaled) close() error {
 	return errors.Join(all...)
 }
 
-// nothing leaves what the start took.
+// nothing keeps the time of the start.
 func (n *scaled) nothing() error { return nil }
 
-// timed notes what a step takes.
+// timed records the time of a step.
 func (n *scaled) timed(step func() error) error {
 	begun := time.Now()
 	err := step()
@@ -96,12 +96,12 @@ func (n *scaled) timed(step func() error) error {
 	return err
 }
 
-// importOrdered publishes every second of so many entries, in order.
+// importOrdered publishes every second entry, in order.
 func (n *scaled) importOrdered(keys int) error {
 	return n.inSets(keys/2, func(set *diamond.ChangeSet, i int) { publishOf(set, 2*i) })
 }
 
-// importBetween publishes the other ones, all over the keys.
+// importBetween publishes the other entries, spread over the keys.
 func (n *scaled) importBetween(keys int) error {
 	return n.inSets(keys/2, func(set *diamond.ChangeSet, i int) { publishOf(set, 2*scattered(i, keys/2)+1) })
 }
@@ -110,7 +110,7 @@ func publishOf(set *diamond.ChangeSet, i int) {
 	set.Drafts = append(set.Drafts, diamond.Draft{Key: keyOf(i), Content: marker(i) + values()[i%1000]})
 }
 
-// values are some contents, as to make each anew would take a part of the time.
+// values has some prepared contents, because generating each would take part of the time.
 var values = sync.OnceValue(func() []string {
 	some := make([]string, 1000)
 	for i := range some {
@@ -119,21 +119,21 @@ var values = sync.OnceValue(func() []string {
 	return some
 })
 
-// deleteHalf deletes every second of so many entries, all over the keys.
+// deleteHalf deletes every second entry, spread over the keys.
 func (n *scaled) deleteHalf(keys int) error {
 	return n.inSets(keys/2, func(set *diamond.ChangeSet, i int) {
 		set.Deletes = append(set.Deletes, diamond.Delete{Key: keyOf(2 * scattered(i, keys/2))})
 	})
 }
 
-// scattered returns another number below n for each i, so that those of a change
-// set are all over the numbers.
+// scattered returns a different number below n for each i, so that those of a change set are spread
+// over all numbers.
 func scattered(i, n int) int {
 	sets := max(n/diamond.MaxChanges, 1)
 	return i%diamond.MaxChanges*sets + i/diamond.MaxChanges
 }
 
-// inSets makes so many changes, a thousand a set, one set after another.
+// inSets commits the given number of changes in sets of a thousand, one after the other.
 func (n *scaled) inSets(changes int, add func(set *diamond.ChangeSet, i int)) error {
 	return n.timed(func() error {
 		for first := 0; first < changes; first += diamond.MaxChanges {
@@ -166,14 +166,14 @@ func (n *scaled) list() error {
 	})
 }
 
-// installed waits until the copy was made.
+// installed waits until the copy is complete.
 func (n *scaled) installed(limit time.Duration) error {
 	return n.timed(func() error {
 		return n.until(limit, func(st *diamond.ServerStatus) bool { return st.Replica.Installs > 0 })
 	})
 }
 
-// checked waits for one check, from its first read of the storage on.
+// checked waits for one check, counted from its first read of the storage.
 func (n *scaled) checked(limit time.Duration) error {
 	n.storage.scanned.Store(nil)
 	err := n.until(limit, func(st *diamond.ServerStatus) bool { return st.Counters.Checks > 0 })

@@ -16,25 +16,25 @@ import (
 
 // published is the outcome of one publish.
 type published struct {
-	Began    int64 // Unix nanoseconds, before the commit was asked for
+	Began    int64 // Unix nanoseconds before the commit
 	Revision int64
 	MD5      string
 	Position diamond.Position
 }
 
-// counts are what a server tells of itself between two measurements.
+// counts are a server's counters between two measurements.
 type counts struct {
 	Waiters    int
-	Inflight   int // commits being waited for
+	Inflight   int // commits in progress
 	Wakeups    uint64
-	Feed       int64 // Changes that the storage was asked for
+	Feed       int64 // calls of Changes
 	Access     int64 // all other calls of the storage
-	Commits    int64 // of these
-	Committing bool  // one is under way
-	Sets       int64 // that they had
+	Commits    int64 // calls of Commit
+	Committing bool  // a commit is running
+	Sets       int64 // sets of all commits
 }
 
-// countedStorage counts how often the server turns to its storage.
+// countedStorage counts the server's calls of its storage.
 type countedStorage struct {
 	diamond.Storage
 	feed, access, commits, sets, committing atomic.Int64
@@ -78,8 +78,8 @@ func (s *countedStorage) counts(srv diamond.Server) counts {
 	}
 }
 
-// serverRole is a process with a whole node as users run it: the engine, the
-// HTTP handler, metrics and limits, with the log at its default.
+// serverRole is a process with a complete node as users run it: the engine, the HTTP handler,
+// metrics and limits, with the default log.
 func serverRole([]string) error {
 	storage := &countedStorage{Storage: memstore.New()}
 	srv, err := diamond.NewServer(storage)
@@ -117,8 +117,8 @@ func ready(srv diamond.Server, limit time.Duration) error {
 	return nil
 }
 
-// publish commits content in process, so that the clock starts at the change
-// and not at a request on its way.
+// publish commits content in the process, so that the clock starts at the change and not with a
+// request on its way.
 func publish(ctx context.Context, srv diamond.Server, dataID, content string) (published, error) {
 	key := diamond.NewKey("", dataID)
 	began := time.Now().UnixNano()

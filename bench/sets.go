@@ -12,11 +12,11 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// setKeys is how many keys each set of keys has.
+// setKeys is the number of keys in each key set.
 const setKeys = 10_000
 
-// pollSets has a poll wait for each ten thousand of so many keys, each from an
-// address of its own, and leaves what they take together.
+// pollSets makes a poll wait for each ten thousand of the given number of keys, each from a
+// different address, and records their memory.
 func (n *scaled) pollSets(keys int) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -56,7 +56,7 @@ func (n *scaled) pollSets(keys int) error {
 	return err
 }
 
-// heap returns how many bytes are in use.
+// heap returns the number of heap bytes in use.
 func heap() float64 {
 	runtime.GC()
 	var m runtime.MemStats

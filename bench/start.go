@@ -11,11 +11,11 @@ import (
 	"github.com/linnaname/gdiamond/storage/boltstore"
 )
 
-// started is what a start cost.
+// started is the cost of a start.
 type started struct {
 	took time.Duration // from opening the store until reads are served
-	anon float64       // bytes of memory of its own
-	file float64       // bytes of the store's file that are mapped and in memory
+	anon float64       // bytes of private memory
+	file float64       // bytes of the mapped store file in memory
 }
 
 // measureStart starts a server on stores of two sizes and on an empty one.
@@ -46,8 +46,8 @@ func measureStart(s settings, r *report) error {
 	return nil
 }
 
-// startTimes starts a server in a process of its own some times and returns the
-// median time, and the memory of the last.
+// startTimes starts a server several times in separate processes, and returns the median time, and
+// the memory of the last.
 func startTimes(dir string, rounds int) (s started, err error) {
 	var times []time.Duration
 	for range rounds {

@@ -15,13 +15,13 @@ import (
 	"time"
 )
 
-// benchKey is the data id that servers are asked for.
+// benchKey is the data id of the requests.
 const benchKey = "bench.conf"
 
-// contentSize is that of every value in these measurements.
+// contentSize is the size of every value in these measurements.
 const contentSize = 1 << 10
 
-// marker is how the content of a round begins, and no other.
+// marker returns the unique start of the content of a round.
 func marker(round int) string { return fmt.Sprintf("round-%06d:", round) }
 
 // content returns the value of a round: text that does not repeat itself.
@@ -34,13 +34,13 @@ func content(round int) []byte {
 	return b
 }
 
-// answer is one HTTP answer as it came.
+// answer is one HTTP answer with its raw bytes.
 type answer struct {
 	header http.Header
 	body   []byte
 }
 
-// exchange sends request on a connection of its own.
+// exchange sends request on a new connection.
 func exchange(addr string, request []byte) (answer, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -56,7 +56,7 @@ func exchange(addr string, request []byte) (answer, error) {
 	return readAnswer(conn)
 }
 
-// readAnswer reads one good answer.
+// readAnswer reads one successful answer.
 func readAnswer(from io.Reader) (answer, error) {
 	resp, err := http.ReadResponse(bufio.NewReader(from), nil)
 	if err != nil {
@@ -70,8 +70,8 @@ func readAnswer(from io.Reader) (answer, error) {
 	return answer{resp.Header, body}, err
 }
 
-// as returns the command that has a bare server write the same answer. The
-// date is net/http's own in both.
+// as returns the command that makes a bare server write the same answer. net/http adds the date in
+// both.
 func (a answer) as(verb string) command {
 	c := command{Verb: verb, Data: a.body}
 	for name, values := range a.header {
@@ -84,8 +84,8 @@ func (a answer) as(verb string) command {
 	return c
 }
 
-// sameAnswer checks that the server at addr answers as a was: a baseline that
-// sends less would be none.
+// sameAnswer checks that the server at addr sends the same answer as a, because a baseline that
+// sends less would not be comparable.
 func sameAnswer(a answer, addr string, request []byte) error {
 	b, err := exchange(addr, request)
 	if err != nil {

@@ -44,7 +44,7 @@ func (v *Verifier) now() time.Duration { return time.Since(v.start) }
 
 func (v *Verifier) verify(r *http.Request, body []byte) error {
 	if !Signed(r) {
-		return diamond.Errorf(diamond.ErrDenied, "only who knows the cluster secret may do this")
+		return diamond.Errorf(diamond.ErrDenied, "only callers that know the cluster secret may do this")
 	}
 	p, ok := parseProof(r.Header)
 	if !ok {

@@ -86,7 +86,7 @@ func TestSignAndVerify(t *testing.T) {
 	}
 	require.Len(t, e.requests, 4, "one to get to know each other")
 	assert.Equal(t, []string{"hello", "hello", "hello", "hello"}, e.bodies)
-	assert.ErrorContains(t, e.errs[0], "only who knows the cluster secret")
+	assert.ErrorContains(t, e.errs[0], "only callers that know the cluster secret")
 
 	// Below another path than the verifier sees, as behind a proxy.
 	e = newEnd(t, first)

@@ -80,7 +80,7 @@ func Open(dir string, opts ...Option) (*Dir, error) {
 		return nil, fileError("open", err)
 	}
 	if err := d.prepare(d.root); err != nil {
-		d.logger.Warn("snapshots cannot be kept; what is there is read", "dir", d.path, "error", err)
+		d.logger.Warn("snapshots cannot be kept; existing files are read", "dir", d.path, "error", err)
 	}
 	return d, nil
 }
@@ -195,7 +195,7 @@ func (d *Dir) reopen(create bool) (bool, error) {
 			if !create {
 				return false, nil
 			}
-			d.logger.Warn("a part of the directory of local files was deleted; it is made again", "dir", d.path)
+			d.logger.Warn("a part of the directory of local files was deleted; creating it again", "dir", d.path)
 			return true, d.prepare(old)
 		}
 	case !errors.Is(err, fs.ErrNotExist):

@@ -122,9 +122,9 @@ func (h *header) snapshot(content string) (diamond.Slot, diamond.Snapshot, error
 	case h.Store != h.Position.Store.String() || h.Epoch != epochOf(h.Position):
 		err = fmt.Errorf("store, epoch and position contradict each other")
 	case h.Size != int64(len(content)) || h.SHA256 != sum(content) || h.MD5 != diamond.MD5Hex(content):
-		err = fmt.Errorf("it is of another content")
+		err = fmt.Errorf("it belongs to another content")
 	case h.Deleted && h.Size != 0:
-		err = fmt.Errorf("it is of a deletion, and there is a content")
+		err = fmt.Errorf("it is a deletion but has a content")
 	}
 	if err != nil {
 		return 0, diamond.Snapshot{}, fmt.Errorf("its header: %w", err)

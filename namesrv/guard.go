@@ -27,10 +27,10 @@ func (g *guard) check(answer http.Header, r *http.Request, body []byte) error {
 		return g.verifier.Verify(answer, r, body) // a web page cannot sign, so the host need not be checked
 	}
 	if !g.hosts.Allow(r.Host) {
-		return diamond.Errorf(diamond.ErrDenied, "host %+.100q is not one by which this name server is to be called (allowed-host)", r.Host)
+		return diamond.Errorf(diamond.ErrDenied, "host %+.100q is not an allowed name of this name server (allowed-host)", r.Host)
 	}
 	if !g.insecure && !httpguard.FromThisMachine(r) {
-		return diamond.Errorf(diamond.ErrDenied, "servers register from the name server's own machine, unless they share a secret with it, or it is told to trust its network")
+		return diamond.Errorf(diamond.ErrDenied, "servers can register only from the name server's own machine, unless they share a secret with it or it trusts its network (insecure)")
 	}
 	return nil
 }

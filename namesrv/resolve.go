@@ -72,7 +72,7 @@ func (c *Client) askAll(ctx context.Context) string {
 
 var (
 	errEmpty   = errors.New("it names no server")
-	errUnknown = errors.New("it has started a moment ago, and knows of no server yet")
+	errUnknown = errors.New("it has just started and knows no server yet")
 )
 
 // ask updates s from its name server.

@@ -83,7 +83,7 @@ func TestX16_RogueServer(t *testing.T) {
 		assert.Equal(t, http.StatusForbidden, w.Code, name)
 		assert.Contains(t, w.Body.String(), `"denied"`, name)
 	}
-	assert.Contains(t, put().Body.String(), "only who knows the cluster secret may do this")
+	assert.Contains(t, put().Body.String(), "only callers that know the cluster secret may do this")
 	assert.Empty(t, addresses(r))
 
 	// Whoever has another secret is told so, though the name server was not there at first.
@@ -100,7 +100,7 @@ func TestX16_RogueServer(t *testing.T) {
 			time.Sleep(time.Minute)
 			stop()
 			assert.Empty(t, addresses(r))
-			assert.Regexp(t, "another cluster secret|only who knows the cluster secret", log.String())
+			assert.Regexp(t, "another cluster secret|only callers that know the cluster secret", log.String())
 		})
 	}
 	list := ask(r, http.MethodGet, "/v1/servers", func(req *http.Request) { req.RemoteAddr = "10.0.0.7:4321" })

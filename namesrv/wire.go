@@ -56,10 +56,10 @@ type servers struct {
 func decodeList(body []byte) (servers, error) {
 	var list ServerList
 	if err := json.Unmarshal(body, &list); err != nil {
-		return servers{}, diamond.Errorf(diamond.ErrInvalid, "list of servers: not the JSON that it should be")
+		return servers{}, diamond.Errorf(diamond.ErrInvalid, "list of servers: invalid JSON")
 	}
 	if list.Instance == "" || len(list.Instance) > maxInstance || list.Version < 0 {
-		return servers{}, diamond.Errorf(diamond.ErrInvalid, "list of servers: no good instance or version")
+		return servers{}, diamond.Errorf(diamond.ErrInvalid, "list of servers: invalid instance or version")
 	}
 	if len(list.Servers) > MaxServers {
 		return servers{}, diamond.Errorf(diamond.ErrTooLarge, "list of more than %d servers", MaxServers)

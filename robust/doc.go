@@ -1,7 +1,7 @@
-// Package robust is the harness that tries to break a cluster: seeded traffic
-// and seeded faults, a record of every call, and validators that know nothing
-// of the system and judge the record alone. It is a module of its own, so that
-// what only tests need never reaches users of the library.
+// Package robust is a harness that tries to break a cluster. It generates traffic and faults
+// from a seed, records every call, and checks the recording with validators that do not use
+// the system. It is a separate module, so that users of the library do not get its
+// dependencies.
 //
-// README.md says how to run it, and how to run a failure again.
+// README.md describes how to run it, and how to reproduce a failure.
 package robust

@@ -332,7 +332,7 @@ func TestX16_PeersWithAnotherSecret(t *testing.T) {
 		_, body = b.get("/readyz?verbose")
 		assert.Contains(t, body, "the other end has another cluster secret")
 		_, body = c.get("/readyz?verbose")
-		assert.Contains(t, body, "only who knows the cluster secret may do this")
+		assert.Contains(t, body, "only callers that know the cluster secret may do this")
 		assert.Contains(t, log.String(), "another cluster secret")
 		assert.NotContains(t, log.String(), clusterSecret)
 		_, body = a.get("/metrics")

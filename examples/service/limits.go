@@ -5,7 +5,7 @@ import (
 	"log/slog"
 )
 
-// Limits is what examples/configs/payment/limits.yaml decodes into.
+// Limits is the type of examples/configs/payment/limits.yaml.
 type Limits struct {
 	RateLimit int             `yaml:"rate_limit"` // requests a second
 	Burst     int             `yaml:"burst"`
@@ -13,10 +13,10 @@ type Limits struct {
 	Features  map[string]bool `yaml:"features"`
 }
 
-// SetDefaults is called on each fresh value before the content is decoded.
+// SetDefaults is called on each new value before the content is decoded.
 func (l *Limits) SetDefaults() { l.RateLimit, l.Burst = 100, 10 }
 
-// Validate refuses what must never be in force: the value before stays.
+// Validate refuses values that must never be in force. The previous value then stays.
 func (l *Limits) Validate() error {
 	if l.RateLimit < 1 || l.Burst < 1 {
 		return fmt.Errorf("rate_limit is %d and burst %d; both must be 1 or more", l.RateLimit, l.Burst)

@@ -71,12 +71,12 @@ func run(ctx context.Context, ln net.Listener, server, local string) error {
 	if err := web.Serve(ln); err != http.ErrServerClosed {
 		return err
 	}
-	<-stopped // the requests under way have been answered
+	<-stopped // running requests have been answered
 	return nil
 }
 
-// newHandler returns the service. It serves with defaults where there is no
-// configuration yet, and takes the first one when it is published.
+// newHandler returns the service. It serves with defaults until the first configuration is
+// published.
 func newHandler(ctx context.Context, client diamond.Client, logger *slog.Logger, level *slog.LevelVar) (http.Handler, error) {
 	limits, err := diamond.Bind[Limits](ctx, client, diamond.NewKey("payment", "limits.yaml"),
 		diamond.WithDefault("yaml", "rate_limit: 100\n"))

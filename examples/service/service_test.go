@@ -23,8 +23,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// newCentre runs a node on the embedded store and returns clients of it over
-// HTTP: one for the service, one for who publishes.
+// newCentre runs a node on the embedded store and returns two clients of it over HTTP: one for
+// the service, and one for publishing.
 func newCentre(t *testing.T) (service, operator diamond.Client) {
 	store, err := boltstore.Open(t.TempDir())
 	require.NoError(t, err)
@@ -62,9 +62,8 @@ func config(t *testing.T, url string) (s seen) {
 	return s
 }
 
-// TestLiveChangeUnderLoad publishes the example configuration and changes it
-// thirty times while requests come in without a pause: each change takes hold,
-// and no request fails.
+// TestLiveChangeUnderLoad publishes the example configuration and changes it thirty times under
+// continuous requests. Each change takes effect, and no request fails.
 func TestLiveChangeUnderLoad(t *testing.T) {
 	service, operator := newCentre(t)
 	key := diamond.NewKey("payment", "limits.yaml")
@@ -73,7 +72,7 @@ func TestLiveChangeUnderLoad(t *testing.T) {
 	_, err = operator.Publish(t.Context(), diamond.Draft{Key: key, Content: string(first)})
 	require.NoError(t, err)
 
-	// Else it begins with its default, where the machine is slow.
+	// Otherwise the service would start with its default on a slow machine.
 	require.Eventually(t, func() bool { _, err := service.Get(t.Context(), key); return err == nil }, 60*time.Second, 5*time.Millisecond)
 
 	var level slog.LevelVar
@@ -131,7 +130,7 @@ func TestLiveChangeUnderLoad(t *testing.T) {
 	assert.Positive(t, withNew.Load(), "the feature switch was seen on")
 	assert.Less(t, withNew.Load(), requests.Load(), "and off")
 
-	// A value that must not be in force changes nothing.
+	// An invalid value changes nothing.
 	bad, err := operator.Publish(t.Context(), diamond.Draft{Key: key, Content: "rate_limit: 0\n"})
 	require.NoError(t, err)
 	_, err = operator.Publish(t.Context(), diamond.Draft{Key: key, Content: "rate_limit: 1\nburst: 1\n"})
@@ -152,7 +151,7 @@ func TestLiveChangeUnderLoad(t *testing.T) {
 	}, 60*time.Second, time.Millisecond)
 }
 
-// TestDefaultsUntilPublished: the service starts before its configuration is there.
+// TestDefaultsUntilPublished starts the service before its configuration is published.
 func TestDefaultsUntilPublished(t *testing.T) {
 	service, operator := newCentre(t)
 	var level slog.LevelVar
@@ -169,8 +168,8 @@ func TestDefaultsUntilPublished(t *testing.T) {
 	}, 60*time.Second, 5*time.Millisecond)
 }
 
-// TestRun: the whole service starts with no configuration server in reach, and
-// ends in good order when it is told to stop.
+// TestRun starts the whole service without a reachable configuration server, and stops it
+// gracefully.
 func TestRun(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -37,7 +37,9 @@ var allowed = map[string][]string{
 	"internal/cowmap":      {},
 	"internal/sortedlist":  {},
 	"internal/document":    {"go.yaml.in/yaml/v3", "github.com/BurntSushi/toml"},
-	"internal/diskfull":    {}, // what a disk that takes no more bytes says, for stores and local files
+	"internal/diskfull":    {},                                      // what a disk that takes no more bytes says, for stores and local files
+	"internal/groupcommit": {},                                      // what many want committed, gathered into batches
+	"internal/keysets":     {"internal/budget", "internal/waitset"}, // sets of keys that many poll
 	"internal/growmap":     {},
 	"internal/httpguard":   {},
 	"internal/failpoint":   {}, // where a process can be killed; nothing without its build tag

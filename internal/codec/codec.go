@@ -1,9 +1,9 @@
-// Package codec decodes configurations into Go values. All formats are parsed
-// into the nodes of package document first, and one set of rules makes values
-// of nodes: what a field gets does not depend on the format.
+// Package codec decodes configurations into Go values. All formats are first parsed into
+// the nodes of package document. One set of rules turns nodes into values, so the value of
+// a field does not depend on the format.
 //
-// Its errors name the line, the path of Go names and the rule that was broken,
-// and never hold anything of the content: they end up in logs.
+// Its errors name the line, the path of Go names and the violated rule. They never quote
+// the content, because they end up in logs.
 package codec
 
 import (
@@ -13,13 +13,13 @@ import (
 	"github.com/linnaname/gdiamond/internal/document"
 )
 
-// Decode decodes data, written in format, into what target points to: "json",
-// "yaml", "toml" or "properties". A target of kind string or []byte takes data
-// as it is, whatever the format.
+// Decode decodes data into the value that target points to. The format is "json", "yaml",
+// "toml" or "properties". A target of kind string or []byte takes data unchanged in any
+// format.
 //
-// What target holds already stays where data says nothing of it: structs and
-// maps are merged, all else is replaced. With strict, a field that target does
-// not have is an error. A document that says nothing is [document.ErrNothing].
+// Structs and maps in target are merged with data, and everything else is replaced. With
+// strict, a field that target does not have is an error. A document without a value is
+// [document.ErrNothing].
 func Decode(format string, data []byte, target any, strict bool) error {
 	v := reflect.ValueOf(target)
 	if v.Kind() != reflect.Pointer || v.IsNil() {
@@ -39,7 +39,7 @@ func Decode(format string, data []byte, target any, strict bool) error {
 	return d.value(&root, v.Elem())
 }
 
-// setPlain sets a string or []byte to data, and reports whether v is one.
+// setPlain sets v to data if v is a string or []byte, and reports whether it is.
 func setPlain(v reflect.Value, data []byte) bool {
 	switch {
 	case v.Kind() == reflect.String:

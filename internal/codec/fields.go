@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// field is a field of a struct, or of one that it embeds.
+// field is a field of a struct or of an embedded struct.
 type field struct {
 	goName string
 	name   string // in the document
@@ -21,8 +21,8 @@ type fields struct {
 	most   int            // bytes of the longest name
 }
 
-// find returns the field of that name, in upper or lower case where there is
-// none that is the very same, or nil.
+// find returns the field with that name, or nil. An exact match takes precedence over one
+// that ignores case.
 func (f *fields) find(name string) *field {
 	if at, ok := f.exact[name]; ok {
 		return &f.list[at]
@@ -46,10 +46,10 @@ func (d *decoder) fieldsOf(t reflect.Type) (*fields, error) {
 	return out, nil
 }
 
-// collect adds the fields of t, and those of the structs that it embeds after
-// them: a name that is nearer counts, as in Go.
+// collect adds the fields of t, and then those of its embedded structs. As in Go, the
+// shallowest field of a name counts.
 func (d *decoder) collect(out *fields, t reflect.Type, index []int) error {
-	const tooDeep = 16 // structs that embed themselves by pointers have no end
+	const tooDeep = 16 // a struct can embed itself by pointers
 	if len(index) > tooDeep {
 		return nil
 	}
@@ -85,7 +85,7 @@ func (d *decoder) collect(out *fields, t reflect.Type, index []int) error {
 	return nil
 }
 
-// add adds a field, unless one that is nearer has its name.
+// add adds a field, unless a shallower one has its name.
 func (f *fields) add(x field, t reflect.Type) error {
 	if at, ok := f.exact[x.name]; ok {
 		had := f.list[at]
@@ -106,10 +106,10 @@ func (f *fields) add(x field, t reflect.Type) error {
 	return nil
 }
 
-// nameOf returns what a document calls f: the name in the tag of its format,
-// or else in the first tag of another format that has one, or else its Go
-// name. inline: the fields of f are those of the struct around it, as f is
-// embedded or has YAML's option of that name.
+// nameOf returns the name of f in documents: the name in the tag of the format, or else in
+// the first tag of another format that has one, or else the Go name. inline reports that the
+// fields of f belong to the surrounding struct, because f is embedded or has YAML's option
+// of that name.
 func (d *decoder) nameOf(f reflect.StructField) (name string, inline bool) {
 	for _, format := range []string{d.format, "json", "yaml", "toml", "properties"} {
 		tag, options, _ := strings.Cut(f.Tag.Get(format), ",")
@@ -127,8 +127,8 @@ func (d *decoder) nameOf(f reflect.StructField) (name string, inline bool) {
 	return name, inline
 }
 
-// embedsStruct reports whether t is a struct, or a pointer to one, that does
-// not read its own text.
+// embedsStruct reports whether t is a struct, or a pointer to one, without an unmarshal
+// method.
 func embedsStruct(t reflect.Type) bool {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()

@@ -13,7 +13,7 @@ func (d *decoder) errorf(line, column int, format string, args ...any) error {
 	return &document.Error{Line: line, Column: column, Reason: fmt.Sprintf(format, args...)}
 }
 
-// misfit says that n does not fit v, and why where reason says so.
+// misfit returns the error for a node n that does not fit v. reason may be "".
 func (d *decoder) misfit(n *document.Node, v reflect.Value, reason string) error {
 	text := reasonMisfit
 	if len(d.path) > 0 {

@@ -17,9 +17,9 @@ var (
 	jsonUnmarshaler = reflect.TypeFor[json.Unmarshaler]()
 )
 
-// own has v read n itself, where its type has a method for that: UnmarshalText
-// takes a text, UnmarshalJSON anything else or what has no UnmarshalText, and
-// where there is UnmarshalText alone, it takes each scalar as it is written.
+// own decodes n by a method of v's type, if it has one. UnmarshalText gets texts, and
+// UnmarshalJSON everything else, or also texts if there is no UnmarshalText. A type with only
+// UnmarshalText gets every scalar as it is written.
 func (d *decoder) own(n *document.Node, v reflect.Value) (done bool, err error) {
 	if v.Type() == reflect.TypeFor[time.Time]() {
 		return true, d.time(n, v)
@@ -50,7 +50,7 @@ func (d *decoder) own(n *document.Node, v reflect.Value) (done bool, err error) 
 	return false, nil
 }
 
-// unmarshaler returns what points to v as a T.
+// unmarshaler returns the pointer to v as a T.
 func unmarshaler[T any](v reflect.Value, t reflect.Type) (T, bool) {
 	if !v.CanAddr() || !v.Addr().Type().Implements(t) {
 		var none T
@@ -76,7 +76,7 @@ func hasMethod(t reflect.Type, name string) bool {
 }
 
 func (d *decoder) text(n *document.Node, v reflect.Value, t encoding.TextUnmarshaler) error {
-	if t.UnmarshalText([]byte(n.Text)) != nil { // its error may hold content
+	if t.UnmarshalText([]byte(n.Text)) != nil { // its error may quote the content
 		return d.misfit(n, v, "its type does not take it")
 	}
 	return nil

@@ -8,22 +8,22 @@ import (
 	"github.com/linnaname/gdiamond/internal/document"
 )
 
-// A key of a properties file is a path: "a.b" is field b of a, "a[0]" the first
-// item of a, "a[k]" what a map has at k. The functions here put together what
-// begins with one field, key or index; the rest of each path goes on.
+// A key of a properties file is a path: "a.b" is field b of a, "a[0]" the first item of a, and
+// "a[k]" the value of the map a at k. The functions here group paths by their first field, key
+// or index. The rest of each path is decoded later.
 
-// groups collects members by how their paths begin, in the order of the first.
+// groups collects members by the first parts of their paths, in order of appearance.
 type groups struct {
 	order []string
 	of    map[string]*document.Member
-	whole map[string]bool // the path ended there: a text
+	whole map[string]bool // names at which a path ends, with a text
 }
 
 func newGroups() *groups {
 	return &groups{of: make(map[string]*document.Member), whole: make(map[string]bool)}
 }
 
-// add adds a member that begins with name; rest is what is left of its path.
+// add adds a member whose path begins with name; rest is the remaining path.
 func (g *groups) add(d *decoder, name, rest string, m *document.Member) error {
 	at := g.of[name]
 	if at == nil {
@@ -52,8 +52,8 @@ func (g *groups) members() []document.Member {
 	return out
 }
 
-// byField groups what a struct's fields are called in n. A field's name may
-// hold dots: the longest counts. Paths without a field keep their whole key.
+// byField groups the members of n by fields of a struct. The name of a field may have dots,
+// and the longest matching name counts. Paths without a field keep their whole key.
 func (d *decoder) byField(n *document.Node, known *fields) ([]document.Member, error) {
 	g := newGroups()
 	var unknown []document.Member
@@ -71,7 +71,7 @@ func (d *decoder) byField(n *document.Node, known *fields) ([]document.Member, e
 	return append(g.members(), unknown...), nil
 }
 
-// longest returns the longest name of a field that path begins with.
+// longest returns the longest name of a field that is a prefix of path.
 func (f *fields) longest(path string) (name, rest string) {
 	for end := len(path); end > 0; end = strings.LastIndexAny(path[:end], ".[") {
 		if end > f.most {
@@ -84,9 +84,8 @@ func (f *fields) longest(path string) (name, rest string) {
 	return "", ""
 }
 
-// byKey groups what the keys of a map are called in n. In a map of scalars the
-// whole path is the key; in any other its first part is, or what stands in
-// brackets.
+// byKey groups the members of n by keys of a map. In a map of scalars the whole path is the
+// key; in any other map the key is the first part of the path, or the part in brackets.
 func (d *decoder) byKey(n *document.Node, elem reflect.Type) ([]document.Member, error) {
 	g := newGroups()
 	for i := range n.Members {
@@ -111,7 +110,7 @@ func (d *decoder) byKey(n *document.Node, elem reflect.Type) ([]document.Member,
 	return g.members(), nil
 }
 
-// takesText reports whether values of t are made of one text.
+// takesText reports whether a value of t is decoded from one text.
 func takesText(t reflect.Type) bool {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -164,7 +163,7 @@ func bracketed(path string) (part, rest string, ok bool) {
 	return path[1:end], strings.TrimPrefix(rest, "."), true
 }
 
-// splitAtCommas makes a list of a text.
+// splitAtCommas turns a text into a list.
 func splitAtCommas(n *document.Node) []document.Member {
 	text := strings.TrimSpace(n.Text)
 	if text == "" {

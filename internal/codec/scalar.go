@@ -10,7 +10,7 @@ import (
 	"github.com/linnaname/gdiamond/internal/document"
 )
 
-// scalar sets v, which is of a plain kind, from a scalar.
+// scalar sets v, which has a basic kind, from a scalar.
 func (d *decoder) scalar(n *document.Node, v reflect.Value) error {
 	if !isScalar(n) {
 		return d.misfit(n, v, "it is a list or a mapping")
@@ -45,8 +45,8 @@ func isScalar(n *document.Node) bool {
 	return n.Kind == document.Bool || n.Kind == document.Integer || n.Kind == document.Float || n.Kind == document.String
 }
 
-// numberText returns the text of a number. A plain text may be one in a format
-// that knows text alone (properties, and the keys of all).
+// numberText returns the text of a number. A plain text may be a number where a format has
+// only text (properties, and keys in all formats).
 func numberText(n *document.Node) (string, bool) {
 	switch n.Kind {
 	case document.Integer, document.Float:
@@ -68,7 +68,7 @@ func (d *decoder) string(n *document.Node, v reflect.Value) error {
 	return nil
 }
 
-// jsonNumber sets a json.Number: any number that JSON can write, as it is written.
+// jsonNumber sets a json.Number to any number that is valid in JSON, as it is written.
 func (d *decoder) jsonNumber(n *document.Node, v reflect.Value) error {
 	text, ok := numberText(n)
 	if !ok {
@@ -145,7 +145,7 @@ func (d *decoder) duration(n *document.Node, v reflect.Value) error {
 	return nil
 }
 
-// bytes sets a []byte from base64; done: n is that text, and not a list.
+// bytes sets a []byte from base64. done reports that n is such a text and not a list.
 func (d *decoder) bytes(n *document.Node, v reflect.Value) (done bool, err error) {
 	if n.Kind != document.String || v.Kind() != reflect.Slice || v.Type().Elem().Kind() != reflect.Uint8 {
 		return false, nil

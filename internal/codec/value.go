@@ -8,15 +8,15 @@ import (
 	"github.com/linnaname/gdiamond/internal/document"
 )
 
-// decoder makes Go values of the nodes of one document.
+// decoder turns the nodes of one document into Go values.
 type decoder struct {
 	format  string
 	strict  bool
 	structs map[reflect.Type]*fields
-	path    []string // Go names and indexes down to the value in hand
+	path    []string // Go names and indexes of the present value
 }
 
-// within has decode run one step further down the path.
+// within runs decode with one more step in the path.
 func (d *decoder) within(step string, decode func() error) error {
 	d.path = append(d.path, step)
 	err := decode()
@@ -24,7 +24,7 @@ func (d *decoder) within(step string, decode func() error) error {
 	return err
 }
 
-// value sets v to what n stands for.
+// value sets v to the value of n.
 func (d *decoder) value(n *document.Node, v reflect.Value) error {
 	if n.Kind == document.Null {
 		return d.null(n, v)
@@ -58,7 +58,7 @@ func (d *decoder) value(n *document.Node, v reflect.Value) error {
 	return d.scalar(n, v)
 }
 
-// null sets v to nil where it can be nil.
+// null sets v to nil if it can be nil.
 func (d *decoder) null(n *document.Node, v reflect.Value) error {
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Interface:
@@ -68,7 +68,7 @@ func (d *decoder) null(n *document.Node, v reflect.Value) error {
 	return d.misfit(n, v, "it is null")
 }
 
-// fields sets the fields of a struct. A null leaves a field that cannot be nil as it was.
+// fields sets the fields of a struct. A null leaves a field that cannot be nil unchanged.
 func (d *decoder) fields(n *document.Node, v reflect.Value) error {
 	known, err := d.fieldsOf(v.Type())
 	if err != nil {
@@ -112,7 +112,7 @@ func (d *decoder) fields(n *document.Node, v reflect.Value) error {
 	return nil
 }
 
-// fieldByIndex returns a field, and makes the embedded structs on the way to it.
+// fieldByIndex returns a field, and allocates the embedded structs on the way to it.
 func (d *decoder) fieldByIndex(v reflect.Value, index []int) (reflect.Value, error) {
 	for i, at := range index {
 		if i > 0 && v.Kind() == reflect.Pointer {
@@ -137,7 +137,7 @@ func canBeNil(v reflect.Value) bool {
 	return false
 }
 
-// pairs sets the pairs of a map. A pair that is there already is merged.
+// pairs sets the pairs of a map. It merges a pair that exists already.
 func (d *decoder) pairs(n *document.Node, v reflect.Value) error {
 	members := n.Members
 	var err error
@@ -187,7 +187,7 @@ func (d *decoder) pairs(n *document.Node, v reflect.Value) error {
 	return nil
 }
 
-// merges reports whether what v holds is kept where a document says more of it.
+// merges reports whether the present value of v is merged with the document's.
 func merges(v reflect.Value) bool {
 	for v.Kind() == reflect.Pointer {
 		v = v.Elem()
@@ -195,8 +195,7 @@ func merges(v reflect.Value) bool {
 	return v.Kind() == reflect.Struct || v.Kind() == reflect.Map
 }
 
-// key sets the key of a map, whose kind is string or a whole number, or which
-// reads text itself.
+// key sets the key of a map. Its kind is string or an integer, or it has UnmarshalText.
 func (d *decoder) key(m *document.Member, key reflect.Value) error {
 	n := document.Node{Kind: document.String, Plain: true, Line: m.Line, Text: m.Key}
 	if text, ok := unmarshalsText(key); ok {
@@ -213,7 +212,7 @@ func (d *decoder) key(m *document.Member, key reflect.Value) error {
 	return d.errorf(int(m.Line), 0, "a map with keys of type %s cannot be decoded into", key.Type())
 }
 
-// items replaces a list. An array takes as many items as it has.
+// items replaces a list. An array needs exactly as many items as its length.
 func (d *decoder) items(n *document.Node, v reflect.Value) error {
 	if done, err := d.bytes(n, v); done {
 		return err
@@ -249,8 +248,8 @@ func (d *decoder) items(n *document.Node, v reflect.Value) error {
 	return nil
 }
 
-// free returns what an any holds: string, bool, int64 (uint64 above its
-// range), float64, nil, []any or map[string]any.
+// free returns the value for an any: string, bool, int64 (uint64 above its range), float64,
+// nil, []any or map[string]any.
 func (d *decoder) free(n *document.Node) (any, error) {
 	switch n.Kind {
 	case document.Bool:
@@ -275,7 +274,7 @@ func (d *decoder) free(n *document.Node) (any, error) {
 	return nil, nil
 }
 
-// freePairs sets into to a new map of what the members stand for.
+// freePairs sets into to a new map of the members' values.
 func (d *decoder) freePairs(members []document.Member, into *map[string]any) error {
 	pairs := make(map[string]any, len(members))
 	d.path = append(d.path, "[*]")

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Blank reports whether data, written in format, says nothing: it is empty, or
-// holds nothing but white space, comments or a null. A format that is not known
-// has neither. It reads no further than the first thing that is said; where it
-// reports true, Parse returns ErrNothing or refuses data for another reason.
+// Blank reports whether data has no value in format: it is empty, or has only white space,
+// comments or a null. In an unknown format only white space is blank. Blank reads only up to
+// the first value. If it returns true, Parse returns ErrNothing or refuses data for another
+// reason.
 func Blank(format string, data string) bool {
 	rest := strings.TrimPrefix(data, "\ufeff")
 	comments := map[string]string{"yaml": "#", "toml": "#", "properties": "#!"}[format]
@@ -35,7 +35,7 @@ func Blank(format string, data string) bool {
 	return true
 }
 
-// withoutMarks takes the marks of documents and a comment at the end off a line of YAML.
+// withoutMarks removes document markers and a final comment from a line of YAML.
 func withoutMarks(line string) string {
 	if line == "..." {
 		return ""

@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// jsonParser makes nodes of the tokens of a JSON text.
+// jsonParser turns the tokens of a JSON text into nodes.
 type jsonParser struct {
 	data   []byte
 	dec    *json.Decoder
-	at     int // the end of the last token
+	at     int // end of the last token
 	line   int32
-	start  int // where line begins
+	start  int // start of the line
 	values int
 }
 
@@ -38,7 +38,7 @@ func parseJSON(data []byte) (Node, error) {
 	return root, nil
 }
 
-// next returns where the next token begins.
+// next returns the start of the next token.
 func (p *jsonParser) next() int {
 	at := p.at
 	for at < len(p.data) && strings.IndexByte(" \t\r\n,:", p.data[at]) >= 0 {
@@ -61,7 +61,7 @@ func (p *jsonParser) errorf(reason string) error {
 	return &Error{Line: int(p.line), Column: p.at - p.start + 1, Reason: reason}
 }
 
-// token reads a token. node has its position and, where it is a scalar, its text.
+// token reads a token. node has its position and, if it is a scalar, its text.
 func (p *jsonParser) token() (token json.Token, node Node, err error) {
 	p.moveTo(p.next())
 	node = Node{Line: p.line, Column: int32(p.at - p.start + 1)}
@@ -84,11 +84,11 @@ func (p *jsonParser) token() (token json.Token, node Node, err error) {
 		}
 		node.Kind, node.Text = String, t
 	}
-	p.at = end // no token holds a line break
+	p.at = end // no token has a line break
 	return token, node, nil
 }
 
-// value reads a value; depth is how many lists and mappings it stands in.
+// value reads a value at a depth of nested lists and mappings.
 func (p *jsonParser) value(depth int) (Node, error) {
 	token, node, err := p.token()
 	if err != nil {
@@ -132,21 +132,21 @@ func (p *jsonParser) value(depth int) (Node, error) {
 	return node, err
 }
 
-// syntax says why there is no next token.
+// syntax returns the reason why there is no next token.
 func (p *jsonParser) syntax(err error) error {
 	syntax, ok := errors.AsType[*json.SyntaxError](err)
 	if !ok { // io.EOF or io.ErrUnexpectedEOF
 		line, column := position(p.data, len(p.data))
 		return &Error{Line: line, Column: column, Reason: "not valid JSON: it ends too early"}
 	}
-	// The decoder counts from its own start where it reads a scalar, and from
-	// the text's where it reads structure; the text's own check always does the latter.
+	// The decoder's offset counts from its own start in a scalar, and from the start of the
+	// text in a structure. The check of the whole text always does the latter.
 	at := int(syntax.Offset)
 	if whole, ok := errors.AsType[*json.SyntaxError](json.Unmarshal(p.data, new(json.RawMessage))); ok {
 		at, syntax = int(whole.Offset), whole
 	}
 	reason := "not valid JSON"
-	// "invalid character 'x' after object key": what follows the character is the rule alone.
+	// "invalid character 'x' after object key": only the part after the character is kept.
 	if _, rule, ok := strings.Cut(strings.TrimPrefix(syntax.Error(), "invalid character '"), "' "); ok {
 		reason += ": an unexpected character " + rule
 	} else if strings.HasPrefix(syntax.Error(), "unexpected end") {
@@ -157,8 +157,8 @@ func (p *jsonParser) syntax(err error) error {
 	return &Error{Line: line, Column: column, Reason: reason}
 }
 
-// halved reports whether a replacement character of text stands for a lone
-// surrogate of its literal, which the decoder put in without a word.
+// halved reports whether the decoder has silently replaced a lone surrogate of literal by a
+// replacement character in text.
 func halved(text string, literal []byte) bool {
 	n := strings.Count(text, "\ufffd")
 	if n == 0 {
@@ -169,7 +169,7 @@ func halved(text string, literal []byte) bool {
 		if len(literal) >= at+6 && strings.EqualFold(string(literal[at:at+6]), `\ufffd`) {
 			n--
 		}
-		literal = literal[at+2:] // what follows a backslash begins no escape
+		literal = literal[at+2:] // the character after a backslash does not begin an escape
 		at = bytes.IndexByte(literal, '\\')
 	}
 	return n > 0

@@ -45,7 +45,7 @@ func TestNoContentInErrors(t *testing.T) {
 		{"toml", "a = 1\nCANARY = 1\nCANARY = 2\n", "line 3: not valid TOML: a key appears twice in one mapping"},
 		{"toml", "a = 1\nb = \"CANARY\nc = 2\n", "line 2: not valid TOML: quotes that are not closed"},
 		{"toml", "a = 1\nb = 2 CANARY\n", "line 2: not valid TOML: something after a value on its line"},
-		{"toml", "a = 1\nb = 01\n", "line 2: not valid TOML: a number must not begin with 0: write 0o for octal, or quotes where it is no number"},
+		{"toml", "a = 1\nb = 01\n", "line 2: not valid TOML: a number must not begin with 0: write 0o for octal, or put it in quotes if it is not a number"},
 		{"toml", "a = 1\nb = 1e400\n", "line 2: not valid TOML: it is out of range"},
 		{"properties", "a=1\nb=CANARY\\uCANA\n", "line 2: not valid properties: a malformed \\u escape"},
 		{"properties", "a=1\nCANARY=1\nCANARY=2\n", "line 3: a key appears twice in one mapping"},

@@ -1,25 +1,24 @@
-// Package document parses the formats in which configurations are written,
-// "json", "yaml", "toml" and "properties", into one tree of nodes.
+// Package document parses the formats of configurations, "json", "yaml", "toml" and
+// "properties", into the same tree of nodes.
 //
-// The work and the memory that a document costs are bounded by counts, before
-// anything is made of it: see [MaxDepth], [MaxValues] and [MaxKey]. Its errors
-// name the line and the rule that was broken, and never hold anything of the
-// content: they end up in logs.
+// Limits on counts bound the work and memory for a document before it is decoded: see
+// [MaxDepth], [MaxValues] and [MaxKey]. Errors name the line and the violated rule. They never
+// quote the content, because they end up in logs.
 package document
 
-// Bounds of a document. A document beyond one of them is refused.
+// The limits of a document. A document that exceeds one is refused.
 const (
-	// MaxDepth is how many lists and mappings may stand within one another. A
-	// part of a dotted key counts as one.
+	// MaxDepth is the largest nesting of lists and mappings. A part of a dotted key
+	// counts as one.
 	MaxDepth = 64
-	// MaxValues is how many values a document may hold; what an alias of YAML
-	// stands for counts each time.
+	// MaxValues is the largest number of values in a document. A YAML alias counts as
+	// its expansion each time it is used.
 	MaxValues = 1 << 20
-	// MaxKey is how many bytes a key may have, a dotted one with all its parts.
+	// MaxKey is the largest size of a key in bytes. A dotted key counts with all parts.
 	MaxKey = 1024
 )
 
-// Kind says what a [Node] is.
+// Kind is the kind of a [Node].
 type Kind uint8
 
 // The kinds of nodes.
@@ -31,19 +30,19 @@ const (
 	String       // Text is the text
 	List         // Members are the items, without keys
 	Mapping      // Members are the pairs, in their order; no key appears twice
-	// Properties is a mapping whose keys are paths, as in "a.b" or "a[0].b",
-	// and whose values are Strings. What a path means is for its reader to say.
+	// Properties is a mapping whose keys are paths, such as "a.b" or "a[0].b", and whose
+	// values are Strings. Its reader interprets the paths.
 	Properties
 )
 
 // Node is a value of a document.
 type Node struct {
 	Kind Kind
-	// Plain tells that the text stood without quotes in a format (YAML,
-	// properties) in which a reader may take it for a string as well.
+	// Plain reports that the text had no quotes, in a format (YAML, properties) in which
+	// a reader may also take it for a string.
 	Plain   bool
-	Line    int32 // from 1; 0: not known
-	Column  int32 // in bytes, from 1; 0: not known
+	Line    int32 // from 1, or 0 if not known
+	Column  int32 // in bytes from 1, or 0 if not known
 	Text    string
 	Members []Member
 }
@@ -51,6 +50,6 @@ type Node struct {
 // Member is one item of a list or one pair of a mapping.
 type Member struct {
 	Key   string
-	Line  int32 // of the key; 0: not known
+	Line  int32 // of the key, or 0 if not known
 	Value Node
 }

@@ -9,21 +9,21 @@ import (
 	"strings"
 )
 
-// Why a text is not the number that is asked for. None holds the text.
+// The errors for a text that is not the requested number. None quotes the text.
 var (
 	errNotNumber   = errors.New("it is not a number")
 	errNotInteger  = errors.New("it is not a whole number")
 	errRange       = errors.New("it is out of range")
-	errZero        = errors.New("a number must not begin with 0: write 0o for octal, or quotes where it is no number")
+	errZero        = errors.New("a number must not begin with 0: write 0o for octal, or put it in quotes if it is not a number")
 	errNotFinite   = errors.New("it is not a finite number")
 	errNotItself   = errors.New("a float cannot hold it exactly: it has too many digits")
 	floatGrammar   = regexp.MustCompile(`^[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$`)
 	integerGrammar = regexp.MustCompile(`^[-+]?(0x[0-9a-fA-F_]+|0o[0-7_]+|0b[01_]+|[0-9][0-9_]*)$`)
 )
 
-// ParseInteger returns the whole number that text is, in the one grammar of
-// all formats: decimal, or hexadecimal, octal or binary after 0x, 0o or 0b,
-// with _ between digits. A number with a minus is in signed, any other in unsigned.
+// ParseInteger parses a whole number in the common grammar of all formats: decimal, or
+// hexadecimal, octal or binary after 0x, 0o or 0b, with _ between digits. A number with a minus
+// is returned in signed, any other in unsigned.
 func ParseInteger(text string) (signed int64, unsigned uint64, err error) {
 	if !integerGrammar.MatchString(text) {
 		if isNumber(text) {
@@ -43,10 +43,9 @@ func ParseInteger(text string) (signed int64, unsigned uint64, err error) {
 	return signed, unsigned, numberError(err)
 }
 
-// ParseFloat returns the number of bits (32 or 64) that text is: a whole number
-// as ParseInteger takes it, or a decimal fraction, with _ between digits. A
-// whole number that the type cannot hold exactly is refused, and so is one that
-// is not zero but would become zero.
+// ParseFloat parses a float of 32 or 64 bits: a whole number in the grammar of ParseInteger, or
+// a decimal fraction, with _ between digits. It refuses a whole number that the type cannot
+// hold exactly, and a number other than zero that would become zero.
 func ParseFloat(text string, bits int) (float64, error) {
 	if integerGrammar.MatchString(text) {
 		return wholeFloat(text, bits)
@@ -90,7 +89,7 @@ func wholeFloat(text string, bits int) (float64, error) {
 	return f, nil
 }
 
-// largeFloat is wholeFloat for a number that no integer of 64 bits holds.
+// largeFloat is wholeFloat for a number that exceeds 64 bits.
 func largeFloat(text string, bits int) (float64, error) {
 	const longest = 2048 // the largest float has 309 digits, and 1024 as a binary number
 	if len(text) > longest {
@@ -120,7 +119,7 @@ func leadingZero(digits string) bool {
 	return len(digits) > 1 && digits[0] == '0' && (digits[1] == '_' || digits[1] >= '0' && digits[1] <= '9')
 }
 
-// mantissa returns what stands before the exponent.
+// mantissa returns the part before the exponent.
 func mantissa(digits string) string {
 	if i := strings.IndexAny(digits, "eE"); i >= 0 {
 		return digits[:i]
@@ -128,7 +127,7 @@ func mantissa(digits string) string {
 	return digits
 }
 
-// withoutUnderscores takes each _ out of text; ok: all stood between digits.
+// withoutUnderscores removes each _ from text. ok reports that all were between digits.
 func withoutUnderscores(text string) (plain string, ok bool) {
 	for i := range len(text) {
 		if text[i] == '_' && (i == 0 || i == len(text)-1 || !isDigit(text[i-1]) || !isDigit(text[i+1])) {
@@ -140,7 +139,7 @@ func withoutUnderscores(text string) (plain string, ok bool) {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// isNotFinite reports whether text is how a format writes infinity or not-a-number.
+// isNotFinite reports whether text is infinity or not-a-number in some format.
 func isNotFinite(text string) bool {
 	switch strings.ToLower(strings.TrimPrefix(strings.TrimLeft(text, "+-"), ".")) {
 	case "nan", "inf", "infinity":
@@ -159,7 +158,7 @@ func numberError(err error) error {
 	return errNotNumber
 }
 
-// formatFloat returns f as text that is a Float, and not an Integer.
+// formatFloat returns f as the text of a Float that is not also an Integer.
 func formatFloat(f float64) string {
 	switch {
 	case math.IsNaN(f):

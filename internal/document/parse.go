@@ -6,14 +6,14 @@ import (
 	"unicode/utf8"
 )
 
-// Error says why a document was refused.
+// Error is the reason why a document was refused.
 type Error struct {
-	Line   int // from 1; 0: not known
-	Column int // in bytes, from 1; 0: not known
+	Line   int // from 1, or 0 if not known
+	Column int // in bytes from 1, or 0 if not known
 	Reason string
 }
 
-// Error returns "line n, column m: reason", as far as it is known.
+// Error returns "line n, column m: reason", without the parts that are not known.
 func (e *Error) Error() string {
 	switch {
 	case e.Line > 0 && e.Column > 0:
@@ -24,8 +24,8 @@ func (e *Error) Error() string {
 	return e.Reason
 }
 
-// ErrNothing is the error of a document that says nothing: one that is empty,
-// or holds nothing but white space, comments or a null.
+// ErrNothing is the error for a document without a value: it is empty, or has only white
+// space, comments or a null.
 var ErrNothing error = &Error{Reason: "the document says nothing"}
 
 const (
@@ -40,9 +40,8 @@ func errorf(line int, format string, args ...any) error {
 	return &Error{Line: line, Reason: fmt.Sprintf(format, args...)}
 }
 
-// Parse parses data, written in format: "json", "yaml", "toml" or
-// "properties", in UTF-8, with or without a byte order mark. Its errors are of
-// type *Error; one is ErrNothing.
+// Parse parses data in the format "json", "yaml", "toml" or "properties", in UTF-8 with or
+// without a byte order mark. Its errors are of type *Error; one of them is ErrNothing.
 func Parse(format string, data []byte) (Node, error) {
 	data = bytes.TrimPrefix(data, bom)
 	if !utf8.Valid(data) {
@@ -93,7 +92,7 @@ func firstInvalid(data []byte) int {
 	return 1 + bytes.Count(data[:at], []byte("\n"))
 }
 
-// members adds the members of one mapping and refuses keys that are there already.
+// members collects the members of one mapping and refuses repeated keys.
 type members struct {
 	list []Member
 	seen map[string]struct{} // nil while the list is short

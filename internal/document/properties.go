@@ -52,8 +52,8 @@ func splitLines(text string) []string {
 	return strings.Split(text, "\n")
 }
 
-// joinContinued appends to line, which is lines[i], what continues it. It
-// returns the index of the last line that belongs to it.
+// joinContinued appends the continuation lines to line, which is lines[i]. It returns the
+// index of the last of them.
 func joinContinued(line string, lines []string, i int) (string, int) {
 	if !continues(line) {
 		return line, i
@@ -126,8 +126,8 @@ func unescape(s string) (string, error) {
 	return b.String(), nil
 }
 
-// escapedRune reads a \u escape, or the two of a pair of surrogates, at the
-// start of s. size is how many bytes it takes.
+// escapedRune reads a \u escape, or the two of a surrogate pair, at the start of s. size is
+// its length in bytes.
 func escapedRune(s string) (r rune, size int, err error) {
 	r, ok := codeUnit(s)
 	if !ok {

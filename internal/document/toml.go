@@ -32,7 +32,7 @@ func parseTOML(data []byte) (Node, error) {
 	return root, nil
 }
 
-// decodeTOML has the parser's own assertions fail as errors.
+// decodeTOML turns panics of the parser into errors.
 func decodeTOML(data []byte, into *any) (meta toml.MetaData, err error) {
 	defer func() {
 		if recover() != nil {
@@ -42,8 +42,8 @@ func decodeTOML(data []byte, into *any) (meta toml.MetaData, err error) {
 	return toml.Decode(string(data), into)
 }
 
-// tomlNode makes a node of what the parser returns. Mappings are sorted, as
-// the parser loses their order.
+// tomlNode turns a value of the parser into a node. It sorts mappings, because the parser
+// does not keep their order.
 func tomlNode(v any, depth int) (Node, error) {
 	if depth > MaxDepth {
 		return Node{}, errorf(0, reasonDeep)
@@ -93,9 +93,9 @@ func tomlList[T any](list []T, depth int) (Node, error) {
 	return n, nil
 }
 
-// tomlTime returns t as RFC 3339 writes it, and only what the document said of it.
+// tomlTime returns t in RFC 3339, with only the parts that the document has.
 func tomlTime(t time.Time) string {
-	switch t.Location().String() { // the parser's names of those without an offset
+	switch t.Location().String() { // the parser's names for times without an offset
 	case "datetime-local":
 		return t.Format("2006-01-02T15:04:05.999999999")
 	case "date-local":

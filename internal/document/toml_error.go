@@ -7,9 +7,8 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// tomlReasons are what the parser may say of a text, which is part of its
-// message, and the reason that is told of it. A message is never passed on:
-// many quote the content.
+// tomlReasons maps parts of the parser's messages to reasons. The messages themselves are
+// never passed on, because many quote the content.
 var tomlReasons = []struct{ said, reason string }{
 	{"has already been defined", reasonTwice},
 	{"was already created", reasonTwice},
@@ -41,7 +40,7 @@ var tomlReasons = []struct{ said, reason string }{
 	{"unexpected '", "a malformed key"},
 }
 
-// tomlError says where and why a text is not valid.
+// tomlError returns the position and the reason of an invalid text.
 func tomlError(err error) error {
 	out := &Error{Reason: "not valid TOML"}
 	parse, ok := errors.AsType[toml.ParseError](err)

@@ -7,10 +7,10 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// tomlLines gives nodes the lines of their keys: the parser returns no lines,
-// but all keys in their order, and the scanner has met the same.
+// tomlLines gives nodes the lines of their keys. The parser returns no lines, but it returns
+// all keys in order, and the scanner has recorded the lines of the same keys.
 type tomlLines struct {
-	started map[*Node]int // of a list: how many of its items have begun
+	started map[*Node]int // number of items of each list that have begun
 }
 
 // setLines sets the lines of root and all below it.
@@ -24,7 +24,7 @@ func setLines(root *Node, keys []toml.Key, lines []int32) {
 	inheritLine(root, 1)
 }
 
-// set sets the line of what key names below n.
+// set sets the line of the node that key names below n.
 func (l *tomlLines) set(n *Node, key toml.Key, line int32) {
 	for _, part := range key {
 		if n.Kind == List {
@@ -42,7 +42,7 @@ func (l *tomlLines) set(n *Node, key toml.Key, line int32) {
 		}
 		n = &m.Value
 	}
-	if n.Kind == List { // of tables: the next one begins
+	if n.Kind == List { // of tables, of which the next one begins
 		if l.started[n] == len(n.Members) {
 			return
 		}
@@ -54,8 +54,8 @@ func (l *tomlLines) set(n *Node, key toml.Key, line int32) {
 	}
 }
 
-// item returns the item of list in which a key named part is next: that which
-// has begun last, or, where that has met its part, the next one that has parts.
+// item returns the item of list in which the next key named part is. It is the last item that
+// has begun or, if that item has had its part already, the next one that has keys.
 func (l *tomlLines) item(list *Node, part string) *Node {
 	begun := l.started[list]
 	for i := max(begun-1, 0); i < len(list.Members); i++ {
@@ -84,7 +84,7 @@ func member(n *Node, key string) *Member {
 	return &n.Members[at]
 }
 
-// inheritLine gives what has no line that of what it stands in.
+// inheritLine gives nodes without a line the line of their parent.
 func inheritLine(n *Node, line int32) {
 	if n.Line == 0 {
 		n.Line = line

@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// tomlScanner goes through a text before the TOML parser does, whose work and
-// memory grow with the parts and the length of each key's whole path. It
-// refuses what would cost too much, and notes the line of each key. Where the
-// text is not valid it goes on somehow: the parser ends at that place.
+// tomlScanner scans a text before the TOML parser, whose work and memory grow with the parts
+// and the length of each key's whole path. It refuses a text that would cost too much, and
+// records the line of each key. In an invalid text it continues anyhow, because the parser
+// fails there.
 type tomlScanner struct {
 	data   []byte
 	at     int
 	line   int32
-	lines  []int32 // of the keys, in their order
+	lines  []int32 // of the keys, in order
 	cost   int     // of all keys
 	values int
 
@@ -21,20 +21,20 @@ type tomlScanner struct {
 	open  []tomlOpen // brackets around at
 }
 
-// tomlPath is how many parts and bytes a path of keys has.
+// tomlPath is the number of parts and bytes of a path of keys.
 type tomlPath struct{ parts, bytes int }
 
-// tomlOpen is a bracket that is not closed yet.
+// tomlOpen is an open bracket.
 type tomlOpen struct {
 	array  bool
-	within tomlPath // of the keys that stand in it
+	within tomlPath // of the keys in the bracket
 }
 
-// maxTOMLCost is how much the keys of a document may cost together: 400,000
-// keys of 12 bytes cost 37 million.
+// maxTOMLCost is the largest cost of all keys of a document: 400,000 keys of 12 bytes cost 37
+// million.
 const maxTOMLCost = 128 << 20
 
-// scan goes through the text.
+// scan scans the text.
 func (s *tomlScanner) scan() error {
 	for s.at < len(s.data) {
 		s.space(true)
@@ -78,8 +78,8 @@ func (s *tomlScanner) pair(within tomlPath) error {
 	return s.value(path)
 }
 
-// value reads what follows a key, or an array's or inline table's next part,
-// until the value is at its end. path is that of the key.
+// value reads the value of a key, or the next part of an array or inline table, to its end.
+// path is the path of the key.
 func (s *tomlScanner) value(path tomlPath) error {
 	outer := len(s.open)
 	for s.at < len(s.data) {
@@ -126,7 +126,7 @@ func (s *tomlScanner) value(path tomlPath) error {
 	return nil
 }
 
-// opening notes a bracket.
+// opening records an opening bracket.
 func (s *tomlScanner) opening(array bool, path tomlPath) error {
 	s.at++
 	if s.values++; s.values > MaxValues {
@@ -139,7 +139,7 @@ func (s *tomlScanner) opening(array bool, path tomlPath) error {
 	return nil
 }
 
-// nextPair reads the key of the next pair where an inline table is open.
+// nextPair reads the key of the next pair of an open inline table.
 func (s *tomlScanner) nextPair(path *tomlPath) error {
 	if len(s.open) == 0 || s.open[len(s.open)-1].array {
 		if len(s.open) > 0 {
@@ -159,8 +159,8 @@ func (s *tomlScanner) nextPair(path *tomlPath) error {
 	return err
 }
 
-// key reads a dotted key up to one of the bytes of end, and charges for it. It
-// returns its path.
+// key reads a dotted key up to one of the bytes of end, and adds its cost. It returns the path
+// of the key.
 func (s *tomlScanner) key(within tomlPath, end string) (tomlPath, error) {
 	own := tomlPath{parts: 1}
 	line := s.line
@@ -185,15 +185,15 @@ func (s *tomlScanner) key(within tomlPath, end string) (tomlPath, error) {
 	if path.parts+len(s.open) > MaxDepth {
 		return path, errorf(int(line), reasonDeep)
 	}
-	// The parser goes through the whole path for each part of the key.
+	// The parser visits the whole path for each part of the key.
 	if s.cost += own.parts * (64 + 16*path.parts + path.bytes); s.cost > maxTOMLCost {
 		return path, errorf(int(line), "its keys are too many or too long together")
 	}
 	return path, nil
 }
 
-// scalar passes over a text, or over what else stands up to a separator. The
-// parser makes zero of a number that is too small for a float.
+// scalar skips a text, or everything up to a separator. It refuses a number that is too small
+// for a float, because the parser would return zero.
 func (s *tomlScanner) scalar() error {
 	if c := s.data[s.at]; c == '"' || c == '\'' {
 		s.text()
@@ -211,7 +211,7 @@ func (s *tomlScanner) scalar() error {
 	return nil
 }
 
-// text passes over a quoted text.
+// text skips a quoted text.
 func (s *tomlScanner) text() {
 	quote := s.data[s.at]
 	end := []byte{quote}
@@ -236,7 +236,7 @@ func (s *tomlScanner) text() {
 			return
 		case c == quote && strings.HasPrefix(string(s.data[s.at:min(s.at+3, len(s.data))]), string(end)):
 			s.at += 3
-			for range 2 { // up to two quotes may stand before the closing ones
+			for range 2 { // up to two quotes may precede the closing ones
 				if s.at < len(s.data) && s.data[s.at] == quote {
 					s.at++
 				}
@@ -248,7 +248,7 @@ func (s *tomlScanner) text() {
 	s.at = len(s.data)
 }
 
-// space passes over white space and, where they may stand, line breaks and comments.
+// space skips white space and, if breaks is set, line breaks and comments.
 func (s *tomlScanner) space(breaks bool) {
 	for s.at < len(s.data) {
 		switch s.data[s.at] {
@@ -270,7 +270,7 @@ func (s *tomlScanner) space(breaks bool) {
 	}
 }
 
-// restOfLine passes over what is left of a line, which is a comment at most.
+// restOfLine skips the rest of a line, which can only be a comment.
 func (s *tomlScanner) restOfLine() {
 	s.open = s.open[:0]
 	for s.at < len(s.data) && s.data[s.at] != '\n' {

@@ -9,7 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxAliased is how many bytes of text the aliases of a document may stand for together.
+// maxAliased is the largest text that the aliases of a document expand to, in bytes.
 const maxAliased = 64 << 20
 
 func parseYAML(data []byte) (Node, error) {
@@ -33,11 +33,10 @@ func parseYAML(data []byte) (Node, error) {
 	return root.Node, err
 }
 
-// countYAML refuses data that may hold more than MaxValues values, as the
-// parser keeps all of them. Each value follows one of these signs; in a text, a
-// sign counts too.
+// countYAML refuses data that may have more than MaxValues values, because the parser keeps
+// all of them. It counts the characters that can precede a value, also within texts.
 func countYAML(data []byte) error {
-	flow := false // brackets and commas count from the first bracket on
+	flow := false // brackets and commas count after the first bracket
 	signs := 0
 	for i, c := range data {
 		switch c {
@@ -60,22 +59,22 @@ func countYAML(data []byte) error {
 	return nil
 }
 
-// measured is a node and what it holds, aliases counted for what they stand for.
+// measured is a node with its size, aliases expanded.
 type measured struct {
 	Node
 	values int
 	text   int // bytes
-	depth  int // how many lists and mappings it is deep
+	depth  int // nesting of lists and mappings
 }
 
-// yamlConverter makes nodes of those of the YAML parser. What an alias stands
-// for is made once, and shared.
+// yamlConverter converts the nodes of the YAML parser. Aliases share the converted node of
+// their anchor.
 type yamlConverter struct {
-	done            map[*yaml.Node]measured // those with an anchor; without a Kind in n.values: in the making
+	done            map[*yaml.Node]measured // nodes with an anchor; one without a Kind is being converted
 	values, aliased int
 }
 
-// node converts n, which stands in depth lists and mappings.
+// node converts n, which is nested in depth lists and mappings.
 func (c *yamlConverter) node(n *yaml.Node, depth int) (measured, error) {
 	if n.Kind == yaml.AliasNode {
 		return c.alias(n, depth)
@@ -102,7 +101,7 @@ func (c *yamlConverter) node(n *yaml.Node, depth int) (measured, error) {
 	return out, err
 }
 
-// alias returns what n stands for, and counts it.
+// alias returns the node that n refers to, and counts it.
 func (c *yamlConverter) alias(n *yaml.Node, depth int) (measured, error) {
 	out := c.done[n.Alias]
 	if out.values == 0 {
@@ -169,7 +168,7 @@ func (c *yamlConverter) mapping(n *yaml.Node, out *measured, depth int) error {
 		if err != nil {
 			return err
 		}
-		if key.Anchor != "" { // an alias may stand for it
+		if key.Anchor != "" { // an alias may refer to it
 			if _, err := c.node(key, depth+1); err != nil {
 				return err
 			}
@@ -179,7 +178,7 @@ func (c *yamlConverter) mapping(n *yaml.Node, out *measured, depth int) error {
 		}
 	}
 	for i := range merged {
-		if !all.has(merged[i].Key) { // the mapping's own keys count, then those of the first merged
+		if !all.has(merged[i].Key) { // the mapping's own keys take precedence, then those merged first
 			if err := all.add(merged[i]); err != nil {
 				return err
 			}
@@ -189,15 +188,15 @@ func (c *yamlConverter) mapping(n *yaml.Node, out *measured, depth int) error {
 	return nil
 }
 
-// count adds what a member holds.
+// count adds the size of a member.
 func (m *measured) count(member measured) {
 	m.values += member.values
 	m.text += member.text
 	m.depth = max(m.depth, 1+member.depth)
 }
 
-// mergeable returns the members of the mapping, or of the mappings in the
-// list, that follow a merge key (<<).
+// mergeable returns the members of the mapping, or of the list of mappings, at a merge key
+// (<<).
 func mergeable(n *Node) ([]Member, error) {
 	switch n.Kind {
 	case Mapping:
@@ -236,7 +235,7 @@ func keyText(n *yaml.Node) (string, error) {
 	return n.Value, nil
 }
 
-// isTag reports whether a list or mapping has the tag of its kind.
+// isTag reports whether a list or mapping has no tag or that of its kind.
 func isTag(n *yaml.Node, tag string) bool { return n.Tag == "" || n.Tag == "!" || n.ShortTag() == tag }
 
 // scalar sets the kind and the text of a scalar.

@@ -8,9 +8,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// yamlReasons are what the parser may say of a text, which is part of its
-// message, and the reason that is told of it. A message is never passed on:
-// some quote the content.
+// yamlReasons maps parts of the parser's messages to reasons. The messages themselves are
+// never passed on, because some quote the content.
 var yamlReasons = []struct{ said, reason string }{
 	{"mapping values are not allowed", "a colon where no value can stand: indent it as its neighbours are, or put the text in quotes"},
 	{"did not find expected key", "a line that is no key of the mapping that it stands in: see its indentation, and for quotes that are not closed"},
@@ -41,7 +40,7 @@ const (
 	reasonTab = "a tab in the indentation: YAML takes spaces alone"
 )
 
-// yamlError says where and why data is not valid.
+// yamlError returns the position and the reason of invalid data.
 func yamlError(data []byte, err error) error {
 	reason := notYAML
 	for _, r := range yamlReasons {
@@ -57,12 +56,12 @@ func yamlError(data []byte, err error) error {
 	return errorf(line, "%s", reason)
 }
 
-// failingLine returns the line at which the parser fails with err: the last of
-// the shortest text that fails so. The parser's own line is at times that of
-// the mapping around it, and at times one less. It reads little beyond what it
-// needs, so that this text ends close to where it stopped reading.
+// failingLine returns the line at which the parser fails with err: the last line of the
+// shortest prefix that fails in the same way. The line that the parser reports is sometimes
+// that of the surrounding mapping, and sometimes one less. The parser reads only a little
+// ahead, so the prefix ends close to where it stopped reading.
 func failingLine(data []byte, err error) int {
-	const back = 4 // the lines that it reads ahead at most, as a rule
+	const back = 4 // lines that the parser usually reads ahead at most
 	lines := &lineReader{rest: data}
 	_ = decodeAll(lines)
 	n := lines.n
@@ -76,7 +75,7 @@ func failingLine(data []byte, err error) int {
 	return n
 }
 
-// decodeAll returns the error that the parser ends with at a text.
+// decodeAll returns the error with which the parser ends.
 func decodeAll(r io.Reader) error {
 	dec := yaml.NewDecoder(r)
 	for {
@@ -88,7 +87,7 @@ func decodeAll(r io.Reader) error {
 	}
 }
 
-// lineReader returns one line a Read, and counts them.
+// lineReader returns one line for each Read, and counts lines.
 type lineReader struct {
 	rest []byte
 	n    int
@@ -112,7 +111,7 @@ func (r *lineReader) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// endOfLine returns the offset at which line n ends.
+// endOfLine returns the offset of the end of line n.
 func endOfLine(data []byte, n int) int {
 	at := 0
 	for ; n > 0; n-- {
@@ -125,8 +124,7 @@ func endOfLine(data []byte, n int) int {
 	return at
 }
 
-// lookalikes are characters that look like those of YAML, each before the one that
-// it looks like.
+// lookalikes are characters that look like those of YAML, each before its lookalike.
 var lookalikes = []struct {
 	reason string
 	pairs  []string
@@ -138,8 +136,8 @@ var lookalikes = []struct {
 	{"typographic quotes, where YAML takes the plain ones", []string{"“", `"`, "”", `"`, "‘", "'", "’", "'"}},
 }
 
-// lookalike finds the characters that look like those of YAML and are none, in
-// the line at which the parser failed or the one before it.
+// lookalike finds characters that look like those of YAML, in the line at which the parser
+// failed or in the previous one.
 func lookalike(data []byte, line int) (at int, reason string) {
 	lines := bytes.SplitN(data[endOfLine(data, max(line-2, 0)):], []byte("\n"), 3)
 	for i, text := range lines[:min(2, len(lines))] {
@@ -162,9 +160,8 @@ func lookalike(data []byte, line int) (at int, reason string) {
 	return 0, ""
 }
 
-// endsLater reports whether the text fails after line, or not at all, once line
-// at has the signs of YAML in place of those that look like them. Else they are
-// part of a text, which may hold them.
+// endsLater reports whether the text fails after line, or not at all, once the lookalikes in
+// line at are replaced by characters of YAML. If not, they are part of a text.
 func endsLater(data []byte, at, line int) bool {
 	begin, end := endOfLine(data, at-1), endOfLine(data, at)
 	var pairs []string

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// EnvDSN names the variable that has the DSN of a server for tests, of a user
-// who may create databases and users. The database in it does not matter.
+// EnvDSN is the environment variable with the DSN of a server for tests. Its user must have
+// the right to create databases and users. The database in the DSN does not matter.
 const EnvDSN = "DIAMOND_TEST_MYSQL_DSN"
 
-// ErrNone says that there is no server, and how to get one.
+// ErrNone is the error if there is no server. It says how to get one.
 var ErrNone = errors.New("the tests of the MySQL storage need a database, which is one of:\n" +
 	"  - " + EnvDSN + " set to the DSN of a MariaDB or MySQL, such as root:secret@tcp(127.0.0.1:3306)/\n" +
 	"  - the package mariadb-server installed (apt-get install --no-install-recommends mariadb-server)\n" +
@@ -23,7 +23,7 @@ type binaries struct {
 	install string // makes a data directory; "" where the server does so itself
 }
 
-// Find returns the server that is on this machine. It fails with ErrNone.
+// Find returns the server programs on this machine. The error is ErrNone if there are none.
 func Find() (path string, err error) {
 	b, err := find()
 	return b.server, err
@@ -47,7 +47,7 @@ func find() (binaries, error) {
 	return b, nil
 }
 
-// look returns the first of names on the PATH, or where systems keep servers.
+// look returns the first of names on the PATH, or in the usual directories of servers.
 func look(names ...string) (string, bool) {
 	for _, name := range names {
 		for _, dir := range []string{"", "/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/usr/bin"} {

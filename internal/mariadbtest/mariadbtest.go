@@ -15,22 +15,22 @@ import (
 )
 
 const (
-	// dropTime bounds the removal of a database.
+	// dropTime limits the removal of a database.
 	dropTime = time.Minute
-	// dialTime is in DSNs for tests: how long a connection may take to be made on a
-	// machine that stalls. Who stops the database is refused at once.
+	// dialTime is the time to connect in DSNs for tests, on a machine that stalls. If the database
+	// is stopped, connections are refused at once.
 	dialTime = time.Minute
 )
 
 // shared is the server that the tests of one binary share.
 var shared struct {
 	mu     sync.Mutex
-	main   bool // Main will stop it
+	main   bool // Main stops it
 	server *Server
 	err    error
 }
 
-// Runner is what runs tests, as [testing.M] does.
+// Runner runs tests, as [testing.M] does.
 type Runner interface{ Run() int }
 
 // Main returns a Runner that runs m, and then stops the server that its tests shared.
@@ -55,9 +55,9 @@ func (s stopping) Run() int {
 	return code
 }
 
-// Database returns the DSN of a fresh database, on the server that the
-// environment names or on the one that the tests of this binary share. It is
-// dropped when t ends. Options follow its name, such as "COLLATE utf8mb4_general_ci".
+// Database returns the DSN of a fresh database, on the server that the environment names or on
+// the shared server of this binary. The database is dropped when t ends. Options are appended
+// to the statement that creates it, such as "COLLATE utf8mb4_general_ci".
 func Database(t testing.TB, options ...string) string {
 	t.Helper()
 	dsn := os.Getenv(EnvDSN)
@@ -81,7 +81,8 @@ func sharedServer(t testing.TB) *Server {
 	return shared.server
 }
 
-// Start starts a server that is t's own, to stop, kill or pause; it goes when t ends.
+// Start starts a separate server for t, which may stop, kill or pause it. The server is removed
+// when t ends.
 func Start(t testing.TB, options Options) *Server {
 	t.Helper()
 	s, err := New(options)
@@ -90,15 +91,15 @@ func Start(t testing.TB, options Options) *Server {
 	return s
 }
 
-// Database returns the DSN of a fresh database on s. It goes with the server.
+// Database returns the DSN of a fresh database on s.
 func (s *Server) Database(t testing.TB, options ...string) string {
 	t.Helper()
 	fresh, _ := database(t, s.DSN(), options)
 	return fresh
 }
 
-// database makes a database of a random name on the server of dsn, and returns
-// its DSN and what drops it.
+// database creates a database with a random name on the server of dsn. It returns the DSN and a
+// function that drops the database.
 func database(t testing.TB, dsn string, options []string) (fresh string, drop func()) {
 	t.Helper()
 	cfg, err := mysql.ParseDSN(dsn)
@@ -117,7 +118,7 @@ func database(t testing.TB, dsn string, options []string) (fresh string, drop fu
 	}
 }
 
-// Connect returns a pool for a DSN as it stands; it is closed when t ends.
+// Connect returns a pool for an unchanged DSN. The pool is closed when t ends.
 func Connect(t testing.TB, dsn string) *sql.DB {
 	t.Helper()
 	cfg, err := mysql.ParseDSN(dsn)
@@ -126,6 +127,6 @@ func Connect(t testing.TB, dsn string) *sql.DB {
 	connector, err := mysql.NewConnector(cfg)
 	require.NoError(t, err)
 	db := sql.OpenDB(connector)
-	t.Cleanup(func() { _ = db.Close() }) // which tells of a server that the test has stopped or killed
+	t.Cleanup(func() { _ = db.Close() }) // fails if the test has stopped or killed the server
 	return db
 }

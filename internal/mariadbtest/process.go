@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// process is a server that runs. It does not outlive this one where the system
-// can see to that.
+// process is a running server. If the system supports it, the server does not outlive this
+// process.
 type process struct {
 	os   *os.Process
 	done chan struct{} // closed when it has ended
-	err  error         // why; once done is closed
+	err  error         // the reason; valid once done is closed
 }
 
 func startProcess(cmd *exec.Cmd) (*process, error) {
 	p := &process{done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		// Where the system ends children with their parent, the parent is the
-		// thread that started them: this one waits with them.
+		// If the system ends children with their parent, the parent is the thread that started
+		// them. So this thread waits for the child.
 		runtime.LockOSThread()
 		defer close(p.done)
 		err := cmd.Start()
@@ -36,7 +36,7 @@ func startProcess(cmd *exec.Cmd) (*process, error) {
 // signal sends sig to the process.
 func (p *process) signal(sig os.Signal) error { return p.os.Signal(sig) }
 
-// end sends sig and waits for the end; a process that takes too long is killed.
+// end sends sig and waits until the process ends. It kills a process that takes too long.
 func (p *process) end(sig os.Signal) {
 	_ = p.signal(continueSignal) // it may be paused; it may have ended
 	_ = p.signal(sig)

@@ -9,14 +9,14 @@ import (
 	"strconv"
 )
 
-// servant is the user that a private server runs as.
+// servant is the user of a private server.
 type servant struct {
-	uid, gid int // -1: as this process
+	uid, gid int // -1 for those of this process
 	root     bool
 }
 
-// newServant returns the user mysql where this process is root's, as servers
-// refuse to be root's; where there is no such user they must be told.
+// newServant returns the user mysql if this process runs as root, because servers refuse to run
+// as root. If there is no such user, servers need a flag to run as root.
 func newServant() servant {
 	s := servant{uid: -1, gid: -1, root: os.Geteuid() == 0}
 	if !s.root {
@@ -32,7 +32,7 @@ func newServant() servant {
 	return s
 }
 
-// own gives a file to the servant.
+// own makes the servant the owner of a file.
 func (s servant) own(path string) error {
 	if s.uid < 0 {
 		return nil
@@ -40,8 +40,8 @@ func (s servant) own(path string) error {
 	return os.Chown(path, s.uid, s.gid)
 }
 
-// command returns a command that runs as the servant until ctx ends, in dir, with its
-// temporary files there: servers remove each other's from a shared directory.
+// command returns a command that runs as the servant in dir until ctx ends. Its temporary files
+// are in dir too, because servers remove each other's files from a shared directory.
 func (s servant) command(ctx context.Context, dir, name string, args ...string) *exec.Cmd {
 	if s.root && s.uid < 0 {
 		args = append(args, "--user=root")

@@ -18,26 +18,27 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// startTime is how long a server may take to start or to stop on a machine that is busy.
+// startTime is the time for a server to start or stop on a busy machine.
 const startTime = 2 * time.Minute
 
-// aio keeps servers from the kernel's asynchronous I/O. Its bounds are those of a
-// user, and here are many servers of one.
+// aio turns off the kernel's asynchronous I/O, whose limits apply to each user. Tests run many
+// servers as the same user.
 const aio = "--innodb-use-native-aio=0"
 
-// Options say how a private server runs.
+// Options are the options of a private server.
 type Options struct {
-	// Durable has each commit wait for the disk, as a real server does. Without
-	// it data survives the end of the process, however it ends, but not a loss of power.
+	// Durable makes each commit wait for the disk, as on a real server. Without it, data
+	// survives any end of the process, but not a power loss.
 	Durable bool
-	// Dir is where the data directory is made; by default where temporary files are.
+	// Dir is the parent of the data directory. The default is the directory for temporary
+	// files.
 	Dir string
-	// Args are passed on to the server, after those of this package.
+	// Args are additional arguments of the server.
 	Args []string
 }
 
-// Server is a private server: with a data directory of its own, on a port of
-// the loopback interface, without any of the machine's configuration.
+// Server is a private server. It has a separate data directory, listens on a port of the
+// loopback interface, and ignores the machine's configuration.
 type Server struct {
 	bin      binaries
 	options  Options
@@ -48,8 +49,8 @@ type Server struct {
 	process  *process
 }
 
-// New makes a data directory and starts a server on it. It fails with ErrNone
-// where there is none on this machine.
+// New creates a data directory and starts a server on it. The error is ErrNone if there is no
+// server on this machine.
 func New(options Options) (*Server, error) {
 	bin, err := find()
 	if err != nil {
@@ -63,7 +64,7 @@ func New(options Options) (*Server, error) {
 	if err := s.initialize(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	// A port that is free now may be another's in a moment: then another one is.
+	// Another process may take a free port; then try another port.
 	for range 5 {
 		if s.port, err = freePort(); err == nil {
 			err = s.Start()
@@ -75,8 +76,8 @@ func New(options Options) (*Server, error) {
 	return nil, errors.Join(err, os.RemoveAll(dir))
 }
 
-// initialize makes the data directory, and the file of statements that each
-// start runs: it makes the user that tests connect as.
+// initialize creates the data directory, and the file of statements that each start runs. They
+// create the user for tests.
 func (s *Server) initialize() error {
 	if err := errors.Join(os.Mkdir(s.temp(), 0o700), s.servant.own(s.temp()), s.servant.own(s.dir)); err != nil {
 		return err
@@ -103,8 +104,8 @@ func (s *Server) initialize() error {
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 func (s *Server) temp() string { return filepath.Join(s.dir, "tmp") }
 
-// freePort returns a port on which nobody listens. It is below those that
-// systems give out by themselves, so that nobody has it while a server is stopped.
+// freePort returns a port on which nobody listens. It is below the ports that systems assign, so
+// that nobody takes it while a server is stopped.
 func freePort() (port int, err error) {
 	for range 100 {
 		port = 15_000 + mathrand.IntN(15_000)
@@ -116,8 +117,8 @@ func freePort() (port int, err error) {
 	return 0, err
 }
 
-// Start starts the server that was stopped or killed, on the same port and
-// data, and waits until it answers.
+// Start restarts a stopped or killed server on the same port and data, and waits until it
+// answers.
 func (s *Server) Start() error {
 	sync := "--innodb-flush-method=nosync"
 	if s.options.Durable {
@@ -179,7 +180,7 @@ func (s *Server) DSN() string {
 	return fmt.Sprintf("tester:%s@tcp(%s)/", s.password, s.Addr())
 }
 
-// NewDatabase makes an empty database called name, and returns its DSN.
+// NewDatabase creates an empty database called name, and returns its DSN.
 func (s *Server) NewDatabase(ctx context.Context, name string) (dsn string, err error) {
 	cfg, err := mysql.ParseDSN(s.DSN())
 	if err != nil {
@@ -203,14 +204,14 @@ func (s *Server) Addr() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
 // PID returns the id of the server's process, which each Start changes.
 func (s *Server) PID() int { return s.process.os.Pid }
 
-// Stop stops the server in good order.
+// Stop stops the server gracefully.
 func (s *Server) Stop() { s.process.end(stopSignal) }
 
-// Kill ends the server as a crash does.
+// Kill ends the server like a crash.
 func (s *Server) Kill() { s.process.end(killSignal) }
 
-// Pause has the server answer nothing, though its connections stay, until
-// Continue. It returns once the server has stopped.
+// Pause makes the server stop answering until Continue. Its connections stay open. Pause returns
+// once the server is paused.
 func (s *Server) Pause() error {
 	if err := s.process.signal(pauseSignal); err != nil {
 		return err

@@ -4,7 +4,7 @@ package mariadbtest
 
 import "syscall"
 
-// Systems without these signals know only an end; to pause fails.
+// On systems without these signals a process can only be ended, and pausing fails.
 const (
 	stopSignal     = syscall.SIGKILL
 	killSignal     = syscall.SIGKILL

@@ -1,6 +1,6 @@
-// Package cluster runs nodes and the clients' ways to them, with a proxy on
-// every way, so that each can fail on its own. It works on the real network,
-// and on one in memory in a bubble.
+// Package cluster runs nodes, with a proxy on every connection of clients, so that each can
+// fail separately. It works on the real network, and on an in-memory network in a synctest
+// bubble.
 package cluster
 
 import (
@@ -23,32 +23,33 @@ import (
 
 // Member is a server of a cluster.
 type Member interface {
-	// Start starts it, unless it runs, at the address that it had before.
+	// Start starts the server at its earlier address, unless it runs.
 	Start() error
-	// Stop ends it in good order, if it runs, and waits for that.
+	// Stop stops the server gracefully, if it runs, and waits for its end.
 	Stop() error
-	// Addr returns where it listens.
+	// Addr returns the server's address.
 	Addr() string
-	// Dial opens a connection to it.
+	// Dial opens a connection to the server.
 	Dial(ctx context.Context) (net.Conn, error)
-	// Log returns what it has logged.
+	// Log returns the server's log.
 	Log() string
 }
 
-// Cluster is some servers and the ways of some clients to them. [New] makes one.
+// Cluster is a set of servers with the links of clients to them. [New] creates one.
 type Cluster struct {
 	Network proxy.Network
 	Members []Member
-	// Links are the ways of each client to each node.
+	// Links has the proxy between each client and each node.
 	Links [][]*proxy.Proxy
-	// NewFiles makes the local files of a client; nil: clients have none.
+	// NewFiles creates the local files of a client. If it is nil, clients have none.
 	NewFiles func(client int) diamond.LocalFiles
-	// Resolver finds the servers for clients; nil: they know all from the start.
+	// Resolver finds the servers for clients. If it is nil, clients know all servers.
 	Resolver transport.Resolver
-	// TLS is what clients use where the servers' fronts end it; nil: they speak plain HTTP.
+	// TLS is the clients' configuration if fronts terminate TLS. If it is nil, clients use
+	// plain HTTP.
 	TLS *tls.Config
 
-	mute map[int]proxy.Conditions // what the ways to a node are like when no other fault is up
+	mute map[int]proxy.Conditions // the conditions of the links to a node without other faults
 
 	mu        sync.Mutex
 	balancers []*transport.Balancer
@@ -56,8 +57,8 @@ type Cluster struct {
 	files     []diamond.LocalFiles
 }
 
-// New returns a cluster of members, which it starts, and the ways of so many
-// clients to them.
+// New starts members, and returns a cluster of them with the links of the given number of
+// clients.
 func New(network proxy.Network, members []Member, clients int) (*Cluster, error) {
 	c := &Cluster{
 		Network: network, Members: members, Links: make([][]*proxy.Proxy, clients),
@@ -81,7 +82,7 @@ func New(network proxy.Network, members []Member, clients int) (*Cluster, error)
 	return c, nil
 }
 
-// Transport returns client's way to all nodes; see traffic.Target.
+// Transport returns the transport of client to all nodes; see traffic.Target.
 func (c *Cluster) Transport(client int) diamond.Transport {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -89,7 +90,7 @@ func (c *Cluster) Transport(client int) diamond.Transport {
 		return b
 	}
 	var addrs []string
-	links := make(map[string]string) // the client's way to each address
+	links := make(map[string]string) // the client's link to each address
 	for i, link := range c.Links[client] {
 		addrs = append(addrs, c.Members[i].Addr())
 		links[addrs[i]] = link.Addr()
@@ -102,15 +103,15 @@ func (c *Cluster) Transport(client int) diamond.Transport {
 	c.balancers[client] = transport.Balance(resolver, func(addr string) (diamond.Transport, error) {
 		link, ok := links[addr]
 		if !ok {
-			return nil, fmt.Errorf("%s is none of the cluster's", addr)
+			return nil, fmt.Errorf("%s is not an address of the cluster", addr)
 		}
 		return over(link), nil
 	})
 	return c.balancers[client]
 }
 
-// over returns what makes a client's transport over a link: on the real network
-// with the defaults that programs have. mu must be held.
+// over returns a function that creates a client's transport over a link. On the real network
+// the transport has its default options. mu must be held.
 func (c *Cluster) over(client int) func(link string) *httptransport.Transport {
 	_, real := c.Network.(proxy.Loopback)
 	switch {
@@ -127,16 +128,16 @@ func (c *Cluster) over(client int) func(link string) *httptransport.Transport {
 	return func(link string) *httptransport.Transport { return httptransport.New(link, shared) }
 }
 
-// Direct returns the way to one server past all proxies.
+// Direct returns a transport to one server without a proxy.
 func (c *Cluster) Direct(server int) *httptransport.Transport {
 	return c.DirectTo(c.Members[server].Addr())
 }
 
-// directPatience is for how long who asks a server past all proxies bears its
-// silence: nothing is wrong with that way, but the machine may be busy.
+// directPatience is the timeout of transports without a proxy. Their connections do not fail,
+// but the machine may be busy.
 const directPatience = time.Minute
 
-// DirectTo returns the way to the server at an address. It keeps no connections.
+// DirectTo returns a transport to the server at an address. It keeps no connections.
 func (c *Cluster) DirectTo(addr string) *httptransport.Transport {
 	pool := c.pool()
 	pool.DisableKeepAlives = true
@@ -152,7 +153,7 @@ func (c *Cluster) pool() *http.Transport {
 	}
 }
 
-// Files returns client's local files; see traffic.Target.
+// Files returns the local files of client; see traffic.Target.
 func (c *Cluster) Files(client int) diamond.LocalFiles {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -162,21 +163,21 @@ func (c *Cluster) Files(client int) diamond.LocalFiles {
 	return c.files[client]
 }
 
-// To calls do with every way to a node.
+// To calls do with every link to a node.
 func (c *Cluster) To(node int, do func(*proxy.Proxy)) {
 	for _, links := range c.Links {
 		do(links[node])
 	}
 }
 
-// Mute has a node be silent to clients from now on until Heal, whatever other
-// faults come and go. It is called before any of these.
+// Mute makes a node silent to clients until Heal, regardless of other faults. It must be called
+// before any of them.
 func (c *Cluster) Mute(node int) {
 	c.mute[node] = proxy.Conditions{Silent: true}
 	c.To(node, func(p *proxy.Proxy) { p.Set(c.mute[node]) })
 }
 
-// Heal has every way be a good one again. Connections that were swallowed stay so.
+// Heal removes the faults of every link. Swallowed connections stay swallowed.
 func (c *Cluster) Heal() {
 	clear(c.mute)
 	for node := range c.Members {

@@ -17,15 +17,15 @@ import (
 	"github.com/linnaname/gdiamond/storage/mysqlstore"
 )
 
-// Database is a MySQL database that servers share, and the way of each to it.
+// Database is a MySQL database that servers share, with a proxy for each of them.
 type Database struct {
 	DSN   string
 	Links []*proxy.Proxy
 	dial  proxy.Dial
 }
 
-// NewDatabase makes the schema in the database of dsn, and the ways of so many
-// servers to it.
+// NewDatabase creates the schema in the database of dsn, and the proxies for the given number
+// of servers.
 func NewDatabase(ctx context.Context, dsn string, servers int) (*Database, error) {
 	config, err := mysql.ParseDSN(dsn)
 	if err != nil {
@@ -53,13 +53,13 @@ func NewDatabase(ctx context.Context, dsn string, servers int) (*Database, error
 	return d, nil
 }
 
-// Listen adds a way to the database that begins at ln, and returns its DSN.
+// Listen adds a proxy to the database that accepts on ln, and returns its DSN.
 func (d *Database) Listen(ln net.Listener) string {
 	d.Links = append(d.Links, proxy.New(ln, d.dial))
 	return d.Via(len(d.Links) - 1)
 }
 
-// Via returns the DSN of the way of one server.
+// Via returns the DSN of one server's proxy.
 func (d *Database) Via(server int) string {
 	config, err := mysql.ParseDSN(d.DSN)
 	if err != nil {
@@ -69,8 +69,8 @@ func (d *Database) Via(server int) string {
 	return config.FormatDSN()
 }
 
-// Open opens the storage past all proxies. It tries again where the database does
-// not answer in the few seconds that it has for that: the machine may be busy.
+// Open opens the storage without a proxy. It retries if the database does not answer within a
+// few seconds, because the machine may be busy.
 func (d *Database) Open(ctx context.Context) (store *mysqlstore.Store, err error) {
 	for range 10 {
 		store, err = mysqlstore.Open(ctx, d.DSN, mysqlstore.WithLogger(slog.New(slog.DiscardHandler)))
@@ -81,15 +81,15 @@ func (d *Database) Open(ctx context.Context) (store *mysqlstore.Store, err error
 	return store, err
 }
 
-// Close ends the ways to the database.
+// Close closes the proxies.
 func (d *Database) Close() {
 	for _, link := range d.Links {
 		link.Close()
 	}
 }
 
-// Node returns a member of this process on the database, which keeps a copy in
-// a directory below dir.
+// Node returns a member in this process on the database. It keeps a copy in a directory below
+// dir.
 func (d *Database) Node(number int, dir string) *Node {
 	n := &Node{Network: proxy.Loopback{}}
 	copied := filepath.Join(dir, fmt.Sprintf("node-%d", number))

@@ -10,8 +10,8 @@ import (
 	"github.com/linnaname/gdiamond/robust/proxy"
 )
 
-// NetworkFaults are what can become of the ways between clients and servers.
-// Those that last do so for up to longest.
+// NetworkFaults returns the faults of the links between clients and servers. Lasting faults
+// take up to longest.
 func (c *Cluster) NetworkFaults(longest time.Duration) []fault.Fault {
 	return []fault.Fault{
 		c.connections("cut connections", (*proxy.Proxy).Cut),
@@ -25,7 +25,7 @@ func (c *Cluster) NetworkFaults(longest time.Duration) []fault.Fault {
 	}
 }
 
-// connections does something to some of the connections that there are.
+// connections returns a fault that calls do for some of the links.
 func (c *Cluster) connections(name string, do func(*proxy.Proxy)) fault.Fault {
 	return fault.Func(name, func(_ context.Context, random *rand.Rand) error {
 		for _, links := range c.Links {
@@ -39,13 +39,13 @@ func (c *Cluster) connections(name string, do func(*proxy.Proxy)) fault.Fault {
 	})
 }
 
-// partition sets the conditions of the ways of some clients to one node.
+// partition returns a fault that sets the conditions of some clients' links to one node.
 func (c *Cluster) partition(longest time.Duration, name string, now proxy.Conditions, cut bool) fault.Fault {
 	var node int
 	return fault.Lasting(name, longest, func(random *rand.Rand) error {
 		node = random.IntN(len(c.Members))
 		if c.mute[node].Silent {
-			return nil // it is worse off already
+			return nil // the node has a worse fault already
 		}
 		c.To(node, func(p *proxy.Proxy) {
 			if random.IntN(3) > 0 {

@@ -8,8 +8,8 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// Files are the local files of one client in memory, for bubbles: they outlive
-// the client, and there are no overrides among them.
+// Files are the local files of one client in memory, for synctest bubbles. They outlive the
+// client, and have no overrides.
 type Files struct {
 	id string
 

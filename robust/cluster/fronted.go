@@ -7,7 +7,7 @@ import (
 	"github.com/linnaname/gdiamond/robust/proxy"
 )
 
-// Fronted is a [Member] that clients reach through a front alone.
+// Fronted is a [Member] that clients reach only through a front.
 type Fronted struct {
 	Member
 	Front *proxy.Front

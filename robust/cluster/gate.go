@@ -9,15 +9,15 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// Storms are what a gate does to the calls of a storage.
+// Storms are the effects of a gate on the calls of a storage.
 type Storms struct {
-	Down  bool          // calls fail at once, and nothing is done
-	Hung  bool          // calls are not made before this is lifted
-	Deaf  bool          // calls are made, and their answers are lost
-	Delay time.Duration // calls and answers take up to this long, each
+	Down  bool          // calls fail at once without an effect
+	Hung  bool          // calls wait until this is lifted
+	Deaf  bool          // calls are made, but their answers are lost
+	Delay time.Duration // upper bound of the delay of each call and each answer
 }
 
-// Gate is a node's way to a storage that it shares with others.
+// Gate is a node's access to a storage that it shares with others.
 type Gate struct {
 	store diamond.Storage
 
@@ -34,7 +34,7 @@ func NewGate(store diamond.Storage) *Gate {
 	return &Gate{store: store, changed: make(chan struct{})}
 }
 
-// Set changes what happens to calls, those under way included.
+// Set changes the effects on calls, including running ones.
 func (g *Gate) Set(s Storms) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -43,14 +43,14 @@ func (g *Gate) Set(s Storms) {
 	g.changed = make(chan struct{})
 }
 
-// Reads returns how many contents have been read.
+// Reads returns the number of contents that were read.
 func (g *Gate) Reads() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.reads
 }
 
-// enter lets a call pass, or says why not.
+// enter lets a call pass, or returns an error.
 func (g *Gate) enter(ctx context.Context) error {
 	for {
 		g.mu.Lock()
@@ -108,8 +108,7 @@ func through[T any](ctx context.Context, g *Gate, call func() (T, error)) (T, er
 	return got, err
 }
 
-// Commit implements [diamond.Storage]. An answer that is lost leaves the
-// outcome unknown.
+// Commit implements [diamond.Storage]. If the answer is lost, the outcome is unknown.
 func (g *Gate) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
 	if err := g.enter(ctx); err != nil {
 		return nil, err
@@ -149,5 +148,5 @@ func (g *Gate) Fork(ctx context.Context, verified diamond.Position) (diamond.Pos
 	return through(ctx, g, func() (diamond.Position, error) { return g.store.Fork(ctx, verified) })
 }
 
-// Close implements [diamond.Storage]. The storage behind is not the gate's.
+// Close implements [diamond.Storage]. It does not close the storage.
 func (g *Gate) Close() error { return nil }

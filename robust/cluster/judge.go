@@ -11,12 +11,12 @@ import (
 	"github.com/linnaname/gdiamond/robust/traffic"
 )
 
-// patience is how long everybody has, on the real clock and a machine that may
-// be busy, to learn of everything after the last fault.
+// patience is the time for all to catch up after the last fault, on the real clock and a
+// machine that may be busy.
 const patience = 3 * time.Minute
 
-// Judge ends the traffic after the last fault has healed, waits until all have
-// learned of what there is, and takes down what everybody holds.
+// Judge ends the traffic after the last fault has healed, waits until all have caught up, and
+// records their final states.
 func (c *Cluster) Judge(ctx context.Context, load *traffic.Traffic, keys int, store diamond.Storage, recorder *record.Recorder) error {
 	load.Quiet()
 	settled, err := c.settle(ctx, load, keys, store)
@@ -34,10 +34,9 @@ func (c *Cluster) Judge(ctx context.Context, load *traffic.Traffic, keys int, st
 	return recorder.Dump(ctx, store)
 }
 
-// settle waits until all servers and subscribers have what the storage has, and
-// returns what that is. A change of unknown outcome may still be on its way, so
-// it looks again and again. Who has not settled after patience is found by the
-// validators.
+// settle waits until all servers and subscribers have the state of the storage, and returns that
+// state. A change of unknown outcome may still arrive, so it reads the state repeatedly. The
+// validators find those that have not settled after patience.
 func (c *Cluster) settle(ctx context.Context, load *traffic.Traffic, keys int, store diamond.Storage) (diamond.Position, error) {
 	began := time.Now()
 	for {
@@ -58,7 +57,7 @@ func (c *Cluster) settle(ctx context.Context, load *traffic.Traffic, keys int, s
 	}
 }
 
-// reach waits until all servers have everything up to a position.
+// reach waits until all servers have reached a position.
 func (c *Cluster) reach(ctx context.Context, keys int, at diamond.Position) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -12,23 +12,25 @@ import (
 	"github.com/linnaname/gdiamond/server"
 )
 
-// Node is a [Member] in this process: a server that can be stopped and started again, at one address.
+// Node is a [Member] in this process: a server that can be stopped and restarted at the same
+// address.
 type Node struct {
 	Network proxy.Network
-	// Open returns what the node stores in, at each of its starts, and how to
-	// close that after it has ended.
+	// Open returns the node's storage at each start, and a function that closes it after
+	// the node has ended.
 	Open func() (store diamond.Storage, closing func() error, err error)
-	// ServerOptions and NodeOptions are further ones, at each of its starts; nil: none.
+	// ServerOptions and NodeOptions return additional options at each start. They may be
+	// nil.
 	ServerOptions func() []diamond.ServerOption
 	NodeOptions   func() []server.Option
-	Committed     func(diamond.Position) // is called after commits of the node's; nil: nobody asks
+	Committed     func(diamond.Position) // called after commits of the node; may be nil
 
 	log text
 
 	mu     sync.Mutex
-	addr   string         // guarded by mu; where it listens, at each of its starts
-	server diamond.Server // guarded by mu; nil: it does not run
-	stop   func() error   // guarded by mu; nil: it does not run
+	addr   string         // guarded by mu; the same at each start
+	server diamond.Server // guarded by mu; nil if the node does not run
+	stop   func() error   // guarded by mu; nil if the node does not run
 }
 
 // Start starts the node, unless it runs. Start and Stop are not for concurrent use.
@@ -85,17 +87,17 @@ func (n *Node) Stop() error {
 	return stop()
 }
 
-// Server returns the running server; nil: the node does not run.
+// Server returns the running server, or nil if the node does not run.
 func (n *Node) Server() diamond.Server {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.server
 }
 
-// Log returns what the node has logged.
+// Log returns the log of the node.
 func (n *Node) Log() string { return n.log.String() }
 
-// Addr returns where the node listens.
+// Addr returns the address of the node.
 func (n *Node) Addr() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -17,30 +17,30 @@ import (
 	"github.com/linnaname/gdiamond/robust/proxy"
 )
 
-// startTime is how long a process may take to serve on a machine that is busy.
+// startTime is the time for a process to start on a busy machine.
 const startTime = 3 * time.Minute
 
-// Process is a [Member] that is a process of its own.
+// Process is a [Member] that runs as a separate process.
 type Process struct {
 	// Command returns the command that serves at addr.
 	Command func(addr string) *exec.Cmd
-	// Dialer opens a connection to an address, in whatever network the process is.
+	// Dialer opens a connection to an address in the network of the process.
 	Dialer func(ctx context.Context, addr string) (net.Conn, error)
-	// Address is where it listens.
+	// Address is the address of the process.
 	Address string
-	// Stderr is where it logs to; nil: what Log returns.
+	// Stderr is the file for the log. If it is nil, Log returns the log.
 	Stderr *os.File
 
 	log text
 
 	mu    sync.Mutex
-	cmd   *exec.Cmd     // guarded by mu; nil: it does not run
+	cmd   *exec.Cmd     // guarded by mu; nil if the process does not run
 	ended chan struct{} // guarded by mu; closed when cmd has ended
-	err   error         // guarded by mu; how cmd ended
+	err   error         // guarded by mu; the result of cmd
 }
 
-// lastPort is the last one that FreeAddress has given away. No system picks one
-// of these by itself.
+// lastPort is the last port that FreeAddress has returned. Systems do not assign these ports
+// by themselves.
 var lastPort atomic.Int32
 
 // FreeAddress returns an address at [proxy.Host] at which nothing listens.
@@ -77,7 +77,8 @@ func (p *Process) Launch() error {
 	if p.Stderr != nil {
 		cmd.Stderr = p.Stderr
 	}
-	// It ends with the thread that starts it, so that none outlives this process.
+	// The process ends with the thread that starts it, so that it does not outlive this
+	// process.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	started, ended := make(chan error), make(chan struct{})
 	go func() {
@@ -102,7 +103,7 @@ func (p *Process) Launch() error {
 	return err
 }
 
-// Await waits until the process answers that it lives.
+// Await waits until the process answers its liveness check.
 func (p *Process) Await() error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()
@@ -135,7 +136,7 @@ func (p *Process) Running() bool {
 	return p.cmd != nil
 }
 
-// Signal sends sig to the process; one that does not run hears nothing.
+// Signal sends sig to the process, if it runs.
 func (p *Process) Signal(sig syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -144,7 +145,7 @@ func (p *Process) Signal(sig syscall.Signal) {
 	}
 }
 
-// Wait waits for the end of the process, and returns how it ended.
+// Wait waits for the end of the process, and returns its result.
 func (p *Process) Wait() error {
 	p.mu.Lock()
 	ended := p.ended
@@ -158,13 +159,13 @@ func (p *Process) Wait() error {
 	return p.err
 }
 
-// Kill ends the process as a crash does.
+// Kill ends the process like a crash.
 func (p *Process) Kill() {
 	p.Signal(syscall.SIGKILL)
 	_ = p.Wait()
 }
 
-// Stop ends the process in good order.
+// Stop stops the process gracefully.
 func (p *Process) Stop() error {
 	if !p.Running() {
 		return nil

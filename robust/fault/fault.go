@@ -11,16 +11,16 @@ import (
 
 // Fault is one way in which a part of the system can fail.
 type Fault interface {
-	// Name says what fails, for the record.
+	// Name describes the fault for the recording.
 	Name() string
 	// Available reports whether the fault can be injected now.
 	Available() bool
-	// Inject injects the fault, keeps it up for some time, or until ctx ends,
-	// heals it, and returns.
+	// Inject injects the fault, keeps it for some time or until ctx ends, heals it, and
+	// returns.
 	Inject(ctx context.Context, random *rand.Rand) error
 }
 
-// Func makes a Fault that is always available of a function.
+// Func returns a Fault that is always available and calls inject.
 func Func(name string, inject func(ctx context.Context, random *rand.Rand) error) Fault {
 	return function{name, inject}
 }
@@ -34,7 +34,7 @@ func (f function) Name() string                                        { return 
 func (f function) Available() bool                                     { return true }
 func (f function) Inject(ctx context.Context, random *rand.Rand) error { return f.inject(ctx, random) }
 
-// Lasting makes a Fault of two functions: it lasts for up to longest.
+// Lasting returns a Fault that calls begin and heal, and lasts for up to longest.
 func Lasting(name string, longest time.Duration, begin, heal func(random *rand.Rand) error) Fault {
 	return Func(name, func(ctx context.Context, random *rand.Rand) error {
 		if err := begin(random); err != nil {
@@ -45,9 +45,8 @@ func Lasting(name string, longest time.Duration, begin, heal func(random *rand.R
 	})
 }
 
-// Run injects one fault after the other, with pauses of up to gap, until ctx
-// ends, and takes them down. It returns the first fault that could not be
-// injected, or not be healed.
+// Run injects one fault after the other, with pauses of up to gap, until ctx ends, and records
+// them. It returns the error of the first fault that could not be injected or healed.
 func Run(ctx context.Context, random *rand.Rand, gap time.Duration, faults []Fault, recorder *record.Recorder) error {
 	for {
 		Sleep(ctx, Some(random, gap))
@@ -71,7 +70,7 @@ func Run(ctx context.Context, random *rand.Rand, gap time.Duration, faults []Fau
 	}
 }
 
-// Some returns a random time up to longest, at least a hundredth of it.
+// Some returns a random time from a hundredth of longest up to longest.
 func Some(random *rand.Rand, longest time.Duration) time.Duration {
 	least := longest / 100
 	return least + time.Duration(random.Int64N(int64(longest-least)+1))

@@ -2,13 +2,12 @@
 //
 //	herd CLIENTS KEYS ADDR...
 //
-// Each is as a program would have it, alone: with connections of its own, and a
-// listener at each of the first so many keys. It reads lines, values, and answers
-// each once all clients hold that for all keys, with the most memory that it has
-// had. It ends with its input.
+// Each client is like that of a separate program: it has its own connections, and a
+// listener for each of the first KEYS keys. herd reads values, one on each line. Once all
+// clients hold the value for all keys, it answers with its peak memory. It ends with its
+// input.
 //
-// It is a program of its own because the race detector knows no more than 8,128
-// goroutines.
+// It is a separate program because the race detector supports only 8,128 goroutines.
 package main
 
 import (
@@ -68,7 +67,7 @@ func run(args []string) error {
 	return lines.Err()
 }
 
-// herd is what each client has been told last of each key.
+// herd has the last value of each key at each client.
 type herd struct {
 	mu      sync.Mutex
 	changed *sync.Cond     // when counts changes; its lock is mu
@@ -88,7 +87,7 @@ func (h *herd) listener(number int) diamond.Listener {
 	})
 }
 
-// await waits until all hold content, and says on the way how many do.
+// await waits until all hold content, and reports the progress.
 func (h *herd) await(content string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -102,7 +101,7 @@ func (h *herd) await(content string) {
 	}
 }
 
-// peakMemory returns the most memory that this process has had, as the system writes it.
+// peakMemory returns the peak memory of this process in the system's format.
 func peakMemory() string {
 	status, _ := os.ReadFile("/proc/self/status")
 	_, after, _ := strings.Cut(string(status), "VmHWM:")

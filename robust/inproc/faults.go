@@ -17,8 +17,8 @@ func clientDir(parent string, client int) string {
 	return filepath.Join(parent, fmt.Sprintf("client-%d", client))
 }
 
-// NodeFaults are what can become of nodes, of their ways to the database, and
-// of the database. They last for up to longest.
+// NodeFaults returns the faults of nodes, of their access to the database, and of the database.
+// They last for up to longest.
 func (w *World) NodeFaults(longest time.Duration) []fault.Fault {
 	return []fault.Fault{
 		w.link(longest, w.Peers, "peers cut off", proxy.Conditions{Refuse: true}, true),
@@ -45,7 +45,7 @@ func (w *World) NodeFaults(longest time.Duration) []fault.Fault {
 	}
 }
 
-// NameFaults are what can become of the ways to name servers.
+// NameFaults returns the faults of the links to name servers.
 func (w *World) NameFaults(longest time.Duration) []fault.Fault {
 	return []fault.Fault{
 		w.link(longest, w.Names, "a name server falls silent", proxy.Conditions{Silent: true}, false),
@@ -53,8 +53,7 @@ func (w *World) NameFaults(longest time.Duration) []fault.Fault {
 	}
 }
 
-// Swizzle cuts a random half of all ways that there are one by one, and heals
-// them in another order (N16).
+// Swizzle cuts a random half of all links one by one, and heals them in another order (N16).
 func (w *World) Swizzle(step time.Duration) fault.Fault {
 	var more []func(broken bool)
 	for _, link := range slices.Concat(w.Database.Links, w.Peers, w.Names) {

@@ -15,8 +15,8 @@ import (
 	"github.com/linnaname/gdiamond/server"
 )
 
-// startNames starts so many name servers, and returns what nodes register with
-// and what clients ask, each by ways of their own; nil: there are none.
+// startNames starts the given number of name servers. It returns the clients that nodes and
+// clients use, each with separate links, or nil if there are no name servers.
 func (w *World) startNames(t testing.TB, count int, secret cluster.Secret) (registry, resolver *namesrv.Client) {
 	t.Helper()
 	if count == 0 {
@@ -48,7 +48,7 @@ func (w *World) startNames(t testing.TB, count int, secret cluster.Secret) (regi
 	return registry, resolver
 }
 
-// way makes a way to what dial opens, which ends with the test.
+// way returns a proxy to the target of dial, which ends with the test.
 func way(t testing.TB, dial proxy.Dial) *proxy.Proxy {
 	t.Helper()
 	ln, err := proxy.Loopback{}.Listen("")

@@ -1,5 +1,5 @@
-// Package inproc runs a cluster in this process on real sockets and a real
-// database, with a proxy on every way between them.
+// Package inproc runs a cluster in this process on real sockets and a real database, with a
+// proxy on every connection.
 package inproc
 
 import (
@@ -27,21 +27,21 @@ import (
 	"github.com/linnaname/gdiamond/transport"
 )
 
-// nodes is how many servers a cluster has.
+// nodes is the number of servers in a cluster.
 const nodes = 3
 
 // World is a cluster on a database.
 type World struct {
 	*cluster.Cluster
 	Nodes    []*cluster.Node
-	Server   *mariadbtest.Server // of the database; nil: another's
+	Server   *mariadbtest.Server // of the database, or nil if it is not the world's
 	Database *cluster.Database
-	Peers    []*proxy.Proxy // the ways of nodes to each other
-	Names    []*proxy.Proxy // the ways of nodes, then of clients, to each name server; nil: there are none
+	Peers    []*proxy.Proxy // the links between nodes
+	Names    []*proxy.Proxy // the links of nodes, then of clients, to each name server; may be nil
 }
 
-// NewWorld starts a cluster on a database server of its own, and the ways of so
-// many clients to it. It ends with the test.
+// NewWorld starts a cluster on a separate database server, with links for the given number of
+// clients. It ends with the test.
 func NewWorld(t testing.TB, clients int) *World {
 	t.Helper()
 	database := mariadbtest.Start(t, mariadbtest.Options{})
@@ -50,7 +50,7 @@ func NewWorld(t testing.TB, clients int) *World {
 	return w
 }
 
-// NewWorldOn is [NewWorld] on a database that there is.
+// NewWorldOn is [NewWorld] on an existing database.
 func NewWorldOn(t testing.TB, dsn string, clients int) *World {
 	t.Helper()
 	return newWorldOn(t, dsn, clients, 0)
@@ -97,7 +97,7 @@ func newWorldOn(t testing.TB, dsn string, clients, names int) *World {
 	return w
 }
 
-// linkPeers makes the ways of a node to all others.
+// linkPeers creates the links of a node to all others.
 func (w *World) linkPeers(t testing.TB, node int) transport.Resolver {
 	var addrs []string
 	for i, other := range w.Nodes {
@@ -122,12 +122,12 @@ func openFiles(t testing.TB, parent string, client int) diamond.LocalFiles {
 type Plan struct {
 	Traffic traffic.Config
 	Lasts   time.Duration
-	// Faults are lists of faults to choose from, one of each list at a time.
+	// Faults has lists of faults. One fault of each list is active at a time.
 	Faults [][]fault.Fault
-	Gap    time.Duration // between the faults of a list, at most
+	Gap    time.Duration // the longest pause between the faults of a list
 }
 
-// DefaultTraffic returns the load that runs with a seed have.
+// DefaultTraffic returns the load of a run with a seed.
 func DefaultTraffic(seed uint64) traffic.Config {
 	return traffic.Config{
 		Seed: seed, Keys: 4, Subscribers: 3, Watchers: 2, Publishers: 3, Readers: 2,
@@ -135,7 +135,7 @@ func DefaultTraffic(seed uint64) traffic.Config {
 	}
 }
 
-// Run runs a plan against w and judges it.
+// Run runs a plan against w and validates it.
 func (w *World) Run(t testing.TB, plan Plan) {
 	t.Helper()
 	recorder := record.New(plan.Traffic.Seed)
@@ -150,7 +150,7 @@ func (w *World) Run(t testing.TB, plan Plan) {
 	w.Conclude(t, load, recorder, plan.Traffic, failing.Wait())
 }
 
-// Conclude ends what Run began: it judges what was written down.
+// Conclude ends a run and validates its recording.
 func (w *World) Conclude(t testing.TB, load *traffic.Traffic, recorder *record.Recorder, config traffic.Config, failed error) {
 	t.Helper()
 	err := errors.Join(failed, w.Restore())
@@ -162,7 +162,7 @@ func (w *World) Conclude(t testing.TB, load *traffic.Traffic, recorder *record.R
 	report.Check(t, recorder.History(), w.Logs())
 }
 
-// Restore ends whatever is left of faults.
+// Restore ends all remaining faults.
 func (w *World) Restore() error {
 	w.Heal()
 	for _, link := range slices.Concat(w.Database.Links, w.Peers, w.Names) {

@@ -1,4 +1,4 @@
-// Package listened has a listener that remembers, for the tests of all runners.
+// Package listened has a listener that records its calls, for the tests of all runners.
 package listened
 
 import (
@@ -10,7 +10,7 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// Listener remembers what it is told. It is safe for concurrent use.
+// Listener records its calls. It is safe for concurrent use.
 type Listener struct {
 	mu  sync.Mutex
 	all []diamond.Config // guarded by mu
@@ -26,14 +26,14 @@ func (l *Listener) OnConfig(_ context.Context, config diamond.Config) error {
 	return nil
 }
 
-// Configs returns all that it was told.
+// Configs returns all recorded values.
 func (l *Listener) Configs() []diamond.Config {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.all)
 }
 
-// Last returns the content that it was told of last; "-": a deletion, "": nothing yet.
+// Last returns the content of the last call, "-" for a deletion, or "" before the first call.
 func (l *Listener) Last() string {
 	all := l.Configs()
 	switch {
@@ -45,7 +45,7 @@ func (l *Listener) Last() string {
 	return all[len(all)-1].Content
 }
 
-// LastAt returns when it was told last; zero: nothing yet.
+// LastAt returns the time of the last call, or zero before the first.
 func (l *Listener) LastAt() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package model says what one key may do: the sequential specification against
-// which the recorded calls are checked for linearizability (INV-1).
+// Package model has the sequential specification of one key, against which the recorded calls
+// are checked for linearizability (INV-1).
 package model
 
 import (
@@ -13,11 +13,11 @@ import (
 	"github.com/linnaname/gdiamond/robust/record"
 )
 
-// state is a key's.
+// state is the state of a key.
 type state struct {
-	revision int64 // of its entry; 0: it has none
+	revision int64 // of the entry, or 0 if there is none
 	digest   string
-	last     int64 // the revision of the last change, a deletion too
+	last     int64 // the revision of the last change, including deletions
 }
 
 // Model returns the specification of one key. Inputs and outputs are both the
@@ -62,9 +62,9 @@ func describe(o record.Op) string {
 	return s + fmt.Sprintf(": %d, %.8s", o.Revision, o.Digest)
 }
 
-// Operations returns the calls by key, those of unknown outcome resolved from
-// the log: what is not in it was not done; what is has the log's revision, and
-// had returned when a read first showed that.
+// Operations returns the calls by key. It resolves unknown outcomes from the log: a call that
+// is not in the log was not done. A call that is in the log has the log's revision, and counts
+// as returned when a read first showed that revision.
 func Operations(h *record.History) map[string][]porcupine.Operation {
 	revisions := make(map[string]int64)
 	for i := range h.Log {
@@ -93,9 +93,9 @@ func Operations(h *record.History) map[string][]porcupine.Operation {
 	return byKey
 }
 
-// firstSeen returns when each revision was first shown by a read. Reads that
-// begin later ask for no less. What listeners and watches are told is no such
-// thing: a read at another server may come later and not show it.
+// firstSeen returns the time when a read first showed each revision. Reads that begin later
+// ask for at least that revision. Calls of listeners and watches do not count, because a later
+// read at another server may not show their revision.
 func firstSeen(h *record.History) map[int64]int64 {
 	first := make(map[int64]int64)
 	for _, o := range h.Ops {
@@ -109,21 +109,20 @@ func firstSeen(h *record.History) map[int64]int64 {
 	return first
 }
 
-// Result is what became of the check of one key.
+// Result is the result of the check of one key.
 type Result struct {
 	Key    string
 	Result porcupine.CheckResult
 	Info   porcupine.LinearizationInfo
 }
 
-// Check checks every key, and returns those that are not linearizable, or for
-// which that could not be settled within timeout.
+// Check checks every key, and returns those that are not linearizable, or for which the search
+// took longer than timeout.
 //
-// It looks twice: at all writes, those that met a conflict too; and at the
-// writes that were done with the reads. Not at all together: a read shows what
-// was acknowledged before it began, and a conflict may be with a write that is
-// not acknowledged yet, so that a read at another server may come later and
-// rightly not show it.
+// It makes two checks: of all writes, including those with a conflict; and of the successful
+// writes with the reads. It does not check all of them together. A read shows everything that
+// was acknowledged before it began, but a conflict may be with a write that is not acknowledged
+// yet, and a later read at another server need not show that write.
 func Check(h *record.History, timeout time.Duration) (bad []Result) {
 	for key, history := range Operations(h) {
 		for _, left := range []func(record.Op) bool{

@@ -20,9 +20,9 @@ import (
 	"github.com/linnaname/gdiamond/robust/traffic"
 )
 
-// Chaos has traffic run while servers are killed and paused, links fail, and
-// the database is killed, paused and cut off, for as long as lasts; then all
-// heals and everything that was written down is judged.
+// Chaos runs traffic while servers are killed and paused, links fail, and the database is
+// killed, paused and cut off. After the time lasts it heals all faults and validates the
+// recording.
 func (w *World) Chaos(t testing.TB, config traffic.Config, lasts, longest time.Duration) {
 	t.Helper()
 	recorder := record.New(config.Seed)
@@ -46,7 +46,7 @@ func (w *World) Chaos(t testing.TB, config traffic.Config, lasts, longest time.D
 	report.Check(t, recorder.History(), w.Logs())
 }
 
-// restore ends whatever is left of faults.
+// restore ends all remaining faults.
 func (w *World) restore() error {
 	w.Heal()
 	for _, link := range w.Database.Links {
@@ -78,7 +78,7 @@ func (w *World) processFaults(longest time.Duration) []fault.Fault {
 	}
 	if len(w.Names) > 0 {
 		faults = append(faults,
-			kill("kill a name server", w.Names, longest), // it comes back and knows nothing
+			kill("kill a name server", w.Names, longest), // it comes back with an empty list
 			suspend("pause a name server", w.Names, longest))
 	}
 	return faults
@@ -100,7 +100,7 @@ func suspend(name string, processes []*cluster.Process, longest time.Duration) f
 		func(p *cluster.Process) error { p.Signal(syscall.SIGCONT); return nil })
 }
 
-// one does something to one of the processes, and heals that.
+// one returns a fault of one of the processes.
 func one(name string, processes []*cluster.Process, longest time.Duration, begin, heal func(*cluster.Process) error) fault.Fault {
 	var p *cluster.Process
 	return fault.Lasting(name, longest, func(random *rand.Rand) error {

@@ -1,6 +1,6 @@
-// Package proc runs a cluster of processes: servers that are killed, paused and
-// stopped as an operator, or a kernel, does it, on a real database. The clients
-// are in this process, with a proxy on every way.
+// Package proc runs a cluster of processes on a real database. Servers are killed, paused and
+// stopped as an operator or a kernel would do it. The clients are in this process, with a proxy
+// on every connection.
 package proc
 
 import (
@@ -23,29 +23,29 @@ import (
 	"github.com/linnaname/gdiamond/robust/proxy"
 )
 
-// nodes is how many servers a cluster has.
+// nodes is the number of servers in a cluster.
 const nodes = 3
 
 // World is a cluster of processes on a database.
 type World struct {
 	*cluster.Cluster
 	Processes []*cluster.Process
-	Names     []*cluster.Process  // the name servers; nil: there are none
+	Names     []*cluster.Process  // the name servers, or nil
 	Server    *mariadbtest.Server // of the database
 	Database  *cluster.Database
 	Clocks    [nodes]string // DIAMOND_CLOCK of each node
 
 	gdiamond string // the program
-	secret   string // the file with the cluster's secret
+	secret   string // file with the cluster's secret
 
 	mu sync.Mutex
-	// environment has what is set for a node at its next start alone; guarded by mu.
+	// environment has the variables for the next start of a node; guarded by mu.
 	environment map[int][]string
 }
 
-// NewWorld starts a cluster of the program gdiamond on a database server of its
-// own, and the ways of so many clients to it. Clocks are by how much those of
-// the first nodes are wrong. It ends with the test.
+// NewWorld starts a cluster of the program gdiamond on a separate database server, with links
+// for the given number of clients. clocks are the errors of the first nodes' clocks. The
+// cluster ends with the test.
 func NewWorld(t testing.TB, gdiamond string, clients int, clocks ...string) *World {
 	t.Helper()
 	return newWorld(t, gdiamond, way{}, clients, clocks...)
@@ -58,17 +58,17 @@ func NewWorldWithNames(t testing.TB, gdiamond string, clients int) *World {
 	return newWorld(t, gdiamond, way{names: 2}, clients)
 }
 
-// NewWorldWithFronts is [NewWorldWithNames] where clients reach each server
-// through a front that ends TLS and speaks HTTP/2.
+// NewWorldWithFronts is [NewWorldWithNames] with a front before each server, which terminates
+// TLS and speaks HTTP/2.
 func NewWorldWithFronts(t testing.TB, gdiamond string, clients int) *World {
 	t.Helper()
 	return newWorld(t, gdiamond, way{names: 2, authority: certtest.NewAuthority(t)}, clients)
 }
 
-// way is how clients find and reach servers.
+// way describes how clients find and reach servers.
 type way struct {
-	names     int                 // how many name servers there are
-	authority *certtest.Authority // of the fronts; nil: there are none
+	names     int                 // number of name servers
+	authority *certtest.Authority // of the fronts, or nil if there are none
 }
 
 func newWorld(t testing.TB, gdiamond string, way way, clients int, clocks ...string) *World {
@@ -118,7 +118,7 @@ func newWorld(t testing.TB, gdiamond string, way way, clients int, clocks ...str
 	return w
 }
 
-// member returns p as clients reach it.
+// member returns p in the form in which clients reach it.
 func (way way) member(t testing.TB, p *cluster.Process) cluster.Member {
 	if way.authority == nil {
 		return p
@@ -129,8 +129,8 @@ func (way way) member(t testing.TB, p *cluster.Process) cluster.Member {
 	return cluster.Fronted{Member: p, Front: front}
 }
 
-// command returns the command that serves at addr, on the database of dsn with
-// a copy in data, and finds the others through the name servers at urls.
+// command returns the command of a server at addr, on the database of dsn with a copy in data.
+// It finds the other servers through the name servers at urls.
 func (w *World) command(addr, dsn, data string, urls ...string) *exec.Cmd {
 	args := []string{
 		"server", "--log-level", "debug", "--listen", addr, "--mysql", dsn, "--migrate", "--data", data,
@@ -142,7 +142,7 @@ func (w *World) command(addr, dsn, data string, urls ...string) *exec.Cmd {
 	return exec.CommandContext(context.Background(), w.gdiamond, args...)
 }
 
-// startNames starts so many name servers, and returns their URLs.
+// startNames starts the given number of name servers, and returns their URLs.
 func (w *World) startNames(t testing.TB, count int) (urls []string) {
 	for range count {
 		addr, err := cluster.FreeAddress()
@@ -158,7 +158,7 @@ func (w *World) startNames(t testing.TB, count int) (urls []string) {
 	return urls
 }
 
-// Arm has node's next start be with failpoints.
+// Arm sets failpoints for the next start of node.
 func (w *World) Arm(node int, points string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// pieceSize is how many bytes are carried at once unless the conditions say less.
+// pieceSize is the number of bytes that are carried at once, unless the conditions set less.
 const pieceSize = 16 << 10
 
-// carried is one connection on its way.
+// carried is one connection through the proxy.
 type carried struct {
 	proxy          *Proxy
 	client, server net.Conn
@@ -18,13 +18,13 @@ type carried struct {
 	done           chan struct{} // closed when both ends are
 
 	swallowed bool  // guarded by proxy.mu
-	answered  int64 // bytes that came back; used by their pump alone
+	answered  int64 // bytes that came back; only their pump uses it
 }
 
-// reset closes both ends as a failure does.
+// reset closes both ends like a failure.
 func (c *carried) reset() { c.close(reset) }
 
-// finish closes both ends as one of them has closed; what was sent arrives.
+// finish closes both ends after one of them has closed. Sent data still arrives.
 func (c *carried) finish() { c.close(func(conn net.Conn) { _ = conn.Close() }) }
 
 func (c *carried) close(end func(net.Conn)) {
@@ -35,7 +35,7 @@ func (c *carried) close(end func(net.Conn)) {
 	})
 }
 
-// pump carries what comes from one end to the other until an end closes.
+// pump carries data from one end to the other until an end closes.
 func (c *carried) pump(to, from net.Conn, up bool) {
 	buffer := make([]byte, pieceSize)
 	for {
@@ -69,7 +69,7 @@ func (c *carried) pump(to, from net.Conn, up bool) {
 	}
 }
 
-// limit returns how many of n bytes still come back, and whether they are the last.
+// limit returns the number of n bytes that still come back, and whether they are the last.
 func (c *carried) limit(now Conditions, n int) (left int, cut bool) {
 	if rest := now.Limit - c.answered; now.Limit > 0 && int64(n) >= rest {
 		n, cut = int(max(rest, 0)), true
@@ -93,8 +93,8 @@ func (c *carried) isSwallowed() bool {
 	return c.swallowed
 }
 
-// await waits while the way is stalled, and returns the conditions then. Lost:
-// what is carried is lost.
+// await waits while the direction is stalled, and returns the conditions then. lost reports
+// that the data is lost.
 func (c *carried) await(up bool) (now Conditions, lost bool) {
 	for {
 		p := c.proxy
@@ -114,7 +114,7 @@ func (c *carried) await(up bool) (now Conditions, lost bool) {
 	}
 }
 
-// delay takes the time that n bytes take.
+// delay waits for the time that n bytes take.
 func (c *carried) delay(now Conditions, n int) {
 	d := now.Latency
 	if now.Jitter > 0 {

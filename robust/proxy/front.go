@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Front is a reverse proxy as operators put before servers: it ends TLS, speaks
-// HTTP/2 with clients and HTTP/1.1 with the server behind. [NewFront] makes one.
+// Front is a reverse proxy like those that operators use: it terminates TLS, and speaks HTTP/2
+// with clients and HTTP/1.1 with the server. [NewFront] creates one.
 type Front struct {
 	listener net.Listener
 	server   *http.Server
@@ -19,7 +19,7 @@ type Front struct {
 	ended    chan struct{}
 }
 
-// NewFront returns a front with a certificate, before what dial opens, until it is closed.
+// NewFront returns a front with a certificate for the server that dial connects to.
 func NewFront(network Network, cert tls.Certificate, dial Dial) (*Front, error) {
 	ln, err := network.Listen("")
 	if err != nil {
@@ -51,7 +51,7 @@ func NewFront(network Network, cert tls.Certificate, dial Dial) (*Front, error) 
 	return f, nil
 }
 
-// Addr returns where the front listens.
+// Addr returns the address of the front.
 func (f *Front) Addr() string { return f.listener.Addr().String() }
 
 // Close ends the front and its connections.

@@ -10,20 +10,19 @@ import (
 	"syscall"
 )
 
-// Network is where servers listen, and from where they are reached.
+// Network is a network on which servers listen and are reached.
 type Network interface {
-	// Listen listens on an address; "" stands for a free one.
+	// Listen listens on an address, or on a free one if addr is "".
 	Listen(addr string) (net.Listener, error)
-	// Dial opens a connection to one.
+	// Dial opens a connection to an address.
 	Dial(ctx context.Context, addr string) (net.Conn, error)
 }
 
 // Loopback is the real network of this host.
 type Loopback struct{}
 
-// Host returns the address of this host that is this process's alone, where the
-// system has many: what listens there can end and listen again, and no other
-// process has taken its port.
+// Host returns an address of this host that only this process uses, if the system has many. A
+// listener on it can be closed and opened again without another process taking its port.
 func Host() string {
 	if runtime.GOOS != "linux" {
 		return "127.0.0.1"
@@ -45,7 +44,7 @@ func (Loopback) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "tcp", addr)
 }
 
-// Memory is a network in memory, for bubbles.
+// Memory is a network in memory, for synctest bubbles.
 type Memory struct {
 	mu        sync.Mutex
 	listeners map[string]*pipes // guarded by mu

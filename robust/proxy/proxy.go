@@ -1,6 +1,6 @@
-// Package proxy carries TCP connections, or any others, and spoils them on
-// command: a network that fails. It reads no clock but the runtime's, so that
-// over connections in memory it works in the time of a bubble.
+// Package proxy simulates a failing network: it carries TCP or other connections, and disturbs
+// them on command. It uses only the runtime's clock, so over in-memory connections it works in
+// the time of a synctest bubble.
 package proxy
 
 import (
@@ -10,34 +10,35 @@ import (
 	"time"
 )
 
-// Dial opens a connection to what is behind a proxy.
+// Dial opens a connection to the target of a proxy.
 type Dial func(ctx context.Context) (net.Conn, error)
 
-// Conditions are what a proxy does to the connections that it carries. The
-// zero Conditions do nothing.
+// Conditions are the effects of a proxy on its connections. The zero Conditions have none.
 type Conditions struct {
-	// Refuse has new connections be reset at once.
+	// Refuse resets new connections at once.
 	Refuse bool
-	// Silent has connections stay open and lose all that is sent on them, both
-	// ways, as where a host or a path has gone without a word. It is so for good
-	// for those that there are, and for those made before it is lifted.
+	// Silent keeps connections open and loses everything sent on them in both directions,
+	// as if a host or a path had disappeared. It is permanent for existing connections, and
+	// for those that are opened before it is lifted.
 	Silent bool
-	// StallUp and StallDown hold back what goes to the server and to the client,
-	// as when a network drops all packets one way: what was sent arrives once
-	// they are lifted, and nobody is told meanwhile.
+	// StallUp and StallDown hold back data to the server and to the client, like a network
+	// that drops all packets in one direction. Data arrives once they are lifted, and
+	// neither end notices meanwhile.
 	StallUp, StallDown bool
-	// Latency is how long each piece takes, each way; up to Jitter more.
+	// Latency is the time that each piece takes in each direction, plus up to Jitter.
 	Latency, Jitter time.Duration
-	// Bandwidth is how many bytes a second go each way of a connection; 0: any number.
+	// Bandwidth limits the bytes a second in each direction of a connection; 0 means no
+	// limit.
 	Bandwidth int64
-	// Limit is how many bytes come back on a connection before it is reset; 0: any number.
+	// Limit is the number of bytes that come back on a connection before it is reset; 0
+	// means no limit.
 	Limit int64
-	// Piece is how many bytes are carried at once at most; 0: any number.
+	// Piece limits the bytes that are carried at once; 0 means no limit.
 	Piece int
 }
 
-// Proxy carries connections between those who dial its listener and a target.
-// [New] makes one. It is safe for concurrent use.
+// Proxy carries connections between its listener and a target. [New] creates one. It is safe
+// for concurrent use.
 type Proxy struct {
 	listener net.Listener
 	ended    sync.WaitGroup
@@ -50,18 +51,18 @@ type Proxy struct {
 	closed  bool                  // guarded by mu
 }
 
-// New returns a proxy that carries what listener accepts to what dial opens,
-// until it is closed.
+// New returns a proxy that carries connections of listener to the target of dial, until it is
+// closed.
 func New(listener net.Listener, dial Dial) *Proxy {
 	p := &Proxy{listener: listener, dial: dial, changed: make(chan struct{}), conns: make(map[*carried]struct{})}
 	p.ended.Go(p.accept)
 	return p
 }
 
-// Addr returns where the proxy listens.
+// Addr returns the address of the proxy.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// Set changes the conditions, for the connections that there are too.
+// Set changes the conditions, including those of existing connections.
 func (p *Proxy) Set(c Conditions) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -72,22 +73,22 @@ func (p *Proxy) Set(c Conditions) {
 	p.wake()
 }
 
-// Target has new connections be carried to what dial opens.
+// Target changes the target of new connections.
 func (p *Proxy) Target(dial Dial) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.dial = dial
 }
 
-// Cut resets the connections that there are.
+// Cut resets the existing connections.
 func (p *Proxy) Cut() {
 	for _, c := range p.all() {
 		c.reset()
 	}
 }
 
-// Swallow loses all that is sent on the connections that there are, for good
-// and both ways, and nobody is told: not even that the other end has closed.
+// Swallow permanently loses everything sent on the existing connections in both directions.
+// Neither end notices, not even that the other one has closed.
 func (p *Proxy) Swallow() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -95,17 +96,17 @@ func (p *Proxy) Swallow() {
 	p.wake()
 }
 
-// swallow marks the connections that there are. mu must be held.
+// swallow marks the existing connections. mu must be held.
 func (p *Proxy) swallow() {
 	for c := range p.conns {
 		c.swallowed = true
 	}
 }
 
-// Len returns how many connections there are.
+// Len returns the number of connections.
 func (p *Proxy) Len() int { return len(p.all()) }
 
-// Close ends the proxy and its connections, and waits for that.
+// Close closes the proxy and its connections, and waits until they have ended.
 func (p *Proxy) Close() {
 	p.mu.Lock()
 	p.closed = true
@@ -116,7 +117,7 @@ func (p *Proxy) Close() {
 	p.ended.Wait()
 }
 
-// wake has all who wait look at the conditions again. mu must be held.
+// wake makes all waiters check the conditions again. mu must be held.
 func (p *Proxy) wake() {
 	close(p.changed)
 	p.changed = make(chan struct{})
@@ -141,7 +142,7 @@ func (p *Proxy) accept() {
 	}
 }
 
-// dialTimeout is for how long the target of a connection is tried.
+// dialTimeout is the time to connect to the target.
 const dialTimeout = 10 * time.Second
 
 // carry carries one connection until it ends.
@@ -179,7 +180,7 @@ func (p *Proxy) carry(client net.Conn) {
 	p.mu.Unlock()
 }
 
-// reset closes conn so that the other end is told that something went wrong.
+// reset closes conn so that the other end sees an error.
 func reset(conn net.Conn) {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)

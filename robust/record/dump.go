@@ -8,12 +8,11 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// dumpBytes is how much of the log is read at once.
+// dumpBytes is the size of one read of the log.
 const dumpBytes = 4 << 20
 
-// Dump reads all that a storage holds past any server: the log, the current
-// view, and whether each change can be read by its revision. It reads again
-// where a change that was on its way still came in between.
+// Dump reads the whole storage without a server: the log, the current view, and each change by
+// its revision. If a delayed change arrives in between, it reads again.
 func (r *Recorder) Dump(ctx context.Context, store diamond.Storage) error {
 	for {
 		log, at, broken, err := dumpLog(ctx, store)
@@ -113,7 +112,7 @@ func dumpEntries(ctx context.Context, store diamond.Storage) (entries []Held, br
 	}
 }
 
-// HeldOf returns e as who held it.
+// HeldOf returns e as held by who.
 func HeldOf(who string, e *diamond.Entry) Held {
 	return Held{Who: who, Key: e.Key.String(), Revision: e.Revision, Digest: Digest(e.Content)}
 }

@@ -1,42 +1,41 @@
-// Package record holds what a run wrote down: every call and its outcome, what
-// listeners and watches were told, and what the storage held in the end. The
-// validators know nothing else.
+// Package record has the recording of a run: every call with its outcome, the calls of
+// listeners and watches, and the final state of the storage. The validators use nothing else.
 package record
 
-// Kind says what a call asked for.
+// Kind is the kind of a call.
 type Kind string
 
 // The kinds of calls.
 const (
 	Put    Kind = "put"
-	CAS    Kind = "cas" // a put on condition of the revision Want
+	CAS    Kind = "cas" // a put with the condition that the revision is Want
 	Delete Kind = "delete"
-	Get    Kind = "get" // a read of all that anyone has seen before it began
+	Get    Kind = "get" // a read that asks for everything seen before it began
 )
 
-// Outcome says what the caller was told of a call.
+// Outcome is the outcome of a call as reported to its caller.
 type Outcome string
 
 // The outcomes of calls.
 const (
 	OK       Outcome = "ok"
-	Conflict Outcome = "conflict" // a condition did not hold, or a deletion met nothing
-	Failed   Outcome = "error"    // certainly not done
+	Conflict Outcome = "conflict" // a condition did not hold, or there was nothing to delete
+	Failed   Outcome = "error"    // the call was certainly not done
 	Unknown  Outcome = "unknown"
 )
 
 // Op is one call.
 type Op struct {
 	Client   int      `json:"client"`
-	ID       string   `json:"id,omitempty"` // of a write: its request id, and the comment of its change set
+	ID       string   `json:"id,omitempty"` // of a write: the request id, which is also the comment of the change set
 	Kind     Kind     `json:"kind"`
-	Keys     []string `json:"keys"` // one, but for a put of several at once
+	Keys     []string `json:"keys"` // one key, or several for a put of several keys
 	Want     int64    `json:"want,omitempty"`
 	Digest   string   `json:"digest,omitempty"` // of what was written or read; "" of a get: there is no entry
 	Call     int64    `json:"call"`             // in nanoseconds of [Recorder.Now]
 	Return   int64    `json:"return"`
 	Outcome  Outcome  `json:"outcome"`
-	Revision int64    `json:"revision,omitempty"` // of what was written or read; 0 of a get: there is no entry
+	Revision int64    `json:"revision,omitempty"` // of the written or read entry; 0 for a get without an entry
 	Position int64    `json:"position,omitempty"` // of a get: the revision up to which the server had all changes
 	Error    string   `json:"error,omitempty"`
 }
@@ -60,35 +59,35 @@ type Listener struct {
 	Key     string `json:"key"`
 }
 
-// Watch is one watch, from its start until it was given up.
+// Watch is one watch from its start to its end.
 type Watch struct {
 	Client int    `json:"client"`
 	Prefix string `json:"prefix"`          // of the data id
-	After  int64  `json:"after"`           // the revision it was to begin after
+	After  int64  `json:"after"`           // the revision after which it should begin
 	Until  int64  `json:"until"`           // the position of its last answer
 	Ended  string `json:"ended,omitempty"` // the error that ended it
 	Events []Seen `json:"events,omitempty"`
 }
 
-// Seen is one change that a watch brought.
+// Seen is one change that a watch returned.
 type Seen struct {
-	Batch    int    `json:"batch"` // the answer that had it
+	Batch    int    `json:"batch"` // number of the answer
 	At       int64  `json:"at"`
 	Revision int64  `json:"revision"`
 	Number   int    `json:"number"`
 	Count    int    `json:"count"`
 	Key      string `json:"key"`
 	Deleted  bool   `json:"deleted,omitempty"`
-	Digest   string `json:"digest,omitempty"` // of the content that came with it
+	Digest   string `json:"digest,omitempty"` // of the content in the answer
 }
 
-// Held is what a client, or a node, had of a key in the end.
+// Held is the final state of a key at a client or a node.
 type Held struct {
 	Who      string `json:"who"`
 	Key      string `json:"key"`
-	Revision int64  `json:"revision,omitempty"` // 0: no entry
+	Revision int64  `json:"revision,omitempty"` // 0 if there is no entry
 	Digest   string `json:"digest,omitempty"`
-	Error    string `json:"error,omitempty"` // why it could not say
+	Error    string `json:"error,omitempty"` // of reading the state
 }
 
 // Change is one change of the storage's log.
@@ -103,31 +102,31 @@ type Change struct {
 	ID       string `json:"id,omitempty"` // the comment
 }
 
-// Fault is one fault that was injected.
+// Fault is one injected fault.
 type Fault struct {
 	Name  string `json:"name"`
 	Began int64  `json:"began"`
 	Ended int64  `json:"ended"`
-	Error string `json:"error,omitempty"` // why it could not be
+	Error string `json:"error,omitempty"` // of the injection
 }
 
-// History is all that a run wrote down.
+// History is the whole recording of a run.
 type History struct {
 	Seed   uint64
 	Faults []Fault
 	Ops    []Op
 	Told   []Told
-	// Listeners are those that were there in the end.
+	// Listeners has the listeners that existed in the end.
 	Listeners []Listener
 	Watches   []Watch
-	// Settled is the revision of which all had learned before they were asked in
-	// the end; 0: that of the last change. A change of unknown outcome may come
-	// later, and be known to some.
+	// Settled is the revision that all had reached before their final state was read, or 0
+	// for that of the last change. A change of unknown outcome may come later, and be known
+	// to some of them.
 	Settled int64
 	Held    []Held   // by clients
 	Nodes   []Held   // by servers
 	Log     []Change // the whole change log of the storage
 	Entries []Held   // the storage's current view
-	// Broken are promises of the storage's own that reading it showed broken.
+	// Broken has the violated promises of the storage that the dump found.
 	Broken []string
 }

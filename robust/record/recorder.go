@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Recorder takes down what happens. It is safe for concurrent use.
+// Recorder records the events of a run. It is safe for concurrent use.
 type Recorder struct {
 	began time.Time
 
@@ -16,14 +16,14 @@ type Recorder struct {
 	h    History // guarded by mu
 }
 
-// New returns a recorder of the run with a seed.
+// New returns a recorder for the run with a seed.
 func New(seed uint64) *Recorder {
 	return &Recorder{began: time.Now(), h: History{Seed: seed}}
 }
 
-// Now returns the nanoseconds since the recorder was made, by the monotonic
-// clock. No two calls return the same, so that two events at one instant of a
-// bubble's time still have an order.
+// Now returns the nanoseconds since the recorder was created, by the monotonic clock. No two
+// calls return the same number, so that two events at the same instant of a bubble's time still
+// have an order.
 func (r *Recorder) Now() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -31,37 +31,37 @@ func (r *Recorder) Now() int64 {
 	return r.last
 }
 
-// Op takes down a call.
+// Op records a call.
 func (r *Recorder) Op(o Op) { r.add(func(h *History) { h.Ops = append(h.Ops, o) }) }
 
-// Len returns how many calls were taken down.
+// Len returns the number of recorded calls.
 func (r *Recorder) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.h.Ops)
 }
 
-// Told takes down a listener's call.
+// Told records a call of a listener.
 func (r *Recorder) Told(t Told) { r.add(func(h *History) { h.Told = append(h.Told, t) }) }
 
-// Listener takes down a listener that is there in the end.
+// Listener records a listener that exists in the end.
 func (r *Recorder) Listener(l Listener) {
 	r.add(func(h *History) { h.Listeners = append(h.Listeners, l) })
 }
 
-// Watch takes down a watch that has ended.
+// Watch records a watch that has ended.
 func (r *Recorder) Watch(w Watch) { r.add(func(h *History) { h.Watches = append(h.Watches, w) }) }
 
-// Settled takes down of what revision all have learned.
+// Settled records the revision that all have reached.
 func (r *Recorder) Settled(revision int64) { r.add(func(h *History) { h.Settled = revision }) }
 
-// Held takes down what a client has in the end.
+// Held records the final state of a client.
 func (r *Recorder) Held(held Held) { r.add(func(h *History) { h.Held = append(h.Held, held) }) }
 
-// Node takes down what a server has in the end.
+// Node records the final state of a server.
 func (r *Recorder) Node(held Held) { r.add(func(h *History) { h.Nodes = append(h.Nodes, held) }) }
 
-// Fault takes down a fault.
+// Fault records a fault.
 func (r *Recorder) Fault(f Fault) { r.add(func(h *History) { h.Faults = append(h.Faults, f) }) }
 
 func (r *Recorder) add(do func(*History)) {
@@ -70,7 +70,7 @@ func (r *Recorder) add(do func(*History)) {
 	do(&r.h)
 }
 
-// History returns what was taken down. The recorder is not used any more.
+// History returns the recording. The recorder must not be used afterwards.
 func (r *Recorder) History() *History {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -12,13 +12,12 @@ import (
 	"github.com/linnaname/gdiamond/robust/validate"
 )
 
-// shown is how many problems a failed test names; the report has all.
+// shown is the number of problems that a failed test prints. The report has all of them.
 const shown = 10
 
-// Check judges a run, and fails the test where anything is wrong. Then it
-// leaves a report in a directory below DIAMOND_REPORTS, or else the system's
-// for temporary files, and says how to judge that again. Texts are what the run
-// logged, by name.
+// Check validates a run, and fails the test if it finds a problem. Then it writes a report into
+// a directory below DIAMOND_REPORTS, or else below the system's directory for temporary files,
+// and prints how to validate the report again. texts has the logs of the run by name.
 func Check(t testing.TB, h *record.History, texts map[string]string) {
 	t.Helper()
 	problems := append(validate.All(h), validate.Canary(traffic.Canary(h.Seed), texts)...)
@@ -56,7 +55,7 @@ func Check(t testing.TB, h *record.History, texts map[string]string) {
 
 // mkdir makes dir, and returns its absolute path.
 func mkdir(dir string) string {
-	_ = os.MkdirAll(dir, 0o700) // MkdirTemp will tell
+	_ = os.MkdirAll(dir, 0o700) // MkdirTemp fails if this does
 	if abs, err := filepath.Abs(dir); err == nil {
 		return abs
 	}

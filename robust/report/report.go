@@ -1,5 +1,5 @@
-// Package report writes down a run that failed so that it can be looked at, and
-// judged again, without running it again.
+// Package report writes reports of failed runs, so that a run can be examined and validated
+// again without running it again.
 package report
 
 import (
@@ -20,15 +20,15 @@ import (
 	"github.com/linnaname/gdiamond/robust/validate"
 )
 
-// seedFile holds the seed, and the revision of which all had learned.
+// seedFile has the seed, and the revision that all had reached.
 const seedFile = "seed"
 
-// visualTimeout bounds the search for what to show of a key that is not linearizable.
+// visualTimeout limits the search for the page of a key that is not linearizable.
 const visualTimeout = 10 * time.Second
 
-// Write writes a report into the new directory dir: the seed, the faults, all
-// records and the log of changes as JSON lines, what is wrong, the texts given
-// (logs), and for each key that is not linearizable a page that shows why.
+// Write writes a report into the new directory dir: the seed, the faults, all records and the
+// log of changes as JSON lines, the problems, the texts (logs), and for each key that is not
+// linearizable a page that shows why.
 func Write(dir string, h *record.History, problems []validate.Problem, texts map[string]string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err

@@ -11,10 +11,10 @@ import (
 	"github.com/linnaname/gdiamond/robust/proxy"
 )
 
-// longest is how long most faults last at most.
+// longest is the longest duration of most faults.
 const longest = 10 * time.Second
 
-// NodeFaults are what can become of nodes and of their ways to the storage.
+// NodeFaults returns the faults of nodes and of their access to the storage.
 func (w *World) NodeFaults() []fault.Fault {
 	return []fault.Fault{
 		w.storm("storage down for a node", cluster.Storms{Down: true}),
@@ -40,7 +40,7 @@ func (w *World) storm(name string, s cluster.Storms) fault.Fault {
 	})
 }
 
-// outage has the storage be down for all.
+// outage makes the storage unavailable for all nodes.
 func (w *World) outage() fault.Fault {
 	set := func(s cluster.Storms) func(*rand.Rand) error {
 		return func(*rand.Rand) error {
@@ -53,8 +53,8 @@ func (w *World) outage() fault.Fault {
 	return fault.Lasting("storage down", longest, set(cluster.Storms{Down: true}), set(cluster.Storms{Delay: w.Delay}))
 }
 
-// restart stops a node and starts it again. A crash is one after which no
-// answer arrives, and which the storage does not hear of either.
+// restart stops and restarts a node. After a crash no answer of the node arrives, and the
+// storage does not notice it either.
 func (w *World) restart(name string, crash bool) fault.Fault {
 	return fault.Func(name, func(ctx context.Context, random *rand.Rand) error {
 		i := random.IntN(len(w.Nodes))
@@ -65,7 +65,7 @@ func (w *World) restart(name string, crash bool) fault.Fault {
 		err := w.Nodes[i].Stop()
 		fault.Sleep(ctx, fault.Some(random, longest/2))
 		w.To(i, func(p *proxy.Proxy) { p.Set(proxy.Conditions{}) })
-		if random.IntN(3) == 0 { // it comes back before its storage does
+		if random.IntN(3) == 0 { // the node comes back before its storage
 			w.Gates[i].Set(cluster.Storms{Down: true})
 			err = errors.Join(err, w.Nodes[i].Start())
 			fault.Sleep(ctx, fault.Some(random, longest/2))
@@ -75,7 +75,7 @@ func (w *World) restart(name string, crash bool) fault.Fault {
 	})
 }
 
-// pause has a node neither hear nor say anything for a while, and then all at once.
+// pause delays everything from and to a node for a while.
 func (w *World) pause() fault.Fault {
 	var node int
 	return fault.Lasting("pause a node", 3*longest, func(random *rand.Rand) error {
@@ -90,7 +90,7 @@ func (w *World) pause() fault.Fault {
 	})
 }
 
-// swizzle cuts the ways to the storage too.
+// swizzle also cuts the nodes' access to the storage.
 func (w *World) swizzle(step time.Duration) fault.Fault {
 	var more []func(broken bool)
 	for _, g := range w.Gates {

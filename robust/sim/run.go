@@ -1,7 +1,6 @@
-// Package sim runs a cluster in a bubble: the clock is the bubble's, the
-// network is in memory, and the nodes share one storage in memory, so that they
-// see each other's commits by their feeds alone. A minute of faults takes a
-// fraction of a second, so many seeds can be tried.
+// Package sim runs a cluster in a synctest bubble. The clock is the bubble's, and the network
+// is in memory. The nodes share one storage in memory, so they see each other's commits only by
+// their feeds. A minute of faults takes a fraction of a second, so many seeds can be tried.
 package sim
 
 import (
@@ -25,28 +24,27 @@ import (
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
-// nodes is how many servers a simulated cluster has.
+// nodes is the number of servers in a simulated cluster.
 const nodes = 3
 
-// settle is how long everybody has, after the last fault has healed, to learn
-// of everything: clients that have failed a few times in a row come back with a
-// pause of up to 30 s, so that they do not come all at once.
+// settle is the time for all to catch up after the last fault has healed. Clients with several
+// consecutive failures pause for up to 30 s, so that they do not return all at once.
 const settle = 35 * time.Second
 
 // Plan is one simulated run.
 type Plan struct {
 	Traffic traffic.Config
-	// Lasts is for how long there are faults.
+	// Lasts is the time during which faults are injected.
 	Lasts time.Duration
-	// Delay is how long a call of the storage, and its answer, take at most.
+	// Delay is the longest delay of a call of the storage, and of its answer.
 	Delay time.Duration
-	// Faults makes lists of faults to choose from, one of each list at a time.
+	// Faults create lists of faults. One fault of each list is active at a time.
 	Faults []func(*World) []fault.Fault
-	// Gap is how long the pauses between the faults of a list are at most.
+	// Gap is the longest pause between the faults of a list.
 	Gap time.Duration
 }
 
-// DefaultPlan returns what a seed is tried with.
+// DefaultPlan returns the plan for a seed.
 func DefaultPlan(seed uint64) Plan {
 	return Plan{
 		Traffic: traffic.Config{
@@ -72,8 +70,8 @@ type World struct {
 	Delay time.Duration
 }
 
-// NewWorld starts a cluster in the bubble that the caller is in. The options
-// are those of the storage and of the nodes' copies.
+// NewWorld starts a cluster in the caller's bubble. The options are for the storage and for the
+// nodes' copies.
 func NewWorld(clients int, delay time.Duration, opts ...memstore.Option) (*World, error) {
 	store := memstore.New(opts...)
 	w := &World{Store: store, Delay: delay}
@@ -87,12 +85,12 @@ func NewWorld(clients int, delay time.Duration, opts ...memstore.Option) (*World
 			return gate, func() error { return nil }, nil
 		}}
 		node.Committed = func(p diamond.Position) { w.gossip(number, p) }
-		local := memstore.New(opts...) // outlives the node's restarts, as a disk does
+		local := memstore.New(opts...) // survives restarts of the node, like a disk
 		node.ServerOptions = func() []diamond.ServerOption {
 			options := []diamond.ServerOption{
 				diamond.WithSelfCheck(20 * time.Second),
 			}
-			if number > 0 { // one keeps no copy
+			if number > 0 { // one node keeps no copy
 				options = append(options, diamond.WithReplica(local))
 			}
 			return options
@@ -107,7 +105,7 @@ func NewWorld(clients int, delay time.Duration, opts ...memstore.Option) (*World
 	return w, err
 }
 
-// Run runs a plan in a bubble and judges it.
+// Run runs a plan in a bubble and validates it.
 func Run(t *testing.T, plan Plan) {
 	t.Helper()
 	var history *record.History
@@ -143,7 +141,7 @@ func (w *World) run(plan Plan, recorder *record.Recorder) error {
 	return errors.Join(failing.Wait(), w.heal(), w.judge(load, recorder, plan.Traffic.Keys))
 }
 
-// heal ends whatever is left of faults.
+// heal ends all remaining faults.
 func (w *World) heal() error {
 	w.Heal()
 	var errs []error
@@ -154,7 +152,7 @@ func (w *World) heal() error {
 	return errors.Join(errs...)
 }
 
-// judge ends the traffic and takes down what everybody holds.
+// judge ends the traffic and records all final states.
 func (w *World) judge(load *traffic.Traffic, recorder *record.Recorder, keys int) error {
 	load.Quiet()
 	time.Sleep(settle)
@@ -169,8 +167,8 @@ func (w *World) judge(load *traffic.Traffic, recorder *record.Recorder, keys int
 	return recorder.Dump(ctx, w.Store)
 }
 
-// gossip has the other nodes be nudged, as badly as a network may do it: now
-// and then not, late, more than once, or with what nobody has committed (N11).
+// gossip nudges the other nodes as unreliably as a network may: sometimes not, late, more than
+// once, or with a position that nobody has committed (N11).
 func (w *World) gossip(from int, p diamond.Position) {
 	for i, n := range w.Nodes {
 		srv := n.Server()

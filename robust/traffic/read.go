@@ -8,7 +8,7 @@ import (
 	"github.com/linnaname/gdiamond/robust/record"
 )
 
-// read reads so that it sees all that anyone had seen before, until ctx ends.
+// read makes reads that ask for everything seen before, until ctx ends.
 func (t *Traffic) read(ctx context.Context, number int, random *rand.Rand) {
 	over := t.target.Transport(number)
 	for {
@@ -34,8 +34,8 @@ func (t *Traffic) read(ctx context.Context, number int, random *rand.Rand) {
 	}
 }
 
-// watch follows the changes of some keys, from where it was, from an earlier
-// position or from the start, and now and then gives up and begins again.
+// watch follows the changes of some keys, from its last position, an earlier one or the start.
+// From time to time it stops and begins again.
 func (t *Traffic) watch(ctx context.Context, number int, random *rand.Rand) {
 	client, err := diamond.NewClient(t.target.Transport(number))
 	if err != nil {
@@ -50,14 +50,14 @@ func (t *Traffic) watch(ctx context.Context, number int, random *rand.Rand) {
 		}
 		last = t.watchOnce(ctx, client, number, random, after)
 	}
-	// In the end, all from the start: nothing fails any more.
+	// In the end, watch everything from the start, because nothing fails any more.
 	<-t.healed
 	whole, cancel := context.WithTimeout(context.Background(), finalPatience)
 	defer cancel()
 	t.watchUntil(whole, client, number, "", diamond.Position{}, t.known.position())
 }
 
-// watchOnce runs one watch for a while, and returns how far it got.
+// watchOnce runs one watch for a while, and returns its last position.
 func (t *Traffic) watchOnce(ctx context.Context, client diamond.Client, number int, random *rand.Rand, after diamond.Position) diamond.Position {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -70,7 +70,7 @@ func (t *Traffic) watchOnce(ctx context.Context, client diamond.Client, number i
 	return t.watchUntil(ctx, client, number, prefix, after, diamond.Position{})
 }
 
-// watchUntil watches until ctx ends, or until is reached, unless that is zero.
+// watchUntil watches until ctx ends or the position until, unless it is zero, is reached.
 func (t *Traffic) watchUntil(ctx context.Context, client diamond.Client, number int, prefix string, after, until diamond.Position) diamond.Position {
 	w := record.Watch{Client: number, Prefix: prefix, After: after.Revision, Until: after.Revision}
 	batch := 0

@@ -8,7 +8,7 @@ import (
 	"github.com/linnaname/gdiamond/robust/record"
 )
 
-// shown is what each subscriber was told last, since it began last.
+// shown has the last calls of each subscriber since its last start.
 type shown struct {
 	mu     sync.Mutex
 	latest map[int]map[string]record.Told // by client and key; guarded by mu
@@ -29,8 +29,8 @@ func (s *shown) told(client int, t record.Told) {
 	s.latest[client][t.Key] = t
 }
 
-// all reports whether all subscribers were told of just what there is: entries are
-// the digests of the contents by key.
+// all reports whether the last values of all subscribers equal entries, the digests of the
+// contents by key.
 func (s *shown) all(clients, keys int, entries map[string]string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -40,7 +40,7 @@ func (s *shown) all(clients, keys int, entries map[string]string) bool {
 	for _, latest := range s.latest {
 		for i := range keys {
 			key := Key(i).String()
-			if latest[key].Digest != entries[key] { // empty: it was deleted, or never there
+			if latest[key].Digest != entries[key] { // empty if the key does not exist
 				return false
 			}
 		}
@@ -48,8 +48,8 @@ func (s *shown) all(clients, keys int, entries map[string]string) bool {
 	return true
 }
 
-// Settle waits until all subscribers have been told of entries, the storage's
-// current view, or for patience at most. It reports whether they have.
+// Settle waits up to patience until all subscribers have the values of entries, the storage's
+// current view. It reports whether they do.
 func (t *Traffic) Settle(ctx context.Context, entries []record.Held, patience time.Duration) bool {
 	now := make(map[string]string)
 	for _, e := range entries {

@@ -11,10 +11,10 @@ import (
 	"github.com/linnaname/gdiamond/robust/record"
 )
 
-// finalPatience bounds each call in the end, when nothing fails any more.
+// finalPatience limits each call in the end, when nothing fails any more.
 const finalPatience = 3 * time.Minute
 
-// subscribe has a client with a listener at every key, until ctx ends.
+// subscribe runs a client with a listener for every key, until ctx ends.
 func (t *Traffic) subscribe(ctx context.Context, number int, random *rand.Rand) {
 	for session := 0; ; session++ {
 		lifetime := ctx
@@ -29,14 +29,13 @@ func (t *Traffic) subscribe(ctx context.Context, number int, random *rand.Rand) 
 		}
 		pause(ctx, random, t.config.Pause*4)
 		if ctx.Err() != nil {
-			return // a new one would have no time to learn of anything
+			return // a new session would have no time to catch up
 		}
 	}
 }
 
-// session is one life of a subscriber, until lifetime ends. The one that is
-// there when the others fall quiet stays until ctx ends, and is asked for all
-// that it holds.
+// session runs a subscriber until lifetime ends. The last session stays until ctx ends, and its
+// final state is recorded.
 func (t *Traffic) session(ctx, lifetime context.Context, number, session int) {
 	var options []diamond.ClientOption
 	if files := t.target.Files(number); files != nil {
@@ -70,7 +69,7 @@ func (t *Traffic) session(ctx, lifetime context.Context, number, session int) {
 	select {
 	case <-t.quiet:
 	default:
-		t.shown.begin(number) // another session follows, and is to be told anew
+		t.shown.begin(number) // the next session is told everything again
 		return
 	}
 	<-ctx.Done()

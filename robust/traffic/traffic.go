@@ -1,5 +1,5 @@
-// Package traffic has the seeded generators of load: publishers, readers,
-// subscribers and watchers, which take down all that they are told.
+// Package traffic generates load from a seed: publishers, readers, subscribers and watchers,
+// which record all their results.
 package traffic
 
 import (
@@ -14,16 +14,16 @@ import (
 	"github.com/linnaname/gdiamond/robust/record"
 )
 
-// Target is what traffic runs against.
+// Target is the system under test.
 type Target interface {
-	// Transport returns client's way to the servers, the same at each call. It
-	// is the target's to close.
+	// Transport returns the transport of client to the servers, the same for each call. The
+	// target closes it.
 	Transport(client int) diamond.Transport
-	// Files returns what client keeps on its disk; nil: nothing.
+	// Files returns the local files of client, or nil if it has none.
 	Files(client int) diamond.LocalFiles
 }
 
-// Config says how much traffic there is.
+// Config describes the traffic.
 type Config struct {
 	Seed        uint64
 	Keys        int
@@ -33,19 +33,19 @@ type Config struct {
 	Readers     int
 	Pause       time.Duration // between two calls of one publisher or reader, on average
 	MaxContent  int           // bytes
-	// Restarts has subscribers be closed and made anew now and then.
+	// Restarts makes subscribers close and start again from time to time.
 	Restarts bool
-	// Patience bounds some of the writes; 0: what the client takes by itself.
+	// Patience limits some of the writes. 0 means the client's default.
 	Patience time.Duration
 }
 
-// Clients returns how many clients of the target the traffic has.
+// Clients returns the number of clients of the target.
 func (c *Config) Clients() int { return c.Subscribers + c.Watchers + c.Publishers + c.Readers }
 
 // Key returns the number-th key.
 func Key(number int) diamond.Key { return diamond.NewKey("", fmt.Sprintf("key-%d", number)) }
 
-// Traffic is running traffic. [Start] starts it.
+// Traffic is running traffic, started by [Start].
 type Traffic struct {
 	config  Config
 	target  Target
@@ -83,7 +83,7 @@ func Start(target Target, config Config, recorder *record.Recorder) *Traffic {
 	return t
 }
 
-// Canary returns what each content of a run begins with, and nothing else holds.
+// Canary returns the text with which each content of a run begins, and which is in nothing else.
 func Canary(seed uint64) string { return fmt.Sprintf("canary-%016x-", seed) }
 
 // Quiet ends publishers and readers, and waits for their last calls.
@@ -92,8 +92,8 @@ func (t *Traffic) Quiet() {
 	t.calling.Wait()
 }
 
-// Finish ends subscribers and watchers. What subscribers hold then is what they
-// hold in the end: all faults have healed, and they have had the time to learn.
+// Finish ends subscribers and watchers. The values that subscribers hold then are their final
+// state, because all faults have healed and they have had time to catch up.
 func (t *Traffic) Finish() {
 	close(t.healed)
 	t.leave()
@@ -110,8 +110,8 @@ func pause(ctx context.Context, random *rand.Rand, mean time.Duration) {
 	}
 }
 
-// content returns what to publish: what nobody has published before, or one of two
-// contents that many have, so that a key goes from A to B to A.
+// content returns a new content, or one of two common contents, so that a key can go from A to B
+// and back to A.
 func (t *Traffic) content(random *rand.Rand, id string) string {
 	if random.IntN(2) == 0 {
 		return t.canary + string('A'+rune(random.IntN(2)))
@@ -119,7 +119,7 @@ func (t *Traffic) content(random *rand.Rand, id string) string {
 	return t.canary + id + strings.Repeat(".", random.IntN(t.config.MaxContent+1))
 }
 
-// known is what any part of the traffic has seen. Who reads asks for no less.
+// known is everything that any part of the traffic has seen. Reads ask for at least that.
 type known struct {
 	mu        sync.Mutex
 	newest    diamond.Position        // guarded by mu
@@ -127,7 +127,7 @@ type known struct {
 	revisions map[diamond.Key][]int64 // guarded by mu; the latest few of each key
 }
 
-// saw notes that key is, or was, at revision, as of at.
+// saw records that key is or was at revision, as of at.
 func (k *known) saw(key diamond.Key, revision int64, at diamond.Position) {
 	const few = 4
 	k.mu.Lock()
@@ -149,7 +149,7 @@ func (k *known) position() diamond.Position {
 	return k.newest
 }
 
-// some returns one of the positions seen, among the latest 100; zero at times.
+// some returns one of the latest 100 positions, or sometimes zero.
 func (k *known) some(random *rand.Rand) diamond.Position {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -160,8 +160,8 @@ func (k *known) some(random *rand.Rand) diamond.Position {
 	return latest[random.IntN(len(latest))]
 }
 
-// revision returns what key may be at: mostly the newest known, now and then
-// an earlier one.
+// revision returns a possible revision of key: usually the newest known one, and sometimes an
+// earlier one.
 func (k *known) revision(random *rand.Rand, key diamond.Key) int64 {
 	k.mu.Lock()
 	defer k.mu.Unlock()

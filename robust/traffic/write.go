@@ -37,7 +37,7 @@ func (t *Traffic) publish(ctx context.Context, number int, random *rand.Rand) {
 	}
 }
 
-// know notes that set is committed: reads that begin from now on must see it.
+// know records that set is committed. Reads that begin from now on must see it.
 func (t *Traffic) know(set *diamond.ChangeSet, at diamond.Position) {
 	for _, d := range set.Drafts {
 		t.known.saw(d.Key, at.Revision, at)
@@ -47,7 +47,7 @@ func (t *Traffic) know(set *diamond.ChangeSet, at diamond.Position) {
 	}
 }
 
-// set makes up a change set, and notes it in o.
+// set generates a change set, and records it in o.
 func (t *Traffic) set(o *record.Op, random *rand.Rand) diamond.ChangeSet {
 	o.Kind = []record.Kind{record.Put, record.CAS, record.CAS, record.CAS, record.Delete}[random.IntN(5)]
 	key, content := Key(random.IntN(t.config.Keys)), t.content(random, o.ID)
@@ -64,7 +64,7 @@ func (t *Traffic) set(o *record.Op, random *rand.Rand) diamond.ChangeSet {
 		draft.IfRevision = diamond.Revision(o.Want)
 	}
 	set.Drafts = append(set.Drafts, draft)
-	if o.Kind == record.Put && random.IntN(2) == 0 { // several at once
+	if o.Kind == record.Put && random.IntN(2) == 0 { // several keys at once
 		for i := range t.config.Keys {
 			if k := Key(i); k != key && random.IntN(2) == 0 {
 				set.Drafts = append(set.Drafts, diamond.Draft{Key: k, Content: content})
@@ -77,8 +77,8 @@ func (t *Traffic) set(o *record.Op, random *rand.Rand) diamond.ChangeSet {
 	return set
 }
 
-// commit commits set, and sends it again under its id where the outcome is
-// unknown, now and then: else it stays so.
+// commit commits set. If the outcome is unknown, it sometimes sends the set again under its id,
+// and otherwise leaves the outcome unknown.
 func (t *Traffic) commit(client diamond.Client, random *rand.Rand, set diamond.ChangeSet) (at diamond.Position, err error) {
 	for range 3 {
 		ctx, cancel := context.Background(), func() {}
@@ -89,8 +89,8 @@ func (t *Traffic) commit(client diamond.Client, random *rand.Rand, set diamond.C
 		at, err = client.Commit(ctx, set)
 		cancel()
 		if again && err != nil {
-			// Not done by this call. The first one may be on its way still, at
-			// another server, and be done after all.
+			// This call did nothing. But the first one may still be running at another server,
+			// and succeed.
 			err = fmt.Errorf("%w: after a first try of unknown outcome: %w", diamond.ErrUnknownOutcome, err)
 		}
 		if OutcomeOf(err) != record.Unknown || random.IntN(2) == 0 {
@@ -100,7 +100,7 @@ func (t *Traffic) commit(client diamond.Client, random *rand.Rand, set diamond.C
 	return at, err
 }
 
-// OutcomeOf returns what an error says of a write.
+// OutcomeOf returns the outcome of a write that failed with an error.
 func OutcomeOf(err error) record.Outcome {
 	switch {
 	case err == nil:

@@ -13,9 +13,9 @@ type place struct {
 	key    string
 }
 
-// Told checks what listeners were told: it never went back (INV-4), is what the
-// log has at that revision (INV-8), was taken away only by a deletion (INV-9),
-// and ends with what there is (INV-10).
+// Told checks the calls of listeners. Values never go back (INV-4), equal the log's at that
+// revision (INV-8), are removed only by a deletion (INV-9), and end with the last value
+// (INV-10).
 func Told(h *record.History) (found []Problem) {
 	byKey := make(map[string][]record.Change)
 	for _, c := range h.Log {
@@ -39,7 +39,7 @@ func Told(h *record.History) (found []Problem) {
 	return found
 }
 
-// never checks what may not happen at any time, restarts of the client included.
+// never checks the invariants that hold at any time, including restarts of the client.
 func never(at place, told []record.Told, log []record.Change) (found []Problem) {
 	add := func(invariant, format string, args ...any) {
 		p := problems{invariant: invariant}
@@ -65,7 +65,7 @@ func never(at place, told []record.Told, log []record.Change) (found []Problem) 
 			}
 			continue
 		}
-		if t.Revision < revision || t.Revision == revision && !fresh { // a restart tells the same again
+		if t.Revision < revision || t.Revision == revision && !fresh { // after a restart the same value may come again
 			add("INV-4", "told of revision %d after %d", t.Revision, revision)
 		}
 		if t.Digest == digest && !fresh {
@@ -80,9 +80,8 @@ func never(at place, told []record.Told, log []record.Change) (found []Problem) 
 	return found
 }
 
-// ends returns what may be the last change of a key for who was asked in the
-// end, given its changes: the last one of which all had learned, zero if there is
-// none, and those that came later.
+// ends returns the changes that may be the last one of a key in a final state: the last change
+// that all had reached, or zero if there is none, and the later ones.
 func ends(h *record.History, changes []record.Change) []record.Change {
 	known := len(changes)
 	for h.Settled > 0 && known > 0 && changes[known-1].Revision > h.Settled {
@@ -94,11 +93,10 @@ func ends(h *record.History, changes []record.Change) []record.Change {
 	return changes[known-1:]
 }
 
-// finally checks that a listener that is there in the end knows what there is:
-// the value of one of ends. The revision may be an earlier one, as nobody is told of
-// a value that is equal to the one before.
+// finally checks that a listener that exists in the end has the value of one of ends. Its
+// revision may be an earlier one, because listeners are not called for an equal value.
 func finally(l record.Listener, told []record.Told, ends []record.Change) (found []Problem) {
-	var last record.Told // zero: it was not told of anything
+	var last record.Told // zero if the listener was never called
 	for _, t := range told {
 		if t.Session == l.Session {
 			last = t
@@ -119,14 +117,14 @@ func finally(l record.Listener, told []record.Told, ends []record.Change) (found
 	return found
 }
 
-// Converged checks INV-5: in the end all clients hold what the storage does.
+// Converged checks INV-5: in the end all clients hold the values of the storage.
 func Converged(h *record.History) []Problem {
 	p := problems{invariant: "INV-5"}
 	compare(&p, h, h.Held)
 	return p.found
 }
 
-// Nodes checks INV-13: in the end all servers have what the storage has.
+// Nodes checks INV-13: in the end all servers have the state of the storage.
 func Nodes(h *record.History) []Problem {
 	p := problems{invariant: "INV-13"}
 	compare(&p, h, h.Nodes)
@@ -146,7 +144,7 @@ func compare(p *problems, h *record.History, held []record.Held) {
 		want := now[got.Key]
 		possible := []record.Held{want}
 		ends := ends(h, byKey[got.Key])
-		for _, c := range ends[:len(ends)-1] { // the last one is what the storage has
+		for _, c := range ends[:len(ends)-1] { // the last one is the storage's
 			if c.Op != "publish" {
 				c = record.Change{}
 			}
@@ -159,7 +157,7 @@ func compare(p *problems, h *record.History, held []record.Held) {
 	}
 }
 
-// Canary checks INV-12: no text, such as a log, holds what only contents do.
+// Canary checks INV-12: no text, such as a log, has the canary, which is only in contents.
 func Canary(canary string, texts map[string]string) []Problem {
 	p := problems{invariant: "INV-12"}
 	for name, text := range texts {

@@ -1,5 +1,5 @@
-// Package validate judges the record of a run. Each function is pure: it looks
-// at the record and returns what is wrong with it. None ever calls the system.
+// Package validate checks the recording of a run. Each function is pure: it reads the recording
+// and returns its problems. None calls the system.
 package validate
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/linnaname/gdiamond/robust/record"
 )
 
-// Problem is one way in which a record breaks an invariant.
+// Problem is one violation of an invariant in a recording.
 type Problem struct {
 	Invariant string // such as "INV-1"
 	Text      string
@@ -20,7 +20,7 @@ type Problem struct {
 // String returns "invariant: text".
 func (p Problem) String() string { return p.Invariant + ": " + p.Text }
 
-// problems collects those of one invariant.
+// problems collects the problems of one invariant.
 type problems struct {
 	invariant string
 	found     []Problem
@@ -30,10 +30,10 @@ func (p *problems) add(format string, args ...any) {
 	p.found = append(p.found, Problem{p.invariant, fmt.Sprintf(format, args...)})
 }
 
-// checkTimeout bounds the search for one key's linearization.
+// checkTimeout limits the search for the linearization of one key.
 const checkTimeout = 5 * time.Minute
 
-// All checks everything that the record can tell of.
+// All checks all invariants of a recording.
 func All(h *record.History) (found []Problem) {
 	for _, check := range []func(*record.History) []Problem{
 		Log, Acknowledged, Order, Reads, Linearizable, Watches, Told, Converged, Nodes,
@@ -43,8 +43,7 @@ func All(h *record.History) (found []Problem) {
 	return found
 }
 
-// Linearizable checks INV-1: the calls for each key have an order in which they
-// make sense.
+// Linearizable checks INV-1: the calls for each key are linearizable.
 func Linearizable(h *record.History) []Problem {
 	p := problems{invariant: "INV-1"}
 	for _, bad := range model.Check(h, checkTimeout) {
@@ -53,8 +52,8 @@ func Linearizable(h *record.History) []Problem {
 	return p.found
 }
 
-// Log checks INV-2 and INV-7: the log is dense and has each change once, and
-// the current view is what it leads to.
+// Log checks INV-2 and INV-7: the log is dense and has each change once, and the current view is
+// its result.
 func Log(h *record.History) []Problem {
 	dense, whole := problems{invariant: "INV-2"}, problems{invariant: "INV-7"}
 	for _, text := range h.Broken {
@@ -107,8 +106,8 @@ func byID(h *record.History) map[string][]record.Change {
 	return changes
 }
 
-// Acknowledged checks INV-6: what was acknowledged is in the log as it was
-// asked for, and what certainly failed is not.
+// Acknowledged checks INV-6: acknowledged writes are in the log as they were requested, and
+// writes that certainly failed are not.
 func Acknowledged(h *record.History) []Problem {
 	p := problems{invariant: "INV-6"}
 	log := byID(h)
@@ -147,7 +146,7 @@ func Order(h *record.History) []Problem {
 		}
 	}
 	slices.SortStableFunc(acked, func(a, b record.Op) int { return int(a.Revision - b.Revision) })
-	latest := record.Op{} // the one that was called last, of those with a lower revision
+	latest := record.Op{} // the latest call of those with a lower revision
 	for _, o := range acked {
 		if o.Return < latest.Call && o.Revision != latest.Revision {
 			p.add("%s (revision %d) returned before %s (%d) was called", o.ID, o.Revision, latest.ID, latest.Revision)
@@ -159,8 +158,8 @@ func Order(h *record.History) []Problem {
 	return p.found
 }
 
-// Reads checks INV-2 and INV-8: what a server shows is the state of the key at
-// the server's position: a prefix of the history, never a mix.
+// Reads checks INV-2 and INV-8: a server shows the state of the key at the server's position,
+// which is a prefix of the history and never a mix.
 func Reads(h *record.History) []Problem {
 	p := problems{invariant: "INV-2"}
 	byKey := make(map[string][]record.Change)

@@ -6,10 +6,10 @@ import (
 	"github.com/linnaname/gdiamond/robust/record"
 )
 
-// Watches checks INV-3. Every watch brought exactly what the log has between
-// where it began and where it got to: filtered, ordered, unique, reliable; no
-// set was split over two answers (atomic); and where it took up an earlier
-// watch's position it went on from just there (resumable, bookmarkable).
+// Watches checks INV-3. Every watch returned exactly the changes of the log between its start
+// and its end: filtered, ordered, unique, reliable. No set was split over two answers (atomic).
+// A watch that began at the position of an earlier one continued exactly there (resumable,
+// bookmarkable).
 func Watches(h *record.History) []Problem {
 	p := problems{invariant: "INV-3"}
 	for i := range h.Watches {

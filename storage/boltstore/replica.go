@@ -63,7 +63,7 @@ func (v *view) apply(changes []diamond.Change, to diamond.Position) error {
 		changes = changes[len(set):]
 		for i := range set {
 			if set[i].Op == diamond.OpPublish && !validMD5(set[i].MD5) {
-				return diamond.Errorf(diamond.ErrCorrupt, "the MD5 of %v at revision %d is none", set[i].Key, set[i].Revision)
+				return diamond.Errorf(diamond.ErrCorrupt, "the MD5 of %v at revision %d is invalid", set[i].Key, set[i].Revision)
 			}
 			if set[i].Op == diamond.OpFork {
 				v.epochs = append(v.epochs, epochStart{set[i].Revision, set[i].Epoch})

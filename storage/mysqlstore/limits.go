@@ -67,7 +67,7 @@ func readLimits(ctx context.Context, q querier) (*limits, error) {
 	}
 	for _, v := range required() {
 		if have, ok := settings[v.name]; ok && have != v.is {
-			return nil, diamond.Errorf(diamond.ErrInvalid, "the connections have %s = %s: set it to %s, else %s", v.name, have, v.set, v.why)
+			return nil, diamond.Errorf(diamond.ErrInvalid, "the connections have %s = %s: set it to %s, otherwise %s", v.name, have, v.set, v.why)
 		}
 	}
 	for _, name := range []string{"tx_read_only", "transaction_read_only"} {

@@ -1,4 +1,4 @@
-package diamond
+package groupcommit
 
 import "time"
 
@@ -9,26 +9,26 @@ const (
 	gatherShare   = 4
 	minGatherTime = 300 * time.Microsecond
 	maxGatherTime = 5 * time.Millisecond
-	// For how many batches, after one for which not all came in that time, only
-	// half is waited for.
+	// halfBatches is how many batches wait for half of the callers after one for which
+	// not all came in time.
 	halfBatches = 16
 )
 
-// gathering says for how many commits the next batch waits, and until when. The
-// publishers of the last one are likely to come back at once, and those who came
-// meanwhile are there: it waits for all of them. Without that every other batch
-// would be of one. Where they take longer to come back than the transaction of
-// others takes, it waits for half: then one half is answered while the other is
-// committed. One that was alone is not waited for.
+// gathering decides how many items the next batch waits for, and until when. After a
+// batch of several all callers are expected back: without the wait every other batch
+// would have one item. If they come late, the next halfBatches batches wait for half
+// of them only, so that one half is committed while the other is answered. After a
+// batch of one item nobody is waited for.
 type gathering struct {
 	expected int
 	until    time.Time
 	halves   int // how many more batches wait for half
 }
 
-// begin begins to gather as a batch of n is about to be answered, which took so
-// long; inflight is how many publishers wait, its own among them.
-func (g *gathering) begin(n, inflight int, took time.Duration) {
+// begin begins to gather when a batch of n, which took so long, is about to be
+// answered. Inflight is how many callers wait, those of the batch among them, and most
+// how many items a batch may have.
+func (g *gathering) begin(n, inflight, most int, took time.Duration) {
 	g.expected, g.until = 1, time.Now()
 	if n == 1 {
 		return
@@ -38,7 +38,7 @@ func (g *gathering) begin(n, inflight int, took time.Duration) {
 		g.halves--
 		g.expected = (inflight + 1) / 2
 	}
-	g.expected = min(g.expected, maxBatchSets)
+	g.expected = min(g.expected, most)
 	g.until = g.until.Add(min(max(took/gatherShare, minGatherTime), maxGatherTime))
 }
 
