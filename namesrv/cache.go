@@ -25,7 +25,7 @@ type cacheFile struct {
 // cache keeps the last good list on disk. It has a separate lock, so that a slow disk delays
 // nothing else.
 type cache struct {
-	path   string // "": nothing is remembered
+	path   string // or "" to remember nothing
 	logger *slog.Logger
 
 	mu      sync.Mutex // guards the fields below

@@ -44,7 +44,7 @@ type source struct {
 	base   *url.URL
 	signer *cluster.Signer
 
-	met  string        // the last instance that it was; "": none yet
+	met  string        // the last known instance, or "" if there is none
 	anew chan struct{} // closed and replaced when the name server has restarted
 
 	instance string   // of the last good list; "" in the text form

@@ -136,7 +136,7 @@ func (c *connection) dialServer(addr string) (diamond.Transport, error) {
 	return httptransport.New(addr, httptransport.WithTimeout(max(c.timeout, leastSilence))), nil
 }
 
-// leastSilence is how long every server may be silent.
+// leastSilence is the shortest timeout for a silent server.
 const leastSilence = 5 * time.Second
 
 // checkAddress refuses an invalid address of a server before it is used.

@@ -56,7 +56,10 @@ func WithAllowedHosts(names ...string) HandlerOption {
 // goroutine. So observe must be quick, and safe for concurrent use.
 func WithObserver(observe func(Observation)) HandlerOption {
 	return func(s *settings) {
-		s.Observe = func(o httpserve.Observation) { observe(Observation(o)) }
+		s.Observe = nil
+		if observe != nil {
+			s.Observe = func(o httpserve.Observation) { observe(Observation(o)) }
+		}
 	}
 }
 

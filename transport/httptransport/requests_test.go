@@ -65,3 +65,8 @@ func TestListsHaveTheirBound(t *testing.T) {
 	require.NoError(t, list(diamond.MaxPollKeys))
 	require.ErrorIs(t, list(diamond.MaxPollKeys+1), diamond.ErrTooLarge)
 }
+
+func TestWithObserver_NilObservesNothing(t *testing.T) {
+	c := protocoltest.New(t, httptransport.WithObserver(nil))
+	assert.Equal(t, 404, c.Ask("GET", "/v1/configs/public/g/k", "").Code)
+}
