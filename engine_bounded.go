@@ -9,13 +9,13 @@ import (
 // storageTimeout bounds each call of the storage.
 const storageTimeout = 30 * time.Second
 
-// boundedStorage gives each call of a storage a deadline of its own: a storage
-// that hangs holds no caller for longer, and no connection of the storage. All of
-// the server's calls go through it.
+// boundedStorage gives each call of a storage a deadline, so that a storage that hangs
+// holds neither a caller nor a connection for longer. All calls of the server go
+// through it.
 type boundedStorage struct{ Storage }
 
-// boundedReplica does so for the reads of a copy on disk. To write it takes as long
-// as it takes, and holds up nobody.
+// boundedReplica does the same for the reads of a replica. Its writes have no deadline,
+// as nobody waits for them.
 type boundedReplica struct {
 	boundedStorage
 	Replica
@@ -56,8 +56,8 @@ func (b boundedStorage) Fork(ctx context.Context, verified Position) (Position, 
 	return withDeadline(ctx, func(ctx context.Context) (Position, error) { return b.Storage.Fork(ctx, verified) })
 }
 
-// withDeadline makes a call of a storage, with a deadline. Where it was this deadline
-// that ended the call, and not the caller's, the error is the storage's. What became
+// withDeadline calls a storage with a deadline. If this deadline ended the call, and
+// not the caller's context, the error is that the storage is unavailable; the outcome
 // of a commit stays unknown.
 func withDeadline[T any](caller context.Context, call func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(caller, storageTimeout)

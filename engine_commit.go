@@ -107,15 +107,15 @@ func (c *committer) commitBatch(ctx context.Context, batch []*queued, answering 
 	})
 }
 
-// ofOneSet reports whether a transaction has failed for what one of its sets is
-// about, such as a key whose row is damaged: the others must not fail with it. A
-// full disk is not that, and each further try would take its time.
+// ofOneSet reports whether a transaction may have failed because of one of its sets, as
+// when the row of a key is damaged: the other sets must not fail with it. A full disk
+// fails them all, and trying each would only take time.
 func ofOneSet(err error) bool { return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrTooLarge) }
 
-// catchUp has the feed read what results speak of: the sets that were
-// committed, and whatever it was that others met, so that who is told of a
-// conflict can read its reason. A feed that cannot is not waited for: each
-// publisher then waits on its own.
+// catchUp waits until the server shows what results are about: the sets that were
+// committed, and what the others conflicted with, so that a publisher that is told of a
+// conflict can read its cause. It gives up after feedGrace: then each publisher waits by
+// itself.
 func (c *committer) catchUp(ctx context.Context, results []Result) {
 	ctx, cancel := context.WithTimeout(ctx, feedGrace)
 	defer cancel()

@@ -16,21 +16,21 @@ const (
 	contentTTL = time.Hour
 	// contentOverhead is what holding a content costs beside its bytes.
 	contentOverhead = 512
-	// A content of more than this part of the budget passes the cache by.
+	// A content larger than this part of the budget is not cached.
 	contentShare = 8
 
-	// maxLoads is how many contents are loaded at a time, and maxLoadQueue how many
-	// more may wait for their turn, for loadWait at most: so a storage that hangs
-	// holds that many goroutines, whoever asks.
+	// maxLoads is how many contents are loaded at a time. Up to maxLoadQueue more may
+	// wait for their turn, for up to loadWait. This bounds the goroutines that a hanging
+	// storage can hold.
 	maxLoads     = 64
 	maxLoadQueue = 2048
 	loadWait     = time.Second
 )
 
-// contents keeps contents in memory, up to a budget of bytes. The one that has not
-// been read for longest goes first, and each goes when it has not been for an hour or two.
+// contents keeps contents in memory, up to a budget of bytes. The one that has not been
+// read for longest is dropped first, and each after an hour or two without a read.
 //
-// A record points to what is held of it, so that a read takes no lock and builds no
+// A record points to its cached content, so that a read takes no lock and builds no
 // cache key. The go-cache under it knows no time: it would ask the wall clock, and
 // one that is set would empty it.
 type contents struct {
@@ -51,7 +51,7 @@ type contents struct {
 	hits, loaded atomic.Uint64
 }
 
-// source reads an entry with its content, for no single caller.
+// source reads an entry with its content, on behalf of all who ask for it.
 type source func(key Key, revision int64) (Entry, error)
 
 // newContents returns a cache that loads from sources, the nearest first.
@@ -67,7 +67,7 @@ func newContents(budget int64, sources ...source) *contents {
 	return c
 }
 
-// put holds the content of r, unless it is too large or held already.
+// put caches the content of r, unless it is too large or cached already.
 func (c *contents) put(r *record, content string) {
 	if int64(len(content))+contentOverhead > c.budget/contentShare {
 		return
@@ -122,14 +122,14 @@ func (c *contents) oldest() *cachedContent {
 	return c.order.Front().Value.(*cachedContent)
 }
 
-// drop lets go of the content of r, if it is held.
+// drop drops the content of r if it is cached.
 func (c *contents) drop(r *record) {
 	if h := r.cached.Load(); h != nil {
 		c.items.Delete(h.key)
 	}
 }
 
-// expire lets go of what has not been read for too long.
+// expire drops contents that have not been read for too long.
 func (c *contents) expire() {
 	var gone []*cachedContent
 	c.mu.Lock()

@@ -29,8 +29,8 @@ const (
 	maxLostKeys = 100
 )
 
-// feed brings what is served to what the storage has. One goroutine runs it, which
-// alone changes what is served.
+// feed brings what is served to what the storage has. Only its goroutine changes what is
+// served.
 type feed struct {
 	log      *slog.Logger
 	interval time.Duration
@@ -201,9 +201,9 @@ func (f *feed) advance(ctx context.Context) error {
 	}
 }
 
-// applyOwn moves the server on by its own transactions, as far as they follow
-// what it serves, and reports whether it did so by all that there were. Where
-// another server has committed in between, the storage has to be read.
+// applyOwn serves the server's own transactions, as far as they follow what is served.
+// All is false if there were none, or if one does not follow because another server has
+// committed in between: then the storage has to be read.
 func (f *feed) applyOwn(st *state) (now *state, all bool) {
 	batches := f.ownCommits.take()
 	for _, batch := range batches {
@@ -266,9 +266,9 @@ func (f *feed) committed(before *state, results []Result) (newest Position) {
 	return newest
 }
 
-// load reads everything anew and then serves it. What is served until then
-// goes on being served, so nothing that was acknowledged is ever taken back:
-// ErrEpoch says that the storage is behind that.
+// load reads everything anew and then serves it. Until then the server goes on serving
+// what it has. It returns ErrEpoch if the storage is behind that, so that nothing that
+// was acknowledged is taken back.
 func (f *feed) load(ctx context.Context) error {
 	old := f.served.state.Load()
 	next, err := f.reader.scan(readForFeed(ctx), f.store, old)
@@ -345,7 +345,7 @@ func (f *feed) begin(ctx context.Context, verified Position) (kept int64, to Pos
 }
 
 // kept returns the newest revision on the way to verified that is still in the
-// storage's history, 0 where none is known to be.
+// storage's history, or 0 if none is known.
 func (f *feed) kept(ctx context.Context, verified Position) (int64, error) {
 	marks := f.served.trail.all()
 	var failed error // then nothing more is asked
@@ -367,10 +367,10 @@ func (f *feed) kept(ctx context.Context, verified Position) (int64, error) {
 	return marks[n-1].revision, nil
 }
 
-// notBeforeSeen is notBefore for a position that a caller has seen, or says so. A
-// newer epoch than the store's may be on its way here. Where the store itself does
-// not have it, as after a restore under a clock that was behind that of the
-// restore before, all who have seen it wait for ever, and are told what helps.
+// notBeforeSeen is notBefore for a position claimed by a client. Its epoch may be newer
+// than the one here and on its way. If the store itself does not have it, as after a
+// restore under a clock that was behind, its callers would wait for ever: they are told
+// what helps.
 func (f *feed) notBeforeSeen(ctx context.Context, p Position, wait time.Duration) error {
 	err := f.notBefore(ctx, p, wait)
 	here := f.served.position().Epoch.Generation
@@ -387,8 +387,7 @@ func (f *feed) notBeforeSeen(ctx context.Context, p Position, wait time.Duration
 		p.Revision, p.Epoch.Generation, here)
 }
 
-// notBefore waits, as long as it is let, until the server has reached a
-// position that a caller has seen.
+// notBefore waits until the server has reached p, for up to wait.
 func (f *feed) notBefore(ctx context.Context, p Position, wait time.Duration) error {
 	st, err := f.served.serving()
 	if err != nil || p.IsZero() {
@@ -409,8 +408,8 @@ func (f *feed) notBefore(ctx context.Context, p Position, wait time.Duration) er
 	return err
 }
 
-// startFromReplica serves what the replica holds, if anything. An error says that it is
-// no replica of this server's.
+// startFromReplica serves what the replica holds, if anything. It returns an error if
+// the replica is not one of this server.
 func (f *feed) startFromReplica(ctx context.Context) error {
 	local := f.replica.local
 	at, err := local.At(ctx)

@@ -11,8 +11,8 @@ import (
 	"github.com/linnaname/gdiamond/internal/sortedlist"
 )
 
-// record is what the server knows of a key as of one revision. It is never
-// changed once in the index.
+// record is what the server knows about a key as of one revision. It is never
+// changed once it is in the index.
 type record struct {
 	Entry   // without its content
 	deleted bool
@@ -23,8 +23,8 @@ type record struct {
 // cell is the place of a key in the index.
 type cell = atomic.Pointer[record]
 
-// index has the newest record of every key, and tombstones of those that were
-// deleted lately. It is read without a lock; one goroutine at a time writes.
+// index has the newest record of every key, and tombstones of the keys that were
+// deleted lately. Readers take no lock; one goroutine at a time writes.
 type index struct {
 	cells *cowmap.Map[Key, *cell]
 	order *sortedlist.List[*cell] // all cells, by key
@@ -64,12 +64,12 @@ const (
 	// Tombstones are kept so that polls can be told of deletions by their
 	// position. This many are, or a quarter of the keys where that is more.
 	minTombs = 10_000
-	// maxForget is how many tombstones the feed lets go of between two batches: so
-	// many that they do not gather, and so few that it does not stand still.
+	// maxForget is how many tombstones the feed drops between two batches: enough that
+	// they do not pile up, and few enough that the feed does not stand still.
 	maxForget = 2 * MaxChanges
 )
 
-// get returns the record of key, nil where there is none.
+// get returns the record of key, or nil if there is none.
 func (ix *index) get(key Key) *record {
 	if s, ok := ix.cells.Load(key); ok {
 		return s.Load()
@@ -77,9 +77,8 @@ func (ix *index) get(key Key) *record {
 	return nil
 }
 
-// put brings the index to r, if that is newer than what it has of the key. It
-// returns the record that r replaces, if any, and whether it did. After the
-// last put comes arrange.
+// put stores r if it is newer than the record of its key. It returns the record that r
+// replaced, if any, and whether r was stored. A series of puts ends with arrange.
 func (ix *index) put(r *record) (old *record, ok bool) {
 	s, loaded := ix.cells.Load(r.Key)
 	if loaded {
@@ -116,7 +115,7 @@ func (ix *index) arrange() {
 	}
 }
 
-// set makes r what the index has of key, whatever that was; nil: nothing.
+// set makes r the record of key, whatever the index has; a nil r removes the key.
 func (ix *index) set(key Key, r *record) {
 	place, loaded := ix.cells.Load(key)
 	was := loaded && !place.Load().deleted
@@ -144,13 +143,13 @@ func (ix *index) set(key Key, r *record) {
 	}
 }
 
-// surplus returns how many of the oldest tombstones to let go of now.
+// surplus returns how many of the oldest tombstones to drop now.
 func (ix *index) surplus() int {
 	over := len(ix.tombs) - max(minTombs, int(ix.live.Load()/4))
 	return min(max(over, 0), maxForget)
 }
 
-// forget lets go of the n oldest tombstones.
+// forget drops the n oldest tombstones.
 func (ix *index) forget(n int) {
 	gone := make([]*cell, 0, n)
 	for _, t := range ix.tombs[:n] {
@@ -178,9 +177,8 @@ func recordOf(c *Change) *record {
 	return r
 }
 
-// state is what the server serves at one moment. Each is immutable but for
-// the index in it, which the writer moves on: a record above position belongs
-// to a state that is about to come.
+// state is what the server serves at one moment. A state is immutable except for its
+// index, which the feed updates first: records above position belong to the next state.
 type state struct {
 	index    *index
 	position Position
@@ -208,13 +206,13 @@ type cachedContent struct {
 	placed  time.Time   // when it did; guarded by contents.mu
 }
 
-// view is an index as of one state, for who reads all of it while it moves on.
+// undoLog keeps the records that are replaced while all of an index is read.
 type undoLog struct {
-	replaced map[Key]*record // since then, as they were; written as the index is
+	replaced map[Key]*record // as they were when the reading began
 }
 
-// keep notes what a record was before it is replaced, the first time. A nil view
-// is nobody's.
+// keep keeps a record that is about to be replaced, unless an earlier one of its key was
+// replaced already. A nil log keeps nothing.
 func (u *undoLog) keep(old *record) {
 	if u == nil {
 		return
@@ -298,9 +296,9 @@ func (st *state) lacks(old *state, kept int64) []string {
 	return keys
 }
 
-// pick returns the record of a key that a caller is shown in st, given what the
-// index has of the key, which may be nil. Reads, polls and lists all pick by it. It is
-// not ok where the index is ahead of st in the key.
+// pick returns the record of a key that a caller is shown in st, given the record in the
+// index, which may be nil. Reads, polls and lists all choose by it. Ok is false if the
+// index is ahead of st for the key.
 func (st *state) pick(r *record) (picked *record, ok bool) {
 	if r != nil && r.Revision > st.position.Revision {
 		return nil, false

@@ -2,24 +2,24 @@ package diamond
 
 import "time"
 
-// lossGrace is for how long a head below what the server has seen is taken
-// for a read of a database that is behind another one. Then, or once a loss
-// is proven, the storage is asked to begin an epoch, if it has lost anything.
+// lossGrace is how long the feed takes a head below the served position for a read of
+// a database that follows another one. After that, or once a loss is proven, the feed
+// asks the storage to begin a new epoch in case it has lost anything.
 const lossGrace = 15 * time.Second
 
-// reading is what the feed knows of how its reads of the storage stand to what is
-// served. It is its goroutine's alone.
+// lagState tracks how far reads of the storage are behind the served position. It is
+// confined to the feed's goroutine.
 type lagState struct {
-	done    time.Time // when the storage was last read to its head; zero: it has to be read
-	ownFrom Position  // what was read before own commits were applied; zero: all was read
-	lagging time.Time // since when reads show less than is served; zero: they do not
-	idle    time.Time // the same, but since the last own commit: a storage that goes on from what is served has lost nothing
+	done    time.Time // when the storage was last read to its head, or zero if it has to be read
+	ownFrom Position  // what was read before own commits were applied, or zero if all was read
+	lagging time.Time // since when reads have shown less than is served, or zero if they do not
+	idle    time.Time // the same since the last own commit: a storage that commits after the served position has lost nothing
 }
 
 // toHead notes that the storage was read to its head.
 func (l *lagState) toHead() { *l = lagState{done: time.Now()} }
 
-// due reports whether the storage has to be read though own commits brought news.
+// due reports whether the storage has to be read although own commits were applied.
 func (l *lagState) due(interval time.Duration) bool { return time.Since(l.done) >= interval }
 
 // own notes that an own commit follows what was served.
@@ -30,10 +30,9 @@ func (l *lagState) own(from Position) {
 	l.idle = time.Time{}
 }
 
-// behind reports whether a head that is below what is served may be that of a
-// database that is behind, so that it is waited for; err says so. Where only own
-// commits are missing it is nil at first: they are newer than any read, and what
-// is served is the newest there is.
+// behind reports whether the feed should wait, because a head below the served
+// position may be that of a database that is behind. Err is then the reason. It is nil
+// at first if only own commits are missing: what is served is the newest there is.
 func (l *lagState) behind(head, served Position) (wait bool, err error) {
 	now := time.Now()
 	if l.idle.IsZero() {

@@ -6,15 +6,16 @@ import (
 )
 
 const (
-	// stallAfter is how long the storage may take to show what is committed
-	// before that is reported.
+	// stallAfter is how long the storage may take to show what is committed before
+	// the feed reports a stall.
 	stallAfter = 5 * time.Second
-	// claimLife is for how long a position that a nudge named is waited for: it is
-	// a claim, and not every claim is true.
+	// claimLife is how long the feed waits for a position that a nudge named. Such a
+	// position is only a claim.
 	claimLife = time.Minute
 )
 
-// progress watches whether the feed gets to what is known to be committed.
+// progress tracks the positions that are known to be committed and that the feed has
+// not reached.
 type progress struct {
 	mu    sync.Mutex
 	first expected // that has not been reached; guarded by mu
@@ -24,7 +25,7 @@ type progress struct {
 // expected is a position that somebody has committed.
 type expected struct {
 	position Position
-	since    time.Time // when the server learned of it; zero: nothing is expected
+	since    time.Time // when the server learned of it, or zero if nothing is expected
 	claimed  bool      // by a nudge
 }
 
@@ -46,7 +47,7 @@ func (p *progress) expect(st *state, at Position, claimed bool) {
 	}
 }
 
-// lag returns for how long st has not had what is committed.
+// lag returns the time since a position became known that st has not reached, or 0.
 func (p *progress) lag(st *state) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -58,7 +59,7 @@ func (p *progress) lag(st *state) time.Duration {
 	return 0
 }
 
-// settle forgets what st has, and returns for how long it has not had the rest.
+// settle forgets the positions that st has reached, and returns the lag of the rest.
 func (p *progress) settle(st *state) time.Duration {
 	p.mu.Lock()
 	for !p.first.since.IsZero() && p.first.settled(st) {
@@ -68,14 +69,14 @@ func (p *progress) settle(st *state) time.Duration {
 	return p.lag(st)
 }
 
-// settled reports whether nothing is expected any more: st has it, or it was
-// claimed, and has not come for so long that the claim was not true.
+// settled reports whether e is no longer expected: st has reached it, or it was only
+// claimed and has not come within claimLife.
 func (e *expected) settled(st *state) bool {
 	return e.since.IsZero() || st == nil || st.reached(e.position) || e.claimed && time.Since(e.since) > claimLife
 }
 
-// stalled returns an error when the storage has not shown for too long what is
-// committed, though it can be read.
+// stalled returns an error if the storage can be read and has not shown for stallAfter
+// what is committed.
 func (p *progress) stalled(st *state) error {
 	if age := p.settle(st); age >= stallAfter {
 		return Errorf(errFeedStalled, "the storage has shown nothing after revision %d for %v, and more is committed",

@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	// recentBytes is how much of what was served last is kept in memory, whose
-	// contents the cache mostly shares. It has to last for a watch to be sent one
-	// answer and ask for the next, and for the copy on disk to be written.
+	// recentBytes is how many bytes of the latest changes are kept in memory; their
+	// contents are mostly shared with the cache. They have to last until a watch that
+	// was answered asks again, and until the replica is written.
 	recentBytes = 16 << 20
 	// changeOverhead is about what a change takes in memory beside its content.
 	changeOverhead = 512
 )
 
-// step is one change set, or several, with the positions before and after.
+// step is one change set or several, with the positions before and after.
 type step struct {
 	from    Position
 	changes []Change
@@ -32,9 +32,9 @@ func bytesOf(changes []Change) int64 {
 	return n
 }
 
-// recent are the change sets that were served last, without a gap. Watches and
-// the copy on disk follow them, so that neither costs the storage a read unless
-// it has fallen far behind. The feed's goroutine writes, all may read.
+// recent holds the latest change sets that were served, without a gap. Watches and the
+// replica follow them, so that they read the storage only when they are far behind.
+// The feed's goroutine writes, all may read.
 type recent struct {
 	mu    sync.Mutex
 	base  Position // before the first of sets; guarded by mu
@@ -49,8 +49,8 @@ func (r *recent) restart(p Position) {
 	r.base, r.sets, r.bytes = p, nil, 0
 }
 
-// add adds sets that are served from now on. Where they are too many the oldest
-// half goes, so that each is moved but once.
+// add adds sets that are served from now on. If there are too many, the oldest half is
+// dropped at once, so that each set is moved only once.
 func (r *recent) add(sets []step) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -96,7 +96,7 @@ func (r *recent) after(p Position) (sets []step, ok bool) {
 	return r.sets[i+1:], true
 }
 
-// changesOf yields the changes of keys.
+// changesOf yields the changes of sets that are of keys, not of epochs.
 func changesOf(sets []step) iter.Seq[*Change] {
 	return func(yield func(*Change) bool) {
 		for i := range sets {

@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// After a write of replicaMany changes the replica rests for replicaGap: what a busy
-	// server's transactions change goes to the disk together. A server that
-	// crashes then reads that much more from the storage when it starts.
+	// After a write of at least replicaMany changes the replica rests for replicaGap, so
+	// that the changes of a busy server go to the disk together. A server that crashes
+	// reads that much more from the storage when it starts.
 	replicaMany = 16
 	replicaGap  = 500 * time.Millisecond
-	// minReplicaAge is how long a copy is left alone that was damaged again at once:
-	// to make it costs the storage as much as it holds.
+	// minReplicaAge is how long a replica that is damaged again is left alone after it
+	// was made anew: making one reads all that the storage holds.
 	minReplicaAge = 10 * time.Minute
 	// maxReplicaBackoff is the longest pause after the replica could not be written.
 	maxReplicaBackoff = 30 * time.Second
@@ -42,7 +42,7 @@ type replica struct {
 	install func(ctx context.Context) (Position, error)              // makes the replica anew
 
 	woken    chan struct{}            // capacity 1: there is something to write
-	at       atomic.Pointer[Position] // that it has reached; nil: not known
+	at       atomic.Pointer[Position] // that it has reached, or nil if that is not known
 	damaged  atomic.Bool              // it is to be made anew
 	err      atomic.Pointer[error]
 	failures atomic.Uint64
@@ -146,8 +146,8 @@ func (r *replica) sync(ctx context.Context) error {
 	}
 }
 
-// next returns what to write to a replica that is at. There is nothing to do when
-// it is done; an empty step says that only the storage has what follows at.
+// next returns what to write to a replica that has reached at. Done says that there is
+// nothing to write. An empty step says that only the storage has what follows at.
 func (r *replica) next(at Position) (next step, done bool) {
 	target := r.recent.last()
 	if at == target || at.Epoch == target.Epoch && at.Revision > target.Revision {
@@ -170,9 +170,9 @@ func (r *replica) next(at Position) (next step, done bool) {
 	return next, false
 }
 
-// flush writes what still waits when the server is closed, after run and the
-// feed have ended: it may be all that the next one has. Where that fails, or takes
-// longer than ctx lets it, the storage has it.
+// flush writes what still waits when the server is closed, after run and the feed have
+// ended: the next server may start from the replica alone. What it cannot write before
+// ctx ends, the storage has.
 func (r *replica) flush(ctx context.Context) {
 	for at := r.at.Load(); !r.damaged.Load(); at = r.at.Load() {
 		if at == nil {
@@ -224,7 +224,7 @@ func (r *replica) damage(err error) {
 	r.wake()
 }
 
-// note keeps the outcome of a sync.
+// note records the outcome of a sync.
 func (r *replica) note(err error) {
 	if err == nil {
 		if r.err.Swap(nil) != nil {
@@ -260,7 +260,7 @@ func (r *replica) read(ctx context.Context, key Key, revision int64) (Entry, err
 	return e, err
 }
 
-// status returns the state of the replica, nil where none is kept.
+// status returns the state of the replica, or nil if none is kept.
 func (r *replica) status() *ReplicaStatus {
 	if r == nil {
 		return nil

@@ -9,13 +9,13 @@ const (
 	reportTTL  = 10 * time.Minute
 	maxReports = 200_000
 
-	// More than some reports are counted once in a while only.
+	// With more than fewReports, counts are at most recountAfter old.
 	fewReports   = 1000
 	recountAfter = time.Second
 )
 
-// reports are what clients have said became of the values they were served:
-// the last word of each client on each key, for some minutes.
+// reports holds the last outcome that each client reported for each key, for
+// reportTTL.
 type reports struct {
 	mu      sync.Mutex
 	byKey   map[reportKey]reported // guarded by mu
@@ -36,7 +36,7 @@ type reported struct {
 
 func newReports() *reports { return &reports{byKey: make(map[reportKey]reported)} }
 
-// add notes reports of a client, and reports whether there was room for all.
+// add keeps the reports of a client. It returns false if there was no room for all.
 func (r *reports) add(client string, list []Report) bool {
 	now := time.Now()
 	r.mu.Lock()
@@ -61,8 +61,8 @@ func (r *reports) expire() {
 	}
 }
 
-// count compares what was reported with what is present. A client that has
-// rejected an earlier revision is as much behind as one that has applied it.
+// count compares the reports with the present records. A client that rejected an
+// earlier revision is pending, like one that applied it.
 func (r *reports) count(ix *index) ListenerCounts {
 	r.mu.Lock()
 	defer r.mu.Unlock()

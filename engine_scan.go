@@ -16,7 +16,7 @@ const (
 	feedBytes = 4 << 20
 )
 
-// errStopped ends a walk that has seen enough.
+// errStopped ends a merge early.
 var errStopped = errors.New("stopped")
 
 // readStorage is what a reader reads.
@@ -67,9 +67,8 @@ func verifySets(p Position, changes []Change) (sets []step, to Position, err err
 	return sets, to, nil
 }
 
-// findGap returns an error when a set is missing before changes, or among them. It
-// may be seen by a reader of a database that applies them out of order, and
-// will come.
+// findGap returns an error if a set is missing before changes or among them. A database
+// that follows another may apply sets out of order; the missing one will come.
 func findGap(after Position, changes []Change) error {
 	at := after.Revision
 	for i := range changes {
@@ -81,8 +80,8 @@ func findGap(after Position, changes []Change) error {
 	return nil
 }
 
-// scan reads the current entries, of store unless that is zero, and takes those
-// records of old, which may be nil, that have not changed. The state stands at the
+// scan reads the current entries, which must be of store unless that is zero. It reuses
+// the records of old, which may be nil, that have not changed. The state has the
 // position of the first page, though entries of later pages may be newer.
 func (r reader) scan(ctx context.Context, store StoreID, old *state) (*state, error) {
 	st := new(state)
@@ -162,8 +161,8 @@ func (r reader) version(ctx context.Context, of *record) (Entry, error) {
 	return e, err
 }
 
-// current returns the page of one that has the storage's entry of key, if
-// there is one.
+// current reads the current entry of key, or nil if there is none, and the page that it
+// is of, for its position.
 func (r reader) current(ctx context.Context, key Key) (Page, *Entry, error) {
 	page, err := r.from.Scan(ctx, ScanRequest{Namespace: key.Namespace, Group: key.Group, Prefix: key.DataID, Limit: 1})
 	if err != nil || len(page.Entries) == 0 || page.Entries[0].Key != key {
@@ -172,8 +171,8 @@ func (r reader) current(ctx context.Context, key Key) (Page, *Entry, error) {
 	return page, &page.Entries[0], nil
 }
 
-// entries yields the entries of records with their contents. They come from a
-// scan, and one by one where that is newer already.
+// entries yields the entries of records with their contents. It scans, and reads one by
+// one those of which the scan has a newer entry.
 func (r reader) entries(ctx context.Context, records []*record) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		scan := r.pages(ctx, true, contentPages(records))

@@ -10,16 +10,16 @@ import (
 	"github.com/linnaname/gdiamond/internal/waitset"
 )
 
-// served is what a server serves from memory: the present state, the changes that
-// led to it, and those who wait for the next. It knows no storage. The feed's
-// goroutine alone changes it.
+// served is what a server serves from memory: the present state, the changes that led
+// to it, and the waiters for the next. It knows no storage. Only the feed's goroutine
+// changes it.
 type served struct {
 	log *slog.Logger
 
 	// state is what is served, or nil while the server is not ready. An index moves
-	// on under the states that have it, so mu keeps these in step: who has
-	// read-locked it sees the index and the floor of exactly one state, the present
-	// one; see [served.stable]. The feed's goroutine alone writes, in four places:
+	// on under the states that have it, so mu keeps these in step: a reader that holds
+	// the read lock sees the index and the floor of exactly one state, the present
+	// one; see [served.stable]. Only the feed's goroutine writes, in four places:
 	//
 	//   - apply puts the records of a batch, then stores the state that has them,
 	//     all under the lock.
@@ -29,8 +29,8 @@ type served struct {
 	//     deletes tombstones at or below that floor, without it: no reader with the
 	//     lock still has a state that needs them.
 	//
-	// (withdraw stores that there is no state.) Who reads without the lock has to
-	// look twice. A record above its state's position belongs to a state that is
+	// (withdraw stores that there is no state.) A reader without the lock has to look
+	// twice. A record above its state's position belongs to a state that is
 	// about to come. A key that is absent may have been deleted and forgotten since:
 	// see [served.lookup], and for many keys [served.lookupAll], which looks whether
 	// the floor has moved.
@@ -42,9 +42,9 @@ type served struct {
 	trail       trail       // of the present epoch
 	historyLost atomic.Bool // the storage is known to have lost history
 
-	keyWaiters *waitset.Set[Key]        // who waits for changes of some keys
-	moved      *waitset.Group[struct{}] // who waits for any change of the state
-	wakeups    atomic.Uint64            // of those who wait for keys
+	keyWaiters *waitset.Set[Key]        // waiters for changes of some keys
+	moved      *waitset.Group[struct{}] // waiters for any change of the state
+	wakeups    atomic.Uint64            // of waiters for keys
 	forks      atomic.Uint64            // changes of epoch
 
 	closed  atomic.Bool // no request is taken
@@ -55,10 +55,9 @@ func newServed(log *slog.Logger, contents *contents) *served {
 	return &served{log: log, contents: contents, keyWaiters: waitset.New[Key](), moved: waitset.New[struct{}]().Join(nil)}
 }
 
-// snapshot returns the present state, nil where there is none, and the records of
-// exactly that state that are not tombstones, in key order. It holds up nobody:
-// what changes meanwhile is set right at the end. It is called by one goroutine
-// at a time.
+// snapshot returns the present state, or nil if there is none, and the records of exactly
+// that state that are not tombstones, in key order. It delays nobody: records that
+// change meanwhile are put right at the end. One goroutine at a time may call it.
 func (s *served) snapshot() (*state, []*record) {
 	s.mu.Lock()
 	st := s.state.Load()
@@ -91,7 +90,7 @@ func (s *served) snapshot() (*state, []*record) {
 	return st, records
 }
 
-// serving returns the present state, or why there is none to serve.
+// serving returns the present state, or an error if nothing can be served.
 func (s *served) serving() (*state, error) {
 	if s.closed.Load() {
 		return nil, closedError()
@@ -110,9 +109,8 @@ func (s *served) position() Position {
 	return Position{}
 }
 
-// lookup returns the record of key, nil where there is none, and the state as
-// of which that is so. It takes no lock unless a batch is being applied that
-// has the key.
+// lookup returns the record of key, or nil if there is none, and the state of which that
+// is true. It takes no lock unless a batch that has the key is being applied.
 func (s *served) lookup(st *state, key Key) (*state, *record) {
 	r, ok := st.pick(st.index.get(key))
 	// A record at or below the position was the newest when it was read, so it
@@ -128,11 +126,11 @@ func (s *served) lookup(st *state, key Key) (*state, *record) {
 	return st, r
 }
 
-// lookupAll calls look with a state, for it to pick the records of many keys, and
-// returns that state: st, which may be nil, or a later one where look is not ok or
-// tombstones may have gone while it looked. Look is called twice then. The result is
-// nil where nothing is served. Like lookup, lookupAll takes no lock unless a batch is
-// being applied that has one of the keys.
+// lookupAll calls look, which picks the records of many keys, and returns the state of
+// which its findings are true, or nil if nothing is served. It tries st first, unless
+// that is nil. If look returns false, or tombstones may have gone while it looked,
+// lookupAll calls it again with a later state. It takes no lock unless a batch that has
+// one of the keys is being applied.
 func (s *served) lookupAll(st *state, look func(*state) (ok bool)) *state {
 	if st != nil && look(st) {
 		if now := s.state.Load(); now != nil && now.floor == st.floor {
@@ -147,8 +145,8 @@ func (s *served) lookupAll(st *state, look func(*state) (ok bool)) *state {
 	return st
 }
 
-// stable calls read with a state whose index has no record above its position,
-// as none is being applied meanwhile. It is the slow way: see [served.lookup].
+// stable calls read with the present state while no batch is being applied, so that its
+// index has no record above its position. It is the slow way; see [served.lookup].
 func (s *served) stable(read func(*state)) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -163,8 +161,8 @@ func (s *served) record(key Key) (st *state, r *record) {
 	return st, r
 }
 
-// apply moves the server on by sets that follow what it serves, a few at a
-// time, so that nobody waits for long for what comes first.
+// apply serves sets that follow the present state, a few at a time so that nobody waits
+// long for the first of them.
 func (s *served) apply(st *state, sets []step) *state {
 	for len(sets) > 0 {
 		n, changes := 1, len(sets[0].changes)
@@ -178,8 +176,8 @@ func (s *served) apply(st *state, sets []step) *state {
 	return st
 }
 
-// applyFew moves the server on: first the index, then the position, and then it
-// wakes who waits for the keys.
+// applyFew changes the index, then the position, and then wakes the waiters for the
+// keys.
 func (s *served) applyFew(st *state, sets []step) *state {
 	next := &state{
 		index: st.index, position: sets[len(sets)-1].to, floor: st.floor,
@@ -220,8 +218,8 @@ func (s *served) applyFew(st *state, sets []step) *state {
 	return next
 }
 
-// trim lets go of some of the oldest tombstones when there are too many. The
-// order is that of the protocol at served.mu.
+// trim drops some of the oldest tombstones if there are too many, in the order that
+// [served] prescribes.
 func (s *served) trim(st *state) *state {
 	n := st.index.surplus()
 	if n == 0 {
@@ -282,7 +280,7 @@ func (s *served) withdraw(err error) {
 	s.wakeAll()
 }
 
-// wakeAll has all who wait look again.
+// wakeAll makes all waiters look again.
 func (s *served) wakeAll() {
 	s.keyWaiters.WakeAll()
 	s.moved.Wake()
@@ -293,8 +291,8 @@ func (s *served) reach(ctx context.Context, p Position) error {
 	return s.await(ctx, func(st *state) bool { return st.reached(p) })
 }
 
-// await waits for a state that is as it should be, also while the server is
-// being closed, for as long as the feed runs.
+// await waits until good returns true for the present state. It goes on while the server
+// is being closed, until the feed has ended.
 func (s *served) await(ctx context.Context, good func(*state) bool) error {
 	for {
 		wake := make(chan struct{})
@@ -317,9 +315,9 @@ func (s *served) await(ctx context.Context, good func(*state) bool) error {
 	}
 }
 
-// shows returns whether a state has what was committed at p. In a storage that
-// has lost its tail, p may be a revision that the server knows as another one:
-// then only the next epoch has it.
+// shows returns a function that reports whether a state has what was committed at p. If
+// the storage has lost its tail, the server may know another change at that revision:
+// then only the next epoch has p.
 func (s *served) shows(p Position) func(*state) bool {
 	return func(st *state) bool {
 		return st.reached(p) && (st.position.Epoch != p.Epoch || !s.historyLost.Load() && !s.trail.contradicts(p))

@@ -9,7 +9,7 @@ import (
 	"github.com/linnaname/gdiamond/internal/worker"
 )
 
-// subscribers holds the callbacks that want to know of the commits of this server.
+// subscribers holds the callbacks of [Server].OnCommitted.
 type subscribers struct {
 	mu      sync.Mutex
 	members []*subscriber // guarded by mu; copied on write
@@ -40,7 +40,7 @@ func (s *subscribers) add(committed func(Position)) (stop func()) {
 	}
 }
 
-// announce tells all of what a transaction has committed, newest, unless that is
+// announce tells all subscribers the newest position of a transaction, unless it is
 // zero. It does not wait.
 func (s *subscribers) announce(newest Position) {
 	if newest.IsZero() {

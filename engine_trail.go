@@ -9,8 +9,8 @@ import (
 // maxTrail is how many of the latest revisions the server knows the chain of.
 const maxTrail = 1 << 14
 
-// trail remembers the chains of the latest revisions: to tell a position of
-// this history from one of a history that was lost, and to tell what was lost.
+// trail holds the chains of the latest revisions. They tell a position of this history
+// from one of a history that was lost, and tell what was lost.
 type trail struct {
 	mu    sync.Mutex
 	marks []mark // oldest first; guarded by mu

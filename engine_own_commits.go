@@ -2,21 +2,20 @@ package diamond
 
 import "sync"
 
-// maxOwnBytes is how many bytes of changes wait for the feed at most. What has
-// no room is read from the storage.
+// maxOwnBytes is how many bytes of changes may wait for the feed. If there are more,
+// the feed reads them from the storage.
 const maxOwnBytes = 16 << 20
 
-// ownCommits are the changes of the server's own transactions, in order, until
-// the feed takes them. They spare it to read back what the server has just
-// written: a change that follows what is served is the next one, whoever tells
-// of it, as the chain proves.
+// ownCommits holds the changes of the server's own transactions, in order, until the
+// feed takes them. The feed applies them without reading them back: the chain proves
+// that they follow the served position.
 type ownCommits struct {
 	mu      sync.Mutex
 	batches []Batch // guarded by mu
 	bytes   int64   // of batches; guarded by mu
 }
 
-// add passes on what a transaction has committed, where the storage told.
+// add keeps what a transaction committed, if the storage returned the changes.
 func (o *ownCommits) add(results []Result) {
 	var batch Batch
 	n := 0
