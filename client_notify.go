@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/linnaname/gdiamond/internal/seeded"
 	"github.com/linnaname/gdiamond/internal/worker"
 )
 
@@ -146,9 +145,6 @@ func (n *notifier) call(l *subscription, revision int64, listener func() error) 
 	defer func() {
 		if recover() != nil { // the panic value may hold content; the stack does not
 			err = errPanic
-			if seeded.ListenerPanicKillsLoop {
-				l.worker.Halt()
-			}
 			n.log.Error("a listener panicked", "key", l.slot.key, "revision", revision, "stack", string(debug.Stack()))
 		}
 	}()

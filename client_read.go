@@ -10,7 +10,6 @@ import (
 	"github.com/linnaname/gdiamond/internal/backoff"
 	"github.com/linnaname/gdiamond/internal/lograte"
 	"github.com/linnaname/gdiamond/internal/longpoll"
-	"github.com/linnaname/gdiamond/internal/seeded"
 )
 
 // directReads asks servers for what a client does not follow: versions, the head
@@ -153,7 +152,7 @@ func (r *directReads) Watch(ctx context.Context, req ChangesRequest) iter.Seq2[*
 			return
 		}
 		defer end()
-		if err := r.watch(callCtx, req, spoilWatch(yield)); err != nil && ctx.Err() == nil {
+		if err := r.watch(callCtx, req, yield); err != nil && ctx.Err() == nil {
 			yield(nil, callError(callCtx, "watch", Key{}, err))
 		}
 	}
@@ -232,22 +231,4 @@ func (r *directReads) changes(ctx context.Context, req ChangesRequest, after Pos
 		return nil, Errorf(ErrBehind, "the answer ends before it begins")
 	}
 	return resp, nil
-}
-
-// spoilWatch returns yield, or with the seeded defect a function that splits
-// answers before it calls yield.
-func spoilWatch(yield func(*ChangesResponse, error) bool) func(*ChangesResponse, error) bool {
-	if !seeded.SplitBatch {
-		return yield
-	}
-	return func(resp *ChangesResponse, err error) bool {
-		if err == nil && len(resp.Changes) > 1 {
-			first := *resp
-			first.Changes, resp.Changes = resp.Changes[:1], resp.Changes[1:]
-			if !yield(&first, nil) {
-				return false
-			}
-		}
-		return yield(resp, err)
-	}
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/linnaname/gdiamond/internal/failpoint"
 	"github.com/linnaname/gdiamond/internal/groupcommit"
-	"github.com/linnaname/gdiamond/internal/seeded"
 )
 
 const (
@@ -175,11 +174,6 @@ func (c *committer) commit(ctx context.Context, set *ChangeSet) (Result, error) 
 		return Result{}, err
 	}
 	defer c.queue.Leave()
-	if seeded.AckBeforeCommit {
-		next := c.served.position()
-		next.Revision++
-		return Result{Position: next}, nil
-	}
 	select {
 	case <-item.Done():
 	case <-ctx.Done():

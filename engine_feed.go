@@ -5,13 +5,11 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"sort"
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/backoff"
 	"github.com/linnaname/gdiamond/internal/lograte"
-	"github.com/linnaname/gdiamond/internal/seeded"
 )
 
 const (
@@ -48,10 +46,9 @@ type feed struct {
 	tasks  chan func()   // for the feed's goroutine to do
 
 	// The goroutine's alone.
-	store   StoreID // whose changes are served
-	lag     lagState
-	obeyed  time.Time // when a nudge was obeyed last
-	spoiler seededFeed
+	store  StoreID // whose changes are served
+	lag    lagState
+	obeyed time.Time // when a nudge was obeyed last
 
 	progress     progress // to what is known to be committed
 	ownCommits   ownCommits
@@ -193,7 +190,7 @@ func (f *feed) advance(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		st = f.moveOn(st, f.spoiler.spoil(sets))
+		st = f.moveOn(st, sets)
 		if batch.Position == batch.Head {
 			f.lag.toHead()
 			return nil
@@ -212,7 +209,7 @@ func (f *feed) applyOwn(st *state) (now *state, all bool) {
 			return st, false
 		}
 		f.lag.own(st.position)
-		st = f.moveOn(st, f.spoiler.spoil(sets))
+		st = f.moveOn(st, sets)
 	}
 	return st, len(batches) > 0
 }
@@ -473,23 +470,4 @@ func (f *feed) repair(ctx context.Context, key Key, have, want *record) {
 		<-done
 	case <-ctx.Done():
 	}
-}
-
-// seededFeed has the defects of other systems' feeds, where one is built in.
-type seededFeed struct {
-	looked time.Time // by this server's clock
-}
-
-// spoil returns what such a feed would see of sets.
-func (f *seededFeed) spoil(sets []step) []step {
-	if seeded.WallclockFeed {
-		for i := range sets {
-			sets[i].changes = slices.DeleteFunc(sets[i].changes, func(c Change) bool { return c.Time.Before(f.looked) })
-		}
-		f.looked = time.Now()
-	}
-	if seeded.ApplyUnorderedNotify && len(sets) > 0 {
-		sets = sets[len(sets)-1:]
-	}
-	return sets
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/linnaname/gdiamond/internal/freshstack"
 	"github.com/linnaname/gdiamond/internal/keysets"
-	"github.com/linnaname/gdiamond/internal/seeded"
 )
 
 // inlineTime is how long the contents that an answer carries may take to be
@@ -116,9 +115,7 @@ func (p *polls) wait(ctx context.Context, q *query, deadline time.Time, parked f
 		waiter := q.set.Group.Wait(func() { close(wake) }) // first register, then compare
 		var resp *PollResponse
 		var err error
-		if !woken && seeded.CheckThenRegister {
-			// nothing is compared
-		} else if woken { // an answer is near, which needs the stack too
+		if woken { // an answer is near, which needs the stack too
 			resp, err = p.compare(ctx, q)
 		} else {
 			freshstack.Run(func() { resp, err = p.compare(ctx, q) })

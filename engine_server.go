@@ -8,7 +8,6 @@ import (
 
 	"github.com/linnaname/gdiamond/internal/budget"
 	"github.com/linnaname/gdiamond/internal/freshstack"
-	"github.com/linnaname/gdiamond/internal/seeded"
 )
 
 // defaultPage is how many entries or changes a page holds unless the request says.
@@ -41,9 +40,6 @@ func (s *server) fetch(ctx context.Context, key Key, req *FetchRequest) (*FetchR
 	}
 	if req.Revision < 0 {
 		return nil, invalidf("revision: negative")
-	}
-	if seeded.Cold404 && s.served.state.Load() == nil {
-		return &FetchResponse{}, nil
 	}
 	if err := s.feed.notBeforeSeen(ctx, req.After, reachTimeout); err != nil {
 		return nil, err

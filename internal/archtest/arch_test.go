@@ -46,7 +46,6 @@ var allowed = map[string][]string{
 	"internal/coalesce":    {},
 	"internal/memnet":      {}, // for tests: a network in memory
 	"internal/rawbytes":    {},
-	"internal/seeded":      {},                   // the defects that tests must catch; nothing without their build tags
 	"internal/longpoll":    {"internal/backoff"}, // how long a poll may be parked
 	"internal/lograte":     {},                   // what keeps a log from being filled, for servers and handlers
 	"internal/waitset":     {},
