@@ -4,6 +4,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/linnaname/gdiamond/internal/budget"
 )
 
 // Matches reports whether the peer holds the version that etag names.
@@ -29,7 +31,19 @@ func NotModified(w http.ResponseWriter, r *http.Request) Outcome {
 	return Outcome{Status: http.StatusNotModified}
 }
 
-// WriteContent sends a content whose headers are set.
+// SendContent sends a content under the headers that setHeaders sets, and has it hold
+// memory until the peer has read it. If memory has no room, it answers by fail.
+func SendContent(w http.ResponseWriter, r *http.Request, memory *budget.Budget, content string, setHeaders func(http.Header), fail Fail) Outcome {
+	held, err := HoldAnswer(memory, r, content)
+	if err != nil {
+		return fail(w, err, 0)
+	}
+	defer held.Release()
+	setHeaders(w.Header())
+	return WriteContent(w, r, content)
+}
+
+// WriteContent writes a content whose headers are set and which holds no memory.
 func WriteContent(w http.ResponseWriter, r *http.Request, content string) Outcome {
 	beginRead(w, r, int64(len(content)))
 	if r.Method == http.MethodHead {

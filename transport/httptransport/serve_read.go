@@ -45,11 +45,5 @@ func (h *handler) fetch(w http.ResponseWriter, r *http.Request) httpserve.Outcom
 		x.set(header)
 		return httpserve.NotModified(w, r)
 	}
-	held, err := httpserve.HoldAnswer(h.memory, r, res.Entry.Content)
-	if err != nil {
-		return fail(w, err, 0)
-	}
-	defer held.Release()
-	x.set(header)
-	return httpserve.WriteContent(w, r, res.Entry.Content)
+	return httpserve.SendContent(w, r, h.memory, res.Entry.Content, x.set, fail)
 }

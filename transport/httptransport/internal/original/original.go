@@ -126,13 +126,7 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request) httpserve.Outcome
 		x.set(header)
 		return httpserve.NotModified(w, r)
 	}
-	held, err := httpserve.HoldAnswer(h.memory, r, res.Entry.Content)
-	if err != nil {
-		return fail(w, err, 0)
-	}
-	defer held.Release()
-	x.set(header)
-	return httpserve.WriteContent(w, r, res.Entry.Content)
+	return httpserve.SendContent(w, r, h.memory, res.Entry.Content, x.set, fail)
 }
 
 // keyOf returns the key that params name. A missing group is the default one.
