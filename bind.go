@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/worker"
 )
 
@@ -29,7 +30,7 @@ type Value[T any] struct {
 // Bind follows key as a T. It returns when there is a value, and replaces the value
 // whenever a newer usable one is published.
 //
-// Contents are decoded by their [Entry].Type, or else by the type that [TypeOf]
+// Contents are decoded by their [Entry].Type, or else by the type that [conf.TypeOf]
 // returns for the data id: "json", "yaml", "toml" or "properties". A T of kind
 // string or []byte takes the content as it is. Each content is decoded into a fresh
 // T, on which its SetDefaults method, if *T has one, has been called, and into
@@ -83,12 +84,12 @@ func Bind[T any](ctx context.Context, c Client, key Key, opts ...BindOption) (*V
 	}
 	sub, err := c.Subscribe(key, ListenerFunc(v.onConfig))
 	if err != nil {
-		return nil, opError("bind", key, err)
+		return nil, conf.WithOp("bind", key, err)
 	}
 	v.sub = sub
 	if err := v.waitFirst(ctx); err != nil {
 		sub.Stop()
-		return nil, opError("bind", key, err)
+		return nil, conf.WithOp("bind", key, err)
 	}
 	return v, nil
 }
@@ -106,7 +107,7 @@ func (v *Value[T]) waitFirst(ctx context.Context) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.err == nil && v.config.Source == SourceDefault {
-		v.err = opError("bind", v.decoder.key, err)
+		v.err = conf.WithOp("bind", v.decoder.key, err)
 	}
 	return nil
 }
@@ -205,11 +206,11 @@ func (v *Value[T]) decode(config *Config) (fresh *T, err error) {
 		if errors.Is(err, errPanic) {
 			v.mu.Lock()
 			defer v.mu.Unlock()
-			v.err, v.rejected = opError("bind", v.decoder.key, err), true
+			v.err, v.rejected = conf.WithOp("bind", v.decoder.key, err), true
 		}
 	}()
 	fresh, err = v.decoder.decode(config)
-	return fresh, opError("bind", v.decoder.key, err)
+	return fresh, conf.WithOp("bind", v.decoder.key, err)
 }
 
 // Close ends the subscription and all callbacks. It waits for callbacks under way,

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/worker"
 )
 
@@ -38,7 +39,7 @@ type client struct {
 type clientConfig struct {
 	logger *slog.Logger
 	local  LocalFiles
-	info   ClientInfo
+	info   conf.ClientInfo
 }
 
 // newClient returns a client that asks transport. Config must be valid and have a
@@ -82,7 +83,7 @@ func newClient(transport Transport, config clientConfig) *client {
 }
 
 // Get implements [Client].
-func (c *client) Get(ctx context.Context, key Key) (config Config, err error) {
+func (c *client) Get(ctx context.Context, key conf.Key) (config conf.Config, err error) {
 	if s, ok := c.slots.byKey.Load(key.Canonical()); ok && !c.slots.closed.Load() {
 		if st := s.shown.Load(); st != nil {
 			if !s.used.Load() { // written only once, so that many readers share the cache line
@@ -94,40 +95,40 @@ func (c *client) Get(ctx context.Context, key Key) (config Config, err error) {
 		}
 	}
 	config, err = c.firstGet(ctx, key.Canonical())
-	return config, opError("get", key, err)
+	return config, conf.WithOp("get", key, err)
 }
 
 // firstGet waits until something is known of key. All callers that wait for a key
 // share one fetch, which is repeated while it fails.
-func (c *client) firstGet(ctx context.Context, key Key) (Config, error) {
+func (c *client) firstGet(ctx context.Context, key conf.Key) (conf.Config, error) {
 	ctx, end, err := c.calls.begin(ctx, 0)
 	if err != nil {
-		return Config{}, err
+		return conf.Config{}, err
 	}
 	defer end()
 	if err := key.Validate(); err != nil {
-		return Config{}, err
+		return conf.Config{}, err
 	}
 	c.slots.mu.Lock()
 	s, err := c.slots.slotOf(key)
 	c.slots.mu.Unlock()
 	if err != nil {
-		return Config{}, err
+		return conf.Config{}, err
 	}
 	return c.loader.awaitShown(ctx, s)
 }
 
 // Peek implements [Client]. A key that is not followed gets a slot that no poll and
 // no other call uses.
-func (c *client) Peek(ctx context.Context, key Key) (Config, error) {
+func (c *client) Peek(ctx context.Context, key conf.Key) (conf.Config, error) {
 	key = key.Canonical()
 	ctx, end, err := c.calls.begin(ctx, 0)
 	if err != nil {
-		return Config{}, opError("peek", key, err)
+		return conf.Config{}, conf.WithOp("peek", key, err)
 	}
 	defer end()
 	if err := key.Validate(); err != nil {
-		return Config{}, opError("peek", key, err)
+		return conf.Config{}, conf.WithOp("peek", key, err)
 	}
 	if s, ok := c.slots.byKey.Load(key); ok {
 		if st := s.shown.Load(); st != nil {
@@ -137,32 +138,32 @@ func (c *client) Peek(ctx context.Context, key Key) (Config, error) {
 	s := newSlot(key)
 	s.alone = true
 	config, err := c.loader.awaitShown(ctx, s)
-	return config, opError("peek", key, err)
+	return config, conf.WithOp("peek", key, err)
 }
 
 // Together implements [Client]. Answers to polls are applied as a whole under one
 // lock. So keys that are all known exactly up to the position of the last answer
 // form a state that the store once had.
-func (c *client) Together(ctx context.Context, keys ...Key) (configs map[Key]Config, at Position, err error) {
+func (c *client) Together(ctx context.Context, keys ...conf.Key) (configs map[conf.Key]conf.Config, at conf.Position, err error) {
 	ctx, end, err := c.calls.begin(ctx, getTimeout)
 	if err != nil {
-		return nil, Position{}, opError("together", Key{}, err)
+		return nil, conf.Position{}, conf.WithOp("together", conf.Key{}, err)
 	}
 	defer end()
 	slots := make([]*slot, len(keys))
 	for i, key := range keys {
 		key = key.Canonical()
 		if err := key.Validate(); err != nil {
-			return nil, Position{}, opError("together", key, err)
+			return nil, conf.Position{}, conf.WithOp("together", key, err)
 		}
 		c.slots.mu.Lock()
 		slots[i], err = c.slots.slotOf(key)
 		c.slots.mu.Unlock()
 		if err != nil {
-			return nil, Position{}, opError("together", key, err)
+			return nil, conf.Position{}, conf.WithOp("together", key, err)
 		}
 		if _, err := c.loader.awaitShown(ctx, slots[i]); err != nil && slots[i].shown.Load() == nil {
-			return nil, Position{}, opError("together", key, err)
+			return nil, conf.Position{}, conf.WithOp("together", key, err)
 		}
 	}
 	for {
@@ -181,25 +182,25 @@ func (c *client) Together(ctx context.Context, keys ...Key) (configs map[Key]Con
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return nil, Position{}, opError("together", behind.key, gaveUp(ctx, failed))
+			return nil, conf.Position{}, conf.WithOp("together", behind.key, gaveUp(ctx, failed))
 		}
 	}
 }
 
 // Subscribe implements [Client].
-func (c *client) Subscribe(key Key, listener Listener) (*Subscription, error) {
+func (c *client) Subscribe(key conf.Key, listener Listener) (*Subscription, error) {
 	key = key.Canonical()
 	if err := key.Validate(); err != nil {
-		return nil, opError("subscribe", key, err)
+		return nil, conf.WithOp("subscribe", key, err)
 	}
 	if listener == nil {
-		return nil, &Error{Op: "subscribe", Key: key, Err: ErrInvalid, Detail: "listener: is nil"}
+		return nil, &conf.Error{Op: "subscribe", Key: key, Err: conf.ErrInvalid, Detail: "listener: is nil"}
 	}
 	c.slots.mu.Lock()
 	defer c.slots.mu.Unlock()
 	s, err := c.slots.slotOf(key)
 	if err != nil {
-		return nil, opError("subscribe", key, err)
+		return nil, conf.WithOp("subscribe", key, err)
 	}
 	l := &subscription{slot: s, listener: listener, waited: s.loading && s.late}
 	l.worker = worker.New(func(ctx context.Context) { c.notifier.deliver(ctx, l) })
@@ -210,28 +211,28 @@ func (c *client) Subscribe(key Key, listener Listener) (*Subscription, error) {
 	c.notifier.notify(s)
 	return &Subscription{
 		stop:      func() { c.notifier.stop(l) },
-		wait:      func(ctx context.Context) error { return opError("wait", key, c.notifier.wait(ctx, l, false)) },
-		first:     func(ctx context.Context) error { return opError("wait", key, c.notifier.wait(ctx, l, true)) },
-		delivered: func() (Config, bool) { return c.notifier.deliveredTo(l) },
+		wait:      func(ctx context.Context) error { return conf.WithOp("wait", key, c.notifier.wait(ctx, l, false)) },
+		first:     func(ctx context.Context) error { return conf.WithOp("wait", key, c.notifier.wait(ctx, l, true)) },
+		delivered: func() (conf.Config, bool) { return c.notifier.deliveredTo(l) },
 		enter:     func(w *worker.Worker) bool { return c.notifier.enter(w, key) },
 		exit:      c.notifier.exit,
 	}, nil
 }
 
 // SubscribeTogether implements [Client].
-func (c *client) SubscribeTogether(keys []Key, listener togetherFunc) (*Subscription, error) {
+func (c *client) SubscribeTogether(keys []conf.Key, listener togetherFunc) (*Subscription, error) {
 	const op = "subscribe together"
 	switch {
 	case listener == nil:
-		return nil, &Error{Op: op, Err: ErrInvalid, Detail: "listener: is nil"}
+		return nil, &conf.Error{Op: op, Err: conf.ErrInvalid, Detail: "listener: is nil"}
 	case len(keys) == 0:
-		return nil, &Error{Op: op, Err: ErrInvalid, Detail: "keys: there are none"}
+		return nil, &conf.Error{Op: op, Err: conf.ErrInvalid, Detail: "keys: there are none"}
 	}
-	distinct := make(map[Key]bool, len(keys))
+	distinct := make(map[conf.Key]bool, len(keys))
 	for _, key := range keys {
 		key = key.Canonical()
 		if err := key.Validate(); err != nil {
-			return nil, opError(op, key, err)
+			return nil, conf.WithOp(op, key, err)
 		}
 		distinct[key] = true
 	}
@@ -239,10 +240,10 @@ func (c *client) SubscribeTogether(keys []Key, listener togetherFunc) (*Subscrip
 	j.worker = worker.New(j.deliver)
 	c.slots.mu.Lock()
 	defer c.slots.mu.Unlock()
-	for _, key := range slices.SortedFunc(maps.Keys(distinct), Key.Compare) {
+	for _, key := range slices.SortedFunc(maps.Keys(distinct), conf.Key.Compare) {
 		s, err := c.slots.slotOf(key)
 		if err != nil {
-			return nil, opError(op, key, err)
+			return nil, conf.WithOp(op, key, err)
 		}
 		j.keys = append(j.keys, s)
 		j.parts = append(j.parts, &subscription{slot: s, worker: j.worker})
@@ -256,13 +257,13 @@ func (c *client) SubscribeTogether(keys []Key, listener togetherFunc) (*Subscrip
 	j.worker.Wake()
 	return &Subscription{
 		stop: j.stop,
-		wait: func(ctx context.Context) error { return opError("wait", Key{}, j.wait(ctx)) },
+		wait: func(ctx context.Context) error { return conf.WithOp("wait", conf.Key{}, j.wait(ctx)) },
 	}, nil
 }
 
 // Status implements [Client]. For a key that is not followed it returns
 // ErrNotFound.
-func (c *client) Status(keys ...Key) []Status {
+func (c *client) Status(keys ...conf.Key) []conf.Status {
 	if len(keys) == 0 {
 		for key := range c.slots.byKey.All() {
 			keys = append(keys, key)
@@ -273,23 +274,23 @@ func (c *client) Status(keys ...Key) []Status {
 			keys[i] = keys[i].Canonical()
 		}
 	}
-	slices.SortFunc(keys, Key.Compare)
+	slices.SortFunc(keys, conf.Key.Compare)
 
 	c.slots.mu.Lock()
 	defer c.slots.mu.Unlock()
-	out := make([]Status, 0, len(keys))
+	out := make([]conf.Status, 0, len(keys))
 	for _, key := range keys {
 		if s, ok := c.slots.byKey.Load(key); ok {
 			out = append(out, c.slots.status(s, c.poller.err))
 		} else {
-			out = append(out, Status{Key: key, Err: &Error{Op: "status", Key: key, Err: ErrNotFound, Detail: "it is not followed: never read or subscribed to, or let go"}})
+			out = append(out, conf.Status{Key: key, Err: &conf.Error{Op: "status", Key: key, Err: conf.ErrNotFound, Detail: "it is not followed: never read or subscribed to, or let go"}})
 		}
 	}
 	return out
 }
 
 // Close implements [Client]. It waits at most 10 s for listeners, and then fails
-// with an error that wraps [ErrUnavailable] and names the keys of those still
+// with an error that wraps [conf.ErrUnavailable] and names the keys of those still
 // running. It waits a few more seconds for snapshots to be written.
 func (c *client) Close() error {
 	if !c.calls.close() {
@@ -316,7 +317,7 @@ func (c *client) Close() error {
 		c.log.Warn("closed before all snapshots were written or the transport has returned")
 	}
 	if len(blocked) > 0 {
-		return &Error{Op: "close", Err: ErrUnavailable, Detail: "listeners still running: " + strings.Join(blocked, ", ")}
+		return &conf.Error{Op: "close", Err: conf.ErrUnavailable, Detail: "listeners still running: " + strings.Join(blocked, ", ")}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package diamond
 
 import (
 	"context"
+	"github.com/linnaname/gdiamond/conf"
 	"time"
 )
 
@@ -11,23 +12,23 @@ const namedPatience = 3 * time.Second
 
 // pollAnswer is an answer to a poll, sorted by slot.
 type pollAnswer struct {
-	resp    *PollResponse
+	resp    *conf.PollResponse
 	version int       // of the set of keys in the request
 	asOf    time.Time // when the server was in this state
 	updates map[*slot]update
-	named   map[*slot]*KeyState // changed keys whose content is missing
+	named   map[*slot]*conf.KeyState // changed keys whose content is missing
 	denied  map[*slot]error
 }
 
-func newPollAnswer(resp *PollResponse, version int) *pollAnswer {
+func newPollAnswer(resp *conf.PollResponse, version int) *pollAnswer {
 	return &pollAnswer{
 		resp: resp, version: version, asOf: time.Now().Add(-resp.Stale),
-		updates: make(map[*slot]update), named: make(map[*slot]*KeyState), denied: make(map[*slot]error),
+		updates: make(map[*slot]update), named: make(map[*slot]*conf.KeyState), denied: make(map[*slot]error),
 	}
 }
 
 // slot returns the slot of key, or nil if the request did not ask for it.
-func (a *pollAnswer) slot(t *slots, key Key) *slot {
+func (a *pollAnswer) slot(t *slots, key conf.Key) *slot {
 	if s, ok := t.byKey.Load(key.Canonical()); ok && s.joined && s.joinedAt <= a.version {
 		return s
 	}
@@ -39,12 +40,12 @@ func (a *pollAnswer) sort(t *slots) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if a.resp.Position.Compare(t.position) < 0 {
-		return &Error{Op: "poll", Err: ErrBehind, Remote: true}
+		return &conf.Error{Op: "poll", Err: conf.ErrBehind, Remote: true}
 	}
 	for i := range a.resp.Denied {
 		d := &a.resp.Denied[i]
 		if s := a.slot(t, d.Key); s != nil {
-			a.denied[s] = &Error{Op: "poll", Key: s.key, Err: ErrDenied, Detail: d.Detail, Remote: true}
+			a.denied[s] = &conf.Error{Op: "poll", Key: s.key, Err: conf.ErrDenied, Detail: d.Detail, Remote: true}
 		}
 	}
 	for i := range a.resp.Changed {
@@ -139,7 +140,7 @@ func (a *pollAnswer) apply(f *fetcher) (useful bool) {
 		touched[s] = true
 		s.freeze(&t.confirmedAsOf)
 		useful = useful || s.announced == nil || s.announced.Revision != ks.Revision
-		s.announced = &KeyState{Key: ks.Key, Revision: ks.Revision, View: max(ks.View, ks.Revision), MD5: ks.MD5}
+		s.announced = &conf.KeyState{Key: ks.Key, Revision: ks.Revision, View: max(ks.View, ks.Revision), MD5: ks.MD5}
 		s.announcedIn = at.Epoch.Generation
 		f.missing.Put(s, struct{}{})
 	}
@@ -171,7 +172,7 @@ func (a *pollAnswer) apply(f *fetcher) (useful bool) {
 // unmentioned applies that the answer says nothing about s, which is therefore
 // still as the client holds it. It returns false if s is known at a later position
 // by now.
-func (a *pollAnswer) unmentioned(t *slots, s *slot, newest Position) bool {
+func (a *pollAnswer) unmentioned(t *slots, s *slot, newest conf.Position) bool {
 	n := update{at: a.resp.Position, asOf: a.asOf}
 	if s.value != nil && s.value.presence == present {
 		n.found, n.entry = true, s.value.entry

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
@@ -27,16 +28,16 @@ const (
 // answered with, and rejects answers of any store but the first.
 type calls struct {
 	transport Transport
-	info      ClientInfo // goes with every request
+	info      conf.ClientInfo // goes with every request
 	log       *slog.Logger
 
 	mu     sync.Mutex
 	closed bool                              // guarded by mu
 	open   map[*context.CancelCauseFunc]bool // guarded by mu: calls for close to cancel
-	newest Position                          // guarded by mu: of all answers
+	newest conf.Position                     // guarded by mu: of all answers
 }
 
-func newCalls(transport Transport, info ClientInfo, log *slog.Logger) *calls {
+func newCalls(transport Transport, info conf.ClientInfo, log *slog.Logger) *calls {
 	return &calls{transport: transport, info: info, log: log, open: make(map[*context.CancelCauseFunc]bool)}
 }
 
@@ -56,7 +57,7 @@ func (c *calls) begin(ctx context.Context, timeout time.Duration) (_ context.Con
 	if c.closed {
 		stop()
 		cancel(nil)
-		return nil, nil, ErrClosed
+		return nil, nil, conf.ErrClosed
 	}
 	c.open[&cancel] = true
 	return ctx, func() {
@@ -78,13 +79,13 @@ func (c *calls) close() bool {
 	}
 	c.closed = true
 	for cancel := range c.open {
-		(*cancel)(ErrClosed)
+		(*cancel)(conf.ErrClosed)
 	}
 	return true
 }
 
 // newestSeen returns the newest position that any server has answered with.
-func (c *calls) newestSeen() Position {
+func (c *calls) newestSeen() conf.Position {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.newest
@@ -92,17 +93,17 @@ func (c *calls) newestSeen() Position {
 
 // observe records the position of an answer. It rejects another store, and logs a
 // new epoch.
-func (c *calls) observe(p Position) error {
+func (c *calls) observe(p conf.Position) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case p.Store == StoreID{}:
-		return Errorf(ErrUnavailable, "the answer has no position")
+	case p.Store == conf.StoreID{}:
+		return conf.Errorf(conf.ErrUnavailable, "the answer has no position")
 	case c.newest.IsZero():
 		c.newest = p
 		return nil
 	case p.Store != c.newest.Store:
-		return Errorf(ErrOtherStore, "it is %s, and this client belongs to %s", p.Store, c.newest.Store)
+		return conf.Errorf(conf.ErrOtherStore, "it is %s, and this client belongs to %s", p.Store, c.newest.Store)
 	}
 	if p.Epoch.Generation > c.newest.Epoch.Generation {
 		c.log.Warn("new epoch: the store has lost history; keys that it lost keep their last value",
@@ -116,30 +117,30 @@ func (c *calls) observe(p Position) error {
 
 // fetch requests the present state of a key. It rejects an answer about another
 // key, a damaged content and a position before after.
-func (c *calls) fetch(ctx context.Context, key Key, after Position) (update, error) {
-	resp, err := c.transport.Fetch(ctx, &FetchRequest{Client: c.info, Key: key, After: after})
+func (c *calls) fetch(ctx context.Context, key conf.Key, after conf.Position) (update, error) {
+	resp, err := c.transport.Fetch(ctx, &conf.FetchRequest{Client: c.info, Key: key, After: after})
 	if err != nil {
 		return update{}, callError(ctx, "fetch", key, err)
 	}
 	n := update{found: resp.Found, at: resp.Position, asOf: time.Now().Add(-resp.Stale)}
 	if resp.Found {
 		if !genuine(&resp.Entry, key) {
-			return update{}, &Error{Op: "fetch", Key: key, Err: ErrUnavailable, Detail: "the answer is not what was asked for, or damaged"}
+			return update{}, &conf.Error{Op: "fetch", Key: key, Err: conf.ErrUnavailable, Detail: "the answer is not what was asked for, or damaged"}
 		}
 		n.entry = viewOf(resp.Entry)
 	}
 	if err := c.observe(resp.Position); err != nil {
-		return update{}, opError("fetch", key, err)
+		return update{}, conf.WithOp("fetch", key, err)
 	}
 	if resp.Position.Compare(after) < 0 {
-		return update{}, &Error{Op: "fetch", Key: key, Err: ErrBehind, Remote: true}
+		return update{}, &conf.Error{Op: "fetch", Key: key, Err: conf.ErrBehind, Remote: true}
 	}
 	return n, nil
 }
 
 // persist repeats ask until it succeeds, fails permanently or ctx ends. So a read
 // survives the restart of servers for as long as its caller waits.
-func persist[Resp any](ctx context.Context, op string, key Key, ask func() (Resp, error)) (Resp, error) {
+func persist[Resp any](ctx context.Context, op string, key conf.Key, ask func() (Resp, error)) (Resp, error) {
 	var none Resp
 	pause := backoff.Backoff{Cap: maxPause}
 	var failed error // of the last attempt
@@ -149,13 +150,13 @@ func persist[Resp any](ctx context.Context, op string, key Key, ask func() (Resp
 			return resp, nil
 		}
 		if ctx.Err() != nil {
-			return none, opError(op, key, gaveUp(ctx, failed))
+			return none, conf.WithOp(op, key, gaveUp(ctx, failed))
 		}
 		if failed = callError(ctx, op, key, err); !passing(failed) {
 			return none, failed
 		}
 		if pause.Wait(ctx, retryAfterOf(failed)) != nil {
-			return none, opError(op, key, gaveUp(ctx, failed))
+			return none, conf.WithOp(op, key, gaveUp(ctx, failed))
 		}
 	}
 }
@@ -166,30 +167,30 @@ var errTimeout = errors.New("no answer in time")
 
 // callError returns why a call of op failed. If ctx has ended, that is the reason,
 // as it causes the other errors.
-func callError(ctx context.Context, op string, key Key, err error) error {
+func callError(ctx context.Context, op string, key conf.Key, err error) error {
 	if ctx == nil || ctx.Err() == nil {
-		return opError(op, key, ofServer(err))
+		return conf.WithOp(op, key, ofServer(err))
 	}
 	switch cause := context.Cause(ctx); {
-	case errors.Is(cause, ErrClosed):
-		return &Error{Op: op, Key: key, Err: ErrClosed}
+	case errors.Is(cause, conf.ErrClosed):
+		return &conf.Error{Op: op, Key: key, Err: conf.ErrClosed}
 	case errors.Is(cause, errTimeout):
-		return &Error{Op: op, Key: key, Err: ErrUnavailable, Detail: errTimeout.Error()}
+		return &conf.Error{Op: op, Key: key, Err: conf.ErrUnavailable, Detail: errTimeout.Error()}
 	}
-	return opError(op, key, ctx.Err())
+	return conf.WithOp(op, key, ctx.Err())
 }
 
 // gaveUp returns why a caller whose ctx has ended got nothing: the error of the
 // last attempt, and the error of ctx if it is the caller's own.
 func gaveUp(ctx context.Context, failed error) error {
-	err := callError(ctx, "", Key{}, nil)
+	err := callError(ctx, "", conf.Key{}, nil)
 	switch own := context.Cause(ctx); {
 	case errors.Is(own, errTimeout) && failed != nil:
 		return failed
 	case errors.Is(own, context.DeadlineExceeded) && failed != nil:
 		return tooLate(failed, own)
 	case errors.Is(own, context.DeadlineExceeded):
-		return fmt.Errorf("%w: %w", ErrUnavailable, own)
+		return fmt.Errorf("%w: %w", conf.ErrUnavailable, own)
 	}
 	return err
 }
@@ -197,11 +198,11 @@ func gaveUp(ctx context.Context, failed error) error {
 // tooLate returns last, the error of the last attempt, with cause, the end of the
 // context, in parentheses after it.
 func tooLate(last, cause error) error {
-	var e *Error
+	var e *conf.Error
 	if !errors.As(last, &e) || last != error(e) {
 		return fmt.Errorf("%w (%w)", last, cause)
 	}
-	if c := new(Error); errors.As(cause, &c) {
+	if c := new(conf.Error); errors.As(cause, &c) {
 		cause = c.Err
 	}
 	late := *e
@@ -211,25 +212,25 @@ func tooLate(last, cause error) error {
 
 // isPermanent reports whether another attempt cannot succeed.
 func isPermanent(err error) bool {
-	return errors.Is(err, ErrInvalid) || errors.Is(err, ErrDenied) || errors.Is(err, ErrTooLarge)
+	return errors.Is(err, conf.ErrInvalid) || errors.Is(err, conf.ErrDenied) || errors.Is(err, conf.ErrTooLarge)
 }
 
 // passing reports whether err says that nothing was done and another attempt may
 // succeed.
 func passing(err error) bool {
-	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOverloaded) || errors.Is(err, ErrBehind)
+	return errors.Is(err, conf.ErrUnavailable) || errors.Is(err, conf.ErrOverloaded) || errors.Is(err, conf.ErrBehind)
 }
 
 // answered reports whether a call that returned err was answered by a server.
 func answered(err error) bool {
-	e, ok := errors.AsType[*Error](err)
+	e, ok := errors.AsType[*conf.Error](err)
 	return err == nil || ok && e.Remote
 }
 
 // retryAfterOf returns how long to wait before the next request, as the server said
 // in err, or 0.
 func retryAfterOf(err error) time.Duration {
-	if e, ok := errors.AsType[*Error](err); ok {
+	if e, ok := errors.AsType[*conf.Error](err); ok {
 		return e.RetryAfter
 	}
 	return 0
@@ -239,7 +240,7 @@ func retryAfterOf(err error) time.Duration {
 // reached, because that spares nobody and a server that comes back must be found
 // soon. It is long if a server answered with an error.
 func pauseCap(err error) time.Duration {
-	if e, ok := errors.AsType[*Error](err); ok && e.Remote {
+	if e, ok := errors.AsType[*conf.Error](err); ok && e.Remote {
 		return backoff.DefaultCap
 	}
 	return maxPause
@@ -249,11 +250,11 @@ func pauseCap(err error) time.Duration {
 // does not mean that the client is closed: another server may answer, or the next
 // one that starts there.
 func ofServer(err error) error {
-	e, ok := errors.AsType[*Error](err)
-	if !ok || !e.Remote || !errors.Is(err, ErrClosed) || errors.Is(err, ErrUnknownOutcome) {
+	e, ok := errors.AsType[*conf.Error](err)
+	if !ok || !e.Remote || !errors.Is(err, conf.ErrClosed) || errors.Is(err, conf.ErrUnknownOutcome) {
 		return err
 	}
 	own := *e
-	own.Err, own.Detail = ErrUnavailable, "the server is closed"
+	own.Err, own.Detail = conf.ErrUnavailable, "the server is closed"
 	return &own
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // centre is a server to test clients against: it keeps values in memory,
@@ -15,68 +16,68 @@ import (
 // misbehaves when told to.
 type centre struct {
 	mu      sync.Mutex
-	at      diamond.Position
-	entries map[diamond.Key]diamond.Entry
-	touched map[diamond.Key]int64 // revision of the last change, deletions too
-	sets    map[diamond.KeySetHash][]diamond.Key
+	at      conf.Position
+	entries map[conf.Key]conf.Entry
+	touched map[conf.Key]int64 // revision of the last change, deletions too
+	sets    map[conf.KeySetHash][]conf.Key
 	changed chan struct{} // closed at each change
 	inline  int           // bytes of content that a poll carries
-	denied  map[diamond.Key]bool
+	denied  map[conf.Key]bool
 
-	polls   []diamond.PollRequest
-	fetches map[diamond.Key]int
-	reports []diamond.Report
-	commits []diamond.ChangeSet
+	polls   []conf.PollRequest
+	fetches map[conf.Key]int
+	reports []conf.Report
+	commits []conf.ChangeSet
 
 	// Each is called first, where it is set, without mu held; an answer or an
 	// error of its own is the outcome.
-	onPoll    func(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error)
-	onFetch   func(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error)
-	onCommit  func(ctx context.Context, req *diamond.CommitRequest) (*diamond.CommitResponse, error)
-	onChanges func(ctx context.Context, req *diamond.ChangesRequest) (*diamond.ChangesResponse, error)
-	onReport  func(ctx context.Context, req *diamond.ReportRequest) (*diamond.ReportResponse, error)
+	onPoll    func(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error)
+	onFetch   func(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error)
+	onCommit  func(ctx context.Context, req *conf.CommitRequest) (*conf.CommitResponse, error)
+	onChanges func(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error)
+	onReport  func(ctx context.Context, req *conf.ReportRequest) (*conf.ReportResponse, error)
 	// tamper, where it is set, may change what Fetch answers.
-	tamper func(*diamond.FetchResponse)
+	tamper func(*conf.FetchResponse)
 }
 
 var _ diamond.Transport = (*centre)(nil)
 
 func newCentre() *centre {
 	return &centre{
-		at:      diamond.Position{Store: diamond.StoreID{1}, Epoch: diamond.Epoch{Generation: 1, ID: [16]byte{1}}},
-		entries: make(map[diamond.Key]diamond.Entry),
-		touched: make(map[diamond.Key]int64),
-		sets:    make(map[diamond.KeySetHash][]diamond.Key),
+		at:      conf.Position{Store: conf.StoreID{1}, Epoch: conf.Epoch{Generation: 1, ID: [16]byte{1}}},
+		entries: make(map[conf.Key]conf.Entry),
+		touched: make(map[conf.Key]int64),
+		sets:    make(map[conf.KeySetHash][]conf.Key),
 		changed: make(chan struct{}),
-		inline:  diamond.InlineContent,
-		denied:  make(map[diamond.Key]bool),
-		fetches: make(map[diamond.Key]int),
+		inline:  conf.InlineContent,
+		denied:  make(map[conf.Key]bool),
+		fetches: make(map[conf.Key]int),
 	}
 }
 
 // set publishes a value and returns its revision.
-func (c *centre) set(key diamond.Key, content string) int64 {
+func (c *centre) set(key conf.Key, content string) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.step(map[diamond.Key]*string{key.Canonical(): &content})
+	c.step(map[conf.Key]*string{key.Canonical(): &content})
 	return c.at.Revision
 }
 
 // setTyped publishes a value with a type.
-func (c *centre) setTyped(key diamond.Key, typ, content string) {
+func (c *centre) setTyped(key conf.Key, typ, content string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.step(map[diamond.Key]*string{key: &content})
+	c.step(map[conf.Key]*string{key: &content})
 	e := c.entries[key]
 	e.Type = typ
 	c.entries[key] = e
 }
 
 // setAll publishes values in one change set.
-func (c *centre) setAll(contents map[diamond.Key]string) int64 {
+func (c *centre) setAll(contents map[conf.Key]string) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all := make(map[diamond.Key]*string)
+	all := make(map[conf.Key]*string)
 	for key, content := range contents {
 		all[key.Canonical()] = &content
 	}
@@ -84,13 +85,13 @@ func (c *centre) setAll(contents map[diamond.Key]string) int64 {
 	return c.at.Revision
 }
 
-func (c *centre) remove(key diamond.Key) {
+func (c *centre) remove(key conf.Key) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.step(map[diamond.Key]*string{key.Canonical(): nil})
+	c.step(map[conf.Key]*string{key.Canonical(): nil})
 }
 
-func (c *centre) step(contents map[diamond.Key]*string) {
+func (c *centre) step(contents map[conf.Key]*string) {
 	c.at.Revision++
 	c.at.Chain[0]++
 	for key, content := range contents {
@@ -99,8 +100,8 @@ func (c *centre) step(contents map[diamond.Key]*string) {
 			delete(c.entries, key)
 			continue
 		}
-		c.entries[key] = diamond.Entry{
-			Key: key, Content: *content, Type: diamond.TypeOf(key.DataID), MD5: diamond.MD5Hex(*content), Size: int64(len(*content)),
+		c.entries[key] = conf.Entry{
+			Key: key, Content: *content, Type: conf.TypeOf(key.DataID), MD5: conf.MD5Hex(*content), Size: int64(len(*content)),
 			Revision: c.at.Revision, View: c.at.Revision,
 		}
 	}
@@ -113,7 +114,7 @@ func (c *centre) announce() {
 }
 
 // deny refuses key to everybody, or no longer.
-func (c *centre) deny(key diamond.Key, refused bool) {
+func (c *centre) deny(key conf.Key, refused bool) {
 	c.with(func() {
 		c.denied[key.Canonical()] = refused
 		c.announce()
@@ -143,7 +144,7 @@ func (c *centre) with(f func()) {
 	f()
 }
 
-func (c *centre) position() (at diamond.Position) {
+func (c *centre) position() (at conf.Position) {
 	c.with(func() { at = c.at })
 	return at
 }
@@ -155,22 +156,22 @@ func (c *centre) fail(err error) {
 		if err == nil {
 			return
 		}
-		c.onPoll = func(context.Context, *diamond.PollRequest) (*diamond.PollResponse, error) { return nil, err }
-		c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) { return nil, err }
-		c.onCommit = func(context.Context, *diamond.CommitRequest) (*diamond.CommitResponse, error) { return nil, err }
-		c.onReport = func(context.Context, *diamond.ReportRequest) (*diamond.ReportResponse, error) { return nil, err }
-		c.onChanges = func(context.Context, *diamond.ChangesRequest) (*diamond.ChangesResponse, error) { return nil, err }
+		c.onPoll = func(context.Context, *conf.PollRequest) (*conf.PollResponse, error) { return nil, err }
+		c.onFetch = func(context.Context, *conf.FetchRequest) (*conf.FetchResponse, error) { return nil, err }
+		c.onCommit = func(context.Context, *conf.CommitRequest) (*conf.CommitResponse, error) { return nil, err }
+		c.onReport = func(context.Context, *conf.ReportRequest) (*conf.ReportResponse, error) { return nil, err }
+		c.onChanges = func(context.Context, *conf.ChangesRequest) (*conf.ChangesResponse, error) { return nil, err }
 		c.announce() // those who are parked are cut off
 	})
 }
 
 // failFetches has fetches of keys, none: of all, fail with err; nil: no longer.
-func (c *centre) failFetches(err error, keys ...diamond.Key) {
+func (c *centre) failFetches(err error, keys ...conf.Key) {
 	c.with(func() {
 		if c.onFetch = nil; err == nil {
 			return
 		}
-		c.onFetch = func(_ context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+		c.onFetch = func(_ context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
 			if len(keys) == 0 || slices.Contains(keys, req.Key) {
 				return nil, err
 			}
@@ -182,19 +183,19 @@ func (c *centre) failFetches(err error, keys ...diamond.Key) {
 // hang has every call hang until its context ends.
 func (c *centre) hang() {
 	c.with(func() {
-		c.onPoll = func(ctx context.Context, _ *diamond.PollRequest) (*diamond.PollResponse, error) {
+		c.onPoll = func(ctx context.Context, _ *conf.PollRequest) (*conf.PollResponse, error) {
 			return nil, ended(ctx)
 		}
-		c.onFetch = func(ctx context.Context, _ *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+		c.onFetch = func(ctx context.Context, _ *conf.FetchRequest) (*conf.FetchResponse, error) {
 			return nil, ended(ctx)
 		}
-		c.onCommit = func(ctx context.Context, _ *diamond.CommitRequest) (*diamond.CommitResponse, error) {
+		c.onCommit = func(ctx context.Context, _ *conf.CommitRequest) (*conf.CommitResponse, error) {
 			return nil, ended(ctx)
 		}
-		c.onReport = func(ctx context.Context, _ *diamond.ReportRequest) (*diamond.ReportResponse, error) {
+		c.onReport = func(ctx context.Context, _ *conf.ReportRequest) (*conf.ReportResponse, error) {
 			return nil, ended(ctx)
 		}
-		c.onChanges = func(ctx context.Context, _ *diamond.ChangesRequest) (*diamond.ChangesResponse, error) {
+		c.onChanges = func(ctx context.Context, _ *conf.ChangesRequest) (*conf.ChangesResponse, error) {
 			return nil, ended(ctx)
 		}
 		c.announce()
@@ -203,32 +204,32 @@ func (c *centre) hang() {
 
 func ended(ctx context.Context) error {
 	<-ctx.Done()
-	return &diamond.Error{Err: ctx.Err()}
+	return &conf.Error{Err: ctx.Err()}
 }
 
-var errDown = &diamond.Error{Err: diamond.ErrUnavailable, Detail: "connection refused"}
+var errDown = &conf.Error{Err: conf.ErrUnavailable, Detail: "connection refused"}
 
 func (c *centre) pollCount() (n int) {
 	c.with(func() { n = len(c.polls) })
 	return n
 }
 
-func (c *centre) lastPoll() (req diamond.PollRequest) {
+func (c *centre) lastPoll() (req conf.PollRequest) {
 	c.with(func() { req = c.polls[len(c.polls)-1] })
 	return req
 }
 
-func (c *centre) fetchCount(key diamond.Key) (n int) {
+func (c *centre) fetchCount(key conf.Key) (n int) {
 	c.with(func() { n = c.fetches[key.Canonical()] })
 	return n
 }
 
-func (c *centre) reported() (out []diamond.Report) {
+func (c *centre) reported() (out []conf.Report) {
 	c.with(func() { out = append(out, c.reports...) })
 	return out
 }
 
-func (c *centre) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+func (c *centre) Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
 	c.mu.Lock()
 	c.fetches[req.Key.Canonical()]++
 	hook := c.onFetch
@@ -239,28 +240,28 @@ func (c *centre) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamond
 		}
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, &diamond.Error{Err: err}
+		return nil, &conf.Error{Err: err}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.at.Compare(req.After) < 0 {
-		return nil, &diamond.Error{Err: diamond.ErrBehind, Remote: true}
+		return nil, &conf.Error{Err: conf.ErrBehind, Remote: true}
 	}
 	if c.denied[req.Key.Canonical()] {
-		return nil, &diamond.Error{Op: "fetch", Key: req.Key, Err: diamond.ErrDenied, Remote: true}
+		return nil, &conf.Error{Op: "fetch", Key: req.Key, Err: conf.ErrDenied, Remote: true}
 	}
 	e, ok := c.entries[req.Key.Canonical()]
 	if req.Revision > 0 && (!ok || e.Revision != req.Revision) {
-		return nil, &diamond.Error{Err: diamond.ErrNotFound, Remote: true}
+		return nil, &conf.Error{Err: conf.ErrNotFound, Remote: true}
 	}
-	resp := &diamond.FetchResponse{Found: ok, Entry: e, Position: c.at}
+	resp := &conf.FetchResponse{Found: ok, Entry: e, Position: c.at}
 	if c.tamper != nil {
 		c.tamper(resp)
 	}
 	return resp, nil
 }
 
-func (c *centre) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+func (c *centre) Poll(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
 	c.mu.Lock()
 	c.polls = append(c.polls, *req)
 	hook := c.onPoll
@@ -296,32 +297,32 @@ func (c *centre) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond.P
 		case <-timer.C:
 			waited = true
 		case <-ctx.Done():
-			return nil, &diamond.Error{Err: ctx.Err()}
+			return nil, &conf.Error{Err: ctx.Err()}
 		}
 	}
 }
 
 // compare says which keys are not as they are held. mu must be held.
-func (c *centre) compare(req *diamond.PollRequest) (*diamond.PollResponse, error) {
+func (c *centre) compare(req *conf.PollRequest) (*conf.PollResponse, error) {
 	if req.Keys != nil {
 		c.sets[req.Set] = req.Keys
 	}
 	keys, ok := c.sets[req.Set]
 	known := !req.Position.IsZero()
 	if !ok || (known && req.Position.Epoch != c.at.Epoch) {
-		return &diamond.PollResponse{Resync: true}, nil
+		return &conf.PollResponse{Resync: true}, nil
 	}
-	held := make(map[diamond.Key]diamond.Held)
+	held := make(map[conf.Key]conf.Held)
 	for _, h := range req.Held {
 		if !slices.Contains(keys, h.Key) {
-			return nil, &diamond.Error{Err: diamond.ErrInvalid, Detail: "held: a key that is not in the set", Remote: true}
+			return nil, &conf.Error{Err: conf.ErrInvalid, Detail: "held: a key that is not in the set", Remote: true}
 		}
 		held[h.Key] = h
 	}
-	resp := &diamond.PollResponse{Position: c.at}
+	resp := &conf.PollResponse{Position: c.at}
 	for _, key := range keys {
 		if c.denied[key] {
-			resp.Denied = append(resp.Denied, diamond.Denial{Key: key, Detail: "not for you"})
+			resp.Denied = append(resp.Denied, conf.Denial{Key: key, Detail: "not for you"})
 			continue
 		}
 		e := c.entries[key]
@@ -332,7 +333,7 @@ func (c *centre) compare(req *diamond.PollRequest) (*diamond.PollResponse, error
 		if (told || !known) && h.Revision == e.Revision && h.MD5 == e.MD5 {
 			continue
 		}
-		ks := diamond.KeyState{Key: key, Revision: e.Revision, View: e.View, MD5: e.MD5}
+		ks := conf.KeyState{Key: key, Revision: e.Revision, View: e.View, MD5: e.MD5}
 		if e.Revision > 0 && len(e.Content) <= c.inline {
 			ks.Entry = &e
 		}
@@ -341,7 +342,7 @@ func (c *centre) compare(req *diamond.PollRequest) (*diamond.PollResponse, error
 	return resp, nil
 }
 
-func (c *centre) Commit(ctx context.Context, req *diamond.CommitRequest) (*diamond.CommitResponse, error) {
+func (c *centre) Commit(ctx context.Context, req *conf.CommitRequest) (*conf.CommitResponse, error) {
 	c.mu.Lock()
 	c.commits = append(c.commits, req.Set)
 	hook := c.onCommit
@@ -352,26 +353,26 @@ func (c *centre) Commit(ctx context.Context, req *diamond.CommitRequest) (*diamo
 		}
 	}
 	set := req.Set.Canonical()
-	if err := set.Validate(diamond.DefaultMaxContent); err != nil {
+	if err := set.Validate(conf.DefaultMaxContent); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	contents := make(map[diamond.Key]*string)
+	contents := make(map[conf.Key]*string)
 	for i := range set.Drafts {
 		contents[set.Drafts[i].Key] = &set.Drafts[i].Content
 	}
 	for i := range set.Deletes {
 		if _, ok := c.entries[set.Deletes[i].Key]; !ok {
-			return nil, &diamond.Error{Err: diamond.ErrNotFound, Remote: true}
+			return nil, &conf.Error{Err: conf.ErrNotFound, Remote: true}
 		}
 		contents[set.Deletes[i].Key] = nil
 	}
 	c.step(contents)
-	return &diamond.CommitResponse{Position: c.at}, nil
+	return &conf.CommitResponse{Position: c.at}, nil
 }
 
-func (c *centre) Changes(ctx context.Context, req *diamond.ChangesRequest) (*diamond.ChangesResponse, error) {
+func (c *centre) Changes(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
 	c.mu.Lock()
 	hook := c.onChanges
 	c.mu.Unlock()
@@ -381,18 +382,18 @@ func (c *centre) Changes(ctx context.Context, req *diamond.ChangesRequest) (*dia
 	return hook(ctx, req)
 }
 
-func (c *centre) List(ctx context.Context, _ *diamond.ListRequest) (*diamond.ListResponse, error) {
+func (c *centre) List(ctx context.Context, _ *conf.ListRequest) (*conf.ListResponse, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, &diamond.Error{Err: err}
+		return nil, &conf.Error{Err: err}
 	}
-	return &diamond.ListResponse{Position: c.position()}, nil
+	return &conf.ListResponse{Position: c.position()}, nil
 }
 
-func (c *centre) History(ctx context.Context, _ *diamond.HistoryRequest) (*diamond.HistoryResponse, error) {
-	return &diamond.HistoryResponse{}, ctx.Err()
+func (c *centre) History(ctx context.Context, _ *conf.HistoryRequest) (*conf.HistoryResponse, error) {
+	return &conf.HistoryResponse{}, ctx.Err()
 }
 
-func (c *centre) Report(ctx context.Context, req *diamond.ReportRequest) (*diamond.ReportResponse, error) {
+func (c *centre) Report(ctx context.Context, req *conf.ReportRequest) (*conf.ReportResponse, error) {
 	c.mu.Lock()
 	hook := c.onReport
 	c.mu.Unlock()
@@ -404,5 +405,5 @@ func (c *centre) Report(ctx context.Context, req *diamond.ReportRequest) (*diamo
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reports = append(c.reports, req.Reports...)
-	return &diamond.ReportResponse{}, nil
+	return &conf.ReportResponse{}, nil
 }

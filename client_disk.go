@@ -8,8 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/backoff"
 	"github.com/linnaname/gdiamond/internal/coalesce"
+	"github.com/linnaname/gdiamond/internal/document"
 	"github.com/linnaname/gdiamond/internal/hung"
 )
 
@@ -29,35 +31,35 @@ type disk struct {
 	log   *slog.Logger
 	slots *slots
 	// newest returns the newest position that any server answered with.
-	newest     func() Position
+	newest     func() conf.Position
 	background *sync.WaitGroup // of the client, which waits for it in Close
 
-	files      *hung.Calls[fileID]                   // makes the calls that read
-	crowdedOut *coalesce.Queue[*slot, struct{}]      // slots with files that were not read because too many others hang
-	writes     *coalesce.Queue[snapshotID, Snapshot] // snapshots to write
+	files      *hung.Calls[fileID]                        // makes the calls that read
+	crowdedOut *coalesce.Queue[*slot, struct{}]           // slots with files that were not read because too many others hang
+	writes     *coalesce.Queue[snapshotID, conf.Snapshot] // snapshots to write
 }
 
-func newDisk(local LocalFiles, log *slog.Logger, slots *slots, newest func() Position, background *sync.WaitGroup) *disk {
+func newDisk(local LocalFiles, log *slog.Logger, slots *slots, newest func() conf.Position, background *sync.WaitGroup) *disk {
 	return &disk{
 		local: local, log: log, slots: slots, newest: newest, background: background,
 		files:      hung.New[fileID](filePatience, maxFileReads),
 		crowdedOut: coalesce.New[*slot, struct{}](),
-		writes:     coalesce.New[snapshotID, Snapshot](),
+		writes:     coalesce.New[snapshotID, conf.Snapshot](),
 	}
 }
 
 // fileID identifies what a call of the local files reads. The zero fileID is that
 // of the client id.
 type fileID struct {
-	key      Key
-	slot     Slot // of a snapshot
+	key      conf.Key
+	slot     conf.Slot // of a snapshot
 	override bool
 }
 
 // snapshotID identifies one snapshot.
 type snapshotID struct {
-	key  Key
-	slot Slot
+	key  conf.Key
+	slot conf.Slot
 }
 
 // clientID returns the id from the local files, or a random one if they have none:
@@ -78,7 +80,7 @@ func (d *disk) clientID() string {
 func (d *disk) runOverrides(ctx context.Context) {
 	var pause backoff.Backoff
 	for {
-		err := d.local.WatchOverrides(ctx, func(key Key) {
+		err := d.local.WatchOverrides(ctx, func(key conf.Key) {
 			if s, ok := d.slots.byKey.Load(key.Canonical()); ok {
 				d.background.Go(func() { d.lookForOverride(s) })
 			}
@@ -173,10 +175,10 @@ func (d *disk) takeOverride(s *slot, content string, err error) {
 	d.slots.mu.Lock()
 	defer d.slots.mu.Unlock()
 	typ := s.overrideType()
-	if err == nil && saysNothing(typ, content) {
-		err = Errorf(ErrInvalid, "it is empty or says nothing in its format; remove the file to end the override")
+	if err == nil && document.Blank(typ, content) {
+		err = conf.Errorf(conf.ErrInvalid, "it is empty or says nothing in its format; remove the file to end the override")
 	}
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, conf.ErrNotFound) {
 		d.log.Warn("override file not usable", "key", s.key, "error", err)
 		return
 	}
@@ -184,7 +186,7 @@ func (d *disk) takeOverride(s *slot, content string, err error) {
 	if err != nil {
 		s.override = nil
 	} else {
-		s.override = &Entry{Key: s.key, Content: content, Type: typ, MD5: MD5Hex(content), Size: int64(len(content))}
+		s.override = &conf.Entry{Key: s.key, Content: content, Type: typ, MD5: conf.MD5Hex(content), Size: int64(len(content))}
 	}
 	switch {
 	case before == nil && s.override == nil:
@@ -209,15 +211,15 @@ func (d *disk) loadSnapshot(s *slot) {
 	loaded := s.loaded
 	d.slots.mu.Unlock()
 	if !loaded {
-		d.loadSlot(s, SlotFetched)
+		d.loadSlot(s, conf.SlotFetched)
 	}
 }
 
 // loadSlot reads the snapshot in the slot from, and the next slot if that fails.
-func (d *disk) loadSlot(s *slot, from Slot) {
+func (d *disk) loadSlot(s *slot, from conf.Slot) {
 	take := func(v knownState, err error) {
-		if err != nil && from == SlotFetched {
-			d.loadSlot(s, SlotLastGood)
+		if err != nil && from == conf.SlotFetched {
+			d.loadSlot(s, conf.SlotLastGood)
 		} else {
 			d.takeSnapshot(s, v, err)
 		}
@@ -253,13 +255,13 @@ func (d *disk) takeSnapshot(s *slot, v knownState, err error) {
 // readSnapshot returns a snapshot that is complete and belongs to key. If the file
 // hangs it returns [hung.ErrHangs], and calls late, unless that is nil, with the
 // result once the read returns.
-func (d *disk) readSnapshot(key Key, from Slot, late func(knownState, error)) (knownState, error) {
-	after := func(snapshot Snapshot, err error) {
+func (d *disk) readSnapshot(key conf.Key, from conf.Slot, late func(knownState, error)) (knownState, error) {
+	after := func(snapshot conf.Snapshot, err error) {
 		if late != nil {
 			late(d.knownOf(key, snapshot, err))
 		}
 	}
-	snapshot, err := hung.Do(d.files, fileID{key: key, slot: from}, func() (Snapshot, error) {
+	snapshot, err := hung.Do(d.files, fileID{key: key, slot: from}, func() (conf.Snapshot, error) {
 		return d.local.Load(key, from)
 	}, after)
 	return d.knownOf(key, snapshot, err)
@@ -267,15 +269,15 @@ func (d *disk) readSnapshot(key Key, from Slot, late func(knownState, error)) (k
 
 // knownOf returns the state that a snapshot says key has. It fails with err, the
 // error of reading it, or if the snapshot is damaged.
-func (d *disk) knownOf(key Key, snapshot Snapshot, err error) (knownState, error) {
-	v := knownState{entry: Entry{Key: key}, presence: deleted, at: snapshot.Position, source: SourceSnapshot}
+func (d *disk) knownOf(key conf.Key, snapshot conf.Snapshot, err error) (knownState, error) {
+	v := knownState{entry: conf.Entry{Key: key}, presence: deleted, at: snapshot.Position, source: conf.SourceSnapshot}
 	if err == nil && !snapshot.Deleted {
 		if !genuine(&snapshot.Entry, key) {
-			err = ErrCorrupt
+			err = conf.ErrCorrupt
 		}
 		v.entry, v.presence = viewOf(snapshot.Entry), present
 	}
-	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, hung.ErrNotMade) {
+	if err != nil && !errors.Is(err, conf.ErrNotFound) && !errors.Is(err, hung.ErrNotMade) {
 		d.log.Warn("snapshot not usable", "key", key, "error", err)
 	}
 	return v, err
@@ -283,18 +285,18 @@ func (d *disk) knownOf(key Key, snapshot Snapshot, err error) (knownState, error
 
 // lastGood returns the last good value of key, if there is one that belongs to the
 // servers' store.
-func (d *disk) lastGood(key Key) (Config, bool) {
+func (d *disk) lastGood(key conf.Key) (conf.Config, bool) {
 	if d.local == nil {
-		return Config{}, false
+		return conf.Config{}, false
 	}
-	v, err := d.readSnapshot(key, SlotLastGood, nil)
+	v, err := d.readSnapshot(key, conf.SlotLastGood, nil)
 	if err != nil || v.presence != present {
-		return Config{}, false
+		return conf.Config{}, false
 	}
 	if seen := d.newest(); !seen.IsZero() && seen.Store != v.at.Store {
-		return Config{}, false
+		return conf.Config{}, false
 	}
-	return Config{Entry: v.entry, Source: SourceSnapshot}, true
+	return conf.Config{Entry: v.entry, Source: conf.SourceSnapshot}, true
 }
 
 // saveFetched queues the newest value of s to be written if a server sent it. A
@@ -303,11 +305,11 @@ func (d *disk) lastGood(key Key) (Config, bool) {
 func (d *disk) saveFetched(s *slot) {
 	v := s.value
 	id := valueID{revision: v.entry.Revision, md5: v.entry.MD5, deleted: v.presence == deleted}
-	if d.local == nil || v.source != SourceServer || v.presence == absent || v.presence == orphaned || s.saved == id {
+	if d.local == nil || v.source != conf.SourceServer || v.presence == absent || v.presence == orphaned || s.saved == id {
 		return
 	}
 	s.saved = id
-	d.writes.Put(snapshotID{s.key, SlotFetched}, Snapshot{Entry: v.entry, Position: v.at, Deleted: v.presence == deleted})
+	d.writes.Put(snapshotID{s.key, conf.SlotFetched}, conf.Snapshot{Entry: v.entry, Position: v.at, Deleted: v.presence == deleted})
 }
 
 // saveGood queues the present value of s to be written as the last good one,
@@ -319,7 +321,7 @@ func (d *disk) saveGood(s *slot) {
 		return
 	}
 	s.good = id
-	d.writes.Put(snapshotID{s.key, SlotLastGood}, Snapshot{Entry: v.entry, Position: v.at})
+	d.writes.Put(snapshotID{s.key, conf.SlotLastGood}, conf.Snapshot{Entry: v.entry, Position: v.at})
 }
 
 // writer is the state of the goroutine that writes snapshots.
@@ -349,8 +351,8 @@ func (d *disk) runWrites(ctx context.Context) {
 }
 
 // write writes snapshots and returns those that failed.
-func (w *writer) write(ctx context.Context, snapshots map[snapshotID]Snapshot) (failed map[snapshotID]Snapshot) {
-	failed = make(map[snapshotID]Snapshot)
+func (w *writer) write(ctx context.Context, snapshots map[snapshotID]conf.Snapshot) (failed map[snapshotID]conf.Snapshot) {
+	failed = make(map[snapshotID]conf.Snapshot)
 	for id, snapshot := range snapshots {
 		if ctx.Err() != nil && w.flushBy.IsZero() {
 			w.flushBy = time.Now().Add(flushTimeout)

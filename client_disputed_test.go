@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -46,7 +47,7 @@ func TestS11_AValueThatServersContradictIsNotConfirmed(t *testing.T) {
 		config := get(t, client, keyA)
 		assert.Equal(t, "old 9", config.Content, "no client goes back within an epoch")
 		assert.Less(t, config.Confirmed, lost)
-		require.ErrorIs(t, client.Status(keyA)[0].Err, diamond.ErrEpoch)
+		require.ErrorIs(t, client.Status(keyA)[0].Err, conf.ErrEpoch)
 
 		after.publish("a.json", "new")
 		settle()
@@ -64,14 +65,14 @@ type detour struct {
 	to atomic.Pointer[served]
 }
 
-func (d *detour) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+func (d *detour) Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
 	return d.to.Load().Fetch(ctx, req)
 }
 
-func (d *detour) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+func (d *detour) Poll(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
 	return d.to.Load().Poll(ctx, req)
 }
 
-func (d *detour) Report(ctx context.Context, req *diamond.ReportRequest) (*diamond.ReportResponse, error) {
+func (d *detour) Report(ctx context.Context, req *conf.ReportRequest) (*conf.ReportResponse, error) {
 	return d.to.Load().Report(ctx, req)
 }

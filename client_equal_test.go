@@ -11,14 +11,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // describe publishes the value that key has with another type and other metadata.
-func (c *centre) describe(key diamond.Key, typ string, meta map[string]string) int64 {
+func (c *centre) describe(key conf.Key, typ string, meta map[string]string) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	content := c.entries[key].Content
-	c.step(map[diamond.Key]*string{key: &content})
+	c.step(map[conf.Key]*string{key: &content})
 	e := c.entries[key]
 	e.Type, e.Meta = typ, meta
 	c.entries[key] = e
@@ -41,8 +42,8 @@ func TestEqualValuesCallNoListener(t *testing.T) {
 		assert.Len(t, r.contents(), 1)
 		assert.Len(t, wrapped.contents(), 1)
 		assert.Equal(t, again, get(t, client, keyA).Revision, "the revision is taken over")
-		assert.Equal(t, []diamond.Report{{Key: keyA, Revision: 1, Applied: true}, {Key: keyA, Revision: again, Applied: true}}, c.reported())
-		good, _ := local.snapshot(diamond.SlotLastGood, keyA)
+		assert.Equal(t, []conf.Report{{Key: keyA, Revision: 1, Applied: true}, {Key: keyA, Revision: again, Applied: true}}, c.reported())
+		good, _ := local.snapshot(conf.SlotLastGood, keyA)
 		assert.Equal(t, again, good.Entry.Revision)
 
 		// The content alone does not make values equal.
@@ -66,7 +67,7 @@ func TestARejectedValueIsTriedAgainWhenItIsPublishedAgain(t *testing.T) {
 		client := newClient(t, c)
 		var mended atomic.Bool
 		var r recorder
-		r.verdict = func(c diamond.Config) error {
+		r.verdict = func(c conf.Config) error {
 			if c.Content == "bad" && !mended.Load() {
 				return errors.New("refused")
 			}
@@ -81,7 +82,7 @@ func TestARejectedValueIsTriedAgainWhenItIsPublishedAgain(t *testing.T) {
 		assert.Equal(t, []string{"good", "bad", "bad"}, r.contents())
 		assert.Equal(t, again, client.Status(keyA)[0].Rejected)
 		require.Len(t, c.reported(), 3)
-		assert.Equal(t, diamond.Report{Key: keyA, Revision: again, Reason: "error"}, c.reported()[2])
+		assert.Equal(t, conf.Report{Key: keyA, Revision: again, Reason: "error"}, c.reported()[2])
 		time.Sleep(time.Hour)
 		assert.Len(t, r.contents(), 3, "nothing was published")
 
@@ -91,7 +92,7 @@ func TestARejectedValueIsTriedAgainWhenItIsPublishedAgain(t *testing.T) {
 		assert.Len(t, r.contents(), 4)
 		require.NoError(t, sub.Wait(t.Context()))
 		assert.Zero(t, client.Status(keyA)[0].Rejected)
-		assert.Equal(t, diamond.Report{Key: keyA, Revision: applied, Applied: true}, c.reported()[len(c.reported())-1])
+		assert.Equal(t, conf.Report{Key: keyA, Revision: applied, Applied: true}, c.reported()[len(c.reported())-1])
 		c.set(keyA, "bad")
 		settle()
 		assert.Len(t, r.contents(), 4, "it has been applied by now")
@@ -142,7 +143,7 @@ func TestEqualValuesDuringACall(t *testing.T) {
 				c.set(keyA, "one")
 				client := newClient(t, c)
 				release := make(chan struct{})
-				r := recorder{verdict: func(diamond.Config) error { <-release; return test.verdict }}
+				r := recorder{verdict: func(conf.Config) error { <-release; return test.verdict }}
 				subscribe(t, client, keyA, &r)
 				settle()
 				for _, content := range test.between {
@@ -176,7 +177,7 @@ func TestNothingIsReportedOfAListenerThatIsBeingCalled(t *testing.T) {
 		c.set(keyA, "bad")
 		client := newClient(t, c)
 		release := make(chan struct{})
-		slow := recorder{verdict: func(c diamond.Config) error {
+		slow := recorder{verdict: func(c conf.Config) error {
 			if c.Content == "bad" {
 				return errors.New("refused")
 			}
@@ -189,10 +190,10 @@ func TestNothingIsReportedOfAListenerThatIsBeingCalled(t *testing.T) {
 		settle()
 		subscribe(t, client, keyA, &recorder{})
 		settle() // this one has applied it
-		assert.NotContains(t, c.reported(), diamond.Report{Key: keyA, Revision: good, Reason: "error"})
+		assert.NotContains(t, c.reported(), conf.Report{Key: keyA, Revision: good, Reason: "error"})
 		close(release)
 		settle()
-		assert.Contains(t, c.reported(), diamond.Report{Key: keyA, Revision: good, Applied: true})
+		assert.Contains(t, c.reported(), conf.Report{Key: keyA, Revision: good, Applied: true})
 	})
 }
 
@@ -246,16 +247,16 @@ func TestBind_ConfigSaysWhatIsKnownNow(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, `{"rate": 1}`)
 		local := newFiles()
-		local.snapshots[diamond.SlotFetched][keyA] = snapshotOf(c, keyA)
+		local.snapshots[conf.SlotFetched][keyA] = snapshotOf(c, keyA)
 		c.fail(errDown)
 		client := newClient(t, c, diamond.WithLocalFiles(local))
 		v, err := diamond.Bind[limits](t.Context(), client, keyA)
 		require.NoError(t, err)
-		assert.Equal(t, diamond.SourceSnapshot, v.Config().Source)
+		assert.Equal(t, conf.SourceSnapshot, v.Config().Source)
 		assert.Zero(t, v.Config().Confirmed)
 		c.fail(nil)
 		time.Sleep(time.Minute)
-		assert.Equal(t, diamond.SourceServer, v.Config().Source)
+		assert.Equal(t, conf.SourceServer, v.Config().Source)
 		first := v.Config().Confirmed
 		assert.NotZero(t, first)
 		time.Sleep(time.Minute)
@@ -265,6 +266,6 @@ func TestBind_ConfigSaysWhatIsKnownNow(t *testing.T) {
 		v.Close()
 		time.Sleep(time.Minute)
 		assert.Equal(t, last, v.Config().Confirmed, "nothing does after Close")
-		assert.Equal(t, diamond.SourceServer, v.Config().Source)
+		assert.Equal(t, conf.SourceServer, v.Config().Source)
 	})
 }

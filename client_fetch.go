@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/backoff"
 	"github.com/linnaname/gdiamond/internal/coalesce"
 )
@@ -38,7 +39,7 @@ func newFetcher(calls *calls, slots *slots, refuse func(*slot, error), log *slog
 
 // fetchAll fetches several slots in parallel, each at position after or later. It
 // returns the updates that arrive before ctx ends, and the errors of the others.
-func (f *fetcher) fetchAll(ctx context.Context, slots []*slot, after Position) (fetched map[*slot]update, failed map[*slot]error) {
+func (f *fetcher) fetchAll(ctx context.Context, slots []*slot, after conf.Position) (fetched map[*slot]update, failed map[*slot]error) {
 	results := make([]update, len(slots))
 	errs := make([]error, len(slots))
 	var group errgroup.Group
@@ -103,7 +104,7 @@ func (f *fetcher) stillMissing(wanted map[*slot]struct{}) {
 }
 
 // catchUpKeys fetches the present state of those keys that are followed.
-func (f *fetcher) catchUpKeys(ctx context.Context, keys []Key) error {
+func (f *fetcher) catchUpKeys(ctx context.Context, keys []conf.Key) error {
 	slots := f.slots.followed(keys)
 	if len(slots) == 0 {
 		return nil
@@ -126,7 +127,7 @@ func (f *fetcher) catchUp(ctx context.Context, slots []*slot) error {
 		f.slots.show(s)
 	}
 	for s, err := range failed {
-		if errors.Is(err, ErrDenied) {
+		if errors.Is(err, conf.ErrDenied) {
 			f.refuse(s, err)
 			f.slots.show(s)
 		}

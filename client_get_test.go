@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 func TestGet_FollowsTheServer(t *testing.T) {
@@ -22,7 +22,7 @@ func TestGet_FollowsTheServer(t *testing.T) {
 		config := get(t, client, keyA)
 		assert.Equal(t, "one", config.Content)
 		assert.Equal(t, rev, config.Revision)
-		assert.Equal(t, diamond.SourceServer, config.Source)
+		assert.Equal(t, conf.SourceServer, config.Source)
 		assert.Equal(t, time.Now(), config.Confirmed)
 
 		settle() // the key is being polled for
@@ -51,7 +51,7 @@ func TestGet_ConfirmedMovesWithThePolls(t *testing.T) {
 		assert.Greater(t, time.Since(config.Confirmed), 4*time.Minute, "nobody has confirmed it since")
 		status := client.Status(keyA)[0]
 		assert.Equal(t, time.Since(config.Confirmed), status.Age)
-		assert.ErrorIs(t, status.Err, diamond.ErrUnavailable)
+		assert.ErrorIs(t, status.Err, conf.ErrUnavailable)
 
 		c.fail(nil)
 		time.Sleep(30 * time.Second)
@@ -65,7 +65,7 @@ func TestGet_AbsentThenThereThenDeleted(t *testing.T) {
 		c := newCentre()
 		client := newClient(t, c)
 		config, err := client.Get(t.Context(), keyA)
-		require.ErrorIs(t, err, diamond.ErrNotFound)
+		require.ErrorIs(t, err, conf.ErrNotFound)
 		assert.False(t, config.Deleted, "it never was")
 		settle()
 		polls := c.pollCount()
@@ -79,7 +79,7 @@ func TestGet_AbsentThenThereThenDeleted(t *testing.T) {
 		c.remove(keyA)
 		settle()
 		config, err = client.Get(t.Context(), keyA)
-		require.ErrorIs(t, err, diamond.ErrNotFound)
+		require.ErrorIs(t, err, conf.ErrNotFound)
 		assert.True(t, config.Deleted)
 	})
 }
@@ -88,7 +88,7 @@ func TestC5_ManyWhoWantOneKeyShareOneFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "one")
-		c.onFetch = func(ctx context.Context, _ *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+		c.onFetch = func(ctx context.Context, _ *conf.FetchRequest) (*conf.FetchResponse, error) {
 			time.Sleep(50 * time.Millisecond)
 			return nil, nil
 		}
@@ -121,7 +121,7 @@ func TestC5_ManyWhoWantOneKeyShareOneFetch(t *testing.T) {
 func TestGet_KeysDoNotWaitForEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
-		c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+		c.onFetch = func(context.Context, *conf.FetchRequest) (*conf.FetchResponse, error) {
 			time.Sleep(time.Second)
 			return nil, nil
 		}
@@ -146,14 +146,14 @@ func TestGet_WaitsForAServerAsLongAsItMay(t *testing.T) {
 
 		start := time.Now()
 		_, err := client.Get(t.Context(), keyA)
-		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		require.ErrorIs(t, err, conf.ErrUnavailable)
 		assert.Equal(t, 3*time.Second, time.Since(start), "where the caller does not say")
 
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		start = time.Now()
 		_, err = client.Get(ctx, keyA)
-		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		require.ErrorIs(t, err, conf.ErrUnavailable)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Equal(t, 30*time.Second, time.Since(start))
 		assert.Less(t, c.fetchCount(keyA), 150, "with pauses in between")
@@ -176,10 +176,10 @@ func TestGet_BadKeyIsRefusedAtTheDoor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		client := newClient(t, c)
-		_, err := client.Get(t.Context(), diamond.NewKey("", "a b"))
-		require.ErrorIs(t, err, diamond.ErrInvalid)
-		_, err = client.Subscribe(diamond.NewKey("", ".."), &recorder{})
-		require.ErrorIs(t, err, diamond.ErrInvalid)
+		_, err := client.Get(t.Context(), conf.NewKey("", "a b"))
+		require.ErrorIs(t, err, conf.ErrInvalid)
+		_, err = client.Subscribe(conf.NewKey("", ".."), &recorder{})
+		require.ErrorIs(t, err, conf.ErrInvalid)
 		assert.Zero(t, c.pollCount())
 		assert.Empty(t, client.Status())
 	})
@@ -189,21 +189,21 @@ func TestGet_AKeyThatServersRefuseDoesNotSpoilThePoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "one")
-		refused := diamond.NewKey("", "refused")
-		c.onFetch = func(_ context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+		refused := conf.NewKey("", "refused")
+		c.onFetch = func(_ context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
 			if req.Key == refused {
-				return nil, &diamond.Error{Err: diamond.ErrDenied, Remote: true}
+				return nil, &conf.Error{Err: conf.ErrDenied, Remote: true}
 			}
 			return nil, nil
 		}
 		client := newClient(t, c)
 		get(t, client, keyA)
 		_, err := client.Get(t.Context(), refused)
-		require.ErrorIs(t, err, diamond.ErrDenied)
+		require.ErrorIs(t, err, conf.ErrDenied)
 		sub := subscribe(t, client, refused, &recorder{})
-		require.ErrorIs(t, sub.Wait(t.Context()), diamond.ErrDenied)
+		require.ErrorIs(t, sub.Wait(t.Context()), conf.ErrDenied)
 		settle()
-		assert.Equal(t, diamond.HashKeys([]diamond.Key{keyA}), c.lastPoll().Set)
+		assert.Equal(t, conf.HashKeys([]conf.Key{keyA}), c.lastPoll().Set)
 	})
 }
 func TestGet_OfAKnownKeyDoesNotAllocate(t *testing.T) {
@@ -226,22 +226,22 @@ func TestGet_AServerThatIsBehind(t *testing.T) {
 		client := newClient(t, c)
 		get(t, client, keyB) // the client has seen the newest position
 		c.with(func() {
-			c.onFetch = func(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+			c.onFetch = func(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
 				return behind.Fetch(ctx, req)
 			}
-			c.onPoll = func(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+			c.onPoll = func(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
 				return behind.Poll(ctx, req)
 			}
 			c.announce()
 		})
 		assert.Equal(t, "a", get(t, client, keyA).Content, "a value that may be old is better than none")
 		_, err := client.Get(t.Context(), keyN(0))
-		require.ErrorIs(t, err, diamond.ErrBehind, "an absence that may be old proves nothing")
+		require.ErrorIs(t, err, conf.ErrBehind, "an absence that may be old proves nothing")
 
 		// The fetch alone brings it, where polls bring nothing.
 		behind.set(keyN(1), "1")
 		c.with(func() {
-			c.onPoll = func(ctx context.Context, _ *diamond.PollRequest) (*diamond.PollResponse, error) {
+			c.onPoll = func(ctx context.Context, _ *conf.PollRequest) (*conf.PollResponse, error) {
 				<-ctx.Done()
 				return nil, ctx.Err()
 			}
@@ -251,12 +251,12 @@ func TestGet_AServerThatIsBehind(t *testing.T) {
 		// One that does not even say so.
 		position := behind.position()
 		c.with(func() {
-			c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) {
-				return &diamond.FetchResponse{Position: position}, nil
+			c.onFetch = func(context.Context, *conf.FetchRequest) (*conf.FetchResponse, error) {
+				return &conf.FetchResponse{Position: position}, nil
 			}
 		})
 		_, err = client.Get(t.Context(), keyN(0))
-		require.ErrorIs(t, err, diamond.ErrBehind)
+		require.ErrorIs(t, err, conf.ErrBehind)
 	})
 }
 
@@ -271,9 +271,9 @@ func TestGet_AsksForTheNewestPositionSeen(t *testing.T) {
 		settle()
 		c.set(keyA, "2")
 		settle()
-		var after diamond.Position
+		var after conf.Position
 		c.with(func() {
-			c.onFetch = func(_ context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+			c.onFetch = func(_ context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
 				after = req.After
 				return nil, nil
 			}

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // Servers that ask for all keys in every other answer, as two may that a proxy
@@ -25,9 +25,9 @@ func TestPoll_EveryOtherAnswerAsksForAllKeys(t *testing.T) {
 		settle()
 		var n atomic.Int32
 		c.with(func() {
-			c.onPoll = func(context.Context, *diamond.PollRequest) (*diamond.PollResponse, error) {
+			c.onPoll = func(context.Context, *conf.PollRequest) (*conf.PollResponse, error) {
 				time.Sleep(time.Millisecond) // the way there and back
-				return &diamond.PollResponse{Resync: n.Add(1)%2 == 1, Position: c.position()}, nil
+				return &conf.PollResponse{Resync: n.Add(1)%2 == 1, Position: c.position()}, nil
 			}
 			c.announce()
 		})
@@ -46,14 +46,14 @@ type pages struct {
 	asked int
 }
 
-func (p *pages) List(context.Context, *diamond.ListRequest) (*diamond.ListResponse, error) {
+func (p *pages) List(context.Context, *conf.ListRequest) (*conf.ListResponse, error) {
 	p.asked++
-	return &diamond.ListResponse{Entries: []diamond.Entry{{Key: keyA}, {Key: keyB}}, More: true, Position: newCentre().at}, nil
+	return &conf.ListResponse{Entries: []conf.Entry{{Key: keyA}, {Key: keyB}}, More: true, Position: newCentre().at}, nil
 }
 
-func (p *pages) History(context.Context, *diamond.HistoryRequest) (*diamond.HistoryResponse, error) {
+func (p *pages) History(context.Context, *conf.HistoryRequest) (*conf.HistoryResponse, error) {
 	p.asked++
-	return &diamond.HistoryResponse{Changes: []diamond.Change{{Revision: 9}, {Revision: 7}}}, nil
+	return &conf.HistoryResponse{Changes: []conf.Change{{Revision: 9}, {Revision: 7}}}, nil
 }
 
 // A list or a history that never ends is cut off where it begins anew.
@@ -61,27 +61,27 @@ func TestPagesThatBeginAnewAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pages{}
 		client := newClient(t, p)
-		var keys []diamond.Key
+		var keys []conf.Key
 		var failed error
-		for e, err := range client.List(t.Context(), diamond.ListRequest{}) {
+		for e, err := range client.List(t.Context(), conf.ListRequest{}) {
 			if failed = err; err == nil {
 				keys = append(keys, e.Key)
 			}
 			require.Less(t, p.asked, 10)
 		}
-		assert.Equal(t, []diamond.Key{keyA, keyB}, keys)
-		require.ErrorIs(t, failed, diamond.ErrUnavailable)
+		assert.Equal(t, []conf.Key{keyA, keyB}, keys)
+		require.ErrorIs(t, failed, conf.ErrUnavailable)
 
 		p.asked = 0
 		var revisions []int64
-		for change, err := range client.History(t.Context(), diamond.HistoryRequest{Key: keyA}) {
+		for change, err := range client.History(t.Context(), conf.HistoryRequest{Key: keyA}) {
 			if failed = err; err == nil {
 				revisions = append(revisions, change.Revision)
 			}
 			require.Less(t, p.asked, 10)
 		}
 		assert.Equal(t, []int64{9, 7}, revisions)
-		require.ErrorIs(t, failed, diamond.ErrUnavailable)
+		require.ErrorIs(t, failed, conf.ErrUnavailable)
 	})
 }
 
@@ -91,15 +91,15 @@ func TestReports_OfManyKeysGoInSeveralRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 2500
 		c := newCentre()
-		contents := make(map[diamond.Key]string)
+		contents := make(map[conf.Key]string)
 		for i := range n {
 			contents[keyN(i)] = strconv.Itoa(i)
 		}
 		c.setAll(contents)
 		refusals := 1
-		c.onReport = func(_ context.Context, req *diamond.ReportRequest) (*diamond.ReportResponse, error) {
+		c.onReport = func(_ context.Context, req *conf.ReportRequest) (*conf.ReportResponse, error) {
 			if len(req.Reports) > 1000 {
-				return nil, &diamond.Error{Err: diamond.ErrTooLarge, Remote: true}
+				return nil, &conf.Error{Err: conf.ErrTooLarge, Remote: true}
 			}
 			if len(req.Reports) > 1 && refusals > 0 {
 				refusals--
@@ -112,7 +112,7 @@ func TestReports_OfManyKeysGoInSeveralRequests(t *testing.T) {
 			subscribe(t, client, keyN(i), &recorder{})
 		}
 		time.Sleep(time.Minute)
-		reported := make(map[diamond.Key]bool)
+		reported := make(map[conf.Key]bool)
 		for _, r := range c.reported() {
 			assert.True(t, r.Applied)
 			reported[r.Key] = true

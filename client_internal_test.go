@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -14,7 +15,7 @@ import (
 // deaf is a transport that answers nobody.
 type deaf struct{ Transport }
 
-func (deaf) Fetch(ctx context.Context, _ *FetchRequest) (*FetchResponse, error) {
+func (deaf) Fetch(ctx context.Context, _ *conf.FetchRequest) (*conf.FetchResponse, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
 }
@@ -25,16 +26,16 @@ func TestGet_DroppedSlotIsNotReused(t *testing.T) {
 	made, err := NewClient(deaf{})
 	require.NoError(t, err)
 	c := made.(*client)
-	key := NewKey("", "refused")
+	key := conf.NewKey("", "refused")
 	c.slots.mu.Lock()
 	s, err := c.slots.slotOf(key)
 	c.slots.mu.Unlock()
 	require.NoError(t, err)
-	c.loader.finish(s, update{}, &Error{Err: ErrDenied, Remote: true})
+	c.loader.finish(s, update{}, &conf.Error{Err: conf.ErrDenied, Remote: true})
 	s.retryAt = s.retryAt.AddDate(-1, 0, 0) // the pause is over
 
 	_, err = c.loader.awaitShown(t.Context(), s)
-	require.ErrorIs(t, err, ErrDenied)
+	require.ErrorIs(t, err, conf.ErrDenied)
 	c.slots.mu.Lock()
 	assert.False(t, s.loading)
 	again, err := c.slots.slotOf(key)
@@ -51,16 +52,16 @@ func TestAClientFollowsABoundedNumberOfKeys(t *testing.T) {
 	require.NoError(t, err)
 	c := made.(*client)
 	c.slots.mu.Lock()
-	for i := range MaxPollKeys {
-		_, err := c.slots.slotOf(NewKey("", strconv.Itoa(i)))
+	for i := range conf.MaxPollKeys {
+		_, err := c.slots.slotOf(conf.NewKey("", strconv.Itoa(i)))
 		require.NoError(t, err)
 	}
 	c.slots.mu.Unlock()
-	_, err = c.Subscribe(NewKey("", "one-more"), ListenerFunc(func(context.Context, Config) error { return nil }))
-	require.ErrorIs(t, err, ErrTooLarge)
+	_, err = c.Subscribe(conf.NewKey("", "one-more"), ListenerFunc(func(context.Context, conf.Config) error { return nil }))
+	require.ErrorIs(t, err, conf.ErrTooLarge)
 	require.ErrorContains(t, err, "Peek")
 	c.poller.letGo(time.Now().Add(keepUnused))
-	sub, err := c.Subscribe(NewKey("", "one-more"), ListenerFunc(func(context.Context, Config) error { return nil }))
+	sub, err := c.Subscribe(conf.NewKey("", "one-more"), ListenerFunc(func(context.Context, conf.Config) error { return nil }))
 	require.NoError(t, err)
 	sub.Stop()
 	require.NoError(t, c.Close())
@@ -72,7 +73,7 @@ type oneOverride struct {
 	content string
 }
 
-func (f *oneOverride) Override(Key) (string, error) { return f.content, nil }
+func (f *oneOverride) Override(conf.Key) (string, error) { return f.content, nil }
 
 // What a read returned that hung may come when a later one has been taken in.
 func TestD6_AnOverrideThatComesLateUndoesNoLaterRead(t *testing.T) {
@@ -81,7 +82,7 @@ func TestD6_AnOverrideThatComesLateUndoesNoLaterRead(t *testing.T) {
 	c := made.(*client)
 	files := &oneOverride{content: "1"}
 	c.disk.local = files
-	s := newSlot(NewKey("", "app.yaml"))
+	s := newSlot(conf.NewKey("", "app.yaml"))
 	c.disk.lookForOverride(s)
 	files.content = "2"
 	c.disk.lookForOverride(s)
@@ -99,13 +100,13 @@ func TestNothingIsKeptOfCallsThatAreOver(t *testing.T) {
 		made, err := NewClient(deaf{})
 		require.NoError(t, err)
 		c := made.(*client)
-		key := NewKey("", "a")
+		key := conf.NewKey("", "a")
 		v, err := Bind[string](t.Context(), c, key, WithDefault("", "x"))
 		require.NoError(t, err)
 		v.OnChange(func(_, _ *string) {})
 		c.slots.mu.Lock()
 		for _, s := range c.slots.byKey.All() {
-			s.value, s.settled = &knownState{entry: Entry{Key: key, Content: "y", Revision: 1}, source: SourceServer}, true
+			s.value, s.settled = &knownState{entry: conf.Entry{Key: key, Content: "y", Revision: 1}, source: conf.SourceServer}, true
 			c.slots.show(s)
 		}
 		c.slots.mu.Unlock()

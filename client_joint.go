@@ -4,11 +4,12 @@ import (
 	"cmp"
 	"context"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/worker"
 )
 
 // togetherFunc is a listener of several keys; see [Client].SubscribeTogether.
-type togetherFunc = func(ctx context.Context, configs map[Key]Config, at Position) error
+type togetherFunc = func(ctx context.Context, configs map[conf.Key]conf.Config, at conf.Position) error
 
 // jointSubscription is the subscription of one listener to several keys.
 type jointSubscription struct {
@@ -107,9 +108,9 @@ func (j *jointSubscription) wait(ctx context.Context) error {
 
 		switch {
 		case stopped:
-			return Errorf(ErrClosed, "the subscription is stopped")
+			return conf.Errorf(conf.ErrClosed, "the subscription is stopped")
 		case settled && len(configs) == 0:
-			return Errorf(ErrNotFound, "none of the keys exists")
+			return conf.Errorf(conf.ErrNotFound, "none of the keys exists")
 		case settled:
 			return outcome
 		case refused:

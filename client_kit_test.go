@@ -12,11 +12,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 var (
-	keyA = diamond.NewKey("", "a.json")
-	keyB = diamond.NewKey("", "b.json")
+	keyA = conf.NewKey("", "a.json")
+	keyB = conf.NewKey("", "b.json")
 )
 
 // newClient returns a client that is closed when the test ends; in a bubble
@@ -30,7 +31,7 @@ func newClient(t testing.TB, transport diamond.Transport, opts ...diamond.Client
 }
 
 // get is a Get that must succeed.
-func get(t testing.TB, client diamond.Client, key diamond.Key) diamond.Config {
+func get(t testing.TB, client diamond.Client, key conf.Key) conf.Config {
 	t.Helper()
 	config, err := client.Get(t.Context(), key)
 	require.NoError(t, err)
@@ -40,11 +41,11 @@ func get(t testing.TB, client diamond.Client, key diamond.Key) diamond.Config {
 // recorder is a listener that keeps what it is called with.
 type recorder struct {
 	mu      sync.Mutex
-	configs []diamond.Config
-	verdict func(diamond.Config) error // nil: applies all
+	configs []conf.Config
+	verdict func(conf.Config) error // nil: applies all
 }
 
-func (r *recorder) OnConfig(_ context.Context, config diamond.Config) error {
+func (r *recorder) OnConfig(_ context.Context, config conf.Config) error {
 	r.mu.Lock()
 	r.configs = append(r.configs, config)
 	verdict := r.verdict
@@ -70,17 +71,17 @@ func (r *recorder) contents() []string {
 	return out
 }
 
-func (r *recorder) last() diamond.Config {
+func (r *recorder) last() conf.Config {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.configs) == 0 {
-		return diamond.Config{}
+		return conf.Config{}
 	}
 	return r.configs[len(r.configs)-1]
 }
 
 // subscribe subscribes l, until the test ends.
-func subscribe(t testing.TB, client diamond.Client, key diamond.Key, l diamond.Listener) *diamond.Subscription {
+func subscribe(t testing.TB, client diamond.Client, key conf.Key, l diamond.Listener) *diamond.Subscription {
 	t.Helper()
 	sub, err := client.Subscribe(key, l)
 	require.NoError(t, err)
@@ -97,10 +98,10 @@ func settle() {
 // files are local files in memory.
 type files struct {
 	mu          sync.Mutex
-	snapshots   map[diamond.Slot]map[diamond.Key]diamond.Snapshot
+	snapshots   map[conf.Slot]map[conf.Key]conf.Snapshot
 	saves       int
-	overrides   map[diamond.Key]string
-	changed     chan diamond.Key
+	overrides   map[conf.Key]string
+	changed     chan conf.Key
 	saveErr     error
 	saveDelay   time.Duration
 	loadErr     error
@@ -110,15 +111,15 @@ type files struct {
 
 func newFiles() *files {
 	return &files{
-		snapshots: map[diamond.Slot]map[diamond.Key]diamond.Snapshot{diamond.SlotFetched: {}, diamond.SlotLastGood: {}},
-		overrides: make(map[diamond.Key]string),
-		changed:   make(chan diamond.Key),
+		snapshots: map[conf.Slot]map[conf.Key]conf.Snapshot{conf.SlotFetched: {}, conf.SlotLastGood: {}},
+		overrides: make(map[conf.Key]string),
+		changed:   make(chan conf.Key),
 	}
 }
 
 func (f *files) ClientID() (string, error) { return "client-1", nil }
 
-func (f *files) Load(key diamond.Key, slot diamond.Slot) (diamond.Snapshot, error) {
+func (f *files) Load(key conf.Key, slot conf.Slot) (conf.Snapshot, error) {
 	f.mu.Lock()
 	delay := f.loadDelay
 	f.mu.Unlock()
@@ -126,16 +127,16 @@ func (f *files) Load(key diamond.Key, slot diamond.Slot) (diamond.Snapshot, erro
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.loadErr != nil {
-		return diamond.Snapshot{}, f.loadErr
+		return conf.Snapshot{}, f.loadErr
 	}
 	s, ok := f.snapshots[slot][key]
 	if !ok {
-		return s, diamond.Errorf(diamond.ErrNotFound, "no snapshot")
+		return s, conf.Errorf(conf.ErrNotFound, "no snapshot")
 	}
 	return s, nil
 }
 
-func (f *files) Save(slot diamond.Slot, s diamond.Snapshot) error {
+func (f *files) Save(slot conf.Slot, s conf.Snapshot) error {
 	f.mu.Lock()
 	delay, err := f.saveDelay, f.saveErr
 	f.saves++
@@ -150,7 +151,7 @@ func (f *files) Save(slot diamond.Slot, s diamond.Snapshot) error {
 	return nil
 }
 
-func (f *files) Override(key diamond.Key) (string, error) {
+func (f *files) Override(key conf.Key) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	content, ok := f.overrides[key]
@@ -158,12 +159,12 @@ func (f *files) Override(key diamond.Key) (string, error) {
 		return "", f.overrideErr
 	}
 	if !ok {
-		return "", diamond.Errorf(diamond.ErrNotFound, "no override")
+		return "", conf.Errorf(conf.ErrNotFound, "no override")
 	}
 	return content, nil
 }
 
-func (f *files) WatchOverrides(ctx context.Context, changed func(diamond.Key)) error {
+func (f *files) WatchOverrides(ctx context.Context, changed func(conf.Key)) error {
 	for {
 		select {
 		case key := <-f.changed:
@@ -181,7 +182,7 @@ func (f *files) with(change func()) {
 }
 
 // override puts an override in place; nil: takes it away.
-func (f *files) override(key diamond.Key, content *string) {
+func (f *files) override(key conf.Key, content *string) {
 	f.mu.Lock()
 	if content == nil {
 		delete(f.overrides, key)
@@ -192,7 +193,7 @@ func (f *files) override(key diamond.Key, content *string) {
 	f.changed <- key
 }
 
-func (f *files) snapshot(slot diamond.Slot, key diamond.Key) (diamond.Snapshot, bool) {
+func (f *files) snapshot(slot conf.Slot, key conf.Key) (conf.Snapshot, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s, ok := f.snapshots[slot][key]
@@ -206,10 +207,10 @@ func (f *files) saveCount() int {
 }
 
 // snapshotOf makes a snapshot as the centre c would have been read.
-func snapshotOf(c *centre, key diamond.Key) diamond.Snapshot {
+func snapshotOf(c *centre, key conf.Key) conf.Snapshot {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return diamond.Snapshot{Entry: c.entries[key], Position: c.at}
+	return conf.Snapshot{Entry: c.entries[key], Position: c.at}
 }
 
 // logs collects log records as text.
@@ -230,4 +231,4 @@ func (l *logs) String() string {
 	return l.b.String()
 }
 
-func keyN(i int) diamond.Key { return diamond.NewKey("many", "key-"+strconv.Itoa(i)) }
+func keyN(i int) conf.Key { return conf.NewKey("many", "key-"+strconv.Itoa(i)) }

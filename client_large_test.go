@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // A large content over a line so slow that others have given it up long before
@@ -17,9 +17,9 @@ import (
 // for with it do not wait for it.
 func TestC2_ALargeContentOverASlowLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		large := strings.Repeat("x", diamond.InlineContent+1)
+		large := strings.Repeat("x", conf.InlineContent+1)
 		c := newCentre()
-		c.onFetch = func(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+		c.onFetch = func(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
 			takes := 5 * time.Second
 			if req.Key == keyA {
 				takes = 30 * time.Second
@@ -28,17 +28,17 @@ func TestC2_ALargeContentOverASlowLine(t *testing.T) {
 			case <-time.After(takes):
 				return nil, nil
 			case <-ctx.Done():
-				return nil, &diamond.Error{Err: ctx.Err()}
+				return nil, &conf.Error{Err: ctx.Err()}
 			}
 		}
-		c.setAll(map[diamond.Key]string{keyA: large + "1", keyB: large + "1"})
+		c.setAll(map[conf.Key]string{keyA: large + "1", keyB: large + "1"})
 		client := newClient(t, c)
 		var a, b recorder
 		subscribe(t, client, keyA, &a)
 		subscribe(t, client, keyB, &b)
 		time.Sleep(2 * time.Minute)
 		assert.Equal(t, []string{large + "1"}, a.contents())
-		c.setAll(map[diamond.Key]string{keyA: large + "2", keyB: large + "2"})
+		c.setAll(map[conf.Key]string{keyA: large + "2", keyB: large + "2"})
 		time.Sleep(15 * time.Second)
 		assert.Equal(t, []string{large + "1", large + "2"}, b.contents())
 		time.Sleep(2 * time.Minute)
@@ -59,11 +59,11 @@ func TestC2_LargeContentDelaysNoOtherKey(t *testing.T) {
 		subscribe(t, client, keyB, &b)
 		settle()
 		c.with(func() {
-			c.onFetch = func(ctx context.Context, _ *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+			c.onFetch = func(ctx context.Context, _ *conf.FetchRequest) (*conf.FetchResponse, error) {
 				return nil, ended(ctx)
 			}
 		})
-		c.set(keyA, strings.Repeat("x", diamond.InlineContent+1))
+		c.set(keyA, strings.Repeat("x", conf.InlineContent+1))
 		settle()
 		start := time.Now()
 		c.set(keyB, "b1")
@@ -73,6 +73,6 @@ func TestC2_LargeContentDelaysNoOtherKey(t *testing.T) {
 		assert.Less(t, time.Since(start), 4*time.Second)
 		c.fail(nil)
 		time.Sleep(time.Minute)
-		assert.Len(t, get(t, client, keyA).Content, diamond.InlineContent+1)
+		assert.Len(t, get(t, client, keyA).Content, conf.InlineContent+1)
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 func TestKeysThatNobodyUsesAreLetGo(t *testing.T) {
@@ -43,7 +44,7 @@ func TestKeysThatNobodyUsesAreLetGo(t *testing.T) {
 		status := client.Status()
 		require.Len(t, status, 2, "who is read or listened to stays")
 		assert.Equal(t, 1, c.fetchCount(keyB), "and is in memory")
-		require.ErrorIs(t, client.Status(keyN(1))[0].Err, diamond.ErrNotFound)
+		require.ErrorIs(t, client.Status(keyN(1))[0].Err, conf.ErrNotFound)
 
 		time.Sleep(time.Minute)
 		polls := c.pollCount()
@@ -52,9 +53,9 @@ func TestKeysThatNobodyUsesAreLetGo(t *testing.T) {
 			settle()
 		}
 		assert.LessOrEqual(t, c.pollCount()-polls, 1, "nobody is woken for their changes")
-		var keys []diamond.Key
+		var keys []conf.Key
 		c.with(func() { keys = c.sets[c.polls[len(c.polls)-1].Set] })
-		assert.ElementsMatch(t, []diamond.Key{keyA, keyB}, keys)
+		assert.ElementsMatch(t, []conf.Key{keyA, keyB}, keys)
 		c.set(keyA, "a2")
 		settle()
 		assert.Equal(t, []string{"a", "a2"}, r.contents())
@@ -123,13 +124,13 @@ func TestAKeyThatIsLetGoWhileItIsFetchedIsNotFollowedAgain(t *testing.T) {
 		time.Sleep(11*time.Minute - 500*time.Millisecond - 100*time.Millisecond)
 		require.Len(t, client.Status(), 2)
 		c.with(func() {
-			c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+			c.onFetch = func(context.Context, *conf.FetchRequest) (*conf.FetchResponse, error) {
 				c.deny(keyA, false)
 				time.Sleep(900 * time.Millisecond)
 				return nil, nil
 			}
 		})
-		_, err := client.Publish(t.Context(), diamond.Draft{Key: keyA, Content: "a2"})
+		_, err := client.Publish(t.Context(), conf.Draft{Key: keyA, Content: "a2"})
 		require.NoError(t, err)
 		require.Len(t, client.Status(), 1)
 		c.deny(keyA, true)
@@ -150,7 +151,7 @@ func TestPeek_FollowsNothing(t *testing.T) {
 		config, err := client.Peek(t.Context(), keyA)
 		require.NoError(t, err)
 		assert.Equal(t, "a", config.Content)
-		assert.Equal(t, diamond.SourceServer, config.Source)
+		assert.Equal(t, conf.SourceServer, config.Source)
 		settle()
 		assert.Empty(t, client.Status())
 		assert.Zero(t, c.pollCount())
@@ -160,9 +161,9 @@ func TestPeek_FollowsNothing(t *testing.T) {
 		assert.Equal(t, "a2", config.Content, "each call asks")
 
 		_, err = client.Peek(t.Context(), keyB)
-		require.ErrorIs(t, err, diamond.ErrNotFound)
-		_, err = client.Peek(t.Context(), diamond.Key{DataID: "not/valid"})
-		require.ErrorIs(t, err, diamond.ErrInvalid)
+		require.ErrorIs(t, err, conf.ErrNotFound)
+		_, err = client.Peek(t.Context(), conf.Key{DataID: "not/valid"})
+		require.ErrorIs(t, err, conf.ErrInvalid)
 
 		// The order is that of Get.
 		get(t, client, keyA)
@@ -173,16 +174,16 @@ func TestPeek_FollowsNothing(t *testing.T) {
 		assert.Equal(t, fetches, c.fetchCount(keyA), "a followed key is in memory")
 		time.Sleep(12 * time.Minute)
 		assert.Empty(t, client.Status())
-		c.fail(&diamond.Error{Err: diamond.ErrDenied, Remote: true})
+		c.fail(&conf.Error{Err: conf.ErrDenied, Remote: true})
 		subscribe(t, client, keyB, &recorder{})
 		settle()
 		_, err = client.Peek(t.Context(), keyB)
-		require.ErrorIs(t, err, diamond.ErrDenied)
+		require.ErrorIs(t, err, conf.ErrDenied)
 		assert.Len(t, client.Status(), 1, "of somebody else's it takes nothing away")
 		c.fail(errDown)
 		config, err = client.Peek(t.Context(), keyA)
 		require.NoError(t, err)
-		assert.Equal(t, diamond.SourceSnapshot, config.Source)
+		assert.Equal(t, conf.SourceSnapshot, config.Source)
 		local.mu.Lock()
 		local.overrides[keyA] = "mine"
 		local.mu.Unlock()

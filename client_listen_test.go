@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
@@ -50,22 +51,22 @@ func TestDefect_C14_WaitSaysWhyThereIsNothing(t *testing.T) {
 		client := newClient(t, c)
 		var r recorder
 		sub := subscribe(t, client, keyA, &r)
-		require.ErrorIs(t, sub.Wait(t.Context()), diamond.ErrNotFound)
+		require.ErrorIs(t, sub.Wait(t.Context()), conf.ErrNotFound)
 		c.set(keyA, "one")
 		settle()
 		require.NoError(t, sub.Wait(t.Context()), "the subscription goes on")
 		assert.Equal(t, []string{"one"}, r.contents())
 
 		wrong := errors.New("wrong")
-		r2 := recorder{verdict: func(diamond.Config) error { return wrong }}
+		r2 := recorder{verdict: func(conf.Config) error { return wrong }}
 		require.ErrorIs(t, subscribe(t, client, keyA, &r2).Wait(t.Context()), wrong)
 
 		c.fail(errDown)
 		sub = subscribe(t, client, keyB, &recorder{})
-		require.ErrorIs(t, sub.Wait(t.Context()), diamond.ErrUnavailable)
+		require.ErrorIs(t, sub.Wait(t.Context()), conf.ErrUnavailable)
 		sub.Stop()
 		sub.Stop()
-		require.ErrorIs(t, sub.Wait(t.Context()), diamond.ErrClosed)
+		require.ErrorIs(t, sub.Wait(t.Context()), conf.ErrClosed)
 	})
 }
 
@@ -93,10 +94,10 @@ func TestOneAnswerIsAppliedWholeBeforeAnyListenerRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.inline = 3 // "large" is fetched
-		c.setAll(map[diamond.Key]string{keyA: "1", keyB: "1-large"})
+		c.setAll(map[conf.Key]string{keyA: "1", keyB: "1-large"})
 		client := newClient(t, c)
-		check := func(other diamond.Key) diamond.Listener {
-			return diamond.ListenerFunc(func(ctx context.Context, config diamond.Config) error {
+		check := func(other conf.Key) diamond.Listener {
+			return diamond.ListenerFunc(func(ctx context.Context, config conf.Config) error {
 				o, err := client.Get(ctx, other)
 				assert.NoError(t, err)
 				assert.Equal(t, config.Revision, o.Revision)
@@ -111,7 +112,7 @@ func TestOneAnswerIsAppliedWholeBeforeAnyListenerRuns(t *testing.T) {
 		settle() // a first call still under way would see the other key's next value
 		for i := range 20 {
 			n := strconv.Itoa(i)
-			c.setAll(map[diamond.Key]string{keyA: n, keyB: n + "-large"})
+			c.setAll(map[conf.Key]string{keyA: n, keyB: n + "-large"})
 			settle()
 			require.Equal(t, n, get(t, client, keyA).Content)
 			require.Equal(t, n+"-large", get(t, client, keyB).Content)
@@ -126,7 +127,7 @@ func TestC1_ListenerPanics(t *testing.T) {
 		var log logs
 		client := newClient(t, c, diamond.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		calls := 0
-		panics := diamond.ListenerFunc(func(_ context.Context, config diamond.Config) error {
+		panics := diamond.ListenerFunc(func(_ context.Context, config conf.Config) error {
 			if calls++; calls%3 == 1 {
 				panic("on purpose: " + config.Content)
 			}
@@ -146,7 +147,7 @@ func TestC1_ListenerPanics(t *testing.T) {
 		assert.Contains(t, log.String(), keyA.String())
 		assert.Contains(t, log.String(), "client_listen_test.go", "the stack says where")
 		assert.NotContains(t, log.String(), "CANARY")
-		assert.Contains(t, c.reported(), diamond.Report{Key: keyA, Revision: 1, Reason: "panic"})
+		assert.Contains(t, c.reported(), conf.Report{Key: keyA, Revision: 1, Reason: "panic"})
 	})
 }
 
@@ -156,7 +157,7 @@ func TestC1_ListenerThatEndsItsGoroutine(t *testing.T) {
 		c.set(keyA, "one")
 		client := newClient(t, c)
 		calls := 0
-		sub := subscribe(t, client, keyA, diamond.ListenerFunc(func(context.Context, diamond.Config) error {
+		sub := subscribe(t, client, keyA, diamond.ListenerFunc(func(context.Context, conf.Config) error {
 			calls++
 			runtime.Goexit()
 			return nil
@@ -178,7 +179,7 @@ func TestC2_ListenerBlocks(t *testing.T) {
 		require.NoError(t, err)
 		release := make(chan struct{})
 		var blocked, free recorder
-		blocked.verdict = func(diamond.Config) error { <-release; return nil }
+		blocked.verdict = func(conf.Config) error { <-release; return nil }
 		_, err = client.Subscribe(keyA, &blocked)
 		require.NoError(t, err)
 		_, err = client.Subscribe(keyA, &free)
@@ -199,7 +200,7 @@ func TestC2_ListenerBlocks(t *testing.T) {
 		start := time.Now()
 		err = client.Close()
 		require.ErrorContains(t, err, keyA.String())
-		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		require.ErrorIs(t, err, conf.ErrUnavailable)
 		assert.Equal(t, 10*time.Second, time.Since(start))
 		close(release)
 	})
@@ -216,7 +217,7 @@ func TestC3_ListenerCallsTheClient(t *testing.T) {
 		subscribed := make(chan struct{})
 		var inner recorder
 		done := make(chan struct{})
-		sub, err = client.Subscribe(keyA, diamond.ListenerFunc(func(ctx context.Context, config diamond.Config) error {
+		sub, err = client.Subscribe(keyA, diamond.ListenerFunc(func(ctx context.Context, config conf.Config) error {
 			defer close(done)
 			<-subscribed
 			_, err := client.Get(ctx, keyB)
@@ -225,7 +226,7 @@ func TestC3_ListenerCallsTheClient(t *testing.T) {
 			if assert.NoError(t, err) {
 				assert.NoError(t, other.Wait(ctx))
 			}
-			_, err = client.Publish(ctx, diamond.Draft{Key: keyA, Content: "two"})
+			_, err = client.Publish(ctx, conf.Draft{Key: keyA, Content: "two"})
 			assert.NoError(t, err)
 			assert.Len(t, client.Status(), 2)
 			other.Stop()
@@ -248,7 +249,7 @@ func TestC4_INV11_CloseAtAnyMoment(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCentre()
 			c.set(keyA, "0")
-			c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+			c.onFetch = func(context.Context, *conf.FetchRequest) (*conf.FetchResponse, error) {
 				time.Sleep(rand.N(3 * time.Millisecond))
 				return nil, nil
 			}
@@ -256,7 +257,7 @@ func TestC4_INV11_CloseAtAnyMoment(t *testing.T) {
 			client, err := diamond.NewClient(c, diamond.WithLocalFiles(local))
 			require.NoError(t, err)
 			var closed atomic.Bool
-			listener := diamond.ListenerFunc(func(context.Context, diamond.Config) error {
+			listener := diamond.ListenerFunc(func(context.Context, conf.Config) error {
 				assert.False(t, closed.Load(), "called after Close has returned")
 				time.Sleep(rand.N(2 * time.Millisecond))
 				assert.False(t, closed.Load(), "still running after Close has returned")
@@ -269,7 +270,7 @@ func TestC4_INV11_CloseAtAnyMoment(t *testing.T) {
 					for i := 0; ctx.Err() == nil; i++ {
 						sub, err := client.Subscribe(keyN(i%3), listener)
 						if err != nil {
-							assert.ErrorIs(t, err, diamond.ErrClosed)
+							assert.ErrorIs(t, err, conf.ErrClosed)
 							return
 						}
 						_, _ = client.Get(ctx, keyA)
@@ -338,7 +339,7 @@ func TestC7_WhatHappenedWhileOffline(t *testing.T) {
 		now := get(t, client, keyA).Revision
 		assert.Greater(t, now, first)
 		assert.Equal(t, now, client.Status(keyA)[0].Revision)
-		assert.Contains(t, c.reported(), diamond.Report{Key: keyA, Revision: now, Applied: true})
+		assert.Contains(t, c.reported(), conf.Report{Key: keyA, Revision: now, Applied: true})
 		assert.Equal(t, []string{"B", "-"}, b.contents())
 	})
 }
@@ -347,7 +348,7 @@ func TestC12_WallClockIsNotUsedToDecide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "one")
-		c.tamper = func(r *diamond.FetchResponse) { r.Entry.Modified = time.Now().AddDate(1, 0, 0) }
+		c.tamper = func(r *conf.FetchResponse) { r.Entry.Modified = time.Now().AddDate(1, 0, 0) }
 		client := newClient(t, c)
 		get(t, client, keyA)
 		settle()
@@ -371,7 +372,7 @@ func TestSubscribe_StopWaitsForTheCallUnderWay(t *testing.T) {
 		c.set(keyA, "one")
 		client := newClient(t, c)
 		returned := false
-		sub := subscribe(t, client, keyA, diamond.ListenerFunc(func(ctx context.Context, _ diamond.Config) error {
+		sub := subscribe(t, client, keyA, diamond.ListenerFunc(func(ctx context.Context, _ conf.Config) error {
 			<-ctx.Done()
 			time.Sleep(time.Second)
 			returned = true
@@ -391,7 +392,7 @@ func TestDefect_C25_NothingOfAContentIsLogged(t *testing.T) {
 		client, err := diamond.NewClient(c, diamond.WithLocalFiles(newFiles()),
 			diamond.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 		require.NoError(t, err)
-		_, err = client.Subscribe(keyA, &recorder{verdict: func(c diamond.Config) error { return errors.New(c.Content) }})
+		_, err = client.Subscribe(keyA, &recorder{verdict: func(c conf.Config) error { return errors.New(c.Content) }})
 		require.NoError(t, err)
 		_, err = diamond.Bind[struct{ N int }](t.Context(), client, keyA)
 		require.Error(t, err)
@@ -412,7 +413,7 @@ func TestWait_EndsWithTheSubscription(t *testing.T) {
 		sub := subscribe(t, client, keyA, &recorder{})
 		time.AfterFunc(time.Second, sub.Stop)
 		start := time.Now()
-		require.ErrorIs(t, sub.Wait(t.Context()), diamond.ErrClosed)
+		require.ErrorIs(t, sub.Wait(t.Context()), conf.ErrClosed)
 		assert.Equal(t, time.Second, time.Since(start))
 	})
 }
@@ -424,14 +425,14 @@ func TestStop_ThoseWhoAreLeftHaveApplied(t *testing.T) {
 		c.set(keyA, "a")
 		client := newClient(t, c)
 		release := make(chan struct{})
-		slow := subscribe(t, client, keyA, &recorder{verdict: func(diamond.Config) error { <-release; return nil }})
+		slow := subscribe(t, client, keyA, &recorder{verdict: func(conf.Config) error { <-release; return nil }})
 		subscribe(t, client, keyA, &recorder{})
 		settle()
 		assert.Empty(t, c.reported())
 		stopped := make(chan struct{})
 		go func() { slow.Stop(); close(stopped) }()
 		settle()
-		assert.Equal(t, []diamond.Report{{Key: keyA, Revision: 1, Applied: true}}, c.reported())
+		assert.Equal(t, []conf.Report{{Key: keyA, Revision: 1, Applied: true}}, c.reported())
 		close(release)
 		<-stopped
 	})
@@ -448,7 +449,7 @@ func TestWait_IsForTheNewestValue(t *testing.T) {
 		require.NoError(t, sub.Wait(t.Context()))
 		for i := range 200 {
 			content := strconv.Itoa(i)
-			_, err := client.Publish(t.Context(), diamond.Draft{Key: keyA, Content: content})
+			_, err := client.Publish(t.Context(), conf.Draft{Key: keyA, Content: content})
 			require.NoError(t, err)
 			require.NoError(t, sub.Wait(t.Context()))
 			require.Equal(t, content, r.last().Content)
@@ -465,6 +466,6 @@ func TestClose_AKeyThatIsInMemoryIsNotRead(t *testing.T) {
 		get(t, client, keyA)
 		require.NoError(t, client.Close())
 		_, err := client.Get(t.Context(), keyA)
-		require.ErrorIs(t, err, diamond.ErrClosed)
+		require.ErrorIs(t, err, conf.ErrClosed)
 	})
 }

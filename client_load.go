@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/coalesce"
 )
 
@@ -116,12 +117,12 @@ func (l *loader) ask(ctx context.Context, s *slot, late func()) (update, error) 
 
 // awaitPlace waits for a place among the first fetches. It fails if servers have
 // answered none of them for snapshotGrace.
-func (l *loader) awaitPlace(ctx context.Context, key Key) error {
+func (l *loader) awaitPlace(ctx context.Context, key conf.Key) error {
 	begun := time.Now()
 	for {
 		left := snapshotGrace - l.silence(begun)
 		if left <= 0 {
-			return &Error{Op: "fetch", Key: key, Err: ErrUnavailable, Detail: "servers do not answer"}
+			return &conf.Error{Op: "fetch", Key: key, Err: conf.ErrUnavailable, Detail: "servers do not answer"}
 		}
 		silent := time.NewTimer(left)
 		select {
@@ -153,10 +154,10 @@ func (l *loader) silence(begun time.Time) time.Duration {
 // fetchFirst fetches a key of which nothing is known. From a server that is behind
 // it takes a value, which is better than none, but not an absence, which proves
 // nothing.
-func (l *loader) fetchFirst(ctx context.Context, key Key) (update, error) {
+func (l *loader) fetchFirst(ctx context.Context, key conf.Key) (update, error) {
 	n, err := l.calls.fetch(ctx, key, l.calls.newestSeen())
-	if errors.Is(err, ErrBehind) {
-		if older, again := l.calls.fetch(ctx, key, Position{}); again == nil && older.found {
+	if errors.Is(err, conf.ErrBehind) {
+		if older, again := l.calls.fetch(ctx, key, conf.Position{}); again == nil && older.found {
 			return older, nil
 		}
 	}
@@ -168,7 +169,7 @@ func (l *loader) finish(s *slot, n update, err error) {
 	l.slots.mu.Lock()
 	defer l.slots.mu.Unlock()
 	if err == nil && !l.slots.learn(s, n, l.calls.newestSeen()) {
-		err = &Error{Op: "fetch", Key: s.key, Err: ErrBehind, Remote: true, Detail: "the answer is older than what is known"}
+		err = &conf.Error{Op: "fetch", Key: s.key, Err: conf.ErrBehind, Remote: true, Detail: "the answer is older than what is known"}
 	}
 	s.loading, s.loadErr = false, err
 	switch {
@@ -190,7 +191,7 @@ func (l *loader) finish(s *slot, n update, err error) {
 
 // awaitShown waits until something is known of s. It repeats the first fetch while
 // that fails.
-func (l *loader) awaitShown(ctx context.Context, s *slot) (Config, error) {
+func (l *loader) awaitShown(ctx context.Context, s *slot) (conf.Config, error) {
 	ctx, end := l.patience(ctx, s)
 	defer end()
 	for {
@@ -212,13 +213,13 @@ func (l *loader) awaitShown(ctx context.Context, s *slot) (Config, error) {
 		case st != nil:
 			return st.read(&l.slots.confirmedAsOf)
 		case isPermanent(failed):
-			return Config{}, failed
+			return conf.Config{}, failed
 		}
 		select {
 		case <-changed:
 		case <-retry:
 		case <-ctx.Done():
-			return Config{}, gaveUp(ctx, failed)
+			return conf.Config{}, gaveUp(ctx, failed)
 		}
 	}
 }

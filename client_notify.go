@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/worker"
 )
 
@@ -26,27 +27,27 @@ type notifier struct {
 	calls  *calls
 	slots  *slots
 	good   goodValues
-	report func(s *slot, outcome Report) // see [reporter.report]
+	report func(s *slot, outcome conf.Report) // see [reporter.report]
 	log    *slog.Logger
 	// patience bounds how long a caller waits for a slot; see [loader.patience].
 	patience func(ctx context.Context, s *slot) (_ context.Context, stop func())
 
-	running map[*worker.Worker]Key // guarded by the slots' mu: workers with a call under way, including stopped ones
+	running map[*worker.Worker]conf.Key // guarded by the slots' mu: workers with a call under way, including stopped ones
 }
 
 // goodValues keeps the last value of each key that all listeners applied.
 type goodValues interface {
 	saveGood(s *slot)
-	lastGood(key Key) (Config, bool)
+	lastGood(key conf.Key) (conf.Config, bool)
 }
 
 func newNotifier(
-	calls *calls, slots *slots, good goodValues, report func(*slot, Report), log *slog.Logger,
+	calls *calls, slots *slots, good goodValues, report func(*slot, conf.Report), log *slog.Logger,
 	patience func(context.Context, *slot) (context.Context, func()),
 ) *notifier {
 	return &notifier{
 		calls: calls, slots: slots, good: good, report: report, log: log, patience: patience,
-		running: make(map[*worker.Worker]Key),
+		running: make(map[*worker.Worker]conf.Key),
 	}
 }
 
@@ -70,7 +71,7 @@ func (n *notifier) notify(s *slot) {
 
 // enter records that w begins to call a callback of a subscription to key. It
 // returns false if the client is closed and the callback must not be called.
-func (n *notifier) enter(w *worker.Worker, key Key) bool {
+func (n *notifier) enter(w *worker.Worker, key conf.Key) bool {
 	n.slots.mu.Lock()
 	defer n.slots.mu.Unlock()
 	if n.slots.closed.Load() {
@@ -89,11 +90,11 @@ func (n *notifier) exit(w *worker.Worker) {
 
 // deliveredTo returns what the listener was last called with, with its present time
 // of confirmation, or false before the first call.
-func (n *notifier) deliveredTo(l *subscription) (Config, bool) {
+func (n *notifier) deliveredTo(l *subscription) (conf.Config, bool) {
 	n.slots.mu.Lock()
 	defer n.slots.mu.Unlock()
 	if l.delivered == nil {
-		return Config{}, false
+		return conf.Config{}, false
 	}
 	config, _ := l.delivered.read(&n.slots.confirmedAsOf)
 	return config, true
@@ -115,7 +116,7 @@ func (n *notifier) deliver(ctx context.Context, l *subscription) {
 
 	config, _ := st.read(&n.slots.confirmedAsOf)
 	config.Deleted = st.err != nil
-	call := func(config Config) error {
+	call := func(config conf.Config) error {
 		return n.call(l, config.Revision, func() error { return l.listener.OnConfig(ctx, config) })
 	}
 	err, instead := errPanic, false // in case the listener ends its goroutine
@@ -194,7 +195,7 @@ func reasonOf(err error) string {
 // held.
 func (n *notifier) conclude(s *slot) {
 	v, st := s.value, s.shown.Load()
-	if v == nil || v.presence != present || st == nil || st.config.Source == SourceOverride || len(s.listeners) == 0 {
+	if v == nil || v.presence != present || st == nil || st.config.Source == conf.SourceOverride || len(s.listeners) == 0 {
 		return
 	}
 	revision, applied := st.config.Revision, true
@@ -203,12 +204,12 @@ func (n *notifier) conclude(s *slot) {
 		case l.busy || l.delivered == nil || l.due() != nil:
 			applied = false
 		case l.reason != nil:
-			n.report(s, Report{Key: s.key, Revision: revision, Reason: reasonOf(l.reason)})
+			n.report(s, conf.Report{Key: s.key, Revision: revision, Reason: reasonOf(l.reason)})
 			return
 		}
 	}
 	if applied {
-		n.report(s, Report{Key: s.key, Revision: revision, Applied: true})
+		n.report(s, conf.Report{Key: s.key, Revision: revision, Applied: true})
 		n.good.saveGood(s)
 	}
 }
@@ -259,7 +260,7 @@ func (n *notifier) wait(ctx context.Context, l *subscription, orNothing bool) er
 
 		switch {
 		case stopped:
-			return Errorf(ErrClosed, "the subscription is stopped")
+			return conf.Errorf(conf.ErrClosed, "the subscription is stopped")
 		case st != nil && st.err != nil:
 			return st.err
 		case settled:
@@ -267,7 +268,7 @@ func (n *notifier) wait(ctx context.Context, l *subscription, orNothing bool) er
 		case st == nil && isPermanent(failed), nothing && failed != nil:
 			return failed
 		case nothing:
-			return Errorf(ErrUnavailable, "%s", errTimeout.Error())
+			return conf.Errorf(conf.ErrUnavailable, "%s", errTimeout.Error())
 		}
 		select {
 		case <-changed:
@@ -279,7 +280,7 @@ func (n *notifier) wait(ctx context.Context, l *subscription, orNothing bool) er
 
 // stopAll stops all listeners. It returns their workers and the workers with a call
 // under way. The slots' mu must be held.
-func (n *notifier) stopAll() map[*worker.Worker]Key {
+func (n *notifier) stopAll() map[*worker.Worker]conf.Key {
 	halting := maps.Clone(n.running)
 	for _, s := range n.slots.byKey.All() {
 		for _, l := range s.listeners {
@@ -294,8 +295,8 @@ func (n *notifier) stopAll() map[*worker.Worker]Key {
 
 // haltAll halts workers and waits until no callback is running, at most for
 // closeTimeout. It returns the keys of those that are still running.
-func haltAll(workers map[*worker.Worker]Key) (blocked []string) {
-	ended := make(map[<-chan struct{}]Key, len(workers))
+func haltAll(workers map[*worker.Worker]conf.Key) (blocked []string) {
+	ended := make(map[<-chan struct{}]conf.Key, len(workers))
 	for w, key := range workers {
 		ended[w.Halt()] = key
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // An override file that cannot be read for now hurts its own key only.
@@ -43,7 +44,7 @@ func TestD6_AnOverrideThatHangsHurtsOnlyItsKey(t *testing.T) {
 func TestD8_AnOverrideThatSaysNothingKeepsTheLastGoodValue(t *testing.T) {
 	for name, typ := range map[string]string{"app.yaml": "yaml", "app": "yaml", "app.json": "json"} {
 		synctest.Test(t, func(t *testing.T) {
-			key := diamond.NewKey("", name)
+			key := conf.NewKey("", name)
 			c := newCentre()
 			c.setTyped(key, typ, "{n: 1}")
 			local := newFiles()
@@ -66,12 +67,12 @@ func TestD8_AnOverrideThatSaysNothingKeepsTheLastGoodValue(t *testing.T) {
 				local.overrides[key] = content
 				again := newClient(t, c, diamond.WithLocalFiles(local))
 				config := get(t, again, key)
-				require.Equal(t, diamond.SourceServer, config.Source, "%s %q", name, content)
+				require.Equal(t, conf.SourceServer, config.Source, "%s %q", name, content)
 				require.Equal(t, "{n: 1}", config.Content)
 			}
 			local.override(key, nil)
 			settle()
-			require.Equal(t, diamond.SourceServer, get(t, client, key).Source)
+			require.Equal(t, conf.SourceServer, get(t, client, key).Source)
 		})
 	}
 }
@@ -87,7 +88,7 @@ func TestD8_AnOverrideThatCannotBeReadStaysInForce(t *testing.T) {
 		mine, other := "mine", "other"
 		local.override(keyA, &mine)
 		settle()
-		local.with(func() { local.overrideErr = diamond.Errorf(diamond.ErrDenied, "mode 0200") })
+		local.with(func() { local.overrideErr = conf.Errorf(conf.ErrDenied, "mode 0200") })
 		local.override(keyA, &other)
 		settle()
 		assert.Equal(t, "mine", get(t, client, keyA).Content)
@@ -129,7 +130,7 @@ type slowOverride struct {
 	reading, release chan struct{}
 }
 
-func (f *slowOverride) Override(key diamond.Key) (string, error) {
+func (f *slowOverride) Override(key conf.Key) (string, error) {
 	content, err := f.files.Override(key)
 	if err == nil && f.read.CompareAndSwap(false, true) {
 		close(f.reading)
@@ -161,7 +162,7 @@ func TestD8_AnOverrideThatIsHalfSavedKeepsWhatWasBound(t *testing.T) {
 // A file has no type; its data id need not tell one.
 func TestD8_TheTypeOfAnOverrideIsThePublishedOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		key := diamond.NewKey("", "limits")
+		key := conf.NewKey("", "limits")
 		c := newCentre()
 		c.setTyped(key, "yaml", "n: 1")
 		local := newFiles()
@@ -221,7 +222,7 @@ func TestD6_AnOverrideThatHadNoRoomIsTakenInLater(t *testing.T) {
 		local := &hangingMany{files: newFiles(), release: make(chan struct{})}
 		client := newClient(t, c, diamond.WithLocalFiles(local), diamond.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		for i := range 70 {
-			key := diamond.NewKey("hangs", fmt.Sprint(i))
+			key := conf.NewKey("hangs", fmt.Sprint(i))
 			c.set(key, "x")
 			subscribe(t, client, key, &recorder{})
 		}
@@ -247,7 +248,7 @@ type hangingMany struct {
 	reads   sync.Map // of keys
 }
 
-func (h *hangingMany) Override(key diamond.Key) (string, error) {
+func (h *hangingMany) Override(key conf.Key) (string, error) {
 	n, _ := h.reads.LoadOrStore(key, new(atomic.Int32))
 	n.(*atomic.Int32).Add(1)
 	if key.Group == "hangs" {
@@ -256,7 +257,7 @@ func (h *hangingMany) Override(key diamond.Key) (string, error) {
 	return h.files.Override(key)
 }
 
-func (h *hangingMany) asked(key diamond.Key) int {
+func (h *hangingMany) asked(key conf.Key) int {
 	n, ok := h.reads.Load(key)
 	if !ok {
 		return 0
@@ -270,22 +271,22 @@ func TestD6_ASnapshotThatHangsIsTakenInWhenItComes(t *testing.T) {
 		c.set(keyA, "a")
 		c.set(keyB, "b")
 		local := &hangingFiles{files: withSnapshots(c, keyA), load: make(chan struct{})}
-		local.snapshots[diamond.SlotLastGood][keyB] = snapshotOf(c, keyB)
+		local.snapshots[conf.SlotLastGood][keyB] = snapshotOf(c, keyB)
 		c.fail(errDown)
 		client := newClient(t, c, diamond.WithLocalFiles(local))
-		for _, key := range []diamond.Key{keyA, keyB} {
+		for _, key := range []conf.Key{keyA, keyB} {
 			subscribe(t, client, key, &recorder{})
 		}
 		start := time.Now()
 		_, err := client.Get(t.Context(), keyA)
-		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		require.ErrorIs(t, err, conf.ErrUnavailable)
 		assert.Equal(t, 3*time.Second, time.Since(start))
 		close(local.load)
 		settle()
-		for key, want := range map[diamond.Key]string{keyA: "a", keyB: "b"} {
+		for key, want := range map[conf.Key]string{keyA: "a", keyB: "b"} {
 			config := get(t, client, key)
 			assert.Equal(t, want, config.Content)
-			assert.Equal(t, diamond.SourceSnapshot, config.Source)
+			assert.Equal(t, conf.SourceSnapshot, config.Source)
 		}
 	})
 }
@@ -296,7 +297,7 @@ func TestD6_SnapshotsThatHadNoRoomAreTakenInLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		var log logs
-		keys := make([]diamond.Key, 200)
+		keys := make([]conf.Key, 200)
 		for i := range keys {
 			keys[i] = keyN(i)
 			c.set(keys[i], "x")
@@ -331,7 +332,7 @@ func TestD6_ASnapshotThatComesLateReplacesNothing(t *testing.T) {
 		close(local.load)
 		settle()
 		assert.Equal(t, []string{"new"}, r.contents())
-		assert.Equal(t, diamond.SourceServer, get(t, client, keyA).Source)
+		assert.Equal(t, conf.SourceServer, get(t, client, keyA).Source)
 	})
 }
 
@@ -341,14 +342,14 @@ type hangingFiles struct {
 	override, load chan struct{} // nil: they do not hang
 }
 
-func (h *hangingFiles) Override(key diamond.Key) (string, error) {
+func (h *hangingFiles) Override(key conf.Key) (string, error) {
 	if h.override != nil {
 		<-h.override
 	}
 	return h.files.Override(key)
 }
 
-func (h *hangingFiles) Load(key diamond.Key, slot diamond.Slot) (diamond.Snapshot, error) {
+func (h *hangingFiles) Load(key conf.Key, slot conf.Slot) (conf.Snapshot, error) {
 	if h.load != nil {
 		<-h.load
 	}
@@ -358,11 +359,11 @@ func (h *hangingFiles) Load(key diamond.Key, slot diamond.Slot) (diamond.Snapsho
 // hangingOverride are local files of which one override hangs until release.
 type hangingOverride struct {
 	*files
-	key     diamond.Key
+	key     conf.Key
 	release chan struct{}
 }
 
-func (h *hangingOverride) Override(key diamond.Key) (string, error) {
+func (h *hangingOverride) Override(key conf.Key) (string, error) {
 	if key == h.key {
 		<-h.release
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/backoff"
 	"github.com/linnaname/gdiamond/internal/lograte"
 	"github.com/linnaname/gdiamond/internal/longpoll"
@@ -45,8 +46,8 @@ type poller struct {
 	wait  *longpoll.Wait
 	pause backoff.Backoff
 
-	keys      []Key // of version
-	set       KeySetHash
+	keys      []conf.Key // of version
+	set       conf.KeySetHash
 	version   int
 	waitsSent int  // waits as of the last request
 	named     bool // the server has received the keys of the set
@@ -138,7 +139,7 @@ func (p *poller) run(ctx context.Context) {
 
 // after handles the outcome of a poll. It pauses if the next one must not follow at
 // once.
-func (p *poller) after(ctx context.Context, req *PollRequest, resp *PollResponse, err error, parked time.Duration, useful bool) error {
+func (p *poller) after(ctx context.Context, req *conf.PollRequest, resp *conf.PollResponse, err error, parked time.Duration, useful bool) error {
 	if errors.Is(err, errRejoin) || p.refused.refuseBlamed(err) {
 		return nil
 	}
@@ -174,18 +175,18 @@ func (p *poller) after(ctx context.Context, req *PollRequest, resp *PollResponse
 
 // request makes the next poll and returns the version of its set of keys, or nil if
 // there are no keys.
-func (p *poller) request() (*PollRequest, int) {
+func (p *poller) request() (*conf.PollRequest, int) {
 	p.slots.mu.Lock()
 	defer p.slots.mu.Unlock()
 	if p.slots.version != p.version {
 		p.keys = p.joinedKeys()
-		p.set, p.version, p.named = HashKeys(p.keys), p.slots.version, false
+		p.set, p.version, p.named = conf.HashKeys(p.keys), p.slots.version, false
 	}
 	p.waitsSent = p.waits
 	if len(p.keys) == 0 {
 		return nil, 0
 	}
-	req := &PollRequest{Client: p.calls.info, Set: p.set, Wait: p.wait.Next()}
+	req := &conf.PollRequest{Client: p.calls.info, Set: p.set, Wait: p.wait.Next()}
 	if p.compare {
 		req.Wait = 0
 	}
@@ -213,8 +214,8 @@ func (p *poller) request() (*PollRequest, int) {
 }
 
 // joinedKeys returns the polled keys. The slots' mu must be held.
-func (p *poller) joinedKeys() []Key {
-	var keys []Key
+func (p *poller) joinedKeys() []conf.Key {
+	var keys []conf.Key
 	for _, s := range p.slots.byKey.All() {
 		if s.joined {
 			keys = append(keys, s.key)
@@ -225,7 +226,7 @@ func (p *poller) joinedKeys() []Key {
 
 // ask sends a poll. It stops waiting pollSlack after the answer is due, because the
 // connection may be dead.
-func (p *poller) ask(ctx context.Context, req *PollRequest) (*PollResponse, error) {
+func (p *poller) ask(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
 	ctx, stop := context.WithTimeoutCause(ctx, req.Wait+pollSlack, errTimeout)
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -239,7 +240,7 @@ func (p *poller) ask(ctx context.Context, req *PollRequest) (*PollResponse, erro
 		return nil, errRejoin
 	}
 	if err != nil {
-		return nil, callError(ctx, "poll", Key{}, err)
+		return nil, callError(ctx, "poll", conf.Key{}, err)
 	}
 	return resp, nil
 }
@@ -278,10 +279,10 @@ func (p *poller) note(err error) {
 // take applies the answer to a poll. It first fetches the contents that the answer
 // only names, then applies everything at once. useful reports whether the client
 // knows more than before.
-func (p *poller) take(ctx context.Context, version int, resp *PollResponse) (useful bool, err error) {
+func (p *poller) take(ctx context.Context, version int, resp *conf.PollResponse) (useful bool, err error) {
 	if resp.Resync {
 		if p.resync {
-			return false, &Error{Op: "poll", Err: ErrUnavailable, Remote: true, Detail: "the server asks for all keys again and again"}
+			return false, &conf.Error{Op: "poll", Err: conf.ErrUnavailable, Remote: true, Detail: "the server asks for all keys again and again"}
 		}
 		p.resync = true
 		return true, nil
@@ -290,7 +291,7 @@ func (p *poller) take(ctx context.Context, version int, resp *PollResponse) (use
 		return false, nil
 	}
 	if err := p.calls.observe(resp.Position); err != nil {
-		return false, opError("poll", Key{}, err)
+		return false, conf.WithOp("poll", conf.Key{}, err)
 	}
 	a := newPollAnswer(resp, version)
 	if err := a.sort(p.slots); err != nil {
@@ -320,7 +321,7 @@ func (p *poller) letGo(now time.Time) {
 	if p.err != nil {
 		return
 	}
-	p.slots.byKey.DeleteFunc(func(_ Key, s *slot) bool {
+	p.slots.byKey.DeleteFunc(func(_ conf.Key, s *slot) bool {
 		if s.used.Swap(false) || len(s.listeners) > 0 || s.loading {
 			s.lastUsed = now
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 func TestC13_ManyKeysInOneClient(t *testing.T) {
@@ -23,7 +24,7 @@ func TestC13_ManyKeysInOneClient(t *testing.T) {
 		n := 10_000
 		c := newCentre()
 		client := newClient(t, c)
-		contents := make(map[diamond.Key]string)
+		contents := make(map[conf.Key]string)
 		for i := range n {
 			contents[keyN(i)] = "x"
 		}
@@ -32,7 +33,7 @@ func TestC13_ManyKeysInOneClient(t *testing.T) {
 		var applied atomic.Int32
 		for i := range n {
 			if i%2 == 0 {
-				_, err := client.Subscribe(keyN(i), diamond.ListenerFunc(func(context.Context, diamond.Config) error { applied.Add(1); return nil }))
+				_, err := client.Subscribe(keyN(i), diamond.ListenerFunc(func(context.Context, conf.Config) error { applied.Add(1); return nil }))
 				require.NoError(t, err)
 			} else if i%100 == 1 {
 				get(t, client, keyN(i))
@@ -92,7 +93,7 @@ func TestPoll_KeyOfWhichNothingIsKnownJoinsASetThatIs(t *testing.T) {
 		subscribe(t, client, keyB, &r)
 		settle()
 		assert.Equal(t, []string{"b"}, r.contents(), "the poll brings what the first fetch could not")
-		assert.Equal(t, []diamond.Held{{Key: keyB}}, c.polls[len(c.polls)-2].Held)
+		assert.Equal(t, []conf.Held{{Key: keyB}}, c.polls[len(c.polls)-2].Held)
 	})
 }
 
@@ -108,11 +109,11 @@ func TestPoll_ALargeContentAfterADeletionThatWasSeenLater(t *testing.T) {
 		settle()
 		c.with(func() {
 			c.inline = 0
-			c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) { return nil, errDown }
+			c.onFetch = func(context.Context, *conf.FetchRequest) (*conf.FetchResponse, error) { return nil, errDown }
 		})
 		c.set(keyA, "large")
 		settle()
-		get(t, client, func() diamond.Key { c.failFetches(nil); c.set(keyB, "b"); return keyB }())
+		get(t, client, func() conf.Key { c.failFetches(nil); c.set(keyB, "b"); return keyB }())
 		time.Sleep(30 * time.Second) // polls have moved on past the revision of the content
 		assert.Equal(t, []string{"a", "-", "large"}, r.contents())
 	})
@@ -122,10 +123,10 @@ func TestPoll_AnAbsenceIsSaidAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyB, "b")
-		c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) { return nil, errDown }
+		c.onFetch = func(context.Context, *conf.FetchRequest) (*conf.FetchResponse, error) { return nil, errDown }
 		client := newClient(t, c)
 		start := time.Now()
-		require.ErrorIs(t, subscribe(t, client, keyA, &recorder{}).Wait(t.Context()), diamond.ErrNotFound)
+		require.ErrorIs(t, subscribe(t, client, keyA, &recorder{}).Wait(t.Context()), conf.ErrNotFound)
 		assert.Less(t, time.Since(start), time.Second, "not at the end of a wait")
 	})
 }
@@ -147,8 +148,8 @@ func TestPoll_Resync(t *testing.T) {
 		assert.Equal(t, "b2", get(t, client, keyB).Content)
 
 		c.with(func() {
-			c.onPoll = func(context.Context, *diamond.PollRequest) (*diamond.PollResponse, error) {
-				return &diamond.PollResponse{Resync: true}, nil
+			c.onPoll = func(context.Context, *conf.PollRequest) (*conf.PollResponse, error) {
+				return &conf.PollResponse{Resync: true}, nil
 			}
 			c.announce()
 		})
@@ -170,9 +171,9 @@ func TestPoll_DrainingServerIsLeftAtOnce(t *testing.T) {
 		var draining atomic.Bool
 		draining.Store(true)
 		c.with(func() {
-			c.onPoll = func(context.Context, *diamond.PollRequest) (*diamond.PollResponse, error) {
+			c.onPoll = func(context.Context, *conf.PollRequest) (*conf.PollResponse, error) {
 				if draining.Load() {
-					return &diamond.PollResponse{Draining: true}, nil
+					return &conf.PollResponse{Draining: true}, nil
 				}
 				return nil, nil
 			}
@@ -197,8 +198,8 @@ func TestPoll_AServerThatAnswersAtOnceWithNothing(t *testing.T) {
 		get(t, client, keyA)
 		settle()
 		c.with(func() {
-			c.onPoll = func(context.Context, *diamond.PollRequest) (*diamond.PollResponse, error) {
-				return &diamond.PollResponse{Position: c.position()}, nil
+			c.onPoll = func(context.Context, *conf.PollRequest) (*conf.PollResponse, error) {
+				return &conf.PollResponse{Position: c.position()}, nil
 			}
 			c.announce()
 		})
@@ -212,14 +213,14 @@ func TestPoll_AServerThatAnswersAtOnceWithNothing(t *testing.T) {
 func TestPoll_LargeContents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
-		large := func(s string) string { return strings.Repeat(s, diamond.InlineContent+1) }
-		c.setAll(map[diamond.Key]string{keyA: large("a"), keyB: "small"})
+		large := func(s string) string { return strings.Repeat(s, conf.InlineContent+1) }
+		c.setAll(map[conf.Key]string{keyA: large("a"), keyB: "small"})
 		client := newClient(t, c)
 		var a, b recorder
 		subscribe(t, client, keyA, &a)
 		subscribe(t, client, keyB, &b)
 		settle()
-		c.setAll(map[diamond.Key]string{keyA: large("b"), keyB: "small 2"})
+		c.setAll(map[conf.Key]string{keyA: large("b"), keyB: "small 2"})
 		synctest.Wait()
 		assert.Equal(t, large("b"), a.last().Content)
 		assert.Equal(t, 2, c.fetchCount(keyA))
@@ -229,7 +230,7 @@ func TestPoll_LargeContents(t *testing.T) {
 		time.Sleep(time.Hour)
 		before := get(t, client, keyA).Confirmed
 		c.failFetches(errDown)
-		c.setAll(map[diamond.Key]string{keyA: large("c"), keyB: "small 3"})
+		c.setAll(map[conf.Key]string{keyA: large("c"), keyB: "small 3"})
 		settle()
 		assert.Equal(t, "small 3", b.last().Content)
 		assert.Equal(t, large("b"), get(t, client, keyA).Content)
@@ -241,7 +242,7 @@ func TestPoll_LargeContents(t *testing.T) {
 		assert.Less(t, c.fetchCount(keyA)-fetches, 200)
 		assert.Equal(t, asOf, get(t, client, keyA).Confirmed, "it is not what the server has, so nothing confirms it")
 		assert.Less(t, time.Since(get(t, client, keyB).Confirmed), 30*time.Second)
-		assert.ErrorIs(t, client.Status(keyA)[0].Err, diamond.ErrUnavailable)
+		assert.ErrorIs(t, client.Status(keyA)[0].Err, conf.ErrUnavailable)
 
 		c.failFetches(nil)
 		time.Sleep(30 * time.Second)
@@ -268,7 +269,7 @@ func TestN1_Defect_C15_NothingCanBeAsked(t *testing.T) {
 
 		// A program that starts now has its snapshot.
 		other := newClient(t, c, diamond.WithLocalFiles(local))
-		assert.Equal(t, diamond.SourceSnapshot, get(t, other, keyA).Source)
+		assert.Equal(t, conf.SourceSnapshot, get(t, other, keyA).Source)
 		c.set(keyA, "b")
 		c.fail(nil)
 		time.Sleep(5 * time.Second)
@@ -285,7 +286,7 @@ func TestN6_HalfOpenConnection(t *testing.T) {
 		get(t, client, keyA)
 		hung := false
 		c.with(func() {
-			c.onPoll = func(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+			c.onPoll = func(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
 				if !hung {
 					hung = true
 					return nil, ended(ctx) // packets are dropped, nothing is said
@@ -316,7 +317,7 @@ func TestN7_ProxyCutsIdleConnections(t *testing.T) {
 				var log logs
 				client := newClient(t, c, diamond.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 				var cuts atomic.Int32
-				c.onPoll = func(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+				c.onPoll = func(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
 					if req.Wait <= cut.after {
 						return nil, nil
 					}
@@ -378,7 +379,7 @@ func TestPoll_AProxyThatEatsAnswers(t *testing.T) {
 		var r recorder
 		subscribe(t, client, keyA, &r)
 		c.with(func() {
-			c.onPoll = func(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+			c.onPoll = func(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
 				if req.Wait > 0 {
 					return nil, ended(ctx) // no answer that took long ever arrives
 				}
@@ -395,21 +396,21 @@ func TestPoll_AProxyThatEatsAnswers(t *testing.T) {
 }
 
 func TestN12_N14_AnswersThatAreNotWhatWasAskedFor(t *testing.T) {
-	for name, spoil := range map[string]func(*diamond.Entry){
-		"cut short":    func(e *diamond.Entry) { e.Content = e.Content[:len(e.Content)-1] },
-		"another key":  func(e *diamond.Entry) { e.Key = keyB },
-		"wrong digest": func(e *diamond.Entry) { e.MD5 = diamond.MD5Hex("other") },
-		"flipped bit":  func(e *diamond.Entry) { e.Content = string(e.Content[0]^1) + e.Content[1:] },
-		"empty":        func(e *diamond.Entry) { e.Content = "" },
-		"no revision":  func(e *diamond.Entry) { e.Revision = 0 },
-		"wrong size":   func(e *diamond.Entry) { e.Size++ },
+	for name, spoil := range map[string]func(*conf.Entry){
+		"cut short":    func(e *conf.Entry) { e.Content = e.Content[:len(e.Content)-1] },
+		"another key":  func(e *conf.Entry) { e.Key = keyB },
+		"wrong digest": func(e *conf.Entry) { e.MD5 = conf.MD5Hex("other") },
+		"flipped bit":  func(e *conf.Entry) { e.Content = string(e.Content[0]^1) + e.Content[1:] },
+		"empty":        func(e *conf.Entry) { e.Content = "" },
+		"no revision":  func(e *conf.Entry) { e.Revision = 0 },
+		"wrong size":   func(e *conf.Entry) { e.Size++ },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCentre()
 				c.set(keyA, "first")
 				bad := 3
-				c.tamper = func(r *diamond.FetchResponse) {
+				c.tamper = func(r *conf.FetchResponse) {
 					if bad--; bad >= 0 {
 						spoil(&r.Entry)
 					}
@@ -421,7 +422,7 @@ func TestN12_N14_AnswersThatAreNotWhatWasAskedFor(t *testing.T) {
 				settle()
 
 				c.with(func() {
-					c.onPoll = func(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+					c.onPoll = func(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
 						c.mu.Lock()
 						defer c.mu.Unlock()
 						resp, _ := c.compare(req)
@@ -451,12 +452,12 @@ func TestN12_AnAnswerWithoutAPositionIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "a")
-		c.tamper = func(r *diamond.FetchResponse) {
+		c.tamper = func(r *conf.FetchResponse) {
 			if c.fetches[keyA] == 1 {
-				r.Position = diamond.Position{}
+				r.Position = conf.Position{}
 			}
 		}
-		c.onPoll = func(context.Context, *diamond.PollRequest) (*diamond.PollResponse, error) { return nil, errDown }
+		c.onPoll = func(context.Context, *conf.PollRequest) (*conf.PollResponse, error) { return nil, errDown }
 		client := newClient(t, c)
 		assert.Equal(t, "a", get(t, client, keyA).Content)
 		assert.Equal(t, 2, c.fetchCount(keyA))
@@ -473,7 +474,7 @@ func TestPoll_AContentThatFailedForLongDoesNotDelayTheNext(t *testing.T) {
 		var r recorder
 		subscribe(t, client, keyA, &r)
 		settle()
-		overloaded := &diamond.Error{Err: diamond.ErrOverloaded, Remote: true}
+		overloaded := &conf.Error{Err: conf.ErrOverloaded, Remote: true}
 		c.failFetches(overloaded)
 		c.set(keyA, "2")
 		time.Sleep(10 * time.Minute)
@@ -513,7 +514,7 @@ func TestPoll_ContentsAreFetchedAsRetryAfterSays(t *testing.T) {
 		client := newClient(t, c)
 		subscribe(t, client, keyA, &recorder{})
 		settle()
-		c.failFetches(&diamond.Error{Err: diamond.ErrOverloaded, RetryAfter: 4 * time.Minute, Remote: true})
+		c.failFetches(&conf.Error{Err: conf.ErrOverloaded, RetryAfter: 4 * time.Minute, Remote: true})
 		c.set(keyA, "2")
 		settle()
 		fetches := c.fetchCount(keyA)
@@ -532,7 +533,7 @@ func TestPoll_ANamedContentIsFetchedThoughAnOlderOneComes(t *testing.T) {
 		c := newCentre()
 		c.inline = 0
 		c.set(keyA, "1")
-		older := &diamond.FetchResponse{Found: true, Entry: c.entries[keyA], Position: c.position()}
+		older := &conf.FetchResponse{Found: true, Entry: c.entries[keyA], Position: c.position()}
 		c.fail(errDown)
 		client := newClient(t, c)
 		var r recorder
@@ -541,7 +542,7 @@ func TestPoll_ANamedContentIsFetchedThoughAnOlderOneComes(t *testing.T) {
 		release := make(chan struct{})
 		var asked atomic.Int32
 		c.with(func() {
-			c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+			c.onFetch = func(context.Context, *conf.FetchRequest) (*conf.FetchResponse, error) {
 				if asked.Add(1) == 1 {
 					<-release
 					return older, nil
@@ -577,13 +578,13 @@ func TestN14_OldAnswersAreRefused(t *testing.T) {
 		subscribe(t, client, keyA, &r)
 		settle()
 		require.Equal(t, "new", r.last().Content)
-		for _, resp := range []*diamond.PollResponse{
-			{Position: old, Changed: []diamond.KeyState{{Key: keyA, Revision: oldEntry.Revision, View: oldEntry.View, MD5: oldEntry.MD5, Entry: &oldEntry}}},
-			{Position: old, Changed: []diamond.KeyState{{Key: keyA}}},
-			{Position: c.position(), Changed: []diamond.KeyState{{Key: keyA, Revision: oldEntry.Revision, View: oldEntry.View, MD5: oldEntry.MD5, Entry: &oldEntry}}},
+		for _, resp := range []*conf.PollResponse{
+			{Position: old, Changed: []conf.KeyState{{Key: keyA, Revision: oldEntry.Revision, View: oldEntry.View, MD5: oldEntry.MD5, Entry: &oldEntry}}},
+			{Position: old, Changed: []conf.KeyState{{Key: keyA}}},
+			{Position: c.position(), Changed: []conf.KeyState{{Key: keyA, Revision: oldEntry.Revision, View: oldEntry.View, MD5: oldEntry.MD5, Entry: &oldEntry}}},
 		} {
 			c.with(func() {
-				c.onPoll = func(context.Context, *diamond.PollRequest) (*diamond.PollResponse, error) { return resp, nil }
+				c.onPoll = func(context.Context, *conf.PollRequest) (*conf.PollResponse, error) { return resp, nil }
 				c.announce()
 			})
 			polls := c.pollCount()
@@ -653,7 +654,7 @@ func TestNewEpoch_AnOlderValueOfItIsNewer(t *testing.T) {
 		old := newCentre() // a server that has not heard of the new epoch
 		old.set(keyA, "older")
 		c.with(func() {
-			c.onPoll = func(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+			c.onPoll = func(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
 				return old.Poll(ctx, req)
 			}
 			c.announce()
@@ -672,25 +673,25 @@ func TestClient_OtherStoreIsRefused(t *testing.T) {
 		subscribe(t, client, keyA, &r)
 		settle()
 		other := newCentre()
-		other.at.Store = diamond.StoreID{9}
+		other.at.Store = conf.StoreID{9}
 		for range 10 {
 			other.set(keyA, "theirs")
 			other.set(keyB, "theirs")
 		}
 		c.with(func() {
-			c.onPoll = func(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+			c.onPoll = func(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
 				return other.Poll(ctx, req)
 			}
-			c.onFetch = func(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
-				return other.Fetch(ctx, &diamond.FetchRequest{Key: req.Key})
+			c.onFetch = func(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
+				return other.Fetch(ctx, &conf.FetchRequest{Key: req.Key})
 			}
 			c.announce()
 		})
 		time.Sleep(time.Minute)
 		assert.Equal(t, []string{"ours"}, r.contents())
-		assert.ErrorIs(t, client.Status(keyA)[0].Err, diamond.ErrOtherStore)
+		assert.ErrorIs(t, client.Status(keyA)[0].Err, conf.ErrOtherStore)
 		_, err := client.Get(t.Context(), keyB)
-		require.ErrorIs(t, err, diamond.ErrOtherStore)
+		require.ErrorIs(t, err, conf.ErrOtherStore)
 		polls := c.pollCount()
 		time.Sleep(time.Minute)
 		assert.Less(t, c.pollCount()-polls, 70)
@@ -724,7 +725,7 @@ func TestPoll_BacksOffWhenOverloaded(t *testing.T) {
 		client := newClient(t, c)
 		get(t, client, keyA)
 		settle()
-		c.fail(&diamond.Error{Err: diamond.ErrOverloaded, RetryAfter: 20 * time.Second, Remote: true})
+		c.fail(&conf.Error{Err: conf.ErrOverloaded, RetryAfter: 20 * time.Second, Remote: true})
 		time.Sleep(time.Second)
 		polls := c.pollCount()
 		time.Sleep(10 * time.Minute)

@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // said is what an arbitrary server says of one key.
@@ -78,16 +79,16 @@ func (a *arbitrary) next(key int) (whim, bool) {
 	return w, true
 }
 
-func (w *whim) position() diamond.Position {
-	return diamond.Position{Store: diamond.StoreID{w.store}, Epoch: diamond.Epoch{Generation: w.generation}, Revision: w.revision}
+func (w *whim) position() conf.Position {
+	return conf.Position{Store: conf.StoreID{w.store}, Epoch: conf.Epoch{Generation: w.generation}, Revision: w.revision}
 }
 
 // entry makes the entry that w says key i has. Its content says what it is of.
-func (w *whim) entry(i int) diamond.Entry {
+func (w *whim) entry(i int) conf.Entry {
 	s := w.keys[i]
 	content := fmt.Sprintf("%d %d %02d %d", w.store, w.generation, s.revision, i)
-	e := diamond.Entry{
-		Key: keyN(i), Content: content, MD5: diamond.MD5Hex(content), Size: int64(len(content)),
+	e := conf.Entry{
+		Key: keyN(i), Content: content, MD5: conf.MD5Hex(content), Size: int64(len(content)),
 		Revision: s.revision, View: s.revision,
 	}
 	switch s.how {
@@ -99,22 +100,22 @@ func (w *whim) entry(i int) diamond.Entry {
 	return e
 }
 
-func (a *arbitrary) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+func (a *arbitrary) Poll(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
 	w, ok := a.next(-1)
 	switch {
 	case !ok:
 		return nil, ended(ctx)
 	case w.kind == 1:
-		return &diamond.PollResponse{Resync: true}, nil
+		return &conf.PollResponse{Resync: true}, nil
 	case w.kind == 3:
 		return nil, errDown
 	}
-	resp := &diamond.PollResponse{Position: w.position(), Draining: w.kind == 2}
+	resp := &conf.PollResponse{Position: w.position(), Draining: w.kind == 2}
 	for i, s := range w.keys {
 		if s == nil {
 			continue
 		}
-		ks := diamond.KeyState{Key: keyN(i), Revision: s.revision, View: s.revision}
+		ks := conf.KeyState{Key: keyN(i), Revision: s.revision, View: s.revision}
 		if s.revision > 0 {
 			e := w.entry(i)
 			ks.MD5 = e.MD5
@@ -127,7 +128,7 @@ func (a *arbitrary) Poll(ctx context.Context, req *diamond.PollRequest) (*diamon
 	return resp, nil
 }
 
-func (a *arbitrary) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+func (a *arbitrary) Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
 	i := int(req.Key.DataID[len(req.Key.DataID)-1] - '0')
 	w, ok := a.next(i)
 	switch {
@@ -136,7 +137,7 @@ func (a *arbitrary) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diam
 	case w.kind == 3:
 		return nil, errDown
 	}
-	resp := &diamond.FetchResponse{Position: w.position()}
+	resp := &conf.FetchResponse{Position: w.position()}
 	if s := w.keys[i]; s != nil && s.revision > 0 {
 		resp.Found, resp.Entry = true, w.entry(i)
 	}
@@ -191,12 +192,12 @@ func (a *arbitrary) run(t *testing.T) (told, read [3][]string) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		for i := range read {
-			if client.Status(keyN(i))[0].Source == diamond.SourceNone {
+			if client.Status(keyN(i))[0].Source == conf.SourceNone {
 				continue // Get would wait
 			}
 			if config, err := client.Get(t.Context(), keyN(i)); err == nil {
 				read[i] = append(read[i], config.Content)
-				assert.Equal(t, diamond.MD5Hex(config.Content), config.MD5)
+				assert.Equal(t, conf.MD5Hex(config.Content), config.MD5)
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/backoff"
 	"github.com/linnaname/gdiamond/internal/coalesce"
 )
@@ -48,11 +49,11 @@ func (r *refusals) refuseBlamed(err error) (found bool) {
 }
 
 // blamed reports whether a server refused a whole request because of key. Servers
-// that do not know [PollResponse].Denied do that. For a key in a system namespace
+// that do not know [conf.PollResponse].Denied do that. For a key in a system namespace
 // they name no key.
-func blamed(err error, key Key) bool {
-	e, ok := errors.AsType[*Error](err)
-	return ok && e.Remote && isPermanent(err) && (e.Key.Canonical() == key || e.Key == Key{} && key.System())
+func blamed(err error, key conf.Key) bool {
+	e, ok := errors.AsType[*conf.Error](err)
+	return ok && e.Remote && isPermanent(err) && (e.Key.Canonical() == key || e.Key == conf.Key{} && key.System())
 }
 
 // run asks for all refused keys at intervals of refusedPause or longer.
@@ -82,7 +83,7 @@ func (r *refusals) ask(ctx context.Context, asked map[*slot]struct{}) (more bool
 	if err == nil && (resp.Resync || resp.Position.IsZero()) {
 		return false // the answer says nothing about the keys
 	}
-	denied := make(map[Key]bool)
+	denied := make(map[conf.Key]bool)
 	if err == nil {
 		for i := range resp.Denied {
 			denied[resp.Denied[i].Key.Canonical()] = true
@@ -106,8 +107,8 @@ func (r *refusals) ask(ctx context.Context, asked map[*slot]struct{}) (more bool
 
 // request makes a poll for the keys of asked that are still refused, and removes
 // the others.
-func (r *refusals) request(asked map[*slot]struct{}) *PollRequest {
-	req := &PollRequest{Client: r.calls.info}
+func (r *refusals) request(asked map[*slot]struct{}) *conf.PollRequest {
+	req := &conf.PollRequest{Client: r.calls.info}
 	r.slots.mu.Lock()
 	defer r.slots.mu.Unlock()
 	for s := range asked {
@@ -120,6 +121,6 @@ func (r *refusals) request(asked map[*slot]struct{}) *PollRequest {
 			req.Held = append(req.Held, h)
 		}
 	}
-	req.Set = HashKeys(req.Keys)
+	req.Set = conf.HashKeys(req.Keys)
 	return req
 }

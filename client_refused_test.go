@@ -11,15 +11,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 	"github.com/linnaname/gdiamond/transport/transporttest"
 )
 
 // asksFor notes from now on when polls name key.
-func (c *centre) asksFor(key diamond.Key) (asked func() []time.Time) {
+func (c *centre) asksFor(key conf.Key) (asked func() []time.Time) {
 	var asks []time.Time
 	c.with(func() {
-		c.onPoll = func(_ context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+		c.onPoll = func(_ context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
 			if slices.Contains(req.Keys, key) {
 				c.with(func() { asks = append(asks, time.Now()) })
 			}
@@ -56,13 +57,13 @@ func TestC14_ARefusedKeyKeepsItsValueAndTheOthersGoOn(t *testing.T) {
 		config := get(t, client, keyA)
 		assert.Equal(t, `{"rate": 1}`, config.Content, "its last value stays")
 		assert.False(t, config.Deleted)
-		require.ErrorIs(t, config.Refused, diamond.ErrDenied)
-		require.ErrorIs(t, client.Status(keyA)[0].Err, diamond.ErrDenied)
+		require.ErrorIs(t, config.Refused, conf.ErrDenied)
+		require.ErrorIs(t, client.Status(keyA)[0].Err, conf.ErrDenied)
 		require.ErrorContains(t, client.Status(keyA)[0].Err, "not for you")
-		require.ErrorIs(t, v.Err(), diamond.ErrDenied)
+		require.ErrorIs(t, v.Err(), conf.ErrDenied)
 		assert.Equal(t, 1, v.Get().Rate)
 		assert.Equal(t, []string{`{"rate": 1}`, `{"rate": 1}`}, a.contents(), "the listener is told of the refusal")
-		require.ErrorIs(t, a.last().Refused, diamond.ErrDenied)
+		require.ErrorIs(t, a.last().Refused, conf.ErrDenied)
 		assert.Equal(t, []string{"b", "b2"}, b.contents(), "the others go on")
 		require.NoError(t, client.Status(keyB)[0].Err)
 
@@ -112,7 +113,7 @@ func TestC14_TheEndOfARefusalIsTold(t *testing.T) {
 		before := v.Get()
 		c.deny(keyA, true)
 		settle()
-		require.ErrorIs(t, v.Err(), diamond.ErrDenied)
+		require.ErrorIs(t, v.Err(), conf.ErrDenied)
 		c.deny(keyA, false)
 		time.Sleep(time.Minute + time.Second)
 		require.Len(t, r.contents(), 3)
@@ -135,13 +136,13 @@ func TestC14_AServerThatRefusesTheWholePollForOneKey(t *testing.T) {
 		c.set(keyN(1), "n")
 		subscribe(t, client, keyN(1), &n)
 		settle()
-		refused := map[diamond.Key]bool{keyA: true, keyN(1): true}
+		refused := map[conf.Key]bool{keyA: true, keyN(1): true}
 		c.with(func() {
-			c.onPoll = func(_ context.Context, req *diamond.PollRequest) (resp *diamond.PollResponse, err error) {
+			c.onPoll = func(_ context.Context, req *conf.PollRequest) (resp *conf.PollResponse, err error) {
 				c.with(func() {
 					for _, key := range append(slices.Clone(req.Keys), c.sets[req.Set]...) {
 						if refused[key] {
-							err = &diamond.Error{Op: "poll", Key: key, Err: diamond.ErrDenied, Remote: true}
+							err = &conf.Error{Op: "poll", Key: key, Err: conf.ErrDenied, Remote: true}
 						}
 					}
 				})
@@ -154,14 +155,14 @@ func TestC14_AServerThatRefusesTheWholePollForOneKey(t *testing.T) {
 		settle()
 		assert.Equal(t, "b2", b.last().Content, "the others go on at once")
 		assert.Equal(t, "a", get(t, client, keyA).Content)
-		require.ErrorIs(t, client.Status(keyA)[0].Err, diamond.ErrDenied)
+		require.ErrorIs(t, client.Status(keyA)[0].Err, conf.ErrDenied)
 		require.NoError(t, client.Status(keyB)[0].Err)
 
 		c.with(func() { delete(refused, keyA) })
 		time.Sleep(time.Minute)
 		settle()
 		assert.Equal(t, "a2", a.last().Content, "though the other one is still refused")
-		require.ErrorIs(t, client.Status(keyN(1))[0].Err, diamond.ErrDenied)
+		require.ErrorIs(t, client.Status(keyN(1))[0].Err, conf.ErrDenied)
 		c.with(func() { clear(refused) })
 		time.Sleep(time.Minute)
 		settle()
@@ -180,7 +181,7 @@ func TestASystemKeyDoesNotStopTheUpdatesOfOthers(t *testing.T) {
 		require.NoError(t, err)
 		defer func() { require.NoError(t, client.Close()) }()
 		publish := func(content string) {
-			_, err := srv.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: keyA, Content: content}}}})
+			_, err := srv.Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{{Key: keyA, Content: content}}}})
 			require.NoError(t, err)
 		}
 		publish("one")
@@ -189,7 +190,7 @@ func TestASystemKeyDoesNotStopTheUpdatesOfOthers(t *testing.T) {
 		settle()
 		way.Fail(errDown)
 		time.Sleep(time.Second)
-		system := diamond.Key{Namespace: "_system", Group: "g", DataID: "d"}
+		system := conf.Key{Namespace: "_system", Group: "g", DataID: "d"}
 		subscribe(t, client, system, &recorder{})
 		time.Sleep(10 * time.Second)
 		way.Heal()
@@ -203,12 +204,12 @@ func TestASystemKeyDoesNotStopTheUpdatesOfOthers(t *testing.T) {
 }
 
 func TestARefusalIsTriedAgainWhileThereAreListeners(t *testing.T) {
-	for _, sentinel := range []error{diamond.ErrDenied, diamond.ErrInvalid, diamond.ErrTooLarge} {
+	for _, sentinel := range []error{conf.ErrDenied, conf.ErrInvalid, conf.ErrTooLarge} {
 		t.Run(sentinel.Error(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCentre()
 				c.set(keyA, `{"rate": 1}`)
-				c.fail(&diamond.Error{Err: sentinel, Remote: true}) // such as a host name that it was not told of
+				c.fail(&conf.Error{Err: sentinel, Remote: true}) // such as a host name that it was not told of
 				client := newClient(t, c)
 				var r recorder
 				require.ErrorIs(t, subscribe(t, client, keyA, &r).Wait(t.Context()), sentinel)
@@ -241,26 +242,26 @@ func TestARefusalIsNoDeletion(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "kept")
 		local := newFiles()
-		local.snapshots[diamond.SlotFetched][keyA] = snapshotOf(c, keyA)
+		local.snapshots[conf.SlotFetched][keyA] = snapshotOf(c, keyA)
 		c.deny(keyA, true)
 		client := newClient(t, c, diamond.WithLocalFiles(local))
 		var r recorder
 		require.NoError(t, subscribe(t, client, keyA, &r).Wait(t.Context()))
 		assert.Equal(t, []string{"kept"}, r.contents())
-		require.ErrorIs(t, r.last().Refused, diamond.ErrDenied)
-		assert.Equal(t, diamond.SourceSnapshot, get(t, client, keyA).Source)
+		require.ErrorIs(t, r.last().Refused, conf.ErrDenied)
+		assert.Equal(t, conf.SourceSnapshot, get(t, client, keyA).Source)
 
 		_, err := client.Get(t.Context(), keyB)
-		require.ErrorIs(t, err, diamond.ErrNotFound)
+		require.ErrorIs(t, err, conf.ErrNotFound)
 		c.deny(keyB, true)
 		settle()
 		_, err = client.Get(t.Context(), keyB)
-		require.ErrorIs(t, err, diamond.ErrDenied)
+		require.ErrorIs(t, err, conf.ErrDenied)
 		c.deny(keyB, false)
 		time.Sleep(time.Minute + time.Second)
 		_, err = client.Get(t.Context(), keyB)
-		require.ErrorIs(t, err, diamond.ErrNotFound)
-		_, ok := local.snapshot(diamond.SlotFetched, keyB)
+		require.ErrorIs(t, err, conf.ErrNotFound)
+		_, ok := local.snapshot(conf.SlotFetched, keyB)
 		assert.False(t, ok)
 	})
 }
@@ -275,10 +276,10 @@ func TestARefusalBeatsAnAbsenceInOneAnswer(t *testing.T) {
 		subscribe(t, client, keyA, &r)
 		settle()
 		c.with(func() {
-			c.onPoll = func(_ context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
-				return &diamond.PollResponse{
+			c.onPoll = func(_ context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
+				return &conf.PollResponse{
 					Position: c.position(),
-					Denied:   []diamond.Denial{{Key: keyA}}, Changed: []diamond.KeyState{{Key: keyA}},
+					Denied:   []conf.Denial{{Key: keyA}}, Changed: []conf.KeyState{{Key: keyA}},
 				}, nil
 			}
 			c.announce()
@@ -286,7 +287,7 @@ func TestARefusalBeatsAnAbsenceInOneAnswer(t *testing.T) {
 		c.set(keyB, "moves the position")
 		settle()
 		assert.Equal(t, []string{"kept", "kept"}, r.contents())
-		require.ErrorIs(t, r.last().Refused, diamond.ErrDenied)
+		require.ErrorIs(t, r.last().Refused, conf.ErrDenied)
 	})
 }
 
@@ -302,14 +303,14 @@ func TestARefusedContentIsNotAskedForAgainAtOnce(t *testing.T) {
 		subscribe(t, client, keyB, &b)
 		settle()
 		c.with(func() { c.inline = 0 })
-		c.failFetches(&diamond.Error{Err: diamond.ErrDenied, Remote: true}, keyA)
+		c.failFetches(&conf.Error{Err: conf.ErrDenied, Remote: true}, keyA)
 		c.set(keyA, "a2")
 		settle()
 		fetches := c.fetchCount(keyA)
 		c.set(keyB, "b2")
 		settle()
 		assert.Equal(t, "b2", b.last().Content)
-		require.ErrorIs(t, client.Status(keyA)[0].Err, diamond.ErrDenied)
+		require.ErrorIs(t, client.Status(keyA)[0].Err, conf.ErrDenied)
 		time.Sleep(10 * time.Minute)
 		assert.LessOrEqual(t, c.fetchCount(keyA)-fetches, 2*20)
 		c.failFetches(nil)
@@ -328,11 +329,11 @@ func TestAKeyThatIsRefusedAfterAnOutageDoesNotStopTheUpdatesOfOthers(t *testing.
 		c.fail(errDown)
 		client := newClient(t, c)
 		_, err := client.Get(t.Context(), keyB)
-		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		require.ErrorIs(t, err, conf.ErrUnavailable)
 		c.deny(keyB, true)
 		c.failFetches(nil) // polls have not been tried again yet
 		_, err = client.Get(t.Context(), keyB)
-		require.ErrorIs(t, err, diamond.ErrDenied)
+		require.ErrorIs(t, err, conf.ErrDenied)
 		var r recorder
 		subscribe(t, client, keyA, &r)
 		settle()

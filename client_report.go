@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/backoff"
 	"github.com/linnaname/gdiamond/internal/coalesce"
 )
@@ -20,15 +21,15 @@ const (
 type reporter struct {
 	calls *calls
 	slots *slots
-	queue *coalesce.Queue[Key, Report]
+	queue *coalesce.Queue[conf.Key, conf.Report]
 }
 
 func newReporter(calls *calls, slots *slots) *reporter {
-	return &reporter{calls: calls, slots: slots, queue: coalesce.New[Key, Report]()}
+	return &reporter{calls: calls, slots: slots, queue: coalesce.New[conf.Key, conf.Report]()}
 }
 
 // report queues the outcome for the present value of s. The slots' mu must be held.
-func (r *reporter) report(s *slot, outcome Report) {
+func (r *reporter) report(s *slot, outcome conf.Report) {
 	if outcome.Revision > 0 && outcome != s.reported {
 		s.reported = outcome
 		r.queue.Put(s.key, outcome)
@@ -80,10 +81,10 @@ func (r *reporter) repeat() {
 
 // send sends reports, at most reportsAtOnce in a request. It removes those that a
 // server has accepted or will never accept.
-func (r *reporter) send(ctx context.Context, reports map[Key]Report) error {
+func (r *reporter) send(ctx context.Context, reports map[conf.Key]conf.Report) error {
 	for some := range slices.Chunk(slices.Collect(maps.Values(reports)), reportsAtOnce) {
 		asking, cancel := context.WithTimeoutCause(ctx, callTimeout, errTimeout)
-		_, err := r.calls.transport.Report(asking, &ReportRequest{Client: r.calls.info, Reports: some})
+		_, err := r.calls.transport.Report(asking, &conf.ReportRequest{Client: r.calls.info, Reports: some})
 		cancel()
 		if err != nil && !isPermanent(err) {
 			return err

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 	"github.com/linnaname/gdiamond/transport/transporttest"
 )
@@ -21,12 +22,12 @@ import (
 var calls = map[string]func(ctx context.Context, c diamond.Client) error{
 	"read": func(ctx context.Context, c diamond.Client) error { _, err := c.Read(ctx, keyA, 1); return err },
 	"head": func(ctx context.Context, c diamond.Client) error { _, err := c.Head(ctx); return err },
-	"list": func(ctx context.Context, c diamond.Client) error { return drained(c.List(ctx, diamond.ListRequest{})) },
+	"list": func(ctx context.Context, c diamond.Client) error { return drained(c.List(ctx, conf.ListRequest{})) },
 	"history": func(ctx context.Context, c diamond.Client) error {
-		return drained(c.History(ctx, diamond.HistoryRequest{Key: keyA}))
+		return drained(c.History(ctx, conf.HistoryRequest{Key: keyA}))
 	},
 	"commit": func(ctx context.Context, c diamond.Client) error {
-		_, err := c.Publish(ctx, diamond.Draft{Key: keyA, Content: "2"})
+		_, err := c.Publish(ctx, conf.Draft{Key: keyA, Content: "2"})
 		return err
 	},
 }
@@ -44,10 +45,10 @@ func drained[T any](seq iter.Seq2[T, error]) error {
 // call has its answer when they are back, within its caller's patience.
 func TestClient_CallsOutlastServersThatRestart(t *testing.T) {
 	for why, fault := range map[string]error{
-		"away":       diamond.Errorf(diamond.ErrUnavailable, "down"),
-		"overloaded": &diamond.Error{Err: diamond.ErrOverloaded, Remote: true, RetryAfter: time.Second},
-		"closing":    &diamond.Error{Err: diamond.ErrClosed, Remote: true},
-		"behind":     &diamond.Error{Err: diamond.ErrBehind, Remote: true},
+		"away":       conf.Errorf(conf.ErrUnavailable, "down"),
+		"overloaded": &conf.Error{Err: conf.ErrOverloaded, Remote: true, RetryAfter: time.Second},
+		"closing":    &conf.Error{Err: conf.ErrClosed, Remote: true},
+		"behind":     &conf.Error{Err: conf.ErrBehind, Remote: true},
 	} {
 		for name, call := range calls {
 			t.Run(name+"/"+why, func(t *testing.T) {
@@ -71,11 +72,11 @@ func TestClient_CallsEndWithTheirCallersPatience(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client, network := faultyClient(t)
-				network.Fail(&diamond.Error{Err: diamond.ErrClosed, Remote: true})
+				network.Fail(&conf.Error{Err: conf.ErrClosed, Remote: true})
 				started := time.Now()
 				err := call(context.Background(), client)
-				require.ErrorIs(t, err, diamond.ErrUnavailable)
-				require.NotErrorIs(t, err, diamond.ErrClosed)
+				require.ErrorIs(t, err, conf.ErrUnavailable)
+				require.NotErrorIs(t, err, conf.ErrClosed)
 				assert.Contains(t, err.Error(), "the server is closed")
 				assert.Equal(t, 10*time.Second, time.Since(started))
 
@@ -83,11 +84,11 @@ func TestClient_CallsEndWithTheirCallersPatience(t *testing.T) {
 				defer cancel()
 				err = call(ctx, client)
 				require.ErrorIs(t, err, context.DeadlineExceeded)
-				require.ErrorIs(t, err, diamond.ErrUnavailable)
+				require.ErrorIs(t, err, conf.ErrUnavailable)
 				assert.Equal(t, 11*time.Second, time.Since(started))
 
-				network.Fail(&diamond.Error{Err: diamond.ErrDenied, Remote: true})
-				require.ErrorIs(t, call(context.Background(), client), diamond.ErrDenied)
+				network.Fail(&conf.Error{Err: conf.ErrDenied, Remote: true})
+				require.ErrorIs(t, call(context.Background(), client), conf.ErrDenied)
 				assert.Equal(t, 11*time.Second, time.Since(started), "what is final is not asked again")
 			})
 		})
@@ -104,12 +105,12 @@ func TestWatch_IsBackAsSoonAsServersAre(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			for range client.Watch(ctx, diamond.ChangesRequest{}) {
+			for range client.Watch(ctx, conf.ChangesRequest{}) {
 			}
 		}()
 		for i := range 5 {
 			time.Sleep(time.Minute)
-			network.Fail(diamond.Errorf(diamond.ErrUnavailable, "down"))
+			network.Fail(conf.Errorf(conf.ErrUnavailable, "down"))
 			time.Sleep(10 * time.Minute)
 			require.Equal(t, i+1, strings.Count(log.String(), "no server can be asked for changes"))
 			require.Equal(t, i, strings.Count(log.String(), "asking for changes again"))
@@ -132,7 +133,7 @@ func faultyClient(t *testing.T, opts ...diamond.ClientOption) (diamond.Client, *
 		require.NoError(t, srv.Close())
 		require.NoError(t, store.Close())
 	})
-	_, err = srv.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: keyA, Content: "1"}}}})
+	_, err = srv.Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{{Key: keyA, Content: "1"}}}})
 	require.NoError(t, err)
 	network := transporttest.NewFaulty(srv)
 	return newClient(t, network, opts...), network

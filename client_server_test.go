@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -26,59 +27,59 @@ func TestClientAndServer(t *testing.T) {
 		client := newClient(t, srv)
 		ctx := t.Context()
 		_, err := client.Get(ctx, keyA)
-		require.ErrorIs(t, err, diamond.ErrNotFound)
+		require.ErrorIs(t, err, conf.ErrNotFound)
 		var r recorder
 		subscribe(t, client, keyA, &r)
 		settle()
 
-		first, err := client.Publish(ctx, diamond.Draft{Key: keyA, Content: `{"n": 1}`})
+		first, err := client.Publish(ctx, conf.Draft{Key: keyA, Content: `{"n": 1}`})
 		require.NoError(t, err)
 		assert.Equal(t, `{"n": 1}`, get(t, client, keyA).Content)
-		_, err = client.Publish(ctx, diamond.Draft{Key: keyA, Content: "x", IfRevision: diamond.Revision(0)})
-		require.ErrorIs(t, err, diamond.ErrConflict)
-		second, err := client.Publish(ctx, diamond.Draft{Key: keyA, Content: `{"n": 2}`, IfRevision: diamond.Revision(first.Revision)})
+		_, err = client.Publish(ctx, conf.Draft{Key: keyA, Content: "x", IfRevision: conf.Revision(0)})
+		require.ErrorIs(t, err, conf.ErrConflict)
+		second, err := client.Publish(ctx, conf.Draft{Key: keyA, Content: `{"n": 2}`, IfRevision: conf.Revision(first.Revision)})
 		require.NoError(t, err)
 		settle()
-		_, err = client.Delete(ctx, diamond.Delete{Key: keyA})
+		_, err = client.Delete(ctx, conf.Delete{Key: keyA})
 		require.NoError(t, err)
 		settle()
 		_, err = client.Get(ctx, keyA)
-		require.ErrorIs(t, err, diamond.ErrNotFound)
+		require.ErrorIs(t, err, conf.ErrNotFound)
 		assert.Equal(t, "-", r.contents()[len(r.contents())-1])
 
 		old, err := client.Read(ctx, keyA, first.Revision)
 		require.NoError(t, err)
 		assert.Equal(t, `{"n": 1}`, old.Content)
 		_, err = client.Read(ctx, keyA, second.Revision+1)
-		require.ErrorIs(t, err, diamond.ErrNotFound, "a deletion")
+		require.ErrorIs(t, err, conf.ErrNotFound, "a deletion")
 		_, err = client.Read(ctx, keyA, 0)
-		require.ErrorIs(t, err, diamond.ErrInvalid)
+		require.ErrorIs(t, err, conf.ErrInvalid)
 
 		head, err := client.Head(ctx)
 		require.NoError(t, err)
 		assert.Equal(t, second.Revision+1, head.Revision)
 
-		var ops []diamond.Op
-		for change, err := range client.History(ctx, diamond.HistoryRequest{Key: keyA, Limit: 1}) {
+		var ops []conf.Op
+		for change, err := range client.History(ctx, conf.HistoryRequest{Key: keyA, Limit: 1}) {
 			require.NoError(t, err)
 			ops = append(ops, change.Op)
 		}
-		assert.Equal(t, []diamond.Op{diamond.OpDelete, diamond.OpPublish, diamond.OpPublish}, ops)
+		assert.Equal(t, []conf.Op{conf.OpDelete, conf.OpPublish, conf.OpPublish}, ops)
 	})
 }
 
 func TestClientAndServer_List(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := newClient(t, serve(t, memstore.New()))
-		var set diamond.ChangeSet
+		var set conf.ChangeSet
 		for i := range 25 {
-			set.Drafts = append(set.Drafts, diamond.Draft{Key: keyN(i), Content: strconv.Itoa(i)})
+			set.Drafts = append(set.Drafts, conf.Draft{Key: keyN(i), Content: strconv.Itoa(i)})
 		}
 		_, err := client.Commit(t.Context(), set)
 		require.NoError(t, err)
-		all := client.List(t.Context(), diamond.ListRequest{Group: "many", Prefix: "key-", Limit: 7, Contents: true})
+		all := client.List(t.Context(), conf.ListRequest{Group: "many", Prefix: "key-", Limit: 7, Contents: true})
 		for range 2 { // an iterator can be used again
-			seen := make(map[diamond.Key]string)
+			seen := make(map[conf.Key]string)
 			for e, err := range all {
 				require.NoError(t, err)
 				seen[e.Key] = e.Content
@@ -89,8 +90,8 @@ func TestClientAndServer_List(t *testing.T) {
 		for range all {
 			break
 		}
-		for _, err := range client.List(t.Context(), diamond.ListRequest{Limit: -1}) {
-			require.ErrorIs(t, err, diamond.ErrInvalid)
+		for _, err := range client.List(t.Context(), conf.ListRequest{Limit: -1}) {
+			require.ErrorIs(t, err, conf.ErrInvalid)
 		}
 	})
 }
@@ -100,19 +101,19 @@ func TestClientAndServer_Watch(t *testing.T) {
 		srv := serve(t, memstore.New())
 		line := &cable{Transport: srv}
 		client := newClient(t, line)
-		publish := func(key diamond.Key, content string) {
-			_, err := srv.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: key, Content: content}}}})
+		publish := func(key conf.Key, content string) {
+			_, err := srv.Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{{Key: key, Content: content}}}})
 			require.NoError(t, err)
 		}
 		publish(keyA, "0")
 		ctx, cancel := context.WithCancel(t.Context())
 		var mu sync.Mutex
 		var got []string
-		var position diamond.Position
+		var position conf.Position
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			for resp, err := range client.Watch(ctx, diamond.ChangesRequest{Prefix: "a", Contents: true}) {
+			for resp, err := range client.Watch(ctx, conf.ChangesRequest{Prefix: "a", Contents: true}) {
 				if !assert.NoError(t, err) {
 					return
 				}
@@ -141,19 +142,19 @@ func TestClientAndServer_Watch(t *testing.T) {
 		assert.Equal(t, []string{"0", "1", "2", "3", "4"}, got, "in order, each once, in silence")
 
 		publish(keyA, "5")
-		for resp, err := range client.Watch(t.Context(), diamond.ChangesRequest{After: position, Contents: true}) {
+		for resp, err := range client.Watch(t.Context(), conf.ChangesRequest{After: position, Contents: true}) {
 			require.NoError(t, err)
 			assert.Equal(t, "5", resp.Changes[0].Content, "resumed")
 			break
 		}
 		other := position
-		other.Store = diamond.StoreID{9}
-		for _, err := range client.Watch(t.Context(), diamond.ChangesRequest{After: other}) {
-			require.ErrorIs(t, err, diamond.ErrOtherStore)
+		other.Store = conf.StoreID{9}
+		for _, err := range client.Watch(t.Context(), conf.ChangesRequest{After: other}) {
+			require.ErrorIs(t, err, conf.ErrOtherStore)
 		}
 		other = position
 		other.Revision += 100
-		for _, err := range client.Watch(t.Context(), diamond.ChangesRequest{After: other}) {
+		for _, err := range client.Watch(t.Context(), conf.ChangesRequest{After: other}) {
 			require.Error(t, err)
 			break
 		}
@@ -163,18 +164,18 @@ func TestClientAndServer_Watch(t *testing.T) {
 func TestWatch_AnswersOutOfOrderAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
-		at := func(revision int64) diamond.Position {
-			return diamond.Position{Store: c.at.Store, Epoch: c.at.Epoch, Revision: revision}
+		at := func(revision int64) conf.Position {
+			return conf.Position{Store: c.at.Store, Epoch: c.at.Epoch, Revision: revision}
 		}
-		answers := []*diamond.ChangesResponse{
-			{Position: at(2), Changes: []diamond.Change{{Revision: 1}, {Revision: 2}}},
-			{Position: at(3), Changes: []diamond.Change{{Revision: 2}}}, // again
-			{Position: at(4), Changes: []diamond.Change{{Revision: 4}, {Revision: 3}}},
+		answers := []*conf.ChangesResponse{
+			{Position: at(2), Changes: []conf.Change{{Revision: 1}, {Revision: 2}}},
+			{Position: at(3), Changes: []conf.Change{{Revision: 2}}}, // again
+			{Position: at(4), Changes: []conf.Change{{Revision: 4}, {Revision: 3}}},
 			{Position: at(1)},
-			{Position: at(3), Changes: []diamond.Change{{Revision: 4}}},
-			{Position: at(4), Changes: []diamond.Change{{Revision: 3}, {Revision: 4}}},
+			{Position: at(3), Changes: []conf.Change{{Revision: 4}}},
+			{Position: at(4), Changes: []conf.Change{{Revision: 3}, {Revision: 4}}},
 		}
-		c.onChanges = func(ctx context.Context, _ *diamond.ChangesRequest) (*diamond.ChangesResponse, error) {
+		c.onChanges = func(ctx context.Context, _ *conf.ChangesRequest) (*conf.ChangesResponse, error) {
 			if len(answers) == 0 {
 				return nil, ended(ctx)
 			}
@@ -184,7 +185,7 @@ func TestWatch_AnswersOutOfOrderAreRefused(t *testing.T) {
 		}
 		client := newClient(t, c)
 		var got []int64
-		for resp, err := range client.Watch(t.Context(), diamond.ChangesRequest{}) {
+		for resp, err := range client.Watch(t.Context(), conf.ChangesRequest{}) {
 			require.NoError(t, err)
 			for i := range resp.Changes {
 				got = append(got, resp.Changes[i].Revision)
@@ -206,9 +207,9 @@ func TestClientAndServer_WatchEndsWithTheClient(t *testing.T) {
 			assert.NoError(t, client.Close())
 		}()
 		ended := false
-		for _, err := range client.Watch(t.Context(), diamond.ChangesRequest{}) {
+		for _, err := range client.Watch(t.Context(), conf.ChangesRequest{}) {
 			if err != nil {
-				require.ErrorIs(t, err, diamond.ErrClosed)
+				require.ErrorIs(t, err, conf.ErrClosed)
 				ended = true
 			}
 		}
@@ -225,7 +226,7 @@ func TestClientAndServer_Fork(t *testing.T) {
 		var r recorder
 		require.NoError(t, subscribe(t, client, keyA, &r).Wait(t.Context()))
 		settle()
-		_, err := store.Fork(t.Context(), diamond.Position{})
+		_, err := store.Fork(t.Context(), conf.Position{})
 		require.NoError(t, err)
 		time.Sleep(10 * time.Second)
 		srv.publish("a.json", "b")
@@ -281,7 +282,7 @@ func (c *cable) pass(ctx context.Context) (context.Context, func(), error) {
 			case <-cuts:
 				return nil, nil, errDown
 			case <-ctx.Done():
-				return nil, nil, &diamond.Error{Err: ctx.Err()}
+				return nil, nil, &conf.Error{Err: ctx.Err()}
 			}
 		case 2:
 			<-time.After(rand.N(2 * time.Second))
@@ -317,15 +318,15 @@ func through[Req, Resp any](ctx context.Context, c *cable, req Req, call func(co
 	return resp, err
 }
 
-func (c *cable) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+func (c *cable) Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
 	return through(ctx, c, req, c.Transport.Fetch)
 }
 
-func (c *cable) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+func (c *cable) Poll(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
 	return through(ctx, c, req, c.Transport.Poll)
 }
 
-func (c *cable) Changes(ctx context.Context, req *diamond.ChangesRequest) (*diamond.ChangesResponse, error) {
+func (c *cable) Changes(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
 	return through(ctx, c, req, c.Transport.Changes)
 }
 
@@ -350,13 +351,13 @@ func chaos(t *testing.T) {
 		for i := 0; !stopped(); i++ {
 			content := strconv.Itoa(i)
 			if rand.IntN(5) == 0 {
-				content = strings.Repeat(content, diamond.InlineContent)
+				content = strings.Repeat(content, conf.InlineContent)
 			}
 			key := keyN(rand.IntN(keys))
 			if rand.IntN(6) == 0 {
-				_, _ = srv.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{Deletes: []diamond.Delete{{Key: key}}}})
+				_, _ = srv.Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{Deletes: []conf.Delete{{Key: key}}}})
 			} else {
-				resp, err := srv.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: key, Content: content}}}})
+				resp, err := srv.Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{{Key: key, Content: content}}}})
 				if assert.NoError(t, err) {
 					published.Store(resp.Position.Revision, content)
 				}
@@ -375,7 +376,7 @@ func chaos(t *testing.T) {
 			client, err := diamond.NewClient(lines[i], diamond.WithLocalFiles(local))
 			require.NoError(t, err)
 			for k := range keys {
-				seen[i][k].verdict = func(config diamond.Config) error {
+				seen[i][k].verdict = func(config conf.Config) error {
 					if config.Deleted {
 						return nil
 					}
@@ -425,11 +426,11 @@ func chaos(t *testing.T) {
 	synctest.Wait()
 	for i, client := range finals {
 		for k := range keys {
-			want, err := srv.Fetch(t.Context(), &diamond.FetchRequest{Key: keyN(k)})
+			want, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: keyN(k)})
 			require.NoError(t, err)
 			config, err := client.Get(t.Context(), keyN(k))
 			if !want.Found {
-				require.ErrorIs(t, err, diamond.ErrNotFound)
+				require.ErrorIs(t, err, conf.ErrNotFound)
 				continue
 			}
 			require.NoError(t, err)

@@ -6,14 +6,16 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/backoff"
+	"github.com/linnaname/gdiamond/internal/document"
 	"github.com/linnaname/gdiamond/internal/worker"
 )
 
 // slot is everything that a client knows about one key. The fields from value on
 // are guarded by the mu of [slots].
 type slot struct {
-	key   Key
+	key   conf.Key
 	shown atomic.Pointer[visible] // what Get returns, or nil if nothing is known yet
 	used  atomic.Bool             // read since the last letGo
 
@@ -22,10 +24,10 @@ type slot struct {
 	value    *knownState // the newest value from a server or the disk, or nil
 	settled  bool        // value may be shown, because a server has answered or its time is over
 	disputed bool        // a server has an older value where it should have this one
-	override *Entry      // the content of the operator's file, or nil if there is none
+	override *conf.Entry // the content of the operator's file, or nil if there is none
 	// announced is a newer state than value, which a poll named and whose content has
 	// not been fetched yet. Polls tell servers that the client holds it.
-	announced   *KeyState
+	announced   *conf.KeyState
 	announcedIn int64 // the generation of the epoch of announced
 
 	refused error // why servers refuse the key to the client, or nil if they do not
@@ -51,7 +53,7 @@ type slot struct {
 	changed   chan struct{} // closed at the next change, or nil if nobody waits
 	saved     valueID       // the value in the fetched snapshot
 	good      valueID       // the value in the last good snapshot
-	reported  Report        // the last outcome reported to servers
+	reported  conf.Report   // the last outcome reported to servers
 }
 
 // overrideReads keeps track of the reads of the override file of one key.
@@ -68,7 +70,7 @@ func (r *overrideReads) isMissed() bool {
 	return r.missed
 }
 
-func newSlot(key Key) *slot {
+func newSlot(key conf.Key) *slot {
 	return &slot{key: key, pause: backoff.Backoff{Base: 100 * time.Millisecond, Cap: time.Second}, lastUsed: time.Now()}
 }
 
@@ -87,7 +89,7 @@ func (s *slot) learn(n update) bool {
 			return false
 		}
 		if s.agrees(n) {
-			v.at, v.source, v.confirmed = n.at, SourceServer, n.asOf
+			v.at, v.source, v.confirmed = n.at, conf.SourceServer, n.asOf
 			v.entry.View = max(v.entry.View, n.entry.View)
 			s.settled, s.disputed = true, false
 			return true
@@ -103,16 +105,16 @@ func (s *slot) learn(n update) bool {
 		}
 	}
 
-	next := &knownState{at: n.at, source: SourceServer, confirmed: n.asOf}
+	next := &knownState{at: n.at, source: conf.SourceServer, confirmed: n.asOf}
 	switch {
 	case n.found:
 		next.entry = n.entry
 	case v == nil, v.presence == absent, !sameStore && !s.settled:
-		next.presence, next.entry = absent, Entry{Key: s.key}
+		next.presence, next.entry = absent, conf.Entry{Key: s.key}
 	case sameStore && v.presence != deleted && n.at.Epoch.Generation > v.at.Epoch.Generation:
 		next.presence, next.entry = orphaned, v.entry
 	default:
-		next.presence, next.entry = deleted, Entry{Key: s.key}
+		next.presence, next.entry = deleted, conf.Entry{Key: s.key}
 	}
 	s.value, s.settled, s.disputed = next, true, false
 	return true
@@ -129,18 +131,18 @@ func (s *slot) agrees(n update) bool {
 
 // held is the state that polls tell servers. An orphaned value counts as none,
 // because it is not part of the present history.
-func (s *slot) held() Held {
+func (s *slot) held() conf.Held {
 	switch {
 	case s.announced != nil:
-		return Held{Key: s.key, Revision: s.announced.Revision, MD5: s.announced.MD5}
+		return conf.Held{Key: s.key, Revision: s.announced.Revision, MD5: s.announced.MD5}
 	case s.value != nil && s.value.presence == present:
-		return Held{Key: s.key, Revision: s.value.entry.Revision, MD5: s.value.entry.MD5}
+		return conf.Held{Key: s.key, Revision: s.value.entry.Revision, MD5: s.value.entry.MD5}
 	}
-	return Held{Key: s.key}
+	return conf.Held{Key: s.key}
 }
 
 // answered reports whether the known state came from a server.
-func (s *slot) answered() bool { return s.value != nil && s.value.source == SourceServer }
+func (s *slot) answered() bool { return s.value != nil && s.value.source == conf.SourceServer }
 
 // show updates what Get returns, and wakes callers that wait for a change.
 func (s *slot) show() {
@@ -159,14 +161,14 @@ func (s *slot) view() *visible {
 		return nil
 	}
 	out := &visible{
-		config: Config{
+		config: conf.Config{
 			Entry: v.entry, Source: v.source, Confirmed: v.confirmed,
 			Deleted: v.presence == deleted, Orphaned: v.presence == orphaned, Refused: s.refused,
 		},
-		followed: s.synced && s.announced == nil && !s.disputed && v.source == SourceServer,
+		followed: s.synced && s.announced == nil && !s.disputed && v.source == conf.SourceServer,
 	}
 	if v.presence == absent || v.presence == deleted {
-		out.err = &Error{Op: "get", Key: s.key, Err: ErrNotFound, Remote: v.source == SourceServer}
+		out.err = &conf.Error{Op: "get", Key: s.key, Err: conf.ErrNotFound, Remote: v.source == conf.SourceServer}
 		if s.refused != nil {
 			out.err = s.refused // the client may not know whether there is a value now
 		}
@@ -208,7 +210,7 @@ func (s *slot) overrideType() string {
 	if s.override != nil {
 		before = s.override.Type
 	}
-	return cmp.Or(published, before, TypeOf(s.key.DataID))
+	return cmp.Or(published, before, conf.TypeOf(s.key.DataID))
 }
 
 // overridden returns the operator's value, or nil if there is none or if it says
@@ -219,10 +221,10 @@ func (s *slot) overridden() *visible {
 		return nil
 	}
 	s.override.Type = s.overrideType()
-	if saysNothing(s.override.Type, s.override.Content) {
+	if document.Blank(s.override.Type, s.override.Content) {
 		return nil
 	}
-	return &visible{config: Config{Entry: *s.override, Source: SourceOverride}}
+	return &visible{config: conf.Config{Entry: *s.override, Source: conf.SourceOverride}}
 }
 
 // subscription is one listener at one slot. Its worker runs while the listener has

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/growmap"
 )
 
@@ -24,32 +25,32 @@ type slots struct {
 	learned func(s *slot) // after an answer about s has been applied
 	joined  func()        // after a key has joined the polled keys
 
-	byKey         *growmap.Map[Key, *slot]
+	byKey         *growmap.Map[conf.Key, *slot]
 	confirmedAsOf atomic.Pointer[time.Time] // when the last answer to a poll confirmed all synced keys
 
 	mu       sync.Mutex
 	closed   atomic.Bool        // set under mu: no key is added or joins after that
 	version  int                // guarded by mu: of the set of polled keys; grows when a key joins or leaves
-	position Position           // guarded by mu: of the last answer to a poll
+	position conf.Position      // guarded by mu: of the last answer to a poll
 	unsynced map[*slot]struct{} // guarded by mu: joined keys that are not known up to position
 }
 
 func newSlots(log *slog.Logger) *slots {
-	return &slots{log: log, byKey: growmap.New[Key, *slot](), unsynced: make(map[*slot]struct{})}
+	return &slots{log: log, byKey: growmap.New[conf.Key, *slot](), unsynced: make(map[*slot]struct{})}
 }
 
 // slotOf returns the slot of a canonical key, and makes one if there is none. mu
 // must be held.
-func (t *slots) slotOf(key Key) (*slot, error) {
+func (t *slots) slotOf(key conf.Key) (*slot, error) {
 	if t.closed.Load() {
-		return nil, ErrClosed
+		return nil, conf.ErrClosed
 	}
 	if s, ok := t.byKey.Load(key); ok {
 		return s, nil
 	}
-	if t.byKey.Len() >= MaxPollKeys {
-		return nil, Errorf(ErrTooLarge, "a client follows at most %d keys; it lets go of one that was not used for %s, and Peek follows none",
-			MaxPollKeys, keepUnused)
+	if t.byKey.Len() >= conf.MaxPollKeys {
+		return nil, conf.Errorf(conf.ErrTooLarge, "a client follows at most %d keys; it lets go of one that was not used for %s, and Peek follows none",
+			conf.MaxPollKeys, keepUnused)
 	}
 	s := newSlot(key)
 	t.byKey.Store(key, s)
@@ -57,7 +58,7 @@ func (t *slots) slotOf(key Key) (*slot, error) {
 }
 
 // followed returns the slots of those keys that the client follows.
-func (t *slots) followed(keys []Key) []*slot {
+func (t *slots) followed(keys []conf.Key) []*slot {
 	var out []*slot
 	for _, key := range keys {
 		if s, ok := t.byKey.Load(key.Canonical()); ok {
@@ -70,7 +71,7 @@ func (t *slots) followed(keys []Key) []*slot {
 // learn applies an answer of a server about s, see [slot.learn], but does not show
 // it yet. newest is the newest position that any server answered with. mu must be
 // held.
-func (t *slots) learn(s *slot, n update, newest Position) bool {
+func (t *slots) learn(s *slot, n update, newest conf.Position) bool {
 	if s.synced && s.announced == nil && s.value != nil && s.value.at.Compare(t.position) < 0 {
 		s.value.at = t.position // a synced key is known up to there
 	}
@@ -98,7 +99,7 @@ func (t *slots) show(s *slot) {
 // settle allows a snapshot to be shown because no server has answered in time. It
 // drops a snapshot of another store than that of newest, the newest position that
 // any server answered with. mu must be held.
-func (t *slots) settle(s *slot, newest Position) {
+func (t *slots) settle(s *slot, newest conf.Position) {
 	if v := s.value; v != nil && !s.settled && !newest.IsZero() && v.at.Store != newest.Store {
 		t.log.Warn("snapshot of another store ignored", "key", s.key)
 		s.value = nil
@@ -187,8 +188,8 @@ func firstBehind(slots []*slot) *slot {
 
 // read returns the values of slots, and the position of the last poll. mu must be
 // held.
-func (t *slots) read(slots []*slot) (map[Key]Config, Position) {
-	configs := make(map[Key]Config, len(slots))
+func (t *slots) read(slots []*slot) (map[conf.Key]conf.Config, conf.Position) {
+	configs := make(map[conf.Key]conf.Config, len(slots))
 	for _, s := range slots {
 		if st := s.shown.Load(); st != nil && st.err == nil {
 			configs[s.key], _ = st.read(&t.confirmedAsOf)
@@ -200,11 +201,11 @@ func (t *slots) read(slots []*slot) (map[Key]Config, Position) {
 // status returns the state of one key. pollErr is why the last poll failed, or nil.
 // Status.Err is the first of these that applies: a listener's rejection, why there
 // is no value, why the value is not fresh. mu must be held.
-func (t *slots) status(s *slot, pollErr error) Status {
-	status := Status{Key: s.key, Listeners: len(s.listeners)}
+func (t *slots) status(s *slot, pollErr error) conf.Status {
+	status := conf.Status{Key: s.key, Listeners: len(s.listeners)}
 	st := s.shown.Load()
 	if st == nil {
-		status.Err = opError("status", s.key, s.loadErr)
+		status.Err = conf.WithOp("status", s.key, s.loadErr)
 		return status
 	}
 	config, err := st.read(&t.confirmedAsOf)
@@ -217,21 +218,21 @@ func (t *slots) status(s *slot, pollErr error) Status {
 	status.Err = err
 	for _, l := range s.listeners {
 		if l.reason != nil {
-			status.Rejected, status.Err = max(status.Rejected, l.rejected), &Error{Op: "listen", Key: s.key, Err: l.reason}
+			status.Rejected, status.Err = max(status.Rejected, l.rejected), &conf.Error{Op: "listen", Key: s.key, Err: l.reason}
 		}
 	}
 	switch {
-	case status.Err != nil || config.Source == SourceOverride:
+	case status.Err != nil || config.Source == conf.SourceOverride:
 	case s.refused != nil:
-		status.Err = opError("poll", s.key, s.refused)
+		status.Err = conf.WithOp("poll", s.key, s.refused)
 	case pollErr != nil:
-		status.Err = opError("poll", s.key, pollErr)
-	case config.Source == SourceSnapshot:
-		status.Err = opError("fetch", s.key, s.loadErr)
+		status.Err = conf.WithOp("poll", s.key, pollErr)
+	case config.Source == conf.SourceSnapshot:
+		status.Err = conf.WithOp("fetch", s.key, s.loadErr)
 	case s.disputed:
-		status.Err = &Error{Op: "poll", Key: s.key, Err: ErrEpoch, Remote: true, Detail: "servers have an older value; this one is kept"}
+		status.Err = &conf.Error{Op: "poll", Key: s.key, Err: conf.ErrEpoch, Remote: true, Detail: "servers have an older value; this one is kept"}
 	case s.announced != nil:
-		status.Err = &Error{Op: "fetch", Key: s.key, Err: ErrUnavailable, Detail: "a newer value is known of, and its content is not here yet"}
+		status.Err = &conf.Error{Op: "fetch", Key: s.key, Err: conf.ErrUnavailable, Detail: "a newer value is known of, and its content is not here yet"}
 	}
 	return status
 }

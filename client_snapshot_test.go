@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 func TestC9_Defect_C5_ColdStartWithEverythingDead(t *testing.T) {
@@ -26,7 +27,7 @@ func TestC9_Defect_C5_ColdStartWithEverythingDead(t *testing.T) {
 				c := newCentre()
 				c.set(keyA, "a")
 				local := newFiles()
-				local.snapshots[diamond.SlotFetched][keyA] = snapshotOf(c, keyA)
+				local.snapshots[conf.SlotFetched][keyA] = snapshotOf(c, keyA)
 				dead(c)
 
 				// (a) A snapshot is good enough after a second.
@@ -34,7 +35,7 @@ func TestC9_Defect_C5_ColdStartWithEverythingDead(t *testing.T) {
 				start := time.Now()
 				config := get(t, client, keyA)
 				assert.Equal(t, "a", config.Content)
-				assert.Equal(t, diamond.SourceSnapshot, config.Source)
+				assert.Equal(t, conf.SourceSnapshot, config.Source)
 				assert.True(t, config.Confirmed.IsZero())
 				assert.LessOrEqual(t, time.Since(start), time.Second)
 
@@ -44,23 +45,23 @@ func TestC9_Defect_C5_ColdStartWithEverythingDead(t *testing.T) {
 				start = time.Now()
 				require.NoError(t, sub.Wait(t.Context()))
 				assert.LessOrEqual(t, time.Since(start), time.Second)
-				assert.Equal(t, diamond.SourceSnapshot, r.last().Source)
+				assert.Equal(t, conf.SourceSnapshot, r.last().Source)
 
 				// (b) A damaged snapshot and an override.
-				local.loadErr = diamond.Errorf(diamond.ErrCorrupt, "set aside")
+				local.loadErr = conf.Errorf(conf.ErrCorrupt, "set aside")
 				local.overrides[keyA] = "mine"
 				client = newClient(t, c, diamond.WithLocalFiles(local))
 				start = time.Now()
 				config = get(t, client, keyA)
 				assert.Equal(t, "mine", config.Content)
-				assert.Equal(t, diamond.SourceOverride, config.Source)
+				assert.Equal(t, conf.SourceOverride, config.Source)
 				assert.LessOrEqual(t, time.Since(start), time.Second)
 
 				// (c) Nothing: an error, or the default.
 				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 				defer cancel()
 				_, err := client.Get(ctx, keyB)
-				require.ErrorIs(t, err, diamond.ErrUnavailable)
+				require.ErrorIs(t, err, conf.ErrUnavailable)
 				start = time.Now()
 				value, err := diamond.Bind[map[string]int](t.Context(), client, keyB, diamond.WithDefault("json", `{"n": 1}`))
 				require.NoError(t, err)
@@ -77,9 +78,9 @@ func TestSnapshot_OfAServerThatAnswersIsNotShown(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "old")
 		local := newFiles()
-		local.snapshots[diamond.SlotFetched][keyA] = snapshotOf(c, keyA)
+		local.snapshots[conf.SlotFetched][keyA] = snapshotOf(c, keyA)
 		c.set(keyA, "new")
-		c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+		c.onFetch = func(context.Context, *conf.FetchRequest) (*conf.FetchResponse, error) {
 			time.Sleep(900 * time.Millisecond)
 			return nil, nil
 		}
@@ -100,19 +101,19 @@ func TestSnapshot_ADeletionSurvivesARestart(t *testing.T) {
 		settle()
 		c.remove(keyA)
 		settle()
-		s, ok := local.snapshot(diamond.SlotFetched, keyA)
+		s, ok := local.snapshot(conf.SlotFetched, keyA)
 		require.True(t, ok)
 		assert.True(t, s.Deleted)
-		good, ok := local.snapshot(diamond.SlotLastGood, keyA)
+		good, ok := local.snapshot(conf.SlotLastGood, keyA)
 		require.True(t, ok)
 		assert.Equal(t, "a", good.Entry.Content)
 
 		c.fail(errDown)
 		client = newClient(t, c, diamond.WithLocalFiles(local))
 		config, err := client.Get(t.Context(), keyA)
-		require.ErrorIs(t, err, diamond.ErrNotFound)
+		require.ErrorIs(t, err, conf.ErrNotFound)
 		assert.True(t, config.Deleted)
-		assert.Equal(t, diamond.SourceSnapshot, config.Source)
+		assert.Equal(t, conf.SourceSnapshot, config.Source)
 	})
 }
 
@@ -124,7 +125,7 @@ func TestINV4_SnapshotIsNewerThanTheServer(t *testing.T) {
 		behind.set(keyA, "old")
 		c.set(keyA, "new")
 		local := newFiles()
-		local.snapshots[diamond.SlotFetched][keyA] = snapshotOf(c, keyA)
+		local.snapshots[conf.SlotFetched][keyA] = snapshotOf(c, keyA)
 
 		client := newClient(t, behind, diamond.WithLocalFiles(local))
 		var r recorder
@@ -150,8 +151,8 @@ func TestD9_SnapshotOfAnEpochThatWasLost(t *testing.T) {
 		c.set(keyA, "lost a")
 		c.set(keyB, "lost b")
 		local := newFiles()
-		local.snapshots[diamond.SlotFetched][keyA] = snapshotOf(c, keyA)
-		local.snapshots[diamond.SlotFetched][keyB] = snapshotOf(c, keyB)
+		local.snapshots[conf.SlotFetched][keyA] = snapshotOf(c, keyA)
+		local.snapshots[conf.SlotFetched][keyB] = snapshotOf(c, keyB)
 		c.fork(kept)
 		c.with(func() { c.entries[keyA] = entry })
 
@@ -170,7 +171,7 @@ func TestD9_SnapshotOfAnEpochThatWasLost(t *testing.T) {
 		polls := c.pollCount()
 		time.Sleep(time.Minute)
 		assert.Less(t, c.pollCount()-polls, 4, "no endless loop")
-		s, _ := local.snapshot(diamond.SlotFetched, keyA)
+		s, _ := local.snapshot(conf.SlotFetched, keyA)
 		assert.Equal(t, "kept", s.Entry.Content)
 		assert.Equal(t, int64(2), s.Position.Epoch.Generation)
 	})
@@ -179,7 +180,7 @@ func TestD9_SnapshotOfAnEpochThatWasLost(t *testing.T) {
 func TestD10_SnapshotOfAnotherStoreOrKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		other := newCentre()
-		other.at.Store = diamond.StoreID{9}
+		other.at.Store = conf.StoreID{9}
 		for range 10 {
 			other.set(keyA, "theirs")
 		}
@@ -187,17 +188,17 @@ func TestD10_SnapshotOfAnotherStoreOrKey(t *testing.T) {
 		c.set(keyA, "ours")
 		c.set(keyB, "b")
 		local := newFiles()
-		local.snapshots[diamond.SlotFetched][keyA] = snapshotOf(other, keyA)
+		local.snapshots[conf.SlotFetched][keyA] = snapshotOf(other, keyA)
 		swapped := snapshotOf(c, keyB)
-		local.snapshots[diamond.SlotFetched][keyN(1)] = swapped
+		local.snapshots[conf.SlotFetched][keyN(1)] = swapped
 
 		client := newClient(t, c, diamond.WithLocalFiles(local))
 		get(t, client, keyB)
 		c.fail(errDown)
 		_, err := client.Get(t.Context(), keyA)
-		require.ErrorIs(t, err, diamond.ErrUnavailable, "the store is known: the snapshot is not of it")
+		require.ErrorIs(t, err, conf.ErrUnavailable, "the store is known: the snapshot is not of it")
 		_, err = client.Get(t.Context(), keyN(1))
-		require.ErrorIs(t, err, diamond.ErrUnavailable, "another key's is never used")
+		require.ErrorIs(t, err, conf.ErrUnavailable, "another key's is never used")
 		c.fail(nil)
 		time.Sleep(5 * time.Second)
 		assert.Equal(t, "ours", get(t, client, keyA).Content, "although its revision is lower")
@@ -208,14 +209,14 @@ func TestD10_SnapshotOfAnotherStoreOrKey(t *testing.T) {
 func TestD10_TheLastGoodSnapshotOfAnotherStoreIsNotUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		other := newCentre()
-		other.at.Store = diamond.StoreID{9}
+		other.at.Store = conf.StoreID{9}
 		other.set(keyA, "theirs")
 		c := newCentre()
 		c.set(keyA, "bad")
 		local := newFiles()
-		local.snapshots[diamond.SlotLastGood][keyA] = snapshotOf(other, keyA)
+		local.snapshots[conf.SlotLastGood][keyA] = snapshotOf(other, keyA)
 		client := newClient(t, c, diamond.WithLocalFiles(local))
-		r := recorder{verdict: func(config diamond.Config) error {
+		r := recorder{verdict: func(config conf.Config) error {
 			if config.Content == "bad" {
 				return errors.New("cannot use it")
 			}
@@ -236,16 +237,16 @@ func TestD9_AnOrphanIsNotSavedAsPresent(t *testing.T) {
 		c.set(keyB, "lost b")
 		local := newFiles()
 		client := newClient(t, c, diamond.WithLocalFiles(local))
-		for _, key := range []diamond.Key{keyA, keyB} {
+		for _, key := range []conf.Key{keyA, keyB} {
 			require.NoError(t, subscribe(t, client, key, &recorder{}).Wait(t.Context()))
 		}
 		settle()
-		before, ok := local.snapshot(diamond.SlotFetched, keyB)
+		before, ok := local.snapshot(conf.SlotFetched, keyB)
 		require.True(t, ok)
 		c.fork(kept)
 		time.Sleep(10 * time.Second)
 		require.True(t, get(t, client, keyB).Orphaned)
-		after, ok := local.snapshot(diamond.SlotFetched, keyB)
+		after, ok := local.snapshot(conf.SlotFetched, keyB)
 		require.True(t, ok)
 		assert.Equal(t, before.Position, after.Position)
 	})
@@ -262,14 +263,14 @@ func TestD2_SnapshotDiskFull(t *testing.T) {
 		subscribe(t, client, keyA, &r)
 		settle()
 		local.mu.Lock()
-		local.saveErr = diamond.Errorf(diamond.ErrNoSpace, "disk full")
+		local.saveErr = conf.Errorf(conf.ErrNoSpace, "disk full")
 		local.mu.Unlock()
 		for i := 1; i <= 30; i++ {
 			c.set(keyA, strconv.Itoa(i))
 			time.Sleep(10 * time.Second)
 		}
 		assert.Len(t, r.contents(), 31)
-		s, _ := local.snapshot(diamond.SlotFetched, keyA)
+		s, _ := local.snapshot(conf.SlotFetched, keyA)
 		assert.Equal(t, "0", s.Entry.Content, "the old one is intact")
 		assert.LessOrEqual(t, strings.Count(log.String(), "cannot be written"), 6, "a warning a minute")
 		assert.NotContains(t, log.String(), "content")
@@ -278,7 +279,7 @@ func TestD2_SnapshotDiskFull(t *testing.T) {
 		local.saveErr = nil
 		local.mu.Unlock()
 		time.Sleep(time.Minute)
-		s, _ = local.snapshot(diamond.SlotFetched, keyA)
+		s, _ = local.snapshot(conf.SlotFetched, keyA)
 		assert.Equal(t, "30", s.Entry.Content, "written when there is space again")
 	})
 }
@@ -303,7 +304,7 @@ func TestD5_SlowDisk(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		assert.LessOrEqual(t, local.saveCount(), 6, "at most one pending write a key and slot")
-		s, _ := local.snapshot(diamond.SlotLastGood, keyA)
+		s, _ := local.snapshot(conf.SlotLastGood, keyA)
 		assert.Equal(t, "100", s.Entry.Content)
 		require.NoError(t, client.Close())
 	})
@@ -323,10 +324,10 @@ func TestSnapshot_CloseWritesWhatIsPending(t *testing.T) {
 		get(t, again, keyA)
 		require.NoError(t, again.Close())
 		assert.Equal(t, 1, local.saveCount(), "what is there already is not written again")
-		s, ok := local.snapshot(diamond.SlotFetched, keyA)
+		s, ok := local.snapshot(conf.SlotFetched, keyA)
 		require.True(t, ok)
 		assert.Equal(t, "a", s.Entry.Content)
-		_, ok = local.snapshot(diamond.SlotLastGood, keyA)
+		_, ok = local.snapshot(conf.SlotLastGood, keyA)
 		assert.False(t, ok, "nobody has judged it")
 
 		local.saveDelay = time.Hour // a disk that hangs
@@ -356,9 +357,9 @@ func TestD8_Defect_C7_OverrideFile(t *testing.T) {
 		settle()
 		config := get(t, client, keyA)
 		assert.Equal(t, "mine 1", config.Content)
-		assert.Equal(t, diamond.MD5Hex("mine 1"), config.MD5)
+		assert.Equal(t, conf.MD5Hex("mine 1"), config.MD5)
 		assert.Equal(t, "json", config.Type)
-		assert.Equal(t, diamond.SourceOverride, client.Status(keyA)[0].Source)
+		assert.Equal(t, conf.SourceOverride, client.Status(keyA)[0].Source)
 		assert.Equal(t, 1, strings.Count(log.String(), "override file is in force"))
 
 		c.set(keyA, "server 2")
@@ -371,7 +372,7 @@ func TestD8_Defect_C7_OverrideFile(t *testing.T) {
 		settle()
 		assert.Equal(t, "server 2", get(t, client, keyA).Content, "back to the newest of the server's")
 		assert.Equal(t, []string{"server 1", "mine 1", "mine 2", "server 2"}, r.contents())
-		s, _ := local.snapshot(diamond.SlotFetched, keyA)
+		s, _ := local.snapshot(conf.SlotFetched, keyA)
 		assert.Equal(t, "server 2", s.Entry.Content, "an override is no snapshot")
 		assert.Equal(t, 1, strings.Count(log.String(), "an override file is in force"), "said once")
 		assert.Equal(t, 1, strings.Count(log.String(), "no longer in force"))
@@ -387,7 +388,7 @@ func TestD8_Defect_C7_OverrideFile(t *testing.T) {
 		local.override(keyB, nil)
 		settle()
 		_, err := client.Get(t.Context(), keyB)
-		require.ErrorIs(t, err, diamond.ErrNotFound)
+		require.ErrorIs(t, err, conf.ErrNotFound)
 		assert.Equal(t, []string{"mine b", "-"}, b.contents())
 	})
 }
@@ -399,7 +400,7 @@ func TestR7_RejectedValue(t *testing.T) {
 		local := newFiles()
 		client := newClient(t, c, diamond.WithLocalFiles(local))
 		var r recorder
-		r.verdict = func(config diamond.Config) error {
+		r.verdict = func(config conf.Config) error {
 			if strings.HasPrefix(config.Content, "bad") {
 				return errors.New("cannot use " + config.Content)
 			}
@@ -412,9 +413,9 @@ func TestR7_RejectedValue(t *testing.T) {
 		status := client.Status(keyA)[0]
 		assert.Equal(t, bad, status.Rejected)
 		assert.ErrorContains(t, status.Err, "cannot use")
-		good, _ := local.snapshot(diamond.SlotLastGood, keyA)
+		good, _ := local.snapshot(conf.SlotLastGood, keyA)
 		assert.Equal(t, "good 1", good.Entry.Content, "the last good one stays on disk")
-		assert.Equal(t, []diamond.Report{
+		assert.Equal(t, []conf.Report{
 			{Key: keyA, Revision: bad - 1, Applied: true},
 			{Key: keyA, Revision: bad, Reason: "error"},
 		}, c.reported())
@@ -426,7 +427,7 @@ func TestR7_RejectedValue(t *testing.T) {
 		r2 := recorder{verdict: r.verdict}
 		require.NoError(t, subscribe(t, again, keyA, &r2).Wait(t.Context()))
 		assert.Equal(t, []string{"bad 2", "good 1"}, r2.contents())
-		assert.Equal(t, diamond.SourceSnapshot, r2.last().Source)
+		assert.Equal(t, conf.SourceSnapshot, r2.last().Source)
 		assert.Equal(t, bad, again.Status(keyA)[0].Rejected)
 
 		// Offline, too.
@@ -442,7 +443,7 @@ func TestR7_RejectedValue(t *testing.T) {
 		assert.Equal(t, "good 3", r.last().Content)
 		assert.Zero(t, client.Status(keyA)[0].Rejected)
 		assert.NoError(t, client.Status(keyA)[0].Err)
-		good, _ = local.snapshot(diamond.SlotLastGood, keyA)
+		good, _ = local.snapshot(conf.SlotLastGood, keyA)
 		assert.Equal(t, "good 3", good.Entry.Content)
 	})
 }
@@ -454,18 +455,18 @@ func TestR7_AllListenersMustApplyBeforeAValueIsGood(t *testing.T) {
 		local := newFiles()
 		client := newClient(t, c, diamond.WithLocalFiles(local))
 		release := make(chan struct{})
-		slow := recorder{verdict: func(diamond.Config) error { <-release; return nil }}
+		slow := recorder{verdict: func(conf.Config) error { <-release; return nil }}
 		subscribe(t, client, keyA, &slow) // the other one alone would do
 		subscribe(t, client, keyA, &recorder{})
 		settle()
-		_, ok := local.snapshot(diamond.SlotLastGood, keyA)
+		_, ok := local.snapshot(conf.SlotLastGood, keyA)
 		assert.False(t, ok)
 		assert.Empty(t, c.reported())
 		close(release)
 		settle()
-		_, ok = local.snapshot(diamond.SlotLastGood, keyA)
+		_, ok = local.snapshot(conf.SlotLastGood, keyA)
 		assert.True(t, ok)
-		assert.Equal(t, []diamond.Report{{Key: keyA, Revision: 1, Applied: true}}, c.reported())
+		assert.Equal(t, []conf.Report{{Key: keyA, Revision: 1, Applied: true}}, c.reported())
 	})
 }
 
@@ -496,9 +497,9 @@ func TestR7_TheLastGoodValueIsNotOfferedWhereItIsTheRejectedOne(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "bad by now")
 		local := newFiles()
-		local.snapshots[diamond.SlotLastGood][keyA] = snapshotOf(c, keyA)
+		local.snapshots[conf.SlotLastGood][keyA] = snapshotOf(c, keyA)
 		client := newClient(t, c, diamond.WithLocalFiles(local))
-		r := recorder{verdict: func(diamond.Config) error { return errors.New("refused") }}
+		r := recorder{verdict: func(conf.Config) error { return errors.New("refused") }}
 		require.Error(t, subscribe(t, client, keyA, &r).Wait(t.Context()))
 		settle()
 		assert.Len(t, r.contents(), 1)
@@ -511,16 +512,16 @@ func TestR7_AFirstValueThatComesLaterFallsBackToo(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "good")
 		local := newFiles()
-		local.snapshots[diamond.SlotLastGood][keyA] = snapshotOf(c, keyA)
+		local.snapshots[conf.SlotLastGood][keyA] = snapshotOf(c, keyA)
 		c.remove(keyA)
 		client := newClient(t, c, diamond.WithLocalFiles(local))
-		r := recorder{verdict: func(config diamond.Config) error {
+		r := recorder{verdict: func(config conf.Config) error {
 			if config.Content == "bad" {
 				return errors.New("refused")
 			}
 			return nil
 		}}
-		require.ErrorIs(t, subscribe(t, client, keyA, &r).Wait(t.Context()), diamond.ErrNotFound)
+		require.ErrorIs(t, subscribe(t, client, keyA, &r).Wait(t.Context()), conf.ErrNotFound)
 		settle()
 		c.set(keyA, "bad")
 		settle()
@@ -540,7 +541,7 @@ func TestR7_WhatAnOverrideHidesIsNotGood(t *testing.T) {
 		require.NoError(t, subscribe(t, client, keyA, &r).Wait(t.Context()))
 		settle()
 		assert.Equal(t, []string{"mine"}, r.contents())
-		_, ok := local.snapshot(diamond.SlotLastGood, keyA)
+		_, ok := local.snapshot(conf.SlotLastGood, keyA)
 		assert.False(t, ok)
 		assert.Empty(t, c.reported())
 	})

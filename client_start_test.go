@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
@@ -21,10 +22,10 @@ type number struct {
 }
 
 // withSnapshots returns local files that hold what c has of keys.
-func withSnapshots(c *centre, keys ...diamond.Key) *files {
+func withSnapshots(c *centre, keys ...conf.Key) *files {
 	local := newFiles()
 	for _, key := range keys {
-		local.snapshots[diamond.SlotFetched][key] = snapshotOf(c, key)
+		local.snapshots[conf.SlotFetched][key] = snapshotOf(c, key)
 	}
 	return local
 }
@@ -32,7 +33,7 @@ func withSnapshots(c *centre, keys ...diamond.Key) *files {
 // slow has c answer each fetch after d.
 func (c *centre) slow(d time.Duration) {
 	c.with(func() {
-		c.onFetch = func(ctx context.Context, _ *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+		c.onFetch = func(ctx context.Context, _ *conf.FetchRequest) (*conf.FetchResponse, error) {
 			select {
 			case <-time.After(d):
 				return nil, nil
@@ -66,7 +67,7 @@ func TestBind_ASnapshotBeatsADefaultAlways(t *testing.T) {
 						v, err := diamond.Bind[number](ctx, client, keyA, diamond.WithDefault("json", `{"n": 1}`))
 						require.NoError(t, err)
 						assert.Equal(t, 42, v.Get().N, name)
-						assert.Equal(t, diamond.SourceSnapshot, v.Config().Source)
+						assert.Equal(t, conf.SourceSnapshot, v.Config().Source)
 						require.NoError(t, v.Err())
 						assert.LessOrEqual(t, time.Since(start), time.Second)
 						v.Close()
@@ -74,7 +75,7 @@ func TestBind_ASnapshotBeatsADefaultAlways(t *testing.T) {
 						v, err = diamond.Bind[number](t.Context(), client, keyB, diamond.WithDefault("json", `{"n": 1}`))
 						require.NoError(t, err)
 						assert.Equal(t, 1, v.Get().N)
-						require.ErrorIs(t, v.Err(), diamond.ErrUnavailable)
+						require.ErrorIs(t, v.Err(), conf.ErrUnavailable)
 						v.Close()
 					}
 				})
@@ -111,7 +112,7 @@ func TestBind_ADefaultWaitsNoLongerThanServersHave(t *testing.T) {
 			v, err := diamond.Bind[number](t.Context(), client, keyA, diamond.WithDefault("json", `{"n": 1}`))
 			require.NoError(t, err)
 			assert.LessOrEqual(t, time.Since(start), time.Second)
-			require.ErrorIs(t, v.Err(), diamond.ErrUnavailable)
+			require.ErrorIs(t, v.Err(), conf.ErrUnavailable)
 			v.Close()
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -155,12 +156,12 @@ func TestStart_ACallersOwnDeadlineComesAfterItsSnapshot(t *testing.T) {
 
 // Each key has its time with a server that answers, also where many keys wait for theirs.
 func TestStart_TheGraceCountsFromWhenTheServerIsAsked(t *testing.T) {
-	for name, begin := range map[string]func(context.Context, diamond.Client, diamond.Key, diamond.Listener) error{
-		"Subscribe": func(_ context.Context, client diamond.Client, key diamond.Key, l diamond.Listener) error {
+	for name, begin := range map[string]func(context.Context, diamond.Client, conf.Key, diamond.Listener) error{
+		"Subscribe": func(_ context.Context, client diamond.Client, key conf.Key, l diamond.Listener) error {
 			_, err := client.Subscribe(key, l)
 			return err
 		},
-		"Bind": func(ctx context.Context, client diamond.Client, key diamond.Key, l diamond.Listener) error {
+		"Bind": func(ctx context.Context, client diamond.Client, key conf.Key, l diamond.Listener) error {
 			v, err := diamond.Bind[string](ctx, client, key)
 			if err == nil {
 				err = l.OnConfig(ctx, v.Config())
@@ -183,7 +184,7 @@ func TestStart_TheGraceCountsFromWhenTheServerIsAsked(t *testing.T) {
 				for _, key := range keys {
 					all.Go(func() {
 						var first sync.Once
-						assert.NoError(t, begin(t.Context(), client, key, diamond.ListenerFunc(func(_ context.Context, config diamond.Config) error {
+						assert.NoError(t, begin(t.Context(), client, key, diamond.ListenerFunc(func(_ context.Context, config conf.Config) error {
 							first.Do(func() {
 								if config.Content == "new" {
 									news.Add(1)
@@ -207,15 +208,15 @@ func TestStart_TheGraceCountsFromWhenTheServerIsAsked(t *testing.T) {
 // manyKeys publishes n keys, and has local hold a snapshot of each. More than some
 // 200 goroutines in a bubble, of which each key has three, may have the race detector
 // of Go 1.26 end the process (golang.org/issue/78156): thousands are a campaign's.
-func manyKeys(c *centre, local *files, n int) (keys []diamond.Key) {
-	contents := make(map[diamond.Key]string)
+func manyKeys(c *centre, local *files, n int) (keys []conf.Key) {
+	contents := make(map[conf.Key]string)
 	for i := range n {
 		keys = append(keys, keyN(i))
 		contents[keyN(i)] = "old " + strconv.Itoa(i)
 	}
 	c.setAll(contents)
 	for _, key := range keys {
-		local.snapshots[diamond.SlotFetched][key] = snapshotOf(c, key)
+		local.snapshots[conf.SlotFetched][key] = snapshotOf(c, key)
 	}
 	return keys
 }
@@ -239,7 +240,7 @@ func TestStart_ManyKeysWhileServersAreDead(t *testing.T) {
 					all.Go(func() {
 						v, err := diamond.Bind[string](t.Context(), client, key, diamond.WithDefault("text", "default"))
 						if assert.NoError(t, err) {
-							assert.Equal(t, diamond.SourceSnapshot, v.Config().Source)
+							assert.Equal(t, conf.SourceSnapshot, v.Config().Source)
 							v.Close()
 						}
 					})
@@ -251,7 +252,7 @@ func TestStart_ManyKeysWhileServersAreDead(t *testing.T) {
 				c.with(func() { c.onFetch, c.onPoll = nil, nil })
 				time.Sleep(time.Minute)
 				for _, key := range keys {
-					require.Equal(t, diamond.SourceServer, get(t, client, key).Source)
+					require.Equal(t, conf.SourceServer, get(t, client, key).Source)
 				}
 			})
 		})

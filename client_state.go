@@ -2,6 +2,7 @@ package diamond
 
 import (
 	"cmp"
+	"github.com/linnaname/gdiamond/conf"
 	"maps"
 	"sync/atomic"
 	"time"
@@ -19,11 +20,11 @@ const (
 
 // knownState is the state of a key as of a position.
 type knownState struct {
-	entry     Entry // the value, if present or orphaned
+	entry     conf.Entry // the value, if present or orphaned
 	presence  presence
-	at        Position  // of the answer
-	source    Source    // SourceServer or SourceSnapshot
-	confirmed time.Time // when a server last said so, or zero if none has
+	at        conf.Position // of the answer
+	source    conf.Source   // SourceServer or SourceSnapshot
+	confirmed time.Time     // when a server last said so, or zero if none has
 }
 
 // valueID identifies a value in a snapshot.
@@ -35,7 +36,7 @@ type valueID struct {
 
 // visible is what a client shows of a key. It is immutable.
 type visible struct {
-	config Config
+	config conf.Config
 	err    error // why there is no value, or nil if there is one
 	// followed says that each answer to a poll confirms the value, so that it is as
 	// fresh as the last answer.
@@ -53,7 +54,7 @@ func (s *visible) equals(o *visible) bool {
 }
 
 // equalEntries reports whether a and b have the same content, type and metadata.
-func equalEntries(a, b *Entry) bool {
+func equalEntries(a, b *conf.Entry) bool {
 	return a.MD5 == b.MD5 && a.Content == b.Content && a.Type == b.Type && maps.Equal(a.Meta, b.Meta)
 }
 
@@ -80,7 +81,7 @@ func (s *visible) confirmed(confirmedAsOf *atomic.Pointer[time.Time]) time.Time 
 
 // read returns the config of s with its present time of confirmation, and its
 // error.
-func (s *visible) read(confirmedAsOf *atomic.Pointer[time.Time]) (Config, error) {
+func (s *visible) read(confirmedAsOf *atomic.Pointer[time.Time]) (conf.Config, error) {
 	config := s.config
 	config.Confirmed = s.confirmed(confirmedAsOf)
 	return config, s.err
@@ -89,19 +90,19 @@ func (s *visible) read(confirmedAsOf *atomic.Pointer[time.Time]) (Config, error)
 // update is what one answer of a server says about a key.
 type update struct {
 	found bool
-	entry Entry // with its content, if found
-	at    Position
+	entry conf.Entry // with its content, if found
+	at    conf.Position
 	asOf  time.Time // when the server was in this state
 }
 
 // viewOf returns e with its View set. A View that is not given equals the Revision.
-func viewOf(e Entry) Entry {
+func viewOf(e conf.Entry) conf.Entry {
 	e.View = cmp.Or(e.View, e.Revision)
 	return e
 }
 
 // genuine reports whether e is an entry of key with a complete content.
-func genuine(e *Entry, key Key) bool {
+func genuine(e *conf.Entry, key conf.Key) bool {
 	return e.Key.Canonical() == key && e.Revision > 0 &&
-		e.Size == int64(len(e.Content)) && e.MD5 == MD5Hex(e.Content)
+		e.Size == int64(len(e.Content)) && e.MD5 == conf.MD5Hex(e.Content)
 }

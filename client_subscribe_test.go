@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -24,12 +25,12 @@ import (
 type states struct {
 	mu      sync.Mutex
 	seen    []string
-	ats     []diamond.Position
+	ats     []conf.Position
 	verdict func(state string) error // nil: applies all
 }
 
-func (s *states) onConfigs(_ context.Context, configs map[diamond.Key]diamond.Config, at diamond.Position) error {
-	text := func(key diamond.Key) string {
+func (s *states) onConfigs(_ context.Context, configs map[conf.Key]conf.Config, at conf.Position) error {
+	text := func(key conf.Key) string {
 		config, ok := configs[key]
 		if !ok {
 			return "-"
@@ -55,7 +56,7 @@ func (s *states) all() []string {
 
 func subscribeBoth(t *testing.T, client diamond.Client, s *states) *diamond.Subscription {
 	t.Helper()
-	sub, err := client.SubscribeTogether([]diamond.Key{keyA, keyB, keyA}, s.onConfigs)
+	sub, err := client.SubscribeTogether([]conf.Key{keyA, keyB, keyA}, s.onConfigs)
 	require.NoError(t, err)
 	t.Cleanup(sub.Stop)
 	return sub
@@ -65,7 +66,7 @@ func subscribeBoth(t *testing.T, client diamond.Client, s *states) *diamond.Subs
 // are so large that polls only name them. When a listener of one key runs, Get
 // has at least the same set's value of the other, unless a content is missing.
 func TestSubscribeTogether_SeesChangeSetsWhole(t *testing.T) {
-	for name, size := range map[string]int{"small": 0, "one is only named": diamond.InlineContent + 1} {
+	for name, size := range map[string]int{"small": 0, "one is only named": conf.InlineContent + 1} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv := serve(t, memstore.New())
@@ -73,7 +74,7 @@ func TestSubscribeTogether_SeesChangeSetsWhole(t *testing.T) {
 				client := newClient(t, srv)
 				put := func(by diamond.Client, n int) {
 					text := strconv.Itoa(n)
-					_, err := by.Commit(t.Context(), diamond.ChangeSet{Drafts: []diamond.Draft{
+					_, err := by.Commit(t.Context(), conf.ChangeSet{Drafts: []conf.Draft{
 						{Key: keyA, Content: text}, {Key: keyB, Content: text + strings.Repeat(" ", size)},
 					}})
 					require.NoError(t, err)
@@ -83,7 +84,7 @@ func TestSubscribeTogether_SeesChangeSetsWhole(t *testing.T) {
 				sub := subscribeBoth(t, client, &s)
 				require.NoError(t, sub.Wait(t.Context()))
 				settle()
-				subscribe(t, client, keyA, diamond.ListenerFunc(func(ctx context.Context, a diamond.Config) error {
+				subscribe(t, client, keyA, diamond.ListenerFunc(func(ctx context.Context, a conf.Config) error {
 					b, err := client.Get(ctx, keyB)
 					assert.NoError(t, err)
 					assert.GreaterOrEqual(t, b.Revision, a.Revision, "a set has one revision")
@@ -120,17 +121,17 @@ func TestSubscribeTogether_WaitsForContentsOnTheirWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.inline = 3
-		c.setAll(map[diamond.Key]string{keyA: "1-large", keyB: "1"})
+		c.setAll(map[conf.Key]string{keyA: "1-large", keyB: "1"})
 		client := newClient(t, c)
 		var s states
 		sub := subscribeBoth(t, client, &s)
 		require.NoError(t, sub.Wait(t.Context()))
 		c.failFetches(errDown)
-		c.setAll(map[diamond.Key]string{keyA: "2-large", keyB: "2"})
+		c.setAll(map[conf.Key]string{keyA: "2-large", keyB: "2"})
 		time.Sleep(10 * time.Second)
 		assert.Equal(t, []string{"1-large 1"}, s.all())
 		assert.Equal(t, "2", get(t, client, keyB).Content)
-		require.ErrorIs(t, sub.Wait(t.Context()), diamond.ErrUnavailable)
+		require.ErrorIs(t, sub.Wait(t.Context()), conf.ErrUnavailable)
 
 		// What comes is of a later position than the others are known at.
 		c.failFetches(nil)
@@ -147,12 +148,12 @@ func TestSubscribeTogether_ALateContentThatIsNoNews(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.inline = 3
-		c.setAll(map[diamond.Key]string{keyA: "1", keyB: "large"})
+		c.setAll(map[conf.Key]string{keyA: "1", keyB: "large"})
 		client := newClient(t, c)
 		var s states
 		require.NoError(t, subscribeBoth(t, client, &s).Wait(t.Context()))
 		c.failFetches(errDown)
-		c.setAll(map[diamond.Key]string{keyA: "2", keyB: "large"})
+		c.setAll(map[conf.Key]string{keyA: "2", keyB: "large"})
 		time.Sleep(10 * time.Second)
 		assert.Equal(t, []string{"1 large"}, s.all())
 		c.failFetches(nil)
@@ -167,12 +168,12 @@ func TestSubscribeTogether_KeysThatDoNotExist(t *testing.T) {
 		client := newClient(t, c)
 		var s states
 		sub := subscribeBoth(t, client, &s)
-		require.ErrorIs(t, sub.Wait(t.Context()), diamond.ErrNotFound)
+		require.ErrorIs(t, sub.Wait(t.Context()), conf.ErrNotFound)
 		settle()
 		assert.Empty(t, s.all(), "there is nothing to tell")
 		c.set(keyB, "1")
 		settle()
-		c.setAll(map[diamond.Key]string{keyA: "2", keyB: "2"})
+		c.setAll(map[conf.Key]string{keyA: "2", keyB: "2"})
 		settle()
 		c.remove(keyA)
 		settle()
@@ -180,7 +181,7 @@ func TestSubscribeTogether_KeysThatDoNotExist(t *testing.T) {
 		c.remove(keyB)
 		settle()
 		assert.Equal(t, []string{"- 1", "2 2", "- 2", "- -"}, s.all())
-		require.ErrorIs(t, sub.Wait(t.Context()), diamond.ErrNotFound)
+		require.ErrorIs(t, sub.Wait(t.Context()), conf.ErrNotFound)
 	})
 }
 
@@ -189,7 +190,7 @@ func TestSubscribeTogether_KeysThatDoNotExist(t *testing.T) {
 func TestSubscribeTogether_Rejects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
-		c.setAll(map[diamond.Key]string{keyA: "1", keyB: "1"})
+		c.setAll(map[conf.Key]string{keyA: "1", keyB: "1"})
 		client := newClient(t, c)
 		refused := errors.New("refused")
 		s := states{verdict: func(state string) error {
@@ -201,16 +202,16 @@ func TestSubscribeTogether_Rejects(t *testing.T) {
 		sub := subscribeBoth(t, client, &s)
 		require.NoError(t, sub.Wait(t.Context()))
 		settle()
-		bad := c.setAll(map[diamond.Key]string{keyA: "2", keyB: "2"})
+		bad := c.setAll(map[conf.Key]string{keyA: "2", keyB: "2"})
 		settle()
 		require.ErrorIs(t, sub.Wait(t.Context()), refused)
 		for _, status := range client.Status(keyA, keyB) {
 			assert.Equal(t, bad, status.Rejected)
 			require.ErrorIs(t, status.Err, refused)
 		}
-		for _, key := range []diamond.Key{keyA, keyB} {
-			assert.Contains(t, c.reported(), diamond.Report{Key: key, Revision: 1, Applied: true})
-			assert.Contains(t, c.reported(), diamond.Report{Key: key, Revision: bad, Reason: "error"})
+		for _, key := range []conf.Key{keyA, keyB} {
+			assert.Contains(t, c.reported(), conf.Report{Key: key, Revision: 1, Applied: true})
+			assert.Contains(t, c.reported(), conf.Report{Key: key, Revision: bad, Reason: "error"})
 		}
 		c.set(keyB, "2")
 		settle()
@@ -218,11 +219,11 @@ func TestSubscribeTogether_Rejects(t *testing.T) {
 		settle()
 		assert.Equal(t, []string{"1 1", "2 2", "2 2", "3 2"}, s.all())
 		require.NoError(t, sub.Wait(t.Context()))
-		assert.Contains(t, c.reported(), diamond.Report{Key: keyA, Revision: good, Applied: true})
+		assert.Contains(t, c.reported(), conf.Report{Key: keyA, Revision: good, Applied: true})
 		c.set(keyA, "3")
 		settle()
 		assert.Len(t, s.all(), 4, "an equal value of one that was applied calls nobody")
-		assert.Equal(t, diamond.Report{Key: keyA, Revision: good + 1, Applied: true}, c.reported()[len(c.reported())-1])
+		assert.Equal(t, conf.Report{Key: keyA, Revision: good + 1, Applied: true}, c.reported()[len(c.reported())-1])
 	})
 }
 
@@ -230,7 +231,7 @@ func TestSubscribeTogether_Rejects(t *testing.T) {
 func TestSubscribeTogether_SlowListener(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
-		c.setAll(map[diamond.Key]string{keyA: "0", keyB: "0"})
+		c.setAll(map[conf.Key]string{keyA: "0", keyB: "0"})
 		client := newClient(t, c)
 		release := make(chan struct{})
 		slow := states{verdict: func(string) error { <-release; return nil }}
@@ -240,7 +241,7 @@ func TestSubscribeTogether_SlowListener(t *testing.T) {
 		settle()
 		for n := range 5 {
 			text := strconv.Itoa(n + 1)
-			c.setAll(map[diamond.Key]string{keyA: text, keyB: text})
+			c.setAll(map[conf.Key]string{keyA: text, keyB: text})
 			settle()
 		}
 		assert.Equal(t, []string{"0 0", "1 1", "2 2", "3 3", "4 4", "5 5"}, quick.all())
@@ -256,7 +257,7 @@ func TestSubscribeTogether_StopAndClose(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCentre()
-				c.setAll(map[diamond.Key]string{keyA: "1", keyB: "1"})
+				c.setAll(map[conf.Key]string{keyA: "1", keyB: "1"})
 				client := newClient(t, c)
 				var stopped, closed states
 				sub := subscribeBoth(t, client, &stopped)
@@ -269,7 +270,7 @@ func TestSubscribeTogether_StopAndClose(t *testing.T) {
 				}
 				sub.Stop()
 				sub.Stop()
-				require.ErrorIs(t, sub.Wait(t.Context()), diamond.ErrClosed)
+				require.ErrorIs(t, sub.Wait(t.Context()), conf.ErrClosed)
 				assert.Zero(t, client.Status(keyB)[0].Listeners)
 				subscribeBoth(t, client, &closed)
 				settle()
@@ -287,7 +288,7 @@ func TestSubscribeTogether_StopAndClose(t *testing.T) {
 func TestSubscribeTogether_WaitAndStopWaitForTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
-		c.setAll(map[diamond.Key]string{keyA: "1", keyB: "1"})
+		c.setAll(map[conf.Key]string{keyA: "1", keyB: "1"})
 		client := newClient(t, c)
 		var sub *diamond.Subscription
 		subscribed := make(chan struct{})
@@ -316,7 +317,7 @@ func TestSubscribeTogether_WaitAndStopWaitForTheCall(t *testing.T) {
 func TestSubscribeTogether_CloseWaitsForAListenerThatStoppedItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
-		c.setAll(map[diamond.Key]string{keyA: "1", keyB: "1"})
+		c.setAll(map[conf.Key]string{keyA: "1", keyB: "1"})
 		client := newClient(t, c)
 		var sub *diamond.Subscription
 		subscribed, returned := make(chan struct{}), false
@@ -340,21 +341,21 @@ func TestSubscribeTogether_CloseWaitsForAListenerThatStoppedItself(t *testing.T)
 func TestSubscribeTogether_NeedsServers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
-		c.setAll(map[diamond.Key]string{keyA: "1", keyB: "1"})
+		c.setAll(map[conf.Key]string{keyA: "1", keyB: "1"})
 		local := newFiles()
-		local.snapshots[diamond.SlotFetched][keyA] = snapshotOf(c, keyA)
-		local.snapshots[diamond.SlotFetched][keyB] = snapshotOf(c, keyB)
+		local.snapshots[conf.SlotFetched][keyA] = snapshotOf(c, keyA)
+		local.snapshots[conf.SlotFetched][keyB] = snapshotOf(c, keyB)
 		c.fail(errDown)
 		client := newClient(t, c, diamond.WithLocalFiles(local))
 		var s states
 		sub := subscribeBoth(t, client, &s)
 		start := time.Now()
-		require.ErrorIs(t, sub.Wait(t.Context()), diamond.ErrUnavailable)
+		require.ErrorIs(t, sub.Wait(t.Context()), conf.ErrUnavailable)
 		assert.Equal(t, 3*time.Second, time.Since(start))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		err := sub.Wait(ctx)
-		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		require.ErrorIs(t, err, conf.ErrUnavailable)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Equal(t, 4*time.Second, time.Since(start))
 		time.Sleep(time.Minute)
@@ -364,18 +365,18 @@ func TestSubscribeTogether_NeedsServers(t *testing.T) {
 		c.hang()
 		hanging := newClient(t, c, diamond.WithLocalFiles(local))
 		start = time.Now()
-		require.ErrorIs(t, subscribeBoth(t, hanging, &states{}).Wait(t.Context()), diamond.ErrUnavailable)
+		require.ErrorIs(t, subscribeBoth(t, hanging, &states{}).Wait(t.Context()), conf.ErrUnavailable)
 		assert.Equal(t, 3*time.Second, time.Since(start))
 		c.fail(nil)
 		time.Sleep(time.Minute)
 		assert.Equal(t, []string{"1 1"}, s.all())
 
 		c.deny(keyN(1), true)
-		refused, err := client.SubscribeTogether([]diamond.Key{keyA, keyN(1)}, s.onConfigs)
+		refused, err := client.SubscribeTogether([]conf.Key{keyA, keyN(1)}, s.onConfigs)
 		require.NoError(t, err)
 		t.Cleanup(refused.Stop)
 		start = time.Now()
-		require.ErrorIs(t, refused.Wait(t.Context()), diamond.ErrDenied)
+		require.ErrorIs(t, refused.Wait(t.Context()), conf.ErrDenied)
 		assert.Less(t, time.Since(start), time.Second, "waiting on does not help")
 		assert.Len(t, s.all(), 1)
 		c.deny(keyB, true)
@@ -389,32 +390,32 @@ func TestSubscribeTogether_Invalid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := newClient(t, newCentre())
 		var s states
-		for name, keys := range map[string][]diamond.Key{"none": nil, "grammar": {keyA, {DataID: "not/valid"}}} {
+		for name, keys := range map[string][]conf.Key{"none": nil, "grammar": {keyA, {DataID: "not/valid"}}} {
 			_, err := client.SubscribeTogether(keys, s.onConfigs)
-			require.ErrorIs(t, err, diamond.ErrInvalid, name)
+			require.ErrorIs(t, err, conf.ErrInvalid, name)
 		}
-		_, err := client.SubscribeTogether([]diamond.Key{keyA}, nil)
-		require.ErrorIs(t, err, diamond.ErrInvalid)
+		_, err := client.SubscribeTogether([]conf.Key{keyA}, nil)
+		require.ErrorIs(t, err, conf.ErrInvalid)
 		assert.Empty(t, client.Status(), "nothing is followed for their sake")
 	})
 }
 
 func TestDecode(t *testing.T) {
-	value := diamond.Config{Entry: diamond.Entry{Key: keyA, Content: `{"rate": 3}`, Type: "json"}, Source: diamond.SourceServer}
+	value := conf.Config{Entry: conf.Entry{Key: keyA, Content: `{"rate": 3}`, Type: "json"}, Source: conf.SourceServer}
 	got, err := diamond.Decode[limits](value, diamond.WithDefault("json", `{"rate": 1, "burst": 7}`))
 	require.NoError(t, err)
 	assert.Equal(t, limits{Rate: 3, Burst: 7}, *got)
 
-	got, err = diamond.Decode[limits](diamond.Config{}, diamond.WithDefault("json", `{"rate": 1}`))
+	got, err = diamond.Decode[limits](conf.Config{}, diamond.WithDefault("json", `{"rate": 1}`))
 	require.NoError(t, err)
 	assert.Equal(t, 1, got.Rate)
-	_, err = diamond.Decode[limits](diamond.Config{}, diamond.WithDefault("json", `{"rate": -1}`))
+	_, err = diamond.Decode[limits](conf.Config{}, diamond.WithDefault("json", `{"rate": -1}`))
 	require.ErrorIs(t, err, errRate)
 	deleted := value
 	deleted.Deleted = true
 	_, err = diamond.Decode[limits](deleted)
-	require.ErrorIs(t, err, diamond.ErrNotFound)
+	require.ErrorIs(t, err, conf.ErrNotFound)
 	value.Content = `{"rate": "x"}`
 	_, err = diamond.Decode[limits](value)
-	require.ErrorIs(t, err, diamond.ErrInvalid)
+	require.ErrorIs(t, err, conf.ErrInvalid)
 }

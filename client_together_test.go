@@ -11,17 +11,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 func TestTogether_ShowsChangeSetsWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		put := func(n int) {
-			c.setAll(map[diamond.Key]string{keyA: strconv.Itoa(n), keyB: strconv.Itoa(n)})
+			c.setAll(map[conf.Key]string{keyA: strconv.Itoa(n), keyB: strconv.Itoa(n)})
 		}
 		put(0)
 		n := 0
-		c.onFetch = func(_ context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+		c.onFetch = func(_ context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
 			if req.Key == keyB && n < 5 { // between the first fetches of the two
 				n++
 				put(n)
@@ -29,7 +30,7 @@ func TestTogether_ShowsChangeSetsWhole(t *testing.T) {
 			return nil, nil
 		}
 		client := newClient(t, c)
-		read := func() (string, string, diamond.Position) {
+		read := func() (string, string, conf.Position) {
 			configs, at, err := client.Together(t.Context(), keyA, keyB, keyN(1))
 			require.NoError(t, err)
 			require.Len(t, configs, 2, "one that does not exist is left out")
@@ -41,7 +42,7 @@ func TestTogether_ShowsChangeSetsWhole(t *testing.T) {
 		assert.Equal(t, a, b)
 
 		calls := 0
-		subscribe(t, client, keyA, diamond.ListenerFunc(func(_ context.Context, config diamond.Config) error {
+		subscribe(t, client, keyA, diamond.ListenerFunc(func(_ context.Context, config conf.Config) error {
 			a, b, at := read()
 			assert.Equal(t, a, b)
 			assert.GreaterOrEqual(t, at.Revision, config.Revision)
@@ -73,17 +74,17 @@ func TestTogether_WaitsForContentsOnTheirWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		c.inline = 3
-		c.setAll(map[diamond.Key]string{keyA: "1-large", keyB: "1"})
+		c.setAll(map[conf.Key]string{keyA: "1-large", keyB: "1"})
 		client := newClient(t, c)
 		_, _, err := client.Together(t.Context(), keyA, keyB)
 		require.NoError(t, err)
 		settle()
 		c.failFetches(errDown)
-		c.setAll(map[diamond.Key]string{keyA: "2-large", keyB: "2"})
+		c.setAll(map[conf.Key]string{keyA: "2-large", keyB: "2"})
 		settle()
 		start := time.Now()
 		_, _, err = client.Together(t.Context(), keyA, keyB)
-		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		require.ErrorIs(t, err, conf.ErrUnavailable)
 		assert.Equal(t, 3*time.Second, time.Since(start))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -93,8 +94,8 @@ func TestTogether_WaitsForContentsOnTheirWay(t *testing.T) {
 		assert.Equal(t, "2-large", configs[keyA].Content)
 		assert.Equal(t, "2", configs[keyB].Content)
 
-		_, _, err = client.Together(t.Context(), keyA, diamond.Key{DataID: "not/valid"})
-		require.ErrorIs(t, err, diamond.ErrInvalid)
+		_, _, err = client.Together(t.Context(), keyA, conf.Key{DataID: "not/valid"})
+		require.ErrorIs(t, err, conf.ErrInvalid)
 	})
 }
 
@@ -129,15 +130,15 @@ func TestGet_AStaleServerConfirmsAsOfThen(t *testing.T) {
 		c := newCentre()
 		c.set(keyA, "a")
 		const stale = 10 * time.Minute
-		c.onFetch = func(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) {
-			return &diamond.FetchResponse{Found: true, Entry: c.entries[keyA], Position: c.at, Stale: stale}, nil
+		c.onFetch = func(context.Context, *conf.FetchRequest) (*conf.FetchResponse, error) {
+			return &conf.FetchResponse{Found: true, Entry: c.entries[keyA], Position: c.at, Stale: stale}, nil
 		}
-		c.onPoll = func(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+		c.onPoll = func(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
 			select {
 			case <-time.After(req.Wait):
-				return &diamond.PollResponse{Position: c.at, Stale: stale}, nil
+				return &conf.PollResponse{Position: c.at, Stale: stale}, nil
 			case <-ctx.Done():
-				return nil, &diamond.Error{Err: ctx.Err()}
+				return nil, &conf.Error{Err: ctx.Err()}
 			}
 		}
 		client := newClient(t, c)
@@ -160,7 +161,7 @@ func TestPoll_ContentsComeWithTheFirstPollAfterAnOutage(t *testing.T) {
 		var r recorder
 		subscribe(t, client, keyA, &r)
 		settle()
-		overloaded := &diamond.Error{Err: diamond.ErrOverloaded, RetryAfter: 4 * time.Minute, Remote: true}
+		overloaded := &conf.Error{Err: conf.ErrOverloaded, RetryAfter: 4 * time.Minute, Remote: true}
 		c.failFetches(overloaded)
 		c.set(keyA, "2-large")
 		settle()

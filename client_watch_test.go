@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // A server, or something on the way, that answers at once with nothing must
@@ -20,15 +21,15 @@ func TestWatch_EmptyAnswersDoNotSpin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		calls := 0
-		c.onChanges = func(_ context.Context, req *diamond.ChangesRequest) (*diamond.ChangesResponse, error) {
+		c.onChanges = func(_ context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
 			time.Sleep(time.Millisecond)
 			calls++
-			return &diamond.ChangesResponse{Position: c.position()}, nil
+			return &conf.ChangesResponse{Position: c.position()}, nil
 		}
 		client := newClient(t, c)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		for range client.Watch(ctx, diamond.ChangesRequest{}) {
+		for range client.Watch(ctx, conf.ChangesRequest{}) {
 		}
 		assert.Less(t, calls, 100, "in a minute")
 	})
@@ -42,13 +43,13 @@ func TestWatch_LogsThatItCannotAsk(t *testing.T) {
 		var fails atomic.Bool
 		fails.Store(true)
 		asked := 0
-		c.onChanges = func(context.Context, *diamond.ChangesRequest) (*diamond.ChangesResponse, error) {
+		c.onChanges = func(context.Context, *conf.ChangesRequest) (*conf.ChangesResponse, error) {
 			asked++
 			if fails.Load() || asked%2 == 0 {
-				return nil, diamond.Errorf(diamond.ErrCorrupt, "a page is damaged")
+				return nil, conf.Errorf(conf.ErrCorrupt, "a page is damaged")
 			}
 			time.Sleep(20 * time.Second)
-			return &diamond.ChangesResponse{Position: c.position()}, nil
+			return &conf.ChangesResponse{Position: c.position()}, nil
 		}
 		var log logs
 		client := newClient(t, c, diamond.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
@@ -56,7 +57,7 @@ func TestWatch_LogsThatItCannotAsk(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			for range client.Watch(ctx, diamond.ChangesRequest{}) {
+			for range client.Watch(ctx, conf.ChangesRequest{}) {
 			}
 		}()
 		defer func() { cancel(); <-ended }()

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 func TestSubscribe_WaitWithinTheListener(t *testing.T) {
@@ -20,7 +21,7 @@ func TestSubscribe_WaitWithinTheListener(t *testing.T) {
 		var sub *diamond.Subscription
 		subscribed := make(chan struct{})
 		calls := 0
-		sub, err := client.Subscribe(keyA, diamond.ListenerFunc(func(ctx context.Context, _ diamond.Config) error {
+		sub, err := client.Subscribe(keyA, diamond.ListenerFunc(func(ctx context.Context, _ conf.Config) error {
 			<-subscribed
 			c.set(keyA, "two") // something newer does not matter
 			start := time.Now()

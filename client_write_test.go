@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 func TestCommit_RetriesUnderOneRequestID(t *testing.T) {
@@ -18,10 +19,10 @@ func TestCommit_RetriesUnderOneRequestID(t *testing.T) {
 		c := newCentre()
 		errs := []error{
 			errDown,
-			&diamond.Error{Err: diamond.ErrOverloaded, RetryAfter: 2 * time.Second, Remote: true},
-			&diamond.Error{Err: diamond.ErrUnknownOutcome, Remote: true},
+			&conf.Error{Err: conf.ErrOverloaded, RetryAfter: 2 * time.Second, Remote: true},
+			&conf.Error{Err: conf.ErrUnknownOutcome, Remote: true},
 		}
-		c.onCommit = func(context.Context, *diamond.CommitRequest) (*diamond.CommitResponse, error) {
+		c.onCommit = func(context.Context, *conf.CommitRequest) (*conf.CommitResponse, error) {
 			if len(errs) == 0 {
 				return nil, nil
 			}
@@ -31,7 +32,7 @@ func TestCommit_RetriesUnderOneRequestID(t *testing.T) {
 		}
 		client := newClient(t, c)
 		start := time.Now()
-		position, err := client.Publish(t.Context(), diamond.Draft{Key: keyA, Content: "a"})
+		position, err := client.Publish(t.Context(), conf.Draft{Key: keyA, Content: "a"})
 		require.NoError(t, err)
 		assert.Equal(t, int64(1), position.Revision)
 		assert.GreaterOrEqual(t, time.Since(start), 2*time.Second)
@@ -40,10 +41,10 @@ func TestCommit_RetriesUnderOneRequestID(t *testing.T) {
 			assert.NotEmpty(t, set.RequestID)
 			assert.Equal(t, c.commits[0].RequestID, set.RequestID)
 		}
-		_, err = client.Commit(t.Context(), diamond.ChangeSet{Drafts: []diamond.Draft{{Key: keyA, Content: "b"}}, RequestID: "mine"})
+		_, err = client.Commit(t.Context(), conf.ChangeSet{Drafts: []conf.Draft{{Key: keyA, Content: "b"}}, RequestID: "mine"})
 		require.NoError(t, err)
 		assert.Equal(t, "mine", c.commits[4].RequestID)
-		_, err = client.Publish(t.Context(), diamond.Draft{Key: keyA, Content: "c"})
+		_, err = client.Publish(t.Context(), conf.Draft{Key: keyA, Content: "c"})
 		require.NoError(t, err)
 		assert.NotEqual(t, c.commits[0].RequestID, c.commits[5].RequestID)
 	})
@@ -55,10 +56,10 @@ func TestCommit_SaysWhenTheOutcomeIsNotKnown(t *testing.T) {
 		unknown bool
 	}{
 		"refused":          {func(c *centre) { c.fail(errDown) }, false},
-		"overloaded":       {func(c *centre) { c.fail(&diamond.Error{Err: diamond.ErrOverloaded, Remote: true}) }, false},
-		"unknown":          {func(c *centre) { c.fail(&diamond.Error{Err: diamond.ErrUnknownOutcome}) }, true},
+		"overloaded":       {func(c *centre) { c.fail(&conf.Error{Err: conf.ErrOverloaded, Remote: true}) }, false},
+		"unknown":          {func(c *centre) { c.fail(&conf.Error{Err: conf.ErrUnknownOutcome}) }, true},
 		"no answer":        {func(c *centre) { c.hang() }, true},
-		"unknown, refused": {func(c *centre) { c.onCommit = once(&diamond.Error{Err: diamond.ErrUnknownOutcome}, errDown) }, true},
+		"unknown, refused": {func(c *centre) { c.onCommit = once(&conf.Error{Err: conf.ErrUnknownOutcome}, errDown) }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -67,15 +68,15 @@ func TestCommit_SaysWhenTheOutcomeIsNotKnown(t *testing.T) {
 				get(t, client, seeded(c))
 				test.spoil(c)
 				start := time.Now()
-				_, err := client.Publish(t.Context(), diamond.Draft{Key: keyA, Content: "a"})
+				_, err := client.Publish(t.Context(), conf.Draft{Key: keyA, Content: "a"})
 				require.Error(t, err)
-				assert.Equal(t, test.unknown, errors.Is(err, diamond.ErrUnknownOutcome))
+				assert.Equal(t, test.unknown, errors.Is(err, conf.ErrUnknownOutcome))
 				assert.LessOrEqual(t, time.Since(start), 10*time.Second, "where the caller does not say")
 				assert.GreaterOrEqual(t, time.Since(start), 5*time.Second)
 
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
-				_, err = client.Publish(ctx, diamond.Draft{Key: keyA, Content: "a"})
+				_, err = client.Publish(ctx, conf.Draft{Key: keyA, Content: "a"})
 				require.ErrorIs(t, err, context.DeadlineExceeded)
 			})
 		})
@@ -83,8 +84,8 @@ func TestCommit_SaysWhenTheOutcomeIsNotKnown(t *testing.T) {
 }
 
 // once returns first, and then always the other.
-func once(first, then error) func(context.Context, *diamond.CommitRequest) (*diamond.CommitResponse, error) {
-	return func(context.Context, *diamond.CommitRequest) (*diamond.CommitResponse, error) {
+func once(first, then error) func(context.Context, *conf.CommitRequest) (*conf.CommitResponse, error) {
+	return func(context.Context, *conf.CommitRequest) (*conf.CommitResponse, error) {
 		err := first
 		first = then
 		return nil, err
@@ -92,7 +93,7 @@ func once(first, then error) func(context.Context, *diamond.CommitRequest) (*dia
 }
 
 // seeded publishes a value of some key.
-func seeded(c *centre) diamond.Key {
+func seeded(c *centre) conf.Key {
 	c.set(keyB, "b")
 	return keyB
 }
@@ -102,14 +103,14 @@ func TestCommit_DefiniteErrorsAreNotRetried(t *testing.T) {
 		c := newCentre()
 		client := newClient(t, c)
 		for _, sentinel := range []error{
-			diamond.ErrConflict, diamond.ErrNotFound, diamond.ErrInvalid, diamond.ErrTooLarge, diamond.ErrNoSpace,
-			diamond.ErrDenied, diamond.ErrOtherStore,
+			conf.ErrConflict, conf.ErrNotFound, conf.ErrInvalid, conf.ErrTooLarge, conf.ErrNoSpace,
+			conf.ErrDenied, conf.ErrOtherStore,
 		} {
-			c.fail(&diamond.Error{Err: sentinel, Remote: true, Current: 7})
+			c.fail(&conf.Error{Err: sentinel, Remote: true, Current: 7})
 			before := len(c.commits)
-			_, err := client.Delete(t.Context(), diamond.Delete{Key: keyA})
+			_, err := client.Delete(t.Context(), conf.Delete{Key: keyA})
 			require.ErrorIs(t, err, sentinel)
-			e, ok := errors.AsType[*diamond.Error](err)
+			e, ok := errors.AsType[*conf.Error](err)
 			require.True(t, ok)
 			assert.Equal(t, keyA, e.Key)
 			assert.Equal(t, int64(7), e.Current)
@@ -122,9 +123,9 @@ func TestR13_BlankContentIsRefusedAtTheServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCentre()
 		client := newClient(t, c)
-		_, err := client.Publish(t.Context(), diamond.Draft{Key: keyA, Content: " \n"})
-		require.ErrorIs(t, err, diamond.ErrInvalid)
-		_, err = client.Publish(t.Context(), diamond.Draft{Key: keyA, Content: "", AllowEmpty: true})
+		_, err := client.Publish(t.Context(), conf.Draft{Key: keyA, Content: " \n"})
+		require.ErrorIs(t, err, conf.ErrInvalid)
+		_, err = client.Publish(t.Context(), conf.Draft{Key: keyA, Content: "", AllowEmpty: true})
 		require.NoError(t, err)
 		assert.Empty(t, get(t, client, keyA).Content)
 	})
@@ -135,17 +136,17 @@ func TestPublish_IsSeenByTheNextGet(t *testing.T) {
 		c := newCentre()
 		client := newClient(t, c)
 		for _, content := range []string{"1", "2", "3"} {
-			position, err := client.Publish(t.Context(), diamond.Draft{Key: keyA, Content: content})
+			position, err := client.Publish(t.Context(), conf.Draft{Key: keyA, Content: content})
 			require.NoError(t, err)
 			config := get(t, client, keyA)
 			assert.Equal(t, content, config.Content)
 			assert.Equal(t, position.Revision, config.Revision)
 			settle()
 		}
-		_, err := client.Delete(t.Context(), diamond.Delete{Key: keyA})
+		_, err := client.Delete(t.Context(), conf.Delete{Key: keyA})
 		require.NoError(t, err)
 		_, err = client.Get(t.Context(), keyA)
-		require.ErrorIs(t, err, diamond.ErrNotFound)
+		require.ErrorIs(t, err, conf.ErrNotFound)
 	})
 }
 
@@ -153,15 +154,15 @@ func TestC16_EveryCallEndsWithItsContext(t *testing.T) {
 	calls := map[string]func(context.Context, diamond.Client) error{
 		"Get": func(ctx context.Context, c diamond.Client) error { _, err := c.Get(ctx, keyA); return err },
 		"Publish": func(ctx context.Context, c diamond.Client) error {
-			_, err := c.Publish(ctx, diamond.Draft{Key: keyA, Content: "x"})
+			_, err := c.Publish(ctx, conf.Draft{Key: keyA, Content: "x"})
 			return err
 		},
 		"Delete": func(ctx context.Context, c diamond.Client) error {
-			_, err := c.Delete(ctx, diamond.Delete{Key: keyA})
+			_, err := c.Delete(ctx, conf.Delete{Key: keyA})
 			return err
 		},
 		"Commit": func(ctx context.Context, c diamond.Client) error {
-			_, err := c.Commit(ctx, diamond.ChangeSet{Deletes: []diamond.Delete{{Key: keyA}}})
+			_, err := c.Commit(ctx, conf.ChangeSet{Deletes: []conf.Delete{{Key: keyA}}})
 			return err
 		},
 		"Read": func(ctx context.Context, c diamond.Client) error { _, err := c.Read(ctx, keyA, 1); return err },
@@ -179,19 +180,19 @@ func TestC16_EveryCallEndsWithItsContext(t *testing.T) {
 			return err
 		},
 		"List": func(ctx context.Context, c diamond.Client) error {
-			for _, err := range c.List(ctx, diamond.ListRequest{}) {
+			for _, err := range c.List(ctx, conf.ListRequest{}) {
 				return err
 			}
 			return nil
 		},
 		"History": func(ctx context.Context, c diamond.Client) error {
-			for _, err := range c.History(ctx, diamond.HistoryRequest{Key: keyA}) {
+			for _, err := range c.History(ctx, conf.HistoryRequest{Key: keyA}) {
 				return err
 			}
 			return nil
 		},
 		"Watch": func(ctx context.Context, c diamond.Client) error {
-			for _, err := range c.Watch(ctx, diamond.ChangesRequest{}) {
+			for _, err := range c.Watch(ctx, conf.ChangesRequest{}) {
 				return err
 			}
 			return ctx.Err() // it ends without an error
@@ -226,10 +227,10 @@ func TestC16_EveryCallEndsWithItsContext(t *testing.T) {
 					assert.NoError(t, client.Close())
 				}()
 				err = call(t.Context(), client)
-				require.ErrorIs(t, err, diamond.ErrClosed)
-				_, ok := errors.AsType[*diamond.Error](err)
+				require.ErrorIs(t, err, conf.ErrClosed)
+				_, ok := errors.AsType[*conf.Error](err)
 				assert.True(t, ok)
-				require.ErrorIs(t, call(t.Context(), client), diamond.ErrClosed)
+				require.ErrorIs(t, call(t.Context(), client), conf.ErrClosed)
 			})
 		})
 	}
@@ -238,30 +239,30 @@ func TestC16_EveryCallEndsWithItsContext(t *testing.T) {
 // hanging is a transport that never answers.
 type hanging struct{}
 
-func (hanging) Fetch(ctx context.Context, _ *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+func (hanging) Fetch(ctx context.Context, _ *conf.FetchRequest) (*conf.FetchResponse, error) {
 	return nil, ended(ctx)
 }
 
-func (hanging) Poll(ctx context.Context, _ *diamond.PollRequest) (*diamond.PollResponse, error) {
+func (hanging) Poll(ctx context.Context, _ *conf.PollRequest) (*conf.PollResponse, error) {
 	return nil, ended(ctx)
 }
 
-func (hanging) Commit(ctx context.Context, _ *diamond.CommitRequest) (*diamond.CommitResponse, error) {
+func (hanging) Commit(ctx context.Context, _ *conf.CommitRequest) (*conf.CommitResponse, error) {
 	return nil, ended(ctx)
 }
 
-func (hanging) Changes(ctx context.Context, _ *diamond.ChangesRequest) (*diamond.ChangesResponse, error) {
+func (hanging) Changes(ctx context.Context, _ *conf.ChangesRequest) (*conf.ChangesResponse, error) {
 	return nil, ended(ctx)
 }
 
-func (hanging) List(ctx context.Context, _ *diamond.ListRequest) (*diamond.ListResponse, error) {
+func (hanging) List(ctx context.Context, _ *conf.ListRequest) (*conf.ListResponse, error) {
 	return nil, ended(ctx)
 }
 
-func (hanging) History(ctx context.Context, _ *diamond.HistoryRequest) (*diamond.HistoryResponse, error) {
+func (hanging) History(ctx context.Context, _ *conf.HistoryRequest) (*conf.HistoryResponse, error) {
 	return nil, ended(ctx)
 }
 
-func (hanging) Report(ctx context.Context, _ *diamond.ReportRequest) (*diamond.ReportResponse, error) {
+func (hanging) Report(ctx context.Context, _ *conf.ReportRequest) (*conf.ReportResponse, error) {
 	return nil, ended(ctx)
 }

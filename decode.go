@@ -3,6 +3,7 @@ package diamond
 import (
 	"errors"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/codec"
 	"github.com/linnaname/gdiamond/internal/document"
 )
@@ -21,7 +22,7 @@ func Decode[T any](config Config, opts ...BindOption) (*T, error) {
 	}
 	v, err := d.decodeOrDefault(&config)
 	if err != nil {
-		return nil, opError("decode", config.Key, err)
+		return nil, conf.WithOp("decode", config.Key, err)
 	}
 	return v, nil
 }
@@ -49,7 +50,7 @@ func (d *decoder[T]) defaultConfig() Config {
 	return Config{
 		Entry: Entry{
 			Key: d.key, Content: d.defaultContent, Type: d.defaultType,
-			MD5: MD5Hex(d.defaultContent), Size: int64(len(d.defaultContent)),
+			MD5: conf.MD5Hex(d.defaultContent), Size: int64(len(d.defaultContent)),
 		},
 		Source: SourceDefault,
 	}
@@ -75,14 +76,14 @@ func (d *decoder[T]) decode(config *Config) (*T, error) {
 // read decodes content according to its type.
 func (d *decoder[T]) read(typ, content string, v *T) error {
 	if typ == "" {
-		typ = TypeOf(d.key.DataID)
+		typ = conf.TypeOf(d.key.DataID)
 	}
 	err := codec.Decode(typ, []byte(content), v, d.strict)
 	if errors.Is(err, document.ErrNothing) && d.hasDefault {
 		return nil // the default stays
 	}
 	if err != nil {
-		return Errorf(ErrInvalid, "%s", err.Error())
+		return conf.Errorf(ErrInvalid, "%s", err.Error())
 	}
 	return nil
 }
@@ -106,7 +107,7 @@ func (d *decoder[T]) decodeOrDefault(config *Config) (*T, error) {
 	case config.Source != SourceNone && !config.Deleted:
 		return d.decode(config)
 	case !d.hasDefault:
-		return nil, Errorf(ErrNotFound, "there is neither a value nor a default")
+		return nil, conf.Errorf(ErrNotFound, "there is neither a value nor a default")
 	}
 	v, err := d.fresh()
 	if err != nil {

@@ -25,7 +25,7 @@
 // A [Key] names an [Entry]. All writes go through one counter: each committed
 // [ChangeSet] is one revision of the whole store, dense and in commit order. A
 // [Position] is a point in that history and proves with a hash chain which
-// history it is; when history was lost, a new [Epoch] begins and everyone finds out.
+// history it is; when history was lost, a new [conf.Epoch] begins and everyone finds out.
 //
 // # Reading
 //

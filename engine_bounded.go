@@ -3,6 +3,7 @@ package diamond
 import (
 	"context"
 	"errors"
+	"github.com/linnaname/gdiamond/conf"
 	"time"
 )
 
@@ -27,33 +28,33 @@ func bounded(local ReplicaStorage) ReplicaStorage {
 }
 
 // Commit implements [Storage].
-func (b boundedStorage) Commit(ctx context.Context, sets []ChangeSet) ([]Result, error) {
-	return withDeadline(ctx, func(ctx context.Context) ([]Result, error) { return b.Storage.Commit(ctx, sets) })
+func (b boundedStorage) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error) {
+	return withDeadline(ctx, func(ctx context.Context) ([]conf.Result, error) { return b.Storage.Commit(ctx, sets) })
 }
 
 // Read implements [Storage].
-func (b boundedStorage) Read(ctx context.Context, key Key, revision int64) (Entry, error) {
-	return withDeadline(ctx, func(ctx context.Context) (Entry, error) { return b.Storage.Read(ctx, key, revision) })
+func (b boundedStorage) Read(ctx context.Context, key conf.Key, revision int64) (conf.Entry, error) {
+	return withDeadline(ctx, func(ctx context.Context) (conf.Entry, error) { return b.Storage.Read(ctx, key, revision) })
 }
 
 // Changes implements [Storage].
-func (b boundedStorage) Changes(ctx context.Context, after Position, maxBytes int64) (Batch, error) {
-	return withDeadline(ctx, func(ctx context.Context) (Batch, error) { return b.Storage.Changes(ctx, after, maxBytes) })
+func (b boundedStorage) Changes(ctx context.Context, after conf.Position, maxBytes int64) (conf.Batch, error) {
+	return withDeadline(ctx, func(ctx context.Context) (conf.Batch, error) { return b.Storage.Changes(ctx, after, maxBytes) })
 }
 
 // Scan implements [Storage].
-func (b boundedStorage) Scan(ctx context.Context, req ScanRequest) (Page, error) {
-	return withDeadline(ctx, func(ctx context.Context) (Page, error) { return b.Storage.Scan(ctx, req) })
+func (b boundedStorage) Scan(ctx context.Context, req conf.ScanRequest) (conf.Page, error) {
+	return withDeadline(ctx, func(ctx context.Context) (conf.Page, error) { return b.Storage.Scan(ctx, req) })
 }
 
 // History implements [Storage].
-func (b boundedStorage) History(ctx context.Context, key Key, before int64, limit int) ([]Change, error) {
-	return withDeadline(ctx, func(ctx context.Context) ([]Change, error) { return b.Storage.History(ctx, key, before, limit) })
+func (b boundedStorage) History(ctx context.Context, key conf.Key, before int64, limit int) ([]conf.Change, error) {
+	return withDeadline(ctx, func(ctx context.Context) ([]conf.Change, error) { return b.Storage.History(ctx, key, before, limit) })
 }
 
 // Fork implements [Storage].
-func (b boundedStorage) Fork(ctx context.Context, verified Position) (Position, error) {
-	return withDeadline(ctx, func(ctx context.Context) (Position, error) { return b.Storage.Fork(ctx, verified) })
+func (b boundedStorage) Fork(ctx context.Context, verified conf.Position) (conf.Position, error) {
+	return withDeadline(ctx, func(ctx context.Context) (conf.Position, error) { return b.Storage.Fork(ctx, verified) })
 }
 
 // withDeadline calls a storage with a deadline. If this deadline ended the call, and
@@ -63,7 +64,7 @@ func withDeadline[T any](caller context.Context, call func(context.Context) (T, 
 	ctx, cancel := context.WithTimeout(caller, storageTimeout)
 	defer cancel()
 	v, err := call(ctx)
-	if caller.Err() == nil && ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, ErrUnknownOutcome) {
+	if caller.Err() == nil && ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, conf.ErrUnknownOutcome) {
 		err = unavailable("the storage did not answer within %v", storageTimeout)
 	}
 	return v, err

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
@@ -42,15 +43,15 @@ type checker struct {
 	verifier *verifier
 
 	// The goroutine's alone.
-	records        []*record        // of the check under way, in key order
-	suspects       map[Key]struct{} // to be looked at closely, perhaps by the next check
-	known          map[Key]int64    // differences in the storage that were told of, with their revision
-	stored, copied Key              // where the checks of contents go on
+	records        []*record             // of the check under way, in key order
+	suspects       map[conf.Key]struct{} // to be looked at closely, perhaps by the next check
+	known          map[conf.Key]int64    // differences in the storage that were told of, with their revision
+	stored, copied conf.Key              // where the checks of contents go on
 
 	divergent atomic.Int64          // keys that the last check found to differ
 	err       atomic.Pointer[error] // why the last check was not completed, or nil if it was
 
-	checks, failures, divergences atomic.Uint64 // see [ServerCounters]
+	checks, failures, divergences atomic.Uint64 // see [conf.ServerCounters]
 }
 
 func newChecker(log *slog.Logger, interval time.Duration, storage Storage, feed *feed) *checker {
@@ -58,7 +59,7 @@ func newChecker(log *slog.Logger, interval time.Duration, storage Storage, feed 
 		log: log, interval: interval, reader: reader{storage},
 		served: feed.served, replica: feed.replica, feed: feed, health: feed.health,
 		verifier: &verifier{storage: storage, reader: reader{storage}, served: feed.served, replica: feed.replica, feed: feed},
-		suspects: make(map[Key]struct{}), known: make(map[Key]int64),
+		suspects: make(map[conf.Key]struct{}), known: make(map[conf.Key]int64),
 	}
 }
 
@@ -81,7 +82,7 @@ func (c *checker) ended(err error) {
 		return
 	}
 	level := slog.LevelWarn
-	if errors.Is(err, ErrCorrupt) {
+	if errors.Is(err, conf.ErrCorrupt) {
 		level = slog.LevelError
 	}
 	c.log.Log(context.Background(), level, "the check of the server against its storage was not completed", "err", err)
@@ -107,7 +108,7 @@ func (c *checker) check(ctx context.Context) error {
 		return err
 	}
 	verified := c.verifySuspects(ctx)
-	if verified != nil && !errors.Is(verified, ErrCorrupt) {
+	if verified != nil && !errors.Is(verified, conf.ErrCorrupt) {
 		return verified
 	}
 	if c.replica != nil {
@@ -122,13 +123,13 @@ func (c *checker) check(ctx context.Context) error {
 	return nil
 }
 
-func (c *checker) suspect(key Key) { c.suspects[key] = struct{}{} }
+func (c *checker) suspect(key conf.Key) { c.suspects[key] = struct{}{} }
 
 // verifySuspects looks closely at keys that seem to differ, those first that
 // were not told of yet. One whose history is damaged does not keep it from the others.
 func (c *checker) verifySuspects(ctx context.Context) error {
 	defer func() { c.divergent.Store(int64(len(c.known))) }()
-	var look []Key
+	var look []conf.Key
 	for key := range c.suspects {
 		if _, told := c.known[key]; !told {
 			look = append(look, key)
@@ -141,7 +142,7 @@ func (c *checker) verifySuspects(ctx context.Context) error {
 		switch err := c.verify(ctx, key); {
 		case err == nil:
 			delete(c.suspects, key)
-		case errors.Is(err, ErrCorrupt):
+		case errors.Is(err, conf.ErrCorrupt):
 			damaged = err
 		default:
 			return err
@@ -154,13 +155,13 @@ func (c *checker) verifySuspects(ctx context.Context) error {
 		return damaged
 	}
 	if unknown > maxSuspects {
-		return Errorf(ErrCorrupt, "%d keys seem to differ, and %d of them were looked at; the next check goes on with the rest", unknown, maxSuspects)
+		return conf.Errorf(conf.ErrCorrupt, "%d keys seem to differ, and %d of them were looked at; the next check goes on with the rest", unknown, maxSuspects)
 	}
 	return nil
 }
 
 // verify looks closely at a key, and tells of what is wrong.
-func (c *checker) verify(ctx context.Context, key Key) error {
+func (c *checker) verify(ctx context.Context, key conf.Key) error {
 	found, err := c.verifier.verify(ctx, key)
 	if found.memory {
 		c.report("memory", key, found.revision, "the server's record was not what was published: it is loaded anew")
@@ -180,7 +181,7 @@ func (c *checker) verify(ctx context.Context, key Key) error {
 }
 
 // report tells of a difference, once.
-func (c *checker) report(where string, key Key, revision int64, what string) {
+func (c *checker) report(where string, key conf.Key, revision int64, what string) {
 	c.divergences.Add(1)
 	c.log.Error("the self-check found a difference: "+what, "where", where, "key", key.String(), "revision", revision)
 }
@@ -192,8 +193,8 @@ func rest(ctx context.Context, took time.Duration) error {
 
 // compareRecords compares the entries of a storage with the records, and the
 // contents in memory with the records.
-func (c *checker) compareRecords(ctx context.Context, from reader, suspect func(Key)) error {
-	after, asked := Key{}, time.Now()
+func (c *checker) compareRecords(ctx context.Context, from reader, suspect func(conf.Key)) error {
+	after, asked := conf.Key{}, time.Now()
 	for page, err := range from.pages(ctx, false, fullPages) {
 		took := time.Since(asked)
 		if err != nil {
@@ -215,7 +216,7 @@ func (c *checker) compareRecords(ctx context.Context, from reader, suspect func(
 
 // comparePage compares a page, and the gaps between its entries, with what is
 // served once the server has reached the page's position.
-func (c *checker) comparePage(ctx context.Context, after Key, page *Page, suspect func(Key)) error {
+func (c *checker) comparePage(ctx context.Context, after conf.Key, page *conf.Page, suspect func(conf.Key)) error {
 	if err := c.feed.notBefore(ctx, page.Position, reachTimeout); err != nil {
 		return err
 	}
@@ -224,7 +225,7 @@ func (c *checker) comparePage(ctx context.Context, after Key, page *Page, suspec
 		return unavailable("what is served is not of the epoch that was read")
 	}
 	entries := page.Entries
-	look := func(key Key, e *Entry) {
+	look := func(key conf.Key, e *conf.Entry) {
 		if c.differs(st, page.Position, key, e) {
 			suspect(key)
 		}
@@ -254,7 +255,7 @@ func (c *checker) comparePage(ctx context.Context, after Key, page *Page, suspec
 
 // differs reports whether e, the entry of key in a page read at a position, nil
 // where there is none, is not what st has, though no change since explains it.
-func (c *checker) differs(st *state, at Position, key Key, e *Entry) bool {
+func (c *checker) differs(st *state, at conf.Position, key conf.Key, e *conf.Entry) bool {
 	r := st.index.get(key)
 	switch {
 	case isAfter(r, at):
@@ -272,7 +273,7 @@ func (c *checker) differs(st *state, at Position, key Key, e *Entry) bool {
 // checkContent verifies the content of r that is in memory.
 func (c *checker) checkContent(r *record) {
 	h := r.cached.Load()
-	if h == nil || r.standsFor(&h.entry) && MD5Hex(h.entry.Content) == r.MD5 {
+	if h == nil || r.standsFor(&h.entry) && conf.MD5Hex(h.entry.Content) == r.MD5 {
 		return
 	}
 	c.served.contents.drop(r)
@@ -288,12 +289,12 @@ func (c *checker) compareContents(ctx context.Context) (err error) {
 // walkContents reads contents of a storage from after a key on, and calls bad
 // with the record of each that is not what it should be. It returns where to go
 // on.
-func (c *checker) walkContents(ctx context.Context, from reader, after Key, bad func(*record)) (Key, error) {
+func (c *checker) walkContents(ctx context.Context, from reader, after conf.Key, bad func(*record)) (conf.Key, error) {
 	limit := contentPages(c.records)
 	for bytes := int64(0); bytes < checkBytes; {
 		n := limit(after)
 		if n == 0 {
-			return Key{}, nil // the end: the next check begins anew
+			return conf.Key{}, nil // the end: the next check begins anew
 		}
 		first := sort.Search(len(c.records), func(i int) bool { return c.records[i].Key.Compare(after) > 0 })
 		batch := c.records[first : first+n]
@@ -314,10 +315,10 @@ func (c *checker) walkContents(ctx context.Context, from reader, after Key, bad 
 
 // readContents reads the contents of the records of a batch, in one go if that
 // can be.
-func (c *checker) readContents(ctx context.Context, from reader, after Key, batch []*record, bad func(*record)) error {
-	got := make(map[Key]*Entry, len(batch))
-	page, err := from.from.Scan(ctx, ScanRequest{After: after, Limit: len(batch), Contents: true})
-	if err != nil && !errors.Is(err, ErrCorrupt) {
+func (c *checker) readContents(ctx context.Context, from reader, after conf.Key, batch []*record, bad func(*record)) error {
+	got := make(map[conf.Key]*conf.Entry, len(batch))
+	page, err := from.from.Scan(ctx, conf.ScanRequest{After: after, Limit: len(batch), Contents: true})
+	if err != nil && !errors.Is(err, conf.ErrCorrupt) {
 		return err
 	}
 	for i := range page.Entries { // none where one of them is damaged
@@ -328,7 +329,7 @@ func (c *checker) readContents(ctx context.Context, from reader, after Key, batc
 			continue
 		}
 		_, err := from.version(ctx, r)
-		if err != nil && !errors.Is(err, ErrCorrupt) && !isGone(err) {
+		if err != nil && !errors.Is(err, conf.ErrCorrupt) && !isGone(err) {
 			return err
 		}
 		if _, now := c.served.record(r.Key); err != nil && now == r {
@@ -345,13 +346,13 @@ func (c *checker) checkReplica(ctx context.Context) error {
 		return nil // it is being made
 	}
 	local := reader{c.replica.local}
-	var suspects []Key
-	err := c.compareRecords(ctx, local, func(key Key) { suspects = append(suspects, key) })
+	var suspects []conf.Key
+	err := c.compareRecords(ctx, local, func(key conf.Key) { suspects = append(suspects, key) })
 	if err == nil {
 		c.copied, err = c.walkContents(ctx, local, c.copied, func(r *record) { suspects = append(suspects, r.Key) })
 	}
 	switch {
-	case errors.Is(err, ErrCorrupt):
+	case errors.Is(err, conf.ErrCorrupt):
 		c.replica.damage(err)
 		return nil
 	case err != nil:
@@ -364,7 +365,7 @@ func (c *checker) checkReplica(ctx context.Context) error {
 		}
 		if differs {
 			c.report("replica", key, revision, "the replica was not what is served: it is made anew")
-			c.replica.damage(Errorf(ErrCorrupt, "revision %d of %s is not what was published", revision, key))
+			c.replica.damage(conf.Errorf(conf.ErrCorrupt, "revision %d of %s is not what was published", revision, key))
 			return nil
 		}
 	}
@@ -373,10 +374,10 @@ func (c *checker) checkReplica(ctx context.Context) error {
 
 // differsInReplica reports whether the replica differs in a key from what is served,
 // though it has reached what is served of it.
-func (c *checker) differsInReplica(ctx context.Context, key Key) (revision int64, differs bool, err error) {
+func (c *checker) differsInReplica(ctx context.Context, key conf.Key) (revision int64, differs bool, err error) {
 	page, e, err := reader{c.replica.local}.current(ctx, key)
 	if err != nil {
-		if errors.Is(err, ErrCorrupt) {
+		if errors.Is(err, conf.ErrCorrupt) {
 			return 0, true, nil
 		}
 		return 0, false, err
@@ -395,11 +396,11 @@ func (c *checker) differsInReplica(ctx context.Context, key Key) (revision int64
 		return r.Revision, !ahead, nil
 	}
 	_, err = reader{c.replica.local}.version(ctx, r)
-	return r.Revision, errors.Is(err, ErrCorrupt) || isGone(err), nil
+	return r.Revision, errors.Is(err, conf.ErrCorrupt) || isGone(err), nil
 }
 
 // describe fills in what status says of the checks.
-func (c *checker) describe(status *ServerStatus) {
+func (c *checker) describe(status *conf.ServerStatus) {
 	status.Divergent = int(c.divergent.Load())
 	if p := c.err.Load(); p != nil {
 		status.CheckErr = *p

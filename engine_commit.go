@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/failpoint"
 	"github.com/linnaname/gdiamond/internal/groupcommit"
 )
@@ -14,7 +15,7 @@ const (
 	// What one transaction holds at most: sets, changes, and bytes of content. One
 	// set may have more bytes than that. Other servers wait for its end.
 	maxBatchSets    = 256
-	maxBatchChanges = 4 * MaxChanges
+	maxBatchChanges = 4 * conf.MaxChanges
 	maxBatchBytes   = 8 << 20
 	// maxQueueBytes is how many bytes of content may wait to be committed.
 	maxQueueBytes = 256 << 20
@@ -27,19 +28,19 @@ const (
 // show what was committed. One goroutine runs it.
 type committer struct {
 	storage interface {
-		Commit(ctx context.Context, sets []ChangeSet) ([]Result, error)
-		Changes(ctx context.Context, after Position, maxBytes int64) (Batch, error)
+		Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error)
+		Changes(ctx context.Context, after conf.Position, maxBytes int64) (conf.Batch, error)
 	}
 	served *served
 	feed   *feed
 	health *health
 
-	queue       *groupcommit.Queue[*ChangeSet, Result]
+	queue       *groupcommit.Queue[*conf.ChangeSet, conf.Result]
 	subscribers subscribers
 }
 
 // queued is a change set on its way.
-type queued = groupcommit.Item[*ChangeSet, Result]
+type queued = groupcommit.Item[*conf.ChangeSet, conf.Result]
 
 func newCommitter(storage Storage, maxInflight int, feed *feed) *committer {
 	return &committer{
@@ -47,7 +48,7 @@ func newCommitter(storage Storage, maxInflight int, feed *feed) *committer {
 		served:  feed.served,
 		feed:    feed,
 		health:  feed.health,
-		queue: groupcommit.New[*ChangeSet, Result](groupcommit.Limits{
+		queue: groupcommit.New[*conf.ChangeSet, conf.Result](groupcommit.Limits{
 			Inflight: maxInflight, QueueBytes: maxQueueBytes,
 			BatchItems: maxBatchSets, BatchChanges: maxBatchChanges, BatchBytes: maxBatchBytes,
 		}, groupcommit.Errors{
@@ -76,7 +77,7 @@ func (c *committer) run(ctx context.Context) {
 // is answered the next one is committed.
 func (c *committer) commitBatch(ctx context.Context, batch []*queued, answering *sync.WaitGroup) {
 	begun := time.Now()
-	sets := make([]ChangeSet, len(batch))
+	sets := make([]conf.ChangeSet, len(batch))
 	for i, item := range batch {
 		sets[i] = *item.Value
 	}
@@ -98,7 +99,7 @@ func (c *committer) commitBatch(ctx context.Context, batch []*queued, answering 
 		}
 		for i, item := range batch {
 			if err != nil {
-				item.Finish(Result{Err: err})
+				item.Finish(conf.Result{Err: err})
 			} else {
 				item.Finish(results[i])
 			}
@@ -109,16 +110,18 @@ func (c *committer) commitBatch(ctx context.Context, batch []*queued, answering 
 // ofOneSet reports whether a transaction may have failed because of one of its sets, as
 // when the row of a key is damaged: the other sets must not fail with it. A full disk
 // fails them all, and trying each would only take time.
-func ofOneSet(err error) bool { return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrTooLarge) }
+func ofOneSet(err error) bool {
+	return errors.Is(err, conf.ErrCorrupt) || errors.Is(err, conf.ErrTooLarge)
+}
 
 // catchUp waits until the server shows what results are about: the sets that were
 // committed, and what the others conflicted with, so that a publisher that is told of a
 // conflict can read its cause. It gives up after feedGrace: then each publisher waits by
 // itself.
-func (c *committer) catchUp(ctx context.Context, results []Result) {
+func (c *committer) catchUp(ctx context.Context, results []conf.Result) {
 	ctx, cancel := context.WithTimeout(ctx, feedGrace)
 	defer cancel()
-	var newest Position
+	var newest conf.Position
 	failed := false
 	for i := range results {
 		failed = failed || results[i].Err != nil
@@ -127,7 +130,7 @@ func (c *committer) catchUp(ctx context.Context, results []Result) {
 		}
 	}
 	if failed {
-		if batch, _ := c.storage.Changes(readForFeed(ctx), c.served.position(), 1); batch.Head.Compare(newest) > 0 {
+		if batch, _ := c.storage.Changes(conf.ReadForFeed(ctx), c.served.position(), 1); batch.Head.Compare(newest) > 0 {
 			newest = batch.Head
 		}
 	}
@@ -138,10 +141,10 @@ func (c *committer) catchUp(ctx context.Context, results []Result) {
 }
 
 // write commits sets in one transaction.
-func (c *committer) write(ctx context.Context, sets []ChangeSet) ([]Result, error) {
+func (c *committer) write(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error) {
 	results, err := c.storage.Commit(ctx, sets)
 	if err = storageErr(ctx, err); err == nil && len(results) != len(sets) {
-		err = Errorf(ErrUnknownOutcome, "the storage gave %d results for %d sets", len(results), len(sets))
+		err = conf.Errorf(conf.ErrUnknownOutcome, "the storage gave %d results for %d sets", len(results), len(sets))
 	}
 	c.health.wrote(err)
 	if err != nil {
@@ -164,37 +167,37 @@ func (c *committer) ready() error {
 }
 
 // commit commits a valid set, and returns when a read from here would show it.
-func (c *committer) commit(ctx context.Context, set *ChangeSet) (Result, error) {
+func (c *committer) commit(ctx context.Context, set *conf.ChangeSet) (conf.Result, error) {
 	var bytes int64
 	for i := range set.Drafts {
 		bytes += int64(len(set.Drafts[i].Content))
 	}
 	item, err := c.queue.Add(set, set.Len(), bytes)
 	if err != nil {
-		return Result{}, err
+		return conf.Result{}, err
 	}
 	defer c.queue.Leave()
 	select {
 	case <-item.Done():
 	case <-ctx.Done():
 		if c.queue.Remove(item) {
-			return Result{}, ctx.Err() // nothing was done
+			return conf.Result{}, ctx.Err() // nothing was done
 		}
 		select {
 		case <-item.Done(): // just now
 		default:
-			return Result{}, outcomeUnknown(ctx, ctx.Err())
+			return conf.Result{}, outcomeUnknown(ctx, ctx.Err())
 		}
 	}
 	result := item.Result()
 	if result.Err != nil {
-		return Result{}, result.Err
+		return conf.Result{}, result.Err
 	}
 	// It is committed. Say so only when a read from here would show it.
 	waiting, cancel := context.WithTimeout(ctx, storageTimeout)
 	defer cancel()
 	if err := c.served.await(waiting, c.served.shows(result.Position)); err != nil {
-		return Result{}, outcomeUnknown(ctx, err)
+		return conf.Result{}, outcomeUnknown(ctx, err)
 	}
 	return result, nil
 }

@@ -2,6 +2,7 @@ package diamond
 
 import (
 	"fmt"
+	"github.com/linnaname/gdiamond/conf"
 	"log/slog"
 	"strings"
 	"time"
@@ -32,7 +33,7 @@ type serverConfig struct {
 func defaultServerConfig() serverConfig {
 	return serverConfig{
 		logger:        slog.New(slog.DiscardHandler),
-		maxContent:    DefaultMaxContent,
+		maxContent:    conf.DefaultMaxContent,
 		cacheBytes:    256 << 20,
 		feedInterval:  500 * time.Millisecond,
 		checkInterval: 5 * time.Minute,
@@ -64,7 +65,7 @@ func (c *serverConfig) validate() error {
 	positive("limit of keys in sets", c.maxSetKeys)
 	positive("limit of keys in sets from one address", c.addressSetKeys)
 	if len(problems) > 0 {
-		return invalidf("%s", strings.Join(problems, "; "))
+		return conf.Invalidf("%s", strings.Join(problems, "; "))
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/patrickmn/go-cache"
 	"golang.org/x/sync/singleflight"
 )
@@ -52,7 +53,7 @@ type contents struct {
 }
 
 // source reads an entry with its content, on behalf of all who ask for it.
-type source func(key Key, revision int64) (Entry, error)
+type source func(key conf.Key, revision int64) (conf.Entry, error)
 
 // newContents returns a cache that loads from sources, the nearest first.
 func newContents(budget int64, sources ...source) *contents {
@@ -163,7 +164,7 @@ func (c *contents) release(h *cachedContent) {
 
 // get returns the entry of r with its content: from memory, else from a source,
 // once for all who ask at the same time.
-func (c *contents) get(ctx context.Context, r *record) (*Entry, error) {
+func (c *contents) get(ctx context.Context, r *record) (*conf.Entry, error) {
 	if h := r.cached.Load(); h != nil {
 		c.hits.Add(1)
 		if !h.read.Load() {
@@ -200,7 +201,7 @@ func (c *contents) get(ctx context.Context, r *record) (*Entry, error) {
 		if res.Err != nil {
 			return nil, res.Err
 		}
-		return res.Val.(*Entry), nil
+		return res.Val.(*conf.Entry), nil
 	}
 }
 
@@ -208,7 +209,7 @@ func (c *contents) get(ctx context.Context, r *record) (*Entry, error) {
 // one's error says why none has.
 func (c *contents) load(r *record) (content string, err error) {
 	for _, read := range c.sources {
-		var e Entry
+		var e conf.Entry
 		if e, err = read(r.Key, r.Revision); err == nil {
 			err = r.verify(&e)
 		}

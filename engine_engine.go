@@ -3,6 +3,7 @@ package diamond
 import (
 	"context"
 	"errors"
+	"github.com/linnaname/gdiamond/conf"
 	"log/slog"
 	"sync"
 	"time"
@@ -62,28 +63,28 @@ func newEngine(ctx context.Context, storage Storage, cfg *serverConfig) *engine 
 }
 
 // sourceOf returns a source of contents that are read by read.
-func sourceOf(ctx context.Context, read func(context.Context, Key, int64) (Entry, error)) source {
-	return func(key Key, revision int64) (Entry, error) {
+func sourceOf(ctx context.Context, read func(context.Context, conf.Key, int64) (conf.Entry, error)) source {
+	return func(key conf.Key, revision int64) (conf.Entry, error) {
 		e, err := read(ctx, key, revision)
 		return e, storageErr(ctx, err)
 	}
 }
 
 // readMissed returns the function by which the replica reads what it has missed.
-func (e *engine) readMissed(storage Storage) func(context.Context, Position) (Batch, error) {
-	return func(ctx context.Context, after Position) (Batch, error) {
-		batch, _, err := reader{storage}.changes(e.health.fresh(readForFeed(ctx)), after)
+func (e *engine) readMissed(storage Storage) func(context.Context, conf.Position) (conf.Batch, error) {
+	return func(ctx context.Context, after conf.Position) (conf.Batch, error) {
+		batch, _, err := reader{storage}.changes(e.health.fresh(conf.ReadForFeed(ctx)), after)
 		return batch, err
 	}
 }
 
 // installReplica returns the function that makes the replica anew: from exactly what is
 // served at one position, so that a server can later start from there.
-func (e *engine) installReplica(storage Storage) func(context.Context) (Position, error) {
-	return func(ctx context.Context) (Position, error) {
+func (e *engine) installReplica(storage Storage) func(context.Context) (conf.Position, error) {
+	return func(ctx context.Context) (conf.Position, error) {
 		st, records := e.served.snapshot()
 		if st == nil {
-			return Position{}, unavailable("not ready: there is nothing to make the replica of")
+			return conf.Position{}, unavailable("not ready: there is nothing to make the replica of")
 		}
 		err := e.replica.local.Install(ctx, st.position, reader{storage}.entries(ctx, records))
 		return st.position, err
@@ -113,7 +114,7 @@ func startEngine(storage Storage, cfg *serverConfig) (*engine, error) {
 	e.close = sync.OnceFunc(func() {
 		e.served.closed.Store(true)
 		e.Drain()
-		e.committer.queue.Close(Result{Err: closedError()})
+		e.committer.queue.Close(conf.Result{Err: closedError()})
 		hung := time.AfterFunc(endTimeout, cancel)
 		committing.Wait() // the feed still runs: what is committed is acknowledged
 		hung.Stop()
@@ -141,7 +142,7 @@ func (e *engine) loaded(first <-chan error) error {
 	select {
 	case err := <-first:
 		nothing := e.served.state.Load() == nil
-		if errors.Is(err, ErrClosed) || nothing && (errors.Is(err, ErrCorrupt) || errors.Is(err, ErrOtherStore)) {
+		if errors.Is(err, conf.ErrClosed) || nothing && (errors.Is(err, conf.ErrCorrupt) || errors.Is(err, conf.ErrOtherStore)) {
 			e.close()
 			return err
 		}
@@ -177,9 +178,9 @@ func (e *engine) sweep(ctx context.Context) {
 }
 
 // Status implements [Server].
-func (e *engine) Status() ServerStatus {
+func (e *engine) Status() conf.ServerStatus {
 	st := e.served.state.Load()
-	status := ServerStatus{
+	status := conf.ServerStatus{
 		Ready:     st != nil && !e.served.closed.Load(),
 		Draining:  e.polls.draining.Load(),
 		Lag:       e.feed.progress.lag(st),

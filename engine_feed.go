@@ -8,6 +8,7 @@ import (
 	"sort"
 	"time"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/backoff"
 	"github.com/linnaname/gdiamond/internal/lograte"
 )
@@ -33,8 +34,8 @@ type feed struct {
 	log      *slog.Logger
 	interval time.Duration
 	storage  interface {
-		Changes(ctx context.Context, after Position, maxBytes int64) (Batch, error)
-		Fork(ctx context.Context, verified Position) (Position, error)
+		Changes(ctx context.Context, after conf.Position, maxBytes int64) (conf.Batch, error)
+		Fork(ctx context.Context, verified conf.Position) (conf.Position, error)
 	}
 	reader  reader // of the storage
 	served  *served
@@ -46,7 +47,7 @@ type feed struct {
 	tasks  chan func()   // for the feed's goroutine to do
 
 	// The goroutine's alone.
-	store  StoreID // whose changes are served
+	store  conf.StoreID // whose changes are served
 	lag    lagState
 	obeyed time.Time // when a nudge was obeyed last
 
@@ -170,20 +171,20 @@ func (f *feed) advance(ctx context.Context) error {
 	for {
 		batch, sets, err := f.reader.changes(f.fresh(ctx), st.position)
 		switch {
-		case errors.Is(err, ErrEpoch):
+		case errors.Is(err, conf.ErrEpoch):
 			if isBehind(batch.Head, st.position) && !f.served.historyLost.Load() {
 				if wait, err := f.lag.behind(batch.Head, st.position); wait {
 					return err
 				}
 			}
 			return f.fork(ctx, st)
-		case errors.Is(err, ErrCompacted):
+		case errors.Is(err, conf.ErrCompacted):
 			f.log.Warn("the storage keeps no changes that follow ours: loading all anew", "revision", st.position.Revision)
-			if err = f.load(ctx); errors.Is(err, ErrEpoch) {
+			if err = f.load(ctx); errors.Is(err, conf.ErrEpoch) {
 				return f.fork(ctx, st)
 			}
 			return err
-		case errors.Is(err, ErrOtherStore):
+		case errors.Is(err, conf.ErrOtherStore):
 			err = f.otherStore(err)
 			f.served.withdraw(err)
 			return err
@@ -215,7 +216,7 @@ func (f *feed) applyOwn(st *state) (now *state, all bool) {
 }
 
 // claimed nudges the feed because somebody says that p is committed; p may be zero.
-func (f *feed) claimed(p Position) {
+func (f *feed) claimed(p conf.Position) {
 	if st := f.served.state.Load(); st != nil && !p.IsZero() {
 		if p.Store != st.position.Store || st.reached(p) {
 			return
@@ -237,9 +238,9 @@ func (f *feed) nudge() {
 // fresh returns ctx for a read by the feed, one over a new connection where the feed
 // knows that reads are behind.
 func (f *feed) fresh(ctx context.Context) context.Context {
-	ctx = readForFeed(ctx)
+	ctx = conf.ReadForFeed(ctx)
 	if !f.lag.lagging.IsZero() {
-		return readFresh(ctx)
+		return conf.ReadFresh(ctx)
 	}
 	return f.health.fresh(ctx)
 }
@@ -247,7 +248,7 @@ func (f *feed) fresh(ctx context.Context) context.Context {
 // committed takes note of what a transaction of this server has committed, and
 // returns the position of its newest change, zero where there is none. Before is the
 // state before it began.
-func (f *feed) committed(before *state, results []Result) (newest Position) {
+func (f *feed) committed(before *state, results []conf.Result) (newest conf.Position) {
 	for i := range results {
 		r := &results[i]
 		if r.Err != nil || r.Replayed {
@@ -268,7 +269,7 @@ func (f *feed) committed(before *state, results []Result) (newest Position) {
 // was acknowledged is taken back.
 func (f *feed) load(ctx context.Context) error {
 	old := f.served.state.Load()
-	next, err := f.reader.scan(readForFeed(ctx), f.store, old)
+	next, err := f.reader.scan(conf.ReadForFeed(ctx), f.store, old)
 	if err != nil {
 		return err
 	}
@@ -278,7 +279,7 @@ func (f *feed) load(ctx context.Context) error {
 			return err
 		}
 		for i := range batch.Changes {
-			if c := &batch.Changes[i]; c.Op != OpFork {
+			if c := &batch.Changes[i]; c.Op != conf.OpFork {
 				next.index.put(recordOf(c))
 			}
 		}
@@ -287,7 +288,7 @@ func (f *feed) load(ctx context.Context) error {
 		caughtUp = batch.Position == batch.Head
 	}
 	if old != nil && !next.reached(old.position) {
-		return Errorf(ErrEpoch, "the storage is at revision %d, and was at %d", next.position.Revision, old.position.Revision)
+		return conf.Errorf(conf.ErrEpoch, "the storage is at revision %d, and was at %d", next.position.Revision, old.position.Revision)
 	}
 	f.startFrom(old, next)
 	return nil
@@ -314,7 +315,7 @@ func (f *feed) fork(ctx context.Context, old *state) error {
 		return f.lag.ahead(old.position.Revision)
 	}
 	if to.Compare(old.position) <= 0 {
-		return Errorf(ErrCorrupt, "a fork at revision %d of generation %d led to revision %d of generation %d",
+		return conf.Errorf(conf.ErrCorrupt, "a fork at revision %d of generation %d led to revision %d of generation %d",
 			old.position.Revision, old.position.Epoch.Generation, to.Revision, to.Epoch.Generation)
 	}
 	if err := f.load(ctx); err != nil {
@@ -332,10 +333,10 @@ func (f *feed) fork(ctx context.Context, old *state) error {
 
 // begin has the storage begin a new epoch, and returns up to which revision it
 // still had the history that led to verified, and where it is now.
-func (f *feed) begin(ctx context.Context, verified Position) (kept int64, to Position, err error) {
-	ctx = readForFeed(ctx)
+func (f *feed) begin(ctx context.Context, verified conf.Position) (kept int64, to conf.Position, err error) {
+	ctx = conf.ReadForFeed(ctx)
 	if kept, err = f.kept(ctx, verified); err != nil {
-		return 0, Position{}, err
+		return 0, conf.Position{}, err
 	}
 	to, err = f.storage.Fork(ctx, verified)
 	return kept, to, err
@@ -343,7 +344,7 @@ func (f *feed) begin(ctx context.Context, verified Position) (kept int64, to Pos
 
 // kept returns the newest revision on the way to verified that is still in the
 // storage's history, or 0 if none is known.
-func (f *feed) kept(ctx context.Context, verified Position) (int64, error) {
+func (f *feed) kept(ctx context.Context, verified conf.Position) (int64, error) {
 	marks := f.served.trail.all()
 	var failed error // then nothing more is asked
 	n := sort.Search(len(marks), func(i int) bool {
@@ -353,10 +354,10 @@ func (f *feed) kept(ctx context.Context, verified Position) (int64, error) {
 		p := verified
 		p.Revision, p.Chain = marks[i].revision, marks[i].chain
 		_, err := f.storage.Changes(ctx, p, 1)
-		if errors.Is(err, ErrUnavailable) {
+		if errors.Is(err, conf.ErrUnavailable) {
 			failed = err
 		}
-		return errors.Is(err, ErrEpoch)
+		return errors.Is(err, conf.ErrEpoch)
 	})
 	if failed != nil || n == 0 {
 		return 0, failed
@@ -368,10 +369,10 @@ func (f *feed) kept(ctx context.Context, verified Position) (int64, error) {
 // than the one here and on its way. If the store itself does not have it, as after a
 // restore under a clock that was behind, its callers would wait for ever: they are told
 // what helps.
-func (f *feed) notBeforeSeen(ctx context.Context, p Position, wait time.Duration) error {
+func (f *feed) notBeforeSeen(ctx context.Context, p conf.Position, wait time.Duration) error {
 	err := f.notBefore(ctx, p, wait)
 	here := f.served.position().Epoch.Generation
-	if !errors.Is(err, ErrBehind) || p.Epoch.Generation <= here {
+	if !errors.Is(err, conf.ErrBehind) || p.Epoch.Generation <= here {
 		return err
 	}
 	if _, ok := f.aheadCallers.LogOnceIn(aheadEvery); ok {
@@ -379,19 +380,19 @@ func (f *feed) notBeforeSeen(ctx context.Context, p Position, wait time.Duration
 		f.log.Warn("a client names a generation of the store that is newer than the one here; it may have made it up",
 			"generation", p.Epoch.Generation, "here", here)
 	}
-	return Errorf(ErrBehind, "revision %d of generation %d is not reached yet, the store is of generation %d here; if this goes on, "+
+	return conf.Errorf(conf.ErrBehind, "revision %d of generation %d is not reached yet, the store is of generation %d here; if this goes on, "+
 		"it was restored under a wrong clock, or unknown to all servers: gdiamond restore --above %[2]d, or migrate --above for a database",
 		p.Revision, p.Epoch.Generation, here)
 }
 
 // notBefore waits until the server has reached p, for up to wait.
-func (f *feed) notBefore(ctx context.Context, p Position, wait time.Duration) error {
+func (f *feed) notBefore(ctx context.Context, p conf.Position, wait time.Duration) error {
 	st, err := f.served.serving()
 	if err != nil || p.IsZero() {
 		return err
 	}
 	if st.position.Store != p.Store {
-		return Errorf(ErrOtherStore, "the position is of store %v, this is %v", p.Store, st.position.Store)
+		return conf.Errorf(conf.ErrOtherStore, "the position is of store %v, this is %v", p.Store, st.position.Store)
 	}
 	if st.reached(p) {
 		return nil
@@ -400,7 +401,7 @@ func (f *feed) notBefore(ctx context.Context, p Position, wait time.Duration) er
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	if err = f.served.reach(waiting, p); err != nil && ctx.Err() == nil && waiting.Err() != nil {
-		return Errorf(ErrBehind, "revision %d of generation %d is not reached yet", p.Revision, p.Epoch.Generation)
+		return conf.Errorf(conf.ErrBehind, "revision %d of generation %d is not reached yet", p.Revision, p.Epoch.Generation)
 	}
 	return err
 }
@@ -411,17 +412,17 @@ func (f *feed) startFromReplica(ctx context.Context) error {
 	local := f.replica.local
 	at, err := local.At(ctx)
 	if err == nil && !at.IsZero() {
-		if err = local.Apply(ctx, nil, at); errors.Is(err, ErrInvalid) {
-			return Errorf(ErrInvalid, "the replica has taken changes of its own and is no copy; give the server another directory for its replica")
+		if err = local.Apply(ctx, nil, at); errors.Is(err, conf.ErrInvalid) {
+			return conf.Errorf(conf.ErrInvalid, "the replica has taken changes of its own and is no copy; give the server another directory for its replica")
 		}
 		if err == nil {
 			err = f.serveReplica(ctx, at)
 		}
 	}
 	switch {
-	case errors.Is(err, ErrClosed):
+	case errors.Is(err, conf.ErrClosed):
 		return err
-	case errors.Is(err, ErrCorrupt):
+	case errors.Is(err, conf.ErrCorrupt):
 		f.replica.damage(err)
 	case err != nil:
 		f.replica.note(err)
@@ -430,14 +431,14 @@ func (f *feed) startFromReplica(ctx context.Context) error {
 }
 
 // serveReplica serves what the replica holds, which is at position at of the store.
-func (f *feed) serveReplica(ctx context.Context, at Position) error {
+func (f *feed) serveReplica(ctx context.Context, at conf.Position) error {
 	st, err := reader{f.replica.local}.scan(ctx, f.store, nil)
 	if err != nil {
 		return err
 	}
 	for _, place := range st.index.cells.All() {
 		if r := place.Load(); r.Revision > at.Revision {
-			return Errorf(ErrCorrupt, "the replica is at revision %d and holds an entry of %d: it was not completed", at.Revision, r.Revision)
+			return conf.Errorf(conf.ErrCorrupt, "the replica is at revision %d and holds an entry of %d: it was not completed", at.Revision, r.Revision)
 		}
 	}
 	st.position = at
@@ -453,13 +454,13 @@ func (f *feed) otherStore(err error) error {
 	if f.replica == nil {
 		return err
 	}
-	return Errorf(ErrOtherStore, "the replica is a copy of store %v, and the storage is another store; "+
+	return conf.Errorf(conf.ErrOtherStore, "the replica is a copy of store %v, and the storage is another store; "+
 		"point the server at the storage that it had, or give it an empty directory for its replica", f.store)
 }
 
 // repair puts want in the place of the record that the server has of a key,
 // unless that has changed.
-func (f *feed) repair(ctx context.Context, key Key, have, want *record) {
+func (f *feed) repair(ctx context.Context, key conf.Key, have, want *record) {
 	done := make(chan struct{})
 	task := func() {
 		defer close(done)

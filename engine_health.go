@@ -3,6 +3,7 @@ package diamond
 import (
 	"context"
 	"errors"
+	"github.com/linnaname/gdiamond/conf"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -21,7 +22,7 @@ type health struct {
 	readErr   atomic.Pointer[error]
 	write     atomic.Pointer[failedWrite] // the last commit, or nil if the storage took it
 
-	storageErrors, feedGaps, feedStalls atomic.Uint64 // see [ServerCounters]
+	storageErrors, feedGaps, feedStalls atomic.Uint64 // see [conf.ServerCounters]
 }
 
 // failedWrite is a commit that the storage failed.
@@ -74,7 +75,7 @@ func (h *health) wrote(err error) {
 // read for long enough since, but for a reason that no read meets.
 func (h *health) writeErr() error {
 	w := h.write.Load()
-	if w == nil || !errors.Is(w.err, ErrNoSpace) && time.Duration(h.confirmed.Load())-w.at >= writeDoubt {
+	if w == nil || !errors.Is(w.err, conf.ErrNoSpace) && time.Duration(h.confirmed.Load())-w.at >= writeDoubt {
 		return nil
 	}
 	return w.err
@@ -90,7 +91,7 @@ func (h *health) observe(before, err error) {
 		case errors.Is(err, errFeedStalled):
 			return errFeedStalled
 		case err != nil:
-			return ErrUnavailable
+			return conf.ErrUnavailable
 		}
 		return nil
 	}
@@ -122,16 +123,16 @@ func (h *health) stale() time.Duration {
 }
 
 // fresh returns a context for a read of the storage, one over a new connection where
-// reads have not shown what is known to be committed; see [FreshRead].
+// reads have not shown what is known to be committed; see [conf.FreshRead].
 func (h *health) fresh(ctx context.Context) context.Context {
 	if err := h.readErr.Load(); err != nil && (errors.Is(*err, errFeedGap) || errors.Is(*err, errFeedStalled)) {
-		return readFresh(ctx)
+		return conf.ReadFresh(ctx)
 	}
 	return ctx
 }
 
 // describe fills in what status says of the storage.
-func (h *health) describe(status *ServerStatus) {
+func (h *health) describe(status *conf.ServerStatus) {
 	status.Stale = h.stale()
 	if at := h.confirmed.Load(); at != neverConfirmed {
 		status.Confirmed = h.started.Add(time.Duration(at))

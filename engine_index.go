@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/cowmap"
 	"github.com/linnaname/gdiamond/internal/sortedlist"
 )
@@ -14,8 +15,8 @@ import (
 // record is what the server knows about a key as of one revision. It is never
 // changed once it is in the index.
 type record struct {
-	Entry   // without its content
-	deleted bool
+	conf.Entry // without its content
+	deleted    bool
 	// cached is the content, while it is in memory.
 	cached atomic.Pointer[cachedContent]
 }
@@ -26,7 +27,7 @@ type cell = atomic.Pointer[record]
 // index has the newest record of every key, and tombstones of the keys that were
 // deleted lately. Readers take no lock; one goroutine at a time writes.
 type index struct {
-	cells *cowmap.Map[Key, *cell]
+	cells *cowmap.Map[conf.Key, *cell]
 	order *sortedlist.List[*cell] // all cells, by key
 	live  atomic.Int64            // records that are not tombstones
 
@@ -38,7 +39,7 @@ type index struct {
 // newIndex returns an index of cells, which are in key order.
 func newIndex(cells []*cell) *index {
 	ix := &index{order: sortedlist.Collect(compareCells, cells)}
-	ix.cells = cowmap.Collect(func(yield func(Key, *cell) bool) {
+	ix.cells = cowmap.Collect(func(yield func(conf.Key, *cell) bool) {
 		for _, place := range cells {
 			yield(place.Load().Key, place)
 		}
@@ -56,7 +57,7 @@ func cellOf(r *record) *cell {
 func compareCells(a, b *cell) int { return a.Load().Key.Compare(b.Load().Key) }
 
 type tomb struct {
-	key      Key
+	key      conf.Key
 	revision int64
 }
 
@@ -66,11 +67,11 @@ const (
 	minTombs = 10_000
 	// maxForget is how many tombstones the feed drops between two batches: enough that
 	// they do not pile up, and few enough that the feed does not stand still.
-	maxForget = 2 * MaxChanges
+	maxForget = 2 * conf.MaxChanges
 )
 
 // get returns the record of key, or nil if there is none.
-func (ix *index) get(key Key) *record {
+func (ix *index) get(key conf.Key) *record {
 	if s, ok := ix.cells.Load(key); ok {
 		return s.Load()
 	}
@@ -116,7 +117,7 @@ func (ix *index) arrange() {
 }
 
 // set makes r the record of key, whatever the index has; a nil r removes the key.
-func (ix *index) set(key Key, r *record) {
+func (ix *index) set(key conf.Key, r *record) {
 	place, loaded := ix.cells.Load(key)
 	was := loaded && !place.Load().deleted
 	is := r != nil && !r.deleted
@@ -168,9 +169,9 @@ func (ix *index) forget(n int) {
 }
 
 // recordOf returns the record that a change leaves behind.
-func recordOf(c *Change) *record {
-	if c.Op == OpDelete {
-		return &record{Entry: Entry{Key: c.Key, Revision: c.Revision, View: c.Revision}, deleted: true}
+func recordOf(c *conf.Change) *record {
+	if c.Op == conf.OpDelete {
+		return &record{Entry: conf.Entry{Key: c.Key, Revision: c.Revision, View: c.Revision}, deleted: true}
 	}
 	r := &record{Entry: c.Entry()}
 	r.Content = ""
@@ -181,7 +182,7 @@ func recordOf(c *Change) *record {
 // index, which the feed updates first: records above position belong to the next state.
 type state struct {
 	index    *index
-	position Position
+	position conf.Position
 	floor    int64     // deletions above this revision are in the index
 	since    int64     // the revision before the newest batch
 	applied  time.Time // when the newest batch was applied
@@ -189,7 +190,7 @@ type state struct {
 
 // reached reports whether the state is not before p. Two epochs of one
 // generation have no order: neither waits for the other.
-func (st *state) reached(p Position) bool {
+func (st *state) reached(p conf.Position) bool {
 	if st.position.Epoch.Generation == p.Epoch.Generation && st.position.Epoch != p.Epoch {
 		return true
 	}
@@ -198,7 +199,7 @@ func (st *state) reached(p Position) bool {
 
 // cachedContent is a content in memory.
 type cachedContent struct {
-	entry   Entry // with its content
+	entry   conf.Entry // with its content
 	record  *record
 	key     string // in items
 	element *list.Element
@@ -208,7 +209,7 @@ type cachedContent struct {
 
 // undoLog keeps the records that are replaced while all of an index is read.
 type undoLog struct {
-	replaced map[Key]*record // as they were when the reading began
+	replaced map[conf.Key]*record // as they were when the reading began
 }
 
 // keep keeps a record that is about to be replaced, unless an earlier one of its key was
@@ -223,12 +224,12 @@ func (u *undoLog) keep(old *record) {
 }
 
 // verify reports why e, with its content, is not what r stands for.
-func (r *record) verify(e *Entry) error {
+func (r *record) verify(e *conf.Entry) error {
 	switch {
-	case MD5Hex(e.Content) != e.MD5:
-		return Errorf(ErrCorrupt, "the content of revision %d does not have its digest", r.Revision)
+	case conf.MD5Hex(e.Content) != e.MD5:
+		return conf.Errorf(conf.ErrCorrupt, "the content of revision %d does not have its digest", r.Revision)
 	case e.Revision != r.Revision || e.MD5 != r.MD5:
-		return Errorf(ErrNotFound, "revision %d is another value now", r.Revision)
+		return conf.Errorf(conf.ErrNotFound, "revision %d is another value now", r.Revision)
 	}
 	return nil
 }
@@ -240,7 +241,7 @@ func (r *record) says(o *record) bool {
 }
 
 // standsFor reports whether r is the record of e.
-func (r *record) standsFor(e *Entry) bool {
+func (r *record) standsFor(e *conf.Entry) bool {
 	return r.Key == e.Key && r.Revision == e.Revision && r.MD5 == e.MD5 && r.Size == e.Size &&
 		r.Type == e.Type && r.Modified.Equal(e.Modified) && maps.Equal(r.Meta, e.Meta)
 }
@@ -256,7 +257,7 @@ func (r *record) revision() int64 {
 }
 
 // isAfter reports whether r is of a change after p.
-func isAfter(r *record, p Position) bool { return r.revision() > p.Revision }
+func isAfter(r *record, p conf.Position) bool { return r.revision() > p.Revision }
 
 // sameRecord reports whether two records say the same of a key.
 func sameRecord(a, b *record) bool {
@@ -307,6 +308,6 @@ func (st *state) pick(r *record) (picked *record, ok bool) {
 }
 
 // past reports whether there are changes after p.
-func (st *state) past(p Position) bool {
+func (st *state) past(p conf.Position) bool {
 	return st.position != p && st.reached(p)
 }

@@ -3,6 +3,7 @@ package diamond
 import (
 	"strings"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/sortedlist"
 )
 
@@ -11,20 +12,20 @@ const listTurn = 10_000
 
 // listing is a walk along the keys of a state, which takes no lock.
 type listing struct {
-	scan  ScanRequest
+	scan  conf.ScanRequest
 	st    *state
 	cells sortedlist.Snapshot[*cell]
 
-	at        Key       // where it goes on
+	at        conf.Key  // where it goes on
 	found     []*record // exactly as they are in st
 	more      bool      // there may be more after the last of found
 	overtaken bool      // the first that there is has changed since
 }
 
 // newListing returns a walk that finds what scan asks for in st.
-func newListing(st *state, scan ScanRequest) *listing {
+func newListing(st *state, scan conf.ScanRequest) *listing {
 	l := &listing{scan: scan, st: st, cells: st.index.order.Snapshot(), at: scan.After}
-	if scan.After != (Key{}) {
+	if scan.After != (conf.Key{}) {
 		l.at = following(scan.After)
 	}
 	return l
@@ -71,24 +72,24 @@ func (l *listing) turn() (ended bool) {
 
 // nextIn returns the first key from k on that the filter of r could leave, which is k
 // where it does, and whether there is any.
-func nextIn(r *ScanRequest, k Key) (Key, bool) {
+func nextIn(r *conf.ScanRequest, k conf.Key) (conf.Key, bool) {
 	switch {
 	case k.Namespace < r.Namespace, k.Namespace == r.Namespace && k.Group < r.Group:
-		return Key{Namespace: r.Namespace, Group: r.Group, DataID: r.Prefix}, true
+		return conf.Key{Namespace: r.Namespace, Group: r.Group, DataID: r.Prefix}, true
 	case k.Namespace > r.Namespace, r.Group != "" && k.Group > r.Group:
-		return Key{}, false
+		return conf.Key{}, false
 	case strings.HasPrefix(k.DataID, r.Prefix):
 		return k, true
 	case k.DataID < r.Prefix:
-		return Key{Namespace: k.Namespace, Group: k.Group, DataID: r.Prefix}, true
+		return conf.Key{Namespace: k.Namespace, Group: k.Group, DataID: r.Prefix}, true
 	case r.Group != "":
-		return Key{}, false
+		return conf.Key{}, false
 	}
-	return Key{Namespace: k.Namespace, Group: k.Group + "\x00"}, true // the next group
+	return conf.Key{Namespace: k.Namespace, Group: k.Group + "\x00"}, true // the next group
 }
 
 // following returns the first key that could follow k.
-func following(k Key) Key {
+func following(k conf.Key) conf.Key {
 	k.DataID += "\x00"
 	return k
 }

@@ -3,10 +3,11 @@ package diamond
 import (
 	"context"
 	"errors"
+	"github.com/linnaname/gdiamond/conf"
 	"sync/atomic"
 )
 
-// outcomes count what became of the requests of callers; see [ServerCounters].
+// outcomes count what became of the requests of callers; see [conf.ServerCounters].
 type outcomes struct {
 	committed, conflict, refused, failed, unknown, shed, canceled atomic.Uint64
 	pollChanged, pollTimeout, pollCanceled, pollShed, pollDrained atomic.Uint64
@@ -18,15 +19,15 @@ func (o *outcomes) commit(err error) {
 	switch {
 	case err == nil:
 		o.committed.Add(1)
-	case errors.Is(err, ErrUnknownOutcome):
+	case errors.Is(err, conf.ErrUnknownOutcome):
 		o.unknown.Add(1)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		o.canceled.Add(1)
-	case errors.Is(err, ErrConflict):
+	case errors.Is(err, conf.ErrConflict):
 		o.conflict.Add(1)
-	case errors.Is(err, ErrOverloaded):
+	case errors.Is(err, conf.ErrOverloaded):
 		o.shed.Add(1)
-	case errors.Is(err, ErrInvalid), errors.Is(err, ErrTooLarge), errors.Is(err, ErrNotFound), errors.Is(err, ErrDenied):
+	case errors.Is(err, conf.ErrInvalid), errors.Is(err, conf.ErrTooLarge), errors.Is(err, conf.ErrNotFound), errors.Is(err, conf.ErrDenied):
 		o.refused.Add(1)
 	default:
 		o.failed.Add(1)
@@ -34,7 +35,7 @@ func (o *outcomes) commit(err error) {
 }
 
 // poll counts what became of a poll.
-func (o *outcomes) poll(ctx context.Context, resp *PollResponse, err error) {
+func (o *outcomes) poll(ctx context.Context, resp *conf.PollResponse, err error) {
 	switch {
 	case err == nil && resp.Resync:
 		o.pollResync.Add(1)
@@ -44,7 +45,7 @@ func (o *outcomes) poll(ctx context.Context, resp *PollResponse, err error) {
 		o.pollDrained.Add(1)
 	case err == nil:
 		o.pollTimeout.Add(1)
-	case errors.Is(err, ErrOverloaded):
+	case errors.Is(err, conf.ErrOverloaded):
 		o.pollShed.Add(1)
 	case ctx.Err() != nil:
 		o.pollCanceled.Add(1)
@@ -54,7 +55,7 @@ func (o *outcomes) poll(ctx context.Context, resp *PollResponse, err error) {
 }
 
 // describe fills in the counts.
-func (o *outcomes) describe(to *ServerCounters) {
+func (o *outcomes) describe(to *conf.ServerCounters) {
 	to.Committed, to.Conflict, to.Refused = o.committed.Load(), o.conflict.Load(), o.refused.Load()
 	to.Failed, to.Unknown, to.Shed, to.Canceled = o.failed.Load(), o.unknown.Load(), o.shed.Load(), o.canceled.Load()
 	to.PollChanged, to.PollTimeout, to.PollCanceled = o.pollChanged.Load(), o.pollTimeout.Load(), o.pollCanceled.Load()

@@ -1,6 +1,9 @@
 package diamond
 
-import "sync"
+import (
+	"github.com/linnaname/gdiamond/conf"
+	"sync"
+)
 
 // maxOwnBytes is how many bytes of changes may wait for the feed. If there are more,
 // the feed reads them from the storage.
@@ -11,18 +14,18 @@ const maxOwnBytes = 16 << 20
 // that they follow the served position.
 type ownCommits struct {
 	mu      sync.Mutex
-	batches []Batch // guarded by mu
-	bytes   int64   // of batches; guarded by mu
+	batches []conf.Batch // guarded by mu
+	bytes   int64        // of batches; guarded by mu
 }
 
 // add keeps what a transaction committed, if the storage returned the changes.
-func (o *ownCommits) add(results []Result) {
-	var batch Batch
+func (o *ownCommits) add(results []conf.Result) {
+	var batch conf.Batch
 	n := 0
 	for i := range results {
 		n += len(results[i].Changes)
 	}
-	batch.Changes = make([]Change, 0, n)
+	batch.Changes = make([]conf.Change, 0, n)
 	for i := range results {
 		r := &results[i]
 		switch {
@@ -46,7 +49,7 @@ func (o *ownCommits) add(results []Result) {
 	o.batches = append(o.batches, batch)
 }
 
-func (o *ownCommits) take() []Batch {
+func (o *ownCommits) take() []conf.Batch {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	batches := o.batches

@@ -2,11 +2,13 @@ package diamond
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"sync/atomic"
 	"time"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/freshstack"
 	"github.com/linnaname/gdiamond/internal/keysets"
 )
@@ -36,20 +38,20 @@ func newPolls(cfg *serverConfig, reads *reads) *polls {
 	return &polls{
 		served: reads.served, reads: reads, health: reads.health,
 		interval: cfg.feedInterval, maxWaiters: cfg.maxWaiters,
-		sets: keysets.New[KeySetHash, Key, sharedAnswer](reads.served.keyWaiters, cfg.maxSetKeys, cfg.addressSetKeys, full),
+		sets: keysets.New[conf.KeySetHash, conf.Key, sharedAnswer](reads.served.keyWaiters, cfg.maxSetKeys, cfg.addressSetKeys, full),
 	}
 }
 
 // begin compares once what a poll asks for, which source sent. It returns a query to
 // wait on and to release, or none where the caller has to send the poll again in full.
-func (p *polls) begin(ctx context.Context, asked *pollAsked, source string) (*query, *PollResponse, error) {
+func (p *polls) begin(ctx context.Context, asked *pollAsked, source string) (*query, *conf.PollResponse, error) {
 	q, err := p.query(asked, source)
 	if err != nil {
 		return nil, nil, err
 	}
 	if q.set == nil || p.served.trail.contradicts(q.position) {
 		p.release(q)
-		return nil, p.finish(&PollResponse{Resync: true, Position: p.served.position()}, false), nil
+		return nil, p.finish(&conf.PollResponse{Resync: true, Position: p.served.position()}, false), nil
 	}
 	resp, err := p.compare(ctx, q)
 	if err == nil && len(q.set.Denied) > 0 && (resp == nil || !resp.Resync) {
@@ -68,7 +70,7 @@ func (p *polls) query(asked *pollAsked, source string) (*query, error) {
 	}
 	held := asked.held
 	if len(q.set.Denied) > 0 {
-		held = slices.DeleteFunc(held, func(h Held) bool { return q.set.Denies(h.Key) })
+		held = slices.DeleteFunc(held, func(h conf.Held) bool { return q.set.Denies(h.Key) })
 	}
 	if q.held, err = placesIn(q.set, held); err != nil {
 		p.release(q)
@@ -82,24 +84,33 @@ func (p *polls) release(q *query) { p.sets.Release(q.set) }
 
 // denying returns resp with the keys of q that may not be read; where there is
 // nothing else to say, an answer that says only that.
-func denying(q *query, resp *PollResponse) *PollResponse {
-	with := PollResponse{Position: q.position}
+func denying(q *query, resp *conf.PollResponse) *conf.PollResponse {
+	with := conf.PollResponse{Position: q.position}
 	if resp != nil {
 		with = *resp // it is shared
 	}
 	for _, k := range q.set.Denied {
-		with.Denied = append(with.Denied, Denial{Key: k, Detail: systemDetail(k.Namespace)})
+		with.Denied = append(with.Denied, conf.Denial{Key: k, Detail: refusal(k)})
 	}
 	return &with
+}
+
+// refusal returns why no caller may read key.
+func refusal(key conf.Key) string {
+	var e *conf.Error
+	if errors.As(conf.ValidatePublic(key), &e) {
+		return e.Detail
+	}
+	return ""
 }
 
 // wait answers a poll when there is something to say, and at the deadline. It calls
 // parked, unless that is nil, when it begins to wait. While it waits it keeps nothing
 // of the request, and little on its stack.
-func (p *polls) wait(ctx context.Context, q *query, deadline time.Time, parked func()) (*PollResponse, error) {
+func (p *polls) wait(ctx context.Context, q *query, deadline time.Time, parked func()) (*conf.PollResponse, error) {
 	timeout := time.Until(deadline)
 	if timeout <= 0 || p.draining.Load() {
-		return p.finish(&PollResponse{Position: q.position}, false), nil
+		return p.finish(&conf.PollResponse{Position: q.position}, false), nil
 	}
 	if err := p.park(); err != nil {
 		return nil, err
@@ -113,7 +124,7 @@ func (p *polls) wait(ctx context.Context, q *query, deadline time.Time, parked f
 	for woken, last := false, false; ; woken = true {
 		wake := make(chan struct{})
 		waiter := q.set.Group.Wait(func() { close(wake) }) // first register, then compare
-		var resp *PollResponse
+		var resp *conf.PollResponse
 		var err error
 		if woken { // an answer is near, which needs the stack too
 			resp, err = p.compare(ctx, q)
@@ -126,7 +137,7 @@ func (p *polls) wait(ctx context.Context, q *query, deadline time.Time, parked f
 			return p.finish(resp, true), err
 		case last || p.draining.Load():
 			waiter.Cancel()
-			return p.finish(&PollResponse{Position: q.position}, true), nil
+			return p.finish(&conf.PollResponse{Position: q.position}, true), nil
 		}
 		select {
 		case <-wake:
@@ -151,7 +162,7 @@ func (p *polls) park() error {
 
 // finish returns resp as this caller is to see it. Resp may be shared: it is
 // copied rather than changed.
-func (p *polls) finish(resp *PollResponse, waited bool) *PollResponse {
+func (p *polls) finish(resp *conf.PollResponse, waited bool) *conf.PollResponse {
 	if resp == nil {
 		return nil
 	}
@@ -169,7 +180,7 @@ func (p *polls) finish(resp *PollResponse, waited bool) *PollResponse {
 
 // compare returns the answer to q, nil where nothing is to say: q then knows
 // all its keys up to the present position.
-func (p *polls) compare(ctx context.Context, q *query) (*PollResponse, error) {
+func (p *polls) compare(ctx context.Context, q *query) (*conf.PollResponse, error) {
 	st := p.served.state.Load()
 	if resp := q.answered(st); resp != nil {
 		return resp, nil
@@ -183,12 +194,12 @@ func (p *polls) compare(ctx context.Context, q *query) (*PollResponse, error) {
 	case st == nil:
 		return nil, unavailable("not ready: the index is not loaded")
 	case d.resync:
-		return &PollResponse{Resync: true, Position: st.position}, nil
+		return &conf.PollResponse{Resync: true, Position: st.position}, nil
 	case len(d.changed) == 0:
 		q.reached(st.position)
 		return nil, nil
 	}
-	resp := &PollResponse{Position: st.position, Changed: d.changed}
+	resp := &conf.PollResponse{Position: st.position, Changed: d.changed}
 	oldest, newest := int64(math.MaxInt64), int64(0)
 	for _, r := range d.records {
 		if r != nil {
@@ -210,9 +221,9 @@ func (p *polls) compare(ctx context.Context, q *query) (*PollResponse, error) {
 func (p *polls) inline(ctx context.Context, d *diff) {
 	ctx, cancel := context.WithTimeout(ctx, inlineTime)
 	defer cancel()
-	room := int64(InlineTotal)
+	room := int64(conf.InlineTotal)
 	for i, r := range d.records {
-		if r == nil || r.deleted || r.Size > InlineContent || r.Size > room {
+		if r == nil || r.deleted || r.Size > conf.InlineContent || r.Size > room {
 			continue
 		}
 		if e, err := p.served.contents.get(ctx, r); err == nil {
@@ -224,8 +235,8 @@ func (p *polls) inline(ctx context.Context, d *diff) {
 
 // watch answers with the changes that req asks for, when there are any, and at the
 // end of its wait.
-func (p *polls) watch(ctx context.Context, req *ChangesRequest) (*ChangesResponse, error) {
-	wait := min(max(req.Wait, 0), MaxWait)
+func (p *polls) watch(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
+	wait := min(max(req.Wait, 0), conf.MaxWait)
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	resp, behind, err := p.reads.changesAfter(ctx, req.After, req)
@@ -262,7 +273,7 @@ func (p *polls) watch(ctx context.Context, req *ChangesRequest) (*ChangesRespons
 // untilMore waits until there may be more than resp. A storage that was behind
 // is asked again at the feed's pace: what is served meanwhile does not tell when
 // it has caught up.
-func (p *polls) untilMore(ctx context.Context, resp *ChangesResponse, behind bool) error {
+func (p *polls) untilMore(ctx context.Context, resp *conf.ChangesResponse, behind bool) error {
 	if !behind {
 		return p.served.await(ctx, func(st *state) bool { return p.draining.Load() || resp.More || st.past(resp.Position) })
 	}

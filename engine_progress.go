@@ -1,6 +1,7 @@
 package diamond
 
 import (
+	"github.com/linnaname/gdiamond/conf"
 	"sync"
 	"time"
 )
@@ -24,13 +25,13 @@ type progress struct {
 
 // expected is a position that somebody has committed.
 type expected struct {
-	position Position
+	position conf.Position
 	since    time.Time // when the server learned of it, or zero if nothing is expected
 	claimed  bool      // by a nudge
 }
 
 // expect notes that p, of the epoch of st, is committed.
-func (p *progress) expect(st *state, at Position, claimed bool) {
+func (p *progress) expect(st *state, at conf.Position, claimed bool) {
 	if st == nil || at.Epoch != st.position.Epoch || st.reached(at) {
 		return
 	}
@@ -79,7 +80,7 @@ func (e *expected) settled(st *state) bool {
 // what is committed.
 func (p *progress) stalled(st *state) error {
 	if age := p.settle(st); age >= stallAfter {
-		return Errorf(errFeedStalled, "the storage has shown nothing after revision %d for %v, and more is committed",
+		return conf.Errorf(errFeedStalled, "the storage has shown nothing after revision %d for %v, and more is committed",
 			st.position.Revision, age.Round(time.Second))
 	}
 	return nil

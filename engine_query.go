@@ -4,33 +4,34 @@ import (
 	"encoding/hex"
 	"slices"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/keysets"
 )
 
 // keySet is a set of keys that clients poll, and keySets are those that are known.
 type (
-	keySet  = keysets.Set[KeySetHash, Key, sharedAnswer]
-	keySets = keysets.Table[KeySetHash, Key, sharedAnswer]
+	keySet  = keysets.Set[conf.KeySetHash, conf.Key, sharedAnswer]
+	keySets = keysets.Table[conf.KeySetHash, conf.Key, sharedAnswer]
 )
 
 // pollAsked is what a poll asks for, checked: keys are canonical.
 type pollAsked struct {
-	set      KeySetHash
-	keys     []Key // of the set, but for denied; none of both where it is taken to be known
-	denied   []Key // that the caller may not read; sorted, each once
-	position Position
-	held     []Held // sorted by key
+	set      conf.KeySetHash
+	keys     []conf.Key // of the set, but for denied; none of both where it is taken to be known
+	denied   []conf.Key // that the caller may not read; sorted, each once
+	position conf.Position
+	held     []conf.Held // sorted by key
 }
 
 // query is what a poll is about: a set of keys and what the caller has of it. It
 // is all that a parked poll keeps of its request.
 type query struct {
 	set      *keySet
-	position Position // the caller knows all keys up to it,
-	held     []heldAt // but for these; by place
+	position conf.Position // the caller knows all keys up to it,
+	held     []heldAt      // but for these; by place
 }
 
-// heldAt is a [Held] as a parked poll keeps it: the key is that at place in the set.
+// heldAt is a [conf.Held] as a parked poll keeps it: the key is that at place in the set.
 type heldAt struct {
 	revision int64
 	digest   [16]byte // of the content; zero: it holds nothing, or what no content has
@@ -41,7 +42,7 @@ type heldAt struct {
 // emptyDigest is that of an empty content.
 const emptyDigest = "d41d8cd98f00b204e9800998ecf8427e"
 
-func (q *query) answered(st *state) *PollResponse {
+func (q *query) answered(st *state) *conf.PollResponse {
 	a := q.set.Answer.Load()
 	if a == nil || st == nil || a.state != st || !q.plain() || q.position.Epoch != st.position.Epoch ||
 		q.position.Revision < a.from || q.position.Revision >= a.before {
@@ -95,7 +96,7 @@ func (h *heldAt) is(r *record) bool {
 	switch {
 	case r == nil || r.deleted:
 		return h.nothing
-	case h.revision == AnyRevision:
+	case h.revision == conf.AnyRevision:
 		return h.nothing && r.MD5 == emptyDigest || h.hasDigest(r.MD5)
 	}
 	return h.revision == r.Revision && h.hasDigest(r.MD5)
@@ -111,16 +112,16 @@ func (q *query) plain() bool { return len(q.held) == 0 && !q.position.IsZero() }
 
 // reached notes that the caller's keys are as they are at p. What it holds by
 // MD5 alone stays, as a new revision with the same MD5 is no change to it.
-func (q *query) reached(p Position) {
+func (q *query) reached(p conf.Position) {
 	q.position = p
-	q.held = slices.DeleteFunc(q.held, func(h heldAt) bool { return h.revision != AnyRevision })
+	q.held = slices.DeleteFunc(q.held, func(h heldAt) bool { return h.revision != conf.AnyRevision })
 	if len(q.held) == 0 {
 		q.held = nil
 	}
 }
 
 // placesIn returns held, which is sorted, by the places of its keys in set.
-func placesIn(set *keySet, held []Held) ([]heldAt, error) {
+func placesIn(set *keySet, held []conf.Held) ([]heldAt, error) {
 	if len(held) == 0 {
 		return nil, nil
 	}
@@ -132,7 +133,7 @@ func placesIn(set *keySet, held []Held) ([]heldAt, error) {
 			place++
 		}
 		if place == len(set.Keys) || set.Keys[place] != h.Key {
-			return nil, invalidf("held: key %s is not in the set", clip(h.Key.String()))
+			return nil, conf.Invalidf("held: key %s is not in the set", conf.Clip(h.Key.String()))
 		}
 		at[i] = heldAt{revision: h.Revision, place: int32(place), nothing: h.MD5 == "" && h.Revision <= 0}
 		if digest, ok := digestOf(h.MD5); ok {
@@ -144,19 +145,19 @@ func placesIn(set *keySet, held []Held) ([]heldAt, error) {
 
 // diff says how the keys of a query are not as the caller has them.
 type diff struct {
-	changed []KeyState
+	changed []conf.KeyState
 	records []*record // of changed; nil where the key never was
 	resync  bool      // it cannot be told
 }
 
-func keyState(key Key, r *record) KeyState {
+func keyState(key conf.Key, r *record) conf.KeyState {
 	switch {
 	case r == nil:
-		return KeyState{Key: key}
+		return conf.KeyState{Key: key}
 	case r.deleted:
-		return KeyState{Key: key, View: r.View}
+		return conf.KeyState{Key: key, View: r.View}
 	}
-	return KeyState{Key: key, Revision: r.Revision, View: r.View, MD5: r.MD5}
+	return conf.KeyState{Key: key, Revision: r.Revision, View: r.View, MD5: r.MD5}
 }
 
 // sharedAnswer is an answer for all who wait on a set and know it up to the
@@ -164,5 +165,5 @@ func keyState(key Key, r *record) KeyState {
 type sharedAnswer struct {
 	state        *state // which it is the answer of
 	from, before int64  // right for callers at a revision of from, or above but below before
-	resp         *PollResponse
+	resp         *conf.PollResponse
 }

@@ -3,6 +3,7 @@ package diamond
 import (
 	"context"
 	"errors"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // watchBytes is how many bytes of content one answer to Changes holds, or one
@@ -13,9 +14,9 @@ const watchBytes = 1 << 20
 // replica or the storage.
 type reads struct {
 	storage interface {
-		Read(ctx context.Context, key Key, revision int64) (Entry, error)
-		Changes(ctx context.Context, after Position, maxBytes int64) (Batch, error)
-		History(ctx context.Context, key Key, before int64, limit int) ([]Change, error)
+		Read(ctx context.Context, key conf.Key, revision int64) (conf.Entry, error)
+		Changes(ctx context.Context, after conf.Position, maxBytes int64) (conf.Batch, error)
+		History(ctx context.Context, key conf.Key, before int64, limit int) ([]conf.Change, error)
 	}
 	served  *served
 	replica *replica // or nil if none is kept
@@ -33,14 +34,14 @@ func newReads(storage Storage, feed *feed) *reads {
 }
 
 // present returns the state of key as of the server's position.
-func (s *reads) present(ctx context.Context, key Key) (*FetchResponse, error) {
+func (s *reads) present(ctx context.Context, key conf.Key) (*conf.FetchResponse, error) {
 	for {
 		st, err := s.served.serving()
 		if err != nil {
 			return nil, err
 		}
 		st, r := s.served.lookup(st, key)
-		resp := &FetchResponse{Position: st.position, Stale: s.health.stale()}
+		resp := &conf.FetchResponse{Position: st.position, Stale: s.health.stale()}
 		if r == nil || r.deleted {
 			return resp, nil
 		}
@@ -62,7 +63,7 @@ func (s *reads) present(ctx context.Context, key Key) (*FetchResponse, error) {
 
 // overtaken waits until the index has another record of key than r. It does
 // not fail with "not found": the index says that the key is there.
-func (s *reads) overtaken(ctx context.Context, key Key, r *record) error {
+func (s *reads) overtaken(ctx context.Context, key conf.Key, r *record) error {
 	s.feed.wake()
 	waiting, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
@@ -74,28 +75,28 @@ func (s *reads) overtaken(ctx context.Context, key Key, r *record) error {
 }
 
 // version returns the value of key that was published at exactly revision.
-func (s *reads) version(ctx context.Context, key Key, revision int64) (*FetchResponse, error) {
+func (s *reads) version(ctx context.Context, key conf.Key, revision int64) (*conf.FetchResponse, error) {
 	st, err := s.served.serving()
 	if err != nil {
 		return nil, err
 	}
-	resp := &FetchResponse{Found: true, Position: st.position, Stale: s.health.stale()}
+	resp := &conf.FetchResponse{Found: true, Position: st.position, Stale: s.health.stale()}
 	resp.Entry, err = s.entry(ctx, st, key, revision)
 	return resp, err
 }
 
 // entry returns the value of key published at revision: the present one as
 // reads of it get it, others from the replica or the storage.
-func (s *reads) entry(ctx context.Context, st *state, key Key, revision int64) (Entry, error) {
+func (s *reads) entry(ctx context.Context, st *state, key conf.Key, revision int64) (conf.Entry, error) {
 	if _, r := s.served.lookup(st, key); r != nil && !r.deleted && r.Revision == revision {
 		full, err := s.served.contents.get(ctx, r)
 		if err != nil {
-			return Entry{}, err
+			return conf.Entry{}, err
 		}
 		return *full, nil
 	}
 	if err := s.served.contents.turn(); err != nil {
-		return Entry{}, err
+		return conf.Entry{}, err
 	}
 	defer s.served.contents.turned()
 	if s.replica.has(st, revision) {
@@ -108,7 +109,7 @@ func (s *reads) entry(ctx context.Context, st *state, key Key, revision int64) (
 
 // history returns the changes of key from the storage, or from the replica where
 // the storage cannot be reached.
-func (s *reads) history(ctx context.Context, key Key, before int64, limit int) ([]Change, error) {
+func (s *reads) history(ctx context.Context, key conf.Key, before int64, limit int) ([]conf.Change, error) {
 	st := s.served.state.Load()
 	kept := st != nil && s.replica.has(st, 0)
 	if kept && s.health.stale() > 0 { // not even to find out again, which may take long
@@ -117,7 +118,7 @@ func (s *reads) history(ctx context.Context, key Key, before int64, limit int) (
 		}
 	}
 	changes, err := s.storage.History(ctx, key, before, limit)
-	if kept && errors.Is(err, ErrUnavailable) {
+	if kept && errors.Is(err, conf.ErrUnavailable) {
 		if changes, err := s.replica.local.History(ctx, key, before, limit); err == nil {
 			return changes, nil
 		}
@@ -126,7 +127,7 @@ func (s *reads) history(ctx context.Context, key Key, before int64, limit int) (
 }
 
 // list returns a page of entries.
-func (s *reads) list(ctx context.Context, scan ScanRequest, contents bool) (*ListResponse, error) {
+func (s *reads) list(ctx context.Context, scan conf.ScanRequest, contents bool) (*conf.ListResponse, error) {
 	for {
 		st, err := s.served.serving()
 		if err != nil {
@@ -140,7 +141,7 @@ func (s *reads) list(ctx context.Context, scan ScanRequest, contents bool) (*Lis
 			s.served.stable(func(*state) {}) // a batch is being applied, or has been
 			continue
 		}
-		resp := &ListResponse{Position: st.position, Stale: s.health.stale(), More: l.more}
+		resp := &conf.ListResponse{Position: st.position, Stale: s.health.stale(), More: l.more}
 		for _, r := range l.found {
 			resp.Entries = append(resp.Entries, r.Entry)
 		}
@@ -154,7 +155,7 @@ func (s *reads) list(ctx context.Context, scan ScanRequest, contents bool) (*Lis
 // listAsOf returns what a page has as of st. It is not ok where that cannot be told
 // any more: the first key has changed since, or tombstones may have gone that say
 // that a key had a value.
-func (s *reads) listAsOf(ctx context.Context, st *state, scan ScanRequest) (l *listing, ok bool, err error) {
+func (s *reads) listAsOf(ctx context.Context, st *state, scan conf.ScanRequest) (l *listing, ok bool, err error) {
 	l = newListing(st, scan)
 	if err := s.walk(ctx, l); err != nil {
 		return nil, false, err
@@ -181,10 +182,10 @@ func (s *reads) walk(ctx context.Context, l *listing) error {
 
 // fill adds the contents of records, and cuts the page before they get too many,
 // or where one went while the page was being read.
-func (s *reads) fill(ctx context.Context, resp *ListResponse, records []*record) error {
+func (s *reads) fill(ctx context.Context, resp *conf.ListResponse, records []*record) error {
 	var total int64
 	for i, r := range records {
-		if total += r.Size; i > 0 && total > InlineTotal {
+		if total += r.Size; i > 0 && total > conf.InlineTotal {
 			resp.Entries, resp.More = resp.Entries[:i], true
 			return nil
 		}
@@ -206,12 +207,12 @@ func (s *reads) fill(ctx context.Context, resp *ListResponse, records []*record)
 // changesAfter returns what the filter leaves of the changes that follow. It
 // asks the storage only for what is not among the recent ones; behind says that
 // it did not show any.
-func (s *reads) changesAfter(ctx context.Context, after Position, req *ChangesRequest) (resp *ChangesResponse, behind bool, err error) {
+func (s *reads) changesAfter(ctx context.Context, after conf.Position, req *conf.ChangesRequest) (resp *conf.ChangesResponse, behind bool, err error) {
 	st, err := s.served.serving()
 	if err != nil {
 		return nil, false, err
 	}
-	resp = &ChangesResponse{Position: after}
+	resp = &conf.ChangesResponse{Position: after}
 	if after == st.position {
 		return resp, false, nil
 	}
@@ -234,7 +235,7 @@ func (s *reads) changesAfter(ctx context.Context, after Position, req *ChangesRe
 }
 
 // addRecent adds to resp what the filter leaves of sets, up to the bytes of an answer.
-func addRecent(resp *ChangesResponse, sets []step, req *ChangesRequest) {
+func addRecent(resp *conf.ChangesResponse, sets []step, req *conf.ChangesRequest) {
 	for bytes := int64(0); len(sets) > 0; sets = sets[1:] {
 		if bytes >= watchBytes {
 			resp.More = true
@@ -248,9 +249,9 @@ func addRecent(resp *ChangesResponse, sets []step, req *ChangesRequest) {
 }
 
 // addChanges adds to resp what the filter leaves of changes.
-func addChanges(resp *ChangesResponse, changes []Change, req *ChangesRequest) {
+func addChanges(resp *conf.ChangesResponse, changes []conf.Change, req *conf.ChangesRequest) {
 	for _, c := range changes {
-		if c.Op != OpFork && (c.Key.System() || !req.Matches(c.Key)) {
+		if c.Op != conf.OpFork && (c.Key.System() || !req.Matches(c.Key)) {
 			continue
 		}
 		if !req.Contents {
@@ -262,7 +263,7 @@ func addChanges(resp *ChangesResponse, changes []Change, req *ChangesRequest) {
 
 // after returns changes that follow a position: those that the replica
 // has, so that watches cost a shared storage nothing, else the storage's.
-func (s *reads) after(ctx context.Context, st *state, p Position) (Batch, error) {
+func (s *reads) after(ctx context.Context, st *state, p conf.Position) (conf.Batch, error) {
 	if s.replica.has(st, p.Revision+1) {
 		if batch, err := s.replica.local.Changes(ctx, p, watchBytes); err == nil && len(batch.Changes) > 0 {
 			return batch, nil

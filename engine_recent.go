@@ -2,6 +2,7 @@ package diamond
 
 import (
 	"cmp"
+	"github.com/linnaname/gdiamond/conf"
 	"iter"
 	"slices"
 	"sync"
@@ -18,13 +19,13 @@ const (
 
 // step is one change set or several, with the positions before and after.
 type step struct {
-	from    Position
-	changes []Change
-	to      Position
+	from    conf.Position
+	changes []conf.Change
+	to      conf.Position
 }
 
 // bytesOf returns about how many bytes changes take in memory.
-func bytesOf(changes []Change) int64 {
+func bytesOf(changes []conf.Change) int64 {
 	n := int64(len(changes)) * changeOverhead
 	for i := range changes {
 		n += int64(len(changes[i].Content))
@@ -37,13 +38,13 @@ func bytesOf(changes []Change) int64 {
 // The feed's goroutine writes, all may read.
 type recent struct {
 	mu    sync.Mutex
-	base  Position // before the first of sets; guarded by mu
-	sets  []step   // each follows the one before; what is in it never changes; guarded by mu
-	bytes int64    // of sets; guarded by mu
+	base  conf.Position // before the first of sets; guarded by mu
+	sets  []step        // each follows the one before; what is in it never changes; guarded by mu
+	bytes int64         // of sets; guarded by mu
 }
 
 // restart says that p is served now, whatever was before.
-func (r *recent) restart(p Position) {
+func (r *recent) restart(p conf.Position) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.base, r.sets, r.bytes = p, nil, 0
@@ -70,7 +71,7 @@ func (r *recent) add(sets []step) {
 }
 
 // last returns the position after all sets.
-func (r *recent) last() Position {
+func (r *recent) last() conf.Position {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if n := len(r.sets); n > 0 {
@@ -81,7 +82,7 @@ func (r *recent) last() Position {
 
 // after returns the sets that follow p, which are not to be changed. It is not
 // ok where p is too long ago, or is no position of what was served.
-func (r *recent) after(p Position) (sets []step, ok bool) {
+func (r *recent) after(p conf.Position) (sets []step, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if p == r.base {
@@ -97,11 +98,11 @@ func (r *recent) after(p Position) (sets []step, ok bool) {
 }
 
 // changesOf yields the changes of sets that are of keys, not of epochs.
-func changesOf(sets []step) iter.Seq[*Change] {
-	return func(yield func(*Change) bool) {
+func changesOf(sets []step) iter.Seq[*conf.Change] {
+	return func(yield func(*conf.Change) bool) {
 		for i := range sets {
 			for j := range sets[i].changes {
-				if c := &sets[i].changes[j]; c.Op != OpFork && !yield(c) {
+				if c := &sets[i].changes[j]; c.Op != conf.OpFork && !yield(c) {
 					return
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
@@ -29,7 +30,7 @@ const (
 type replicaStorage interface {
 	Replica
 	readStorage
-	History(ctx context.Context, key Key, before int64, limit int) ([]Change, error)
+	History(ctx context.Context, key conf.Key, before int64, limit int) ([]conf.Change, error)
 }
 
 // replica keeps the server's copy of its storage up to what is served. One
@@ -37,13 +38,13 @@ type replicaStorage interface {
 type replica struct {
 	local   replicaStorage
 	log     *slog.Logger
-	recent  *recent                                                  // what is served
-	changes func(ctx context.Context, after Position) (Batch, error) // of the storage, verified
-	install func(ctx context.Context) (Position, error)              // makes the replica anew
+	recent  *recent                                                            // what is served
+	changes func(ctx context.Context, after conf.Position) (conf.Batch, error) // of the storage, verified
+	install func(ctx context.Context) (conf.Position, error)                   // makes the replica anew
 
-	woken    chan struct{}            // capacity 1: there is something to write
-	at       atomic.Pointer[Position] // that it has reached, or nil if that is not known
-	damaged  atomic.Bool              // it is to be made anew
+	woken    chan struct{}                 // capacity 1: there is something to write
+	at       atomic.Pointer[conf.Position] // that it has reached, or nil if that is not known
+	damaged  atomic.Bool                   // it is to be made anew
 	err      atomic.Pointer[error]
 	failures atomic.Uint64
 	installs atomic.Uint64
@@ -58,7 +59,7 @@ func newReplica(local replicaStorage, log *slog.Logger) *replica {
 
 // follow has the replica follow what is served. Changes reads what it has missed, and
 // install makes it anew.
-func (r *replica) follow(recent *recent, changes func(context.Context, Position) (Batch, error), install func(context.Context) (Position, error)) {
+func (r *replica) follow(recent *recent, changes func(context.Context, conf.Position) (conf.Batch, error), install func(context.Context) (conf.Position, error)) {
 	r.recent, r.changes, r.install = recent, changes, install
 }
 
@@ -106,7 +107,7 @@ func (r *replica) run(ctx context.Context) {
 func (r *replica) sync(ctx context.Context) error {
 	r.wrote = 0
 	at, err := r.local.At(ctx) // asked anew: the last write may have an unknown outcome
-	if errors.Is(err, ErrCorrupt) {
+	if errors.Is(err, conf.ErrCorrupt) {
 		r.damage(err)
 	} else if err != nil {
 		return err
@@ -128,7 +129,7 @@ func (r *replica) sync(ctx context.Context) error {
 		}
 		if len(next.changes) == 0 {
 			switch next, err = r.missed(ctx, at); {
-			case errors.Is(err, ErrEpoch), errors.Is(err, ErrCompacted):
+			case errors.Is(err, conf.ErrEpoch), errors.Is(err, conf.ErrCompacted):
 				lost = true // what follows the replica
 				continue
 			case err != nil || len(next.changes) == 0:
@@ -136,7 +137,7 @@ func (r *replica) sync(ctx context.Context) error {
 			}
 		}
 		if err := r.local.Apply(ctx, next.changes, next.to); err != nil {
-			if errors.Is(err, ErrCorrupt) {
+			if errors.Is(err, conf.ErrCorrupt) {
 				r.damage(err)
 			}
 			return err
@@ -148,7 +149,7 @@ func (r *replica) sync(ctx context.Context) error {
 
 // next returns what to write to a replica that has reached at. Done says that there is
 // nothing to write. An empty step says that only the storage has what follows at.
-func (r *replica) next(at Position) (next step, done bool) {
+func (r *replica) next(at conf.Position) (next step, done bool) {
 	target := r.recent.last()
 	if at == target || at.Epoch == target.Epoch && at.Revision > target.Revision {
 		return step{}, true
@@ -163,7 +164,7 @@ func (r *replica) next(at Position) (next step, done bool) {
 		changes += len(sets[n].changes)
 		next.to = sets[n].to
 	}
-	next.changes = make([]Change, 0, changes)
+	next.changes = make([]conf.Change, 0, changes)
 	for i := range sets[:n] {
 		next.changes = append(next.changes, sets[i].changes...)
 	}
@@ -186,22 +187,22 @@ func (r *replica) flush(ctx context.Context) {
 	}
 }
 
-func (r *replica) reached(at Position) { r.at.Store(&at) }
+func (r *replica) reached(at conf.Position) { r.at.Store(&at) }
 
 // missed reads what follows at from the storage.
-func (r *replica) missed(ctx context.Context, at Position) (step, error) {
+func (r *replica) missed(ctx context.Context, at conf.Position) (step, error) {
 	batch, err := r.changes(ctx, at)
-	if errors.Is(err, ErrEpoch) && isBehind(batch.Head, at) {
+	if errors.Is(err, conf.ErrEpoch) && isBehind(batch.Head, at) {
 		err = unavailable("the storage is at revision %d, the replica at %d", batch.Head.Revision, at.Revision) // the feed finds out why
 	}
 	return step{at, batch.Changes, batch.Position}, err
 }
 
 // renew makes the replica anew.
-func (r *replica) renew(ctx context.Context) (Position, error) {
+func (r *replica) renew(ctx context.Context) (conf.Position, error) {
 	damaged := r.damaged.Load()
 	if age := time.Since(r.repaired); damaged && age < minReplicaAge {
-		return Position{}, Errorf(ErrCorrupt, "the replica is damaged again %v after it was made anew", age.Round(time.Millisecond))
+		return conf.Position{}, conf.Errorf(conf.ErrCorrupt, "the replica is damaged again %v after it was made anew", age.Round(time.Millisecond))
 	}
 	at, err := r.install(ctx)
 	if err != nil {
@@ -249,23 +250,23 @@ func (r *replica) has(st *state, revision int64) bool {
 }
 
 // read returns an entry from the replica.
-func (r *replica) read(ctx context.Context, key Key, revision int64) (Entry, error) {
+func (r *replica) read(ctx context.Context, key conf.Key, revision int64) (conf.Entry, error) {
 	if r.damaged.Load() {
-		return Entry{}, unavailable("the replica is damaged")
+		return conf.Entry{}, unavailable("the replica is damaged")
 	}
 	e, err := r.local.Read(ctx, key, revision)
-	if errors.Is(err, ErrCorrupt) {
+	if errors.Is(err, conf.ErrCorrupt) {
 		r.damage(err)
 	}
 	return e, err
 }
 
 // status returns the state of the replica, or nil if none is kept.
-func (r *replica) status() *ReplicaStatus {
+func (r *replica) status() *conf.ReplicaStatus {
 	if r == nil {
 		return nil
 	}
-	st := &ReplicaStatus{Failures: r.failures.Load(), Installs: r.installs.Load()}
+	st := &conf.ReplicaStatus{Failures: r.failures.Load(), Installs: r.installs.Load()}
 	if at := r.at.Load(); at != nil && !r.damaged.Load() {
 		st.Position = *at
 	}

@@ -1,6 +1,7 @@
 package diamond
 
 import (
+	"github.com/linnaname/gdiamond/conf"
 	"sync"
 	"time"
 )
@@ -19,13 +20,13 @@ const (
 type reports struct {
 	mu      sync.Mutex
 	byKey   map[reportKey]reported // guarded by mu
-	counts  ListenerCounts         // guarded by mu
+	counts  conf.ListenerCounts    // guarded by mu
 	counted time.Time              // guarded by mu: when counts was made
 }
 
 type reportKey struct {
 	client string
-	key    Key
+	key    conf.Key
 }
 
 type reported struct {
@@ -37,7 +38,7 @@ type reported struct {
 func newReports() *reports { return &reports{byKey: make(map[reportKey]reported)} }
 
 // add keeps the reports of a client. It returns false if there was no room for all.
-func (r *reports) add(client string, list []Report) bool {
+func (r *reports) add(client string, list []conf.Report) bool {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -63,13 +64,13 @@ func (r *reports) expire() {
 
 // count compares the reports with the present records. A client that rejected an
 // earlier revision is pending, like one that applied it.
-func (r *reports) count(ix *index) ListenerCounts {
+func (r *reports) count(ix *index) conf.ListenerCounts {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.byKey) > fewReports && time.Since(r.counted) < recountAfter {
 		return r.counts
 	}
-	var n ListenerCounts
+	var n conf.ListenerCounts
 	for k, v := range r.byKey {
 		present := ix.get(k.key)
 		switch {

@@ -3,6 +3,7 @@ package diamond
 import (
 	"context"
 	"errors"
+	"github.com/linnaname/gdiamond/conf"
 	"iter"
 	"sort"
 )
@@ -21,16 +22,16 @@ var errStopped = errors.New("stopped")
 
 // readStorage is what a reader reads.
 type readStorage interface {
-	Read(ctx context.Context, key Key, revision int64) (Entry, error)
-	Changes(ctx context.Context, after Position, maxBytes int64) (Batch, error)
-	Scan(ctx context.Context, req ScanRequest) (Page, error)
+	Read(ctx context.Context, key conf.Key, revision int64) (conf.Entry, error)
+	Changes(ctx context.Context, after conf.Position, maxBytes int64) (conf.Batch, error)
+	Scan(ctx context.Context, req conf.ScanRequest) (conf.Page, error)
 }
 
 // reader reads a storage, or a replica, and verifies what it reads.
 type reader struct{ from readStorage }
 
 // changes reads a batch that follows after, and verifies it set by set.
-func (r reader) changes(ctx context.Context, after Position) (Batch, []step, error) {
+func (r reader) changes(ctx context.Context, after conf.Position) (conf.Batch, []step, error) {
 	batch, err := r.from.Changes(ctx, after, feedBytes)
 	if err != nil {
 		return batch, nil, err
@@ -39,18 +40,18 @@ func (r reader) changes(ctx context.Context, after Position) (Batch, []step, err
 		return batch, nil, err
 	}
 	if len(batch.Changes) == 0 && batch.Position != batch.Head {
-		return batch, nil, Errorf(ErrCorrupt, "no changes follow revision %d, but the head is at %d", after.Revision, batch.Head.Revision)
+		return batch, nil, conf.Errorf(conf.ErrCorrupt, "no changes follow revision %d, but the head is at %d", after.Revision, batch.Head.Revision)
 	}
 	sets, to, err := verifySets(after, batch.Changes)
 	if err == nil && to != batch.Position {
-		err = Errorf(ErrCorrupt, "the changes up to revision %d do not have its chain", to.Revision)
+		err = conf.Errorf(conf.ErrCorrupt, "the changes up to revision %d do not have its chain", to.Revision)
 	}
 	return batch, sets, err
 }
 
 // verifySets verifies changes, and returns them set by set with the position after
 // the last.
-func verifySets(p Position, changes []Change) (sets []step, to Position, err error) {
+func verifySets(p conf.Position, changes []conf.Change) (sets []step, to conf.Position, err error) {
 	for to = p; len(changes) > 0; {
 		n := 1
 		for n < len(changes) && changes[n].Number > 0 {
@@ -69,11 +70,11 @@ func verifySets(p Position, changes []Change) (sets []step, to Position, err err
 
 // findGap returns an error if a set is missing before changes or among them. A database
 // that follows another may apply sets out of order; the missing one will come.
-func findGap(after Position, changes []Change) error {
+func findGap(after conf.Position, changes []conf.Change) error {
 	at := after.Revision
 	for i := range changes {
-		if c := &changes[i]; c.Number == 0 && c.Op != OpFork && c.Revision > at+1 {
-			return Errorf(errFeedGap, "revision %d follows %d", c.Revision, at)
+		if c := &changes[i]; c.Number == 0 && c.Op != conf.OpFork && c.Revision > at+1 {
+			return conf.Errorf(errFeedGap, "revision %d follows %d", c.Revision, at)
 		}
 		at = changes[i].Revision
 	}
@@ -83,7 +84,7 @@ func findGap(after Position, changes []Change) error {
 // scan reads the current entries, which must be of store unless that is zero. It reuses
 // the records of old, which may be nil, that have not changed. The state has the
 // position of the first page, though entries of later pages may be newer.
-func (r reader) scan(ctx context.Context, store StoreID, old *state) (*state, error) {
+func (r reader) scan(ctx context.Context, store conf.StoreID, old *state) (*state, error) {
 	st := new(state)
 	var cells []*cell
 	for page, err := range r.pages(ctx, false, fullPages) {
@@ -93,13 +94,13 @@ func (r reader) scan(ctx context.Context, store StoreID, old *state) (*state, er
 		if st.position.IsZero() {
 			st.position, st.floor = page.Position, page.Position.Revision
 		}
-		if page.Position.Store != st.position.Store || store != (StoreID{}) && page.Position.Store != store {
-			return nil, Errorf(ErrOtherStore, "the storage is store %v", page.Position.Store)
+		if page.Position.Store != st.position.Store || store != (conf.StoreID{}) && page.Position.Store != store {
+			return nil, conf.Errorf(conf.ErrOtherStore, "the storage is store %v", page.Position.Store)
 		}
 		for i := range page.Entries {
 			read := &record{Entry: page.Entries[i]}
 			if n := len(cells); n > 0 && cells[n-1].Load().Key.Compare(read.Key) >= 0 {
-				return nil, Errorf(ErrCorrupt, "a scan of the storage has key %s out of order", read.Key)
+				return nil, conf.Errorf(conf.ErrCorrupt, "a scan of the storage has key %s out of order", read.Key)
 			}
 			cells = append(cells, cellOf(old.reuse(read)))
 		}
@@ -110,16 +111,16 @@ func (r reader) scan(ctx context.Context, store StoreID, old *state) (*state, er
 
 // pages yields all pages of a scan, and ends with the first error. The page
 // after a key has as many entries as limit says; 0 ends the scan.
-func (r reader) pages(ctx context.Context, contents bool, limit func(after Key) int) iter.Seq2[Page, error] {
-	return func(yield func(Page, error) bool) {
-		req := ScanRequest{Contents: contents}
+func (r reader) pages(ctx context.Context, contents bool, limit func(after conf.Key) int) iter.Seq2[conf.Page, error] {
+	return func(yield func(conf.Page, error) bool) {
+		req := conf.ScanRequest{Contents: contents}
 		for more := true; more; {
 			if req.Limit = limit(req.After); req.Limit == 0 {
 				return
 			}
 			page, err := r.from.Scan(ctx, req)
 			if more = page.More; err == nil && more && len(page.Entries) == 0 {
-				err = Errorf(ErrCorrupt, "a page of the scan is empty, but says that there are more")
+				err = conf.Errorf(conf.ErrCorrupt, "a page of the scan is empty, but says that there are more")
 			}
 			if !yield(page, err) || err != nil {
 				return
@@ -132,13 +133,13 @@ func (r reader) pages(ctx context.Context, contents bool, limit func(after Key) 
 }
 
 // fullPages asks for full pages.
-func fullPages(Key) int { return scanPage }
+func fullPages(conf.Key) int { return scanPage }
 
 // contentPages returns how many entries to ask for after a key, so that a page
 // has not too many bytes of content; records says how long they are, and where
 // to end.
-func contentPages(records []*record) func(after Key) int {
-	return func(after Key) int {
+func contentPages(records []*record) func(after conf.Key) int {
+	return func(after conf.Key) int {
 		first := sort.Search(len(records), func(i int) bool { return records[i].Key.Compare(after) > 0 })
 		n, bytes := 0, int64(0)
 		for _, r := range records[first:] {
@@ -153,7 +154,7 @@ func contentPages(records []*record) func(after Key) int {
 
 // version reads the entry of a record, and verifies that it is what the record
 // stands for.
-func (r reader) version(ctx context.Context, of *record) (Entry, error) {
+func (r reader) version(ctx context.Context, of *record) (conf.Entry, error) {
 	e, err := r.from.Read(ctx, of.Key, of.Revision)
 	if err == nil {
 		err = of.verify(&e)
@@ -163,8 +164,8 @@ func (r reader) version(ctx context.Context, of *record) (Entry, error) {
 
 // current reads the current entry of key, or nil if there is none, and the page that it
 // is of, for its position.
-func (r reader) current(ctx context.Context, key Key) (Page, *Entry, error) {
-	page, err := r.from.Scan(ctx, ScanRequest{Namespace: key.Namespace, Group: key.Group, Prefix: key.DataID, Limit: 1})
+func (r reader) current(ctx context.Context, key conf.Key) (conf.Page, *conf.Entry, error) {
+	page, err := r.from.Scan(ctx, conf.ScanRequest{Namespace: key.Namespace, Group: key.Group, Prefix: key.DataID, Limit: 1})
 	if err != nil || len(page.Entries) == 0 || page.Entries[0].Key != key {
 		return page, nil, err
 	}
@@ -173,16 +174,16 @@ func (r reader) current(ctx context.Context, key Key) (Page, *Entry, error) {
 
 // entries yields the entries of records with their contents. It scans, and reads one by
 // one those of which the scan has a newer entry.
-func (r reader) entries(ctx context.Context, records []*record) iter.Seq2[Entry, error] {
-	return func(yield func(Entry, error) bool) {
+func (r reader) entries(ctx context.Context, records []*record) iter.Seq2[conf.Entry, error] {
+	return func(yield func(conf.Entry, error) bool) {
 		scan := r.pages(ctx, true, contentPages(records))
-		err := merge(records, scan, func(want *record, e *Entry) (err error) {
+		err := merge(records, scan, func(want *record, e *conf.Entry) (err error) {
 			switch {
 			case want == nil: // newer than what is served
 				return nil
 			case e != nil && want.verify(e) == nil:
 			default:
-				var old Entry
+				var old conf.Entry
 				if old, err = r.version(ctx, want); err != nil {
 					return err
 				}
@@ -196,7 +197,7 @@ func (r reader) entries(ctx context.Context, records []*record) iter.Seq2[Entry,
 			return nil
 		})
 		if err != nil && !errors.Is(err, errStopped) {
-			yield(Entry{}, err)
+			yield(conf.Entry{}, err)
 		}
 	}
 }
@@ -204,7 +205,7 @@ func (r reader) entries(ctx context.Context, records []*record) iter.Seq2[Entry,
 // merge walks records, which are sorted, and the entries of a scan, and calls
 // each once a key with what there is of it: a record, an entry, or both. It
 // ends with the first error.
-func merge(records []*record, scan iter.Seq2[Page, error], each func(r *record, e *Entry) error) error {
+func merge(records []*record, scan iter.Seq2[conf.Page, error], each func(r *record, e *conf.Entry) error) error {
 	for page, err := range scan {
 		if err != nil {
 			return err

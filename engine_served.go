@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/waitset"
 )
 
@@ -42,7 +43,7 @@ type served struct {
 	trail       trail       // of the present epoch
 	historyLost atomic.Bool // the storage is known to have lost history
 
-	keyWaiters *waitset.Set[Key]        // waiters for changes of some keys
+	keyWaiters *waitset.Set[conf.Key]   // waiters for changes of some keys
 	moved      *waitset.Group[struct{}] // waiters for any change of the state
 	wakeups    atomic.Uint64            // of waiters for keys
 	forks      atomic.Uint64            // changes of epoch
@@ -52,7 +53,7 @@ type served struct {
 }
 
 func newServed(log *slog.Logger, contents *contents) *served {
-	return &served{log: log, contents: contents, keyWaiters: waitset.New[Key](), moved: waitset.New[struct{}]().Join(nil)}
+	return &served{log: log, contents: contents, keyWaiters: waitset.New[conf.Key](), moved: waitset.New[struct{}]().Join(nil)}
 }
 
 // snapshot returns the present state, or nil if there is none, and the records of exactly
@@ -65,7 +66,7 @@ func (s *served) snapshot() (*state, []*record) {
 		s.mu.Unlock()
 		return nil, nil
 	}
-	undo := &undoLog{replaced: make(map[Key]*record)}
+	undo := &undoLog{replaced: make(map[conf.Key]*record)}
 	st.index.undo = undo
 	cells := st.index.order.Snapshot()
 	s.mu.Unlock()
@@ -102,16 +103,16 @@ func (s *served) serving() (*state, error) {
 	return st, nil
 }
 
-func (s *served) position() Position {
+func (s *served) position() conf.Position {
 	if st := s.state.Load(); st != nil {
 		return st.position
 	}
-	return Position{}
+	return conf.Position{}
 }
 
 // lookup returns the record of key, or nil if there is none, and the state of which that
 // is true. It takes no lock unless a batch that has the key is being applied.
-func (s *served) lookup(st *state, key Key) (*state, *record) {
+func (s *served) lookup(st *state, key conf.Key) (*state, *record) {
 	r, ok := st.pick(st.index.get(key))
 	// A record at or below the position was the newest when it was read, so it
 	// was so at the position. An absence must be looked at twice, as the
@@ -156,7 +157,7 @@ func (s *served) stable(read func(*state)) {
 }
 
 // record returns the server's record of key, and the state that it is of.
-func (s *served) record(key Key) (st *state, r *record) {
+func (s *served) record(key conf.Key) (st *state, r *record) {
 	s.stable(func(now *state) { st, r = now, now.index.get(key) })
 	return st, r
 }
@@ -166,7 +167,7 @@ func (s *served) record(key Key) (st *state, r *record) {
 func (s *served) apply(st *state, sets []step) *state {
 	for len(sets) > 0 {
 		n, changes := 1, len(sets[0].changes)
-		for n < len(sets) && changes+len(sets[n].changes) <= MaxChanges {
+		for n < len(sets) && changes+len(sets[n].changes) <= conf.MaxChanges {
 			changes += len(sets[n].changes)
 			n++
 		}
@@ -209,8 +210,8 @@ func (s *served) applyFew(st *state, sets []step) *state {
 		s.wakeAll() // all must learn of the epoch
 	} else {
 		s.trail.add(sets)
-		woken := s.keyWaiters.Wake(func(yield func(Key) bool) {
-			changesOf(sets)(func(c *Change) bool { return yield(c.Key) })
+		woken := s.keyWaiters.Wake(func(yield func(conf.Key) bool) {
+			changesOf(sets)(func(c *conf.Change) bool { return yield(c.Key) })
 		})
 		s.wakeups.Add(uint64(woken))
 		s.moved.Wake()
@@ -256,7 +257,7 @@ func (s *served) replace(old, next *state) {
 	s.wakeAll()
 }
 
-func (s *served) replaceRecord(key Key, have, want *record) {
+func (s *served) replaceRecord(key conf.Key, have, want *record) {
 	st := s.state.Load()
 	if st == nil || st.index.get(key) != have {
 		return
@@ -269,7 +270,7 @@ func (s *served) replaceRecord(key Key, have, want *record) {
 	if have != nil {
 		s.contents.drop(have)
 	}
-	s.keyWaiters.Wake(func(yield func(Key) bool) { yield(key) })
+	s.keyWaiters.Wake(func(yield func(conf.Key) bool) { yield(key) })
 	s.moved.Wake()
 }
 
@@ -287,7 +288,7 @@ func (s *served) wakeAll() {
 }
 
 // reach waits until the server has reached p.
-func (s *served) reach(ctx context.Context, p Position) error {
+func (s *served) reach(ctx context.Context, p conf.Position) error {
 	return s.await(ctx, func(st *state) bool { return st.reached(p) })
 }
 
@@ -318,7 +319,7 @@ func (s *served) await(ctx context.Context, good func(*state) bool) error {
 // shows returns a function that reports whether a state has what was committed at p. If
 // the storage has lost its tail, the server may know another change at that revision:
 // then only the next epoch has p.
-func (s *served) shows(p Position) func(*state) bool {
+func (s *served) shows(p conf.Position) func(*state) bool {
 	return func(st *state) bool {
 		return st.reached(p) && (st.position.Epoch != p.Epoch || !s.historyLost.Load() && !s.trail.contradicts(p))
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/budget"
 	"github.com/linnaname/gdiamond/internal/freshstack"
 )
@@ -22,7 +23,7 @@ type server struct {
 }
 
 // Fetch implements [Transport].
-func (s *server) Fetch(ctx context.Context, req *FetchRequest) (*FetchResponse, error) {
+func (s *server) Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
 	key := req.Key.Canonical()
 	resp, err := s.fetch(ctx, key, req)
 	if err != nil {
@@ -31,15 +32,15 @@ func (s *server) Fetch(ctx context.Context, req *FetchRequest) (*FetchResponse, 
 	return resp, nil
 }
 
-func (s *server) fetch(ctx context.Context, key Key, req *FetchRequest) (*FetchResponse, error) {
+func (s *server) fetch(ctx context.Context, key conf.Key, req *conf.FetchRequest) (*conf.FetchResponse, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := validatePublic(key); err != nil {
+	if err := conf.ValidatePublic(key); err != nil {
 		return nil, err
 	}
 	if req.Revision < 0 {
-		return nil, invalidf("revision: negative")
+		return nil, conf.Invalidf("revision: negative")
 	}
 	if err := s.feed.notBeforeSeen(ctx, req.After, reachTimeout); err != nil {
 		return nil, err
@@ -51,20 +52,20 @@ func (s *server) fetch(ctx context.Context, key Key, req *FetchRequest) (*FetchR
 }
 
 // Poll implements [Transport].
-func (s *server) Poll(ctx context.Context, req *PollRequest) (*PollResponse, error) {
+func (s *server) Poll(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
 	resp, err := s.poll(ctx, req)
 	s.outcomes.poll(ctx, resp, err)
 	if err != nil {
-		return nil, answerError(ctx, "poll", Key{}, err)
+		return nil, answerError(ctx, "poll", conf.Key{}, err)
 	}
 	return resp, nil
 }
 
-func (s *server) poll(ctx context.Context, req *PollRequest) (*PollResponse, error) {
-	wait := min(max(req.Wait, 0), MaxWait)
+func (s *server) poll(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
+	wait := min(max(req.Wait, 0), conf.MaxWait)
 	deadline := time.Now().Add(wait)
 	var q *query
-	var resp *PollResponse
+	var resp *conf.PollResponse
 	var err error
 	freshstack.Run(func() { q, resp, err = s.arrive(ctx, req, wait) })
 	if q == nil {
@@ -80,7 +81,7 @@ func (s *server) poll(ctx context.Context, req *PollRequest) (*PollResponse, err
 // arrive checks a poll, and has it compared once the server has reached its position.
 // It runs on a goroutine of its own so that its deep stack is not retained while the
 // poll is parked: most memory of thousands of parked polls is their stacks.
-func (s *server) arrive(ctx context.Context, req *PollRequest, wait time.Duration) (*query, *PollResponse, error) {
+func (s *server) arrive(ctx context.Context, req *conf.PollRequest, wait time.Duration) (*query, *conf.PollResponse, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
@@ -91,13 +92,13 @@ func (s *server) arrive(ctx context.Context, req *PollRequest, wait time.Duratio
 	if err != nil {
 		return nil, nil, err
 	}
-	return s.polls.begin(ctx, &asked, budget.Source(CallerFrom(ctx).Address))
+	return s.polls.begin(ctx, &asked, budget.Source(conf.CallerFrom(ctx).Address))
 }
 
 // checkPoll returns what a poll asks for, with canonical keys.
-func checkPoll(req *PollRequest) (asked pollAsked, err error) {
-	if n := max(len(req.Keys), len(req.Held)); n > MaxPollKeys {
-		return asked, Errorf(ErrTooLarge, "keys: %d, more than %d", n, MaxPollKeys)
+func checkPoll(req *conf.PollRequest) (asked pollAsked, err error) {
+	if n := max(len(req.Keys), len(req.Held)); n > conf.MaxPollKeys {
+		return asked, conf.Errorf(conf.ErrTooLarge, "keys: %d, more than %d", n, conf.MaxPollKeys)
 	}
 	asked.set, asked.position = req.Set, req.Position
 	if asked.keys, asked.denied, err = readable(req); err != nil {
@@ -109,32 +110,32 @@ func checkPoll(req *PollRequest) (asked pollAsked, err error) {
 
 // readable checks the keys of a poll and returns them in canonical form; denied are
 // those that the caller may not read, sorted, each once.
-func readable(req *PollRequest) (keys []Key, denied []Key, err error) {
+func readable(req *conf.PollRequest) (keys []conf.Key, denied []conf.Key, err error) {
 	if len(req.Keys) == 0 {
 		return nil, nil, nil
 	}
-	all := make([]Key, len(req.Keys))
+	all := make([]conf.Key, len(req.Keys))
 	for i, k := range req.Keys {
 		all[i] = k.Canonical()
 		if err := all[i].Validate(); err != nil {
 			return nil, nil, err
 		}
 	}
-	if HashKeys(all) != req.Set {
-		return nil, nil, invalidf("set: is not the hash of the keys")
+	if conf.HashKeys(all) != req.Set {
+		return nil, nil, conf.Invalidf("set: is not the hash of the keys")
 	}
-	keys = slices.DeleteFunc(all, func(k Key) bool {
+	keys = slices.DeleteFunc(all, func(k conf.Key) bool {
 		if k.System() {
 			denied = append(denied, k)
 		}
 		return k.System()
 	})
-	slices.SortFunc(denied, Key.Compare)
+	slices.SortFunc(denied, conf.Key.Compare)
 	return keys, slices.Compact(denied), nil
 }
 
 // sortedHeld returns what a caller holds, checked, with canonical keys and in their order.
-func sortedHeld(held []Held) ([]Held, error) {
+func sortedHeld(held []conf.Held) ([]conf.Held, error) {
 	if len(held) == 0 {
 		return nil, nil
 	}
@@ -142,98 +143,94 @@ func sortedHeld(held []Held) ([]Held, error) {
 	for i := range sorted {
 		h := &sorted[i]
 		h.Key = h.Key.Canonical()
-		if h.Revision < AnyRevision {
-			return nil, invalidf("held: revision %d of key %s", h.Revision, clip(h.Key.String()))
+		if h.Revision < conf.AnyRevision {
+			return nil, conf.Invalidf("held: revision %d of key %s", h.Revision, conf.Clip(h.Key.String()))
 		}
 	}
-	slices.SortFunc(sorted, func(a, b Held) int { return a.Key.Compare(b.Key) })
+	slices.SortFunc(sorted, func(a, b conf.Held) int { return a.Key.Compare(b.Key) })
 	for i := range sorted[1:] {
 		if sorted[i].Key == sorted[i+1].Key {
-			return nil, invalidf("held: key %s appears more than once", clip(sorted[i].Key.String()))
+			return nil, conf.Invalidf("held: key %s appears more than once", conf.Clip(sorted[i].Key.String()))
 		}
 	}
 	return sorted, nil
 }
 
 // Commit implements [Transport].
-func (s *server) Commit(ctx context.Context, req *CommitRequest) (*CommitResponse, error) {
+func (s *server) Commit(ctx context.Context, req *conf.CommitRequest) (*conf.CommitResponse, error) {
 	result, err := s.commit(ctx, &req.Set)
 	s.outcomes.commit(err)
 	if err != nil {
-		var key Key
-		if req.Set.Len() == 1 {
-			key = onlyKey(&req.Set)
-		}
-		return nil, answerError(ctx, "commit", key, err)
+		return nil, answerError(ctx, "commit", req.Set.OnlyKey(), err)
 	}
-	return &CommitResponse{Position: result.Position, Replayed: result.Replayed}, nil
+	return &conf.CommitResponse{Position: result.Position, Replayed: result.Replayed}, nil
 }
 
-func (s *server) commit(ctx context.Context, asked *ChangeSet) (Result, error) {
+func (s *server) commit(ctx context.Context, asked *conf.ChangeSet) (conf.Result, error) {
 	if err := ctx.Err(); err != nil {
-		return Result{}, err
+		return conf.Result{}, err
 	}
 	if err := s.committer.ready(); err != nil {
-		return Result{}, err
+		return conf.Result{}, err
 	}
 	set := asked.Canonical()
-	set.Caller = CallerFrom(ctx)
+	set.Caller = conf.CallerFrom(ctx)
 	if err := set.Validate(s.maxContent); err != nil {
-		return Result{}, err
+		return conf.Result{}, err
 	}
-	if err := set.refuseSystem(); err != nil {
-		return Result{}, err
+	if err := set.RefuseSystem(); err != nil {
+		return conf.Result{}, err
 	}
 	return s.committer.commit(ctx, set)
 }
 
 // Changes implements [Transport].
-func (s *server) Changes(ctx context.Context, req *ChangesRequest) (*ChangesResponse, error) {
+func (s *server) Changes(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
 	resp, err := s.changes(ctx, req)
 	if err != nil {
-		return nil, answerError(ctx, "changes", Key{}, err)
+		return nil, answerError(ctx, "changes", conf.Key{}, err)
 	}
 	return resp, nil
 }
 
-func (s *server) changes(ctx context.Context, req *ChangesRequest) (*ChangesResponse, error) {
+func (s *server) changes(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := validateFilter(req.Namespace, req.Group, req.Prefix); err != nil {
+	if err := conf.ValidateFilter(req.Namespace, req.Group, req.Prefix); err != nil {
 		return nil, err
 	}
 	return s.polls.watch(ctx, req)
 }
 
 // List implements [Transport].
-func (s *server) List(ctx context.Context, req *ListRequest) (*ListResponse, error) {
+func (s *server) List(ctx context.Context, req *conf.ListRequest) (*conf.ListResponse, error) {
 	resp, err := s.list(ctx, req)
 	if err != nil {
-		return nil, answerError(ctx, "list", Key{}, err)
+		return nil, answerError(ctx, "list", conf.Key{}, err)
 	}
 	return resp, nil
 }
 
-func (s *server) list(ctx context.Context, req *ListRequest) (*ListResponse, error) {
+func (s *server) list(ctx context.Context, req *conf.ListRequest) (*conf.ListResponse, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	if _, err := s.served.serving(); err != nil {
 		return nil, err
 	}
-	scan := ScanRequest{Namespace: req.Namespace, Group: req.Group, Prefix: req.Prefix}
+	scan := conf.ScanRequest{Namespace: req.Namespace, Group: req.Group, Prefix: req.Prefix}
 	if scan.Namespace == "" {
-		scan.Namespace = DefaultNamespace
+		scan.Namespace = conf.DefaultNamespace
 	}
 	var err error
 	if scan.Limit, err = pageLimit(req.Limit); err != nil {
 		return nil, err
 	}
-	if err := validateFilter(scan.Namespace, scan.Group, scan.Prefix); err != nil {
+	if err := conf.ValidateFilter(scan.Namespace, scan.Group, scan.Prefix); err != nil {
 		return nil, err
 	}
-	if req.After != (Key{}) {
+	if req.After != (conf.Key{}) {
 		scan.After = req.After.Canonical()
 		if err := scan.After.Validate(); err != nil {
 			return nil, err
@@ -243,24 +240,24 @@ func (s *server) list(ctx context.Context, req *ListRequest) (*ListResponse, err
 }
 
 // History implements [Transport].
-func (s *server) History(ctx context.Context, req *HistoryRequest) (*HistoryResponse, error) {
+func (s *server) History(ctx context.Context, req *conf.HistoryRequest) (*conf.HistoryResponse, error) {
 	key := req.Key.Canonical()
 	changes, err := s.history(ctx, key, req)
 	if err != nil {
 		return nil, answerError(ctx, "history", key, err)
 	}
-	return &HistoryResponse{Changes: changes}, nil
+	return &conf.HistoryResponse{Changes: changes}, nil
 }
 
-func (s *server) history(ctx context.Context, key Key, req *HistoryRequest) ([]Change, error) {
+func (s *server) history(ctx context.Context, key conf.Key, req *conf.HistoryRequest) ([]conf.Change, error) {
 	if _, err := s.served.serving(); err != nil {
 		return nil, err
 	}
-	if err := validatePublic(key); err != nil {
+	if err := conf.ValidatePublic(key); err != nil {
 		return nil, err
 	}
 	if req.Before < 0 {
-		return nil, invalidf("before: negative")
+		return nil, conf.Invalidf("before: negative")
 	}
 	limit, err := pageLimit(req.Limit)
 	if err != nil {
@@ -270,28 +267,28 @@ func (s *server) history(ctx context.Context, key Key, req *HistoryRequest) ([]C
 }
 
 // Report implements [Transport].
-func (s *server) Report(ctx context.Context, req *ReportRequest) (*ReportResponse, error) {
+func (s *server) Report(ctx context.Context, req *conf.ReportRequest) (*conf.ReportResponse, error) {
 	const op = "report"
 	if err := ctx.Err(); err != nil {
-		return nil, opError(op, Key{}, err)
+		return nil, conf.WithOp(op, conf.Key{}, err)
 	}
 	if s.served.closed.Load() {
-		return nil, remoteError(op, Key{}, closedError())
+		return nil, remoteError(op, conf.Key{}, closedError())
 	}
-	if err := req.validate(); err != nil {
-		return nil, remoteError(op, Key{}, err)
+	if err := req.Validate(); err != nil {
+		return nil, remoteError(op, conf.Key{}, err)
 	}
 	if !s.reports.add(req.Client.ID, req.Reports) {
-		return nil, remoteError(op, Key{}, overloaded("%d reports are held", maxReports))
+		return nil, remoteError(op, conf.Key{}, overloaded("%d reports are held", maxReports))
 	}
-	return &ReportResponse{}, nil
+	return &conf.ReportResponse{}, nil
 }
 
 // Nudge implements [Server].
-func (s *server) Nudge(p Position) { s.feed.claimed(p) }
+func (s *server) Nudge(p conf.Position) { s.feed.claimed(p) }
 
 // OnCommitted implements [Server].
-func (s *server) OnCommitted(committed func(Position)) (stop func()) {
+func (s *server) OnCommitted(committed func(conf.Position)) (stop func()) {
 	return s.committer.subscribers.add(committed)
 }
 
@@ -299,29 +296,29 @@ func (s *server) OnCommitted(committed func(Position)) (stop func()) {
 func pageLimit(limit int) (int, error) {
 	switch {
 	case limit < 0:
-		return 0, invalidf("limit: negative")
+		return 0, conf.Invalidf("limit: negative")
 	case limit == 0:
 		return defaultPage, nil
 	}
-	return min(limit, MaxPage), nil
+	return min(limit, conf.MaxPage), nil
 }
 
 // answerError returns why op on key failed: the end of the caller's context,
 // or what the server has to say.
-func answerError(ctx context.Context, op string, key Key, err error) error {
+func answerError(ctx context.Context, op string, key conf.Key, err error) error {
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return opError(op, key, err)
+		return conf.WithOp(op, key, err)
 	}
 	return remoteError(op, key, err)
 }
 
 // remoteError returns err as the server's answer to op on key, or on the key that
 // err names.
-func remoteError(op string, key Key, err error) error {
-	if named := new(Error); errors.As(err, &named) && named.Key != (Key{}) {
+func remoteError(op string, key conf.Key, err error) error {
+	if named := new(conf.Error); errors.As(err, &named) && named.Key != (conf.Key{}) {
 		key = named.Key
 	}
-	e := opError(op, key, err).(*Error)
+	e := conf.WithOp(op, key, err).(*conf.Error)
 	e.Remote = true
 	return e
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/worker"
 )
 
@@ -18,13 +19,13 @@ type subscribers struct {
 
 // subscriber is one callback. A worker of its own calls it with the newest position.
 type subscriber struct {
-	newest atomic.Pointer[Position]
+	newest atomic.Pointer[conf.Position]
 	worker *worker.Worker
 }
 
 // add has committed called after each transaction with the position of its newest
 // change, until stop is called; see [Server].OnCommitted.
-func (s *subscribers) add(committed func(Position)) (stop func()) {
+func (s *subscribers) add(committed func(conf.Position)) (stop func()) {
 	one := new(subscriber)
 	one.worker = worker.New(func(context.Context) { committed(*one.newest.Load()) })
 	s.mu.Lock()
@@ -42,7 +43,7 @@ func (s *subscribers) add(committed func(Position)) (stop func()) {
 
 // announce tells all subscribers the newest position of a transaction, unless it is
 // zero. It does not wait.
-func (s *subscribers) announce(newest Position) {
+func (s *subscribers) announce(newest conf.Position) {
 	if newest.IsZero() {
 		return
 	}

@@ -2,6 +2,7 @@ package diamond
 
 import (
 	"cmp"
+	"github.com/linnaname/gdiamond/conf"
 	"slices"
 	"sync"
 )
@@ -18,11 +19,11 @@ type trail struct {
 
 type mark struct {
 	revision int64
-	chain    Chain
+	chain    conf.Chain
 }
 
 // restart forgets all and begins at p.
-func (t *trail) restart(p Position) {
+func (t *trail) restart(p conf.Position) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.marks = []mark{{p.Revision, p.Chain}}
@@ -42,7 +43,7 @@ func (t *trail) add(sets []step) {
 
 // contradicts reports whether p, of the present epoch, is known not to be a
 // position of this history.
-func (t *trail) contradicts(p Position) bool {
+func (t *trail) contradicts(p conf.Position) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	i, found := slices.BinarySearchFunc(t.marks, p.Revision, func(m mark, r int64) int { return cmp.Compare(m.revision, r) })
@@ -51,12 +52,12 @@ func (t *trail) contradicts(p Position) bool {
 
 // before returns the position before a revision, and the chain after it, both
 // of the epoch of p, where the trail has them.
-func (t *trail) before(p Position, revision int64) (from Position, chain Chain, ok bool) {
+func (t *trail) before(p conf.Position, revision int64) (from conf.Position, chain conf.Chain, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	i, found := slices.BinarySearchFunc(t.marks, revision, func(m mark, r int64) int { return cmp.Compare(m.revision, r) })
 	if !found || i == 0 || t.marks[i-1].revision != revision-1 {
-		return Position{}, Chain{}, false
+		return conf.Position{}, conf.Chain{}, false
 	}
 	from = p
 	from.Revision, from.Chain = t.marks[i-1].revision, t.marks[i-1].chain

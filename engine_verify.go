@@ -3,6 +3,7 @@ package diamond
 import (
 	"context"
 	"errors"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // verifyTries is how often a key is looked at that changes meanwhile.
@@ -12,8 +13,8 @@ const verifyTries = 3
 // what is served.
 type verifier struct {
 	storage interface {
-		Changes(ctx context.Context, after Position, maxBytes int64) (Batch, error)
-		History(ctx context.Context, key Key, before int64, limit int) ([]Change, error)
+		Changes(ctx context.Context, after conf.Position, maxBytes int64) (conf.Batch, error)
+		History(ctx context.Context, key conf.Key, before int64, limit int) ([]conf.Change, error)
 	}
 	reader  reader // of the storage
 	served  *served
@@ -32,7 +33,7 @@ type verdict struct {
 // verify finds out whether a key differs, and repairs what can be. It compares
 // three things as of one position: what the storage's log says of the key, its
 // current entry, and the server's record.
-func (v *verifier) verify(ctx context.Context, key Key) (verdict, error) {
+func (v *verifier) verify(ctx context.Context, key conf.Key) (verdict, error) {
 	for range verifyTries {
 		page, row, err := v.reader.current(ctx, key)
 		if err != nil {
@@ -58,7 +59,7 @@ func (v *verifier) verify(ctx context.Context, key Key) (verdict, error) {
 }
 
 // judge says which of what is known of a key is wrong, and does what there is to do.
-func (v *verifier) judge(ctx context.Context, st *state, key Key, row *Entry, want, have *record) (found verdict, err error) {
+func (v *verifier) judge(ctx context.Context, st *state, key conf.Key, row *conf.Entry, want, have *record) (found verdict, err error) {
 	found.revision = max(want.revision(), have.revision())
 	if row != nil {
 		found.revision = max(found.revision, row.Revision)
@@ -79,11 +80,11 @@ func (v *verifier) judge(ctx context.Context, st *state, key Key, row *Entry, wa
 	switch {
 	case want.absent() && row == nil:
 	case want.absent() || row == nil || !want.standsFor(row):
-		problem = Errorf(ErrCorrupt, "the storage's entry is not what was published, as after a change by hand; what was published is served")
+		problem = conf.Errorf(conf.ErrCorrupt, "the storage's entry is not what was published, as after a change by hand; what was published is served")
 	default:
 		problem = v.verifyStored(ctx, want)
 	}
-	if e := new(Error); errors.Is(problem, ErrCorrupt) && errors.As(problem, &e) {
+	if e := new(conf.Error); errors.Is(problem, conf.ErrCorrupt) && errors.As(problem, &e) {
 		found.storage = e.Detail
 	} else if problem != nil {
 		return found, problem
@@ -99,8 +100,8 @@ func (v *verifier) verifyStored(ctx context.Context, r *record) error {
 	switch _, now := v.served.record(r.Key); {
 	case err == nil, now != nil && now.Revision != r.Revision:
 		return nil
-	case errors.Is(err, ErrCorrupt), isGone(err):
-		return Errorf(ErrCorrupt, "the storage's content is not what was published, as after a change by hand; a copy that the server has is served")
+	case errors.Is(err, conf.ErrCorrupt), isGone(err):
+		return conf.Errorf(conf.ErrCorrupt, "the storage's content is not what was published, as after a change by hand; a copy that the server has is served")
 	}
 	return err
 }
@@ -132,7 +133,7 @@ func (v *verifier) proven(ctx context.Context, st *state, want, have *record) (b
 }
 
 // published returns what the storage's log says of key, nil where it has no value.
-func (v *verifier) published(ctx context.Context, key Key) (*record, error) {
+func (v *verifier) published(ctx context.Context, key conf.Key) (*record, error) {
 	changes, err := v.storage.History(ctx, key, 0, 1)
 	if err != nil || len(changes) == 0 {
 		return nil, err

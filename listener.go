@@ -2,7 +2,6 @@ package diamond
 
 import (
 	"context"
-	"time"
 
 	"github.com/linnaname/gdiamond/internal/worker"
 )
@@ -62,20 +61,3 @@ func (s *Subscription) Wait(ctx context.Context) error { return s.wait(ctx) }
 // Stop waits for a call under way, unless it is made from within that call. A
 // second Stop does nothing.
 func (s *Subscription) Stop() { s.stop() }
-
-// Status is the state of one key at a client, for health pages and logs.
-type Status struct {
-	Key       Key
-	Source    Source
-	Revision  int64
-	MD5       string
-	Confirmed time.Time     // when a server last confirmed the state, or zero if none has
-	Age       time.Duration // time since Confirmed by the monotonic clock, or 0 if never confirmed
-	Deleted   bool
-	Orphaned  bool
-	// Rejected is the newest revision that a listener rejected without having applied
-	// a value since, or 0. Err says why.
-	Rejected  int64
-	Listeners int
-	Err       error // why the key has no value, is not fresh or was rejected, or nil
-}

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -24,16 +24,16 @@ func TestS24_AClientKnowsANewerGeneration(t *testing.T) {
 		later := at
 		later.Revision += 10
 		_, err := srv.Poll(t.Context(), pollFor(later, 0, "a"))
-		require.ErrorIs(t, err, diamond.ErrBehind)
+		require.ErrorIs(t, err, conf.ErrBehind)
 		assert.NotContains(t, err.Error(), "restore", "it may come yet")
 		assert.Zero(t, log.count("newer generation"), log.String())
 
 		ahead := at
-		ahead.Epoch = diamond.Epoch{Generation: at.Epoch.Generation + 5, ID: [16]byte{1}}
+		ahead.Epoch = conf.Epoch{Generation: at.Epoch.Generation + 5, ID: [16]byte{1}}
 		advice := fmt.Sprintf("gdiamond restore --above %d", ahead.Epoch.Generation)
 		poll := func() {
 			_, err := srv.Poll(t.Context(), pollFor(ahead, 0, "a"))
-			require.ErrorIs(t, err, diamond.ErrBehind)
+			require.ErrorIs(t, err, conf.ErrBehind)
 			assert.ErrorContains(t, err, advice)
 		}
 		for minute := range 3 {
@@ -46,8 +46,8 @@ func TestS24_AClientKnowsANewerGeneration(t *testing.T) {
 			assert.NotContains(t, log.String(), "gdiamond restore", "anybody can make up a position, and the operator would lose data")
 			time.Sleep(time.Second)
 		}
-		_, err = srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "a"), After: ahead})
-		require.ErrorIs(t, err, diamond.ErrBehind)
+		_, err = srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "a"), After: ahead})
+		require.ErrorIs(t, err, conf.ErrBehind)
 		assert.ErrorContains(t, err, advice)
 		assert.Contains(t, log.String(), fmt.Sprintf("generation=%d here=%d", ahead.Epoch.Generation, at.Epoch.Generation))
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -24,8 +25,8 @@ func TestOnCommitted(t *testing.T) {
 		srv := &served{s, t}
 		var mu sync.Mutex
 		told := map[string][]int64{}
-		tell := func(name string) func(diamond.Position) {
-			return func(p diamond.Position) {
+		tell := func(name string) func(conf.Position) {
+			return func(p conf.Position) {
 				mu.Lock()
 				defer mu.Unlock()
 				told[name] = append(told[name], p.Revision)
@@ -36,7 +37,7 @@ func TestOnCommitted(t *testing.T) {
 			synctest.Wait()
 		}
 		release := make(chan struct{})
-		stopHung := s.OnCommitted(func(diamond.Position) { <-release })
+		stopHung := s.OnCommitted(func(conf.Position) { <-release })
 		stopA := s.OnCommitted(tell("a"))
 		s.OnCommitted(tell("b"))
 		publish(1)
@@ -44,7 +45,7 @@ func TestOnCommitted(t *testing.T) {
 		stopA()
 		publish(2)
 		var stopC func()
-		stopC = s.OnCommitted(func(p diamond.Position) {
+		stopC = s.OnCommitted(func(p conf.Position) {
 			tell("c")(p)
 			stopC() // from within
 		})

@@ -12,22 +12,22 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/boltstore"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
 func BenchmarkServerFetch(b *testing.B) {
 	srv := serve(b, memstore.New())
-	ids := make([]diamond.Key, 1000)
+	ids := make([]conf.Key, 1000)
 	for i := range ids {
-		ids[i] = diamond.NewKey("", fmt.Sprint("service-", i, ".yaml"))
+		ids[i] = conf.NewKey("", fmt.Sprint("service-", i, ".yaml"))
 		srv.publish(ids[i].DataID, strings.Repeat("x", 1024))
 	}
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for i := 0; pb.Next(); i++ {
-			if _, err := srv.Fetch(context.Background(), &diamond.FetchRequest{Key: ids[i%len(ids)]}); err != nil {
+			if _, err := srv.Fetch(context.Background(), &conf.FetchRequest{Key: ids[i%len(ids)]}); err != nil {
 				b.Error(err)
 				return
 			}

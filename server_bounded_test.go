@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -29,7 +30,7 @@ func (s *silent) wait(ctx context.Context, op string) error {
 	if !s.hangs.Load() {
 		return nil
 	}
-	if diamond.FeedRead(ctx) {
+	if conf.FeedRead(ctx) {
 		op = "feed"
 	}
 	s.mu.Lock()
@@ -39,35 +40,35 @@ func (s *silent) wait(ctx context.Context, op string) error {
 	return storage.Ended(ctx, "silent")
 }
 
-func (s *silent) Read(ctx context.Context, key diamond.Key, revision int64) (diamond.Entry, error) {
+func (s *silent) Read(ctx context.Context, key conf.Key, revision int64) (conf.Entry, error) {
 	if err := s.wait(ctx, "read"); err != nil {
-		return diamond.Entry{}, err
+		return conf.Entry{}, err
 	}
 	return s.Store.Read(ctx, key, revision)
 }
 
-func (s *silent) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
+func (s *silent) Changes(ctx context.Context, after conf.Position, maxBytes int64) (conf.Batch, error) {
 	if err := s.wait(ctx, "changes"); err != nil {
-		return diamond.Batch{}, err
+		return conf.Batch{}, err
 	}
 	return s.Store.Changes(ctx, after, maxBytes)
 }
 
-func (s *silent) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page, error) {
+func (s *silent) Scan(ctx context.Context, req conf.ScanRequest) (conf.Page, error) {
 	if err := s.wait(ctx, "scan"); err != nil {
-		return diamond.Page{}, err
+		return conf.Page{}, err
 	}
 	return s.Store.Scan(ctx, req)
 }
 
-func (s *silent) History(ctx context.Context, key diamond.Key, before int64, limit int) ([]diamond.Change, error) {
+func (s *silent) History(ctx context.Context, key conf.Key, before int64, limit int) ([]conf.Change, error) {
 	if err := s.wait(ctx, "history"); err != nil {
 		return nil, err
 	}
 	return s.Store.History(ctx, key, before, limit)
 }
 
-func (s *silent) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+func (s *silent) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error) {
 	if err := s.wait(ctx, "commit"); err != nil {
 		return nil, err
 	}
@@ -77,9 +78,9 @@ func (s *silent) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamon
 // begun is a storage whose commits have begun when it stops to answer.
 type begun struct{ *silent }
 
-func (s begun) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+func (s begun) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error) {
 	if err := s.wait(ctx, "commit"); err != nil {
-		return nil, &diamond.Error{Err: fmt.Errorf("%w: %w", diamond.ErrUnknownOutcome, ctx.Err())}
+		return nil, &conf.Error{Err: fmt.Errorf("%w: %w", conf.ErrUnknownOutcome, ctx.Err())}
 	}
 	return s.Store.Commit(ctx, sets)
 }
@@ -93,8 +94,8 @@ func TestS8_CommitEndedByTheDeadlineIsUnknown(t *testing.T) {
 		store.hangs.Store(true)
 		start := time.Now()
 		_, err := srv.commit(setOf("a", "1"))
-		require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
-		require.NotErrorIs(t, err, diamond.ErrUnavailable)
+		require.ErrorIs(t, err, conf.ErrUnknownOutcome)
+		require.NotErrorIs(t, err, conf.ErrUnavailable)
 		assert.Equal(t, 30*time.Second, time.Since(start))
 		assert.EqualValues(t, 1, srv.Status().Counters.Unknown)
 		store.hangs.Store(false)
@@ -108,26 +109,26 @@ func TestS8_CommitEndedByTheDeadlineIsUnknown(t *testing.T) {
 func TestS8_EveryCallOfTheStorageHasADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &silent{Store: memstore.New(), asked: make(map[string]int)}
-		_, err := store.Store.Commit(t.Context(), []diamond.ChangeSet{setOf("a", "1")})
+		_, err := store.Store.Commit(t.Context(), []conf.ChangeSet{setOf("a", "1")})
 		require.NoError(t, err)
 		srv := serve(t, store) // it has not seen that change
 		srv.publish("a", "2")
 		store.hangs.Store(true)
 		requests := map[string]func() error{
 			"history": func() error {
-				_, err := srv.History(context.Background(), &diamond.HistoryRequest{Key: diamond.NewKey("", "a")})
+				_, err := srv.History(context.Background(), &conf.HistoryRequest{Key: conf.NewKey("", "a")})
 				return err
 			},
 			"read": func() error {
-				_, err := srv.Fetch(context.Background(), &diamond.FetchRequest{Key: diamond.NewKey("", "a"), Revision: 1})
+				_, err := srv.Fetch(context.Background(), &conf.FetchRequest{Key: conf.NewKey("", "a"), Revision: 1})
 				return err
 			},
 			"changes": func() error {
-				_, err := srv.Server.Changes(context.Background(), &diamond.ChangesRequest{})
+				_, err := srv.Server.Changes(context.Background(), &conf.ChangesRequest{})
 				return err
 			},
 			"commit": func() error {
-				_, err := srv.Commit(context.Background(), &diamond.CommitRequest{Set: setOf("a", "3")})
+				_, err := srv.Commit(context.Background(), &conf.CommitRequest{Set: setOf("a", "3")})
 				return err
 			},
 		}
@@ -136,7 +137,7 @@ func TestS8_EveryCallOfTheStorageHasADeadline(t *testing.T) {
 			all.Go(func() {
 				begun := time.Now()
 				err := request()
-				assert.ErrorIs(t, err, diamond.ErrUnavailable, op)
+				assert.ErrorIs(t, err, conf.ErrUnavailable, op)
 				assert.NotErrorIs(t, err, context.DeadlineExceeded, "%s: the deadline is not the caller's", op)
 				assert.Less(t, time.Since(begun), time.Minute, op)
 			})
@@ -166,7 +167,7 @@ func TestS8_ACopyThatHangsIsNotWaitedForWithoutEnd(t *testing.T) {
 		time.Sleep(time.Second)
 		local.hangs.Store(true)
 		begun := time.Now()
-		got, err := srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "a"), Revision: 1})
+		got, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "a"), Revision: 1})
 		require.NoError(t, err)
 		assert.Equal(t, "1", got.Entry.Content)
 		assert.Equal(t, 30*time.Second, time.Since(begun))

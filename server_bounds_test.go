@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -13,12 +14,12 @@ import (
 func polled(t *testing.T) (*polls, *keySet) {
 	cfg := defaultServerConfig()
 	e := newEngine(t.Context(), nil, &cfg)
-	keys := []Key{NewKey("", "a"), NewKey("", "b")}
-	set, err := e.polls.sets.Acquire(HashKeys(keys), keys, nil, "host")
+	keys := []conf.Key{conf.NewKey("", "a"), conf.NewKey("", "b")}
+	set, err := e.polls.sets.Acquire(conf.HashKeys(keys), keys, nil, "host")
 	require.NoError(t, err)
-	_, err = e.polls.sets.Acquire(HashKeys(keys), nil, nil, "host")
+	_, err = e.polls.sets.Acquire(conf.HashKeys(keys), nil, nil, "host")
 	require.NoError(t, err)
-	st := &state{index: newIndex(nil), position: Position{Revision: 6}}
+	st := &state{index: newIndex(nil), position: conf.Position{Revision: 6}}
 	st.index.put(testRecord("a", 5, "a"))
 	st.index.put(testRecord("b", 6, "b"))
 	e.served.state.Store(st)
@@ -33,21 +34,21 @@ func polled(t *testing.T) (*polls, *keySet) {
 // by nobody who holds something else: it would be told too little or too much.
 func TestAnswersOfHeldKeysAreNotShared(t *testing.T) {
 	p, set := polled(t)
-	holds := &query{set: set, position: Position{Revision: 4}, held: []heldAt{{revision: 5, place: 0}}}
-	holds.held[0].digest, _ = digestOf(MD5Hex("a"))
+	holds := &query{set: set, position: conf.Position{Revision: 4}, held: []heldAt{{revision: 5, place: 0}}}
+	holds.held[0].digest, _ = digestOf(conf.MD5Hex("a"))
 	resp, err := p.compare(context.Background(), holds)
 	require.NoError(t, err)
 	require.Len(t, resp.Changed, 1)
 	assert.Nil(t, set.Answer.Load(), "of who holds one of the keys")
 
-	resp, err = p.compare(context.Background(), &query{set: set, position: Position{Revision: 4}})
+	resp, err = p.compare(context.Background(), &query{set: set, position: conf.Position{Revision: 4}})
 	require.NoError(t, err)
 	require.Len(t, resp.Changed, 2)
 	require.NotNil(t, set.Answer.Load())
-	again, err := p.compare(context.Background(), &query{set: set, position: Position{Revision: 4}})
+	again, err := p.compare(context.Background(), &query{set: set, position: conf.Position{Revision: 4}})
 	require.NoError(t, err)
 	assert.Same(t, resp, again)
-	later, err := p.compare(context.Background(), &query{set: set, position: Position{Revision: 5}})
+	later, err := p.compare(context.Background(), &query{set: set, position: conf.Position{Revision: 5}})
 	require.NoError(t, err)
 	assert.Len(t, later.Changed, 1, "who knows the first change is not told of it")
 }
@@ -55,7 +56,7 @@ func TestAnswersOfHeldKeysAreNotShared(t *testing.T) {
 // Shared answers are let go, lest they hold contents for ever.
 func TestSharedAnswersAreLetGo(t *testing.T) {
 	p, set := polled(t)
-	_, err := p.compare(context.Background(), &query{set: set, position: Position{Revision: 4}})
+	_, err := p.compare(context.Background(), &query{set: set, position: conf.Position{Revision: 4}})
 	require.NoError(t, err)
 	require.NotNil(t, set.Answer.Load())
 	p.sets.Expire()

@@ -14,19 +14,20 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
 // publishMany publishes keys n-00000, n-00001 and so on, a thousand a set.
 func (s *served) publishMany(n, from, count int) {
 	s.t.Helper()
-	var c diamond.ChangeSet
+	var c conf.ChangeSet
 	for i := range count {
-		c.Drafts = append(c.Drafts, diamond.Draft{Key: diamond.NewKey("", fmt.Sprintf("%d-%05d", n, from+i)), Content: fmt.Sprint(time.Now().UnixNano())})
-		if len(c.Drafts) == diamond.MaxChanges || i == count-1 {
+		c.Drafts = append(c.Drafts, conf.Draft{Key: conf.NewKey("", fmt.Sprintf("%d-%05d", n, from+i)), Content: fmt.Sprint(time.Now().UnixNano())})
+		if len(c.Drafts) == conf.MaxChanges || i == count-1 {
 			_, err := s.commit(c)
 			require.NoError(s.t, err)
-			c = diamond.ChangeSet{}
+			c = conf.ChangeSet{}
 		}
 	}
 }
@@ -36,7 +37,7 @@ func (s *served) publishMany(n, from, count int) {
 func (s *edited) retypeMany(n int) {
 	s.edit(func() {
 		for i := range n {
-			s.entry[fmt.Sprintf("0-%05d", i)] = func(e *diamond.Entry) bool { e.Type = "edited"; return true }
+			s.entry[fmt.Sprintf("0-%05d", i)] = func(e *conf.Entry) bool { e.Type = "edited"; return true }
 		}
 	})
 }
@@ -74,7 +75,7 @@ func TestS23_DamageIsFoundUnderWrites(t *testing.T) {
 		time.Sleep(checkTime)
 		stop := srv.busily(250 * time.Millisecond)
 		storage.edit(func() {
-			storage.entry["zz-edited"] = func(e *diamond.Entry) bool { e.MD5 = diamond.MD5Hex("evil"); return true }
+			storage.entry["zz-edited"] = func(e *conf.Entry) bool { e.MD5 = conf.MD5Hex("evil"); return true }
 		})
 		before := srv.Status().Counters
 		time.Sleep(checkTime)
@@ -101,7 +102,7 @@ func TestS23_DamagedReplicaIsFoundUnderWrites(t *testing.T) {
 		require.Zero(t, srv.Status().Counters.Divergences, log.String())
 		stop := srv.busily(500 * time.Millisecond)
 		local.edit(func() {
-			local.entry["zz-damaged"] = func(e *diamond.Entry) bool { e.Type = "x"; return true }
+			local.entry["zz-damaged"] = func(e *conf.Entry) bool { e.Type = "x"; return true }
 		})
 		time.Sleep(checkTime)
 		stop()
@@ -128,7 +129,7 @@ func TestS23_MoreDamageThanOneCheckLooksAt(t *testing.T) {
 		time.Sleep(oneCheck)
 		status := srv.Status()
 		assert.Equal(t, 1000, status.Divergent)
-		require.ErrorIs(t, status.CheckErr, diamond.ErrCorrupt)
+		require.ErrorIs(t, status.CheckErr, conf.ErrCorrupt)
 		assert.ErrorContains(t, status.CheckErr, "the next check goes on")
 		assert.LessOrEqual(t, status.Counters.Checks, checks+1, "it is not completed")
 		time.Sleep(3 * oneCheck)
@@ -149,12 +150,12 @@ type damagedHistory struct {
 	away atomic.Bool     // nor can it be reached then
 }
 
-func (s *damagedHistory) History(ctx context.Context, key diamond.Key, before int64, limit int) ([]diamond.Change, error) {
+func (s *damagedHistory) History(ctx context.Context, key conf.Key, before int64, limit int) ([]conf.Change, error) {
 	switch {
 	case s.away.Load():
-		return nil, diamond.Errorf(diamond.ErrUnavailable, "cut off")
+		return nil, conf.Errorf(conf.ErrUnavailable, "cut off")
 	case s.keys[key.DataID]:
-		return nil, diamond.Errorf(diamond.ErrCorrupt, "a row is damaged")
+		return nil, conf.Errorf(conf.ErrCorrupt, "a row is damaged")
 	}
 	return s.edited.History(ctx, key, before, limit)
 }
@@ -183,14 +184,14 @@ func TestS23_DamagedHistoryHidesNoOtherDamage(t *testing.T) {
 		time.Sleep(10 * time.Second) // one check or two
 		status := srv.Status()
 		assert.Equal(t, keys/2, status.Divergent)
-		require.ErrorIs(t, status.CheckErr, diamond.ErrCorrupt)
+		require.ErrorIs(t, status.CheckErr, conf.ErrCorrupt)
 		assert.EqualValues(t, 2, status.Replica.Installs)
 
-		disk.fail(diamond.Errorf(diamond.ErrUnavailable, "the disk is away"), "scan")
+		disk.fail(conf.Errorf(conf.ErrUnavailable, "the disk is away"), "scan")
 		time.Sleep(time.Minute)
 		err := srv.Status().CheckErr
-		require.ErrorIs(t, err, diamond.ErrUnavailable)
-		require.ErrorIs(t, err, diamond.ErrCorrupt, "what the copy does not say hides it neither")
+		require.ErrorIs(t, err, conf.ErrUnavailable)
+		require.ErrorIs(t, err, conf.ErrCorrupt, "what the copy does not say hides it neither")
 	})
 }
 
@@ -243,7 +244,7 @@ func TestS23_CheckCutShortTellsWhatItFound(t *testing.T) {
 		storage.away.Store(true)
 		time.Sleep(time.Second)
 		status := srv.Status()
-		require.ErrorIs(t, status.CheckErr, diamond.ErrUnavailable)
+		require.ErrorIs(t, status.CheckErr, conf.ErrUnavailable)
 		assert.Positive(t, status.Divergent)
 		assert.Less(t, status.Divergent, keys)
 		assert.EqualValues(t, status.Counters.Divergences, status.Divergent)
@@ -256,7 +257,7 @@ type lateScan struct {
 	after func() // called between the read of a page and its return
 }
 
-func (s *lateScan) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page, error) {
+func (s *lateScan) Scan(ctx context.Context, req conf.ScanRequest) (conf.Page, error) {
 	page, err := s.Storage.Scan(ctx, req)
 	s.after()
 	return page, err
@@ -275,12 +276,12 @@ func TestINV13_NoFalseAlarmForKeysThatWereForgotten(t *testing.T) {
 			if !armed.CompareAndSwap(true, false) {
 				return
 			}
-			for from := 0; from < keys; from += diamond.MaxChanges {
-				var gone diamond.ChangeSet
-				for i := range diamond.MaxChanges {
-					gone.Deletes = append(gone.Deletes, diamond.Delete{Key: diamond.NewKey("", fmt.Sprintf("0-%05d", from+i))})
+			for from := 0; from < keys; from += conf.MaxChanges {
+				var gone conf.ChangeSet
+				for i := range conf.MaxChanges {
+					gone.Deletes = append(gone.Deletes, conf.Delete{Key: conf.NewKey("", fmt.Sprintf("0-%05d", from+i))})
 				}
-				_, err := store.Commit(context.Background(), []diamond.ChangeSet{gone})
+				_, err := store.Commit(context.Background(), []conf.ChangeSet{gone})
 				assert.NoError(t, err)
 			}
 			time.Sleep(5 * time.Second) // in which the server sees it
@@ -316,9 +317,9 @@ func TestINV13_NoFalseAlarmsUnderThousandsOfChanges(t *testing.T) {
 		stop := peer.busily(200 * time.Millisecond)
 		for i := range 12 { // more deletions than tombstones are kept
 			peer.publishMany(1, i*1000, 1000)
-			var gone diamond.ChangeSet
+			var gone conf.ChangeSet
 			for j := range 1000 {
-				gone.Deletes = append(gone.Deletes, diamond.Delete{Key: diamond.NewKey("", fmt.Sprintf("1-%05d", i*1000+j))})
+				gone.Deletes = append(gone.Deletes, conf.Delete{Key: conf.NewKey("", fmt.Sprintf("1-%05d", i*1000+j))})
 			}
 			_, err := peer.commit(gone)
 			require.NoError(t, err)

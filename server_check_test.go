@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/storage/boltstore"
 	"github.com/linnaname/gdiamond/storage/memstore"
@@ -27,14 +28,14 @@ import (
 type edited struct {
 	diamond.Storage
 	mu      sync.Mutex
-	entry   map[string]func(*diamond.Entry) bool // by data id; false: the row is gone
+	entry   map[string]func(*conf.Entry) bool // by data id; false: the row is gone
 	content map[string]string
-	log     map[string]func(*diamond.Change)
-	added   []diamond.Entry // rows that nobody published
+	log     map[string]func(*conf.Change)
+	added   []conf.Entry // rows that nobody published
 }
 
 func editedOf(s diamond.Storage) *edited {
-	return &edited{Storage: s, entry: map[string]func(*diamond.Entry) bool{}, content: map[string]string{}, log: map[string]func(*diamond.Change){}}
+	return &edited{Storage: s, entry: map[string]func(*conf.Entry) bool{}, content: map[string]string{}, log: map[string]func(*conf.Change){}}
 }
 
 // edit calls change while nobody reads.
@@ -44,7 +45,7 @@ func (s *edited) edit(change func()) {
 	change()
 }
 
-func (s *edited) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page, error) {
+func (s *edited) Scan(ctx context.Context, req conf.ScanRequest) (conf.Page, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	page, err := s.Storage.Scan(ctx, req)
@@ -67,7 +68,7 @@ func (s *edited) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Pag
 	return page, err
 }
 
-func (s *edited) Read(ctx context.Context, key diamond.Key, revision int64) (diamond.Entry, error) {
+func (s *edited) Read(ctx context.Context, key conf.Key, revision int64) (conf.Entry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, err := s.Storage.Read(ctx, key, revision)
@@ -75,14 +76,14 @@ func (s *edited) Read(ctx context.Context, key diamond.Key, revision int64) (dia
 		e.Content = c
 	}
 	if f := s.log[key.DataID]; f != nil && err == nil {
-		c := diamond.Change{Type: e.Type, MD5: e.MD5, Size: e.Size}
+		c := conf.Change{Type: e.Type, MD5: e.MD5, Size: e.Size}
 		f(&c)
 		e.Type, e.MD5, e.Size = c.Type, c.MD5, c.Size
 	}
 	return e, err
 }
 
-func (s *edited) History(ctx context.Context, key diamond.Key, before int64, limit int) ([]diamond.Change, error) {
+func (s *edited) History(ctx context.Context, key conf.Key, before int64, limit int) ([]conf.Change, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	changes, err := s.Storage.History(ctx, key, before, limit)
@@ -92,11 +93,11 @@ func (s *edited) History(ctx context.Context, key diamond.Key, before int64, lim
 	return changes, err
 }
 
-func (s *edited) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
+func (s *edited) Changes(ctx context.Context, after conf.Position, maxBytes int64) (conf.Batch, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	batch, err := s.Storage.Changes(ctx, after, maxBytes)
-	batch.Changes = append([]diamond.Change(nil), batch.Changes...)
+	batch.Changes = append([]conf.Change(nil), batch.Changes...)
 	for i := range batch.Changes {
 		c := &batch.Changes[i]
 		if f := s.log[c.Key.DataID]; f != nil {
@@ -123,19 +124,19 @@ const checkTime = 30 * time.Second
 func TestS23_FlippedMemory(t *testing.T) {
 	for name, spoil := range map[string]func(*testing.T, *served){
 		"type": func(t *testing.T, srv *served) {
-			diamond.SpoilRecord(srv.Server, diamond.NewKey("", "b"), func(e *diamond.Entry) { e.Type = "yamm" })
+			diamond.SpoilRecord(srv.Server, conf.NewKey("", "b"), func(e *conf.Entry) { e.Type = "yamm" })
 		},
 		"digest": func(t *testing.T, srv *served) {
-			diamond.SpoilRecord(srv.Server, diamond.NewKey("", "b"), func(e *diamond.Entry) { e.MD5 = diamond.MD5Hex("other") })
+			diamond.SpoilRecord(srv.Server, conf.NewKey("", "b"), func(e *conf.Entry) { e.MD5 = conf.MD5Hex("other") })
 		},
 		"revision": func(t *testing.T, srv *served) {
-			diamond.SpoilRecord(srv.Server, diamond.NewKey("", "b"), func(e *diamond.Entry) { e.Revision = 1 })
+			diamond.SpoilRecord(srv.Server, conf.NewKey("", "b"), func(e *conf.Entry) { e.Revision = 1 })
 		},
 		"record": func(t *testing.T, srv *served) {
-			diamond.ForgetRecord(srv.Server, diamond.NewKey("", "b"))
+			diamond.ForgetRecord(srv.Server, conf.NewKey("", "b"))
 		},
 		"content": func(t *testing.T, srv *served) {
-			require.True(t, diamond.SpoilContent(srv.Server, diamond.NewKey("", "b"), "secret CONTENT"))
+			require.True(t, diamond.SpoilContent(srv.Server, conf.NewKey("", "b"), "secret CONTENT"))
 		},
 	} {
 		for _, started := range []string{"fed", "restarted"} { // with the chain of the change in memory, and without
@@ -177,26 +178,26 @@ func TestS23_FlippedMemory(t *testing.T) {
 func TestS23_ManualEditOfTheStorage(t *testing.T) {
 	for name, edit := range map[string]func(*edited){
 		"entry": func(s *edited) {
-			s.entry["b"] = func(e *diamond.Entry) bool { e.MD5, e.Type = diamond.MD5Hex("other"), "yaml"; return true }
+			s.entry["b"] = func(e *conf.Entry) bool { e.MD5, e.Type = conf.MD5Hex("other"), "yaml"; return true }
 		},
 		"entry's revision": func(s *edited) {
-			s.entry["b"] = func(e *diamond.Entry) bool { e.Revision = 1; return true }
+			s.entry["b"] = func(e *conf.Entry) bool { e.Revision = 1; return true }
 		},
 		"entry removed": func(s *edited) {
-			s.entry["b"] = func(*diamond.Entry) bool { return false }
+			s.entry["b"] = func(*conf.Entry) bool { return false }
 		},
 		"entry added": func(s *edited) {
-			s.added = []diamond.Entry{{Key: diamond.NewKey("", "zzz"), Revision: 2, MD5: diamond.MD5Hex("x"), Size: 1, Content: "x"}}
+			s.added = []conf.Entry{{Key: conf.NewKey("", "zzz"), Revision: 2, MD5: conf.MD5Hex("x"), Size: 1, Content: "x"}}
 		},
 		"content": func(s *edited) { s.content["b"] = "other" },
 		"content and log": func(s *edited) { // all that one row of a database has
 			s.content["b"] = "other"
-			s.log["b"] = func(c *diamond.Change) { c.MD5, c.Size = diamond.MD5Hex("other"), 5 }
+			s.log["b"] = func(c *conf.Change) { c.MD5, c.Size = conf.MD5Hex("other"), 5 }
 		},
 		"all but the chain": func(s *edited) {
 			s.content["b"] = "other"
-			s.log["b"] = func(c *diamond.Change) { c.MD5, c.Size = diamond.MD5Hex("other"), 5 }
-			s.entry["b"] = func(e *diamond.Entry) bool { e.MD5, e.Size = diamond.MD5Hex("other"), 5; return true }
+			s.log["b"] = func(c *conf.Change) { c.MD5, c.Size = conf.MD5Hex("other"), 5 }
+			s.entry["b"] = func(e *conf.Entry) bool { e.MD5, e.Size = conf.MD5Hex("other"), 5; return true }
 		},
 	} {
 		for _, started := range []string{"fed", "from a replica"} {
@@ -218,7 +219,7 @@ func TestS23_ManualEditOfTheStorage(t *testing.T) {
 					}
 					time.Sleep(checkTime)
 					require.Zero(t, srv.Status().Counters.Divergences, log.String())
-					answer := srv.parked(pollFor(at, diamond.MaxWait, "a", "b", "c"))
+					answer := srv.parked(pollFor(at, conf.MaxWait, "a", "b", "c"))
 
 					storage.edit(func() { edit(storage) })
 					time.Sleep(checkTime)
@@ -265,8 +266,8 @@ func TestS23_ManualEditIsNeverServed(t *testing.T) {
 		writer.publish("b", "good")
 		srv := checked(t, storage, &log)
 		storage.edit(func() { storage.content["b"] = "evil" })
-		_, err := srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "b")})
-		require.ErrorIs(t, err, diamond.ErrCorrupt)
+		_, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "b")})
+		require.ErrorIs(t, err, conf.ErrCorrupt)
 		time.Sleep(checkTime)
 		assert.Equal(t, 1, srv.Status().Divergent)
 		assert.Contains(t, log.String(), "where=storage key=public/DEFAULT_GROUP/b revision=1")
@@ -326,10 +327,10 @@ func flip(t *testing.T, path, content string) {
 // right.
 func TestS23_ReplicaThatDiffers(t *testing.T) {
 	for name, edit := range map[string]func(*edited){
-		"entry":   func(s *edited) { s.entry["b"] = func(e *diamond.Entry) bool { e.Type = "x"; return true } },
-		"removed": func(s *edited) { s.entry["b"] = func(*diamond.Entry) bool { return false } },
+		"entry":   func(s *edited) { s.entry["b"] = func(e *conf.Entry) bool { e.Type = "x"; return true } },
+		"removed": func(s *edited) { s.entry["b"] = func(*conf.Entry) bool { return false } },
 		"added": func(s *edited) {
-			s.added = []diamond.Entry{{Key: diamond.NewKey("", "zzz"), Revision: 2, MD5: diamond.MD5Hex("x"), Size: 1, Content: "x"}}
+			s.added = []conf.Entry{{Key: conf.NewKey("", "zzz"), Revision: 2, MD5: conf.MD5Hex("x"), Size: 1, Content: "x"}}
 		},
 		"content": func(s *edited) { s.content["b"] = "other" },
 	} {
@@ -362,7 +363,7 @@ type editedReplica struct {
 	diamond.Replica
 }
 
-func (r *editedReplica) Install(ctx context.Context, at diamond.Position, entries iter.Seq2[diamond.Entry, error]) error {
+func (r *editedReplica) Install(ctx context.Context, at conf.Position, entries iter.Seq2[conf.Entry, error]) error {
 	r.edit(func() {
 		clear(r.entry)
 		clear(r.content)
@@ -375,8 +376,8 @@ func (r *editedReplica) Install(ctx context.Context, at diamond.Position, entrie
 // error where the storage is damaged.
 func TestS23_CheckNotCompleted(t *testing.T) {
 	for level, cause := range map[string]error{
-		"WARN":  diamond.Errorf(diamond.ErrUnavailable, "down"),
-		"ERROR": diamond.Errorf(diamond.ErrCorrupt, "a row is damaged"),
+		"WARN":  conf.Errorf(conf.ErrUnavailable, "down"),
+		"ERROR": conf.Errorf(conf.ErrCorrupt, "a row is damaged"),
 	} {
 		t.Run(level, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -442,7 +443,7 @@ func TestINV13_NoFalseAlarms(t *testing.T) {
 				for i := 0; ctx.Err() == nil; i++ {
 					id := fmt.Sprint("key-", i*31%23)
 					if i%4 == 0 {
-						_, _ = srv.commit(diamond.ChangeSet{Deletes: []diamond.Delete{{Key: diamond.NewKey("", id)}}})
+						_, _ = srv.commit(conf.ChangeSet{Deletes: []conf.Delete{{Key: conf.NewKey("", id)}}})
 					} else {
 						srv.publish(id, fmt.Sprint("value ", i))
 					}
@@ -472,11 +473,11 @@ func TestSelfCheckIsPaced(t *testing.T) {
 		defer store.Close()
 		n := campaign.Scale(t, 20_000, 100_000)
 		for i := range n / 1000 {
-			var set diamond.ChangeSet
+			var set conf.ChangeSet
 			for j := range 1000 {
-				set.Drafts = append(set.Drafts, diamond.Draft{Key: diamond.NewKey("", fmt.Sprintf("key-%d-%d", i, j)), Content: strings.Repeat("x", 1000)})
+				set.Drafts = append(set.Drafts, conf.Draft{Key: conf.NewKey("", fmt.Sprintf("key-%d-%d", i, j)), Content: strings.Repeat("x", 1000)})
 			}
-			_, err := store.Commit(t.Context(), []diamond.ChangeSet{set})
+			_, err := store.Commit(t.Context(), []conf.ChangeSet{set})
 			require.NoError(t, err)
 		}
 		storage := troubledBy(store)

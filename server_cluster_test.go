@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -55,7 +56,7 @@ func TestS16_ReadsTakeNothingOfAStorageThatHangs(t *testing.T) {
 		synctest.Wait()
 		assert.Equal(t, hanging, srv.Status().Inflight)
 		_, err := srv.commit(setOf("one-too-many", "1"))
-		require.ErrorIs(t, err, diamond.ErrOverloaded)
+		require.ErrorIs(t, err, conf.ErrOverloaded)
 
 		calls := func() int {
 			return shared.count("commit") + shared.count("read") + shared.count("scan") + shared.count("changes") + shared.count("history")
@@ -152,7 +153,7 @@ func TestConditionalPublishesOfSeveralNodes(t *testing.T) {
 			nodes[i] = node(t, shared, memstore.New())
 		}
 		for _, n := range nodes {
-			defer n.OnCommitted(func(p diamond.Position) {
+			defer n.OnCommitted(func(p conf.Position) {
 				for _, other := range nodes {
 					other.Nudge(p)
 				}
@@ -169,16 +170,16 @@ func TestConditionalPublishesOfSeveralNodes(t *testing.T) {
 				for range rounds {
 					seen := srv.fetch(id).Entry
 					set := setOf(id, seen.Content+"+")
-					set.Drafts[0].IfRevision = diamond.Revision(seen.Revision)
-					set.Drafts = append(set.Drafts, diamond.Draft{Key: diamond.NewKey("", fmt.Sprint("own-", p)), Content: "x"})
+					set.Drafts[0].IfRevision = conf.Revision(seen.Revision)
+					set.Drafts = append(set.Drafts, conf.Draft{Key: conf.NewKey("", fmt.Sprint("own-", p)), Content: "x"})
 					_, err := srv.commit(set)
 					if err == nil {
 						wins[key].Add(1)
 						continue
 					}
 					conflicts.Add(1)
-					var e *diamond.Error
-					if assert.ErrorIs(t, err, diamond.ErrConflict) && assert.True(t, errors.As(err, &e)) {
+					var e *conf.Error
+					if assert.ErrorIs(t, err, conf.ErrConflict) && assert.True(t, errors.As(err, &e)) {
 						assert.Equal(t, id, e.Key.DataID)
 						assert.GreaterOrEqual(t, srv.fetch(id).Entry.Revision, e.Current, "it can be read where it was met")
 					}

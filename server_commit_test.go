@@ -14,11 +14,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
-func setOf(dataID, content string) diamond.ChangeSet {
-	return diamond.ChangeSet{Drafts: []diamond.Draft{{Key: diamond.NewKey("", dataID), Content: content}}}
+func setOf(dataID, content string) conf.ChangeSet {
+	return conf.ChangeSet{Drafts: []conf.Draft{{Key: conf.NewKey("", dataID), Content: content}}}
 }
 
 // What has arrived while the last transaction ran is committed in the next, with
@@ -79,10 +80,10 @@ func TestCommitOutcomesAreEachSetsOwn(t *testing.T) {
 			return nil
 		}, nil)
 		type outcome struct {
-			at  diamond.Position
+			at  conf.Position
 			err error
 		}
-		start := func(set diamond.ChangeSet) <-chan outcome {
+		start := func(set conf.ChangeSet) <-chan outcome {
 			done := make(chan outcome, 1)
 			go func() {
 				at, err := srv.commit(set)
@@ -93,21 +94,21 @@ func TestCommitOutcomesAreEachSetsOwn(t *testing.T) {
 		}
 		first := start(setOf("first", "1"))
 		stale := setOf("a", "2")
-		stale.Drafts[0].IfRevision = diamond.Revision(9)
+		stale.Drafts[0].IfRevision = conf.Revision(9)
 		conflict := start(stale)
-		nothing := start(diamond.ChangeSet{Deletes: []diamond.Delete{{Key: diamond.NewKey("", "never")}}})
+		nothing := start(conf.ChangeSet{Deletes: []conf.Delete{{Key: conf.NewKey("", "never")}}})
 		good := start(setOf("b", "1"))
 		close(release)
 
 		require.NoError(t, (<-first).err)
 		lost := (<-conflict).err
-		require.ErrorIs(t, lost, diamond.ErrConflict)
-		var e *diamond.Error
+		require.ErrorIs(t, lost, conf.ErrConflict)
+		var e *conf.Error
 		require.ErrorAs(t, lost, &e)
 		assert.EqualValues(t, 1, e.Current, "so that the caller can look and try again")
-		assert.Equal(t, diamond.NewKey("", "a"), e.Key)
+		assert.Equal(t, conf.NewKey("", "a"), e.Key)
 		assert.Equal(t, "commit", e.Op)
-		require.ErrorIs(t, (<-nothing).err, diamond.ErrNotFound)
+		require.ErrorIs(t, (<-nothing).err, conf.ErrNotFound)
 		assert.EqualValues(t, 3, (<-good).at.Revision)
 		assert.Equal(t, 3, storage.count("commit"))
 		c := srv.Status().Counters
@@ -118,7 +119,7 @@ func TestCommitOutcomesAreEachSetsOwn(t *testing.T) {
 // A set that its storage cannot commit, be it for a damaged row of its key or
 // for its size, does not take along those that arrived with it.
 func TestCommitFailsWithoutTheOthers(t *testing.T) {
-	for _, want := range []error{diamond.ErrCorrupt, diamond.ErrTooLarge} {
+	for _, want := range []error{conf.ErrCorrupt, conf.ErrTooLarge} {
 		synctest.Test(t, func(t *testing.T) {
 			storage := troubledBy(&poisoned{memstore.New(), want})
 			srv := serve(t, storage)
@@ -158,10 +159,10 @@ type poisoned struct {
 
 const poisonedID = "poisoned"
 
-func (s *poisoned) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+func (s *poisoned) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error) {
 	for i := range sets {
 		if sets[i].Drafts[0].Key.DataID == poisonedID {
-			return nil, diamond.Errorf(s.err, "of one key")
+			return nil, conf.Errorf(s.err, "of one key")
 		}
 	}
 	return s.Store.Commit(ctx, sets)
@@ -170,19 +171,19 @@ func (s *poisoned) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diam
 func TestCommitIsRefusedAtTheDoor(t *testing.T) {
 	storage := troubledBy(memstore.New())
 	srv := serve(t, storage, diamond.WithMaxContent(100))
-	system := diamond.Key{Namespace: "_roles", DataID: "admin"}
+	system := conf.Key{Namespace: "_roles", DataID: "admin"}
 	for name, c := range map[string]struct {
-		set  diamond.ChangeSet
+		set  conf.ChangeSet
 		want error
 		says string
 	}{
-		"nothing":      {diamond.ChangeSet{}, diamond.ErrInvalid, "change set"},
-		"bad key":      {setOf("../x", "1"), diamond.ErrInvalid, "dataId"},
-		"blank":        {setOf("a", " \n"), diamond.ErrInvalid, "content"},
-		"too large":    {setOf("a", strings.Repeat("x", 101)), diamond.ErrTooLarge, "101"},
-		"system draft": {diamond.ChangeSet{Drafts: []diamond.Draft{{Key: system, Content: "x"}}}, diamond.ErrDenied, "namespace"},
-		"system drop":  {diamond.ChangeSet{Deletes: []diamond.Delete{{Key: system}}}, diamond.ErrDenied, "namespace"},
-		"system check": {diamond.ChangeSet{Drafts: setOf("a", "1").Drafts, Checks: []diamond.Check{{Key: system}}}, diamond.ErrDenied, "namespace"},
+		"nothing":      {conf.ChangeSet{}, conf.ErrInvalid, "change set"},
+		"bad key":      {setOf("../x", "1"), conf.ErrInvalid, "dataId"},
+		"blank":        {setOf("a", " \n"), conf.ErrInvalid, "content"},
+		"too large":    {setOf("a", strings.Repeat("x", 101)), conf.ErrTooLarge, "101"},
+		"system draft": {conf.ChangeSet{Drafts: []conf.Draft{{Key: system, Content: "x"}}}, conf.ErrDenied, "namespace"},
+		"system drop":  {conf.ChangeSet{Deletes: []conf.Delete{{Key: system}}}, conf.ErrDenied, "namespace"},
+		"system check": {conf.ChangeSet{Drafts: setOf("a", "1").Drafts, Checks: []conf.Check{{Key: system}}}, conf.ErrDenied, "namespace"},
 	} {
 		_, err := srv.commit(c.set)
 		require.ErrorIs(t, err, c.want, name)
@@ -194,12 +195,12 @@ func TestCommitIsRefusedAtTheDoor(t *testing.T) {
 
 func TestCommitTakesTheProvenCaller(t *testing.T) {
 	srv := serve(t, memstore.New())
-	ctx := diamond.WithCaller(t.Context(), diamond.Caller{Principal: diamond.Principal{Name: "ann"}, Address: "10.0.0.1:99"})
+	ctx := conf.WithCaller(t.Context(), conf.Caller{Principal: conf.Principal{Name: "ann"}, Address: "10.0.0.1:99"})
 	set := setOf("a", "1")
 	set.Caller.Principal.Name = "root"
-	_, err := srv.Commit(ctx, &diamond.CommitRequest{Set: set})
+	_, err := srv.Commit(ctx, &conf.CommitRequest{Set: set})
 	require.NoError(t, err)
-	h, err := srv.History(t.Context(), &diamond.HistoryRequest{Key: diamond.NewKey("", "a")})
+	h, err := srv.History(t.Context(), &conf.HistoryRequest{Key: conf.NewKey("", "a")})
 	require.NoError(t, err)
 	assert.Equal(t, "ann", h.Changes[0].Author.Name)
 	assert.Equal(t, "10.0.0.1:99", h.Changes[0].Address)
@@ -221,7 +222,7 @@ func TestC16_CommitEndsWithItsContext(t *testing.T) {
 		commit := func(dataID string) <-chan error {
 			done := make(chan error, 1)
 			go func() {
-				_, err := srv.Commit(ctx, &diamond.CommitRequest{Set: setOf(dataID, "1")})
+				_, err := srv.Commit(ctx, &conf.CommitRequest{Set: setOf(dataID, "1")})
 				done <- err
 			}()
 			synctest.Wait()
@@ -232,11 +233,11 @@ func TestC16_CommitEndsWithItsContext(t *testing.T) {
 		cancel()
 		synctest.Wait()
 		err := <-taken
-		require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+		require.ErrorIs(t, err, conf.ErrUnknownOutcome)
 		require.ErrorIs(t, err, context.Canceled)
 		err = <-queued
 		require.ErrorIs(t, err, context.Canceled)
-		require.NotErrorIs(t, err, diamond.ErrUnknownOutcome)
+		require.NotErrorIs(t, err, conf.ErrUnknownOutcome)
 		close(release)
 		synctest.Wait()
 		assert.True(t, srv.fetch("taken").Found)
@@ -262,8 +263,8 @@ func TestCommitsInFlightAreBounded(t *testing.T) {
 		}
 		synctest.Wait()
 		_, err := srv.commit(setOf("one.too.many", "1"))
-		require.ErrorIs(t, err, diamond.ErrOverloaded)
-		var e *diamond.Error
+		require.ErrorIs(t, err, conf.ErrOverloaded)
+		var e *conf.Error
 		require.ErrorAs(t, err, &e)
 		assert.Positive(t, e.RetryAfter)
 		close(release)
@@ -278,15 +279,15 @@ func TestS3_UnknownOutcome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
 		srv := serve(t, storage)
-		storage.set(nil, func(string) error { return diamond.Errorf(diamond.ErrUnknownOutcome, "the answer was lost") })
+		storage.set(nil, func(string) error { return conf.Errorf(conf.ErrUnknownOutcome, "the answer was lost") })
 		set := setOf("a", "1")
 		set.RequestID = "r1"
 		_, err := srv.commit(set)
-		require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+		require.ErrorIs(t, err, conf.ErrUnknownOutcome)
 		synctest.Wait()
 		assert.Equal(t, "1", srv.fetch("a").Entry.Content, "what has happened is served")
 		storage.heal()
-		resp, err := srv.Commit(t.Context(), &diamond.CommitRequest{Set: set})
+		resp, err := srv.Commit(t.Context(), &conf.CommitRequest{Set: set})
 		require.NoError(t, err)
 		assert.True(t, resp.Replayed, "sent again, it settles the matter")
 		assert.EqualValues(t, 1, resp.Position.Revision)
@@ -299,14 +300,14 @@ func TestCommitWithoutFeedIsUnknown(t *testing.T) {
 		storage := troubledBy(memstore.New())
 		storage.silent = true
 		srv := serve(t, storage)
-		storage.fail(diamond.Errorf(diamond.ErrUnavailable, "no reads"), "changes")
+		storage.fail(conf.Errorf(conf.ErrUnavailable, "no reads"), "changes")
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		_, err := srv.Commit(ctx, &diamond.CommitRequest{Set: setOf("a", "1")})
-		require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+		_, err := srv.Commit(ctx, &conf.CommitRequest{Set: setOf("a", "1")})
+		require.ErrorIs(t, err, conf.ErrUnknownOutcome)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 
-		done := make(chan diamond.Position, 1)
+		done := make(chan conf.Position, 1)
 		go func() { done <- srv.publish("b", "2") }()
 		time.Sleep(3 * time.Second)
 		storage.heal()
@@ -338,8 +339,8 @@ func TestL8_CloseDuringPublishes(t *testing.T) {
 					time.Sleep(time.Duration(i) * time.Millisecond)
 					_, err := srv.commit(setOf(fmt.Sprintf("key-%d", i), "1"))
 					acked[i], errs[i] = err == nil, err
-					if err != nil && !errors.Is(err, diamond.ErrClosed) {
-						assert.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+					if err != nil && !errors.Is(err, conf.ErrClosed) {
+						assert.ErrorIs(t, err, conf.ErrUnknownOutcome)
 					}
 				})
 			}
@@ -347,11 +348,11 @@ func TestL8_CloseDuringPublishes(t *testing.T) {
 			require.NoError(t, srv.Close())
 			all.Wait()
 			for i, ok := range acked {
-				_, err := store.Read(t.Context(), diamond.NewKey("", fmt.Sprintf("key-%d", i)), 0)
+				_, err := store.Read(t.Context(), conf.NewKey("", fmt.Sprintf("key-%d", i)), 0)
 				if ok {
 					require.NoError(t, err, "acknowledged, and lost")
 				} else {
-					require.ErrorIs(t, err, diamond.ErrNotFound, "refused, and committed: %d %v", i, errs[i])
+					require.ErrorIs(t, err, conf.ErrNotFound, "refused, and committed: %d %v", i, errs[i])
 				}
 			}
 		})
@@ -361,7 +362,7 @@ func TestL8_CloseDuringPublishes(t *testing.T) {
 // unanswering is a storage that answers no commit.
 type unanswering struct{ *memstore.Store }
 
-func (*unanswering) Commit(ctx context.Context, _ []diamond.ChangeSet) ([]diamond.Result, error) {
+func (*unanswering) Commit(ctx context.Context, _ []conf.ChangeSet) ([]conf.Result, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
 }
@@ -385,7 +386,7 @@ func TestCloseWhileStorageHangs(t *testing.T) {
 		require.NoError(t, srv.Close())
 		assert.LessOrEqual(t, time.Since(begun), 6*time.Second)
 		err = <-result
-		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		require.ErrorIs(t, err, conf.ErrUnavailable)
 		assert.ErrorContains(t, err, "before the server was closed")
 	})
 }
@@ -395,19 +396,19 @@ func TestServerAfterClose(t *testing.T) {
 	at := srv.publish("a", "1")
 	require.NoError(t, srv.Close())
 	require.NoError(t, srv.Close(), "a second time does nothing")
-	ctx, k := t.Context(), diamond.NewKey("", "a")
+	ctx, k := t.Context(), conf.NewKey("", "a")
 	for op, call := range map[string]func() error{
-		"fetch":   func() error { _, err := srv.Fetch(ctx, &diamond.FetchRequest{Key: k}); return err },
+		"fetch":   func() error { _, err := srv.Fetch(ctx, &conf.FetchRequest{Key: k}); return err },
 		"poll":    func() error { _, err := srv.Poll(ctx, pollFor(at, time.Minute, "a")); return err },
 		"commit":  func() error { _, err := srv.commit(setOf("a", "2")); return err },
-		"changes": func() error { _, err := srv.Changes(ctx, &diamond.ChangesRequest{}); return err },
-		"list":    func() error { _, err := srv.List(ctx, &diamond.ListRequest{}); return err },
-		"history": func() error { _, err := srv.History(ctx, &diamond.HistoryRequest{Key: k}); return err },
-		"report":  func() error { _, err := srv.Report(ctx, &diamond.ReportRequest{}); return err },
+		"changes": func() error { _, err := srv.Changes(ctx, &conf.ChangesRequest{}); return err },
+		"list":    func() error { _, err := srv.List(ctx, &conf.ListRequest{}); return err },
+		"history": func() error { _, err := srv.History(ctx, &conf.HistoryRequest{Key: k}); return err },
+		"report":  func() error { _, err := srv.Report(ctx, &conf.ReportRequest{}); return err },
 	} {
 		err := call()
-		require.ErrorIs(t, err, diamond.ErrClosed, op)
-		var e *diamond.Error
+		require.ErrorIs(t, err, conf.ErrClosed, op)
+		var e *conf.Error
 		require.ErrorAs(t, err, &e, op)
 		assert.Equal(t, op, e.Op)
 	}
@@ -421,7 +422,7 @@ func TestCommitWithoutFeedOrDeadlineEnds(t *testing.T) {
 		storage := troubledBy(memstore.New())
 		storage.silent = true
 		srv := serve(t, storage)
-		storage.fail(diamond.Errorf(diamond.ErrUnavailable, "no reads"), "changes")
+		storage.fail(conf.Errorf(conf.ErrUnavailable, "no reads"), "changes")
 		done := make(chan error, 1)
 		go func() {
 			_, err := srv.commit(setOf("a", "1"))
@@ -430,7 +431,7 @@ func TestCommitWithoutFeedOrDeadlineEnds(t *testing.T) {
 		time.Sleep(time.Hour)
 		select {
 		case err := <-done:
-			require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+			require.ErrorIs(t, err, conf.ErrUnknownOutcome)
 		default:
 			assert.Fail(t, "still waiting after an hour")
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -72,7 +73,7 @@ func TestINV1_ConditionalPublishesAreLinearizable(t *testing.T) {
 	rounds := campaign.Scale(t, 60, 600)
 	var mu sync.Mutex
 	var history []porcupine.Operation
-	var newest diamond.Position
+	var newest conf.Position
 	began := time.Now()
 	var all sync.WaitGroup
 	for c := range clients {
@@ -99,12 +100,12 @@ func TestINV1_ConditionalPublishesAreLinearizable(t *testing.T) {
 	require.Equal(t, porcupine.Ok, porcupine.CheckOperationsTimeout(registerModel(), history, 30*time.Second))
 }
 
-func perform(t *testing.T, srv *served, in registerIn, after diamond.Position) (out registerOut, at diamond.Position) {
-	k := diamond.NewKey("", "register")
+func perform(t *testing.T, srv *served, in registerIn, after conf.Position) (out registerOut, at conf.Position) {
+	k := conf.NewKey("", "register")
 	if in.op == "get" {
-		resp, err := srv.Fetch(t.Context(), &diamond.FetchRequest{Key: k, After: after})
-		for errors.Is(err, diamond.ErrBehind) { // for seconds: the machine is slow
-			resp, err = srv.Fetch(t.Context(), &diamond.FetchRequest{Key: k, After: after})
+		resp, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: k, After: after})
+		for errors.Is(err, conf.ErrBehind) { // for seconds: the machine is slow
+			resp, err = srv.Fetch(t.Context(), &conf.FetchRequest{Key: k, After: after})
 		}
 		if !assert.NoError(t, err) {
 			return out, after
@@ -117,11 +118,11 @@ func perform(t *testing.T, srv *served, in registerIn, after diamond.Position) (
 	case "cas":
 		set.Drafts[0].IfRevision = &in.want
 	case "delete":
-		set = diamond.ChangeSet{Deletes: []diamond.Delete{{Key: k}}}
+		set = conf.ChangeSet{Deletes: []conf.Delete{{Key: k}}}
 	}
 	at, err := srv.commit(set)
 	if err != nil {
-		out.conflict = errors.Is(err, diamond.ErrConflict) || errors.Is(err, diamond.ErrNotFound)
+		out.conflict = errors.Is(err, conf.ErrConflict) || errors.Is(err, conf.ErrNotFound)
 		assert.True(t, out.conflict, "%v", err)
 		return out, srv.fetch("register").Position // of what it met
 	}
@@ -135,9 +136,9 @@ func perform(t *testing.T, srv *served, in registerIn, after diamond.Position) (
 // by half, whatever is being applied meanwhile, and nothing goes back.
 func TestINV2_AnswersAreAPrefix(t *testing.T) {
 	srv := serve(t, memstore.New())
-	a, b := diamond.NewKey("", "a"), diamond.NewKey("", "b")
-	both := func(v string) diamond.ChangeSet {
-		return diamond.ChangeSet{Drafts: []diamond.Draft{{Key: a, Content: v}, {Key: b, Content: v}}}
+	a, b := conf.NewKey("", "a"), conf.NewKey("", "b")
+	both := func(v string) conf.ChangeSet {
+		return conf.ChangeSet{Drafts: []conf.Draft{{Key: a, Content: v}, {Key: b, Content: v}}}
 	}
 	_, err := srv.commit(both("0"))
 	require.NoError(t, err)
@@ -147,9 +148,9 @@ func TestINV2_AnswersAreAPrefix(t *testing.T) {
 		all.Go(func() {
 			for i := range campaign.Scale(t, 1500, 20_000) {
 				if i%50 == 49 {
-					_, err := srv.commit(diamond.ChangeSet{Deletes: []diamond.Delete{{Key: a}, {Key: b}}})
+					_, err := srv.commit(conf.ChangeSet{Deletes: []conf.Delete{{Key: a}, {Key: b}}})
 					if err != nil {
-						assert.ErrorIs(t, err, diamond.ErrNotFound)
+						assert.ErrorIs(t, err, conf.ErrNotFound)
 					}
 					continue
 				}
@@ -162,7 +163,7 @@ func TestINV2_AnswersAreAPrefix(t *testing.T) {
 	for range 2 {
 		readers.Go(func() { // full comparisons
 			for ctx.Err() == nil {
-				resp := srv.poll(pollFor(diamond.Position{}, 0, "a", "b"))
+				resp := srv.poll(pollFor(conf.Position{}, 0, "a", "b"))
 				if len(resp.Changed) == 0 {
 					continue
 				}
@@ -190,7 +191,7 @@ func TestINV2_AnswersAreAPrefix(t *testing.T) {
 			}
 		})
 		readers.Go(func() { // single reads
-			var last *diamond.FetchResponse
+			var last *conf.FetchResponse
 			for ctx.Err() == nil {
 				resp := srv.fetch("a")
 				if last != nil && (!assert.GreaterOrEqual(t, resp.Position.Revision, last.Position.Revision) ||
@@ -217,14 +218,14 @@ func TestINV3_Watch(t *testing.T) {
 		all.Go(func() {
 			for i := range 100 {
 				set := setOf(fmt.Sprintf("in-%d", w), fmt.Sprint(i))
-				set.Drafts = append(set.Drafts, diamond.Draft{Key: diamond.NewKey("", fmt.Sprintf("in-x%d", w)), Content: fmt.Sprint(i)},
-					diamond.Draft{Key: diamond.NewKey("other", "in-z"), Content: fmt.Sprint(i)})
+				set.Drafts = append(set.Drafts, conf.Draft{Key: conf.NewKey("", fmt.Sprintf("in-x%d", w)), Content: fmt.Sprint(i)},
+					conf.Draft{Key: conf.NewKey("other", "in-z"), Content: fmt.Sprint(i)})
 				_, err := srv.commit(set)
 				assert.NoError(t, err)
 			}
 		})
 	}
-	watch := func(req diamond.ChangesRequest, upTo int64) (got []diamond.Change) {
+	watch := func(req conf.ChangesRequest, upTo int64) (got []conf.Change) {
 		for req.After.Revision < upTo {
 			resp, err := srv.Changes(t.Context(), &req)
 			if !assert.NoError(t, err) {
@@ -235,15 +236,15 @@ func TestINV3_Watch(t *testing.T) {
 		}
 		return got
 	}
-	live := watch(diamond.ChangesRequest{Group: diamond.DefaultGroup, Prefix: "in-", Wait: time.Second}, 300)
+	live := watch(conf.ChangesRequest{Group: conf.DefaultGroup, Prefix: "in-", Wait: time.Second}, 300)
 	all.Wait()
-	replayed := watch(diamond.ChangesRequest{Group: diamond.DefaultGroup, Prefix: "in-"}, 300)
+	replayed := watch(conf.ChangesRequest{Group: conf.DefaultGroup, Prefix: "in-"}, 300)
 	require.Equal(t, replayed, live, "reliable, and resumable from any position")
 	require.Len(t, live, 600)
 	for i, c := range live {
 		assert.EqualValues(t, i/2+1, c.Revision, "ordered, unique, dense")
 		assert.Equal(t, i%2, c.Number, "whole sets")
-		assert.Equal(t, diamond.DefaultGroup, c.Key.Group, "filtered")
+		assert.Equal(t, conf.DefaultGroup, c.Key.Group, "filtered")
 		assert.Empty(t, c.Content, "without contents unless asked")
 	}
 }
@@ -288,16 +289,16 @@ func TestDefect_S10_LateRetryLoses(t *testing.T) {
 	assert.Equal(t, at, again, "the first outcome")
 	assert.Equal(t, "second", srv.fetch("a").Entry.Content)
 	stale := setOf("a", "third")
-	stale.Drafts[0].IfRevision = diamond.Revision(at.Revision)
+	stale.Drafts[0].IfRevision = conf.Revision(at.Revision)
 	_, err = srv.commit(stale)
-	require.ErrorIs(t, err, diamond.ErrConflict)
+	require.ErrorIs(t, err, conf.ErrConflict)
 }
 
 // follower is a client in its simplest form: it applies what polls tell it.
 type follower struct {
 	ids   []string
-	at    diamond.Position
-	state map[string]diamond.KeyState
+	at    conf.Position
+	state map[string]conf.KeyState
 	full  int // polls from scratch
 }
 
@@ -306,7 +307,7 @@ func (f *follower) poll(ctx context.Context, srv *served, wait time.Duration) er
 	if f.at.IsZero() {
 		f.full++
 		for id, k := range f.state {
-			req.Held = append(req.Held, diamond.Held{Key: diamond.NewKey("", id), Revision: k.Revision, MD5: k.MD5})
+			req.Held = append(req.Held, conf.Held{Key: conf.NewKey("", id), Revision: k.Revision, MD5: k.MD5})
 		}
 	}
 	resp, err := srv.Poll(ctx, req)
@@ -314,7 +315,7 @@ func (f *follower) poll(ctx context.Context, srv *served, wait time.Duration) er
 	case err != nil:
 		return err
 	case resp.Resync:
-		f.at = diamond.Position{}
+		f.at = conf.Position{}
 		return nil
 	}
 	for _, k := range resp.Changed {
@@ -340,7 +341,7 @@ func TestINV5_FollowersConverge(t *testing.T) {
 	followers := make([]*follower, 4)
 	var following sync.WaitGroup
 	for i := range followers {
-		f := &follower{ids: ids[i*2 : i*2+12], state: make(map[string]diamond.KeyState)}
+		f := &follower{ids: ids[i*2 : i*2+12], state: make(map[string]conf.KeyState)}
 		followers[i] = f
 		following.Go(func() {
 			for ctx.Err() == nil {
@@ -360,19 +361,19 @@ func TestINV5_FollowersConverge(t *testing.T) {
 				id := ids[rand.IntN(len(ids))]
 				if rand.IntN(2) == 0 {
 					srv.publish(id, fmt.Sprint(rand.Int()))
-				} else if _, err := srv.commit(diamond.ChangeSet{Deletes: []diamond.Delete{{Key: diamond.NewKey("", id)}}}); err != nil {
-					assert.ErrorIs(t, err, diamond.ErrNotFound)
+				} else if _, err := srv.commit(conf.ChangeSet{Deletes: []conf.Delete{{Key: conf.NewKey("", id)}}}); err != nil {
+					assert.ErrorIs(t, err, conf.ErrNotFound)
 				}
 			}
 		})
 	}
 	writing.Go(func() {
 		for r := range campaign.Scale(t, 15, 100) {
-			var add, drop diamond.ChangeSet
+			var add, drop conf.ChangeSet
 			for i := range 1000 {
-				k := diamond.NewKey("", fmt.Sprintf("noise-%d-%d", r, i))
-				add.Drafts = append(add.Drafts, diamond.Draft{Key: k, Content: "x"})
-				drop.Deletes = append(drop.Deletes, diamond.Delete{Key: k})
+				k := conf.NewKey("", fmt.Sprintf("noise-%d-%d", r, i))
+				add.Drafts = append(add.Drafts, conf.Draft{Key: k, Content: "x"})
+				drop.Deletes = append(drop.Deletes, conf.Delete{Key: k})
 			}
 			_, err := srv.commit(add)
 			assert.NoError(t, err)

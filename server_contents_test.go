@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -36,7 +37,7 @@ func TestContentsAreLoadedOnceForAll(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		failed := make(chan error, 1)
 		go func() {
-			_, err := srv.Fetch(ctx, &diamond.FetchRequest{Key: diamond.NewKey("", "a")})
+			_, err := srv.Fetch(ctx, &conf.FetchRequest{Key: conf.NewKey("", "a")})
 			failed <- err
 		}()
 		synctest.Wait()
@@ -106,15 +107,15 @@ func TestFetchOfAVersionThatWent(t *testing.T) {
 		peer.publish("a", "1")
 		hidden := troubledBy(store)
 		srv := serve(t, hidden)
-		hidden.fail(diamond.Errorf(diamond.ErrUnavailable, "cut off"), "changes", "scan")
+		hidden.fail(conf.Errorf(conf.ErrUnavailable, "cut off"), "changes", "scan")
 		for i := range 5 {
 			time.Sleep(time.Millisecond) // so that they age
 			peer.publish("a", fmt.Sprint("later ", i))
 		}
-		_, err := store.Read(t.Context(), diamond.NewKey("", "a"), 1)
-		require.ErrorIs(t, err, diamond.ErrCompacted, "else this tests nothing")
-		_, err = srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "a")})
-		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		_, err := store.Read(t.Context(), conf.NewKey("", "a"), 1)
+		require.ErrorIs(t, err, conf.ErrCompacted, "else this tests nothing")
+		_, err = srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "a")})
+		require.ErrorIs(t, err, conf.ErrUnavailable)
 		time.AfterFunc(time.Second, hidden.heal)
 		assert.Equal(t, "later 4", srv.fetch("a").Entry.Content)
 	})
@@ -149,7 +150,7 @@ func TestContentsThatAreReadStay(t *testing.T) {
 		}
 		read := func(i int) {
 			t.Helper()
-			_, err := srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", fmt.Sprint(i))})
+			_, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", fmt.Sprint(i))})
 			require.NoError(t, err)
 		}
 		read(0)
@@ -174,7 +175,7 @@ type countingReads struct {
 	reads atomic.Int64
 }
 
-func (s *countingReads) Read(ctx context.Context, key diamond.Key, revision int64) (diamond.Entry, error) {
+func (s *countingReads) Read(ctx context.Context, key conf.Key, revision int64) (conf.Entry, error) {
 	s.reads.Add(1)
 	return s.Storage.Read(ctx, key, revision)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -20,15 +20,15 @@ import (
 func TestINV5_DeletionsAreToldWhileTombstonesGo(t *testing.T) {
 	srv := serve(t, memstore.New())
 	churn := func(round int) {
-		var add, drop diamond.ChangeSet
+		var add, drop conf.ChangeSet
 		for i := range 999 {
-			k := diamond.NewKey("", fmt.Sprint("churn-", i))
-			add.Drafts = append(add.Drafts, diamond.Draft{Key: k, Content: "x"})
-			drop.Deletes = append(drop.Deletes, diamond.Delete{Key: k})
+			k := conf.NewKey("", fmt.Sprint("churn-", i))
+			add.Drafts = append(add.Drafts, conf.Draft{Key: k, Content: "x"})
+			drop.Deletes = append(drop.Deletes, conf.Delete{Key: k})
 		}
 		// A reader meets this key first, above its position: it takes the slow way.
-		drop.Drafts = []diamond.Draft{{Key: diamond.NewKey("", "aa-hot"), Content: fmt.Sprint(round)}}
-		for _, set := range []diamond.ChangeSet{add, drop} {
+		drop.Drafts = []conf.Draft{{Key: conf.NewKey("", "aa-hot"), Content: fmt.Sprint(round)}}
+		for _, set := range []conf.ChangeSet{add, drop} {
 			_, err := srv.commit(set)
 			require.NoError(t, err)
 		}

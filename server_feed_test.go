@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/storage"
 	"github.com/linnaname/gdiamond/storage/memstore"
@@ -50,24 +51,24 @@ func TestC10_L6_NotReadyIsNotNotFound(t *testing.T) {
 		before := &served{mustServer(t, store), t}
 		at := before.publish("a", "1")
 		storage := troubledBy(store)
-		storage.fail(diamond.Errorf(diamond.ErrUnavailable, "down"), "scan")
+		storage.fail(conf.Errorf(conf.ErrUnavailable, "down"), "scan")
 		srv := serve(t, storage)
 		status := srv.Status()
 		assert.False(t, status.Ready)
-		require.ErrorIs(t, status.Storage, diamond.ErrUnavailable)
+		require.ErrorIs(t, status.Storage, conf.ErrUnavailable)
 
-		ctx, k := t.Context(), diamond.NewKey("", "a")
+		ctx, k := t.Context(), conf.NewKey("", "a")
 		for op, call := range map[string]func() error{
-			"fetch":   func() error { _, err := srv.Fetch(ctx, &diamond.FetchRequest{Key: k}); return err },
+			"fetch":   func() error { _, err := srv.Fetch(ctx, &conf.FetchRequest{Key: k}); return err },
 			"poll":    func() error { _, err := srv.Poll(ctx, pollFor(at, time.Minute, "a")); return err },
 			"commit":  func() error { _, err := srv.commit(setOf("a", "2")); return err },
-			"changes": func() error { _, err := srv.Changes(ctx, &diamond.ChangesRequest{}); return err },
-			"list":    func() error { _, err := srv.List(ctx, &diamond.ListRequest{}); return err },
-			"history": func() error { _, err := srv.History(ctx, &diamond.HistoryRequest{Key: k}); return err },
+			"changes": func() error { _, err := srv.Changes(ctx, &conf.ChangesRequest{}); return err },
+			"list":    func() error { _, err := srv.List(ctx, &conf.ListRequest{}); return err },
+			"history": func() error { _, err := srv.History(ctx, &conf.HistoryRequest{Key: k}); return err },
 		} {
 			err := call()
-			require.ErrorIs(t, err, diamond.ErrUnavailable, op)
-			var e *diamond.Error
+			require.ErrorIs(t, err, conf.ErrUnavailable, op)
+			var e *conf.Error
 			require.ErrorAs(t, err, &e, op)
 			assert.Positive(t, e.RetryAfter, op)
 		}
@@ -79,16 +80,16 @@ func TestC10_L6_NotReadyIsNotNotFound(t *testing.T) {
 }
 
 func TestNewServerFails(t *testing.T) {
-	for _, want := range []error{diamond.ErrCorrupt, diamond.ErrClosed} {
+	for _, want := range []error{conf.ErrCorrupt, conf.ErrClosed} {
 		storage := troubledBy(memstore.New())
-		storage.fail(diamond.Errorf(want, "broken"), "scan")
+		storage.fail(conf.Errorf(want, "broken"), "scan")
 		_, err := diamond.NewServer(storage)
 		require.ErrorIs(t, err, want)
 	}
 	_, err := diamond.NewServer(nil)
-	require.ErrorIs(t, err, diamond.ErrInvalid)
+	require.ErrorIs(t, err, conf.ErrInvalid)
 	_, err = diamond.NewServer(memstore.New(), diamond.WithFeedInterval(0), diamond.WithLimits(-1, 1))
-	require.ErrorIs(t, err, diamond.ErrInvalid)
+	require.ErrorIs(t, err, conf.ErrInvalid)
 	assert.ErrorContains(t, err, "interval")
 	assert.ErrorContains(t, err, "waiters")
 }
@@ -119,19 +120,19 @@ func TestS6_ReadsGoOnWithoutTheStorage(t *testing.T) {
 		srv := serve(t, storage)
 		at := srv.publish("a", "1")
 		answer := srv.parked(pollFor(at, time.Minute, "a"))
-		storage.fail(diamond.Errorf(diamond.ErrUnavailable, "down"), "commit", "changes", "scan", "read")
+		storage.fail(conf.Errorf(conf.ErrUnavailable, "down"), "commit", "changes", "scan", "read")
 		time.Sleep(10 * time.Second)
 		got := srv.fetch("a")
 		assert.Equal(t, "1", got.Entry.Content)
 		assert.InDelta(t, 10*time.Second, got.Stale, float64(time.Second))
 		status := srv.Status()
 		assert.True(t, status.Ready)
-		require.ErrorIs(t, status.Storage, diamond.ErrUnavailable)
+		require.ErrorIs(t, status.Storage, conf.ErrUnavailable)
 		assert.Positive(t, status.Counters.StorageErrors)
 		assert.LessOrEqual(t, storage.count("changes"), 40, "it is not hammered")
 
 		_, err := srv.commit(setOf("a", "2"))
-		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		require.ErrorIs(t, err, conf.ErrUnavailable)
 		assert.Empty(t, srv.poll(pollFor(at, time.Second, "a")).Changed)
 
 		storage.heal()
@@ -149,16 +150,16 @@ func TestS22_NoSpace(t *testing.T) {
 		storage := troubledBy(memstore.New())
 		srv := serve(t, storage)
 		srv.publish("a", "1")
-		storage.fail(diamond.Errorf(diamond.ErrNoSpace, "disk full"), "commit")
+		storage.fail(conf.Errorf(conf.ErrNoSpace, "disk full"), "commit")
 		_, err := srv.commit(setOf("a", "2"))
-		require.ErrorIs(t, err, diamond.ErrNoSpace)
+		require.ErrorIs(t, err, conf.ErrNoSpace)
 		time.Sleep(2 * time.Second)
 		assert.Equal(t, "1", srv.fetch("a").Entry.Content)
 		assert.Zero(t, srv.fetch("a").Stale, "it can be read")
-		require.ErrorIs(t, srv.Status().Storage, diamond.ErrNoSpace)
+		require.ErrorIs(t, srv.Status().Storage, conf.ErrNoSpace)
 		assert.EqualValues(t, 1, srv.Status().Counters.Failed)
 		time.Sleep(time.Hour)
-		require.ErrorIs(t, srv.Status().Storage, diamond.ErrNoSpace, "no read meets it")
+		require.ErrorIs(t, srv.Status().Storage, conf.ErrNoSpace, "no read meets it")
 		storage.heal()
 		srv.publish("a", "2")
 		require.NoError(t, srv.Status().Storage)
@@ -173,10 +174,10 @@ func TestS6_FailedCommitIsNoOutageForEver(t *testing.T) {
 		storage := troubledBy(memstore.New())
 		log := new(logged)
 		srv := serve(t, storage, log.option())
-		down := diamond.Errorf(diamond.ErrUnavailable, "down")
+		down := conf.Errorf(conf.ErrUnavailable, "down")
 		fail := func() (at time.Time) {
 			_, err := srv.commit(setOf("a", "1"))
-			require.ErrorIs(t, err, diamond.ErrUnavailable)
+			require.ErrorIs(t, err, conf.ErrUnavailable)
 			return time.Now()
 		}
 		storage.fail(down, "commit")
@@ -222,7 +223,7 @@ func TestS5_RollbackLeavesNoHole(t *testing.T) {
 		storage.set(func(op string) error {
 			if op == "commit" {
 				if attempts++; attempts%10 == 0 {
-					return diamond.Errorf(diamond.ErrUnavailable, "rolled back")
+					return conf.Errorf(conf.ErrUnavailable, "rolled back")
 				}
 			}
 			return nil
@@ -231,7 +232,7 @@ func TestS5_RollbackLeavesNoHole(t *testing.T) {
 		for i := range n {
 			at, err := srv.commit(setOf(fmt.Sprintf("key-%d", i%100), fmt.Sprint("value ", i)))
 			if err != nil {
-				require.ErrorIs(t, err, diamond.ErrUnavailable)
+				require.ErrorIs(t, err, conf.ErrUnavailable)
 				failed++
 				continue
 			}
@@ -245,12 +246,12 @@ func TestS5_RollbackLeavesNoHole(t *testing.T) {
 
 // Changes that do not follow, or are not what their chain says, are never served.
 func TestFeedVerifiesWhatItReads(t *testing.T) {
-	for name, spoil := range map[string]func(*diamond.Batch){
-		"content": func(b *diamond.Batch) { b.Changes[0].Content += "x" },
-		"gap":     func(b *diamond.Batch) { b.Changes = b.Changes[1:] },
-		"author":  func(b *diamond.Batch) { b.Changes[0].Author.Name = "mallory" },
-		"chain":   func(b *diamond.Batch) { b.Position.Chain[0]++ },
-		"nothing": func(b *diamond.Batch) { b.Changes = nil },
+	for name, spoil := range map[string]func(*conf.Batch){
+		"content": func(b *conf.Batch) { b.Changes[0].Content += "x" },
+		"gap":     func(b *conf.Batch) { b.Changes = b.Changes[1:] },
+		"author":  func(b *conf.Batch) { b.Changes[0].Author.Name = "mallory" },
+		"chain":   func(b *conf.Batch) { b.Position.Chain[0]++ },
+		"nothing": func(b *conf.Batch) { b.Changes = nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -264,9 +265,9 @@ func TestFeedVerifiesWhatItReads(t *testing.T) {
 				time.Sleep(2 * time.Second)
 				assert.Equal(t, "1", srv.fetch("a").Entry.Content)
 				assert.False(t, srv.fetch("b").Found)
-				want := diamond.ErrCorrupt
+				want := conf.ErrCorrupt
 				if name == "gap" {
-					want = diamond.ErrUnavailable // it will come: see TestS13
+					want = conf.ErrUnavailable // it will come: see TestS13
 				}
 				require.ErrorIs(t, srv.Status().Storage, want)
 				assert.Positive(t, srv.Status().Stale)
@@ -281,10 +282,10 @@ func TestFeedVerifiesWhatItReads(t *testing.T) {
 // spoiled alters the batches that are read.
 type spoiled struct {
 	diamond.Storage
-	spoil atomic.Pointer[func(*diamond.Batch)]
+	spoil atomic.Pointer[func(*conf.Batch)]
 }
 
-func (s *spoiled) set(spoil func(*diamond.Batch)) {
+func (s *spoiled) set(spoil func(*conf.Batch)) {
 	if spoil == nil {
 		s.spoil.Store(nil)
 		return
@@ -292,7 +293,7 @@ func (s *spoiled) set(spoil func(*diamond.Batch)) {
 	s.spoil.Store(&spoil)
 }
 
-func (s *spoiled) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
+func (s *spoiled) Changes(ctx context.Context, after conf.Position, maxBytes int64) (conf.Batch, error) {
 	b, err := s.Storage.Changes(ctx, after, maxBytes)
 	if spoil := s.spoil.Load(); spoil != nil && len(b.Changes) > 0 {
 		(*spoil)(&b)
@@ -312,7 +313,7 @@ func TestS20_CompactedWhileBehind(t *testing.T) {
 		at := srv.publish("gone", "1")
 		answer := srv.parked(pollFor(at, time.Minute, "kept", "changed", "gone"))
 
-		hidden.fail(diamond.Errorf(diamond.ErrUnavailable, "cut off"), "changes", "scan")
+		hidden.fail(conf.Errorf(conf.ErrUnavailable, "cut off"), "changes", "scan")
 		peer := &served{mustServer(t, store), t}
 		peer.publish("changed", "2")
 		peer.remove("gone")
@@ -321,18 +322,18 @@ func TestS20_CompactedWhileBehind(t *testing.T) {
 			peer.publish("noise", fmt.Sprint(i))
 		}
 		_, err := store.Changes(t.Context(), at, 1)
-		require.ErrorIs(t, err, diamond.ErrCompacted, "else this tests nothing")
+		require.ErrorIs(t, err, conf.ErrCompacted, "else this tests nothing")
 		hidden.heal()
 
 		resp := <-answer
 		assert.True(t, resp.Resync)
-		full := pollFor(diamond.Position{}, 0, "kept", "changed", "gone")
-		full.Held = []diamond.Held{held("kept", 1, "1"), held("changed", 2, "1"), held("gone", 3, "1")}
+		full := pollFor(conf.Position{}, 0, "kept", "changed", "gone")
+		full.Held = []conf.Held{held("kept", 1, "1"), held("changed", 2, "1"), held("gone", 3, "1")}
 		resp = srv.poll(full)
 		assert.ElementsMatch(t, []string{"changed", "gone"}, names(resp), "nothing of what is unchanged")
 		assert.True(t, srv.poll(pollFor(at, 0, "kept", "changed", "gone")).Resync, "it cannot tell what followed that")
-		_, err = srv.Changes(t.Context(), &diamond.ChangesRequest{After: at})
-		require.ErrorIs(t, err, diamond.ErrCompacted, "and a watch is told, never left in silence")
+		_, err = srv.Changes(t.Context(), &conf.ChangesRequest{After: at})
+		require.ErrorIs(t, err, conf.ErrCompacted, "and a watch is told, never left in silence")
 	})
 }
 
@@ -348,7 +349,7 @@ func TestDefect_S16_ReloadRevertsNothing(t *testing.T) {
 			switch op {
 			case "changes":
 				if reads++; reads%5 == 0 {
-					return diamond.Errorf(diamond.ErrCompacted, "now and then")
+					return conf.Errorf(conf.ErrCompacted, "now and then")
 				}
 			case "scan":
 				time.Sleep(100 * time.Millisecond) // publishes go on meanwhile
@@ -384,12 +385,12 @@ func TestOtherStoreIsRefused(t *testing.T) {
 		}()
 		synctest.Wait()
 		swap.set(memstore.New())
-		require.ErrorIs(t, <-failed, diamond.ErrUnavailable)
+		require.ErrorIs(t, <-failed, conf.ErrUnavailable)
 		time.Sleep(5 * time.Second)
 		assert.False(t, srv.Status().Ready)
-		require.ErrorIs(t, srv.Status().Storage, diamond.ErrOtherStore)
-		_, err := srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "a")})
-		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		require.ErrorIs(t, srv.Status().Storage, conf.ErrOtherStore)
+		_, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "a")})
+		require.ErrorIs(t, err, conf.ErrUnavailable)
 		swap.set(first)
 		time.Sleep(5 * time.Second)
 		assert.Equal(t, "1", srv.fetch("a").Entry.Content)
@@ -403,7 +404,7 @@ func TestS24_ClocksDecideNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &clocked{Store: memstore.New()}
 		store.at.Store, store.at.Epoch = storage.NewStoreID(), storage.NextEpoch(0)
-		_, err := store.Commit(t.Context(), []diamond.ChangeSet{setOf("first", "1")})
+		_, err := store.Commit(t.Context(), []conf.ChangeSet{setOf("first", "1")})
 		require.NoError(t, err)
 		srv := serve(t, store)
 		at := srv.publish("a", "1")
@@ -426,16 +427,16 @@ func TestS24_ClocksDecideNothing(t *testing.T) {
 // clocked is a storage with a clock that is wrong.
 type clocked struct {
 	*memstore.Store
-	at   diamond.Position
+	at   conf.Position
 	skew time.Duration
 }
 
-func (s *clocked) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
-	results := make([]diamond.Result, len(sets))
+func (s *clocked) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error) {
+	results := make([]conf.Result, len(sets))
 	for i := range sets {
-		changes, after, err := storage.Plan(s.at, &sets[i], time.Now().Add(s.skew), func(k diamond.Key) (storage.Current, error) {
+		changes, after, err := storage.Plan(s.at, &sets[i], time.Now().Add(s.skew), func(k conf.Key) (storage.Current, error) {
 			e, err := s.Read(ctx, k, 0)
-			if errors.Is(err, diamond.ErrNotFound) {
+			if errors.Is(err, conf.ErrNotFound) {
 				err = nil
 			}
 			return storage.Current{Revision: e.Revision, Type: e.Type, Meta: e.Meta}, err

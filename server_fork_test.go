@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -41,7 +42,7 @@ func TestS10_FailoverThatLostTheTail(t *testing.T) {
 		replica := &clocked{Store: withoutTail(t, first, 100)}
 		replica.at, _ = replica.At(t.Context())
 		for i := range 10 {
-			_, err := replica.Commit(t.Context(), []diamond.ChangeSet{setOf(fmt.Sprintf("key-%d", i), "new")})
+			_, err := replica.Commit(t.Context(), []conf.ChangeSet{setOf(fmt.Sprintf("key-%d", i), "new")})
 			require.NoError(t, err)
 		}
 		swap.set(replica)
@@ -57,8 +58,8 @@ func TestS10_FailoverThatLostTheTail(t *testing.T) {
 		assert.False(t, gone.Found)
 		assert.Positive(t, gone.Position.Compare(at), "the absence is of the new epoch")
 
-		full := pollFor(diamond.Position{}, 0, "key-0", "key-9", "only-in-the-tail")
-		full.Held = []diamond.Held{held("key-0", 101, "secret lost content"), held("key-9", 110, "new"), held("only-in-the-tail", 110, "lost")}
+		full := pollFor(conf.Position{}, 0, "key-0", "key-9", "only-in-the-tail")
+		full.Held = []conf.Held{held("key-0", 101, "secret lost content"), held("key-9", 110, "new"), held("only-in-the-tail", 110, "lost")}
 		assert.ElementsMatch(t, []string{"key-0", "only-in-the-tail"}, names(srv.poll(full)),
 			"the same revision with another content is another value")
 		assert.EqualValues(t, 1, srv.Status().Counters.Forks)
@@ -77,9 +78,9 @@ type failsOnce struct {
 	failed       atomic.Bool
 }
 
-func (s *failsOnce) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
+func (s *failsOnce) Changes(ctx context.Context, after conf.Position, maxBytes int64) (conf.Batch, error) {
 	if after.Revision > s.above && after.Revision < s.below && !s.failed.Swap(true) {
-		return diamond.Batch{}, diamond.Errorf(diamond.ErrUnavailable, "cut off")
+		return conf.Batch{}, conf.Errorf(conf.ErrUnavailable, "cut off")
 	}
 	return s.Storage.Changes(ctx, after, maxBytes)
 }
@@ -97,7 +98,7 @@ func TestS10_WhatWasLostIsAskedAgain(t *testing.T) {
 		}
 		replica := promoted(t, first, 100)
 		for i := range 10 {
-			_, err := replica.Commit(t.Context(), []diamond.ChangeSet{setOf("a", fmt.Sprint("new ", i))})
+			_, err := replica.Commit(t.Context(), []conf.ChangeSet{setOf("a", fmt.Sprint("new ", i))})
 			require.NoError(t, err)
 		}
 		failing := &failsOnce{Storage: replica, above: 100, below: 110}
@@ -117,7 +118,7 @@ func TestS11_RestoredWhileTheServerWasDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first := memstore.New()
 		before := serve(t, first)
-		var at diamond.Position
+		var at conf.Position
 		for i := range 10 {
 			at = before.publish("a", fmt.Sprint("old ", i))
 		}
@@ -126,14 +127,14 @@ func TestS11_RestoredWhileTheServerWasDown(t *testing.T) {
 		srv := serve(t, replica)
 		assert.Equal(t, "old 4", srv.fetch("a").Entry.Content)
 		_, err := srv.Poll(t.Context(), pollFor(at, 0, "a"))
-		require.ErrorIs(t, err, diamond.ErrBehind)
+		require.ErrorIs(t, err, conf.ErrBehind)
 		for i := range 7 {
 			srv.publish("b", fmt.Sprint("new ", i))
 		}
 		resp := srv.poll(pollFor(at, 0, "a"))
 		assert.True(t, resp.Resync, "its position has another chain here")
-		full := pollFor(diamond.Position{}, 0, "a")
-		full.Held = []diamond.Held{held("a", 10, "old 9")}
+		full := pollFor(conf.Position{}, 0, "a")
+		full.Held = []conf.Held{held("a", 10, "old 9")}
 		assert.Equal(t, []string{"a"}, names(srv.poll(full)))
 	})
 }
@@ -175,22 +176,22 @@ func TestForkMadeByAnother(t *testing.T) {
 		at := srv.publish("a", "1")
 		answer := srv.parked(pollFor(at, time.Minute, "a"))
 		begun := time.Now()
-		to, err := store.Fork(t.Context(), diamond.Position{})
+		to, err := store.Fork(t.Context(), conf.Position{})
 		require.NoError(t, err)
 		resp := <-answer
 		assert.Less(t, time.Since(begun), 5*time.Second, "at once, and not when the poll would have ended")
 		assert.True(t, resp.Resync)
 		assert.Equal(t, to, resp.Position)
 		assert.EqualValues(t, 1, srv.Status().Counters.Forks)
-		full := pollFor(diamond.Position{}, time.Second, "a")
-		full.Held = []diamond.Held{held("a", 1, "1")}
+		full := pollFor(conf.Position{}, time.Second, "a")
+		full.Held = []conf.Held{held("a", 1, "1")}
 		assert.Empty(t, srv.poll(full).Changed, "what is held is still right")
 		assert.Equal(t, "1", srv.fetch("a").Entry.Content)
 
-		changes, err := srv.Changes(t.Context(), &diamond.ChangesRequest{After: at, Namespace: "elsewhere"})
+		changes, err := srv.Changes(t.Context(), &conf.ChangesRequest{After: at, Namespace: "elsewhere"})
 		require.NoError(t, err)
 		require.Len(t, changes.Changes, 1, "a fork passes every filter")
-		assert.Equal(t, diamond.OpFork, changes.Changes[0].Op)
+		assert.Equal(t, conf.OpFork, changes.Changes[0].Op)
 		srv.publish("a", "2")
 		assert.Equal(t, "2", srv.fetch("a").Entry.Content)
 	})
@@ -204,7 +205,7 @@ func TestS10_SameContentOfAnotherType(t *testing.T) {
 		swap := &swapped{}
 		swap.set(first)
 		srv := serve(t, swap)
-		typed := func(typ string) diamond.ChangeSet {
+		typed := func(typ string) conf.ChangeSet {
 			set := setOf("a", "1")
 			set.Drafts[0].Type, set.Drafts[0].Meta = typ, map[string]string{"by": typ}
 			return set
@@ -215,7 +216,7 @@ func TestS10_SameContentOfAnotherType(t *testing.T) {
 		replica := &clocked{Store: withoutTail(t, first, 0), skew: time.Second}
 		replica.at, _ = replica.At(t.Context())
 		replica.at.Store, replica.at.Epoch = srv.Status().Position.Store, srv.Status().Position.Epoch
-		_, err = replica.Commit(t.Context(), []diamond.ChangeSet{typed("json")})
+		_, err = replica.Commit(t.Context(), []conf.ChangeSet{typed("json")})
 		require.NoError(t, err)
 		swap.set(replica)
 		time.Sleep(time.Minute)

@@ -12,12 +12,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
 // listed returns all that req leaves, page by page.
-func (s *served) listed(req diamond.ListRequest) (ids []string) {
+func (s *served) listed(req conf.ListRequest) (ids []string) {
 	s.t.Helper()
 	for more := true; more; {
 		resp, err := s.List(context.Background(), &req)
@@ -37,39 +37,39 @@ func (s *served) listed(req diamond.ListRequest) (ids []string) {
 // page before ended, and what was deleted.
 func TestListsLeaveWhatTheFilterSays(t *testing.T) {
 	srv := serve(t, memstore.New())
-	var all []diamond.Key
+	var all []conf.Key
 	for g := range 30 {
 		for i := range 40 {
 			for _, prefix := range []string{"a", "app-", "app.", "b"} {
-				all = append(all, diamond.Key{Namespace: diamond.DefaultNamespace, Group: fmt.Sprint("g", g), DataID: fmt.Sprint(prefix, i)})
+				all = append(all, conf.Key{Namespace: conf.DefaultNamespace, Group: fmt.Sprint("g", g), DataID: fmt.Sprint(prefix, i)})
 			}
 		}
 	}
-	all = append(all, diamond.Key{Namespace: "aaa", Group: "g1", DataID: "app-1"}, diamond.Key{Namespace: "zzz", Group: "g1", DataID: "app-1"})
+	all = append(all, conf.Key{Namespace: "aaa", Group: "g1", DataID: "app-1"}, conf.Key{Namespace: "zzz", Group: "g1", DataID: "app-1"})
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	for keys := range slices.Chunk(all, 700) {
-		var c diamond.ChangeSet
+		var c conf.ChangeSet
 		for _, k := range keys {
-			c.Drafts = append(c.Drafts, diamond.Draft{Key: k, Content: "x"})
+			c.Drafts = append(c.Drafts, conf.Draft{Key: k, Content: "x"})
 		}
 		_, err := srv.commit(c)
 		require.NoError(t, err)
 	}
-	var gone diamond.ChangeSet
+	var gone conf.ChangeSet
 	for _, k := range all[:900] {
-		gone.Deletes = append(gone.Deletes, diamond.Delete{Key: k})
+		gone.Deletes = append(gone.Deletes, conf.Delete{Key: k})
 	}
 	_, err := srv.commit(gone)
 	require.NoError(t, err)
-	left := slices.SortedFunc(slices.Values(all[900:]), diamond.Key.Compare)
-	for _, req := range []diamond.ListRequest{
+	left := slices.SortedFunc(slices.Values(all[900:]), conf.Key.Compare)
+	for _, req := range []conf.ListRequest{
 		{}, {Prefix: "app-"}, {Prefix: "app"}, {Prefix: "b3"}, {Prefix: "none"}, {Prefix: "zz"}, {Prefix: "0"},
 		{Group: "g1"}, {Group: "g11", Prefix: "app-"}, {Group: "none"}, {Group: "zz", Prefix: "a"}, {Group: "A", Prefix: "b"},
 		{Namespace: "aaa"}, {Namespace: "zzz", Prefix: "app"}, {Namespace: "none"},
 	} {
 		var want []string
 		for _, k := range left {
-			if (req.Namespace == k.Namespace || req.Namespace == "" && k.Namespace == diamond.DefaultNamespace) &&
+			if (req.Namespace == k.Namespace || req.Namespace == "" && k.Namespace == conf.DefaultNamespace) &&
 				(req.Group == "" || req.Group == k.Group) && strings.HasPrefix(k.DataID, req.Prefix) {
 				want = append(want, k.Group+"/"+k.DataID)
 			}
@@ -83,13 +83,13 @@ func TestListsLeaveWhatTheFilterSays(t *testing.T) {
 // A page is exactly as of its position, whatever is published meanwhile.
 func TestINV2_ListsAreAsOfOnePosition(t *testing.T) {
 	srv := serve(t, memstore.New())
-	set := func(v int) (c diamond.ChangeSet) { // in each, all keys have the same value, or none is there
+	set := func(v int) (c conf.ChangeSet) { // in each, all keys have the same value, or none is there
 		for i := range 50 {
-			k := diamond.NewKey("", fmt.Sprint("key-", i))
+			k := conf.NewKey("", fmt.Sprint("key-", i))
 			if v%5 == 4 {
-				c.Deletes = append(c.Deletes, diamond.Delete{Key: k})
+				c.Deletes = append(c.Deletes, conf.Delete{Key: k})
 			} else {
-				c.Drafts = append(c.Drafts, diamond.Draft{Key: k, Content: fmt.Sprint(v)})
+				c.Drafts = append(c.Drafts, conf.Draft{Key: k, Content: fmt.Sprint(v)})
 			}
 		}
 		return c
@@ -99,7 +99,7 @@ func TestINV2_ListsAreAsOfOnePosition(t *testing.T) {
 	for range 2 {
 		reading.Go(func() {
 			for ctx.Err() == nil {
-				resp, err := srv.List(ctx, &diamond.ListRequest{})
+				resp, err := srv.List(ctx, &conf.ListRequest{})
 				if err != nil {
 					assert.ErrorIs(t, err, context.Canceled)
 					return
@@ -129,9 +129,9 @@ func TestListsAreAnsweredFromMemory(t *testing.T) {
 	srv := serve(t, storage)
 	srv.publishMany(0, 0, 3000)
 	before := storage.count("scan") + storage.count("read")
-	assert.Len(t, srv.listed(diamond.ListRequest{Prefix: "0-02", Contents: true}), 1000)
-	assert.Len(t, srv.listed(diamond.ListRequest{Limit: 1000}), 3000)
+	assert.Len(t, srv.listed(conf.ListRequest{Prefix: "0-02", Contents: true}), 1000)
+	assert.Len(t, srv.listed(conf.ListRequest{Limit: 1000}), 3000)
 	assert.Equal(t, before, storage.count("scan")+storage.count("read"))
-	storage.fail(diamond.ErrUnavailable, "scan", "read", "changes")
-	assert.Len(t, srv.listed(diamond.ListRequest{}), 3000)
+	storage.fail(conf.ErrUnavailable, "scan", "read", "changes")
+	assert.Len(t, srv.listed(conf.ListRequest{}), 3000)
 }

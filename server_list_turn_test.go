@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/sortedlist"
 )
 
@@ -24,7 +25,7 @@ func numbered(n int, change func(i int, r *record)) *index {
 
 // listingOf returns a list of all that an index has, as of revision 1.
 func listingOf(ix *index, limit int) *listing {
-	scan := ScanRequest{Namespace: DefaultNamespace, Limit: limit}
+	scan := conf.ScanRequest{Namespace: conf.DefaultNamespace, Limit: limit}
 	return &listing{scan: scan, st: &state{index: ix, position: positionAt(1)}, cells: ix.order.Snapshot()}
 }
 
@@ -56,7 +57,7 @@ func TestListsEndAPageWithTheirTurn(t *testing.T) {
 func TestListsAreNotOfAForgottenPast(t *testing.T) {
 	cfg := defaultServerConfig()
 	s := newEngine(t.Context(), nil, &cfg)
-	scan := ScanRequest{Namespace: DefaultNamespace, Limit: 10}
+	scan := conf.ScanRequest{Namespace: conf.DefaultNamespace, Limit: 10}
 	past := &state{index: newIndex(nil), position: positionAt(2)}
 	for floor, right := range map[int64]bool{0: true, 2: true, 3: false} {
 		s.served.state.Store(&state{index: past.index, position: positionAt(5), floor: floor})

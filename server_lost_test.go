@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -28,16 +29,16 @@ func TestS10_ReplicaOfLostHistoryIsNotRead(t *testing.T) {
 			srv.publish("a", fmt.Sprint("old ", i))
 		}
 		time.Sleep(time.Second)
-		local.fail(diamond.Errorf(diamond.ErrUnavailable, "the disk fails"), "at", "apply", "install")
+		local.fail(conf.Errorf(conf.ErrUnavailable, "the disk fails"), "at", "apply", "install")
 		replica := promoted(t, first, 5)
 		for i := range 3 {
-			_, err := replica.Commit(t.Context(), []diamond.ChangeSet{setOf("a", fmt.Sprint("new ", i))})
+			_, err := replica.Commit(t.Context(), []conf.ChangeSet{setOf("a", fmt.Sprint("new ", i))})
 			require.NoError(t, err)
 		}
 		swap.set(replica)
 		time.Sleep(time.Minute)
 		require.EqualValues(t, 1, srv.Status().Counters.Forks)
-		got, err := srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "a"), Revision: 6})
+		got, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "a"), Revision: 6})
 		require.NoError(t, err)
 		assert.Equal(t, "new 0", got.Entry.Content)
 	})
@@ -59,7 +60,7 @@ func TestS10_LoadingAnewNeverGoesBack(t *testing.T) {
 		var compacted atomic.Bool
 		storage.set(func(op string) error {
 			if op == "changes" && !compacted.Swap(true) {
-				return diamond.Errorf(diamond.ErrCompacted, "what follows went")
+				return conf.Errorf(conf.ErrCompacted, "what follows went")
 			}
 			return nil
 		}, nil)
@@ -85,9 +86,9 @@ func TestReplicaDamagedAgainIsLeftAloneForAWhile(t *testing.T) {
 		srv.publish("a", "2")
 		time.Sleep(time.Second)
 		before := srv.Status().Replica.Installs
-		local.fail(diamond.Errorf(diamond.ErrCorrupt, "a bit flipped"), "read")
+		local.fail(conf.Errorf(conf.ErrCorrupt, "a bit flipped"), "read")
 		earlier := func() {
-			got, err := srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "a"), Revision: 1})
+			got, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "a"), Revision: 1})
 			require.NoError(t, err)
 			assert.Equal(t, "1", got.Entry.Content, "from the storage")
 			time.Sleep(time.Minute)
@@ -98,7 +99,7 @@ func TestReplicaDamagedAgainIsLeftAloneForAWhile(t *testing.T) {
 			earlier()
 		}
 		assert.Equal(t, before+1, srv.Status().Replica.Installs)
-		assert.ErrorIs(t, srv.Status().Replica.Err, diamond.ErrCorrupt)
+		assert.ErrorIs(t, srv.Status().Replica.Err, conf.ErrCorrupt)
 		time.Sleep(10 * time.Minute)
 		assert.Equal(t, before+2, srv.Status().Replica.Installs)
 	})
@@ -122,7 +123,7 @@ func TestWithdrawalAnswersAllWhoWait(t *testing.T) {
 		synctest.Wait()
 		begun := time.Now()
 		swap.set(other)
-		assert.ErrorIs(t, <-failed, diamond.ErrUnavailable)
+		assert.ErrorIs(t, <-failed, conf.ErrUnavailable)
 		assert.Less(t, time.Since(begun), 5*time.Second)
 	})
 }

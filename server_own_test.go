@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -46,7 +47,7 @@ func TestOwnCommitsAmongOthers(t *testing.T) {
 		storage := troubledBy(store)
 		srv := serve(t, storage)
 		for i := range 20 {
-			_, err := store.Commit(t.Context(), []diamond.ChangeSet{setOf("a", fmt.Sprint("theirs ", i)), setOf("b", fmt.Sprint(i))})
+			_, err := store.Commit(t.Context(), []conf.ChangeSet{setOf("a", fmt.Sprint("theirs ", i)), setOf("b", fmt.Sprint(i))})
 			require.NoError(t, err)
 			at := srv.publish("a", fmt.Sprint("ours ", i))
 			assert.EqualValues(t, 3*(i+1), at.Revision)
@@ -69,15 +70,15 @@ func TestHintAmongOwnCommits(t *testing.T) {
 		})
 		for i := range 20 {
 			time.Sleep(time.Second)
-			hint := func() diamond.Position {
-				theirs, err := store.Commit(t.Context(), []diamond.ChangeSet{setOf("b", fmt.Sprint(i))})
+			hint := func() conf.Position {
+				theirs, err := store.Commit(t.Context(), []conf.ChangeSet{setOf("b", fmt.Sprint(i))})
 				require.NoError(t, err)
 				srv.Nudge(theirs[0].Position)
 				return theirs[0].Position
 			}
 			hint()
 			time.Sleep(time.Millisecond)
-			done := make(chan diamond.Position, 1)
+			done := make(chan conf.Position, 1)
 			go func() { done <- srv.publish("a", fmt.Sprint(i)) }()
 			time.Sleep(time.Millisecond)
 			theirs := hint() // too soon after the last one: it waits
@@ -92,10 +93,10 @@ func TestHintAmongOwnCommits(t *testing.T) {
 // liar is a storage whose results tell of changes that are not those committed.
 type liar struct{ *memstore.Store }
 
-func (s liar) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+func (s liar) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error) {
 	results, err := s.Store.Commit(ctx, sets)
 	for i := range results {
-		told := append([]diamond.Change(nil), results[i].Changes...)
+		told := append([]conf.Change(nil), results[i].Changes...)
 		for j := range told {
 			told[j].Key.DataID = "another"
 		}
@@ -111,7 +112,7 @@ func TestOwnCommitsAreVerified(t *testing.T) {
 		at := srv.publish("a", "1")
 		assert.Equal(t, at, srv.Status().Position)
 		assert.Equal(t, "1", srv.fetch("a").Entry.Content, "it was read from the storage")
-		_, err := srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "another")})
+		_, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "another")})
 		require.NoError(t, err)
 		assert.EqualValues(t, 1, srv.Status().Keys)
 	})

@@ -12,19 +12,20 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
-func held(dataID string, revision int64, content string) diamond.Held {
-	h := diamond.Held{Key: diamond.NewKey("", dataID), Revision: revision}
+func held(dataID string, revision int64, content string) conf.Held {
+	h := conf.Held{Key: conf.NewKey("", dataID), Revision: revision}
 	if revision != 0 {
-		h.MD5 = diamond.MD5Hex(content)
+		h.MD5 = conf.MD5Hex(content)
 	}
 	return h
 }
 
 // names returns the data ids that an answer says have changed.
-func names(resp *diamond.PollResponse) []string {
+func names(resp *conf.PollResponse) []string {
 	ids := []string{}
 	for _, k := range resp.Changed {
 		ids = append(ids, k.Key.DataID)
@@ -44,10 +45,10 @@ func TestPollComparesWhatIsHeld(t *testing.T) {
 		srv.remove("gone")           // 6
 		ids := []string{"same", "changed", "gone", "fresh", "never"}
 
-		full := pollFor(diamond.Position{}, 0, ids...)
+		full := pollFor(conf.Position{}, 0, ids...)
 		assert.ElementsMatch(t, []string{"same", "changed", "fresh"}, names(srv.poll(full)), "nothing held")
 
-		full.Held = []diamond.Held{held("same", 1, "1"), held("changed", 2, "2"), held("gone", 3, "3")}
+		full.Held = []conf.Held{held("same", 1, "1"), held("changed", 2, "2"), held("gone", 3, "3")}
 		resp := srv.poll(full)
 		assert.ElementsMatch(t, []string{"changed", "gone", "fresh"}, names(resp), "some held")
 		for _, k := range resp.Changed {
@@ -58,23 +59,23 @@ func TestPollComparesWhatIsHeld(t *testing.T) {
 			} else {
 				require.NotNil(t, k.Entry)
 				assert.Equal(t, k.Revision, k.Entry.Revision)
-				assert.Equal(t, k.MD5, diamond.MD5Hex(k.Entry.Content))
+				assert.Equal(t, k.MD5, conf.MD5Hex(k.Entry.Content))
 			}
 		}
 
 		since := pollFor(at, 0, ids...)
 		assert.ElementsMatch(t, []string{"changed", "gone", "fresh"}, names(srv.poll(since)), "by position")
 
-		since.Held = []diamond.Held{held("same", 0, ""), held("fresh", 5, "5"), held("changed", 4, "2b")}
+		since.Held = []conf.Held{held("same", 0, ""), held("fresh", 5, "5"), held("changed", 4, "2b")}
 		assert.ElementsMatch(t, []string{"same", "gone"}, names(srv.poll(since)), "but for what is held otherwise")
 
 		resp = srv.poll(pollFor(resp.Position, 0, ids...))
 		assert.Empty(t, resp.Changed)
 		assert.EqualValues(t, 6, resp.Position.Revision, "an empty answer has its position too")
 
-		full.Held = []diamond.Held{held("same", 1, "other")}
+		full.Held = []conf.Held{held("same", 1, "other")}
 		assert.Contains(t, names(srv.poll(full)), "same", "the same revision of a history that was lost")
-		full.Held = []diamond.Held{held("same", 9, "1")}
+		full.Held = []conf.Held{held("same", 9, "1")}
 		assert.Contains(t, names(srv.poll(full)), "same", "the same content at another revision")
 	})
 }
@@ -84,10 +85,10 @@ func TestPollByMD5(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := serve(t, memstore.New())
 		srv.publish("a", "1")
-		req := pollFor(diamond.Position{}, time.Minute, "a", "b")
-		req.Held = []diamond.Held{
-			{Key: diamond.NewKey("", "a"), Revision: diamond.AnyRevision, MD5: diamond.MD5Hex("1")},
-			{Key: diamond.NewKey("", "b"), Revision: diamond.AnyRevision},
+		req := pollFor(conf.Position{}, time.Minute, "a", "b")
+		req.Held = []conf.Held{
+			{Key: conf.NewKey("", "a"), Revision: conf.AnyRevision, MD5: conf.MD5Hex("1")},
+			{Key: conf.NewKey("", "b"), Revision: conf.AnyRevision},
 		}
 		answer := srv.parked(req)
 		srv.publish("a", "1")
@@ -128,7 +129,7 @@ func TestPollTimesOutWithItsPosition(t *testing.T) {
 
 		start = time.Now()
 		srv.poll(pollFor(moved, time.Hour, "a"))
-		assert.Equal(t, diamond.MaxWait, time.Since(start), "no longer than servers let them")
+		assert.Equal(t, conf.MaxWait, time.Since(start), "no longer than servers let them")
 
 		start = time.Now()
 		srv.poll(pollFor(moved, -time.Hour, "a"))
@@ -158,7 +159,7 @@ func TestPollOfAnUnknownSetAsksForItsKeys(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		assert.True(t, srv.poll(&known).Resync, "but not for ever")
 
-		answer := srv.parked(pollFor(at, diamond.MaxWait, "a"))
+		answer := srv.parked(pollFor(at, conf.MaxWait, "a"))
 		time.Sleep(80 * time.Second)
 		srv.publish("a", "2")
 		assert.Equal(t, []string{"a"}, names(<-answer))
@@ -174,34 +175,34 @@ func TestPollRefusesWhatIsWrong(t *testing.T) {
 		other.Store[0]++
 		future := at
 		future.Revision++
-		many := make([]diamond.Key, diamond.MaxPollKeys+1)
+		many := make([]conf.Key, conf.MaxPollKeys+1)
 		twice := pollFor(at, 0, "a")
-		twice.Held = []diamond.Held{held("a", 1, "1"), held("a", 2, "2")}
+		twice.Held = []conf.Held{held("a", 1, "1"), held("a", 2, "2")}
 		foreign := pollFor(at, 0, "a")
-		foreign.Held = []diamond.Held{held("b", 1, "1")}
+		foreign.Held = []conf.Held{held("b", 1, "1")}
 		before := pollFor(at, 0, "a")
-		before.Held = []diamond.Held{held("0", 1, "1")}
+		before.Held = []conf.Held{held("0", 1, "1")}
 		negative := pollFor(at, 0, "a")
-		negative.Held = []diamond.Held{held("a", -2, "1")}
+		negative.Held = []conf.Held{held("a", -2, "1")}
 		for name, c := range map[string]struct {
-			req  *diamond.PollRequest
+			req  *conf.PollRequest
 			want error
 			says string
 		}{
-			"bad key":        {pollFor(at, 0, "a/b"), diamond.ErrInvalid, "dataId"},
-			"too many":       {&diamond.PollRequest{Keys: many}, diamond.ErrTooLarge, "100001"},
-			"wrong hash":     {&diamond.PollRequest{Keys: []diamond.Key{diamond.NewKey("", "a")}}, diamond.ErrInvalid, "set"},
-			"other store":    {pollFor(other, 0, "a"), diamond.ErrOtherStore, ""},
-			"held twice":     {twice, diamond.ErrInvalid, "held"},
-			"not of the set": {foreign, diamond.ErrInvalid, "held"},
-			"before the set": {before, diamond.ErrInvalid, "held"},
-			"held nonsense":  {negative, diamond.ErrInvalid, "held"},
-			"future":         {pollFor(future, 0, "a"), diamond.ErrBehind, ""},
+			"bad key":        {pollFor(at, 0, "a/b"), conf.ErrInvalid, "dataId"},
+			"too many":       {&conf.PollRequest{Keys: many}, conf.ErrTooLarge, "100001"},
+			"wrong hash":     {&conf.PollRequest{Keys: []conf.Key{conf.NewKey("", "a")}}, conf.ErrInvalid, "set"},
+			"other store":    {pollFor(other, 0, "a"), conf.ErrOtherStore, ""},
+			"held twice":     {twice, conf.ErrInvalid, "held"},
+			"not of the set": {foreign, conf.ErrInvalid, "held"},
+			"before the set": {before, conf.ErrInvalid, "held"},
+			"held nonsense":  {negative, conf.ErrInvalid, "held"},
+			"future":         {pollFor(future, 0, "a"), conf.ErrBehind, ""},
 		} {
 			_, err := srv.Poll(t.Context(), c.req)
 			require.ErrorIs(t, err, c.want, name)
 			assert.ErrorContains(t, err, c.says, name)
-			var e *diamond.Error
+			var e *conf.Error
 			require.ErrorAs(t, err, &e)
 			assert.Equal(t, "poll", e.Op)
 			assert.True(t, e.Remote, "a server said so")
@@ -225,12 +226,12 @@ func TestC8_PollWaitsForAServerThatIsBehind(t *testing.T) {
 		assert.Equal(t, "2", mustFetchAfter(t, srv, "a", at), "the storage has it: no need to wait for the next round")
 		assert.Zero(t, time.Since(start))
 
-		storage.fail(diamond.ErrUnavailable, "changes")
+		storage.fail(conf.ErrUnavailable, "changes")
 		at = ahead.publish("a", "3")
 		_, err = srv.Poll(t.Context(), pollFor(at, time.Minute, "a"))
-		require.ErrorIs(t, err, diamond.ErrBehind)
-		_, err = srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "a"), After: at})
-		require.ErrorIs(t, err, diamond.ErrBehind, "rather behind than back in time")
+		require.ErrorIs(t, err, conf.ErrBehind)
+		_, err = srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "a"), After: at})
+		require.ErrorIs(t, err, conf.ErrBehind, "rather behind than back in time")
 		assert.Equal(t, 6*time.Second, time.Since(start))
 
 		storage.heal()
@@ -240,9 +241,9 @@ func TestC8_PollWaitsForAServerThatIsBehind(t *testing.T) {
 	})
 }
 
-func mustFetchAfter(t *testing.T, srv *served, dataID string, after diamond.Position) string {
+func mustFetchAfter(t *testing.T, srv *served, dataID string, after conf.Position) string {
 	t.Helper()
-	resp, err := srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", dataID), After: after})
+	resp, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", dataID), After: after})
 	require.NoError(t, err)
 	require.True(t, resp.Found)
 	require.GreaterOrEqual(t, resp.Position.Compare(after), 0)
@@ -253,7 +254,7 @@ func mustFetchAfter(t *testing.T, srv *served, dataID string, after diamond.Posi
 func TestPollCarriesContentsInline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := serve(t, memstore.New())
-		full := strings.Repeat("x", diamond.InlineContent)
+		full := strings.Repeat("x", conf.InlineContent)
 		ids := []string{"large", "small"}
 		srv.publish("large", full+"x")
 		srv.publish("small", "1")
@@ -261,7 +262,7 @@ func TestPollCarriesContentsInline(t *testing.T) {
 			ids = append(ids, fmt.Sprintf("full-%02d", i))
 			srv.publish(ids[i+2], full)
 		}
-		resp := srv.poll(pollFor(diamond.Position{}, 0, ids...))
+		resp := srv.poll(pollFor(conf.Position{}, 0, ids...))
 		require.Len(t, resp.Changed, len(ids))
 		var total, inline int
 		for _, k := range resp.Changed {
@@ -271,7 +272,7 @@ func TestPollCarriesContentsInline(t *testing.T) {
 				assert.NotEqual(t, "large", k.Key.DataID)
 			}
 		}
-		assert.LessOrEqual(t, total, diamond.InlineTotal)
+		assert.LessOrEqual(t, total, conf.InlineTotal)
 		assert.Equal(t, 16, inline, "16 of 64 KiB fill it")
 	})
 }
@@ -282,12 +283,12 @@ func TestPollsAreBounded(t *testing.T) {
 		at := srv.publish("a", "1")
 		one, two := srv.parked(pollFor(at, time.Minute, "a")), srv.parked(pollFor(at, time.Minute, "b"))
 		_, err := srv.Poll(t.Context(), pollFor(at, time.Minute, "a"))
-		require.ErrorIs(t, err, diamond.ErrOverloaded)
-		var e *diamond.Error
+		require.ErrorIs(t, err, conf.ErrOverloaded)
+		var e *conf.Error
 		require.ErrorAs(t, err, &e)
 		assert.Positive(t, e.RetryAfter)
-		_, err = srv.Changes(t.Context(), &diamond.ChangesRequest{After: at, Wait: time.Minute})
-		require.ErrorIs(t, err, diamond.ErrOverloaded, "watches wait as well")
+		_, err = srv.Changes(t.Context(), &conf.ChangesRequest{After: at, Wait: time.Minute})
+		require.ErrorIs(t, err, conf.ErrOverloaded, "watches wait as well")
 		assert.Empty(t, srv.poll(pollFor(at, 0, "a")).Changed, "who does not wait is served")
 		assert.EqualValues(t, 1, srv.Status().Counters.PollShed)
 		srv.Drain()
@@ -303,7 +304,7 @@ func TestPollSaysWhenItBeginsToWait(t *testing.T) {
 		srv := serve(t, memstore.New(), diamond.WithLimits(1, 10))
 		at := srv.publish("a", "1")
 		calls := 0
-		ask := func(wait time.Duration) *diamond.PollRequest {
+		ask := func(wait time.Duration) *conf.PollRequest {
 			req := pollFor(at, wait, "a")
 			req.Parked = func() { calls++ }
 			return req
@@ -313,7 +314,7 @@ func TestPollSaysWhenItBeginsToWait(t *testing.T) {
 		one := srv.parked(ask(time.Minute))
 		assert.Equal(t, 1, calls)
 		_, err := srv.Poll(t.Context(), ask(time.Minute))
-		require.ErrorIs(t, err, diamond.ErrOverloaded)
+		require.ErrorIs(t, err, conf.ErrOverloaded)
 		assert.Equal(t, 1, calls, "there is no room to wait")
 		srv.Drain()
 		<-one
@@ -341,13 +342,13 @@ func TestL1_DrainAnswersAllWhoWaitAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := serve(t, memstore.New())
 		at := srv.publish("a", "1")
-		var answers []<-chan *diamond.PollResponse
+		var answers []<-chan *conf.PollResponse
 		for range 100 {
 			answers = append(answers, srv.parked(pollFor(at, time.Minute, "a")))
 		}
-		watch := make(chan *diamond.ChangesResponse, 1)
+		watch := make(chan *conf.ChangesResponse, 1)
 		go func() {
-			resp, err := srv.Changes(context.Background(), &diamond.ChangesRequest{After: at, Wait: time.Minute})
+			resp, err := srv.Changes(context.Background(), &conf.ChangesRequest{After: at, Wait: time.Minute})
 			assert.NoError(t, err)
 			watch <- resp
 		}()
@@ -366,7 +367,7 @@ func TestL1_DrainAnswersAllWhoWaitAtOnce(t *testing.T) {
 
 		at = srv.publish("a", "2")
 		assert.Equal(t, "2", srv.fetch("a").Entry.Content, "reads and commits go on")
-		changed := srv.poll(pollFor(diamond.Position{}, time.Minute, "a"))
+		changed := srv.poll(pollFor(conf.Position{}, time.Minute, "a"))
 		assert.Equal(t, at, changed.Position)
 		assert.Equal(t, []string{"a"}, names(changed))
 	})

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -53,7 +54,7 @@ func TestN11_NudgesAreHints(t *testing.T) {
 		// A forged one of the far future costs one read.
 		reads := shared.count("changes")
 		future := at
-		future.Revision, future.Chain = 1<<40, diamond.Chain{7}
+		future.Revision, future.Chain = 1<<40, conf.Chain{7}
 		srv.Nudge(future)
 		synctest.Wait()
 		assert.Equal(t, reads+1, shared.count("changes"))
@@ -109,8 +110,8 @@ func TestN11_NudgesAreHints(t *testing.T) {
 		var all sync.WaitGroup
 		for range 1000 {
 			all.Go(func() {
-				_, err := srv.Fetch(context.Background(), &diamond.FetchRequest{Key: diamond.NewKey("", "a"), After: future})
-				assert.ErrorIs(t, err, diamond.ErrBehind)
+				_, err := srv.Fetch(context.Background(), &conf.FetchRequest{Key: conf.NewKey("", "a"), After: future})
+				assert.ErrorIs(t, err, conf.ErrBehind)
 			})
 			time.Sleep(time.Millisecond)
 		}
@@ -138,7 +139,7 @@ func TestCommittedIsToldAndHoldsNobodyUp(t *testing.T) {
 		defer store.Close()
 		s, err := diamond.NewServer(store)
 		require.NoError(t, err)
-		s.OnCommitted(func(p diamond.Position) {
+		s.OnCommitted(func(p conf.Position) {
 			<-release
 			mu.Lock()
 			defer mu.Unlock()
@@ -151,9 +152,9 @@ func TestCommittedIsToldAndHoldsNobodyUp(t *testing.T) {
 			synctest.Wait() // it is told of the first before the second is there
 		}
 		stale := setOf("a", "x")
-		stale.Drafts[0].IfRevision = diamond.Revision(1)
+		stale.Drafts[0].IfRevision = conf.Revision(1)
 		_, err = srv.commit(stale)
-		require.ErrorIs(t, err, diamond.ErrConflict)
+		require.ErrorIs(t, err, conf.ErrConflict)
 		assert.Zero(t, time.Since(begun))
 		close(release)
 		synctest.Wait()
@@ -173,7 +174,7 @@ type lagging struct {
 	silent bool            // results do not have the changes
 }
 
-func (l *lagging) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+func (l *lagging) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error) {
 	results, err := l.Store.Commit(ctx, sets)
 	for i := range results {
 		if l.silent {
@@ -192,7 +193,7 @@ func (l *lagging) set(behind diamond.Storage) {
 func (l *lagging) reading(ctx context.Context) diamond.Storage {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if diamond.FreshRead(ctx) {
+	if conf.FreshRead(ctx) {
 		if l.fresh++; l.renew {
 			l.behind = nil
 		}
@@ -203,7 +204,7 @@ func (l *lagging) reading(ctx context.Context) diamond.Storage {
 	return l.Store
 }
 
-func (l *lagging) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
+func (l *lagging) Changes(ctx context.Context, after conf.Position, maxBytes int64) (conf.Batch, error) {
 	return l.reading(ctx).Changes(ctx, after, maxBytes)
 }
 
@@ -226,7 +227,7 @@ func TestS15_StaleSnapshotBesideOwnCommits(t *testing.T) {
 		time.Sleep(10 * time.Second) // and nobody commits
 		status := srv.Status()
 		assert.True(t, status.Stalled)
-		require.ErrorIs(t, status.Storage, diamond.ErrUnavailable)
+		require.ErrorIs(t, status.Storage, conf.ErrUnavailable)
 		assert.ErrorContains(t, status.Storage, "feed stalled")
 		assert.Equal(t, "119", srv.fetch("a").Entry.Content)
 		assert.Zero(t, status.Counters.Forks)
@@ -271,7 +272,7 @@ func TestS15_StaleSnapshotIsNoticed(t *testing.T) {
 				if !renew {
 					status = srv.Status()
 					assert.True(t, status.Stalled)
-					require.ErrorIs(t, status.Storage, diamond.ErrUnavailable)
+					require.ErrorIs(t, status.Storage, conf.ErrUnavailable)
 					assert.ErrorContains(t, status.Storage, "feed stalled")
 					got := srv.fetch("a")
 					assert.Equal(t, "1", got.Entry.Content, "reads go on,")
@@ -331,7 +332,7 @@ func TestS13_LagAcrossAnEpoch(t *testing.T) {
 		srv := &served{mustServer(t, store), t}
 		srv.publish("a", "1")
 		before := copied(t, store.Store)
-		forked, err := store.Fork(t.Context(), diamond.Position{})
+		forked, err := store.Fork(t.Context(), conf.Position{})
 		require.NoError(t, err)
 		time.Sleep(2 * time.Second)
 		require.Equal(t, forked, srv.Status().Position)
@@ -363,8 +364,8 @@ func TestS13_LaggingReplicaOfTheDatabase(t *testing.T) {
 		status := srv.Status()
 		assert.Equal(t, at, status.Position, "nothing goes back")
 		assert.ErrorContains(t, status.Storage, "feed gap")
-		require.ErrorIs(t, status.Storage, diamond.ErrUnavailable)
-		assert.NotErrorIs(t, status.Storage, diamond.ErrCorrupt)
+		require.ErrorIs(t, status.Storage, conf.ErrUnavailable)
+		assert.NotErrorIs(t, status.Storage, conf.ErrCorrupt)
 		assert.Equal(t, "2", srv.fetch("a").Entry.Content)
 		assert.Positive(t, srv.fetch("a").Stale)
 		assert.EqualValues(t, 1, status.Counters.FeedGaps)
@@ -381,7 +382,7 @@ func TestS13_LaggingReplicaOfTheDatabase(t *testing.T) {
 		spoil := &spoiled{Storage: store.Store}
 		reader := &served{mustServer(t, spoil), t}
 		var hole atomic.Int64
-		spoil.set(func(b *diamond.Batch) {
+		spoil.set(func(b *conf.Batch) {
 			for i := range b.Changes {
 				if b.Changes[i].Revision == hole.Load() { // its commit is not applied yet
 					b.Changes = append(b.Changes[:i:i], b.Changes[i+1:]...)
@@ -419,7 +420,7 @@ func TestS13_ReplicaWaitsForALaggingDatabase(t *testing.T) {
 			srv.publish("a", fmt.Sprint(i))
 		}
 		synctest.Wait()
-		local.fail(diamond.Errorf(diamond.ErrNoSpace, "disk full"), "apply")
+		local.fail(conf.Errorf(conf.ErrNoSpace, "disk full"), "apply")
 		for range 20 {
 			srv.publish("b", strings.Repeat("x", 1<<20)) // more than waits in memory
 		}
@@ -444,7 +445,7 @@ func TestS13_StartOnAGapIsNotDamage(t *testing.T) {
 		peer.publish("a", "2")
 		peer.publish("a", "3")
 		spoil := &spoiled{Storage: store}
-		spoil.set(func(b *diamond.Batch) { b.Changes = b.Changes[1:] })
+		spoil.set(func(b *conf.Batch) { b.Changes = b.Changes[1:] })
 		srv := node(t, spoil, local)
 		assert.Equal(t, "1", srv.fetch("a").Entry.Content)
 		assert.Positive(t, srv.fetch("a").Stale)

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -34,23 +35,23 @@ func TestS17_ByteExactness(t *testing.T) {
 			got := s.fetch(id)
 			require.True(t, got.Found, id)
 			require.True(t, got.Entry.Content == content, id)
-			require.Equal(t, diamond.MD5Hex(content), got.Entry.MD5, id)
-			polled := s.poll(pollFor(diamond.Position{}, 0, id))
+			require.Equal(t, conf.MD5Hex(content), got.Entry.MD5, id)
+			polled := s.poll(pollFor(conf.Position{}, 0, id))
 			require.Len(t, polled.Changed, 1, id)
 			if e := polled.Changed[0].Entry; e != nil {
 				require.True(t, e.Content == content, id)
 			} else {
-				require.Greater(t, len(content), diamond.InlineContent, id)
+				require.Greater(t, len(content), conf.InlineContent, id)
 			}
 		}
 	}
-	changes, err := srv.Changes(t.Context(), &diamond.ChangesRequest{Contents: true})
+	changes, err := srv.Changes(t.Context(), &conf.ChangesRequest{Contents: true})
 	require.NoError(t, err)
 	for _, c := range changes.Changes {
-		require.Equal(t, c.MD5, diamond.MD5Hex(c.Content))
+		require.Equal(t, c.MD5, conf.MD5Hex(c.Content))
 	}
 	_, err = srv.commit(setOf("over", strings.Repeat("x", 10<<20+1)))
-	require.ErrorIs(t, err, diamond.ErrTooLarge)
+	require.ErrorIs(t, err, conf.ErrTooLarge)
 	assert.False(t, srv.fetch("over").Found)
 }
 
@@ -59,9 +60,9 @@ func storageOf(t *testing.T, srv *served) diamond.Storage {
 	t.Helper()
 	fresh := memstore.New()
 	t.Cleanup(func() { require.NoError(t, fresh.Close()) })
-	var at diamond.Position
+	var at conf.Position
 	for more := true; more; {
-		resp, err := srv.Changes(t.Context(), &diamond.ChangesRequest{After: at, Contents: true})
+		resp, err := srv.Changes(t.Context(), &conf.ChangesRequest{After: at, Contents: true})
 		require.NoError(t, err)
 		to := resp.Position
 		require.NoError(t, fresh.Apply(t.Context(), resp.Changes, to))
@@ -79,9 +80,9 @@ func TestS18_KeyIdentity(t *testing.T) {
 	}
 	for _, id := range []string{"a ", "á", "ａ", "a%", " a", "a\x00", "a/"} {
 		_, err := srv.commit(setOf(id, "x"))
-		require.ErrorIs(t, err, diamond.ErrInvalid, "%q", id)
-		_, err = srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.Key{DataID: id}})
-		require.ErrorIs(t, err, diamond.ErrInvalid, "%q", id)
+		require.ErrorIs(t, err, conf.ErrInvalid, "%q", id)
+		_, err = srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.Key{DataID: id}})
+		require.ErrorIs(t, err, conf.ErrInvalid, "%q", id)
 	}
 	for i, id := range good {
 		assert.Equal(t, fmt.Sprint(i), srv.fetch(id).Entry.Content)
@@ -95,16 +96,16 @@ func TestS19_BatchAtomicity(t *testing.T) {
 		srv := serve(t, memstore.New())
 		at := srv.publish("key-000", "0")
 		var ids []string
-		var set diamond.ChangeSet
+		var set conf.ChangeSet
 		for i := range 500 {
 			ids = append(ids, fmt.Sprintf("key-%03d", i))
-			set.Drafts = append(set.Drafts, diamond.Draft{Key: diamond.NewKey("", ids[i]), Content: "1"})
+			set.Drafts = append(set.Drafts, conf.Draft{Key: conf.NewKey("", ids[i]), Content: "1"})
 		}
 		answer := srv.parked(pollFor(at, time.Minute, ids...))
 		_, err := srv.commit(set)
 		require.NoError(t, err)
 		assert.Len(t, (<-answer).Changed, 500)
-		changes, err := srv.Changes(t.Context(), &diamond.ChangesRequest{After: at})
+		changes, err := srv.Changes(t.Context(), &conf.ChangesRequest{After: at})
 		require.NoError(t, err)
 		assert.Len(t, changes.Changes, 500)
 		assert.EqualValues(t, 2, changes.Position.Revision)
@@ -120,16 +121,16 @@ func TestListPages(t *testing.T) {
 	for i := range 150 {
 		srv.publish(fmt.Sprintf("small-%03d", i), "1")
 	}
-	_, err := srv.commit(diamond.ChangeSet{Drafts: []diamond.Draft{{Key: diamond.Key{Namespace: "other", DataID: "x"}, Content: "1"}}})
+	_, err := srv.commit(conf.ChangeSet{Drafts: []conf.Draft{{Key: conf.Key{Namespace: "other", DataID: "x"}, Content: "1"}}})
 	require.NoError(t, err)
 
-	list := func(req diamond.ListRequest) (pages []int) {
+	list := func(req conf.ListRequest) (pages []int) {
 		for more := true; more; {
 			resp, err := srv.List(t.Context(), &req)
 			require.NoError(t, err)
 			for _, e := range resp.Entries {
 				assert.Positive(t, e.Key.Compare(req.After), "in key order, each once")
-				assert.Equal(t, diamond.DefaultNamespace, e.Key.Namespace)
+				assert.Equal(t, conf.DefaultNamespace, e.Key.Namespace)
 				req.After = e.Key
 				if req.Contents {
 					assert.Len(t, e.Content, int(e.Size))
@@ -141,20 +142,20 @@ func TestListPages(t *testing.T) {
 		}
 		return pages
 	}
-	assert.Equal(t, []int{100, 55}, list(diamond.ListRequest{}), "100 a page unless asked")
-	assert.Equal(t, []int{155}, list(diamond.ListRequest{Limit: 1_000_000}))
-	assert.Equal(t, []int{2, 2, 1}, list(diamond.ListRequest{Prefix: "big-", Contents: true}), "up to 1 MiB a page")
-	assert.Equal(t, []int{150}, list(diamond.ListRequest{Prefix: "small-", Group: diamond.DefaultGroup, Contents: true, Limit: 200}))
+	assert.Equal(t, []int{100, 55}, list(conf.ListRequest{}), "100 a page unless asked")
+	assert.Equal(t, []int{155}, list(conf.ListRequest{Limit: 1_000_000}))
+	assert.Equal(t, []int{2, 2, 1}, list(conf.ListRequest{Prefix: "big-", Contents: true}), "up to 1 MiB a page")
+	assert.Equal(t, []int{150}, list(conf.ListRequest{Prefix: "small-", Group: conf.DefaultGroup, Contents: true, Limit: 200}))
 
-	for field, req := range map[string]diamond.ListRequest{
+	for field, req := range map[string]conf.ListRequest{
 		"namespace": {Namespace: "a b"},
 		"group":     {Group: "a b"},
 		"prefix":    {Prefix: "a/"},
 		"limit":     {Limit: -1},
-		"dataId":    {After: diamond.Key{DataID: "/"}},
+		"dataId":    {After: conf.Key{DataID: "/"}},
 	} {
 		_, err := srv.List(t.Context(), &req)
-		require.ErrorIs(t, err, diamond.ErrInvalid, field)
+		require.ErrorIs(t, err, conf.ErrInvalid, field)
 		require.ErrorContains(t, err, field)
 	}
 }
@@ -162,22 +163,22 @@ func TestListPages(t *testing.T) {
 // What the system keeps for itself crosses no public door.
 func TestSystemNamespacesAreHidden(t *testing.T) {
 	store := memstore.New()
-	secret := diamond.Key{Namespace: "_users", Group: "g", DataID: "root"}
-	_, err := store.Commit(t.Context(), []diamond.ChangeSet{
-		{Drafts: []diamond.Draft{{Key: secret, Content: "hash"}, {Key: diamond.NewKey("", "a"), Content: "1"}}},
+	secret := conf.Key{Namespace: "_users", Group: "g", DataID: "root"}
+	_, err := store.Commit(t.Context(), []conf.ChangeSet{
+		{Drafts: []conf.Draft{{Key: secret, Content: "hash"}, {Key: conf.NewKey("", "a"), Content: "1"}}},
 	})
 	require.NoError(t, err)
 	srv := serve(t, store)
 	ctx := t.Context()
-	_, err = srv.Fetch(ctx, &diamond.FetchRequest{Key: secret})
-	require.ErrorIs(t, err, diamond.ErrDenied)
-	_, err = srv.History(ctx, &diamond.HistoryRequest{Key: secret})
-	require.ErrorIs(t, err, diamond.ErrDenied)
-	_, err = srv.List(ctx, &diamond.ListRequest{Namespace: "_users"})
-	require.ErrorIs(t, err, diamond.ErrDenied)
-	_, err = srv.Changes(ctx, &diamond.ChangesRequest{Namespace: "_users"})
-	require.ErrorIs(t, err, diamond.ErrDenied)
-	resp, err := srv.Changes(ctx, &diamond.ChangesRequest{Contents: true})
+	_, err = srv.Fetch(ctx, &conf.FetchRequest{Key: secret})
+	require.ErrorIs(t, err, conf.ErrDenied)
+	_, err = srv.History(ctx, &conf.HistoryRequest{Key: secret})
+	require.ErrorIs(t, err, conf.ErrDenied)
+	_, err = srv.List(ctx, &conf.ListRequest{Namespace: "_users"})
+	require.ErrorIs(t, err, conf.ErrDenied)
+	_, err = srv.Changes(ctx, &conf.ChangesRequest{Namespace: "_users"})
+	require.ErrorIs(t, err, conf.ErrDenied)
+	resp, err := srv.Changes(ctx, &conf.ChangesRequest{Contents: true})
 	require.NoError(t, err)
 	require.Len(t, resp.Changes, 1)
 	assert.Equal(t, "a", resp.Changes[0].Key.DataID)
@@ -189,17 +190,17 @@ func TestHistory(t *testing.T) {
 		srv.publish("a", fmt.Sprint(i))
 	}
 	srv.remove("a")
-	resp, err := srv.History(t.Context(), &diamond.HistoryRequest{Key: diamond.NewKey("", "a"), Before: 6, Limit: 2})
+	resp, err := srv.History(t.Context(), &conf.HistoryRequest{Key: conf.NewKey("", "a"), Before: 6, Limit: 2})
 	require.NoError(t, err)
 	require.Len(t, resp.Changes, 2)
 	assert.EqualValues(t, 5, resp.Changes[0].Revision)
 	assert.Empty(t, resp.Changes[0].Content)
-	resp, err = srv.History(t.Context(), &diamond.HistoryRequest{Key: diamond.NewKey("", "a")})
+	resp, err = srv.History(t.Context(), &conf.HistoryRequest{Key: conf.NewKey("", "a")})
 	require.NoError(t, err)
 	require.Len(t, resp.Changes, 6)
-	assert.Equal(t, diamond.OpDelete, resp.Changes[0].Op)
-	_, err = srv.History(t.Context(), &diamond.HistoryRequest{Key: diamond.NewKey("", "a"), Limit: -1})
-	require.ErrorIs(t, err, diamond.ErrInvalid)
+	assert.Equal(t, conf.OpDelete, resp.Changes[0].Op)
+	_, err = srv.History(t.Context(), &conf.HistoryRequest{Key: conf.NewKey("", "a"), Limit: -1})
+	require.ErrorIs(t, err, conf.ErrInvalid)
 }
 
 // A watch that waits for what its filter leaves is not woken with nothing, and
@@ -209,10 +210,10 @@ func TestWatchWaits(t *testing.T) {
 		storage := troubledBy(memstore.New())
 		srv := serve(t, storage)
 		at := srv.publish("a", "1")
-		watch := func(wait time.Duration) <-chan *diamond.ChangesResponse {
-			got := make(chan *diamond.ChangesResponse, 1)
+		watch := func(wait time.Duration) <-chan *conf.ChangesResponse {
+			got := make(chan *conf.ChangesResponse, 1)
 			go func() {
-				resp, err := srv.Changes(context.Background(), &diamond.ChangesRequest{After: at, Prefix: "b", Wait: wait, Contents: true})
+				resp, err := srv.Changes(context.Background(), &conf.ChangesRequest{After: at, Prefix: "b", Wait: wait, Contents: true})
 				assert.NoError(t, err)
 				got <- resp
 			}()
@@ -242,8 +243,8 @@ func TestWatchWaits(t *testing.T) {
 
 		future := moved
 		future.Revision += 5
-		_, err := srv.Changes(t.Context(), &diamond.ChangesRequest{After: future})
-		require.ErrorIs(t, err, diamond.ErrEpoch)
+		_, err := srv.Changes(t.Context(), &conf.ChangesRequest{After: future})
+		require.ErrorIs(t, err, conf.ErrEpoch)
 	})
 }
 
@@ -253,9 +254,9 @@ func TestReports(t *testing.T) {
 		srv.publish("a", "1")
 		at := srv.publish("a", "2")
 		report := func(client string, revision int64, applied bool, reason string) error {
-			_, err := srv.Report(t.Context(), &diamond.ReportRequest{
-				Client:  diamond.ClientInfo{ID: client},
-				Reports: []diamond.Report{{Key: diamond.NewKey("", "a"), Revision: revision, Applied: applied, Reason: reason}},
+			_, err := srv.Report(t.Context(), &conf.ReportRequest{
+				Client:  conf.ClientInfo{ID: client},
+				Reports: []conf.Report{{Key: conf.NewKey("", "a"), Revision: revision, Applied: applied, Reason: reason}},
 			})
 			return err
 		}
@@ -263,18 +264,18 @@ func TestReports(t *testing.T) {
 		require.NoError(t, report("two", 1, true, ""))
 		require.NoError(t, report("three", at.Revision, false, "panic"))
 		require.NoError(t, report("three", at.Revision, false, "panic"))
-		assert.Equal(t, diamond.ListenerCounts{InSync: 1, Pending: 1, Rejected: 1}, srv.Status().Listeners)
+		assert.Equal(t, conf.ListenerCounts{InSync: 1, Pending: 1, Rejected: 1}, srv.Status().Listeners)
 		srv.publish("a", "3")
-		assert.Equal(t, diamond.ListenerCounts{Pending: 3}, srv.Status().Listeners)
+		assert.Equal(t, conf.ListenerCounts{Pending: 3}, srv.Status().Listeners)
 		srv.remove("a")
 		assert.Zero(t, srv.Status().Listeners)
 		srv.publish("a", "4")
 		time.Sleep(time.Hour)
 		assert.Zero(t, srv.Status().Listeners, "soft state")
 
-		require.ErrorIs(t, report("", 1, true, ""), diamond.ErrInvalid)
-		require.ErrorIs(t, report(strings.Repeat("x", 1000), 1, true, ""), diamond.ErrInvalid)
-		require.ErrorIs(t, report("one", 0, true, ""), diamond.ErrInvalid)
-		require.ErrorIs(t, report("one", 1, false, "the password is hunter2"), diamond.ErrInvalid, "no words but these two: they might hold content")
+		require.ErrorIs(t, report("", 1, true, ""), conf.ErrInvalid)
+		require.ErrorIs(t, report(strings.Repeat("x", 1000), 1, true, ""), conf.ErrInvalid)
+		require.ErrorIs(t, report("one", 0, true, ""), conf.ErrInvalid)
+		require.ErrorIs(t, report("one", 1, false, "the password is hunter2"), conf.ErrInvalid, "no words but these two: they might hold content")
 	})
 }

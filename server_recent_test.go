@@ -4,28 +4,31 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
 // positionAt returns the position at a revision of a history that a test makes up.
-func positionAt(r int64) Position { return Position{Epoch: Epoch{Generation: 1}, Revision: r} }
+func positionAt(r int64) conf.Position {
+	return conf.Position{Epoch: conf.Epoch{Generation: 1}, Revision: r}
+}
 
 // serveSets has r served one set a revision, up to a revision.
 func (r *recent) serveSets(upTo int64, size int) {
 	r.restart(positionAt(0))
 	for i := int64(1); i <= upTo; i++ {
-		r.add([]step{{positionAt(i - 1), []Change{{Revision: i, Content: strings.Repeat("x", size)}}, positionAt(i)}})
+		r.add([]step{{positionAt(i - 1), []conf.Change{{Revision: i, Content: strings.Repeat("x", size)}}, positionAt(i)}})
 	}
 }
 
 func TestRecentChangesAreBoundedByBytes(t *testing.T) {
 	var r recent
-	assert.Equal(t, Position{}, r.last())
+	assert.Equal(t, conf.Position{}, r.last())
 	r.restart(positionAt(0))
 	assert.Equal(t, positionAt(0), r.last())
 	for i := int64(1); i <= 100; i++ {
-		r.add([]step{{positionAt(i - 1), []Change{{Revision: i, Content: strings.Repeat("x", 1<<20)}}, positionAt(i)}})
+		r.add([]step{{positionAt(i - 1), []conf.Change{{Revision: i, Content: strings.Repeat("x", 1<<20)}}, positionAt(i)}})
 		assert.LessOrEqual(t, r.bytes, int64(recentBytes))
 		assert.LessOrEqual(t, len(r.sets), recentBytes>>20)
 		assert.Equal(t, positionAt(i), r.last())
@@ -47,7 +50,7 @@ func TestRecentChangesAreBoundedByBytes(t *testing.T) {
 	other.Chain[0] = 1
 	_, ok = r.after(other)
 	assert.False(t, ok, "of another history")
-	r.add([]step{{positionAt(100), []Change{{Revision: 101, Content: strings.Repeat("x", recentBytes+1)}}, positionAt(101)}})
+	r.add([]step{{positionAt(100), []conf.Change{{Revision: 101, Content: strings.Repeat("x", recentBytes+1)}}, positionAt(101)}})
 	assert.Zero(t, r.bytes, "a set that is too large passes by")
 	assert.Equal(t, positionAt(101), r.last())
 }
@@ -68,6 +71,6 @@ func TestD5_ReplicaThatIsBehindFollowsWhatIsInMemory(t *testing.T) {
 	assert.EqualValues(t, first+2, next.changes[0].Revision, "what the copy has is not written again")
 	_, done = c.next(positionAt(100))
 	assert.True(t, done)
-	_, done = c.next(Position{Epoch: Epoch{Generation: 2}, Revision: 100})
+	_, done = c.next(conf.Position{Epoch: conf.Epoch{Generation: 2}, Revision: 100})
 	assert.False(t, done, "another history at the same revision")
 }

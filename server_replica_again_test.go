@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"testing"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -12,7 +13,7 @@ import (
 // emptyCopy is a copy that holds nothing.
 type emptyCopy struct{ ReplicaStorage }
 
-func (emptyCopy) At(context.Context) (Position, error) { return Position{}, nil }
+func (emptyCopy) At(context.Context) (conf.Position, error) { return conf.Position{}, nil }
 
 // What a copy has is read from it, up to the revision that it has reached, and no
 // more: of its own epoch, and while it is sound.
@@ -26,7 +27,7 @@ func TestReplicaHasWhatItReached(t *testing.T) {
 	other := &state{position: positionAt(9)}
 	other.position.Epoch.Generation++
 	assert.False(t, c.has(other, 5))
-	c.damage(Errorf(ErrCorrupt, "a bit flipped"))
+	c.damage(conf.Errorf(conf.ErrCorrupt, "a bit flipped"))
 	assert.False(t, c.has(st, 5))
 }
 
@@ -54,13 +55,13 @@ func TestReplicaIsWrittenAFewAtATime(t *testing.T) {
 func TestReplicaIsMadeAnewOnceATry(t *testing.T) {
 	c := &replica{local: emptyCopy{}, log: slog.New(slog.DiscardHandler), recent: new(recent)}
 	c.recent.restart(positionAt(5))
-	c.install = func(context.Context) (Position, error) { return positionAt(1), nil }
-	c.changes = func(ctx context.Context, after Position) (Batch, error) {
+	c.install = func(context.Context) (conf.Position, error) { return positionAt(1), nil }
+	c.changes = func(ctx context.Context, after conf.Position) (conf.Batch, error) {
 		if c.installs.Load() > 3 {
-			return Batch{}, unavailable("made too often")
+			return conf.Batch{}, unavailable("made too often")
 		}
-		return Batch{}, Errorf(ErrCompacted, "it went")
+		return conf.Batch{}, conf.Errorf(conf.ErrCompacted, "it went")
 	}
-	require.ErrorIs(t, c.sync(t.Context()), ErrUnavailable)
+	require.ErrorIs(t, c.sync(t.Context()), conf.ErrUnavailable)
 	assert.EqualValues(t, 1, c.installs.Load())
 }

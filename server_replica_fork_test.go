@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -42,13 +43,13 @@ func TestS10_TwoNodesWithReplicasForkOnce(t *testing.T) {
 				time.Sleep(time.Second)
 				at := nodes[0].Status().Position
 				require.Equal(t, at, nodes[1].Status().Position)
-				answers := []<-chan *diamond.PollResponse{
+				answers := []<-chan *conf.PollResponse{
 					nodes[0].parked(pollFor(at, time.Minute, "unrelated")),
 					nodes[1].parked(pollFor(at, time.Minute, "unrelated")),
 				}
 				replica := promoted(t, first, 100)
 				for i := range overwritten {
-					_, err := replica.Commit(t.Context(), []diamond.ChangeSet{setOf(fmt.Sprintf("key-%d", i%10), fmt.Sprint("new ", i))})
+					_, err := replica.Commit(t.Context(), []conf.ChangeSet{setOf(fmt.Sprintf("key-%d", i%10), fmt.Sprint("new ", i))})
 					require.NoError(t, err)
 				}
 				swap.set(replica)
@@ -84,12 +85,12 @@ func TestS11_ReplicaAheadOfTheStorageAtStart(t *testing.T) {
 		}
 		at := before.publish("only-in-the-tail", "lost")
 		for _, local := range locals {
-			batch, err := first.Changes(t.Context(), diamond.Position{}, 1<<40)
+			batch, err := first.Changes(t.Context(), conf.Position{}, 1<<40)
 			require.NoError(t, err)
 			require.NoError(t, local.Apply(t.Context(), batch.Changes, batch.Head))
 		}
 		restored := promoted(t, first, 20)
-		_, err := restored.Commit(t.Context(), []diamond.ChangeSet{setOf("key-0", "new")})
+		_, err := restored.Commit(t.Context(), []conf.ChangeSet{setOf("key-0", "new")})
 		require.NoError(t, err)
 		shared := troubledBy(restored)
 		nodes := []*served{node(t, shared, locals[0], log.option()), node(t, shared, locals[1], log.option())}

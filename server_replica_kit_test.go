@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -24,14 +25,14 @@ func copyOn(local diamond.ReplicaStorage) *localCopy {
 	return &localCopy{troubledBy(local), local}
 }
 
-func (c *localCopy) At(ctx context.Context) (diamond.Position, error) {
+func (c *localCopy) At(ctx context.Context) (conf.Position, error) {
 	if err := c.enter("at"); err != nil {
-		return diamond.Position{}, err
+		return conf.Position{}, err
 	}
 	return c.replica.At(ctx)
 }
 
-func (c *localCopy) Apply(ctx context.Context, changes []diamond.Change, to diamond.Position) error {
+func (c *localCopy) Apply(ctx context.Context, changes []conf.Change, to conf.Position) error {
 	if len(changes) > 0 { // else it is the question whether it is a copy
 		if err := c.enter("apply"); err != nil {
 			return err
@@ -40,7 +41,7 @@ func (c *localCopy) Apply(ctx context.Context, changes []diamond.Change, to diam
 	return c.replica.Apply(ctx, changes, to)
 }
 
-func (c *localCopy) Install(ctx context.Context, at diamond.Position, entries iter.Seq2[diamond.Entry, error]) error {
+func (c *localCopy) Install(ctx context.Context, at conf.Position, entries iter.Seq2[conf.Entry, error]) error {
 	if err := c.enter("install"); err != nil {
 		return err
 	}
@@ -91,10 +92,10 @@ func node(t testing.TB, shared diamond.Storage, local diamond.ReplicaStorage, op
 }
 
 // contentsOf returns all entries of a storage, with contents, and its position.
-func contentsOf(t testing.TB, s diamond.Storage) (map[string]diamond.Entry, diamond.Position) {
+func contentsOf(t testing.TB, s diamond.Storage) (map[string]conf.Entry, conf.Position) {
 	t.Helper()
-	entries := make(map[string]diamond.Entry)
-	req := diamond.ScanRequest{Limit: 1000, Contents: true}
+	entries := make(map[string]conf.Entry)
+	req := conf.ScanRequest{Limit: 1000, Contents: true}
 	for {
 		page, err := s.Scan(context.Background(), req)
 		require.NoError(t, err)
@@ -118,18 +119,18 @@ func sameContents(t testing.TB, storage, local diamond.Storage) {
 }
 
 // asOf returns what the changes of a storage up to a revision lead to.
-func asOf(t testing.TB, s diamond.Storage, revision int64) map[string]diamond.Entry {
+func asOf(t testing.TB, s diamond.Storage, revision int64) map[string]conf.Entry {
 	t.Helper()
-	batch, err := s.Changes(context.Background(), diamond.Position{}, 1<<40)
+	batch, err := s.Changes(context.Background(), conf.Position{}, 1<<40)
 	require.NoError(t, err)
-	entries := make(map[string]diamond.Entry)
+	entries := make(map[string]conf.Entry)
 	for i := range batch.Changes {
 		switch c := &batch.Changes[i]; {
 		case c.Revision > revision:
 			return entries
-		case c.Op == diamond.OpDelete:
+		case c.Op == conf.OpDelete:
 			delete(entries, c.Key.String())
-		case c.Op == diamond.OpPublish:
+		case c.Op == conf.OpPublish:
 			entries[c.Key.String()] = c.Entry()
 		}
 	}
@@ -139,7 +140,7 @@ func asOf(t testing.TB, s diamond.Storage, revision int64) map[string]diamond.En
 // copied returns a copy that is up to date with a storage.
 func copied(t testing.TB, s diamond.Storage) *memstore.Store {
 	t.Helper()
-	batch, err := s.Changes(context.Background(), diamond.Position{}, 1<<40)
+	batch, err := s.Changes(context.Background(), conf.Position{}, 1<<40)
 	require.NoError(t, err)
 	require.Equal(t, batch.Head, batch.Position)
 	local := memstore.New()

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 	"github.com/linnaname/gdiamond/storage/boltstore"
 	"github.com/linnaname/gdiamond/storage/memstore"
@@ -21,7 +22,7 @@ import (
 
 // down is what every call of a storage that is away returns.
 func down(s *troubled) {
-	s.fail(diamond.Errorf(diamond.ErrUnavailable, "down"), "commit", "changes", "scan", "read", "history", "fork")
+	s.fail(conf.Errorf(conf.ErrUnavailable, "down"), "commit", "changes", "scan", "read", "history", "fork")
 }
 
 // A node starts while the database is away: it serves what its disk holds,
@@ -44,7 +45,7 @@ func TestL5_StartFromTheReplicaAlone(t *testing.T) {
 		require.True(t, status.Ready)
 		assert.Positive(t, status.Stale)
 		assert.Zero(t, status.Confirmed)
-		require.ErrorIs(t, status.Storage, diamond.ErrUnavailable)
+		require.ErrorIs(t, status.Storage, conf.ErrUnavailable)
 		assert.Equal(t, at, status.Position)
 		assert.Equal(t, at, status.Replica.Position)
 
@@ -53,22 +54,22 @@ func TestL5_StartFromTheReplicaAlone(t *testing.T) {
 		assert.Equal(t, "1", got.Entry.Content)
 		assert.Equal(t, time.Minute, got.Stale, "since it was started, at the least")
 		assert.False(t, srv.fetch("gone").Found)
-		first := srv.poll(pollFor(diamond.Position{}, 0, "a"))
+		first := srv.poll(pollFor(conf.Position{}, 0, "a"))
 		assert.Equal(t, "1", first.Changed[0].Entry.Content)
 		assert.Positive(t, first.Stale)
-		list, err := srv.List(t.Context(), &diamond.ListRequest{Contents: true})
+		list, err := srv.List(t.Context(), &conf.ListRequest{Contents: true})
 		require.NoError(t, err)
 		require.Len(t, list.Entries, 1)
 		assert.Equal(t, "1", list.Entries[0].Content)
-		history, err := srv.History(t.Context(), &diamond.HistoryRequest{Key: diamond.NewKey("", "gone")})
+		history, err := srv.History(t.Context(), &conf.HistoryRequest{Key: conf.NewKey("", "gone")})
 		require.NoError(t, err)
 		assert.Len(t, history.Changes, 2)
-		old, err := srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "gone"), Revision: 2})
+		old, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "gone"), Revision: 2})
 		require.NoError(t, err)
 		assert.Equal(t, "1", old.Entry.Content)
 
 		_, err = srv.commit(setOf("a", "mine"))
-		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		require.ErrorIs(t, err, conf.ErrUnavailable)
 		assert.Zero(t, shared.count("commit"), "nothing is written to what may be another store")
 		answer := srv.parked(pollFor(first.Position, time.Minute, "a"))
 		peer.publish("a", "2")
@@ -146,9 +147,9 @@ func TestL5_StartWhileTheStorageHangs(t *testing.T) {
 func TestL6_StartWithoutAGoodReplica(t *testing.T) {
 	for name, spoil := range map[string]func(*localCopy){
 		"empty":   func(c *localCopy) {},
-		"damaged": func(c *localCopy) { c.fail(diamond.Errorf(diamond.ErrCorrupt, "a bit flipped"), "scan", "read") },
-		"no head": func(c *localCopy) { c.fail(diamond.Errorf(diamond.ErrCorrupt, "a bit flipped"), "at", "scan", "read") },
-		"failing": func(c *localCopy) { c.fail(diamond.Errorf(diamond.ErrUnavailable, "i/o error"), "at", "scan", "read") },
+		"damaged": func(c *localCopy) { c.fail(conf.Errorf(conf.ErrCorrupt, "a bit flipped"), "scan", "read") },
+		"no head": func(c *localCopy) { c.fail(conf.Errorf(conf.ErrCorrupt, "a bit flipped"), "at", "scan", "read") },
+		"failing": func(c *localCopy) { c.fail(conf.Errorf(conf.ErrUnavailable, "i/o error"), "at", "scan", "read") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -164,10 +165,10 @@ func TestL6_StartWithoutAGoodReplica(t *testing.T) {
 				srv := node(t, shared, local)
 				time.Sleep(time.Minute)
 				assert.False(t, srv.Status().Ready)
-				_, err := srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "a")})
-				require.ErrorIs(t, err, diamond.ErrUnavailable)
-				_, err = srv.Poll(t.Context(), pollFor(diamond.Position{}, 0, "a"))
-				require.ErrorIs(t, err, diamond.ErrUnavailable)
+				_, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "a")})
+				require.ErrorIs(t, err, conf.ErrUnavailable)
+				_, err = srv.Poll(t.Context(), pollFor(conf.Position{}, 0, "a"))
+				require.ErrorIs(t, err, conf.ErrUnavailable)
 
 				shared.heal()
 				time.Sleep(5 * time.Second)
@@ -232,13 +233,13 @@ func TestWarmNodeCostsTheStorageNothing(t *testing.T) {
 		scans, reads, changes := shared.count("scan"), shared.count("read"), shared.count("changes")
 		for i := range 200 {
 			assert.Len(t, srv.fetch(fmt.Sprint("key-", i)).Entry.Content, 1000)
-			assert.NotNil(t, srv.poll(pollFor(diamond.Position{}, 0, fmt.Sprint("key-", i))).Changed[0].Entry)
+			assert.NotNil(t, srv.poll(pollFor(conf.Position{}, 0, fmt.Sprint("key-", i))).Changed[0].Entry)
 		}
-		_, err := srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "key-1"), Revision: 2})
+		_, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "key-1"), Revision: 2})
 		require.NoError(t, err)
 		var seen int
 		for after := start; after != srv.Status().Position; {
-			resp, err := srv.Changes(t.Context(), &diamond.ChangesRequest{After: after, Contents: true})
+			resp, err := srv.Changes(t.Context(), &conf.ChangesRequest{After: after, Contents: true})
 			require.NoError(t, err)
 			seen, after = seen+len(resp.Changes), resp.Position
 		}
@@ -280,7 +281,7 @@ func TestINV2_InstalledReplicaIsAPrefix(t *testing.T) {
 				}
 				switch id := fmt.Sprintf("key-%03d", i*37%310); i % 3 {
 				case 0:
-					_, _ = peer.commit(diamond.ChangeSet{Deletes: []diamond.Delete{{Key: diamond.NewKey("", id)}}})
+					_, _ = peer.commit(conf.ChangeSet{Deletes: []conf.Delete{{Key: conf.NewKey("", id)}}})
 				default:
 					peer.publish(id, fmt.Sprint("value ", i))
 				}
@@ -301,26 +302,26 @@ func TestINV2_InstalledReplicaIsAPrefix(t *testing.T) {
 // halted is a replica that notes what it was installed with, and takes no more.
 type halted struct {
 	*memstore.Store
-	at        diamond.Position
-	installed map[string]diamond.Entry
+	at        conf.Position
+	installed map[string]conf.Entry
 }
 
-func (h *halted) Apply(ctx context.Context, changes []diamond.Change, to diamond.Position) error {
+func (h *halted) Apply(ctx context.Context, changes []conf.Change, to conf.Position) error {
 	if h.at.IsZero() {
 		at, err := h.At(ctx)
 		if err != nil {
 			return err
 		}
-		page, err := h.Scan(ctx, diamond.ScanRequest{Limit: 10_000, Contents: true})
+		page, err := h.Scan(ctx, conf.ScanRequest{Limit: 10_000, Contents: true})
 		if err != nil {
 			return err
 		}
-		h.at, h.installed = at, make(map[string]diamond.Entry)
+		h.at, h.installed = at, make(map[string]conf.Entry)
 		for _, e := range page.Entries {
 			h.installed[e.Key.String()] = e
 		}
 	}
-	return diamond.Errorf(diamond.ErrNoSpace, "no more")
+	return conf.Errorf(conf.ErrNoSpace, "no more")
 }
 
 // The copy's disk is full: readers, waiters and publishers notice nothing.
@@ -333,7 +334,7 @@ func TestD1_FullDiskOfTheReplica(t *testing.T) {
 		defer store.Close()
 		before := srv.publish("a", "1")
 		synctest.Wait()
-		local.fail(diamond.Errorf(diamond.ErrNoSpace, "disk full"), "apply", "install")
+		local.fail(conf.Errorf(conf.ErrNoSpace, "disk full"), "apply", "install")
 		for i := range 100 {
 			answer := srv.parked(pollFor(srv.Status().Position, time.Minute, "a"))
 			srv.publish("a", strings.Repeat("y", i*10_000))
@@ -344,7 +345,7 @@ func TestD1_FullDiskOfTheReplica(t *testing.T) {
 		status := srv.Status()
 		require.NoError(t, status.Storage)
 		assert.Zero(t, status.Stale)
-		require.ErrorIs(t, status.Replica.Err, diamond.ErrNoSpace)
+		require.ErrorIs(t, status.Replica.Err, conf.ErrNoSpace)
 		assert.Equal(t, before, status.Replica.Position, "what it had is still there")
 		assert.Positive(t, status.Replica.Failures)
 		assert.LessOrEqual(t, status.Replica.Failures, uint64(30), "it is not hammered")
@@ -434,7 +435,7 @@ func TestDamagedReplicaIsMadeAnew(t *testing.T) {
 		synctest.Wait()
 		require.NoError(t, srv.Close())
 		srv = node(t, store, local, log.option())
-		local.fail(diamond.Errorf(diamond.ErrCorrupt, "a bit flipped"), "read")
+		local.fail(conf.Errorf(conf.ErrCorrupt, "a bit flipped"), "read")
 		assert.Equal(t, "secret content", srv.fetch("a").Entry.Content, "from the storage")
 		synctest.Wait()
 		assert.EqualValues(t, 1, srv.Status().Replica.Installs)
@@ -453,11 +454,11 @@ func TestReplicaOfAnotherStoreIsRefused(t *testing.T) {
 		serve(t, other).publish("a", "2")
 		local := copied(t, mine)
 		_, err := diamond.NewServer(other, diamond.WithReplica(local))
-		require.ErrorIs(t, err, diamond.ErrOtherStore)
+		require.ErrorIs(t, err, conf.ErrOtherStore)
 		assert.ErrorContains(t, err, "empty directory")
 
 		_, err = diamond.NewServer(mine, diamond.WithReplica(other))
-		require.ErrorIs(t, err, diamond.ErrInvalid)
+		require.ErrorIs(t, err, conf.ErrInvalid)
 		assert.ErrorContains(t, err, "no copy")
 
 		// Known only later: it withdraws, and comes back with its own storage.
@@ -471,11 +472,11 @@ func TestReplicaOfAnotherStoreIsRefused(t *testing.T) {
 		shared.heal()
 		time.Sleep(5 * time.Second)
 		assert.False(t, srv.Status().Ready)
-		_, err = srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "a")})
-		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		_, err = srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "a")})
+		require.ErrorIs(t, err, conf.ErrUnavailable)
 		_, err = srv.commit(setOf("a", "3"))
-		require.ErrorIs(t, err, diamond.ErrUnavailable)
-		require.ErrorIs(t, srv.Status().Storage, diamond.ErrOtherStore)
+		require.ErrorIs(t, err, conf.ErrUnavailable)
+		require.ErrorIs(t, srv.Status().Storage, conf.ErrOtherStore)
 		assert.Contains(t, log.String(), "empty directory")
 		entries, _ := contentsOf(t, other)
 		assert.Equal(t, "2", entries["public/DEFAULT_GROUP/a"].Content)
@@ -497,7 +498,7 @@ func TestL6_ReplicaThatWasNotCompleted(t *testing.T) {
 		peer.publish("b", "1")
 		entries, _ := contentsOf(t, store)
 		local := memstore.New()
-		require.NoError(t, local.Install(t.Context(), at, func(yield func(diamond.Entry, error) bool) {
+		require.NoError(t, local.Install(t.Context(), at, func(yield func(conf.Entry, error) bool) {
 			for _, e := range entries {
 				if !yield(e, nil) {
 					return

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -24,9 +24,9 @@ func TestStatusIsCheapWithManyReports(t *testing.T) {
 		report := func(n int) {
 			for range n {
 				reported++
-				_, err := srv.Report(t.Context(), &diamond.ReportRequest{
-					Client:  diamond.ClientInfo{ID: strconv.Itoa(reported)},
-					Reports: []diamond.Report{{Key: keyA, Revision: at.Revision, Applied: true}},
+				_, err := srv.Report(t.Context(), &conf.ReportRequest{
+					Client:  conf.ClientInfo{ID: strconv.Itoa(reported)},
+					Reports: []conf.Report{{Key: keyA, Revision: at.Revision, Applied: true}},
 				})
 				require.NoError(t, err)
 			}

@@ -12,21 +12,22 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
 // from returns a context of a caller at an address.
 func from(t *testing.T, address string) context.Context {
-	return diamond.WithCaller(t.Context(), diamond.Caller{Address: address})
+	return conf.WithCaller(t.Context(), conf.Caller{Address: address})
 }
 
 // made returns a poll of n keys that nobody has published.
-func made(set, n int) *diamond.PollRequest {
-	req := &diamond.PollRequest{}
+func made(set, n int) *conf.PollRequest {
+	req := &conf.PollRequest{}
 	for i := range n {
-		req.Keys = append(req.Keys, diamond.NewKey("", fmt.Sprintf("%d.%d", set, i)).Canonical())
+		req.Keys = append(req.Keys, conf.NewKey("", fmt.Sprintf("%d.%d", set, i)).Canonical())
 	}
-	req.Set = diamond.HashKeys(req.Keys)
+	req.Set = conf.HashKeys(req.Keys)
 	return req
 }
 
@@ -49,7 +50,7 @@ func TestPoll_OneAddressDoesNotTakeAllKeySets(t *testing.T) {
 		assert.Positive(t, refused)
 		assert.LessOrEqual(t, srv.Status().SetKeys, int64(128<<10), "what one address may take")
 		_, err := srv.Poll(attacker, made(1000, 10_000))
-		require.ErrorIs(t, err, diamond.ErrOverloaded)
+		require.ErrorIs(t, err, conf.ErrOverloaded)
 		for i := range 50 {
 			_, err := srv.Poll(from(t, fmt.Sprintf("192.0.2.%d:1", 2+i)), made(2000+i, 20))
 			require.NoError(t, err)
@@ -75,16 +76,16 @@ func TestPoll_UnusedKeySetsGiveWay(t *testing.T) {
 	require.NoError(t, err)
 	assert.False(t, res.Resync, "the other's set is still known")
 	_, err = srv.Poll(from(t, "192.0.2.1:1"), made(99, 301))
-	require.ErrorIs(t, err, diamond.ErrOverloaded)
+	require.ErrorIs(t, err, conf.ErrOverloaded)
 	assert.ErrorContains(t, err, "from this address")
 }
 
 // hangingReads is a storage of which reads of contents hang.
 type hangingReads struct{ diamond.Storage }
 
-func (hangingReads) Read(ctx context.Context, _ diamond.Key, _ int64) (diamond.Entry, error) {
+func (hangingReads) Read(ctx context.Context, _ conf.Key, _ int64) (conf.Entry, error) {
 	<-ctx.Done()
-	return diamond.Entry{}, ctx.Err()
+	return conf.Entry{}, ctx.Err()
 }
 
 // A storage that hangs holds few goroutines, whoever asks for whatever contents,
@@ -92,27 +93,27 @@ func (hangingReads) Read(ctx context.Context, _ diamond.Key, _ int64) (diamond.E
 func TestContents_LoadsAreBounded(t *testing.T) {
 	store := memstore.New()
 	const keys = 4000
-	for at := 0; at < keys; at += diamond.MaxChanges {
-		var set diamond.ChangeSet
-		for i := range diamond.MaxChanges {
-			set.Drafts = append(set.Drafts, diamond.Draft{Key: diamond.NewKey("", fmt.Sprint(at+i)).Canonical(), Content: "x"})
+	for at := 0; at < keys; at += conf.MaxChanges {
+		var set conf.ChangeSet
+		for i := range conf.MaxChanges {
+			set.Drafts = append(set.Drafts, conf.Draft{Key: conf.NewKey("", fmt.Sprint(at+i)).Canonical(), Content: "x"})
 		}
-		_, err := store.Commit(t.Context(), []diamond.ChangeSet{set})
+		_, err := store.Commit(t.Context(), []conf.ChangeSet{set})
 		require.NoError(t, err)
 	}
 	srv := mustServer(t, hangingReads{store})
 	before := runtime.NumGoroutine()
 	for i := range keys {
 		ctx, leave := context.WithTimeout(t.Context(), 100*time.Microsecond)
-		_, err := srv.Fetch(ctx, &diamond.FetchRequest{Key: diamond.NewKey("", fmt.Sprint(i))})
+		_, err := srv.Fetch(ctx, &conf.FetchRequest{Key: conf.NewKey("", fmt.Sprint(i))})
 		leave()
 		require.Error(t, err)
 		require.Less(t, runtime.NumGoroutine()-before, 2500)
 	}
 	require.Eventually(t, func() bool { return runtime.NumGoroutine()-before < 100 }, time.Minute, 10*time.Millisecond,
 		"who waited for a turn gives up")
-	_, err := srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "3999")})
-	require.ErrorIs(t, err, diamond.ErrOverloaded)
+	_, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "3999")})
+	require.ErrorIs(t, err, conf.ErrOverloaded)
 }
 
 // A poll names what it cannot carry in time: a storage that hangs holds it up once,
@@ -120,15 +121,15 @@ func TestContents_LoadsAreBounded(t *testing.T) {
 func TestPoll_InlineContentsHaveOneDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
-		var set diamond.ChangeSet
-		req := &diamond.PollRequest{Wait: time.Second}
+		var set conf.ChangeSet
+		req := &conf.PollRequest{Wait: time.Second}
 		for i := range 20 {
-			key := diamond.NewKey("", fmt.Sprint(i)).Canonical()
-			set.Drafts = append(set.Drafts, diamond.Draft{Key: key, Content: "x"})
+			key := conf.NewKey("", fmt.Sprint(i)).Canonical()
+			set.Drafts = append(set.Drafts, conf.Draft{Key: key, Content: "x"})
 			req.Keys = append(req.Keys, key)
 		}
-		req.Set = diamond.HashKeys(req.Keys)
-		_, err := store.Commit(t.Context(), []diamond.ChangeSet{set})
+		req.Set = conf.HashKeys(req.Keys)
+		_, err := store.Commit(t.Context(), []conf.ChangeSet{set})
 		require.NoError(t, err)
 		srv := mustServer(t, hangingReads{store})
 		before := runtime.NumGoroutine()
@@ -150,9 +151,9 @@ func TestPoll_EveryAnswerIsCounted(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, res.Resync)
 	wrong := made(0, 2)
-	wrong.Set = diamond.KeySetHash{}
+	wrong.Set = conf.KeySetHash{}
 	_, err = srv.Poll(t.Context(), wrong)
-	require.ErrorIs(t, err, diamond.ErrInvalid)
+	require.ErrorIs(t, err, conf.ErrInvalid)
 	counters := srv.Status().Counters
 	assert.EqualValues(t, 1, counters.PollResync)
 	assert.EqualValues(t, 1, counters.PollFailed)
@@ -165,8 +166,8 @@ func TestCommit_CanceledInTheQueueIsNoFailure(t *testing.T) {
 		store := &hangingCommits{Storage: memstore.New(), release: make(chan struct{})}
 		srv := mustServer(t, store)
 		commit := func(ctx context.Context, key string) error {
-			_, err := srv.Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{
-				Drafts: []diamond.Draft{{Key: diamond.NewKey("", key), Content: "x"}},
+			_, err := srv.Commit(ctx, &conf.CommitRequest{Set: conf.ChangeSet{
+				Drafts: []conf.Draft{{Key: conf.NewKey("", key), Content: "x"}},
 			}})
 			return err
 		}
@@ -190,7 +191,7 @@ type hangingCommits struct {
 	release chan struct{}
 }
 
-func (s *hangingCommits) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+func (s *hangingCommits) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error) {
 	<-s.release
 	return s.Storage.Commit(ctx, sets)
 }

@@ -2,6 +2,7 @@ package diamond
 
 import (
 	"fmt"
+	"github.com/linnaname/gdiamond/conf"
 	"log/slog"
 	"runtime"
 	"slices"
@@ -16,37 +17,37 @@ import (
 // and of one that deletes them, after which tombstones go.
 func BenchmarkStepAtAMillionKeys(b *testing.B) {
 	const keys = 1_000_000
-	key := func(i int) Key { return NewKey("", fmt.Sprintf("key-%07d", i)) }
+	key := func(i int) conf.Key { return conf.NewKey("", fmt.Sprintf("key-%07d", i)) }
 	var cells []*cell
 	var tombs []tomb
 	for i := range keys {
-		cells = append(cells, cellOf(&record{Entry: Entry{Key: key(2 * i), Revision: 1}}))
+		cells = append(cells, cellOf(&record{Entry: conf.Entry{Key: key(2 * i), Revision: 1}}))
 		if i%4 == 0 { // as many tombstones as are kept
 			gone := key(2 * i)
 			gone.DataID += "-gone"
-			cells = append(cells, cellOf(&record{Entry: Entry{Key: gone, Revision: 1}, deleted: true}))
+			cells = append(cells, cellOf(&record{Entry: conf.Entry{Key: gone, Revision: 1}, deleted: true}))
 			tombs = append(tombs, tomb{gone, 1})
 		}
 	}
 	s := newServed(slog.New(slog.DiscardHandler), newContents(defaultServerConfig().cacheBytes))
-	st := &state{index: newIndex(cells), position: Position{Revision: 1}}
+	st := &state{index: newIndex(cells), position: conf.Position{Revision: 1}}
 	st.index.tombs = tombs
 	st.index.live.Store(keys)
 	s.state.Store(st)
-	set := func(n int, op Op) step {
-		changes := make([]Change, MaxChanges)
+	set := func(n int, op conf.Op) step {
+		changes := make([]conf.Change, conf.MaxChanges)
 		for i := range changes {
-			changes[i] = Change{Revision: st.position.Revision + 1, Number: i, Count: len(changes), Op: op, Key: key(2*(n%1000+i*(keys/MaxChanges)) + 1)}
-			if op == OpPublish {
+			changes[i] = conf.Change{Revision: st.position.Revision + 1, Number: i, Count: len(changes), Op: op, Key: key(2*(n%1000+i*(keys/conf.MaxChanges)) + 1)}
+			if op == conf.OpPublish {
 				changes[i].Content = strings.Repeat("x", 1024)
 			}
 		}
-		return step{from: st.position, changes: changes, to: Position{Revision: st.position.Revision + 1}}
+		return step{from: st.position, changes: changes, to: conf.Position{Revision: st.position.Revision + 1}}
 	}
 	for _, m := range []struct {
 		name string
-		op   Op
-	}{{"new", OpPublish}, {"deleted", OpDelete}} {
+		op   conf.Op
+	}{{"new", conf.OpPublish}, {"deleted", conf.OpDelete}} {
 		b.Run(m.name, func(b *testing.B) {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -64,7 +65,7 @@ func (s *troubled) enter(op string) error {
 	return before(op)
 }
 
-func (s *troubled) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+func (s *troubled) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error) {
 	if err := s.enter("commit"); err != nil {
 		return nil, err
 	}
@@ -85,37 +86,37 @@ func (s *troubled) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diam
 	return results, err
 }
 
-func (s *troubled) Read(ctx context.Context, key diamond.Key, revision int64) (diamond.Entry, error) {
+func (s *troubled) Read(ctx context.Context, key conf.Key, revision int64) (conf.Entry, error) {
 	if err := s.enter("read"); err != nil {
-		return diamond.Entry{}, err
+		return conf.Entry{}, err
 	}
 	return s.Storage.Read(ctx, key, revision)
 }
 
-func (s *troubled) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
+func (s *troubled) Changes(ctx context.Context, after conf.Position, maxBytes int64) (conf.Batch, error) {
 	if err := s.enter("changes"); err != nil {
-		return diamond.Batch{}, err
+		return conf.Batch{}, err
 	}
 	return s.Storage.Changes(ctx, after, maxBytes)
 }
 
-func (s *troubled) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page, error) {
+func (s *troubled) Scan(ctx context.Context, req conf.ScanRequest) (conf.Page, error) {
 	if err := s.enter("scan"); err != nil {
-		return diamond.Page{}, err
+		return conf.Page{}, err
 	}
 	return s.Storage.Scan(ctx, req)
 }
 
-func (s *troubled) History(ctx context.Context, key diamond.Key, before int64, limit int) ([]diamond.Change, error) {
+func (s *troubled) History(ctx context.Context, key conf.Key, before int64, limit int) ([]conf.Change, error) {
 	if err := s.enter("history"); err != nil {
 		return nil, err
 	}
 	return s.Storage.History(ctx, key, before, limit)
 }
 
-func (s *troubled) Fork(ctx context.Context, verified diamond.Position) (diamond.Position, error) {
+func (s *troubled) Fork(ctx context.Context, verified conf.Position) (conf.Position, error) {
 	if err := s.enter("fork"); err != nil {
-		return diamond.Position{}, err
+		return conf.Position{}, err
 	}
 	return s.Storage.Fork(ctx, verified)
 }
@@ -124,10 +125,10 @@ func (s *troubled) Fork(ctx context.Context, verified diamond.Position) (diamond
 // that was failed over, or restored, without its tail.
 func withoutTail(t testing.TB, storage diamond.Storage, revision int64) *memstore.Store {
 	t.Helper()
-	batch, err := storage.Changes(context.Background(), diamond.Position{}, 1<<40)
+	batch, err := storage.Changes(context.Background(), conf.Position{}, 1<<40)
 	require.NoError(t, err)
 	at := batch.Head
-	at.Revision, at.Chain, at.Epoch = 0, diamond.Chain{}, diamond.Epoch{}
+	at.Revision, at.Chain, at.Epoch = 0, conf.Chain{}, conf.Epoch{}
 	n := 0
 	for n < len(batch.Changes) && batch.Changes[n].Revision <= revision {
 		n++

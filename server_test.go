@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -31,45 +32,45 @@ func serve(t testing.TB, storage diamond.Storage, opts ...diamond.ServerOption) 
 	return &served{srv, t}
 }
 
-func (s *served) commit(set diamond.ChangeSet) (diamond.Position, error) {
-	resp, err := s.Commit(context.Background(), &diamond.CommitRequest{Set: set})
+func (s *served) commit(set conf.ChangeSet) (conf.Position, error) {
+	resp, err := s.Commit(context.Background(), &conf.CommitRequest{Set: set})
 	if err != nil {
-		return diamond.Position{}, err
+		return conf.Position{}, err
 	}
 	return resp.Position, nil
 }
 
-func (s *served) publish(dataID, content string) diamond.Position {
+func (s *served) publish(dataID, content string) conf.Position {
 	s.t.Helper()
-	at, err := s.commit(diamond.ChangeSet{Drafts: []diamond.Draft{{Key: diamond.NewKey("", dataID), Content: content, AllowEmpty: true}}})
+	at, err := s.commit(conf.ChangeSet{Drafts: []conf.Draft{{Key: conf.NewKey("", dataID), Content: content, AllowEmpty: true}}})
 	require.NoError(s.t, err)
 	return at
 }
 
-func (s *served) remove(dataID string) diamond.Position {
+func (s *served) remove(dataID string) conf.Position {
 	s.t.Helper()
-	at, err := s.commit(diamond.ChangeSet{Deletes: []diamond.Delete{{Key: diamond.NewKey("", dataID)}}})
+	at, err := s.commit(conf.ChangeSet{Deletes: []conf.Delete{{Key: conf.NewKey("", dataID)}}})
 	require.NoError(s.t, err)
 	return at
 }
 
-func (s *served) fetch(dataID string) *diamond.FetchResponse {
+func (s *served) fetch(dataID string) *conf.FetchResponse {
 	s.t.Helper()
-	resp, err := s.Fetch(context.Background(), &diamond.FetchRequest{Key: diamond.NewKey("", dataID)})
+	resp, err := s.Fetch(context.Background(), &conf.FetchRequest{Key: conf.NewKey("", dataID)})
 	require.NoError(s.t, err)
 	return resp
 }
 
 // pollFor asks for all that is new of some data ids since p.
-func pollFor(p diamond.Position, wait time.Duration, dataIDs ...string) *diamond.PollRequest {
-	keys := make([]diamond.Key, len(dataIDs))
+func pollFor(p conf.Position, wait time.Duration, dataIDs ...string) *conf.PollRequest {
+	keys := make([]conf.Key, len(dataIDs))
 	for i, id := range dataIDs {
-		keys[i] = diamond.NewKey("", id)
+		keys[i] = conf.NewKey("", id)
 	}
-	return &diamond.PollRequest{Set: diamond.HashKeys(keys), Keys: keys, Position: p, Wait: wait}
+	return &conf.PollRequest{Set: conf.HashKeys(keys), Keys: keys, Position: p, Wait: wait}
 }
 
-func (s *served) poll(req *diamond.PollRequest) *diamond.PollResponse {
+func (s *served) poll(req *conf.PollRequest) *conf.PollResponse {
 	s.t.Helper()
 	resp, err := s.Poll(context.Background(), req)
 	require.NoError(s.t, err)
@@ -77,9 +78,9 @@ func (s *served) poll(req *diamond.PollRequest) *diamond.PollResponse {
 }
 
 // parked polls in the background, and returns once it waits.
-func (s *served) parked(req *diamond.PollRequest) <-chan *diamond.PollResponse {
+func (s *served) parked(req *conf.PollRequest) <-chan *conf.PollResponse {
 	s.t.Helper()
-	answer := make(chan *diamond.PollResponse, 1)
+	answer := make(chan *conf.PollResponse, 1)
 	go func() {
 		resp, err := s.Poll(context.Background(), req)
 		assert.NoError(s.t, err)
@@ -112,7 +113,7 @@ func TestServerServesWhatIsPublished(t *testing.T) {
 		assert.False(t, gone.Found)
 		assert.Equal(t, at, gone.Position)
 
-		old, err := srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "app.yaml"), Revision: 1})
+		old, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "app.yaml"), Revision: 1})
 		require.NoError(t, err)
 		assert.Equal(t, "rate: 1", old.Entry.Content, "earlier versions stay readable")
 	})
@@ -123,7 +124,7 @@ func TestPollTellsOfAChange(t *testing.T) {
 		srv := serve(t, memstore.New())
 		at := srv.publish("a", "1")
 
-		first := srv.poll(pollFor(diamond.Position{}, time.Minute, "a", "b"))
+		first := srv.poll(pollFor(conf.Position{}, time.Minute, "a", "b"))
 		require.Len(t, first.Changed, 1)
 		assert.Equal(t, "1", first.Changed[0].Entry.Content)
 		assert.Equal(t, at, first.Position)
@@ -138,7 +139,7 @@ func TestPollTellsOfAChange(t *testing.T) {
 		resp := <-answer
 		assert.Zero(t, time.Since(start), "at once")
 		require.Len(t, resp.Changed, 1)
-		assert.Equal(t, diamond.NewKey("", "b"), resp.Changed[0].Key)
+		assert.Equal(t, conf.NewKey("", "b"), resp.Changed[0].Key)
 		assert.Equal(t, "2", resp.Changed[0].Entry.Content)
 		assert.Equal(t, at, resp.Position)
 		assert.NotZero(t, resp.Applied)

@@ -6,23 +6,24 @@ import (
 	"testing"
 	"time"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
 // fullOfTombstones returns what a server serves whose index has as many tombstones as it
 // keeps, and over more. The key of the first is gone-0, its revision 2.
-func fullOfTombstones(over int) (s *served, first Key, before Position) {
+func fullOfTombstones(over int) (s *served, first conf.Key, before conf.Position) {
 	s = newServed(slog.New(slog.DiscardHandler), newContents(1<<20))
 	ix := newIndex(nil)
 	for i := range minTombs + over {
-		ix.put(&record{Entry: Entry{Key: NewKey("", fmt.Sprint("gone-", i)), Revision: int64(i + 2)}, deleted: true})
+		ix.put(&record{Entry: conf.Entry{Key: conf.NewKey("", fmt.Sprint("gone-", i)), Revision: int64(i + 2)}, deleted: true})
 	}
-	before = Position{Store: StoreID{1}, Epoch: Epoch{Generation: 1}, Revision: 1}
+	before = conf.Position{Store: conf.StoreID{1}, Epoch: conf.Epoch{Generation: 1}, Revision: 1}
 	at := before
 	at.Revision = int64(minTombs + over + 1)
 	s.state.Store(&state{index: ix, position: at})
-	return s, NewKey("", "gone-0"), before
+	return s, conf.NewKey("", "gone-0"), before
 }
 
 func tells(d diff) bool { return d.resync || len(d.changed) > 0 }
@@ -31,7 +32,7 @@ func tells(d diff) bool { return d.resync || len(d.changed) > 0 }
 // whichever order the writer does these.
 func TestReadersWithTheLockKeepTombstones(t *testing.T) {
 	s, first, before := fullOfTombstones(maxForget)
-	w := &query{set: &keySet{Keys: []Key{first}}, position: before}
+	w := &query{set: &keySet{Keys: []conf.Key{first}}, position: before}
 	trimmed := make(chan struct{})
 	s.stable(func(now *state) {
 		go func() { s.trim(now); close(trimmed) }()
@@ -56,7 +57,7 @@ func TestDeletionForgottenWhileComparing(t *testing.T) {
 	st := s.state.Load()
 	s.trim(st)
 	require.Nil(t, st.index.get(first))
-	q := &query{set: &keySet{Keys: []Key{first}}, position: before}
+	q := &query{set: &keySet{Keys: []conf.Key{first}}, position: before}
 	var d diff
 	now := s.lookupAll(st, func(st *state) (ok bool) {
 		d, ok = q.differ(st)

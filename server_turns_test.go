@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -14,9 +15,9 @@ import (
 // how often its source has been asked.
 func busyContents(t *testing.T) (c *contents, asked *int) {
 	asked = new(int)
-	c = newContents(1<<20, func(Key, int64) (Entry, error) {
+	c = newContents(1<<20, func(conf.Key, int64) (conf.Entry, error) {
 		*asked++
-		return Entry{}, unavailable("cut off")
+		return conf.Entry{}, unavailable("cut off")
 	})
 	for range maxLoads {
 		require.NoError(t, c.turn())
@@ -31,14 +32,14 @@ func TestLoadsThatWaitAreBounded(t *testing.T) {
 		c, asked := busyContents(t)
 		begun := time.Now()
 		_, err := c.get(context.Background(), testRecord("a", 1, "x"))
-		require.ErrorIs(t, err, ErrOverloaded)
+		require.ErrorIs(t, err, conf.ErrOverloaded)
 		assert.Equal(t, loadWait, time.Since(begun))
 		assert.Zero(t, *asked)
 		assert.Zero(t, c.queued.Load())
 
 		c.queued.Store(maxLoadQueue)
 		begun = time.Now()
-		require.ErrorIs(t, c.turn(), ErrOverloaded)
+		require.ErrorIs(t, c.turn(), conf.ErrOverloaded)
 		assert.Zero(t, time.Since(begun), "it does not wait")
 		assert.EqualValues(t, maxLoadQueue, c.queued.Load())
 	})
@@ -57,7 +58,7 @@ func TestLoadsTakeTurns(t *testing.T) {
 		synctest.Wait()
 		assert.Zero(t, *asked)
 		c.turned()
-		require.ErrorIs(t, <-failed, ErrUnavailable)
+		require.ErrorIs(t, <-failed, conf.ErrUnavailable)
 		assert.Equal(t, 1, *asked)
 		assert.EqualValues(t, maxLoadQueue-1, c.queued.Load())
 		require.NoError(t, c.turn(), "the turn was given back")

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -18,16 +19,16 @@ func TestINV2_ViewsAreAsOfOnePosition(t *testing.T) {
 	srv := serve(t, memstore.New())
 	srv.publishMany(0, 0, 20_000)
 	const keys = 50
-	set := func(v int) (c diamond.ChangeSet) { // in each, all keys have the same value, or none is there
+	set := func(v int) (c conf.ChangeSet) { // in each, all keys have the same value, or none is there
 		for i := range keys {
-			k := diamond.NewKey("", fmt.Sprintf("0-%05d-x", i*400))
+			k := conf.NewKey("", fmt.Sprintf("0-%05d-x", i*400))
 			if v%5 == 4 {
-				c.Deletes = append(c.Deletes, diamond.Delete{Key: k})
+				c.Deletes = append(c.Deletes, conf.Delete{Key: k})
 			} else {
-				c.Drafts = append(c.Drafts, diamond.Draft{Key: k, Content: fmt.Sprint(v)})
+				c.Drafts = append(c.Drafts, conf.Draft{Key: k, Content: fmt.Sprint(v)})
 			}
 		}
-		c.Drafts = append(c.Drafts, diamond.Draft{Key: diamond.NewKey("", fmt.Sprint("new-", v)), Content: "x"})
+		c.Drafts = append(c.Drafts, conf.Draft{Key: conf.NewKey("", fmt.Sprint("new-", v)), Content: "x"})
 		return c
 	}
 	var publishing sync.WaitGroup

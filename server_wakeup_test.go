@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -61,11 +62,11 @@ func TestDefect_L1_L2_EveryPollerOfTheKeyAndNoOther(t *testing.T) {
 		srv := serve(t, memstore.New())
 		at := srv.publish("a", "0")
 		n := campaign.Scale(t, 1000, 10_000)
-		answers := make([]<-chan *diamond.PollResponse, n)
+		answers := make([]<-chan *conf.PollResponse, n)
 		for i := range answers {
-			answers[i] = srv.parked(pollFor(at, diamond.MaxWait, "a"))
+			answers[i] = srv.parked(pollFor(at, conf.MaxWait, "a"))
 		}
-		other := srv.parked(pollFor(at, diamond.MaxWait, "b"))
+		other := srv.parked(pollFor(at, conf.MaxWait, "b"))
 		start := time.Now()
 		at = srv.publish("a", "1")
 		for _, answer := range answers {
@@ -118,8 +119,8 @@ func TestDefect_L3_ComparedOnArrival(t *testing.T) {
 		srv := serve(t, memstore.New())
 		at := srv.publish("a", "0")
 		srv.publish("a", "1")
-		req := pollFor(diamond.Position{}, 3*time.Second, "a")
-		req.Held = []diamond.Held{{Key: diamond.NewKey("", "a"), Revision: diamond.AnyRevision, MD5: diamond.MD5Hex("0")}}
+		req := pollFor(conf.Position{}, 3*time.Second, "a")
+		req.Held = []conf.Held{{Key: conf.NewKey("", "a"), Revision: conf.AnyRevision, MD5: conf.MD5Hex("0")}}
 		start := time.Now()
 		assert.Equal(t, []string{"a"}, names(srv.poll(req)), "by MD5")
 		assert.Equal(t, []string{"a"}, names(srv.poll(pollFor(at, 3*time.Second, "a"))), "by position")
@@ -133,22 +134,22 @@ func TestDefect_L6_AnyRoadWakesPollers(t *testing.T) {
 	byItself, never := 500*time.Millisecond, 24*time.Hour
 	for road, c := range map[string]struct {
 		feed time.Duration // how often the server looks by itself
-		come func(srv *served, storage *troubled, at diamond.Position)
+		come func(srv *served, storage *troubled, at conf.Position)
 	}{
 		"its own look": {byItself, nil},
-		"a peer's hint": {never, func(srv *served, _ *troubled, at diamond.Position) {
+		"a peer's hint": {never, func(srv *served, _ *troubled, at conf.Position) {
 			srv.Nudge(at)
 		}},
-		"a request of who has seen it": {never, func(srv *served, _ *troubled, at diamond.Position) {
-			_, err := srv.Fetch(srv.t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "a"), After: at})
+		"a request of who has seen it": {never, func(srv *served, _ *troubled, at conf.Position) {
+			_, err := srv.Fetch(srv.t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "a"), After: at})
 			require.NoError(srv.t, err)
 		}},
-		"a load of all": {byItself, func(_ *served, storage *troubled, _ diamond.Position) {
+		"a load of all": {byItself, func(_ *served, storage *troubled, _ conf.Position) {
 			gone := false
 			storage.set(func(op string) error {
 				if op == "changes" && !gone {
 					gone = true
-					return diamond.Errorf(diamond.ErrCompacted, "what follows is gone")
+					return conf.Errorf(conf.ErrCompacted, "what follows is gone")
 				}
 				return nil
 			}, nil)
@@ -163,12 +164,12 @@ func TestDefect_L6_AnyRoadWakesPollers(t *testing.T) {
 				at := srv.publish("a", "1")
 				srv.publish("b", "1")
 				synctest.Wait()
-				storage.fail(diamond.Errorf(diamond.ErrUnavailable, "cut off"), "changes", "scan") // so that no look comes before the road
-				var waiting []<-chan *diamond.PollResponse
+				storage.fail(conf.Errorf(conf.ErrUnavailable, "cut off"), "changes", "scan") // so that no look comes before the road
+				var waiting []<-chan *conf.PollResponse
 				for range 100 {
-					waiting = append(waiting, srv.parked(pollFor(at, diamond.MaxWait, "a")))
+					waiting = append(waiting, srv.parked(pollFor(at, conf.MaxWait, "a")))
 				}
-				other := srv.parked(pollFor(srv.Status().Position, diamond.MaxWait, "c"))
+				other := srv.parked(pollFor(srv.Status().Position, conf.MaxWait, "c"))
 				at = peer.publish("a", "2")
 				storage.heal()
 				begun := time.Now()
@@ -183,7 +184,7 @@ func TestDefect_L6_AnyRoadWakesPollers(t *testing.T) {
 				assert.Equal(t, "2", srv.fetch("a").Entry.Content)
 				if resp := <-other; !resp.Resync {
 					assert.Empty(t, resp.Changed)
-					assert.GreaterOrEqual(t, time.Since(begun), diamond.MaxWait, "another key's poller was disturbed")
+					assert.GreaterOrEqual(t, time.Since(begun), conf.MaxWait, "another key's poller was disturbed")
 				}
 			})
 		})

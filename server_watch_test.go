@@ -12,19 +12,19 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
 // watching starts watches of data ids that begin with prefix-0, prefix-1 and so
 // on, and returns once all wait. The sum of changes that they get is sent when
 // all have ended.
-func (s *served) watching(n int, prefix string, after diamond.Position, wait time.Duration) <-chan int {
+func (s *served) watching(n int, prefix string, after conf.Position, wait time.Duration) <-chan int {
 	var all sync.WaitGroup
 	got := make([]int, n)
 	for i := range n {
 		all.Go(func() {
-			resp, err := s.Changes(context.Background(), &diamond.ChangesRequest{After: after, Prefix: fmt.Sprintf("%s-%d", prefix, i), Wait: wait})
+			resp, err := s.Changes(context.Background(), &conf.ChangesRequest{After: after, Prefix: fmt.Sprintf("%s-%d", prefix, i), Wait: wait})
 			if assert.NoError(s.t, err) {
 				got[i] = len(resp.Changes)
 			}
@@ -69,7 +69,7 @@ func TestWatchesCostTheStorageNothing(t *testing.T) {
 		synctest.Wait()
 		assert.Equal(t, before, reads())
 
-		_, err := store.Commit(t.Context(), []diamond.ChangeSet{setOf("a", "of another server")})
+		_, err := store.Commit(t.Context(), []conf.ChangeSet{setOf("a", "of another server")})
 		require.NoError(t, err)
 		feedReads()
 		require.EqualValues(t, 3, srv.Status().Position.Revision)
@@ -99,12 +99,12 @@ func TestS13_WatchBesideALaggingDatabase(t *testing.T) {
 		before := counted.count("changes")
 		counted.set(func(op string) error {
 			if counted.count("changes")-before > 60 { // of the feed and of the watches in 15 s
-				return diamond.Errorf(diamond.ErrInvalid, "asked too often")
+				return conf.Errorf(conf.ErrInvalid, "asked too often")
 			}
 			return nil
 		}, nil)
 		start := time.Now()
-		resp, err := srv.Changes(t.Context(), &diamond.ChangesRequest{After: old, Wait: 10 * time.Second})
+		resp, err := srv.Changes(t.Context(), &conf.ChangesRequest{After: old, Wait: 10 * time.Second})
 		require.NoError(t, err)
 		assert.Empty(t, resp.Changes)
 		assert.Equal(t, 10*time.Second, time.Since(start))
@@ -112,7 +112,7 @@ func TestS13_WatchBesideALaggingDatabase(t *testing.T) {
 		caughtUp := time.AfterFunc(5*time.Second, func() { storage.set(nil) })
 		defer caughtUp.Stop()
 		start = time.Now()
-		resp, err = srv.Changes(t.Context(), &diamond.ChangesRequest{After: old, Wait: time.Minute})
+		resp, err = srv.Changes(t.Context(), &conf.ChangesRequest{After: old, Wait: time.Minute})
 		require.NoError(t, err)
 		require.NotEmpty(t, resp.Changes)
 		assert.EqualValues(t, old.Revision+1, resp.Changes[0].Revision)
@@ -132,7 +132,7 @@ func TestWatchAnswersAreBounded(t *testing.T) {
 		end := srv.Status().Position
 		var answers, changes int
 		for after := start; after != end; answers++ {
-			resp, err := srv.Changes(t.Context(), &diamond.ChangesRequest{After: after, Prefix: "key-1", Contents: true})
+			resp, err := srv.Changes(t.Context(), &conf.ChangesRequest{After: after, Prefix: "key-1", Contents: true})
 			require.NoError(t, err)
 			require.LessOrEqual(t, len(resp.Changes), 4)
 			require.Equal(t, resp.Position != end, resp.More)

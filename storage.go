@@ -2,13 +2,8 @@ package diamond
 
 import (
 	"context"
+	"github.com/linnaname/gdiamond/conf"
 	"iter"
-)
-
-// What one call of [Storage].Commit may have, where it has several sets.
-const (
-	MaxCommitChanges = 10 * MaxChanges
-	MaxCommitBytes   = MaxSetBytes
 )
 
 // Storage is a change log with a current view: where a [Server] keeps what is
@@ -26,7 +21,7 @@ const (
 // when it ended first; a Commit that had begun then reports ErrUnknownOutcome.
 //
 // A server gives each call a deadline, and says which reads all wait for; see
-// [FeedRead].
+// [conf.FeedRead].
 type Storage interface {
 	// Commit commits sets in order, in one durable transaction; each set is all
 	// or nothing with a Result of its own, and later sets see the effects of
@@ -46,11 +41,11 @@ type Storage interface {
 	//  6. What a Draft does not say, its Type or its Meta, is that of the current
 	//     entry, unless it has Reset; see [Draft]. It is taken in the transaction:
 	//     so it is what the set before has left.
-	//  7. A call has at most [MaxCommitChanges] changes and [MaxCommitBytes] bytes of
+	//  7. A call has at most [conf.MaxCommitChanges] changes and [conf.MaxCommitBytes] bytes of
 	//     content, or one set: all other writers wait for it. More fails with
 	//     ErrTooLarge.
 	//  8. A returned error means that no set was committed, or wraps ErrUnknownOutcome.
-	Commit(ctx context.Context, sets []ChangeSet) ([]Result, error)
+	Commit(ctx context.Context, sets []ChangeSet) ([]conf.Result, error)
 
 	// Read returns the current entry of key (revision 0), or that which was
 	// published at exactly the revision given. ErrNotFound: there is none, or a
@@ -64,18 +59,18 @@ type Storage interface {
 	//
 	// It shows at least what was committed before it was called. From a storage
 	// that cannot keep that, as one that reads a database which follows another,
-	// the server waits for what is missing, and says so; see [FreshRead].
+	// the server waits for what is missing, and says so; see [conf.FreshRead].
 	//
 	// The zero position is the start of history. ErrCompacted: changes after it
 	// are no longer kept. ErrOtherStore: it has another StoreID. ErrEpoch: the
 	// chain at its revision is another one, or its revision is above the head.
 	// A position of an earlier epoch with the right chain is a good one: nothing
 	// up to it was lost.
-	Changes(ctx context.Context, after Position, maxBytes int64) (Batch, error)
+	Changes(ctx context.Context, after Position, maxBytes int64) (conf.Batch, error)
 
 	// Scan returns one page of the current entries in the order of
 	// [Key.Compare], each page from one short transaction at its own Position.
-	Scan(ctx context.Context, req ScanRequest) (Page, error)
+	Scan(ctx context.Context, req conf.ScanRequest) (conf.Page, error)
 
 	// History returns the kept changes of key below revision before (0: from
 	// the newest), newest first, without contents, at most limit. It is empty
@@ -117,71 +112,9 @@ type Replica interface {
 	Install(ctx context.Context, at Position, entries iter.Seq2[Entry, error]) error
 }
 
-// Batch is a run of changes.
-type Batch struct {
-	Changes  []Change
-	Position Position // after the last of Changes, or the one asked from
-	Head     Position // of the storage
-}
-
-// ScanRequest asks for a page of current entries.
-type ScanRequest struct {
-	Namespace string // "" = all
-	Group     string // "" = all
-	Prefix    string // of the data id
-	After     Key    // the last key of the page before; zero: from the start
-	Limit     int    // entries a page, at least 1
-	Contents  bool   // with contents, else Entry.Content is empty
-}
-
-// Matches reports whether k is within the namespace, group and prefix asked for.
-func (r *ScanRequest) Matches(k Key) bool {
-	return matches(k, r.Namespace, r.Group, r.Prefix)
-}
-
-// Page is one page of a scan.
-type Page struct {
-	Entries  []Entry
-	More     bool // ask again with After = the last key
-	Position Position
-}
-
-func matches(k Key, namespace, group, prefix string) bool {
-	return (namespace == "" || k.Namespace == namespace) &&
-		(group == "" || k.Group == group) &&
-		len(k.DataID) >= len(prefix) && k.DataID[:len(prefix)] == prefix
-}
-
 // ReplicaStorage is what a server can keep its copy of a shared storage in:
 // boltstore on the node's disk, memstore in tests.
 type ReplicaStorage interface {
 	Storage
 	Replica
-}
-
-// feedKey is the context key of [FeedRead].
-type feedKey struct{}
-
-// FeedRead reports whether a [Storage] is asked for what all clients of a server
-// are served, and all publishers wait for: by its feed. A storage with few
-// connections keeps some for such reads and for commits, so that the reads of
-// single callers, however many and however slow, never hold them up.
-func FeedRead(ctx context.Context) bool { return ctx.Value(feedKey{}) != nil }
-
-// readForFeed returns a context for a read by the feed; see [FeedRead].
-func readForFeed(ctx context.Context) context.Context {
-	return context.WithValue(ctx, feedKey{}, true)
-}
-
-// freshKey is the context key of [FreshRead].
-type freshKey struct{}
-
-// FreshRead reports whether a [Storage] is asked to read over a new connection,
-// or in a new snapshot: what it has shown is older than what is known to be
-// committed. A storage to which that means nothing need not look.
-func FreshRead(ctx context.Context) bool { return ctx.Value(freshKey{}) != nil }
-
-// readFresh returns a context for a read over a new connection; see [FreshRead].
-func readFresh(ctx context.Context) context.Context {
-	return context.WithValue(ctx, freshKey{}, true)
 }

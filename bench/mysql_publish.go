@@ -10,6 +10,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // measureMySQLPublish alternates between two sides. The first publishes over HTTP to random keys
@@ -145,7 +146,7 @@ func (s *side) micros(d time.Duration) float64 {
 // nativePublish returns the request of our client for publishing entry 0.
 func nativePublish(addr string) ([]byte, error) {
 	return capture(addr, func(t diamond.Transport) error {
-		_, err := t.Commit(context.Background(), &diamond.CommitRequest{Client: info(), Set: diamond.ChangeSet{
+		_, err := t.Commit(context.Background(), &conf.CommitRequest{Client: info(), Set: diamond.ChangeSet{
 			Drafts:    []diamond.Draft{{Key: keyOf(0), Content: string(content(0))}},
 			RequestID: requestOf(0),
 		}})

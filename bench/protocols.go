@@ -11,6 +11,7 @@ import (
 	"net/url"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
@@ -59,15 +60,15 @@ func info() diamond.ClientInfo {
 
 func nativeFetch(addr string) ([]byte, error) {
 	return capture(addr, func(t diamond.Transport) error {
-		_, err := t.Fetch(context.Background(), &diamond.FetchRequest{Client: info(), Key: diamond.NewKey("", benchKey)})
+		_, err := t.Fetch(context.Background(), &conf.FetchRequest{Client: info(), Key: diamond.NewKey("", benchKey)})
 		return err
 	})
 }
 
 func nativePoll(addr string, p published) ([]byte, error) {
 	return capture(addr, func(t diamond.Transport) error {
-		_, err := t.Poll(context.Background(), &diamond.PollRequest{
-			Client: info(), Set: diamond.HashKeys(benchSet()), Position: p.Position, Wait: diamond.MaxWait,
+		_, err := t.Poll(context.Background(), &conf.PollRequest{
+			Client: info(), Set: conf.HashKeys(benchSet()), Position: p.Position, Wait: conf.MaxWait,
 		})
 		return err
 	})
@@ -80,7 +81,7 @@ func benchSet() []diamond.Key { return []diamond.Key{diamond.NewKey("", benchKey
 func introduce(addr string) error {
 	t := httptransport.New(addr)
 	defer t.Close()
-	_, err := t.Poll(context.Background(), &diamond.PollRequest{Client: info(), Set: diamond.HashKeys(benchSet()), Keys: benchSet()})
+	_, err := t.Poll(context.Background(), &conf.PollRequest{Client: info(), Set: conf.HashKeys(benchSet()), Keys: benchSet()})
 	return err
 }
 

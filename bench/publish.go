@@ -15,6 +15,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/boltstore"
 )
 
@@ -121,7 +122,7 @@ func publishFor(srv diamond.Server, publishers, entries int, length time.Duratio
 	for begun, i := time.Now(), 0; i < publishers; i++ {
 		all.Go(func() {
 			for time.Since(begun) < length {
-				_, err := srv.Commit(context.Background(), &diamond.CommitRequest{Set: diamond.ChangeSet{
+				_, err := srv.Commit(context.Background(), &conf.CommitRequest{Set: diamond.ChangeSet{
 					Drafts:    []diamond.Draft{{Key: keyOf(rand.IntN(entries)), Content: values[rand.IntN(len(values))]}},
 					RequestID: requestOf(int(1e9 + requests.Add(1))),
 				}})

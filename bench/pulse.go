@@ -11,6 +11,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // pulseEvery is the pause between two publishes of the watched key.
@@ -54,7 +55,7 @@ type timedStorage struct {
 	scanned   atomic.Pointer[time.Time]
 }
 
-func (s *timedStorage) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+func (s *timedStorage) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]conf.Result, error) {
 	results, err := s.Storage.Commit(ctx, sets)
 	now := time.Now()
 	for i := range sets {
@@ -65,7 +66,7 @@ func (s *timedStorage) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]
 	return results, err
 }
 
-func (s *timedStorage) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page, error) {
+func (s *timedStorage) Scan(ctx context.Context, req conf.ScanRequest) (conf.Page, error) {
 	now := time.Now()
 	s.scanned.CompareAndSwap(nil, &now)
 	return s.Storage.Scan(ctx, req)
@@ -87,7 +88,7 @@ func (n *scaled) during(step func() error) (p phase, err error) {
 		default:
 		}
 		begun := time.Now()
-		if _, err := n.srv.Fetch(context.Background(), &diamond.FetchRequest{Key: pulseKey}); err != nil {
+		if _, err := n.srv.Fetch(context.Background(), &conf.FetchRequest{Key: pulseKey}); err != nil {
 			return p, err
 		}
 		read = append(read, time.Since(begun))
@@ -107,8 +108,8 @@ func (n *scaled) pulse(from diamond.Position) (at diamond.Position, seen time.Ti
 	polled := make(chan error, 1)
 	parked := make(chan struct{})
 	go func() {
-		resp, err := n.srv.Poll(ctx, &diamond.PollRequest{
-			Set: diamond.HashKeys(keys), Keys: keys, Position: from, Wait: diamond.MaxWait,
+		resp, err := n.srv.Poll(ctx, &conf.PollRequest{
+			Set: conf.HashKeys(keys), Keys: keys, Position: from, Wait: conf.MaxWait,
 			Parked: func() { close(parked) },
 		})
 		seen = time.Now()
@@ -125,7 +126,7 @@ func (n *scaled) pulse(from diamond.Position) (at diamond.Position, seen time.Ti
 	case err := <-polled:
 		return at, seen, errors.Join(errors.New("a poll has ended before the publish"), err)
 	}
-	if _, err := n.srv.Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{
+	if _, err := n.srv.Commit(ctx, &conf.CommitRequest{Set: diamond.ChangeSet{
 		Drafts: []diamond.Draft{{Key: pulseKey, Content: time.Now().String()}},
 	}}); err != nil {
 		return at, seen, err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/boltstore"
 	"github.com/linnaname/gdiamond/storage/mysqlstore"
 )
@@ -129,19 +130,19 @@ func (n *scaled) deleteHalf(keys int) error {
 // scattered returns a different number below n for each i, so that those of a change set are spread
 // over all numbers.
 func scattered(i, n int) int {
-	sets := max(n/diamond.MaxChanges, 1)
-	return i%diamond.MaxChanges*sets + i/diamond.MaxChanges
+	sets := max(n/conf.MaxChanges, 1)
+	return i%conf.MaxChanges*sets + i/conf.MaxChanges
 }
 
 // inSets commits the given number of changes in sets of a thousand, one after the other.
 func (n *scaled) inSets(changes int, add func(set *diamond.ChangeSet, i int)) error {
 	return n.timed(func() error {
-		for first := 0; first < changes; first += diamond.MaxChanges {
+		for first := 0; first < changes; first += conf.MaxChanges {
 			var set diamond.ChangeSet
-			for i := first; i < min(first+diamond.MaxChanges, changes); i++ {
+			for i := first; i < min(first+conf.MaxChanges, changes); i++ {
 				add(&set, i)
 			}
-			if _, err := n.srv.Commit(context.Background(), &diamond.CommitRequest{Set: set}); err != nil {
+			if _, err := n.srv.Commit(context.Background(), &conf.CommitRequest{Set: set}); err != nil {
 				return err
 			}
 		}
@@ -152,7 +153,7 @@ func (n *scaled) inSets(changes int, add func(set *diamond.ChangeSet, i int)) er
 // list lists all entries.
 func (n *scaled) list() error {
 	return n.timed(func() error {
-		req := diamond.ListRequest{Limit: diamond.MaxPage}
+		req := diamond.ListRequest{Limit: conf.MaxPage}
 		for more := true; more; {
 			page, err := n.srv.List(context.Background(), &req)
 			if err != nil {

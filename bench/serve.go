@@ -10,6 +10,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -40,7 +41,7 @@ type countedStorage struct {
 	feed, access, commits, sets, committing atomic.Int64
 }
 
-func (s *countedStorage) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+func (s *countedStorage) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]conf.Result, error) {
 	s.access.Add(1)
 	s.commits.Add(1)
 	s.sets.Add(int64(len(sets)))
@@ -54,12 +55,12 @@ func (s *countedStorage) Read(ctx context.Context, key diamond.Key, revision int
 	return s.Storage.Read(ctx, key, revision)
 }
 
-func (s *countedStorage) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
+func (s *countedStorage) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (conf.Batch, error) {
 	s.feed.Add(1)
 	return s.Storage.Changes(ctx, after, maxBytes)
 }
 
-func (s *countedStorage) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page, error) {
+func (s *countedStorage) Scan(ctx context.Context, req conf.ScanRequest) (conf.Page, error) {
 	s.access.Add(1)
 	return s.Storage.Scan(ctx, req)
 }
@@ -122,11 +123,11 @@ func ready(srv diamond.Server, limit time.Duration) error {
 func publish(ctx context.Context, srv diamond.Server, dataID, content string) (published, error) {
 	key := diamond.NewKey("", dataID)
 	began := time.Now().UnixNano()
-	answer, err := srv.Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{
+	answer, err := srv.Commit(ctx, &conf.CommitRequest{Set: diamond.ChangeSet{
 		Drafts: []diamond.Draft{{Key: key, Content: content}},
 	}})
 	if err != nil {
 		return published{}, err
 	}
-	return published{began, answer.Position.Revision, diamond.MD5Hex(content), answer.Position}, nil
+	return published{began, answer.Position.Revision, conf.MD5Hex(content), answer.Position}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // setKeys is the number of keys in each key set.
@@ -31,12 +32,12 @@ func (n *scaled) pollSets(keys int) error {
 			for i := range set {
 				set[i] = keyOf(first + i)
 			}
-			caller := diamond.WithCaller(ctx, diamond.Caller{Address: fmt.Sprintf("10.0.%d.%d:1", first/setKeys/200, first/setKeys%200)})
+			caller := conf.WithCaller(ctx, conf.Caller{Address: fmt.Sprintf("10.0.%d.%d:1", first/setKeys/200, first/setKeys%200)})
 			parked.Add(1)
 			once := sync.OnceFunc(parked.Done)
 			polls.Go(func() {
-				_, err := n.srv.Poll(caller, &diamond.PollRequest{
-					Set: diamond.HashKeys(set), Keys: set, Position: position, Wait: diamond.MaxWait, Parked: once,
+				_, err := n.srv.Poll(caller, &conf.PollRequest{
+					Set: conf.HashKeys(set), Keys: set, Position: position, Wait: conf.MaxWait, Parked: once,
 				})
 				if ctx.Err() == nil {
 					failed <- errors.Join(errors.New("a poll does not wait"), err)

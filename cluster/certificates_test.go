@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/certtest"
 )
 
@@ -151,7 +151,7 @@ func TestX25_CertificatesThatAreRefused(t *testing.T) {
 			require.NoError(t, c.change(filesIn(dir)))
 			_, err := ReadCertificates(filesIn(dir), nil)
 			require.ErrorContains(t, err, c.says)
-			assert.Equal(t, c.invalid, errors.Is(err, diamond.ErrInvalid))
+			assert.Equal(t, c.invalid, errors.Is(err, conf.ErrInvalid))
 		})
 	}
 }

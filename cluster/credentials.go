@@ -5,7 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // CertificateFiles names the files of [Certificates], each in PEM.
@@ -51,11 +51,11 @@ func (f *CertificateFiles) read(known *credentials) (*credentials, error) {
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return nil, diamond.Errorf(diamond.ErrInvalid, "certificate %+q with key %+q: %v", f.Cert, f.Key, err)
+		return nil, conf.Errorf(conf.ErrInvalid, "certificate %+q with key %+q: %v", f.Cert, f.Key, err)
 	}
 	authorities := x509.NewCertPool()
 	if !authorities.AppendCertsFromPEM(ca) {
-		return nil, diamond.Errorf(diamond.ErrInvalid, "certificate authority file %+q: has no certificate in PEM", f.CA)
+		return nil, conf.Errorf(conf.ErrInvalid, "certificate authority file %+q: has no certificate in PEM", f.CA)
 	}
 	base := tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair}}
 	c := &credentials{sum: sum, leaf: pair.Leaf, server: base.Clone(), client: base.Clone()}

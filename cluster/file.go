@@ -6,7 +6,7 @@ import (
 	"os"
 	"strings"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/privatefile"
 )
 
@@ -26,7 +26,7 @@ func ReadSecret(path string) (Secret, error) {
 		}
 	}
 	if len(lines) == 0 {
-		return Secret{}, diamond.Errorf(diamond.ErrInvalid, "cluster secret file %+q: is empty", path)
+		return Secret{}, conf.Errorf(conf.ErrInvalid, "cluster secret file %+q: is empty", path)
 	}
 	return NewSecret(lines[0], lines[1:]...)
 }
@@ -40,7 +40,7 @@ func readPrivate(what, path string, limit int64) ([]byte, error) {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		if err := privatefile.Check(info); err != nil {
-			return diamond.Errorf(diamond.ErrInvalid, "%s file %+q: %v", what, path, err)
+			return conf.Errorf(conf.ErrInvalid, "%s file %+q: %v", what, path, err)
 		}
 		return nil
 	})
@@ -64,7 +64,7 @@ func readFile(what, path string, limit int64, check func(*os.File) error) ([]byt
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", what, err)
 	case int64(len(body)) > limit:
-		return nil, diamond.Errorf(diamond.ErrInvalid, "%s file %+q: has more than %d bytes", what, path, limit)
+		return nil, conf.Errorf(conf.ErrInvalid, "%s file %+q: has more than %d bytes", what, path, limit)
 	}
 	return body, nil
 }

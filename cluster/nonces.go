@@ -4,7 +4,7 @@ import (
 	"sync"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // maxNonces is the largest number of remembered nonces. Each belongs to a request that was
@@ -43,9 +43,9 @@ func (n *nonces) use(nonce string, now time.Duration) error {
 	}
 	switch {
 	case used:
-		return diamond.Errorf(diamond.ErrDenied, "the request has been used before")
+		return conf.Errorf(conf.ErrDenied, "the request has been used before")
 	case len(n.newer)+len(n.older) >= n.maximum:
-		err := diamond.Errorf(diamond.ErrOverloaded, "more than %d signed requests within %v", n.maximum, keep)
+		err := conf.Errorf(conf.ErrOverloaded, "more than %d signed requests within %v", n.maximum, keep)
 		err.RetryAfter = Window
 		return err
 	}

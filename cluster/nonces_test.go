@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // A nonce is known for as long as a proof with it would be taken: also when it is
@@ -18,7 +18,7 @@ func TestNoncesAreKnownForTwiceTheWindow(t *testing.T) {
 		require.NoError(t, n.use("first", 0))
 		require.NoError(t, n.use("one", used))
 		for _, after := range []time.Duration{0, 1, Window, keep - 1, keep} {
-			require.ErrorIs(t, n.use("one", used+after), diamond.ErrDenied, "used at %v, again %v later", used, after)
+			require.ErrorIs(t, n.use("one", used+after), conf.ErrDenied, "used at %v, again %v later", used, after)
 			require.NoError(t, n.use("other at "+after.String(), used+after)) // has the halves turn
 		}
 	}
@@ -29,8 +29,8 @@ func TestNoncesHaveRoom(t *testing.T) {
 	n := newNonces(2)
 	require.NoError(t, n.use("a", 0))
 	require.NoError(t, n.use("b", 2*Window+1)) // turns: a is one of the older half
-	require.ErrorIs(t, n.use("c", 2*Window+2), diamond.ErrOverloaded, "both halves count")
-	require.ErrorIs(t, n.use("a", 2*Window+3), diamond.ErrDenied)
+	require.ErrorIs(t, n.use("c", 2*Window+2), conf.ErrOverloaded, "both halves count")
+	require.ErrorIs(t, n.use("a", 2*Window+3), conf.ErrDenied)
 	require.NoError(t, n.use("c", 5*Window), "a was forgotten")
 	require.NoError(t, n.use("a", 20*Window))
 	require.NoError(t, n.use("b", 20*Window))

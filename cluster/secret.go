@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"strings"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // Limits of secrets, in bytes, and of their number.
@@ -34,12 +34,12 @@ func NewSecret(used string, accepted ...string) (Secret, error) {
 	var s Secret
 	for i, text := range append([]string{used}, accepted...) {
 		if why := weakness(text); why != "" {
-			return Secret{}, diamond.Errorf(diamond.ErrInvalid, "cluster secret %d %s", i+1, why)
+			return Secret{}, conf.Errorf(conf.ErrInvalid, "cluster secret %d %s", i+1, why)
 		}
 		s.summers = append(s.summers, newSummer(text))
 	}
 	if len(s.summers) > MaxSecrets {
-		return Secret{}, diamond.Errorf(diamond.ErrInvalid, "cluster secret: more than %d at once", MaxSecrets)
+		return Secret{}, conf.Errorf(conf.ErrInvalid, "cluster secret: more than %d at once", MaxSecrets)
 	}
 	return s, nil
 }

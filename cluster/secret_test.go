@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // Secrets of these tests.
@@ -46,16 +46,16 @@ func TestX4_WeakSecretsAreRefused(t *testing.T) {
 		"VGhpc0lzTXlDdXN0b21TZWNyZXRLZXkwMTIzNDU2Nzg=":                          "everybody knows",
 	} {
 		_, err := NewSecret(text)
-		require.ErrorIs(t, err, diamond.ErrInvalid, text)
+		require.ErrorIs(t, err, conf.ErrInvalid, text)
 		require.ErrorContains(t, err, why)
 		_, err = NewSecret(first, text)
-		require.ErrorIs(t, err, diamond.ErrInvalid, "nor is it accepted beside a good one")
+		require.ErrorIs(t, err, conf.ErrInvalid, "nor is it accepted beside a good one")
 		if len(text) > 0 {
 			require.NotContains(t, err.Error(), text)
 		}
 	}
 	_, err := NewSecret(first, strings.Split(strings.Repeat(","+second, MaxSecrets)[1:], ",")...)
-	require.ErrorIs(t, err, diamond.ErrInvalid)
+	require.ErrorIs(t, err, conf.ErrInvalid)
 	for text := range published {
 		require.Equal(t, text, plain(text), "the table is in plain form")
 		require.GreaterOrEqual(t, len(text), MinSecret-2, "shorter ones are refused anyway")
@@ -133,7 +133,7 @@ func TestReadSecret(t *testing.T) {
 	} {
 		write(body, 0o600)
 		_, err := ReadSecret(path)
-		require.ErrorIs(t, err, diamond.ErrInvalid)
+		require.ErrorIs(t, err, conf.ErrInvalid)
 		require.ErrorContains(t, err, why)
 		require.NotContains(t, err.Error(), first)
 	}
@@ -143,7 +143,7 @@ func TestReadSecret(t *testing.T) {
 	for _, mode := range []os.FileMode{0o644, 0o604, 0o602, 0o601, 0o666} {
 		write(first, mode)
 		_, err := ReadSecret(path)
-		require.ErrorIs(t, err, diamond.ErrInvalid)
+		require.ErrorIs(t, err, conf.ErrInvalid)
 		require.ErrorContains(t, err, "chmod 600")
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // Signer signs requests to one verifier. It is safe for concurrent use, starts no goroutines
@@ -68,7 +68,7 @@ func bodyOf(req *http.Request) ([]byte, error) {
 		return nil, nil
 	}
 	if req.GetBody == nil {
-		return nil, diamond.Errorf(diamond.ErrInvalid, "request: its body cannot be read twice")
+		return nil, conf.Errorf(conf.ErrInvalid, "request: its body cannot be read twice")
 	}
 	body, err := req.GetBody()
 	if err != nil {
@@ -103,7 +103,7 @@ func (s *Signer) sign(req *http.Request, body []byte) *http.Request {
 func (s *Signer) learn(h http.Header) error {
 	c, ok := parseChallenge(h)
 	if !ok {
-		return diamond.Errorf(diamond.ErrDenied, "%s: is malformed", headerChallenge)
+		return conf.Errorf(conf.ErrDenied, "%s: is malformed", headerChallenge)
 	}
 	for _, summer := range s.secret.summers {
 		if c.mac.equal(c.sum(summer)) {
@@ -113,5 +113,5 @@ func (s *Signer) learn(h http.Header) error {
 			return nil
 		}
 	}
-	return diamond.Errorf(diamond.ErrDenied, "the other end has another cluster secret")
+	return conf.Errorf(conf.ErrDenied, "the other end has another cluster secret")
 }

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // Verifier verifies requests that members of the cluster signed for it. It is safe for
@@ -44,22 +44,22 @@ func (v *Verifier) now() time.Duration { return time.Since(v.start) }
 
 func (v *Verifier) verify(r *http.Request, body []byte) error {
 	if !Signed(r) {
-		return diamond.Errorf(diamond.ErrDenied, "only callers that know the cluster secret may do this")
+		return conf.Errorf(conf.ErrDenied, "only callers that know the cluster secret may do this")
 	}
 	p, ok := parseProof(r.Header)
 	if !ok {
-		return diamond.Errorf(diamond.ErrDenied, "%s: is malformed", headerProof)
+		return conf.Errorf(conf.ErrDenied, "%s: is malformed", headerProof)
 	}
 	// The MAC comes first: without it nothing else can be trusted.
 	if !v.signed(&p, r, body) {
-		return diamond.Errorf(diamond.ErrDenied, "the request is not signed with the cluster secret that is used here")
+		return conf.Errorf(conf.ErrDenied, "the request is not signed with the cluster secret that is used here")
 	}
 	if p.verifier != v.id {
-		return diamond.Errorf(diamond.ErrDenied, "the request is signed for another server, or for this one before its last start")
+		return conf.Errorf(conf.ErrDenied, "the request is signed for another server, or for this one before its last start")
 	}
 	now := v.now()
 	if age := now - time.Duration(p.time)*time.Millisecond; age > Window || age < -Window {
-		return diamond.Errorf(diamond.ErrDenied, "the request was signed %v ago, which is not within %v", age.Round(time.Millisecond), Window)
+		return conf.Errorf(conf.ErrDenied, "the request was signed %v ago, which is not within %v", age.Round(time.Millisecond), Window)
 	}
 	return v.nonces.use(p.nonce, now)
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // end is a verifier with an HTTP handler around it, and what came to it.
@@ -151,11 +151,11 @@ func TestX16_ForgedRequests(t *testing.T) {
 		r := good()
 		forge(r)
 		answer := http.Header{}
-		require.ErrorIs(t, e.Verify(answer, r, []byte("x")), diamond.ErrDenied, name)
+		require.ErrorIs(t, e.Verify(answer, r, []byte("x")), conf.ErrDenied, name)
 		require.NotEmpty(t, answer.Get(headerChallenge), name)
 	}
-	require.ErrorIs(t, e.Verify(http.Header{}, good(), []byte("y")), diamond.ErrDenied, "body")
-	require.ErrorIs(t, NewVerifier(Secret{}).Verify(http.Header{}, good(), []byte("x")), diamond.ErrDenied, "without a secret nobody knows it")
+	require.ErrorIs(t, e.Verify(http.Header{}, good(), []byte("y")), conf.ErrDenied, "body")
+	require.ErrorIs(t, NewVerifier(Secret{}).Verify(http.Header{}, good(), []byte("x")), conf.ErrDenied, "without a secret nobody knows it")
 
 	// A proof of one lifetime, or of one verifier, is nothing to another.
 	answer := http.Header{}
@@ -182,7 +182,7 @@ func TestX16_ReplayedRequests(t *testing.T) {
 		}
 		for range 1000 { // whatever else happens meanwhile
 			require.Equal(t, 200, post(t, s, e, "x"))
-			require.ErrorIs(t, replay(), diamond.ErrDenied)
+			require.ErrorIs(t, replay(), conf.ErrDenied)
 			time.Sleep(Window / 10)
 		}
 		time.Sleep(24 * time.Hour)
@@ -229,7 +229,7 @@ func TestChallengesAreProven(t *testing.T) {
 			w.WriteHeader(http.StatusForbidden)
 		})
 		_, err := do(t, s, other, "POST", "http://a.test/", "x")
-		require.ErrorIs(t, err, diamond.ErrDenied, name)
+		require.ErrorIs(t, err, conf.ErrDenied, name)
 	}
 	_, err := do(t, s, newEnd(t, second), "POST", "http://a.test/", "x")
 	require.ErrorContains(t, err, "another cluster secret")
@@ -264,12 +264,12 @@ func TestNoncesAreNotForgottenEarly(t *testing.T) {
 	for i := range most {
 		require.NoError(t, n.use(fmt.Sprint(i), now))
 	}
-	require.ErrorIs(t, n.use("more", now), diamond.ErrOverloaded)
-	require.ErrorIs(t, n.use("0", now), diamond.ErrDenied)
+	require.ErrorIs(t, n.use("more", now), conf.ErrOverloaded)
+	require.ErrorIs(t, n.use("0", now), conf.ErrDenied)
 	for range 20 { // all that time they are known, and so there is no room
 		now += Window / 10
-		require.ErrorIs(t, n.use("more", now), diamond.ErrOverloaded)
-		require.ErrorIs(t, n.use("9", now), diamond.ErrDenied)
+		require.ErrorIs(t, n.use("more", now), conf.ErrOverloaded)
+		require.ErrorIs(t, n.use("9", now), conf.ErrDenied)
 	}
 	now += 4 * Window
 	require.NoError(t, n.use("more", now))

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/localfile"
 	"github.com/linnaname/gdiamond/storage"
@@ -99,16 +100,16 @@ type withheld struct {
 	down atomic.Bool
 }
 
-func (w *withheld) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
+func (w *withheld) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (conf.Batch, error) {
 	if w.down.Load() {
-		return diamond.Batch{}, diamond.Errorf(diamond.ErrUnavailable, "cut off")
+		return conf.Batch{}, conf.Errorf(diamond.ErrUnavailable, "cut off")
 	}
 	return w.Storage.Changes(ctx, after, maxBytes)
 }
 
-func (w *withheld) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page, error) {
+func (w *withheld) Scan(ctx context.Context, req conf.ScanRequest) (conf.Page, error) {
 	if w.down.Load() {
-		return diamond.Page{}, diamond.Errorf(diamond.ErrUnavailable, "cut off")
+		return conf.Page{}, conf.Errorf(diamond.ErrUnavailable, "cut off")
 	}
 	return w.Storage.Scan(ctx, req)
 }

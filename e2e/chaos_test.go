@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/storage/boltstore"
 )
@@ -202,7 +203,7 @@ func (c *chaos) look(store *boltstore.Store) {
 	require.NoError(c.t, err)
 	require.Equal(c.t, batch.Head, batch.Position)
 	c.final = batch.Changes
-	page, err := store.Scan(c.t.Context(), diamond.ScanRequest{Limit: diamond.MaxPage, Contents: true})
+	page, err := store.Scan(c.t.Context(), conf.ScanRequest{Limit: conf.MaxPage, Contents: true})
 	require.NoError(c.t, err)
 	c.now = make(map[diamond.Key]diamond.Entry)
 	for _, e := range page.Entries {
@@ -254,7 +255,7 @@ func (c *chaos) read(ctx context.Context, number int) {
 		after := c.acked
 		c.mu.Unlock()
 		o := op{client: number, kind: "get", key: chaosKey(random.IntN(chaosKeys)), call: c.clock.Add(1)}
-		resp, err := over.Fetch(ctx, &diamond.FetchRequest{Key: o.key, After: after})
+		resp, err := over.Fetch(ctx, &conf.FetchRequest{Key: o.key, After: after})
 		if err != nil {
 			continue
 		}

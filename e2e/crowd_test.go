@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
@@ -37,7 +37,7 @@ func TestDefect_L1_EveryPollerIsTold(t *testing.T) {
 		return
 	}
 	srv, addr := listen(t)
-	at, err := srv.Commit(t.Context(), &diamond.CommitRequest{Set: setOf("hot", "0")})
+	at, err := srv.Commit(t.Context(), &conf.CommitRequest{Set: setOf("hot", "0")})
 	require.NoError(t, err)
 	const others = 50
 	over := crowded(t, addr, others)
@@ -48,7 +48,7 @@ func TestDefect_L1_EveryPollerIsTold(t *testing.T) {
 	for i := range others {
 		all.Go(func() {
 			req := pollFor(at.Position, fmt.Sprint("cold-", i))
-			req.Wait = diamond.MaxWait
+			req.Wait = conf.MaxWait
 			for { // again where the wait is over
 				resp, err := over.Poll(ctx, req)
 				if errors.Is(err, context.Canceled) {
@@ -65,7 +65,7 @@ func TestDefect_L1_EveryPollerIsTold(t *testing.T) {
 	for round := range crowdRounds {
 		require.Eventually(t, func() bool { return srv.Status().Waiters == pollers+others }, 2*time.Minute, time.Millisecond)
 		begun := time.Now()
-		_, err := srv.Commit(t.Context(), &diamond.CommitRequest{Set: setOf("hot", fmt.Sprint(round+1))})
+		_, err := srv.Commit(t.Context(), &conf.CommitRequest{Set: setOf("hot", fmt.Sprint(round+1))})
 		require.NoError(t, err)
 		c.await(t, told(round+1))
 		t.Logf("%d told in %s", pollers, time.Since(begun).Round(time.Millisecond))
@@ -88,7 +88,7 @@ func crowded(t *testing.T, addr string, connections int) *httptransport.Transpor
 // all have been told.
 func pollAsACrowd(t *testing.T, addr string, pollers int) {
 	over := crowded(t, addr, pollers)
-	now, err := over.Fetch(t.Context(), &diamond.FetchRequest{Key: key("hot")})
+	now, err := over.Fetch(t.Context(), &conf.FetchRequest{Key: key("hot")})
 	require.NoError(t, err)
 	var counts [crowdRounds + 1]atomic.Int64
 	var all sync.WaitGroup
@@ -97,7 +97,7 @@ func pollAsACrowd(t *testing.T, addr string, pollers int) {
 			position := now.Position
 			for round := 1; round <= crowdRounds; round++ {
 				req := pollFor(position, "hot")
-				req.Wait = diamond.MaxWait
+				req.Wait = conf.MaxWait
 				resp, err := over.Poll(t.Context(), req)
 				if !assert.NoError(t, err) || !assert.Len(t, resp.Changed, 1) || !assert.NotNil(t, resp.Changed[0].Entry) {
 					return

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/namesrv"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/memstore"
@@ -98,7 +99,7 @@ func (k *dnsKit) transport(name string, client *http.Client) *httptransport.Tran
 func ask(t *testing.T, over diamond.Transport) error {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	_, err := over.Fetch(ctx, &diamond.FetchRequest{Key: key("a")})
+	_, err := over.Fetch(ctx, &conf.FetchRequest{Key: key("a")})
 	return err
 }
 

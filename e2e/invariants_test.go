@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // check checks the invariants from the records alone.
@@ -197,7 +198,7 @@ func (c *chaos) checkListener(t *testing.T, l *listened) {
 		revision = config.Revision
 		ch, ok := changes[revision]
 		require.True(t, ok, "INV-8")
-		require.True(t, ch.Content == config.Content && diamond.MD5Hex(config.Content) == ch.MD5 && config.MD5 == ch.MD5, "INV-8")
+		require.True(t, ch.Content == config.Content && conf.MD5Hex(config.Content) == ch.MD5 && config.MD5 == ch.MD5, "INV-8")
 	}
 	switch {
 	case last.Op == diamond.OpDelete:

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/transport/httptransport"
@@ -56,7 +57,7 @@ func (n *node) remove(dataID string) diamond.Position {
 
 func (n *node) commit(set diamond.ChangeSet) diamond.Position {
 	n.t.Helper()
-	resp, err := n.srv.Commit(context.Background(), &diamond.CommitRequest{Set: set})
+	resp, err := n.srv.Commit(context.Background(), &conf.CommitRequest{Set: set})
 	require.NoError(n.t, err)
 	return resp.Position
 }

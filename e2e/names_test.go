@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/namesrv"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/memstore"
@@ -66,7 +67,7 @@ func TestN3_DeadServersInAList(t *testing.T) {
 			over := transport.Balance(names, httptransport.Dial)
 			defer over.Close()
 			for range 20 {
-				_, err := over.Fetch(ctx, &diamond.FetchRequest{Key: key("a")})
+				_, err := over.Fetch(ctx, &conf.FetchRequest{Key: key("a")})
 				assert.NoError(t, err)
 			}
 		})

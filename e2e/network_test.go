@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -110,7 +111,7 @@ func TestN12_ConnectionResetMidBody(t *testing.T) {
 		at := n.publish("a", content)
 		over := l.transport(t)
 		fetch := func() (int, error) {
-			resp, err := over.Fetch(t.Context(), &diamond.FetchRequest{Key: key("a")})
+			resp, err := over.Fetch(t.Context(), &conf.FetchRequest{Key: key("a")})
 			if err != nil {
 				return 0, err
 			}
@@ -184,10 +185,10 @@ func bytesOf(n int) string {
 	return string(b[:n])
 }
 
-func pollFor(at diamond.Position, dataIDs ...string) *diamond.PollRequest {
+func pollFor(at diamond.Position, dataIDs ...string) *conf.PollRequest {
 	keys := make([]diamond.Key, len(dataIDs))
 	for i, id := range dataIDs {
 		keys[i] = key(id)
 	}
-	return &diamond.PollRequest{Set: diamond.HashKeys(keys), Keys: keys, Position: at}
+	return &conf.PollRequest{Set: conf.HashKeys(keys), Keys: keys, Position: at}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/boltstore"
@@ -79,7 +80,7 @@ func TestDefect_S1_S2_NoTornReads(t *testing.T) {
 		}
 		return content == value(version)
 	}
-	_, err := over.Commit(t.Context(), &diamond.CommitRequest{Set: setOf("torn", value(0))})
+	_, err := over.Commit(t.Context(), &conf.CommitRequest{Set: setOf("torn", value(0))})
 	require.NoError(t, err)
 
 	ctx, stop := context.WithTimeout(t.Context(), time.Duration(seconds)*time.Second)
@@ -90,7 +91,7 @@ func TestDefect_S1_S2_NoTornReads(t *testing.T) {
 	for range 2 {
 		all.Go(func() {
 			for ctx.Err() == nil {
-				_, err := over.Commit(t.Context(), &diamond.CommitRequest{Set: setOf("torn", value(int(version.Add(1))))})
+				_, err := over.Commit(t.Context(), &conf.CommitRequest{Set: setOf("torn", value(int(version.Add(1))))})
 				assert.NoError(t, err)
 				writes.Add(1)
 			}
@@ -102,7 +103,7 @@ func TestDefect_S1_S2_NoTornReads(t *testing.T) {
 		all.Go(func() {
 			for ctx.Err() == nil {
 				if i%2 == 0 {
-					resp, err := over.Fetch(t.Context(), &diamond.FetchRequest{Key: key("torn")})
+					resp, err := over.Fetch(t.Context(), &conf.FetchRequest{Key: key("torn")})
 					if !assert.NoError(t, err) || !assert.True(t, resp.Found && whole(resp.Entry.Content)) {
 						return
 					}
@@ -187,7 +188,7 @@ func TestDefect_C3_C8_C9_C10_C11_ManyKeysTwoClients(t *testing.T) {
 		for i := range keys {
 			set.Drafts = append(set.Drafts, diamond.Draft{Key: key(fmt.Sprint("key-", i)), Content: v})
 		}
-		_, err := srv.Commit(t.Context(), &diamond.CommitRequest{Set: set})
+		_, err := srv.Commit(t.Context(), &conf.CommitRequest{Set: set})
 		require.NoError(t, err)
 	}
 	publish("1")

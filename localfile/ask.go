@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/hung"
 )
 
@@ -170,7 +170,7 @@ type overrideState struct {
 }
 
 // read reads the override of key. It uses a late result only once.
-func (c *calls) read(ctx context.Context, key diamond.Key) (overrideState, error) {
+func (c *calls) read(ctx context.Context, key conf.Key) (overrideState, error) {
 	what := call{"read", overrideName(key)}
 	o, err := ask(ctx, c, what, func() (overrideState, error) {
 		o, err := c.dir.readOverride(key)

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/localfile"
 	"github.com/linnaname/gdiamond/storage/memstore"
 	"github.com/linnaname/gdiamond/transport/transporttest"
@@ -21,13 +22,13 @@ import (
 // seen is what a listener was called with.
 type seen struct {
 	content string
-	source  diamond.Source
+	source  conf.Source
 }
 
 // A whole client on a real directory: the operator's file beats the server while
 // it is there, and a restart without a server starts from the disk.
 func TestD8_Defect_C7_OverrideBeatsTheServerWhileItIsThere(t *testing.T) {
-	key := diamond.NewKey("", "limits.yaml")
+	key := conf.NewKey("", "limits.yaml")
 	srv, err := diamond.NewServer(memstore.New())
 	require.NoError(t, err)
 	defer srv.Close()
@@ -39,11 +40,11 @@ func TestD8_Defect_C7_OverrideBeatsTheServerWhileItIsThere(t *testing.T) {
 	require.NoError(t, err)
 	publish := func(content string) {
 		t.Helper()
-		_, err := client.Publish(t.Context(), diamond.Draft{Key: key, Content: content})
+		_, err := client.Publish(t.Context(), conf.Draft{Key: key, Content: content})
 		require.NoError(t, err)
 	}
 	calls := make(chan seen, 100)
-	next := func(content string, source diamond.Source) {
+	next := func(content string, source conf.Source) {
 		t.Helper()
 		select {
 		case got := <-calls:
@@ -53,41 +54,41 @@ func TestD8_Defect_C7_OverrideBeatsTheServerWhileItIsThere(t *testing.T) {
 		}
 	}
 	publish("rate: 1\n")
-	_, err = client.Subscribe(key, diamond.ListenerFunc(func(_ context.Context, c diamond.Config) error {
+	_, err = client.Subscribe(key, diamond.ListenerFunc(func(_ context.Context, c conf.Config) error {
 		calls <- seen{c.Content, c.Source}
 		return nil
 	}))
 	require.NoError(t, err)
-	next("rate: 1\n", diamond.SourceServer)
+	next("rate: 1\n", conf.SourceServer)
 
 	override := filepath.Join(dir, "overrides", key.String())
 	require.NoError(t, os.MkdirAll(filepath.Dir(override), 0o700))
 	temp := filepath.Join(dir, "new")
 	require.NoError(t, os.WriteFile(temp, []byte("rate: 99\r\n"), 0o600))
 	require.NoError(t, os.Rename(temp, override))
-	next("rate: 99\r\n", diamond.SourceOverride)
-	require.Equal(t, diamond.SourceOverride, client.Status(key)[0].Source)
+	next("rate: 99\r\n", conf.SourceOverride)
+	require.Equal(t, conf.SourceOverride, client.Status(key)[0].Source)
 	publish("rate: 2\n")
 	config, err := client.Get(t.Context(), key)
 	require.NoError(t, err)
 	require.Equal(t, "rate: 99\r\n", config.Content)
 	// Else the listener would be told of the first value again, and then of the second.
 	require.Eventually(t, func() bool {
-		s, err := files.Load(key, diamond.SlotFetched)
+		s, err := files.Load(key, conf.SlotFetched)
 		return err == nil && s.Entry.Content == "rate: 2\n"
 	}, time.Minute, time.Millisecond, "the client has the second value")
 
 	require.NoError(t, os.Remove(override))
-	next("rate: 2\n", diamond.SourceServer)
+	next("rate: 2\n", conf.SourceServer)
 	require.NoError(t, client.Close()) // which waits until the snapshot is written
 	assert.Empty(t, calls)
 
 	dead := transporttest.NewFaulty(srv)
-	dead.Fail(diamond.ErrUnavailable)
+	dead.Fail(conf.ErrUnavailable)
 	offline, err := diamond.NewClient(dead, diamond.WithLocalFiles(files))
 	require.NoError(t, err)
 	defer offline.Close()
 	config, err = offline.Get(t.Context(), key)
 	require.NoError(t, err)
-	assert.Equal(t, seen{"rate: 2\n", diamond.SourceSnapshot}, seen{config.Content, config.Source})
+	assert.Equal(t, seen{"rate: 2\n", conf.SourceSnapshot}, seen{config.Content, config.Source})
 }

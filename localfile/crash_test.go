@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
@@ -29,7 +29,7 @@ func contentOf(revision int64) string {
 func saveForEver(dir string) {
 	d, err := Open(dir)
 	for revision := int64(1); err == nil; revision++ {
-		err = d.Save(diamond.SlotFetched, snapshot(testKey, revision, contentOf(revision)))
+		err = d.Save(conf.SlotFetched, snapshot(testKey, revision, contentOf(revision)))
 		fmt.Println(revision, err)
 	}
 	os.Exit(1)
@@ -61,7 +61,7 @@ func TestD3_Defect_C21_KilledWhileSaving(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		got, err := d.Load(testKey, diamond.SlotFetched)
+		got, err := d.Load(testKey, conf.SlotFetched)
 		require.NoError(t, err)
 		require.Equal(t, contentOf(got.Entry.Revision), got.Entry.Content)
 		last = got.Entry.Revision

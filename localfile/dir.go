@@ -11,6 +11,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/atomicfile"
 	"github.com/linnaname/gdiamond/internal/diskfull"
 )
@@ -60,7 +61,7 @@ func WithWorldWritable() Option { return func(d *Dir) { d.worldWritable = true }
 // Open opens the directory dir for a client, and creates it if it does not exist. Each
 // application should have a separate directory. If the directory cannot be written, as on a
 // read-only file system, overrides are in force but snapshots are not kept. Errors are those
-// of package fs, or wrap diamond.ErrNoSpace.
+// of package fs, or wrap conf.ErrNoSpace.
 func Open(dir string, opts ...Option) (*Dir, error) {
 	d := &Dir{logger: slog.New(slog.DiscardHandler)}
 	for _, opt := range opts {
@@ -85,7 +86,7 @@ func Open(dir string, opts ...Option) (*Dir, error) {
 	return d, nil
 }
 
-// Close closes the directory. Later calls fail with diamond.ErrClosed; a second Close does
+// Close closes the directory. Later calls fail with conf.ErrClosed; a second Close does
 // nothing.
 func (d *Dir) Close() error {
 	d.mu.Lock()
@@ -174,7 +175,7 @@ func (d *Dir) current() (*os.Root, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
-		return nil, diamond.Errorf(diamond.ErrClosed, "local files in %s", d.path)
+		return nil, conf.Errorf(conf.ErrClosed, "local files in %s", d.path)
 	}
 	return d.root, nil
 }
@@ -245,10 +246,10 @@ func unusable(err error) bool {
 
 // fileError adds the operation to err, and the sentinel for a full disk if it is one.
 func fileError(op string, err error) error {
-	if err == nil || errors.As(err, new(*diamond.Error)) {
+	if err == nil || errors.As(err, new(*conf.Error)) {
 		return err
 	}
-	if reason := diskfull.Reason(err, diamond.ErrNoSpace); reason != nil {
+	if reason := diskfull.Reason(err, conf.ErrNoSpace); reason != nil {
 		return fmt.Errorf("localfile: %s: %w: %w", op, reason, err)
 	}
 	return fmt.Errorf("localfile: %s: %w", op, err)

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 func TestMain(m *testing.M) {
@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-var testKey = diamond.Key{Namespace: "public", Group: "DEFAULT_GROUP", DataID: "app.yaml"}
+var testKey = conf.Key{Namespace: "public", Group: "DEFAULT_GROUP", DataID: "app.yaml"}
 
 func openDir(t *testing.T, path string, opts ...Option) *Dir {
 	t.Helper()
@@ -37,22 +37,22 @@ func openDir(t *testing.T, path string, opts ...Option) *Dir {
 }
 
 // snapshot returns one of key at revision with every field set.
-func snapshot(key diamond.Key, revision int64, content string) diamond.Snapshot {
+func snapshot(key conf.Key, revision int64, content string) conf.Snapshot {
 	at := time.Date(2026, 3, 4, 5, 6, 7, 89000, time.UTC)
-	return diamond.Snapshot{
-		Entry: diamond.Entry{
-			Key: key, Content: content, Type: "yaml", MD5: diamond.MD5Hex(content), Size: int64(len(content)),
+	return conf.Snapshot{
+		Entry: conf.Entry{
+			Key: key, Content: content, Type: "yaml", MD5: conf.MD5Hex(content), Size: int64(len(content)),
 			Revision: revision, View: revision + 1, Modified: at, Meta: map[string]string{"owner": "<a&b> \u00e9"},
 		},
-		Position: diamond.Position{
-			Store: diamond.StoreID{1, 2, 3}, Epoch: diamond.Epoch{Generation: 4, ID: [16]byte{5}},
-			Revision: revision + 2, Chain: diamond.Chain{6},
+		Position: conf.Position{
+			Store: conf.StoreID{1, 2, 3}, Epoch: conf.Epoch{Generation: 4, ID: [16]byte{5}},
+			Revision: revision + 2, Chain: conf.Chain{6},
 		},
 		Saved: at.Add(time.Hour),
 	}
 }
 
-func snapshotPath(d *Dir, key diamond.Key, slot diamond.Slot) string {
+func snapshotPath(d *Dir, key conf.Key, slot conf.Slot) string {
 	return filepath.Join(d.path, snapshotDir, fileName(key.Canonical(), slot))
 }
 
@@ -69,39 +69,39 @@ func TestSaveLoad(t *testing.T) {
 	contents := []string{"", "a: 1\n", "\x00\xff\r\n", strings.Repeat("x", 5<<20)}
 	for i, content := range contents {
 		want := snapshot(testKey, int64(i+1), content)
-		require.NoError(t, d.Save(diamond.SlotFetched, want))
-		got, err := d.Load(testKey, diamond.SlotFetched)
+		require.NoError(t, d.Save(conf.SlotFetched, want))
+		got, err := d.Load(testKey, conf.SlotFetched)
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 	}
-	_, err := d.Load(testKey, diamond.SlotLastGood)
-	require.ErrorIs(t, err, diamond.ErrNotFound, "slots are apart")
+	_, err := d.Load(testKey, conf.SlotLastGood)
+	require.ErrorIs(t, err, conf.ErrNotFound, "slots are apart")
 
-	gone := diamond.Snapshot{Entry: diamond.Entry{Key: testKey}, Position: snapshot(testKey, 9, "").Position, Deleted: true}
-	require.NoError(t, d.Save(diamond.SlotFetched, gone))
-	got, err := d.Load(testKey, diamond.SlotFetched)
+	gone := conf.Snapshot{Entry: conf.Entry{Key: testKey}, Position: snapshot(testKey, 9, "").Position, Deleted: true}
+	require.NoError(t, d.Save(conf.SlotFetched, gone))
+	got, err := d.Load(testKey, conf.SlotFetched)
 	require.NoError(t, err)
 	require.Equal(t, gone, got, "a deletion is kept as one")
 
 	good := snapshot(testKey, 1, "good")
-	require.NoError(t, d.Save(diamond.SlotLastGood, good))
+	require.NoError(t, d.Save(conf.SlotLastGood, good))
 	d = openDir(t, dir)
-	got, err = d.Load(testKey, diamond.SlotLastGood)
+	got, err = d.Load(testKey, conf.SlotLastGood)
 	require.NoError(t, err, "after a restart")
 	require.Equal(t, good, got)
 
 	require.NoError(t, d.Remove(testKey))
 	require.NoError(t, d.Remove(testKey), "twice is fine")
-	for _, slot := range []diamond.Slot{diamond.SlotFetched, diamond.SlotLastGood} {
+	for _, slot := range []conf.Slot{conf.SlotFetched, conf.SlotLastGood} {
 		_, err = d.Load(testKey, slot)
-		require.ErrorIs(t, err, diamond.ErrNotFound)
+		require.ErrorIs(t, err, conf.ErrNotFound)
 	}
 }
 
 func TestZeroPartsOfAKeyAreItsDefaults(t *testing.T) {
 	d := openDir(t, t.TempDir())
-	require.NoError(t, d.Save(diamond.SlotFetched, snapshot(diamond.Key{DataID: "app.yaml"}, 1, "x")))
-	got, err := d.Load(testKey, diamond.SlotFetched)
+	require.NoError(t, d.Save(conf.SlotFetched, snapshot(conf.Key{DataID: "app.yaml"}, 1, "x")))
+	got, err := d.Load(testKey, conf.SlotFetched)
 	require.NoError(t, err)
 	assert.Equal(t, testKey, got.Entry.Key)
 }
@@ -134,30 +134,30 @@ func TestDefect_C24_DirectoryOfEachApplication(t *testing.T) {
 	home := filepath.Join(t.TempDir(), "home")
 	t.Setenv("HOME", home)
 	a, b := openDir(t, filepath.Join(t.TempDir(), "a")), openDir(t, filepath.Join(t.TempDir(), "b"))
-	require.NoError(t, a.Save(diamond.SlotFetched, snapshot(testKey, 1, "mine")))
-	_, err := b.Load(testKey, diamond.SlotFetched)
-	require.ErrorIs(t, err, diamond.ErrNotFound)
-	require.NoError(t, b.Save(diamond.SlotFetched, snapshot(testKey, 2, "theirs")))
-	got, err := a.Load(testKey, diamond.SlotFetched)
+	require.NoError(t, a.Save(conf.SlotFetched, snapshot(testKey, 1, "mine")))
+	_, err := b.Load(testKey, conf.SlotFetched)
+	require.ErrorIs(t, err, conf.ErrNotFound)
+	require.NoError(t, b.Save(conf.SlotFetched, snapshot(testKey, 2, "theirs")))
+	got, err := a.Load(testKey, conf.SlotFetched)
 	require.NoError(t, err)
 	assert.Equal(t, "mine", got.Entry.Content)
 	assert.NoDirExists(t, home)
 	t.Setenv("HOME", "")
-	require.NoError(t, openDir(t, t.TempDir()).Save(diamond.SlotFetched, snapshot(testKey, 1, "x")))
+	require.NoError(t, openDir(t, t.TempDir()).Save(conf.SlotFetched, snapshot(testKey, 1, "x")))
 }
 
 func TestClosed(t *testing.T) {
 	d := openDir(t, t.TempDir())
 	require.NoError(t, d.Close())
 	require.NoError(t, d.Close())
-	_, err := d.Load(testKey, diamond.SlotFetched)
-	require.ErrorIs(t, err, diamond.ErrClosed)
-	require.ErrorIs(t, d.Save(diamond.SlotFetched, snapshot(testKey, 1, "")), diamond.ErrClosed)
+	_, err := d.Load(testKey, conf.SlotFetched)
+	require.ErrorIs(t, err, conf.ErrClosed)
+	require.ErrorIs(t, d.Save(conf.SlotFetched, snapshot(testKey, 1, "")), conf.ErrClosed)
 	_, err = d.Override(testKey)
-	require.ErrorIs(t, err, diamond.ErrClosed)
-	require.ErrorIs(t, d.WatchOverrides(t.Context(), func(diamond.Key) {}), diamond.ErrClosed)
+	require.ErrorIs(t, err, conf.ErrClosed)
+	require.ErrorIs(t, d.WatchOverrides(t.Context(), func(conf.Key) {}), conf.ErrClosed)
 	_, err = d.ClientID()
-	require.ErrorIs(t, err, diamond.ErrClosed)
+	require.ErrorIs(t, err, conf.ErrClosed)
 }
 
 func TestD12_ModesWhateverTheUmask(t *testing.T) {
@@ -169,7 +169,7 @@ func TestD12_ModesWhateverTheUmask(t *testing.T) {
 			_, err = d.ClientID()
 		}
 		if err == nil {
-			err = d.Save(diamond.SlotFetched, snapshot(testKey, 1, "x"))
+			err = d.Save(conf.SlotFetched, snapshot(testKey, 1, "x"))
 		}
 		syscall.Umask(old)
 		require.NoError(t, err)
@@ -192,11 +192,11 @@ func TestDefect_C25_NothingOfAContentIsLogged(t *testing.T) {
 	var log bytes.Buffer
 	dir := t.TempDir()
 	d := openDir(t, dir, WithLogger(slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
-	require.NoError(t, d.Save(diamond.SlotFetched, snapshot(testKey, 1, "canary-content")))
-	path := snapshotPath(d, testKey, diamond.SlotFetched)
+	require.NoError(t, d.Save(conf.SlotFetched, snapshot(testKey, 1, "canary-content")))
+	path := snapshotPath(d, testKey, conf.SlotFetched)
 	require.NoError(t, os.WriteFile(path, append([]byte(read(t, path)), "canary"...), 0o600))
-	_, err := d.Load(testKey, diamond.SlotFetched)
-	require.ErrorIs(t, err, diamond.ErrCorrupt)
+	_, err := d.Load(testKey, conf.SlotFetched)
+	require.ErrorIs(t, err, conf.ErrCorrupt)
 	assert.NotContains(t, err.Error(), "canary")
 	assert.Contains(t, log.String(), "set aside")
 	assert.NotContains(t, log.String(), "canary")

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // mountSmall mounts a file system of 64 KiB at dir.
@@ -35,23 +35,23 @@ func TestD2_DiskFull(t *testing.T) {
 	d := openDir(t, dir)
 
 	old := snapshot(testKey, 1, "the old version")
-	require.NoError(t, d.Save(diamond.SlotFetched, old))
+	require.NoError(t, d.Save(conf.SlotFetched, old))
 	for _, size := range []int{128 << 10, 1 << 20} {
-		err := d.Save(diamond.SlotFetched, snapshot(testKey, 2, strings.Repeat("x", size)))
-		require.ErrorIs(t, err, diamond.ErrNoSpace)
+		err := d.Save(conf.SlotFetched, snapshot(testKey, 2, strings.Repeat("x", size)))
+		require.ErrorIs(t, err, conf.ErrNoSpace)
 	}
-	got, err := d.Load(testKey, diamond.SlotFetched)
+	got, err := d.Load(testKey, conf.SlotFetched)
 	require.NoError(t, err)
 	require.Equal(t, old, got, "as it was")
 	entries, err := os.ReadDir(filepath.Join(dir, snapshotDir))
 	require.NoError(t, err)
 	require.Len(t, entries, 1, "no temporary file takes the little that is left")
 	smaller := snapshot(testKey, 3, "smaller")
-	require.NoError(t, d.Save(diamond.SlotFetched, smaller), "it recovers")
+	require.NoError(t, d.Save(conf.SlotFetched, smaller), "it recovers")
 
 	require.NoError(t, makeReadOnly(dir))
-	require.ErrorIs(t, d.Save(diamond.SlotFetched, old), diamond.ErrNoSpace)
-	got, err = openDir(t, dir).Load(testKey, diamond.SlotFetched)
+	require.ErrorIs(t, d.Save(conf.SlotFetched, old), conf.ErrNoSpace)
+	got, err = openDir(t, dir).Load(testKey, conf.SlotFetched)
 	require.NoError(t, err, "a read-only disk can be read")
 	require.Equal(t, smaller, got)
 }

@@ -9,7 +9,7 @@ import (
 	"io"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // magic is the start of a snapshot file: its type and the version of the format. The first
@@ -20,7 +20,7 @@ const magic = "gdiamond-snapshot 1 "
 type header struct {
 	Store    string            `json:"store"`
 	Epoch    epoch             `json:"epoch"`
-	Position diamond.Position  `json:"position"` // includes Store and Epoch, which are repeated for people
+	Position conf.Position     `json:"position"` // includes Store and Epoch, which are repeated for people
 	Key      string            `json:"key"`
 	Slot     string            `json:"slot"`
 	Deleted  bool              `json:"deleted,omitempty"` // if set, there is no content
@@ -40,12 +40,12 @@ type epoch struct {
 	ID         string `json:"id"`
 }
 
-func epochOf(p diamond.Position) epoch {
+func epochOf(p conf.Position) epoch {
 	return epoch{Generation: p.Epoch.Generation, ID: hex.EncodeToString(p.Epoch.ID[:])}
 }
 
 // encode returns the file of a snapshot.
-func encode(slot diamond.Slot, s diamond.Snapshot) ([]byte, error) {
+func encode(slot conf.Slot, s conf.Snapshot) ([]byte, error) {
 	e := &s.Entry
 	if s.Deleted {
 		e = tombstone(e)
@@ -53,12 +53,12 @@ func encode(slot diamond.Slot, s diamond.Snapshot) ([]byte, error) {
 	line, err := json.Marshal(header{
 		Store: s.Position.Store.String(), Epoch: epochOf(s.Position), Position: s.Position,
 		Key: e.Key.String(), Slot: slotName(slot), Deleted: s.Deleted, Revision: e.Revision, View: e.View,
-		Type: e.Type, MD5: diamond.MD5Hex(e.Content), SHA256: sum(e.Content),
+		Type: e.Type, MD5: conf.MD5Hex(e.Content), SHA256: sum(e.Content),
 		Size: int64(len(e.Content)), Meta: e.Meta,
 		Modified: e.Modified.UTC(), Saved: s.Saved.UTC(),
 	})
 	if err != nil {
-		return nil, diamond.Errorf(diamond.ErrInvalid, "snapshot: %v", err) // a year of five digits
+		return nil, conf.Errorf(conf.ErrInvalid, "snapshot: %v", err) // a year of five digits
 	}
 	b := make([]byte, 0, len(magic)+2*sha256.Size+len(line)+2+len(e.Content))
 	b = append(b, magic...)
@@ -75,9 +75,9 @@ func encode(slot diamond.Slot, s diamond.Snapshot) ([]byte, error) {
 
 // decode returns the snapshot in the file b and its slot. It accepts only the output of
 // encode; the error says what is wrong with b.
-func decode(b []byte) (diamond.Slot, diamond.Snapshot, error) {
-	fail := func(format string, args ...any) (diamond.Slot, diamond.Snapshot, error) {
-		return 0, diamond.Snapshot{}, fmt.Errorf(format, args...)
+func decode(b []byte) (conf.Slot, conf.Snapshot, error) {
+	fail := func(format string, args ...any) (conf.Slot, conf.Snapshot, error) {
+		return 0, conf.Snapshot{}, fmt.Errorf(format, args...)
 	}
 	rest, ok := bytes.CutPrefix(b, []byte(magic))
 	if !ok {
@@ -104,14 +104,14 @@ func decode(b []byte) (diamond.Slot, diamond.Snapshot, error) {
 }
 
 // snapshot checks that the header belongs to content and is consistent.
-func (h *header) snapshot(content string) (diamond.Slot, diamond.Snapshot, error) {
-	key, err := diamond.ParseKey(h.Key)
+func (h *header) snapshot(content string) (conf.Slot, conf.Snapshot, error) {
+	key, err := conf.ParseKey(h.Key)
 	if err == nil && key.String() != h.Key {
 		err = fmt.Errorf("key %s is not written in full", key)
 	}
-	slot := diamond.SlotFetched
-	if h.Slot == slotName(diamond.SlotLastGood) {
-		slot = diamond.SlotLastGood
+	slot := conf.SlotFetched
+	if h.Slot == slotName(conf.SlotLastGood) {
+		slot = conf.SlotLastGood
 	}
 	switch {
 	case err != nil:
@@ -121,27 +121,27 @@ func (h *header) snapshot(content string) (diamond.Slot, diamond.Snapshot, error
 		err = fmt.Errorf("a negative revision")
 	case h.Store != h.Position.Store.String() || h.Epoch != epochOf(h.Position):
 		err = fmt.Errorf("store, epoch and position contradict each other")
-	case h.Size != int64(len(content)) || h.SHA256 != sum(content) || h.MD5 != diamond.MD5Hex(content):
+	case h.Size != int64(len(content)) || h.SHA256 != sum(content) || h.MD5 != conf.MD5Hex(content):
 		err = fmt.Errorf("it belongs to another content")
 	case h.Deleted && h.Size != 0:
 		err = fmt.Errorf("it is a deletion but has a content")
 	}
 	if err != nil {
-		return 0, diamond.Snapshot{}, fmt.Errorf("its header: %w", err)
+		return 0, conf.Snapshot{}, fmt.Errorf("its header: %w", err)
 	}
-	e := &diamond.Entry{
+	e := &conf.Entry{
 		Key: key, Content: content, Type: h.Type, MD5: h.MD5, Size: h.Size,
 		Revision: h.Revision, View: h.View, Modified: h.Modified, Meta: h.Meta,
 	}
 	if h.Deleted {
 		e = tombstone(e)
 	}
-	return slot, diamond.Snapshot{Entry: *e, Position: h.Position, Deleted: h.Deleted, Saved: h.Saved}, nil
+	return slot, conf.Snapshot{Entry: *e, Position: h.Position, Deleted: h.Deleted, Saved: h.Saved}, nil
 }
 
 // tombstone returns the fields of e that a deletion has.
-func tombstone(e *diamond.Entry) *diamond.Entry {
-	return &diamond.Entry{Key: e.Key, Revision: e.Revision, View: e.View}
+func tombstone(e *conf.Entry) *conf.Entry {
+	return &conf.Entry{Key: e.Key, Revision: e.Revision, View: e.View}
 }
 
 // sum returns the SHA-256 of content in hexadecimal.

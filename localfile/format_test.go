@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // reseal gives a file whose body was changed the right checksum.
@@ -28,7 +28,7 @@ func reseal(b []byte) []byte {
 
 func TestFileFormat(t *testing.T) {
 	s := snapshot(testKey, 7, "limit: 10\n")
-	b, err := encode(diamond.SlotLastGood, s)
+	b, err := encode(conf.SlotLastGood, s)
 	require.NoError(t, err)
 	lines := strings.SplitN(string(b), "\n", 3)
 	assert.Regexp(t, "^gdiamond-snapshot 1 [0-9a-f]{64}$", lines[0])
@@ -46,16 +46,16 @@ func TestFileFormat(t *testing.T) {
 func TestD4_CorruptionSweep(t *testing.T) {
 	d := openDir(t, t.TempDir())
 	s := snapshot(testKey, 7, "limit: 10\nname: example\n")
-	good, err := encode(diamond.SlotFetched, s)
+	good, err := encode(conf.SlotFetched, s)
 	require.NoError(t, err)
-	path := snapshotPath(d, testKey, diamond.SlotFetched)
+	path := snapshotPath(d, testKey, conf.SlotFetched)
 	refused := func(t *testing.T, bad []byte, what string, args ...any) {
 		t.Helper()
 		require.NoError(t, os.WriteFile(path, bad, 0o600))
-		_, err := d.Load(testKey, diamond.SlotFetched)
-		require.ErrorIs(t, err, diamond.ErrCorrupt, append([]any{what}, args...)...)
-		_, err = d.Load(testKey, diamond.SlotFetched)
-		require.ErrorIs(t, err, diamond.ErrNotFound, append([]any{what + ": reported once"}, args...)...)
+		_, err := d.Load(testKey, conf.SlotFetched)
+		require.ErrorIs(t, err, conf.ErrCorrupt, append([]any{what}, args...)...)
+		_, err = d.Load(testKey, conf.SlotFetched)
+		require.ErrorIs(t, err, conf.ErrNotFound, append([]any{what + ": reported once"}, args...)...)
 		require.Equal(t, string(bad), read(t, path+corruptSuffix), "set aside as it is")
 	}
 	for i := range good {
@@ -100,63 +100,63 @@ func TestD4_CorruptionSweep(t *testing.T) {
 	} {
 		refused(t, bad, what)
 	}
-	require.NoError(t, d.Save(diamond.SlotFetched, s), "the next good one takes its place")
-	got, err := d.Load(testKey, diamond.SlotFetched)
+	require.NoError(t, d.Save(conf.SlotFetched, s), "the next good one takes its place")
+	got, err := d.Load(testKey, conf.SlotFetched)
 	require.NoError(t, err)
 	require.Equal(t, s, got)
 }
 
 func TestD10_SnapshotsOfOthers(t *testing.T) {
 	mine, other := openDir(t, t.TempDir()), openDir(t, t.TempDir())
-	require.NoError(t, mine.Save(diamond.SlotFetched, snapshot(testKey, 1, "mine")))
-	copyTo := func(d *Dir, from string, key diamond.Key, slot diamond.Slot) {
+	require.NoError(t, mine.Save(conf.SlotFetched, snapshot(testKey, 1, "mine")))
+	copyTo := func(d *Dir, from string, key conf.Key, slot conf.Slot) {
 		require.NoError(t, os.WriteFile(snapshotPath(d, key, slot), []byte(read(t, from)), 0o600))
 	}
-	from := snapshotPath(mine, testKey, diamond.SlotFetched)
+	from := snapshotPath(mine, testKey, conf.SlotFetched)
 
-	copyTo(mine, from, diamond.NewKey("", "other.yaml"), diamond.SlotFetched)
-	_, err := mine.Load(diamond.NewKey("", "other.yaml"), diamond.SlotFetched)
-	assert.ErrorIs(t, err, diamond.ErrCorrupt, "another key's")
-	copyTo(mine, from, testKey, diamond.SlotLastGood)
-	_, err = mine.Load(testKey, diamond.SlotLastGood)
-	assert.ErrorIs(t, err, diamond.ErrCorrupt, "another slot's")
+	copyTo(mine, from, conf.NewKey("", "other.yaml"), conf.SlotFetched)
+	_, err := mine.Load(conf.NewKey("", "other.yaml"), conf.SlotFetched)
+	assert.ErrorIs(t, err, conf.ErrCorrupt, "another key's")
+	copyTo(mine, from, testKey, conf.SlotLastGood)
+	_, err = mine.Load(testKey, conf.SlotLastGood)
+	assert.ErrorIs(t, err, conf.ErrCorrupt, "another slot's")
 
-	foreign := snapshot(diamond.NewKey("", "x"), 1, "theirs")
-	foreign.Position.Store = diamond.StoreID{9}
-	require.NoError(t, other.Save(diamond.SlotFetched, foreign))
-	copyTo(mine, snapshotPath(other, foreign.Entry.Key, diamond.SlotFetched), foreign.Entry.Key, diamond.SlotFetched)
-	_, err = mine.Load(foreign.Entry.Key, diamond.SlotFetched)
-	assert.ErrorIs(t, err, diamond.ErrOtherStore)
+	foreign := snapshot(conf.NewKey("", "x"), 1, "theirs")
+	foreign.Position.Store = conf.StoreID{9}
+	require.NoError(t, other.Save(conf.SlotFetched, foreign))
+	copyTo(mine, snapshotPath(other, foreign.Entry.Key, conf.SlotFetched), foreign.Entry.Key, conf.SlotFetched)
+	_, err = mine.Load(foreign.Entry.Key, conf.SlotFetched)
+	assert.ErrorIs(t, err, conf.ErrOtherStore)
 
 	// A client that is pointed at another store takes its directory with it.
-	require.NoError(t, mine.Save(diamond.SlotLastGood, foreign))
-	_, err = mine.Load(testKey, diamond.SlotFetched)
-	assert.ErrorIs(t, err, diamond.ErrOtherStore)
-	_, err = mine.Load(foreign.Entry.Key, diamond.SlotFetched)
+	require.NoError(t, mine.Save(conf.SlotLastGood, foreign))
+	_, err = mine.Load(testKey, conf.SlotFetched)
+	assert.ErrorIs(t, err, conf.ErrOtherStore)
+	_, err = mine.Load(foreign.Entry.Key, conf.SlotFetched)
 	assert.NoError(t, err)
 
 	// An empty directory has no store yet: a copied tree of snapshots can be booted from.
 	fresh := openDir(t, t.TempDir())
-	copyTo(fresh, from, testKey, diamond.SlotFetched)
-	_, err = fresh.Load(testKey, diamond.SlotFetched)
+	copyTo(fresh, from, testKey, conf.SlotFetched)
+	_, err = fresh.Load(testKey, conf.SlotFetched)
 	assert.NoError(t, err)
 }
 
 // A server's history may be lost: what follows has a lower revision in a higher epoch.
 func TestD9_AnOlderRevisionReplacesANewer(t *testing.T) {
 	d := openDir(t, t.TempDir())
-	require.NoError(t, d.Save(diamond.SlotFetched, snapshot(testKey, 90, "lost")))
+	require.NoError(t, d.Save(conf.SlotFetched, snapshot(testKey, 90, "lost")))
 	forked := snapshot(testKey, 80, "kept")
 	forked.Position.Epoch.Generation++
-	require.NoError(t, d.Save(diamond.SlotFetched, forked))
-	got, err := d.Load(testKey, diamond.SlotFetched)
+	require.NoError(t, d.Save(conf.SlotFetched, forked))
+	got, err := d.Load(testKey, conf.SlotFetched)
 	require.NoError(t, err)
 	assert.Equal(t, forked, got)
 }
 
 func FuzzF2_SnapshotDecoder(f *testing.F) {
-	for _, s := range []diamond.Snapshot{{Entry: diamond.Entry{Key: testKey}}, {Entry: diamond.Entry{Key: testKey}, Deleted: true}, snapshot(testKey, 7, "a: 1\n"), snapshot(testKey, 7, "\x00\n\xff")} {
-		b, err := encode(diamond.SlotFetched, s)
+	for _, s := range []conf.Snapshot{{Entry: conf.Entry{Key: testKey}}, {Entry: conf.Entry{Key: testKey}, Deleted: true}, snapshot(testKey, 7, "a: 1\n"), snapshot(testKey, 7, "\x00\n\xff")} {
+		b, err := encode(conf.SlotFetched, s)
 		require.NoError(f, err)
 		f.Add(b, true)
 		f.Add(b[:len(b)-1], false)
@@ -168,12 +168,12 @@ func FuzzF2_SnapshotDecoder(f *testing.F) {
 		}
 		slot, s, err := decode(b)
 		if err != nil {
-			if !reflect.DeepEqual(s, diamond.Snapshot{}) {
+			if !reflect.DeepEqual(s, conf.Snapshot{}) {
 				t.Fatalf("a part of a damaged file: %+v", s)
 			}
 			return
 		}
-		if s.Entry.Key.Validate() != nil || s.Entry.Size != int64(len(s.Entry.Content)) || !s.Deleted && s.Entry.MD5 != diamond.MD5Hex(s.Entry.Content) {
+		if s.Entry.Key.Validate() != nil || s.Entry.Size != int64(len(s.Entry.Content)) || !s.Deleted && s.Entry.MD5 != conf.MD5Hex(s.Entry.Content) {
 			t.Fatalf("not consistent: %+v", s)
 		}
 		again, err := encode(slot, s)

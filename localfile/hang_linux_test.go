@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // A call that hangs in a file holds nothing that the others need.
@@ -22,10 +22,10 @@ func TestD6_AFileThatHangsBlocksNoOther(t *testing.T) {
 	}()
 	<-hangs
 	_, err := d.Override(testKey)
-	require.ErrorIs(t, err, diamond.ErrNotFound)
-	_, err = d.Load(testKey, diamond.SlotFetched)
-	require.ErrorIs(t, err, diamond.ErrNotFound)
-	require.NoError(t, d.Save(diamond.SlotFetched, snapshot(testKey, 1, "y")))
+	require.ErrorIs(t, err, conf.ErrNotFound)
+	_, err = d.Load(testKey, conf.SlotFetched)
+	require.ErrorIs(t, err, conf.ErrNotFound)
+	require.NoError(t, d.Save(conf.SlotFetched, snapshot(testKey, 1, "y")))
 	_, err = d.ClientID()
 	require.NoError(t, err)
 	require.NoError(t, d.Close())
@@ -48,7 +48,7 @@ func TestD2_AReadOnlyDirectoryOfOverridesIsOpened(t *testing.T) {
 	got, err := d.Override(testKey)
 	require.NoError(t, err)
 	assert.Equal(t, "mine", got)
-	require.Error(t, d.Save(diamond.SlotFetched, snapshot(testKey, 1, "y")))
+	require.Error(t, d.Save(conf.SlotFetched, snapshot(testKey, 1, "y")))
 	require.NoError(t, d.Close())
 }
 

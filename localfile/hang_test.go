@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // hanging are calls that hang until they are released.
@@ -58,7 +58,7 @@ func (h *hanging) again(hangs func(call) bool) {
 }
 
 // farKey is of another directory than testKey.
-var farKey = diamond.Key{Namespace: "far", Group: "g", DataID: "app.yaml"}
+var farKey = conf.Key{Namespace: "far", Group: "g", DataID: "app.yaml"}
 
 func TestD6_AnOverrideThatHangsHoldsUpNoOther(t *testing.T) {
 	name := overrideName(testKey)
@@ -83,7 +83,7 @@ func TestD6_AnOverrideThatHangsHoldsUpNoOther(t *testing.T) {
 				replace(t, d, farKey, "further")
 				seen.next(farKey, "further", nil)
 				require.NoError(t, os.Remove(overridePath(d, farKey)))
-				seen.next(farKey, "", diamond.ErrNotFound)
+				seen.next(farKey, "", conf.ErrNotFound)
 				time.Sleep(time.Minute)
 				seen.nothing()
 				h.free()
@@ -111,7 +111,7 @@ func TestD6_AnOverrideThatHangsHoldsUpNoOther(t *testing.T) {
 				require.NoError(t, os.Remove(overridePath(d, testKey)))
 				time.Sleep(time.Minute)
 				h.free()
-				seen.next(testKey, "", diamond.ErrNotFound)
+				seen.next(testKey, "", conf.ErrNotFound)
 				time.Sleep(time.Minute)
 				seen.nothing()
 				seen.stop()
@@ -126,7 +126,7 @@ func TestD6_ManyOverridesThatHangHoldUpTheOthersNoLonger(t *testing.T) {
 		d := openDir(t, t.TempDir())
 		dir := path.Dir(overrideName(testKey))
 		for i := range 2 * maxCalls {
-			override(t, d, diamond.Key{Namespace: testKey.Namespace, Group: testKey.Group, DataID: fmt.Sprint("k", i)}, "x")
+			override(t, d, conf.Key{Namespace: testKey.Namespace, Group: testKey.Group, DataID: fmt.Sprint("k", i)}, "x")
 		}
 		override(t, d, farKey, "1")
 		var h *hanging
@@ -156,7 +156,7 @@ func TestD6_ManyDirectoriesThatHangLeaveRoomForTheOthers(t *testing.T) {
 		const groups = 24
 		for i := range groups {
 			for j := range maxHangingIn {
-				override(t, d, diamond.Key{Namespace: "hangs", Group: fmt.Sprint("g", i), DataID: fmt.Sprint("k", j)}, "x")
+				override(t, d, conf.Key{Namespace: "hangs", Group: fmt.Sprint("g", i), DataID: fmt.Sprint("k", j)}, "x")
 			}
 		}
 		override(t, d, farKey, "1")
@@ -196,7 +196,7 @@ func TestD6_OverridesOfASlowFileSystemAreFound(t *testing.T) {
 		seen.next(testKey, "two", nil)
 		require.NoError(t, os.Remove(overridePath(d, testKey)))
 		time.Sleep(5 * time.Minute)
-		seen.next(testKey, "", diamond.ErrNotFound)
+		seen.next(testKey, "", conf.ErrNotFound)
 		seen.nothing()
 		seen.stop()
 		time.Sleep(time.Minute)
@@ -214,7 +214,7 @@ func TestD6_AWatchOfFilesThatHangEnds(t *testing.T) {
 				override(t, d, testKey, "x")
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
-				w := newWatcher(d, func(diamond.Key) { assert.Fail(t, "told") })
+				w := newWatcher(d, func(conf.Key) { assert.Fail(t, "told") })
 				unnotified(w)
 				h := hang(w, func(call) bool { return true })
 				ended := make(chan error, 1)
@@ -224,7 +224,7 @@ func TestD6_AWatchOfFilesThatHangEnds(t *testing.T) {
 				require.NoError(t, end(d, cancel))
 				err := <-ended
 				if name == "with Close" {
-					require.ErrorIs(t, err, diamond.ErrClosed)
+					require.ErrorIs(t, err, conf.ErrClosed)
 				} else {
 					require.NoError(t, err)
 				}

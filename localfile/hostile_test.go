@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
@@ -33,19 +33,19 @@ func TestD6_FileReplacedBySomethingElse(t *testing.T) {
 			d := openDir(t, t.TempDir())
 			_, err := d.ClientID()
 			require.NoError(t, err)
-			path := snapshotPath(d, testKey, diamond.SlotFetched)
+			path := snapshotPath(d, testKey, conf.SlotFetched)
 
 			require.NoError(t, put(path))
-			_, err = d.Load(testKey, diamond.SlotFetched)
-			require.ErrorIs(t, err, diamond.ErrCorrupt)
-			_, err = d.Load(testKey, diamond.SlotFetched)
-			require.ErrorIs(t, err, diamond.ErrNotFound)
+			_, err = d.Load(testKey, conf.SlotFetched)
+			require.ErrorIs(t, err, conf.ErrCorrupt)
+			_, err = d.Load(testKey, conf.SlotFetched)
+			require.ErrorIs(t, err, conf.ErrNotFound)
 
 			for range 2 { // the second time something is in the way of setting it aside
 				require.NoError(t, os.RemoveAll(path))
 				require.NoError(t, put(path))
-				require.NoError(t, d.Save(diamond.SlotFetched, snapshot(testKey, 1, "saved")))
-				got, err := d.Load(testKey, diamond.SlotFetched)
+				require.NoError(t, d.Save(conf.SlotFetched, snapshot(testKey, 1, "saved")))
+				got, err := d.Load(testKey, conf.SlotFetched)
 				require.NoError(t, err)
 				require.Equal(t, "saved", got.Entry.Content)
 			}
@@ -58,13 +58,13 @@ func TestD6_DirectoryDeletedAtRunTime(t *testing.T) {
 	for what, path := range map[string]string{"all of it": "", "the snapshots": snapshotDir} {
 		t.Run(what, func(t *testing.T) {
 			d := openDir(t, filepath.Join(t.TempDir(), "dir"))
-			require.NoError(t, d.Save(diamond.SlotFetched, snapshot(testKey, 1, "x")))
+			require.NoError(t, d.Save(conf.SlotFetched, snapshot(testKey, 1, "x")))
 			require.NoError(t, os.RemoveAll(filepath.Join(d.path, path)))
-			_, err := d.Load(testKey, diamond.SlotFetched)
-			require.ErrorIs(t, err, diamond.ErrNotFound)
+			_, err := d.Load(testKey, conf.SlotFetched)
+			require.ErrorIs(t, err, conf.ErrNotFound)
 			require.NoError(t, d.Remove(testKey))
-			require.NoError(t, d.Save(diamond.SlotFetched, snapshot(testKey, 2, "again")))
-			got, err := d.Load(testKey, diamond.SlotFetched)
+			require.NoError(t, d.Save(conf.SlotFetched, snapshot(testKey, 2, "again")))
+			got, err := d.Load(testKey, conf.SlotFetched)
 			require.NoError(t, err)
 			require.Equal(t, "again", got.Entry.Content)
 		})
@@ -75,10 +75,10 @@ func TestD6_DirectoryReplacedByAnother(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "dir")
 	d := openDir(t, dir)
 	other := openDir(t, filepath.Join(t.TempDir(), "dir"))
-	require.NoError(t, other.Save(diamond.SlotFetched, snapshot(testKey, 1, "other")))
+	require.NoError(t, other.Save(conf.SlotFetched, snapshot(testKey, 1, "other")))
 	require.NoError(t, os.RemoveAll(dir))
 	require.NoError(t, os.Rename(other.path, dir))
-	got, err := d.Load(testKey, diamond.SlotFetched)
+	got, err := d.Load(testKey, conf.SlotFetched)
 	require.NoError(t, err)
 	require.Equal(t, "other", got.Entry.Content)
 }
@@ -87,20 +87,20 @@ func TestD6_DirectoryReplacedByALink(t *testing.T) {
 	for what, name := range map[string]string{"all of it": "", "the snapshots": snapshotDir} {
 		t.Run(what, func(t *testing.T) {
 			outside := t.TempDir()
-			require.NoError(t, os.WriteFile(filepath.Join(outside, fileName(testKey, diamond.SlotFetched)), []byte("bait"), 0o600))
+			require.NoError(t, os.WriteFile(filepath.Join(outside, fileName(testKey, conf.SlotFetched)), []byte("bait"), 0o600))
 			d := openDir(t, filepath.Join(t.TempDir(), "dir"))
 			path := filepath.Join(d.path, name)
 			require.NoError(t, os.RemoveAll(path))
 			require.NoError(t, os.Symlink(outside, path))
 
 			before := paths(t, outside)
-			require.Error(t, d.Save(diamond.SlotFetched, snapshot(testKey, 1, "x")))
-			_, err := d.Load(testKey, diamond.SlotFetched)
+			require.Error(t, d.Save(conf.SlotFetched, snapshot(testKey, 1, "x")))
+			_, err := d.Load(testKey, conf.SlotFetched)
 			require.Error(t, err)
-			assert.NotErrorIs(t, err, diamond.ErrCorrupt)
+			assert.NotErrorIs(t, err, conf.ErrCorrupt)
 			_ = d.Remove(testKey)
 			require.Equal(t, before, paths(t, outside), "nothing was written there, or taken away")
-			require.Equal(t, "bait", read(t, filepath.Join(outside, fileName(testKey, diamond.SlotFetched))))
+			require.Equal(t, "bait", read(t, filepath.Join(outside, fileName(testKey, conf.SlotFetched))))
 		})
 	}
 }
@@ -124,10 +124,10 @@ func TestX12_LinkSwapRace(t *testing.T) {
 	for range campaign.Scale(t, 500, 10_000) {
 		swap <- struct{}{}
 		// Whether it works is a matter of the moment, where it works is not.
-		if d.Save(diamond.SlotFetched, snapshot(testKey, 1, "x")) == nil {
+		if d.Save(conf.SlotFetched, snapshot(testKey, 1, "x")) == nil {
 			saved++
 		}
-		_, _ = d.Load(testKey, diamond.SlotFetched)
+		_, _ = d.Load(testKey, conf.SlotFetched)
 	}
 	close(swap)
 	wg.Wait()

@@ -5,7 +5,7 @@ import (
 	"encoding/hex"
 	"strings"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 const (
@@ -23,7 +23,7 @@ const (
 // The parts of the key are joined by "+". Within a part letters are lower case, and "="
 // precedes each letter at which the case changes, starting from lower case; ":" is written
 // "%". A name that would be too long ends with a hash of the key instead.
-func fileName(key diamond.Key, slot diamond.Slot) string {
+func fileName(key conf.Key, slot conf.Slot) string {
 	var b strings.Builder
 	b.WriteString(slotName(slot))
 	for _, part := range [...]string{key.Namespace, key.Group, key.DataID} {
@@ -52,11 +52,11 @@ func fileName(key diamond.Key, slot diamond.Slot) string {
 }
 
 // slotName returns the name of slot, or "" if there is no such slot.
-func slotName(slot diamond.Slot) string {
+func slotName(slot conf.Slot) string {
 	switch slot {
-	case diamond.SlotFetched:
+	case conf.SlotFetched:
 		return "fetched"
-	case diamond.SlotLastGood:
+	case conf.SlotLastGood:
 		return "good"
 	}
 	return ""

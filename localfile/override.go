@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/atomicfile"
 	"github.com/linnaname/gdiamond/internal/windowsname"
 )
@@ -30,15 +30,15 @@ const (
 // The error is ErrNotFound if there is no file, and ErrInvalid if the key is invalid, the
 // file is not a regular file or everybody may write it. It is ErrTooLarge if the file is
 // larger than [MaxOverride], and ErrUnavailable if the file is being written.
-func (d *Dir) Override(key diamond.Key) (string, error) {
-	key, err := check("read override", key, diamond.SlotFetched)
+func (d *Dir) Override(key conf.Key) (string, error) {
+	key, err := check("read override", key, conf.SlotFetched)
 	if err != nil {
 		return "", err
 	}
 	var last overrideFile
 	for waited := time.Duration(0); ; waited += settle {
 		f, err := d.readOverride(key)
-		if err != nil && !errors.Is(err, diamond.ErrUnavailable) {
+		if err != nil && !errors.Is(err, conf.ErrUnavailable) {
 			return "", err
 		}
 		if err == nil && (quiet(f.info) || last.info != nil && unchanged(last.info, f.info) && last.content == f.content) {
@@ -60,9 +60,9 @@ type overrideFile struct {
 
 // readOverride reads the present file of key, which may be half-written if it has just
 // changed. The error is ErrUnavailable if the file changed during the read.
-func (d *Dir) readOverride(key diamond.Key) (overrideFile, error) {
+func (d *Dir) readOverride(key conf.Key) (overrideFile, error) {
 	if !overridable(runtime.GOOS, key) {
-		return overrideFile{}, overrideError(key, diamond.ErrNotFound, "")
+		return overrideFile{}, overrideError(key, conf.ErrNotFound, "")
 	}
 	var content []byte
 	var info, after fs.FileInfo
@@ -75,15 +75,15 @@ func (d *Dir) readOverride(key diamond.Key) (overrideFile, error) {
 	})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return overrideFile{}, overrideError(key, diamond.ErrNotFound, "")
+		return overrideFile{}, overrideError(key, conf.ErrNotFound, "")
 	case errors.Is(err, atomicfile.ErrTooLarge):
-		return overrideFile{}, overrideError(key, diamond.ErrTooLarge, err.Error())
+		return overrideFile{}, overrideError(key, conf.ErrTooLarge, err.Error())
 	case errors.Is(err, atomicfile.ErrNotRegular):
-		return overrideFile{}, overrideError(key, diamond.ErrInvalid, err.Error())
+		return overrideFile{}, overrideError(key, conf.ErrInvalid, err.Error())
 	case err != nil:
 		return overrideFile{}, fileError("read override of "+key.String(), err)
 	case !d.worldWritable && writableByAll(runtime.GOOS, info.Mode()):
-		return overrideFile{}, overrideError(key, diamond.ErrInvalid, "every user of the host may write the file; chmod o-w it")
+		return overrideFile{}, overrideError(key, conf.ErrInvalid, "every user of the host may write the file; chmod o-w it")
 	case !unchanged(info, after) || info.Size() != int64(len(content)):
 		return overrideFile{}, beingWritten(key)
 	}
@@ -97,12 +97,12 @@ func writableByAll(goos string, mode fs.FileMode) bool {
 	return goos != "windows" && mode.Perm()&0o002 != 0
 }
 
-func beingWritten(key diamond.Key) error {
-	return overrideError(key, diamond.ErrUnavailable, "the file is being written")
+func beingWritten(key conf.Key) error {
+	return overrideError(key, conf.ErrUnavailable, "the file is being written")
 }
 
-func overrideError(key diamond.Key, sentinel error, detail string) error {
-	return &diamond.Error{Op: "read override", Key: key, Err: sentinel, Detail: detail}
+func overrideError(key conf.Key, sentinel error, detail string) error {
+	return &conf.Error{Op: "read override", Key: key, Err: sentinel, Detail: detail}
 }
 
 // quiet reports whether the last change of the file is long enough ago for it to be
@@ -115,14 +115,14 @@ func unchanged(a, b fs.FileInfo) bool {
 }
 
 // overrideName returns the name of the operator's file for key, within the directory.
-func overrideName(key diamond.Key) string {
+func overrideName(key conf.Key) string {
 	return path.Join(overrideDir, key.Namespace, key.Group, key.DataID)
 }
 
 // overridable reports whether the operator can override key on goos. Names that begin with
 // two dots are those of a mounted volume's inner directories. Windows changes some names:
 // it takes "app." for "app", which is another key.
-func overridable(goos string, key diamond.Key) bool {
+func overridable(goos string, key conf.Key) bool {
 	for _, part := range [...]string{key.Namespace, key.Group, key.DataID} {
 		if strings.HasPrefix(part, "..") || goos == "windows" && !windowsname.File(part) {
 			return false
@@ -132,16 +132,16 @@ func overridable(goos string, key diamond.Key) bool {
 }
 
 // keyAt returns the key of the override at namespace/group/dataId on goos.
-func keyAt(goos, name string) (diamond.Key, bool) {
+func keyAt(goos, name string) (conf.Key, bool) {
 	parts := strings.Split(name, "/")
 	if len(parts) != 3 {
-		return diamond.Key{}, false
+		return conf.Key{}, false
 	}
 	for _, part := range parts {
 		if part == "" { // valid as a part of a key, but not as a file name
-			return diamond.Key{}, false
+			return conf.Key{}, false
 		}
 	}
-	key := diamond.Key{Namespace: parts[0], Group: parts[1], DataID: parts[2]}
+	key := conf.Key{Namespace: parts[0], Group: parts[1], DataID: parts[2]}
 	return key, overridable(goos, key)
 }

@@ -16,10 +16,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
-func overridePath(d *Dir, key diamond.Key) string {
+func overridePath(d *Dir, key conf.Key) string {
 	return filepath.Join(d.path, overrideDir, key.Namespace, key.Group, key.DataID)
 }
 
@@ -31,7 +31,7 @@ func age(t *testing.T, path string) {
 }
 
 // override writes a file of the operator's, some time ago.
-func override(t *testing.T, d *Dir, key diamond.Key, content string) {
+func override(t *testing.T, d *Dir, key conf.Key, content string) {
 	t.Helper()
 	path := overridePath(d, key)
 	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
@@ -42,16 +42,16 @@ func override(t *testing.T, d *Dir, key diamond.Key, content string) {
 func TestD8_OverrideIsByteExact(t *testing.T) {
 	d := openDir(t, t.TempDir())
 	_, err := d.Override(testKey)
-	require.ErrorIs(t, err, diamond.ErrNotFound)
+	require.ErrorIs(t, err, conf.ErrNotFound)
 	for _, content := range []string{"", "a: 1\r\nb: 2\r\n", "\xef\xbb\xbf\x00\xff", strings.Repeat("x", 20<<20)} {
 		override(t, d, testKey, content)
-		got, err := d.Override(diamond.Key{DataID: testKey.DataID})
+		got, err := d.Override(conf.Key{DataID: testKey.DataID})
 		require.NoError(t, err)
 		require.True(t, got == content)
 	}
 	require.NoError(t, os.Remove(overridePath(d, testKey)))
 	_, err = d.Override(testKey)
-	require.ErrorIs(t, err, diamond.ErrNotFound)
+	require.ErrorIs(t, err, conf.ErrNotFound)
 }
 
 func TestD12_WorldWritableOverrideIsRefused(t *testing.T) {
@@ -60,7 +60,7 @@ func TestD12_WorldWritableOverrideIsRefused(t *testing.T) {
 	override(t, d, testKey, "mine")
 	require.NoError(t, os.Chmod(overridePath(d, testKey), 0o666))
 	_, err := d.Override(testKey)
-	require.ErrorIs(t, err, diamond.ErrInvalid)
+	require.ErrorIs(t, err, conf.ErrInvalid)
 	require.ErrorContains(t, err, "chmod")
 	got, err := openDir(t, dir, WithWorldWritable()).Override(testKey)
 	require.NoError(t, err)
@@ -74,13 +74,13 @@ func TestD6_OverrideOfAnotherKind(t *testing.T) {
 		put  func(path string) error
 		want error
 	}{
-		"FIFO":         {func(path string) error { return syscall.Mkfifo(path, 0o600) }, diamond.ErrInvalid},
-		"directory":    {func(path string) error { return os.Mkdir(path, 0o700) }, diamond.ErrInvalid},
+		"FIFO":         {func(path string) error { return syscall.Mkfifo(path, 0o600) }, conf.ErrInvalid},
+		"directory":    {func(path string) error { return os.Mkdir(path, 0o700) }, conf.ErrInvalid},
 		"link outside": {func(path string) error { return os.Symlink(outside, path) }, nil},
-		"dangling":     {func(path string) error { return os.Symlink("nothing", path) }, diamond.ErrNotFound},
+		"dangling":     {func(path string) error { return os.Symlink("nothing", path) }, conf.ErrNotFound},
 		"too large": {func(path string) error {
 			return errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, MaxOverride+1))
-		}, diamond.ErrTooLarge},
+		}, conf.ErrTooLarge},
 	} {
 		t.Run(what, func(t *testing.T) {
 			d := openDir(t, t.TempDir())
@@ -143,7 +143,7 @@ func TestD8_OverrideThatNeverSettles(t *testing.T) {
 		start := time.Now()
 		_, err := d.Override(testKey)
 		close(stop)
-		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		require.ErrorIs(t, err, conf.ErrUnavailable)
 		require.Equal(t, overrideWait, time.Since(start))
 	})
 }
@@ -180,7 +180,7 @@ func FuzzF3_OverridePaths(f *testing.F) {
 			t.Fatalf("%q became %v", name, key)
 		}
 		parts := append(strings.SplitN(name, "/", 3), "", "")
-		for _, k := range []diamond.Key{key, {Namespace: parts[0], Group: parts[1], DataID: parts[2]}, {DataID: name}} {
+		for _, k := range []conf.Key{key, {Namespace: parts[0], Group: parts[1], DataID: parts[2]}, {DataID: name}} {
 			if content, err := d.Override(k); err == nil || content != "" {
 				t.Fatalf("%q: read %q", name, content)
 			}

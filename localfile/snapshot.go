@@ -7,7 +7,7 @@ import (
 	"os"
 	"path"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/atomicfile"
 )
 
@@ -18,33 +18,33 @@ const maxSnapshot = 1 << 30
 // ErrCorrupt if the snapshot was damaged or belongs to another key; it has then been set
 // aside. The error is ErrOtherStore if the snapshot is of a store other than that of the
 // last Save, and ErrInvalid if the key or slot is invalid.
-func (d *Dir) Load(key diamond.Key, slot diamond.Slot) (diamond.Snapshot, error) {
+func (d *Dir) Load(key conf.Key, slot conf.Slot) (conf.Snapshot, error) {
 	key, err := check("load", key, slot)
 	if err != nil {
-		return diamond.Snapshot{}, err
+		return conf.Snapshot{}, err
 	}
-	var s diamond.Snapshot
+	var s conf.Snapshot
 	err = d.in(false, func(root *os.Root) error {
 		s, err = d.load(root, key, slot)
 		return err
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		return diamond.Snapshot{}, &diamond.Error{Op: "load snapshot", Key: key, Err: diamond.ErrNotFound}
+		return conf.Snapshot{}, &conf.Error{Op: "load snapshot", Key: key, Err: conf.ErrNotFound}
 	}
 	if err != nil {
-		return diamond.Snapshot{}, fileError("load snapshot of "+key.String(), err)
+		return conf.Snapshot{}, fileError("load snapshot of "+key.String(), err)
 	}
 	return s, nil
 }
 
-func (d *Dir) load(root *os.Root, key diamond.Key, slot diamond.Slot) (diamond.Snapshot, error) {
+func (d *Dir) load(root *os.Root, key conf.Key, slot conf.Slot) (conf.Snapshot, error) {
 	name := path.Join(snapshotDir, fileName(key, slot))
 	b, err := atomicfile.Read(root, name, maxSnapshot)
 	if err != nil && !unusable(err) {
-		return diamond.Snapshot{}, err
+		return conf.Snapshot{}, err
 	}
-	var gotSlot diamond.Slot
-	var s diamond.Snapshot
+	var gotSlot conf.Slot
+	var s conf.Snapshot
 	if err == nil {
 		gotSlot, s, err = decode(b)
 	}
@@ -52,16 +52,16 @@ func (d *Dir) load(root *os.Root, key diamond.Key, slot diamond.Slot) (diamond.S
 		err = errors.New("it belongs to another key or slot")
 	}
 	if err != nil {
-		return diamond.Snapshot{}, errors.Join(
-			&diamond.Error{Op: "load snapshot", Key: key, Err: diamond.ErrCorrupt, Detail: err.Error()},
+		return conf.Snapshot{}, errors.Join(
+			&conf.Error{Op: "load snapshot", Key: key, Err: conf.ErrCorrupt, Detail: err.Error()},
 			d.setAside(root, name, err.Error()))
 	}
 	store, err := d.readID(root, storeIDFile)
 	if err != nil {
-		return diamond.Snapshot{}, err
+		return conf.Snapshot{}, err
 	}
 	if got := storeID(s); got != "" && store != "" && got != store {
-		return diamond.Snapshot{}, &diamond.Error{Op: "load snapshot", Key: key, Err: diamond.ErrOtherStore,
+		return conf.Snapshot{}, &conf.Error{Op: "load snapshot", Key: key, Err: conf.ErrOtherStore,
 			Detail: "it is of store " + got + "; the directory is of " + store}
 	}
 	return s, nil
@@ -74,7 +74,7 @@ func (d *Dir) load(root *os.Root, key diamond.Key, slot diamond.Slot) (diamond.S
 // The error is ErrNoSpace if the disk is full or read-only; the old snapshot is then
 // unchanged. It is ErrTooLarge if the file would be larger than 1 GiB, and ErrInvalid if the
 // key or slot is invalid.
-func (d *Dir) Save(slot diamond.Slot, s diamond.Snapshot) error {
+func (d *Dir) Save(slot conf.Slot, s conf.Snapshot) error {
 	key, err := check("save", s.Entry.Key, slot)
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func (d *Dir) Save(slot diamond.Slot, s diamond.Snapshot) error {
 		return err
 	}
 	if len(b) > maxSnapshot {
-		return diamond.Errorf(diamond.ErrTooLarge, "snapshot: %d bytes, more than %d", len(b), maxSnapshot)
+		return conf.Errorf(conf.ErrTooLarge, "snapshot: %d bytes, more than %d", len(b), maxSnapshot)
 	}
 	err = d.in(true, func(root *os.Root) error {
 		// The store goes first: a crash in between hides older snapshots, but never returns
@@ -120,23 +120,23 @@ func (d *Dir) bind(root *os.Root, store string) error {
 }
 
 // storeID returns the id of the store of s, or "" if s does not have one.
-func storeID(s diamond.Snapshot) string {
-	if s.Position.Store == (diamond.StoreID{}) {
+func storeID(s conf.Snapshot) string {
+	if s.Position.Store == (conf.StoreID{}) {
 		return ""
 	}
 	return hex.EncodeToString(s.Position.Store[:])
 }
 
 // Remove durably removes both snapshots of key, if they exist.
-func (d *Dir) Remove(key diamond.Key) error {
-	key, err := check("remove", key, diamond.SlotFetched)
+func (d *Dir) Remove(key conf.Key) error {
+	key, err := check("remove", key, conf.SlotFetched)
 	if err != nil {
 		return err
 	}
 	err = d.in(false, func(root *os.Root) error {
 		return errors.Join(
-			atomicfile.Remove(root, path.Join(snapshotDir, fileName(key, diamond.SlotFetched))),
-			atomicfile.Remove(root, path.Join(snapshotDir, fileName(key, diamond.SlotLastGood))),
+			atomicfile.Remove(root, path.Join(snapshotDir, fileName(key, conf.SlotFetched))),
+			atomicfile.Remove(root, path.Join(snapshotDir, fileName(key, conf.SlotLastGood))),
 		)
 	})
 	return fileError("remove snapshots of "+key.String(), err)
@@ -144,13 +144,13 @@ func (d *Dir) Remove(key diamond.Key) error {
 
 // check returns the canonical key if key and slot are valid. Nothing else becomes a file
 // name.
-func check(op string, key diamond.Key, slot diamond.Slot) (diamond.Key, error) {
+func check(op string, key conf.Key, slot conf.Slot) (conf.Key, error) {
 	key = key.Canonical()
 	if err := key.Validate(); err != nil {
 		return key, err
 	}
 	if slotName(slot) == "" {
-		return key, &diamond.Error{Op: op + " snapshot", Key: key, Err: diamond.ErrInvalid, Detail: "no such slot"}
+		return key, &conf.Error{Op: op + " snapshot", Key: key, Err: conf.ErrInvalid, Detail: "no such slot"}
 	}
 	return key, nil
 }

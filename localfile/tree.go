@@ -8,13 +8,13 @@ import (
 	"runtime"
 	"strings"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/hung"
 )
 
 // tree describes the files under overrides.
 type tree struct {
-	files   map[diamond.Key]fs.FileInfo
+	files   map[conf.Key]fs.FileInfo
 	dirs    map[string]fs.FileInfo
 	odd     map[string]string // names that are not overrides, with the reason
 	unknown map[string]string // names that could not be read, with everything below, and the reason
@@ -22,13 +22,13 @@ type tree struct {
 
 func newTree() *tree {
 	return &tree{
-		files: map[diamond.Key]fs.FileInfo{}, dirs: map[string]fs.FileInfo{},
+		files: map[conf.Key]fs.FileInfo{}, dirs: map[string]fs.FileInfo{},
 		odd: map[string]string{}, unknown: map[string]string{},
 	}
 }
 
 // knows reports whether files shows for certain whether the override of key exists.
-func (t *tree) knows(key diamond.Key) bool {
+func (t *tree) knows(key conf.Key) bool {
 	for name := overrideName(key); name != "."; name = path.Dir(name) {
 		if _, ok := t.unknown[name]; ok {
 			return false

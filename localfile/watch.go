@@ -11,7 +11,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/hung"
 )
 
@@ -31,7 +31,7 @@ const (
 // the others for a second, once. So do up to three more in the same directory, but no
 // others. Changes in it are reported once it can be read. Even if files hang, the watch ends
 // within seconds.
-func (d *Dir) WatchOverrides(ctx context.Context, changed func(diamond.Key)) error {
+func (d *Dir) WatchOverrides(ctx context.Context, changed func(conf.Key)) error {
 	w := newWatcher(d, changed)
 	defer w.close()
 	return w.run(ctx)
@@ -41,21 +41,21 @@ func (d *Dir) WatchOverrides(ctx context.Context, changed func(diamond.Key)) err
 type watcher struct {
 	dir     *Dir
 	calls   *calls
-	changed func(diamond.Key)
+	changed func(conf.Key)
 	every   time.Duration // between rescans
 
 	notify *fsnotify.Watcher // or nil if the system provides none
 	events <-chan fsnotify.Event
 	errors <-chan error
 
-	files  map[diamond.Key]*watchedFile
+	files  map[conf.Key]*watchedFile
 	dirs   map[string]fs.FileInfo // directories that notify watches
 	warned map[string]bool        // paths that are not overrides, or could not be read
 }
 
-func newWatcher(d *Dir, changed func(diamond.Key)) *watcher {
+func newWatcher(d *Dir, changed func(conf.Key)) *watcher {
 	w := &watcher{dir: d, calls: newCalls(d), changed: changed, every: rescanEvery,
-		files: map[diamond.Key]*watchedFile{}, dirs: map[string]fs.FileInfo{}, warned: map[string]bool{}}
+		files: map[conf.Key]*watchedFile{}, dirs: map[string]fs.FileInfo{}, warned: map[string]bool{}}
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
 		d.logger.Warn("no file notifications; overrides are only rescanned", "every", rescanEvery, "error", err)
@@ -199,7 +199,7 @@ type watchedFile struct {
 
 // look compares one file with its known state, and reports whether the file must be compared
 // again because it may be half-written. The error is that the file hangs.
-func (w *watcher) look(ctx context.Context, key diamond.Key, f *watchedFile, info fs.FileInfo, reread bool) (again bool, err error) {
+func (w *watcher) look(ctx context.Context, key conf.Key, f *watchedFile, info fs.FileInfo, reread bool) (again bool, err error) {
 	if f.info == nil || !unchanged(f.info, info) {
 		f.since = time.Now()
 	}
@@ -218,7 +218,7 @@ func (w *watcher) look(ctx context.Context, key diamond.Key, f *watchedFile, inf
 	if ctx.Err() != nil {
 		return false, nil
 	}
-	if errors.Is(err, diamond.ErrUnavailable) || errors.Is(err, diamond.ErrNotFound) || err == nil && !unchanged(o.info, info) {
+	if errors.Is(err, conf.ErrUnavailable) || errors.Is(err, conf.ErrNotFound) || err == nil && !unchanged(o.info, info) {
 		return true, nil // changed since it was listed
 	}
 	f.read = info

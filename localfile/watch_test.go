@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // watched is what a watcher tells: the keys, and what Override then says.
@@ -30,7 +30,7 @@ type watched struct {
 }
 
 type told struct {
-	key     diamond.Key
+	key     conf.Key
 	content string
 	err     error
 }
@@ -39,7 +39,7 @@ type told struct {
 func watchOverrides(t *testing.T, d *Dir, change func(*watcher)) *watched {
 	ctx, cancel := context.WithCancel(t.Context())
 	seen := &watched{t: t, calls: make(chan told, 1000)}
-	w := newWatcher(d, func(key diamond.Key) {
+	w := newWatcher(d, func(key conf.Key) {
 		content, err := d.Override(key)
 		seen.calls <- told{key, content, err}
 	})
@@ -58,7 +58,7 @@ func watchOverrides(t *testing.T, d *Dir, change func(*watcher)) *watched {
 }
 
 // next waits for one call, and checks it.
-func (s *watched) next(key diamond.Key, content string, want error) {
+func (s *watched) next(key conf.Key, content string, want error) {
 	s.t.Helper()
 	select {
 	case got := <-s.calls:
@@ -95,10 +95,10 @@ func (s *watched) nothing() {
 	}
 }
 
-var otherKey = diamond.Key{Namespace: "ns", Group: "g", DataID: "other"}
+var otherKey = conf.Key{Namespace: "ns", Group: "g", DataID: "other"}
 
 // replace is how overrides should be changed: by a rename.
-func replace(t *testing.T, d *Dir, key diamond.Key, content string) {
+func replace(t *testing.T, d *Dir, key conf.Key, content string) {
 	t.Helper()
 	temp := filepath.Join(d.path, "being-written")
 	require.NoError(t, os.WriteFile(temp, []byte(content), 0o644))
@@ -130,7 +130,7 @@ func operate(t *testing.T, d *Dir, seen *watched) {
 	seen.next(testKey, "in place and more and more and more", nil)
 
 	require.NoError(t, os.Chmod(path, 0o646))
-	seen.next(testKey, "", diamond.ErrInvalid)
+	seen.next(testKey, "", conf.ErrInvalid)
 	require.NoError(t, os.Chmod(path, 0o644))
 	seen.next(testKey, "in place and more and more and more", nil)
 
@@ -141,10 +141,10 @@ func operate(t *testing.T, d *Dir, seen *watched) {
 	require.Equal(t, otherKey, calls[0].key)
 	require.Equal(t, "in place and more and more and more", calls[0].content)
 	require.Equal(t, testKey, calls[1].key)
-	require.ErrorIs(t, calls[1].err, diamond.ErrNotFound)
+	require.ErrorIs(t, calls[1].err, conf.ErrNotFound)
 
 	require.NoError(t, os.RemoveAll(filepath.Join(d.path, overrideDir)))
-	seen.next(otherKey, "", diamond.ErrNotFound)
+	seen.next(otherKey, "", conf.ErrNotFound)
 	override(t, d, testKey, "all anew")
 	seen.next(testKey, "all anew", nil)
 }
@@ -243,7 +243,7 @@ func TestWatchOverrides(t *testing.T) {
 	override(t, d, testKey, "x")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	require.NoError(t, d.WatchOverrides(ctx, func(key diamond.Key) {
+	require.NoError(t, d.WatchOverrides(ctx, func(key conf.Key) {
 		assert.Equal(t, testKey, key)
 		cancel()
 	}))

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // The default ports of addresses.
@@ -28,7 +28,7 @@ func canonical(addr, defaultPort string) (string, error) {
 		if len(addr) > maxHost {
 			addr = addr[:maxHost] + "..."
 		}
-		return "", diamond.Errorf(diamond.ErrInvalid, "address %+q: %s", addr, why)
+		return "", conf.Errorf(conf.ErrInvalid, "address %+q: %s", addr, why)
 	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil && defaultPort != "" && !strings.HasSuffix(addr, ":") {
@@ -88,7 +88,7 @@ func parseAddrs(body string) ([]string, error) {
 			return nil, err
 		}
 		if addrs = append(addrs, addr); len(addrs) > MaxServers {
-			return nil, diamond.Errorf(diamond.ErrTooLarge, "list of more than %d servers", MaxServers)
+			return nil, conf.Errorf(conf.ErrTooLarge, "list of more than %d servers", MaxServers)
 		}
 	}
 	return addrs, nil

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // statuses maps the errors of a registry to HTTP statuses.
@@ -15,18 +15,18 @@ var statuses = []struct {
 	status int
 	code   string
 }{
-	{diamond.ErrInvalid, http.StatusBadRequest, "invalid"},
-	{diamond.ErrDenied, http.StatusForbidden, "denied"},
-	{diamond.ErrNotFound, http.StatusNotFound, "not_found"},
-	{diamond.ErrTooLarge, http.StatusRequestEntityTooLarge, "too_large"},
-	{diamond.ErrOverloaded, http.StatusTooManyRequests, "overloaded"},
-	{diamond.ErrUnavailable, http.StatusServiceUnavailable, "unavailable"},
+	{conf.ErrInvalid, http.StatusBadRequest, "invalid"},
+	{conf.ErrDenied, http.StatusForbidden, "denied"},
+	{conf.ErrNotFound, http.StatusNotFound, "not_found"},
+	{conf.ErrTooLarge, http.StatusRequestEntityTooLarge, "too_large"},
+	{conf.ErrOverloaded, http.StatusTooManyRequests, "overloaded"},
+	{conf.ErrUnavailable, http.StatusServiceUnavailable, "unavailable"},
 }
 
 func writeError(w http.ResponseWriter, err error) {
 	for _, s := range statuses {
 		if errors.Is(err, s.err) {
-			var e *diamond.Error
+			var e *conf.Error
 			errors.As(err, &e)
 			switch s.status {
 			case http.StatusTooManyRequests:

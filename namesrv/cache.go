@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/atomicfile"
 )
 
@@ -86,7 +86,7 @@ func readCache(path string) ([]string, error) {
 func decodeCache(body []byte) ([]string, error) {
 	var f cacheFile
 	if err := json.Unmarshal(body, &f); err != nil || f.Version != 1 || len(f.Servers) == 0 || len(f.Servers) > MaxServers {
-		return nil, diamond.Errorf(diamond.ErrCorrupt, "not a list of servers")
+		return nil, conf.Errorf(conf.ErrCorrupt, "not a list of servers")
 	}
 	for i, addr := range f.Servers {
 		addr, err := canonical(addr, "")

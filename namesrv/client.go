@@ -14,8 +14,8 @@ import (
 	"sync"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/cluster"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 const (
@@ -98,7 +98,7 @@ func NewClient(urls []string, opts ...ClientOption) (*Client, error) {
 		opt.applyClient(c)
 	}
 	if c.lease < MinLease || c.lease > MaxLease {
-		return nil, diamond.Errorf(diamond.ErrInvalid, "lease: %v is not between %v and %v", c.lease, MinLease, MaxLease)
+		return nil, conf.Errorf(conf.ErrInvalid, "lease: %v is not between %v and %v", c.lease, MinLease, MaxLease)
 	}
 	for _, s := range urls {
 		base, err := parseURL(s)
@@ -110,7 +110,7 @@ func NewClient(urls []string, opts ...ClientOption) (*Client, error) {
 		}
 	}
 	if len(c.sources) == 0 {
-		return nil, diamond.Errorf(diamond.ErrInvalid, "name servers: none given")
+		return nil, conf.Errorf(conf.ErrInvalid, "name servers: none given")
 	}
 	own := *c.http
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -127,11 +127,11 @@ func parseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(full)
 	switch {
 	case err != nil || u.Hostname() == "":
-		return nil, diamond.Errorf(diamond.ErrInvalid, "name server %+.200q: is not a URL", s)
+		return nil, conf.Errorf(conf.ErrInvalid, "name server %+.200q: is not a URL", s)
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, diamond.Errorf(diamond.ErrInvalid, "name server %+.200q: the scheme is neither http nor https", s)
+		return nil, conf.Errorf(conf.ErrInvalid, "name server %+.200q: the scheme is neither http nor https", s)
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return nil, diamond.Errorf(diamond.ErrInvalid, "name server %s: has more than scheme, host, port and path", u.Redacted())
+		return nil, conf.Errorf(conf.ErrInvalid, "name server %s: has more than scheme, host, port and path", u.Redacted())
 	}
 	if full != s && u.Port() == "" {
 		u.Host = strings.TrimSuffix(u.Host, ":") + ":" + namesrvPort
@@ -163,7 +163,7 @@ func (c *Client) call(ctx context.Context, s *source, method string, u *url.URL)
 	case resp.StatusCode == http.StatusNotFound:
 		return nil, "", errNotFound
 	case resp.StatusCode == http.StatusForbidden:
-		return nil, "", diamond.Errorf(diamond.ErrDenied, "status 403%s", messageOf(body))
+		return nil, "", conf.Errorf(conf.ErrDenied, "status 403%s", messageOf(body))
 	case resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusNoContent:
 		return nil, "", fmt.Errorf("status %d%s", resp.StatusCode, messageOf(body))
 	case len(body) > maxAnswer:
@@ -192,7 +192,7 @@ func (s *source) meet(instance string) {
 // refuse requests, which does not pass by itself. c.mu is held.
 func (c *Client) report(s *source, last *error, err error) {
 	switch {
-	case err != nil && (*last == nil || errors.Is(err, diamond.ErrDenied) && !errors.Is(*last, diamond.ErrDenied)):
+	case err != nil && (*last == nil || errors.Is(err, conf.ErrDenied) && !errors.Is(*last, conf.ErrDenied)):
 		c.logger.Warn("name server fails", "url", s.base.String(), "error", err)
 	case err == nil && *last != nil:
 		c.logger.Info("name server is well again", "url", s.base.String())

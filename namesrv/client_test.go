@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 const (
@@ -91,10 +91,10 @@ func TestNewClientRefuses(t *testing.T) {
 		nil, {""}, {"http://"}, {"ftp://a"}, {"http://u:p@a"}, {"http://a?b"}, {"http://a#b"}, {"http://a:b"}, {"http://\x00"}, {ns1, ""},
 	} {
 		_, err := NewClient(urls)
-		assert.ErrorIs(t, err, diamond.ErrInvalid, "%q", urls)
+		assert.ErrorIs(t, err, conf.ErrInvalid, "%q", urls)
 	}
 	_, err := NewClient([]string{ns1}, WithLease(time.Millisecond))
-	assert.ErrorIs(t, err, diamond.ErrInvalid)
+	assert.ErrorIs(t, err, conf.ErrInvalid)
 	assert.NotContains(t, fmt.Sprint(NewClient([]string{"http://u:secret@a"})), "secret")
 
 	for given, want := range map[string]string{
@@ -111,7 +111,7 @@ func TestNewClientRefuses(t *testing.T) {
 func TestRegisterRefusesABadAddress(t *testing.T) {
 	c := newMemNet().client(t, []string{ns1})
 	for _, addr := range badAddresses {
-		assert.ErrorIs(t, c.Register(t.Context(), addr), diamond.ErrInvalid, "%q", addr)
+		assert.ErrorIs(t, c.Register(t.Context(), addr), conf.ErrInvalid, "%q", addr)
 	}
 }
 
@@ -136,7 +136,7 @@ func TestN1_AllNameServersDead(t *testing.T) {
 
 		// (c) at boot, with nothing
 		_, err = n.client(t, []string{ns1, ns2}).Resolve(t.Context())
-		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		require.ErrorIs(t, err, conf.ErrUnavailable)
 		assert.ErrorContains(t, err, "refused")
 	})
 }
@@ -151,7 +151,7 @@ func TestRememberedListDamaged(t *testing.T) {
 		} {
 			require.NoError(t, os.WriteFile(cache, []byte(damaged), 0o600))
 			_, err := n.client(t, []string{ns1}, WithCacheFile(cache)).Resolve(t.Context())
-			require.ErrorIs(t, err, diamond.ErrUnavailable, "%.40q", damaged)
+			require.ErrorIs(t, err, conf.ErrUnavailable, "%.40q", damaged)
 		}
 		n.serve(t, ns1, listed("i", 1, "a:1"))
 		c := n.client(t, []string{ns1}, WithCacheFile(cache))
@@ -188,7 +188,7 @@ func TestN2_GarbageNeverReplacesAGoodList(t *testing.T) {
 				n.serve(t, ns1, garbage)
 				require.Equal(t, []string{"a:1", "b:1"}, resolve(t, c))
 				_, err := n.client(t, []string{ns1}).Resolve(t.Context())
-				require.ErrorIs(t, err, diamond.ErrUnavailable, "nor does it count as a first one")
+				require.ErrorIs(t, err, conf.ErrUnavailable, "nor does it count as a first one")
 				n.serve(t, ns1, listed("i", 3, "c:1"))
 				require.Equal(t, []string{"c:1"}, resolve(t, c), "a good one does")
 			})
@@ -235,7 +235,7 @@ func TestDefect_N4_MuteNameServerBlocksNothing(t *testing.T) {
 
 		start = time.Now()
 		_, err := n.client(t, []string{ns1}).Resolve(t.Context())
-		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		require.ErrorIs(t, err, conf.ErrUnavailable)
 		assert.Equal(t, callTimeout, time.Since(start))
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

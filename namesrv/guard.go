@@ -3,8 +3,8 @@ package namesrv
 import (
 	"net/http"
 
-	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/cluster"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/httpguard"
 )
 
@@ -21,16 +21,16 @@ type guard struct {
 // ErrOverloaded.
 func (g *guard) check(answer http.Header, r *http.Request, body []byte) error {
 	if err := g.origin.Check(r); err != nil {
-		return diamond.Errorf(diamond.ErrDenied, "a web page of another origin may not change the list")
+		return conf.Errorf(conf.ErrDenied, "a web page of another origin may not change the list")
 	}
 	if g.verifier != nil {
 		return g.verifier.Verify(answer, r, body) // a web page cannot sign, so the host need not be checked
 	}
 	if !g.hosts.Allow(r.Host) {
-		return diamond.Errorf(diamond.ErrDenied, "host %+.100q is not an allowed name of this name server (allowed-host)", r.Host)
+		return conf.Errorf(conf.ErrDenied, "host %+.100q is not an allowed name of this name server (allowed-host)", r.Host)
 	}
 	if !g.insecure && !httpguard.FromThisMachine(r) {
-		return diamond.Errorf(diamond.ErrDenied, "servers can register only from the name server's own machine, unless they share a secret with it or it trusts its network (insecure)")
+		return conf.Errorf(conf.ErrDenied, "servers can register only from the name server's own machine, unless they share a secret with it or it trusts its network (insecure)")
 	}
 	return nil
 }

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // leases has the leases of a name server. A lease ends by the monotonic clock. The next
@@ -88,7 +88,7 @@ func (l *leases) put(addr string, ttl time.Duration) (change, error) {
 		l.sorted[i].ends = ends
 	case len(l.sorted) >= MaxServers:
 		c.version = l.version
-		return c, diamond.Errorf(diamond.ErrOverloaded, "the list is full with %d servers", MaxServers)
+		return c, conf.Errorf(conf.ErrOverloaded, "the list is full with %d servers", MaxServers)
 	default:
 		l.sorted = slices.Insert(l.sorted, i, leased{addr, ends})
 		l.version++

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // Who registers can see with which name servers that worked, and why not.
@@ -25,7 +25,7 @@ func TestRegistrations(t *testing.T) {
 		states := c.Registrations()
 		require.Len(t, states, 3)
 		assert.NoError(t, states["http://"+ns1])
-		assert.ErrorIs(t, states["http://"+ns2], diamond.ErrDenied)
+		assert.ErrorIs(t, states["http://"+ns2], conf.ErrDenied)
 		assert.ErrorContains(t, states["http://"+ns3], "refused")
 
 		n.kill(ns1)

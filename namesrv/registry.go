@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/cluster"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/lograte"
 )
 
@@ -109,7 +109,7 @@ func NewRegistry(opts ...RegistryOption) *Registry {
 	r.routes.Handle("/livez", methods{http.MethodGet: alive})
 	r.routes.Handle("/readyz", methods{http.MethodGet: alive})
 	r.routes.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		writeError(w, diamond.Errorf(diamond.ErrNotFound, "no such path; there are /v1/servers and /namesrv/addrs"))
+		writeError(w, conf.Errorf(conf.ErrNotFound, "no such path; there are /v1/servers and /namesrv/addrs"))
 	})
 	return r
 }
@@ -145,7 +145,7 @@ func (r *Registry) addrs(w http.ResponseWriter, _ *http.Request) {
 	r.log(c)
 	if list.Incomplete && len(list.Servers) == 0 {
 		// The text form cannot express that the list is incomplete.
-		writeError(w, diamond.Errorf(diamond.ErrUnavailable, "%v", errUnknown))
+		writeError(w, conf.Errorf(conf.ErrUnavailable, "%v", errUnknown))
 		return
 	}
 	addrs := make([]string, len(list.Servers))
@@ -195,9 +195,9 @@ func (r *Registry) parse(w http.ResponseWriter, req *http.Request) (addr string,
 	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxBody))
 	if err != nil {
 		if errors.As(err, new(*http.MaxBytesError)) {
-			return "", 0, diamond.Errorf(diamond.ErrTooLarge, "body: more than %d bytes, and none is needed", maxBody)
+			return "", 0, conf.Errorf(conf.ErrTooLarge, "body: more than %d bytes, and none is needed", maxBody)
 		}
-		return "", 0, diamond.Errorf(diamond.ErrInvalid, "body: cannot be read")
+		return "", 0, conf.Errorf(conf.ErrInvalid, "body: cannot be read")
 	}
 	if err := r.guard.check(w.Header(), req, body); err != nil {
 		return "", 0, err
@@ -207,16 +207,16 @@ func (r *Registry) parse(w http.ResponseWriter, req *http.Request) (addr string,
 	}
 	query, err := url.ParseQuery(req.URL.RawQuery)
 	if err != nil {
-		return "", 0, diamond.Errorf(diamond.ErrInvalid, "query: is malformed")
+		return "", 0, conf.Errorf(conf.ErrInvalid, "query: is malformed")
 	}
 	ttl = DefaultLease
 	for name, values := range query {
 		if name != "ttl" {
-			return "", 0, diamond.Errorf(diamond.ErrInvalid, "parameter %+.100q: there is only ttl", name)
+			return "", 0, conf.Errorf(conf.ErrInvalid, "parameter %+.100q: there is only ttl", name)
 		}
 		ttl, err = time.ParseDuration(values[0])
 		if err != nil || len(values) > 1 || ttl < MinLease || ttl > MaxLease {
-			return "", 0, diamond.Errorf(diamond.ErrInvalid, "ttl: is not one duration from %v to %v, such as 30s", MinLease, MaxLease)
+			return "", 0, conf.Errorf(conf.ErrInvalid, "ttl: is not one duration from %v to %v, such as 30s", MinLease, MaxLease)
 		}
 	}
 	return addr, ttl, nil

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // grace is the time that the other name servers have once one has answered.
@@ -36,7 +36,7 @@ func (c *Client) Resolve(ctx context.Context) ([]string, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("namesrv: resolve: %w", err)
 	}
-	return nil, &diamond.Error{Op: "resolve", Err: diamond.ErrUnavailable, Detail: "no server is known: " + why}
+	return nil, &conf.Error{Op: "resolve", Err: conf.ErrUnavailable, Detail: "no server is known: " + why}
 }
 
 // known returns the union of the last good lists.

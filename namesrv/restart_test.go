@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // A name server that starts anew has forgotten all. Servers are known again
@@ -150,7 +150,7 @@ func TestL13_AListThatIsUnknownIsNoneAtAll(t *testing.T) {
 		n := newMemNet()
 		n.serve(t, ns1, NewRegistry())
 		_, err := n.client(t, []string{ns1}).Resolve(t.Context())
-		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		require.ErrorIs(t, err, conf.ErrUnavailable)
 		require.ErrorContains(t, err, "has just started")
 	})
 }

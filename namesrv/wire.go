@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // ServerList is the answer to GET /v1/servers.
@@ -56,13 +56,13 @@ type servers struct {
 func decodeList(body []byte) (servers, error) {
 	var list ServerList
 	if err := json.Unmarshal(body, &list); err != nil {
-		return servers{}, diamond.Errorf(diamond.ErrInvalid, "list of servers: invalid JSON")
+		return servers{}, conf.Errorf(conf.ErrInvalid, "list of servers: invalid JSON")
 	}
 	if list.Instance == "" || len(list.Instance) > maxInstance || list.Version < 0 {
-		return servers{}, diamond.Errorf(diamond.ErrInvalid, "list of servers: invalid instance or version")
+		return servers{}, conf.Errorf(conf.ErrInvalid, "list of servers: invalid instance or version")
 	}
 	if len(list.Servers) > MaxServers {
-		return servers{}, diamond.Errorf(diamond.ErrTooLarge, "list of more than %d servers", MaxServers)
+		return servers{}, conf.Errorf(conf.ErrTooLarge, "list of more than %d servers", MaxServers)
 	}
 	s := servers{instance: list.Instance, version: list.Version, incomplete: list.Incomplete}
 	for _, server := range list.Servers {

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/time/rate"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // admission admits requests at a bounded rate, and none over a connection above the
@@ -21,12 +21,12 @@ type admission struct {
 // admit returns nil, or ErrOverloaded for a request that is refused. Its RetryAfter
 // is random, so that refused clients do not all come back at once.
 func (a *admission) admit(r *http.Request) error {
-	var e *diamond.Error
+	var e *conf.Error
 	switch {
 	case isOverLimit(r.Context()):
-		e = diamond.Errorf(diamond.ErrOverloaded, "this address, or all, have as many connections as they may")
+		e = conf.Errorf(conf.ErrOverloaded, "this address, or all, have as many connections as they may")
 	case a.bucket != nil && !a.bucket.Allow():
-		e = diamond.Errorf(diamond.ErrOverloaded, "more than %v requests a second", a.bucket.Limit())
+		e = conf.Errorf(conf.ErrOverloaded, "more than %v requests a second", a.bucket.Limit())
 	default:
 		return nil
 	}

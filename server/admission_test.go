@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/memstore"
 	"github.com/linnaname/gdiamond/transport/httptransport"
@@ -37,12 +38,12 @@ func (c *counting) count() {
 	c.all[int(time.Since(c.began)/time.Second)]++
 }
 
-func (c *counting) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+func (c *counting) Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
 	c.count()
 	return c.Server.Fetch(ctx, req)
 }
 
-func (c *counting) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+func (c *counting) Poll(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
 	c.count()
 	return c.Server.Poll(ctx, req)
 }
@@ -55,8 +56,8 @@ func TestL7_Admission(t *testing.T) {
 		srv, err := diamond.NewServer(memstore.New())
 		require.NoError(t, err)
 		defer srv.Close()
-		key := diamond.NewKey("", "a")
-		_, err = srv.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: key, Content: "1"}}}})
+		key := conf.NewKey("", "a")
+		_, err = srv.Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{{Key: key, Content: "1"}}}})
 		require.NoError(t, err)
 		counted := &counting{Server: srv, began: time.Now(), all: make(map[int]int)}
 		r := hosted(t, counted, server.WithAdmission(perSecond, perSecond))
@@ -66,7 +67,7 @@ func TestL7_Admission(t *testing.T) {
 			client, err := diamond.NewClient(tr)
 			require.NoError(t, err)
 			defer client.Close()
-			_, err = client.Subscribe(key, diamond.ListenerFunc(func(context.Context, diamond.Config) error {
+			_, err = client.Subscribe(key, diamond.ListenerFunc(func(context.Context, conf.Config) error {
 				told.Add(1)
 				return nil
 			}))
@@ -87,15 +88,15 @@ func TestAdmissionSaysWhenToComeBack(t *testing.T) {
 		r := run(t, server.WithAdmission(1, 1))
 		tr := httptransport.New("node", httptransport.WithHTTPClient(r.client))
 		list := func() error {
-			_, err := tr.List(t.Context(), &diamond.ListRequest{})
+			_, err := tr.List(t.Context(), &conf.ListRequest{})
 			return err
 		}
 		require.NoError(t, list())
 		after := make(map[time.Duration]bool)
 		for range 100 {
-			var e *diamond.Error
+			var e *conf.Error
 			err := list()
-			require.ErrorIs(t, err, diamond.ErrOverloaded)
+			require.ErrorIs(t, err, conf.ErrOverloaded)
 			require.ErrorAs(t, err, &e)
 			assert.GreaterOrEqual(t, e.RetryAfter, time.Second)
 			assert.Less(t, e.RetryAfter, 3*time.Second)
@@ -151,6 +152,6 @@ func TestAdmissionIsChecked(t *testing.T) {
 		require.NoError(t, err)
 		defer ln.Close()
 		err = server.New(srv, server.WithListener(ln), server.WithAdmission(r.perSecond, r.burst)).Run(t.Context())
-		require.ErrorIs(t, err, diamond.ErrInvalid, fmt.Sprint(r))
+		require.ErrorIs(t, err, conf.ErrInvalid, fmt.Sprint(r))
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/lograte"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -117,7 +118,7 @@ func TestAddressConnectionsAreASetting(t *testing.T) {
 	require.NoError(t, err)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	require.ErrorIs(t, New(srv, WithListener(ln), WithAddressConnections(0)).Run(t.Context()), diamond.ErrInvalid)
+	require.ErrorIs(t, New(srv, WithListener(ln), WithAddressConnections(0)).Run(t.Context()), conf.ErrInvalid)
 	_ = ln.Close()
 
 	srv, err = diamond.NewServer(memstore.New())

@@ -17,6 +17,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/cluster"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/namesrv"
 	"github.com/linnaname/gdiamond/server"
@@ -67,7 +68,7 @@ func TestDefect_S27_L6_PublishHereWakesPollersThere(t *testing.T) {
 			}
 		}
 		known(2)
-		key, content := diamond.NewKey("", "k"), "first"
+		key, content := conf.NewKey("", "k"), "first"
 		nodes[0].publish(key, content)
 		time.Sleep(time.Second)
 		// tells publishes at one node, and requires that all who wait at all nodes are told.
@@ -83,8 +84,8 @@ func TestDefect_S27_L6_PublishHereWakesPollersThere(t *testing.T) {
 					told <- time.Now()
 				}()
 				go func() {
-					res, err := httptransport.New("http://node", httptransport.WithHTTPClient(n.client)).Poll(t.Context(), &diamond.PollRequest{
-						Set: diamond.HashKeys([]diamond.Key{key}), Keys: []diamond.Key{key}, Position: n.srv.Status().Position, Wait: time.Minute,
+					res, err := httptransport.New("http://node", httptransport.WithHTTPClient(n.client)).Poll(t.Context(), &conf.PollRequest{
+						Set: conf.HashKeys([]conf.Key{key}), Keys: []conf.Key{key}, Position: n.srv.Status().Position, Wait: time.Minute,
 					})
 					if assert.NoError(t, err) && assert.Len(t, res.Changed, 1) {
 						assert.Equal(t, next, res.Changed[0].Entry.Content)
@@ -146,7 +147,7 @@ func TestDefect_S17_TenMinutesWithoutTheStorage(t *testing.T) {
 					return node.Load()
 				}
 				r := start()
-				key := diamond.NewKey("", "a")
+				key := conf.NewKey("", "a")
 				r.publish(key, "before")
 				// A client that follows the key throughout, and one of the original protocol.
 				pool := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -157,7 +158,7 @@ func TestDefect_S17_TenMinutesWithoutTheStorage(t *testing.T) {
 				require.NoError(t, err)
 				defer func() { assert.NoError(t, client.Close()) }()
 				told := make(chan string, 100)
-				_, err = client.Subscribe(key, diamond.ListenerFunc(func(_ context.Context, c diamond.Config) error {
+				_, err = client.Subscribe(key, diamond.ListenerFunc(func(_ context.Context, c conf.Config) error {
 					told <- c.Content
 					return nil
 				}))
@@ -181,8 +182,8 @@ func TestDefect_S17_TenMinutesWithoutTheStorage(t *testing.T) {
 					require.Equal(t, http.StatusServiceUnavailable, r.request("PUT", "/v1/configs/public/DEFAULT_GROUP/a", "lost"))
 					form := url.Values{"dataId": {"a"}, "group": {"DEFAULT_GROUP"}, "content": {"lost"}}
 					require.Equal(t, http.StatusServiceUnavailable, r.request("POST", "/diamond-server/publishConfig?"+form.Encode(), ""))
-					_, err := client.Publish(t.Context(), diamond.Draft{Key: key, Content: "lost"})
-					require.True(t, errors.Is(err, diamond.ErrUnavailable) || errors.Is(err, diamond.ErrUnknownOutcome), "%v", err)
+					_, err := client.Publish(t.Context(), conf.Draft{Key: key, Content: "lost"})
+					require.True(t, errors.Is(err, conf.ErrUnavailable) || errors.Is(err, conf.ErrUnknownOutcome), "%v", err)
 					if !restarted && time.Since(begun) > outage/2 {
 						restarted = true
 						r.stop()
@@ -201,7 +202,7 @@ func TestDefect_S17_TenMinutesWithoutTheStorage(t *testing.T) {
 				require.NoError(t, r.srv.Status().Storage)
 				require.Equal(t, http.StatusOK, r.request("PUT", "/v1/configs/public/DEFAULT_GROUP/a", "after"))
 				assert.Equal(t, "after", <-told)
-				past, err := r.srv.History(t.Context(), &diamond.HistoryRequest{Key: key})
+				past, err := r.srv.History(t.Context(), &conf.HistoryRequest{Key: key})
 				require.NoError(t, err)
 				assert.Len(t, past.Changes, 2, "nothing of what failed")
 			})

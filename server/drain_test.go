@@ -11,13 +11,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/server"
 )
 
 // poll parks a long poll for a key that holds content.
 func (r *running) poll(dataID, content string) (*http.Response, error) {
-	form := url.Values{"Probe-Modify-Request": {dataID + ",DEFAULT_GROUP," + diamond.MD5Hex(content)}}
+	form := url.Values{"Probe-Modify-Request": {dataID + ",DEFAULT_GROUP," + conf.MD5Hex(content)}}
 	req, err := http.NewRequest(http.MethodPost, "http://node/diamond-server/getProbeModify", strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func TestL1_StepsOfAShutdown(t *testing.T) {
 		const delay = 5 * time.Second
 		reg := new(registry)
 		r := run(t, server.WithRegistry(reg, ""), server.WithShutdownDelay(delay))
-		r.publish(diamond.NewKey("", "a"), "x")
+		r.publish(conf.NewKey("", "a"), "x")
 		polled := make(chan *http.Response, 1)
 		go func() {
 			res, err := r.poll("a", "x")
@@ -74,8 +74,8 @@ func TestL1_StepsOfAShutdown(t *testing.T) {
 		assert.Less(t, time.Since(begun), delay+time.Second)
 		_, err := r.client.Get("http://node/livez")
 		assert.Error(t, err)
-		_, err = r.srv.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "a")})
-		assert.ErrorIs(t, err, diamond.ErrClosed)
+		_, err = r.srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "a")})
+		assert.ErrorIs(t, err, conf.ErrClosed)
 	})
 }
 
@@ -83,7 +83,7 @@ func TestL1_StepsOfAShutdown(t *testing.T) {
 func TestL1_PollsAreAnsweredAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := run(t)
-		r.publish(diamond.NewKey("", "a"), "x")
+		r.publish(conf.NewKey("", "a"), "x")
 		const polls = 100
 		answered := make(chan time.Time, polls)
 		for range polls {

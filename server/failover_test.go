@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/memstore"
 	"github.com/linnaname/gdiamond/transport"
@@ -28,7 +29,7 @@ func TestL1_PlannedWorkIsInvisible(t *testing.T) {
 	b, stopB := onNetwork(t, store)
 	defer stopB()
 
-	key := diamond.NewKey("", "a")
+	key := conf.NewKey("", "a")
 	var reads, polls, commits atomic.Int64
 	var wg sync.WaitGroup
 	ctx, stop := context.WithCancel(t.Context())
@@ -38,7 +39,7 @@ func TestL1_PlannedWorkIsInvisible(t *testing.T) {
 		balancer := transport.Balance(transport.Static(a, b), httptransport.Dial)
 		balancers = append(balancers, balancer)
 	}
-	first, err := balancers[0].Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: key, Content: "x"}}}})
+	first, err := balancers[0].Commit(ctx, &conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{{Key: key, Content: "x"}}}})
 	require.NoError(t, err)
 
 	loop := func(count *atomic.Int64, call func() error) {
@@ -53,27 +54,27 @@ func TestL1_PlannedWorkIsInvisible(t *testing.T) {
 	}
 	for i, balancer := range balancers {
 		loop(&reads, func() error {
-			res, err := balancer.Fetch(ctx, &diamond.FetchRequest{Key: key, After: first.Position})
+			res, err := balancer.Fetch(ctx, &conf.FetchRequest{Key: key, After: first.Position})
 			if err == nil {
 				assert.True(t, res.Found)
 			}
 			return err
 		})
 		loop(&polls, func() error {
-			head, err := balancer.Fetch(ctx, &diamond.FetchRequest{Key: key, After: first.Position})
+			head, err := balancer.Fetch(ctx, &conf.FetchRequest{Key: key, After: first.Position})
 			if err != nil {
 				return err
 			}
-			_, err = balancer.Poll(ctx, &diamond.PollRequest{
-				Set: diamond.HashKeys([]diamond.Key{key}), Keys: []diamond.Key{key}, Position: head.Position, Wait: 300 * time.Millisecond,
+			_, err = balancer.Poll(ctx, &conf.PollRequest{
+				Set: conf.HashKeys([]conf.Key{key}), Keys: []conf.Key{key}, Position: head.Position, Wait: 300 * time.Millisecond,
 			})
 			return err
 		})
 		n := new(atomic.Int64)
-		other := diamond.NewKey("other", "k")
+		other := conf.NewKey("other", "k")
 		loop(&commits, func() error {
-			_, err := balancer.Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{
-				Drafts:    []diamond.Draft{{Key: other, Content: "x"}},
+			_, err := balancer.Commit(ctx, &conf.CommitRequest{Set: conf.ChangeSet{
+				Drafts:    []conf.Draft{{Key: other, Content: "x"}},
 				RequestID: fmt.Sprintf("r-%d-%d", i, n.Add(1)),
 			}})
 			return err

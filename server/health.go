@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 const (
@@ -94,7 +94,7 @@ func (n *Node) readyz(w http.ResponseWriter, r *http.Request) {
 
 // storageText describes the state of the storage, and the failure of the last publish
 // if it failed, which may be long ago.
-func storageText(st *diamond.ServerStatus) string {
+func storageText(st *conf.ServerStatus) string {
 	text := storageState(st)
 	if st.WriteErr == nil {
 		return text
@@ -107,7 +107,7 @@ func storageText(st *diamond.ServerStatus) string {
 }
 
 // storageState describes the state of the storage, and since when it is so.
-func storageState(st *diamond.ServerStatus) string {
+func storageState(st *conf.ServerStatus) string {
 	if st.Storage == nil && st.Stale == 0 {
 		return "ok"
 	}
@@ -139,7 +139,7 @@ func oneLine(err error) string {
 }
 
 // replicaText describes the state of the replica.
-func replicaText(st *diamond.ServerStatus) string {
+func replicaText(st *conf.ServerStatus) string {
 	r := st.Replica
 	text := fmt.Sprintf("revision %d, %d behind", r.Position.Revision, max(0, st.Position.Revision-r.Position.Revision))
 	if r.Err != nil {
@@ -150,7 +150,7 @@ func replicaText(st *diamond.ServerStatus) string {
 
 // checkText describes what the checks of the server against its storage have found,
 // and why the last check was not completed.
-func checkText(st *diamond.ServerStatus) string {
+func checkText(st *conf.ServerStatus) string {
 	text := fmt.Sprintf("%d done, %d differences found, %d keys differ in the storage now",
 		st.Counters.Checks, st.Counters.Divergences, st.Divergent)
 	if st.CheckErr != nil {

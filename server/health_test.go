@@ -15,24 +15,25 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
 // The page has one line for each thing, also where reads and writes both fail.
 func TestHealth_OneLineEach(t *testing.T) {
-	read := diamond.Errorf(diamond.ErrUnavailable, "cannot be read")
-	write := diamond.Errorf(diamond.ErrUnavailable, "cannot\nbe written")
+	read := conf.Errorf(conf.ErrUnavailable, "cannot be read")
+	write := conf.Errorf(conf.ErrUnavailable, "cannot\nbe written")
 	for _, state := range []error{errors.Join(read, write), read, nil} {
-		text := storageText(&diamond.ServerStatus{Storage: state, WriteErr: write})
+		text := storageText(&conf.ServerStatus{Storage: state, WriteErr: write})
 		assert.NotContains(t, text, "\n")
 		assert.Equal(t, 1, strings.Count(text, "cannot; be written"), text)
 		if state != nil {
 			assert.Contains(t, text, "cannot be read")
 		}
 	}
-	same := diamond.Errorf(diamond.ErrUnavailable, "cannot\nbe written")
+	same := conf.Errorf(conf.ErrUnavailable, "cannot\nbe written")
 	for _, state := range []error{errors.Join(same, write), same, write} {
-		text := storageText(&diamond.ServerStatus{Storage: state, WriteErr: write, Stale: time.Minute})
+		text := storageText(&conf.ServerStatus{Storage: state, WriteErr: write, Stale: time.Minute})
 		assert.Equal(t, 1, strings.Count(text, "cannot; be written"), "said once: %s", text)
 	}
 }
@@ -57,9 +58,9 @@ type unwritable struct {
 	failing atomic.Bool
 }
 
-func (s *unwritable) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+func (s *unwritable) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error) {
 	if s.failing.Load() {
-		return nil, diamond.Errorf(diamond.ErrUnavailable, "down")
+		return nil, conf.Errorf(conf.ErrUnavailable, "down")
 	}
 	return s.Storage.Commit(ctx, sets)
 }
@@ -78,14 +79,14 @@ func TestHealth_FailedPublishAges(t *testing.T) {
 		node := New(srv)
 		line := func() string { return lineOf(t, node, "storage") }
 		publish := func() error {
-			_, err := srv.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{
-				Drafts: []diamond.Draft{{Key: diamond.NewKey("", "linna"), Content: "x"}},
+			_, err := srv.Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{
+				Drafts: []conf.Draft{{Key: conf.NewKey("", "linna"), Content: "x"}},
 			}})
 			return err
 		}
 		assert.Equal(t, "[+] storage: ok", line())
 		storage.failing.Store(true)
-		require.ErrorIs(t, publish(), diamond.ErrUnavailable)
+		require.ErrorIs(t, publish(), conf.ErrUnavailable)
 		time.Sleep(12 * time.Second)
 		assert.Equal(t, "[-] storage: diamond: unavailable: down (reads go on); the last publish failed 12s ago", line())
 		time.Sleep(12*time.Minute - 12*time.Second)
@@ -102,9 +103,9 @@ type unscannable struct {
 	failing atomic.Bool
 }
 
-func (s *unscannable) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page, error) {
+func (s *unscannable) Scan(ctx context.Context, req conf.ScanRequest) (conf.Page, error) {
 	if s.failing.Load() {
-		return diamond.Page{}, diamond.Errorf(diamond.ErrCorrupt, "a row\nis damaged")
+		return conf.Page{}, conf.Errorf(conf.ErrCorrupt, "a row\nis damaged")
 	}
 	return s.Storage.Scan(ctx, req)
 }

@@ -21,6 +21,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/api"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/boltstore"
@@ -184,8 +185,8 @@ func TestX19_OneHostileAddress(t *testing.T) {
 		require.NoError(t, <-ended)
 	}()
 	for _, letter := range []string{"k", "l"} {
-		_, err = srv.Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{
-			{Key: diamond.NewKey("g", "large"), Content: strings.Repeat(letter, 10*mebibyte)}, {Key: diamond.NewKey("g", "small"), Content: letter},
+		_, err = srv.Commit(ctx, &conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{
+			{Key: conf.NewKey("g", "large"), Content: strings.Repeat(letter, 10*mebibyte)}, {Key: conf.NewKey("g", "small"), Content: letter},
 		}}})
 		require.NoError(t, err)
 	}

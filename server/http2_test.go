@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/certtest"
 	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/server"
@@ -155,7 +156,7 @@ func TestX20_HTTP2PeersThatDoNotRead(t *testing.T) {
 		require.NoError(t, err)
 		listener := memnet.Listen()
 		r = hosted(t, srv, server.WithListener(tls.NewListener(listener, serverTLS(t))))
-		r.publish(diamond.NewKey("g", "large"), strings.Repeat("x", size))
+		r.publish(conf.NewKey("g", "large"), strings.Repeat("x", size))
 		return r, func() net.Conn {
 			conn, err := listener.DialContext(t.Context(), "", "")
 			require.NoError(t, err)

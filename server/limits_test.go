@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/cluster"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/server"
@@ -41,7 +41,7 @@ func TestX20_SlowHeaders(t *testing.T) {
 	conns := campaign.Scale(t, 500, 5000)
 	synctest.Test(t, func(t *testing.T) {
 		r := run(t)
-		r.publish(diamond.NewKey("", "a"), "x")
+		r.publish(conf.NewKey("", "a"), "x")
 		lasted := make(chan time.Duration, conns)
 		for range conns {
 			conn, err := r.listener.DialContext(t.Context(), "", "")
@@ -164,7 +164,7 @@ func TestPagesLeaveTheirConnectionsAlone(t *testing.T) {
 		r := run(t, server.WithHandler("/slow", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			time.Sleep(time.Hour)
 		})))
-		r.publish(diamond.NewKey("g", "a"), "x")
+		r.publish(conf.NewKey("g", "a"), "x")
 		conn, err := r.listener.DialContext(t.Context(), "", "") // a client of net/http would try again on another one
 		require.NoError(t, err)
 		defer conn.Close()

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/memstore"
@@ -75,9 +76,9 @@ func (r *running) get(path string) (*http.Response, string) {
 	return res, string(body)
 }
 
-func (r *running) publish(key diamond.Key, content string) diamond.Position {
+func (r *running) publish(key conf.Key, content string) conf.Position {
 	r.t.Helper()
-	res, err := r.srv.Commit(r.t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: key, Content: content}}}})
+	res, err := r.srv.Commit(r.t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{{Key: key, Content: content}}}})
 	require.NoError(r.t, err)
 	return res.Position
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // metrics is the one collector of all metrics of a node. It counts requests as they
@@ -98,22 +99,22 @@ var buildInfo = prometheus.NewDesc("diamond_build_info", "What the program was b
 type statusMetric struct {
 	desc *prometheus.Desc
 	kind prometheus.ValueType
-	read func(st *diamond.ServerStatus, emit func(value float64, labels ...string))
+	read func(st *conf.ServerStatus, emit func(value float64, labels ...string))
 }
 
-func gauge(name, help string, value func(*diamond.ServerStatus) float64) statusMetric {
+func gauge(name, help string, value func(*conf.ServerStatus) float64) statusMetric {
 	return single(name, help, prometheus.GaugeValue, value)
 }
 
-func counter(name, help string, value func(*diamond.ServerStatus) uint64) statusMetric {
-	return single(name, help, prometheus.CounterValue, func(st *diamond.ServerStatus) float64 { return float64(value(st)) })
+func counter(name, help string, value func(*conf.ServerStatus) uint64) statusMetric {
+	return single(name, help, prometheus.CounterValue, func(st *conf.ServerStatus) float64 { return float64(value(st)) })
 }
 
-func single(name, help string, kind prometheus.ValueType, value func(*diamond.ServerStatus) float64) statusMetric {
+func single(name, help string, kind prometheus.ValueType, value func(*conf.ServerStatus) float64) statusMetric {
 	return statusMetric{
 		desc: prometheus.NewDesc(name, help, nil, nil),
 		kind: kind,
-		read: func(st *diamond.ServerStatus, emit func(float64, ...string)) { emit(value(st)) },
+		read: func(st *conf.ServerStatus, emit func(float64, ...string)) { emit(value(st)) },
 	}
 }
 
@@ -127,41 +128,41 @@ func boolean(b bool) float64 {
 // statusMetrics is the table of the metrics that are read from a server's status.
 var statusMetrics = []statusMetric{
 	gauge("diamond_ready", "1 when reads can be served.",
-		func(st *diamond.ServerStatus) float64 { return boolean(st.Ready) }),
+		func(st *conf.ServerStatus) float64 { return boolean(st.Ready) }),
 	gauge("diamond_draining", "1 when the server is shutting down.",
-		func(st *diamond.ServerStatus) float64 { return boolean(st.Draining) }),
+		func(st *conf.ServerStatus) float64 { return boolean(st.Draining) }),
 	gauge("diamond_store_up", "0 when the storage cannot be read, or a publish to it failed within about the last minute; for want of space, until one succeeds.",
-		func(st *diamond.ServerStatus) float64 { return boolean(st.Storage == nil) }),
+		func(st *conf.ServerStatus) float64 { return boolean(st.Storage == nil) }),
 	gauge("diamond_stale_seconds", "For how long the server has not been able to confirm with its storage, as far as this process knows.",
-		func(st *diamond.ServerStatus) float64 { return st.Stale.Seconds() }),
+		func(st *conf.ServerStatus) float64 { return st.Stale.Seconds() }),
 	gauge("diamond_revision", "Revision up to which the server has all changes.",
-		func(st *diamond.ServerStatus) float64 { return float64(st.Position.Revision) }),
+		func(st *conf.ServerStatus) float64 { return float64(st.Position.Revision) }),
 	gauge("diamond_epoch_generation", "Generation of the store's history; it grows when history was lost.",
-		func(st *diamond.ServerStatus) float64 { return float64(st.Position.Epoch.Generation) }),
+		func(st *conf.ServerStatus) float64 { return float64(st.Position.Epoch.Generation) }),
 	gauge("diamond_keys", "Keys that have a value.",
-		func(st *diamond.ServerStatus) float64 { return float64(st.Keys) }),
+		func(st *conf.ServerStatus) float64 { return float64(st.Keys) }),
 	gauge("diamond_longpoll_waiters", "Parked polls and watches.",
-		func(st *diamond.ServerStatus) float64 { return float64(st.Waiters) }),
+		func(st *conf.ServerStatus) float64 { return float64(st.Waiters) }),
 	gauge("diamond_longpoll_set_keys", "Keys of all key sets that clients poll.",
-		func(st *diamond.ServerStatus) float64 { return float64(st.SetKeys) }),
+		func(st *conf.ServerStatus) float64 { return float64(st.SetKeys) }),
 	gauge("diamond_publish_inflight", "Change sets being committed.",
-		func(st *diamond.ServerStatus) float64 { return float64(st.Inflight) }),
+		func(st *conf.ServerStatus) float64 { return float64(st.Inflight) }),
 	gauge("diamond_cache_bytes", "Contents held in memory.",
-		func(st *diamond.ServerStatus) float64 { return float64(st.CacheSize) }),
+		func(st *conf.ServerStatus) float64 { return float64(st.CacheSize) }),
 	counter("diamond_cache_hits_total", "Contents found in memory.",
-		func(st *diamond.ServerStatus) uint64 { return st.Counters.CacheHits }),
+		func(st *conf.ServerStatus) uint64 { return st.Counters.CacheHits }),
 	counter("diamond_cache_loads_total", "Contents loaded from the replica or the storage.",
-		func(st *diamond.ServerStatus) uint64 { return st.Counters.CacheLoads }),
+		func(st *conf.ServerStatus) uint64 { return st.Counters.CacheLoads }),
 	counter("diamond_longpoll_wakeups_total", "Waiters told of a change.",
-		func(st *diamond.ServerStatus) uint64 { return st.Counters.Wakeups }),
+		func(st *conf.ServerStatus) uint64 { return st.Counters.Wakeups }),
 	counter("diamond_store_errors_total", "Failed calls of the storage.",
-		func(st *diamond.ServerStatus) uint64 { return st.Counters.StorageErrors }),
+		func(st *conf.ServerStatus) uint64 { return st.Counters.StorageErrors }),
 	counter("diamond_store_forks_total", "Changes of the store's epoch.",
-		func(st *diamond.ServerStatus) uint64 { return st.Counters.Forks }),
+		func(st *conf.ServerStatus) uint64 { return st.Counters.Forks }),
 	{
 		desc: prometheus.NewDesc("diamond_longpoll_responses_total", "Polls by answer.", []string{"result"}, nil),
 		kind: prometheus.CounterValue,
-		read: func(st *diamond.ServerStatus, emit func(float64, ...string)) {
+		read: func(st *conf.ServerStatus, emit func(float64, ...string)) {
 			emit(float64(st.Counters.PollChanged), "changed")
 			emit(float64(st.Counters.PollTimeout), "timeout")
 			emit(float64(st.Counters.PollCanceled), "canceled")
@@ -174,7 +175,7 @@ var statusMetrics = []statusMetric{
 	{
 		desc: prometheus.NewDesc("diamond_publish_total", "Change sets by outcome.", []string{"result"}, nil),
 		kind: prometheus.CounterValue,
-		read: func(st *diamond.ServerStatus, emit func(float64, ...string)) {
+		read: func(st *conf.ServerStatus, emit func(float64, ...string)) {
 			emit(float64(st.Counters.Committed), "committed")
 			emit(float64(st.Counters.Conflict), "conflict")
 			emit(float64(st.Counters.Refused), "refused")
@@ -187,7 +188,7 @@ var statusMetrics = []statusMetric{
 	{
 		desc: prometheus.NewDesc("diamond_listeners", "Values at clients by what became of them, one for each client and key.", []string{"state"}, nil),
 		kind: prometheus.GaugeValue,
-		read: func(st *diamond.ServerStatus, emit func(float64, ...string)) {
+		read: func(st *conf.ServerStatus, emit func(float64, ...string)) {
 			emit(float64(st.Listeners.InSync), "in_sync")
 			emit(float64(st.Listeners.Pending), "pending")
 			emit(float64(st.Listeners.Rejected), "rejected")

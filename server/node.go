@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
@@ -89,10 +90,10 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, n.srv.Close()) }()
 	defer n.config.peerListener.close()
 	if r := n.config.admission; r != nil && (r.perSecond < 1 || r.burst < 1) {
-		return diamond.Errorf(diamond.ErrInvalid, "admission: %d requests a second, %d at once: less than 1", r.perSecond, r.burst)
+		return conf.Errorf(conf.ErrInvalid, "admission: %d requests a second, %d at once: less than 1", r.perSecond, r.burst)
 	}
 	if most := n.config.addressConns; most < 1 {
-		return diamond.Errorf(diamond.ErrInvalid, "connections of one address: %d, less than 1", most)
+		return conf.Errorf(conf.ErrInvalid, "connections of one address: %d, less than 1", most)
 	}
 	hosts, err := n.open(ctx)
 	for _, h := range hosts {

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/memstore"
@@ -24,7 +25,7 @@ func TestNode_Pages(t *testing.T) {
 	r := run(t, server.WithHandler("/console/", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusTeapot)
 	})))
-	r.publish(diamond.NewKey("g", "a"), "x")
+	r.publish(conf.NewKey("g", "a"), "x")
 
 	for _, path := range []string{"/livez", "/healthz"} {
 		res, body := r.get(path)
@@ -56,7 +57,7 @@ func TestNode_Pages(t *testing.T) {
 
 func TestNode_Metrics(t *testing.T) {
 	r := run(t)
-	r.publish(diamond.NewKey("g", "a"), "x")
+	r.publish(conf.NewKey("g", "a"), "x")
 	for range 3 {
 		r.get("/diamond-server/config?dataId=a&group=g")
 	}
@@ -116,7 +117,7 @@ func TestNode_CallersRegistry(t *testing.T) {
 // Two nodes in one process know nothing of each other.
 func TestNode_TwoInOneProcess(t *testing.T) {
 	a, b := run(t), run(t)
-	a.publish(diamond.NewKey("g", "a"), "x")
+	a.publish(conf.NewKey("g", "a"), "x")
 	_, body := a.get("/metrics")
 	assert.Contains(t, body, "diamond_revision 1\n")
 	_, body = b.get("/metrics")
@@ -163,7 +164,7 @@ func TestNode_AdvertisedAddress(t *testing.T) {
 // A registry that fails is asked again, without haste, and keeps nobody waiting.
 func TestL11_RegistryFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		reg := &registry{err: diamond.ErrUnavailable}
+		reg := &registry{err: conf.ErrUnavailable}
 		r := run(t, server.WithRegistry(reg, ""))
 		res, _ := r.get("/readyz")
 		assert.Equal(t, http.StatusOK, res.StatusCode)

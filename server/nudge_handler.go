@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/cluster"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/httpguard"
 	"github.com/linnaname/gdiamond/internal/lograte"
 	"github.com/linnaname/gdiamond/transport"
@@ -61,45 +61,45 @@ func (n *nudgeHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // errMethod is the error of a request that is not POST.
-var errMethod = diamond.Errorf(diamond.ErrInvalid, "method: this path has POST")
+var errMethod = conf.Errorf(conf.ErrInvalid, "method: this path has POST")
 
 // read returns the position of a nudge by a peer.
-func (n *nudgeHandler) read(w http.ResponseWriter, r *http.Request) (diamond.Position, error) {
+func (n *nudgeHandler) read(w http.ResponseWriter, r *http.Request) (conf.Position, error) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		return diamond.Position{}, errMethod
+		return conf.Position{}, errMethod
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxNudge))
 	if err != nil {
 		w.Header().Set("Connection", "close")
 		if errors.As(err, new(*http.MaxBytesError)) {
-			return diamond.Position{}, diamond.Errorf(diamond.ErrTooLarge, "body: more than %d bytes", maxNudge)
+			return conf.Position{}, conf.Errorf(conf.ErrTooLarge, "body: more than %d bytes", maxNudge)
 		}
-		return diamond.Position{}, diamond.Errorf(diamond.ErrInvalid, "body: did not arrive")
+		return conf.Position{}, conf.Errorf(conf.ErrInvalid, "body: did not arrive")
 	}
 	if err := n.admit(w, r, body); err != nil {
-		return diamond.Position{}, err
+		return conf.Position{}, err
 	}
 	var msg nudge
 	if json.Unmarshal(body, &msg) != nil {
-		return diamond.Position{}, diamond.Errorf(diamond.ErrInvalid, "body: not the JSON that it should be")
+		return conf.Position{}, conf.Errorf(conf.ErrInvalid, "body: not the JSON that it should be")
 	}
-	return diamond.ParsePosition(msg.Position)
+	return conf.ParsePosition(msg.Position)
 }
 
 // admit refuses requests of others than peers. Errors wrap ErrDenied or ErrOverloaded.
 func (n *nudgeHandler) admit(w http.ResponseWriter, r *http.Request, body []byte) error {
 	switch {
 	case n.origin.Check(r) != nil:
-		return diamond.Errorf(diamond.ErrDenied, "a web page of another origin is no peer")
+		return conf.Errorf(conf.ErrDenied, "a web page of another origin is no peer")
 	case n.verifier != nil:
 		return n.verifier.Verify(w.Header(), r, body) // no web page could: the host says nothing more
 	case n.authenticated:
 		return nil // TLS has verified it
 	case !httpguard.FromThisMachine(r):
-		return diamond.Errorf(diamond.ErrDenied, "without a cluster secret only servers on this machine are peers")
+		return conf.Errorf(conf.ErrDenied, "without a cluster secret only servers on this machine are peers")
 	case !n.hosts.Allow(r.Host):
-		return diamond.Errorf(diamond.ErrDenied, "host: %+.100q is not an IP address or localhost", r.Host)
+		return conf.Errorf(conf.ErrDenied, "host: %+.100q is not an IP address or localhost", r.Host)
 	}
 	return nil
 }
@@ -109,7 +109,7 @@ func (n *nudgeHandler) admit(w http.ResponseWriter, r *http.Request, body []byte
 // get to know each other.
 func (n *nudgeHandler) log(r *http.Request, err error) {
 	level := slog.LevelInfo
-	if n.verifier != nil && errors.Is(err, diamond.ErrDenied) && !cluster.Signed(r) {
+	if n.verifier != nil && errors.Is(err, conf.ErrDenied) && !cluster.Signed(r) {
 		level = slog.LevelDebug
 	}
 	if !n.peers.logger.Enabled(r.Context(), level) {
@@ -139,7 +139,7 @@ type errorBody struct {
 // writeError answers with err and returns the status.
 func writeError(w http.ResponseWriter, err error) int {
 	var body errorBody
-	var e *diamond.Error
+	var e *conf.Error
 	code, status := transport.Encode(err)
 	body.Error.Code = code
 	if errors.As(err, &e) {

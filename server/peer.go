@@ -14,8 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/cluster"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
@@ -53,7 +53,7 @@ type peer struct {
 	signer *cluster.Signer
 	url    *url.URL
 
-	newest atomic.Pointer[diamond.Position]
+	newest atomic.Pointer[conf.Position]
 	wake   chan struct{}             // capacity 1: there is a newer position
 	state  atomic.Pointer[peerState] // nil before the first nudge
 }
@@ -96,7 +96,7 @@ func newPeerTransport() *http.Transport {
 }
 
 // tell has the peer nudged with at, soon. It does not wait.
-func (m *peer) tell(at diamond.Position) {
+func (m *peer) tell(at conf.Position) {
 	m.newest.Store(&at)
 	m.again()
 }
@@ -163,7 +163,7 @@ func (m *peer) nudge(ctx context.Context) error {
 	m.peers.counts.sent(self, err)
 	failed := before != nil && before.err != nil
 	switch {
-	case err != nil && (!failed || errors.Is(err, diamond.ErrDenied) != errors.Is(before.err, diamond.ErrDenied)):
+	case err != nil && (!failed || errors.Is(err, conf.ErrDenied) != errors.Is(before.err, conf.ErrDenied)):
 		m.peers.logger.Warn("peer takes no nudges; it will see changes a moment later", "peer", m.addr, "error", err)
 	case err == nil && failed:
 		m.peers.logger.Info("peer takes nudges again", "peer", m.addr)
@@ -172,9 +172,9 @@ func (m *peer) nudge(ctx context.Context) error {
 }
 
 // send sends one nudge. Self reports whether this node itself took it.
-func (m *peer) send(ctx context.Context, at diamond.Position) (self bool, err error) {
+func (m *peer) send(ctx context.Context, at conf.Position) (self bool, err error) {
 	if m.url == nil {
-		return false, diamond.Errorf(diamond.ErrInvalid, "its address %+.200q is neither host:port nor an http URL", m.addr)
+		return false, conf.Errorf(conf.ErrInvalid, "its address %+.200q is neither host:port nor an http URL", m.addr)
 	}
 	ctx, cancel := context.WithTimeout(ctx, nudgeTimeout)
 	defer cancel()
@@ -207,11 +207,11 @@ func (m *peer) send(ctx context.Context, at diamond.Position) (self bool, err er
 func refusal(status int, body []byte) error {
 	var e errorBody
 	if json.Unmarshal(body, &e) == nil && e.Error.Code != "" {
-		sentinel := diamond.ErrUnavailable
+		sentinel := conf.ErrUnavailable
 		if status == http.StatusForbidden {
-			sentinel = diamond.ErrDenied
+			sentinel = conf.ErrDenied
 		}
-		return diamond.Errorf(sentinel, "it answers %d: %+.200q", status, e.Error.Message)
+		return conf.Errorf(sentinel, "it answers %d: %+.200q", status, e.Error.Message)
 	}
 	return fmt.Errorf("it answers %d, and is no server of this kind", status)
 }

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // peerConnLife is the longest life of a peer's connection, so that each peer shows
@@ -30,7 +30,7 @@ func (l *peerListener) close() {
 // servers of the cluster listen for peers. Errors wrap ErrInvalid.
 func (l *peerListener) open(c *config, nudged http.Handler) (h *host, port string, err error) {
 	invalid := func(why string) (*host, string, error) {
-		return nil, "", diamond.Errorf(diamond.ErrInvalid, "peer listener: %s", why)
+		return nil, "", conf.Errorf(conf.ErrInvalid, "peer listener: %s", why)
 	}
 	switch {
 	case l.listener == nil:
@@ -62,7 +62,7 @@ func (l *peerListener) open(c *config, nudged http.Handler) (h *host, port strin
 // would do, or no certificate of its own.
 func mutual(config *tls.Config) (*tls.Config, error) {
 	invalid := func(why string) (*tls.Config, error) {
-		return nil, diamond.Errorf(diamond.ErrInvalid, "peer listener: its TLS configuration %s", why)
+		return nil, conf.Errorf(conf.ErrInvalid, "peer listener: its TLS configuration %s", why)
 	}
 	switch {
 	case config == nil:

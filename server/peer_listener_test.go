@@ -21,6 +21,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/cluster"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/certtest"
 	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/server"
@@ -129,12 +130,12 @@ func TestX25_PeerListener(t *testing.T) {
 					nodes = append(nodes, m.runSecured(addr, secret, always(newIdentity(t, ca, addr))))
 				}
 				time.Sleep(4 * time.Second) // all know each other
-				key := diamond.NewKey("", "k")
+				key := conf.NewKey("", "k")
 				var observers []*observer
 				for _, n := range nodes {
 					observers = append(observers, n.observe(key))
 				}
-				var last diamond.Position
+				var last conf.Position
 				for i := range 30 {
 					last = nodes[i%3].publish(key, fmt.Sprint(i))
 					time.Sleep(50 * time.Millisecond)
@@ -182,7 +183,7 @@ func TestX25_PeerListenerIsForPeers(t *testing.T) {
 		m := newMesh(t, a1, a2)
 		logger := server.WithLogger(slog.New(slog.NewTextHandler(&log, nil)))
 		a := m.runSecured(a1, clusterSecret, always(good), logger)
-		at := a.publish(diamond.NewKey("", "k"), "content-of-k")
+		at := a.publish(conf.NewKey("", "k"), "content-of-k")
 		nudge := fmt.Sprintf(`{"position":%q}`, at)
 		trusting := func(certs ...tls.Certificate) *tls.Config {
 			return &tls.Config{Certificates: certs, RootCAs: ca.Pool()}
@@ -300,7 +301,7 @@ func TestX25_PeerCertificatesChange(t *testing.T) {
 		}
 		time.Sleep(4 * time.Second)
 		works := func() bool {
-			at := nodes[0].publish(diamond.NewKey("", "k"), "x")
+			at := nodes[0].publish(conf.NewKey("", "k"), "x")
 			time.Sleep(50 * time.Millisecond)
 			return nodes[1].srv.Status().Position == at
 		}
@@ -364,7 +365,7 @@ func TestPeerListener_Invalid(t *testing.T) {
 			require.NoError(t, err)
 			public := memnet.Listen()
 			err = server.New(srv, append(c.opts, server.WithListener(public), server.WithPeerListener(c.listener, c.config))...).Run(t.Context())
-			require.ErrorIs(t, err, diamond.ErrInvalid)
+			require.ErrorIs(t, err, conf.ErrInvalid)
 			assert.ErrorContains(t, err, c.says)
 			_, err = public.Accept()
 			assert.ErrorIs(t, err, net.ErrClosed)

@@ -13,6 +13,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/cluster"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
@@ -88,7 +89,7 @@ func (p *peers) run(ctx context.Context, own []string) {
 }
 
 // announce nudges all peers after a commit. It does not wait.
-func (p *peers) announce(at diamond.Position) {
+func (p *peers) announce(at conf.Position) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, m := range p.members {

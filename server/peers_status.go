@@ -9,7 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // peerCounts counts nudges by their results.
@@ -38,7 +38,7 @@ func newPeerCounts() *peerCounts {
 func (c *peerCounts) sent(self bool, err error) {
 	result := "delivered"
 	switch {
-	case errors.Is(err, diamond.ErrDenied):
+	case errors.Is(err, conf.ErrDenied):
 		result = "denied"
 	case err != nil:
 		result = "failed"
@@ -51,7 +51,7 @@ func (c *peerCounts) sent(self bool, err error) {
 func (c *peerCounts) received(err error) {
 	result := "accepted"
 	switch {
-	case errors.Is(err, diamond.ErrDenied), errors.Is(err, diamond.ErrOverloaded):
+	case errors.Is(err, conf.ErrDenied), errors.Is(err, conf.ErrOverloaded):
 		result = "denied"
 	case err != nil:
 		result = "invalid"

@@ -19,6 +19,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/cluster"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/server"
 )
 
@@ -37,11 +38,11 @@ type observer struct {
 	revisions []int64 // guarded by mu
 }
 
-func (m *member) observe(key diamond.Key) *observer {
+func (m *member) observe(key conf.Key) *observer {
 	o := new(observer)
 	client, err := diamond.NewClient(m.srv)
 	require.NoError(m.t, err)
-	_, err = client.Subscribe(key, diamond.ListenerFunc(func(_ context.Context, c diamond.Config) error {
+	_, err = client.Subscribe(key, diamond.ListenerFunc(func(_ context.Context, c conf.Config) error {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		o.revisions = append(o.revisions, c.Revision)
@@ -74,7 +75,7 @@ func TestPeersSeeCommitsAtOnce(t *testing.T) {
 					nodes = append(nodes, m.run(addr, secret, seldom))
 				}
 				time.Sleep(4 * time.Second) // all know each other
-				key := diamond.NewKey("", "k")
+				key := conf.NewKey("", "k")
 				for i := range 30 {
 					want := nodes[i%3].publish(key, fmt.Sprint(i))
 					time.Sleep(50 * time.Millisecond)
@@ -112,13 +113,13 @@ func TestN11_NudgesOnlyHint(t *testing.T) {
 					nodes = append(nodes, m.run(addr, clusterSecret, nil))
 				}
 				time.Sleep(4 * time.Second)
-				key := diamond.NewKey("", "k")
+				key := conf.NewKey("", "k")
 				var observers []*observer
 				for _, n := range nodes {
 					n.wire.set(break1)
 					observers = append(observers, n.observe(key))
 				}
-				var last diamond.Position
+				var last conf.Position
 				for i := range 50 {
 					last = nodes[i%3].publish(key, fmt.Sprint(i))
 					time.Sleep(rand.N(300 * time.Millisecond))
@@ -156,7 +157,7 @@ func TestN11_ReplayedAndForged(t *testing.T) {
 		every := []diamond.ServerOption{diamond.WithFeedInterval(10 * time.Second)}
 		a, b := m.run(a1, clusterSecret, every), m.run(a2, clusterSecret, every)
 		time.Sleep(4 * time.Second)
-		key := diamond.NewKey("", "k")
+		key := conf.NewKey("", "k")
 		o := b.observe(key)
 		a.publish(key, "1")
 		time.Sleep(time.Second)
@@ -176,11 +177,11 @@ func TestN11_ReplayedAndForged(t *testing.T) {
 		// Somebody who knows the secret, and lies.
 		ahead := b.srv.Status().Position
 		ahead.Revision += 1 << 40
-		elsewhere := diamond.Position{Store: diamond.StoreID{1}, Revision: 7}
+		elsewhere := conf.Position{Store: conf.StoreID{1}, Revision: 7}
 		secret, err := cluster.NewSecret(clusterSecret)
 		require.NoError(t, err)
 		liar := cluster.NewSigner(secret, &url.URL{Scheme: "http", Host: a2})
-		for _, forged := range []diamond.Position{ahead, elsewhere, {}} {
+		for _, forged := range []conf.Position{ahead, elsewhere, {}} {
 			body := strings.NewReader(fmt.Sprintf(`{"position":%q}`, forged))
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+a2+"/v1/peer/nudge", body)
 			require.NoError(t, err)
@@ -207,7 +208,7 @@ func TestDefect_S11_FrozenPeer(t *testing.T) {
 		m.place(a3, &addressed{mute: true})
 		a, b := m.run(a1, clusterSecret, seldom), m.run(a2, clusterSecret, seldom)
 		time.Sleep(4 * time.Second)
-		key := diamond.NewKey("", "k")
+		key := conf.NewKey("", "k")
 		for i := range 200 {
 			begun := time.Now()
 			want := a.publish(key, fmt.Sprint(i))
@@ -243,9 +244,9 @@ func TestNudgesAreCoalesced(t *testing.T) {
 		a, b := m.run(a1, clusterSecret, seldom), m.run(a2, clusterSecret, seldom)
 		time.Sleep(4 * time.Second)
 		before := len(a.wire.captured())
-		var last diamond.Position
+		var last conf.Position
 		for i := range 1000 {
-			last = a.publish(diamond.NewKey("", "k"), fmt.Sprint(i))
+			last = a.publish(conf.NewKey("", "k"), fmt.Sprint(i))
 			if i%10 == 0 {
 				time.Sleep(time.Millisecond)
 			}
@@ -265,7 +266,7 @@ func TestNodeKnowsItself(t *testing.T) {
 		m.set(nil, a1, "alias.example:1210", "http://other.example:80", "other.example:80")
 		time.Sleep(4 * time.Second)
 		for i := range 100 {
-			a.publish(diamond.NewKey("", "k"), fmt.Sprint(i))
+			a.publish(conf.NewKey("", "k"), fmt.Sprint(i))
 			time.Sleep(100 * time.Millisecond)
 		}
 		for _, c := range a.wire.captured() {
@@ -285,12 +286,12 @@ func TestN2_PeersAreKept(t *testing.T) {
 		c := m.run(a3, clusterSecret, seldom)
 		time.Sleep(4 * time.Second)
 		seen := func(n *member) bool {
-			at := a.publish(diamond.NewKey("", "k"), "x")
+			at := a.publish(conf.NewKey("", "k"), "x")
 			time.Sleep(50 * time.Millisecond)
 			return n.srv.Status().Position == at
 		}
 		require.True(t, seen(b))
-		for _, err := range []error{nil, diamond.ErrUnavailable} {
+		for _, err := range []error{nil, conf.ErrUnavailable} {
 			m.set(err)
 			time.Sleep(time.Minute)
 			require.True(t, seen(b))
@@ -366,7 +367,7 @@ func TestX25_PeersDoor(t *testing.T) {
 		m := newMesh(t, a1)
 		a := m.run(a1, clusterSecret, seldom, server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		local := m.run("127.0.0.1:1", "", seldom)
-		at := a.publish(diamond.NewKey("", "k"), "content-of-k")
+		at := a.publish(conf.NewKey("", "k"), "content-of-k")
 		ask := func(n *member, method, body string, headers ...string) (int, http.Header, string) {
 			req, err := http.NewRequestWithContext(t.Context(), method, "http://127.0.0.1/v1/peer/nudge", strings.NewReader(body))
 			require.NoError(t, err)

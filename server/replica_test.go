@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -27,28 +28,28 @@ func (s *away) failed(ctx context.Context) error {
 		return ctx.Err()
 	}
 	if s.down.Load() {
-		return diamond.Errorf(diamond.ErrUnavailable, "the database is away")
+		return conf.Errorf(conf.ErrUnavailable, "the database is away")
 	}
 	return nil
 }
 
-func (s *away) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+func (s *away) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error) {
 	if err := s.failed(ctx); err != nil {
 		return nil, err
 	}
 	return s.Store.Commit(ctx, sets)
 }
 
-func (s *away) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
+func (s *away) Changes(ctx context.Context, after conf.Position, maxBytes int64) (conf.Batch, error) {
 	if err := s.failed(ctx); err != nil {
-		return diamond.Batch{}, err
+		return conf.Batch{}, err
 	}
 	return s.Store.Changes(ctx, after, maxBytes)
 }
 
-func (s *away) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page, error) {
+func (s *away) Scan(ctx context.Context, req conf.ScanRequest) (conf.Page, error) {
 	if err := s.failed(ctx); err != nil {
-		return diamond.Page{}, err
+		return conf.Page{}, err
 	}
 	return s.Store.Scan(ctx, req)
 }
@@ -64,7 +65,7 @@ func TestS6_PagesOfANodeWithAReplica(t *testing.T) {
 			return hosted(t, srv)
 		}
 		r := start()
-		r.publish(diamond.NewKey("", "a"), "x")
+		r.publish(conf.NewKey("", "a"), "x")
 		synctest.Wait()
 		_, body := r.get("/readyz?verbose")
 		assert.Contains(t, body, "[+] storage: ok\n")

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/certtest"
 	"github.com/linnaname/gdiamond/transport"
 	"github.com/linnaname/gdiamond/transport/httptransport"
@@ -31,7 +32,7 @@ type follower struct {
 }
 
 // follow has a client follow key through some nodes, over HTTP.
-func (m *mesh) follow(key diamond.Key, addrs ...string) *follower {
+func (m *mesh) follow(key conf.Key, addrs ...string) *follower {
 	pool := &http.Transport{DialContext: m.dial}
 	balancer := transport.Balance(transport.Static(addrs...), func(addr string) (diamond.Transport, error) {
 		return httptransport.New(addr, httptransport.WithHTTPClient(&http.Client{Transport: pool})), nil
@@ -45,7 +46,7 @@ func (m *mesh) follow(key diamond.Key, addrs ...string) *follower {
 		pool.CloseIdleConnections()
 	})
 	m.t.Cleanup(f.close)
-	_, err = client.Subscribe(key, diamond.ListenerFunc(func(_ context.Context, c diamond.Config) error {
+	_, err = client.Subscribe(key, diamond.ListenerFunc(func(_ context.Context, c conf.Config) error {
 		assert.Greater(m.t, c.Revision, f.last.Swap(c.Revision), "none twice, in order")
 		return nil
 	}))
@@ -53,7 +54,7 @@ func (m *mesh) follow(key diamond.Key, addrs ...string) *follower {
 	return f
 }
 
-func (f *follower) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+func (f *follower) Poll(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
 	resp, err := f.Transport.Poll(ctx, req)
 	if ctx.Err() == nil && assert.NoError(f.t, err, "a poll is cut off") {
 		f.polls.Add(1)
@@ -61,8 +62,8 @@ func (f *follower) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond
 	return resp, err
 }
 
-func (f *follower) read(key diamond.Key) {
-	_, err := f.Fetch(f.t.Context(), &diamond.FetchRequest{Key: key})
+func (f *follower) read(key conf.Key) {
+	_, err := f.Fetch(f.t.Context(), &conf.FetchRequest{Key: key})
 	require.NoError(f.t, err)
 }
 
@@ -85,7 +86,7 @@ func TestC14_PeerCertificatesChangeWhilePollsAreParked(t *testing.T) {
 			nodes = append(nodes, m.runSecuredOn(addr, clusterSecret, nil, func() identity { return *current[i].Load() }))
 		}
 		time.Sleep(4 * time.Second)
-		key := diamond.NewKey("", "k")
+		key := conf.NewKey("", "k")
 		nodes[0].publish(key, "first")
 		followers := []*follower{m.follow(key, a1), m.follow(key, a2), m.follow(key, a2)}
 		time.Sleep(time.Second)
@@ -144,7 +145,7 @@ func TestC14_ClusterSecretChangesWhilePollsAreParked(t *testing.T) {
 			nodes[i] = m.run(addr, clusterSecret, nil)
 		}
 		time.Sleep(4 * time.Second)
-		key := diamond.NewKey("", "k")
+		key := conf.NewKey("", "k")
 		nodes[0].publish(key, "first")
 		var followers []*follower
 		for range 9 {

@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 const (
@@ -19,7 +20,7 @@ type Origin interface {
 	diamond.Storage
 	// Horizon returns the position after which Changes has all changes, or zero if
 	// nothing was pruned.
-	Horizon(ctx context.Context) (diamond.Position, error)
+	Horizon(ctx context.Context) (conf.Position, error)
 }
 
 // Copy makes to a copy of from: store id, revisions, chain and current entries,
@@ -31,19 +32,19 @@ type Origin interface {
 // share a store id. Errors are those of the two storages, such as ErrInvalid if to
 // has changes of its own, ErrOtherStore if to is a copy of another store, and
 // ErrEpoch if to has diverged.
-func Copy(ctx context.Context, from Origin, to diamond.Replica) (diamond.Position, error) {
+func Copy(ctx context.Context, from Origin, to diamond.Replica) (conf.Position, error) {
 	at, err := to.At(ctx)
 	if err != nil {
 		return at, err
 	}
 	for begun := !at.IsZero(); ; {
 		batch, err := from.Changes(ctx, at, copyBytes)
-		if errors.Is(err, diamond.ErrCompacted) && !begun {
+		if errors.Is(err, conf.ErrCompacted) && !begun {
 			if at, err = from.Horizon(ctx); err == nil {
 				err = to.Install(ctx, at, entries(ctx, from))
 			}
 			if begun = true; err != nil {
-				return diamond.Position{}, err
+				return conf.Position{}, err
 			}
 			continue
 		}
@@ -61,13 +62,13 @@ func Copy(ctx context.Context, from Origin, to diamond.Replica) (diamond.Positio
 }
 
 // entries yields the current entries of s with their contents.
-func entries(ctx context.Context, s diamond.Storage) iter.Seq2[diamond.Entry, error] {
-	return func(yield func(diamond.Entry, error) bool) {
-		req := diamond.ScanRequest{Limit: copyPage, Contents: true}
+func entries(ctx context.Context, s diamond.Storage) iter.Seq2[conf.Entry, error] {
+	return func(yield func(conf.Entry, error) bool) {
+		req := conf.ScanRequest{Limit: copyPage, Contents: true}
 		for more := true; more; {
 			page, err := s.Scan(ctx, req)
 			if err != nil {
-				yield(diamond.Entry{}, err)
+				yield(conf.Entry{}, err)
 				return
 			}
 			for i := range page.Entries {

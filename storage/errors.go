@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // Ended returns an error if ctx has ended, and nil otherwise. The error wraps the
@@ -23,8 +23,8 @@ func Ended(ctx context.Context, name string) error {
 
 // KeyError returns an error that wraps sentinel and names key, with the
 // formatted detail.
-func KeyError(key diamond.Key, sentinel error, format string, args ...any) error {
-	e := diamond.Errorf(sentinel, format, args...)
+func KeyError(key conf.Key, sentinel error, format string, args ...any) error {
+	e := conf.Errorf(sentinel, format, args...)
 	e.Key = key
 	return e
 }

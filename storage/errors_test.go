@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -28,10 +28,10 @@ func TestEnded(t *testing.T) {
 }
 
 func TestKeyError(t *testing.T) {
-	key := diamond.NewKey("g", "a")
-	err := storage.KeyError(key, diamond.ErrCompacted, "revision %d is no longer kept", 7)
-	require.ErrorIs(t, err, diamond.ErrCompacted)
-	var e *diamond.Error
+	key := conf.NewKey("g", "a")
+	err := storage.KeyError(key, conf.ErrCompacted, "revision %d is no longer kept", 7)
+	require.ErrorIs(t, err, conf.ErrCompacted)
+	var e *conf.Error
 	require.ErrorAs(t, err, &e)
 	assert.Equal(t, key, e.Key)
 	assert.Equal(t, "revision 7 is no longer kept", e.Detail)

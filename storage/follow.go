@@ -4,7 +4,7 @@ import (
 	"crypto/rand"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // MaxBatch is the largest number of changes in a batch after its first set. A limit
@@ -12,21 +12,21 @@ import (
 const MaxBatch = 10_000
 
 // NewStoreID returns a random store id.
-func NewStoreID() (id diamond.StoreID) {
+func NewStoreID() (id conf.StoreID) {
 	rand.Read(id[:])
 	return id
 }
 
 // NextEpoch returns a random epoch of the generation after the given one.
-func NextEpoch(generation int64) diamond.Epoch {
-	e := diamond.Epoch{Generation: generation + 1}
+func NextEpoch(generation int64) conf.Epoch {
+	e := conf.Epoch{Generation: generation + 1}
 	rand.Read(e.ID[:])
 	return e
 }
 
 // Follows reports, for [diamond.Replica].Apply, whether changes lead from at to to.
 // An empty replica, at the zero position, adopts the store and epoch of to.
-func Follows(at diamond.Position, changes []diamond.Change, to diamond.Position) error {
+func Follows(at conf.Position, changes []conf.Change, to conf.Position) error {
 	if at.IsZero() {
 		at.Store = to.Store
 	}
@@ -37,11 +37,11 @@ func Follows(at diamond.Position, changes []diamond.Change, to diamond.Position)
 	if err != nil {
 		return err
 	}
-	if got.Epoch == (diamond.Epoch{}) {
+	if got.Epoch == (conf.Epoch{}) {
 		got.Epoch = to.Epoch
 	}
 	if got != to {
-		return diamond.Errorf(diamond.ErrCorrupt, "changes lead to revision %d, chain %v, generation %d; expected were %d, %v, %d",
+		return conf.Errorf(conf.ErrCorrupt, "changes lead to revision %d, chain %v, generation %d; expected were %d, %v, %d",
 			got.Revision, got.Chain, got.Epoch.Generation, to.Revision, to.Chain, to.Epoch.Generation)
 	}
 	return nil
@@ -52,7 +52,7 @@ func Follows(at diamond.Position, changes []diamond.Change, to diamond.Position)
 // returns the change that begins a new epoch above both at and verified, and the
 // position after it. It returns no change, and at, if nothing is lost or if an epoch
 // after that of verified has begun.
-func PlanFork(at, verified diamond.Position, held bool, now time.Time) (*diamond.Change, diamond.Position, error) {
+func PlanFork(at, verified conf.Position, held bool, now time.Time) (*conf.Change, conf.Position, error) {
 	if verified.IsZero() {
 		verified, held = at, false
 	}
@@ -62,8 +62,8 @@ func PlanFork(at, verified diamond.Position, held bool, now time.Time) (*diamond
 	if held || at.Epoch.Generation > verified.Epoch.Generation {
 		return nil, at, nil
 	}
-	change := &diamond.Change{
-		Revision: max(at.Revision, verified.Revision) + 1, Count: 1, Op: diamond.OpFork,
+	change := &conf.Change{
+		Revision: max(at.Revision, verified.Revision) + 1, Count: 1, Op: conf.OpFork,
 		Time: now.UTC().Truncate(time.Microsecond), Epoch: NextEpoch(verified.Epoch.Generation),
 	}
 	at.Revision, at.Epoch, at.Chain = change.Revision, change.Epoch, at.Chain.Extend(change)
@@ -83,7 +83,7 @@ const lostRevisions = 1_000_000
 // must continue, for [diamond.Storage].Fork. at is the head of the backup. The position
 // is above everything that may have been published since the backup, up to a
 // generation.
-func Restored(at diamond.Position, generation int64) diamond.Position {
+func Restored(at conf.Position, generation int64) conf.Position {
 	at.Revision += lostRevisions
 	at.Epoch.Generation = max(at.Epoch.Generation, generation)
 	return at
@@ -92,28 +92,28 @@ func Restored(at diamond.Position, generation int64) diamond.Position {
 // CheckAfter reports, for [diamond.Storage].Changes, whether a log that begins after
 // horizon and ends at head has the changes after a position. The caller must compare
 // the chain at that position's revision.
-func CheckAfter(after, horizon, head diamond.Position) error {
+func CheckAfter(after, horizon, head conf.Position) error {
 	switch {
 	case !after.IsZero() && after.Store != head.Store:
 		return OtherStore(head, after)
 	case after.Revision > head.Revision:
-		return diamond.Errorf(diamond.ErrEpoch, "revision %d is above the head, %d", after.Revision, head.Revision)
+		return conf.Errorf(conf.ErrEpoch, "revision %d is above the head, %d", after.Revision, head.Revision)
 	case after.Revision < horizon.Revision:
-		return diamond.Errorf(diamond.ErrCompacted, "changes up to revision %d are no longer kept", horizon.Revision)
+		return conf.Errorf(conf.ErrCompacted, "changes up to revision %d are no longer kept", horizon.Revision)
 	}
 	return nil
 }
 
 // OtherStore returns the error for a position of a store other than that of have.
-func OtherStore(have, got diamond.Position) error {
-	return diamond.Errorf(diamond.ErrOtherStore, "this is store %v, the position is of %v", have.Store, got.Store)
+func OtherStore(have, got conf.Position) error {
+	return conf.Errorf(conf.ErrOtherStore, "this is store %v, the position is of %v", have.Store, got.Store)
 }
 
 // EntryChange returns the change for an entry of a scan, which does not have the
 // author or the comment.
-func EntryChange(e *diamond.Entry, sum [32]byte) diamond.Change {
-	return diamond.Change{
-		Revision: e.Revision, Count: 1, Key: e.Key, Op: diamond.OpPublish,
+func EntryChange(e *conf.Entry, sum [32]byte) conf.Change {
+	return conf.Change{
+		Revision: e.Revision, Count: 1, Key: e.Key, Op: conf.OpPublish,
 		Type: e.Type, MD5: e.MD5, SHA256: sum, Size: e.Size, Meta: e.Meta,
 		Time: e.Modified, Content: e.Content,
 	}
@@ -121,12 +121,12 @@ func EntryChange(e *diamond.Entry, sum [32]byte) diamond.Change {
 
 // CheckInstall returns an error if an entry given to [diamond.Replica].Install is
 // invalid.
-func CheckInstall(e *diamond.Entry) error {
+func CheckInstall(e *conf.Entry) error {
 	switch {
 	case e.Key != e.Key.Canonical() || e.Key.Validate() != nil || e.Revision < 1:
-		return diamond.Errorf(diamond.ErrInvalid, "entry at revision %d: bad key or revision", e.Revision)
-	case e.Size != int64(len(e.Content)) || e.MD5 != diamond.MD5Hex(e.Content):
-		return diamond.Errorf(diamond.ErrCorrupt, "content of %v at revision %d does not have its digest", e.Key, e.Revision)
+		return conf.Errorf(conf.ErrInvalid, "entry at revision %d: bad key or revision", e.Revision)
+	case e.Size != int64(len(e.Content)) || e.MD5 != conf.MD5Hex(e.Content):
+		return conf.Errorf(conf.ErrCorrupt, "content of %v at revision %d does not have its digest", e.Key, e.Revision)
 	}
 	return nil
 }
@@ -134,20 +134,20 @@ func CheckInstall(e *diamond.Entry) error {
 // NotCaughtUp returns the error for a write to a copy whose head is below the newest
 // entry that was installed.
 func NotCaughtUp(head, ahead int64) error {
-	return diamond.Errorf(diamond.ErrInvalid, "this copy is at revision %d and has entries up to %d: apply the changes in between first", head, ahead)
+	return conf.Errorf(conf.ErrInvalid, "this copy is at revision %d and has entries up to %d: apply the changes in between first", head, ahead)
 }
 
 // NotCopy returns the error for Apply and Install on a store that is not a copy.
 func NotCopy() error {
-	return diamond.Errorf(diamond.ErrInvalid, "this store has changes of its own and is not a copy")
+	return conf.Errorf(conf.ErrInvalid, "this store has changes of its own and is not a copy")
 }
 
 // FirstEpoch returns the epoch of the first of the changes that lead an empty replica
 // to to, or zero if only the epochs of forks among them are known.
-func FirstEpoch(changes []diamond.Change, to diamond.Position) diamond.Epoch {
+func FirstEpoch(changes []conf.Change, to conf.Position) conf.Epoch {
 	for i := range changes {
-		if changes[i].Op == diamond.OpFork {
-			return diamond.Epoch{}
+		if changes[i].Op == conf.OpFork {
+			return conf.Epoch{}
 		}
 	}
 	return to.Epoch

@@ -5,7 +5,7 @@ import (
 	"maps"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/document"
 	"github.com/linnaname/gdiamond/internal/rawbytes"
 )
@@ -26,13 +26,13 @@ type Current struct {
 //
 // The error is that of the set (ErrConflict, ErrNotFound, ErrInvalid) or of currentOf.
 // The storage must look up request ids before it calls Plan.
-func Plan(at diamond.Position, set *diamond.ChangeSet, now time.Time, currentOf func(diamond.Key) (Current, error)) ([]diamond.Change, diamond.Position, error) {
+func Plan(at conf.Position, set *conf.ChangeSet, now time.Time, currentOf func(conf.Key) (Current, error)) ([]conf.Change, conf.Position, error) {
 	if err := check(set, currentOf); err != nil {
 		return nil, at, err
 	}
-	changes := make([]diamond.Change, 0, set.Len())
-	add := func(op diamond.Op, key diamond.Key) *diamond.Change {
-		changes = append(changes, diamond.Change{
+	changes := make([]conf.Change, 0, set.Len())
+	add := func(op conf.Op, key conf.Key) *conf.Change {
+		changes = append(changes, conf.Change{
 			Revision: at.Revision + 1, Number: len(changes), Count: set.Len(),
 			Key: key, Op: op,
 			Author: set.Caller.Principal, Address: set.Caller.Address, Comment: set.Comment,
@@ -46,12 +46,12 @@ func Plan(at diamond.Position, set *diamond.ChangeSet, now time.Time, currentOf 
 		if err != nil {
 			return nil, at, err
 		}
-		c := add(diamond.OpPublish, d.Key)
+		c := add(conf.OpPublish, d.Key)
 		c.Type, c.Meta, c.Content = typ, meta, d.Content
-		c.MD5, c.SHA256, c.Size = diamond.MD5Hex(d.Content), sha256.Sum256(rawbytes.Of(d.Content)), int64(len(d.Content))
+		c.MD5, c.SHA256, c.Size = conf.MD5Hex(d.Content), sha256.Sum256(rawbytes.Of(d.Content)), int64(len(d.Content))
 	}
 	for i := range set.Deletes {
-		add(diamond.OpDelete, set.Deletes[i].Key)
+		add(conf.OpDelete, set.Deletes[i].Key)
 	}
 	at.Revision++
 	for i := range changes {
@@ -63,7 +63,7 @@ func Plan(at diamond.Position, set *diamond.ChangeSet, now time.Time, currentOf 
 // describe returns the type and metadata for the value of d. Without them in d, they are
 // those of the key's current entry. Only here is the type known, so describe checks that
 // the content has a value in a type that the key keeps.
-func describe(d *diamond.Draft, currentOf func(diamond.Key) (Current, error)) (typ string, meta map[string]string, err error) {
+func describe(d *conf.Draft, currentOf func(conf.Key) (Current, error)) (typ string, meta map[string]string, err error) {
 	typ = d.Type
 	if len(d.Meta) > 0 {
 		meta = maps.Clone(d.Meta) // the caller may change the original
@@ -76,12 +76,12 @@ func describe(d *diamond.Draft, currentOf func(diamond.Key) (Current, error)) (t
 		return "", nil, err
 	}
 	if have.Revision == 0 {
-		have.Type = diamond.TypeOf(d.Key.DataID)
+		have.Type = conf.TypeOf(d.Key.DataID)
 	}
 	if typ == "" {
 		typ = have.Type
-		if !d.AllowEmpty && typ != diamond.TypeOf(d.Key.DataID) && document.Blank(typ, d.Content) {
-			return "", nil, KeyError(d.Key, diamond.ErrInvalid, "content: has no value in the format of the key, %s; to publish it anyway, use allowEmpty or --allow-empty", typ)
+		if !d.AllowEmpty && typ != conf.TypeOf(d.Key.DataID) && document.Blank(typ, d.Content) {
+			return "", nil, KeyError(d.Key, conf.ErrInvalid, "content: has no value in the format of the key, %s; to publish it anyway, use allowEmpty or --allow-empty", typ)
 		}
 	}
 	if meta == nil {
@@ -91,14 +91,14 @@ func describe(d *diamond.Draft, currentOf func(diamond.Key) (Current, error)) (t
 }
 
 // check returns the first condition of set that does not hold.
-func check(set *diamond.ChangeSet, currentOf func(diamond.Key) (Current, error)) error {
-	condition := func(key diamond.Key, want int64) error {
+func check(set *conf.ChangeSet, currentOf func(conf.Key) (Current, error)) error {
+	condition := func(key conf.Key, want int64) error {
 		have, err := currentOf(key)
 		if err != nil {
 			return err
 		}
 		if have.Revision != want {
-			e := diamond.Errorf(diamond.ErrConflict, "revision is %d, not %d", have.Revision, want)
+			e := conf.Errorf(conf.ErrConflict, "revision is %d, not %d", have.Revision, want)
 			e.Key, e.Current = key, have.Revision
 			return e
 		}
@@ -129,7 +129,7 @@ func check(set *diamond.ChangeSet, currentOf func(diamond.Key) (Current, error))
 			return err
 		}
 		if have.Revision == 0 {
-			e := diamond.Errorf(diamond.ErrNotFound, "nothing to delete")
+			e := conf.Errorf(conf.ErrNotFound, "nothing to delete")
 			e.Key = d.Key
 			return e
 		}
@@ -139,7 +139,7 @@ func check(set *diamond.ChangeSet, currentOf func(diamond.Key) (Current, error))
 
 // CheckCommit returns, for [diamond.Storage].Commit, an error if sets exceed the limits
 // of one transaction.
-func CheckCommit(sets []diamond.ChangeSet) error {
+func CheckCommit(sets []conf.ChangeSet) error {
 	changes, bytes := 0, int64(0)
 	for i := range sets {
 		changes += sets[i].Len()
@@ -147,14 +147,14 @@ func CheckCommit(sets []diamond.ChangeSet) error {
 			bytes += int64(len(sets[i].Drafts[j].Content))
 		}
 	}
-	if len(sets) > 1 && (changes > diamond.MaxCommitChanges || bytes > diamond.MaxCommitBytes) {
-		return diamond.Errorf(diamond.ErrTooLarge, "%d changes with %d bytes in one transaction, more than %d or %d",
-			changes, bytes, diamond.MaxCommitChanges, diamond.MaxCommitBytes)
+	if len(sets) > 1 && (changes > conf.MaxCommitChanges || bytes > conf.MaxCommitBytes) {
+		return conf.Errorf(conf.ErrTooLarge, "%d changes with %d bytes in one transaction, more than %d or %d",
+			changes, bytes, conf.MaxCommitChanges, conf.MaxCommitBytes)
 	}
 	return nil
 }
 
 // RequestReused returns the error for a set whose request id was used for another set.
-func RequestReused(set *diamond.ChangeSet) error {
-	return diamond.Errorf(diamond.ErrInvalid, "requestId %q: was used for another change set", set.RequestID)
+func RequestReused(set *conf.ChangeSet) error {
+	return conf.Errorf(conf.ErrInvalid, "requestId %q: was used for another change set", set.RequestID)
 }

@@ -34,7 +34,7 @@ func WithResolveInterval(d time.Duration) Option {
 // server that has asked to be left alone (Retry-After) before that time is over. If
 // the outcome of a commit with a RequestID is unknown after that, the commit goes
 // once more to the server that was asked first. A call does not pause between tries
-// or repeat itself: the caller may, after [diamond.Error].RetryAfter, which is the
+// or repeat itself: the caller may, after [conf.Error].RetryAfter, which is the
 // time until the first server may be asked again, or 0 if one may be at once.
 //
 // A question that changes nothing and does not wait also goes to another server if
@@ -98,7 +98,7 @@ func Balance(resolver Resolver, dial func(addr string) (diamond.Transport, error
 }
 
 // Close closes the transports that were dialled, and waits for the resolver to
-// stop. Calls after it fail with [diamond.ErrClosed]; a second Close does nothing.
+// stop. Calls after it fail with [conf.ErrClosed]; a second Close does nothing.
 func (b *Balancer) Close() {
 	b.mu.Lock()
 	b.closed = true

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport"
 	"github.com/linnaname/gdiamond/transport/transporttest"
 )
@@ -47,7 +48,7 @@ func TestBalance_StickyAndRandomStart(t *testing.T) {
 
 func TestBalance_NextOnFailure(t *testing.T) {
 	for _, fault := range []error{
-		diamond.Errorf(diamond.ErrUnavailable, "down"), diamond.Errorf(diamond.ErrOverloaded, "shed"), diamond.Errorf(diamond.ErrBehind, "behind"), diamond.Errorf(diamond.ErrClosed, "closed"),
+		conf.Errorf(conf.ErrUnavailable, "down"), conf.Errorf(conf.ErrOverloaded, "shed"), conf.Errorf(conf.ErrBehind, "behind"), conf.Errorf(conf.ErrClosed, "closed"),
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCluster(t, "a", "b")
@@ -69,12 +70,12 @@ func TestBalance_NextOnFailure(t *testing.T) {
 
 // What a server has said for good is not asked of the next.
 func TestBalance_LastWord(t *testing.T) {
-	for _, fault := range []error{diamond.ErrNotFound, diamond.ErrConflict, diamond.ErrInvalid, diamond.ErrCompacted, diamond.ErrDenied, diamond.ErrNoSpace} {
+	for _, fault := range []error{conf.ErrNotFound, conf.ErrConflict, conf.ErrInvalid, conf.ErrCompacted, conf.ErrDenied, conf.ErrNoSpace} {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCluster(t, "a", "b")
 			b := c.balance(transport.Static("a", "b"))
 			for _, f := range c.faulty {
-				f.Fail(&diamond.Error{Err: fault, Remote: true})
+				f.Fail(&conf.Error{Err: fault, Remote: true})
 			}
 			since := map[string]int{}
 			require.ErrorIs(t, get(b), fault)
@@ -87,11 +88,11 @@ func TestBalance_TellingError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, "a", "b")
 		b := c.balance(transport.Static("a", "gone", "b"))
-		c.faulty["a"].Fail(diamond.Errorf(diamond.ErrUnavailable, "cannot be asked"))
-		c.faulty["b"].Fail(&diamond.Error{Err: diamond.ErrOverloaded, Remote: true})
+		c.faulty["a"].Fail(conf.Errorf(conf.ErrUnavailable, "cannot be asked"))
+		c.faulty["b"].Fail(&conf.Error{Err: conf.ErrOverloaded, Remote: true})
 		err := get(b)
-		assert.ErrorIs(t, err, diamond.ErrOverloaded, "what a server said says more than that others could not be asked")
-		var e *diamond.Error
+		assert.ErrorIs(t, err, conf.ErrOverloaded, "what a server said says more than that others could not be asked")
+		var e *conf.Error
 		require.True(t, errors.As(err, &e))
 		assert.True(t, e.Remote)
 	})
@@ -101,15 +102,15 @@ func TestBalance_RetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, "a")
 		b := c.balance(transport.Static("a"))
-		c.faulty["a"].Fail(&diamond.Error{Err: diamond.ErrOverloaded, Detail: "shed", RetryAfter: 20 * time.Second, Remote: true})
-		require.ErrorIs(t, get(b), diamond.ErrOverloaded)
+		c.faulty["a"].Fail(&conf.Error{Err: conf.ErrOverloaded, Detail: "shed", RetryAfter: 20 * time.Second, Remote: true})
+		require.ErrorIs(t, get(b), conf.ErrOverloaded)
 		c.faulty["a"].Heal()
 		made, _ := c.faulty["a"].Calls()
 		err := get(b)
-		require.ErrorIs(t, err, diamond.ErrOverloaded)
+		require.ErrorIs(t, err, conf.ErrOverloaded)
 		again, _ := c.faulty["a"].Calls()
 		assert.Equal(t, made, again, "it is left alone")
-		var e *diamond.Error
+		var e *conf.Error
 		require.True(t, errors.As(err, &e))
 		assert.GreaterOrEqual(t, e.RetryAfter, 20*time.Second)
 		assert.Less(t, e.RetryAfter, 21*time.Second)
@@ -124,9 +125,9 @@ func TestBalance_CoolDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, "a")
 		b := c.balance(transport.Static("a"))
-		c.faulty["a"].Fail(diamond.Errorf(diamond.ErrUnavailable, "down"))
+		c.faulty["a"].Fail(conf.Errorf(conf.ErrUnavailable, "down"))
 		for range 5 {
-			require.ErrorIs(t, get(b), diamond.ErrUnavailable)
+			require.ErrorIs(t, get(b), conf.ErrUnavailable)
 		}
 		c.faulty["a"].Heal()
 		assert.NoError(t, get(b), "nobody waits for a cool-down when there is no other server")
@@ -141,8 +142,8 @@ func TestBalance_Draining(t *testing.T) {
 		require.NoError(t, get(b))
 		was := c.asked(since)[0]
 		c.srv[was].Drain()
-		keys := []diamond.Key{diamond.NewKey("", "k")}
-		poll := &diamond.PollRequest{Keys: keys, Set: diamond.HashKeys(keys), Wait: time.Second}
+		keys := []conf.Key{conf.NewKey("", "k")}
+		poll := &conf.PollRequest{Keys: keys, Set: conf.HashKeys(keys), Wait: time.Second}
 		res, err := b.Poll(t.Context(), poll)
 		require.NoError(t, err)
 		assert.True(t, res.Draining)
@@ -162,7 +163,7 @@ func TestBalance_MuteServer(t *testing.T) {
 		c.faulty[c.current(b)].Partition()
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
-		_, err := b.Fetch(ctx, &diamond.FetchRequest{Key: diamond.NewKey("", "k")})
+		_, err := b.Fetch(ctx, &conf.FetchRequest{Key: conf.NewKey("", "k")})
 		require.NoError(t, err)
 		started := time.Now()
 		require.NoError(t, get(b))
@@ -177,7 +178,7 @@ func TestBalance_MuteAlone(t *testing.T) {
 		c.faulty["a"].Partition()
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
-		_, err := b.Fetch(ctx, &diamond.FetchRequest{Key: diamond.NewKey("", "k")})
+		_, err := b.Fetch(ctx, &conf.FetchRequest{Key: conf.NewKey("", "k")})
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 	})
 }
@@ -190,7 +191,7 @@ func TestBalance_Close(t *testing.T) {
 	b.Close()
 	_, closed := c.closed.Load("a")
 	assert.True(t, closed)
-	assert.ErrorIs(t, get(b), diamond.ErrClosed)
+	assert.ErrorIs(t, get(b), conf.ErrClosed)
 }
 
 func TestBalance_Concurrent(t *testing.T) {
@@ -203,7 +204,7 @@ func TestBalance_Concurrent(t *testing.T) {
 			for j := range 100 {
 				switch (i + j) % 5 {
 				case 0:
-					c.faulty["a"].Fail(diamond.Errorf(diamond.ErrUnavailable, "down"))
+					c.faulty["a"].Fail(conf.Errorf(conf.ErrUnavailable, "down"))
 				case 1:
 					c.faulty["a"].Heal()
 				case 2:

@@ -7,12 +7,13 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // call describes one question, whichever server answers it.
 type call[Resp any] struct {
 	op    string
-	key   diamond.Key
+	key   conf.Key
 	ask   func(ctx context.Context, t diamond.Transport, floor floor) (Resp, error)
 	waits bool // the server may take long without a fault
 	// writes is set if an unknown outcome ends the call, unless the call is repeatable.
@@ -21,7 +22,7 @@ type call[Resp any] struct {
 	settles func(error) bool
 	// position returns the position of an answer, and answeredBy says whose it is.
 	// Monotonic is set if it must not be below the floor.
-	position   func(Resp) diamond.Position
+	position   func(Resp) conf.Position
 	answeredBy answeredBy
 	monotonic  bool
 	// leaves reports whether the answer says that the server is going away.
@@ -57,7 +58,7 @@ func inTurn[Resp any](ctx context.Context, b *Balancer, c *call[Resp], servers [
 		servers = append(servers, servers[0]) // may settle an outcome that is unknown
 	}
 	for i, s := range servers {
-		if c.repeatable && i == len(servers)-1 && !errors.Is(v.telling, diamond.ErrUnknownOutcome) {
+		if c.repeatable && i == len(servers)-1 && !errors.Is(v.telling, conf.ErrUnknownOutcome) {
 			break
 		}
 		trying, cancel := c.share(ctx, len(servers)-i)
@@ -72,7 +73,7 @@ func inTurn[Resp any](ctx context.Context, b *Balancer, c *call[Resp], servers [
 			return none, ended(ctx, err, v.telling)
 		case !tryElsewhere(err):
 			return none, last(c, err, v.telling) // a server's last word
-		case errors.Is(err, diamond.ErrUnknownOutcome) && !c.repeatable:
+		case errors.Is(err, conf.ErrUnknownOutcome) && !c.repeatable:
 			return none, err
 		}
 	}
@@ -83,16 +84,16 @@ func inTurn[Resp any](ctx context.Context, b *Balancer, c *call[Resp], servers [
 // ended returns the error of a call whose context has ended: the outcome of an
 // earlier try may still be unknown.
 func ended(ctx context.Context, err, telling error) error {
-	if !errors.Is(telling, diamond.ErrUnknownOutcome) || errors.Is(telling, ctx.Err()) {
+	if !errors.Is(telling, conf.ErrUnknownOutcome) || errors.Is(telling, ctx.Err()) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", telling, ctx.Err())
 }
 
 // last returns the error of a call that a server has refused. If the outcome of an
-// earlier try is unknown, the refusal may settle it: see [diamond.ChangeSet.Settles].
+// earlier try is unknown, the refusal may settle it: see [conf.ChangeSet.Settles].
 func last[Resp any](c *call[Resp], err, telling error) error {
-	if !errors.Is(telling, diamond.ErrUnknownOutcome) || c.settles != nil && c.settles(err) {
+	if !errors.Is(telling, conf.ErrUnknownOutcome) || c.settles != nil && c.settles(err) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", telling, err)
@@ -155,15 +156,15 @@ func (c *call[Resp]) share(ctx context.Context, tries int) (context.Context, con
 
 // timedOut returns the error of a try whose share of the time is over.
 func timedOut(writes bool, err error) error {
-	sentinel := diamond.ErrUnavailable
-	if writes && errors.Is(err, diamond.ErrUnknownOutcome) {
-		sentinel = diamond.ErrUnknownOutcome
+	sentinel := conf.ErrUnavailable
+	if writes && errors.Is(err, conf.ErrUnknownOutcome) {
+		sentinel = conf.ErrUnknownOutcome
 	}
-	var e *diamond.Error
+	var e *conf.Error
 	if errors.As(err, &e) {
-		return &diamond.Error{Op: e.Op, Key: e.Key, Err: sentinel, Detail: "no answer in time"}
+		return &conf.Error{Op: e.Op, Key: e.Key, Err: sentinel, Detail: "no answer in time"}
 	}
-	return diamond.Errorf(sentinel, "no answer in time")
+	return conf.Errorf(sentinel, "no answer in time")
 }
 
 // isSilent reports whether a call that its caller ended had waited so long that the
@@ -175,8 +176,8 @@ func isSilent(ctx context.Context, waits bool, took time.Duration) bool {
 // tryElsewhere reports whether another server may do better.
 func tryElsewhere(err error) bool {
 	for _, sentinel := range []error{
-		diamond.ErrUnavailable, diamond.ErrOverloaded, diamond.ErrBehind, diamond.ErrUnknownOutcome,
-		diamond.ErrClosed, diamond.ErrOtherStore, diamond.ErrCorrupt,
+		conf.ErrUnavailable, conf.ErrOverloaded, conf.ErrBehind, conf.ErrUnknownOutcome,
+		conf.ErrClosed, conf.ErrOtherStore, conf.ErrCorrupt,
 	} {
 		if errors.Is(err, sentinel) {
 			return true
@@ -186,11 +187,11 @@ func tryElsewhere(err error) bool {
 }
 
 // withOp returns err with op and key, if it has none.
-func withOp(op string, key diamond.Key, err error) error {
+func withOp(op string, key conf.Key, err error) error {
 	if err == nil {
 		return nil
 	}
-	var e *diamond.Error
+	var e *conf.Error
 	if errors.As(err, &e) {
 		c := *e
 		if c.Op == "" {
@@ -198,5 +199,5 @@ func withOp(op string, key diamond.Key, err error) error {
 		}
 		return &c
 	}
-	return &diamond.Error{Op: op, Key: key, Err: err}
+	return &conf.Error{Op: op, Key: key, Err: err}
 }

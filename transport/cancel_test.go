@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport"
 )
 
@@ -30,12 +31,12 @@ func TestBalance_ACancelledCommitIsNoFailureOfTheServer(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error, 1)
 			go func() {
-				_, err := b.Commit(ctx, &diamond.CommitRequest{})
+				_, err := b.Commit(ctx, &conf.CommitRequest{})
 				done <- err
 			}()
 			synctest.Wait()
 			cancel()
-			assert.ErrorIs(t, <-done, diamond.ErrUnknownOutcome)
+			assert.ErrorIs(t, <-done, conf.ErrUnknownOutcome)
 			require.NoError(t, get(b))
 		}
 		assert.EqualValues(t, 4, stays.fetches.Load())
@@ -48,12 +49,12 @@ type pondering struct {
 	fetches atomic.Int32
 }
 
-func (p *pondering) Fetch(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+func (p *pondering) Fetch(context.Context, *conf.FetchRequest) (*conf.FetchResponse, error) {
 	p.fetches.Add(1)
-	return &diamond.FetchResponse{}, nil
+	return &conf.FetchResponse{}, nil
 }
 
-func (p *pondering) Commit(ctx context.Context, _ *diamond.CommitRequest) (*diamond.CommitResponse, error) {
+func (p *pondering) Commit(ctx context.Context, _ *conf.CommitRequest) (*conf.CommitResponse, error) {
 	<-ctx.Done()
-	return nil, &diamond.Error{Op: "commit", Err: fmt.Errorf("%w: %w", diamond.ErrUnknownOutcome, ctx.Err())}
+	return nil, &conf.Error{Op: "commit", Err: fmt.Errorf("%w: %w", conf.ErrUnknownOutcome, ctx.Err())}
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // CodeInternal is the code of an error that wraps no sentinel.
@@ -19,22 +19,22 @@ var codes = []struct {
 	code   string
 	status int
 }{
-	{diamond.ErrUnknownOutcome, "unknown_outcome", 504},
-	{diamond.ErrNotFound, "not_found", 404},
-	{diamond.ErrConflict, "conflict", 409},
-	{diamond.ErrInvalid, "invalid", 400},
-	{diamond.ErrTooLarge, "too_large", 413},
-	{diamond.ErrCompacted, "compacted", 410},
-	{diamond.ErrEpoch, "epoch", 410},
-	{diamond.ErrOtherStore, "other_store", 421},
-	{diamond.ErrBehind, "behind", 503},
-	{diamond.ErrOverloaded, "overloaded", 429},
-	{diamond.ErrNoSpace, "no_space", 507},
-	{diamond.ErrCorrupt, "corrupt", 500},
-	{diamond.ErrInUse, "in_use", 500},
-	{diamond.ErrDenied, "denied", 403},
-	{diamond.ErrClosed, "closed", 503},
-	{diamond.ErrUnavailable, "unavailable", 503},
+	{conf.ErrUnknownOutcome, "unknown_outcome", 504},
+	{conf.ErrNotFound, "not_found", 404},
+	{conf.ErrConflict, "conflict", 409},
+	{conf.ErrInvalid, "invalid", 400},
+	{conf.ErrTooLarge, "too_large", 413},
+	{conf.ErrCompacted, "compacted", 410},
+	{conf.ErrEpoch, "epoch", 410},
+	{conf.ErrOtherStore, "other_store", 421},
+	{conf.ErrBehind, "behind", 503},
+	{conf.ErrOverloaded, "overloaded", 429},
+	{conf.ErrNoSpace, "no_space", 507},
+	{conf.ErrCorrupt, "corrupt", 500},
+	{conf.ErrInUse, "in_use", 500},
+	{conf.ErrDenied, "denied", 403},
+	{conf.ErrClosed, "closed", 503},
+	{conf.ErrUnavailable, "unavailable", 503},
 
 	// These end a request whose own context did not end: the server could not answer it.
 	{context.DeadlineExceeded, "unavailable", 503},
@@ -53,7 +53,7 @@ func Encode(err error) (code string, status int) {
 }
 
 // Decode returns the sentinel of a wire code. A code that it does not know,
-// of a newer server perhaps, and [CodeInternal] are [diamond.ErrUnavailable]:
+// of a newer server perhaps, and [CodeInternal] are [conf.ErrUnavailable]:
 // that server could not answer.
 func Decode(code string) error {
 	for _, row := range codes {
@@ -61,5 +61,5 @@ func Decode(code string) error {
 			return row.err
 		}
 	}
-	return diamond.ErrUnavailable
+	return conf.ErrUnavailable
 }

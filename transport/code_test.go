@@ -13,21 +13,21 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport"
 )
 
 // sentinels of the root, by name. TestCode_EverySentinelIsHere keeps it whole.
 var sentinels = map[string]error{
-	"ErrNotFound": diamond.ErrNotFound, "ErrConflict": diamond.ErrConflict, "ErrInvalid": diamond.ErrInvalid,
-	"ErrTooLarge": diamond.ErrTooLarge, "ErrCompacted": diamond.ErrCompacted, "ErrEpoch": diamond.ErrEpoch,
-	"ErrOtherStore": diamond.ErrOtherStore, "ErrBehind": diamond.ErrBehind, "ErrUnavailable": diamond.ErrUnavailable,
-	"ErrOverloaded": diamond.ErrOverloaded, "ErrUnknownOutcome": diamond.ErrUnknownOutcome, "ErrNoSpace": diamond.ErrNoSpace,
-	"ErrCorrupt": diamond.ErrCorrupt, "ErrInUse": diamond.ErrInUse, "ErrDenied": diamond.ErrDenied, "ErrClosed": diamond.ErrClosed,
+	"ErrNotFound": conf.ErrNotFound, "ErrConflict": conf.ErrConflict, "ErrInvalid": conf.ErrInvalid,
+	"ErrTooLarge": conf.ErrTooLarge, "ErrCompacted": conf.ErrCompacted, "ErrEpoch": conf.ErrEpoch,
+	"ErrOtherStore": conf.ErrOtherStore, "ErrBehind": conf.ErrBehind, "ErrUnavailable": conf.ErrUnavailable,
+	"ErrOverloaded": conf.ErrOverloaded, "ErrUnknownOutcome": conf.ErrUnknownOutcome, "ErrNoSpace": conf.ErrNoSpace,
+	"ErrCorrupt": conf.ErrCorrupt, "ErrInUse": conf.ErrInUse, "ErrDenied": conf.ErrDenied, "ErrClosed": conf.ErrClosed,
 }
 
 func TestCode_EverySentinelIsHere(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "../errors.go", nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), "../conf/errors.go", nil, 0)
 	require.NoError(t, err)
 	found := 0
 	ast.Inspect(file, func(n ast.Node) bool {
@@ -47,7 +47,7 @@ func TestCode_EverySentinelIsHere(t *testing.T) {
 func TestCode_RoundTrip(t *testing.T) {
 	seen := map[string]string{}
 	for name, sentinel := range sentinels {
-		wrapped := fmt.Errorf("more: %w", diamond.Errorf(sentinel, "detail"))
+		wrapped := fmt.Errorf("more: %w", conf.Errorf(sentinel, "detail"))
 		code, status := transport.Encode(wrapped)
 		assert.Equal(t, sentinel, transport.Decode(code), "%s does not survive as %q", name, code)
 		assert.GreaterOrEqual(t, status, 400, name)
@@ -61,12 +61,12 @@ func TestCode_Unknown(t *testing.T) {
 	code, status := transport.Encode(errors.New("disk on fire"))
 	assert.Equal(t, transport.CodeInternal, code)
 	assert.Equal(t, 500, status)
-	assert.Equal(t, diamond.ErrUnavailable, transport.Decode(transport.CodeInternal))
-	assert.Equal(t, diamond.ErrUnavailable, transport.Decode("invented_later"))
+	assert.Equal(t, conf.ErrUnavailable, transport.Decode(transport.CodeInternal))
+	assert.Equal(t, conf.ErrUnavailable, transport.Decode("invented_later"))
 }
 
 func TestCode_UnknownOutcomeWins(t *testing.T) {
-	both := fmt.Errorf("%w: %w", context.DeadlineExceeded, diamond.ErrUnknownOutcome)
+	both := fmt.Errorf("%w: %w", context.DeadlineExceeded, conf.ErrUnknownOutcome)
 	code, _ := transport.Encode(both)
 	assert.Equal(t, "unknown_outcome", code)
 

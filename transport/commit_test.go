@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport"
 )
 
@@ -21,10 +22,10 @@ func TestBalance_CommitRetries(t *testing.T) {
 		asked     int
 	}
 	for name, o := range map[string]outcome{
-		"certainly not done":       {diamond.ErrUnavailable, "", nil, 2},
-		"shed":                     {diamond.ErrOverloaded, "", nil, 2},
-		"unknown":                  {diamond.ErrUnknownOutcome, "", diamond.ErrUnknownOutcome, 1},
-		"unknown, with request id": {diamond.ErrUnknownOutcome, "r1", nil, 2},
+		"certainly not done":       {conf.ErrUnavailable, "", nil, 2},
+		"shed":                     {conf.ErrOverloaded, "", nil, 2},
+		"unknown":                  {conf.ErrUnknownOutcome, "", conf.ErrUnknownOutcome, 1},
+		"unknown, with request id": {conf.ErrUnknownOutcome, "r1", nil, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -32,7 +33,7 @@ func TestBalance_CommitRetries(t *testing.T) {
 				b := c.balance(transport.Static("a", "b"))
 				since := map[string]int{}
 				require.NoError(t, get(b))
-				c.faulty[c.asked(since)[0]].Fail(diamond.Errorf(o.fault, "on command"))
+				c.faulty[c.asked(since)[0]].Fail(conf.Errorf(o.fault, "on command"))
 				_, err := put(b, o.requestID)
 				assert.ErrorIs(t, err, o.want)
 				assert.Len(t, c.asked(since), o.asked)
@@ -51,11 +52,11 @@ func TestBalance_UnknownStaysUnknown(t *testing.T) {
 			if addr == was {
 				f.DropAnswers()
 			} else {
-				f.Fail(diamond.Errorf(diamond.ErrUnavailable, "down"))
+				f.Fail(conf.Errorf(conf.ErrUnavailable, "down"))
 			}
 		}
 		_, err := put(b, "r1")
-		require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+		require.ErrorIs(t, err, conf.ErrUnknownOutcome)
 		for _, f := range c.faulty {
 			f.Heal()
 		}
@@ -75,8 +76,8 @@ func TestBalance_ACommitGoesOnFromAMuteServer(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 		defer cancel()
 		started := time.Now()
-		_, err := b.Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{
-			RequestID: "r1", Drafts: []diamond.Draft{{Key: diamond.NewKey("", "k"), Content: "x"}},
+		_, err := b.Commit(ctx, &conf.CommitRequest{Set: conf.ChangeSet{
+			RequestID: "r1", Drafts: []conf.Draft{{Key: conf.NewKey("", "k"), Content: "x"}},
 		}})
 		require.NoError(t, err)
 		assert.Equal(t, 2*time.Second, time.Since(started))
@@ -91,7 +92,7 @@ func TestBalance_AWriteThatHadNoAnswerIsHeldAgainstItsServer(t *testing.T) {
 		c.faulty[c.current(b)].Partition()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, err := b.Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: diamond.NewKey("", "k"), Content: "x"}}}})
+		_, err := b.Commit(ctx, &conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{{Key: conf.NewKey("", "k"), Content: "x"}}}})
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		started := time.Now()
 		_, err = put(b, "")
@@ -115,10 +116,10 @@ func TestBalance_UnknownStaysUnknownWhenTheTimeIsOver(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
-		_, err := b.Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{
-			RequestID: "r1", Drafts: []diamond.Draft{{Key: diamond.NewKey("", "k"), Content: "x"}},
+		_, err := b.Commit(ctx, &conf.CommitRequest{Set: conf.ChangeSet{
+			RequestID: "r1", Drafts: []conf.Draft{{Key: conf.NewKey("", "k"), Content: "x"}},
 		}})
-		require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+		require.ErrorIs(t, err, conf.ErrUnknownOutcome)
 		require.ErrorIs(t, err, context.Canceled)
 	})
 }
@@ -129,10 +130,10 @@ func TestBalance_ACommitThatWasNotDoneGoesToEachServerOnce(t *testing.T) {
 		c := newCluster(t, "a", "b")
 		b := c.balance(transport.Static("a", "b"))
 		for _, f := range c.faulty {
-			f.Fail(diamond.Errorf(diamond.ErrUnavailable, "down"))
+			f.Fail(conf.Errorf(conf.ErrUnavailable, "down"))
 		}
 		_, err := put(b, "r1")
-		require.ErrorIs(t, err, diamond.ErrUnavailable)
+		require.ErrorIs(t, err, conf.ErrUnavailable)
 		for addr, f := range c.faulty {
 			made, _ := f.Calls()
 			assert.Equal(t, 1, made, addr)
@@ -144,7 +145,7 @@ func TestBalance_ACommitThatWasNotDoneGoesToEachServerOnce(t *testing.T) {
 func TestBalance_ReadsSurviveWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, "a", "b")
-		down := &diamond.Error{Err: diamond.ErrUnavailable, Detail: "storage", RetryAfter: time.Minute, Remote: true}
+		down := &conf.Error{Err: conf.ErrUnavailable, Detail: "storage", RetryAfter: time.Minute, Remote: true}
 		b := transport.Balance(transport.Static("a", "b"), func(addr string) (diamond.Transport, error) {
 			return readOnly{c.faulty[addr], down}, nil
 		})
@@ -154,7 +155,7 @@ func TestBalance_ReadsSurviveWrites(t *testing.T) {
 		was := c.asked(since)
 		for range 3 {
 			_, err := put(b, "r")
-			require.ErrorIs(t, err, diamond.ErrUnavailable)
+			require.ErrorIs(t, err, conf.ErrUnavailable)
 			require.NoError(t, get(b))
 		}
 		assert.Equal(t, was, c.asked(since), "and nobody moved")
@@ -166,6 +167,6 @@ type readOnly struct {
 	err error
 }
 
-func (r readOnly) Commit(context.Context, *diamond.CommitRequest) (*diamond.CommitResponse, error) {
+func (r readOnly) Commit(context.Context, *conf.CommitRequest) (*conf.CommitResponse, error) {
 	return nil, r.err
 }

@@ -1,7 +1,7 @@
 package transport
 
 import (
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // answeredBy is whose position the position of an answer is.
@@ -16,12 +16,12 @@ const (
 // floor holds the newest positions that answers had, below which no later answer
 // may be.
 type floor struct {
-	served diamond.Position
-	stored diamond.Position // or served, if that is newer
+	served conf.Position
+	stored conf.Position // or served, if that is newer
 }
 
 // of returns the position below which an answer of this kind must not be.
-func (f *floor) of(by answeredBy) diamond.Position {
+func (f *floor) of(by answeredBy) conf.Position {
 	if by == byServer {
 		return f.served
 	}
@@ -29,14 +29,14 @@ func (f *floor) of(by answeredBy) diamond.Position {
 }
 
 // raise takes a position if it is newer.
-func (f *floor) raise(by answeredBy, p diamond.Position) {
+func (f *floor) raise(by answeredBy, p conf.Position) {
 	if by == byServer {
 		raise(&f.served, p)
 	}
 	raise(&f.stored, p)
 }
 
-func raise(to *diamond.Position, p diamond.Position) {
+func raise(to *conf.Position, p conf.Position) {
 	if to.IsZero() || p.Store == to.Store && p.Compare(*to) > 0 {
 		*to = p
 	}
@@ -44,14 +44,14 @@ func raise(to *diamond.Position, p diamond.Position) {
 
 // check returns why an answer's position is below floor, or nil if it is not. A zero
 // position is not compared.
-func check(floor, answer diamond.Position) error {
+func check(floor, answer conf.Position) error {
 	switch {
 	case floor.IsZero() || answer.IsZero():
 		return nil
 	case answer.Store != floor.Store:
-		return diamond.Errorf(diamond.ErrOtherStore, "server has store %s, not %s", answer.Store, floor.Store)
+		return conf.Errorf(conf.ErrOtherStore, "server has store %s, not %s", answer.Store, floor.Store)
 	case answer.Compare(floor) < 0:
-		return diamond.Errorf(diamond.ErrBehind, "server is at generation %d revision %d, below generation %d revision %d",
+		return conf.Errorf(conf.ErrBehind, "server is at generation %d revision %d, below generation %d revision %d",
 			answer.Epoch.Generation, answer.Revision, floor.Epoch.Generation, floor.Revision)
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport"
 )
 
@@ -35,30 +36,30 @@ func TestC8_LaggingServer(t *testing.T) {
 		}
 		// The newest position is seen at the server that is ahead; then that one is lost.
 		for range 10 {
-			res, err := b.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "k")})
+			res, err := b.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "k")})
 			require.NoError(t, err)
 			if res.Position.Revision == 4 {
 				break
 			}
 			lag.fail()
 		}
-		ahead.faulty["ahead"].Fail(diamond.Errorf(diamond.ErrUnavailable, "lost"))
+		ahead.faulty["ahead"].Fail(conf.Errorf(conf.ErrUnavailable, "lost"))
 		lag.heal()
 		time.Sleep(time.Minute)
 		seen := first.Position
 		seen.Revision = 2
 		for range 3 {
-			_, err = b.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "k"), After: seen})
-			require.ErrorIs(t, err, diamond.ErrBehind, "an older answer is none to who has seen a newer one")
-			_, err = b.Poll(t.Context(), &diamond.PollRequest{})
-			require.ErrorIs(t, err, diamond.ErrBehind)
-			res, err := b.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "k")})
+			_, err = b.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "k"), After: seen})
+			require.ErrorIs(t, err, conf.ErrBehind, "an older answer is none to who has seen a newer one")
+			_, err = b.Poll(t.Context(), &conf.PollRequest{})
+			require.ErrorIs(t, err, conf.ErrBehind)
+			res, err := b.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "k")})
 			require.NoError(t, err, "who has seen none is better off with it")
 			assert.EqualValues(t, 1, res.Position.Revision)
 			assert.GreaterOrEqual(t, res.Stale, time.Minute, "and is told how old it is at least")
 		}
 		lag.thaw()
-		res, err := b.Fetch(t.Context(), &diamond.FetchRequest{Key: diamond.NewKey("", "k")})
+		res, err := b.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "k")})
 		require.NoError(t, err)
 		assert.EqualValues(t, 4, res.Position.Revision)
 	})
@@ -68,30 +69,30 @@ func TestC8_LaggingServer(t *testing.T) {
 type lagging struct {
 	diamond.Transport
 	mu     sync.Mutex
-	at     diamond.Position
+	at     conf.Position
 	failed bool
 }
 
-func (l *lagging) freeze(at diamond.Position) { l.mu.Lock(); defer l.mu.Unlock(); l.at = at }
-func (l *lagging) thaw()                      { l.freeze(diamond.Position{}) }
-func (l *lagging) fail()                      { l.mu.Lock(); defer l.mu.Unlock(); l.failed = true }
-func (l *lagging) heal()                      { l.mu.Lock(); defer l.mu.Unlock(); l.failed = false }
+func (l *lagging) freeze(at conf.Position) { l.mu.Lock(); defer l.mu.Unlock(); l.at = at }
+func (l *lagging) thaw()                   { l.freeze(conf.Position{}) }
+func (l *lagging) fail()                   { l.mu.Lock(); defer l.mu.Unlock(); l.failed = true }
+func (l *lagging) heal()                   { l.mu.Lock(); defer l.mu.Unlock(); l.failed = false }
 
-func (l *lagging) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+func (l *lagging) Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
 	l.mu.Lock()
 	at, failed := l.at, l.failed
 	l.mu.Unlock()
 	switch {
 	case failed:
-		return nil, diamond.Errorf(diamond.ErrUnavailable, "failed")
+		return nil, conf.Errorf(conf.ErrUnavailable, "failed")
 	case !at.IsZero():
-		return &diamond.FetchResponse{Position: at}, nil
+		return &conf.FetchResponse{Position: at}, nil
 	}
-	return &diamond.FetchResponse{Position: req.After}, nil
+	return &conf.FetchResponse{Position: req.After}, nil
 }
 
-func (l *lagging) Poll(context.Context, *diamond.PollRequest) (*diamond.PollResponse, error) {
-	return &diamond.PollResponse{Position: l.at}, nil
+func (l *lagging) Poll(context.Context, *conf.PollRequest) (*conf.PollResponse, error) {
+	return &conf.PollResponse{Position: l.at}, nil
 }
 
 // A server of another store is not an older or a newer one: it is refused.
@@ -110,22 +111,22 @@ func TestBalance_OtherStore(t *testing.T) {
 		require.NoError(t, err)
 		r.set(nil, "b")
 		time.Sleep(5 * time.Second)
-		assert.ErrorIs(t, get(b), diamond.ErrOtherStore)
+		assert.ErrorIs(t, get(b), conf.ErrOtherStore)
 	})
 }
 
 // What a list or a watch brings is as of the storage, which its server may be
 // about to reach: polls of that server are not refused for it.
 func TestBalance_StorageAheadOfServer(t *testing.T) {
-	at := diamond.Position{Store: diamond.StoreID{1}, Epoch: diamond.Epoch{Generation: 1}, Revision: 5}
+	at := conf.Position{Store: conf.StoreID{1}, Epoch: conf.Epoch{Generation: 1}, Revision: 5}
 	ahead := at
 	ahead.Revision = 7
-	var after diamond.Position
+	var after conf.Position
 	b := transport.Balance(transport.Static("only"), func(string) (diamond.Transport, error) { return catchingUp{at: at, ahead: ahead, after: &after}, nil })
 	defer b.Close()
-	_, err := b.List(t.Context(), &diamond.ListRequest{})
+	_, err := b.List(t.Context(), &conf.ListRequest{})
 	require.NoError(t, err)
-	res, err := b.Poll(t.Context(), &diamond.PollRequest{})
+	res, err := b.Poll(t.Context(), &conf.PollRequest{})
 	require.NoError(t, err)
 	assert.Equal(t, at, res.Position)
 	require.NoError(t, get(b))
@@ -135,19 +136,19 @@ func TestBalance_StorageAheadOfServer(t *testing.T) {
 // catchingUp is a server whose storage is ahead of it.
 type catchingUp struct {
 	diamond.Transport
-	at, ahead diamond.Position
-	after     *diamond.Position
+	at, ahead conf.Position
+	after     *conf.Position
 }
 
-func (c catchingUp) List(context.Context, *diamond.ListRequest) (*diamond.ListResponse, error) {
-	return &diamond.ListResponse{Position: c.ahead}, nil
+func (c catchingUp) List(context.Context, *conf.ListRequest) (*conf.ListResponse, error) {
+	return &conf.ListResponse{Position: c.ahead}, nil
 }
 
-func (c catchingUp) Poll(context.Context, *diamond.PollRequest) (*diamond.PollResponse, error) {
-	return &diamond.PollResponse{Position: c.at}, nil
+func (c catchingUp) Poll(context.Context, *conf.PollRequest) (*conf.PollResponse, error) {
+	return &conf.PollResponse{Position: c.at}, nil
 }
 
-func (c catchingUp) Fetch(_ context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+func (c catchingUp) Fetch(_ context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
 	*c.after = req.After
-	return &diamond.FetchResponse{Position: c.ahead}, nil
+	return &conf.FetchResponse{Position: c.ahead}, nil
 }

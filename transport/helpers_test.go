@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 	"github.com/linnaname/gdiamond/transport"
 	"github.com/linnaname/gdiamond/transport/transporttest"
@@ -92,13 +93,13 @@ func (c *cluster) current(b *transport.Balancer) string {
 }
 
 func get(b diamond.Transport) error {
-	_, err := b.Fetch(context.Background(), &diamond.FetchRequest{Key: diamond.NewKey("", "k")})
+	_, err := b.Fetch(context.Background(), &conf.FetchRequest{Key: conf.NewKey("", "k")})
 	return err
 }
 
-func put(b diamond.Transport, requestID string) (*diamond.CommitResponse, error) {
-	return b.Commit(context.Background(), &diamond.CommitRequest{Set: diamond.ChangeSet{
-		RequestID: requestID, Drafts: []diamond.Draft{{Key: diamond.NewKey("", "k"), Content: "x"}},
+func put(b diamond.Transport, requestID string) (*conf.CommitResponse, error) {
+	return b.Commit(context.Background(), &conf.CommitRequest{Set: conf.ChangeSet{
+		RequestID: requestID, Drafts: []conf.Draft{{Key: conf.NewKey("", "k"), Content: "x"}},
 	}})
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport"
 )
 
@@ -32,7 +32,7 @@ func TestBalance_Logs(t *testing.T) {
 		assert.Empty(t, logged())
 
 		was := c.asked(map[string]int{})[0]
-		c.faulty[was].Fail(diamond.Errorf(diamond.ErrUnavailable, "down"))
+		c.faulty[was].Fail(conf.Errorf(conf.ErrUnavailable, "down"))
 		for range 3 {
 			require.NoError(t, get(b))
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport"
 )
 
@@ -18,7 +19,7 @@ type committer struct {
 	commit func() error
 }
 
-func (c committer) Commit(context.Context, *diamond.CommitRequest) (*diamond.CommitResponse, error) {
+func (c committer) Commit(context.Context, *conf.CommitRequest) (*conf.CommitResponse, error) {
 	return nil, c.commit()
 }
 
@@ -26,27 +27,27 @@ func (c committer) Commit(context.Context, *diamond.CommitRequest) (*diamond.Com
 // door: that says nothing of what the first has done.
 func TestD4_ARefusalDoesNotSettleAnUnknownOutcome(t *testing.T) {
 	for sentinel, settled := range map[error]bool{
-		diamond.ErrDenied: false, diamond.ErrTooLarge: false, diamond.ErrInvalid: false, diamond.ErrNoSpace: false,
+		conf.ErrDenied: false, conf.ErrTooLarge: false, conf.ErrInvalid: false, conf.ErrNoSpace: false,
 		// The first may be slow, and delete what is published meanwhile.
-		diamond.ErrNotFound: false,
+		conf.ErrNotFound: false,
 		// A conflict over a revision that has passed is one for ever.
-		diamond.ErrConflict: true,
+		conf.ErrConflict: true,
 	} {
 		asked := 0
 		balancer := transport.Balance(transport.Static("a", "b"), func(string) (diamond.Transport, error) {
 			return committer{commit: func() error {
 				if asked++; asked == 1 {
-					return &diamond.Error{Err: diamond.ErrUnknownOutcome}
+					return &conf.Error{Err: conf.ErrUnknownOutcome}
 				}
-				return &diamond.Error{Err: sentinel, Remote: true}
+				return &conf.Error{Err: sentinel, Remote: true}
 			}}, nil
 		})
-		_, err := balancer.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{
-			RequestID: "r", Drafts: []diamond.Draft{{Key: diamond.NewKey("", "a"), IfRevision: diamond.Revision(7)}},
+		_, err := balancer.Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{
+			RequestID: "r", Drafts: []conf.Draft{{Key: conf.NewKey("", "a"), IfRevision: conf.Revision(7)}},
 		}})
 		balancer.Close()
 		require.ErrorIs(t, err, sentinel)
-		assert.Equal(t, !settled, errors.Is(err, diamond.ErrUnknownOutcome), "%v", sentinel)
+		assert.Equal(t, !settled, errors.Is(err, conf.ErrUnknownOutcome), "%v", sentinel)
 		assert.Equal(t, 2, asked)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
@@ -43,7 +44,7 @@ func (b *Balancer) resolve(ctx context.Context) {
 		return // closed
 	}
 	if addrs = distinct(addrs); err == nil && len(addrs) == 0 {
-		err = diamond.Errorf(diamond.ErrUnavailable, "the list of servers is empty")
+		err = conf.Errorf(conf.ErrUnavailable, "the list of servers is empty")
 	}
 	b.mu.Lock()
 	news := (err == nil) != (b.unresolved == nil)

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport"
 )
 
@@ -41,19 +41,19 @@ func TestDefect_C1_EmptyFromTheStart(t *testing.T) {
 		r := &resolver{}
 		b := c.balance(r)
 		err := get(b)
-		require.ErrorIs(t, err, diamond.ErrUnavailable)
-		var e *diamond.Error
+		require.ErrorIs(t, err, conf.ErrUnavailable)
+		var e *conf.Error
 		require.True(t, errors.As(err, &e))
 		assert.False(t, e.Remote)
 
 		r.set(errors.New("name server down"))
-		require.ErrorIs(t, get(b), diamond.ErrUnavailable)
+		require.ErrorIs(t, get(b), conf.ErrUnavailable)
 		r.set(nil, "a")
 		assert.NoError(t, get(b), "found as soon as it is there")
 
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, err = c.balance(&resolver{}).Fetch(ctx, &diamond.FetchRequest{Key: diamond.NewKey("", "k")})
+		_, err = c.balance(&resolver{}).Fetch(ctx, &conf.FetchRequest{Key: conf.NewKey("", "k")})
 		assert.ErrorIs(t, err, context.Canceled)
 	})
 }
@@ -69,10 +69,10 @@ func TestDefect_C2_ShrinkingList(t *testing.T) {
 		was := c.asked(since)[0]
 
 		// A poll is under way at the server that goes.
-		keys := []diamond.Key{diamond.NewKey("", "k")}
+		keys := []conf.Key{conf.NewKey("", "k")}
 		polled := make(chan error, 1)
 		go func() {
-			_, err := b.Poll(t.Context(), &diamond.PollRequest{Keys: keys, Set: diamond.HashKeys(keys), Wait: time.Minute})
+			_, err := b.Poll(t.Context(), &conf.PollRequest{Keys: keys, Set: conf.HashKeys(keys), Wait: time.Minute})
 			polled <- err
 		}()
 		synctest.Wait()
@@ -117,7 +117,7 @@ func TestBalance_ResolvesOnFailure(t *testing.T) {
 		r := &resolver{addrs: []string{"a"}}
 		b := c.balance(r, transport.WithResolveInterval(time.Hour))
 		require.NoError(t, get(b))
-		c.faulty["a"].Fail(diamond.Errorf(diamond.ErrUnavailable, "gone"))
+		c.faulty["a"].Fail(conf.Errorf(conf.ErrUnavailable, "gone"))
 		r.set(nil, "b")
 		require.Error(t, get(b))
 		time.Sleep(2 * time.Second)
@@ -135,14 +135,14 @@ func TestBalance_ResolvesWhenAllHaveFailed(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCluster(t, "a", "b")
 				for _, f := range c.faulty {
-					f.Fail(diamond.Errorf(diamond.ErrUnavailable, "down"))
+					f.Fail(conf.Errorf(conf.ErrUnavailable, "down"))
 				}
 				r := &resolver{addrs: []string{"a", "b"}}
 				b := c.balance(r, transport.WithResolveInterval(time.Hour))
 				for range 5 {
 					time.Sleep(2 * time.Second)
 					before := r.count()
-					require.ErrorIs(t, ask(b), diamond.ErrUnavailable)
+					require.ErrorIs(t, ask(b), conf.ErrUnavailable)
 					synctest.Wait()
 					assert.Equal(t, before+1, r.count())
 				}

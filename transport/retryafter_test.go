@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport"
 )
 
@@ -17,7 +17,7 @@ import (
 // them may be asked again, and not at all when one may be at once.
 func TestBalance_TheShortestRetryAfterCounts(t *testing.T) {
 	overloaded := func(retry time.Duration) error {
-		return &diamond.Error{Err: diamond.ErrOverloaded, RetryAfter: retry, Remote: true}
+		return &conf.Error{Err: conf.ErrOverloaded, RetryAfter: retry, Remote: true}
 	}
 	for name, test := range map[string]struct{ a, b, want time.Duration }{
 		"both":  {300 * time.Second, 10 * time.Second, 10 * time.Second},
@@ -35,7 +35,7 @@ func TestBalance_TheShortestRetryAfterCounts(t *testing.T) {
 					func() error { _, err := put(b, ""); return err },
 				} {
 					err := ask()
-					require.ErrorIs(t, err, diamond.ErrOverloaded)
+					require.ErrorIs(t, err, conf.ErrOverloaded)
 					assert.Equal(t, test.want, said(err).RetryAfter)
 				}
 			})
@@ -49,12 +49,12 @@ func TestBalance_AServerThatIsLeftAloneHidesNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, "a", "b")
 		b := c.balance(transport.Static("a", "b"))
-		c.faulty["a"].Fail(&diamond.Error{Err: diamond.ErrOverloaded, RetryAfter: 10 * time.Second, Remote: true})
+		c.faulty["a"].Fail(&conf.Error{Err: conf.ErrOverloaded, RetryAfter: 10 * time.Second, Remote: true})
 		for range 20 {
 			require.NoError(t, get(b))
 			time.Sleep(10 * time.Millisecond)
 		}
-		c.faulty["b"].Fail(&diamond.Error{Err: diamond.ErrUnavailable, RetryAfter: 5 * time.Minute, Remote: true})
+		c.faulty["b"].Fail(&conf.Error{Err: conf.ErrUnavailable, RetryAfter: 5 * time.Minute, Remote: true})
 		err := get(b)
 		require.Error(t, err)
 		assert.LessOrEqual(t, said(err).RetryAfter, 11*time.Second, "the first may be asked sooner")
@@ -69,13 +69,13 @@ func TestBalance_AResolveForgetsNothing(t *testing.T) {
 		c := newCluster(t, "a")
 		r := &resolver{addrs: []string{"a"}}
 		b := c.balance(r, transport.WithResolveInterval(time.Second))
-		c.faulty["a"].Fail(&diamond.Error{Err: diamond.ErrOverloaded, RetryAfter: time.Minute, Remote: true})
-		require.ErrorIs(t, get(b), diamond.ErrOverloaded)
+		c.faulty["a"].Fail(&conf.Error{Err: conf.ErrOverloaded, RetryAfter: time.Minute, Remote: true})
+		require.ErrorIs(t, get(b), conf.ErrOverloaded)
 		made, _ := c.faulty["a"].Calls()
 		resolves := r.count()
 		time.Sleep(50 * time.Second)
 		require.Greater(t, r.count(), resolves+10)
-		require.ErrorIs(t, get(b), diamond.ErrOverloaded)
+		require.ErrorIs(t, get(b), conf.ErrOverloaded)
 		again, _ := c.faulty["a"].Calls()
 		assert.Equal(t, made, again, "it is left alone")
 		assert.EqualValues(t, 1, c.dials.Load(), "and its transport is kept")
@@ -90,7 +90,7 @@ func TestBalance_AResolveForgetsNothing(t *testing.T) {
 			c2.asked(since)
 			require.NoError(t, get(b))
 			was := c2.asked(since)[0]
-			c2.faulty[was].Fail(diamond.Errorf(diamond.ErrUnavailable, "down"))
+			c2.faulty[was].Fail(conf.Errorf(conf.ErrUnavailable, "down"))
 			require.NoError(t, get(b))
 			c2.faulty[was].Heal()
 			time.Sleep(100 * time.Millisecond)
@@ -103,7 +103,7 @@ func TestBalance_AResolveForgetsNothing(t *testing.T) {
 }
 
 // said returns err as one of this module's.
-func said(err error) *diamond.Error {
-	e, _ := errors.AsType[*diamond.Error](err)
+func said(err error) *conf.Error {
+	e, _ := errors.AsType[*conf.Error](err)
 	return e
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
@@ -44,14 +45,14 @@ type server struct {
 // health is when a server is asked again.
 type health struct {
 	backoff backoff.Backoff
-	cool    time.Time      // asked last until then
-	away    time.Time      // not asked until then
-	why     *diamond.Error // with away: its error
+	cool    time.Time   // asked last until then
+	away    time.Time   // not asked until then
+	why     *conf.Error // with away: its error
 }
 
 // fail notes a failure. Calls that fail at the same time count as one.
 func (h *health) fail(now time.Time, err error) {
-	var said *diamond.Error
+	var said *conf.Error
 	errors.As(err, &said)
 	retry := retryAfter(err)
 	if cool := now.Add(retry); !now.Before(h.cool) || cool.After(h.cool) {
@@ -91,7 +92,7 @@ func (b *Balancer) candidates(ctx context.Context, kind kind) ([]*server, time.D
 		switch {
 		case b.closed:
 			b.mu.Unlock()
-			return nil, 0, diamond.Errorf(diamond.ErrClosed, "balancer")
+			return nil, 0, conf.Errorf(conf.ErrClosed, "balancer")
 		case ctx.Err() != nil: // the caller has left: that there is no server tells it nothing
 			b.mu.Unlock()
 			return nil, 0, ctx.Err()
@@ -121,7 +122,7 @@ func noServers(err error) error {
 	if err != nil {
 		detail += ": " + err.Error()
 	}
-	return diamond.Errorf(diamond.ErrUnavailable, "%s", detail)
+	return conf.Errorf(conf.ErrUnavailable, "%s", detail)
 }
 
 // order returns the current server, the others in a random order, and then those
@@ -166,12 +167,12 @@ func (b *Balancer) begin(s *server) (diamond.Transport, floor, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return nil, floor{}, diamond.Errorf(diamond.ErrClosed, "balancer")
+		return nil, floor{}, conf.Errorf(conf.ErrClosed, "balancer")
 	}
 	if s.transport == nil {
 		t, err := b.dial(s.addr)
 		if err != nil {
-			err := diamond.Errorf(diamond.ErrUnavailable, "%s: %v", s.addr, err)
+			err := conf.Errorf(conf.ErrUnavailable, "%s: %v", s.addr, err)
 			b.leave(s, err, reading, writing)
 			return nil, floor{}, err
 		}
@@ -182,7 +183,7 @@ func (b *Balancer) begin(s *server) (diamond.Transport, floor, error) {
 }
 
 // raiseFloor raises the floor to the position of an answer.
-func (b *Balancer) raiseFloor(by answeredBy, at diamond.Position) {
+func (b *Balancer) raiseFloor(by answeredBy, at conf.Position) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	before := b.floor.stored
@@ -232,7 +233,7 @@ func (b *Balancer) end(s *server, kind kind, outcome outcome, err error) {
 // blamed returns the kinds of calls that a server fails at, given that one of a kind
 // failed with err.
 func blamed(failed kind, err error) []kind {
-	var said *diamond.Error
+	var said *conf.Error
 	if errors.As(err, &said) && said.Remote {
 		return []kind{failed} // as it says
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // patience is how long one server may be silent before the next one is asked beside
@@ -13,7 +13,7 @@ import (
 const patience = 400 * time.Millisecond
 
 // errSilent is the reason to leave a server that has been silent for too long.
-var errSilent = diamond.Errorf(diamond.ErrUnavailable, "no answer in time")
+var errSilent = conf.Errorf(conf.ErrUnavailable, "no answer in time")
 
 // heardKey is the key of a call's func() in its context; see [Heard].
 type heardKey struct{}

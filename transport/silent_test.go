@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/transport"
 	"github.com/linnaname/gdiamond/transport/transporttest"
@@ -20,7 +21,7 @@ import (
 // faults are ways in which one of several servers is not well.
 var faults = map[string]func(c *cluster, addr string){
 	"silent":   func(c *cluster, addr string) { c.faulty[addr].Partition() },
-	"dead":     func(c *cluster, addr string) { c.faulty[addr].Fail(diamond.Errorf(diamond.ErrUnavailable, "down")) },
+	"dead":     func(c *cluster, addr string) { c.faulty[addr].Fail(conf.Errorf(conf.ErrUnavailable, "down")) },
 	"draining": func(c *cluster, addr string) { c.srv[addr].Drain() },
 	"slow":     func(c *cluster, addr string) { c.faulty[addr].Delay(4 * time.Second) },
 }
@@ -42,10 +43,10 @@ func TestEveryStartFindsAServerThatIsWell(t *testing.T) {
 						client, err := diamond.NewClient(c.balance(transport.Static(addrs...)))
 						require.NoError(t, err)
 						started := time.Now()
-						config, err := client.Get(context.Background(), diamond.NewKey("", "k"))
+						config, err := client.Get(context.Background(), conf.NewKey("", "k"))
 						require.NoError(t, err)
 						assert.Equal(t, "x", config.Content)
-						assert.Equal(t, diamond.SourceServer, config.Source)
+						assert.Equal(t, conf.SourceServer, config.Source)
 						assert.Less(t, time.Since(started), time.Second)
 						if asked, _ := c.faulty["a"].Calls(); asked > 0 {
 							first++
@@ -164,7 +165,7 @@ type sending struct {
 	whole          bool // after the pieces the answer is there
 }
 
-func (s *sending) Fetch(ctx context.Context, _ *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+func (s *sending) Fetch(ctx context.Context, _ *conf.FetchRequest) (*conf.FetchResponse, error) {
 	pause := func(d time.Duration) { // fake time: in the bubbles of tests
 		select {
 		case <-time.After(d):
@@ -173,7 +174,7 @@ func (s *sending) Fetch(ctx context.Context, _ *diamond.FetchRequest) (*diamond.
 	}
 	if s.asked.Add(1) > 1 {
 		pause(s.others)
-		return &diamond.FetchResponse{}, ctx.Err()
+		return &conf.FetchResponse{}, ctx.Err()
 	}
 	pause(s.silent)
 	for range s.pieces {
@@ -183,7 +184,7 @@ func (s *sending) Fetch(ctx context.Context, _ *diamond.FetchRequest) (*diamond.
 	if !s.whole {
 		<-ctx.Done()
 	}
-	return &diamond.FetchResponse{}, ctx.Err()
+	return &conf.FetchResponse{}, ctx.Err()
 }
 
 // A poll that waits is parked only at a server that has answered lately: from
@@ -197,8 +198,8 @@ func TestBalance_APollIsParkedOnlyWhereAnAnswerCameFrom(t *testing.T) {
 			time.Sleep(time.Second) // both have it
 			c.faulty["a"].Partition()
 			b := c.balance(transport.Static("a", "b"))
-			keys := []diamond.Key{diamond.NewKey("", "k")}
-			poll := &diamond.PollRequest{Keys: keys, Set: diamond.HashKeys(keys), Position: at.Position, Wait: 20 * time.Second}
+			keys := []conf.Key{conf.NewKey("", "k")}
+			poll := &conf.PollRequest{Keys: keys, Set: conf.HashKeys(keys), Position: at.Position, Wait: 20 * time.Second}
 			started := time.Now()
 			res, err := b.Poll(t.Context(), poll)
 			require.NoError(t, err)
@@ -209,7 +210,7 @@ func TestBalance_APollIsParkedOnlyWhereAnAnswerCameFrom(t *testing.T) {
 			c.faulty["a"].Heal()
 			c.faulty["b"].Partition()
 			started = time.Now()
-			_, err = b.Changes(t.Context(), &diamond.ChangesRequest{After: at.Position, Wait: 20 * time.Second})
+			_, err = b.Changes(t.Context(), &conf.ChangesRequest{After: at.Position, Wait: 20 * time.Second})
 			require.NoError(t, err)
 			assert.InDelta(t, 20, time.Since(started).Seconds(), 1)
 		})
@@ -224,9 +225,9 @@ func TestBalance_AFirstPollBringsWhatHasChanged(t *testing.T) {
 		require.NoError(t, err)
 		b := transport.Balance(transport.Static("a"), func(string) (diamond.Transport, error) { return transporttest.NewFaulty(srv.srv["a"]), nil })
 		defer b.Close()
-		keys := []diamond.Key{diamond.NewKey("", "k")}
+		keys := []conf.Key{conf.NewKey("", "k")}
 		started := time.Now()
-		res, err := b.Poll(t.Context(), &diamond.PollRequest{Keys: keys, Set: diamond.HashKeys(keys), Wait: time.Minute})
+		res, err := b.Poll(t.Context(), &conf.PollRequest{Keys: keys, Set: conf.HashKeys(keys), Wait: time.Minute})
 		require.NoError(t, err)
 		assert.Len(t, res.Changed, 1)
 		assert.Zero(t, time.Since(started))
@@ -242,12 +243,12 @@ func TestBalance_NoPollIsParkedAtAServerThatHasFailed(t *testing.T) {
 		require.NoError(t, err)
 		b := c.balance(transport.Static("a"))
 		require.NoError(t, get(b))
-		c.faulty["a"].Fail(diamond.Errorf(diamond.ErrUnavailable, "down"))
+		c.faulty["a"].Fail(conf.Errorf(conf.ErrUnavailable, "down"))
 		require.Error(t, get(b))
 		c.faulty["a"].Heal()
 		before, _ := c.faulty["a"].Calls()
-		keys := []diamond.Key{diamond.NewKey("", "k")}
-		_, err = b.Poll(t.Context(), &diamond.PollRequest{Keys: keys, Set: diamond.HashKeys(keys), Position: at.Position, Wait: 20 * time.Second})
+		keys := []conf.Key{conf.NewKey("", "k")}
+		_, err = b.Poll(t.Context(), &conf.PollRequest{Keys: keys, Set: conf.HashKeys(keys), Position: at.Position, Wait: 20 * time.Second})
 		require.NoError(t, err)
 		after, _ := c.faulty["a"].Calls()
 		assert.Equal(t, 2, after-before, "one that does not wait, and then one that does")

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport"
 )
 
@@ -20,12 +20,12 @@ func TestBalance_ClientsSpreadAgainAfterARollingRestart(t *testing.T) {
 	addrs := []string{"a", "b", "c"}
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, addrs...)
-		keys := []diamond.Key{diamond.NewKey("", "k")}
+		keys := []conf.Key{conf.NewKey("", "k")}
 		for range n {
 			b := c.balance(transport.Static(addrs...))
 			go func() {
 				for {
-					_, err := b.Poll(t.Context(), &diamond.PollRequest{Keys: keys, Set: diamond.HashKeys(keys), Wait: 25 * time.Second})
+					_, err := b.Poll(t.Context(), &conf.PollRequest{Keys: keys, Set: conf.HashKeys(keys), Wait: 25 * time.Second})
 					switch {
 					case t.Context().Err() != nil:
 						return
@@ -45,7 +45,7 @@ func TestBalance_ClientsSpreadAgainAfterARollingRestart(t *testing.T) {
 		time.Sleep(time.Minute)
 		t.Log("before:", parked())
 		for _, addr := range addrs {
-			c.faulty[addr].Fail(diamond.Errorf(diamond.ErrUnavailable, "restarting"))
+			c.faulty[addr].Fail(conf.Errorf(conf.ErrUnavailable, "restarting"))
 			time.Sleep(time.Minute) // which all polls that are parked there end in
 			c.faulty[addr].Heal()
 			time.Sleep(time.Minute)
@@ -72,7 +72,7 @@ func TestBalance_TheNextServerIsARandomOne(t *testing.T) {
 			since := map[string]int{}
 			require.NoError(t, get(b))
 			was := c.asked(since)[0]
-			c.faulty[was].Fail(diamond.Errorf(diamond.ErrUnavailable, "down"))
+			c.faulty[was].Fail(conf.Errorf(conf.ErrUnavailable, "down"))
 			require.NoError(t, get(b))
 			c.asked(since)
 			require.NoError(t, get(b))

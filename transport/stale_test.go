@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport"
 )
 
@@ -19,14 +20,14 @@ type stale struct {
 	asked int
 }
 
-func (s *stale) Fetch(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+func (s *stale) Fetch(context.Context, *conf.FetchRequest) (*conf.FetchResponse, error) {
 	s.asked++
-	return &diamond.FetchResponse{Stale: s.since}, nil
+	return &conf.FetchResponse{Stale: s.since}, nil
 }
 
-func (s *stale) Poll(context.Context, *diamond.PollRequest) (*diamond.PollResponse, error) {
+func (s *stale) Poll(context.Context, *conf.PollRequest) (*conf.PollResponse, error) {
 	s.asked++
-	return &diamond.PollResponse{Stale: s.since}, nil
+	return &conf.PollResponse{Stale: s.since}, nil
 }
 
 // A server that is cut off from its storage answers, and nothing new ever comes
@@ -36,7 +37,7 @@ func TestN5_AStaleServerIsLeft(t *testing.T) {
 	for name, ask := range map[string]func(diamond.Transport) error{
 		"fetch": get,
 		"poll": func(b diamond.Transport) error {
-			_, err := b.Poll(t.Context(), &diamond.PollRequest{Wait: time.Second})
+			_, err := b.Poll(t.Context(), &conf.PollRequest{Wait: time.Second})
 			return err
 		},
 	} {

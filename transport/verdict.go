@@ -4,7 +4,7 @@ import (
 	"errors"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // verdict is what becomes of a call that no server has answered.
@@ -34,7 +34,7 @@ func (v *verdict) err() error {
 	if v.away > 0 {
 		retry = min(retry, v.away)
 	}
-	if e, ok := errors.AsType[*diamond.Error](v.telling); ok && e.RetryAfter != retry {
+	if e, ok := errors.AsType[*conf.Error](v.telling); ok && e.RetryAfter != retry {
 		c := *e
 		c.RetryAfter = retry
 		return &c
@@ -44,7 +44,7 @@ func (v *verdict) err() error {
 
 // retryAfter returns how long the server that answered with err wants to be left alone.
 func retryAfter(err error) time.Duration {
-	if e, ok := errors.AsType[*diamond.Error](err); ok {
+	if e, ok := errors.AsType[*conf.Error](err); ok {
 		return e.RetryAfter
 	}
 	return 0
@@ -54,11 +54,11 @@ func retryAfter(err error) time.Duration {
 // by a later "nothing was done", and the error of a server says more than that a
 // server could not be asked.
 func weight(err error) int {
-	var e *diamond.Error
+	var e *conf.Error
 	switch {
-	case errors.Is(err, diamond.ErrUnknownOutcome):
+	case errors.Is(err, conf.ErrUnknownOutcome):
 		return 2
-	case errors.As(err, &e) && e.Remote, errors.Is(err, diamond.ErrBehind):
+	case errors.As(err, &e) && e.Remote, errors.Is(err, conf.ErrBehind):
 		return 1
 	}
 	return 0

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 )
 
@@ -90,7 +90,7 @@ func TestS11_DatabaseRestoredUnknownToAllServers(t *testing.T) {
 	res, err := http.Get(a.server + "/v1/configs")
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())
-	seen, err := diamond.ParsePosition(res.Header.Get("Diamond-Position"))
+	seen, err := conf.ParsePosition(res.Header.Get("Diamond-Position"))
 	require.NoError(t, err)
 	seen.Epoch.Generation = 7
 	poll := func() (*http.Response, string) { // of a client that has seen that

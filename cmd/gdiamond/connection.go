@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/namesrv"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/transport"
@@ -87,7 +88,7 @@ func (c *connection) agrees(flag, value, inKey string) error {
 func checkKey(key diamond.Key) error {
 	err := key.Validate()
 	if err == nil && key.System() {
-		err = diamond.Errorf(diamond.ErrInvalid, `namespace: %q is reserved, as are all that begin with "_"`, key.Namespace)
+		err = conf.Errorf(diamond.ErrInvalid, `namespace: %q is reserved, as are all that begin with "_"`, key.Namespace)
 	}
 	if err != nil {
 		return usageError{err}
@@ -108,7 +109,7 @@ func (c *connection) filter(group, prefix string) error {
 // hangUp when it no longer needs the transport.
 func (c *connection) dial() (wire diamond.Transport, hangUp func(), err error) {
 	if c.timeout <= 0 {
-		return nil, nil, usageError{diamond.Errorf(diamond.ErrInvalid, "timeout: %s is not positive", c.timeout)}
+		return nil, nil, usageError{conf.Errorf(diamond.ErrInvalid, "timeout: %s is not positive", c.timeout)}
 	}
 	var resolver transport.Resolver
 	switch {

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 func newExport() *cobra.Command {
@@ -69,7 +70,7 @@ func (c *connection) exportTree(ctx context.Context, client diamond.Client, root
 	}
 	defer func() { err = cmp.Or(err, w.close()) }()
 	var unnamed []error
-	req := diamond.ListRequest{Namespace: c.namespace, Group: group, Limit: diamond.MaxPage, Contents: true}
+	req := diamond.ListRequest{Namespace: c.namespace, Group: group, Limit: conf.MaxPage, Contents: true}
 	for entry, err := range c.list(ctx, client, req) {
 		if err == nil {
 			err = w.write(&entry)
@@ -127,7 +128,7 @@ func openEmpty(dir string) (*os.Root, error) {
 	defer d.Close()
 	if _, err := d.Readdirnames(1); err != io.EOF {
 		root.Close()
-		return nil, diamond.Errorf(diamond.ErrInvalid, "directory %s is not empty", dir)
+		return nil, conf.Errorf(diamond.ErrInvalid, "directory %s is not empty", dir)
 	}
 	return root, nil
 }

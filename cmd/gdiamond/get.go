@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
@@ -25,7 +26,7 @@ func newGet() *cobra.Command {
 				return err
 			}
 			if revision < 0 {
-				return usageError{diamond.Errorf(diamond.ErrInvalid, "revision: negative")}
+				return usageError{conf.Errorf(diamond.ErrInvalid, "revision: negative")}
 			}
 			res, err := c.fetch(cmd.Context(), key, revision)
 			if err != nil {
@@ -52,7 +53,7 @@ func newGet() *cobra.Command {
 
 // fetch retries until a server answers or the command's time is over. It uses the
 // transport, whose answer says how old it may be.
-func (c *connection) fetch(ctx context.Context, key diamond.Key, revision int64) (*diamond.FetchResponse, error) {
+func (c *connection) fetch(ctx context.Context, key diamond.Key, revision int64) (*conf.FetchResponse, error) {
 	wire, hangUp, err := c.dial()
 	if err != nil {
 		return nil, err
@@ -61,14 +62,14 @@ func (c *connection) fetch(ctx context.Context, key diamond.Key, revision int64)
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	var pause backoff.Backoff
-	res, err := wire.Fetch(ctx, &diamond.FetchRequest{Key: key, Revision: revision})
+	res, err := wire.Fetch(ctx, &conf.FetchRequest{Key: key, Revision: revision})
 	for errors.Is(err, diamond.ErrUnavailable) || errors.Is(err, diamond.ErrOverloaded) {
 		var e *diamond.Error
 		errors.As(err, &e)
 		if ended := pause.Wait(ctx, e.RetryAfter); ended != nil {
 			return nil, fmt.Errorf("%w (%w)", err, ended)
 		}
-		res, err = wire.Fetch(ctx, &diamond.FetchRequest{Key: key, Revision: revision})
+		res, err = wire.Fetch(ctx, &conf.FetchRequest{Key: key, Revision: revision})
 	}
 	if err == nil && !res.Found {
 		err = &diamond.Error{Op: "get", Key: key, Err: diamond.ErrNotFound}

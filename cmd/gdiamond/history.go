@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 func newHistory() *cobra.Command {
@@ -21,7 +22,7 @@ func newHistory() *cobra.Command {
 				return err
 			}
 			if limit < 0 {
-				return usageError{diamond.Errorf(diamond.ErrInvalid, "limit: negative")}
+				return usageError{conf.Errorf(diamond.ErrInvalid, "limit: negative")}
 			}
 			ctx, client, done, err := c.client(cmd.Context())
 			if err != nil {
@@ -40,7 +41,7 @@ func newHistory() *cobra.Command {
 				}
 			}
 			if len(changes) == 0 {
-				e := diamond.Errorf(diamond.ErrNotFound, "the key has no history")
+				e := conf.Errorf(diamond.ErrNotFound, "the key has no history")
 				e.Op, e.Key = "history", key
 				return e
 			}

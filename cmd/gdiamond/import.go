@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 func newImport() *cobra.Command {
@@ -53,7 +54,7 @@ sets of up to 1000 files and 32 MiB.`,
 				fmt.Fprintln(cmd.ErrOrStderr(), errorLine(problem))
 			}
 			if len(found.problems) > 0 {
-				return diamond.Errorf(diamond.ErrInvalid, "nothing was published: %d of %d files are invalid",
+				return conf.Errorf(diamond.ErrInvalid, "nothing was published: %d of %d files are invalid",
 					len(found.problems), len(found.problems)+len(found.files))
 			}
 			summary, err := c.publishTree(cmd.Context(), t, found.files, comment, dryRun)
@@ -119,7 +120,7 @@ func (c *connection) present(ctx context.Context, client diamond.Client, files [
 		if i > 0 && files[i-1].key.Group == file.key.Group {
 			continue
 		}
-		req := diamond.ListRequest{Namespace: c.namespace, Group: file.key.Group, Limit: diamond.MaxPage}
+		req := diamond.ListRequest{Namespace: c.namespace, Group: file.key.Group, Limit: conf.MaxPage}
 		for entry, err := range c.list(ctx, client, req) {
 			if err != nil {
 				return nil, err

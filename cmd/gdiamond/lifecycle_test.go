@@ -16,14 +16,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
 // park sends a long poll of the original protocol for a key that holds content,
 // and returns its status when it is answered.
 func (d *daemon) park(client *http.Client, dataID, content string) (int, error) {
-	body := url.Values{"Probe-Modify-Request": {dataID + ",DEFAULT_GROUP," + diamond.MD5Hex(content)}}.Encode()
+	body := url.Values{"Probe-Modify-Request": {dataID + ",DEFAULT_GROUP," + conf.MD5Hex(content)}}.Encode()
 	req, err := http.NewRequest(http.MethodPost, d.server+"/diamond-server/getProbeModify", strings.NewReader(body))
 	if err != nil {
 		return 0, err

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 func newLs() *cobra.Command {
@@ -18,7 +19,7 @@ func newLs() *cobra.Command {
 		Short: "List the keys of a namespace whose data ids begin with PREFIX",
 		Args:  arguments(0, 1, "at most a PREFIX"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			req := diamond.ListRequest{Namespace: c.namespace, Group: group, Limit: diamond.MaxPage}
+			req := diamond.ListRequest{Namespace: c.namespace, Group: group, Limit: conf.MaxPage}
 			if len(args) > 0 {
 				req.Prefix = args[0]
 			}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 	"github.com/linnaname/gdiamond/storage/mysqlstore"
 )
@@ -122,7 +122,7 @@ func beginAbove(cmd *cobra.Command, db *sql.DB, generation int64) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	page, err := store.Scan(cmd.Context(), diamond.ScanRequest{Limit: 1})
+	page, err := store.Scan(cmd.Context(), conf.ScanRequest{Limit: 1})
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 func newPublish() *cobra.Command {
@@ -26,7 +27,7 @@ func newPublish() *cobra.Command {
 			}
 			if cmd.Flags().Changed("if-revision") {
 				if ifRevision < 0 {
-					return usageError{diamond.Errorf(diamond.ErrInvalid, "if-revision: negative")}
+					return usageError{conf.Errorf(diamond.ErrInvalid, "if-revision: negative")}
 				}
 				draft.IfRevision = &ifRevision
 			}
@@ -46,7 +47,7 @@ func newPublish() *cobra.Command {
 				return err
 			}
 			if !draft.AllowEmpty && blank(draft) {
-				return diamond.Errorf(diamond.ErrInvalid, "%s; to delete the key, use gdiamond rm", errBlank)
+				return conf.Errorf(diamond.ErrInvalid, "%s; to delete the key, use gdiamond rm", errBlank)
 			}
 			set := diamond.ChangeSet{Drafts: []diamond.Draft{draft}, Comment: comment}
 			return c.commit(cmd, set, draft.Key, "publish")
@@ -106,7 +107,7 @@ func (c *connection) commit(cmd *cobra.Command, set diamond.ChangeSet, key diamo
 }
 
 // maxRead is the largest content that any server accepts. No more of a file is read.
-const maxRead = diamond.MaxSetBytes
+const maxRead = conf.MaxSetBytes
 
 // readContent reads all of in.
 func readContent(in io.Reader) (string, error) {
@@ -115,7 +116,7 @@ func readContent(in io.Reader) (string, error) {
 		return "", err
 	}
 	if len(content) > maxRead {
-		return "", diamond.Errorf(diamond.ErrTooLarge, "content: more than %d bytes; by default a server accepts %d",
+		return "", conf.Errorf(diamond.ErrTooLarge, "content: more than %d bytes; by default a server accepts %d",
 			maxRead, diamond.DefaultMaxContent)
 	}
 	return string(content), nil

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 func newRm() *cobra.Command {
@@ -22,7 +23,7 @@ func newRm() *cobra.Command {
 			del := diamond.Delete{Key: key}
 			if cmd.Flags().Changed("if-revision") {
 				if ifRevision < 1 {
-					return usageError{diamond.Errorf(diamond.ErrInvalid, "if-revision: %d is less than 1", ifRevision)}
+					return usageError{conf.Errorf(diamond.ErrInvalid, "if-revision: %d is less than 1", ifRevision)}
 				}
 				del.IfRevision = &ifRevision
 			}

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
@@ -28,9 +29,9 @@ type away struct {
 	gone atomic.Bool
 }
 
-func (s *away) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
+func (s *away) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (conf.Batch, error) {
 	if s.gone.Load() {
-		return diamond.Batch{}, diamond.Errorf(diamond.ErrUnavailable, "gone")
+		return conf.Batch{}, conf.Errorf(diamond.ErrUnavailable, "gone")
 	}
 	return s.Storage.Changes(ctx, after, maxBytes)
 }
@@ -41,7 +42,7 @@ func TestGet_SaysThatAValueMayBeOld(t *testing.T) {
 	srv, err := diamond.NewServer(store)
 	require.NoError(t, err)
 	defer srv.Close()
-	_, err = srv.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{
+	_, err = srv.Commit(t.Context(), &conf.CommitRequest{Set: diamond.ChangeSet{
 		Drafts: []diamond.Draft{{Key: diamond.Key{DataID: "linna"}, Content: "x"}},
 	}})
 	require.NoError(t, err)

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // staleness is a transport that remembers how old its lists may be. A client does not
@@ -19,7 +20,7 @@ type staleness struct {
 }
 
 // List implements [diamond.Transport].
-func (s *staleness) List(ctx context.Context, req *diamond.ListRequest) (*diamond.ListResponse, error) {
+func (s *staleness) List(ctx context.Context, req *diamond.ListRequest) (*conf.ListResponse, error) {
 	resp, err := s.Transport.List(ctx, req)
 	for err == nil {
 		longest := s.longest.Load()

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // tree is a directory of configurations. Its files are group/dataId, named by
@@ -117,7 +118,7 @@ func (t *tree) check(path string, d fs.DirEntry, manifest map[string]manifestLin
 	if !t.allowEmpty && !draft.AllowEmpty && blank(draft) {
 		return file, errBlank
 	}
-	file.md5 = diamond.MD5Hex(draft.Content)
+	file.md5 = conf.MD5Hex(draft.Content)
 	return file, nil
 }
 
@@ -161,7 +162,7 @@ func (t *tree) sets(files []treeFile, present map[diamond.Key]diamond.Entry, com
 				return
 			}
 			draft := file.draft(string(content))
-			if len(set.Drafts) == diamond.MaxChanges || size+int64(len(content)) > diamond.MaxSetBytes {
+			if len(set.Drafts) == conf.MaxChanges || size+int64(len(content)) > conf.MaxSetBytes {
 				if !yield(set, nil) {
 					return
 				}

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 func TestTree_RoundTrip(t *testing.T) {
@@ -44,7 +45,7 @@ func TestTree_RoundTrip(t *testing.T) {
 func TestTree_LargerThanAChangeSet(t *testing.T) {
 	d := standalone(t, t.TempDir())
 	files := map[string]string{}
-	for i := range diamond.MaxChanges + 200 {
+	for i := range conf.MaxChanges + 200 {
 		files[fmt.Sprintf("many/%05d", i)] = fmt.Sprint(i)
 	}
 	for i := range 5 {
@@ -157,7 +158,7 @@ func TestTree_ExportOverwritesNothing(t *testing.T) {
 // and names that file systems do not take.
 func TestTree_ExportAndImportKeepAll(t *testing.T) {
 	d := standalone(t, t.TempDir())
-	long := strings.Repeat("n", diamond.MaxDataID)
+	long := strings.Repeat("n", conf.MaxDataID)
 	keys := []string{"g/plain", "g/" + long, "g/.hidden", "g/a:b", "con/nul", "g/empty", "g/blank", "g/null", "g/Thumbs.db"}
 	for _, key := range keys {
 		content := "{}"

@@ -7,14 +7,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/windowsname"
 )
 
 // Every part of a key has names that every file system takes, which stand for it
 // alone, and which no import skips.
 func TestTree_FileNames(t *testing.T) {
-	long := strings.Repeat("x", diamond.MaxDataID)
+	long := strings.Repeat("x", conf.MaxDataID)
 	for part, want := range map[string]string{
 		"db.yaml": "db.yaml", "a:b": "a%3Ab", ".env": "%2Eenv", "...": "%2E.%2E", "end.": "end%2E",
 		"con": "%63on", "NUL.txt": "%4EUL.txt", "com1": "%63om1", "com10": "com10", "conf": "conf",
@@ -22,7 +22,7 @@ func TestTree_FileNames(t *testing.T) {
 	} {
 		assert.Equal(t, want, fileName(part))
 	}
-	for _, part := range []string{"db.yaml", "a:b", ".env", "...", "end.", "con", "NUL.txt", "LPT1", "a:b:c", "x.", "Thumbs.db", "A", "a", "0", long[:diamond.MaxGroup]} {
+	for _, part := range []string{"db.yaml", "a:b", ".env", "...", "end.", "con", "NUL.txt", "LPT1", "a:b:c", "x.", "Thumbs.db", "A", "a", "0", long[:conf.MaxGroup]} {
 		for _, name := range []string{fileName(part), otherFileName(part)} {
 			assert.True(t, windowsname.File(name) && !systemFile(name), name)
 			assert.LessOrEqual(t, len(name), 255)

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
@@ -63,7 +64,7 @@ func TestUnanswered_Export(t *testing.T) {
 // unanswered is a transport that never answers.
 type unanswered struct{ diamond.Transport }
 
-func (unanswered) List(ctx context.Context, _ *diamond.ListRequest) (*diamond.ListResponse, error) {
+func (unanswered) List(ctx context.Context, _ *diamond.ListRequest) (*conf.ListResponse, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
 }

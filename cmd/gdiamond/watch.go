@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 func newWatch() *cobra.Command {
@@ -79,7 +80,7 @@ func startOf(from string) (diamond.Position, error) {
 	if from == "start" {
 		return diamond.Position{}, nil
 	}
-	position, err := diamond.ParsePosition(from)
+	position, err := conf.ParsePosition(from)
 	if err != nil {
 		return position, usageError{fmt.Errorf("from: %q is not a POSITION, which `gdiamond watch -o json` prints with the changes; "+
 			"--from start begins with the whole history", from)}

@@ -23,9 +23,10 @@ const module = "github.com/linnaname/gdiamond"
 // the standard library: paths below the module by their rest, others whole. A
 // package that is not listed fails the test: add it with a reason.
 var allowed = map[string][]string{
-	// The trunk: everything imports it, so it imports nothing that links a
-	// driver, a network or metrics.
-	"": {"internal/", "github.com/patrickmn/go-cache", "golang.org/x/sync/"},
+	// The vocabulary: everything imports it, and it imports nearly nothing.
+	"conf": {"internal/document", "internal/rawbytes"},
+	// The front door of the library: it links no driver, no network and no metrics.
+	"": {"conf", "internal/", "github.com/patrickmn/go-cache", "golang.org/x/sync/"},
 
 	// Mechanisms that know no diamonds.
 	"internal/freshstack":  {},
@@ -62,29 +63,29 @@ var allowed = map[string][]string{
 	"internal/dev/promcheck": {"internal/dev/debian"},
 	// What all HTTP protocols have in common at the server's end: it knows a server's
 	// polls, the errors and their table.
-	"internal/httpserve": {".", "transport", "internal/"},
+	"internal/httpserve": {".", "conf", "transport", "internal/"},
 	// Certificates for tests, of three packages.
 	"internal/certtest": {"github.com/stretchr/testify/"},
 
-	"storage":             {".", "internal/document", "internal/rawbytes"},
-	"storage/memstore":    {".", "storage"},
-	"storage/boltstore":   {".", "storage", "internal/", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
-	"storage/mysqlstore":  {".", "storage", "internal/", "github.com/go-sql-driver/mysql"},
-	"storage/storagetest": {".", "storage", "internal/campaign", "github.com/stretchr/testify/", "pgregory.net/rapid", "github.com/anishathalye/porcupine"},
+	"storage":             {".", "conf", "internal/document", "internal/rawbytes"},
+	"storage/memstore":    {".", "conf", "storage"},
+	"storage/boltstore":   {".", "conf", "storage", "internal/", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
+	"storage/mysqlstore":  {".", "conf", "storage", "internal/", "github.com/go-sql-driver/mysql"},
+	"storage/storagetest": {".", "conf", "storage", "internal/campaign", "github.com/stretchr/testify/", "pgregory.net/rapid", "github.com/anishathalye/porcupine"},
 
-	"transport":               {".", "internal/"},
-	"transport/httptransport": {".", "transport", "transport/httptransport/internal/", "api", "internal/"},
-	"transport/httptransport/internal/original":     {".", "transport", "internal/"},
-	"transport/httptransport/internal/protocoltest": {".", "storage/memstore", "transport/httptransport", "github.com/stretchr/testify/"},
-	"transport/transporttest":                       {".", "storage/memstore", "github.com/stretchr/testify/"}, // the oracle is a server on memstore
+	"transport":               {".", "conf", "internal/"},
+	"transport/httptransport": {".", "conf", "transport", "transport/httptransport/internal/", "api", "internal/"},
+	"transport/httptransport/internal/original":     {".", "conf", "transport", "internal/"},
+	"transport/httptransport/internal/protocoltest": {".", "conf", "storage/memstore", "transport/httptransport", "github.com/stretchr/testify/"},
+	"transport/transporttest":                       {".", "conf", "storage/memstore", "github.com/stretchr/testify/"}, // the oracle is a server on memstore
 	"api":                                           {},
 
 	// The secret that name servers and servers share; it knows of neither.
-	"cluster": {"internal/privatefile", "."},
+	"cluster": {"internal/privatefile", "conf"},
 	// It speaks strings: a Registry and a Resolver by shape, not by import.
-	"namesrv":   {".", "cluster", "internal/"},
-	"localfile": {".", "internal/", "github.com/fsnotify/fsnotify"},
-	"server":    {".", "cluster", "transport", "transport/httptransport", "internal/", "github.com/prometheus/client_golang/", "golang.org/x/sync/", "golang.org/x/time/rate"},
+	"namesrv":   {"conf", "cluster", "internal/"},
+	"localfile": {".", "conf", "internal/", "github.com/fsnotify/fsnotify"},
+	"server":    {".", "conf", "cluster", "transport", "transport/httptransport", "internal/", "github.com/prometheus/client_golang/", "golang.org/x/sync/", "golang.org/x/time/rate"},
 
 	"e2e":          {}, // tests alone
 	"cmd/gdiamond": {"*"},
@@ -183,6 +184,50 @@ func TestClientLinksNoServerParts(t *testing.T) {
 	for _, heavy := range []string{"database/sql", "go-sql-driver", "bbolt", "prometheus", "spf13"} {
 		assert.NotContains(t, string(out), heavy)
 	}
+}
+
+// TestVocabularyDoesNothing: package conf describes, and starts nothing: it has no
+// goroutine and no lock, and makes contexts only in the files whose names they carry.
+func TestVocabularyDoesNothing(t *testing.T) {
+	files(t, func(path string, fset *token.FileSet, f *ast.File) {
+		if filepath.ToSlash(filepath.Dir(path)) != "conf" || strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		for _, i := range f.Imports {
+			assert.NotContains(t, []string{`"sync"`, `"sync/atomic"`, `"log/slog"`}, i.Path.Value, path)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt:
+				assert.Fail(t, "a goroutine", "%s", fset.Position(n.Pos()))
+			case *ast.SelectorExpr:
+				x, _ := n.X.(*ast.Ident)
+				if x != nil && x.Name == "context" && strings.HasPrefix(n.Sel.Name, "With") {
+					assert.Contains(t, []string{"conf/caller.go", "conf/storage.go"}, path, "context.%s at %s", n.Sel.Name, fset.Position(n.Pos()))
+				}
+			}
+			return true
+		})
+	})
+}
+
+// TestRootHasFewAliases: an application finds what it needs on the root's page, so the
+// root has aliases of few types of the vocabulary. Another one needs a reason.
+func TestRootHasFewAliases(t *testing.T) {
+	aliases := 0
+	files(t, func(path string, _ *token.FileSet, f *ast.File) {
+		if filepath.Dir(path) != "." || strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.TypeSpec); ok && spec.Assign.IsValid() && spec.Name.IsExported() {
+				assert.Equal(t, "types.go", path, spec.Name.Name)
+				aliases++
+			}
+			return true
+		})
+	})
+	assert.Equal(t, 19, aliases)
 }
 
 // files parses every Go file of the module.

@@ -5,7 +5,7 @@ import (
 	"time"
 	"unsafe"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/budget"
 )
 
@@ -52,7 +52,7 @@ func HoldAnswer(memory *budget.Budget, r *http.Request, parts ...string) (Answer
 		return held, nil
 	}
 	held.Release()
-	e := diamond.Errorf(diamond.ErrOverloaded, "the answers that %s, or all, have not read yet take more memory than they may", held.source)
+	e := conf.Errorf(conf.ErrOverloaded, "the answers that %s, or all, have not read yet take more memory than they may", held.source)
 	e.RetryAfter = time.Second
 	return AnswerMemory{}, e
 }

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/budget"
 )
 
@@ -63,7 +63,7 @@ func OpenBody(w http.ResponseWriter, r *http.Request, limit int64) (*Body, error
 		return nil, tooLarge(limit)
 	}
 	if enc := r.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
-		return nil, diamond.Errorf(diamond.ErrInvalid, "content-encoding: only identity is taken")
+		return nil, conf.Errorf(conf.ErrInvalid, "content-encoding: only identity is taken")
 	}
 	b, ok := r.Body.(*Body)
 	if !ok { // the request has none
@@ -74,7 +74,7 @@ func OpenBody(w http.ResponseWriter, r *http.Request, limit int64) (*Body, error
 }
 
 func tooLarge(limit int64) error {
-	return diamond.Errorf(diamond.ErrTooLarge, "body: more than %d bytes", limit)
+	return conf.Errorf(conf.ErrTooLarge, "body: more than %d bytes", limit)
 }
 
 // Read implements [io.Reader].
@@ -130,22 +130,22 @@ func (b *Body) ReadBuffered(read func(*bufio.Reader) error) error {
 }
 
 // errSlowBody is answered with status 408.
-var errSlowBody = fmt.Errorf("%w: %w", diamond.ErrInvalid, os.ErrDeadlineExceeded)
+var errSlowBody = fmt.Errorf("%w: %w", conf.ErrInvalid, os.ErrDeadlineExceeded)
 
 // End returns why the body could not be read, given the error of reading it; nil is
 // its end. After an error the rest is not waited for: the connection is closed after
 // the answer.
 func (b *Body) End(err error) error {
-	var own *diamond.Error
+	var own *conf.Error
 	switch {
 	case err == nil:
 		_ = http.NewResponseController(b.w).SetReadDeadline(time.Time{})
 		return nil
 	case errors.As(err, &own):
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		err = &diamond.Error{Err: errSlowBody, Detail: "body: did not arrive in time"}
+		err = &conf.Error{Err: errSlowBody, Detail: "body: did not arrive in time"}
 	default:
-		err = diamond.Errorf(diamond.ErrInvalid, "body: ended before its length, or is not well-formed")
+		err = conf.Errorf(conf.ErrInvalid, "body: ended before its length, or is not well-formed")
 	}
 	CloseConnection(b.w.Header())
 	return err

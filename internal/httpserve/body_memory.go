@@ -3,7 +3,7 @@ package httpserve
 import (
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/budget"
 )
 
@@ -20,7 +20,7 @@ const (
 	bodyStep = 16 << 10
 )
 
-// HeldMemory is how many bytes are held for one element of [diamond.PollRequest.Held]
+// HeldMemory is how many bytes are held for one element of [conf.PollRequest.Held]
 // beside the body, until the request has been answered or waits: for the key, and
 // for the copies that are made to check, sort and hash it.
 const HeldMemory = 256
@@ -42,7 +42,7 @@ func (m *bodyMemory) hold(n int64) error {
 	}
 	step := (lacks + bodyStep - 1) / bodyStep * bodyStep
 	if !m.budget.Take(m.source, step) {
-		e := diamond.Errorf(diamond.ErrOverloaded, "the bodies of requests from %s, or of all, take more memory than they may", m.source)
+		e := conf.Errorf(conf.ErrOverloaded, "the bodies of requests from %s, or of all, take more memory than they may", m.source)
 		e.RetryAfter = time.Second
 		return e
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/budget"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
@@ -73,7 +73,7 @@ func TestHoldAnswer(t *testing.T) {
 	assert.EqualValues(t, len("line")+len(content), memory.Used())
 
 	_, err = httpserve.HoldAnswer(memory, r, strings.Clone(content))
-	assert.ErrorIs(t, err, diamond.ErrOverloaded, "another content of that size")
+	assert.ErrorIs(t, err, conf.ErrOverloaded, "another content of that size")
 	small, err := httpserve.HoldAnswer(memory, r, "small")
 	assert.NoError(t, err)
 	assert.EqualValues(t, len("line")+len(content), memory.Used())

@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // EntryCache holds what a protocol makes of entries, such as the values of their
@@ -13,14 +13,14 @@ import (
 // place, which it may share with others; the newest value stays there. So the table
 // needs no lock and no eviction, and is never full.
 type EntryCache[T any] struct {
-	derive func(*diamond.Entry) *T
+	derive func(*conf.Entry) *T
 	seed   maphash.Seed
 	slots  [1 << 13]atomic.Pointer[cachedEntry[T]]
 }
 
 // cachedEntry is what was made of one version of one key.
 type cachedEntry[T any] struct {
-	key            diamond.Key
+	key            conf.Key
 	revision, view int64
 	md5            string
 	modified       time.Time
@@ -29,12 +29,12 @@ type cachedEntry[T any] struct {
 
 // NewEntryCache returns a cache of what derive makes of entries. It should keep no
 // content: entries stay in the table for long.
-func NewEntryCache[T any](derive func(*diamond.Entry) *T) *EntryCache[T] {
+func NewEntryCache[T any](derive func(*conf.Entry) *T) *EntryCache[T] {
 	return &EntryCache[T]{derive: derive, seed: maphash.MakeSeed()}
 }
 
 // Of returns what is made of e. It must not be changed.
-func (c *EntryCache[T]) Of(e *diamond.Entry) *T {
+func (c *EntryCache[T]) Of(e *conf.Entry) *T {
 	slot := &c.slots[maphash.Comparable(c.seed, e.Key)%uint64(len(c.slots))]
 	if x := slot.Load(); x != nil && x.is(e) {
 		return x.value
@@ -46,7 +46,7 @@ func (c *EntryCache[T]) Of(e *diamond.Entry) *T {
 
 // is reports whether x was made of e. A storage that lost history may have another
 // value at the same revision.
-func (x *cachedEntry[T]) is(e *diamond.Entry) bool {
+func (x *cachedEntry[T]) is(e *conf.Entry) bool {
 	return x.revision == e.Revision && x.view == e.View && x.key == e.Key &&
 		x.md5 == e.MD5 && x.modified.Equal(e.Modified)
 }

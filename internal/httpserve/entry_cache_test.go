@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
@@ -14,22 +14,22 @@ import (
 // that lost history may have another value at the same revision.
 func TestEntryCache(t *testing.T) {
 	made := 0
-	cache := httpserve.NewEntryCache(func(e *diamond.Entry) *string {
+	cache := httpserve.NewEntryCache(func(e *conf.Entry) *string {
 		made++
 		text := e.Key.String() + " " + e.MD5
 		return &text
 	})
-	e := diamond.Entry{Key: diamond.NewKey("g", "k"), Revision: 7, View: 7, MD5: diamond.MD5Hex("a"), Modified: time.Unix(1, 0)}
+	e := conf.Entry{Key: conf.NewKey("g", "k"), Revision: 7, View: 7, MD5: conf.MD5Hex("a"), Modified: time.Unix(1, 0)}
 	first := cache.Of(&e)
 	same := e
 	assert.Same(t, first, cache.Of(&same))
 	assert.Equal(t, 1, made)
-	for name, change := range map[string]func(*diamond.Entry){
-		"revision": func(e *diamond.Entry) { e.Revision++ },
-		"view":     func(e *diamond.Entry) { e.View++ },
-		"content":  func(e *diamond.Entry) { e.MD5 = diamond.MD5Hex("b") },
-		"time":     func(e *diamond.Entry) { e.Modified = e.Modified.Add(time.Microsecond) },
-		"key":      func(e *diamond.Entry) { e.Key.Group = "other" },
+	for name, change := range map[string]func(*conf.Entry){
+		"revision": func(e *conf.Entry) { e.Revision++ },
+		"view":     func(e *conf.Entry) { e.View++ },
+		"content":  func(e *conf.Entry) { e.MD5 = conf.MD5Hex("b") },
+		"time":     func(e *conf.Entry) { e.Modified = e.Modified.Add(time.Microsecond) },
+		"key":      func(e *conf.Entry) { e.Key.Group = "other" },
 	} {
 		other := e
 		change(&other)

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport"
 )
 
@@ -33,7 +33,7 @@ func FailureOf(err error, status int) Failure {
 	default:
 		f.Status = ofTable
 	}
-	var e *diamond.Error
+	var e *conf.Error
 	if errors.As(err, &e) {
 		f.Message, f.Current, f.RetryAfterMs = Clip(e.Detail), e.Current, e.RetryAfter.Milliseconds()
 		if e.Key.DataID != "" && e.Key.Validate() == nil {

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // MaxParams is how many parameters a request may have.
@@ -65,16 +65,16 @@ func (params Params) Only(known ...string) error {
 
 // UnknownParam refuses a parameter that the route does not have.
 func UnknownParam(name string) error {
-	return diamond.Errorf(diamond.ErrInvalid, "parameter %.80q: this route has none of that name (an & within a value is written %%26)", name)
+	return conf.Errorf(conf.ErrInvalid, "parameter %.80q: this route has none of that name (an & within a value is written %%26)", name)
 }
 
 // room returns why params cannot have one more of that name, or nil if they can.
 func (params Params) room(name string) error {
 	if _, twice := params.Find(name); twice {
-		return diamond.Errorf(diamond.ErrInvalid, "parameter %.80q: given more than once", name)
+		return conf.Errorf(conf.ErrInvalid, "parameter %.80q: given more than once", name)
 	}
 	if len(params) == MaxParams {
-		return diamond.Errorf(diamond.ErrInvalid, "parameters: more than %d", MaxParams)
+		return conf.Errorf(conf.ErrInvalid, "parameters: more than %d", MaxParams)
 	}
 	return nil
 }
@@ -92,5 +92,5 @@ func unescape(s string) (string, error) {
 }
 
 func errEscape() error {
-	return diamond.Errorf(diamond.ErrInvalid, "parameters: a %% is not followed by two hexadecimal digits")
+	return conf.Errorf(conf.ErrInvalid, "parameters: a %% is not followed by two hexadecimal digits")
 }

@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"strings"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // maxParamName is how many bytes the name of a parameter in a form may have.
@@ -54,7 +54,7 @@ func ReadParams(w http.ResponseWriter, r *http.Request, limit int64, most func(n
 func isForm(r *http.Request) error {
 	media, _, err := mime.ParseMediaType(r.Header.Get(hContentType))
 	if err != nil || !strings.EqualFold(media, "application/x-www-form-urlencoded") {
-		return diamond.Errorf(diamond.ErrInvalid, "content-type: a body must be application/x-www-form-urlencoded")
+		return conf.Errorf(conf.ErrInvalid, "content-type: a body must be application/x-www-form-urlencoded")
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ func (f *formReader) until(stops string, most int64) (text string, stop byte, er
 			}
 		}
 		if int64(b.Len()) == most {
-			return "", 0, diamond.Errorf(diamond.ErrTooLarge, "parameters: one has more than %d bytes", most)
+			return "", 0, conf.Errorf(conf.ErrTooLarge, "parameters: one has more than %d bytes", most)
 		}
 		b.WriteByte(c)
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
@@ -39,10 +39,10 @@ func TestParams(t *testing.T) {
 	for form, want := range map[string]any{
 		"":                          httpserve.Params(nil),
 		"a=1&&b=%26+%c3%a9&c":       httpserve.Params{{"a", "1"}, {"b", "& é"}, {"c", ""}},
-		"a=1&a=2":                   diamond.ErrInvalid,
-		"a=%2":                      diamond.ErrInvalid,
-		"a=%zz":                     diamond.ErrInvalid,
-		strings.Join(many, "&"):     diamond.ErrInvalid,
+		"a=1&a=2":                   conf.ErrInvalid,
+		"a=%2":                      conf.ErrInvalid,
+		"a=%zz":                     conf.ErrInvalid,
+		strings.Join(many, "&"):     conf.ErrInvalid,
 		strings.Join(many[1:], "&"): len(many) - 1,
 	} {
 		parsed, parseErr := httpserve.ParseParams(nil, form)
@@ -61,7 +61,7 @@ func TestParams(t *testing.T) {
 			assert.Equal(t, want, fromBody, form)
 		}
 	}
-	for form, want := range map[string]error{"a=123456789": diamond.ErrTooLarge, "unknown=1": diamond.ErrInvalid} {
+	for form, want := range map[string]error{"a=123456789": conf.ErrTooLarge, "unknown=1": conf.ErrInvalid} {
 		_, err := read(form)
 		assert.ErrorIs(t, err, want, form)
 	}

@@ -4,7 +4,7 @@ import (
 	"net"
 	"net/http"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/httpguard"
 )
 
@@ -19,13 +19,13 @@ type guard struct {
 func (g *guard) check(r *http.Request, mutates bool) error {
 	if mutates {
 		if err := g.origin.Check(r); err != nil {
-			return diamond.Errorf(diamond.ErrDenied, "request comes from a web page of another origin")
+			return conf.Errorf(conf.ErrDenied, "request comes from a web page of another origin")
 		}
 	}
 	if g.hosts.Allow(r.Host) || !mutates && !onLoopback(r) {
 		return nil
 	}
-	return diamond.Errorf(diamond.ErrDenied, "host: %q is not a name that this server is told to answer to (allowed-host)", Clip(r.Host))
+	return conf.Errorf(conf.ErrDenied, "host: %q is not a name that this server is told to answer to (allowed-host)", Clip(r.Host))
 }
 
 // onLoopback reports whether r came in over a loopback connection.

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/budget"
 	"github.com/linnaname/gdiamond/internal/httpguard"
 )
@@ -17,7 +17,7 @@ import (
 type Config struct {
 	// Server answers the polls of all protocols.
 	Server interface {
-		Poll(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error)
+		Poll(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error)
 	}
 	Routes []*Route // of all protocols
 	Fail   Fail     // answers a request that has no route
@@ -78,7 +78,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, route *Route, source string) {
 	start := h.now(r)
 	CloseConnection(w.Header()) // its body is not waited for
-	e := diamond.Errorf(diamond.ErrOverloaded, "%s, or all, have as many requests under way as they may", source)
+	e := conf.Errorf(conf.ErrOverloaded, "%s, or all, have as many requests under way as they may", source)
 	e.RetryAfter = time.Second
 	out := route.Fail(w, e, 0)
 	out.route = route.Name
@@ -107,12 +107,12 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, route *Route) (o
 	defer body.release(0)
 	if len(r.RequestURI) > MaxURL {
 		CloseConnection(w.Header())
-		out = h.none.Fail(w, diamond.Errorf(diamond.ErrTooLarge, "url: more than %d bytes", MaxURL), http.StatusRequestURITooLong)
+		out = h.none.Fail(w, conf.Errorf(conf.ErrTooLarge, "url: more than %d bytes", MaxURL), http.StatusRequestURITooLong)
 		out.route = h.none.Name
 		return out
 	}
 	if route == &h.none {
-		out = route.Fail(w, diamond.Errorf(diamond.ErrInvalid, "path: no such route"), http.StatusNotFound)
+		out = route.Fail(w, conf.Errorf(conf.ErrInvalid, "path: no such route"), http.StatusNotFound)
 		out.route = route.Name
 		return out
 	}
@@ -147,5 +147,5 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request, open bool) error
 // Caller returns the context of a request to the server: it carries what this end
 // has proven of the caller, which is the peer's address. Headers have no say in it.
 func Caller(r *http.Request) context.Context {
-	return diamond.WithCaller(r.Context(), diamond.Caller{Address: r.RemoteAddr})
+	return conf.WithCaller(r.Context(), conf.Caller{Address: r.RemoteAddr})
 }

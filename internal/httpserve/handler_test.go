@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/budget"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
@@ -46,7 +46,7 @@ func serve(poll pollFunc, seen *[]httpserve.Observation, routes ...*httpserve.Ro
 		Observe: func(o httpserve.Observation) { *seen = append(*seen, o) },
 		Admit: func(r *http.Request) error {
 			if r.URL.RawQuery == "shed" {
-				return diamond.ErrOverloaded
+				return conf.ErrOverloaded
 			}
 			return nil
 		},
@@ -55,9 +55,9 @@ func serve(poll pollFunc, seen *[]httpserve.Observation, routes ...*httpserve.Ro
 }
 
 // pollFunc is a server that can be polled.
-type pollFunc func(req *diamond.PollRequest) (*diamond.PollResponse, error)
+type pollFunc func(req *conf.PollRequest) (*conf.PollResponse, error)
 
-func (f pollFunc) Poll(_ context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+func (f pollFunc) Poll(_ context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
 	return f(req)
 }
 
@@ -114,20 +114,20 @@ func TestHandler_PollIsAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var seen []httpserve.Observation
 		var asked []time.Duration
-		server := func(req *diamond.PollRequest) (*diamond.PollResponse, error) {
+		server := func(req *conf.PollRequest) (*conf.PollResponse, error) {
 			asked = append(asked, req.Wait)
 			if len(asked) == 2 {
 				req.Parked()
 			}
 			time.Sleep(time.Second)
-			return &diamond.PollResponse{Applied: time.Now().Add(-time.Minute)}, nil
+			return &conf.PollResponse{Applied: time.Now().Add(-time.Minute)}, nil
 		}
 		var again []bool
 		h := serve(server, &seen, &httpserve.Route{Name: "/poll", Path: "/poll", Fail: failAs("one"), Poll: &httpserve.Poll{
-			Read: func(http.ResponseWriter, *http.Request) (*diamond.PollRequest, error) {
-				return &diamond.PollRequest{Wait: 10 * time.Second}, nil
+			Read: func(http.ResponseWriter, *http.Request) (*conf.PollRequest, error) {
+				return &conf.PollRequest{Wait: 10 * time.Second}, nil
 			},
-			Answer: func(w http.ResponseWriter, _ *http.Request, req *diamond.PollRequest, _ *diamond.PollResponse) (httpserve.Outcome, bool) {
+			Answer: func(w http.ResponseWriter, _ *http.Request, req *conf.PollRequest, _ *conf.PollResponse) (httpserve.Outcome, bool) {
 				again = append(again, req != nil)
 				return httpserve.Outcome{Status: http.StatusOK}, req == nil
 			},
@@ -149,8 +149,8 @@ func TestHandler_PollIsAskedAgain(t *testing.T) {
 }
 
 func TestFailureOf(t *testing.T) {
-	f := httpserve.FailureOf(&diamond.Error{
-		Key: diamond.NewKey("g", "k"), Err: diamond.ErrConflict, Current: 7, Detail: "a\nb", RetryAfter: 1500 * time.Millisecond,
+	f := httpserve.FailureOf(&conf.Error{
+		Key: conf.NewKey("g", "k"), Err: conf.ErrConflict, Current: 7, Detail: "a\nb", RetryAfter: 1500 * time.Millisecond,
 	}, 0)
 	assert.Equal(t, httpserve.Failure{Code: "conflict", Status: 409, Message: "a b", Key: "public/g/k", Current: 7, RetryAfterMs: 1500}, f)
 	h := http.Header{}
@@ -159,6 +159,6 @@ func TestFailureOf(t *testing.T) {
 
 	f = httpserve.FailureOf(errors.New("secret"), 0)
 	assert.Equal(t, httpserve.Failure{Code: "internal", Status: 500}, f)
-	f = httpserve.FailureOf(diamond.ErrInvalid, http.StatusNotFound)
+	f = httpserve.FailureOf(conf.ErrInvalid, http.StatusNotFound)
 	assert.Equal(t, 404, f.Status)
 }

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/freshstack"
 )
 
@@ -15,11 +15,11 @@ const parkedMemory = 32
 
 // Poll is how a protocol reads and answers a request that may wait. It comes by POST.
 type Poll struct {
-	Read func(w http.ResponseWriter, r *http.Request) (*diamond.PollRequest, error)
+	Read func(w http.ResponseWriter, r *http.Request) (*conf.PollRequest, error)
 	// Answer writes the answer. If that would say nothing to the client, it writes
 	// none, changes req, and returns false: the server is then asked again. Req is
 	// nil if the poll has waited.
-	Answer func(w http.ResponseWriter, r *http.Request, req *diamond.PollRequest, res *diamond.PollResponse) (Outcome, bool)
+	Answer func(w http.ResponseWriter, r *http.Request, req *conf.PollRequest, res *conf.PollResponse) (Outcome, bool)
 }
 
 // poll is one poll. Thousands are parked at a time, and their stacks are most of the
@@ -34,7 +34,7 @@ type poll struct {
 	until time.Time       // when the wait is over
 	ctx   context.Context // of the request
 	body  *Body           // or nil if it holds nothing of the budget
-	req   *diamond.PollRequest
+	req   *conf.PollRequest
 	out   Outcome
 }
 
@@ -83,7 +83,7 @@ func (p *poll) parked() {
 }
 
 // end answers, unless there is nothing to say yet.
-func (p *poll) end(res *diamond.PollResponse, err error) {
+func (p *poll) end(res *conf.PollResponse, err error) {
 	if err != nil {
 		p.out = p.route.Fail(p.w, err, 0)
 		return

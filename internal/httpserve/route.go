@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"strings"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // MaxURL is how many bytes the target of a request may have.
@@ -83,5 +83,5 @@ func (r *Route) allowed() string {
 }
 
 func wrongMethod(r *http.Request, allowed string) error {
-	return diamond.Errorf(diamond.ErrInvalid, "method: %s is not one of %s", Clip(r.Method), allowed)
+	return conf.Errorf(conf.ErrInvalid, "method: %s is not one of %s", Clip(r.Method), allowed)
 }

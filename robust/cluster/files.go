@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // Files are the local files of one client in memory, for synctest bubbles. They outlive the
@@ -14,37 +15,37 @@ type Files struct {
 	id string
 
 	mu        sync.Mutex
-	snapshots map[fileName]diamond.Snapshot // guarded by mu
+	snapshots map[fileName]conf.Snapshot // guarded by mu
 }
 
 type fileName struct {
 	key  diamond.Key
-	slot diamond.Slot
+	slot conf.Slot
 }
 
 var _ diamond.LocalFiles = (*Files)(nil)
 
 // NewFiles returns the empty files of a client.
 func NewFiles(client int) *Files {
-	return &Files{id: fmt.Sprintf("client-%d", client), snapshots: make(map[fileName]diamond.Snapshot)}
+	return &Files{id: fmt.Sprintf("client-%d", client), snapshots: make(map[fileName]conf.Snapshot)}
 }
 
 // ClientID implements [diamond.LocalFiles].
 func (f *Files) ClientID() (string, error) { return f.id, nil }
 
 // Load implements [diamond.LocalFiles].
-func (f *Files) Load(key diamond.Key, slot diamond.Slot) (diamond.Snapshot, error) {
+func (f *Files) Load(key diamond.Key, slot conf.Slot) (conf.Snapshot, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s, ok := f.snapshots[fileName{key, slot}]
 	if !ok {
-		return s, diamond.Errorf(diamond.ErrNotFound, "no snapshot")
+		return s, conf.Errorf(diamond.ErrNotFound, "no snapshot")
 	}
 	return s, nil
 }
 
 // Save implements [diamond.LocalFiles].
-func (f *Files) Save(slot diamond.Slot, s diamond.Snapshot) error {
+func (f *Files) Save(slot conf.Slot, s conf.Snapshot) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.snapshots[fileName{s.Entry.Key, slot}] = s
@@ -53,7 +54,7 @@ func (f *Files) Save(slot diamond.Slot, s diamond.Snapshot) error {
 
 // Override implements [diamond.LocalFiles].
 func (f *Files) Override(diamond.Key) (string, error) {
-	return "", diamond.Errorf(diamond.ErrNotFound, "no override")
+	return "", conf.Errorf(diamond.ErrNotFound, "no override")
 }
 
 // WatchOverrides implements [diamond.LocalFiles].

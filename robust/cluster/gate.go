@@ -7,6 +7,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // Storms are the effects of a gate on the calls of a storage.
@@ -57,7 +58,7 @@ func (g *Gate) enter(ctx context.Context) error {
 		now, changed := g.now, g.changed
 		g.mu.Unlock()
 		if now.Down {
-			return diamond.Errorf(diamond.ErrUnavailable, "the storage is down")
+			return conf.Errorf(diamond.ErrUnavailable, "the storage is down")
 		}
 		if !now.Hung {
 			return delay(ctx, now.Delay)
@@ -76,7 +77,7 @@ func (g *Gate) leave(ctx context.Context) error {
 	now := g.now
 	g.mu.Unlock()
 	if now.Deaf || now.Down {
-		return diamond.Errorf(diamond.ErrUnavailable, "the storage's answer is lost")
+		return conf.Errorf(diamond.ErrUnavailable, "the storage's answer is lost")
 	}
 	return delay(ctx, now.Delay)
 }
@@ -109,13 +110,13 @@ func through[T any](ctx context.Context, g *Gate, call func() (T, error)) (T, er
 }
 
 // Commit implements [diamond.Storage]. If the answer is lost, the outcome is unknown.
-func (g *Gate) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+func (g *Gate) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]conf.Result, error) {
 	if err := g.enter(ctx); err != nil {
 		return nil, err
 	}
 	results, err := g.store.Commit(ctx, sets)
 	if lost := g.leave(ctx); lost != nil {
-		return nil, diamond.Errorf(diamond.ErrUnknownOutcome, "the answer to a commit is lost")
+		return nil, conf.Errorf(diamond.ErrUnknownOutcome, "the answer to a commit is lost")
 	}
 	return results, err
 }
@@ -129,13 +130,13 @@ func (g *Gate) Read(ctx context.Context, key diamond.Key, revision int64) (diamo
 }
 
 // Changes implements [diamond.Storage].
-func (g *Gate) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
-	return through(ctx, g, func() (diamond.Batch, error) { return g.store.Changes(ctx, after, maxBytes) })
+func (g *Gate) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (conf.Batch, error) {
+	return through(ctx, g, func() (conf.Batch, error) { return g.store.Changes(ctx, after, maxBytes) })
 }
 
 // Scan implements [diamond.Storage].
-func (g *Gate) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page, error) {
-	return through(ctx, g, func() (diamond.Page, error) { return g.store.Scan(ctx, req) })
+func (g *Gate) Scan(ctx context.Context, req conf.ScanRequest) (conf.Page, error) {
+	return through(ctx, g, func() (conf.Page, error) { return g.store.Scan(ctx, req) })
 }
 
 // History implements [diamond.Storage].

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/robust/record"
 	"github.com/linnaname/gdiamond/robust/traffic"
 )
@@ -40,7 +41,7 @@ func (c *Cluster) Judge(ctx context.Context, load *traffic.Traffic, keys int, st
 func (c *Cluster) settle(ctx context.Context, load *traffic.Traffic, keys int, store diamond.Storage) (diamond.Position, error) {
 	began := time.Now()
 	for {
-		page, err := store.Scan(ctx, diamond.ScanRequest{Limit: diamond.MaxPage, Contents: true})
+		page, err := store.Scan(ctx, conf.ScanRequest{Limit: conf.MaxPage, Contents: true})
 		if err != nil {
 			return page.Position, err
 		}
@@ -64,7 +65,7 @@ func (c *Cluster) reach(ctx context.Context, keys int, at diamond.Position) erro
 	for i := range c.Members {
 		over := c.Direct(i)
 		for k := 0; k < keys; {
-			_, err := over.Fetch(ctx, &diamond.FetchRequest{Key: traffic.Key(k), After: at})
+			_, err := over.Fetch(ctx, &conf.FetchRequest{Key: traffic.Key(k), After: at})
 			switch {
 			case err == nil:
 				k++
@@ -91,7 +92,7 @@ func pause(ctx context.Context, d time.Duration) {
 
 // Held asks a server for a key.
 func Held(ctx context.Context, who string, over diamond.Transport, key diamond.Key) record.Held {
-	resp, err := over.Fetch(ctx, &diamond.FetchRequest{Key: key})
+	resp, err := over.Fetch(ctx, &conf.FetchRequest{Key: key})
 	switch {
 	case err != nil:
 		return record.Held{Who: who, Key: key.String(), Error: err.Error()}

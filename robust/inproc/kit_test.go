@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/robust/listened"
 )
 
@@ -31,10 +32,10 @@ func (w *World) publish(t *testing.T, node int, key diamond.Key, content string)
 // asked for before, then what became of that is settled too.
 func (w *World) commit(t *testing.T, node int, set diamond.ChangeSet) diamond.Position {
 	t.Helper()
-	var resp *diamond.CommitResponse
+	var resp *conf.CommitResponse
 	var err error
 	eventually(t, func() bool {
-		resp, err = w.Nodes[node].Server().Commit(t.Context(), &diamond.CommitRequest{Set: set})
+		resp, err = w.Nodes[node].Server().Commit(t.Context(), &conf.CommitRequest{Set: set})
 		return err == nil
 	}, "commit")
 	return resp.Position

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/robust/traffic"
 )
@@ -31,7 +32,7 @@ type reader struct {
 // read reads until ctx ends. All that it reads must be of a revision in contents.
 func (r *reader) read(ctx context.Context, t *testing.T, key diamond.Key, contents *sync.Map) {
 	for ctx.Err() == nil {
-		resp, err := r.over.Fetch(ctx, &diamond.FetchRequest{Key: key})
+		resp, err := r.over.Fetch(ctx, &conf.FetchRequest{Key: key})
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -108,7 +109,7 @@ func TestS6_S7_ReadsThroughAnOutage(t *testing.T) {
 		publishers.Go(func() {
 			for n := 0; publishing.Err() == nil; n++ {
 				set := diamond.ChangeSet{RequestID: fmt.Sprintf("outage-%d-%d", i, n), Drafts: []diamond.Draft{{Key: key, Content: "outage"}}}
-				_, err := over.Commit(t.Context(), &diamond.CommitRequest{Set: set})
+				_, err := over.Commit(t.Context(), &conf.CommitRequest{Set: set})
 				if !assert.Error(t, err) || !assert.True(t, errors.Is(err, diamond.ErrUnavailable) || errors.Is(err, diamond.ErrUnknownOutcome), "%v", err) {
 					return
 				}
@@ -120,7 +121,7 @@ func TestS6_S7_ReadsThroughAnOutage(t *testing.T) {
 	for i, n := range w.Nodes {
 		eventually(t, func() bool { return n.Server().Status().Stale > 0 }, "node %d knows", i)
 		eventually(t, func() bool { return t.Failed() || failed[i].Load() > 10 }, "publishes at node %d fail", i)
-		resp, err := w.Direct(i).Fetch(t.Context(), &diamond.FetchRequest{Key: key})
+		resp, err := w.Direct(i).Fetch(t.Context(), &conf.FetchRequest{Key: key})
 		require.NoError(t, err)
 		assert.Positive(t, resp.Stale, "a reader is told")
 		status, page := get(t, "http://"+n.Addr()+"/readyz?verbose")

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 	"github.com/linnaname/gdiamond/robust/proxy"
@@ -44,13 +45,13 @@ func TestS8_SlowOrHungDatabase(t *testing.T) {
 		}
 		asked = append(asked, set)
 		go func() {
-			_, err := w.Nodes[0].Server().Commit(publishing, &diamond.CommitRequest{Set: set})
+			_, err := w.Nodes[0].Server().Commit(publishing, &conf.CommitRequest{Set: set})
 			published <- err
 		}()
 		reads := 0
 		for publishing.Err() == nil || reads < 100 {
 			for _, n := range w.Nodes {
-				resp, err := n.Server().Fetch(t.Context(), &diamond.FetchRequest{Key: key})
+				resp, err := n.Server().Fetch(t.Context(), &conf.FetchRequest{Key: key})
 				require.NoError(t, err, "reads go on")
 				require.True(t, resp.Found)
 				reads++
@@ -158,7 +159,7 @@ func TestN5_ServerCutOffFromTheDatabase(t *testing.T) {
 			second := w.publish(t, 0, key, "1")
 			eventually(t, func() bool { return l.Last() == "1" }, "the client goes elsewhere")
 			eventually(t, func() bool { return w.Nodes[2].Server().Status().Stale > 0 }, "it knows that it may be behind")
-			_, err := w.Nodes[2].Server().Fetch(t.Context(), &diamond.FetchRequest{Key: key, After: second})
+			_, err := w.Nodes[2].Server().Fetch(t.Context(), &conf.FetchRequest{Key: key, After: second})
 			require.ErrorIs(t, err, diamond.ErrBehind)
 			w.Database.Links[2].Set(proxy.Conditions{})
 			eventually(t, func() bool { return w.Nodes[2].Server().Status().Position == second }, "it catches up")

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 	"github.com/linnaname/gdiamond/robust/record"
 	"github.com/linnaname/gdiamond/robust/report"
@@ -58,7 +59,7 @@ func TestS24_WrongClocks(t *testing.T) {
 	w.restartArmed(t, "server.afterCommitBeforeNotify=kill@3")
 	// Clients may have left it when it was started again: these are no part of the record.
 	for i := 0; w.Processes[0].Running(); i++ {
-		_, _ = w.Direct(0).Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{
+		_, _ = w.Direct(0).Commit(t.Context(), &conf.CommitRequest{Set: diamond.ChangeSet{
 			Drafts: []diamond.Draft{{Key: traffic.Key(100), Content: fmt.Sprint(i)}},
 		}})
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/robust/record"
 	"github.com/linnaname/gdiamond/robust/traffic"
 	"github.com/linnaname/gdiamond/robust/validate"
@@ -24,8 +25,8 @@ func (w *World) restartArmed(t *testing.T, points string) {
 }
 
 // set publishes content for key-0 under an id.
-func set(id, content string) *diamond.CommitRequest {
-	return &diamond.CommitRequest{Set: diamond.ChangeSet{
+func set(id, content string) *conf.CommitRequest {
+	return &conf.CommitRequest{Set: diamond.ChangeSet{
 		RequestID: id, Comment: id, Drafts: []diamond.Draft{{Key: traffic.Key(0), Content: content}},
 	}}
 }
@@ -96,7 +97,7 @@ func TestS2_KilledBeforeCommit(t *testing.T) {
 
 // commit commits at a node, and tries again while the database cannot say more
 // than that it is busy with what the killed one has left.
-func (w *World) commit(t *testing.T, node int, req *diamond.CommitRequest) (resp *diamond.CommitResponse) {
+func (w *World) commit(t *testing.T, node int, req *conf.CommitRequest) (resp *conf.CommitResponse) {
 	t.Helper()
 	w.await(t, func() bool {
 		var err error
@@ -114,7 +115,7 @@ func TestS19_BatchesAreWholeOrNotThere(t *testing.T) {
 	w := world(t, 0)
 	random := rand.New(rand.NewPCG(rand.Uint64(), 0))
 	for round := range rounds {
-		req := &diamond.CommitRequest{Set: diamond.ChangeSet{RequestID: fmt.Sprint("batch-", round), Comment: fmt.Sprint("batch-", round)}}
+		req := &conf.CommitRequest{Set: diamond.ChangeSet{RequestID: fmt.Sprint("batch-", round), Comment: fmt.Sprint("batch-", round)}}
 		for k := range keys {
 			req.Set.Drafts = append(req.Set.Drafts, diamond.Draft{Key: traffic.Key(k), Content: fmt.Sprint(round, "/", k)})
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/robust/traffic"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
@@ -71,7 +72,7 @@ func TestC11_FrozenClient(t *testing.T) {
 	last := w.commit(t, 0, set("last", "last"))
 	over := w.Direct(0)
 	w.await(t, func() bool {
-		resp, err := over.Fetch(t.Context(), &diamond.FetchRequest{Key: traffic.Key(0)})
+		resp, err := over.Fetch(t.Context(), &conf.FetchRequest{Key: traffic.Key(0)})
 		return err == nil && resp.Position == last.Position
 	})
 	require.NoError(t, cmd.Process.Signal(syscall.SIGCONT))

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 	"github.com/linnaname/gdiamond/robust/cluster"
@@ -112,7 +113,7 @@ func TestL7_ThunderingHerd(t *testing.T) {
 	publish := func(servers int, content string) {
 		t.Helper()
 		for k := range herdKeys {
-			req := &diamond.CommitRequest{Set: diamond.ChangeSet{
+			req := &conf.CommitRequest{Set: diamond.ChangeSet{
 				RequestID: fmt.Sprint(content, k), Drafts: []diamond.Draft{{Key: traffic.Key(k), Content: content}},
 			}}
 			w.await(t, func() bool { // a server may have only just started
@@ -172,7 +173,7 @@ func TestL7_ThunderingHerd(t *testing.T) {
 			assert.True(t, p.Running(), "server %d: %s", i, p.Log())
 			for k := range herdKeys {
 				w.await(t, func() bool {
-					resp, err := w.Direct(i).Fetch(t.Context(), &diamond.FetchRequest{Key: traffic.Key(k)})
+					resp, err := w.Direct(i).Fetch(t.Context(), &conf.FetchRequest{Key: traffic.Key(k)})
 					return err == nil && resp.Entry.Content == name+"-again-2"
 				})
 			}

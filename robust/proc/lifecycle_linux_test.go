@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/robust/cluster"
 	"github.com/linnaname/gdiamond/robust/record"
@@ -47,7 +48,7 @@ type again struct {
 	count *atomic.Int64
 }
 
-func (a again) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+func (a again) Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
 	for first := time.Now(); ; a.count.Add(1) {
 		began := time.Now()
 		resp, err := a.Transport.Fetch(ctx, req)
@@ -149,14 +150,14 @@ func TestN15_PausedServer(t *testing.T) {
 	w := world(t, 1)
 	first := w.commit(t, 0, set("first", "1"))
 	over := w.Direct(0)
-	poll := func() (*diamond.PollResponse, error) {
+	poll := func() (*conf.PollResponse, error) {
 		keys := []diamond.Key{traffic.Key(0)}
-		return over.Poll(t.Context(), &diamond.PollRequest{Set: diamond.HashKeys(keys), Keys: keys, Position: first.Position, Wait: 60 * time.Second})
+		return over.Poll(t.Context(), &conf.PollRequest{Set: conf.HashKeys(keys), Keys: keys, Position: first.Position, Wait: 60 * time.Second})
 	}
 	w.only(0, 0)
 	l := follow(t, w.Transport(0), traffic.Key(0))
 	l.await(t, "1")
-	parked := make(chan *diamond.PollResponse, 1)
+	parked := make(chan *conf.PollResponse, 1)
 	go func() {
 		resp, err := poll()
 		assert.NoError(t, err)
@@ -167,7 +168,7 @@ func TestN15_PausedServer(t *testing.T) {
 	reading := make(chan error, 1)
 	go func() {
 		for { // the question is on its way while the server is paused
-			resp, err := over.Fetch(t.Context(), &diamond.FetchRequest{Key: traffic.Key(0), After: second.Position})
+			resp, err := over.Fetch(t.Context(), &conf.FetchRequest{Key: traffic.Key(0), After: second.Position})
 			if err == nil {
 				assert.Equal(t, "2", resp.Entry.Content, "a read that must see all that was acknowledged")
 				assert.GreaterOrEqual(t, resp.Position.Revision, second.Position.Revision)
@@ -212,7 +213,7 @@ func TestL11_NoSelfDependency(t *testing.T) {
 	read := func() {
 		t.Helper()
 		w.await(t, func() bool {
-			resp, err := w.DirectTo(addr).Fetch(t.Context(), &diamond.FetchRequest{Key: traffic.Key(0)})
+			resp, err := w.DirectTo(addr).Fetch(t.Context(), &conf.FetchRequest{Key: traffic.Key(0)})
 			return err == nil && resp.Found && resp.Entry.Content == "1"
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // dumpBytes is the size of one read of the log.
@@ -47,7 +48,7 @@ func dumpLog(ctx context.Context, store diamond.Storage) (log []Change, at diamo
 			from.Store, from.Epoch = batch.Position.Store, batch.Position.Epoch
 			for i := range batch.Changes {
 				if batch.Changes[i].Op == diamond.OpFork {
-					from.Epoch = diamond.Epoch{}
+					from.Epoch = conf.Epoch{}
 				}
 			}
 		}
@@ -88,7 +89,7 @@ func changeOf(c *diamond.Change) Change {
 }
 
 func dumpEntries(ctx context.Context, store diamond.Storage) (entries []Held, broken []string, err error) {
-	req := diamond.ScanRequest{Limit: diamond.MaxPage, Contents: true}
+	req := conf.ScanRequest{Limit: conf.MaxPage, Contents: true}
 	for {
 		page, err := store.Scan(ctx, req)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/robust/listened"
 	"github.com/linnaname/gdiamond/robust/proxy"
 	"github.com/linnaname/gdiamond/storage/memstore"
@@ -39,7 +40,7 @@ func (w *World) publish(t *testing.T, node int, dataID, content string) diamond.
 
 func (w *World) commit(t *testing.T, node int, set diamond.ChangeSet) diamond.Position {
 	t.Helper()
-	resp, err := w.Nodes[node].Server().Commit(t.Context(), &diamond.CommitRequest{Set: set})
+	resp, err := w.Nodes[node].Server().Commit(t.Context(), &conf.CommitRequest{Set: set})
 	require.NoError(t, err)
 	return resp.Position
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/robust/cluster"
 	"github.com/linnaname/gdiamond/robust/fault"
@@ -42,7 +43,7 @@ func TestC8_SwitchToALaggingServer(t *testing.T) {
 			config, err := client.Get(t.Context(), key("a"))
 			require.NoError(t, err)
 			require.Equal(t, "2", config.Content)
-			_, err = w.Transport(0).Fetch(t.Context(), &diamond.FetchRequest{Key: key("a"), After: seen})
+			_, err = w.Transport(0).Fetch(t.Context(), &conf.FetchRequest{Key: key("a"), After: seen})
 			require.True(t, errors.Is(err, diamond.ErrBehind) || errors.Is(err, diamond.ErrUnavailable), "%v", err)
 		}
 		w.publish(t, 1, "a", "3")
@@ -67,9 +68,9 @@ func TestC10_ColdServer(t *testing.T) {
 		for c := range 2 {
 			w.only(c, 0) // which keeps no copy
 		}
-		_, err := w.Nodes[0].Server().Fetch(t.Context(), &diamond.FetchRequest{Key: key("a")})
+		_, err := w.Nodes[0].Server().Fetch(t.Context(), &conf.FetchRequest{Key: key("a")})
 		require.ErrorIs(t, err, diamond.ErrUnavailable, "INV-9")
-		_, err = w.Direct(0).Fetch(t.Context(), &diamond.FetchRequest{Key: key("a")})
+		_, err = w.Direct(0).Fetch(t.Context(), &conf.FetchRequest{Key: key("a")})
 		require.ErrorIs(t, err, diamond.ErrUnavailable, "INV-9")
 		client := w.client(t, 0)
 		a := follow(t, client, "a")
@@ -79,8 +80,8 @@ func TestC10_ColdServer(t *testing.T) {
 
 		// One that has a snapshot goes on with that.
 		files := cluster.NewFiles(1)
-		require.NoError(t, files.Save(diamond.SlotFetched, diamond.Snapshot{
-			Entry: diamond.Entry{Key: key("a"), Content: "0", MD5: diamond.MD5Hex("0"), Size: 1, Revision: 1, View: 1},
+		require.NoError(t, files.Save(conf.SlotFetched, conf.Snapshot{
+			Entry: diamond.Entry{Key: key("a"), Content: "0", MD5: conf.MD5Hex("0"), Size: 1, Revision: 1, View: 1},
 		}))
 		warm := w.client(t, 1, diamond.WithLocalFiles(files))
 		config, err := warm.Get(t.Context(), key("a"))

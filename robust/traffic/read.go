@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/robust/record"
 )
 
@@ -18,7 +19,7 @@ func (t *Traffic) read(ctx context.Context, number int, random *rand.Rand) {
 		}
 		key := Key(random.IntN(t.config.Keys))
 		o := record.Op{Client: number, Kind: record.Get, Keys: []string{key.String()}, Call: t.record.Now()}
-		resp, err := over.Fetch(ctx, &diamond.FetchRequest{Key: key, After: t.known.position()})
+		resp, err := over.Fetch(ctx, &conf.FetchRequest{Key: key, After: t.known.position()})
 		o.Outcome = record.Failed
 		if err != nil {
 			o.Error = err.Error()

@@ -11,7 +11,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -75,21 +75,21 @@ func WithGenerationAbove(generation int64) RestoreOption {
 // The error is ErrInvalid if dir is not empty, or if no generation is given and the clock
 // is behind the newest change or the generation of the backup. It is ErrCorrupt if the
 // backup is damaged.
-func Restore(ctx context.Context, dir string, r io.Reader, opts ...RestoreOption) (diamond.Position, error) {
+func Restore(ctx context.Context, dir string, r io.Reader, opts ...RestoreOption) (conf.Position, error) {
 	how := restoring{now: time.Now}
 	for _, opt := range opts {
 		opt(&how)
 	}
 	if how.above < 0 || how.above > storage.MaxAbove {
-		return diamond.Position{}, diamond.Errorf(diamond.ErrInvalid, "generation: %d is not between 1 and %d", how.above, int64(storage.MaxAbove))
+		return conf.Position{}, conf.Errorf(conf.ErrInvalid, "generation: %d is not between 1 and %d", how.above, int64(storage.MaxAbove))
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return diamond.Position{}, openError(dir, err)
+		return conf.Position{}, openError(dir, err)
 	}
 	if err := checkEmpty(dir); err != nil {
-		return diamond.Position{}, err
+		return conf.Position{}, err
 	}
-	var at diamond.Position
+	var at conf.Position
 	err := replace(filepath.Join(dir, fileName), false, func(temp string) (err error) {
 		if err := receive(ctx, temp, r); err != nil {
 			return err
@@ -100,16 +100,16 @@ func Restore(ctx context.Context, dir string, r io.Reader, opts ...RestoreOption
 		at, err = how.forkFile(ctx, temp)
 		return err
 	})
-	var known *diamond.Error
+	var known *conf.Error
 	switch {
 	case err == nil:
 		return at, nil
-	case errors.Is(err, diamond.ErrCorrupt) && errors.As(err, &known):
-		return diamond.Position{}, diamond.Errorf(diamond.ErrCorrupt, "the backup: %s", known.Detail)
+	case errors.Is(err, conf.ErrCorrupt) && errors.As(err, &known):
+		return conf.Position{}, conf.Errorf(conf.ErrCorrupt, "the backup: %s", known.Detail)
 	case errors.Is(err, os.ErrExist):
-		return diamond.Position{}, notEmpty(dir)
+		return conf.Position{}, notEmpty(dir)
 	}
-	return diamond.Position{}, openError(dir, err)
+	return conf.Position{}, openError(dir, err)
 }
 
 func checkEmpty(dir string) error {
@@ -126,7 +126,7 @@ func checkEmpty(dir string) error {
 }
 
 func notEmpty(dir string) error {
-	return diamond.Errorf(diamond.ErrInvalid, "%s is not empty: restore into an empty or a new directory", dir)
+	return conf.Errorf(conf.ErrInvalid, "%s is not empty: restore into an empty or a new directory", dir)
 }
 
 func receive(ctx context.Context, path string, r io.Reader) error {
@@ -144,19 +144,19 @@ func receive(ctx context.Context, path string, r io.Reader) error {
 }
 
 // forkFile begins a new epoch in the store at path.
-func (r *restoring) forkFile(ctx context.Context, path string) (diamond.Position, error) {
+func (r *restoring) forkFile(ctx context.Context, path string) (conf.Position, error) {
 	db, err := openFile(path)
 	if err != nil {
-		return diamond.Position{}, err
+		return conf.Position{}, err
 	}
 	s := &Store{dir: filepath.Dir(path), now: r.now, db: db, writer: make(chan struct{}, 1)}
 	at, err := r.fork(ctx, s)
 	return at, errors.Join(err, db.Close())
 }
 
-func (r *restoring) fork(ctx context.Context, s *Store) (diamond.Position, error) {
+func (r *restoring) fork(ctx context.Context, s *Store) (conf.Position, error) {
 	now := r.now()
-	var at diamond.Position
+	var at conf.Position
 	if err := s.read(ctx, func(v *view) (err error) {
 		at, _, err = v.head()
 		if err == nil && r.above == 0 {
@@ -165,14 +165,14 @@ func (r *restoring) fork(ctx context.Context, s *Store) (diamond.Position, error
 		at.Revision = max(at.Revision, v.ahead)
 		return err
 	}); err != nil {
-		return diamond.Position{}, err
+		return conf.Position{}, err
 	}
 	return s.Fork(ctx, storage.Restored(at, max(now.UnixMicro(), r.above)))
 }
 
 // isBefore returns an error if the time now is not later than the newest change of the
 // backup, or than its generation. at is the position of the backup's head.
-func (v *view) isBefore(now time.Time, at diamond.Position) error {
+func (v *view) isBefore(now time.Time, at conf.Position) error {
 	const remedy = "correct the clock, or give the highest generation that servers and clients have seen (gdiamond restore --above)"
 	if k, row := v.log.Cursor().Last(); k != nil {
 		newest, err := decodeRecord(k, row)
@@ -180,12 +180,12 @@ func (v *view) isBefore(now time.Time, at diamond.Position) error {
 			return err
 		}
 		if made := newest.change.Time; now.Before(made) {
-			return diamond.Errorf(diamond.ErrInvalid, "the clock says %s, and the newest change in the backup is of %s: %s",
+			return conf.Errorf(conf.ErrInvalid, "the clock says %s, and the newest change in the backup is of %s: %s",
 				now.UTC().Format(time.RFC3339), made.Format(time.RFC3339), remedy)
 		}
 	}
 	if at.Epoch.Generation >= now.UnixMicro() {
-		return diamond.Errorf(diamond.ErrInvalid, "the backup is of generation %d, which a clock that was ahead has given: %s",
+		return conf.Errorf(conf.ErrInvalid, "the backup is of generation %d, which a clock that was ahead has given: %s",
 			at.Epoch.Generation, remedy)
 	}
 	return nil

@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // filled returns a store with entries, versions, deletions and request ids.
@@ -26,7 +26,7 @@ func filled(t *testing.T, dir string, opts ...Option) *Store {
 		set.Drafts[0].Meta = map[string]string{"n": fmt.Sprint(i)}
 		commit(t, s, set)
 	}
-	commit(t, s, diamond.ChangeSet{Deletes: []diamond.Delete{{Key: key("k3")}}})
+	commit(t, s, conf.ChangeSet{Deletes: []conf.Delete{{Key: key("k3")}}})
 	return s
 }
 
@@ -47,7 +47,7 @@ func TestD9_BackupAndRestore(t *testing.T) {
 				return
 			default:
 			}
-			if _, err := s.Commit(context.Background(), []diamond.ChangeSet{put(fmt.Sprint("w", i%5), fmt.Sprint(i))}); err != nil {
+			if _, err := s.Commit(context.Background(), []conf.ChangeSet{put(fmt.Sprint("w", i%5), fmt.Sprint(i))}); err != nil {
 				t.Error(err)
 				return
 			}
@@ -76,12 +76,12 @@ func TestD9_BackupAndRestore(t *testing.T) {
 
 	r := open(t, to)
 	_, err = r.Changes(t.Context(), late, 1<<20)
-	require.ErrorIs(t, err, diamond.ErrEpoch, "a position that was lost")
+	require.ErrorIs(t, err, conf.ErrEpoch, "a position that was lost")
 	batch, err := r.Changes(t.Context(), early, 1<<20)
 	require.NoError(t, err, "a position that was not")
-	require.Equal(t, diamond.OpFork, batch.Changes[len(batch.Changes)-1].Op)
+	require.Equal(t, conf.OpFork, batch.Changes[len(batch.Changes)-1].Op)
 	// A node that had verified more than the backup has it begin above that.
-	forked, err := r.Fork(t.Context(), diamond.Position{Store: late.Store, Epoch: at.Epoch, Revision: at.Revision + 50, Chain: late.Chain})
+	forked, err := r.Fork(t.Context(), conf.Position{Store: late.Store, Epoch: at.Epoch, Revision: at.Revision + 50, Chain: late.Chain})
 	require.NoError(t, err)
 	require.Equal(t, at.Revision+51, forked.Revision)
 }
@@ -94,12 +94,12 @@ func TestRestoreRefuses(t *testing.T) {
 	good := backup.Bytes()
 
 	_, err := Restore(t.Context(), filepath.Join(dir, "a"), bytes.NewReader(good))
-	require.ErrorIs(t, err, diamond.ErrInvalid, "a directory with a store")
+	require.ErrorIs(t, err, conf.ErrInvalid, "a directory with a store")
 	full := filepath.Join(dir, "full")
 	require.NoError(t, os.Mkdir(full, 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(full, "x"), nil, 0o600))
 	_, err = Restore(t.Context(), full, bytes.NewReader(good))
-	require.ErrorIs(t, err, diamond.ErrInvalid)
+	require.ErrorIs(t, err, conf.ErrInvalid)
 
 	flipped := bytes.ReplaceAll(good, []byte("content 59"), []byte("content 58")) // in free pages too
 	to := filepath.Join(dir, "to")
@@ -107,7 +107,7 @@ func TestRestoreRefuses(t *testing.T) {
 		"nothing": nil, "cut": good[:len(good)/2], "cut in a page": good[:len(good)-100], "text": []byte(strings.Repeat("x", 1<<15)), "flipped": flipped,
 	} {
 		_, err := Restore(t.Context(), to, bytes.NewReader(damaged))
-		require.ErrorIs(t, err, diamond.ErrCorrupt, name)
+		require.ErrorIs(t, err, conf.ErrCorrupt, name)
 		require.Equal(t, 1, strings.Count(err.Error(), "corrupt"), "it is said once: %v", err)
 		left, err := os.ReadDir(to)
 		require.NoError(t, err)
@@ -125,7 +125,7 @@ func TestRestoreRefuses(t *testing.T) {
 	_, err = Restore(t.Context(), to, bytes.NewReader(good))
 	require.NoError(t, err, "after all that, the directory is still fit")
 	require.NoError(t, s.Close())
-	require.ErrorIs(t, s.Backup(t.Context(), &backup), diamond.ErrClosed)
+	require.ErrorIs(t, s.Backup(t.Context(), &backup), conf.ErrClosed)
 }
 
 func TestCompact(t *testing.T) {
@@ -135,10 +135,10 @@ func TestCompact(t *testing.T) {
 		commit(t, s, put("large", strings.Repeat(fmt.Sprint(i), 10_000)))
 	}
 	require.NoError(t, s.Prune(t.Context()))
-	before, err := s.Scan(t.Context(), diamond.ScanRequest{Limit: 100, Contents: true})
+	before, err := s.Scan(t.Context(), conf.ScanRequest{Limit: 100, Contents: true})
 	require.NoError(t, err)
 	_, _, err = Compact(t.Context(), dir)
-	require.ErrorIs(t, err, diamond.ErrInUse)
+	require.ErrorIs(t, err, conf.ErrInUse)
 	require.NoError(t, s.Close())
 	was := sound(t, dir)
 
@@ -159,13 +159,13 @@ func TestCompact(t *testing.T) {
 	require.Equal(t, was, now)
 
 	s = open(t, dir, WithRetention(tinyRetention()))
-	after, err := s.Scan(t.Context(), diamond.ScanRequest{Limit: 100, Contents: true})
+	after, err := s.Scan(t.Context(), conf.ScanRequest{Limit: 100, Contents: true})
 	require.NoError(t, err)
 	require.Equal(t, before, after)
 	again := put("k0", "content 0")
 	again.RequestID = "r0"
 	again.Drafts[0].Meta = map[string]string{"n": "0"}
-	r, err := s.Commit(t.Context(), []diamond.ChangeSet{again})
+	r, err := s.Commit(t.Context(), []conf.ChangeSet{again})
 	require.NoError(t, err)
 	require.True(t, r[0].Replayed)
 	commit(t, s, put("k0", "new"))
@@ -207,7 +207,7 @@ func TestCheckBackup(t *testing.T) {
 			file[at-1] ^= 1
 		},
 		"request id": func(file []byte) {
-			k := newRequest(&diamond.ChangeSet{RequestID: "r30"}).key
+			k := newRequest(&conf.ChangeSet{RequestID: "r30"}).key
 			at := bytes.LastIndex(file, k)
 			require.Positive(t, at)
 			file[at+len(k)+40] ^= 1
@@ -236,30 +236,30 @@ func TestCheckBackup(t *testing.T) {
 				require.Equal(t, 61, report.Changes)
 				return
 			}
-			require.ErrorIs(t, err, diamond.ErrCorrupt)
+			require.ErrorIs(t, err, conf.ErrCorrupt)
 			require.NotEmpty(t, report.Problems)
 		})
 	}
 	_, err := CheckBackup(t.Context(), filepath.Join(t.TempDir(), "none"))
-	require.ErrorIs(t, err, diamond.ErrNotFound)
+	require.ErrorIs(t, err, conf.ErrNotFound)
 }
 
 func TestCompactOfNothing(t *testing.T) {
 	_, _, err := Compact(t.Context(), t.TempDir())
-	require.ErrorIs(t, err, diamond.ErrNotFound)
+	require.ErrorIs(t, err, conf.ErrNotFound)
 	_, err = Check(t.Context(), t.TempDir())
-	require.ErrorIs(t, err, diamond.ErrNotFound)
+	require.ErrorIs(t, err, conf.ErrNotFound)
 }
 
 // An installation that a crash, or another one, interrupted is in nobody's way.
 func TestInstallInterrupted(t *testing.T) {
 	source := filled(t, t.TempDir())
-	page, err := source.Scan(t.Context(), diamond.ScanRequest{Limit: 100, Contents: true})
+	page, err := source.Scan(t.Context(), conf.ScanRequest{Limit: 100, Contents: true})
 	require.NoError(t, err)
 	dir := t.TempDir()
 	s := open(t, dir)
-	all := func(between func(i int)) func(func(diamond.Entry, error) bool) {
-		return func(yield func(diamond.Entry, error) bool) {
+	all := func(between func(i int)) func(func(conf.Entry, error) bool) {
+		return func(yield func(conf.Entry, error) bool) {
 			for i, e := range page.Entries {
 				between(i)
 				if !yield(e, nil) {
@@ -270,7 +270,7 @@ func TestInstallInterrupted(t *testing.T) {
 	}
 	nothing := func(int) {}
 	require.NoError(t, s.Install(t.Context(), page.Position, all(func(int) {
-		require.ErrorIs(t, s.Install(t.Context(), page.Position, all(nothing)), diamond.ErrInvalid)
+		require.ErrorIs(t, s.Install(t.Context(), page.Position, all(nothing)), conf.ErrInvalid)
 	})))
 	// As a crash leaves it: buckets of the next generation, half filled.
 	in := &installer{at: page.Position, buffer: page.Entries[:3]}
@@ -280,7 +280,7 @@ func TestInstallInterrupted(t *testing.T) {
 	sound(t, dir)
 	s = open(t, dir)
 	require.NoError(t, s.Install(t.Context(), page.Position, all(nothing)))
-	got, err := s.Scan(t.Context(), diamond.ScanRequest{Limit: 100, Contents: true})
+	got, err := s.Scan(t.Context(), conf.ScanRequest{Limit: 100, Contents: true})
 	require.NoError(t, err)
 	require.Equal(t, page, got)
 	require.NoError(t, s.Close())

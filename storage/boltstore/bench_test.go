@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	bolt "go.etcd.io/bbolt"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // Entries and bytes of content, as in the project's other benchmarks.
@@ -20,23 +20,23 @@ const (
 	benchContent = 1 << 10
 )
 
-func benchKey(i int) diamond.Key {
-	return diamond.NewKey("bench", fmt.Sprintf("application-%06d.json", i))
+func benchKey(i int) conf.Key {
+	return conf.NewKey("bench", fmt.Sprintf("application-%06d.json", i))
 }
 
-func benchSet(random *rand.Rand, i int) diamond.ChangeSet {
+func benchSet(random *rand.Rand, i int) conf.ChangeSet {
 	content := make([]byte, benchContent)
 	for i := range content {
 		content[i] = 'a' + byte(random.IntN(26))
 	}
-	return diamond.ChangeSet{Drafts: []diamond.Draft{{Key: benchKey(i), Content: string(content), Type: "json"}}}
+	return conf.ChangeSet{Drafts: []conf.Draft{{Key: benchKey(i), Content: string(content), Type: "json"}}}
 }
 
 func fill(b *testing.B, s *Store, random *rand.Rand) {
 	b.Helper()
 	s.db.NoSync = true
 	for i := 0; i < benchEntries; i += 1000 {
-		sets := make([]diamond.ChangeSet, 1000)
+		sets := make([]conf.ChangeSet, 1000)
 		for j := range sets {
 			sets[j] = benchSet(random, i+j)
 		}
@@ -60,7 +60,7 @@ func BenchmarkCommit(b *testing.B) {
 			random := rand.New(rand.NewPCG(1, 1))
 			fill(b, s, random)
 			plain, tuned := newBare(b, false), newBare(b, true)
-			sets := make([]diamond.ChangeSet, n)
+			sets := make([]conf.ChangeSet, n)
 			var took [3][]time.Duration
 			b.ResetTimer()
 			for range b.N {
@@ -124,7 +124,7 @@ func newBare(b *testing.B, tuned bool) *bare {
 	l.db.NoSync = true
 	random := rand.New(rand.NewPCG(2, 2))
 	for i := 0; i < benchEntries; i += 1000 {
-		sets := make([]diamond.ChangeSet, 1000)
+		sets := make([]conf.ChangeSet, 1000)
 		for j := range sets {
 			sets[j] = benchSet(random, i+j)
 		}
@@ -135,7 +135,7 @@ func newBare(b *testing.B, tuned bool) *bare {
 	return l
 }
 
-func (l *bare) commit(sets []diamond.ChangeSet) error {
+func (l *bare) commit(sets []conf.ChangeSet) error {
 	return l.db.Update(func(tx *bolt.Tx) error {
 		log, current := tx.Bucket([]byte("log")), tx.Bucket([]byte("current"))
 		log.FillPercent = l.fill
@@ -161,7 +161,7 @@ func benchRows(b *testing.B) (logRow, currentRow []byte) {
 	s, err := Open(b.TempDir())
 	require.NoError(b, err)
 	set := benchSet(rand.New(rand.NewPCG(1, 1)), 1)
-	_, err = s.Commit(b.Context(), []diamond.ChangeSet{set})
+	_, err = s.Commit(b.Context(), []conf.ChangeSet{set})
 	require.NoError(b, err)
 	require.NoError(b, s.db.View(func(tx *bolt.Tx) error {
 		v, err := newView(tx)
@@ -199,7 +199,7 @@ func BenchmarkStart(b *testing.B) {
 		s, err := Open(dir)
 		require.NoError(b, err)
 		for range b.N {
-			req := diamond.ScanRequest{Limit: 1000}
+			req := conf.ScanRequest{Limit: 1000}
 			n := 0
 			for {
 				page, err := s.Scan(b.Context(), req)

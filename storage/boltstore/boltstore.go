@@ -25,6 +25,7 @@ import (
 	berrors "go.etcd.io/bbolt/errors"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -254,7 +255,7 @@ func (s *Store) read(ctx context.Context, fn func(*view) error) error {
 // usable returns an error if the store cannot be used. The caller must hold s.mu.
 func (s *Store) usable(ctx context.Context) error {
 	if s.closed {
-		return diamond.Errorf(diamond.ErrClosed, "the store in %s", s.dir)
+		return conf.Errorf(conf.ErrClosed, "the store in %s", s.dir)
 	}
 	return ended(ctx)
 }

@@ -11,19 +11,19 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // Report is the result of [Check].
 type Report struct {
-	Position diamond.Position // of the head
-	Horizon  int64            // the revision after which the log begins
-	Keys     int              // with an entry
-	Changes  int              // in the log
-	Versions int              // values and tombstones kept, in the log or not
-	Requests int              // request ids remembered
-	Contents int64            // bytes of content kept
-	File     int64            // bytes of the file
+	Position conf.Position // of the head
+	Horizon  int64         // the revision after which the log begins
+	Keys     int           // with an entry
+	Changes  int           // in the log
+	Versions int           // values and tombstones kept, in the log or not
+	Requests int           // request ids remembered
+	Contents int64         // bytes of content kept
+	File     int64         // bytes of the file
 	// Problems describes the damage in one line each, or is empty if the store is
 	// sound. If there are many problems, it has only the first.
 	Problems []string
@@ -36,7 +36,7 @@ const maxProblems = 100
 // has only the problems.
 func (r Report) String() string {
 	var b strings.Builder
-	if r.Position.Store != (diamond.StoreID{}) {
+	if r.Position.Store != (conf.StoreID{}) {
 		r.summarise(&b)
 	}
 	if len(r.Problems) == 0 {
@@ -80,7 +80,7 @@ func check(ctx context.Context, path, name string) (Report, error) {
 	report, err := verify(ctx, path)
 	if err != nil && len(report.Problems) == 0 {
 		err = openFault(name, err)
-		if errors.Is(err, diamond.ErrCorrupt) {
+		if errors.Is(err, conf.ErrCorrupt) {
 			c := &checker{Report: &report}
 			c.problem("%v", err)
 		}
@@ -139,9 +139,9 @@ func (c *checker) verdict() error {
 		return nil
 	}
 	if c.found == 1 {
-		return diamond.Errorf(diamond.ErrCorrupt, "%s", c.Problems[0])
+		return conf.Errorf(conf.ErrCorrupt, "%s", c.Problems[0])
 	}
-	return diamond.Errorf(diamond.ErrCorrupt, "%d problems found, the first: %s", c.found, c.Problems[0])
+	return conf.Errorf(conf.ErrCorrupt, "%d problems found, the first: %s", c.found, c.Problems[0])
 }
 
 func (c *checker) check(ctx context.Context, tx *bolt.Tx) (err error) {
@@ -165,7 +165,7 @@ func (c *checker) check(ctx context.Context, tx *bolt.Tx) (err error) {
 // checkRecords verifies every record, and the chain over the log.
 func (c *checker) checkRecords(ctx context.Context) error {
 	at, count := c.v.anchor(), c.v.sequence
-	var set []diamond.Change // the current set of the log
+	var set []conf.Change // the current set of the log
 	cursor := c.v.log.Cursor()
 	for k, row := cursor.First(); k != nil; k, row = cursor.Next() {
 		if err := ended(ctx); err != nil {
@@ -208,19 +208,19 @@ func (c *checker) checkRecords(ctx context.Context) error {
 
 // checkRecord verifies the content of one record, and its place among the versions of its
 // key. It returns the change with its content.
-func (c *checker) checkRecord(r *record) diamond.Change {
+func (c *checker) checkRecord(r *record) conf.Change {
 	change, err := r.full()
 	if err != nil {
 		c.problem("%v", err)
 	}
-	if change.Op == diamond.OpFork {
+	if change.Op == conf.OpFork {
 		return change
 	}
 	name := fmt.Sprintf("%v at revision %d", change.Key, r.at.revision)
 	c.records++
 	c.Versions++
 	c.Contents += change.Size
-	if change.Op == diamond.OpPublish && diamond.MD5Hex(change.Content) != change.MD5 {
+	if change.Op == conf.OpPublish && conf.MD5Hex(change.Content) != change.MD5 {
 		c.problem("content of %s does not have its MD5", name)
 	}
 	cur, err := c.v.row(change.Key)
@@ -268,7 +268,7 @@ func (c *checker) checkCurrent(ctx context.Context) error {
 			c.problem("%v", err)
 			continue
 		}
-		if cur.op == diamond.OpPublish {
+		if cur.op == conf.OpPublish {
 			c.Keys++
 		}
 	}

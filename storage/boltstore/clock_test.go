@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -22,7 +22,7 @@ func clock(now *time.Time) Option {
 	return func(s *Store) { s.now = func() time.Time { return *now } }
 }
 
-func revisions(changes []diamond.Change) (r []int64) {
+func revisions(changes []conf.Change) (r []int64) {
 	for _, c := range changes {
 		r = append(r, c.Revision)
 	}
@@ -56,7 +56,7 @@ func TestS24_ClockAhead(t *testing.T) {
 	e, err := s.Read(t.Context(), key("live"), 0)
 	require.NoError(t, err)
 	require.Equal(t, "x", e.Content)
-	r, err := s.Commit(t.Context(), []diamond.ChangeSet{set})
+	r, err := s.Commit(t.Context(), []conf.ChangeSet{set})
 	require.NoError(t, err)
 	require.True(t, r[0].Replayed, "request ids have a count of their own")
 
@@ -116,7 +116,7 @@ func TestS24_ClockFarBehindHoldsNoLock(t *testing.T) {
 	s := open(t, t.TempDir(), clock(&now), WithRetention(storage.Retention{Age: 24 * time.Hour, Versions: 3, Changes: 10}))
 	const n = storage.RequestIDFloor + 2*pruneLook
 	for i := 0; i < n; i += 1000 {
-		var sets []diamond.ChangeSet
+		var sets []conf.ChangeSet
 		for j := range 1000 {
 			set := put("a", fmt.Sprint(i+j))
 			set.RequestID = fmt.Sprint("r", i+j)
@@ -151,7 +151,7 @@ func TestS24_ManyAhead(t *testing.T) {
 	now := time.Now()
 	s := open(t, t.TempDir(), clock(&now), WithRetention(storage.Retention{Age: 24 * time.Hour, Versions: 3, Changes: 10}))
 	publish := func(n int) {
-		var sets []diamond.ChangeSet
+		var sets []conf.ChangeSet
 		for i := range n {
 			sets = append(sets, put("a", fmt.Sprint(i)))
 		}
@@ -173,7 +173,7 @@ func TestS24_ManyAhead(t *testing.T) {
 func TestRequestIDsExpire(t *testing.T) {
 	now := time.Now().Truncate(time.Microsecond) // as it is stored
 	s := open(t, t.TempDir(), clock(&now))
-	var sets []diamond.ChangeSet
+	var sets []conf.ChangeSet
 	for i := range storage.RequestIDFloor + 300 {
 		set := put("a", fmt.Sprint(i))
 		set.RequestID = fmt.Sprint("r", i)

@@ -8,7 +8,7 @@ import (
 	"math"
 	"slices"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // Rows have a format byte, fixed fields, variable-length numbers, length-prefixed
@@ -24,12 +24,12 @@ const checksumSize = 4
 // encoder appends fields to a row.
 type encoder []byte
 
-func (e *encoder) byte(b byte)       { *e = append(*e, b) }
-func (e *encoder) raw(b []byte)      { *e = append(*e, b...) }
-func (e *encoder) number(n int64)    { *e = binary.AppendUvarint(*e, uint64(n)) } // n >= 0
-func (e *encoder) signed(n int64)    { *e = binary.AppendVarint(*e, n) }
-func (e *encoder) string(s string)   { e.number(int64(len(s))); *e = append(*e, s...) }
-func (e *encoder) key(k diamond.Key) { e.string(k.Namespace); e.string(k.Group); e.string(k.DataID) }
+func (e *encoder) byte(b byte)     { *e = append(*e, b) }
+func (e *encoder) raw(b []byte)    { *e = append(*e, b...) }
+func (e *encoder) number(n int64)  { *e = binary.AppendUvarint(*e, uint64(n)) } // n >= 0
+func (e *encoder) signed(n int64)  { *e = binary.AppendVarint(*e, n) }
+func (e *encoder) string(s string) { e.number(int64(len(s))); *e = append(*e, s...) }
+func (e *encoder) key(k conf.Key)  { e.string(k.Namespace); e.string(k.Group); e.string(k.DataID) }
 
 func (e *encoder) strings(m map[string]string) {
 	e.number(int64(len(m)))
@@ -127,8 +127,8 @@ func (d *decoder) length() int {
 
 func (d *decoder) string() string { return string(d.raw(d.length())) }
 
-func (d *decoder) key() diamond.Key {
-	return diamond.Key{Namespace: d.string(), Group: d.string(), DataID: d.string()}
+func (d *decoder) key() conf.Key {
+	return conf.Key{Namespace: d.string(), Group: d.string(), DataID: d.string()}
 }
 
 func (d *decoder) strings() map[string]string {
@@ -180,8 +180,8 @@ func validMD5(digits string) bool {
 }
 
 // keyBytes returns the row key of k. No part of a key has a zero byte, so row keys are
-// unique and in the order of [diamond.Key.Compare].
-func keyBytes(k diamond.Key) []byte {
+// unique and in the order of [conf.Key.Compare].
+func keyBytes(k conf.Key) []byte {
 	b := make([]byte, 0, len(k.Namespace)+len(k.Group)+len(k.DataID)+2)
 	b = append(append(b, k.Namespace...), 0)
 	b = append(append(b, k.Group...), 0)

@@ -8,13 +8,13 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
 // planOne returns the change that a set of one draft makes of an empty store.
-func planOne(set *diamond.ChangeSet) (diamond.Change, diamond.Position, error) {
-	changes, at, err := storage.Plan(diamond.Position{}, set, time.Unix(1, 2000).UTC(), func(diamond.Key) (storage.Current, error) { return storage.Current{}, nil })
+func planOne(set *conf.ChangeSet) (conf.Change, conf.Position, error) {
+	changes, at, err := storage.Plan(conf.Position{}, set, time.Unix(1, 2000).UTC(), func(conf.Key) (storage.Current, error) { return storage.Current{}, nil })
 	return changes[0], at, err
 }
 
@@ -22,11 +22,11 @@ func sampleRecords(t testing.TB) []*record {
 	t.Helper()
 	set := put("a.json", "some content\x00\xff")
 	set.Drafts[0].Type, set.Drafts[0].Meta = "json", map[string]string{"k": "v", "a": ""}
-	set.Comment, set.Caller = "why", diamond.Caller{Principal: diamond.Principal{Name: "alice"}, Address: "192.0.2.1:1"}
+	set.Comment, set.Caller = "why", conf.Caller{Principal: conf.Principal{Name: "alice"}, Address: "192.0.2.1:1"}
 	publish, at, err := planOne(&set)
 	require.NoError(t, err)
-	deletion := diamond.Change{Revision: 9, Number: 3, Count: 7, Op: diamond.OpDelete, Key: key("a"), Time: time.Unix(-5, 0).UTC()}
-	fork := diamond.Change{Revision: 1 << 40, Count: 1, Op: diamond.OpFork, Time: time.Time{}.UTC(), Epoch: storage.NextEpoch(4)}
+	deletion := conf.Change{Revision: 9, Number: 3, Count: 7, Op: conf.OpDelete, Key: key("a"), Time: time.Unix(-5, 0).UTC()}
+	fork := conf.Change{Revision: 1 << 40, Count: 1, Op: conf.OpFork, Time: time.Time{}.UTC(), Epoch: storage.NextEpoch(4)}
 	return []*record{
 		{at: pointer{revision: 1}, chain: at.Chain, sequence: 1, ordinal: 1, change: publish},
 		{at: pointer{revision: 9, number: 3}, sequence: 1 << 50, ordinal: 2, prev: pointer{true, 8, 1 << 30}, change: deletion},
@@ -55,7 +55,7 @@ func FuzzDecodeRecord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, k, row []byte) {
 		r, err := decodeRecord(k, row)
 		if err != nil {
-			require.ErrorIs(t, err, diamond.ErrCorrupt)
+			require.ErrorIs(t, err, conf.ErrCorrupt)
 		} else if c, err := r.full(); err == nil {
 			r.change = c
 			again, err := decodeRecord(k, r.encode())
@@ -110,8 +110,8 @@ func FuzzDecodeRows(f *testing.F) {
 func TestS18_RowKeysOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		part := rapid.StringOfN(rapid.RuneFrom([]rune("-.09:AZ_az")), 1, 6, -1)
-		draw := func() diamond.Key {
-			return diamond.Key{Namespace: part.Draw(t, "namespace"), Group: part.Draw(t, "group"), DataID: part.Draw(t, "dataId")}
+		draw := func() conf.Key {
+			return conf.Key{Namespace: part.Draw(t, "namespace"), Group: part.Draw(t, "group"), DataID: part.Draw(t, "dataId")}
 		}
 		a, b := draw(), draw()
 		require.Equal(t, a.Compare(b), strings.Compare(string(keyBytes(a)), string(keyBytes(b))))

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // A context that ends with a cause of the caller's, as those of errgroup and
@@ -21,6 +21,6 @@ func TestC16_ContextWithACause(t *testing.T) {
 	_, err := s.Read(ctx, key("a"), 0)
 	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorIs(t, err, cause)
-	_, err = s.Commit(ctx, []diamond.ChangeSet{put("a", "1")})
+	_, err = s.Commit(ctx, []conf.ChangeSet{put("a", "1")})
 	require.ErrorIs(t, err, context.Canceled)
 }

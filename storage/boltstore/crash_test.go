@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
@@ -24,12 +24,12 @@ const batchSize = 500
 func writeForever(t *testing.T, dir string, keys int) {
 	s, err := Open(dir)
 	require.NoError(t, err)
-	page, err := s.Scan(t.Context(), diamond.ScanRequest{Limit: 1})
+	page, err := s.Scan(t.Context(), conf.ScanRequest{Limit: 1})
 	require.NoError(t, err)
 	for n := page.Position.Revision + 1; ; n++ {
-		set := diamond.ChangeSet{RequestID: fmt.Sprint("r", n)}
+		set := conf.ChangeSet{RequestID: fmt.Sprint("r", n)}
 		for i := range keys {
-			set.Drafts = append(set.Drafts, diamond.Draft{Key: key(fmt.Sprint("k", i)), Content: strings.Repeat(fmt.Sprint(n, " "), 20)})
+			set.Drafts = append(set.Drafts, conf.Draft{Key: key(fmt.Sprint("k", i)), Content: strings.Repeat(fmt.Sprint(n, " "), 20)})
 		}
 		require.Equal(t, n, commit(t, s, set).Revision)
 		fmt.Printf("acknowledged %d\n", n)
@@ -80,7 +80,7 @@ func killAtRandom(t *testing.T, test, dir string, random *rand.Rand) (acknowledg
 func checkAfterCrash(t *testing.T, dir string, acknowledged int64, keys int) {
 	t.Helper()
 	s := open(t, dir)
-	page, err := s.Scan(t.Context(), diamond.ScanRequest{Limit: 1000, Contents: true})
+	page, err := s.Scan(t.Context(), conf.ScanRequest{Limit: 1000, Contents: true})
 	require.NoError(t, err)
 	head := page.Position.Revision
 	require.GreaterOrEqual(t, head, acknowledged)
@@ -90,7 +90,7 @@ func checkAfterCrash(t *testing.T, dir string, acknowledged int64, keys int) {
 		require.Equal(t, head, e.Revision, "one revision, all or none")
 		require.Equal(t, strings.Repeat(fmt.Sprint(head, " "), 20), e.Content)
 	}
-	after := diamond.Position{}
+	after := conf.Position{}
 	batch, err := s.Changes(t.Context(), after, 0)
 	for ; err == nil && len(batch.Changes) > 0; batch, err = s.Changes(t.Context(), after, 0) {
 		require.Len(t, batch.Changes, keys, "a set is never split")

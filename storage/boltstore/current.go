@@ -3,7 +3,7 @@ package boltstore
 import (
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -13,8 +13,8 @@ import (
 type current struct {
 	at      pointer
 	ordinal int64 // of the newest version
-	op      diamond.Op
-	entry   diamond.Entry // without content; with OpPublish only
+	op      conf.Op
+	entry   conf.Entry // without content; with OpPublish only
 }
 
 func (c *current) encode(key []byte) []byte {
@@ -23,7 +23,7 @@ func (c *current) encode(key []byte) []byte {
 	e.byte(byte(c.op))
 	e.position(c.at)
 	e.number(c.ordinal)
-	if c.op == diamond.OpPublish {
+	if c.op == conf.OpPublish {
 		e.signed(c.entry.Modified.UnixMicro())
 		e.string(c.entry.Type)
 		e.md5(c.entry.MD5)
@@ -35,23 +35,23 @@ func (c *current) encode(key []byte) []byte {
 }
 
 // decodeCurrent reads the row of k, whose row key is key.
-func decodeCurrent(k diamond.Key, key, row []byte) (*current, error) {
+func decodeCurrent(k conf.Key, key, row []byte) (*current, error) {
 	c := &current{}
 	d := decode(row)
-	c.op, c.at, c.ordinal = diamond.Op(d.byte()), d.position(), d.number()
+	c.op, c.at, c.ordinal = conf.Op(d.byte()), d.position(), d.number()
 	switch c.op {
-	case diamond.OpPublish:
+	case conf.OpPublish:
 		e := &c.entry
 		e.Key, e.Revision, e.View = k, c.at.revision, c.at.revision
 		e.Modified = time.UnixMicro(d.signed()).UTC()
 		e.Type, e.MD5, e.Size, e.Meta = d.string(), d.md5(), d.number(), d.strings()
-	case diamond.OpDelete:
+	case conf.OpDelete:
 	default:
 		d.failed = true
 	}
 	d.sum(key)
 	if !d.end() {
-		return nil, diamond.Errorf(diamond.ErrCorrupt, "the current row of %v is damaged", k)
+		return nil, conf.Errorf(conf.ErrCorrupt, "the current row of %v is damaged", k)
 	}
 	return c, nil
 }
@@ -59,7 +59,7 @@ func decodeCurrent(k diamond.Key, key, row []byte) (*current, error) {
 // revision returns the revision of the current entry, or 0 if there is none. c may be
 // nil.
 func (c *current) revision() int64 {
-	if c == nil || c.op != diamond.OpPublish {
+	if c == nil || c.op != conf.OpPublish {
 		return 0
 	}
 	return c.at.revision
@@ -76,7 +76,7 @@ func (c *current) known() storage.Current {
 // currentOf returns the row that makes r the newest version of its key.
 func currentOf(r *record) *current {
 	c := &current{at: r.at, ordinal: r.ordinal, op: r.change.Op}
-	if c.op == diamond.OpPublish {
+	if c.op == conf.OpPublish {
 		c.entry = r.change.Entry()
 	}
 	return c

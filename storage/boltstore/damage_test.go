@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	bolt "go.etcd.io/bbolt"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
@@ -58,14 +58,14 @@ func TestCheckFindsEveryFlippedContentByte(t *testing.T) {
 		dir := place(t, file)
 		file[start+i] ^= 0x20
 		report, err := Check(t.Context(), dir)
-		require.ErrorIs(t, err, diamond.ErrCorrupt)
+		require.ErrorIs(t, err, conf.ErrCorrupt)
 		require.NotEmpty(t, report.Problems)
 		require.Contains(t, report.String(), "k3")
 		require.NotContains(t, report.String(), "and more", "no content in reports")
 		s, err := Open(dir)
 		require.NoError(t, err, "the rest can be had")
 		_, err = s.Read(t.Context(), key("k3"), 60)
-		require.ErrorIs(t, err, diamond.ErrCorrupt)
+		require.ErrorIs(t, err, conf.ErrCorrupt)
 		require.ErrorContains(t, err, "gdiamond check "+dir)
 		e, err := s.Read(t.Context(), key("big"), 0)
 		require.NoError(t, err)
@@ -89,7 +89,7 @@ func TestDamageSweep(t *testing.T) {
 		_, err := Check(t.Context(), dir)
 		if err != nil {
 			found++
-			require.ErrorIs(t, err, diamond.ErrCorrupt, "byte %d", at)
+			require.ErrorIs(t, err, conf.ErrCorrupt, "byte %d", at)
 		}
 		useDamaged(t, dir, text, err != nil, fmt.Sprintf("byte %d bit %d", at, bit))
 	}
@@ -102,19 +102,19 @@ func useDamaged(t *testing.T, dir, text string, found bool, what string) {
 	t.Helper()
 	s, err := Open(dir)
 	if err != nil {
-		require.ErrorIs(t, err, diamond.ErrCorrupt, what)
+		require.ErrorIs(t, err, conf.ErrCorrupt, what)
 		require.ErrorContains(t, err, "gdiamond check "+dir, what)
 		require.True(t, found, "%s: refused by Open and not found by Check", what)
 		return
 	}
 	got, err := dump(t.Context(), s)
 	if err != nil {
-		require.ErrorIs(t, err, diamond.ErrCorrupt, what)
+		require.ErrorIs(t, err, conf.ErrCorrupt, what)
 		require.True(t, found, "%s: met by reads and not found by Check", what)
 	} else if !found {
 		require.Equal(t, text, got, what)
 	}
-	_, err = s.Commit(t.Context(), []diamond.ChangeSet{put("new", "x")})
+	_, err = s.Commit(t.Context(), []conf.ChangeSet{put("new", "x")})
 	require.True(t, err == nil || found, what)
 	require.NoError(t, s.Close())
 }
@@ -152,23 +152,23 @@ func TestOpenRefusesDamage(t *testing.T) {
 	for name, content := range files {
 		dir := place(t, content)
 		_, err := Open(dir)
-		require.ErrorIs(t, err, diamond.ErrCorrupt, name)
+		require.ErrorIs(t, err, conf.ErrCorrupt, name)
 		require.ErrorContains(t, err, "gdiamond check "+dir, name)
 		require.ErrorContains(t, err, "restore from a backup", name)
 		left, err := os.ReadFile(fileOf(dir))
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(content, left), "%s: the file is left as it is", name)
 		report, err := Check(t.Context(), dir)
-		require.ErrorIs(t, err, diamond.ErrCorrupt, name)
+		require.ErrorIs(t, err, conf.ErrCorrupt, name)
 		require.NotEmpty(t, report.Problems, name)
 		require.Contains(t, report.String(), "DAMAGED")
 		require.NotContains(t, report.String(), "diamond: corrupt", name)
 		require.NotContains(t, report.String()+err.Error(), "gdiamond check", "%s: who checks needs no advice to check", name)
-		if report.Position.Store == (diamond.StoreID{}) {
+		if report.Position.Store == (conf.StoreID{}) {
 			require.NotContains(t, report.String(), "revision", "%s: nothing is told of what could not be read", name)
 		}
 		_, _, err = Compact(t.Context(), dir)
-		require.ErrorIs(t, err, diamond.ErrCorrupt, name)
+		require.ErrorIs(t, err, conf.ErrCorrupt, name)
 	}
 }
 
@@ -250,7 +250,7 @@ func TestCheckFindsContradictions(t *testing.T) {
 		require.NoError(t, s.write(t.Context(), spoil), name)
 		require.NoError(t, s.Close())
 		report, err := Check(t.Context(), dir)
-		require.ErrorIs(t, err, diamond.ErrCorrupt, name)
+		require.ErrorIs(t, err, conf.ErrCorrupt, name)
 		require.NotEmpty(t, report.Problems, name)
 	}
 }
@@ -276,8 +276,8 @@ func TestFileCutUnderOpenStore(t *testing.T) {
 		commit(t, s, put(fmt.Sprint("pad", i), strings.Repeat("x", 8000)))
 	}
 	require.NoError(t, os.Truncate(fileOf(dir), int64(4*os.Getpagesize())))
-	_, err := s.Scan(t.Context(), diamond.ScanRequest{Limit: 100, Contents: true})
-	require.ErrorIs(t, err, diamond.ErrCorrupt)
+	_, err := s.Scan(t.Context(), conf.ScanRequest{Limit: 100, Contents: true})
+	require.ErrorIs(t, err, conf.ErrCorrupt)
 	_, err = s.Read(t.Context(), key("pad40"), 0)
-	require.ErrorIs(t, err, diamond.ErrCorrupt)
+	require.ErrorIs(t, err, conf.ErrCorrupt)
 }

@@ -11,7 +11,7 @@ import (
 
 	berrors "go.etcd.io/bbolt/errors"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/diskfull"
 	"github.com/linnaname/gdiamond/storage"
 )
@@ -34,29 +34,29 @@ func panicError(p any) error {
 			panic(p)
 		}
 	}
-	return diamond.Errorf(diamond.ErrCorrupt, "the file cannot be read: %v", p)
+	return conf.Errorf(conf.ErrCorrupt, "the file cannot be read: %v", p)
 }
 
 // failure wraps a sentinel of package diamond around err.
 func (s *Store) failure(err error) error {
-	var known *diamond.Error
+	var known *conf.Error
 	switch {
 	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.As(err, &known):
-		if errors.Is(err, diamond.ErrCorrupt) {
+		if errors.Is(err, conf.ErrCorrupt) {
 			return advised(known, s.dir)
 		}
 		return err
 	}
-	if reason := diskfull.Reason(err, diamond.ErrNoSpace); reason != nil {
-		return diamond.Errorf(reason, "the store in %s cannot be written: %v", s.dir, err)
+	if reason := diskfull.Reason(err, conf.ErrNoSpace); reason != nil {
+		return conf.Errorf(reason, "the store in %s cannot be written: %v", s.dir, err)
 	}
-	return diamond.Errorf(diamond.ErrUnavailable, "the store in %s: %v", s.dir, err)
+	return conf.Errorf(conf.ErrUnavailable, "the store in %s: %v", s.dir, err)
 }
 
 // advised returns a copy of e that also says what to do about the damage.
-func advised(e *diamond.Error, dir string) error {
+func advised(e *conf.Error, dir string) error {
 	c := *e
 	c.Detail += fmt.Sprintf("; run `gdiamond check %s` to see what is damaged, and restore from a backup", dir)
 	return &c
@@ -65,8 +65,8 @@ func advised(e *diamond.Error, dir string) error {
 // openError is [Store.failure] for a store that cannot be opened.
 func openError(dir string, err error) error {
 	err = openFault(dir, err)
-	var known *diamond.Error
-	if errors.As(err, &known) && errors.Is(err, diamond.ErrCorrupt) {
+	var known *conf.Error
+	if errors.As(err, &known) && errors.Is(err, conf.ErrCorrupt) {
 		return advised(known, dir)
 	}
 	return err
@@ -75,16 +75,16 @@ func openError(dir string, err error) error {
 // openFault is openError without the advice to run a check, for the check itself.
 func openFault(dir string, err error) error {
 	switch {
-	case errors.Is(err, diamond.ErrCorrupt):
+	case errors.Is(err, conf.ErrCorrupt):
 		return err
 	case errors.Is(err, berrors.ErrTimeout):
-		return diamond.Errorf(diamond.ErrInUse, "the data directory %s is in use by another process", dir)
+		return conf.Errorf(conf.ErrInUse, "the data directory %s is in use by another process", dir)
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrVersionMismatch), errors.Is(err, berrors.ErrChecksum):
-		return diamond.Errorf(diamond.ErrCorrupt, "the store in %s is damaged: %v", dir, err)
+		return conf.Errorf(conf.ErrCorrupt, "the store in %s is damaged: %v", dir, err)
 	case errors.Is(err, fs.ErrNotExist):
-		return diamond.Errorf(diamond.ErrNotFound, "there is no store in %s", dir)
+		return conf.Errorf(conf.ErrNotFound, "there is no store in %s", dir)
 	case errors.Is(err, fs.ErrPermission):
-		return diamond.Errorf(diamond.ErrUnavailable, "the data directory %s: %v", dir, err)
+		return conf.Errorf(conf.ErrUnavailable, "the data directory %s: %v", dir, err)
 	}
 	return (&Store{dir: dir}).failure(err)
 }

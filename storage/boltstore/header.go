@@ -5,26 +5,26 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // header describes the store, in one row. It changes at the first commit, at forks and
 // installations, and when history is pruned, but not at other commits.
 type header struct {
-	store      diamond.StoreID
+	store      conf.StoreID
 	origin     origin
-	generation int64         // of the buckets; an installation builds new ones next to the old
-	horizon    int64         // the revision after which the log begins
-	chain      diamond.Chain // at horizon
-	sequence   int64         // number of all changes of the log up to horizon
-	ahead      int64         // the highest revision from an installation
+	generation int64      // of the buckets; an installation builds new ones next to the old
+	horizon    int64      // the revision after which the log begins
+	chain      conf.Chain // at horizon
+	sequence   int64      // number of all changes of the log up to horizon
+	ahead      int64      // the highest revision from an installation
 	epochs     []epochStart
 }
 
 // epochStart is the epoch of the store from a revision on.
 type epochStart struct {
 	from  int64
-	epoch diamond.Epoch
+	epoch conf.Epoch
 }
 
 // origin is the source of a store's history.
@@ -63,7 +63,7 @@ func (h *header) encode() []byte {
 func decodeHeader(row []byte) (header, error) {
 	var h header
 	if len(row) > 0 && row[0] > format {
-		return h, diamond.Errorf(diamond.ErrInvalid, "the store has format %d, this program knows up to %d", row[0], format)
+		return h, conf.Errorf(conf.ErrInvalid, "the store has format %d, this program knows up to %d", row[0], format)
 	}
 	d := decode(row)
 	copy(h.store[:], d.raw(len(h.store)))
@@ -82,24 +82,24 @@ func decodeHeader(row []byte) (header, error) {
 	}
 	d.sum(headerKey())
 	if !d.end() || h.origin > written || len(h.epochs) == 0 {
-		return h, diamond.Errorf(diamond.ErrCorrupt, "the store's header is damaged")
+		return h, conf.Errorf(conf.ErrCorrupt, "the store's header is damaged")
 	}
 	return h, nil
 }
 
 // position returns the position at a revision with its chain.
-func (h *header) position(revision int64, chain diamond.Chain) diamond.Position {
+func (h *header) position(revision int64, chain conf.Chain) conf.Position {
 	epoch := h.epochs[0].epoch
 	for _, s := range h.epochs {
 		if s.from <= revision {
 			epoch = s.epoch
 		}
 	}
-	return diamond.Position{Store: h.store, Epoch: epoch, Revision: revision, Chain: chain}
+	return conf.Position{Store: h.store, Epoch: epoch, Revision: revision, Chain: chain}
 }
 
 // anchor returns the position after which the log begins.
-func (h *header) anchor() diamond.Position { return h.position(h.horizon, h.chain) }
+func (h *header) anchor() conf.Position { return h.position(h.horizon, h.chain) }
 
 // The names of the buckets of a generation.
 func (h *header) logName() []byte      { return fmt.Appendf(nil, "log.%d", h.generation) }

@@ -14,19 +14,19 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
-func key(dataID string) diamond.Key { return diamond.NewKey("", dataID) }
+func key(dataID string) conf.Key { return conf.NewKey("", dataID) }
 
-func put(dataID, content string) diamond.ChangeSet {
-	return diamond.ChangeSet{Drafts: []diamond.Draft{{Key: key(dataID), Content: content}}}
+func put(dataID, content string) conf.ChangeSet {
+	return conf.ChangeSet{Drafts: []conf.Draft{{Key: key(dataID), Content: content}}}
 }
 
 // commit commits one set, which must succeed.
-func commit(t testing.TB, s *Store, set diamond.ChangeSet) diamond.Position {
+func commit(t testing.TB, s *Store, set conf.ChangeSet) conf.Position {
 	t.Helper()
-	r, err := s.Commit(t.Context(), []diamond.ChangeSet{set})
+	r, err := s.Commit(t.Context(), []conf.ChangeSet{set})
 	require.NoError(t, err)
 	require.NoError(t, r[0].Err)
 	return r[0].Position
@@ -35,7 +35,7 @@ func commit(t testing.TB, s *Store, set diamond.ChangeSet) diamond.Position {
 // dump reads all that a store holds, by every method, as one text to compare.
 func dump(ctx context.Context, s *Store) (string, error) {
 	var b strings.Builder
-	page, err := s.Scan(ctx, diamond.ScanRequest{Limit: 10_000, Contents: true})
+	page, err := s.Scan(ctx, conf.ScanRequest{Limit: 10_000, Contents: true})
 	if err != nil {
 		return "", err
 	}
@@ -48,7 +48,7 @@ func dump(ctx context.Context, s *Store) (string, error) {
 		}
 		fmt.Fprintf(&b, "%v\n", changes)
 		for _, c := range changes {
-			if c.Op != diamond.OpPublish {
+			if c.Op != conf.OpPublish {
 				continue
 			}
 			old, err := s.Read(ctx, e.Key, c.Revision)
@@ -58,7 +58,7 @@ func dump(ctx context.Context, s *Store) (string, error) {
 			fmt.Fprintf(&b, "%v\n", old)
 		}
 	}
-	batch, err := s.Changes(ctx, diamond.Position{}, 1<<40)
+	batch, err := s.Changes(ctx, conf.Position{}, 1<<40)
 	fmt.Fprintf(&b, "%v\n", batch)
 	return b.String(), err
 }

@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // A page of a history costs what it returns, however many versions are newer.
@@ -15,7 +15,7 @@ func TestHistory_APageCostsWhatItReturns(t *testing.T) {
 	require.NoError(t, err)
 	defer s.Close()
 	const n = 2000
-	sets := make([]diamond.ChangeSet, n)
+	sets := make([]conf.ChangeSet, n)
 	for i := range sets {
 		sets[i] = put("a", fmt.Sprint(i))
 	}

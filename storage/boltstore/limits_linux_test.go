@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
@@ -22,9 +22,9 @@ func limited(t *testing.T, dir string) {
 	setLimit(t, syscall.RLIMIT_FSIZE, 16<<20)
 	var err error
 	for i := 0; err == nil; i++ {
-		_, err = s.Commit(t.Context(), []diamond.ChangeSet{put("big", strings.Repeat(fmt.Sprint(i%10), 5<<20))})
+		_, err = s.Commit(t.Context(), []conf.ChangeSet{put("big", strings.Repeat(fmt.Sprint(i%10), 5<<20))})
 	}
-	require.ErrorIs(t, err, diamond.ErrNoSpace)
+	require.ErrorIs(t, err, conf.ErrNoSpace)
 	e, err := s.Read(t.Context(), key("a"), 0)
 	require.NoError(t, err)
 	require.Equal(t, "x", e.Content)
@@ -57,7 +57,7 @@ func TestDefect_S19_ManyKeysFewDescriptors(t *testing.T) {
 	if r, dir := role(); r == "limited" {
 		setLimit(t, syscall.RLIMIT_NOFILE, 32)
 		s := open(t, dir)
-		req := diamond.ScanRequest{Limit: 1000, Contents: true}
+		req := conf.ScanRequest{Limit: 1000, Contents: true}
 		for more := true; more; {
 			page, err := s.Scan(t.Context(), req)
 			require.NoError(t, err)
@@ -70,7 +70,7 @@ func TestDefect_S19_ManyKeysFewDescriptors(t *testing.T) {
 	s := open(t, dir)
 	n := campaign.Scale(t, 10_000, 100_000)
 	for i := 0; i < n; i += 1000 {
-		sets := make([]diamond.ChangeSet, 1000)
+		sets := make([]conf.ChangeSet, 1000)
 		for j := range sets {
 			sets[j] = put(fmt.Sprintf("k%06d", i+j), strings.Repeat("x", 100))
 		}

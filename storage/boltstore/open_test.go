@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 func TestInUse(t *testing.T) {
@@ -20,10 +20,10 @@ func TestInUse(t *testing.T) {
 	s := open(t, dir)
 	commit(t, s, put("a", "x"))
 	_, err := Open(dir)
-	require.ErrorIs(t, err, diamond.ErrInUse)
+	require.ErrorIs(t, err, conf.ErrInUse)
 	require.ErrorContains(t, err, dir)
 	_, err = Check(t.Context(), dir)
-	require.ErrorIs(t, err, diamond.ErrInUse)
+	require.ErrorIs(t, err, conf.ErrInUse)
 	require.NoError(t, s.Close())
 	require.NoError(t, open(t, dir).Close())
 }
@@ -45,7 +45,7 @@ func TestOpenRace(t *testing.T) {
 			require.NoError(t, s.Close())
 			continue
 		}
-		require.ErrorIs(t, errs[i], diamond.ErrInUse)
+		require.ErrorIs(t, errs[i], conf.ErrInUse)
 	}
 	require.Equal(t, 1, opened)
 	require.Equal(t, 1, sound(t, dir).Changes)
@@ -65,7 +65,7 @@ func TestLeftoversGo(t *testing.T) {
 	require.NoFileExists(t, left)
 	leave()
 	_, _, err := Compact(t.Context(), dir)
-	require.ErrorIs(t, err, diamond.ErrInUse)
+	require.ErrorIs(t, err, conf.ErrInUse)
 	require.FileExists(t, left, "it may be another's who has the lock")
 	require.NoError(t, s.Close())
 	_, _, err = Compact(t.Context(), dir)
@@ -88,7 +88,7 @@ func TestOpenElsewhere(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	_, err := Open(file)
-	require.ErrorIs(t, err, diamond.ErrUnavailable)
+	require.ErrorIs(t, err, conf.ErrUnavailable)
 	require.ErrorContains(t, err, file)
 	require.NoError(t, os.Mkdir(filepath.Join(filepath.Dir(file), fileName), 0o700))
 	_, err = Open(filepath.Dir(file))
@@ -106,7 +106,7 @@ func TestNewerFormat(t *testing.T) {
 	}))
 	require.NoError(t, s.Close())
 	_, err := Open(dir)
-	require.ErrorIs(t, err, diamond.ErrInvalid)
+	require.ErrorIs(t, err, conf.ErrInvalid)
 	require.ErrorContains(t, err, "format 2")
 }
 
@@ -124,13 +124,13 @@ func TestNoContentInErrors(t *testing.T) {
 		said = append(said, err.Error())
 	}
 	set.Drafts[0].Content = secret + "2"
-	r, err := s.Commit(t.Context(), []diamond.ChangeSet{set, {Drafts: []diamond.Draft{{Key: key("a"), Content: secret, IfRevision: diamond.Revision(9)}}}})
+	r, err := s.Commit(t.Context(), []conf.ChangeSet{set, {Drafts: []conf.Draft{{Key: key("a"), Content: secret, IfRevision: conf.Revision(9)}}}})
 	require.NoError(t, err)
 	note(r[0].Err)
 	note(r[1].Err)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = s.Commit(ctx, []diamond.ChangeSet{set})
+	_, err = s.Commit(ctx, []conf.ChangeSet{set})
 	note(err)
 	require.NoError(t, s.Close())
 	b, err := os.ReadFile(fileOf(dir))
@@ -150,7 +150,7 @@ func TestReadOnly(t *testing.T) {
 	dir := t.TempDir()
 	s := filled(t, dir)
 	_, err := Open(dir, WithReadOnly())
-	require.ErrorIs(t, err, diamond.ErrInUse)
+	require.ErrorIs(t, err, conf.ErrInUse)
 	want, err := dump(t.Context(), s)
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
@@ -166,10 +166,10 @@ func TestReadOnly(t *testing.T) {
 		require.Equal(t, want, got)
 	}
 	_, err = Open(dir)
-	require.ErrorIs(t, err, diamond.ErrInUse)
-	_, err = r.Commit(t.Context(), []diamond.ChangeSet{put("a", "x")})
-	require.ErrorIs(t, err, diamond.ErrInvalid)
-	require.ErrorIs(t, r.Prune(t.Context()), diamond.ErrInvalid)
+	require.ErrorIs(t, err, conf.ErrInUse)
+	_, err = r.Commit(t.Context(), []conf.ChangeSet{put("a", "x")})
+	require.ErrorIs(t, err, conf.ErrInvalid)
+	require.ErrorIs(t, r.Prune(t.Context()), conf.ErrInvalid)
 	var backup bytes.Buffer
 	require.NoError(t, r.Backup(t.Context(), &backup))
 	require.NoError(t, errors.Join(r.Close(), other.Close()))
@@ -182,6 +182,6 @@ func TestReadOnly(t *testing.T) {
 
 	none := filepath.Join(t.TempDir(), "none")
 	_, err = Open(none, WithReadOnly())
-	require.ErrorIs(t, err, diamond.ErrNotFound)
+	require.ErrorIs(t, err, conf.ErrNotFound)
 	require.NoDirExists(t, none)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
@@ -41,14 +41,14 @@ func TestDefect_S8_FailedPublishChangesNothing(t *testing.T) {
 	var cause error
 	failing(t, s, &cause, false, func(int64) bool { return true })
 	for _, c := range []struct{ cause, want error }{
-		{&fs.PathError{Op: "write", Err: syscall.ENOSPC}, diamond.ErrNoSpace},
-		{&fs.PathError{Op: "write", Err: syscall.EROFS}, diamond.ErrNoSpace},
-		{&fs.PathError{Op: "write", Err: syscall.EDQUOT}, diamond.ErrNoSpace},
-		{&fs.PathError{Op: "write", Err: syscall.EFBIG}, diamond.ErrNoSpace},
-		{&fs.PathError{Op: "write", Err: syscall.EIO}, diamond.ErrUnavailable},
+		{&fs.PathError{Op: "write", Err: syscall.ENOSPC}, conf.ErrNoSpace},
+		{&fs.PathError{Op: "write", Err: syscall.EROFS}, conf.ErrNoSpace},
+		{&fs.PathError{Op: "write", Err: syscall.EDQUOT}, conf.ErrNoSpace},
+		{&fs.PathError{Op: "write", Err: syscall.EFBIG}, conf.ErrNoSpace},
+		{&fs.PathError{Op: "write", Err: syscall.EIO}, conf.ErrUnavailable},
 	} {
 		cause = c.cause
-		_, err := s.Commit(t.Context(), []diamond.ChangeSet{put("a", "new"), put("b", "new")})
+		_, err := s.Commit(t.Context(), []conf.ChangeSet{put("a", "new"), put("b", "new")})
 		require.ErrorIs(t, err, c.want)
 		after, err := dump(t.Context(), s)
 		require.NoError(t, err, "reads go on")
@@ -64,9 +64,9 @@ func TestDefect_S8_FailedPublishChangesNothing(t *testing.T) {
 func TestNoSpaceFromText(t *testing.T) {
 	for _, errno := range []error{syscall.ENOSPC, syscall.EFBIG} {
 		err := fmt.Errorf("file resize error: %s", &fs.PathError{Op: "truncate", Path: "/d/store.db", Err: errno})
-		assert.ErrorIs(t, (&Store{dir: "/d"}).failure(err), diamond.ErrNoSpace)
+		assert.ErrorIs(t, (&Store{dir: "/d"}).failure(err), conf.ErrNoSpace)
 	}
-	assert.ErrorIs(t, (&Store{}).failure(errors.New("mmap too large")), diamond.ErrUnavailable)
+	assert.ErrorIs(t, (&Store{}).failure(errors.New("mmap too large")), conf.ErrUnavailable)
 }
 
 // A commit whose last page was written, but not known to be synced, is of
@@ -79,16 +79,16 @@ func TestUnknownOutcome(t *testing.T) {
 	failing(t, s, &cause, true, func(offset int64) bool { return metaWrite(s, offset) })
 	set := put("a", "new")
 	set.RequestID = "r1"
-	_, err := s.Commit(t.Context(), []diamond.ChangeSet{set})
-	require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
-	require.NotErrorIs(t, err, diamond.ErrUnavailable)
+	_, err := s.Commit(t.Context(), []conf.ChangeSet{set})
+	require.ErrorIs(t, err, conf.ErrUnknownOutcome)
+	require.NotErrorIs(t, err, conf.ErrUnavailable)
 
 	// While nothing can be synced, not even a replay may be acknowledged.
-	_, err = s.Commit(t.Context(), []diamond.ChangeSet{set})
-	require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+	_, err = s.Commit(t.Context(), []conf.ChangeSet{set})
+	require.ErrorIs(t, err, conf.ErrUnknownOutcome)
 
 	cause = nil
-	r, err := s.Commit(t.Context(), []diamond.ChangeSet{set})
+	r, err := s.Commit(t.Context(), []conf.ChangeSet{set})
 	require.NoError(t, err)
 	require.True(t, r[0].Replayed)
 	require.EqualValues(t, 2, r[0].Position.Revision)
@@ -102,8 +102,8 @@ func TestMetaNotWritten(t *testing.T) {
 	s := open(t, t.TempDir())
 	cause := error(&fs.PathError{Op: "write", Err: syscall.ENOSPC})
 	failing(t, s, &cause, false, func(offset int64) bool { return metaWrite(s, offset) })
-	_, err := s.Commit(t.Context(), []diamond.ChangeSet{put("a", "x")})
-	require.ErrorIs(t, err, diamond.ErrNoSpace)
+	_, err := s.Commit(t.Context(), []conf.ChangeSet{put("a", "x")})
+	require.ErrorIs(t, err, conf.ErrNoSpace)
 	cause = nil
 	require.EqualValues(t, 1, commit(t, s, put("a", "x")).Revision)
 }
@@ -119,17 +119,17 @@ func TestS5_RollbackLeavesNoHole(t *testing.T) {
 		if i%10 == 9 {
 			s.beforeEnd = func() error { return broken }
 		}
-		_, err := s.Commit(t.Context(), []diamond.ChangeSet{put(fmt.Sprint("k", i%50), fmt.Sprint(i))})
+		_, err := s.Commit(t.Context(), []conf.ChangeSet{put(fmt.Sprint("k", i%50), fmt.Sprint(i))})
 		if i%10 == 9 {
-			require.ErrorIs(t, err, diamond.ErrUnavailable)
+			require.ErrorIs(t, err, conf.ErrUnavailable)
 			failed++
 			continue
 		}
 		require.NoError(t, err)
 	}
-	batch, err := s.Changes(t.Context(), diamond.Position{}, 1<<40)
+	batch, err := s.Changes(t.Context(), conf.Position{}, 1<<40)
 	require.NoError(t, err)
-	end, err := diamond.Position{}.Follow(batch.Changes)
+	end, err := conf.Position{}.Follow(batch.Changes)
 	require.NoError(t, err)
 	require.EqualValues(t, n-failed, end.Revision)
 	require.Equal(t, batch.Head.Chain, end.Chain)

@@ -8,7 +8,7 @@ import (
 	"io"
 	"os"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // The parts of the layout of bbolt's file, version 2, that are verified here: offsets of
@@ -72,7 +72,7 @@ func withMeta(path string, check func(root uint64, p *pages) error) error {
 }
 
 func damaged(format string, args ...any) error {
-	return diamond.Errorf(diamond.ErrCorrupt, "the file is damaged: %s", fmt.Sprintf(format, args...))
+	return conf.Errorf(conf.ErrCorrupt, "the file is damaged: %s", fmt.Sprintf(format, args...))
 }
 
 // readMeta returns the root page according to the newest good meta page.

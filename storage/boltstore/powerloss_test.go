@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
@@ -51,7 +51,7 @@ func TestS21_PowerLoss(t *testing.T) {
 		set := put(fmt.Sprint("k", random.IntN(8)), fmt.Sprint(i))
 		for j := range random.IntN(4) {
 			content := make([]byte, random.IntN(9000)) // over several pages
-			set.Drafts = append(set.Drafts, diamond.Draft{Key: key(fmt.Sprint("m", j)), Content: string(content)})
+			set.Drafts = append(set.Drafts, conf.Draft{Key: key(fmt.Sprint("m", j)), Content: string(content)})
 		}
 		acknowledged = commit(t, s, set).Revision
 		if i%10 == 9 {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -155,7 +155,7 @@ func (v *view) pruneLog(retention storage.Retention, l look) (more bool, err err
 	if v.generation != l.generation {
 		return false, errNothing // the log was replaced meanwhile
 	}
-	passing := make(map[diamond.Key]pointer) // the newest leaving change of each key
+	passing := make(map[conf.Key]pointer) // the newest leaving change of each key
 	looked := 0
 	to := v.header // with the new horizon
 	c := v.log.Cursor()
@@ -189,12 +189,12 @@ func (v *view) pruneLog(retention storage.Retention, l look) (more bool, err err
 // trim removes the outdated versions of a key from p to the oldest. p is the newest
 // version that has just left the log. It is enough to do so whenever a version leaves the
 // log, because only then older versions can become outdated.
-func (v *view) trim(key diamond.Key, p pointer, retention storage.Retention) error {
+func (v *view) trim(key conf.Key, p pointer, retention storage.Retention) error {
 	cur, err := v.row(key)
 	if cur == nil || err != nil {
 		return err // nil for a fork, which has no key
 	}
-	dead := cur.op == diamond.OpDelete && cur.at == p
+	dead := cur.op == conf.OpDelete && cur.at == p
 	r, err := v.record(p)
 	for ; r != nil && err == nil; r, err = v.record(r.prev) {
 		if retention.Outdated(r.ordinal, cur.ordinal, dead) {

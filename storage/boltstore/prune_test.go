@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -68,7 +68,7 @@ func TestPrune_FailureIsLogged(t *testing.T) {
 // none of another log.
 func TestPrune_TransactionsAreBounded(t *testing.T) {
 	s := open(t, t.TempDir(), WithRetention(tinyRetention()))
-	var sets []diamond.ChangeSet
+	var sets []conf.ChangeSet
 	for i := range 3*pruneBatch + 10 {
 		sets = append(sets, put("a", fmt.Sprint(i)))
 	}
@@ -102,9 +102,9 @@ func TestPrune_TransactionsAreBounded(t *testing.T) {
 // A set of more changes than one transaction of a pruning removes leaves the log whole.
 func TestPrune_ALargeSetLeavesWhole(t *testing.T) {
 	s := open(t, t.TempDir(), WithRetention(tinyRetention()))
-	var large diamond.ChangeSet
+	var large conf.ChangeSet
 	for i := range pruneBatch + 50 {
-		large.Drafts = append(large.Drafts, diamond.Draft{Key: key(fmt.Sprint("k", i)), Content: "x"})
+		large.Drafts = append(large.Drafts, conf.Draft{Key: key(fmt.Sprint("k", i)), Content: "x"})
 	}
 	commit(t, s, large)
 	for range 10 {
@@ -138,7 +138,7 @@ func TestPrune_RequestsAreLookedAtAgain(t *testing.T) {
 // publish waits.
 func TestPrune_BytesAreAddedUpWithoutALock(t *testing.T) {
 	s := open(t, t.TempDir(), WithRetention(storage.Retention{Versions: 1, Bytes: 4*pruneLook + 10}))
-	var sets []diamond.ChangeSet
+	var sets []conf.ChangeSet
 	for i := range 5 * pruneLook {
 		sets = append(sets, put("a", fmt.Sprint(i%10)))
 	}

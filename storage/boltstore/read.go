@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"context"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
 // Read implements [diamond.Storage].
-func (s *Store) Read(ctx context.Context, key diamond.Key, revision int64) (diamond.Entry, error) {
-	var entry diamond.Entry
+func (s *Store) Read(ctx context.Context, key conf.Key, revision int64) (conf.Entry, error) {
+	var entry conf.Entry
 	err := s.read(ctx, func(v *view) error {
 		r, err := v.find(key, revision)
 		if err != nil {
@@ -21,20 +21,20 @@ func (s *Store) Read(ctx context.Context, key diamond.Key, revision int64) (diam
 		return err
 	})
 	if err != nil {
-		return diamond.Entry{}, err
+		return conf.Entry{}, err
 	}
 	return entry, nil
 }
 
 // find returns the record of the value for Read.
-func (v *view) find(key diamond.Key, revision int64) (*record, error) {
+func (v *view) find(key conf.Key, revision int64) (*record, error) {
 	if revision == 0 {
 		c, err := v.row(key)
 		if err != nil {
 			return nil, err
 		}
 		if c.revision() == 0 {
-			return nil, storage.KeyError(key, diamond.ErrNotFound, "")
+			return nil, storage.KeyError(key, conf.ErrNotFound, "")
 		}
 		return v.newest(c)
 	}
@@ -43,16 +43,16 @@ func (v *view) find(key diamond.Key, revision int64) (*record, error) {
 	case err != nil:
 		return nil, err
 	case r == nil && revision <= v.horizon:
-		return nil, storage.KeyError(key, diamond.ErrCompacted, "revision %d is no longer kept", revision)
-	case r == nil || r.change.Op != diamond.OpPublish:
-		return nil, storage.KeyError(key, diamond.ErrNotFound, "no value was published at revision %d", revision)
+		return nil, storage.KeyError(key, conf.ErrCompacted, "revision %d is no longer kept", revision)
+	case r == nil || r.change.Op != conf.OpPublish:
+		return nil, storage.KeyError(key, conf.ErrNotFound, "no value was published at revision %d", revision)
 	}
 	return r, nil
 }
 
 // Changes implements [diamond.Storage].
-func (s *Store) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
-	batch := diamond.Batch{Position: after}
+func (s *Store) Changes(ctx context.Context, after conf.Position, maxBytes int64) (conf.Batch, error) {
+	batch := conf.Batch{Position: after}
 	err := s.read(ctx, func(v *view) error {
 		head, _, err := v.head()
 		if err != nil {
@@ -68,7 +68,7 @@ func (s *Store) Changes(ctx context.Context, after diamond.Position, maxBytes in
 }
 
 // changes fills batch with the changes after its position, which is within the log.
-func (v *view) changes(batch *diamond.Batch, maxBytes int64) error {
+func (v *view) changes(batch *conf.Batch, maxBytes int64) error {
 	after := batch.Position
 	c := v.log.Cursor()
 	// The next set begins with the first record after the set of after.
@@ -78,7 +78,7 @@ func (v *view) changes(batch *diamond.Batch, maxBytes int64) error {
 		return err
 	}
 	if at != after.Chain {
-		return diamond.Errorf(diamond.ErrEpoch, "revision %d has chain %v, not %v", after.Revision, at, after.Chain)
+		return conf.Errorf(conf.ErrEpoch, "revision %d has chain %v, not %v", after.Revision, at, after.Chain)
 	}
 	batch.Position = v.position(after.Revision, at)
 	var size int64
@@ -87,7 +87,7 @@ func (v *view) changes(batch *diamond.Batch, maxBytes int64) error {
 		if err != nil {
 			return err
 		}
-		set := make([]diamond.Change, 0, min(first.change.Count, diamond.MaxChanges))
+		set := make([]conf.Change, 0, min(first.change.Count, conf.MaxChanges))
 		for ; k != nil; k, row = c.Next() {
 			r, err := decodeRecord(k, row)
 			if err != nil {
@@ -115,23 +115,23 @@ func (v *view) changes(batch *diamond.Batch, maxBytes int64) error {
 }
 
 // chainAt returns the chain at a revision of the log or at its horizon.
-func (v *view) chainAt(revision int64) (diamond.Chain, error) {
+func (v *view) chainAt(revision int64) (conf.Chain, error) {
 	if revision == v.horizon {
 		return v.chain, nil
 	}
 	r, err := v.record(pointer{revision: revision})
 	if err != nil {
-		return diamond.Chain{}, err
+		return conf.Chain{}, err
 	}
 	if r == nil {
-		return diamond.Chain{}, diamond.Errorf(diamond.ErrEpoch, "there is no revision %d", revision)
+		return conf.Chain{}, conf.Errorf(conf.ErrEpoch, "there is no revision %d", revision)
 	}
 	return r.chain, nil
 }
 
 // Scan implements [diamond.Storage].
-func (s *Store) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page, error) {
-	var page diamond.Page
+func (s *Store) Scan(ctx context.Context, req conf.ScanRequest) (conf.Page, error) {
+	var page conf.Page
 	err := s.read(ctx, func(v *view) (err error) {
 		if page.Position, _, err = v.head(); err != nil {
 			return err
@@ -139,15 +139,15 @@ func (s *Store) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page
 		return v.scan(req, &page)
 	})
 	if err != nil {
-		return diamond.Page{}, err
+		return conf.Page{}, err
 	}
 	return page, nil
 }
 
-func (v *view) scan(req diamond.ScanRequest, page *diamond.Page) error {
+func (v *view) scan(req conf.ScanRequest, page *conf.Page) error {
 	prefix := scanPrefix(req)
 	start := prefix
-	if after := append(keyBytes(req.After), 0); req.After != (diamond.Key{}) && bytes.Compare(after, start) > 0 {
+	if after := append(keyBytes(req.After), 0); req.After != (conf.Key{}) && bytes.Compare(after, start) > 0 {
 		start = after // the lowest row key above that of After
 	}
 	c := v.current.Cursor()
@@ -163,7 +163,7 @@ func (v *view) scan(req diamond.ScanRequest, page *diamond.Page) error {
 		if err != nil {
 			return err
 		}
-		if cur.op != diamond.OpPublish {
+		if cur.op != conf.OpPublish {
 			continue
 		}
 		if len(page.Entries) >= max(req.Limit, 1) {
@@ -187,7 +187,7 @@ func (v *view) scan(req diamond.ScanRequest, page *diamond.Page) error {
 }
 
 // scanPrefix returns the common prefix of all row keys within req.
-func scanPrefix(req diamond.ScanRequest) []byte {
+func scanPrefix(req conf.ScanRequest) []byte {
 	var b []byte
 	if req.Namespace == "" {
 		return b
@@ -200,17 +200,17 @@ func scanPrefix(req diamond.ScanRequest) []byte {
 	return append(b, req.Prefix...)
 }
 
-func parseKey(row []byte) (diamond.Key, error) {
+func parseKey(row []byte) (conf.Key, error) {
 	parts := bytes.SplitN(row, []byte{0}, 4)
 	if len(parts) != 3 {
-		return diamond.Key{}, diamond.Errorf(diamond.ErrCorrupt, "a key in the current view is damaged")
+		return conf.Key{}, conf.Errorf(conf.ErrCorrupt, "a key in the current view is damaged")
 	}
-	return diamond.Key{Namespace: string(parts[0]), Group: string(parts[1]), DataID: string(parts[2])}, nil
+	return conf.Key{Namespace: string(parts[0]), Group: string(parts[1]), DataID: string(parts[2])}, nil
 }
 
 // History implements [diamond.Storage].
-func (s *Store) History(ctx context.Context, key diamond.Key, before int64, limit int) ([]diamond.Change, error) {
-	var changes []diamond.Change
+func (s *Store) History(ctx context.Context, key conf.Key, before int64, limit int) ([]conf.Change, error) {
+	var changes []conf.Change
 	err := s.read(ctx, func(v *view) error {
 		c, err := v.row(key)
 		if c == nil || err != nil {
@@ -233,7 +233,7 @@ func (s *Store) History(ctx context.Context, key diamond.Key, before int64, limi
 // before returns a record from which all versions of the key of c below a revision can be
 // reached. If there is a version of exactly that revision, as at the end of a page of a
 // history, it returns the one before it, and otherwise the newest.
-func (v *view) before(c *current, key diamond.Key, revision int64) (*record, error) {
+func (v *view) before(c *current, key conf.Key, revision int64) (*record, error) {
 	if revision > 0 {
 		if last, err := v.version(key, revision); err != nil {
 			return nil, err
@@ -246,8 +246,8 @@ func (v *view) before(c *current, key diamond.Key, revision int64) (*record, err
 
 // Horizon returns the position after which the log has all changes. It is zero until
 // history is pruned.
-func (s *Store) Horizon(ctx context.Context) (diamond.Position, error) {
-	var at diamond.Position
+func (s *Store) Horizon(ctx context.Context) (conf.Position, error) {
+	var at conf.Position
 	err := s.read(ctx, func(v *view) error {
 		if v.horizon > 0 {
 			at = v.anchor()

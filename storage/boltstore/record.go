@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // pointer is the place of a record in the log bucket. Records from Install sort before the
@@ -41,11 +41,11 @@ func parsePointer(b []byte) (pointer, bool) {
 // record is one change in the log bucket. Only the record has the content.
 type record struct {
 	at       pointer
-	chain    diamond.Chain // after the record's set
-	sequence int64         // number of changes of the log up to this one; 0 if installed
-	ordinal  int64         // number of this version of its key, from 1; 0 for a fork
-	prev     pointer       // previous version, which may be removed; zero if there was none
-	change   diamond.Change
+	chain    conf.Chain // after the record's set
+	sequence int64      // number of changes of the log up to this one; 0 if installed
+	ordinal  int64      // number of this version of its key, from 1; 0 for a fork
+	prev     pointer    // previous version, which may be removed; zero if there was none
+	change   conf.Change
 	content  []byte // of change; points into the database file, valid during the transaction
 }
 
@@ -64,16 +64,16 @@ func (r *record) encode() []byte {
 	e.string(c.Address)
 	e.string(c.Comment)
 	switch c.Op {
-	case diamond.OpPublish:
+	case conf.OpPublish:
 		e.key(c.Key)
 		e.string(c.Type)
 		e.md5(c.MD5)
 		e.raw(c.SHA256[:])
 		e.number(c.Size)
 		e.strings(c.Meta)
-	case diamond.OpDelete:
+	case conf.OpDelete:
 		e.key(c.Key)
-	case diamond.OpFork:
+	case conf.OpFork:
 		e.number(c.Epoch.Generation)
 		e.raw(c.Epoch.ID[:])
 	}
@@ -87,26 +87,26 @@ func (r *record) encode() []byte {
 func decodeRecord(key, row []byte) (*record, error) {
 	at, ok := parsePointer(key)
 	if !ok {
-		return nil, diamond.Errorf(diamond.ErrCorrupt, "a key in the log has %d bytes", len(key))
+		return nil, conf.Errorf(conf.ErrCorrupt, "a key in the log has %d bytes", len(key))
 	}
 	r := &record{at: at}
 	c := &r.change
 	c.Revision, c.Number = at.revision, int(at.number)
 	d := decode(row)
-	c.Op = diamond.Op(d.byte())
+	c.Op = conf.Op(d.byte())
 	copy(r.chain[:], d.raw(len(r.chain)))
 	r.sequence, r.ordinal, r.prev = d.number(), d.number(), d.position()
 	c.Count = int(d.number())
 	c.Time = time.UnixMicro(d.signed()).UTC()
 	c.Author.Name, c.Address, c.Comment = d.string(), d.string(), d.string()
 	switch c.Op {
-	case diamond.OpPublish:
+	case conf.OpPublish:
 		c.Key, c.Type, c.MD5 = d.key(), d.string(), d.md5()
 		copy(c.SHA256[:], d.raw(len(c.SHA256)))
 		c.Size, c.Meta = d.number(), d.strings()
-	case diamond.OpDelete:
+	case conf.OpDelete:
 		c.Key = d.key()
-	case diamond.OpFork:
+	case conf.OpFork:
 		c.Epoch.Generation = d.number()
 		copy(c.Epoch.ID[:], d.raw(len(c.Epoch.ID)))
 	default:
@@ -114,7 +114,7 @@ func decodeRecord(key, row []byte) (*record, error) {
 	}
 	d.sum(key)
 	if d.failed || int64(len(d.rest)) != c.Size {
-		return nil, diamond.Errorf(diamond.ErrCorrupt, "the record of change %d of revision %d is damaged", at.number, at.revision)
+		return nil, conf.Errorf(conf.ErrCorrupt, "the record of change %d of revision %d is damaged", at.number, at.revision)
 	}
 	if at.installed {
 		c.Number = 0 // unknown
@@ -124,10 +124,10 @@ func decodeRecord(key, row []byte) (*record, error) {
 }
 
 // full returns the change with its content, and verifies the content's hash.
-func (r *record) full() (diamond.Change, error) {
+func (r *record) full() (conf.Change, error) {
 	c := r.change
-	if c.Op == diamond.OpPublish && sha256.Sum256(r.content) != c.SHA256 {
-		return c, diamond.Errorf(diamond.ErrCorrupt, "content of %v at revision %d does not have its hash", c.Key, c.Revision)
+	if c.Op == conf.OpPublish && sha256.Sum256(r.content) != c.SHA256 {
+		return c, conf.Errorf(conf.ErrCorrupt, "content of %v at revision %d does not have its hash", c.Key, c.Revision)
 	}
 	c.Content = string(r.content)
 	return c, nil

@@ -9,7 +9,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -18,8 +18,8 @@ import (
 const installBytes = 8 << 20
 
 // At implements [diamond.Replica].
-func (s *Store) At(ctx context.Context) (diamond.Position, error) {
-	var at diamond.Position
+func (s *Store) At(ctx context.Context) (conf.Position, error) {
+	var at conf.Position
 	err := s.read(ctx, func(v *view) (err error) {
 		at, err = v.at()
 		return err
@@ -28,7 +28,7 @@ func (s *Store) At(ctx context.Context) (diamond.Position, error) {
 }
 
 // Apply implements [diamond.Replica].
-func (s *Store) Apply(ctx context.Context, changes []diamond.Change, to diamond.Position) error {
+func (s *Store) Apply(ctx context.Context, changes []conf.Change, to conf.Position) error {
 	return s.write(ctx, func(v *view) error {
 		if err := v.isCopy(); err != nil {
 			return err
@@ -48,7 +48,7 @@ func (s *Store) Apply(ctx context.Context, changes []diamond.Change, to diamond.
 }
 
 // apply adds changes that lead to to.
-func (v *view) apply(changes []diamond.Change, to diamond.Position) error {
+func (v *view) apply(changes []conf.Change, to conf.Position) error {
 	changed := v.origin == fresh
 	if changed {
 		v.origin, v.store = copied, to.Store
@@ -62,10 +62,10 @@ func (v *view) apply(changes []diamond.Change, to diamond.Position) error {
 		set := changes[:changes[0].Count]
 		changes = changes[len(set):]
 		for i := range set {
-			if set[i].Op == diamond.OpPublish && !validMD5(set[i].MD5) {
-				return diamond.Errorf(diamond.ErrCorrupt, "the MD5 of %v at revision %d is invalid", set[i].Key, set[i].Revision)
+			if set[i].Op == conf.OpPublish && !validMD5(set[i].MD5) {
+				return conf.Errorf(conf.ErrCorrupt, "the MD5 of %v at revision %d is invalid", set[i].Key, set[i].Revision)
 			}
-			if set[i].Op == diamond.OpFork {
+			if set[i].Op == conf.OpFork {
 				v.epochs = append(v.epochs, epochStart{set[i].Revision, set[i].Epoch})
 				changed = true
 			}
@@ -86,9 +86,9 @@ func (v *view) apply(changes []diamond.Change, to diamond.Position) error {
 
 // Install implements [diamond.Replica]. It builds the new state next to the old one in
 // several transactions; the last of them replaces the old state.
-func (s *Store) Install(ctx context.Context, at diamond.Position, entries iter.Seq2[diamond.Entry, error]) error {
+func (s *Store) Install(ctx context.Context, at conf.Position, entries iter.Seq2[conf.Entry, error]) error {
 	if !s.installing.TryLock() {
-		return diamond.Errorf(diamond.ErrInvalid, "another installation is under way")
+		return conf.Errorf(conf.ErrInvalid, "another installation is under way")
 	}
 	defer s.installing.Unlock()
 	in := &installer{at: at}
@@ -104,7 +104,7 @@ func (s *Store) Install(ctx context.Context, at diamond.Position, entries iter.S
 	return err
 }
 
-func (s *Store) install(ctx context.Context, in *installer, entries iter.Seq2[diamond.Entry, error]) error {
+func (s *Store) install(ctx context.Context, in *installer, entries iter.Seq2[conf.Entry, error]) error {
 	for e, err := range entries {
 		if err != nil {
 			return err
@@ -123,10 +123,10 @@ func (s *Store) install(ctx context.Context, in *installer, entries iter.Seq2[di
 
 // installer builds a generation of buckets.
 type installer struct {
-	at     diamond.Position
+	at     conf.Position
 	next   header
 	count  uint32 // of entries
-	buffer []diamond.Entry
+	buffer []conf.Entry
 	bytes  int // in buffer
 }
 
@@ -156,7 +156,7 @@ func (in *installer) allowed(v *view) error {
 		return err
 	}
 	if in.at.IsZero() {
-		return diamond.Errorf(diamond.ErrInvalid, "install at the position of no store")
+		return conf.Errorf(conf.ErrInvalid, "install at the position of no store")
 	}
 	if have, err := v.at(); err != nil || !have.IsZero() && have.Store != in.at.Store {
 		if err == nil {
@@ -168,7 +168,7 @@ func (in *installer) allowed(v *view) error {
 }
 
 // add puts an entry into the buffer and reports whether the buffer is full.
-func (in *installer) add(e *diamond.Entry) bool {
+func (in *installer) add(e *conf.Entry) bool {
 	in.buffer = append(in.buffer, *e)
 	in.bytes += len(e.Content)
 	return in.bytes >= installBytes || len(in.buffer) >= storage.MaxBatch
@@ -181,7 +181,7 @@ func (in *installer) flush(v *view) error {
 		e := &in.buffer[i]
 		key := keyBytes(e.Key)
 		if current.Get(key) != nil {
-			return diamond.Errorf(diamond.ErrInvalid, "entry %v is given twice", e.Key)
+			return conf.Errorf(conf.ErrInvalid, "entry %v is given twice", e.Key)
 		}
 		in.count++
 		r := &record{

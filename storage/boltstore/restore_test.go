@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // The same backup is restored twice, and work goes on after each time. Who has
@@ -26,7 +26,7 @@ func TestD9_TheSameBackupRestoredTwice(t *testing.T) {
 	_, err := Restore(t.Context(), first, bytes.NewReader(backup.Bytes()))
 	require.NoError(t, err)
 	r := open(t, first)
-	var seen diamond.Position
+	var seen conf.Position
 	for range 10 {
 		seen = commit(t, r, put("a", "of the first"))
 	}
@@ -49,7 +49,7 @@ func TestS24_RestoredUnderAClockAhead(t *testing.T) {
 	commit(t, s, put("a", "1"))
 	var backup bytes.Buffer
 	require.NoError(t, s.Backup(t.Context(), &backup))
-	restore := func(from []byte, opts ...RestoreOption) (string, diamond.Position) {
+	restore := func(from []byte, opts ...RestoreOption) (string, conf.Position) {
 		t.Helper()
 		dir := filepath.Join(t.TempDir(), "restored")
 		at, err := Restore(t.Context(), dir, bytes.NewReader(from), opts...)
@@ -73,7 +73,7 @@ func TestS24_RestoredUnderAClockAhead(t *testing.T) {
 	require.NoError(t, r.Backup(t.Context(), &next))
 	to := filepath.Join(t.TempDir(), "to")
 	_, err := Restore(t.Context(), to, bytes.NewReader(next.Bytes()), restoreClock(now.Add(time.Hour)))
-	require.ErrorIs(t, err, diamond.ErrInvalid)
+	require.ErrorIs(t, err, conf.ErrInvalid)
 	require.ErrorContains(t, err, "--above")
 	require.ErrorContains(t, err, fmt.Sprint(above.Epoch.Generation))
 	require.NoFileExists(t, fileOf(to))
@@ -93,7 +93,7 @@ func TestS24_RestoredUnderAClockBehind(t *testing.T) {
 	to := filepath.Join(t.TempDir(), "to")
 	behind := restoreClock(now.Add(-time.Hour))
 	_, err := Restore(t.Context(), to, bytes.NewReader(backup.Bytes()), behind)
-	require.ErrorIs(t, err, diamond.ErrInvalid)
+	require.ErrorIs(t, err, conf.ErrInvalid)
 	require.ErrorContains(t, err, "the clock says")
 	require.ErrorContains(t, err, "--above")
 	require.NoFileExists(t, fileOf(to))
@@ -106,7 +106,7 @@ func TestS24_RestoredUnderAClockBehind(t *testing.T) {
 
 	for _, none := range []int64{-1, math.MaxInt64} {
 		_, err = Restore(t.Context(), filepath.Join(t.TempDir(), "none"), bytes.NewReader(backup.Bytes()), WithGenerationAbove(none))
-		require.ErrorIs(t, err, diamond.ErrInvalid)
+		require.ErrorIs(t, err, conf.ErrInvalid)
 	}
 }
 
@@ -116,7 +116,7 @@ func TestD9_ConditionsOnLostRevisionsFail(t *testing.T) {
 	commit(t, s, put("a", "1"))
 	var backup bytes.Buffer
 	require.NoError(t, s.Backup(t.Context(), &backup))
-	var lost diamond.Position
+	var lost conf.Position
 	for range 3 {
 		lost = commit(t, s, put("a", "lost"))
 	}
@@ -128,9 +128,9 @@ func TestD9_ConditionsOnLostRevisionsFail(t *testing.T) {
 	for range 3 {
 		commit(t, r, put("a", "published since"))
 		set := put("a", "meant to replace what was lost")
-		set.Drafts[0].IfRevision = diamond.Revision(lost.Revision)
-		results, err := r.Commit(t.Context(), []diamond.ChangeSet{set})
+		set.Drafts[0].IfRevision = conf.Revision(lost.Revision)
+		results, err := r.Commit(t.Context(), []conf.ChangeSet{set})
 		require.NoError(t, err)
-		require.ErrorIs(t, results[0].Err, diamond.ErrConflict)
+		require.ErrorIs(t, results[0].Err, conf.ErrConflict)
 	}
 }

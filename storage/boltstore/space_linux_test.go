@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // smallDisk mounts a file system of size bytes and returns its directory.
@@ -35,14 +35,14 @@ func TestS22_DiskFull(t *testing.T) {
 	s, err := Open(dir)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
-	set := func(i int) diamond.ChangeSet {
+	set := func(i int) conf.ChangeSet {
 		return put(fmt.Sprint("k", i%5), fmt.Sprint(i, strings.Repeat("x", 20_000)))
 	}
 	fillUp := func(from int) int {
 		for i := from; ; i++ {
-			_, err := s.Commit(t.Context(), []diamond.ChangeSet{set(i)})
+			_, err := s.Commit(t.Context(), []conf.ChangeSet{set(i)})
 			if err != nil {
-				require.ErrorIs(t, err, diamond.ErrNoSpace)
+				require.ErrorIs(t, err, conf.ErrNoSpace)
 				require.ErrorContains(t, err, dir)
 				return i
 			}
@@ -53,8 +53,8 @@ func TestS22_DiskFull(t *testing.T) {
 	before, err := dump(t.Context(), s)
 	require.NoError(t, err)
 	for range 20 {
-		_, err = s.Commit(t.Context(), []diamond.ChangeSet{set(full)})
-		require.ErrorIs(t, err, diamond.ErrNoSpace)
+		_, err = s.Commit(t.Context(), []conf.ChangeSet{set(full)})
+		require.ErrorIs(t, err, conf.ErrNoSpace)
 	}
 	after, err := dump(t.Context(), s)
 	require.NoError(t, err, "reads go on")
@@ -73,7 +73,7 @@ func TestS22_DiskFull(t *testing.T) {
 	_, err = dump(t.Context(), s)
 	require.NoError(t, err)
 	_, _, err = Compact(t.Context(), filepath.Join(disk, "none"))
-	require.ErrorIs(t, err, diamond.ErrNotFound)
+	require.ErrorIs(t, err, conf.ErrNotFound)
 }
 
 // S22: what needs space that is not there leaves nothing behind.
@@ -95,11 +95,11 @@ func TestS22_NoSpaceForCopies(t *testing.T) {
 	require.NoError(t, os.Truncate(ballast, info.Size()-100_000))
 
 	_, _, err = Compact(t.Context(), dir)
-	require.ErrorIs(t, err, diamond.ErrNoSpace)
+	require.ErrorIs(t, err, conf.ErrNoSpace)
 	_, err = backup.Seek(0, 0)
 	require.NoError(t, err)
 	_, err = Restore(t.Context(), filepath.Join(disk, "restored"), backup)
-	require.ErrorIs(t, err, diamond.ErrNoSpace)
+	require.ErrorIs(t, err, conf.ErrNoSpace)
 	for _, d := range []string{"data", "restored"} {
 		names, err := os.ReadDir(filepath.Join(disk, d))
 		require.NoError(t, err)
@@ -123,12 +123,12 @@ func TestS22_ReadOnly(t *testing.T) {
 	remount := func(flags uintptr) { require.NoError(t, syscall.Mount("", disk, "", syscall.MS_REMOUNT|flags, "")) }
 	remount(syscall.MS_RDONLY)
 	_, err = Open(dir)
-	require.ErrorIs(t, err, diamond.ErrNoSpace)
+	require.ErrorIs(t, err, conf.ErrNoSpace)
 	require.ErrorContains(t, err, "diamond: read-only: ")
 	_, err = Open(filepath.Join(disk, "new"))
-	require.ErrorIs(t, err, diamond.ErrNoSpace)
+	require.ErrorIs(t, err, conf.ErrNoSpace)
 	_, _, err = Compact(t.Context(), dir)
-	require.ErrorIs(t, err, diamond.ErrNoSpace)
+	require.ErrorIs(t, err, conf.ErrNoSpace)
 	require.ErrorContains(t, err, "diamond: read-only: ")
 	require.Equal(t, 1, sound(t, dir).Changes, "it can be checked")
 	r := open(t, dir, WithReadOnly())

@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // failSyncs has the kernel refuse every sync of a file by this process, from now
@@ -96,9 +96,9 @@ func syncRoles() map[string]func(t *testing.T, dir string) {
 				}
 			})
 			failSyncs(t)
-			_, err := s.Commit(t.Context(), []diamond.ChangeSet{put("a", "new")})
+			_, err := s.Commit(t.Context(), []conf.ChangeSet{put("a", "new")})
 			isError(t, err)
-			require.NotErrorIs(t, err, diamond.ErrUnknownOutcome, "it is certain that nothing was done")
+			require.NotErrorIs(t, err, conf.ErrUnknownOutcome, "it is certain that nothing was done")
 			require.NotZero(t, pages)
 			require.Zero(t, metas)
 		},
@@ -113,17 +113,17 @@ func syncRoles() map[string]func(t *testing.T, dir string) {
 					return real(b, offset)
 				}
 			})
-			_, err := s.Commit(t.Context(), []diamond.ChangeSet{put("a", "new")})
-			require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+			_, err := s.Commit(t.Context(), []conf.ChangeSet{put("a", "new")})
+			require.ErrorIs(t, err, conf.ErrUnknownOutcome)
 		},
 		"replica": func(t *testing.T, dir string) {
 			s, from := open(t, dir), open(t, filepath.Join(dir, "from"))
 			at := commit(t, from, put("a", "x"))
-			batch, err := from.Changes(t.Context(), diamond.Position{}, 1<<20)
+			batch, err := from.Changes(t.Context(), conf.Position{}, 1<<20)
 			require.NoError(t, err)
 			failSyncs(t)
 			isError(t, s.Apply(t.Context(), batch.Changes, at))
-			isError(t, s.Install(t.Context(), at, func(func(diamond.Entry, error) bool) {}))
+			isError(t, s.Install(t.Context(), at, func(func(conf.Entry, error) bool) {}))
 		},
 		"new": func(t *testing.T, dir string) {
 			failSyncs(t)

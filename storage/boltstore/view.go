@@ -5,7 +5,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // view is the store in one transaction.
@@ -20,7 +20,7 @@ type view struct {
 func newView(tx *bolt.Tx) (*view, error) {
 	meta := tx.Bucket([]byte(metaBucket))
 	if meta == nil {
-		return nil, diamond.Errorf(diamond.ErrCorrupt, "the file is not a store of this program")
+		return nil, conf.Errorf(conf.ErrCorrupt, "the file is not a store of this program")
 	}
 	h, err := decodeHeader(meta.Get(headerKey()))
 	if err != nil {
@@ -29,21 +29,21 @@ func newView(tx *bolt.Tx) (*view, error) {
 	v := &view{tx: tx, header: h}
 	v.log, v.current, v.requests = tx.Bucket(h.logName()), tx.Bucket(h.currentName()), tx.Bucket(h.requestsName())
 	if v.log == nil || v.current == nil || v.requests == nil {
-		return nil, diamond.Errorf(diamond.ErrCorrupt, "a part of the store is missing")
+		return nil, conf.Errorf(conf.ErrCorrupt, "a part of the store is missing")
 	}
 	return v, nil
 }
 
 // head returns the position after the last change, and the number of all changes that the
 // log has had.
-func (v *view) head() (diamond.Position, int64, error) {
+func (v *view) head() (conf.Position, int64, error) {
 	k, row := v.log.Cursor().Last()
 	if k == nil {
 		return v.anchor(), v.sequence, nil
 	}
 	r, err := decodeRecord(k, row)
 	if err != nil {
-		return diamond.Position{}, 0, err
+		return conf.Position{}, 0, err
 	}
 	if r.at.installed || r.at.revision <= v.horizon {
 		return v.anchor(), v.sequence, nil
@@ -52,16 +52,16 @@ func (v *view) head() (diamond.Position, int64, error) {
 }
 
 // at returns the position of a replica, which is zero if the store is empty.
-func (v *view) at() (diamond.Position, error) {
+func (v *view) at() (conf.Position, error) {
 	if v.origin == fresh {
-		return diamond.Position{}, nil
+		return conf.Position{}, nil
 	}
 	at, _, err := v.head()
 	return at, err
 }
 
 // row returns the row of k in the current view, or nil if there is none.
-func (v *view) row(k diamond.Key) (*current, error) {
+func (v *view) row(k conf.Key) (*current, error) {
 	key := keyBytes(k)
 	row := v.current.Get(key)
 	if row == nil {
@@ -87,13 +87,13 @@ func (v *view) record(p pointer) (*record, error) {
 func (v *view) newest(c *current) (*record, error) {
 	r, err := v.record(c.at)
 	if err == nil && r == nil {
-		err = diamond.Errorf(diamond.ErrCorrupt, "the record of %v at revision %d is missing", c.entry.Key, c.at.revision)
+		err = conf.Errorf(conf.ErrCorrupt, "the record of %v at revision %d is missing", c.entry.Key, c.at.revision)
 	}
 	return r, err
 }
 
 // version returns the record of k at exactly revision, or nil if there is none.
-func (v *view) version(k diamond.Key, revision int64) (*record, error) {
+func (v *view) version(k conf.Key, revision int64) (*record, error) {
 	for _, installed := range []bool{false, true} {
 		first := pointer{installed: installed, revision: revision}.bytes()
 		c := v.log.Cursor()
@@ -112,7 +112,7 @@ func (v *view) version(k diamond.Key, revision int64) (*record, error) {
 
 // add appends a set to the log and updates the current view. sequence is the number of
 // changes before the set.
-func (v *view) add(changes []diamond.Change, after diamond.Position, sequence int64) error {
+func (v *view) add(changes []conf.Change, after conf.Position, sequence int64) error {
 	// The log grows only at its end, so its pages need no free space.
 	v.log.FillPercent = 1
 	for i := range changes {
@@ -121,7 +121,7 @@ func (v *view) add(changes []diamond.Change, after diamond.Position, sequence in
 			chain: after.Chain, sequence: sequence + int64(i) + 1, change: changes[i],
 		}
 		var err error
-		if r.change.Op != diamond.OpFork {
+		if r.change.Op != conf.OpFork {
 			err = v.supersede(r)
 		}
 		if err == nil {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -38,7 +38,7 @@ func (s *Store) write(ctx context.Context, fn func(*view) error) error {
 // writable returns an error if the store is open for reading only.
 func (s *Store) writable() error {
 	if s.readOnly {
-		return diamond.Errorf(diamond.ErrInvalid, "the store in %s is open for reading only", s.dir)
+		return conf.Errorf(conf.ErrInvalid, "the store in %s is open for reading only", s.dir)
 	}
 	return nil
 }
@@ -79,22 +79,22 @@ func (s *Store) transact(fn func(*view) error) error {
 func (s *Store) settle(id int, cause error) error {
 	tx, err := s.db.Begin(false)
 	if err != nil {
-		return diamond.Errorf(diamond.ErrUnknownOutcome, "%v; then %v", cause, err)
+		return conf.Errorf(conf.ErrUnknownOutcome, "%v; then %v", cause, err)
 	}
 	defer func() { _ = tx.Rollback() }()
 	if tx.ID() < id {
 		return cause
 	}
 	s.unsure = true
-	return diamond.Errorf(diamond.ErrUnknownOutcome, "%v", cause)
+	return conf.Errorf(conf.ErrUnknownOutcome, "%v", cause)
 }
 
 // Commit implements [diamond.Storage].
-func (s *Store) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+func (s *Store) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error) {
 	if err := storage.CheckCommit(sets); err != nil {
 		return nil, err
 	}
-	results := make([]diamond.Result, len(sets))
+	results := make([]conf.Result, len(sets))
 	err := s.write(ctx, func(v *view) error {
 		if err := v.caughtUp(); err != nil {
 			return err
@@ -125,12 +125,12 @@ func (s *Store) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond
 type committer struct {
 	*view
 	store *Store
-	head  diamond.Position
+	head  conf.Position
 	count int64 // of all changes that the log has had
 }
 
 // commit adds one set. An error concerns the transaction, not the set.
-func (c *committer) commit(set *diamond.ChangeSet) (diamond.Result, error) {
+func (c *committer) commit(set *conf.ChangeSet) (conf.Result, error) {
 	var request *request
 	if set.RequestID != "" {
 		request = newRequest(set)
@@ -140,7 +140,7 @@ func (c *committer) commit(set *diamond.ChangeSet) (diamond.Result, error) {
 	}
 	now := c.store.now()
 	var damage error
-	changes, after, err := storage.Plan(c.head, set, now, func(k diamond.Key) (storage.Current, error) {
+	changes, after, err := storage.Plan(c.head, set, now, func(k conf.Key) (storage.Current, error) {
 		row, err := c.row(k)
 		if err != nil {
 			damage = err
@@ -148,33 +148,33 @@ func (c *committer) commit(set *diamond.ChangeSet) (diamond.Result, error) {
 		return row.known(), err
 	})
 	if damage != nil {
-		return diamond.Result{}, damage
+		return conf.Result{}, damage
 	}
 	if err != nil {
-		return diamond.Result{Err: err}, nil
+		return conf.Result{Err: err}, nil
 	}
 	if err := c.add(changes, after, c.count); err != nil {
-		return diamond.Result{}, err
+		return conf.Result{}, err
 	}
 	if request != nil {
 		if err := c.remember(request, after, now); err != nil {
-			return diamond.Result{}, err
+			return conf.Result{}, err
 		}
 	}
 	c.head, c.count = after, c.count+int64(len(changes))
-	return diamond.Result{Position: after, Changes: changes}, nil
+	return conf.Result{Position: after, Changes: changes}, nil
 }
 
-func deref(r *diamond.Result) diamond.Result {
+func deref(r *conf.Result) conf.Result {
 	if r == nil {
-		return diamond.Result{}
+		return conf.Result{}
 	}
 	return *r
 }
 
 // Fork implements [diamond.Storage].
-func (s *Store) Fork(ctx context.Context, verified diamond.Position) (diamond.Position, error) {
-	var after diamond.Position
+func (s *Store) Fork(ctx context.Context, verified conf.Position) (conf.Position, error) {
+	var after conf.Position
 	err := s.write(ctx, func(v *view) error {
 		at, count, err := v.head()
 		if err != nil {
@@ -183,7 +183,7 @@ func (s *Store) Fork(ctx context.Context, verified diamond.Position) (diamond.Po
 		after = at
 		at.Revision = max(at.Revision, v.ahead)
 		chain, err := v.chainAt(verified.Revision)
-		if err != nil && !errors.Is(err, diamond.ErrEpoch) {
+		if err != nil && !errors.Is(err, conf.ErrEpoch) {
 			return err
 		}
 		change, forked, err := storage.PlanFork(at, verified, err == nil && chain == verified.Chain, s.now())
@@ -195,14 +195,14 @@ func (s *Store) Fork(ctx context.Context, verified diamond.Position) (diamond.Po
 		}
 		after = forked
 		v.epochs = append(v.epochs, epochStart{forked.Revision, forked.Epoch})
-		if err := v.add([]diamond.Change{*change}, forked, count); err != nil {
+		if err := v.add([]conf.Change{*change}, forked, count); err != nil {
 			return err
 		}
 		v.origin = written
 		return v.save(v.tx)
 	})
 	if err != nil {
-		return diamond.Position{}, err
+		return conf.Position{}, err
 	}
 	return after, nil
 }

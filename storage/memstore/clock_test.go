@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -22,15 +22,15 @@ func TestS24_Clock(t *testing.T) {
 	publish := func(n int, step time.Duration) int {
 		for i := range n {
 			now = now.Add(step)
-			r, err := s.Commit(t.Context(), []diamond.ChangeSet{{
-				Drafts:    []diamond.Draft{{Key: diamond.NewKey("", "a"), Content: fmt.Sprint(i)}},
+			r, err := s.Commit(t.Context(), []conf.ChangeSet{{
+				Drafts:    []conf.Draft{{Key: conf.NewKey("", "a"), Content: fmt.Sprint(i)}},
 				RequestID: fmt.Sprint("r", revision),
 			}})
 			require.NoError(t, err)
 			revision++
 			require.Equal(t, revision, r[0].Position.Revision)
 		}
-		changes, err := s.History(t.Context(), diamond.NewKey("", "a"), 0, 1000)
+		changes, err := s.History(t.Context(), conf.NewKey("", "a"), 0, 1000)
 		require.NoError(t, err)
 		return len(changes)
 	}
@@ -52,7 +52,7 @@ func TestS24_ClockFarBehind(t *testing.T) {
 		s.now = func() time.Time { return now }
 	})
 	commit := func() {
-		_, err := s.Commit(t.Context(), []diamond.ChangeSet{{Drafts: []diamond.Draft{{Key: diamond.NewKey("", "a"), Content: "x"}}}})
+		_, err := s.Commit(t.Context(), []conf.ChangeSet{{Drafts: []conf.Draft{{Key: conf.NewKey("", "a"), Content: "x"}}}})
 		require.NoError(t, err)
 	}
 	const n = 4 * pruneLook
@@ -76,9 +76,9 @@ func TestS24_ClockFarBehind(t *testing.T) {
 func TestRequestIDsExpire(t *testing.T) {
 	now := time.Now()
 	s := New(func(s *Store) { s.now = func() time.Time { return now } })
-	commit := func(i int) diamond.Result {
-		r, err := s.Commit(t.Context(), []diamond.ChangeSet{{
-			Drafts:    []diamond.Draft{{Key: diamond.NewKey("", "a"), Content: fmt.Sprint(i)}},
+	commit := func(i int) conf.Result {
+		r, err := s.Commit(t.Context(), []conf.ChangeSet{{
+			Drafts:    []conf.Draft{{Key: conf.NewKey("", "a"), Content: fmt.Sprint(i)}},
 			RequestID: fmt.Sprint("r", i),
 		}})
 		require.NoError(t, err)

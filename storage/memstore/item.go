@@ -3,7 +3,7 @@ package memstore
 import (
 	"slices"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -15,7 +15,7 @@ type item struct {
 }
 
 type version struct {
-	change    *diamond.Change
+	change    *conf.Change
 	installed bool // came from Install; the change itself may follow
 }
 
@@ -23,7 +23,7 @@ func (it *item) newest() version { return it.versions[len(it.versions)-1] }
 
 // revision returns the revision of the current value, or 0 if there is none.
 func (it *item) revision() int64 {
-	if it == nil || len(it.versions) == 0 || it.newest().change.Op != diamond.OpPublish {
+	if it == nil || len(it.versions) == 0 || it.newest().change.Op != conf.OpPublish {
 		return 0
 	}
 	return it.newest().change.Revision
@@ -54,7 +54,7 @@ func (it *item) at(revision int64) *version {
 // add inserts a change by its revision: at the end, unless Install has added a newer
 // version already. The change replaces the same version from Install, which has less
 // information.
-func (it *item) add(c *diamond.Change) {
+func (it *item) add(c *conf.Change) {
 	if same := it.at(c.Revision); same != nil {
 		*same = version{change: c}
 		return

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -31,16 +32,16 @@ type Store struct {
 // state is the stored data. Its changes and entries are immutable.
 type state struct {
 	origin  origin
-	head    diamond.Position
-	horizon diamond.Position // the log begins after it
+	head    conf.Position
+	horizon conf.Position // the log begins after it
 	log     []logged
 	changes int   // in log
 	bytes   int64 // of their contents
 	// passed counts the sets at the beginning of the log that prunings skipped because
 	// their times are in the future, and passedChanges the changes in them.
 	passed, passedChanges int
-	items                 map[diamond.Key]*item
-	keys                  []diamond.Key // of items, in order up to sorted
+	items                 map[conf.Key]*item
+	keys                  []conf.Key // of items, in order up to sorted
 	sorted                int
 	ahead                 int64 // the highest revision from Install
 	requests              requests
@@ -57,8 +58,8 @@ const (
 
 // logged is one committed set and the position after it.
 type logged struct {
-	changes []diamond.Change
-	after   diamond.Position
+	changes []conf.Change
+	after   conf.Position
 }
 
 // Option changes a default of [New].
@@ -81,11 +82,11 @@ func New(opts ...Option) *Store {
 }
 
 func empty() state {
-	return state{items: make(map[diamond.Key]*item), requests: newRequests()}
+	return state{items: make(map[conf.Key]*item), requests: newRequests()}
 }
 
 // Commit implements [diamond.Storage].
-func (s *Store) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+func (s *Store) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error) {
 	if err := storage.CheckCommit(sets); err != nil {
 		return nil, err
 	}
@@ -98,7 +99,7 @@ func (s *Store) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond
 		return nil, err
 	}
 	now := s.now()
-	results := make([]diamond.Result, len(sets))
+	results := make([]conf.Result, len(sets))
 	for i := range sets {
 		results[i] = s.commit(&sets[i], now)
 	}
@@ -106,31 +107,31 @@ func (s *Store) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond
 	return results, nil
 }
 
-func (s *Store) commit(set *diamond.ChangeSet, now time.Time) diamond.Result {
+func (s *Store) commit(set *conf.ChangeSet, now time.Time) conf.Result {
 	if first, known, err := s.requests.find(set); err != nil {
-		return diamond.Result{Err: err}
+		return conf.Result{Err: err}
 	} else if known {
-		return diamond.Result{Position: first, Replayed: true}
+		return conf.Result{Position: first, Replayed: true}
 	}
-	changes, after, err := storage.Plan(s.head, set, now, func(k diamond.Key) (storage.Current, error) {
+	changes, after, err := storage.Plan(s.head, set, now, func(k conf.Key) (storage.Current, error) {
 		return s.items[k].current(), nil
 	})
 	if err != nil {
-		return diamond.Result{Err: err}
+		return conf.Result{Err: err}
 	}
 	s.add(changes, after)
 	s.origin = written
 	s.requests.add(set, after, now)
-	return diamond.Result{Position: after, Changes: changes}
+	return conf.Result{Position: after, Changes: changes}
 }
 
 // add appends a set to the log and updates the current view.
-func (s *Store) add(changes []diamond.Change, after diamond.Position) {
+func (s *Store) add(changes []conf.Change, after conf.Position) {
 	s.log = append(s.log, logged{changes, after})
 	s.changes, s.bytes = s.changes+len(changes), s.bytes+contents(changes)
 	s.head = after
 	for i := range changes {
-		if changes[i].Op == diamond.OpFork {
+		if changes[i].Op == conf.OpFork {
 			continue
 		}
 		k := changes[i].Key
@@ -144,44 +145,44 @@ func (s *Store) add(changes []diamond.Change, after diamond.Position) {
 }
 
 // Read implements [diamond.Storage].
-func (s *Store) Read(ctx context.Context, key diamond.Key, revision int64) (diamond.Entry, error) {
+func (s *Store) Read(ctx context.Context, key conf.Key, revision int64) (conf.Entry, error) {
 	unlock, err := s.rlock(ctx)
 	if err != nil {
-		return diamond.Entry{}, err
+		return conf.Entry{}, err
 	}
 	defer unlock()
 	it := s.items[key]
 	if revision == 0 {
 		if it.revision() == 0 {
-			return diamond.Entry{}, storage.KeyError(key, diamond.ErrNotFound, "")
+			return conf.Entry{}, storage.KeyError(key, conf.ErrNotFound, "")
 		}
 		return it.newest().change.Entry(), nil
 	}
-	if v := it.at(revision); v != nil && v.change.Op == diamond.OpPublish {
+	if v := it.at(revision); v != nil && v.change.Op == conf.OpPublish {
 		return v.change.Entry(), nil
 	} else if v == nil && revision <= s.horizon.Revision {
-		return diamond.Entry{}, storage.KeyError(key, diamond.ErrCompacted, "revision %d is no longer kept", revision)
+		return conf.Entry{}, storage.KeyError(key, conf.ErrCompacted, "revision %d is no longer kept", revision)
 	}
-	return diamond.Entry{}, storage.KeyError(key, diamond.ErrNotFound, "no value was published at revision %d", revision)
+	return conf.Entry{}, storage.KeyError(key, conf.ErrNotFound, "no value was published at revision %d", revision)
 }
 
 // Changes implements [diamond.Storage].
-func (s *Store) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
+func (s *Store) Changes(ctx context.Context, after conf.Position, maxBytes int64) (conf.Batch, error) {
 	unlock, err := s.rlock(ctx)
 	if err != nil {
-		return diamond.Batch{}, err
+		return conf.Batch{}, err
 	}
 	defer unlock()
-	batch := diamond.Batch{Head: s.head, Position: after}
+	batch := conf.Batch{Head: s.head, Position: after}
 	if err := storage.CheckAfter(after, s.horizon, s.head); err != nil {
 		return batch, err
 	}
 	at, next, found := s.find(after.Revision)
 	if !found {
-		return batch, diamond.Errorf(diamond.ErrEpoch, "there is no revision %d", after.Revision)
+		return batch, conf.Errorf(conf.ErrEpoch, "there is no revision %d", after.Revision)
 	}
 	if at.Chain != after.Chain {
-		return batch, diamond.Errorf(diamond.ErrEpoch, "revision %d has chain %v, not %v", at.Revision, at.Chain, after.Chain)
+		return batch, conf.Errorf(conf.ErrEpoch, "revision %d has chain %v, not %v", at.Revision, at.Chain, after.Chain)
 	}
 	batch.Position = at
 	var size int64
@@ -200,7 +201,7 @@ func (s *Store) Changes(ctx context.Context, after diamond.Position, maxBytes in
 
 // find returns the position at a revision of the log or at its horizon, and the index
 // of the next set.
-func (s *Store) find(revision int64) (at diamond.Position, next int, found bool) {
+func (s *Store) find(revision int64) (at conf.Position, next int, found bool) {
 	if revision == s.horizon.Revision {
 		return s.horizon, 0, true
 	}
@@ -214,18 +215,18 @@ func (s *Store) find(revision int64) (at diamond.Position, next int, found bool)
 }
 
 // Scan implements [diamond.Storage].
-func (s *Store) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page, error) {
+func (s *Store) Scan(ctx context.Context, req conf.ScanRequest) (conf.Page, error) {
 	unlock, err := s.lock(ctx) // for writing: it may sort
 	if err != nil {
-		return diamond.Page{}, err
+		return conf.Page{}, err
 	}
 	defer unlock()
 	if s.sorted < len(s.keys) {
-		slices.SortFunc(s.keys, diamond.Key.Compare)
+		slices.SortFunc(s.keys, conf.Key.Compare)
 		s.sorted = len(s.keys)
 	}
-	page := diamond.Page{Position: s.head}
-	start, found := slices.BinarySearchFunc(s.keys, req.After, diamond.Key.Compare)
+	page := conf.Page{Position: s.head}
+	start, found := slices.BinarySearchFunc(s.keys, req.After, conf.Key.Compare)
 	if found {
 		start++
 	}
@@ -248,7 +249,7 @@ func (s *Store) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page
 }
 
 // History implements [diamond.Storage].
-func (s *Store) History(ctx context.Context, key diamond.Key, before int64, limit int) ([]diamond.Change, error) {
+func (s *Store) History(ctx context.Context, key conf.Key, before int64, limit int) ([]conf.Change, error) {
 	unlock, err := s.rlock(ctx)
 	if err != nil {
 		return nil, err
@@ -258,7 +259,7 @@ func (s *Store) History(ctx context.Context, key diamond.Key, before int64, limi
 	if it == nil {
 		return nil, nil
 	}
-	var changes []diamond.Change
+	var changes []conf.Change
 	for _, v := range slices.Backward(it.versions) {
 		if len(changes) >= limit {
 			break
@@ -273,10 +274,10 @@ func (s *Store) History(ctx context.Context, key diamond.Key, before int64, limi
 }
 
 // Fork implements [diamond.Storage].
-func (s *Store) Fork(ctx context.Context, verified diamond.Position) (diamond.Position, error) {
+func (s *Store) Fork(ctx context.Context, verified conf.Position) (conf.Position, error) {
 	unlock, err := s.lock(ctx)
 	if err != nil {
-		return diamond.Position{}, err
+		return conf.Position{}, err
 	}
 	defer unlock()
 	at := s.head
@@ -284,12 +285,12 @@ func (s *Store) Fork(ctx context.Context, verified diamond.Position) (diamond.Po
 	held, _, found := s.find(verified.Revision)
 	change, after, err := storage.PlanFork(at, verified, found && held.Chain == verified.Chain, s.now())
 	if err != nil {
-		return diamond.Position{}, err
+		return conf.Position{}, err
 	}
 	if change == nil {
 		return s.head, nil
 	}
-	s.add([]diamond.Change{*change}, after)
+	s.add([]conf.Change{*change}, after)
 	s.origin = written
 	return after, nil
 }
@@ -331,7 +332,7 @@ func (s *Store) rlock(ctx context.Context) (unlock func(), err error) {
 
 func (s *Store) usable(ctx context.Context) error {
 	if s.closed {
-		return diamond.Errorf(diamond.ErrClosed, "memstore")
+		return conf.Errorf(conf.ErrClosed, "memstore")
 	}
 	return storage.Ended(ctx, "memstore")
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -82,7 +82,7 @@ func (s *Store) beyond() int {
 }
 
 // contents returns the number of bytes of content in changes.
-func contents(changes []diamond.Change) (bytes int64) {
+func contents(changes []conf.Change) (bytes int64) {
 	for i := range changes {
 		bytes += changes[i].Size
 	}
@@ -91,13 +91,13 @@ func contents(changes []diamond.Change) (bytes int64) {
 
 // trim removes the versions of a key that have left the log and that the retention does
 // not keep. It removes a key once its tombstone is gone.
-func (s *Store) trim(k diamond.Key) {
+func (s *Store) trim(k conf.Key) {
 	it := s.items[k]
 	if it == nil {
 		return
 	}
 	newest := it.newest().change
-	dead := newest.Op == diamond.OpDelete && newest.Revision <= s.horizon.Revision
+	dead := newest.Op == conf.OpDelete && newest.Revision <= s.horizon.Revision
 	first := it.count - int64(len(it.versions)) + 1
 	n := 0
 	for n < len(it.versions) && it.versions[n].change.Revision <= s.horizon.Revision &&
@@ -106,11 +106,11 @@ func (s *Store) trim(k diamond.Key) {
 	}
 	if n == len(it.versions) {
 		delete(s.items, k)
-		if i, found := slices.BinarySearchFunc(s.keys[:s.sorted], k, diamond.Key.Compare); found {
+		if i, found := slices.BinarySearchFunc(s.keys[:s.sorted], k, conf.Key.Compare); found {
 			s.keys = slices.Delete(s.keys, i, i+1)
 			s.sorted--
 		} else {
-			s.keys = slices.DeleteFunc(s.keys, func(o diamond.Key) bool { return o == k })
+			s.keys = slices.DeleteFunc(s.keys, func(o conf.Key) bool { return o == k })
 		}
 		return
 	}

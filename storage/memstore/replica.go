@@ -5,29 +5,29 @@ import (
 	"crypto/sha256"
 	"iter"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
 // At implements [diamond.Replica].
-func (s *Store) At(ctx context.Context) (diamond.Position, error) {
+func (s *Store) At(ctx context.Context) (conf.Position, error) {
 	unlock, err := s.rlock(ctx)
 	if err != nil {
-		return diamond.Position{}, err
+		return conf.Position{}, err
 	}
 	defer unlock()
 	return s.at(), nil
 }
 
-func (s *Store) at() diamond.Position {
+func (s *Store) at() conf.Position {
 	if s.origin == fresh {
-		return diamond.Position{}
+		return conf.Position{}
 	}
 	return s.head
 }
 
 // Apply implements [diamond.Replica].
-func (s *Store) Apply(ctx context.Context, changes []diamond.Change, to diamond.Position) error {
+func (s *Store) Apply(ctx context.Context, changes []conf.Change, to conf.Position) error {
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return err
@@ -40,7 +40,7 @@ func (s *Store) Apply(ctx context.Context, changes []diamond.Change, to diamond.
 		return err
 	}
 	if s.origin == fresh {
-		s.head = diamond.Position{Store: to.Store, Epoch: storage.FirstEpoch(changes, to)}
+		s.head = conf.Position{Store: to.Store, Epoch: storage.FirstEpoch(changes, to)}
 		s.horizon = s.head
 	}
 	s.origin = copied
@@ -51,7 +51,7 @@ func (s *Store) Apply(ctx context.Context, changes []diamond.Change, to diamond.
 		if err != nil {
 			return err // impossible: Follows has checked the changes above
 		}
-		s.add(append([]diamond.Change(nil), set...), after)
+		s.add(append([]conf.Change(nil), set...), after)
 	}
 	s.head = to
 	s.prune(s.now())
@@ -59,7 +59,7 @@ func (s *Store) Apply(ctx context.Context, changes []diamond.Change, to diamond.
 }
 
 // Install implements [diamond.Replica].
-func (s *Store) Install(ctx context.Context, at diamond.Position, entries iter.Seq2[diamond.Entry, error]) error {
+func (s *Store) Install(ctx context.Context, at conf.Position, entries iter.Seq2[conf.Entry, error]) error {
 	next := empty()
 	next.origin, next.head, next.horizon = copied, at, at
 	for e, err := range entries {
@@ -73,7 +73,7 @@ func (s *Store) Install(ctx context.Context, at diamond.Position, entries iter.S
 			return err
 		}
 		if next.items[e.Key] != nil {
-			return diamond.Errorf(diamond.ErrInvalid, "entry %v is given twice", e.Key)
+			return conf.Errorf(conf.ErrInvalid, "entry %v is given twice", e.Key)
 		}
 		c := storage.EntryChange(&e, sha256.Sum256([]byte(e.Content)))
 		next.items[e.Key] = &item{versions: []version{{change: &c, installed: true}}, count: 1}
@@ -89,7 +89,7 @@ func (s *Store) Install(ctx context.Context, at diamond.Position, entries iter.S
 		return err
 	}
 	if at.IsZero() {
-		return diamond.Errorf(diamond.ErrInvalid, "install at the position of no store")
+		return conf.Errorf(conf.ErrInvalid, "install at the position of no store")
 	}
 	if have := s.at(); !have.IsZero() && have.Store != at.Store {
 		return storage.OtherStore(have, at)

@@ -3,7 +3,7 @@ package memstore
 import (
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -17,30 +17,30 @@ type requestKey struct{ principal, id string }
 
 type outcome struct {
 	hash  [32]byte
-	after diamond.Position
+	after conf.Position
 	time  time.Time
 }
 
 func newRequests() requests { return requests{known: make(map[requestKey]outcome)} }
 
-func keyOf(set *diamond.ChangeSet) requestKey {
+func keyOf(set *conf.ChangeSet) requestKey {
 	return requestKey{set.Caller.Principal.Name, set.RequestID}
 }
 
 // find returns the first outcome of the request id of set. It is an error if the id
 // belongs to another set.
-func (r *requests) find(set *diamond.ChangeSet) (diamond.Position, bool, error) {
+func (r *requests) find(set *conf.ChangeSet) (conf.Position, bool, error) {
 	if set.RequestID == "" {
-		return diamond.Position{}, false, nil
+		return conf.Position{}, false, nil
 	}
 	o, known := r.known[keyOf(set)]
 	if known && o.hash != set.Hash() {
-		return diamond.Position{}, false, storage.RequestReused(set)
+		return conf.Position{}, false, storage.RequestReused(set)
 	}
 	return o.after, known, nil
 }
 
-func (r *requests) add(set *diamond.ChangeSet, after diamond.Position, now time.Time) {
+func (r *requests) add(set *conf.ChangeSet, after conf.Position, now time.Time) {
 	if set.RequestID == "" {
 		return
 	}

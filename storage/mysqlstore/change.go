@@ -8,19 +8,19 @@ import (
 	"encoding/json"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/rawbytes"
 	"github.com/linnaname/gdiamond/storage"
 )
 
 // version is a row of diamond_change.
 type version struct {
-	change    diamond.Change
-	installed int64         // below 0 if the row is not in the log but from an installation
-	epoch     diamond.Epoch // at the revision
-	chain     diamond.Chain // after the set
-	ordinal   int64         // number of this version of its key, from 1; 0 for a fork
-	after     mark          // changes and bytes of the log after the set
+	change    conf.Change
+	installed int64      // below 0 if the row is not in the log but from an installation
+	epoch     conf.Epoch // at the revision
+	chain     conf.Chain // after the set
+	ordinal   int64      // number of this version of its key, from 1; 0 for a fork
+	after     mark       // changes and bytes of the log after the set
 }
 
 // number returns the value of the column number.
@@ -84,11 +84,11 @@ func (r *changeRow) there() bool { return r.revision.Valid }
 // version returns the version in the row. With content set, it verifies the content's
 // hash.
 func (r *changeRow) version(content bool) (version, error) {
-	v := version{change: diamond.Change{
-		Revision: r.revision.Int64, Number: int(r.number.Int64), Count: int(r.count.Int64), Op: diamond.Op(r.op.Int64),
-		Key:  diamond.Key{Namespace: string(r.namespace), Group: string(r.group), DataID: string(r.dataID)},
+	v := version{change: conf.Change{
+		Revision: r.revision.Int64, Number: int(r.number.Int64), Count: int(r.count.Int64), Op: conf.Op(r.op.Int64),
+		Key:  conf.Key{Namespace: string(r.namespace), Group: string(r.group), DataID: string(r.dataID)},
 		Type: string(r.kind), MD5: string(r.md5), Size: r.size.Int64,
-		Author: diamond.Principal{Name: string(r.author)}, Address: string(r.address), Comment: string(r.comment),
+		Author: conf.Principal{Name: string(r.author)}, Address: string(r.address), Comment: string(r.comment),
 		Time: time.UnixMicro(r.time.Int64).UTC(), Content: string(r.content),
 	}}
 	c := &v.change
@@ -108,17 +108,17 @@ func (r *changeRow) version(content bool) (version, error) {
 	if err != nil {
 		return v, damaged(c, "damaged")
 	}
-	if c.Op == diamond.OpFork {
+	if c.Op == conf.OpFork {
 		c.Epoch = v.epoch
 	}
-	if content && c.Op == diamond.OpPublish && (int64(len(c.Content)) != c.Size || sha256.Sum256(r.content) != c.SHA256) {
+	if content && c.Op == conf.OpPublish && (int64(len(c.Content)) != c.Size || sha256.Sum256(r.content) != c.SHA256) {
 		return v, damaged(c, "not of the content that was published")
 	}
 	return v, nil
 }
 
-func damaged(c *diamond.Change, how string) error {
-	return storage.KeyError(c.Key, diamond.ErrCorrupt, "the row of revision %d is %s", c.Revision, how)
+func damaged(c *conf.Change, how string) error {
+	return storage.KeyError(c.Key, conf.ErrCorrupt, "the row of revision %d is %s", c.Revision, how)
 }
 
 func encodeMeta(meta map[string]string) []byte {
@@ -145,9 +145,9 @@ func decodeMeta(b []byte) (map[string]string, error) {
 
 // fits returns an error if a change exceeds the limits of the columns. A database in
 // non-strict mode would truncate the value.
-func (l *limits) fits(c *diamond.Change) error {
+func (l *limits) fits(c *conf.Change) error {
 	if int64(len(c.Content)) > l.content {
-		e := diamond.Errorf(diamond.ErrTooLarge, "content: %d bytes; the database's max_allowed_packet permits %d", len(c.Content), l.content)
+		e := conf.Errorf(conf.ErrTooLarge, "content: %d bytes; the database's max_allowed_packet permits %d", len(c.Content), l.content)
 		e.Key = c.Key
 		return e
 	}
@@ -156,9 +156,9 @@ func (l *limits) fits(c *diamond.Change) error {
 		have  int
 		limit int
 	}{
-		{"namespace", len(c.Key.Namespace), diamond.MaxNamespace},
-		{"group", len(c.Key.Group), diamond.MaxGroup},
-		{"dataId", len(c.Key.DataID), diamond.MaxDataID},
+		{"namespace", len(c.Key.Namespace), conf.MaxNamespace},
+		{"group", len(c.Key.Group), conf.MaxGroup},
+		{"dataId", len(c.Key.DataID), conf.MaxDataID},
 		{"type", len(c.Type), 32},
 		{"md5", len(c.MD5), 32},
 		{"meta", len(encodeMeta(c.Meta)), 24 << 10},
@@ -167,7 +167,7 @@ func (l *limits) fits(c *diamond.Change) error {
 		{"comment", len(c.Comment), 4 << 10},
 	} {
 		if f.have > f.limit {
-			return storage.KeyError(c.Key, diamond.ErrInvalid, "%s: %d bytes, more than %d", f.name, f.have, f.limit)
+			return storage.KeyError(c.Key, conf.ErrInvalid, "%s: %d bytes, more than %d", f.name, f.have, f.limit)
 		}
 	}
 	return nil

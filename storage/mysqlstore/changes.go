@@ -6,7 +6,7 @@ import (
 	"math"
 	"slices"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -16,7 +16,7 @@ const maxLimit = 1 << 60
 // Changes implements [diamond.Storage]. It runs one statement if the rest of the log fits
 // into a batch, as it does unless a reader is far behind. If nothing has changed, the
 // statement returns one row.
-func (s *Store) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
+func (s *Store) Changes(ctx context.Context, after conf.Position, maxBytes int64) (conf.Batch, error) {
 	maxBytes = min(max(maxBytes, 0), maxLimit)
 	// The condition is part of the start of the range. As a separate condition, it would
 	// make the database read the rows first.
@@ -27,7 +27,7 @@ func (s *Store) Changes(ctx context.Context, after diamond.Position, maxBytes in
 	}
 	last, err := s.last(ctx, anchor, batch.Head.Revision, maxBytes)
 	if err != nil {
-		return diamond.Batch{Position: after, Head: batch.Head}, err
+		return conf.Batch{Position: after, Head: batch.Head}, err
 	}
 	batch, _, err = s.changes(ctx, after, "c.revision > ? AND c.revision <= ?", after.Revision, last)
 	return batch, err
@@ -39,7 +39,7 @@ func (s *Store) Changes(ctx context.Context, after diamond.Position, maxBytes in
 func (s *Store) last(ctx context.Context, after mark, head, maxBytes int64) (int64, error) {
 	first, err := s.from(ctx, after.Revision+1)
 	if err == nil && first.Revision == 0 {
-		err = diamond.Errorf(diamond.ErrCorrupt, "the changes after revision %d are missing", after.Revision)
+		err = conf.Errorf(conf.ErrCorrupt, "the changes after revision %d are missing", after.Revision)
 	}
 	if err != nil {
 		return 0, err
@@ -72,8 +72,8 @@ func (s *Store) from(ctx context.Context, revision int64) (m mark, err error) {
 // changes reads the changes after a position that match a condition, together with the
 // counter and the row of that position. It does not ask for an order, because the database
 // would copy the contents to sort them.
-func (s *Store) changes(ctx context.Context, after diamond.Position, condition string, args ...any) (diamond.Batch, mark, error) {
-	batch := diamond.Batch{Position: after}
+func (s *Store) changes(ctx context.Context, after conf.Position, condition string, args ...any) (conf.Batch, mark, error) {
+	batch := conf.Batch{Position: after}
 	var from mark
 	var refused error // because the position does not belong to this log
 	started := false
@@ -117,9 +117,9 @@ func (s *Store) changes(ctx context.Context, after diamond.Position, condition s
 	slices.SortFunc(versions, version.compare)
 	for i := range versions {
 		v := &versions[i]
-		if v.change.Number == 0 && v.change.Op != diamond.OpFork && v.change.Revision != batch.Position.Revision+1 {
-			err := diamond.Errorf(diamond.ErrCorrupt, "revision %d follows %d", v.change.Revision, batch.Position.Revision)
-			return diamond.Batch{Head: batch.Head, Position: after}, from, err
+		if v.change.Number == 0 && v.change.Op != conf.OpFork && v.change.Revision != batch.Position.Revision+1 {
+			err := conf.Errorf(conf.ErrCorrupt, "revision %d follows %d", v.change.Revision, batch.Position.Revision)
+			return conf.Batch{Head: batch.Head, Position: after}, from, err
 		}
 		batch.Changes = append(batch.Changes, v.change)
 		batch.Position.Revision, batch.Position.Epoch, batch.Position.Chain = v.change.Revision, v.epoch, v.chain
@@ -129,15 +129,15 @@ func (s *Store) changes(ctx context.Context, after diamond.Position, condition s
 
 // checkAfter returns an error if the changes after a position are not available. at is the
 // position of the log at that revision, or nil if there is none.
-func checkAfter(after, horizon, head diamond.Position, at *mark) error {
+func checkAfter(after, horizon, head conf.Position, at *mark) error {
 	if err := storage.CheckAfter(after, horizon, head); err != nil {
 		return err
 	}
 	if at == nil {
-		return diamond.Errorf(diamond.ErrEpoch, "there is no revision %d", after.Revision)
+		return conf.Errorf(conf.ErrEpoch, "there is no revision %d", after.Revision)
 	}
 	if at.Chain != after.Chain {
-		return diamond.Errorf(diamond.ErrEpoch, "revision %d has chain %v, not %v", after.Revision, at.Chain, after.Chain)
+		return conf.Errorf(conf.ErrEpoch, "revision %d has chain %v, not %v", after.Revision, at.Chain, after.Chain)
 	}
 	return nil
 }
@@ -165,8 +165,8 @@ func (r *anchorRow) fields() []any {
 
 // positions sets head. It returns the horizon and the mark at revision, or nil if the log
 // has none.
-func (r *anchorRow) positions(head *diamond.Position, revision int64) (horizon diamond.Position, at *mark, err error) {
-	position := func(i int, revision int64) (p diamond.Position) {
+func (r *anchorRow) positions(head *conf.Position, revision int64) (horizon conf.Position, at *mark, err error) {
+	position := func(i int, revision int64) (p conf.Position) {
 		p.Revision, p.Epoch.Generation = revision, r.generations[i].Int64
 		for _, f := range []struct{ dst, src []byte }{{p.Store[:], r.store}, {p.Epoch.ID[:], r.epochs[i]}, {p.Chain[:], r.chains[i]}} {
 			if err == nil {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 	"github.com/linnaname/gdiamond/storage"
 )
@@ -29,7 +29,7 @@ func TestChangesReadsWhatItReturns(t *testing.T) {
 	}
 	cost := func(maxBytes int64, sets int) int {
 		before := pages()
-		b, err := s.Changes(t.Context(), diamond.Position{}, maxBytes)
+		b, err := s.Changes(t.Context(), conf.Position{}, maxBytes)
 		require.NoError(t, err)
 		require.Len(t, b.Changes, sets)
 		return pages() - before
@@ -45,11 +45,11 @@ func TestChangesReadsWhatItReturns(t *testing.T) {
 func TestChangesFindsTheEndOfABatchFirst(t *testing.T) {
 	server := mariadbtest.Start(t, mariadbtest.Options{})
 	s := open(t, server.Database(t))
-	var many diamond.ChangeSet
-	for i := range diamond.MaxChanges {
-		many.Drafts = append(many.Drafts, diamond.Draft{Key: key(fmt.Sprint("k", i)), Content: "x"})
+	var many conf.ChangeSet
+	for i := range conf.MaxChanges {
+		many.Drafts = append(many.Drafts, conf.Draft{Key: key(fmt.Sprint("k", i)), Content: "x"})
 	}
-	var few []diamond.ChangeSet
+	var few []conf.ChangeSet
 	for i := range 500 {
 		few = append(few, put(fmt.Sprint("k", i), "y"))
 	}
@@ -65,7 +65,7 @@ func TestChangesFindsTheEndOfABatchFirst(t *testing.T) {
 	}
 	lost, err := s.At(t.Context())
 	require.NoError(t, err)
-	lost.Revision, lost.Chain = lost.Revision+1_000_000, diamond.Chain{1}
+	lost.Revision, lost.Chain = lost.Revision+1_000_000, conf.Chain{1}
 	_, err = s.Fork(t.Context(), lost)
 	require.NoError(t, err)
 	_, err = s.Commit(t.Context(), few)
@@ -73,7 +73,7 @@ func TestChangesFindsTheEndOfABatchFirst(t *testing.T) {
 	changes += len(few)
 
 	admin := raw(t, server.DSN())
-	at, got, batches := diamond.Position{}, 0, 0
+	at, got, batches := conf.Position{}, 0, 0
 	for {
 		before := rowsRead(t, admin)
 		b, err := s.Changes(t.Context(), at, 1<<30)
@@ -89,5 +89,5 @@ func TestChangesFindsTheEndOfABatchFirst(t *testing.T) {
 		at, got, batches = b.Position, got+len(b.Changes), batches+1
 	}
 	require.Equal(t, changes, got)
-	require.LessOrEqual(t, batches, changes/(storage.MaxBatch-diamond.MaxChanges)+2)
+	require.LessOrEqual(t, batches, changes/(storage.MaxBatch-conf.MaxChanges)+2)
 }

@@ -6,7 +6,7 @@ import (
 	"database/sql"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -15,11 +15,11 @@ import (
 //
 // Most request ids are new, so Commit does not look them up first. A known one fails as a
 // duplicate key.
-func (s *Store) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond.Result, error) {
+func (s *Store) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error) {
 	if err := storage.CheckCommit(sets); err != nil {
 		return nil, err
 	}
-	results := make([]diamond.Result, len(sets))
+	results := make([]conf.Result, len(sets))
 	for lookUp := false; ; lookUp = true {
 		duplicate := false
 		err := s.write(ctx, attempts, keysOf(sets), func(ctx context.Context, t *transaction) error {
@@ -52,7 +52,7 @@ func (s *Store) Commit(ctx context.Context, sets []diamond.ChangeSet) ([]diamond
 // plan decides the results of sets. It changes nothing that a second plan needs: no row is
 // from an installation, because the store has caught up. If a set with a request id fails,
 // plan looks the ids up, because the set may have succeeded earlier.
-func (t *transaction) plan(ctx context.Context, sets []diamond.ChangeSet, results []diamond.Result, now time.Time, lookUp bool) (*committer, error) {
+func (t *transaction) plan(ctx context.Context, sets []conf.ChangeSet, results []conf.Result, now time.Time, lookUp bool) (*committer, error) {
 	before := t.counter
 	c := &committer{writer: t.writer(), now: now, outcomes: make(map[requestID]*outcome)}
 	if lookUp {
@@ -71,8 +71,8 @@ func (t *transaction) plan(ctx context.Context, sets []diamond.ChangeSet, result
 	return c, nil
 }
 
-func keysOf(sets []diamond.ChangeSet) []diamond.Key {
-	var keys []diamond.Key
+func keysOf(sets []conf.ChangeSet) []conf.Key {
+	var keys []conf.Key
 	for i := range sets {
 		for j := range sets[i].Drafts {
 			keys = append(keys, sets[i].Drafts[j].Key)
@@ -95,7 +95,7 @@ type committer struct {
 	requests [][]any // rows to be written
 }
 
-func (c *committer) commit(set *diamond.ChangeSet) diamond.Result {
+func (c *committer) commit(set *conf.ChangeSet) conf.Result {
 	var id requestID
 	if set.RequestID != "" {
 		id = requestOf(set)
@@ -103,7 +103,7 @@ func (c *committer) commit(set *diamond.ChangeSet) diamond.Result {
 			return first.result(set)
 		}
 	}
-	changes, after, err := storage.Plan(c.head.Position, set, c.now, func(k diamond.Key) (storage.Current, error) {
+	changes, after, err := storage.Plan(c.head.Position, set, c.now, func(k conf.Key) (storage.Current, error) {
 		return c.current[k].known(), nil
 	})
 	for i := range changes {
@@ -112,7 +112,7 @@ func (c *committer) commit(set *diamond.ChangeSet) diamond.Result {
 		}
 	}
 	if err != nil {
-		return diamond.Result{Err: err}
+		return conf.Result{Err: err}
 	}
 	c.add(changes, after)
 	if set.RequestID != "" {
@@ -120,12 +120,12 @@ func (c *committer) commit(set *diamond.ChangeSet) diamond.Result {
 		c.outcomes[id] = o
 		c.requests = append(c.requests, o.values(id, c.now))
 	}
-	return diamond.Result{Position: after, Changes: changes}
+	return conf.Result{Position: after, Changes: changes}
 }
 
 // Fork implements [diamond.Storage].
-func (s *Store) Fork(ctx context.Context, verified diamond.Position) (diamond.Position, error) {
-	var after diamond.Position
+func (s *Store) Fork(ctx context.Context, verified conf.Position) (conf.Position, error) {
+	var after conf.Position
 	err := s.write(ctx, attempts, nil, func(ctx context.Context, t *transaction) error {
 		at := t.head.Position
 		at.Revision = max(at.Revision, t.ahead)
@@ -145,18 +145,18 @@ func (s *Store) Fork(ctx context.Context, verified diamond.Position) (diamond.Po
 			return err
 		}
 		w := t.writer()
-		w.add([]diamond.Change{*change}, forked)
+		w.add([]conf.Change{*change}, forked)
 		t.origin = written
 		return w.flush(ctx)
 	})
 	if err != nil {
-		return diamond.Position{}, err
+		return conf.Position{}, err
 	}
 	return after, nil
 }
 
 // has reports whether the log has the revision of a position with its chain.
-func (t *transaction) has(ctx context.Context, p diamond.Position) (held bool, err error) {
+func (t *transaction) has(ctx context.Context, p conf.Position) (held bool, err error) {
 	switch {
 	case p.Revision > t.head.Revision:
 		return false, nil // regardless of the rows; see whole
@@ -187,7 +187,7 @@ func (t *transaction) whole(ctx context.Context) error {
 			return fixed(end.Chain[:], chain)
 		})
 	if err == nil && (end.Revision != t.head.Revision || end.Chain != t.head.Chain) {
-		err = diamond.Errorf(diamond.ErrUnavailable,
+		err = conf.Errorf(conf.ErrUnavailable,
 			"the log ends at revision %d, and diamond_counter is at %d: is a dump being loaded?", end.Revision, t.head.Revision)
 	}
 	return err

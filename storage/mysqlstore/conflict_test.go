@@ -7,7 +7,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 )
 
@@ -27,7 +27,7 @@ func TestS14_Attempts(t *testing.T) {
 			if failures < 4 {
 				require.NoError(t, err)
 			} else {
-				require.ErrorIs(t, err, diamond.ErrUnavailable)
+				require.ErrorIs(t, err, conf.ErrUnavailable)
 				require.NotContains(t, err.Error(), "secret")
 			}
 		}
@@ -47,9 +47,9 @@ func TestS14_LockWait(t *testing.T) {
 	commit(t, s, put("a", "1"))
 	conn := raw(t, dsn)
 	exec(t, conn, "START TRANSACTION", "SELECT revision FROM diamond_counter WHERE id = 1 FOR UPDATE")
-	_, err := s.Commit(t.Context(), []diamond.ChangeSet{put("a", "2")})
-	require.ErrorIs(t, err, diamond.ErrUnavailable)
-	require.NotErrorIs(t, err, diamond.ErrUnknownOutcome)
+	_, err := s.Commit(t.Context(), []conf.ChangeSet{put("a", "2")})
+	require.ErrorIs(t, err, conf.ErrUnavailable)
+	require.NotErrorIs(t, err, conf.ErrUnknownOutcome)
 	e, err := s.Read(t.Context(), key("a"), 0)
 	require.NoError(t, err, "reads wait for no lock")
 	require.Equal(t, "1", e.Content)
@@ -72,9 +72,9 @@ func TestS14_Deadlock(t *testing.T) {
 	}
 	exec(t, conn, "SELECT * FROM diamond_entry FOR UPDATE")
 	done := make(chan error, 1)
-	var result diamond.Result
+	var result conf.Result
 	go func() {
-		r, err := s.Commit(t.Context(), []diamond.ChangeSet{put("a", "2")})
+		r, err := s.Commit(t.Context(), []conf.ChangeSet{put("a", "2")})
 		if err == nil {
 			result = r[0]
 		}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 const (
@@ -28,7 +28,7 @@ const (
 
 // OpenDB returns the pool of connections that [Open] uses, for a DSN of
 // github.com/go-sql-driver/mysql: "user:password@tcp(host:port)/database". It does not
-// connect yet. An invalid DSN is [diamond.ErrInvalid]; the error does not quote it.
+// connect yet. An invalid DSN is [conf.ErrInvalid]; the error does not quote it.
 //
 // OpenDB sets the variables that the storage needs, regardless of the DSN and the
 // database: a strict sql_mode, autocommit, no limit of rows, the check of unique keys,
@@ -39,10 +39,10 @@ const (
 func OpenDB(dsn string, logger *slog.Logger) (*sql.DB, error) {
 	cfg, err := mysql.ParseDSN(dsn)
 	if err != nil {
-		return nil, diamond.Errorf(diamond.ErrInvalid, "the DSN cannot be read; it has the form user:password@tcp(host:port)/database")
+		return nil, conf.Errorf(conf.ErrInvalid, "the DSN cannot be read; it has the form user:password@tcp(host:port)/database")
 	}
 	if cfg.DBName == "" {
-		return nil, diamond.Errorf(diamond.ErrInvalid, "the DSN names no database; it has the form user:password@tcp(host:port)/database")
+		return nil, conf.Errorf(conf.ErrInvalid, "the DSN names no database; it has the form user:password@tcp(host:port)/database")
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = dialTimeout
@@ -68,11 +68,11 @@ func OpenDB(dsn string, logger *slog.Logger) (*sql.DB, error) {
 		cfg.Params[v.name] = v.set
 	}
 	if err := cfg.Apply(mysql.Charset("binary", "")); err != nil {
-		return nil, diamond.Errorf(diamond.ErrInvalid, "the DSN cannot be used")
+		return nil, conf.Errorf(conf.ErrInvalid, "the DSN cannot be used")
 	}
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
-		return nil, diamond.Errorf(diamond.ErrInvalid, "the DSN cannot be used")
+		return nil, conf.Errorf(conf.ErrInvalid, "the DSN cannot be used")
 	}
 	db := sql.OpenDB(connector)
 	db.SetMaxOpenConns(maxOpen)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"database/sql"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -19,7 +19,7 @@ const (
 
 // mark is a point of the log: a position, and the number of changes and bytes up to it.
 type mark struct {
-	diamond.Position
+	conf.Position
 	changes int64
 	bytes   int64 // of content
 }
@@ -61,16 +61,16 @@ func (c *counter) fields() (fields []any, filled func() error) {
 // fixed copies src to dst, which must have the same length.
 func fixed(dst, src []byte) error {
 	if len(src) != len(dst) {
-		return diamond.Errorf(diamond.ErrCorrupt, "a value of %d bytes has %d", len(dst), len(src))
+		return conf.Errorf(conf.ErrCorrupt, "a value of %d bytes has %d", len(dst), len(src))
 	}
 	copy(dst, src)
 	return nil
 }
 
 // at returns the position of a replica, which is zero if the store is empty.
-func (c *counter) at() diamond.Position {
+func (c *counter) at() conf.Position {
 	if c.origin == fresh {
-		return diamond.Position{}
+		return conf.Position{}
 	}
 	return c.head.Position
 }
@@ -95,7 +95,7 @@ func (c *counter) isCopy() error {
 // noCounter is the error for a missing row, as while a dump is loaded. Without the row,
 // the store cannot interpret the other tables.
 func noCounter() error {
-	return diamond.Errorf(diamond.ErrCorrupt, "the row of diamond_counter is missing")
+	return conf.Errorf(conf.ErrCorrupt, "the row of diamond_counter is missing")
 }
 
 // createCounter creates the row, with a new store id, unless it exists.

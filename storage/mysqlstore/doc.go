@@ -39,8 +39,8 @@
 // # Errors
 //
 // A transaction that conflicts with another one, or loses its connection before its commit,
-// is retried up to three times and then fails with [diamond.ErrUnavailable]. A failure
-// during the commit is [diamond.ErrUnknownOutcome]; sending the set again under its request
+// is retried up to three times and then fails with [conf.ErrUnavailable]. A failure
+// during the commit is [conf.ErrUnknownOutcome]; sending the set again under its request
 // id returns the outcome. No error quotes the DSN or a content.
 //
 // A node that freezes or is cut off during a transaction holds the lock of the counter until

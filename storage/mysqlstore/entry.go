@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/rawbytes"
 	"github.com/linnaname/gdiamond/storage"
 )
@@ -19,7 +19,7 @@ const keysPerStatement = 64
 // of a key, which may be a deletion. It is nil for a key without a row.
 type current struct {
 	revision, number int64 // of the version's row
-	op               diamond.Op
+	op               conf.Op
 	ordinal          int64
 	kind             string
 	meta             map[string]string
@@ -27,7 +27,7 @@ type current struct {
 
 // known returns the part of the current entry that [storage.Plan] needs.
 func (c *current) known() storage.Current {
-	if c == nil || c.op != diamond.OpPublish {
+	if c == nil || c.op != conf.OpPublish {
 		return storage.Current{}
 	}
 	return storage.Current{Revision: c.revision, Type: c.kind, Meta: c.meta}
@@ -63,21 +63,21 @@ func (r *currentRow) fields() []any {
 	return []any{&r.namespace, &r.group, &r.dataID, &r.revision, &r.number, &r.op, &r.ordinal, &r.kind, &r.meta}
 }
 
-func (r *currentRow) addTo(found map[diamond.Key]*current) error {
+func (r *currentRow) addTo(found map[conf.Key]*current) error {
 	if !r.revision.Valid {
 		return nil
 	}
-	key := diamond.Key{Namespace: string(r.namespace), Group: string(r.group), DataID: string(r.dataID)}
+	key := conf.Key{Namespace: string(r.namespace), Group: string(r.group), DataID: string(r.dataID)}
 	meta, err := decodeMeta(r.meta)
 	if err != nil {
-		return storage.KeyError(key, diamond.ErrCorrupt, "its row is damaged")
+		return storage.KeyError(key, conf.ErrCorrupt, "its row is damaged")
 	}
-	found[key] = &current{r.revision.Int64, r.number.Int64, diamond.Op(r.op.Int64), r.ordinal.Int64, string(r.kind), meta}
+	found[key] = &current{r.revision.Int64, r.number.Int64, conf.Op(r.op.Int64), r.ordinal.Int64, string(r.kind), meta}
 	return nil
 }
 
 // currents adds the rows of keys to t.found.
-func (t *transaction) currents(ctx context.Context, keys []diamond.Key) error {
+func (t *transaction) currents(ctx context.Context, keys []conf.Key) error {
 	var row currentRow
 	fields := row.fields()
 	for some := range slices.Chunk(keys, keysPerStatement) {
@@ -98,10 +98,10 @@ func (t *transaction) currents(ctx context.Context, keys []diamond.Key) error {
 const isKey = "(namespace = ? AND grp = ? AND data_id = ?)"
 
 // whereKeys returns a condition for rows of any of keys.
-func whereKeys(keys []diamond.Key) (string, []any) { return whereKeysOf("", keys) }
+func whereKeys(keys []conf.Key) (string, []any) { return whereKeysOf("", keys) }
 
 // whereKeysOf is whereKeys for the columns of a table's alias. The alias ends in a dot.
-func whereKeysOf(alias string, keys []diamond.Key) (string, []any) {
+func whereKeysOf(alias string, keys []conf.Key) (string, []any) {
 	args := make([]any, 0, 3*len(keys))
 	for _, k := range keys {
 		args = append(args, keyArgs(k)...)
@@ -110,6 +110,6 @@ func whereKeysOf(alias string, keys []diamond.Key) (string, []any) {
 }
 
 // keyArgs returns the arguments of [isKey].
-func keyArgs(k diamond.Key) []any {
+func keyArgs(k conf.Key) []any {
 	return []any{rawbytes.Of(k.Namespace), rawbytes.Of(k.Group), rawbytes.Of(k.DataID)}
 }

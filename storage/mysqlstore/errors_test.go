@@ -12,51 +12,51 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 func number(n uint16) error { return &mysql.MySQLError{Number: n, Message: "canary"} }
 
 func TestFailure(t *testing.T) {
 	dial := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
-	known := diamond.Errorf(diamond.ErrConflict, "known")
+	known := conf.Errorf(conf.ErrConflict, "known")
 	for _, c := range []struct {
 		err   error
 		want  error
 		again bool
 		drop  bool
 	}{
-		{number(1213), diamond.ErrUnavailable, true, false},
-		{number(1205), diamond.ErrUnavailable, true, false},
-		{number(1290), diamond.ErrUnavailable, true, true},
-		{number(1792), diamond.ErrUnavailable, true, true},
-		{number(1836), diamond.ErrUnavailable, true, true},
-		{number(1053), diamond.ErrUnavailable, true, true},
-		{number(1317), diamond.ErrUnavailable, false, false},
-		{number(1040), diamond.ErrUnavailable, false, true},
-		{number(1045), diamond.ErrUnavailable, false, true},
-		{number(1049), diamond.ErrUnavailable, false, true},
-		{number(1142), diamond.ErrUnavailable, false, false},
-		{number(1146), diamond.ErrUnavailable, false, false},
-		{number(9999), diamond.ErrUnavailable, false, false},
-		{number(1153), diamond.ErrTooLarge, false, true},
-		{mysql.ErrPktTooLarge, diamond.ErrTooLarge, false, true},
-		{number(1021), diamond.ErrNoSpace, false, false},
-		{number(1114), diamond.ErrNoSpace, false, false},
-		{&mysql.MySQLError{Number: 1030, Message: `Got error 28 "No space left on device" from storage engine InnoDB`}, diamond.ErrNoSpace, false, false},
-		{&mysql.MySQLError{Number: 1026, Message: "Error writing file './binlog.000001' (errno: 28)"}, diamond.ErrNoSpace, false, false},
-		{&mysql.MySQLError{Number: 1030, Message: "Got error 281 from storage engine"}, diamond.ErrUnavailable, false, false},
-		{driver.ErrBadConn, diamond.ErrUnavailable, true, true},
-		{mysql.ErrInvalidConn, diamond.ErrUnavailable, true, true},
-		{io.ErrUnexpectedEOF, diamond.ErrUnavailable, true, true},
-		{dial, diamond.ErrUnavailable, false, true},
-		{mysql.ErrCleartextPassword, diamond.ErrUnavailable, false, true},
-		{errors.New("canary"), diamond.ErrUnavailable, false, true},
-		{known, diamond.ErrConflict, false, false},
+		{number(1213), conf.ErrUnavailable, true, false},
+		{number(1205), conf.ErrUnavailable, true, false},
+		{number(1290), conf.ErrUnavailable, true, true},
+		{number(1792), conf.ErrUnavailable, true, true},
+		{number(1836), conf.ErrUnavailable, true, true},
+		{number(1053), conf.ErrUnavailable, true, true},
+		{number(1317), conf.ErrUnavailable, false, false},
+		{number(1040), conf.ErrUnavailable, false, true},
+		{number(1045), conf.ErrUnavailable, false, true},
+		{number(1049), conf.ErrUnavailable, false, true},
+		{number(1142), conf.ErrUnavailable, false, false},
+		{number(1146), conf.ErrUnavailable, false, false},
+		{number(9999), conf.ErrUnavailable, false, false},
+		{number(1153), conf.ErrTooLarge, false, true},
+		{mysql.ErrPktTooLarge, conf.ErrTooLarge, false, true},
+		{number(1021), conf.ErrNoSpace, false, false},
+		{number(1114), conf.ErrNoSpace, false, false},
+		{&mysql.MySQLError{Number: 1030, Message: `Got error 28 "No space left on device" from storage engine InnoDB`}, conf.ErrNoSpace, false, false},
+		{&mysql.MySQLError{Number: 1026, Message: "Error writing file './binlog.000001' (errno: 28)"}, conf.ErrNoSpace, false, false},
+		{&mysql.MySQLError{Number: 1030, Message: "Got error 281 from storage engine"}, conf.ErrUnavailable, false, false},
+		{driver.ErrBadConn, conf.ErrUnavailable, true, true},
+		{mysql.ErrInvalidConn, conf.ErrUnavailable, true, true},
+		{io.ErrUnexpectedEOF, conf.ErrUnavailable, true, true},
+		{dial, conf.ErrUnavailable, false, true},
+		{mysql.ErrCleartextPassword, conf.ErrUnavailable, false, true},
+		{errors.New("canary"), conf.ErrUnavailable, false, true},
+		{known, conf.ErrConflict, false, false},
 	} {
 		err := failure(t.Context(), c.err)
 		require.ErrorIs(t, err, c.want, "%v", c.err)
-		require.NotErrorIs(t, err, diamond.ErrUnknownOutcome)
+		require.NotErrorIs(t, err, conf.ErrUnknownOutcome)
 		require.NotContains(t, err.Error(), "canary")
 		require.Equal(t, c.again, again(c.err), "again: %v", c.err)
 		require.Equal(t, c.drop, useless(c.err), "drop: %v", c.err)
@@ -64,8 +64,8 @@ func TestFailure(t *testing.T) {
 		// The same while the transaction was committed.
 		if c.err != error(known) {
 			err = failure(t.Context(), uncertain{c.err})
-			require.ErrorIs(t, err, diamond.ErrUnknownOutcome, "%v", c.err)
-			require.NotErrorIs(t, err, diamond.ErrUnavailable)
+			require.ErrorIs(t, err, conf.ErrUnknownOutcome, "%v", c.err)
+			require.NotErrorIs(t, err, conf.ErrUnavailable)
 			require.NotContains(t, err.Error(), "canary")
 			require.False(t, again(uncertain{c.err}))
 		}
@@ -78,9 +78,9 @@ func TestFailure(t *testing.T) {
 	err := failure(ctx, mysql.ErrInvalidConn)
 	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorIs(t, err, cause)
-	require.NotErrorIs(t, err, diamond.ErrUnavailable)
+	require.NotErrorIs(t, err, conf.ErrUnavailable)
 	err = failure(ctx, uncertain{mysql.ErrInvalidConn})
 	require.ErrorIs(t, err, context.Canceled)
-	require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
-	require.ErrorIs(t, failure(ctx, known), diamond.ErrConflict)
+	require.ErrorIs(t, err, conf.ErrUnknownOutcome)
+	require.ErrorIs(t, failure(ctx, known), conf.ErrConflict)
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 )
 
@@ -78,14 +78,14 @@ func TestS17_ByteExactness(t *testing.T) {
 				require.Equal(t, sha256.Sum256([]byte(contents[c.Key.DataID])), c.SHA256)
 				require.Equal(t, "a'\\b", c.Author.Name)
 			}
-			r, err := s.Commit(t.Context(), []diamond.ChangeSet{put("over", strings.Repeat("x", limit+1))})
+			r, err := s.Commit(t.Context(), []conf.ChangeSet{put("over", strings.Repeat("x", limit+1))})
 			require.NoError(t, err)
-			require.ErrorIs(t, r[0].Err, diamond.ErrTooLarge)
+			require.ErrorIs(t, r[0].Err, conf.ErrTooLarge)
 			long := put("long", "x")
 			long.Caller.Address = strings.Repeat("x", 5000)
-			r, err = s.Commit(t.Context(), []diamond.ChangeSet{long})
+			r, err = s.Commit(t.Context(), []conf.ChangeSet{long})
 			require.NoError(t, err)
-			require.ErrorIs(t, r[0].Err, diamond.ErrInvalid, "never cut short")
+			require.ErrorIs(t, r[0].Err, conf.ErrInvalid, "never cut short")
 		})
 	}
 }
@@ -98,10 +98,10 @@ func TestS18_KeyIdentity(t *testing.T) {
 			ids := []string{"a", "A", "a ", "á", "ａ", "a%", "a_"}
 			for _, id := range ids {
 				set := put(id, id)
-				set.Drafts[0].IfRevision = diamond.Revision(0)
+				set.Drafts[0].IfRevision = conf.Revision(0)
 				commit(t, s, set)
 			}
-			page, err := s.Scan(t.Context(), diamond.ScanRequest{Limit: 10, Contents: true})
+			page, err := s.Scan(t.Context(), conf.ScanRequest{Limit: 10, Contents: true})
 			require.NoError(t, err)
 			require.Len(t, page.Entries, len(ids))
 			for i, id := range ids {
@@ -113,7 +113,7 @@ func TestS18_KeyIdentity(t *testing.T) {
 				require.NoError(t, err)
 				require.Len(t, changes, 1)
 			}
-			page, err = s.Scan(t.Context(), diamond.ScanRequest{Limit: 10, Prefix: "a_"})
+			page, err = s.Scan(t.Context(), conf.ScanRequest{Limit: 10, Prefix: "a_"})
 			require.NoError(t, err)
 			require.Len(t, page.Entries, 1, "a prefix is no pattern")
 		})
@@ -128,22 +128,22 @@ func TestS23_ChangedByHand(t *testing.T) {
 	commit(t, s, put("b", "2"))
 	exec(t, db, "UPDATE diamond_change SET content = 'spoilt' WHERE revision = 1")
 	_, err := s.Read(t.Context(), key("a"), 0)
-	require.ErrorIs(t, err, diamond.ErrCorrupt)
+	require.ErrorIs(t, err, conf.ErrCorrupt)
 	_, err = s.Read(t.Context(), key("a"), 1)
-	require.ErrorIs(t, err, diamond.ErrCorrupt)
-	_, err = s.Scan(t.Context(), diamond.ScanRequest{Limit: 10, Contents: true})
-	require.ErrorIs(t, err, diamond.ErrCorrupt)
-	b, err := s.Changes(t.Context(), diamond.Position{}, 1<<20)
-	require.ErrorIs(t, err, diamond.ErrCorrupt)
+	require.ErrorIs(t, err, conf.ErrCorrupt)
+	_, err = s.Scan(t.Context(), conf.ScanRequest{Limit: 10, Contents: true})
+	require.ErrorIs(t, err, conf.ErrCorrupt)
+	b, err := s.Changes(t.Context(), conf.Position{}, 1<<20)
+	require.ErrorIs(t, err, conf.ErrCorrupt)
 	require.EqualValues(t, 2, b.Head.Revision)
 	e, err := s.Read(t.Context(), key("b"), 0)
 	require.NoError(t, err)
 	require.Equal(t, "2", e.Content)
 	exec(t, db, "DELETE FROM diamond_change WHERE revision = 1")
 	_, err = s.Read(t.Context(), key("a"), 0)
-	require.ErrorIs(t, err, diamond.ErrCorrupt)
-	_, err = s.Changes(t.Context(), diamond.Position{}, 1<<20)
-	require.ErrorIs(t, err, diamond.ErrCorrupt, "a hole in the log")
+	require.ErrorIs(t, err, conf.ErrCorrupt)
+	_, err = s.Changes(t.Context(), conf.Position{}, 1<<20)
+	require.ErrorIs(t, err, conf.ErrCorrupt, "a hole in the log")
 }
 
 // Where the counter is missing, as while a dump is loaded, nothing is said to be absent.
@@ -157,10 +157,10 @@ func TestMissingCounterIsNoAbsence(t *testing.T) {
 		"read of old":    func() error { _, err := s.Read(t.Context(), key("a"), 1); return err },
 		"read of none":   func() error { _, err := s.Read(t.Context(), key("b"), 0); return err },
 		"position":       func() error { _, err := s.At(t.Context()); return err },
-		"scan":           func() error { _, err := s.Scan(t.Context(), diamond.ScanRequest{}); return err },
-		"changes":        func() error { _, err := s.Changes(t.Context(), diamond.Position{}, 1); return err },
-		"write of a set": func() error { _, err := s.Commit(t.Context(), []diamond.ChangeSet{put("a", "2")}); return err },
+		"scan":           func() error { _, err := s.Scan(t.Context(), conf.ScanRequest{}); return err },
+		"changes":        func() error { _, err := s.Changes(t.Context(), conf.Position{}, 1); return err },
+		"write of a set": func() error { _, err := s.Commit(t.Context(), []conf.ChangeSet{put("a", "2")}); return err },
 	} {
-		require.ErrorIs(t, read(), diamond.ErrCorrupt, name)
+		require.ErrorIs(t, read(), conf.ErrCorrupt, name)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"log"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/mysqlstore"
 )
 
@@ -21,7 +22,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer srv.Close()
-	_, err = srv.Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{
+	_, err = srv.Commit(ctx, &conf.CommitRequest{Set: diamond.ChangeSet{
 		Drafts: []diamond.Draft{{Key: diamond.NewKey("payment", "limits.yaml"), Content: "rate_limit: 100"}},
 	}})
 	if err != nil {

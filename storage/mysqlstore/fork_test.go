@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 )
 
@@ -14,7 +14,7 @@ import (
 func TestForkWaitsForTablesThatAgree(t *testing.T) {
 	dsn := mariadbtest.Database(t)
 	s := open(t, dsn)
-	var seen diamond.Position
+	var seen conf.Position
 	for _, content := range []string{"1", "2", "3"} {
 		seen = commit(t, s, put("a", content))
 	}
@@ -31,20 +31,20 @@ func TestForkWaitsForTablesThatAgree(t *testing.T) {
 	exec("CREATE TABLE loaded_counter AS SELECT * FROM diamond_counter")
 	exec("REPLACE INTO diamond_counter SELECT * FROM dumped_counter")
 	_, err := s.Fork(t.Context(), seen)
-	require.ErrorIs(t, err, diamond.ErrUnavailable, "the counter alone is loaded")
+	require.ErrorIs(t, err, conf.ErrUnavailable, "the counter alone is loaded")
 	require.ErrorContains(t, err, "dump")
 	exec("REPLACE INTO diamond_counter SELECT * FROM loaded_counter")
 
 	exec("DELETE FROM diamond_change")
-	_, err = s.Fork(t.Context(), diamond.Position{})
-	require.ErrorIs(t, err, diamond.ErrUnavailable)
+	_, err = s.Fork(t.Context(), conf.Position{})
+	require.ErrorIs(t, err, conf.ErrUnavailable)
 	require.ErrorContains(t, err, "dump")
 	exec("INSERT INTO diamond_change SELECT * FROM dumped")
-	_, err = s.Fork(t.Context(), diamond.Position{})
-	require.ErrorIs(t, err, diamond.ErrUnavailable)
+	_, err = s.Fork(t.Context(), conf.Position{})
+	require.ErrorIs(t, err, conf.ErrUnavailable)
 
 	exec("REPLACE INTO diamond_counter SELECT * FROM dumped_counter")
-	at, err := s.Fork(t.Context(), diamond.Position{})
+	at, err := s.Fork(t.Context(), conf.Position{})
 	require.NoError(t, err)
 	require.EqualValues(t, 3, at.Revision)
 	require.Len(t, whole(t, s), 3)

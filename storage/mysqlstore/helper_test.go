@@ -12,37 +12,37 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 )
 
 // patience bounds what tests wait for.
 const patience = 2 * time.Minute
 
-func key(dataID string) diamond.Key { return diamond.NewKey("", dataID) }
+func key(dataID string) conf.Key { return conf.NewKey("", dataID) }
 
-func put(dataID, content string) diamond.ChangeSet {
-	return diamond.ChangeSet{Drafts: []diamond.Draft{{Key: key(dataID), Content: content}}}
+func put(dataID, content string) conf.ChangeSet {
+	return conf.ChangeSet{Drafts: []conf.Draft{{Key: key(dataID), Content: content}}}
 }
 
-func withID(set diamond.ChangeSet, id string) diamond.ChangeSet {
+func withID(set conf.ChangeSet, id string) conf.ChangeSet {
 	set.RequestID = id
 	return set
 }
 
-func commit(t testing.TB, s *Store, set diamond.ChangeSet) diamond.Position {
+func commit(t testing.TB, s *Store, set conf.ChangeSet) conf.Position {
 	t.Helper()
-	r, err := s.Commit(t.Context(), []diamond.ChangeSet{set})
+	r, err := s.Commit(t.Context(), []conf.ChangeSet{set})
 	require.NoError(t, err)
 	require.NoError(t, r[0].Err)
 	return r[0].Position
 }
 
 // whole reads the whole log, and verifies that it is without gaps.
-func whole(t testing.TB, s *Store) []diamond.Change {
+func whole(t testing.TB, s *Store) []conf.Change {
 	t.Helper()
-	var changes []diamond.Change
-	var at diamond.Position
+	var changes []conf.Change
+	var at conf.Position
 	for {
 		b, err := s.Changes(t.Context(), at, 1<<20)
 		require.NoError(t, err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -24,16 +25,16 @@ type ImportOptions struct {
 	// DryRun reports what an import would do, and writes nothing.
 	DryRun bool
 	// MaxContent is the limit of one content in bytes. 0 means
-	// [diamond.DefaultMaxContent], or [Store.MaxContent] if that is less.
+	// [conf.DefaultMaxContent], or [Store.MaxContent] if that is less.
 	MaxContent int64
 }
 
 // ImportReport is the result of an import.
 type ImportReport struct {
-	Imported int           // imported rows or, with DryRun, rows that would be imported
-	Present  int           // rows whose key has or had a value
-	Differ   []diamond.Key // keys of Present with another content, or deleted
-	Refused  []RefusedRow  // rows that cannot be imported
+	Imported int          // imported rows or, with DryRun, rows that would be imported
+	Present  int          // rows whose key has or had a value
+	Differ   []conf.Key   // keys of Present with another content, or deleted
+	Refused  []RefusedRow // rows that cannot be imported
 }
 
 // RefusedRow is a row of the original that cannot be imported.
@@ -41,7 +42,7 @@ type RefusedRow struct {
 	ID     int64
 	DataID string
 	Group  string
-	Err    error // wraps diamond.ErrInvalid or diamond.ErrTooLarge, with the reason
+	Err    error // wraps conf.ErrInvalid or conf.ErrTooLarge, with the reason
 }
 
 // ImportOriginal copies the configurations of an original gdiamond, the rows of
@@ -53,11 +54,11 @@ type RefusedRow struct {
 // where it stopped. Later changes of the original are not imported.
 //
 // If a row cannot be imported, because its name has invalid characters or its content is too
-// large, nothing is imported and the error wraps [diamond.ErrInvalid]. The report lists all
+// large, nothing is imported and the error wraps [conf.ErrInvalid]. The report lists all
 // such rows. See [ImportOptions.Skip].
 func ImportOriginal(ctx context.Context, from *sql.DB, to diamond.Storage, options ImportOptions) (*ImportReport, error) {
 	if options.MaxContent <= 0 {
-		options.MaxContent = diamond.DefaultMaxContent
+		options.MaxContent = conf.DefaultMaxContent
 		if s, ok := to.(interface{ MaxContent() int64 }); ok {
 			options.MaxContent = min(options.MaxContent, s.MaxContent())
 		}
@@ -65,13 +66,13 @@ func ImportOriginal(ctx context.Context, from *sql.DB, to diamond.Storage, optio
 	in := &importing{from: from, to: to, options: options}
 	rows, err := in.list(ctx)
 	if hasNumber(err, noSuchTable) || hasNumber(err, noSuchColumn) {
-		return nil, diamond.Errorf(diamond.ErrUnavailable, "the database to import from has no table config_info of the original gdiamond")
+		return nil, conf.Errorf(conf.ErrUnavailable, "the database to import from has no table config_info of the original gdiamond")
 	}
 	if err != nil {
 		return nil, failure(ctx, err)
 	}
 	if n := len(in.report.Refused); n > 0 && !options.Skip {
-		return &in.report, diamond.Errorf(diamond.ErrInvalid, "%d of %d rows cannot be imported, so none was; the first is %v",
+		return &in.report, conf.Errorf(conf.ErrInvalid, "%d of %d rows cannot be imported, so none was; the first is %v",
 			n, n+len(rows), in.report.Refused[0].Err)
 	}
 	for len(rows) > 0 {
@@ -101,7 +102,7 @@ type importing struct {
 // original is a row of config_info, without its content.
 type original struct {
 	id, size int64
-	key      diamond.Key
+	key      conf.Key
 	modified string // as the database writes it
 }
 
@@ -112,7 +113,7 @@ func asBytes(column string) string { return "CAST(CONVERT(" + column + " USING u
 // list reads all rows without their contents, and reports those that cannot be imported.
 func (in *importing) list(ctx context.Context) ([]original, error) {
 	var good []original
-	seen := make(map[diamond.Key]bool)
+	seen := make(map[conf.Key]bool)
 	err := queryOn(ctx, in.from, "SELECT id, "+asBytes("data_id")+", "+asBytes("group_id")+", LENGTH("+asBytes("content")+"), "+
 		"CAST(gmt_modified AS CHAR) FROM config_info ORDER BY id", nil, func(rows *sql.Rows) error {
 		var r original
@@ -121,7 +122,7 @@ func (in *importing) list(ctx context.Context) ([]original, error) {
 		if err := rows.Scan(&r.id, &dataID, &group, &r.size, &modified); err != nil {
 			return err
 		}
-		r.key, r.modified = diamond.NewKey(group, dataID), modified.String
+		r.key, r.modified = conf.NewKey(group, dataID), modified.String
 		if err := in.check(&r, seen[r.key]); err != nil {
 			in.report.Refused = append(in.report.Refused, RefusedRow{r.id, dataID, group, err})
 			return nil
@@ -138,17 +139,17 @@ func (in *importing) check(r *original, twice bool) error {
 		return err
 	}
 	if twice {
-		return storage.KeyError(r.key, diamond.ErrInvalid, "another row has this key too")
+		return storage.KeyError(r.key, conf.ErrInvalid, "another row has this key too")
 	}
 	if r.size > in.options.MaxContent {
-		return storage.KeyError(r.key, diamond.ErrTooLarge, "content: %d bytes, more than %d", r.size, in.options.MaxContent)
+		return storage.KeyError(r.key, conf.ErrTooLarge, "content: %d bytes, more than %d", r.size, in.options.MaxContent)
 	}
 	return nil
 }
 
 // copy imports the rows whose keys are new.
 func (in *importing) copy(ctx context.Context, rows []original) error {
-	var sets []diamond.ChangeSet
+	var sets []conf.ChangeSet
 	for i := range rows {
 		r := &rows[i]
 		content, found, err := in.content(ctx, r.id)
@@ -163,13 +164,13 @@ func (in *importing) copy(ctx context.Context, rows []original) error {
 			return err
 		}
 		if len(had) > 0 {
-			in.present(r.key, had[0].MD5 == diamond.MD5Hex(content))
+			in.present(r.key, had[0].MD5 == conf.MD5Hex(content))
 			continue
 		}
-		sets = append(sets, diamond.ChangeSet{
-			Drafts: []diamond.Draft{{
-				Key: r.key, Content: content, Type: diamond.TypeOf(r.key.DataID),
-				IfRevision: diamond.Revision(0), AllowEmpty: true,
+		sets = append(sets, conf.ChangeSet{
+			Drafts: []conf.Draft{{
+				Key: r.key, Content: content, Type: conf.TypeOf(r.key.DataID),
+				IfRevision: conf.Revision(0), AllowEmpty: true,
 			}},
 			Comment: fmt.Sprintf("imported from config_info, row %d, modified %s", r.id, r.modified),
 		})
@@ -189,7 +190,7 @@ func (in *importing) copy(ctx context.Context, rows []original) error {
 		switch {
 		case r.Err == nil:
 			in.report.Imported++
-		case errors.Is(r.Err, diamond.ErrConflict):
+		case errors.Is(r.Err, conf.ErrConflict):
 			in.present(sets[i].Drafts[0].Key, false) // published just now
 		default:
 			return r.Err
@@ -198,7 +199,7 @@ func (in *importing) copy(ctx context.Context, rows []original) error {
 	return nil
 }
 
-func (in *importing) present(key diamond.Key, same bool) {
+func (in *importing) present(key conf.Key, same bool) {
 	in.report.Present++
 	if !same {
 		in.report.Differ = append(in.report.Differ, key)

@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"errors"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // PlanImport reports what [Migrate], and then [ImportOriginal] into a store on to, would do.
@@ -49,7 +49,7 @@ func unopened(ctx context.Context, db *sql.DB) (*planned, error) {
 }
 
 // History implements [diamond.Storage].
-func (p *planned) History(ctx context.Context, key diamond.Key, before int64, limit int) ([]diamond.Change, error) {
+func (p *planned) History(ctx context.Context, key conf.Key, before int64, limit int) ([]conf.Change, error) {
 	if p.empty {
 		return nil, nil
 	}

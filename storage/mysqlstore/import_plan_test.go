@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 )
 
@@ -43,7 +44,7 @@ func TestPlanImport(t *testing.T) {
 		t.Helper()
 		before := rowsOfAll(t, to)
 		_, err := PlanImport(t.Context(), from, to, ImportOptions{})
-		require.ErrorIs(t, err, diamond.ErrInvalid, "of the row that cannot be imported")
+		require.ErrorIs(t, err, conf.ErrInvalid, "of the row that cannot be imported")
 		r, err := PlanImport(t.Context(), from, to, ImportOptions{Skip: true})
 		require.NoError(t, err)
 		require.Len(t, r.Refused, 1)
@@ -62,7 +63,7 @@ func TestPlanImport(t *testing.T) {
 	commit(t, s, put("linna", "y"))
 	r := plan()
 	require.Equal(t, 1, r.Imported)
-	require.Equal(t, []diamond.Key{key("linna")}, r.Differ)
+	require.Equal(t, []conf.Key{key("linna")}, r.Differ)
 
 	done, err := ImportOriginal(t.Context(), from, s, ImportOptions{Skip: true})
 	require.NoError(t, err)
@@ -80,16 +81,16 @@ func TestImportOriginalLimits(t *testing.T) {
 	_, from := originalDatabase(t, "utf8mb4")
 	dsn := mariadbtest.Database(t)
 	s := open(t, dsn)
-	for i, size := range []int64{diamond.DefaultMaxContent, diamond.DefaultMaxContent + 1} {
+	for i, size := range []int64{conf.DefaultMaxContent, conf.DefaultMaxContent + 1} {
 		exec(t, from, fmt.Sprintf("INSERT INTO config_info (data_id, group_id, content) VALUES ('k%d', 'g', REPEAT('x', %d))", i, size))
 	}
 	small := &planned{configured(nil), true}
-	small.limits.Store(&limits{content: diamond.DefaultMaxContent - 1})
+	small.limits.Store(&limits{content: conf.DefaultMaxContent - 1})
 	for to, imported := range map[diamond.Storage]int{s: 1, small: 0} {
 		r, err := ImportOriginal(t.Context(), from, to, ImportOptions{Skip: true, DryRun: true})
 		require.NoError(t, err)
 		require.Equal(t, imported, r.Imported)
 		require.Len(t, r.Refused, 2-imported)
-		require.ErrorIs(t, r.Refused[0].Err, diamond.ErrTooLarge)
+		require.ErrorIs(t, r.Refused[0].Err, conf.ErrTooLarge)
 	}
 }

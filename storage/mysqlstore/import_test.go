@@ -9,7 +9,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -29,7 +29,7 @@ func originalDatabase(t *testing.T, charset string) (string, *sql.DB) {
 func addOriginal(t *testing.T, db *sql.DB, dataID, group, content string) {
 	t.Helper()
 	_, err := db.ExecContext(t.Context(), "INSERT INTO config_info (data_id, group_id, content, md5) VALUES (?, ?, ?, ?)",
-		dataID, group, content, diamond.MD5Hex(content))
+		dataID, group, content, conf.MD5Hex(content))
 	require.NoError(t, err)
 }
 
@@ -69,11 +69,11 @@ func TestImportOriginal(t *testing.T) {
 
 			// Again: what is there stays, whatever became of it meanwhile.
 			commit(t, s, put("uml", "changed"))
-			commit(t, s, diamond.ChangeSet{Deletes: []diamond.Delete{{Key: key("linna")}}})
+			commit(t, s, conf.ChangeSet{Deletes: []conf.Delete{{Key: key("linna")}}})
 			addOriginal(t, db, "late", "g", "x")
 			r, err = ImportOriginal(t.Context(), db, s, ImportOptions{})
 			require.NoError(t, err)
-			require.Equal(t, &ImportReport{Imported: 1, Present: 4, Differ: []diamond.Key{key("linna"), key("uml")}}, r)
+			require.Equal(t, &ImportReport{Imported: 1, Present: 4, Differ: []conf.Key{key("linna"), key("uml")}}, r)
 			require.Len(t, whole(t, s), 7)
 			_, err = db.ExecContext(t.Context(), "DELETE FROM config_info WHERE data_id = 'late'")
 			require.NoError(t, err)
@@ -94,15 +94,15 @@ func TestImportOriginalRefused(t *testing.T) {
 	s := memstore.New()
 	defer s.Close()
 	r, err := ImportOriginal(t.Context(), db, s, ImportOptions{MaxContent: 100})
-	require.ErrorIs(t, err, diamond.ErrInvalid)
+	require.ErrorIs(t, err, conf.ErrInvalid)
 	var refused []string
 	for _, row := range r.Refused {
 		refused = append(refused, row.DataID)
 		require.Error(t, row.Err)
 	}
 	require.Equal(t, []string{"with space", "schlüssel", "a/b", "..", "", "twice", "large"}, refused)
-	require.ErrorIs(t, r.Refused[6].Err, diamond.ErrTooLarge)
-	page, err := s.Scan(t.Context(), diamond.ScanRequest{Limit: 1})
+	require.ErrorIs(t, r.Refused[6].Err, conf.ErrTooLarge)
+	page, err := s.Scan(t.Context(), conf.ScanRequest{Limit: 1})
 	require.NoError(t, err)
 	require.Empty(t, page.Entries, "nothing was imported")
 
@@ -127,6 +127,6 @@ func TestImportOriginalMany(t *testing.T) {
 	require.Equal(t, len(rows), r.Imported)
 	require.Len(t, whole(t, s), len(rows))
 	_, err = ImportOriginal(t.Context(), mariadbtest.Connect(t, mariadbtest.Database(t)), s, ImportOptions{})
-	require.ErrorIs(t, err, diamond.ErrUnavailable, "there is no such table")
+	require.ErrorIs(t, err, conf.ErrUnavailable, "there is no such table")
 	require.ErrorContains(t, err, "config_info", "it is not our schema that is missing")
 }

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 const (
@@ -67,27 +67,27 @@ func readLimits(ctx context.Context, q querier) (*limits, error) {
 	}
 	for _, v := range required() {
 		if have, ok := settings[v.name]; ok && have != v.is {
-			return nil, diamond.Errorf(diamond.ErrInvalid, "the connections have %s = %s: set it to %s, otherwise %s", v.name, have, v.set, v.why)
+			return nil, conf.Errorf(conf.ErrInvalid, "the connections have %s = %s: set it to %s, otherwise %s", v.name, have, v.set, v.why)
 		}
 	}
 	for _, name := range []string{"tx_read_only", "transaction_read_only"} {
 		if settings[name] == "ON" {
-			return nil, diamond.Errorf(diamond.ErrInvalid, "the connections have %s ON: turn it off", name)
+			return nil, conf.Errorf(conf.ErrInvalid, "the connections have %s ON: turn it off", name)
 		}
 	}
 	for _, name := range []string{"tx_isolation", "transaction_isolation"} {
 		if settings[name] == "READ-UNCOMMITTED" {
-			return nil, diamond.Errorf(diamond.ErrInvalid, "the connections have %s READ-UNCOMMITTED, which shows changes that may never be", name)
+			return nil, conf.Errorf(conf.ErrInvalid, "the connections have %s READ-UNCOMMITTED, which shows changes that may never be", name)
 		}
 	}
 	packet, err := strconv.ParseInt(settings["max_allowed_packet"], 10, 64)
 	if err != nil {
 		// SHOW VARIABLES is cut short too.
-		return nil, diamond.Errorf(diamond.ErrInvalid, "the database does not report max_allowed_packet: the connections may have a low sql_select_limit; remove it")
+		return nil, conf.Errorf(conf.ErrInvalid, "the database does not report max_allowed_packet: the connections may have a low sql_select_limit; remove it")
 	}
 	l := &limits{packet: packet, content: packet - rowOverhead}
 	if l.content < rowOverhead {
-		return nil, diamond.Errorf(diamond.ErrInvalid, "max_allowed_packet is %d: set it to %d or more, better to 16777216", packet, 2*rowOverhead)
+		return nil, conf.Errorf(conf.ErrInvalid, "max_allowed_packet is %d: set it to %d or more, better to 16777216", packet, 2*rowOverhead)
 	}
 	// In the text of a statement a byte may need two.
 	l.text = min(l.content/2, maxStatement)

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // migrationWait is the time that Migrate waits for another migration to end.
@@ -30,7 +30,7 @@ type migration struct {
 }
 
 // SchemaError is the error for a database whose schema is not the one that this program
-// needs. It wraps [diamond.ErrUnavailable].
+// needs. It wraps [conf.ErrUnavailable].
 type SchemaError struct {
 	Have int // the version in the database, or 0 if there is none
 	Want int // the version of this program
@@ -47,8 +47,8 @@ func (e *SchemaError) Error() string {
 	return fmt.Sprintf("mysqlstore: the schema has version %d, this program knows up to %d: use a newer program", e.Have, e.Want)
 }
 
-// Unwrap returns [diamond.ErrUnavailable].
-func (e *SchemaError) Unwrap() error { return diamond.ErrUnavailable }
+// Unwrap returns [conf.ErrUnavailable].
+func (e *SchemaError) Unwrap() error { return conf.ErrUnavailable }
 
 // all returns the migrations in order.
 func allMigrations() ([]migration, error) {
@@ -109,7 +109,7 @@ func Migrate(ctx context.Context, db *sql.DB) (applied []string, err error) {
 		return nil, failure(ctx, err)
 	}
 	if locked.Int64 != 1 {
-		return nil, diamond.Errorf(diamond.ErrUnavailable, "another migration has been running for %v, or the DSN names no database", migrationWait)
+		return nil, conf.Errorf(conf.ErrUnavailable, "another migration has been running for %v, or the DSN names no database", migrationWait)
 	}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 )
 
@@ -17,7 +17,7 @@ func TestMigrate(t *testing.T) {
 	var schema *SchemaError
 	_, err := New(t.Context(), db, WithLogger(quiet()))
 	require.ErrorAs(t, err, &schema)
-	require.ErrorIs(t, err, diamond.ErrUnavailable)
+	require.ErrorIs(t, err, conf.ErrUnavailable)
 	require.Equal(t, SchemaError{Have: 0, Want: 1}, *schema)
 	require.ErrorContains(t, err, "gdiamond migrate")
 	pending, err := Pending(t.Context(), db)

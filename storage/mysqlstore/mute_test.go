@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // mute is a database, as far as a start needs one, that does not answer
@@ -82,7 +82,7 @@ func TestS8_DatabaseHangsInMigration(t *testing.T) {
 				s, err := New(ctx, db, WithMigrate(), WithLogger(quiet()))
 				require.Less(t, time.Since(began), 5*time.Minute)
 				if !starts {
-					require.ErrorIs(t, err, diamond.ErrUnavailable)
+					require.ErrorIs(t, err, conf.ErrUnavailable)
 					require.Greater(t, time.Since(began), migrationWait, "another one may be at work")
 					return
 				}

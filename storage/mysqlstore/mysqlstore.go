@@ -10,6 +10,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/failpoint"
 	"github.com/linnaname/gdiamond/storage"
 )
@@ -71,7 +72,7 @@ func WithLogger(l *slog.Logger) Option { return func(s *Store) { s.logger = l } 
 func WithMigrate() Option { return func(s *Store) { s.migrate = true } }
 
 // WithLateStart makes New succeed even if the database cannot be reached yet. Until it can,
-// every call fails with [diamond.ErrUnavailable]. So a server that has a copy of the store
+// every call fails with [conf.ErrUnavailable]. So a server that has a copy of the store
 // can start and serve from that. A database that can be reached but lacks the schema is
 // still an error.
 func WithLateStart() Option { return func(s *Store) { s.late = true } }
@@ -117,7 +118,7 @@ func (s *Store) open(ctx context.Context) (*Store, error) {
 	s.readers = readersOf(s.db)
 	if err := s.ready(ctx); err != nil {
 		var schema *SchemaError // waiting does not help
-		if !s.late || !errors.Is(err, diamond.ErrUnavailable) || errors.As(err, &schema) {
+		if !s.late || !errors.Is(err, conf.ErrUnavailable) || errors.As(err, &schema) {
 			return nil, err
 		}
 		s.logger.Warn("the database cannot be used yet", "error", err)
@@ -172,9 +173,9 @@ func (s *Store) ready(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if l.content < diamond.DefaultMaxContent {
+	if l.content < conf.DefaultMaxContent {
 		s.logger.Warn("the database's max_allowed_packet lowers the limit of a content",
-			"bytes", l.content, "usual", diamond.DefaultMaxContent, "max_allowed_packet", l.packet)
+			"bytes", l.content, "usual", conf.DefaultMaxContent, "max_allowed_packet", l.packet)
 	}
 	s.limits.Store(l)
 	return nil
@@ -187,13 +188,13 @@ func within(ctx context.Context, timeout time.Duration, ask func(context.Context
 	defer cancel()
 	err := ask(timed)
 	if err != nil && timed.Err() != nil && ctx.Err() == nil {
-		return diamond.Errorf(diamond.ErrUnavailable, "the database did not answer within %v", timeout)
+		return conf.Errorf(conf.ErrUnavailable, "the database did not answer within %v", timeout)
 	}
 	return failure(ctx, err)
 }
 
 // MaxContent returns the limit of one content in bytes. It depends on the database's
-// max_allowed_packet and may be below [diamond.DefaultMaxContent]. A larger content is
+// max_allowed_packet and may be below [conf.DefaultMaxContent]. A larger content is
 // ErrTooLarge. MaxContent is 0 until the database has been reached; see [WithLateStart].
 func (s *Store) MaxContent() int64 {
 	if l := s.limits.Load(); l != nil {
@@ -227,7 +228,7 @@ func (s *Store) begin(ctx context.Context) (done func(), err error) {
 	s.mu.RLock()
 	switch {
 	case s.closed:
-		err = diamond.Errorf(diamond.ErrClosed, "mysqlstore")
+		err = conf.Errorf(conf.ErrClosed, "mysqlstore")
 	case ctx.Err() != nil:
 		err = ended(ctx)
 	default:

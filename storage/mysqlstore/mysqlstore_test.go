@@ -10,6 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 	"github.com/linnaname/gdiamond/storage"
 	"github.com/linnaname/gdiamond/storage/storagetest"
@@ -27,7 +28,7 @@ func open(t testing.TB, dsn string, opts ...Option) *Store {
 	opts = append([]Option{WithMigrate(), WithLogger(quiet())}, opts...)
 	s, err := Open(t.Context(), dsn, opts...)
 	for range 5 { // it had some seconds to answer, and the machine may have stalled
-		if !errors.Is(err, diamond.ErrUnavailable) {
+		if !errors.Is(err, conf.ErrUnavailable) {
 			break
 		}
 		s, err = Open(t.Context(), dsn, opts...)

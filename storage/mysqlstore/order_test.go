@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/backoff"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
@@ -25,7 +25,7 @@ func TestS4_NoLateLowRevision(t *testing.T) {
 	a, b, reader := open(t, dsn), open(t, dsn), open(t, dsn)
 	db := mariadbtest.Connect(t, dsn)
 	head := func() int64 {
-		at, err := reader.Changes(t.Context(), diamond.Position{}, 1<<20)
+		at, err := reader.Changes(t.Context(), conf.Position{}, 1<<20)
 		require.NoError(t, err)
 		require.Len(t, at.Changes, int(at.Head.Revision))
 		return at.Head.Revision
@@ -35,7 +35,7 @@ func TestS4_NoLateLowRevision(t *testing.T) {
 		// A writes, and holds.
 		written, goOn := make(chan struct{}), make(chan struct{})
 		var wg sync.WaitGroup
-		var first diamond.Position
+		var first conf.Position
 		var errs [2]error
 		wg.Go(func() {
 			errs[0] = a.write(t.Context(), 1, nil, func(ctx context.Context, tx *transaction) error {
@@ -50,9 +50,9 @@ func TestS4_NoLateLowRevision(t *testing.T) {
 			})
 		})
 		<-written
-		var second diamond.Position
+		var second conf.Position
 		wg.Go(func() {
-			r, err := b.Commit(t.Context(), []diamond.ChangeSet{put("b", fmt.Sprint(round))})
+			r, err := b.Commit(t.Context(), []conf.ChangeSet{put("b", fmt.Sprint(round))})
 			if errs[1] = err; err == nil {
 				second = r[0].Position
 			}
@@ -77,7 +77,7 @@ func TestS4_NoLateLowRevision(t *testing.T) {
 			"SELECT revision FROM diamond_counter WHERE id = 1 FOR UPDATE")
 		done := make(chan error, 1)
 		go func() {
-			_, err := b.Commit(t.Context(), []diamond.ChangeSet{put("b", isolation)})
+			_, err := b.Commit(t.Context(), []conf.ChangeSet{put("b", isolation)})
 			done <- err
 		}()
 		waitFor(t, db, "SELECT STRAIGHT_JOIN")
@@ -114,7 +114,7 @@ func TestS5_KilledConnectionsLeaveNoHole(t *testing.T) {
 			}
 		}
 	})
-	acknowledged := make([][]diamond.Position, stores*writers)
+	acknowledged := make([][]conf.Position, stores*writers)
 	for i, s := range opened {
 		for j := range writers {
 			w := i*writers + j
@@ -122,12 +122,12 @@ func TestS5_KilledConnectionsLeaveNoHole(t *testing.T) {
 				for n := range n {
 					set := withID(put(fmt.Sprint("k", w), fmt.Sprint(n)), fmt.Sprint(w, "-", n))
 					for {
-						r, err := s.Commit(t.Context(), []diamond.ChangeSet{set})
+						r, err := s.Commit(t.Context(), []conf.ChangeSet{set})
 						if err == nil {
 							acknowledged[w] = append(acknowledged[w], r[0].Position)
 							break
 						}
-						if !errors.Is(err, diamond.ErrUnavailable) && !errors.Is(err, diamond.ErrUnknownOutcome) {
+						if !errors.Is(err, conf.ErrUnavailable) && !errors.Is(err, conf.ErrUnknownOutcome) {
 							t.Errorf("commit: %v", err)
 							return
 						}

@@ -12,7 +12,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 )
@@ -38,16 +38,16 @@ func TestS3_ConnectionLostDuringCommit(t *testing.T) {
 			return pass
 		})
 		set := withID(put("a", fmt.Sprint(i)), fmt.Sprint("r", i))
-		r, err := s.Commit(t.Context(), []diamond.ChangeSet{set})
+		r, err := s.Commit(t.Context(), []conf.ChangeSet{set})
 		p.at(nil)
 		if kind == pass {
 			require.NoError(t, err)
 			require.NoError(t, r[0].Err)
 		} else {
-			require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+			require.ErrorIs(t, err, conf.ErrUnknownOutcome)
 		}
 		committed++
-		again, err := direct.Commit(t.Context(), []diamond.ChangeSet{set})
+		again, err := direct.Commit(t.Context(), []conf.ChangeSet{set})
 		require.NoError(t, err)
 		require.NoError(t, again[0].Err)
 		require.Equal(t, kind != lost, again[0].Replayed)
@@ -80,9 +80,9 @@ func TestConnectionLostBeforeCommit(t *testing.T) {
 		}
 		return pass
 	})
-	_, err := s.Commit(t.Context(), []diamond.ChangeSet{put("a", "never")})
-	require.ErrorIs(t, err, diamond.ErrUnavailable)
-	require.NotErrorIs(t, err, diamond.ErrUnknownOutcome)
+	_, err := s.Commit(t.Context(), []conf.ChangeSet{put("a", "never")})
+	require.ErrorIs(t, err, conf.ErrUnavailable)
+	require.NotErrorIs(t, err, conf.ErrUnknownOutcome)
 	p.at(nil)
 	require.EqualValues(t, 7, commit(t, s, put("a", "x")).Revision)
 }
@@ -106,7 +106,7 @@ func TestContextEndsBeforeCommit(t *testing.T) {
 		return nil
 	})
 	require.ErrorIs(t, err, context.Canceled)
-	require.NotErrorIs(t, err, diamond.ErrUnknownOutcome)
+	require.NotErrorIs(t, err, conf.ErrUnknownOutcome)
 }
 
 // A context that ends when a transaction is done with, after a try that failed,
@@ -145,16 +145,16 @@ func TestContextEndsDuringCommit(t *testing.T) {
 			return pass
 		})
 		set := withID(put("a", fmt.Sprint(i)), fmt.Sprint("r", i))
-		_, err := s.Commit(ctx, []diamond.ChangeSet{set})
+		_, err := s.Commit(ctx, []conf.ChangeSet{set})
 		require.ErrorIs(t, err, context.Canceled)
 		if c.unknown {
-			require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+			require.ErrorIs(t, err, conf.ErrUnknownOutcome)
 		} else {
-			require.NotErrorIs(t, err, diamond.ErrUnknownOutcome)
+			require.NotErrorIs(t, err, conf.ErrUnknownOutcome)
 		}
 		p.at(nil)
 		p.cut()
-		again, err := direct.Commit(t.Context(), []diamond.ChangeSet{set})
+		again, err := direct.Commit(t.Context(), []conf.ChangeSet{set})
 		require.NoError(t, err)
 		require.Equal(t, c.unknown, again[0].Replayed)
 		require.Equal(t, time.UTC, whole(t, direct)[i].Time.Location())

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/backoff"
 	"github.com/linnaname/gdiamond/storage"
 )
@@ -143,7 +143,7 @@ func (t *transaction) pruneLog(ctx context.Context, retention storage.Retention,
 	if err != nil {
 		return false, err
 	}
-	var keys []diamond.Key // of the changes that leave
+	var keys []conf.Key // of the changes that leave
 	for i := range oldest {
 		v := &oldest[i]
 		// The log may have been replaced meanwhile.
@@ -160,7 +160,7 @@ func (t *transaction) pruneLog(ctx context.Context, retention storage.Retention,
 	if err := t.save(ctx); err != nil {
 		return false, err
 	}
-	slices.SortFunc(keys, diamond.Key.Compare)
+	slices.SortFunc(keys, conf.Key.Compare)
 	for some := range slices.Chunk(slices.Compact(keys), keysPerStatement) {
 		if err := t.trim(ctx, some, retention); err != nil {
 			return false, err
@@ -204,7 +204,7 @@ func (t *transaction) oldest(ctx context.Context, upTo int64) ([]version, error)
 // trim removes the outdated versions of keys whose changes have just left the log. It is
 // enough to do so whenever a change leaves the log, because only then older versions can
 // become outdated.
-func (t *transaction) trim(ctx context.Context, keys []diamond.Key, retention storage.Retention) error {
+func (t *transaction) trim(ctx context.Context, keys []conf.Key, retention storage.Retention) error {
 	where, args := whereKeysOf("e.", keys)
 	// This is [storage.Retention.Outdated] for all keys at once.
 	if err := t.exec(ctx, `DELETE c FROM diamond_entry e JOIN diamond_change c

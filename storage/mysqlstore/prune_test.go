@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 	"github.com/linnaname/gdiamond/storage"
@@ -41,7 +41,7 @@ func TestS24_Clock(t *testing.T) {
 	s := open(t, mariadbtest.Database(t), clock(&now), WithRetention(storage.Retention{Age: 24 * time.Hour, Versions: 3, Changes: 10}))
 	revision := int64(0)
 	publish := func(n int, step time.Duration) {
-		var sets []diamond.ChangeSet
+		var sets []conf.ChangeSet
 		for range n {
 			now = now.Add(step)
 			sets = append(sets, withID(put("a", fmt.Sprint(revision)), fmt.Sprint("r", revision)))
@@ -59,7 +59,7 @@ func TestS24_Clock(t *testing.T) {
 	right := now
 	now = now.AddDate(1, 0, 0)
 	require.Equal(t, 10, kept(t, s, "a"), "the log keeps 10 changes")
-	r, err := s.Commit(t.Context(), []diamond.ChangeSet{withID(put("a", "0"), "r0")})
+	r, err := s.Commit(t.Context(), []conf.ChangeSet{withID(put("a", "0"), "r0")})
 	require.NoError(t, err)
 	require.True(t, r[0].Replayed, "request ids have a count of their own")
 
@@ -119,10 +119,10 @@ func TestPruneUnderLoad(t *testing.T) {
 			for j := range n {
 				set := put(fmt.Sprint("k", j%7), fmt.Sprint(i, "-", j))
 				if j%5 == 4 {
-					set = diamond.ChangeSet{Deletes: []diamond.Delete{{Key: key(fmt.Sprint("k", j%7))}}}
+					set = conf.ChangeSet{Deletes: []conf.Delete{{Key: key(fmt.Sprint("k", j%7))}}}
 				}
-				r, err := s.Commit(t.Context(), []diamond.ChangeSet{set})
-				if err == nil && !errors.Is(r[0].Err, diamond.ErrNotFound) {
+				r, err := s.Commit(t.Context(), []conf.ChangeSet{set})
+				if err == nil && !errors.Is(r[0].Err, conf.ErrNotFound) {
 					err = r[0].Err
 				}
 				if err != nil {
@@ -132,7 +132,7 @@ func TestPruneUnderLoad(t *testing.T) {
 			}
 		})
 		others.Go(func() {
-			var at diamond.Position
+			var at conf.Position
 			for {
 				select {
 				case <-done:
@@ -141,11 +141,11 @@ func TestPruneUnderLoad(t *testing.T) {
 				}
 				err := s.Prune(t.Context())
 				if err == nil {
-					var b diamond.Batch
-					if b, err = s.Changes(t.Context(), at, 1<<20); errors.Is(err, diamond.ErrCompacted) {
+					var b conf.Batch
+					if b, err = s.Changes(t.Context(), at, 1<<20); errors.Is(err, conf.ErrCompacted) {
 						at, err = b.Head, nil
 					} else if err == nil {
-						var next diamond.Position
+						var next conf.Position
 						if next, err = at.Follow(b.Changes); err == nil && len(b.Changes) > 0 && next.Chain != b.Position.Chain {
 							err = errors.New("the chain is another one")
 						}
@@ -164,7 +164,7 @@ func TestPruneUnderLoad(t *testing.T) {
 	others.Wait()
 	require.NoError(t, errors.Join(errs...))
 	require.NoError(t, stores[0].Prune(t.Context()))
-	page, err := stores[0].Scan(t.Context(), diamond.ScanRequest{Limit: 100, Contents: true})
+	page, err := stores[0].Scan(t.Context(), conf.ScanRequest{Limit: 100, Contents: true})
 	require.NoError(t, err)
 	for _, e := range page.Entries {
 		read, err := stores[1].Read(t.Context(), e.Key, e.Revision)
@@ -220,7 +220,7 @@ func TestPruneJudgesAgain(t *testing.T) {
 // publishMany publishes a value again and again, each time under a request id.
 func publishMany(t *testing.T, s *Store, n int) {
 	t.Helper()
-	var sets []diamond.ChangeSet
+	var sets []conf.ChangeSet
 	for i := range n {
 		sets = append(sets, withID(put("a", fmt.Sprint(i)), fmt.Sprint("r", i)))
 	}
@@ -252,10 +252,10 @@ func TestS8_SilenceWhilePruning(t *testing.T) {
 	<-silent
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // as the server has it
 	defer cancel()
-	r, err := s.Commit(ctx, []diamond.ChangeSet{put("a", "3")})
+	r, err := s.Commit(ctx, []conf.ChangeSet{put("a", "3")})
 	require.NoError(t, err)
 	require.EqualValues(t, 4, r[0].Position.Revision)
-	require.ErrorIs(t, <-pruned, diamond.ErrUnavailable)
+	require.ErrorIs(t, <-pruned, conf.ErrUnavailable)
 	require.NoError(t, s.Prune(t.Context()), "it is tried again")
 }
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"database/sql"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
@@ -40,7 +40,7 @@ func (s *Store) query(ctx context.Context, statement string, args []any, each fu
 // ask runs a statement once. A fresh read runs in a transaction, because proxies that send
 // reads to replicas send transactions to the primary.
 func (s *Store) ask(ctx context.Context, statement string, args []any, each func(*sql.Rows) error) (err error) {
-	if !diamond.FreshRead(ctx) {
+	if !conf.FreshRead(ctx) {
 		return queryOn(ctx, s.db, statement, args, each)
 	}
 	conn, err := s.db.Conn(ctx)

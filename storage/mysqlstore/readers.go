@@ -4,7 +4,7 @@ import (
 	"context"
 	"database/sql"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // keptConns is the number of connections that reads of single callers never use: one for
@@ -13,7 +13,7 @@ import (
 const keptConns = 3
 
 // readers limits the number of running reads other than those of the feed; see
-// [diamond.FeedRead]. On a silent connection each may take until its context ends. readers
+// [conf.FeedRead]. On a silent connection each may take until its context ends. readers
 // is nil if the pool has no limit.
 type readers chan struct{}
 
@@ -28,7 +28,7 @@ func readersOf(db *sql.DB) readers {
 
 // enter waits until a read may use a connection. The caller must call leave at the end.
 func (r readers) enter(ctx context.Context) (leave func(), err error) {
-	if r == nil || diamond.FeedRead(ctx) {
+	if r == nil || conf.FeedRead(ctx) {
 		return func() {}, nil
 	}
 	select {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 )
 
@@ -22,10 +23,10 @@ func TestS8_SilentReadsHoldNeitherFeedNorCommits(t *testing.T) {
 	s := open(t, dsn)
 	srv, err := diamond.NewServer(s)
 	require.NoError(t, err)
-	first, err := srv.Commit(t.Context(), &diamond.CommitRequest{Set: put("a", "0")})
+	first, err := srv.Commit(t.Context(), &conf.CommitRequest{Set: put("a", "0")})
 	require.NoError(t, err)
 	for i := range 2 {
-		_, err := srv.Commit(t.Context(), &diamond.CommitRequest{Set: put("a", fmt.Sprint(i+1))})
+		_, err := srv.Commit(t.Context(), &conf.CommitRequest{Set: put("a", fmt.Sprint(i+1))})
 		require.NoError(t, err)
 	}
 	ctx, leave := context.WithCancel(t.Context())
@@ -44,16 +45,16 @@ func TestS8_SilentReadsHoldNeitherFeedNorCommits(t *testing.T) {
 	})
 	var callers sync.WaitGroup
 	for range 3 * maxOpen {
-		callers.Go(func() { _, _ = srv.List(ctx, &diamond.ListRequest{}) })
-		callers.Go(func() { _, _ = srv.History(ctx, &diamond.HistoryRequest{Key: key("a")}) })
-		callers.Go(func() { _, _ = srv.Fetch(ctx, &diamond.FetchRequest{Key: key("a"), Revision: 1}) })
-		callers.Go(func() { _, _ = srv.Changes(ctx, &diamond.ChangesRequest{After: first.Position}) })
+		callers.Go(func() { _, _ = srv.List(ctx, &conf.ListRequest{}) })
+		callers.Go(func() { _, _ = srv.History(ctx, &conf.HistoryRequest{Key: key("a")}) })
+		callers.Go(func() { _, _ = srv.Fetch(ctx, &conf.FetchRequest{Key: key("a"), Revision: 1}) })
+		callers.Go(func() { _, _ = srv.Changes(ctx, &conf.ChangesRequest{After: first.Position}) })
 	}
 	<-taken
 	s.rest() // the next commit has to get a connection anew
 	for i := range 5 {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		_, err := srv.Commit(ctx, &diamond.CommitRequest{Set: put("b", fmt.Sprint(i))})
+		_, err := srv.Commit(ctx, &conf.CommitRequest{Set: put("b", fmt.Sprint(i))})
 		cancel()
 		require.NoError(t, err)
 	}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"iter"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -19,10 +19,10 @@ const (
 )
 
 // Apply implements [diamond.Replica].
-func (s *Store) Apply(ctx context.Context, changes []diamond.Change, to diamond.Position) error {
-	var keys []diamond.Key
+func (s *Store) Apply(ctx context.Context, changes []conf.Change, to conf.Position) error {
+	var keys []conf.Key
 	for i := range changes {
-		if changes[i].Op != diamond.OpFork {
+		if changes[i].Op != conf.OpFork {
 			keys = append(keys, changes[i].Key)
 		}
 	}
@@ -38,7 +38,7 @@ func (s *Store) Apply(ctx context.Context, changes []diamond.Change, to diamond.
 		}
 		if t.origin == fresh {
 			t.origin = copied
-			t.head = mark{Position: diamond.Position{Store: to.Store, Epoch: storage.FirstEpoch(changes, to)}}
+			t.head = mark{Position: conf.Position{Store: to.Store, Epoch: storage.FirstEpoch(changes, to)}}
 			t.horizon = t.head
 		}
 		return t.apply(ctx, changes)
@@ -46,7 +46,7 @@ func (s *Store) Apply(ctx context.Context, changes []diamond.Change, to diamond.
 }
 
 // apply adds changes that are known to follow.
-func (t *transaction) apply(ctx context.Context, changes []diamond.Change) error {
+func (t *transaction) apply(ctx context.Context, changes []conf.Change) error {
 	for i := range changes {
 		if err := t.fits(&changes[i]); err != nil {
 			return err
@@ -67,7 +67,7 @@ func (t *transaction) apply(ctx context.Context, changes []diamond.Change) error
 
 // Install implements [diamond.Replica]. It is one transaction, so that nobody sees a part of
 // it. Meanwhile reads continue, and other writes wait or fail with a timeout.
-func (s *Store) Install(ctx context.Context, at diamond.Position, entries iter.Seq2[diamond.Entry, error]) error {
+func (s *Store) Install(ctx context.Context, at conf.Position, entries iter.Seq2[conf.Entry, error]) error {
 	var given error // the error of entries
 	err := s.write(ctx, 1, nil, func(ctx context.Context, t *transaction) error {
 		in := installer{transaction: t, at: at}
@@ -93,7 +93,7 @@ func (s *Store) Install(ctx context.Context, at diamond.Position, entries iter.S
 // installer writes the entries of an installation.
 type installer struct {
 	*transaction
-	at      diamond.Position
+	at      conf.Position
 	count   int64
 	changes [][]any // rows to write
 	entries [][]any
@@ -105,7 +105,7 @@ func (in *installer) begin(ctx context.Context) error {
 		return err
 	}
 	if in.at.IsZero() {
-		return diamond.Errorf(diamond.ErrInvalid, "install at the position of no store")
+		return conf.Errorf(conf.ErrInvalid, "install at the position of no store")
 	}
 	if have := in.transaction.at(); !have.IsZero() && have.Store != in.at.Store {
 		return storage.OtherStore(have, in.at)
@@ -123,7 +123,7 @@ func (in *installer) begin(ctx context.Context) error {
 	return nil
 }
 
-func (in *installer) add(ctx context.Context, e *diamond.Entry) error {
+func (in *installer) add(ctx context.Context, e *conf.Entry) error {
 	if err := storage.CheckInstall(e); err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (in *installer) flush(ctx context.Context) error {
 	}
 	err := in.insert(ctx, entryTable("INSERT"), in.entries)
 	if isDuplicate(err) {
-		return diamond.Errorf(diamond.ErrInvalid, "an entry is given twice")
+		return conf.Errorf(conf.ErrInvalid, "an entry is given twice")
 	}
 	in.changes, in.entries, in.bytes = in.changes[:0], in.entries[:0], 0
 	return err

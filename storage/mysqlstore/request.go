@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -17,7 +17,7 @@ import (
 // limited and columns are.
 type requestID [32]byte
 
-func requestOf(set *diamond.ChangeSet) requestID {
+func requestOf(set *conf.ChangeSet) requestID {
 	name := set.Caller.Principal.Name
 	b := binary.BigEndian.AppendUint64(nil, uint64(len(name)))
 	return sha256.Sum256(append(append(b, name...), set.RequestID...))
@@ -27,7 +27,7 @@ func requestOf(set *diamond.ChangeSet) requestID {
 // id.
 type outcome struct {
 	hash  [32]byte // of the set
-	after diamond.Position
+	after conf.Position
 }
 
 func requestTable() table {
@@ -40,15 +40,15 @@ func (o *outcome) values(id requestID, now time.Time) []any {
 }
 
 // result returns the result of a set whose request id has this outcome.
-func (o *outcome) result(set *diamond.ChangeSet) diamond.Result {
+func (o *outcome) result(set *conf.ChangeSet) conf.Result {
 	if o.hash != set.Hash() {
-		return diamond.Result{Err: storage.RequestReused(set)}
+		return conf.Result{Err: storage.RequestReused(set)}
 	}
-	return diamond.Result{Position: o.after, Replayed: true}
+	return conf.Result{Position: o.after, Replayed: true}
 }
 
 // outcomes reads the outcomes of the request ids of sets.
-func (t *transaction) outcomes(ctx context.Context, sets []diamond.ChangeSet) (map[requestID]*outcome, error) {
+func (t *transaction) outcomes(ctx context.Context, sets []conf.ChangeSet) (map[requestID]*outcome, error) {
 	var ids []any
 	for i := range sets {
 		if sets[i].RequestID != "" {
@@ -61,7 +61,7 @@ func (t *transaction) outcomes(ctx context.Context, sets []diamond.ChangeSet) (m
 		err := t.query(ctx, "SELECT request, set_hash, revision, generation, epoch, chain FROM diamond_request WHERE request IN ("+
 			strings.Repeat("?,", len(some)-1)+"?)", some, func(rows *sql.Rows) error {
 			var request, hash, epoch, chain sql.RawBytes
-			o := &outcome{after: diamond.Position{Store: t.head.Store}}
+			o := &outcome{after: conf.Position{Store: t.head.Store}}
 			p := &o.after
 			if err := rows.Scan(&request, &hash, &p.Revision, &p.Epoch.Generation, &epoch, &chain); err != nil {
 				return err

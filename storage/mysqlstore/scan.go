@@ -7,14 +7,14 @@ import (
 	"strings"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
 const headColumns = "k.store, k.generation, k.epoch, k.revision, k.chain"
 
 // Scan implements [diamond.Storage].
-func (s *Store) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page, error) {
+func (s *Store) Scan(ctx context.Context, req conf.ScanRequest) (conf.Page, error) {
 	for {
 		page, err := s.page(ctx, &req)
 		if err != nil || len(page.Entries) > 0 {
@@ -24,13 +24,13 @@ func (s *Store) Scan(ctx context.Context, req diamond.ScanRequest) (diamond.Page
 		// same moment as the position.
 		at, empty, err := s.nothing(ctx, &req)
 		if err != nil || empty {
-			return diamond.Page{Position: at}, err
+			return conf.Page{Position: at}, err
 		}
 	}
 }
 
 // page reads a page with entries. Each row also has the head.
-func (s *Store) page(ctx context.Context, req *diamond.ScanRequest) (page diamond.Page, err error) {
+func (s *Store) page(ctx context.Context, req *conf.ScanRequest) (page conf.Page, err error) {
 	limit := max(req.Limit, 1)
 	where, args := scanned(req)
 	content, join := "", ""
@@ -58,13 +58,13 @@ func (s *Store) page(ctx context.Context, req *diamond.ScanRequest) (page diamon
 			return err
 		})
 	if err != nil {
-		return diamond.Page{}, err
+		return conf.Page{}, err
 	}
 	return page, nil
 }
 
 // nothing returns the head, and reports whether there is no entry for a page at that head.
-func (s *Store) nothing(ctx context.Context, req *diamond.ScanRequest) (at diamond.Position, empty bool, err error) {
+func (s *Store) nothing(ctx context.Context, req *conf.ScanRequest) (at conf.Position, empty bool, err error) {
 	where, args := scanned(req)
 	found := false
 	err = s.query(ctx, "SELECT "+headColumns+", NOT EXISTS (SELECT 1 FROM diamond_entry e WHERE "+where+") FROM diamond_counter k WHERE k.id = 1",
@@ -83,7 +83,7 @@ func (s *Store) nothing(ctx context.Context, req *diamond.ScanRequest) (at diamo
 }
 
 // scanned returns the condition for the entries of a page and the following pages.
-func scanned(req *diamond.ScanRequest) (string, []any) {
+func scanned(req *conf.ScanRequest) (string, []any) {
 	var b strings.Builder
 	b.WriteString("e.op = 1")
 	var args []any
@@ -103,7 +103,7 @@ func scanned(req *diamond.ScanRequest) (string, []any) {
 		and("e.data_id >= ?", req.Prefix)
 		and("e.data_id < ?", req.Prefix+"\xff") // no key has such a byte
 	}
-	if a := req.After; a != (diamond.Key{}) {
+	if a := req.After; a != (conf.Key{}) {
 		and("e.namespace >= ?", a.Namespace)
 		and(`(e.namespace > ? OR e.namespace = ? AND e.grp > ? OR e.namespace = ? AND e.grp = ? AND e.data_id > ?)`,
 			a.Namespace, a.Namespace, a.Group, a.Namespace, a.Group, a.DataID)
@@ -122,7 +122,7 @@ func (r *headRow) fields() []any {
 	return []any{&r.store, &r.generation, &r.epoch, &r.revision, &r.chain}
 }
 
-func (r *headRow) position() (p diamond.Position, err error) {
+func (r *headRow) position() (p conf.Position, err error) {
 	p.Epoch.Generation, p.Revision = r.generation, r.revision
 	for _, f := range []struct{ dst, src []byte }{{p.Store[:], r.store}, {p.Epoch.ID[:], r.epoch}, {p.Chain[:], r.chain}} {
 		if err == nil {
@@ -150,20 +150,20 @@ func (r *entryRow) fields(contents bool) []any {
 	return f
 }
 
-func (r *entryRow) entry(contents bool) (diamond.Entry, error) {
-	e := diamond.Entry{
-		Key:  diamond.Key{Namespace: string(r.namespace), Group: string(r.group), DataID: string(r.dataID)},
+func (r *entryRow) entry(contents bool) (conf.Entry, error) {
+	e := conf.Entry{
+		Key:  conf.Key{Namespace: string(r.namespace), Group: string(r.group), DataID: string(r.dataID)},
 		Type: string(r.kind), MD5: string(r.md5), Size: r.size,
 		Revision: r.revision, View: r.revision, Modified: time.UnixMicro(r.time).UTC(),
 	}
 	var err error
 	if e.Meta, err = decodeMeta(r.meta); err != nil {
-		return e, storage.KeyError(e.Key, diamond.ErrCorrupt, "its row is damaged")
+		return e, storage.KeyError(e.Key, conf.ErrCorrupt, "its row is damaged")
 	}
 	if contents {
 		e.Content = string(r.content)
 		if sum := sha256.Sum256(r.content); string(sum[:]) != string(r.hash) {
-			return e, storage.KeyError(e.Key, diamond.ErrCorrupt, "the content of revision %d is not the one that was published", e.Revision)
+			return e, storage.KeyError(e.Key, conf.ErrCorrupt, "the content of revision %d is not the one that was published", e.Revision)
 		}
 	}
 	return e, nil

@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 )
 
@@ -66,9 +66,9 @@ func TestBusySessionLetsGoOfLocks(t *testing.T) {
 		commit(t, s, put("a", fmt.Sprint(i)))
 	}
 	session := s.session // nobody else uses it
-	r, err := s.Commit(t.Context(), []diamond.ChangeSet{{Deletes: []diamond.Delete{{Key: key("never")}}}})
+	r, err := s.Commit(t.Context(), []conf.ChangeSet{{Deletes: []conf.Delete{{Key: key("never")}}}})
 	require.NoError(t, err)
-	require.ErrorIs(t, r[0].Err, diamond.ErrNotFound)
+	require.ErrorIs(t, r[0].Err, conf.ErrNotFound)
 	s.writing <- struct{}{}
 	require.Same(t, session, s.session, "it goes on")
 	<-s.writing
@@ -95,9 +95,9 @@ func TestSessionTunedByHalf(t *testing.T) {
 	})
 	failed := 0
 	for i := range 3 * sessionBusy {
-		r, err := s.Commit(t.Context(), []diamond.ChangeSet{put("a", fmt.Sprint(i))})
+		r, err := s.Commit(t.Context(), []conf.ChangeSet{put("a", fmt.Sprint(i))})
 		if err != nil {
-			require.ErrorIs(t, err, diamond.ErrUnavailable)
+			require.ErrorIs(t, err, conf.ErrUnavailable)
 			failed++
 			continue
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 	"github.com/linnaname/gdiamond/storage"
 )
@@ -27,7 +27,7 @@ func TestSettingsRefused(t *testing.T) {
 	} {
 		db := mariadbtest.Connect(t, with(t, dsn, func(c *mysql.Config) { c.Params[name] = value }))
 		_, err := New(t.Context(), db, WithLogger(quiet()))
-		require.ErrorIs(t, err, diamond.ErrInvalid, name)
+		require.ErrorIs(t, err, conf.ErrInvalid, name)
 		require.ErrorContains(t, err, name)
 	}
 }
@@ -67,28 +67,28 @@ func TestDefaultsOfTheDatabaseTurnedTheOtherWay(t *testing.T) {
 	for i := range 2 * sessionBusy { // a session's way to begin a transaction changes in between
 		set := withID(put(fmt.Sprint("k", i%3), odd+fmt.Sprint(i)), fmt.Sprint("r", i))
 		first := commit(t, s, set)
-		r, err := s.Commit(t.Context(), []diamond.ChangeSet{set})
+		r, err := s.Commit(t.Context(), []conf.ChangeSet{set})
 		require.NoError(t, err)
 		require.True(t, r[0].Replayed)
 		require.Equal(t, first, r[0].Position)
 	}
 	require.Len(t, whole(t, s), 2*sessionBusy)
-	page, err := s.Scan(t.Context(), diamond.ScanRequest{Limit: 100, Contents: true})
+	page, err := s.Scan(t.Context(), conf.ScanRequest{Limit: 100, Contents: true})
 	require.NoError(t, err)
 	require.Len(t, page.Entries, 3)
 	require.Equal(t, odd+fmt.Sprint(2*sessionBusy-1), page.Entries[0].Content)
 	require.NoError(t, s.Prune(t.Context()))
-	b, err := s.Changes(t.Context(), diamond.Position{}, 1)
-	require.ErrorIs(t, err, diamond.ErrCompacted)
+	b, err := s.Changes(t.Context(), conf.Position{}, 1)
+	require.ErrorIs(t, err, conf.ErrCompacted)
 	replica := open(t, server.Database(t))
-	require.NoError(t, replica.Install(t.Context(), b.Head, func(yield func(diamond.Entry, error) bool) {
+	require.NoError(t, replica.Install(t.Context(), b.Head, func(yield func(conf.Entry, error) bool) {
 		for _, e := range page.Entries {
 			if !yield(e, nil) {
 				return
 			}
 		}
 	}))
-	copied, err := replica.Scan(t.Context(), diamond.ScanRequest{Limit: 100, Contents: true})
+	copied, err := replica.Scan(t.Context(), conf.ScanRequest{Limit: 100, Contents: true})
 	require.NoError(t, err)
 	require.Equal(t, page.Entries, copied.Entries)
 }
@@ -101,7 +101,7 @@ func TestParametersThatTheDatabaseRefuses(t *testing.T) {
 		"wait_timeout=%27long%27": "wrong type", "version=%271%27": "cannot be set", "max_connections=1": "is a global one", "time_zone=%27Mars%27": "time zone",
 	} {
 		_, err := Open(t.Context(), dsn+string("?&"[min(strings.Count(dsn, "?"), 1)])+parameter, WithLogger(quiet()))
-		require.ErrorIs(t, err, diamond.ErrUnavailable, parameter)
+		require.ErrorIs(t, err, conf.ErrUnavailable, parameter)
 		require.ErrorContains(t, err, says, parameter)
 		require.ErrorContains(t, err, "DSN", parameter)
 	}

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/failpoint"
 )
 
@@ -31,20 +31,20 @@ type transaction struct {
 	altered bool // the session must not return to the pool
 	*limits
 	counter
-	found map[diamond.Key]*current // of the transaction's keys
+	found map[conf.Key]*current // of the transaction's keys
 }
 
 // write runs fn in a transaction that holds the counter and has the current rows of keys,
 // and commits it. keys may have duplicates. If the transaction conflicts with another one,
 // or loses its connection before its commit, it was rolled back and runs again, up to times
 // times in all.
-func (s *Store) write(ctx context.Context, times int, keys []diamond.Key, fn func(context.Context, *transaction) error) error {
+func (s *Store) write(ctx context.Context, times int, keys []conf.Key, fn func(context.Context, *transaction) error) error {
 	done, err := s.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	slices.SortFunc(keys, diamond.Key.Compare)
+	slices.SortFunc(keys, conf.Key.Compare)
 	keys = slices.Compact(keys)
 	var told error // the database's error of earlier tries
 	for n := 1; ; n++ {
@@ -61,7 +61,7 @@ func (s *Store) write(ctx context.Context, times int, keys []diamond.Key, fn fun
 	}
 }
 
-func (s *Store) transact(ctx context.Context, keys []diamond.Key, fn func(context.Context, *transaction) error) error {
+func (s *Store) transact(ctx context.Context, keys []conf.Key, fn func(context.Context, *transaction) error) error {
 	session, err := s.acquire(ctx)
 	if err != nil {
 		return err
@@ -97,11 +97,11 @@ func (s *Store) transact(ctx context.Context, keys []diamond.Key, fn func(contex
 // begin starts the transaction, and locks the counter and then the rows of keys. That is its
 // first statement, and this and later statements read everything that was committed before.
 // So no revision is given out of order, regardless of the isolation of the connection.
-func (t *transaction) begin(ctx context.Context, keys []diamond.Key) error {
+func (t *transaction) begin(ctx context.Context, keys []conf.Key) error {
 	if err := t.start(ctx); err != nil {
 		return err
 	}
-	t.found = make(map[diamond.Key]*current, len(keys))
+	t.found = make(map[conf.Key]*current, len(keys))
 	first := keys[:min(len(keys), keysPerStatement)]
 	where, args := "FALSE", []any(nil)
 	if len(first) > 0 {

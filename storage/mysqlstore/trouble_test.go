@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 )
 
@@ -27,14 +28,14 @@ func TestS7_DatabaseStoppedAndKilled(t *testing.T) {
 	revision := commit(t, s, put("a", "0")).Revision
 	for i, end := range []func(){server.Stop, server.Kill} {
 		end()
-		_, err := s.Commit(t.Context(), []diamond.ChangeSet{put("a", "never")})
-		require.ErrorIs(t, err, diamond.ErrUnavailable)
-		require.NotErrorIs(t, err, diamond.ErrUnknownOutcome)
+		_, err := s.Commit(t.Context(), []conf.ChangeSet{put("a", "never")})
+		require.ErrorIs(t, err, conf.ErrUnavailable)
+		require.NotErrorIs(t, err, conf.ErrUnknownOutcome)
 		_, err = s.Read(t.Context(), key("a"), 0)
-		require.ErrorIs(t, err, diamond.ErrUnavailable)
-		_, err = s.Changes(t.Context(), diamond.Position{}, 1)
-		require.ErrorIs(t, err, diamond.ErrUnavailable)
-		require.ErrorIs(t, s.Prune(t.Context()), diamond.ErrUnavailable)
+		require.ErrorIs(t, err, conf.ErrUnavailable)
+		_, err = s.Changes(t.Context(), conf.Position{}, 1)
+		require.ErrorIs(t, err, conf.ErrUnavailable)
+		require.ErrorIs(t, s.Prune(t.Context()), conf.ErrUnavailable)
 		require.NoError(t, server.Start())
 		e, err := s.Read(t.Context(), key("a"), 0)
 		require.NoError(t, err)
@@ -54,7 +55,7 @@ func TestS8_DatabaseHangs(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	set := withID(put("a", "1"), "r1")
-	_, err := s.Commit(ctx, []diamond.ChangeSet{set})
+	_, err := s.Commit(ctx, []conf.ChangeSet{set})
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	_, err = s.Read(ctx, key("a"), 0)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
@@ -94,9 +95,9 @@ func TestS12_ReadOnly(t *testing.T) {
 		commit(t, s, put("a", "1"))
 		exec(t, admin, "SET GLOBAL read_only = 1")
 		for range 3 {
-			_, err := s.Commit(t.Context(), []diamond.ChangeSet{put("a", "never")})
-			require.ErrorIs(t, err, diamond.ErrUnavailable)
-			require.NotErrorIs(t, err, diamond.ErrUnknownOutcome)
+			_, err := s.Commit(t.Context(), []conf.ChangeSet{put("a", "never")})
+			require.ErrorIs(t, err, conf.ErrUnavailable)
+			require.NotErrorIs(t, err, conf.ErrUnknownOutcome)
 			require.ErrorContains(t, err, "the database is read-only (error 1290)")
 			require.False(t, s.rested(), "the connection is not kept")
 		}
@@ -125,9 +126,9 @@ func TestS12_ReadOnlyAtTheCommit(t *testing.T) {
 		}
 		return pass
 	})
-	_, err := s.Commit(t.Context(), []diamond.ChangeSet{put("a", "never")})
-	require.ErrorIs(t, err, diamond.ErrUnavailable)
-	require.NotErrorIs(t, err, diamond.ErrUnknownOutcome)
+	_, err := s.Commit(t.Context(), []conf.ChangeSet{put("a", "never")})
+	require.ErrorIs(t, err, conf.ErrUnavailable)
+	require.NotErrorIs(t, err, conf.ErrUnknownOutcome)
 	require.ErrorContains(t, err, "read-only")
 
 	ctx, cancel := context.WithCancel(t.Context())
@@ -141,9 +142,9 @@ func TestS12_ReadOnlyAtTheCommit(t *testing.T) {
 		}
 		return pass
 	})
-	_, err = s.Commit(ctx, []diamond.ChangeSet{put("a", "never")})
+	_, err = s.Commit(ctx, []conf.ChangeSet{put("a", "never")})
 	require.ErrorIs(t, err, context.Canceled)
-	require.ErrorIs(t, err, diamond.ErrUnavailable)
+	require.ErrorIs(t, err, conf.ErrUnavailable)
 	require.ErrorContains(t, err, "read-only")
 	p.at(nil)
 	exec(t, admin, "SET GLOBAL read_only = 0")
@@ -178,11 +179,11 @@ func TestS12_UnknownOutcomeAfterARefusal(t *testing.T) {
 		return pass
 	})
 	set := withID(put("a", "1"), "r")
-	_, err := s.Commit(ctx, []diamond.ChangeSet{set})
+	_, err := s.Commit(ctx, []conf.ChangeSet{set})
 	p.at(nil)
 	require.Equal(t, 2, commits)
-	require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
-	again, err := direct.Commit(t.Context(), []diamond.ChangeSet{set})
+	require.ErrorIs(t, err, conf.ErrUnknownOutcome)
+	again, err := direct.Commit(t.Context(), []conf.ChangeSet{set})
 	require.NoError(t, err)
 	require.NoError(t, again[0].Err)
 	require.EqualValues(t, 1, again[0].Position.Revision)
@@ -200,7 +201,7 @@ func TestS12_ReadOnlyFromTheStart(t *testing.T) {
 	defer db.Close()
 	exec(t, admin, "SET GLOBAL read_only = 1")
 	_, err = Migrate(t.Context(), db)
-	require.ErrorIs(t, err, diamond.ErrUnavailable)
+	require.ErrorIs(t, err, conf.ErrUnavailable)
 	require.ErrorContains(t, err, "the database is read-only (error 1290)")
 	require.Zero(t, db.Stats().OpenConnections, "the connection is not kept")
 	exec(t, admin, "SET GLOBAL read_only = 0")
@@ -208,7 +209,7 @@ func TestS12_ReadOnlyFromTheStart(t *testing.T) {
 	require.NoError(t, err)
 	exec(t, admin, "SET GLOBAL read_only = 1")
 	_, err = New(t.Context(), db, WithLogger(quiet()))
-	require.ErrorIs(t, err, diamond.ErrUnavailable)
+	require.ErrorIs(t, err, conf.ErrUnavailable)
 	require.ErrorContains(t, err, "the database is read-only (error 1290)")
 	require.Zero(t, db.Stats().InUse)
 }
@@ -219,16 +220,16 @@ func TestLateStart(t *testing.T) {
 	dsn := server.Database(t)
 	server.Stop()
 	_, err := Open(t.Context(), dsn, WithLogger(quiet()))
-	require.ErrorIs(t, err, diamond.ErrUnavailable)
+	require.ErrorIs(t, err, conf.ErrUnavailable)
 	s, err := Open(t.Context(), dsn, WithLogger(quiet()), WithLateStart())
 	require.NoError(t, err)
 	defer func() { require.NoError(t, s.Close()) }()
 	require.Zero(t, s.MaxContent())
-	_, err = s.Commit(t.Context(), []diamond.ChangeSet{put("a", "x")})
-	require.ErrorIs(t, err, diamond.ErrUnavailable)
+	_, err = s.Commit(t.Context(), []conf.ChangeSet{put("a", "x")})
+	require.ErrorIs(t, err, conf.ErrUnavailable)
 	require.NoError(t, server.Start())
-	_, err = s.Commit(t.Context(), []diamond.ChangeSet{put("a", "x")})
-	require.ErrorIs(t, err, diamond.ErrUnavailable, "the schema is missing")
+	_, err = s.Commit(t.Context(), []conf.ChangeSet{put("a", "x")})
+	require.ErrorIs(t, err, conf.ErrUnavailable, "the schema is missing")
 	var schema *SchemaError
 	require.ErrorAs(t, err, &schema)
 	db := mariadbtest.Connect(t, dsn)
@@ -269,9 +270,9 @@ type splits struct {
 	inside atomic.Int64 // fresh reads that ran in a transaction
 }
 
-func (s *splits) Changes(ctx context.Context, after diamond.Position, maxBytes int64) (diamond.Batch, error) {
+func (s *splits) Changes(ctx context.Context, after conf.Position, maxBytes int64) (conf.Batch, error) {
 	switch {
-	case diamond.FreshRead(ctx):
+	case conf.FreshRead(ctx):
 		err := s.query(ctx, "SELECT @@in_transaction", nil, func(rows *sql.Rows) error {
 			var n int64
 			err := rows.Scan(&n)
@@ -279,12 +280,12 @@ func (s *splits) Changes(ctx context.Context, after diamond.Position, maxBytes i
 			return err
 		})
 		if err != nil {
-			return diamond.Batch{}, err
+			return conf.Batch{}, err
 		}
 	case s.behind.Load():
 		head := after
 		head.Revision--
-		return diamond.Batch{Position: after, Head: head}, diamond.Errorf(diamond.ErrEpoch, "behind")
+		return conf.Batch{Position: after, Head: head}, conf.Errorf(conf.ErrEpoch, "behind")
 	}
 	return s.Store.Changes(ctx, after, maxBytes)
 }
@@ -344,7 +345,7 @@ func TestSmallPackets(t *testing.T) {
 	require.Contains(t, log.String(), fmt.Sprint(limit))
 	for i, s := range []*Store{s, open(t, with(t, dsn, func(c *mysql.Config) { c.MaxAllowedPacket = 64 << 20 }))} {
 		awkward := strings.Repeat("\x00'\\\n", int(limit)/4) // twice as long in the text of a statement
-		var sets []diamond.ChangeSet
+		var sets []conf.ChangeSet
 		for j := range 5 {
 			sets = append(sets, put(fmt.Sprint("k", j), awkward+strings.Repeat("x", int(limit)%4)), put(fmt.Sprint("half", j), awkward[:limit/2]))
 		}
@@ -354,7 +355,7 @@ func TestSmallPackets(t *testing.T) {
 		for j := range r[:10] {
 			require.NoError(t, r[j].Err)
 		}
-		require.ErrorIs(t, r[10].Err, diamond.ErrTooLarge, "and the others are committed")
+		require.ErrorIs(t, r[10].Err, conf.ErrTooLarge, "and the others are committed")
 		e, err := s.Read(t.Context(), key("k4"), 0)
 		require.NoError(t, err)
 		require.EqualValues(t, limit, e.Size)
@@ -390,9 +391,9 @@ func TestINV12_ErrorsKeepSecrets(t *testing.T) {
 	}))
 	for _, err := range errs {
 		require.NotContains(t, err.Error(), "canary")
-		var known *diamond.Error
+		var known *conf.Error
 		require.ErrorAs(t, err, &known, "%v", err)
-		require.True(t, errors.Is(err, diamond.ErrUnavailable) || errors.Is(err, diamond.ErrInvalid) || errors.Is(err, diamond.ErrTooLarge), "%v", err)
+		require.True(t, errors.Is(err, conf.ErrUnavailable) || errors.Is(err, conf.ErrInvalid) || errors.Is(err, conf.ErrTooLarge), "%v", err)
 		t.Log(err)
 	}
 }

@@ -4,18 +4,18 @@ import (
 	"context"
 	"maps"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // writer collects the rows that a transaction adds to the log and the current view, so that
 // it writes them in few statements.
 type writer struct {
 	*transaction
-	current map[diamond.Key]*current // of all written keys
+	current map[conf.Key]*current // of all written keys
 	changes []version
-	newest  map[diamond.Key]int // the index in changes of each key's newest version
-	gone    []rowID             // rows of diamond_change that changes replace
-	moved   map[diamond.Key]bool
+	newest  map[conf.Key]int // the index in changes of each key's newest version
+	gone    []rowID          // rows of diamond_change that changes replace
+	moved   map[conf.Key]bool
 }
 
 // rowID is the primary key of a row of diamond_change.
@@ -24,12 +24,12 @@ type rowID struct{ revision, number int64 }
 func (t *transaction) writer() *writer {
 	return &writer{
 		transaction: t, current: maps.Clone(t.found),
-		newest: make(map[diamond.Key]int), moved: make(map[diamond.Key]bool),
+		newest: make(map[conf.Key]int), moved: make(map[conf.Key]bool),
 	}
 }
 
 // add appends a set that leads to after to the log.
-func (w *writer) add(changes []diamond.Change, after diamond.Position) {
+func (w *writer) add(changes []conf.Change, after conf.Position) {
 	h := &w.head
 	h.Position = after
 	h.changes += int64(len(changes))
@@ -38,7 +38,7 @@ func (w *writer) add(changes []diamond.Change, after diamond.Position) {
 	}
 	for i := range changes {
 		v := version{change: changes[i], epoch: after.Epoch, chain: after.Chain, after: *h}
-		if v.change.Op != diamond.OpFork {
+		if v.change.Op != conf.OpFork {
 			w.supersede(&v)
 		}
 		w.changes = append(w.changes, v)
@@ -100,7 +100,7 @@ func (w *writer) flush(ctx context.Context) error {
 
 // move writes the ordinal of a key's newest version, which increases when older versions are
 // added.
-func (w *writer) move(ctx context.Context, key diamond.Key) error {
+func (w *writer) move(ctx context.Context, key conf.Key) error {
 	c := w.current[key]
 	if err := w.exec(ctx, "UPDATE diamond_change SET ordinal = ? WHERE revision = ? AND number = ?", c.ordinal, c.revision, c.number); err != nil {
 		return err

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -16,7 +16,7 @@ func changesClauses() []clause {
 	return []clause{
 		{"Whole", "A change has all that is known of it, and the position that follows from it is the set's.", func(p *probe) {
 			at := p.commit(fullSet())
-			b, err := p.store.Changes(p.Context(), diamond.Position{}, all)
+			b, err := p.store.Changes(p.Context(), conf.Position{}, all)
 			require.NoError(p, err)
 			require.Equal(p, at, b.Position)
 			require.Equal(p, at, b.Head)
@@ -25,10 +25,10 @@ func changesClauses() []clause {
 			require.Equal(p, c.Time.Truncate(time.Microsecond), c.Time, "whole microseconds")
 			require.Equal(p, time.UTC, c.Time.Location())
 			c.Time = time.Time{}
-			require.Equal(p, diamond.Change{
-				Revision: 1, Number: 0, Count: 1, Key: fullKey(), Op: diamond.OpPublish, Type: "json",
-				MD5: diamond.MD5Hex(`{"a":1}`), SHA256: sha256.Sum256([]byte(`{"a":1}`)), Size: 7,
-				Meta: fullSet().Drafts[0].Meta, Author: diamond.Principal{Name: "alice"}, Address: "192.0.2.1:99",
+			require.Equal(p, conf.Change{
+				Revision: 1, Number: 0, Count: 1, Key: fullKey(), Op: conf.OpPublish, Type: "json",
+				MD5: conf.MD5Hex(`{"a":1}`), SHA256: sha256.Sum256([]byte(`{"a":1}`)), Size: 7,
+				Meta: fullSet().Drafts[0].Meta, Author: conf.Principal{Name: "alice"}, Address: "192.0.2.1:99",
 				Comment: "why not? 😀", Content: `{"a":1}`,
 			}, c)
 		}},
@@ -37,8 +37,8 @@ func changesClauses() []clause {
 			set := del("a")
 			set.Comment, set.Caller.Principal.Name = "gone", "bob"
 			p.commit(set)
-			c := p.changes(diamond.Position{})[1]
-			require.Equal(p, diamond.OpDelete, c.Op)
+			c := p.changes(conf.Position{})[1]
+			require.Equal(p, conf.OpDelete, c.Op)
 			require.Equal(p, key("a"), c.Key)
 			require.Equal(p, "gone", c.Comment)
 			require.Equal(p, "bob", c.Author.Name)
@@ -46,7 +46,7 @@ func changesClauses() []clause {
 			require.Zero(p, c.SHA256)
 		}},
 		{"Head", "At the head there is nothing; Position is the one asked from, and Head is always set, also with an error.", func(p *probe) {
-			b, err := p.store.Changes(p.Context(), diamond.Position{}, all)
+			b, err := p.store.Changes(p.Context(), conf.Position{}, all)
 			require.NoError(p, err)
 			require.Empty(p, b.Changes)
 			require.NotZero(p, b.Head.Store)
@@ -68,17 +68,17 @@ func changesClauses() []clause {
 		{"INV3_WholeSetsWithinBytes", "A batch holds whole sets only, at least one if there is one, then as many as keep the contents within maxBytes.", func(p *probe) {
 			const size = 1000
 			for i := range 12 {
-				set := diamond.ChangeSet{}
+				set := conf.ChangeSet{}
 				for j := range i%3 + 1 {
-					set.Drafts = append(set.Drafts, diamond.Draft{Key: key(fmt.Sprint("k", j)), Content: strings.Repeat("x", size)})
+					set.Drafts = append(set.Drafts, conf.Draft{Key: key(fmt.Sprint("k", j)), Content: strings.Repeat("x", size)})
 				}
 				p.commit(set)
 			}
-			whole := p.changes(diamond.Position{})
+			whole := p.changes(conf.Position{})
 			for _, limit := range []int64{0, 1, size, 2*size - 1, 2 * size, 3 * size, 5 * size, all} {
-				changes, _ := follow(p, p.store, diamond.Position{}, limit)
+				changes, _ := follow(p, p.store, conf.Position{}, limit)
 				require.Equal(p, whole, changes, "limit %d", limit)
-				b, err := p.store.Changes(p.Context(), diamond.Position{}, limit)
+				b, err := p.store.Changes(p.Context(), conf.Position{}, limit)
 				require.NoError(p, err)
 				var bytes, sets int64
 				for _, c := range b.Changes {
@@ -94,27 +94,27 @@ func changesClauses() []clause {
 			}
 		}},
 		{"BoundedInChanges", "A batch has no more than MaxBatch changes after its first set, however small they are.", func(p *probe) {
-			for i := range storage.MaxBatch/diamond.MaxChanges + 1 {
-				var set diamond.ChangeSet
-				for j := range diamond.MaxChanges {
-					set.Drafts = append(set.Drafts, diamond.Draft{Key: key(fmt.Sprint(i, ".", j)), Content: "x"})
+			for i := range storage.MaxBatch/conf.MaxChanges + 1 {
+				var set conf.ChangeSet
+				for j := range conf.MaxChanges {
+					set.Drafts = append(set.Drafts, conf.Draft{Key: key(fmt.Sprint(i, ".", j)), Content: "x"})
 				}
 				p.commit(set)
 			}
-			b, err := p.store.Changes(p.Context(), diamond.Position{}, all)
+			b, err := p.store.Changes(p.Context(), conf.Position{}, all)
 			require.NoError(p, err)
 			require.Len(p, b.Changes, storage.MaxBatch)
 			b, err = p.store.Changes(p.Context(), b.Position, all)
 			require.NoError(p, err)
-			require.Len(p, b.Changes, diamond.MaxChanges)
+			require.Len(p, b.Changes, conf.MaxChanges)
 			require.Equal(p, b.Head, b.Position)
 		}},
 		{"INV3_Resumable", "Changes can be had from the position after any set, in order, without gaps, each once.", func(p *probe) {
-			var positions []diamond.Position
+			var positions []conf.Position
 			for i := range 20 {
 				positions = append(positions, p.commit(put(fmt.Sprint("k", i%3), fmt.Sprint(i))))
 			}
-			whole := p.changes(diamond.Position{})
+			whole := p.changes(conf.Position{})
 			for i, at := range positions {
 				require.Equal(p, revisions(whole[i+1:]), revisions(p.changes(at)))
 			}
@@ -123,22 +123,22 @@ func changesClauses() []clause {
 			at := p.commit(put("a", "x"))
 			at.Store[3] ^= 1
 			_, err := p.store.Changes(p.Context(), at, all)
-			require.ErrorIs(p, err, diamond.ErrOtherStore)
+			require.ErrorIs(p, err, conf.ErrOtherStore)
 		}},
 		{"Epoch", "A position with another chain at its revision, or above the head, is ErrEpoch.", func(p *probe) {
 			first := p.commit(put("a", "x"))
 			head := p.commit(put("a", "y"))
-			for _, at := range []diamond.Position{first, head} {
+			for _, at := range []conf.Position{first, head} {
 				at.Chain[31] ^= 1
 				_, err := p.store.Changes(p.Context(), at, all)
-				require.ErrorIs(p, err, diamond.ErrEpoch)
+				require.ErrorIs(p, err, conf.ErrEpoch)
 			}
 			head.Revision++
 			_, err := p.store.Changes(p.Context(), head, all)
-			require.ErrorIs(p, err, diamond.ErrEpoch)
-			zero := diamond.Position{Store: head.Store, Epoch: head.Epoch, Chain: head.Chain}
+			require.ErrorIs(p, err, conf.ErrEpoch)
+			zero := conf.Position{Store: head.Store, Epoch: head.Epoch, Chain: head.Chain}
 			_, err = p.store.Changes(p.Context(), zero, all)
-			require.ErrorIs(p, err, diamond.ErrEpoch)
+			require.ErrorIs(p, err, conf.ErrEpoch)
 		}},
 	}
 }
@@ -153,12 +153,12 @@ func historyClauses() []clause {
 			p.commit(put("a", "2"))
 			changes := p.history(key("a"))
 			require.Equal(p, []int64{5, 3, 2}, revisions(changes))
-			require.Equal(p, diamond.OpDelete, changes[1].Op)
+			require.Equal(p, conf.OpDelete, changes[1].Op)
 			for _, c := range changes {
 				require.Equal(p, key("a"), c.Key)
 				require.Empty(p, c.Content)
 			}
-			require.Equal(p, diamond.MD5Hex("2"), changes[0].MD5)
+			require.Equal(p, conf.MD5Hex("2"), changes[0].MD5)
 			require.EqualValues(p, 1, changes[0].Size)
 		}},
 		{"Pages", "History returns at most limit changes below revision before.", func(p *probe) {

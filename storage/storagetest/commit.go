@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 func commitClauses() []clause {
@@ -22,7 +22,7 @@ func commitClauses() []clause {
 			require.EqualValues(p, 1, head.Epoch.Generation)
 			require.NotZero(p, head.Epoch.ID)
 			other := p.open(p.T)
-			page, err := other.Scan(p.Context(), diamond.ScanRequest{Limit: 1})
+			page, err := other.Scan(p.Context(), conf.ScanRequest{Limit: 1})
 			require.NoError(p, err)
 			require.NotEqual(p, head.Store, page.Position.Store, "each store has an id of its own")
 			require.NoError(p, other.Close())
@@ -30,7 +30,7 @@ func commitClauses() []clause {
 		{"DenseRevisions", "A committed set takes the next revision: dense, from 1, in commit order, many changes or one.", func(p *probe) {
 			for i := range 5 {
 				set := put("a", fmt.Sprint(i))
-				set.Drafts = append(set.Drafts, diamond.Draft{Key: key("b"), Content: fmt.Sprint(i)})
+				set.Drafts = append(set.Drafts, conf.Draft{Key: key("b"), Content: fmt.Sprint(i)})
 				require.EqualValues(p, i+1, p.commit(set).Revision)
 			}
 			for i, r := range p.try(put("c", "1"), put("c", "2"), put("d", "1")) {
@@ -42,7 +42,7 @@ func commitClauses() []clause {
 		{"S5_FailedSetsLeaveNoHole", "A set that fails takes no revision, in a batch of its own or among others.", func(p *probe) {
 			want := int64(0)
 			for i := range 20 {
-				sets := make([]diamond.ChangeSet, 50)
+				sets := make([]conf.ChangeSet, 50)
 				for j := range sets {
 					sets[j] = put(fmt.Sprint("k", j), fmt.Sprint(i))
 					if j%10 == 9 {
@@ -51,7 +51,7 @@ func commitClauses() []clause {
 				}
 				for j, r := range p.try(sets...) {
 					if j%10 == 9 {
-						require.ErrorIs(p, r.Err, diamond.ErrConflict)
+						require.ErrorIs(p, r.Err, conf.ErrConflict)
 						continue
 					}
 					want++
@@ -59,32 +59,32 @@ func commitClauses() []clause {
 					require.Equal(p, want, r.Position.Revision)
 				}
 			}
-			require.Len(p, p.changes(diamond.Position{}), int(want))
+			require.Len(p, p.changes(conf.Position{}), int(want))
 		}},
 		{"AllOrNothing", "Each set is all or nothing: one condition that fails undoes all of it.", func(p *probe) {
 			p.commit(put("a", "1"))
 			set := putIf("b", "2", 7)
-			set.Drafts = append(set.Drafts, diamond.Draft{Key: key("a"), Content: "2"}, diamond.Draft{Key: key("c"), Content: "2"})
-			p.refused(diamond.ErrConflict, set)
+			set.Drafts = append(set.Drafts, conf.Draft{Key: key("a"), Content: "2"}, conf.Draft{Key: key("c"), Content: "2"})
+			p.refused(conf.ErrConflict, set)
 			require.Equal(p, "1", p.read("a").Content)
 			p.absent("b")
 			p.absent("c")
 			require.Len(p, p.history(key("a")), 1)
 			set = del("nothing")
 			set.Drafts = put("a", "3").Drafts
-			p.refused(diamond.ErrNotFound, set)
+			p.refused(conf.ErrNotFound, set)
 			require.Equal(p, "1", p.read("a").Content)
 		}},
 		{"INV7_Everywhere", "A committed set is in the current view, in the log and in the history, with one revision.", func(p *probe) {
 			p.commit(put("gone", "x"))
 			set := put("a", "1")
-			set.Drafts = append(set.Drafts, diamond.Draft{Key: key("b"), Content: "2"})
+			set.Drafts = append(set.Drafts, conf.Draft{Key: key("b"), Content: "2"})
 			set.Deletes = del("gone").Deletes
 			at := p.commit(set)
 			require.Equal(p, at.Revision, p.read("a").Revision)
 			require.Equal(p, at.Revision, p.read("b").Revision)
 			p.absent("gone")
-			changes := p.changes(diamond.Position{})[1:]
+			changes := p.changes(conf.Position{})[1:]
 			require.Equal(p, []int64{2, 2, 2}, revisions(changes))
 			for i, c := range changes {
 				require.Equal(p, i, c.Number)
@@ -96,7 +96,7 @@ func commitClauses() []clause {
 			p.commit(put("gone", "x"))
 			set := put("a", "1")
 			set.Comment, set.Drafts[0].Type, set.Drafts[0].Meta = "why", "json", map[string]string{"k": "v"}
-			set.Caller = diamond.Caller{Principal: diamond.Principal{Name: "ann"}, Address: "10.0.0.1:99"}
+			set.Caller = conf.Caller{Principal: conf.Principal{Name: "ann"}, Address: "10.0.0.1:99"}
 			set.Deletes = del("gone").Deletes
 			at := p.head()
 			results := p.try(set, putIf("a", "never", 77), withRequest(put("b", ""), "r"))
@@ -117,39 +117,39 @@ func commitClauses() []clause {
 			r := p.try(putIf("a", "1", 0), putIf("a", "2", 1), putIf("a", "3", 1), del("a"), del("a"), putIf("a", "4", 0))
 			require.NoError(p, r[0].Err)
 			require.NoError(p, r[1].Err)
-			require.ErrorIs(p, r[2].Err, diamond.ErrConflict)
+			require.ErrorIs(p, r[2].Err, conf.ErrConflict)
 			require.NoError(p, r[3].Err)
-			require.ErrorIs(p, r[4].Err, diamond.ErrNotFound)
+			require.ErrorIs(p, r[4].Err, conf.ErrNotFound)
 			require.NoError(p, r[5].Err)
 			require.EqualValues(p, 4, p.read("a").Revision)
 		}},
 		{"IfRevision", "IfRevision compares with the revision of the current entry, 0 where there is none, and fails with ErrConflict that has the key and the current revision.", func(p *probe) {
-			e := p.refused(diamond.ErrConflict, putIf("a", "x", 3))
+			e := p.refused(conf.ErrConflict, putIf("a", "x", 3))
 			require.Equal(p, key("a"), e.Key)
 			require.Zero(p, e.Current)
 			first := p.commit(putIf("a", "x", 0)).Revision
-			e = p.refused(diamond.ErrConflict, putIf("a", "y", 0))
+			e = p.refused(conf.ErrConflict, putIf("a", "y", 0))
 			require.Equal(p, first, e.Current)
 			second := p.commit(putIf("a", "y", first)).Revision
 			p.commit(putIf("a", "x", second))
-			e = p.refused(diamond.ErrConflict, putIf("a", "z", first))
+			e = p.refused(conf.ErrConflict, putIf("a", "z", first))
 			require.EqualValues(p, 3, e.Current, "the same content again is another revision")
 			p.commit(del("a"))
-			p.refused(diamond.ErrConflict, putIf("a", "z", 3))
+			p.refused(conf.ErrConflict, putIf("a", "z", 3))
 			p.commit(putIf("a", "z", 0))
 		}},
 		{"DeleteIfRevision", "A Delete takes IfRevision as a Draft does; where there is no entry, it is a conflict.", func(p *probe) {
 			at := p.commit(put("a", "x")).Revision
 			set := del("a")
-			set.Deletes[0].IfRevision = diamond.Revision(at + 1)
-			require.Equal(p, at, p.refused(diamond.ErrConflict, set).Current)
+			set.Deletes[0].IfRevision = conf.Revision(at + 1)
+			require.Equal(p, at, p.refused(conf.ErrConflict, set).Current)
 			set.Deletes[0].IfRevision = &at
 			p.commit(set)
 			p.absent("a")
-			p.refused(diamond.ErrConflict, set)
+			p.refused(conf.ErrConflict, set)
 		}},
 		{"WhatIsNotSaidStays", "A Draft that says no Type, or no Meta, keeps what the key has; a key without an entry gets the type of its data id.", func(p *probe) {
-			says := func(dataID, typ string, meta map[string]string) diamond.ChangeSet {
+			says := func(dataID, typ string, meta map[string]string) conf.ChangeSet {
 				set := put(dataID, "x")
 				set.Drafts[0].Type, set.Drafts[0].Meta = typ, meta
 				return set
@@ -183,7 +183,7 @@ func commitClauses() []clause {
 			typed := put("a", "a: 1")
 			typed.Drafts[0].Type = "yaml"
 			p.commit(typed)
-			require.Equal(p, key("a"), p.refused(diamond.ErrInvalid, put("a", "# only a comment")).Key)
+			require.Equal(p, key("a"), p.refused(conf.ErrInvalid, put("a", "# only a comment")).Key)
 			allowed := put("a", "# only a comment")
 			allowed.Drafts[0].AllowEmpty = true
 			p.commit(allowed)
@@ -215,34 +215,34 @@ func commitClauses() []clause {
 		{"Checks", "Checks are conditions on keys that the set does not write.", func(p *probe) {
 			freeze := p.commit(put("freeze", "no")).Revision
 			set := put("a", "1")
-			set.Checks = []diamond.Check{{Key: key("other"), Revision: 0}, {Key: key("freeze"), Revision: freeze}}
+			set.Checks = []conf.Check{{Key: key("other"), Revision: 0}, {Key: key("freeze"), Revision: freeze}}
 			p.commit(set)
 			require.Equal(p, freeze, p.read("freeze").Revision, "a check writes nothing")
 			p.commit(put("freeze", "yes"))
-			e := p.refused(diamond.ErrConflict, set)
+			e := p.refused(conf.ErrConflict, set)
 			require.Equal(p, key("freeze"), e.Key)
 			require.EqualValues(p, 3, e.Current)
-			set.Checks = []diamond.Check{{Key: key("a"), Revision: 0}}
+			set.Checks = []conf.Check{{Key: key("a"), Revision: 0}}
 			set.Drafts = put("b", "1").Drafts
-			p.refused(diamond.ErrConflict, set)
+			p.refused(conf.ErrConflict, set)
 		}},
 		{"DeleteOfNothing", "A Delete of a key that has no entry fails the set with ErrNotFound, with the key.", func(p *probe) {
-			require.Equal(p, key("a"), p.refused(diamond.ErrNotFound, del("a")).Key)
+			require.Equal(p, key("a"), p.refused(conf.ErrNotFound, del("a")).Key)
 			p.commit(put("a", "x"))
 			p.commit(del("a"))
-			p.refused(diamond.ErrNotFound, del("a"))
+			p.refused(conf.ErrNotFound, del("a"))
 		}},
 		{"Bounded", "A call that has too many changes, or too many bytes, for one transaction fails with ErrTooLarge; one set is never too much.", func(p *probe) {
-			large := put("a", strings.Repeat("x", diamond.DefaultMaxContent))
-			_, err := p.store.Commit(p.Context(), []diamond.ChangeSet{large, large, large, large})
-			require.ErrorIs(p, err, diamond.ErrTooLarge)
-			var many diamond.ChangeSet
-			for i := range diamond.MaxChanges {
-				many.Drafts = append(many.Drafts, diamond.Draft{Key: key(fmt.Sprint("k", i)), Content: "x"})
+			large := put("a", strings.Repeat("x", conf.DefaultMaxContent))
+			_, err := p.store.Commit(p.Context(), []conf.ChangeSet{large, large, large, large})
+			require.ErrorIs(p, err, conf.ErrTooLarge)
+			var many conf.ChangeSet
+			for i := range conf.MaxChanges {
+				many.Drafts = append(many.Drafts, conf.Draft{Key: key(fmt.Sprint("k", i)), Content: "x"})
 			}
-			sets := slices.Repeat([]diamond.ChangeSet{many}, diamond.MaxCommitChanges/diamond.MaxChanges)
+			sets := slices.Repeat([]conf.ChangeSet{many}, conf.MaxCommitChanges/conf.MaxChanges)
 			_, err = p.store.Commit(p.Context(), append(sets, put("a", "x")))
-			require.ErrorIs(p, err, diamond.ErrTooLarge)
+			require.ErrorIs(p, err, conf.ErrTooLarge)
 			p.absent("a")
 			require.Zero(p, p.head().Revision)
 			require.EqualValues(p, len(sets), p.try(sets...)[len(sets)-1].Position.Revision)
@@ -250,11 +250,11 @@ func commitClauses() []clause {
 		{"ContextEnded", "A context that has ended fails the call with its error, and nothing is committed.", func(p *probe) {
 			ctx, cancel := context.WithCancel(p.Context())
 			cancel()
-			_, err := p.store.Commit(ctx, []diamond.ChangeSet{put("a", "x")})
+			_, err := p.store.Commit(ctx, []conf.ChangeSet{put("a", "x")})
 			require.ErrorIs(p, err, context.Canceled)
 			_, err = p.store.Read(ctx, key("a"), 0)
 			require.ErrorIs(p, err, context.Canceled)
-			_, err = p.store.Changes(ctx, diamond.Position{}, all)
+			_, err = p.store.Changes(ctx, conf.Position{}, all)
 			require.ErrorIs(p, err, context.Canceled)
 			p.absent("a")
 			require.EqualValues(p, 1, p.commit(put("a", "x")).Revision)
@@ -265,18 +265,18 @@ func commitClauses() []clause {
 			p.commit(set)
 			set.Drafts[0].Meta["k"] = "changed"
 			require.Equal(p, "v", p.read("a").Meta["k"])
-			require.Equal(p, "v", p.changes(diamond.Position{})[0].Meta["k"])
+			require.Equal(p, "v", p.changes(conf.Position{})[0].Meta["k"])
 		}},
 	}
 }
 
-func withRequest(set diamond.ChangeSet, id string) diamond.ChangeSet {
+func withRequest(set conf.ChangeSet, id string) conf.ChangeSet {
 	set.RequestID = id
 	return set
 }
 
 func requestClauses() []clause {
-	withID := func(set diamond.ChangeSet, id, principal string) diamond.ChangeSet {
+	withID := func(set conf.ChangeSet, id, principal string) conf.ChangeSet {
 		set.RequestID, set.Caller.Principal.Name = id, principal
 		return set
 	}
@@ -309,7 +309,7 @@ func requestClauses() []clause {
 		{"ReplayedAmongMany", "Known RequestIDs in a batch of many new ones: each set has its own outcome, and revisions are dense.", func(p *probe) {
 			old, spoilt := withID(put("a", "1"), "old", ""), withID(put("b", "1"), "spoilt", "")
 			first, second := p.commit(old), p.commit(spoilt)
-			var sets []diamond.ChangeSet
+			var sets []conf.ChangeSet
 			for i := range 200 {
 				sets = append(sets, withID(put(fmt.Sprint("k", i), "1"), fmt.Sprint("new-", i), ""))
 			}
@@ -320,9 +320,9 @@ func requestClauses() []clause {
 			for i, r := range p.try(sets...) {
 				switch i {
 				case 150:
-					require.Equal(p, diamond.Result{Position: first, Replayed: true}, r)
+					require.Equal(p, conf.Result{Position: first, Replayed: true}, r)
 				case 160:
-					require.ErrorIs(p, r.Err, diamond.ErrInvalid)
+					require.ErrorIs(p, r.Err, conf.ErrInvalid)
 				case 170:
 					require.True(p, r.Replayed)
 					require.EqualValues(p, second.Revision+4, r.Position.Revision)
@@ -333,12 +333,12 @@ func requestClauses() []clause {
 					require.Equal(p, want, r.Position.Revision)
 				}
 			}
-			require.Len(p, p.changes(diamond.Position{}), int(want))
+			require.Len(p, p.changes(conf.Position{}), int(want))
 		}},
 		{"ReplayedThoughItsConditionFailsNow", "A known RequestID among new ones has its first outcome though its condition does not hold any more, and revisions are dense.", func(p *probe) {
 			old := withID(putIf("a", "1", 0), "old", "")
 			first := p.commit(old)
-			var sets []diamond.ChangeSet
+			var sets []conf.ChangeSet
 			for i := range 5 {
 				sets = append(sets, withID(put(fmt.Sprint("k", i), "1"), fmt.Sprint("new-", i), ""))
 			}
@@ -354,17 +354,17 @@ func requestClauses() []clause {
 				want++
 				require.Equal(p, want, r.Position.Revision)
 			}
-			require.Len(p, p.changes(diamond.Position{}), int(want))
+			require.Len(p, p.changes(conf.Position{}), int(want))
 		}},
 		{"ResetIsAnother", "A set with Reset is another set than one without.", func(p *probe) {
 			set := withID(put("a", "x"), "r1", "alice")
 			p.commit(set)
 			set.Drafts[0].Reset = true
-			p.refused(diamond.ErrInvalid, set)
+			p.refused(conf.ErrInvalid, set)
 		}},
 		{"OtherSet", "Another set under a known RequestID is ErrInvalid.", func(p *probe) {
 			p.commit(withID(put("a", "x"), "r1", "alice"))
-			p.refused(diamond.ErrInvalid, withID(put("a", "y"), "r1", "alice"))
+			p.refused(conf.ErrInvalid, withID(put("a", "y"), "r1", "alice"))
 		}},
 		{"Scoped", "A RequestID is scoped to the principal, however the two are spelt.", func(p *probe) {
 			p.commit(withID(put("a", "1"), "r1", "alice"))
@@ -373,7 +373,7 @@ func requestClauses() []clause {
 			require.False(p, p.try(withID(put("a", "1"), "er1", "alic"))[0].Replayed)
 		}},
 		{"OnlyCommitted", "Only committed sets leave a RequestID.", func(p *probe) {
-			p.refused(diamond.ErrConflict, withID(putIf("a", "x", 5), "r1", ""))
+			p.refused(conf.ErrConflict, withID(putIf("a", "x", 5), "r1", ""))
 			r := p.try(withID(put("a", "y"), "r1", ""))[0]
 			require.NoError(p, r.Err)
 			require.False(p, r.Replayed)

@@ -12,7 +12,7 @@ import (
 	"github.com/anishathalye/porcupine"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 )
 
@@ -27,13 +27,13 @@ func concurrentClauses() []clause {
 		{"Defect_S9_WritersOfOneKey", "Publishes of one key are serialised: each succeeds, none is refused as busy, and the last one is what every view has.", func(p *probe) {
 			const writers = 8
 			n := campaign.Scale(p, 50, 4188/writers)
-			last := make([]diamond.Position, writers)
+			last := make([]conf.Position, writers)
 			errs := make([]error, writers)
 			var wg sync.WaitGroup
 			for w := range writers {
 				wg.Go(func() {
 					for i := range n {
-						r, err := p.store.Commit(p.Context(), []diamond.ChangeSet{put("hot", fmt.Sprint(w, "-", i))})
+						r, err := p.store.Commit(p.Context(), []conf.ChangeSet{put("hot", fmt.Sprint(w, "-", i))})
 						if errs[w] = errors.Join(err, r[0].Err); errs[w] != nil {
 							return
 						}
@@ -43,10 +43,10 @@ func concurrentClauses() []clause {
 			}
 			wg.Wait()
 			require.NoError(p, errors.Join(errs...))
-			newest := slices.MaxFunc(last, diamond.Position.Compare)
+			newest := slices.MaxFunc(last, conf.Position.Compare)
 			require.EqualValues(p, writers*n, newest.Revision)
 			require.Equal(p, newest.Revision, p.read("hot").Revision)
-			changes := p.changes(diamond.Position{})
+			changes := p.changes(conf.Position{})
 			require.Equal(p, p.read("hot").Content, changes[len(changes)-1].Content)
 		}},
 		{"S5_NothingStalls", "Failed sets among others neither stall readers nor leave holes, whoever commits.", func(p *probe) {
@@ -60,7 +60,7 @@ func concurrentClauses() []clause {
 						if i%10 == 9 {
 							set = putIf("k0", "lost", 1<<40)
 						}
-						r, err := p.store.Commit(p.Context(), []diamond.ChangeSet{set})
+						r, err := p.store.Commit(p.Context(), []conf.ChangeSet{set})
 						if err == nil && r[0].Err == nil {
 							committed.Add(1)
 						}
@@ -69,7 +69,7 @@ func concurrentClauses() []clause {
 			}
 			wg.Wait()
 			require.EqualValues(p, n/4*4-n/4/10*4, committed.Load())
-			changes := p.changes(diamond.Position{})
+			changes := p.changes(conf.Position{})
 			require.EqualValues(p, committed.Load(), len(changes))
 			require.EqualValues(p, committed.Load(), changes[len(changes)-1].Revision)
 		}},
@@ -85,7 +85,7 @@ func (p *probe) prefix(writers, commits int) {
 		wg.Go(func() {
 			for i := range commits {
 				before := newest.Load()
-				r, err := p.store.Commit(p.Context(), []diamond.ChangeSet{put(fmt.Sprint("k", w, i%5), fmt.Sprint(i))})
+				r, err := p.store.Commit(p.Context(), []conf.ChangeSet{put(fmt.Sprint("k", w, i%5), fmt.Sprint(i))})
 				if err != nil || r[0].Err != nil || r[0].Position.Revision <= before {
 					fail <- fmt.Errorf("commit: %v, %v after revision %d", err, r, before)
 					return
@@ -99,8 +99,8 @@ func (p *probe) prefix(writers, commits int) {
 	var readers sync.WaitGroup
 	for range 2 {
 		readers.Go(func() {
-			var at diamond.Position
-			view := make(map[diamond.Key]int64)
+			var at conf.Position
+			view := make(map[conf.Key]int64)
 			for {
 				select {
 				case <-done:
@@ -110,7 +110,7 @@ func (p *probe) prefix(writers, commits int) {
 				seen := newest.Load()
 				b, err := p.store.Changes(p.Context(), at, 1<<12)
 				if err == nil {
-					var next diamond.Position
+					var next conf.Position
 					if next, err = at.Follow(b.Changes); err == nil && (next.Chain != b.Position.Chain || b.Head.Revision < seen) {
 						err = fmt.Errorf("position %v follows %v with head %d, acknowledged were %d", b.Position, at, b.Head.Revision, seen)
 					}
@@ -139,7 +139,7 @@ func (p *probe) prefix(writers, commits int) {
 	for err := range fail {
 		require.NoError(p, err)
 	}
-	require.Len(p, p.changes(diamond.Position{}), writers*commits)
+	require.Len(p, p.changes(conf.Position{}), writers*commits)
 }
 
 // Operations of the linearizability model, for one key.
@@ -259,7 +259,7 @@ func (p *probe) perform(in operation) (outcome, error) {
 	case 'd':
 		set = del(in.key)
 	}
-	r, err := p.store.Commit(p.Context(), []diamond.ChangeSet{set})
+	r, err := p.store.Commit(p.Context(), []conf.ChangeSet{set})
 	switch {
 	case err != nil:
 		return outcome{}, err

@@ -3,7 +3,7 @@ package storagetest
 import (
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // again closes the store and opens it again.
@@ -20,10 +20,10 @@ func durableClauses() []clause {
 			p.commit(put("a", "2"))
 			p.commit(put("b", "1"))
 			head := p.commit(del("b"))
-			changes, history := p.changes(diamond.Position{}), p.history(key("b"))
+			changes, history := p.changes(conf.Position{}), p.history(key("b"))
 			p.again()
 			require.Equal(p, head, p.head())
-			require.Equal(p, changes, p.changes(diamond.Position{}))
+			require.Equal(p, changes, p.changes(conf.Position{}))
 			require.Equal(p, history, p.history(key("b")))
 			require.Equal(p, "2", p.read("a").Content)
 			p.absent("b")
@@ -40,10 +40,10 @@ func durableClauses() []clause {
 		}},
 		{"Defect_S12_NoKeyHidesOthers", "Keys of every form and length come back after a new start, each with its own value.", func(p *probe) {
 			for _, k := range similarKeys() {
-				p.commit(diamond.ChangeSet{Drafts: []diamond.Draft{{Key: k, Content: k.String()}}})
+				p.commit(conf.ChangeSet{Drafts: []conf.Draft{{Key: k, Content: k.String()}}})
 			}
 			p.again()
-			entries := scan(p, p.store, diamond.ScanRequest{Limit: 3, Contents: true})
+			entries := scan(p, p.store, conf.ScanRequest{Limit: 3, Contents: true})
 			require.Len(p, entries, len(similarKeys()))
 			for _, e := range entries {
 				require.Equal(p, e.Key.String(), e.Content)
@@ -53,7 +53,7 @@ func durableClauses() []clause {
 			head := p.head()
 			p.again()
 			require.Equal(p, head, p.head())
-			require.Empty(p, scan(p, p.store, diamond.ScanRequest{Limit: 10}))
+			require.Empty(p, scan(p, p.store, conf.ScanRequest{Limit: 10}))
 		}},
 		{"Fork", "An epoch survives a new start, and so do positions of earlier ones.", func(p *probe) {
 			first := p.commit(put("a", "x"))
@@ -64,7 +64,7 @@ func durableClauses() []clause {
 			b, err := p.store.Changes(p.Context(), first, all)
 			require.NoError(p, err)
 			require.Equal(p, at, b.Position)
-			b, err = p.store.Changes(p.Context(), diamond.Position{}, 0)
+			b, err = p.store.Changes(p.Context(), conf.Position{}, 0)
 			require.NoError(p, err)
 			require.Equal(p, first, b.Position, "a position in the earlier epoch")
 		}},

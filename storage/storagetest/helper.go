@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // contextOf returns the context of a test, either of testing or of rapid.
@@ -17,7 +17,7 @@ func contextOf(t require.TestingT) context.Context {
 	return context.Background()
 }
 
-func revisions(changes []diamond.Change) []int64 {
+func revisions(changes []conf.Change) []int64 {
 	r := make([]int64, len(changes))
 	for i := range changes {
 		r[i] = changes[i].Revision
@@ -25,7 +25,7 @@ func revisions(changes []diamond.Change) []int64 {
 	return r
 }
 
-func keysOf(entries []diamond.Entry) []string {
+func keysOf(entries []conf.Entry) []string {
 	ids := make([]string, len(entries))
 	for i := range entries {
 		ids[i] = entries[i].Key.DataID
@@ -33,12 +33,12 @@ func keysOf(entries []diamond.Entry) []string {
 	return ids
 }
 
-func isNotFound(err error) bool { return errors.Is(err, diamond.ErrNotFound) }
+func isNotFound(err error) bool { return errors.Is(err, conf.ErrNotFound) }
 
 // currentOf returns the actual revision in the error of a condition.
 func currentOf(err error) (int64, error) {
-	var e *diamond.Error
-	if !errors.Is(err, diamond.ErrConflict) || !errors.As(err, &e) {
+	var e *conf.Error
+	if !errors.Is(err, conf.ErrConflict) || !errors.As(err, &e) {
 		return 0, err
 	}
 	return e.Current, nil

@@ -8,11 +8,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
-func entriesOf(entries []diamond.Entry) iter.Seq2[diamond.Entry, error] {
-	return func(yield func(diamond.Entry, error) bool) {
+func entriesOf(entries []conf.Entry) iter.Seq2[conf.Entry, error] {
+	return func(yield func(conf.Entry, error) bool) {
 		for _, e := range entries {
 			if !yield(e, nil) {
 				return
@@ -25,14 +25,14 @@ func entriesOf(entries []diamond.Entry) iter.Seq2[diamond.Entry, error] {
 // page, so that some entries become newer than the position.
 func (p *probe) install(c Copy, between func(page int)) {
 	p.Helper()
-	req := diamond.ScanRequest{Limit: 4, Contents: true}
-	first, err := p.store.Scan(p.Context(), diamond.ScanRequest{Limit: 1})
+	req := conf.ScanRequest{Limit: 4, Contents: true}
+	first, err := p.store.Scan(p.Context(), conf.ScanRequest{Limit: 1})
 	require.NoError(p, err)
-	require.NoError(p, c.Install(p.Context(), first.Position, func(yield func(diamond.Entry, error) bool) {
+	require.NoError(p, c.Install(p.Context(), first.Position, func(yield func(conf.Entry, error) bool) {
 		for n := 0; ; n++ {
 			page, err := p.store.Scan(p.Context(), req)
 			if err != nil {
-				yield(diamond.Entry{}, err)
+				yield(conf.Entry{}, err)
 				return
 			}
 			for _, e := range page.Entries {
@@ -53,22 +53,22 @@ func (p *probe) install(c Copy, between func(page int)) {
 func installClauses() []clause {
 	return []clause{
 		{"Install", "Install replaces all by a scan; earlier history is gone: Changes before its position is ErrCompacted.", func(p *probe) {
-			var positions []diamond.Position
+			var positions []conf.Position
 			for i := range 20 {
 				positions = append(positions, p.commit(put(fmt.Sprint("k", i%7), fmt.Sprint(i))))
 			}
 			c := p.copyOf()
 			p.install(c, func(int) {})
 			p.same(c)
-			for _, at := range append(slices.Clone(positions[:19]), diamond.Position{}) {
+			for _, at := range append(slices.Clone(positions[:19]), conf.Position{}) {
 				_, err := c.Changes(p.Context(), at, all)
-				require.ErrorIs(p, err, diamond.ErrCompacted, "after revision %d", at.Revision)
+				require.ErrorIs(p, err, conf.ErrCompacted, "after revision %d", at.Revision)
 			}
 			changes, head := follow(p, c, positions[19], all)
 			require.Empty(p, changes)
 			require.Equal(p, positions[19], head)
 			e, err := c.Read(p.Context(), key("k6"), 7)
-			require.ErrorIs(p, err, diamond.ErrCompacted)
+			require.ErrorIs(p, err, conf.ErrCompacted)
 			require.Zero(p, e)
 			e, err = c.Read(p.Context(), key("k6"), 0)
 			require.NoError(p, err)
@@ -116,7 +116,7 @@ func installClauses() []clause {
 				changes, err := c.History(p.Context(), key(id), 0, 100)
 				require.NoError(p, err)
 				want := p.history(key(id))
-				kept := slices.IndexFunc(changes, func(c diamond.Change) bool { return c.Revision <= first.Revision })
+				kept := slices.IndexFunc(changes, func(c conf.Change) bool { return c.Revision <= first.Revision })
 				if kept < 0 {
 					kept = len(changes)
 				}
@@ -129,8 +129,8 @@ func installClauses() []clause {
 				p.commit(put("a", "2"))
 			}
 			c := p.copyOf()
-			require.NoError(p, c.Install(p.Context(), at, entriesOf([]diamond.Entry{p.read("a")})))
-			forked, err := c.Fork(p.Context(), diamond.Position{})
+			require.NoError(p, c.Install(p.Context(), at, entriesOf([]conf.Entry{p.read("a")})))
+			forked, err := c.Fork(p.Context(), conf.Position{})
 			require.NoError(p, err)
 			require.EqualValues(p, 7, forked.Revision)
 		}},
@@ -138,12 +138,12 @@ func installClauses() []clause {
 			at := p.commit(put("a", "1"))
 			p.commit(put("a", "2"))
 			c := p.copyOf()
-			require.NoError(p, c.Install(p.Context(), at, entriesOf([]diamond.Entry{p.read("a")})))
-			_, err := c.Commit(p.Context(), []diamond.ChangeSet{put("b", "x")})
-			require.ErrorIs(p, err, diamond.ErrInvalid)
+			require.NoError(p, c.Install(p.Context(), at, entriesOf([]conf.Entry{p.read("a")})))
+			_, err := c.Commit(p.Context(), []conf.ChangeSet{put("b", "x")})
+			require.ErrorIs(p, err, conf.ErrInvalid)
 			p.catchUp(c, all)
 			p.same(c)
-			_, err = c.Commit(p.Context(), []diamond.ChangeSet{put("b", "x")})
+			_, err = c.Commit(p.Context(), []conf.ChangeSet{put("b", "x")})
 			require.NoError(p, err)
 		}},
 		{"AllOrNothing", "Install is all or nothing: where entries end with an error, or one is bad, nothing has changed.", func(p *probe) {
@@ -153,33 +153,33 @@ func installClauses() []clause {
 			c := p.copyOf()
 			p.catchUp(c, all)
 			broken := errors.New("broken")
-			entries := scan(p, p.store, diamond.ScanRequest{Limit: 20, Contents: true})
+			entries := scan(p, p.store, conf.ScanRequest{Limit: 20, Contents: true})
 			at := p.commit(put("k0", "y"))
-			require.ErrorIs(p, c.Install(p.Context(), at, func(yield func(diamond.Entry, error) bool) {
+			require.ErrorIs(p, c.Install(p.Context(), at, func(yield func(conf.Entry, error) bool) {
 				for _, e := range entries {
 					if !yield(e, nil) {
 						return
 					}
 				}
-				yield(diamond.Entry{}, broken)
+				yield(conf.Entry{}, broken)
 			}), broken)
-			damaged := append([]diamond.Entry(nil), entries...)
+			damaged := append([]conf.Entry(nil), entries...)
 			damaged[9].Content = "spoilt"
-			require.ErrorIs(p, c.Install(p.Context(), at, entriesOf(damaged)), diamond.ErrCorrupt)
-			require.ErrorIs(p, c.Install(p.Context(), at, entriesOf(append(entries, entries[0]))), diamond.ErrInvalid)
-			require.ErrorIs(p, c.Install(p.Context(), diamond.Position{}, entriesOf(entries)), diamond.ErrInvalid)
+			require.ErrorIs(p, c.Install(p.Context(), at, entriesOf(damaged)), conf.ErrCorrupt)
+			require.ErrorIs(p, c.Install(p.Context(), at, entriesOf(append(entries, entries[0]))), conf.ErrInvalid)
+			require.ErrorIs(p, c.Install(p.Context(), conf.Position{}, entriesOf(entries)), conf.ErrInvalid)
 			p.catchUp(c, all)
 			p.same(c, "k0", "k9")
 		}},
 		{"Again", "Install replaces what an earlier one brought, also with less, also at an earlier revision.", func(p *probe) {
 			first := p.commit(put("a", "1"))
-			entries := scan(p, p.store, diamond.ScanRequest{Limit: 9, Contents: true})
+			entries := scan(p, p.store, conf.ScanRequest{Limit: 9, Contents: true})
 			p.commit(put("b", "2"))
 			c := p.copyOf()
 			p.install(c, func(int) {})
 			require.NoError(p, c.Install(p.Context(), first, entriesOf(entries)))
 			require.Equal(p, first, p.at(c))
-			require.Equal(p, []string{"a"}, keysOf(scan(p, c, diamond.ScanRequest{Limit: 9})))
+			require.Equal(p, []string{"a"}, keysOf(scan(p, c, conf.ScanRequest{Limit: 9})))
 			p.catchUp(c, all)
 			p.same(c, "b")
 		}},

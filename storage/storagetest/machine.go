@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
 )
 
@@ -43,19 +44,19 @@ type machine struct {
 	store diamond.Storage
 	prune func(context.Context) error
 
-	values     map[diamond.Key]diamond.Entry // the current value of each key
-	log        []diamond.Change              // all changes, without contents and times
-	head       diamond.Position
-	seen       diamond.Position // the log was compared up to here
-	compared   int              // of log
+	values     map[conf.Key]conf.Entry // the current value of each key
+	log        []conf.Change           // all changes, without contents and times
+	head       conf.Position
+	seen       conf.Position // the log was compared up to here
+	compared   int           // of log
 	checks     int
-	sets       []diamond.ChangeSet // committed, with request ids
-	outcomes   []diamond.Position  // of sets
+	sets       []conf.ChangeSet // committed, with request ids
+	outcomes   []conf.Position  // of sets
 	generation int64
 }
 
 func newMachine(s diamond.Storage) *machine {
-	return &machine{store: s, values: make(map[diamond.Key]diamond.Entry), generation: 1}
+	return &machine{store: s, values: make(map[conf.Key]conf.Entry), generation: 1}
 }
 
 func (m *machine) run(t *rapid.T, p *probe) {
@@ -77,14 +78,14 @@ func (m *machine) run(t *rapid.T, p *probe) {
 	t.Repeat(actions)
 }
 
-func machineKeys() []diamond.Key {
-	return []diamond.Key{key("a"), key("a.b"), key("b"), {Namespace: "n", Group: "a", DataID: "a"}, {Namespace: "n.", Group: "a", DataID: "a"}}
+func machineKeys() []conf.Key {
+	return []conf.Key{key("a"), key("a.b"), key("b"), {Namespace: "n", Group: "a", DataID: "a"}, {Namespace: "n.", Group: "a", DataID: "a"}}
 }
 
 // set draws a change set, with conditions that mostly hold.
-func (m *machine) set(t *rapid.T) diamond.ChangeSet {
-	set := diamond.ChangeSet{Comment: rapid.SampledFrom([]string{"", "why"}).Draw(t, "comment")}
-	condition := func(k diamond.Key) int64 {
+func (m *machine) set(t *rapid.T) conf.ChangeSet {
+	set := conf.ChangeSet{Comment: rapid.SampledFrom([]string{"", "why"}).Draw(t, "comment")}
+	condition := func(k conf.Key) int64 {
 		if rapid.IntRange(0, 3).Draw(t, "stale") == 0 {
 			return rapid.Int64Range(1, m.head.Revision+2).Draw(t, "revision")
 		}
@@ -94,15 +95,15 @@ func (m *machine) set(t *rapid.T) diamond.ChangeSet {
 	for _, k := range keys[:rapid.IntRange(1, 3).Draw(t, "n")] {
 		var ifRevision *int64
 		if rapid.Bool().Draw(t, "if") {
-			ifRevision = diamond.Revision(condition(k))
+			ifRevision = conf.Revision(condition(k))
 		}
 		switch kind := rapid.IntRange(0, 5).Draw(t, "kind"); {
 		case kind == 0 && set.Len() > 0:
-			set.Checks = append(set.Checks, diamond.Check{Key: k, Revision: condition(k)})
+			set.Checks = append(set.Checks, conf.Check{Key: k, Revision: condition(k)})
 		case kind == 1:
-			set.Deletes = append(set.Deletes, diamond.Delete{Key: k, IfRevision: ifRevision})
+			set.Deletes = append(set.Deletes, conf.Delete{Key: k, IfRevision: ifRevision})
 		default:
-			set.Drafts = append(set.Drafts, diamond.Draft{
+			set.Drafts = append(set.Drafts, conf.Draft{
 				Key: k, Content: rapid.StringN(0, 20, -1).Draw(t, "content"), IfRevision: ifRevision,
 				Type: rapid.SampledFrom([]string{"", "json"}).Draw(t, "type"), Reset: kind == 2,
 				AllowEmpty: true,
@@ -117,10 +118,10 @@ func (m *machine) set(t *rapid.T) diamond.ChangeSet {
 }
 
 // expect returns the errors with which a set may fail, or none if it must succeed.
-func (m *machine) expect(set diamond.ChangeSet) (errs []error) {
-	fails := func(k diamond.Key, want *int64) {
+func (m *machine) expect(set conf.ChangeSet) (errs []error) {
+	fails := func(k conf.Key, want *int64) {
 		if want != nil && m.values[k].Revision != *want {
-			errs = append(errs, diamond.ErrConflict)
+			errs = append(errs, conf.ErrConflict)
 		}
 	}
 	for _, c := range set.Checks {
@@ -132,34 +133,34 @@ func (m *machine) expect(set diamond.ChangeSet) (errs []error) {
 	for _, d := range set.Deletes {
 		fails(d.Key, d.IfRevision)
 		if d.IfRevision == nil && m.values[d.Key].Revision == 0 {
-			errs = append(errs, diamond.ErrNotFound)
+			errs = append(errs, conf.ErrNotFound)
 		}
 	}
 	return errs
 }
 
 // apply commits a set to the model.
-func (m *machine) apply(set diamond.ChangeSet, at diamond.Position) {
+func (m *machine) apply(set conf.ChangeSet, at conf.Position) {
 	n := 0
-	add := func(op diamond.Op, e diamond.Entry) {
-		m.log = append(m.log, diamond.Change{
+	add := func(op conf.Op, e conf.Entry) {
+		m.log = append(m.log, conf.Change{
 			Revision: at.Revision, Number: n, Count: set.Len(), Op: op, Key: e.Key, Type: e.Type, Meta: e.Meta, Comment: set.Comment,
 		})
 		n++
 	}
 	for _, d := range set.Drafts {
-		e := diamond.Entry{Key: d.Key, Revision: at.Revision, Content: d.Content, Type: d.Type, Meta: d.Meta}
+		e := conf.Entry{Key: d.Key, Revision: at.Revision, Content: d.Content, Type: d.Type, Meta: d.Meta}
 		if have := m.values[d.Key]; !d.Reset { // the keys have no extension with a type
 			e.Type = cmp.Or(e.Type, have.Type)
 			if e.Meta == nil {
 				e.Meta = have.Meta
 			}
 		}
-		add(diamond.OpPublish, e)
+		add(conf.OpPublish, e)
 		m.values[d.Key] = e
 	}
 	for _, d := range set.Deletes {
-		add(diamond.OpDelete, diamond.Entry{Key: d.Key})
+		add(conf.OpDelete, conf.Entry{Key: d.Key})
 		delete(m.values, d.Key)
 	}
 	if set.RequestID != "" {
@@ -170,7 +171,7 @@ func (m *machine) apply(set diamond.ChangeSet, at diamond.Position) {
 
 func (m *machine) commit(t *rapid.T) {
 	set := m.set(t)
-	results, err := m.store.Commit(contextOf(t), []diamond.ChangeSet{set})
+	results, err := m.store.Commit(contextOf(t), []conf.ChangeSet{set})
 	require.NoError(t, err)
 	m.settle(t, set, results[0])
 }
@@ -178,7 +179,7 @@ func (m *machine) commit(t *rapid.T) {
 // batch commits several sets in one call. Each is drawn against the state before the call,
 // and may find another one.
 func (m *machine) batch(t *rapid.T) {
-	sets := make([]diamond.ChangeSet, 3)
+	sets := make([]conf.ChangeSet, 3)
 	for i := range sets {
 		sets[i] = m.set(t)
 		sets[i].RequestID = ""
@@ -192,7 +193,7 @@ func (m *machine) batch(t *rapid.T) {
 
 // settle compares the outcome of a set with the model's expectation, and applies it to the
 // model.
-func (m *machine) settle(t *rapid.T, set diamond.ChangeSet, r diamond.Result) {
+func (m *machine) settle(t *rapid.T, set conf.ChangeSet, r conf.Result) {
 	require.False(t, r.Replayed)
 	if expected := m.expect(set); len(expected) > 0 {
 		require.True(t, slices.ContainsFunc(expected, func(e error) bool { return errors.Is(r.Err, e) }), "%v, expected one of %v", r.Err, expected)
@@ -213,10 +214,10 @@ func (m *machine) retry(t *rapid.T) {
 	if other {
 		set.Comment += "!"
 	}
-	results, err := m.store.Commit(contextOf(t), []diamond.ChangeSet{set})
+	results, err := m.store.Commit(contextOf(t), []conf.ChangeSet{set})
 	require.NoError(t, err)
 	if other {
-		require.ErrorIs(t, results[0].Err, diamond.ErrInvalid)
+		require.ErrorIs(t, results[0].Err, conf.ErrInvalid)
 		return
 	}
 	require.NoError(t, results[0].Err)
@@ -239,14 +240,14 @@ func (m *machine) fork(t *rapid.T) {
 	m.generation++
 	require.Equal(t, m.generation, at.Epoch.Generation)
 	m.head = at
-	m.log = append(m.log, diamond.Change{Revision: at.Revision, Count: 1, Op: diamond.OpFork})
+	m.log = append(m.log, conf.Change{Revision: at.Revision, Count: 1, Op: conf.OpFork})
 }
 
 // check compares the current view, the new part of the log and one history with the model.
 func (m *machine) check(t *rapid.T) {
-	entries := scan(t, m.store, diamond.ScanRequest{Limit: 2, Contents: true})
+	entries := scan(t, m.store, conf.ScanRequest{Limit: 2, Contents: true})
 	require.Len(t, entries, len(m.values))
-	want := slices.SortedFunc(maps.Keys(m.values), diamond.Key.Compare)
+	want := slices.SortedFunc(maps.Keys(m.values), conf.Key.Compare)
 	for i, e := range entries {
 		v := m.values[want[i]]
 		require.Equal(t, want[i], e.Key)
@@ -265,7 +266,7 @@ func (m *machine) checkAll(t *rapid.T) {
 	if t.Failed() {
 		return
 	}
-	m.seen, m.compared = diamond.Position{}, 0
+	m.seen, m.compared = conf.Position{}, 0
 	m.checkLog(t)
 	for _, k := range machineKeys() {
 		m.checkHistory(t, k)
@@ -277,7 +278,7 @@ func (m *machine) checkLog(t *rapid.T) {
 	if m.head.Revision > 0 {
 		require.Equal(t, m.head, b.Head)
 	}
-	if m.prune != nil && errors.Is(err, diamond.ErrCompacted) {
+	if m.prune != nil && errors.Is(err, conf.ErrCompacted) {
 		require.Greater(t, len(m.log), m.compared+6, "the floor")
 	} else {
 		changes, _ := follow(t, m.store, m.seen, 10)
@@ -289,18 +290,18 @@ func (m *machine) checkLog(t *rapid.T) {
 	m.seen, m.compared = b.Head, len(m.log)
 }
 
-func (m *machine) checkHistory(t *rapid.T, k diamond.Key) {
+func (m *machine) checkHistory(t *rapid.T, k conf.Key) {
 	changes, err := m.store.History(contextOf(t), k, 0, 1000)
 	require.NoError(t, err)
 	i := 0
 	for _, c := range slices.Backward(m.log) {
-		if c.Key != k || c.Op == diamond.OpFork {
+		if c.Key != k || c.Op == conf.OpFork {
 			continue
 		}
 		if i == len(changes) {
 			require.NotNil(t, m.prune, "revision %d of %v is missing", c.Revision, k)
 			// A deleted key may have been removed and created again.
-			require.True(t, i >= 2 || m.values[k].Revision == 0 || c.Op == diamond.OpDelete, "the floor of versions")
+			require.True(t, i >= 2 || m.values[k].Revision == 0 || c.Op == conf.OpDelete, "the floor of versions")
 			return
 		}
 		requireSame(t, c, changes[i])
@@ -309,8 +310,8 @@ func (m *machine) checkHistory(t *rapid.T, k diamond.Key) {
 	require.Len(t, changes, i)
 }
 
-func requireSame(t *rapid.T, want, got diamond.Change) {
-	require.Equal(t, want, diamond.Change{
+func requireSame(t *rapid.T, want, got conf.Change) {
+	require.Equal(t, want, conf.Change{
 		Revision: got.Revision, Number: got.Number, Count: got.Count, Op: got.Op, Key: got.Key,
 		Type: got.Type, Meta: got.Meta, Comment: got.Comment,
 	})

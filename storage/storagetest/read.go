@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 func readClauses() []clause {
@@ -47,7 +47,7 @@ func readClauses() []clause {
 			}
 			for _, revision := range []int64{2, 4, 5, 1 << 40} {
 				_, err := read(revision)
-				require.ErrorIs(p, err, diamond.ErrNotFound, "revision %d", revision)
+				require.ErrorIs(p, err, conf.ErrNotFound, "revision %d", revision)
 			}
 		}},
 		{"S17_ByteExactness", "Contents are bytes: each is returned exactly as given, by every method.", func(p *probe) {
@@ -61,7 +61,7 @@ func readClauses() []clause {
 		{"S18_KeyIdentity", "Keys are compared byte for byte, and no two share a place.", func(p *probe) {
 			keys := similarKeys()
 			for _, k := range keys {
-				p.commit(diamond.ChangeSet{Drafts: []diamond.Draft{{Key: k, Content: k.String()}}})
+				p.commit(conf.ChangeSet{Drafts: []conf.Draft{{Key: k, Content: k.String()}}})
 			}
 			for i, k := range keys {
 				e, err := p.store.Read(p.Context(), k, 0)
@@ -70,11 +70,11 @@ func readClauses() []clause {
 				require.EqualValues(p, i+1, e.Revision)
 				require.Len(p, p.history(k), 1)
 			}
-			require.Len(p, scan(p, p.store, diamond.ScanRequest{Limit: 3}), len(keys))
+			require.Len(p, scan(p, p.store, conf.ScanRequest{Limit: 3}), len(keys))
 			for _, k := range keys {
-				p.commit(diamond.ChangeSet{Deletes: []diamond.Delete{{Key: k}}})
+				p.commit(conf.ChangeSet{Deletes: []conf.Delete{{Key: k}}})
 			}
-			require.Empty(p, scan(p, p.store, diamond.ScanRequest{Limit: 3}))
+			require.Empty(p, scan(p, p.store, conf.ScanRequest{Limit: 3}))
 		}},
 	}
 }
@@ -83,25 +83,25 @@ func readClauses() []clause {
 func (p *probe) checkExact() {
 	p.Helper()
 	contents := exactContents()
-	seen := func(from string, k diamond.Key, content string) {
+	seen := func(from string, k conf.Key, content string) {
 		require.True(p, contents[k.DataID] == content, "%s of %s", from, k.DataID)
 	}
-	changes := p.changes(diamond.Position{})
+	changes := p.changes(conf.Position{})
 	require.Len(p, changes, len(contents))
 	for _, c := range changes {
 		seen("change", c.Key, c.Content)
 		require.Equal(p, int64(len(c.Content)), c.Size)
 		require.Equal(p, sha256.Sum256([]byte(c.Content)), c.SHA256)
-		require.Equal(p, diamond.MD5Hex(c.Content), c.MD5)
+		require.Equal(p, conf.MD5Hex(c.Content), c.MD5)
 	}
-	entries := scan(p, p.store, diamond.ScanRequest{Limit: 4, Contents: true})
+	entries := scan(p, p.store, conf.ScanRequest{Limit: 4, Contents: true})
 	require.Len(p, entries, len(contents))
 	for _, e := range entries {
 		seen("scan", e.Key, e.Content)
 		read, err := p.store.Read(p.Context(), e.Key, e.Revision)
 		require.NoError(p, err)
 		seen("read", e.Key, read.Content)
-		require.Equal(p, diamond.MD5Hex(e.Content), read.MD5)
+		require.Equal(p, conf.MD5Hex(e.Content), read.MD5)
 	}
 }
 
@@ -126,8 +126,8 @@ func exactContents() map[string]string {
 }
 
 // similarKeys returns keys that a careless store mixes up.
-func similarKeys() []diamond.Key {
-	return []diamond.Key{
+func similarKeys() []conf.Key {
+	return []conf.Key{
 		{Namespace: "public", Group: "DEFAULT_GROUP", DataID: "a"},
 		{Namespace: "public", Group: "DEFAULT_GROUP", DataID: "A"},
 		{Namespace: "public", Group: "DEFAULT_GROUP", DataID: "a_"},
@@ -143,31 +143,31 @@ func similarKeys() []diamond.Key {
 		{Namespace: "a", Group: "bc", DataID: "d"},
 		{Namespace: "ab", Group: "c", DataID: "d"},
 		{Namespace: "_system", Group: "a", DataID: "b"},
-		{Namespace: strings.Repeat("n", diamond.MaxNamespace), Group: strings.Repeat("g", diamond.MaxGroup), DataID: strings.Repeat("d", diamond.MaxDataID)},
-		{Namespace: strings.Repeat("n", diamond.MaxNamespace), Group: strings.Repeat("g", diamond.MaxGroup), DataID: strings.Repeat("d", diamond.MaxDataID-1)},
+		{Namespace: strings.Repeat("n", conf.MaxNamespace), Group: strings.Repeat("g", conf.MaxGroup), DataID: strings.Repeat("d", conf.MaxDataID)},
+		{Namespace: strings.Repeat("n", conf.MaxNamespace), Group: strings.Repeat("g", conf.MaxGroup), DataID: strings.Repeat("d", conf.MaxDataID-1)},
 	}
 }
 
-func fullKey() diamond.Key { return diamond.Key{Namespace: "n", Group: "g", DataID: "d.json"} }
+func fullKey() conf.Key { return conf.Key{Namespace: "n", Group: "g", DataID: "d.json"} }
 
 // fullSet returns a set that fills every field.
-func fullSet() diamond.ChangeSet {
-	return diamond.ChangeSet{
-		Drafts: []diamond.Draft{{
+func fullSet() conf.ChangeSet {
+	return conf.ChangeSet{
+		Drafts: []conf.Draft{{
 			Key: fullKey(), Content: `{"a":1}`, Type: "json",
 			Meta: map[string]string{"owner": "team a", "note": "läuft", "zone": ""},
 		}},
 		Comment: "why not? 😀",
-		Caller:  diamond.Caller{Principal: diamond.Principal{Name: "alice"}, Address: "192.0.2.1:99"},
+		Caller:  conf.Caller{Principal: conf.Principal{Name: "alice"}, Address: "192.0.2.1:99"},
 	}
 }
 
-func checkFullEntry(p *probe, e diamond.Entry, revision int64) {
+func checkFullEntry(p *probe, e conf.Entry, revision int64) {
 	p.Helper()
 	require.NotZero(p, e.Modified)
 	e.Modified = time.Time{}
-	require.Equal(p, diamond.Entry{
-		Key: fullKey(), Content: `{"a":1}`, Type: "json", MD5: diamond.MD5Hex(`{"a":1}`), Size: 7,
+	require.Equal(p, conf.Entry{
+		Key: fullKey(), Content: `{"a":1}`, Type: "json", MD5: conf.MD5Hex(`{"a":1}`), Size: 7,
 		Revision: revision, View: revision, Meta: fullSet().Drafts[0].Meta,
 	}, e)
 }

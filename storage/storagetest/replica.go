@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // copyOf returns a fresh replica.
@@ -17,7 +17,7 @@ func (p *probe) copyOf() Copy {
 	return c
 }
 
-func (p *probe) at(c Copy) diamond.Position {
+func (p *probe) at(c Copy) conf.Position {
 	p.Helper()
 	at, err := c.At(p.Context())
 	require.NoError(p, err)
@@ -41,7 +41,7 @@ func (p *probe) catchUp(c Copy, maxBytes int64) {
 // same asserts that c equals the store. It compares histories only for the given keys.
 func (p *probe) same(c Copy, ids ...string) {
 	p.Helper()
-	req := diamond.ScanRequest{Limit: 10, Contents: true}
+	req := conf.ScanRequest{Limit: 10, Contents: true}
 	require.Equal(p, scan(p, p.store, req), scan(p, c, req), "the current view")
 	require.Equal(p, p.head(), p.at(c))
 	for _, id := range ids {
@@ -59,7 +59,7 @@ func replicaClauses() []clause {
 		{"Apply", "Apply adds the changes that follow At, with the revisions as given: the copy has the same log, view, history and position.", func(p *probe) {
 			for i := range 20 {
 				set := put(fmt.Sprint("k", i%4), fmt.Sprint(i))
-				set.Drafts = append(set.Drafts, diamond.Draft{Key: key("both"), Content: "x"})
+				set.Drafts = append(set.Drafts, conf.Draft{Key: key("both"), Content: "x"})
 				p.commit(set)
 			}
 			p.commit(del("k1"))
@@ -67,8 +67,8 @@ func replicaClauses() []clause {
 				c := p.copyOf()
 				p.catchUp(c, limit)
 				p.same(c, "k0", "k1", "both", "never")
-				changes, _ := follow(p, c, diamond.Position{}, all)
-				require.Equal(p, p.changes(diamond.Position{}), changes)
+				changes, _ := follow(p, c, conf.Position{}, all)
+				require.Equal(p, p.changes(conf.Position{}), changes)
 			}
 		}},
 		{"ApplyForks", "Apply takes the epochs of the store, and positions of earlier ones stay good.", func(p *probe) {
@@ -76,7 +76,7 @@ func replicaClauses() []clause {
 			c := p.copyOf()
 			p.catchUp(c, all)
 			lost := first
-			lost.Revision, lost.Chain = 7, diamond.Chain{1}
+			lost.Revision, lost.Chain = 7, conf.Chain{1}
 			_, err := p.store.Fork(p.Context(), lost)
 			require.NoError(p, err)
 			p.commit(put("a", "2"))
@@ -91,32 +91,32 @@ func replicaClauses() []clause {
 		{"ApplyVerifies", "Apply fails with ErrCorrupt, and changes nothing, unless At.Follow(changes) is to.", func(p *probe) {
 			for i := range 3 {
 				set := put("a", fmt.Sprint(i))
-				set.Drafts = append(set.Drafts, diamond.Draft{Key: key("b"), Content: fmt.Sprint(i)})
+				set.Drafts = append(set.Drafts, conf.Draft{Key: key("b"), Content: fmt.Sprint(i)})
 				p.commit(set)
 			}
-			b, err := p.store.Changes(p.Context(), diamond.Position{}, all)
+			b, err := p.store.Changes(p.Context(), conf.Position{}, all)
 			require.NoError(p, err)
 			c := p.copyOf()
-			bad := map[string]func(changes []diamond.Change, to *diamond.Position) []diamond.Change{
-				"content":    func(ch []diamond.Change, _ *diamond.Position) []diamond.Change { ch[3].Content = "y"; return ch },
-				"author":     func(ch []diamond.Change, _ *diamond.Position) []diamond.Change { ch[3].Author.Name = "eve"; return ch },
-				"chain":      func(ch []diamond.Change, to *diamond.Position) []diamond.Change { to.Chain[0] ^= 1; return ch },
-				"revision":   func(ch []diamond.Change, to *diamond.Position) []diamond.Change { to.Revision++; return ch },
-				"epoch":      func(ch []diamond.Change, to *diamond.Position) []diamond.Change { return ch[2:] },
-				"half a set": func(ch []diamond.Change, _ *diamond.Position) []diamond.Change { return ch[:5] },
-				"out of order": func(ch []diamond.Change, _ *diamond.Position) []diamond.Change {
+			bad := map[string]func(changes []conf.Change, to *conf.Position) []conf.Change{
+				"content":    func(ch []conf.Change, _ *conf.Position) []conf.Change { ch[3].Content = "y"; return ch },
+				"author":     func(ch []conf.Change, _ *conf.Position) []conf.Change { ch[3].Author.Name = "eve"; return ch },
+				"chain":      func(ch []conf.Change, to *conf.Position) []conf.Change { to.Chain[0] ^= 1; return ch },
+				"revision":   func(ch []conf.Change, to *conf.Position) []conf.Change { to.Revision++; return ch },
+				"epoch":      func(ch []conf.Change, to *conf.Position) []conf.Change { return ch[2:] },
+				"half a set": func(ch []conf.Change, _ *conf.Position) []conf.Change { return ch[:5] },
+				"out of order": func(ch []conf.Change, _ *conf.Position) []conf.Change {
 					ch[2], ch[3] = ch[3], ch[2]
 					return ch
 				},
-				"gap":     func(ch []diamond.Change, _ *diamond.Position) []diamond.Change { return slices.Delete(ch, 2, 4) },
-				"nothing": func([]diamond.Change, *diamond.Position) []diamond.Change { return nil },
+				"gap":     func(ch []conf.Change, _ *conf.Position) []conf.Change { return slices.Delete(ch, 2, 4) },
+				"nothing": func([]conf.Change, *conf.Position) []conf.Change { return nil },
 			}
 			for name, spoil := range bad {
 				to := b.Position
 				changes := spoil(slices.Clone(b.Changes), &to)
-				require.ErrorIs(p, c.Apply(p.Context(), changes, to), diamond.ErrCorrupt, name)
+				require.ErrorIs(p, c.Apply(p.Context(), changes, to), conf.ErrCorrupt, name)
 				require.True(p, p.at(c).IsZero(), name)
-				require.Empty(p, scan(p, c, diamond.ScanRequest{Limit: 1}), name)
+				require.Empty(p, scan(p, c, conf.ScanRequest{Limit: 1}), name)
 			}
 			require.NoError(p, c.Apply(p.Context(), b.Changes, b.Position))
 			require.Error(p, c.Apply(p.Context(), b.Changes, b.Position), "the same changes again do not follow")
@@ -129,28 +129,28 @@ func replicaClauses() []clause {
 			p.catchUp(c, all)
 			to := p.at(c)
 			to.Store[0] ^= 1
-			require.ErrorIs(p, c.Apply(p.Context(), nil, to), diamond.ErrOtherStore)
-			require.ErrorIs(p, c.Install(p.Context(), to, entriesOf(nil)), diamond.ErrOtherStore)
+			require.ErrorIs(p, c.Apply(p.Context(), nil, to), conf.ErrOtherStore)
+			require.ErrorIs(p, c.Install(p.Context(), to, entriesOf(nil)), conf.ErrOtherStore)
 			p.same(c, "a")
 		}},
 		{"NoCopy", "A replica that has taken a Commit of its own refuses Apply and Install with ErrInvalid.", func(p *probe) {
 			at := p.commit(put("a", "x"))
 			for _, own := range []func(Copy){
 				func(c Copy) {
-					r, err := c.Commit(p.Context(), []diamond.ChangeSet{put("own", "x")})
+					r, err := c.Commit(p.Context(), []conf.ChangeSet{put("own", "x")})
 					require.NoError(p, err)
 					require.NoError(p, r[0].Err)
 				},
 				func(c Copy) {
-					_, err := c.Fork(p.Context(), diamond.Position{})
+					_, err := c.Fork(p.Context(), conf.Position{})
 					require.NoError(p, err)
 				},
 			} {
 				c := p.copyOf()
 				p.catchUp(c, all)
 				own(c)
-				require.ErrorIs(p, c.Apply(p.Context(), nil, p.at(c)), diamond.ErrInvalid)
-				require.ErrorIs(p, c.Install(p.Context(), at, entriesOf(nil)), diamond.ErrInvalid)
+				require.ErrorIs(p, c.Apply(p.Context(), nil, p.at(c)), conf.ErrInvalid)
+				require.ErrorIs(p, c.Install(p.Context(), at, entriesOf(nil)), conf.ErrInvalid)
 				require.EqualValues(p, 2, p.at(c).Revision, "its own change follows what it copied")
 			}
 		}},
@@ -163,7 +163,7 @@ func replicaClauses() []clause {
 			p.catchUp(c, all)
 			c = p.reopen(p.T, c).(Copy)
 			p.same(c, "a")
-			require.NoError(p, c.Install(p.Context(), p.head(), entriesOf(scan(p, p.store, diamond.ScanRequest{Limit: 9, Contents: true}))))
+			require.NoError(p, c.Install(p.Context(), p.head(), entriesOf(scan(p, p.store, conf.ScanRequest{Limit: 9, Contents: true}))))
 			p.commit(put("a", "y"))
 			c = p.reopen(p.T, c).(Copy)
 			p.catchUp(c, all)

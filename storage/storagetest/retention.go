@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/storage"
 )
@@ -38,7 +38,7 @@ func retentionClauses() []clause {
 			n := campaign.Scale(p, 500, 5_000)
 			keep := n / 5
 			prune := p.pruned(3, keep)
-			positions := []diamond.Position{{}}
+			positions := []conf.Position{{}}
 			for i := range n {
 				switch i % 10 {
 				case 8:
@@ -64,7 +64,7 @@ func retentionClauses() []clause {
 					kept++
 					continue
 				}
-				require.ErrorIs(p, err, diamond.ErrCompacted)
+				require.ErrorIs(p, err, conf.ErrCompacted)
 				require.Zero(p, kept, "kept changes are contiguous")
 				compacted++
 			}
@@ -74,7 +74,7 @@ func retentionClauses() []clause {
 			require.NoError(p, err)
 			require.Equal(p, positions[n], at, "what the log begins after is not lost")
 			// A reader recovers by a scan, and then by the changes after it.
-			require.Equal(p, []string{"a", "b"}, keysOf(scan(p, p.store, diamond.ScanRequest{Limit: 2})))
+			require.Equal(p, []string{"a", "b"}, keysOf(scan(p, p.store, conf.ScanRequest{Limit: 2})))
 		}},
 		{"LiveStays", "The value that a key has now is never removed, however old; reading it by revision works.", func(p *probe) {
 			prune := p.pruned(1, 5)
@@ -90,8 +90,8 @@ func retentionClauses() []clause {
 			require.NoError(p, err)
 			checkFullEntry(p, e, at.Revision)
 			require.Len(p, p.history(fullKey()), 1)
-			_, err = p.store.Changes(p.Context(), diamond.Position{}, all)
-			require.ErrorIs(p, err, diamond.ErrCompacted)
+			_, err = p.store.Changes(p.Context(), conf.Position{}, all)
+			require.ErrorIs(p, err, conf.ErrCompacted)
 		}},
 		{"Versions", "A key keeps its newest versions, and those in the log; the others are ErrCompacted.", func(p *probe) {
 			prune := p.pruned(4, 10)
@@ -110,13 +110,13 @@ func retentionClauses() []clause {
 					require.NoError(p, err)
 					require.Equal(p, fmt.Sprint(e.Revision-1), e.Content)
 				} else {
-					require.ErrorIs(p, err, diamond.ErrCompacted)
+					require.ErrorIs(p, err, conf.ErrCompacted)
 				}
 			}
 			_, err := p.store.Read(p.Context(), key("a"), 60)
-			require.ErrorIs(p, err, diamond.ErrCompacted, "the last revision that has left the log")
+			require.ErrorIs(p, err, conf.ErrCompacted, "the last revision that has left the log")
 			_, err = p.store.Read(p.Context(), key("a"), 61)
-			require.ErrorIs(p, err, diamond.ErrNotFound, "the first that is in it")
+			require.ErrorIs(p, err, conf.ErrNotFound, "the first that is in it")
 		}},
 		{"Deleted", "The versions of a deleted key go once its tombstone has left the log; then the key may begin anew.", func(p *probe) {
 			prune := p.pruned(50, 5)
@@ -133,7 +133,7 @@ func retentionClauses() []clause {
 			require.Empty(p, p.history(key("a")))
 			p.absent("a")
 			_, err := p.store.Read(p.Context(), key("a"), 1)
-			require.ErrorIs(p, err, diamond.ErrCompacted)
+			require.ErrorIs(p, err, conf.ErrCompacted)
 			p.commit(putIf("a", "3", 0))
 			require.Len(p, p.history(key("a")), 1)
 			require.Equal(p, "3", p.read("a").Content)
@@ -146,16 +146,16 @@ func retentionClauses() []clause {
 		{"Sets", "A set leaves the log whole.", func(p *probe) {
 			prune := p.pruned(1, 10)
 			for range 10 {
-				set := diamond.ChangeSet{}
+				set := conf.ChangeSet{}
 				for i := range 7 {
-					set.Drafts = append(set.Drafts, diamond.Draft{Key: key(fmt.Sprint("k", i)), Content: "x"})
+					set.Drafts = append(set.Drafts, conf.Draft{Key: key(fmt.Sprint("k", i)), Content: "x"})
 				}
 				p.commit(set)
 				prune()
 			}
 			head := p.head()
-			b, err := p.store.Changes(p.Context(), diamond.Position{}, all)
-			require.ErrorIs(p, err, diamond.ErrCompacted)
+			b, err := p.store.Changes(p.Context(), conf.Position{}, all)
+			require.ErrorIs(p, err, conf.ErrCompacted)
 			require.Equal(p, head, b.Head)
 			changes := p.history(key("k0"))
 			require.Equal(p, []int64{10, 9}, revisions(changes), "14 changes, as 7 would be less than 10")
@@ -177,11 +177,11 @@ func retentionClauses() []clause {
 			require.NoError(p, err)
 			checkFullEntry(p, e, at.Revision)
 			_, err = p.store.Changes(p.Context(), at, all)
-			require.ErrorIs(p, err, diamond.ErrCompacted)
+			require.ErrorIs(p, err, conf.ErrCompacted)
 
-			set := diamond.ChangeSet{}
+			set := conf.ChangeSet{}
 			for i := range 11 {
-				set.Drafts = append(set.Drafts, diamond.Draft{Key: key(fmt.Sprint("k", i)), Content: content})
+				set.Drafts = append(set.Drafts, conf.Draft{Key: key(fmt.Sprint("k", i)), Content: content})
 			}
 			before := p.head()
 			after := p.commit(set)
@@ -199,7 +199,7 @@ func retentionClauses() []clause {
 			p.commit(put("a", content))
 			prune()
 			_, err = p.store.Changes(p.Context(), before, all)
-			require.ErrorIs(p, err, diamond.ErrCompacted)
+			require.ErrorIs(p, err, conf.ErrCompacted)
 			b, err = p.store.Changes(p.Context(), after, all)
 			require.NoError(p, err)
 			require.Len(p, b.Changes, 10)
@@ -230,7 +230,7 @@ func retentionClauses() []clause {
 		{"Fork", "Forks leave the log as any change does, and the epoch stays.", func(p *probe) {
 			prune := p.pruned(1, 3)
 			p.commit(put("a", "x"))
-			at, err := p.store.Fork(p.Context(), diamond.Position{})
+			at, err := p.store.Fork(p.Context(), conf.Position{})
 			require.NoError(p, err)
 			for i := range 10 {
 				p.commit(put("a", fmt.Sprint(i)))
@@ -247,9 +247,9 @@ func retentionClauses() []clause {
 					prune()
 					prune()
 				}
-				entries := scan(p, p.store, diamond.ScanRequest{Limit: 10, Contents: true})
+				entries := scan(p, p.store, conf.ScanRequest{Limit: 10, Contents: true})
 				require.Len(p, entries, min(i+1, 5))
-				require.True(p, slices.ContainsFunc(entries, func(e diamond.Entry) bool { return e.Content == fmt.Sprint(i) }))
+				require.True(p, slices.ContainsFunc(entries, func(e conf.Entry) bool { return e.Content == fmt.Sprint(i) }))
 			}
 		}},
 	}

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
@@ -30,7 +30,7 @@ func (a *answer) addLine(line string) { a.add(line) }
 func (a *answer) addContent(line, content string) { a.add(line, content, "\n") }
 
 // addEntry adds e with its content.
-func (h *handler) addEntry(a *answer, e *diamond.Entry) {
+func (h *handler) addEntry(a *answer, e *conf.Entry) {
 	a.addContent(h.encoded.Of(e).line(), e.Content)
 }
 

@@ -11,16 +11,17 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // lister is a server that can be listed only.
 type lister struct {
 	diamond.Server
-	entries []diamond.Entry
+	entries []conf.Entry
 }
 
-func (s *lister) List(context.Context, *diamond.ListRequest) (*diamond.ListResponse, error) {
-	return &diamond.ListResponse{Entries: s.entries, Position: diamond.Position{Store: diamond.StoreID{1}, Revision: 1}}, nil
+func (s *lister) List(context.Context, *conf.ListRequest) (*conf.ListResponse, error) {
+	return &conf.ListResponse{Entries: s.entries, Position: conf.Position{Store: conf.StoreID{1}, Revision: 1}}, nil
 }
 
 // deadlines is a ResponseWriter that keeps the write deadline of its connection.
@@ -35,8 +36,8 @@ func (w *deadlines) SetWriteDeadline(t time.Time) error { w.write = t; return ni
 // such as that of a long poll.
 func TestNoDeadlineIsLeftBehind(t *testing.T) {
 	content := strings.Repeat("x", 32<<10)
-	h := NewHandler(&lister{entries: []diamond.Entry{{
-		Key: diamond.NewKey("", "a"), Content: content, MD5: diamond.MD5Hex(content), Size: int64(len(content)), Revision: 1, View: 1,
+	h := NewHandler(&lister{entries: []conf.Entry{{
+		Key: conf.NewKey("", "a"), Content: content, MD5: conf.MD5Hex(content), Size: int64(len(content)), Revision: 1, View: 1,
 	}}})
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
 		r := httptest.NewRequest(method, "/v1/configs?contents=true", nil)

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
@@ -234,5 +234,5 @@ func TestFieldsOfNewerClients(t *testing.T) {
 	assert.Equal(t, 204, w.Code, w.Body)
 	w = c.Ask("POST", "/v1/changesets", `{"op":"delete","key":"a",`+unknown[:len(unknown)-1]+"}\n")
 	assert.Equal(t, 400, w.Code)
-	assert.True(t, c.Fetch(diamond.NewKey("", "a")).Found)
+	assert.True(t, c.Fetch(conf.NewKey("", "a")).Found)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
@@ -126,7 +127,7 @@ func parseAddr(addr string) (url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil ||
 		(u.Scheme != "http" && u.Scheme != "https") {
-		return url.URL{}, diamond.Errorf(diamond.ErrInvalid, "address %q is neither host:port nor an http URL", httpserve.Clip(addr))
+		return url.URL{}, conf.Errorf(conf.ErrInvalid, "address %q is neither host:port nor an http URL", httpserve.Clip(addr))
 	}
 	u.Path = strings.TrimSuffix(u.Path, "/")
 	u.RawPath = ""

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
@@ -39,20 +39,20 @@ func TestAlteredAnswersNameTheHeader(t *testing.T) {
 	c := protocoltest.New(t)
 	c.Publish(protocoltest.Key("k"), "content")
 	tr := httptransport.New("127.0.0.1", httptransport.WithHTTPClient(&http.Client{Transport: compressing{c.H}}))
-	keys := []diamond.Key{protocoltest.Key("k")}
+	keys := []conf.Key{protocoltest.Key("k")}
 	for name, ask := range map[string]func() error{
-		"fetch": func() error { _, err := tr.Fetch(t.Context(), &diamond.FetchRequest{Key: keys[0]}); return err },
+		"fetch": func() error { _, err := tr.Fetch(t.Context(), &conf.FetchRequest{Key: keys[0]}); return err },
 		"poll": func() error {
-			_, err := tr.Poll(t.Context(), &diamond.PollRequest{Keys: keys, Set: diamond.HashKeys(keys)})
+			_, err := tr.Poll(t.Context(), &conf.PollRequest{Keys: keys, Set: conf.HashKeys(keys)})
 			return err
 		},
-		"list": func() error { _, err := tr.List(t.Context(), &diamond.ListRequest{Contents: true}); return err },
+		"list": func() error { _, err := tr.List(t.Context(), &conf.ListRequest{Contents: true}); return err },
 	} {
 		err := ask()
-		require.ErrorIs(t, err, diamond.ErrUnavailable, name)
+		require.ErrorIs(t, err, conf.ErrUnavailable, name)
 		assert.ErrorContains(t, err, "something between client and server has changed the answer", name)
 		assert.ErrorContains(t, err, "Content-Encoding: gzip", name)
 	}
-	_, err := tr.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{Deletes: []diamond.Delete{{Key: keys[0]}}}})
+	_, err := tr.Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{Deletes: []conf.Delete{{Key: keys[0]}}}})
 	require.NoError(t, err, "all that matters of this answer is in its headers")
 }

@@ -14,7 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 	"github.com/linnaname/gdiamond/transport"
 )
@@ -22,11 +22,11 @@ import (
 // request is one question to the server.
 type request struct {
 	op     string
-	key    diamond.Key // zero where no single key is meant
+	key    conf.Key // zero where no single key is meant
 	method string
 	path   string
 	query  url.Values
-	client diamond.ClientInfo
+	client conf.ClientInfo
 
 	requestID string
 	body      func() io.Reader // nil for none
@@ -42,13 +42,13 @@ type request struct {
 var errSilent = errors.New("no answer in time")
 
 // do asks the server and calls read with the answer. All errors that it returns are
-// of type *diamond.Error.
+// of type *conf.Error.
 func (t *Transport) do(ctx context.Context, req *request, read func(*http.Response) error) error {
 	if t.invalid != nil {
-		return &diamond.Error{Op: req.op, Key: req.key, Err: t.invalid}
+		return &conf.Error{Op: req.op, Key: req.key, Err: t.invalid}
 	}
 	if err := ctx.Err(); err != nil {
-		return &diamond.Error{Op: req.op, Key: req.key, Err: err}
+		return &conf.Error{Op: req.op, Key: req.key, Err: err}
 	}
 	asking, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -60,7 +60,7 @@ func (t *Transport) do(ctx context.Context, req *request, read func(*http.Respon
 	used, started := t.connections.inUse(), time.Now()
 	ask, err := t.build(asking, req, watch, &progress)
 	if err != nil {
-		return t.fail(req, diamond.ErrInvalid, "request cannot be made")
+		return t.fail(req, conf.ErrInvalid, "request cannot be made")
 	}
 	res, err := t.http.Do(ask)
 	if err != nil {
@@ -76,10 +76,10 @@ func (t *Transport) do(ctx context.Context, req *request, read func(*http.Respon
 	res.Body = &watchedBody{res.Body, heard}
 
 	switch e := remoteError(req.op, req.key, res); {
-	case e != nil && req.absent && res.StatusCode == http.StatusNotFound && errors.Is(e, diamond.ErrNotFound):
+	case e != nil && req.absent && res.StatusCode == http.StatusNotFound && errors.Is(e, conf.ErrNotFound):
 	case e != nil:
-		if req.writes && res.StatusCode >= 500 && errors.Is(e, diamond.ErrUnavailable) && !nothingDone(res) {
-			e.Err = diamond.ErrUnknownOutcome
+		if req.writes && res.StatusCode >= 500 && errors.Is(e, conf.ErrUnavailable) && !nothingDone(res) {
+			e.Err = conf.ErrUnknownOutcome
 		}
 		return e
 	case res.StatusCode != http.StatusOK && res.StatusCode != http.StatusNoContent:
@@ -106,10 +106,10 @@ func altered(res *http.Response, err error) error {
 			continue
 		}
 		detail := err.Error()
-		if own := new(diamond.Error); errors.As(err, &own) {
+		if own := new(conf.Error); errors.As(err, &own) {
 			detail = own.Detail
 		}
-		return diamond.Errorf(diamond.ErrInvalid, "%s; something between client and server has changed the answer: it has the header %s: %s", detail, name, httpserve.Clip(value))
+		return conf.Errorf(conf.ErrInvalid, "%s; something between client and server has changed the answer: it has the header %s: %s", detail, name, httpserve.Clip(value))
 	}
 	return err
 }
@@ -120,17 +120,17 @@ func nothingDone(res *http.Response) bool { return res.Header.Get(hError) == "un
 
 // fail returns an error of this end.
 func (t *Transport) fail(req *request, err error, detail string) error {
-	return &diamond.Error{Op: req.op, Key: req.key, Err: err, Detail: t.base.Host + ": " + httpserve.Clip(detail)}
+	return &conf.Error{Op: req.op, Key: req.key, Err: err, Detail: t.base.Host + ": " + httpserve.Clip(detail)}
 }
 
 // foreign returns the error for an answer that is not of a diamond server, but of a
 // proxy or of whatever else listens at that address.
 func (t *Transport) foreign(req *request, res *http.Response) error {
-	err := diamond.ErrUnavailable
+	err := conf.ErrUnavailable
 	if req.writes && (res.StatusCode >= 500 || res.StatusCode < 300) {
-		err = diamond.ErrUnknownOutcome // a proxy may have passed it on
+		err = conf.ErrUnknownOutcome // a proxy may have passed it on
 	}
-	e := &diamond.Error{
+	e := &conf.Error{
 		Op: req.op, Key: req.key, Err: err, RetryAfter: retryAfter(res.Header),
 		Detail: fmt.Sprintf("%s: status %d without the headers of a diamond server", t.base.Host, res.StatusCode),
 	}
@@ -139,15 +139,15 @@ func (t *Transport) foreign(req *request, res *http.Response) error {
 
 // lost returns the error for a request without a complete answer.
 func (t *Transport) lost(ctx, asking context.Context, req *request, cause error, sent bool) error {
-	err := diamond.ErrUnavailable
+	err := conf.ErrUnavailable
 	if req.writes && sent {
-		err = diamond.ErrUnknownOutcome
+		err = conf.ErrUnknownOutcome
 	}
 	if ended := ctx.Err(); ended != nil {
-		if err != diamond.ErrUnknownOutcome {
-			return &diamond.Error{Op: req.op, Key: req.key, Err: ended}
+		if err != conf.ErrUnknownOutcome {
+			return &conf.Error{Op: req.op, Key: req.key, Err: ended}
 		}
-		return &diamond.Error{Op: req.op, Key: req.key, Err: fmt.Errorf("%w: %w", err, ended)}
+		return &conf.Error{Op: req.op, Key: req.key, Err: fmt.Errorf("%w: %w", err, ended)}
 	}
 	if context.Cause(asking) == errSilent {
 		return t.fail(req, err, errSilent.Error())
@@ -156,7 +156,7 @@ func (t *Transport) lost(ctx, asking context.Context, req *request, cause error,
 	if errors.As(cause, &of) {
 		cause = of.Err // op and key say what the URL says
 	}
-	var own *diamond.Error
+	var own *conf.Error
 	if errors.As(cause, &own) {
 		return t.fail(req, err, "bad answer: "+own.Detail)
 	}
@@ -205,11 +205,11 @@ func (t *Transport) build(ctx context.Context, req *request, watch *watchdog, p 
 
 // infoValue is a client's header, which is made once.
 type infoValue struct {
-	info  diamond.ClientInfo
+	info  conf.ClientInfo
 	value string
 }
 
-func (t *Transport) clientHeader(info diamond.ClientInfo) string {
+func (t *Transport) clientHeader(info conf.ClientInfo) string {
 	v := t.info.Load()
 	if v == nil || !v.is(info) {
 		v = &infoValue{info, encodeClient(info)}
@@ -218,7 +218,7 @@ func (t *Transport) clientHeader(info diamond.ClientInfo) string {
 	return v.value
 }
 
-func (v *infoValue) is(info diamond.ClientInfo) bool {
+func (v *infoValue) is(info conf.ClientInfo) bool {
 	if v.info.ID != info.ID || v.info.App != info.App || v.info.Version != info.Version || len(v.info.Labels) != len(info.Labels) {
 		return false
 	}
@@ -253,12 +253,12 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 }
 
 // position returns the position of an answer that must have one.
-func position(res *http.Response) (diamond.Position, error) {
+func position(res *http.Response) (conf.Position, error) {
 	values := res.Header[hPosition]
 	if len(values) != 1 {
-		return diamond.Position{}, diamond.Errorf(diamond.ErrInvalid, "has no position")
+		return conf.Position{}, conf.Errorf(conf.ErrInvalid, "has no position")
 	}
-	return diamond.ParsePosition(values[0])
+	return conf.ParsePosition(values[0])
 }
 
 func flag(res *http.Response, name string) bool { return res.Header.Get(name) == "true" }
@@ -306,7 +306,7 @@ func set(q url.Values, name, value string) {
 	}
 }
 
-func keyPath(prefix string, key diamond.Key) (string, error) {
+func keyPath(prefix string, key conf.Key) (string, error) {
 	key = key.Canonical()
 	if err := key.Validate(); err != nil {
 		return "", err

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
 
@@ -41,12 +41,12 @@ func TestClient_AnswersOfAnotherLengthThanTheySay(t *testing.T) {
 				w.WriteHeader(rec.Code)
 				_, _ = io.WriteString(w, rec.Body.String()+test.tail)
 			})
-			_, err := tr.List(t.Context(), &diamond.ListRequest{})
+			_, err := tr.List(t.Context(), &conf.ListRequest{})
 			if test.good {
 				require.NoError(t, err)
 				return
 			}
-			unasked(t, err, diamond.ErrUnavailable, name)
+			unasked(t, err, conf.ErrUnavailable, name)
 		})
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
@@ -18,14 +18,14 @@ import (
 // What a hostile server can make a client hold is bounded, also where it is no
 // content: lines without end, and as many as it claims there are.
 func TestClient_LinesAreBounded(t *testing.T) {
-	keys := []diamond.Key{protocoltest.Key("k")}
-	poll := &diamond.PollRequest{Keys: keys, Set: diamond.HashKeys(keys)}
+	keys := []conf.Key{protocoltest.Key("k")}
+	poll := &conf.PollRequest{Keys: keys, Set: conf.HashKeys(keys)}
 	for name, answer := range map[string]struct {
 		count int
 		line  string
 	}{
-		"many": {diamond.MaxPollKeys + 1, `{"key":"public/DEFAULT_GROUP/k"}` + "\n"},
-		"long": {diamond.MaxPollKeys, `{"key":"public/DEFAULT_GROUP/k","meta":{"x":"` + strings.Repeat("x", 100<<10) + `"}}` + "\n"},
+		"many": {conf.MaxPollKeys + 1, `{"key":"public/DEFAULT_GROUP/k"}` + "\n"},
+		"long": {conf.MaxPollKeys, `{"key":"public/DEFAULT_GROUP/k","meta":{"x":"` + strings.Repeat("x", 100<<10) + `"}}` + "\n"},
 	} {
 		sent := make(chan int, 10)
 		tr := against(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -41,7 +41,7 @@ func TestClient_LinesAreBounded(t *testing.T) {
 			sent <- n
 		}, httptransport.WithMaxAnswer(1<<10))
 		_, err := tr.Poll(t.Context(), poll)
-		unasked(t, err, diamond.ErrUnavailable, name)
+		unasked(t, err, conf.ErrUnavailable, name)
 		assert.Less(t, <-sent, 48<<20, name)
 	}
 }
@@ -50,10 +50,10 @@ func TestClient_LinesAreBounded(t *testing.T) {
 func TestReports_OfTheLongestKeysFit(t *testing.T) {
 	c := protocoltest.New(t)
 	tr := against(t, c.H.ServeHTTP)
-	req := &diamond.ReportRequest{Client: diamond.ClientInfo{ID: "one"}}
+	req := &conf.ReportRequest{Client: conf.ClientInfo{ID: "one"}}
 	for i := range 1000 {
-		req.Reports = append(req.Reports, diamond.Report{
-			Key:      diamond.Key{Namespace: strings.Repeat("n", 128), Group: strings.Repeat("g", 128), DataID: fmt.Sprintf("%0256d", i)},
+		req.Reports = append(req.Reports, conf.Report{
+			Key:      conf.Key{Namespace: strings.Repeat("n", 128), Group: strings.Repeat("g", 128), DataID: fmt.Sprintf("%0256d", i)},
 			Revision: 1 << 62, Reason: "panic",
 		})
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
@@ -23,17 +23,17 @@ func TestD4_OutcomeIsUnknownWhereTheRoundTripperDoesNotTell(t *testing.T) {
 		return nil, errors.New("the answer was lost")
 	})}
 	tr := httptransport.New("127.0.0.1:1", httptransport.WithHTTPClient(client))
-	set := diamond.ChangeSet{Drafts: []diamond.Draft{{Key: diamond.NewKey("", "a"), Content: "1"}}}
-	_, err := tr.Commit(t.Context(), &diamond.CommitRequest{Set: set})
-	require.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+	set := conf.ChangeSet{Drafts: []conf.Draft{{Key: conf.NewKey("", "a"), Content: "1"}}}
+	_, err := tr.Commit(t.Context(), &conf.CommitRequest{Set: set})
+	require.ErrorIs(t, err, conf.ErrUnknownOutcome)
 
-	_, err = httptransport.New("127.0.0.1:1").Commit(t.Context(), &diamond.CommitRequest{Set: set})
-	require.ErrorIs(t, err, diamond.ErrUnavailable, "nobody listens there: nothing was done")
-	require.NotErrorIs(t, err, diamond.ErrUnknownOutcome)
+	_, err = httptransport.New("127.0.0.1:1").Commit(t.Context(), &conf.CommitRequest{Set: set})
+	require.ErrorIs(t, err, conf.ErrUnavailable, "nobody listens there: nothing was done")
+	require.NotErrorIs(t, err, conf.ErrUnknownOutcome)
 
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = tr.Commit(ended, &diamond.CommitRequest{Set: set})
+	_, err = tr.Commit(ended, &conf.CommitRequest{Set: set})
 	require.ErrorIs(t, err, context.Canceled)
-	require.NotErrorIs(t, err, diamond.ErrUnknownOutcome)
+	require.NotErrorIs(t, err, conf.ErrUnknownOutcome)
 }

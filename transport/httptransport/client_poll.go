@@ -9,11 +9,11 @@ import (
 	"net/http"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // Poll implements [diamond.Transport].
-func (t *Transport) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+func (t *Transport) Poll(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
 	body := pollBody{
 		Set:      hex.EncodeToString(req.Set[:]),
 		Position: req.Position.String(),
@@ -29,7 +29,7 @@ func (t *Transport) Poll(ctx context.Context, req *diamond.PollRequest) (*diamon
 	if req.Wait > 0 {
 		body.Wait = req.Wait.String()
 	}
-	var out diamond.PollResponse
+	var out conf.PollResponse
 	ask := &request{op: "poll", method: http.MethodPost, path: pathPoll, client: req.Client, wait: waitOf(req.Wait)}
 	ask.json(body)
 	err := t.do(ctx, ask, func(res *http.Response) (err error) {
@@ -53,7 +53,7 @@ func (t *Transport) Poll(ctx context.Context, req *diamond.PollRequest) (*diamon
 }
 
 // waitOf returns how long a server waits that is asked to wait for d.
-func waitOf(d time.Duration) time.Duration { return min(max(d, 0), diamond.MaxWait) }
+func waitOf(d time.Duration) time.Duration { return min(max(d, 0), conf.MaxWait) }
 
 // json sets the body to v.
 func (r *request) json(v any) {
@@ -63,7 +63,7 @@ func (r *request) json(v any) {
 }
 
 // Report implements [diamond.Transport].
-func (t *Transport) Report(ctx context.Context, req *diamond.ReportRequest) (*diamond.ReportResponse, error) {
+func (t *Transport) Report(ctx context.Context, req *conf.ReportRequest) (*conf.ReportResponse, error) {
 	body := reportsBody{Reports: make([]reportBody, len(req.Reports))}
 	for i, r := range req.Reports {
 		body.Reports[i] = reportBody{r.Key.String(), r.Revision, r.Applied, r.Reason}
@@ -73,5 +73,5 @@ func (t *Transport) Report(ctx context.Context, req *diamond.ReportRequest) (*di
 	if err := t.do(ctx, ask, func(*http.Response) error { return nil }); err != nil {
 		return nil, err
 	}
-	return &diamond.ReportResponse{}, nil
+	return &conf.ReportResponse{}, nil
 }

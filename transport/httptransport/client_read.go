@@ -9,22 +9,22 @@ import (
 	"strings"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // Fetch implements [diamond.Transport].
-func (t *Transport) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+func (t *Transport) Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
 	key := req.Key.Canonical()
 	path, err := keyPath(pathConfigs, key)
 	if err != nil {
-		return nil, &diamond.Error{Op: "fetch", Key: key, Err: err}
+		return nil, &conf.Error{Op: "fetch", Key: key, Err: err}
 	}
 	q := url.Values{}
 	if req.Revision != 0 {
 		q.Set("revision", strconv.FormatInt(req.Revision, 10))
 	}
 	set(q, "after", req.After.String())
-	var out diamond.FetchResponse
+	var out conf.FetchResponse
 	err = t.do(ctx, &request{
 		op: "fetch", key: key, method: http.MethodGet, path: path, query: q, client: req.Client, absent: req.Revision == 0,
 	}, func(res *http.Response) (err error) {
@@ -46,23 +46,23 @@ func (t *Transport) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diam
 }
 
 // readEntry reads an answer that is one entry: its content is the body.
-func (t *Transport) readEntry(res *http.Response, key diamond.Key) (e diamond.Entry, err error) {
+func (t *Transport) readEntry(res *http.Response, key conf.Key) (e conf.Entry, err error) {
 	h := res.Header
 	if h.Get(hKey) != key.String() {
-		return e, diamond.Errorf(diamond.ErrInvalid, "is to another key")
+		return e, conf.Errorf(conf.ErrInvalid, "is to another key")
 	}
-	e = diamond.Entry{Key: key, Type: h.Get(hType), MD5: h.Get(hMD5)}
+	e = conf.Entry{Key: key, Type: h.Get(hType), MD5: h.Get(hMD5)}
 	if e.Revision, err = strconv.ParseInt(h.Get(hRevision), 10, 64); err != nil || e.Revision < 1 {
-		return e, diamond.Errorf(diamond.ErrInvalid, "has no revision")
+		return e, conf.Errorf(conf.ErrInvalid, "has no revision")
 	}
 	e.View = e.Revision
 	if text := h.Get(hView); text != "" {
 		if e.View, err = strconv.ParseInt(text, 10, 64); err != nil {
-			return e, diamond.Errorf(diamond.ErrInvalid, "has no good view")
+			return e, conf.Errorf(conf.ErrInvalid, "has no good view")
 		}
 	}
 	if e.Modified, err = time.Parse(time.RFC3339Nano, h.Get(hModified)); err != nil {
-		return e, diamond.Errorf(diamond.ErrInvalid, "has no time")
+		return e, conf.Errorf(conf.ErrInvalid, "has no time")
 	}
 	e.Modified = e.Modified.UTC()
 	if e.Meta, err = parsePairs(h.Get(hMeta)); err != nil {
@@ -79,19 +79,19 @@ func (t *Transport) readEntry(res *http.Response, key diamond.Key) (e diamond.En
 		return e, err
 	}
 	if n > t.maxAnswer {
-		return e, diamond.Errorf(diamond.ErrInvalid, "has more than %d bytes", t.maxAnswer)
+		return e, conf.Errorf(conf.ErrInvalid, "has more than %d bytes", t.maxAnswer)
 	}
 	e.Content, e.Size = b.String(), n
 	return e, checkContent(&e)
 }
 
 // List implements [diamond.Transport].
-func (t *Transport) List(ctx context.Context, req *diamond.ListRequest) (*diamond.ListResponse, error) {
+func (t *Transport) List(ctx context.Context, req *conf.ListRequest) (*conf.ListResponse, error) {
 	q := url.Values{}
 	set(q, "namespace", req.Namespace)
 	set(q, "group", req.Group)
 	set(q, "prefix", req.Prefix)
-	if req.After != (diamond.Key{}) {
+	if req.After != (conf.Key{}) {
 		q.Set("after", req.After.String())
 	}
 	if req.Limit != 0 {
@@ -100,7 +100,7 @@ func (t *Transport) List(ctx context.Context, req *diamond.ListRequest) (*diamon
 	if req.Contents {
 		q.Set("contents", "true")
 	}
-	var out diamond.ListResponse
+	var out conf.ListResponse
 	err := t.do(ctx, &request{op: "list", method: http.MethodGet, path: pathConfigs, query: q, client: req.Client}, func(res *http.Response) (err error) {
 		if out.Position, err = position(res); err != nil {
 			return err
@@ -124,7 +124,7 @@ func (t *Transport) List(ctx context.Context, req *diamond.ListRequest) (*diamon
 }
 
 // Changes implements [diamond.Transport].
-func (t *Transport) Changes(ctx context.Context, req *diamond.ChangesRequest) (*diamond.ChangesResponse, error) {
+func (t *Transport) Changes(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
 	q := url.Values{}
 	set(q, "after", req.After.String())
 	set(q, "namespace", req.Namespace)
@@ -136,7 +136,7 @@ func (t *Transport) Changes(ctx context.Context, req *diamond.ChangesRequest) (*
 	if req.Wait > 0 {
 		q.Set("wait", req.Wait.String())
 	}
-	var out diamond.ChangesResponse
+	var out conf.ChangesResponse
 	err := t.do(ctx, &request{
 		op: "changes", method: http.MethodGet, path: pathChanges, query: q, client: req.Client, wait: waitOf(req.Wait),
 	}, func(res *http.Response) (err error) {
@@ -153,7 +153,7 @@ func (t *Transport) Changes(ctx context.Context, req *diamond.ChangesRequest) (*
 	return &out, nil
 }
 
-func (t *Transport) readChanges(res *http.Response) (changes []diamond.Change, err error) {
+func (t *Transport) readChanges(res *http.Response) (changes []conf.Change, err error) {
 	err = t.frames(res, func(f *frameReader) error {
 		var line changeLine
 		content, err := f.next(&line)
@@ -168,11 +168,11 @@ func (t *Transport) readChanges(res *http.Response) (changes []diamond.Change, e
 }
 
 // History implements [diamond.Transport].
-func (t *Transport) History(ctx context.Context, req *diamond.HistoryRequest) (*diamond.HistoryResponse, error) {
+func (t *Transport) History(ctx context.Context, req *conf.HistoryRequest) (*conf.HistoryResponse, error) {
 	key := req.Key.Canonical()
 	path, err := keyPath(pathHistory, key)
 	if err != nil {
-		return nil, &diamond.Error{Op: "history", Key: key, Err: err}
+		return nil, &conf.Error{Op: "history", Key: key, Err: err}
 	}
 	q := url.Values{}
 	if req.Before != 0 {
@@ -181,7 +181,7 @@ func (t *Transport) History(ctx context.Context, req *diamond.HistoryRequest) (*
 	if req.Limit != 0 {
 		q.Set("limit", strconv.Itoa(req.Limit))
 	}
-	var out diamond.HistoryResponse
+	var out conf.HistoryResponse
 	err = t.do(ctx, &request{op: "history", key: key, method: http.MethodGet, path: path, query: q, client: req.Client}, func(res *http.Response) (err error) {
 		out.Changes, err = t.readChanges(res)
 		return err

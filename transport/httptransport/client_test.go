@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/transport"
@@ -39,17 +40,17 @@ func against(t *testing.T, h http.HandlerFunc, opts ...httptransport.Option) *ht
 func unasked(t *testing.T, err error, sentinel error, message string) {
 	t.Helper()
 	require.ErrorIs(t, err, sentinel, message)
-	var e *diamond.Error
+	var e *conf.Error
 	require.True(t, errors.As(err, &e), message)
 	assert.False(t, e.Remote, message)
 }
 
-func fetchKey(tr diamond.Transport) (*diamond.FetchResponse, error) {
-	return tr.Fetch(context.Background(), &diamond.FetchRequest{Key: protocoltest.Key("k")})
+func fetchKey(tr diamond.Transport) (*conf.FetchResponse, error) {
+	return tr.Fetch(context.Background(), &conf.FetchRequest{Key: protocoltest.Key("k")})
 }
 
-func commitKey(tr diamond.Transport) (*diamond.CommitResponse, error) {
-	return tr.Commit(context.Background(), &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: protocoltest.Key("k"), Content: "x"}}}})
+func commitKey(tr diamond.Transport) (*conf.CommitResponse, error) {
+	return tr.Commit(context.Background(), &conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{{Key: protocoltest.Key("k"), Content: "x"}}}})
 }
 
 // A stranger's answer is never taken for this protocol's, least of all a 404 for a deletion.
@@ -74,18 +75,18 @@ func TestClient_Strangers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tr := against(t, h)
 			_, err := fetchKey(tr)
-			unasked(t, err, diamond.ErrUnavailable, "fetch")
-			assert.NotErrorIs(t, err, diamond.ErrNotFound)
-			_, err = tr.Poll(t.Context(), &diamond.PollRequest{Keys: []diamond.Key{protocoltest.Key("k")}})
-			unasked(t, err, diamond.ErrUnavailable, "poll")
-			_, err = tr.List(t.Context(), &diamond.ListRequest{})
-			unasked(t, err, diamond.ErrUnavailable, "list")
+			unasked(t, err, conf.ErrUnavailable, "fetch")
+			assert.NotErrorIs(t, err, conf.ErrNotFound)
+			_, err = tr.Poll(t.Context(), &conf.PollRequest{Keys: []conf.Key{protocoltest.Key("k")}})
+			unasked(t, err, conf.ErrUnavailable, "poll")
+			_, err = tr.List(t.Context(), &conf.ListRequest{})
+			unasked(t, err, conf.ErrUnavailable, "list")
 
 			// For a write it matters whether it may have been done all the same.
 			_, err = commitKey(tr)
-			want := diamond.ErrUnknownOutcome
+			want := conf.ErrUnknownOutcome
 			if strings.HasPrefix(name, "404") || name == "redirect" {
-				want = diamond.ErrUnavailable
+				want = conf.ErrUnavailable
 			}
 			unasked(t, err, want, "commit")
 		})
@@ -104,15 +105,15 @@ func TestClient_NobodyThere(t *testing.T) {
 	tr := httptransport.New("127.0.0.1:1")
 	defer tr.Close()
 	_, err := fetchKey(tr)
-	unasked(t, err, diamond.ErrUnavailable, "fetch")
+	unasked(t, err, conf.ErrUnavailable, "fetch")
 	_, err = commitKey(tr)
-	unasked(t, err, diamond.ErrUnavailable, "commit: certainly not done")
+	unasked(t, err, conf.ErrUnavailable, "commit: certainly not done")
 }
 
 func TestClient_Addresses(t *testing.T) {
 	for _, addr := range []string{"", "://", "ftp://h:1", "http://", "http://h/?q=1", "http://u:p@h:1", "http://h:1/#f", "ho st:1", "http://:80"} {
 		_, err := fetchKey(httptransport.New(addr))
-		assert.ErrorIs(t, err, diamond.ErrInvalid, "%q", addr)
+		assert.ErrorIs(t, err, conf.ErrInvalid, "%q", addr)
 	}
 	c := protocoltest.New(t)
 	hs := httptest.NewServer(http.StripPrefix("/centre", c.H))
@@ -143,14 +144,14 @@ func TestN12_ResetMidBody(t *testing.T) {
 			return err
 		},
 		"poll": func(tr diamond.Transport) error {
-			res, err := tr.Poll(t.Context(), &diamond.PollRequest{Keys: []diamond.Key{protocoltest.Key("k")}, Set: diamond.HashKeys([]diamond.Key{protocoltest.Key("k")})})
+			res, err := tr.Poll(t.Context(), &conf.PollRequest{Keys: []conf.Key{protocoltest.Key("k")}, Set: conf.HashKeys([]conf.Key{protocoltest.Key("k")})})
 			if err == nil && (len(res.Changed) != 1 || res.Changed[0].Entry.Content != content || res.Position != at) {
 				t.Error("another answer was delivered")
 			}
 			return err
 		},
 		"changes": func(tr diamond.Transport) error {
-			res, err := tr.Changes(t.Context(), &diamond.ChangesRequest{Contents: true})
+			res, err := tr.Changes(t.Context(), &conf.ChangesRequest{Contents: true})
 			if err == nil && (len(res.Changes) != 1 || res.Changes[0].Content != content) {
 				t.Error("another answer was delivered")
 			}
@@ -179,7 +180,7 @@ func TestN12_ResetMidBody(t *testing.T) {
 			for n := len(answer) - 1; n >= 0; n -= step {
 				cut.Store(int64(n))
 				tried++
-				assert.ErrorIs(t, ask(tr), diamond.ErrUnavailable, "%s, %s, cut at %d of %d", name, kind, n, len(answer))
+				assert.ErrorIs(t, ask(tr), conf.ErrUnavailable, "%s, %s, cut at %d of %d", name, kind, n, len(answer))
 			}
 			cut.Store(int64(len(answer)))
 			assert.NoError(t, ask(tr), "%s, %s, whole", name, kind)
@@ -195,7 +196,7 @@ func TestDefect_C16_CorruptReply(t *testing.T) {
 	for name, damage := range map[string]func(h http.Header, body []byte) []byte{
 		"another content": func(_ http.Header, b []byte) []byte { b[0]++; return b },
 		"no digest":       func(h http.Header, b []byte) []byte { h.Del("Diamond-Md5"); return b },
-		"wrong digest":    func(h http.Header, b []byte) []byte { h.Set("Diamond-Md5", diamond.MD5Hex("other")); return b },
+		"wrong digest":    func(h http.Header, b []byte) []byte { h.Set("Diamond-Md5", conf.MD5Hex("other")); return b },
 		"upper-case": func(h http.Header, b []byte) []byte {
 			h.Set("Diamond-Md5", strings.ToUpper(h.Get("Diamond-Md5")))
 			return b
@@ -223,7 +224,7 @@ func TestDefect_C16_CorruptReply(t *testing.T) {
 				_, _ = w.Write(body)
 			})
 			_, err := fetchKey(bad)
-			unasked(t, err, diamond.ErrUnavailable, name)
+			unasked(t, err, conf.ErrUnavailable, name)
 
 			b := transport.Balance(transport.Static("bad", "good"), func(addr string) (diamond.Transport, error) {
 				if addr == "bad" {
@@ -291,10 +292,10 @@ func TestN14_CachingIntermediary(t *testing.T) {
 	defer b.Close()
 	_, err := fetchKey(b)
 	require.NoError(t, err)
-	at, err := b.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: protocoltest.Key("k"), Content: "new"}}}})
+	at, err := b.Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{{Key: protocoltest.Key("k"), Content: "new"}}}})
 	require.NoError(t, err)
-	_, err = b.Fetch(t.Context(), &diamond.FetchRequest{Key: protocoltest.Key("k"), After: at.Position})
-	assert.ErrorIs(t, err, diamond.ErrBehind)
+	_, err = b.Fetch(t.Context(), &conf.FetchRequest{Key: protocoltest.Key("k"), After: at.Position})
+	assert.ErrorIs(t, err, conf.ErrBehind)
 	res, err := fetchKey(b)
 	require.NoError(t, err)
 	assert.Positive(t, res.Stale, "an older answer is told as one")
@@ -324,21 +325,21 @@ func TestN6_Silence(t *testing.T) {
 		client, network := clientOf(p)
 		tr := httptransport.New("127.0.0.1:1", httptransport.WithHTTPClient(client))
 		started := time.Now()
-		_, err := tr.Poll(t.Context(), &diamond.PollRequest{Keys: []diamond.Key{protocoltest.Key("k")}, Wait: 25 * time.Second})
-		unasked(t, err, diamond.ErrUnavailable, "poll")
+		_, err := tr.Poll(t.Context(), &conf.PollRequest{Keys: []conf.Key{protocoltest.Key("k")}, Wait: 25 * time.Second})
+		unasked(t, err, conf.ErrUnavailable, "poll")
 		assert.Equal(t, 30*time.Second, time.Since(started))
 
 		started = time.Now()
 		_, err = fetchKey(tr)
-		unasked(t, err, diamond.ErrUnavailable, "fetch")
+		unasked(t, err, conf.ErrUnavailable, "fetch")
 		assert.Equal(t, 5*time.Second, time.Since(started))
 		_, err = commitKey(tr)
-		unasked(t, err, diamond.ErrUnknownOutcome, "commit: it may have been done")
+		unasked(t, err, conf.ErrUnknownOutcome, "commit: it may have been done")
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, err = tr.Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: protocoltest.Key("k"), Content: "x"}}}})
-		assert.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+		_, err = tr.Commit(ctx, &conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{{Key: protocoltest.Key("k"), Content: "x"}}}})
+		assert.ErrorIs(t, err, conf.ErrUnknownOutcome)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		synctest.Wait()
 		assert.EqualValues(t, 4, accepted.Load(), "each question has a connection of its own, as all were silent")
@@ -393,8 +394,8 @@ func TestN8_RetriedPost(t *testing.T) {
 	})
 	b := transport.Balance(transport.Static("only"), func(string) (diamond.Transport, error) { return tr, nil })
 	defer b.Close()
-	res, err := b.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{
-		RequestID: "once", Drafts: []diamond.Draft{{Key: protocoltest.Key("k"), Content: "x", IfRevision: diamond.Revision(0)}},
+	res, err := b.Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{
+		RequestID: "once", Drafts: []conf.Draft{{Key: protocoltest.Key("k"), Content: "x", IfRevision: conf.Revision(0)}},
 	}})
 	require.NoError(t, err)
 	assert.True(t, res.Replayed)
@@ -405,7 +406,7 @@ func TestN8_RetriedPost(t *testing.T) {
 	// Without a request id it is not sent again.
 	asked.Store(0)
 	_, err = commitKey(b)
-	assert.ErrorIs(t, err, diamond.ErrUnknownOutcome)
+	assert.ErrorIs(t, err, conf.ErrUnknownOutcome)
 	assert.EqualValues(t, 1, asked.Load())
 }
 
@@ -415,7 +416,7 @@ func TestClient_RetryAfter(t *testing.T) {
 		w.WriteHeader(503)
 	})
 	_, err := fetchKey(tr)
-	var e *diamond.Error
+	var e *conf.Error
 	require.True(t, errors.As(err, &e))
 	assert.Equal(t, 7*time.Second, e.RetryAfter, "a proxy's counts too")
 }
@@ -425,9 +426,9 @@ func TestClient_MaxAnswer(t *testing.T) {
 	c.Publish(protocoltest.Key("k"), strings.Repeat("x", 2000))
 	tr := against(t, c.H.ServeHTTP, httptransport.WithMaxAnswer(1000))
 	_, err := fetchKey(tr)
-	unasked(t, err, diamond.ErrUnavailable, "fetch")
-	_, err = tr.List(t.Context(), &diamond.ListRequest{Contents: true})
-	unasked(t, err, diamond.ErrUnavailable, "list")
+	unasked(t, err, conf.ErrUnavailable, "fetch")
+	_, err = tr.List(t.Context(), &conf.ListRequest{Contents: true})
+	unasked(t, err, conf.ErrUnavailable, "list")
 }
 
 func TestClient_Info(t *testing.T) {
@@ -437,8 +438,8 @@ func TestClient_Info(t *testing.T) {
 		got = r.Header.Get("Diamond-Client")
 		c.H.ServeHTTP(w, r)
 	})
-	info := diamond.ClientInfo{ID: "a b", App: "shop & co", Version: "1", Labels: map[string]string{"zone": "ü=1"}}
-	_, err := tr.Fetch(t.Context(), &diamond.FetchRequest{Client: info, Key: protocoltest.Key("k")})
+	info := conf.ClientInfo{ID: "a b", App: "shop & co", Version: "1", Labels: map[string]string{"zone": "ü=1"}}
+	_, err := tr.Fetch(t.Context(), &conf.FetchRequest{Client: info, Key: protocoltest.Key("k")})
 	require.NoError(t, err)
 	assert.Equal(t, "app=shop+%26+co&id=a+b&label.zone=%C3%BC%3D1&version=1", got)
 }

@@ -7,21 +7,21 @@ import (
 	"net/url"
 	"strings"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // Commit implements [diamond.Transport].
-func (t *Transport) Commit(ctx context.Context, req *diamond.CommitRequest) (*diamond.CommitResponse, error) {
+func (t *Transport) Commit(ctx context.Context, req *conf.CommitRequest) (*conf.CommitResponse, error) {
 	changes := &req.Set
 	if !headerSafe(changes.RequestID) {
-		return nil, &diamond.Error{Op: "commit", Err: diamond.ErrInvalid, Detail: "requestId: holds bytes that are not of the key grammar"}
+		return nil, &conf.Error{Op: "commit", Err: conf.ErrInvalid, Detail: "requestId: holds bytes that are not of the key grammar"}
 	}
 	parts, length := encodeSet(changes)
 	q := url.Values{}
 	set(q, "comment", changes.Comment)
-	var out diamond.CommitResponse
+	var out conf.CommitResponse
 	err := t.do(ctx, &request{
-		op: "commit", key: onlyKey(changes), method: http.MethodPost, path: pathChangesets, query: q, client: req.Client,
+		op: "commit", key: changes.OnlyKey(), method: http.MethodPost, path: pathChangesets, query: q, client: req.Client,
 		requestID: changes.RequestID, body: func() io.Reader { return readParts(parts) }, length: length, media: valueBytes, writes: true,
 	}, func(res *http.Response) (err error) {
 		// The headers have all that matters: an answer that is cut off after them is complete.
@@ -44,19 +44,8 @@ func headerSafe(s string) bool {
 	return true
 }
 
-// onlyKey returns the key of a set that writes one key, or the zero Key.
-func onlyKey(s *diamond.ChangeSet) diamond.Key {
-	switch {
-	case s.Len() != 1:
-		return diamond.Key{}
-	case len(s.Drafts) == 1:
-		return s.Drafts[0].Key
-	}
-	return s.Deletes[0].Key
-}
-
 // encodeSet returns the frames of a set. Contents are not copied.
-func encodeSet(s *diamond.ChangeSet) (parts []string, length int64) {
+func encodeSet(s *conf.ChangeSet) (parts []string, length int64) {
 	add := func(more ...string) {
 		parts = append(parts, more...)
 		for _, p := range more {

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // entityTag is the entity tag of a value: its revision and the digest of its content,
@@ -23,18 +23,18 @@ func condition(header http.Header) (*entityTag, error) {
 	case match == "" && none == "":
 		return nil, nil
 	case match != "" && none != "":
-		return nil, diamond.Errorf(diamond.ErrInvalid, "if-match and if-none-match: both given")
+		return nil, conf.Errorf(conf.ErrInvalid, "if-match and if-none-match: both given")
 	case none == "*":
 		return &entityTag{}, nil
 	case none != "":
-		return nil, diamond.Errorf(diamond.ErrInvalid, "if-none-match: only * is taken with a write")
+		return nil, conf.Errorf(conf.ErrInvalid, "if-none-match: only * is taken with a write")
 	case match == "*":
-		return nil, diamond.Errorf(diamond.ErrInvalid, "if-match: * is not taken, as no condition says that a key exists; give its entity tag")
+		return nil, conf.Errorf(conf.ErrInvalid, "if-match: * is not taken, as no condition says that a key exists; give its entity tag")
 	}
 	revision, md5, _ := strings.Cut(strings.Trim(match, `"`), "-")
 	n, err := strconv.ParseInt(revision, 10, 64)
 	if err != nil || n < 1 || strings.ContainsAny(md5, `", `) {
-		return nil, diamond.Errorf(diamond.ErrInvalid, "if-match: is not one entity tag of this server's")
+		return nil, conf.Errorf(conf.ErrInvalid, "if-match: is not one entity tag of this server's")
 	}
 	return &entityTag{n, md5}, nil
 }
@@ -43,19 +43,19 @@ func condition(header http.Header) (*entityTag, error) {
 // storage that lost history may have given one revision to two values, which its own
 // condition, on the revision, cannot tell apart. The storage checks whether the key
 // has that revision now.
-func (h *handler) holds(ctx context.Context, key diamond.Key, tag *entityTag) error {
+func (h *handler) holds(ctx context.Context, key conf.Key, tag *entityTag) error {
 	if tag.md5 == "" {
 		return nil
 	}
-	res, err := h.srv.Fetch(ctx, &diamond.FetchRequest{Key: key})
+	res, err := h.srv.Fetch(ctx, &conf.FetchRequest{Key: key})
 	if err == nil && res.Entry.Revision < tag.revision { // this server may be behind
-		res, err = h.srv.Fetch(ctx, &diamond.FetchRequest{Key: key, Revision: tag.revision})
+		res, err = h.srv.Fetch(ctx, &conf.FetchRequest{Key: key, Revision: tag.revision})
 	}
 	if err != nil || res.Entry.Revision != tag.revision || res.Entry.MD5 == tag.md5 {
 		return nil // the commit will return what is wrong
 	}
-	return &diamond.Error{
-		Key: key, Err: diamond.ErrConflict, Current: res.Entry.Revision,
+	return &conf.Error{
+		Key: key, Err: conf.ErrConflict, Current: res.Entry.Revision,
 		Detail: "if-match: revision " + strconv.FormatInt(tag.revision, 10) + " has another content",
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
@@ -15,12 +15,12 @@ import (
 func TestPoll_DeniedCrossesTheWire(t *testing.T) {
 	hs := &http.Client{Transport: inProcess{httptransport.NewHandler(&canned{})}}
 	tr := httptransport.New("127.0.0.1", httptransport.WithHTTPClient(hs))
-	keys := []diamond.Key{cannedKey}
-	res, err := tr.Poll(t.Context(), &diamond.PollRequest{Keys: keys, Set: diamond.HashKeys(keys)})
+	keys := []conf.Key{cannedKey}
+	res, err := tr.Poll(t.Context(), &conf.PollRequest{Keys: keys, Set: conf.HashKeys(keys)})
 	require.NoError(t, err)
 	assert.Len(t, res.Changed, 3)
-	assert.Equal(t, []diamond.Denial{{
-		Key: diamond.Key{Namespace: "_sys", Group: "g", DataID: "k"}, Detail: `not yours, "said" <it>`,
+	assert.Equal(t, []conf.Denial{{
+		Key: conf.Key{Namespace: "_sys", Group: "g", DataID: "k"}, Detail: `not yours, "said" <it>`,
 	}}, res.Denied)
 }
 
@@ -41,7 +41,7 @@ func TestPoll_DeniedIsNoState(t *testing.T) {
 	} {
 		from := &hostile{header: http.Header{"Diamond-Position": {cannedPosition.String()}, "Diamond-Count": {"1"}}, body: []byte(line + "\n")}
 		tr := httptransport.New("127.0.0.1", httptransport.WithHTTPClient(&http.Client{Transport: from}))
-		_, err := tr.Poll(t.Context(), &diamond.PollRequest{Keys: []diamond.Key{cannedKey}})
-		assert.ErrorIs(t, err, diamond.ErrUnavailable, line)
+		_, err := tr.Poll(t.Context(), &conf.PollRequest{Keys: []conf.Key{cannedKey}})
+		assert.ErrorIs(t, err, conf.ErrUnavailable, line)
 	}
 }

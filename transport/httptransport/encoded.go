@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"sync"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
@@ -17,7 +17,7 @@ type encoded struct {
 	line func() string // of its frame, with a length
 }
 
-func encode(e *diamond.Entry) *encoded {
+func encode(e *conf.Entry) *encoded {
 	revision := strconv.FormatInt(e.Revision, 10)
 	modified := e.Modified.UTC()
 	x := &encoded{

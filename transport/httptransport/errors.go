@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 	"github.com/linnaname/gdiamond/transport"
 )
@@ -53,12 +53,12 @@ const maxErrorBody = 64 << 10
 
 // remoteError returns the error in an answer, or nil if it has no code: it is then no
 // error, or not of a diamond server.
-func remoteError(op string, key diamond.Key, res *http.Response) *diamond.Error {
+func remoteError(op string, key conf.Key, res *http.Response) *conf.Error {
 	code := res.Header.Get(hError)
 	if code == "" {
 		return nil
 	}
-	e := &diamond.Error{Op: op, Key: key, Err: transport.Decode(code), Remote: true, RetryAfter: retryAfter(res.Header)}
+	e := &conf.Error{Op: op, Key: key, Err: transport.Decode(code), Remote: true, RetryAfter: retryAfter(res.Header)}
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxErrorBody))
 	if err != nil {
 		return e // the code is enough

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"net/http"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
@@ -20,8 +20,8 @@ func Routes(h http.Handler) (names []string) {
 func MemoryHeld(h http.Handler) int64 { return h.(*httpserve.Handler).Memory.Used() }
 
 // DecodePoll is for the fuzz tests.
-func DecodePoll(raw []byte) (*diamond.PollRequest, error) {
+func DecodePoll(raw []byte) (*conf.PollRequest, error) {
 	return decodePoll(bytes.NewReader(raw), func(int64) error { return nil })
 }
 
-func RepeatedPoll(raw []byte) *diamond.PollRequest { return repeatedPoll(raw) }
+func RepeatedPoll(raw []byte) *conf.PollRequest { return repeatedPoll(raw) }

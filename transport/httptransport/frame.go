@@ -8,7 +8,7 @@ import (
 	"io"
 	"strings"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // A frame is one line of JSON. Where the line has a "length", that many raw
@@ -37,7 +37,7 @@ type frameReader struct {
 
 // errFrame is the error of a body that is not made of frames.
 func errFrame(format string, args ...any) error {
-	return diamond.Errorf(diamond.ErrInvalid, "frame: "+format, args...)
+	return conf.Errorf(conf.ErrInvalid, "frame: "+format, args...)
 }
 
 // next decodes the next line into line and returns the content that follows it. It
@@ -58,9 +58,9 @@ func (f *frameReader) next(line framed) (content string, err error) {
 	case *length < 0:
 		return "", errFrame("length is negative")
 	case *length > f.most:
-		return "", diamond.Errorf(diamond.ErrTooLarge, "content: %d bytes, more than %d", *length, f.most)
+		return "", conf.Errorf(conf.ErrTooLarge, "content: %d bytes, more than %d", *length, f.most)
 	case *length > f.left:
-		return "", diamond.Errorf(diamond.ErrTooLarge, "contents together: more than allowed")
+		return "", conf.Errorf(conf.ErrTooLarge, "contents together: more than allowed")
 	}
 	f.left -= *length
 	if content, err = f.read(*length); err != nil {
@@ -132,7 +132,7 @@ func decodeJSON(raw []byte, into any, strict bool) error {
 		return invalidJSON(err)
 	}
 	if len(bytes.Trim(raw[dec.InputOffset():], " \t\r\n")) > 0 {
-		return diamond.Errorf(diamond.ErrInvalid, "json: something follows the value")
+		return conf.Errorf(conf.ErrInvalid, "json: something follows the value")
 	}
 	return nil
 }

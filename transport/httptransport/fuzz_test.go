@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
@@ -28,7 +28,7 @@ func FuzzF4_PollRequest(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if req, err := httptransport.DecodePoll(raw); err != nil {
-			if !errors.Is(err, diamond.ErrInvalid) && !errors.Is(err, diamond.ErrTooLarge) {
+			if !errors.Is(err, conf.ErrInvalid) && !errors.Is(err, conf.ErrTooLarge) {
 				t.Fatalf("refused as %v", err)
 			}
 		} else {
@@ -38,7 +38,7 @@ func FuzzF4_PollRequest(f *testing.F) {
 			}
 			for _, held := range req.Held {
 				require.NoError(t, held.Key.Validate())
-				require.GreaterOrEqual(t, held.Revision, int64(diamond.AnyRevision))
+				require.GreaterOrEqual(t, held.Revision, int64(conf.AnyRevision))
 			}
 			require.GreaterOrEqual(t, req.Wait.Nanoseconds(), int64(0))
 		}
@@ -86,34 +86,34 @@ func FuzzF5_Answer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte, count int, flag, stale string) {
 		server := &hostile{body: body, header: http.Header{
 			"Diamond-Position": {cannedPosition.String()}, "Diamond-Count": {strconv.Itoa(count)}, "Diamond-Resync": {flag}, "Diamond-Stale": {stale},
-			"Diamond-Key": {"public/g/k"}, "Diamond-Revision": {flag}, "Diamond-Modified": {stale}, "Diamond-Md5": {diamond.MD5Hex(string(body))}, "Diamond-Meta": {stale},
+			"Diamond-Key": {"public/g/k"}, "Diamond-Revision": {flag}, "Diamond-Modified": {stale}, "Diamond-Md5": {conf.MD5Hex(string(body))}, "Diamond-Meta": {stale},
 		}}
 		tr := httptransport.New("hostile.test", httptransport.WithHTTPClient(&http.Client{Transport: server}), httptransport.WithMaxAnswer(1<<20))
 		ctx := t.Context()
-		if res, err := tr.Poll(ctx, &diamond.PollRequest{Keys: []diamond.Key{cannedKey}}); refusedAs(t, err) {
+		if res, err := tr.Poll(ctx, &conf.PollRequest{Keys: []conf.Key{cannedKey}}); refusedAs(t, err) {
 			for _, s := range res.Changed {
 				require.NoError(t, s.Key.Validate())
 				require.GreaterOrEqual(t, s.Revision, int64(0))
 				if s.Entry != nil {
-					require.Equal(t, diamond.MD5Hex(s.Entry.Content), s.MD5)
+					require.Equal(t, conf.MD5Hex(s.Entry.Content), s.MD5)
 				}
 			}
 		}
-		if res, err := tr.Changes(ctx, &diamond.ChangesRequest{}); refusedAs(t, err) {
+		if res, err := tr.Changes(ctx, &conf.ChangesRequest{}); refusedAs(t, err) {
 			for _, c := range res.Changes {
 				require.Positive(t, c.Revision)
-				require.True(t, c.Op == diamond.OpFork || c.Key.Validate() == nil)
+				require.True(t, c.Op == conf.OpFork || c.Key.Validate() == nil)
 				require.Less(t, c.Number, c.Count)
 			}
 		}
-		if res, err := tr.List(ctx, &diamond.ListRequest{Contents: true}); refusedAs(t, err) {
+		if res, err := tr.List(ctx, &conf.ListRequest{Contents: true}); refusedAs(t, err) {
 			for _, e := range res.Entries {
 				require.NoError(t, e.Key.Validate())
 			}
 		}
-		_, err := tr.History(ctx, &diamond.HistoryRequest{Key: cannedKey})
+		_, err := tr.History(ctx, &conf.HistoryRequest{Key: cannedKey})
 		refusedAs(t, err)
-		if res, err := tr.Fetch(ctx, &diamond.FetchRequest{Key: diamond.NewKey("g", "k")}); refusedAs(t, err) {
+		if res, err := tr.Fetch(ctx, &conf.FetchRequest{Key: conf.NewKey("g", "k")}); refusedAs(t, err) {
 			require.Equal(t, string(body), res.Entry.Content)
 		}
 	})
@@ -124,7 +124,7 @@ func refusedAs(t *testing.T, err error) bool {
 	if err == nil {
 		return true
 	}
-	require.ErrorIs(t, err, diamond.ErrUnavailable)
+	require.ErrorIs(t, err, conf.ErrUnavailable)
 	assert.NotContains(t, err.Error(), "\n")
 	return false
 }

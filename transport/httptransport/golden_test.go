@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
@@ -26,10 +26,10 @@ var update = flag.Bool("update", false, "rewrite testdata/golden")
 
 func TestGolden_Answers(t *testing.T) {
 	h := httptransport.NewHandler(&canned{})
-	refused := httptransport.NewHandler(&canned{err: &diamond.Error{
-		Err: diamond.ErrConflict, Key: cannedKey, Detail: "revision is 8, not 7", Current: 8,
+	refused := httptransport.NewHandler(&canned{err: &conf.Error{
+		Err: conf.ErrConflict, Key: cannedKey, Detail: "revision is 8, not 7", Current: 8,
 	}})
-	shed := httptransport.NewHandler(&canned{err: &diamond.Error{Err: diamond.ErrOverloaded, Detail: "1024 commits are in flight", RetryAfter: 1500e6}})
+	shed := httptransport.NewHandler(&canned{err: &conf.Error{Err: conf.ErrOverloaded, Detail: "1024 commits are in flight", RetryAfter: 1500e6}})
 	const form = "Content-Type: application/x-www-form-urlencoded\r\n"
 	for name, r := range map[string]struct {
 		h   http.Handler
@@ -88,49 +88,49 @@ func TestGolden_Requests(t *testing.T) {
 	wire := &capture{}
 	tr := httptransport.New("config.test:1210", httptransport.WithHTTPClient(&http.Client{Transport: wire}))
 	ctx := t.Context()
-	info := diamond.ClientInfo{ID: "c1", App: "shop", Version: "1.2", Labels: map[string]string{"zone": "a b"}}
-	keys := []diamond.Key{cannedKey, diamond.NewKey("g", "gone")}
+	info := conf.ClientInfo{ID: "c1", App: "shop", Version: "1.2", Labels: map[string]string{"zone": "a b"}}
+	keys := []conf.Key{cannedKey, conf.NewKey("g", "gone")}
 	for name, ask := range map[string]func() error{
 		"fetch": func() error {
-			_, err := tr.Fetch(ctx, &diamond.FetchRequest{Client: info, Key: cannedKey, After: cannedPosition})
+			_, err := tr.Fetch(ctx, &conf.FetchRequest{Client: info, Key: cannedKey, After: cannedPosition})
 			return err
 		},
 		"version": func() error {
-			_, err := tr.Fetch(ctx, &diamond.FetchRequest{Key: cannedKey, Revision: 3})
+			_, err := tr.Fetch(ctx, &conf.FetchRequest{Key: cannedKey, Revision: 3})
 			return err
 		},
 		"poll": func() error {
-			_, err := tr.Poll(ctx, &diamond.PollRequest{
-				Client: info, Set: diamond.HashKeys(keys), Keys: keys, Position: cannedPosition,
-				Held: []diamond.Held{{Key: keys[0], Revision: 5, MD5: cannedEntry.MD5}}, Wait: 25e9,
+			_, err := tr.Poll(ctx, &conf.PollRequest{
+				Client: info, Set: conf.HashKeys(keys), Keys: keys, Position: cannedPosition,
+				Held: []conf.Held{{Key: keys[0], Revision: 5, MD5: cannedEntry.MD5}}, Wait: 25e9,
 			})
 			return err
 		},
 		"commit": func() error {
-			_, err := tr.Commit(ctx, &diamond.CommitRequest{Client: info, Set: diamond.ChangeSet{
-				Drafts: []diamond.Draft{
-					{Key: cannedKey, Content: "a: 1\n", Type: "yaml", Meta: map[string]string{"o": "<é>"}, IfRevision: diamond.Revision(6)},
-					{Key: diamond.NewKey("g", "e"), AllowEmpty: true, Reset: true},
+			_, err := tr.Commit(ctx, &conf.CommitRequest{Client: info, Set: conf.ChangeSet{
+				Drafts: []conf.Draft{
+					{Key: cannedKey, Content: "a: 1\n", Type: "yaml", Meta: map[string]string{"o": "<é>"}, IfRevision: conf.Revision(6)},
+					{Key: conf.NewKey("g", "e"), AllowEmpty: true, Reset: true},
 				},
-				Deletes: []diamond.Delete{{Key: diamond.NewKey("g", "gone")}}, Checks: []diamond.Check{{Key: diamond.NewKey("g", "c"), Revision: 0}},
+				Deletes: []conf.Delete{{Key: conf.NewKey("g", "gone")}}, Checks: []conf.Check{{Key: conf.NewKey("g", "c"), Revision: 0}},
 				RequestID: "r-1", Comment: "why & how",
 			}})
 			return err
 		},
 		"changes": func() error {
-			_, err := tr.Changes(ctx, &diamond.ChangesRequest{After: cannedPosition, Namespace: "public", Group: "g", Prefix: "k", Contents: true, Wait: 25e9})
+			_, err := tr.Changes(ctx, &conf.ChangesRequest{After: cannedPosition, Namespace: "public", Group: "g", Prefix: "k", Contents: true, Wait: 25e9})
 			return err
 		},
 		"list": func() error {
-			_, err := tr.List(ctx, &diamond.ListRequest{Namespace: "n", Group: "g", Prefix: "k", After: cannedKey, Limit: 7, Contents: true})
+			_, err := tr.List(ctx, &conf.ListRequest{Namespace: "n", Group: "g", Prefix: "k", After: cannedKey, Limit: 7, Contents: true})
 			return err
 		},
 		"history": func() error {
-			_, err := tr.History(ctx, &diamond.HistoryRequest{Key: cannedKey, Before: 9, Limit: 3})
+			_, err := tr.History(ctx, &conf.HistoryRequest{Key: cannedKey, Before: 9, Limit: 3})
 			return err
 		},
 		"report": func() error {
-			_, err := tr.Report(ctx, &diamond.ReportRequest{Client: info, Reports: []diamond.Report{
+			_, err := tr.Report(ctx, &conf.ReportRequest{Client: info, Reports: []conf.Report{
 				{Key: cannedKey, Revision: 6, Applied: true}, {Key: keys[1], Revision: 5, Reason: "panic"},
 			}})
 			return err

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/budget"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 	"github.com/linnaname/gdiamond/transport/httptransport/internal/original"
@@ -62,10 +63,10 @@ const (
 )
 
 // client returns what the client claims of itself.
-func client(r *http.Request) (diamond.ClientInfo, error) {
+func client(r *http.Request) (conf.ClientInfo, error) {
 	values := r.Header[hClient]
 	if len(values) == 0 {
-		return diamond.ClientInfo{}, nil
+		return conf.ClientInfo{}, nil
 	}
 	return parseClient(values[0])
 }
@@ -73,11 +74,11 @@ func client(r *http.Request) (diamond.ClientInfo, error) {
 // positionValue is a position and its written form, which thousands of
 // answers share.
 type positionValue struct {
-	position diamond.Position
+	position conf.Position
 	value    []string
 }
 
-func (h *handler) setPosition(header http.Header, p diamond.Position) {
+func (h *handler) setPosition(header http.Header, p conf.Position) {
 	v := h.position.Load()
 	if v == nil || v.position != p {
 		v = &positionValue{p, []string{p.String()}}

@@ -7,7 +7,7 @@ import (
 	"reflect"
 	"slices"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 const (
@@ -42,7 +42,7 @@ func newJSONReader(src io.Reader, hold func(bytes int64) error) *jsonReader {
 // the white space before it, is incomplete.
 func (j *jsonReader) Read(p []byte) (int, error) {
 	if j.passed-j.dec.InputOffset() > maxValue {
-		return 0, diamond.Errorf(diamond.ErrInvalid, "json: a value has more than %d bytes", maxValue)
+		return 0, conf.Errorf(conf.ErrInvalid, "json: a value has more than %d bytes", maxValue)
 	}
 	n, err := j.src.Read(p[:min(len(p), maxValue)])
 	j.passed += int64(n)
@@ -63,7 +63,7 @@ func (j *jsonReader) whole(field func(name string) error) error {
 	case j.broken != nil:
 		return j.broken
 	}
-	return diamond.Errorf(diamond.ErrInvalid, "json: something follows the value")
+	return conf.Errorf(conf.ErrInvalid, "json: something follows the value")
 }
 
 // object calls field with the name of each field of the next object. Field must read
@@ -80,10 +80,10 @@ func (j *jsonReader) object(field func(name string) error) error {
 		}
 		name, _ := token.(string) // the decoder accepts only strings as names
 		if slices.Contains(seen, name) {
-			return diamond.Errorf(diamond.ErrInvalid, "json: field %.80q is given more than once", name)
+			return conf.Errorf(conf.ErrInvalid, "json: field %.80q is given more than once", name)
 		}
 		if len(seen) == maxFields {
-			return diamond.Errorf(diamond.ErrInvalid, "json: more than %d fields", maxFields)
+			return conf.Errorf(conf.ErrInvalid, "json: more than %d fields", maxFields)
 		}
 		seen = append(seen, name)
 		if err := field(name); err != nil {
@@ -103,7 +103,7 @@ func (j *jsonReader) list(name string, most int, memory int64, element func() er
 	}
 	for n := 0; j.dec.More(); n++ {
 		if n == most {
-			return diamond.Errorf(diamond.ErrTooLarge, "%s: more than %d", name, most)
+			return conf.Errorf(conf.ErrTooLarge, "%s: more than %d", name, most)
 		}
 		if err := j.hold(memory); err != nil {
 			return err
@@ -183,7 +183,7 @@ func (j *jsonReader) skip() error {
 			return nil
 		}
 		if depth > maxDepth {
-			return diamond.Errorf(diamond.ErrInvalid, "json: nested more than %d deep", maxDepth)
+			return conf.Errorf(conf.ErrInvalid, "json: nested more than %d deep", maxDepth)
 		}
 	}
 }

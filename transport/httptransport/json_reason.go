@@ -7,7 +7,7 @@ import (
 	"reflect"
 	"strings"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
@@ -16,18 +16,18 @@ import (
 func invalidJSON(err error) error {
 	var typed *json.UnmarshalTypeError
 	var syntax *json.SyntaxError
-	var own *diamond.Error
+	var own *conf.Error
 	switch {
 	case errors.As(err, &own):
 		return own
 	case errors.As(err, &typed):
 		return notOfKind(typed.Field, typed.Value, typed.Type.Kind())
 	case errors.As(err, &syntax), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return diamond.Errorf(diamond.ErrInvalid, "json: not well-formed")
+		return conf.Errorf(conf.ErrInvalid, "json: not well-formed")
 	case strings.HasPrefix(err.Error(), "json: unknown field "):
-		return diamond.Errorf(diamond.ErrInvalid, "json: %s", httpserve.Clip(strings.TrimPrefix(err.Error(), "json: ")))
+		return conf.Errorf(conf.ErrInvalid, "json: %s", httpserve.Clip(strings.TrimPrefix(err.Error(), "json: ")))
 	}
-	return diamond.Errorf(diamond.ErrInvalid, "json: a field has a value that it cannot have")
+	return conf.Errorf(conf.ErrInvalid, "json: a field has a value that it cannot have")
 }
 
 // notOfKind returns the error of a value that is not of the wanted kind. An empty name
@@ -38,7 +38,7 @@ func notOfKind(name, given string, wanted reflect.Kind) error {
 		where = "field " + name
 	}
 	given, _, _ = strings.Cut(given, " ") // a number follows its kind
-	return diamond.Errorf(diamond.ErrInvalid, "json: %s is %s, not %s", where, jsonKinds[given], jsonKindOf(wanted))
+	return conf.Errorf(conf.ErrInvalid, "json: %s is %s, not %s", where, jsonKinds[given], jsonKindOf(wanted))
 }
 
 // jsonKinds translates the kinds of values as package json names them.

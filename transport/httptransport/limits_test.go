@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
@@ -62,7 +62,7 @@ func TestX19_Limits(t *testing.T) {
 	assert.Zero(t, c.Srv.Status().Keys)
 
 	var many strings.Builder
-	for i := range diamond.MaxChanges + 1 {
+	for i := range conf.MaxChanges + 1 {
 		fmt.Fprintf(&many, `{"op":"publish","key":"k%d","length":1}`+"\nx\n", i)
 	}
 	w := c.Ask("POST", "/v1/changesets", many.String())

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
@@ -27,7 +27,7 @@ func (l *entryLine) contentLength() *int64 { return l.Length }
 
 // lineOf returns the line of e, with the length of the content that follows, or nil if
 // none follows.
-func lineOf(e *diamond.Entry, length *int64) string {
+func lineOf(e *conf.Entry, length *int64) string {
 	l := entryLine{
 		Key: e.Key.String(), Revision: e.Revision, MD5: e.MD5, Type: e.Type, Size: e.Size,
 		Modified: e.Modified.UTC(), Meta: e.Meta, Length: length,
@@ -39,12 +39,12 @@ func lineOf(e *diamond.Entry, length *int64) string {
 }
 
 // state returns the state in a poll's answer that l and the content after it encode.
-func (l *entryLine) state(content string) (s diamond.KeyState, err error) {
+func (l *entryLine) state(content string) (s conf.KeyState, err error) {
 	e, err := l.entry(content)
 	if err != nil {
 		return s, err
 	}
-	s = diamond.KeyState{Key: e.Key, Revision: e.Revision, View: e.View, MD5: e.MD5}
+	s = conf.KeyState{Key: e.Key, Revision: e.Revision, View: e.View, MD5: e.MD5}
 	if l.Length != nil && l.Revision > 0 {
 		s.Entry = &e
 	}
@@ -52,7 +52,7 @@ func (l *entryLine) state(content string) (s diamond.KeyState, err error) {
 }
 
 // entry returns the entry of l. It checks a content against its digest.
-func (l *entryLine) entry(content string) (e diamond.Entry, err error) {
+func (l *entryLine) entry(content string) (e conf.Entry, err error) {
 	key, err := wireKey(l.Key)
 	if err != nil {
 		return e, err
@@ -60,7 +60,7 @@ func (l *entryLine) entry(content string) (e diamond.Entry, err error) {
 	if l.Revision < 0 || l.View < 0 || l.Size < 0 {
 		return e, errFrame("a number is negative")
 	}
-	e = diamond.Entry{
+	e = conf.Entry{
 		Key: key, Content: content, Type: l.Type, MD5: l.MD5, Size: l.Size,
 		Revision: l.Revision, View: l.View, Modified: l.Modified, Meta: l.Meta,
 	}
@@ -74,9 +74,9 @@ func (l *entryLine) entry(content string) (e diamond.Entry, err error) {
 }
 
 // checkContent compares a content with the digest and size that came with it.
-func checkContent(e *diamond.Entry) error {
-	if int64(len(e.Content)) != e.Size || diamond.MD5Hex(e.Content) != e.MD5 {
-		return diamond.Errorf(diamond.ErrInvalid, "content of %s does not have its digest", e.Key)
+func checkContent(e *conf.Entry) error {
+	if int64(len(e.Content)) != e.Size || conf.MD5Hex(e.Content) != e.MD5 {
+		return conf.Errorf(conf.ErrInvalid, "content of %s does not have its digest", e.Key)
 	}
 	return nil
 }
@@ -91,7 +91,7 @@ type pollLine struct {
 }
 
 // addTo adds l and the content after it to res.
-func (l *pollLine) addTo(res *diamond.PollResponse, content string) error {
+func (l *pollLine) addTo(res *conf.PollResponse, content string) error {
 	if l.Denied == "" {
 		state, err := l.state(content)
 		res.Changed = append(res.Changed, state)
@@ -101,7 +101,7 @@ func (l *pollLine) addTo(res *diamond.PollResponse, content string) error {
 	if err == nil && (l.Key != "" || l.Length != nil) {
 		err = errFrame("a key is denied, and has a state")
 	}
-	res.Denied = append(res.Denied, diamond.Denial{Key: key, Detail: httpserve.Clip(l.Detail)})
+	res.Denied = append(res.Denied, conf.Denial{Key: key, Detail: httpserve.Clip(l.Detail)})
 	return err
 }
 
@@ -112,11 +112,11 @@ type deniedLine struct {
 }
 
 // wireKey parses a key in the form of answers, with all three parts.
-func wireKey(s string) (diamond.Key, error) {
+func wireKey(s string) (conf.Key, error) {
 	if strings.Count(s, "/") != 2 {
-		return diamond.Key{}, diamond.Errorf(diamond.ErrInvalid, "key: has not three parts")
+		return conf.Key{}, conf.Errorf(conf.ErrInvalid, "key: has not three parts")
 	}
-	return diamond.ParseKey(s)
+	return conf.ParseKey(s)
 }
 
 // changeLine is one change of the log.
@@ -147,18 +147,18 @@ type epochLine struct {
 func (l *changeLine) contentLength() *int64 { return l.Length }
 
 // lineOfChange returns the line of c, with a length if its content follows.
-func lineOfChange(c *diamond.Change, content bool) string {
+func lineOfChange(c *conf.Change, content bool) string {
 	l := changeLine{
 		Revision: c.Revision, Number: c.Number, Count: c.Count, Op: c.Op.String(),
 		Type: c.Type, MD5: c.MD5, Size: c.Size, Meta: c.Meta,
 		Author: c.Author.Name, Address: c.Address, Comment: c.Comment, Time: c.Time.UTC(),
 	}
-	if c.Op == diamond.OpFork {
+	if c.Op == conf.OpFork {
 		l.Epoch = &epochLine{c.Epoch.Generation, hex.EncodeToString(c.Epoch.ID[:])}
 	} else {
 		l.Key = c.Key.String()
 	}
-	if c.Op == diamond.OpPublish {
+	if c.Op == conf.OpPublish {
 		l.SHA256 = hex.EncodeToString(c.SHA256[:])
 		if content {
 			n := int64(len(c.Content))
@@ -168,11 +168,11 @@ func lineOfChange(c *diamond.Change, content bool) string {
 	return marshalLine(&l)
 }
 
-func (l *changeLine) change(content string) (c diamond.Change, err error) {
-	c = diamond.Change{
+func (l *changeLine) change(content string) (c conf.Change, err error) {
+	c = conf.Change{
 		Revision: l.Revision, Number: l.Number, Count: l.Count,
 		Type: l.Type, MD5: l.MD5, Size: l.Size, Meta: l.Meta,
-		Author: diamond.Principal{Name: l.Author}, Address: l.Address, Comment: l.Comment,
+		Author: conf.Principal{Name: l.Author}, Address: l.Address, Comment: l.Comment,
 		Time: l.Time, Content: content,
 	}
 	if l.Revision < 1 || l.Number < 0 || l.Count <= l.Number || l.Count > math.MaxInt32 || l.Size < 0 {
@@ -180,14 +180,14 @@ func (l *changeLine) change(content string) (c diamond.Change, err error) {
 	}
 	switch l.Op {
 	case "publish":
-		c.Op = diamond.OpPublish
+		c.Op = conf.OpPublish
 		if err := hexInto(c.SHA256[:], l.SHA256); err != nil {
 			return c, err
 		}
 	case "delete":
-		c.Op = diamond.OpDelete
+		c.Op = conf.OpDelete
 	case "fork":
-		c.Op = diamond.OpFork
+		c.Op = conf.OpFork
 		if l.Epoch == nil {
 			return c, errFrame("fork has no epoch")
 		}
@@ -233,8 +233,8 @@ type setLine struct {
 func (l *setLine) contentLength() *int64 { return l.Length }
 
 // addTo adds the change or check of l, and the content after it, to set.
-func (l *setLine) addTo(set *diamond.ChangeSet, content string) error {
-	key, err := diamond.ParseKey(l.Key)
+func (l *setLine) addTo(set *conf.ChangeSet, content string) error {
+	key, err := conf.ParseKey(l.Key)
 	if err != nil {
 		return err
 	}
@@ -244,16 +244,16 @@ func (l *setLine) addTo(set *diamond.ChangeSet, content string) error {
 	case l.Op == "publish" && l.Length == nil:
 		return errFrame("publish has no length")
 	case l.Op == "publish" && l.Revision == nil:
-		set.Drafts = append(set.Drafts, diamond.Draft{
+		set.Drafts = append(set.Drafts, conf.Draft{
 			Key: key, Content: content, Type: l.Type, Meta: l.Meta, Reset: l.Reset,
 			IfRevision: l.IfRevision, AllowEmpty: l.AllowEmpty,
 		})
 	case l.Length != nil || l.Type != "" || l.Meta != nil || l.Reset || l.AllowEmpty:
 		return errFrame("op %.20q has a field of publish", l.Op)
 	case l.Op == "delete" && l.Revision == nil:
-		set.Deletes = append(set.Deletes, diamond.Delete{Key: key, IfRevision: l.IfRevision})
+		set.Deletes = append(set.Deletes, conf.Delete{Key: key, IfRevision: l.IfRevision})
 	case l.Op == "check" && l.IfRevision == nil && l.Revision != nil:
-		set.Checks = append(set.Checks, diamond.Check{Key: key, Revision: *l.Revision})
+		set.Checks = append(set.Checks, conf.Check{Key: key, Revision: *l.Revision})
 	default:
 		return errFrame("op is publish or delete with ifRevision, or check with revision")
 	}
@@ -311,7 +311,7 @@ func parseWait(s string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil || d < 0 {
-		return 0, diamond.Errorf(diamond.ErrInvalid, `wait: not a duration such as "30s"`)
+		return 0, conf.Errorf(conf.ErrInvalid, `wait: not a duration such as "30s"`)
 	}
 	return d, nil
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
 
@@ -43,7 +43,7 @@ func TestNative_ByHand(t *testing.T) {
 	assert.Equal(t, "1", w.Header().Get("Diamond-Revision"))
 	assert.Equal(t, "yaml", w.Header().Get("Diamond-Type"))
 	assert.Equal(t, "owner=me&tier=%C3%A9", w.Header().Get("Diamond-Meta"))
-	assert.Equal(t, `"1-`+diamond.MD5Hex("a: 1\n")+`"`, w.Header().Get("ETag"))
+	assert.Equal(t, `"1-`+conf.MD5Hex("a: 1\n")+`"`, w.Header().Get("ETag"))
 	assert.Equal(t, "no-store", w.Header().Get("Cache-Control"))
 	etag := w.Header().Get("ETag")
 
@@ -63,7 +63,7 @@ func TestNative_ByHand(t *testing.T) {
 	assert.Equal(t, "conflict", code)
 	assert.Contains(t, message, "2")
 	assert.NotEmpty(t, w.Header().Get("Diamond-Position"))
-	other := `"2-` + diamond.MD5Hex("of a history that was lost") + `"`
+	other := `"2-` + conf.MD5Hex("of a history that was lost") + `"`
 	for _, method := range []string{"PUT", "DELETE"} {
 		w = c.Ask(method, one, map[string]string{"PUT": "a: 3"}[method], "If-Match", other)
 		assert.Equal(t, 409, w.Code, "the revision is right, the content is another")
@@ -112,7 +112,7 @@ func TestNative_ChangeSet(t *testing.T) {
 	require.Equal(t, 200, w.Code, w.Body)
 	first := w.Header().Get("Diamond-Position")
 	assert.Equal(t, "a: 1\n", c.Fetch(protocoltest.Key("a")).Entry.Content)
-	assert.True(t, c.Fetch(diamond.Key{Namespace: "team", Group: "g", DataID: "b"}).Found)
+	assert.True(t, c.Fetch(conf.Key{Namespace: "team", Group: "g", DataID: "b"}).Found)
 	assert.False(t, c.Fetch(protocoltest.Key("old")).Found)
 
 	w = c.Ask("POST", "/v1/changesets?comment=all", body, "Idempotency-Key", "r1")
@@ -284,7 +284,7 @@ func TestX2_Spellings(t *testing.T) {
 	for _, other := range []string{"KEY", "Key", "key.", "a", "b", "c", "2fkey", "key:x"} {
 		c.Publish(protocoltest.Key(other), "wrong")
 	}
-	c.Publish(diamond.Key{Namespace: "public", Group: "key", DataID: "key"}, "wrong")
+	c.Publish(conf.Key{Namespace: "public", Group: "key", DataID: "key"}, "wrong")
 	addr := c.Listen()
 	const base = "/v1/configs/public/DEFAULT_GROUP/"
 	canonical := map[string]bool{

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 
-	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/api"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
@@ -132,7 +132,7 @@ func (unreadable) Close() error             { return nil }
 
 // exercise has an operation answer with status.
 func exercise(t *testing.T, method, path string, status int) *httptest.ResponseRecorder {
-	k := diamond.NewKey("g", "k")
+	k := conf.NewKey("g", "k")
 	g := good[method+" "+path]
 	c := protocoltest.New(t)
 	if status < 300 && path != "/v1/reports" || status == 304 || status == 409 {
@@ -141,12 +141,12 @@ func exercise(t *testing.T, method, path string, status int) *httptest.ResponseR
 	r := request(method, path, g.body)
 	switch status {
 	case 304:
-		r.Header.Set("If-None-Match", `"1-`+diamond.MD5Hex("content")+`"`)
+		r.Header.Set("If-None-Match", `"1-`+conf.MD5Hex("content")+`"`)
 		if path == "/diamond-server/config" {
-			r.Header.Set("If-None-Match", `"`+diamond.MD5Hex("content")+`"`)
+			r.Header.Set("If-None-Match", `"`+conf.MD5Hex("content")+`"`)
 		}
 		if path == "/diamond-server/getProbeModify" {
-			r = request(method, path, "Probe-Modify-Request=k%2Cg%2C"+diamond.MD5Hex("content")+"%3B")
+			r = request(method, path, "Probe-Modify-Request=k%2Cg%2C"+conf.MD5Hex("content")+"%3B")
 			r.Header.Set("Long-Polling-TimeOut", "10")
 		}
 	case 400:
@@ -163,10 +163,10 @@ func exercise(t *testing.T, method, path string, status int) *httptest.ResponseR
 		}
 	case 410, 421, 429, 503, 504, 507:
 		sentinel := map[int]error{
-			410: diamond.ErrCompacted, 421: diamond.ErrOtherStore, 429: diamond.ErrOverloaded,
-			503: diamond.ErrUnavailable, 504: diamond.ErrUnknownOutcome, 507: diamond.ErrNoSpace,
+			410: conf.ErrCompacted, 421: conf.ErrOtherStore, 429: conf.ErrOverloaded,
+			503: conf.ErrUnavailable, 504: conf.ErrUnknownOutcome, 507: conf.ErrNoSpace,
 		}[status]
-		return send(httptransport.NewHandler(&canned{err: diamond.Errorf(sentinel, "said so")}), r)
+		return send(httptransport.NewHandler(&canned{err: conf.Errorf(sentinel, "said so")}), r)
 	case 413:
 		r.ContentLength = 1 << 40
 	}

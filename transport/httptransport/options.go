@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/budget"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
@@ -27,7 +27,7 @@ func defaultSettings() *settings {
 			Requests: budget.New(DefaultRequests, DefaultAddressRequests),
 			Memory:   budget.New(DefaultMemoryBudget, DefaultAddressMemory),
 		},
-		maxContent: diamond.DefaultMaxContent,
+		maxContent: conf.DefaultMaxContent,
 	}
 }
 
@@ -64,7 +64,7 @@ func WithObserver(observe func(Observation)) HandlerOption {
 }
 
 // WithMaxContent sets how many bytes one content may have, so that larger bodies
-// are refused before they are read; by default [diamond.DefaultMaxContent]. Give
+// are refused before they are read; by default [conf.DefaultMaxContent]. Give
 // it what the server was given.
 func WithMaxContent(bytes int64) HandlerOption {
 	return func(s *settings) { s.maxContent = bytes }
@@ -111,8 +111,8 @@ func WithRequestLimits(total, perAddress int) HandlerOption {
 
 // Memory that requests may take unless [WithMemoryBudget] sets it, in bytes.
 const (
-	DefaultMemoryBudget  = 8 * DefaultAddressMemory       // of all addresses together: eight of the largest change sets
-	DefaultAddressMemory = diamond.MaxSetBytes + setLines // of one address: the largest change set
+	DefaultMemoryBudget  = 8 * DefaultAddressMemory    // of all addresses together: eight of the largest change sets
+	DefaultAddressMemory = conf.MaxSetBytes + setLines // of one address: the largest change set
 )
 
 // Requests that may be under way unless [WithRequestLimits] sets it, those that wait

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
@@ -39,7 +39,7 @@ func parsePairs(raw string) (map[string]string, error) {
 // labelPrefix marks labels among the fields of a client's header.
 const labelPrefix = "label."
 
-func encodeClient(c diamond.ClientInfo) string {
+func encodeClient(c conf.ClientInfo) string {
 	m := make(map[string]string, 3+len(c.Labels))
 	for name, value := range map[string]string{"id": c.ID, "app": c.App, "version": c.Version} {
 		if value != "" {
@@ -52,7 +52,7 @@ func encodeClient(c diamond.ClientInfo) string {
 	return encodePairs(m)
 }
 
-func parseClient(raw string) (c diamond.ClientInfo, err error) {
+func parseClient(raw string) (c conf.ClientInfo, err error) {
 	var buf [8]httpserve.Param
 	params, err := httpserve.ParseParams(buf[:0], raw)
 	if err != nil {

@@ -6,13 +6,13 @@ import (
 	"strconv"
 	"strings"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
 // pathKey returns the key that a path names after prefix. Each part is decoded once,
 // and none may be empty: an empty one would name another key.
-func pathKey(r *http.Request, prefix string) (diamond.Key, error) {
+func pathKey(r *http.Request, prefix string) (conf.Key, error) {
 	raw, encoded := r.URL.Path, false
 	if r.URL.RawPath != "" {
 		raw, encoded = r.URL.RawPath, true
@@ -20,22 +20,22 @@ func pathKey(r *http.Request, prefix string) (diamond.Key, error) {
 	rest, ok := strings.CutPrefix(raw, prefix+"/")
 	parts := strings.SplitN(rest, "/", 4)
 	if !ok || len(parts) != 3 {
-		return diamond.Key{}, diamond.Errorf(diamond.ErrInvalid, "path: is not %s/namespace/group/dataId", prefix)
+		return conf.Key{}, conf.Errorf(conf.ErrInvalid, "path: is not %s/namespace/group/dataId", prefix)
 	}
 	if encoded {
 		for i, part := range parts {
 			var err error
 			if parts[i], err = unescapePath(part); err != nil {
-				return diamond.Key{}, err
+				return conf.Key{}, err
 			}
 		}
 	}
 	for _, part := range parts {
 		if part == "" {
-			return diamond.Key{}, diamond.Errorf(diamond.ErrInvalid, "path: a part of the key is empty")
+			return conf.Key{}, conf.Errorf(conf.ErrInvalid, "path: a part of the key is empty")
 		}
 	}
-	key := diamond.Key{Namespace: parts[0], Group: parts[1], DataID: parts[2]}
+	key := conf.Key{Namespace: parts[0], Group: parts[1], DataID: parts[2]}
 	return key, key.Validate()
 }
 
@@ -43,7 +43,7 @@ func pathKey(r *http.Request, prefix string) (diamond.Key, error) {
 func unescapePath(s string) (string, error) {
 	u, err := url.PathUnescape(s)
 	if err != nil {
-		return "", diamond.Errorf(diamond.ErrInvalid, "path: a %% is not followed by two hexadecimal digits")
+		return "", conf.Errorf(conf.ErrInvalid, "path: a %% is not followed by two hexadecimal digits")
 	}
 	return u, nil
 }
@@ -55,13 +55,13 @@ func parseBool(name, value string) (bool, error) {
 	case "false":
 		return false, nil
 	}
-	return false, diamond.Errorf(diamond.ErrInvalid, "%s: not true or false", name)
+	return false, conf.Errorf(conf.ErrInvalid, "%s: not true or false", name)
 }
 
 func parseNumber(name, value string) (int64, error) {
 	n, err := strconv.ParseInt(value, 10, 64)
 	if err != nil || n < 0 {
-		return 0, diamond.Errorf(diamond.ErrInvalid, "%s: not a number of 0 or more", name)
+		return 0, conf.Errorf(conf.ErrInvalid, "%s: not a number of 0 or more", name)
 	}
 	return n, nil
 }

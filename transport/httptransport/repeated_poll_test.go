@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
@@ -24,9 +24,9 @@ func TestRepeatedPollsOfTheClientAreKnown(t *testing.T) {
 			return nil, io.ErrUnexpectedEOF
 		}),
 	}))
-	asked := &diamond.PollRequest{
-		Set:      diamond.HashKeys([]diamond.Key{diamond.NewKey("", "a")}),
-		Position: diamond.Position{Store: diamond.StoreID{1}, Epoch: diamond.Epoch{Generation: 2}, Revision: 3},
+	asked := &conf.PollRequest{
+		Set:      conf.HashKeys([]conf.Key{conf.NewKey("", "a")}),
+		Position: conf.Position{Store: conf.StoreID{1}, Epoch: conf.Epoch{Generation: 2}, Revision: 3},
 		Wait:     25 * time.Second,
 	}
 	_, _ = client.Poll(t.Context(), asked)

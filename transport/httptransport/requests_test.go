@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
@@ -62,8 +62,8 @@ func TestListsHaveTheirBound(t *testing.T) {
 		_, err := httptransport.DecodePoll([]byte(`{"keys":[` + strings.Repeat(`"a",`, n-1) + `"a"]}`))
 		return err
 	}
-	require.NoError(t, list(diamond.MaxPollKeys))
-	require.ErrorIs(t, list(diamond.MaxPollKeys+1), diamond.ErrTooLarge)
+	require.NoError(t, list(conf.MaxPollKeys))
+	require.ErrorIs(t, list(conf.MaxPollKeys+1), conf.ErrTooLarge)
 }
 
 func TestWithObserver_NilObservesNothing(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
@@ -33,7 +33,7 @@ func TestX3_SpoofedTrust(t *testing.T) {
 	require.NoError(t, err)
 	res, _ := protocoltest.Answer(t, bufio.NewReader(conn))
 	require.Equal(t, 200, res.StatusCode)
-	history, err := c.Srv.History(t.Context(), &diamond.HistoryRequest{Key: protocoltest.Key("app.yaml")})
+	history, err := c.Srv.History(t.Context(), &conf.HistoryRequest{Key: protocoltest.Key("app.yaml")})
 	require.NoError(t, err)
 	require.Len(t, history.Changes, 1)
 	assert.Equal(t, conn.LocalAddr().String(), history.Changes[0].Address)

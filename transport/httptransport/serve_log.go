@@ -4,21 +4,21 @@ import (
 	"encoding/json"
 	"net/http"
 
-	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/api"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
 // changes serves GET /v1/changes.
 func (h *handler) changes(w http.ResponseWriter, r *http.Request) httpserve.Outcome {
-	var req diamond.ChangesRequest
+	var req conf.ChangesRequest
 	var err error
 	req.Client, err = client(r)
 	if err == nil {
 		err = query(r, func(name, value string) (err error) {
 			switch name {
 			case "after":
-				req.After, err = diamond.ParsePosition(value)
+				req.After, err = conf.ParsePosition(value)
 			case "namespace":
 				req.Namespace = value
 			case "group":
@@ -57,7 +57,7 @@ func (h *handler) changes(w http.ResponseWriter, r *http.Request) httpserve.Outc
 	for i := range res.Changes {
 		c := &res.Changes[i]
 		line := lineOfChange(c, req.Contents)
-		if req.Contents && c.Op == diamond.OpPublish {
+		if req.Contents && c.Op == conf.OpPublish {
 			a.addContent(line, c.Content)
 		} else {
 			a.addLine(line)
@@ -70,7 +70,7 @@ func (h *handler) changes(w http.ResponseWriter, r *http.Request) httpserve.Outc
 
 // list serves GET /v1/configs.
 func (h *handler) list(w http.ResponseWriter, r *http.Request) httpserve.Outcome {
-	var req diamond.ListRequest
+	var req conf.ListRequest
 	var err error
 	req.Client, err = client(r)
 	if err == nil {
@@ -83,7 +83,7 @@ func (h *handler) list(w http.ResponseWriter, r *http.Request) httpserve.Outcome
 			case "prefix":
 				req.Prefix = value
 			case "after":
-				req.After, err = diamond.ParseKey(value)
+				req.After, err = conf.ParseKey(value)
 			case "limit":
 				req.Limit, err = parseLimit(value)
 			case "contents":
@@ -120,7 +120,7 @@ func (h *handler) list(w http.ResponseWriter, r *http.Request) httpserve.Outcome
 
 // history serves GET /v1/history.
 func (h *handler) history(w http.ResponseWriter, r *http.Request) httpserve.Outcome {
-	var req diamond.HistoryRequest
+	var req conf.HistoryRequest
 	var err error
 	if req.Key, err = pathKey(r, pathHistory); err == nil {
 		req.Client, err = client(r)
@@ -154,7 +154,7 @@ func (h *handler) history(w http.ResponseWriter, r *http.Request) httpserve.Outc
 
 func parseLimit(value string) (int, error) {
 	n, err := parseNumber("limit", value)
-	return int(min(n, diamond.MaxPage)), err
+	return int(min(n, conf.MaxPage)), err
 }
 
 // head serves GET /v1/position: the position of this server, without asking its storage.
@@ -164,7 +164,7 @@ func (h *handler) head(w http.ResponseWriter, r *http.Request) httpserve.Outcome
 	}
 	status := h.srv.Status()
 	if !status.Ready {
-		return fail(w, diamond.Errorf(diamond.ErrUnavailable, "not ready"), 0)
+		return fail(w, conf.Errorf(conf.ErrUnavailable, "not ready"), 0)
 	}
 	p := status.Position
 	h.setPosition(w.Header(), p)

@@ -8,12 +8,12 @@ import (
 	"strconv"
 	"strings"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
 // sendPoll answers a native poll.
-func (h *handler) sendPoll(w http.ResponseWriter, r *http.Request, _ *diamond.PollRequest, res *diamond.PollResponse) (httpserve.Outcome, bool) {
+func (h *handler) sendPoll(w http.ResponseWriter, r *http.Request, _ *conf.PollRequest, res *conf.PollResponse) (httpserve.Outcome, bool) {
 	header := w.Header()
 	h.setPosition(header, res.Position)
 	setStale(header, res.Stale)
@@ -42,7 +42,7 @@ func (h *handler) sendPoll(w http.ResponseWriter, r *http.Request, _ *diamond.Po
 
 // lineOfState returns the entryLine of a state without its value. Nothing in it needs
 // quoting.
-func lineOfState(s *diamond.KeyState) string {
+func lineOfState(s *conf.KeyState) string {
 	b := make([]byte, 0, 160)
 	b = append(append(b, `{"key":"`...), s.Key.String()...)
 	b = strconv.AppendInt(append(b, `","revision":`...), s.Revision, 10)
@@ -56,7 +56,7 @@ func lineOfState(s *diamond.KeyState) string {
 }
 
 // readPoll reads a poll's request.
-func (h *handler) readPoll(w http.ResponseWriter, r *http.Request) (*diamond.PollRequest, error) {
+func (h *handler) readPoll(w http.ResponseWriter, r *http.Request) (*conf.PollRequest, error) {
 	info, err := client(r)
 	if err == nil {
 		err = query(r, func(name, _ string) error { return httpserve.UnknownParam(name) })
@@ -68,7 +68,7 @@ func (h *handler) readPoll(w http.ResponseWriter, r *http.Request) (*diamond.Pol
 	if err != nil {
 		return nil, err
 	}
-	var req *diamond.PollRequest
+	var req *conf.PollRequest
 	if n := r.ContentLength; n > 0 && n <= maxRepeated {
 		raw := make([]byte, n)
 		if _, err = io.ReadFull(body, raw); err == nil {
@@ -93,7 +93,7 @@ const maxRepeated = 512
 // the client of this package writes it, and returns nil for any other. When thousands
 // of clients ask again after a change, a server reads little else: without a JSON
 // decoder such a poll takes a fraction of the memory.
-func repeatedPoll(raw []byte) *diamond.PollRequest {
+func repeatedPoll(raw []byte) *conf.PollRequest {
 	rest, ok := strings.CutPrefix(string(raw), `{"set":"`)
 	set, rest, ok1 := strings.Cut(rest, `","position":"`)
 	position, rest, ok2 := strings.Cut(rest, `","wait":"`)
@@ -101,9 +101,9 @@ func repeatedPoll(raw []byte) *diamond.PollRequest {
 	if !ok || !ok1 || !ok2 || !ok3 || set == "" || strings.ContainsAny(set+position+wait, `"\`) {
 		return nil
 	}
-	req := &diamond.PollRequest{}
+	req := &conf.PollRequest{}
 	var err1, err2 error
-	req.Position, err1 = diamond.ParsePosition(position)
+	req.Position, err1 = conf.ParsePosition(position)
 	req.Wait, err2 = parseWait(wait)
 	if err1 != nil || err2 != nil || nameSet(req, set) != nil {
 		return nil // the decoder says why
@@ -113,8 +113,8 @@ func repeatedPoll(raw []byte) *diamond.PollRequest {
 
 // decodePoll decodes the body of a poll as it arrives. It calls hold with the memory
 // that the elements of its lists take.
-func decodePoll(body io.Reader, hold func(bytes int64) error) (*diamond.PollRequest, error) {
-	req := &diamond.PollRequest{}
+func decodePoll(body io.Reader, hold func(bytes int64) error) (*conf.PollRequest, error) {
+	req := &conf.PollRequest{}
 	var set string
 	in := newJSONReader(body, hold)
 	err := in.whole(func(name string) (err error) {
@@ -124,16 +124,16 @@ func decodePoll(body io.Reader, hold func(bytes int64) error) (*diamond.PollRequ
 			return in.value(name, &set)
 		case "position":
 			if err = in.value(name, &text); err == nil {
-				req.Position, err = diamond.ParsePosition(text)
+				req.Position, err = conf.ParsePosition(text)
 			}
 		case "wait":
 			if err = in.value(name, &text); err == nil {
 				req.Wait, err = parseWait(text)
 			}
 		case "keys":
-			err = in.list(name, diamond.MaxPollKeys, keyMemory, func() error { return decodeKey(in, req) })
+			err = in.list(name, conf.MaxPollKeys, keyMemory, func() error { return decodeKey(in, req) })
 		case "held":
-			err = in.list(name, diamond.MaxPollKeys, heldMemory, func() error { return decodeHeld(in, req) })
+			err = in.list(name, conf.MaxPollKeys, heldMemory, func() error { return decodeHeld(in, req) })
 		default: // of a newer client, which can do without it
 			err = in.skip()
 		}
@@ -145,17 +145,17 @@ func decodePoll(body io.Reader, hold func(bytes int64) error) (*diamond.PollRequ
 	return req, nameSet(req, set)
 }
 
-func decodeKey(in *jsonReader, req *diamond.PollRequest) error {
+func decodeKey(in *jsonReader, req *conf.PollRequest) error {
 	var text string
 	if err := in.value("keys", &text); err != nil {
 		return err
 	}
-	key, err := diamond.ParseKey(text)
+	key, err := conf.ParseKey(text)
 	req.Keys = append(req.Keys, key)
 	return err
 }
 
-func decodeHeld(in *jsonReader, req *diamond.PollRequest) error {
+func decodeHeld(in *jsonReader, req *conf.PollRequest) error {
 	var one heldBody
 	if err := in.value("held", &one); err != nil {
 		return err
@@ -166,32 +166,32 @@ func decodeHeld(in *jsonReader, req *diamond.PollRequest) error {
 }
 
 // nameSet sets the name of the set. The server checks a name that comes with keys.
-func nameSet(req *diamond.PollRequest, given string) error {
+func nameSet(req *conf.PollRequest, given string) error {
 	switch {
 	case given != "":
 		if len(given) != 2*len(req.Set) {
-			return diamond.Errorf(diamond.ErrInvalid, "set: not %d hexadecimal digits", 2*len(req.Set))
+			return conf.Errorf(conf.ErrInvalid, "set: not %d hexadecimal digits", 2*len(req.Set))
 		}
 		if _, err := hex.Decode(req.Set[:], []byte(given)); err != nil {
-			return diamond.Errorf(diamond.ErrInvalid, "set: not %d hexadecimal digits", 2*len(req.Set))
+			return conf.Errorf(conf.ErrInvalid, "set: not %d hexadecimal digits", 2*len(req.Set))
 		}
 	case len(req.Keys) == 0:
-		return diamond.Errorf(diamond.ErrInvalid, "keys: neither set nor keys given")
+		return conf.Errorf(conf.ErrInvalid, "keys: neither set nor keys given")
 	default:
-		req.Set = diamond.HashKeys(req.Keys)
+		req.Set = conf.HashKeys(req.Keys)
 	}
 	return nil
 }
 
-func (b *heldBody) held() (held diamond.Held, err error) {
-	if held.Key, err = diamond.ParseKey(b.Key); err != nil {
+func (b *heldBody) held() (held conf.Held, err error) {
+	if held.Key, err = conf.ParseKey(b.Key); err != nil {
 		return held, err
 	}
-	if b.Revision < diamond.AnyRevision {
-		return held, diamond.Errorf(diamond.ErrInvalid, "revision of held: %d", b.Revision)
+	if b.Revision < conf.AnyRevision {
+		return held, conf.Errorf(conf.ErrInvalid, "revision of held: %d", b.Revision)
 	}
 	if b.MD5 != "" && !httpserve.IsMD5(b.MD5) {
-		return held, diamond.Errorf(diamond.ErrInvalid, "md5 of held: not 32 lower-case hexadecimal digits")
+		return held, conf.Errorf(conf.ErrInvalid, "md5 of held: not 32 lower-case hexadecimal digits")
 	}
 	held.Revision, held.MD5 = b.Revision, b.MD5
 	return held, nil

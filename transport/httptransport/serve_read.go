@@ -3,13 +3,13 @@ package httptransport
 import (
 	"net/http"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
 // fetch serves GET and HEAD of a key.
 func (h *handler) fetch(w http.ResponseWriter, r *http.Request) httpserve.Outcome {
-	req := diamond.FetchRequest{}
+	req := conf.FetchRequest{}
 	var err error
 	if req.Key, err = pathKey(r, pathConfigs); err == nil {
 		req.Client, err = client(r)
@@ -20,7 +20,7 @@ func (h *handler) fetch(w http.ResponseWriter, r *http.Request) httpserve.Outcom
 			case "revision":
 				req.Revision, err = parseNumber(name, value)
 			case "after":
-				req.After, err = diamond.ParsePosition(value)
+				req.After, err = conf.ParsePosition(value)
 			default:
 				err = httpserve.UnknownParam(name)
 			}
@@ -38,7 +38,7 @@ func (h *handler) fetch(w http.ResponseWriter, r *http.Request) httpserve.Outcom
 	h.setPosition(header, res.Position)
 	setStale(header, res.Stale)
 	if !res.Found {
-		return fail(w, &diamond.Error{Key: req.Key, Err: diamond.ErrNotFound}, 0)
+		return fail(w, &conf.Error{Key: req.Key, Err: conf.ErrNotFound}, 0)
 	}
 	x := h.encoded.Of(&res.Entry)
 	if httpserve.Matches(r.Header, x.etag[0]) {

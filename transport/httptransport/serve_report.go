@@ -5,13 +5,13 @@ import (
 	"net/http"
 	"strconv"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
 // report serves POST /v1/reports.
 func (h *handler) report(w http.ResponseWriter, r *http.Request) httpserve.Outcome {
-	req := &diamond.ReportRequest{}
+	req := &conf.ReportRequest{}
 	var err error
 	if req.Client, err = client(r); err == nil {
 		err = query(r, func(name, _ string) error { return httpserve.UnknownParam(name) })
@@ -31,7 +31,7 @@ func (h *handler) report(w http.ResponseWriter, r *http.Request) httpserve.Outco
 	return httpserve.Outcome{Status: http.StatusNoContent}
 }
 
-func readReports(w http.ResponseWriter, r *http.Request, req *diamond.ReportRequest) error {
+func readReports(w http.ResponseWriter, r *http.Request, req *conf.ReportRequest) error {
 	body, err := httpserve.OpenBody(w, r, maxReports)
 	if err != nil {
 		return err
@@ -41,13 +41,13 @@ func readReports(w http.ResponseWriter, r *http.Request, req *diamond.ReportRequ
 
 // decodeReports decodes the body of reports as it arrives. It calls hold with the
 // memory that each report takes.
-func decodeReports(body io.Reader, req *diamond.ReportRequest, hold func(bytes int64) error) error {
+func decodeReports(body io.Reader, req *conf.ReportRequest, hold func(bytes int64) error) error {
 	in := newJSONReader(body, hold)
 	return in.whole(func(name string) error {
 		if name != "reports" {
 			return in.skip() // of a newer client
 		}
-		return in.list(name, diamond.MaxPollKeys, reportMemory, func() error {
+		return in.list(name, conf.MaxPollKeys, reportMemory, func() error {
 			var one reportBody
 			if err := in.value(name, &one); err != nil {
 				return err
@@ -59,15 +59,15 @@ func decodeReports(body io.Reader, req *diamond.ReportRequest, hold func(bytes i
 	})
 }
 
-func (b *reportBody) report() (report diamond.Report, err error) {
-	report = diamond.Report{Revision: b.Revision, Applied: b.Applied, Reason: b.Reason}
-	report.Key, err = diamond.ParseKey(b.Key)
+func (b *reportBody) report() (report conf.Report, err error) {
+	report = conf.Report{Revision: b.Revision, Applied: b.Applied, Reason: b.Reason}
+	report.Key, err = conf.ParseKey(b.Key)
 	switch {
 	case err != nil:
 	case b.Revision < 1:
-		err = diamond.Errorf(diamond.ErrInvalid, "revision of a report: %s", strconv.FormatInt(b.Revision, 10))
+		err = conf.Errorf(conf.ErrInvalid, "revision of a report: %s", strconv.FormatInt(b.Revision, 10))
 	case b.Applied && b.Reason != "", !b.Applied && b.Reason != "error" && b.Reason != "panic":
-		err = diamond.Errorf(diamond.ErrInvalid, `reason: is "error" or "panic" where applied is false, else left out`)
+		err = conf.Errorf(conf.ErrInvalid, `reason: is "error" or "panic" where applied is false, else left out`)
 	}
 	return report, err
 }

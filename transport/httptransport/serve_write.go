@@ -9,14 +9,14 @@ import (
 	"strconv"
 	"strings"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
 // publish serves PUT of a key: the body is the content.
 func (h *handler) publish(w http.ResponseWriter, r *http.Request) httpserve.Outcome {
-	draft := diamond.Draft{}
-	set := diamond.ChangeSet{}
+	draft := conf.Draft{}
+	set := conf.ChangeSet{}
 	err := h.writeRequest(r, &set, &draft.Key, &draft.IfRevision, func(name, value string) (err error) {
 		switch name {
 		case "type":
@@ -39,29 +39,29 @@ func (h *handler) publish(w http.ResponseWriter, r *http.Request) httpserve.Outc
 	if err != nil {
 		return h.failWrite(w, err)
 	}
-	set.Drafts = []diamond.Draft{draft}
+	set.Drafts = []conf.Draft{draft}
 	return h.commit(w, r, set)
 }
 
 // remove serves DELETE of a key.
 func (h *handler) remove(w http.ResponseWriter, r *http.Request) httpserve.Outcome {
-	del := diamond.Delete{}
-	set := diamond.ChangeSet{}
+	del := conf.Delete{}
+	set := conf.ChangeSet{}
 	err := h.writeRequest(r, &set, &del.Key, &del.IfRevision, func(name, _ string) error { return httpserve.UnknownParam(name) })
 	if err == nil && r.ContentLength != 0 {
 		httpserve.CloseConnection(w.Header())
-		err = diamond.Errorf(diamond.ErrInvalid, "body: a deletion has none")
+		err = conf.Errorf(conf.ErrInvalid, "body: a deletion has none")
 	}
 	if err != nil {
 		return h.failWrite(w, err)
 	}
-	set.Deletes = []diamond.Delete{del}
+	set.Deletes = []conf.Delete{del}
 	return h.commit(w, r, set)
 }
 
 // writeRequest reads the parts that all writes of one key have in common, and calls
 // more with the other parameters.
-func (h *handler) writeRequest(r *http.Request, set *diamond.ChangeSet, key *diamond.Key, ifRevision **int64, more func(name, value string) error) (err error) {
+func (h *handler) writeRequest(r *http.Request, set *conf.ChangeSet, key *conf.Key, ifRevision **int64, more func(name, value string) error) (err error) {
 	if *key, err = pathKey(r, pathConfigs); err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (h *handler) writeRequest(r *http.Request, set *diamond.ChangeSet, key *dia
 				return err
 			}
 			if *ifRevision != nil {
-				return diamond.Errorf(diamond.ErrInvalid, "ifRevision: given as a parameter and as a header")
+				return conf.Errorf(conf.ErrInvalid, "ifRevision: given as a parameter and as a header")
 			}
 			*ifRevision = &n
 		default:
@@ -111,7 +111,7 @@ func (h *handler) readContent(w http.ResponseWriter, r *http.Request) (string, e
 
 // commitSet serves POST of a change set: a frame for each change and check.
 func (h *handler) commitSet(w http.ResponseWriter, r *http.Request) httpserve.Outcome {
-	set := diamond.ChangeSet{RequestID: r.Header.Get(hIdempotencyKey)}
+	set := conf.ChangeSet{RequestID: r.Header.Get(hIdempotencyKey)}
 	err := query(r, func(name, value string) error {
 		if name != "comment" {
 			return httpserve.UnknownParam(name)
@@ -128,8 +128,8 @@ func (h *handler) commitSet(w http.ResponseWriter, r *http.Request) httpserve.Ou
 	return h.commit(w, r, set)
 }
 
-func (h *handler) readSet(w http.ResponseWriter, r *http.Request, set *diamond.ChangeSet) error {
-	contents := max(diamond.MaxSetBytes, h.maxContent)
+func (h *handler) readSet(w http.ResponseWriter, r *http.Request, set *conf.ChangeSet) error {
+	contents := max(conf.MaxSetBytes, h.maxContent)
 	body, err := httpserve.OpenBody(w, r, contents+setLines)
 	if err != nil {
 		return err
@@ -143,8 +143,8 @@ func (h *handler) readSet(w http.ResponseWriter, r *http.Request, set *diamond.C
 
 // readFrames adds the changes and checks of frames to set. It calls hold with the
 // memory that each takes.
-func readFrames(frames *frameReader, set *diamond.ChangeSet, hold func(bytes int64) error) error {
-	for range 2*diamond.MaxChanges + 1 {
+func readFrames(frames *frameReader, set *conf.ChangeSet, hold func(bytes int64) error) error {
+	for range 2*conf.MaxChanges + 1 {
 		var line setLine
 		content, err := frames.next(&line)
 		if errors.Is(err, io.EOF) {
@@ -160,16 +160,16 @@ func readFrames(frames *frameReader, set *diamond.ChangeSet, hold func(bytes int
 			return err
 		}
 	}
-	return diamond.Errorf(diamond.ErrInvalid, "change set: more than %d changes and as many checks", diamond.MaxChanges)
+	return conf.Errorf(conf.ErrInvalid, "change set: more than %d changes and as many checks", conf.MaxChanges)
 }
 
 // commit commits set and answers with its position.
-func (h *handler) commit(w http.ResponseWriter, r *http.Request, set diamond.ChangeSet) httpserve.Outcome {
+func (h *handler) commit(w http.ResponseWriter, r *http.Request, set conf.ChangeSet) httpserve.Outcome {
 	info, err := client(r)
 	if err != nil {
 		return fail(w, err, 0)
 	}
-	res, err := h.srv.Commit(httpserve.Caller(r), &diamond.CommitRequest{Client: info, Set: set})
+	res, err := h.srv.Commit(httpserve.Caller(r), &conf.CommitRequest{Client: info, Set: set})
 	if err != nil {
 		return h.failWrite(w, err)
 	}

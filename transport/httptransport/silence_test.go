@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
@@ -49,7 +49,7 @@ func TestClient_LostConnectionsAreGivenUp(t *testing.T) {
 			var polls sync.WaitGroup
 			park := func() { // a connection that is busy, and several that are idle
 				polls.Go(func() {
-					_, _ = tr.Poll(polling, &diamond.PollRequest{Keys: []diamond.Key{protocoltest.Key("k")}, Position: c.Fetch(protocoltest.Key("k")).Position, Wait: time.Minute})
+					_, _ = tr.Poll(polling, &conf.PollRequest{Keys: []conf.Key{protocoltest.Key("k")}, Position: c.Fetch(protocoltest.Key("k")).Position, Wait: time.Minute})
 				})
 				var all sync.WaitGroup
 				for range 8 {
@@ -66,7 +66,7 @@ func TestClient_LostConnectionsAreGivenUp(t *testing.T) {
 			park()
 			path.lose()
 			_, err := fetchKey(tr)
-			unasked(t, err, diamond.ErrUnavailable, "what is asked first has no answer")
+			unasked(t, err, conf.ErrUnavailable, "what is asked first has no answer")
 			_, err = fetchKey(tr)
 			require.NoError(t, err, "what is asked next is asked over a new connection")
 
@@ -74,7 +74,7 @@ func TestClient_LostConnectionsAreGivenUp(t *testing.T) {
 			path.lose()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			_, err = tr.Fetch(ctx, &diamond.FetchRequest{Key: protocoltest.Key("k")})
+			_, err = tr.Fetch(ctx, &conf.FetchRequest{Key: protocoltest.Key("k")})
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			_, err = fetchKey(tr)
 			require.NoError(t, err, "the caller need not have waited until the transport gives up")
@@ -110,7 +110,7 @@ func TestN6_SilenceDuringAPoll(t *testing.T) {
 				}
 				defer network.CloseIdleConnections()
 				tr := httptransport.New("127.0.0.1:1", httptransport.WithHTTPClient(&http.Client{Transport: network}))
-				poll := &diamond.PollRequest{Keys: []diamond.Key{protocoltest.Key("k")}, Set: diamond.HashKeys([]diamond.Key{protocoltest.Key("k")}), Position: at, Wait: 25 * time.Second}
+				poll := &conf.PollRequest{Keys: []conf.Key{protocoltest.Key("k")}, Set: conf.HashKeys([]conf.Key{protocoltest.Key("k")}), Position: at, Wait: 25 * time.Second}
 				started := time.Now()
 				_, err := tr.Poll(t.Context(), poll)
 				require.NoError(t, err)
@@ -119,7 +119,7 @@ func TestN6_SilenceDuringAPoll(t *testing.T) {
 				lost.Store(true)
 				started = time.Now()
 				_, err = tr.Poll(t.Context(), poll)
-				unasked(t, err, diamond.ErrUnavailable, "poll")
+				unasked(t, err, conf.ErrUnavailable, "poll")
 				assert.LessOrEqual(t, time.Since(started), 30*time.Second)
 				if http2 {
 					assert.LessOrEqual(t, time.Since(started), 21*time.Second, "by a ping")

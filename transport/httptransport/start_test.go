@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/storage/memstore"
 	"github.com/linnaname/gdiamond/transport"
@@ -61,11 +62,11 @@ func TestEveryStartHasThePresentValue(t *testing.T) {
 			writer, one := serve(t)
 			_, two := serve(t)
 			k := protocoltest.Key("k")
-			_, err := writer.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: k, Content: name}}}})
+			_, err := writer.Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{{Key: k, Content: name}}}})
 			require.NoError(t, err)
 			for _, srv := range servers { // the one that drains too, which answers reads
 				require.Eventually(t, func() bool {
-					res, err := srv.Fetch(t.Context(), &diamond.FetchRequest{Key: k})
+					res, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: k})
 					return err == nil && res.Entry.Content == name
 				}, time.Minute, 10*time.Millisecond)
 			}
@@ -80,7 +81,7 @@ func TestEveryStartHasThePresentValue(t *testing.T) {
 				took := time.Since(started)
 				require.NoError(t, err)
 				assert.Equal(t, name, config.Content)
-				assert.Equal(t, diamond.SourceServer, config.Source)
+				assert.Equal(t, conf.SourceServer, config.Source)
 				if asked.first.Load().(string) == addr {
 					first++
 					if name != "draining" { // which answers reads

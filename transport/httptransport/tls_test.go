@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/certtest"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
@@ -58,11 +58,11 @@ func TestClient_TLS(t *testing.T) {
 				"who has one of a stranger's":     {RootCAs: authority.Pool(), Certificates: []tls.Certificate{stranger.TLS(t, "client")}},
 			} {
 				_, err := fetchKey(dial(config))
-				unasked(t, err, diamond.ErrUnavailable, who)
+				unasked(t, err, conf.ErrUnavailable, who)
 				_, err = commitKey(dial(config))
 				assert.Error(t, err, who)
 				if config.RootCAs == nil { // it ends the handshake; otherwise the server does, when all may have been sent
-					unasked(t, err, diamond.ErrUnavailable, who)
+					unasked(t, err, conf.ErrUnavailable, who)
 				}
 			}
 			assert.Equal(t, at.Position, c.Srv.Status().Position)

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
@@ -72,7 +72,7 @@ func (r *reader) finish() {
 func TestUnreadAnswersHaveTheBudgetOfBodies(t *testing.T) {
 	const most, each = 8 << 20, 3 << 20
 	c := protocoltest.New(t, httptransport.WithMemoryBudget(most, each))
-	positions := []diamond.Position{{}}
+	positions := []conf.Position{{}}
 	for i := range 10 {
 		positions = append(positions, c.Publish(protocoltest.Key("app.yaml"), strings.Repeat(fmt.Sprint(i), protocoltest.MaxContent-1)))
 	}

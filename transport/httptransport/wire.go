@@ -1,7 +1,7 @@
 package httptransport
 
 import (
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
@@ -78,6 +78,6 @@ const (
 
 // Limits of what a client reads beside contents, which [WithMaxAnswer] limits.
 const (
-	maxFrames = diamond.MaxPollKeys // of an answer: a poll's may name all its keys
-	maxLines  = 32 << 20            // bytes that the lines of an answer may add to its contents
+	maxFrames = conf.MaxPollKeys // of an answer: a poll's may name all its keys
+	maxLines  = 32 << 20         // bytes that the lines of an answer may add to its contents
 )

@@ -10,14 +10,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // sentinels are those of package diamond.
 func sentinels() []error {
 	return []error{
-		diamond.ErrNotFound, diamond.ErrConflict, diamond.ErrInvalid, diamond.ErrTooLarge, diamond.ErrCompacted,
-		diamond.ErrEpoch, diamond.ErrOtherStore, diamond.ErrBehind, diamond.ErrUnavailable, diamond.ErrOverloaded,
-		diamond.ErrUnknownOutcome, diamond.ErrNoSpace, diamond.ErrCorrupt, diamond.ErrInUse, diamond.ErrDenied, diamond.ErrClosed,
+		conf.ErrNotFound, conf.ErrConflict, conf.ErrInvalid, conf.ErrTooLarge, conf.ErrCompacted,
+		conf.ErrEpoch, conf.ErrOtherStore, conf.ErrBehind, conf.ErrUnavailable, conf.ErrOverloaded,
+		conf.ErrUnknownOutcome, conf.ErrNoSpace, conf.ErrCorrupt, conf.ErrInUse, conf.ErrDenied, conf.ErrClosed,
 	}
 }
 
@@ -27,25 +28,25 @@ type refusing struct {
 	err error
 }
 
-func (r *refusing) Fetch(context.Context, *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+func (r *refusing) Fetch(context.Context, *conf.FetchRequest) (*conf.FetchResponse, error) {
 	return nil, r.err
 }
-func (r *refusing) Poll(context.Context, *diamond.PollRequest) (*diamond.PollResponse, error) {
+func (r *refusing) Poll(context.Context, *conf.PollRequest) (*conf.PollResponse, error) {
 	return nil, r.err
 }
-func (r *refusing) Commit(context.Context, *diamond.CommitRequest) (*diamond.CommitResponse, error) {
+func (r *refusing) Commit(context.Context, *conf.CommitRequest) (*conf.CommitResponse, error) {
 	return nil, r.err
 }
-func (r *refusing) Changes(context.Context, *diamond.ChangesRequest) (*diamond.ChangesResponse, error) {
+func (r *refusing) Changes(context.Context, *conf.ChangesRequest) (*conf.ChangesResponse, error) {
 	return nil, r.err
 }
-func (r *refusing) List(context.Context, *diamond.ListRequest) (*diamond.ListResponse, error) {
+func (r *refusing) List(context.Context, *conf.ListRequest) (*conf.ListResponse, error) {
 	return nil, r.err
 }
-func (r *refusing) History(context.Context, *diamond.HistoryRequest) (*diamond.HistoryResponse, error) {
+func (r *refusing) History(context.Context, *conf.HistoryRequest) (*conf.HistoryResponse, error) {
 	return nil, r.err
 }
-func (r *refusing) Report(context.Context, *diamond.ReportRequest) (*diamond.ReportResponse, error) {
+func (r *refusing) Report(context.Context, *conf.ReportRequest) (*conf.ReportResponse, error) {
 	return nil, r.err
 }
 
@@ -54,36 +55,36 @@ func calls() map[string]func(ctx context.Context, tr diamond.Transport) error {
 	k := key("k")
 	return map[string]func(ctx context.Context, tr diamond.Transport) error{
 		"fetch": func(ctx context.Context, tr diamond.Transport) error {
-			_, err := tr.Fetch(ctx, &diamond.FetchRequest{Key: k})
+			_, err := tr.Fetch(ctx, &conf.FetchRequest{Key: k})
 			return err
 		},
 		"fetch version": func(ctx context.Context, tr diamond.Transport) error {
-			_, err := tr.Fetch(ctx, &diamond.FetchRequest{Key: k, Revision: 1})
+			_, err := tr.Fetch(ctx, &conf.FetchRequest{Key: k, Revision: 1})
 			return err
 		},
 		"poll": func(ctx context.Context, tr diamond.Transport) error {
-			_, err := tr.Poll(ctx, &diamond.PollRequest{Keys: []diamond.Key{k}, Set: diamond.HashKeys([]diamond.Key{k})})
+			_, err := tr.Poll(ctx, &conf.PollRequest{Keys: []conf.Key{k}, Set: conf.HashKeys([]conf.Key{k})})
 			return err
 		},
 		"commit": func(ctx context.Context, tr diamond.Transport) error {
-			_, err := tr.Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: k, Content: "x"}}}})
+			_, err := tr.Commit(ctx, &conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{{Key: k, Content: "x"}}}})
 			return err
 		},
 		"changes": func(ctx context.Context, tr diamond.Transport) error {
-			_, err := tr.Changes(ctx, &diamond.ChangesRequest{})
+			_, err := tr.Changes(ctx, &conf.ChangesRequest{})
 			return err
 		},
 		"list": func(ctx context.Context, tr diamond.Transport) error {
-			_, err := tr.List(ctx, &diamond.ListRequest{})
+			_, err := tr.List(ctx, &conf.ListRequest{})
 			return err
 		},
 		"history": func(ctx context.Context, tr diamond.Transport) error {
-			_, err := tr.History(ctx, &diamond.HistoryRequest{Key: k})
+			_, err := tr.History(ctx, &conf.HistoryRequest{Key: k})
 			return err
 		},
 		"report": func(ctx context.Context, tr diamond.Transport) error {
-			_, err := tr.Report(ctx, &diamond.ReportRequest{
-				Client: diamond.ClientInfo{ID: "c"}, Reports: []diamond.Report{{Key: k, Revision: 1, Applied: true}},
+			_, err := tr.Report(ctx, &conf.ReportRequest{
+				Client: conf.ClientInfo{ID: "c"}, Reports: []conf.Report{{Key: k, Revision: 1, Applied: true}},
 			})
 			return err
 		},
@@ -94,12 +95,12 @@ func errorCases() []testCase {
 	return []testCase{
 		{"Errors/Sentinels", "every sentinel survives the trip, with Remote set and all fields of the Error", func(f *fixture) {
 			for _, sentinel := range sentinels() {
-				srv := &refusing{Server: f.srv, err: &diamond.Error{
+				srv := &refusing{Server: f.srv, err: &conf.Error{
 					Op: "op", Key: key("culprit"), Err: sentinel, Detail: "the rule: \u00e4 < b & \"c\"",
 					RetryAfter: 1234 * time.Millisecond, Current: 42, Remote: true,
 				}}
 				for op, call := range calls() {
-					if op == "fetch" && sentinel == diamond.ErrNotFound {
+					if op == "fetch" && sentinel == conf.ErrNotFound {
 						continue // an absence is no error, so what such an error becomes is open
 					}
 					err := call(f.ctx, f.maker(f.T, srv)) // a fresh one, as some heed RetryAfter
@@ -107,7 +108,7 @@ func errorCases() []testCase {
 					for _, other := range sentinels() {
 						assert.Equal(f, other == sentinel, errors.Is(err, other), "%s: %v is also %v", op, err, other)
 					}
-					var e *diamond.Error
+					var e *conf.Error
 					require.True(f, errors.As(err, &e), op)
 					assert.True(f, e.Remote, "%s: the server said so", op)
 					assert.Equal(f, key("culprit"), e.Key, op)
@@ -122,8 +123,8 @@ func errorCases() []testCase {
 			require.NoError(f, f.srv.Close())
 			for op, call := range calls() {
 				err := call(f.ctx, f.tr)
-				assert.ErrorIs(f, err, diamond.ErrClosed, op)
-				var e *diamond.Error
+				assert.ErrorIs(f, err, conf.ErrClosed, op)
+				var e *conf.Error
 				if assert.True(f, errors.As(err, &e), op) {
 					assert.True(f, e.Remote, op)
 				}
@@ -150,16 +151,16 @@ func callCases() []testCase {
 	return []testCase{
 		{"Calls/Unchanged", "requests are not changed, so that one may be used again", func(f *fixture) {
 			f.publish("k", "x")
-			fetch := diamond.FetchRequest{Key: diamond.Key{DataID: "k"}}
-			poll := diamond.PollRequest{
-				Keys: []diamond.Key{{DataID: "z"}, {DataID: "k"}}, Set: diamond.HashKeys([]diamond.Key{key("k"), key("z")}),
-				Held: []diamond.Held{{Key: diamond.Key{DataID: "z"}}, {Key: diamond.Key{DataID: "k"}, Revision: 1}},
+			fetch := conf.FetchRequest{Key: conf.Key{DataID: "k"}}
+			poll := conf.PollRequest{
+				Keys: []conf.Key{{DataID: "z"}, {DataID: "k"}}, Set: conf.HashKeys([]conf.Key{key("k"), key("z")}),
+				Held: []conf.Held{{Key: conf.Key{DataID: "z"}}, {Key: conf.Key{DataID: "k"}, Revision: 1}},
 			}
-			commit := diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: diamond.Key{DataID: "n.json"}, Content: "{}"}}}}
+			commit := conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{{Key: conf.Key{DataID: "n.json"}, Content: "{}"}}}}
 			wantFetch, wantPoll, wantCommit := fetch, poll, commit
-			wantPoll.Keys = append([]diamond.Key(nil), poll.Keys...)
-			wantPoll.Held = append([]diamond.Held(nil), poll.Held...)
-			wantCommit.Set.Drafts = append([]diamond.Draft(nil), commit.Set.Drafts...)
+			wantPoll.Keys = append([]conf.Key(nil), poll.Keys...)
+			wantPoll.Held = append([]conf.Held(nil), poll.Held...)
+			wantCommit.Set.Drafts = append([]conf.Draft(nil), commit.Set.Drafts...)
 			for range 2 {
 				_, err := f.tr.Fetch(f.ctx, &fetch)
 				require.NoError(f, err)

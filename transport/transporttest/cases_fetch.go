@@ -7,15 +7,15 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 func fetchCases() []testCase {
 	return []testCase{
 		{"Fetch/Present", "Fetch returns the present state of a key, every field of it, as of a Position", func(f *fixture) {
-			k := diamond.Key{Namespace: "team-a", Group: "g.1", DataID: "a:b_c.json"}
+			k := conf.Key{Namespace: "team-a", Group: "g.1", DataID: "a:b_c.json"}
 			before := time.Now().Add(-time.Minute)
-			at := f.commit(diamond.ChangeSet{Drafts: []diamond.Draft{{
+			at := f.commit(conf.ChangeSet{Drafts: []conf.Draft{{
 				Key: k, Content: `{"a":1}`, Meta: map[string]string{"owner": "Zoë & co", "q": `"=%+`},
 			}}})
 			res := f.fetch(k)
@@ -24,7 +24,7 @@ func fetchCases() []testCase {
 			assert.Equal(f, k, e.Key)
 			assert.Equal(f, `{"a":1}`, e.Content)
 			assert.Equal(f, "json", e.Type)
-			assert.Equal(f, diamond.MD5Hex(`{"a":1}`), e.MD5)
+			assert.Equal(f, conf.MD5Hex(`{"a":1}`), e.MD5)
 			assert.EqualValues(f, 7, e.Size)
 			assert.Equal(f, at.Revision, e.Revision)
 			assert.Equal(f, at.Revision, e.View)
@@ -32,7 +32,7 @@ func fetchCases() []testCase {
 			assert.WithinRange(f, e.Modified, before, time.Now().Add(time.Minute))
 			assert.Equal(f, at, res.Position)
 
-			inProcess, err := f.srv.Fetch(f.ctx, &diamond.FetchRequest{Key: k})
+			inProcess, err := f.srv.Fetch(f.ctx, &conf.FetchRequest{Key: k})
 			require.NoError(f, err)
 			assert.Equal(f, inProcess.Entry.Modified.UnixMicro(), e.Modified.UnixMicro())
 		}},
@@ -40,7 +40,7 @@ func fetchCases() []testCase {
 			at := f.publish("other", "x")
 			res := f.fetch(key("absent"))
 			assert.False(f, res.Found)
-			assert.Equal(f, diamond.Entry{}, res.Entry)
+			assert.Equal(f, conf.Entry{}, res.Entry)
 			assert.Equal(f, at, res.Position)
 		}},
 		{"Fetch/Deleted", "a deletion is an answer at a Position not below that of the value", func(f *fixture) {
@@ -54,80 +54,80 @@ func fetchCases() []testCase {
 			first := f.publish("k", "one")
 			f.publish("k", "two")
 			deleted := f.remove("k")
-			res, err := f.tr.Fetch(f.ctx, &diamond.FetchRequest{Key: key("k"), Revision: first.Revision})
+			res, err := f.tr.Fetch(f.ctx, &conf.FetchRequest{Key: key("k"), Revision: first.Revision})
 			require.NoError(f, err)
 			assert.True(f, res.Found)
 			assert.Equal(f, "one", res.Entry.Content)
 			assert.Equal(f, first.Revision, res.Entry.Revision)
 			for _, revision := range []int64{deleted.Revision, 99} {
-				_, err = f.tr.Fetch(f.ctx, &diamond.FetchRequest{Key: key("k"), Revision: revision})
-				assert.ErrorIs(f, err, diamond.ErrNotFound)
+				_, err = f.tr.Fetch(f.ctx, &conf.FetchRequest{Key: key("k"), Revision: revision})
+				assert.ErrorIs(f, err, conf.ErrNotFound)
 			}
 		}},
 		{"Fetch/After", "the server waits to reach After, and is ErrBehind when it does not; another store's is ErrOtherStore", func(f *fixture) {
 			at := f.publish("k", "one")
-			res, err := f.tr.Fetch(f.ctx, &diamond.FetchRequest{Key: key("k"), After: at})
+			res, err := f.tr.Fetch(f.ctx, &conf.FetchRequest{Key: key("k"), After: at})
 			require.NoError(f, err)
 			assert.True(f, res.Found)
 
 			ahead := at
 			ahead.Revision++
-			_, err = f.tr.Fetch(f.ctx, &diamond.FetchRequest{Key: key("k"), After: ahead})
-			assert.ErrorIs(f, err, diamond.ErrBehind)
+			_, err = f.tr.Fetch(f.ctx, &conf.FetchRequest{Key: key("k"), After: ahead})
+			assert.ErrorIs(f, err, conf.ErrBehind)
 
 			other := at
 			other.Store[0]++
-			_, err = f.tr.Fetch(f.ctx, &diamond.FetchRequest{Key: key("k"), After: other})
-			assert.ErrorIs(f, err, diamond.ErrOtherStore)
+			_, err = f.tr.Fetch(f.ctx, &conf.FetchRequest{Key: key("k"), After: other})
+			assert.ErrorIs(f, err, conf.ErrOtherStore)
 		}},
 		{"Fetch/Canonical", "keys need not be canonical in requests; they are in responses", func(f *fixture) {
 			f.publish("k", "one")
-			res := f.fetch(diamond.Key{DataID: "k"})
+			res := f.fetch(conf.Key{DataID: "k"})
 			assert.Equal(f, key("k"), res.Entry.Key)
 		}},
 		{"Fetch/BadKey", "a key that breaks the grammar is ErrInvalid, whatever it holds", func(f *fixture) {
 			f.publish("k", "one")
-			for _, dataID := range []string{"", ".", "..", "a/b", "a b", "a%41", "ä", "k?", "k#", "k\n", "k\x00", strings.Repeat("k", diamond.MaxDataID+1)} {
-				_, err := f.tr.Fetch(f.ctx, &diamond.FetchRequest{Key: diamond.Key{DataID: dataID}})
-				assert.ErrorIs(f, err, diamond.ErrInvalid, "%q", dataID)
-				_, err = f.tr.Commit(f.ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: diamond.Key{DataID: dataID}, Content: "x"}}}})
-				assert.ErrorIs(f, err, diamond.ErrInvalid, "%q", dataID)
+			for _, dataID := range []string{"", ".", "..", "a/b", "a b", "a%41", "ä", "k?", "k#", "k\n", "k\x00", strings.Repeat("k", conf.MaxDataID+1)} {
+				_, err := f.tr.Fetch(f.ctx, &conf.FetchRequest{Key: conf.Key{DataID: dataID}})
+				assert.ErrorIs(f, err, conf.ErrInvalid, "%q", dataID)
+				_, err = f.tr.Commit(f.ctx, &conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{{Key: conf.Key{DataID: dataID}, Content: "x"}}}})
+				assert.ErrorIs(f, err, conf.ErrInvalid, "%q", dataID)
 			}
 		}},
 		{"Fetch/System", "the namespaces of the system are ErrDenied", func(f *fixture) {
-			k := diamond.Key{Namespace: "_users", DataID: "k"}
-			_, err := f.tr.Fetch(f.ctx, &diamond.FetchRequest{Key: k})
-			assert.ErrorIs(f, err, diamond.ErrDenied)
-			_, err = f.tr.Commit(f.ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: k, Content: "x"}}}})
-			assert.ErrorIs(f, err, diamond.ErrDenied)
+			k := conf.Key{Namespace: "_users", DataID: "k"}
+			_, err := f.tr.Fetch(f.ctx, &conf.FetchRequest{Key: k})
+			assert.ErrorIs(f, err, conf.ErrDenied)
+			_, err = f.tr.Commit(f.ctx, &conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{{Key: k, Content: "x"}}}})
+			assert.ErrorIs(f, err, conf.ErrDenied)
 		}},
 		{"Fetch/ByteExact", "a content is any bytes, and comes back exactly as given, on every road", func(f *fixture) {
 			for name, content := range contents() {
 				at := f.publish("k", content)
 				res := f.fetch(key("k"))
 				assert.True(f, res.Entry.Content == content, "fetch changed %s", name)
-				old, err := f.tr.Fetch(f.ctx, &diamond.FetchRequest{Key: key("k"), Revision: at.Revision})
+				old, err := f.tr.Fetch(f.ctx, &conf.FetchRequest{Key: key("k"), Revision: at.Revision})
 				require.NoError(f, err)
 				assert.True(f, old.Entry.Content == content, "fetch of a version changed %s", name)
 
 				polled := f.poll(0, nothing("k"))
 				require.Len(f, polled.Changed, 1)
-				if len(content) <= diamond.InlineContent {
+				if len(content) <= conf.InlineContent {
 					require.NotNil(f, polled.Changed[0].Entry, name)
 					assert.True(f, polled.Changed[0].Entry.Content == content, "poll changed %s", name)
 				} else {
 					assert.Nil(f, polled.Changed[0].Entry, "%s is too large to be carried inline", name)
 				}
-				list, err := f.tr.List(f.ctx, &diamond.ListRequest{Contents: true})
+				list, err := f.tr.List(f.ctx, &conf.ListRequest{Contents: true})
 				require.NoError(f, err)
 				require.Len(f, list.Entries, 1)
 				assert.True(f, list.Entries[0].Content == content, "list changed %s", name)
 
 				from := at
 				from.Revision--
-				changes, err := f.tr.Changes(f.ctx, &diamond.ChangesRequest{Contents: true})
+				changes, err := f.tr.Changes(f.ctx, &conf.ChangesRequest{Contents: true})
 				for err == nil && changes.More {
-					changes, err = f.tr.Changes(f.ctx, &diamond.ChangesRequest{Contents: true, After: changes.Position})
+					changes, err = f.tr.Changes(f.ctx, &conf.ChangesRequest{Contents: true, After: changes.Position})
 				}
 				require.NoError(f, err)
 				assert.True(f, changes.Changes[len(changes.Changes)-1].Content == content, "changes changed %s", name)

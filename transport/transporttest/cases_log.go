@@ -8,14 +8,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 func logCases() []testCase {
 	return []testCase{
 		{"Changes/Chain", "Changes returns whole sets in order, each once, with all that the chain is made of", func(f *fixture) {
-			f.commit(diamond.ChangeSet{
-				Drafts: []diamond.Draft{
+			f.commit(conf.ChangeSet{
+				Drafts: []conf.Draft{
 					{Key: key("a"), Content: "one", Meta: map[string]string{"m": "ü"}, Type: "yaml"},
 					{Key: key("b"), Content: "\x00\xff"},
 				},
@@ -25,15 +25,15 @@ func logCases() []testCase {
 			f.remove("b")
 			head := f.publish("c", "three")
 
-			var at diamond.Position
-			first, err := f.tr.Changes(f.ctx, &diamond.ChangesRequest{})
+			var at conf.Position
+			first, err := f.tr.Changes(f.ctx, &conf.ChangesRequest{})
 			require.NoError(f, err)
 			at.Store, at.Epoch = first.Position.Store, first.Position.Epoch
 			var total int
 			for {
-				res, err := f.tr.Changes(f.ctx, &diamond.ChangesRequest{Client: f.info, After: at, Contents: true})
+				res, err := f.tr.Changes(f.ctx, &conf.ChangesRequest{Client: f.info, After: at, Contents: true})
 				if at.Revision == 0 {
-					res, err = f.tr.Changes(f.ctx, &diamond.ChangesRequest{Client: f.info, Contents: true})
+					res, err = f.tr.Changes(f.ctx, &conf.ChangesRequest{Client: f.info, Contents: true})
 				}
 				require.NoError(f, err)
 				at, err = at.Follow(res.Changes)
@@ -50,9 +50,9 @@ func logCases() []testCase {
 		{"Changes/Filter", "a filter leaves changes out; the Position moves on all the same", func(f *fixture) {
 			f.publish("app.a", "1")
 			f.publish("b", "2")
-			f.commit(diamond.ChangeSet{Drafts: []diamond.Draft{{Key: diamond.Key{Namespace: "other", Group: "g", DataID: "app.c"}, Content: "3"}}})
+			f.commit(conf.ChangeSet{Drafts: []conf.Draft{{Key: conf.Key{Namespace: "other", Group: "g", DataID: "app.c"}, Content: "3"}}})
 			head := f.publish("d", "4")
-			for want, req := range map[string]diamond.ChangesRequest{
+			for want, req := range map[string]conf.ChangesRequest{
 				"app.a":       {Namespace: "public", Prefix: "app."},
 				"app.a app.c": {Prefix: "app."},
 				"app.c":       {Group: "g"},
@@ -72,14 +72,14 @@ func logCases() []testCase {
 		}},
 		{"Changes/Wait", "with a Wait, Changes waits for the first change; without one it answers at once", func(f *fixture) {
 			at := f.publish("k", "one")
-			res, err := f.tr.Changes(f.ctx, &diamond.ChangesRequest{After: at})
+			res, err := f.tr.Changes(f.ctx, &conf.ChangesRequest{After: at})
 			require.NoError(f, err)
 			assert.Empty(f, res.Changes)
 			assert.Equal(f, at, res.Position)
 
-			answers := make(chan *diamond.ChangesResponse, 1)
+			answers := make(chan *conf.ChangesResponse, 1)
 			go func() {
-				if res, err := f.tr.Changes(f.ctx, &diamond.ChangesRequest{After: at, Wait: time.Minute}); assert.NoError(f, err) {
+				if res, err := f.tr.Changes(f.ctx, &conf.ChangesRequest{After: at, Wait: time.Minute}); assert.NoError(f, err) {
 					answers <- res
 				}
 				close(answers)
@@ -89,18 +89,18 @@ func logCases() []testCase {
 			answer := <-answers
 			require.NotNil(f, answer)
 			require.Len(f, answer.Changes, 1)
-			assert.Equal(f, diamond.OpDelete, answer.Changes[0].Op)
+			assert.Equal(f, conf.OpDelete, answer.Changes[0].Op)
 		}},
 		{"Changes/Position", "a position that is not of this history is ErrEpoch, one of another store ErrOtherStore", func(f *fixture) {
 			at := f.publish("k", "one")
 			forged := at
 			forged.Chain[0]++
-			_, err := f.tr.Changes(f.ctx, &diamond.ChangesRequest{After: forged})
-			assert.ErrorIs(f, err, diamond.ErrEpoch)
+			_, err := f.tr.Changes(f.ctx, &conf.ChangesRequest{After: forged})
+			assert.ErrorIs(f, err, conf.ErrEpoch)
 			other := at
 			other.Store[0]++
-			_, err = f.tr.Changes(f.ctx, &diamond.ChangesRequest{After: other})
-			assert.ErrorIs(f, err, diamond.ErrOtherStore)
+			_, err = f.tr.Changes(f.ctx, &conf.ChangesRequest{After: other})
+			assert.ErrorIs(f, err, conf.ErrOtherStore)
 		}},
 		{"List/Pages", "List returns the present entries in key order, page by page, without contents unless asked", func(f *fixture) {
 			for i := range 7 {
@@ -110,7 +110,7 @@ func logCases() []testCase {
 			f.remove("gone")
 			head := f.publish("zzz", "v")
 			var got []string
-			req := diamond.ListRequest{Client: f.info, Prefix: "app.", Limit: 3}
+			req := conf.ListRequest{Client: f.info, Prefix: "app.", Limit: 3}
 			for {
 				res, err := f.tr.List(f.ctx, &req)
 				require.NoError(f, err)
@@ -118,7 +118,7 @@ func logCases() []testCase {
 				for _, e := range res.Entries {
 					assert.Empty(f, e.Content)
 					assert.EqualValues(f, 1, e.Size)
-					assert.Equal(f, diamond.MD5Hex("v"), e.MD5)
+					assert.Equal(f, conf.MD5Hex("v"), e.MD5)
 					got = append(got, e.Key.DataID)
 				}
 				if !res.More {
@@ -129,19 +129,19 @@ func logCases() []testCase {
 			}
 			assert.Equal(f, []string{"app.0", "app.1", "app.2", "app.3", "app.4", "app.5", "app.6"}, got)
 
-			empty, err := f.tr.List(f.ctx, &diamond.ListRequest{Namespace: "nobodys"})
+			empty, err := f.tr.List(f.ctx, &conf.ListRequest{Namespace: "nobodys"})
 			require.NoError(f, err)
 			assert.Empty(f, empty.Entries)
 			assert.Equal(f, head, empty.Position)
 		}},
 		{"List/Limit", "a limit below 0 is ErrInvalid; one above MaxPage is taken for that", func(f *fixture) {
-			_, err := f.tr.List(f.ctx, &diamond.ListRequest{Limit: -1})
-			assert.ErrorIs(f, err, diamond.ErrInvalid)
-			_, err = f.tr.History(f.ctx, &diamond.HistoryRequest{Key: key("k"), Limit: -1})
-			assert.ErrorIs(f, err, diamond.ErrInvalid)
-			_, err = f.tr.List(f.ctx, &diamond.ListRequest{Limit: diamond.MaxPage + 1})
+			_, err := f.tr.List(f.ctx, &conf.ListRequest{Limit: -1})
+			assert.ErrorIs(f, err, conf.ErrInvalid)
+			_, err = f.tr.History(f.ctx, &conf.HistoryRequest{Key: key("k"), Limit: -1})
+			assert.ErrorIs(f, err, conf.ErrInvalid)
+			_, err = f.tr.List(f.ctx, &conf.ListRequest{Limit: conf.MaxPage + 1})
 			assert.NoError(f, err)
-			_, err = f.tr.History(f.ctx, &diamond.HistoryRequest{Key: key("k"), Limit: diamond.MaxPage + 1})
+			_, err = f.tr.History(f.ctx, &conf.HistoryRequest{Key: key("k"), Limit: conf.MaxPage + 1})
 			assert.NoError(f, err)
 		}},
 		{"History/Pages", "History returns the kept changes of a key, newest first, without contents", func(f *fixture) {
@@ -151,34 +151,34 @@ func logCases() []testCase {
 				f.publish("other", fmt.Sprint(i))
 			}
 			deleted := f.remove("k").Revision
-			res, err := f.tr.History(f.ctx, &diamond.HistoryRequest{Client: f.info, Key: diamond.Key{DataID: "k"}, Limit: 2})
+			res, err := f.tr.History(f.ctx, &conf.HistoryRequest{Client: f.info, Key: conf.Key{DataID: "k"}, Limit: 2})
 			require.NoError(f, err)
 			require.Len(f, res.Changes, 2)
 			assert.Equal(f, deleted, res.Changes[0].Revision)
-			assert.Equal(f, diamond.OpDelete, res.Changes[0].Op)
+			assert.Equal(f, conf.OpDelete, res.Changes[0].Op)
 			assert.Equal(f, revisions[3], res.Changes[1].Revision)
 			assert.Equal(f, key("k"), res.Changes[1].Key)
 			assert.Empty(f, res.Changes[1].Content)
-			assert.Equal(f, diamond.MD5Hex("3"), res.Changes[1].MD5)
+			assert.Equal(f, conf.MD5Hex("3"), res.Changes[1].MD5)
 
-			res, err = f.tr.History(f.ctx, &diamond.HistoryRequest{Key: key("k"), Before: revisions[3]})
+			res, err = f.tr.History(f.ctx, &conf.HistoryRequest{Key: key("k"), Before: revisions[3]})
 			require.NoError(f, err)
 			assert.Len(f, res.Changes, 3)
 
-			res, err = f.tr.History(f.ctx, &diamond.HistoryRequest{Key: key("never")})
+			res, err = f.tr.History(f.ctx, &conf.HistoryRequest{Key: key("never")})
 			require.NoError(f, err)
 			assert.Empty(f, res.Changes)
 		}},
 		{"Report/Counted", "what clients report reaches the server, under the client's id", func(f *fixture) {
 			at := f.publish("k", "one")
-			report := func(id string, r diamond.Report) error {
-				_, err := f.tr.Report(f.ctx, &diamond.ReportRequest{Client: diamond.ClientInfo{ID: id}, Reports: []diamond.Report{r}})
+			report := func(id string, r conf.Report) error {
+				_, err := f.tr.Report(f.ctx, &conf.ReportRequest{Client: conf.ClientInfo{ID: id}, Reports: []conf.Report{r}})
 				return err
 			}
-			require.NoError(f, report("c1", diamond.Report{Key: key("k"), Revision: at.Revision, Applied: true}))
-			require.NoError(f, report("c2", diamond.Report{Key: key("k"), Revision: at.Revision, Reason: "panic"}))
-			assert.Equal(f, diamond.ListenerCounts{InSync: 1, Rejected: 1}, f.srv.Status().Listeners)
-			assert.ErrorIs(f, report("c3", diamond.Report{Key: key("a b"), Revision: 1, Applied: true}), diamond.ErrInvalid)
+			require.NoError(f, report("c1", conf.Report{Key: key("k"), Revision: at.Revision, Applied: true}))
+			require.NoError(f, report("c2", conf.Report{Key: key("k"), Revision: at.Revision, Reason: "panic"}))
+			assert.Equal(f, conf.ListenerCounts{InSync: 1, Rejected: 1}, f.srv.Status().Listeners)
+			assert.ErrorIs(f, report("c3", conf.Report{Key: key("a b"), Revision: 1, Applied: true}), conf.ErrInvalid)
 		}},
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 func pollCases() []testCase {
@@ -22,7 +22,7 @@ func pollCases() []testCase {
 			assert.Equal(f, key("k"), s.Key)
 			assert.Equal(f, at.Revision, s.Revision)
 			assert.Equal(f, at.Revision, s.View)
-			assert.Equal(f, diamond.MD5Hex("two"), s.MD5)
+			assert.Equal(f, conf.MD5Hex("two"), s.MD5)
 			require.NotNil(f, s.Entry)
 			assert.Equal(f, "two", s.Entry.Content)
 			assert.Equal(f, at.Revision, s.Entry.Revision)
@@ -94,7 +94,7 @@ func pollCases() []testCase {
 			assert.Equal(f, key("b"), res.Changed[0].Key)
 		}},
 		{"Poll/Unknown", "a set that the server does not know is answered Resync", func(f *fixture) {
-			res, err := f.tr.Poll(f.ctx, &diamond.PollRequest{Set: diamond.HashKeys([]diamond.Key{key("never-seen")}), Wait: time.Minute})
+			res, err := f.tr.Poll(f.ctx, &conf.PollRequest{Set: conf.HashKeys([]conf.Key{key("never-seen")}), Wait: time.Minute})
 			require.NoError(f, err)
 			assert.True(f, res.Resync)
 			assert.Empty(f, res.Changed)
@@ -103,20 +103,20 @@ func pollCases() []testCase {
 			f.publish("k", "one")
 			f.publish("k", "two")
 			f.publish("k", "one")
-			same := diamond.Held{Key: key("k"), Revision: diamond.AnyRevision, MD5: diamond.MD5Hex("one")}
+			same := conf.Held{Key: key("k"), Revision: conf.AnyRevision, MD5: conf.MD5Hex("one")}
 			assert.Empty(f, f.poll(0, same).Changed)
-			same.MD5 = diamond.MD5Hex("two")
+			same.MD5 = conf.MD5Hex("two")
 			assert.Len(f, f.poll(0, same).Changed, 1)
 		}},
 		{"Poll/Whole", "the changes of one set come in one answer", func(f *fixture) {
 			answers := f.park(f.ask(time.Minute, nothing("a"), nothing("b"), nothing("c")))
-			f.commit(diamond.ChangeSet{Drafts: []diamond.Draft{
+			f.commit(conf.ChangeSet{Drafts: []conf.Draft{
 				{Key: key("a"), Content: "1"}, {Key: key("b"), Content: "2"}, {Key: key("c"), Content: "3"},
 			}})
 			assert.Len(f, f.answer(answers).Changed, 3)
 		}},
 		{"Poll/Inline", "values are carried inline within their limits, else named", func(f *fixture) {
-			large := strings.Repeat("x", diamond.InlineContent+1)
+			large := strings.Repeat("x", conf.InlineContent+1)
 			f.publish("large", large)
 			f.publish("small", "s")
 			res := f.poll(0, nothing("large"), nothing("small"))
@@ -130,9 +130,9 @@ func pollCases() []testCase {
 			at := f.publish("k", "one")
 			req := f.ask(time.Minute, held("k", at, "one"))
 			answers := f.park(req)
-			watched := make(chan *diamond.ChangesResponse, 1)
+			watched := make(chan *conf.ChangesResponse, 1)
 			go func() {
-				if res, err := f.tr.Changes(f.ctx, &diamond.ChangesRequest{After: at, Wait: time.Minute}); assert.NoError(f, err) {
+				if res, err := f.tr.Changes(f.ctx, &conf.ChangesRequest{After: at, Wait: time.Minute}); assert.NoError(f, err) {
 					watched <- res
 				}
 				close(watched)
@@ -163,11 +163,11 @@ func pollCases() []testCase {
 			f.parked(0)
 		}},
 		{"Poll/Denied", "keys that the caller may not read are told at once, and hide no change of the others; of the set that is known by its hash too", func(f *fixture) {
-			system := diamond.Key{Namespace: "_users", Group: "g", DataID: "root"}
+			system := conf.Key{Namespace: "_users", Group: "g", DataID: "root"}
 			req := f.ask(time.Minute, nothing("k"))
 			req.Keys = append(req.Keys, system)
-			req.Set = diamond.HashKeys(req.Keys)
-			req.Held = append(req.Held, diamond.Held{Key: system})
+			req.Set = conf.HashKeys(req.Keys)
+			req.Held = append(req.Held, conf.Held{Key: system})
 			for range 2 {
 				res, err := f.tr.Poll(f.ctx, req)
 				require.NoError(f, err)
@@ -189,7 +189,7 @@ func pollCases() []testCase {
 			assert.Empty(f, res.Changed)
 			assert.Len(f, res.Denied, 1, "also where nothing else is to say")
 
-			only := &diamond.PollRequest{Keys: []diamond.Key{system, system}, Set: diamond.HashKeys([]diamond.Key{system}), Wait: time.Minute}
+			only := &conf.PollRequest{Keys: []conf.Key{system, system}, Set: conf.HashKeys([]conf.Key{system}), Wait: time.Minute}
 			res, err = f.tr.Poll(f.ctx, only)
 			require.NoError(f, err)
 			assert.Empty(f, res.Changed)
@@ -200,18 +200,18 @@ func pollCases() []testCase {
 			bad := f.ask(0, nothing("k"))
 			bad.Set[0]++
 			_, err := f.tr.Poll(f.ctx, bad)
-			assert.ErrorIs(f, err, diamond.ErrInvalid, "keys that do not have the hash")
+			assert.ErrorIs(f, err, conf.ErrInvalid, "keys that do not have the hash")
 			_, err = f.tr.Poll(f.ctx, f.ask(0, nothing("a b")))
-			assert.ErrorIs(f, err, diamond.ErrInvalid, "a key that breaks the grammar")
+			assert.ErrorIs(f, err, conf.ErrInvalid, "a key that breaks the grammar")
 		}},
 	}
 }
 
 // park has a poll wait at the server, and returns where its answer comes.
-func (f *fixture) park(req *diamond.PollRequest) <-chan *diamond.PollResponse {
+func (f *fixture) park(req *conf.PollRequest) <-chan *conf.PollResponse {
 	f.Helper()
 	waiters := f.srv.Status().Waiters
-	answers := make(chan *diamond.PollResponse, 1)
+	answers := make(chan *conf.PollResponse, 1)
 	go func() {
 		if res, err := f.tr.Poll(f.ctx, req); assert.NoError(f, err) {
 			answers <- res
@@ -223,7 +223,7 @@ func (f *fixture) park(req *diamond.PollRequest) <-chan *diamond.PollResponse {
 }
 
 // answer waits for the answer to a parked poll.
-func (f *fixture) answer(answers <-chan *diamond.PollResponse) *diamond.PollResponse {
+func (f *fixture) answer(answers <-chan *conf.PollResponse) *conf.PollResponse {
 	f.Helper()
 	res := <-answers
 	require.NotNil(f, res)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // Faulty is a [diamond.Transport] that passes calls on to another one, and
@@ -129,14 +130,14 @@ func (f *Faulty) silence(ctx context.Context, wait time.Duration) {
 // lost returns the error of a call whose answer does not come. sent says that
 // it may have been done.
 func lost(ctx context.Context, op string, sent bool) error {
-	err := diamond.ErrUnavailable
+	err := conf.ErrUnavailable
 	if sent && op == "commit" {
-		err = diamond.ErrUnknownOutcome
+		err = conf.ErrUnknownOutcome
 	}
-	e := &diamond.Error{Op: op, Err: err, Detail: "faulty transport"}
+	e := &conf.Error{Op: op, Err: err, Detail: "faulty transport"}
 	switch ended := ctx.Err(); {
 	case ended == nil:
-	case err == diamond.ErrUnknownOutcome:
+	case err == conf.ErrUnknownOutcome:
 		e.Err = fmt.Errorf("%w: %w", err, ended)
 	default:
 		e.Err = ended
@@ -193,36 +194,36 @@ func pass[Req, Resp any](ctx context.Context, f *Faulty, op string, wait time.Du
 }
 
 // Fetch implements [diamond.Transport].
-func (f *Faulty) Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error) {
+func (f *Faulty) Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
 	return pass(ctx, f, "fetch", 0, req, f.next.Fetch)
 }
 
 // Poll implements [diamond.Transport].
-func (f *Faulty) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+func (f *Faulty) Poll(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
 	return pass(ctx, f, "poll", req.Wait, req, f.next.Poll)
 }
 
 // Commit implements [diamond.Transport].
-func (f *Faulty) Commit(ctx context.Context, req *diamond.CommitRequest) (*diamond.CommitResponse, error) {
+func (f *Faulty) Commit(ctx context.Context, req *conf.CommitRequest) (*conf.CommitResponse, error) {
 	return pass(ctx, f, "commit", 0, req, f.next.Commit)
 }
 
 // Changes implements [diamond.Transport].
-func (f *Faulty) Changes(ctx context.Context, req *diamond.ChangesRequest) (*diamond.ChangesResponse, error) {
+func (f *Faulty) Changes(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
 	return pass(ctx, f, "changes", req.Wait, req, f.next.Changes)
 }
 
 // List implements [diamond.Transport].
-func (f *Faulty) List(ctx context.Context, req *diamond.ListRequest) (*diamond.ListResponse, error) {
+func (f *Faulty) List(ctx context.Context, req *conf.ListRequest) (*conf.ListResponse, error) {
 	return pass(ctx, f, "list", 0, req, f.next.List)
 }
 
 // History implements [diamond.Transport].
-func (f *Faulty) History(ctx context.Context, req *diamond.HistoryRequest) (*diamond.HistoryResponse, error) {
+func (f *Faulty) History(ctx context.Context, req *conf.HistoryRequest) (*conf.HistoryResponse, error) {
 	return pass(ctx, f, "history", 0, req, f.next.History)
 }
 
 // Report implements [diamond.Transport].
-func (f *Faulty) Report(ctx context.Context, req *diamond.ReportRequest) (*diamond.ReportResponse, error) {
+func (f *Faulty) Report(ctx context.Context, req *conf.ReportRequest) (*conf.ReportResponse, error) {
 	return pass(ctx, f, "report", 0, req, f.next.Report)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 	"github.com/linnaname/gdiamond/transport/transporttest"
 )
@@ -29,14 +30,14 @@ func ExampleFaulty() {
 
 	faulty := transporttest.NewFaulty(srv) // give it to diamond.NewClient
 	ctx := context.Background()
-	commit := &diamond.CommitRequest{Set: diamond.ChangeSet{
+	commit := &conf.CommitRequest{Set: conf.ChangeSet{
 		RequestID: "once",
-		Drafts:    []diamond.Draft{{Key: diamond.NewKey("", "greeting"), Content: "hello"}},
+		Drafts:    []conf.Draft{{Key: conf.NewKey("", "greeting"), Content: "hello"}},
 	}}
 
 	faulty.DropAnswers()
 	_, err = faulty.Commit(ctx, commit)
-	fmt.Println(errors.Is(err, diamond.ErrUnknownOutcome))
+	fmt.Println(errors.Is(err, conf.ErrUnknownOutcome))
 
 	faulty.Heal()
 	res, err := faulty.Commit(ctx, commit)
@@ -58,19 +59,19 @@ func newFaulty(t *testing.T) (*transporttest.Faulty, diamond.Server) {
 }
 
 func fetch(ctx context.Context, f *transporttest.Faulty) error {
-	_, err := f.Fetch(ctx, &diamond.FetchRequest{Key: diamond.NewKey("", "k")})
+	_, err := f.Fetch(ctx, &conf.FetchRequest{Key: conf.NewKey("", "k")})
 	return err
 }
 
 func commit(ctx context.Context, f *transporttest.Faulty) error {
-	_, err := f.Commit(ctx, &diamond.CommitRequest{Set: diamond.ChangeSet{Drafts: []diamond.Draft{{Key: diamond.NewKey("", "k"), Content: "x"}}}})
+	_, err := f.Commit(ctx, &conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{{Key: conf.NewKey("", "k"), Content: "x"}}}})
 	return err
 }
 
 func TestFaulty_Fail(t *testing.T) {
 	f, srv := newFaulty(t)
-	f.Fail(diamond.ErrOverloaded)
-	require.ErrorIs(t, commit(t.Context(), f), diamond.ErrOverloaded)
+	f.Fail(conf.ErrOverloaded)
+	require.ErrorIs(t, commit(t.Context(), f), conf.ErrOverloaded)
 	assert.Zero(t, srv.Status().Keys, "it was not passed on")
 	f.Heal()
 	require.NoError(t, commit(t.Context(), f))
@@ -96,18 +97,18 @@ func TestFaulty_Partition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, srv := newFaulty(t)
 		polled := make(chan error, 1)
-		keys := []diamond.Key{diamond.NewKey("", "k")}
+		keys := []conf.Key{conf.NewKey("", "k")}
 		go func() {
-			_, err := f.Poll(t.Context(), &diamond.PollRequest{Keys: keys, Set: diamond.HashKeys(keys), Wait: 30 * time.Second})
+			_, err := f.Poll(t.Context(), &conf.PollRequest{Keys: keys, Set: conf.HashKeys(keys), Wait: 30 * time.Second})
 			polled <- err
 		}()
 		synctest.Wait()
 		f.Partition()
 		f.Partition() // twice is once
 		started := time.Now()
-		assert.ErrorIs(t, fetch(t.Context(), f), diamond.ErrUnavailable)
+		assert.ErrorIs(t, fetch(t.Context(), f), conf.ErrUnavailable)
 		assert.Equal(t, 5*time.Second, time.Since(started))
-		assert.ErrorIs(t, <-polled, diamond.ErrUnavailable, "one under way is lost too")
+		assert.ErrorIs(t, <-polled, conf.ErrUnavailable, "one under way is lost too")
 		assert.Equal(t, 35*time.Second, time.Since(started))
 		assert.Zero(t, srv.Status().Waiters)
 
@@ -115,7 +116,7 @@ func TestFaulty_Partition(t *testing.T) {
 		go func() { healed <- commit(t.Context(), f) }()
 		synctest.Wait()
 		f.Heal()
-		assert.ErrorIs(t, <-healed, diamond.ErrUnavailable, "it was never sent")
+		assert.ErrorIs(t, <-healed, conf.ErrUnavailable, "it was never sent")
 		require.NoError(t, commit(t.Context(), f))
 	})
 }

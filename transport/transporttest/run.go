@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -56,7 +57,7 @@ type fixture struct {
 	srv   diamond.Server
 	tr    diamond.Transport
 	ctx   context.Context
-	info  diamond.ClientInfo
+	info  conf.ClientInfo
 }
 
 func newFixture(t *testing.T, maker Maker) *fixture {
@@ -71,53 +72,53 @@ func newFixture(t *testing.T, maker Maker) *fixture {
 	t.Cleanup(cancel)
 	return &fixture{
 		T: t, maker: maker, srv: srv, tr: maker(t, srv), ctx: ctx,
-		info: diamond.ClientInfo{ID: "suite", App: "transporttest", Labels: map[string]string{"zone": "a b&c"}},
+		info: conf.ClientInfo{ID: "suite", App: "transporttest", Labels: map[string]string{"zone": "a b&c"}},
 	}
 }
 
 // commit commits set through the transport and returns the position after it.
-func (f *fixture) commit(set diamond.ChangeSet) diamond.Position {
+func (f *fixture) commit(set conf.ChangeSet) conf.Position {
 	f.Helper()
-	res, err := f.tr.Commit(f.ctx, &diamond.CommitRequest{Client: f.info, Set: set})
+	res, err := f.tr.Commit(f.ctx, &conf.CommitRequest{Client: f.info, Set: set})
 	require.NoError(f, err)
 	return res.Position
 }
 
 // publish publishes content under the data id, in the default group.
-func (f *fixture) publish(dataID, content string) diamond.Position {
+func (f *fixture) publish(dataID, content string) conf.Position {
 	f.Helper()
-	return f.commit(diamond.ChangeSet{Drafts: []diamond.Draft{{Key: key(dataID), Content: content, AllowEmpty: content == ""}}})
+	return f.commit(conf.ChangeSet{Drafts: []conf.Draft{{Key: key(dataID), Content: content, AllowEmpty: content == ""}}})
 }
 
-func (f *fixture) remove(dataID string) diamond.Position {
+func (f *fixture) remove(dataID string) conf.Position {
 	f.Helper()
-	return f.commit(diamond.ChangeSet{Deletes: []diamond.Delete{{Key: key(dataID)}}})
+	return f.commit(conf.ChangeSet{Deletes: []conf.Delete{{Key: key(dataID)}}})
 }
 
-func (f *fixture) fetch(k diamond.Key) *diamond.FetchResponse {
+func (f *fixture) fetch(k conf.Key) *conf.FetchResponse {
 	f.Helper()
-	res, err := f.tr.Fetch(f.ctx, &diamond.FetchRequest{Client: f.info, Key: k})
+	res, err := f.tr.Fetch(f.ctx, &conf.FetchRequest{Client: f.info, Key: k})
 	require.NoError(f, err)
 	return res
 }
 
 // poll polls the keys of held, all that is known being in held.
-func (f *fixture) poll(wait time.Duration, held ...diamond.Held) *diamond.PollResponse {
+func (f *fixture) poll(wait time.Duration, held ...conf.Held) *conf.PollResponse {
 	f.Helper()
 	res, err := f.tr.Poll(f.ctx, f.ask(wait, held...))
 	require.NoError(f, err)
 	return res
 }
 
-func (f *fixture) ask(wait time.Duration, held ...diamond.Held) *diamond.PollRequest {
-	req := &diamond.PollRequest{Client: f.info, Wait: wait}
+func (f *fixture) ask(wait time.Duration, held ...conf.Held) *conf.PollRequest {
+	req := &conf.PollRequest{Client: f.info, Wait: wait}
 	for _, h := range held {
 		req.Keys = append(req.Keys, h.Key)
 		if h.Revision != 0 {
 			req.Held = append(req.Held, h)
 		}
 	}
-	req.Set = diamond.HashKeys(req.Keys)
+	req.Set = conf.HashKeys(req.Keys)
 	return req
 }
 
@@ -127,12 +128,12 @@ func (f *fixture) parked(n int) {
 	require.Eventually(f, func() bool { return f.srv.Status().Waiters == n }, time.Minute, time.Millisecond, "%d are to be parked", n)
 }
 
-func key(dataID string) diamond.Key { return diamond.NewKey("", dataID) }
+func key(dataID string) conf.Key { return conf.NewKey("", dataID) }
 
 // held is that revision of a key of which content was published.
-func held(dataID string, at diamond.Position, content string) diamond.Held {
-	return diamond.Held{Key: key(dataID), Revision: at.Revision, MD5: diamond.MD5Hex(content)}
+func held(dataID string, at conf.Position, content string) conf.Held {
+	return conf.Held{Key: key(dataID), Revision: at.Revision, MD5: conf.MD5Hex(content)}
 }
 
 // nothing is a key of which the caller holds nothing.
-func nothing(dataID string) diamond.Held { return diamond.Held{Key: key(dataID)} }
+func nothing(dataID string) conf.Held { return conf.Held{Key: key(dataID)} }

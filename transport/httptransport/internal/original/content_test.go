@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
@@ -19,7 +19,7 @@ func TestDefect_S3_S4_Conditional(t *testing.T) {
 	c := protocoltest.New(t)
 	c.Publish(protocoltest.Key("k"), "content")
 	const target = "/diamond-server/config?dataId=k&group=DEFAULT_GROUP"
-	md5 := diamond.MD5Hex("content")
+	md5 := conf.MD5Hex("content")
 	for name, headers := range map[string][]string{
 		"content-md5": {"Content-MD5", md5, "If-Modified-Since", "Mon, 02 Jan 2006 15:04:05 GMT"},
 		"etag":        {"If-None-Match", `"` + md5 + `"`},
@@ -31,7 +31,7 @@ func TestDefect_S3_S4_Conditional(t *testing.T) {
 		assert.Empty(t, w.Body.String(), name)
 	}
 	for name, headers := range map[string][]string{
-		"another md5": {"Content-MD5", diamond.MD5Hex("old")},
+		"another md5": {"Content-MD5", conf.MD5Hex("old")},
 		"date alone":  {"If-Modified-Since", "Mon, 02 Jan 2090 15:04:05 GMT"},
 	} {
 		w := c.Ask("GET", target, "", headers...)
@@ -54,7 +54,7 @@ func TestDefect_S5_S6_S22_ByteExact(t *testing.T) {
 		if len(escaped) < 4096 {
 			w = c.Ask("POST", "/diamond-server/publishConfig?dataId=q&group=G&content="+escaped, "")
 			assert.Equal(t, 200, w.Code, name)
-			assert.True(t, c.Fetch(diamond.NewKey("G", "q")).Entry.Content == content, "a query changed %s", name)
+			assert.True(t, c.Fetch(conf.NewKey("G", "q")).Entry.Content == content, "a query changed %s", name)
 		}
 	}
 }
@@ -213,7 +213,7 @@ func TestOriginalClient_Extras(t *testing.T) {
 	c.Publish(protocoltest.Key("k"), "x")
 	extras := []string{
 		"User-Agent", "Go-http-client/1.1", "Accept-Encoding", "gzip,deflate", "Accept", "*/*", "Connection", "keep-alive", "Pragma", "no-cache",
-		"If-Modified-Since", "2026-11-22 13:29:36 +0000 UTC m=+0.5", "Content-MD5", diamond.MD5Hex("old"), "Long-Polling-TimeOut", "60000",
+		"If-Modified-Since", "2026-11-22 13:29:36 +0000 UTC m=+0.5", "Content-MD5", conf.MD5Hex("old"), "Long-Polling-TimeOut", "60000",
 		"Content-Type", "application/x-www-form-urlencoded; charset=UTF-8",
 	}
 	assert.Equal(t, 200, c.Ask("GET", "/diamond-server/config?dataId=k&group=DEFAULT_GROUP", "", extras...).Code)

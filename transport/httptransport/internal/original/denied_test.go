@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
@@ -16,15 +17,15 @@ import (
 // denying is a server that denies keys.
 type denying struct {
 	diamond.Server
-	keys map[diamond.Key]bool
+	keys map[conf.Key]bool
 }
 
-func (d *denying) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
-	var allowed []diamond.Key
-	res := &diamond.PollResponse{}
+func (d *denying) Poll(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
+	var allowed []conf.Key
+	res := &conf.PollResponse{}
 	for _, k := range req.Keys {
 		if d.keys[k] {
-			res.Denied = append(res.Denied, diamond.Denial{Key: k, Detail: "not yours"})
+			res.Denied = append(res.Denied, conf.Denial{Key: k, Detail: "not yours"})
 		} else {
 			allowed = append(allowed, k)
 		}
@@ -32,7 +33,7 @@ func (d *denying) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond.
 	if len(res.Denied) == 0 {
 		return d.Server.Poll(ctx, req)
 	}
-	var held []diamond.Held
+	var held []conf.Held
 	for _, h := range req.Held {
 		if !d.keys[h.Key] {
 			held = append(held, h)
@@ -41,7 +42,7 @@ func (d *denying) Poll(ctx context.Context, req *diamond.PollRequest) (*diamond.
 	if len(allowed) == 0 {
 		return res, nil
 	}
-	of, err := d.Server.Poll(ctx, &diamond.PollRequest{Keys: allowed, Set: diamond.HashKeys(allowed), Held: held})
+	of, err := d.Server.Poll(ctx, &conf.PollRequest{Keys: allowed, Set: conf.HashKeys(allowed), Held: held})
 	if err != nil {
 		return nil, err
 	}
@@ -56,8 +57,8 @@ func TestOriginalClient_DeniedKeys(t *testing.T) {
 		c := protocoltest.New(t)
 		c.Publish(protocoltest.Key("mine"), "x")
 		c.Publish(protocoltest.Key("other"), "x")
-		c.H = httptransport.NewHandler(&denying{c.Srv, map[diamond.Key]bool{protocoltest.Key("other"): true, protocoltest.Key("none"): true}})
-		mine := "mine,DEFAULT_GROUP," + diamond.MD5Hex("x") + ";"
+		c.H = httptransport.NewHandler(&denying{c.Srv, map[conf.Key]bool{protocoltest.Key("other"): true, protocoltest.Key("none"): true}})
+		mine := "mine,DEFAULT_GROUP," + conf.MD5Hex("x") + ";"
 
 		assert.Equal(t, 403, poll(c, "other,DEFAULT_GROUP,;none,DEFAULT_GROUP,;").Code)
 		w := poll(c, "other,DEFAULT_GROUP,;mine,DEFAULT_GROUP,;")
@@ -65,7 +66,7 @@ func TestOriginalClient_DeniedKeys(t *testing.T) {
 		assert.Equal(t, "mine%2CDEFAULT_GROUP%3B", w.Body.String())
 
 		began := time.Now()
-		assert.Equal(t, 304, poll(c, "other,DEFAULT_GROUP,"+diamond.MD5Hex("old")+";"+mine, "Long-Polling-TimeOut", "20000").Code)
+		assert.Equal(t, 304, poll(c, "other,DEFAULT_GROUP,"+conf.MD5Hex("old")+";"+mine, "Long-Polling-TimeOut", "20000").Code)
 		assert.Equal(t, 20*time.Second, time.Since(began), "it waits, and is not answered again and again")
 
 		told := make(chan string, 1)
@@ -79,9 +80,9 @@ func TestOriginalClient_DeniedKeys(t *testing.T) {
 // lateDenying is a server that denies keys when a poll has waited.
 type lateDenying struct{ diamond.Server }
 
-func (lateDenying) Poll(_ context.Context, req *diamond.PollRequest) (*diamond.PollResponse, error) {
+func (lateDenying) Poll(_ context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
 	req.Parked()
-	return &diamond.PollResponse{Denied: []diamond.Denial{{Key: req.Keys[0]}}}, nil
+	return &conf.PollResponse{Denied: []conf.Denial{{Key: req.Keys[0]}}}, nil
 }
 
 // Where a key is denied after a wait nothing is said of it: the client asks again,

@@ -1,8 +1,10 @@
 package original
 
-import diamond "github.com/linnaname/gdiamond"
+import (
+	"github.com/linnaname/gdiamond/conf"
+)
 
 // ParseProbe is for the fuzz test.
-func ParseProbe(probe string) ([]diamond.Held, error) {
+func ParseProbe(probe string) ([]conf.Held, error) {
 	return parseProbe(probe, func(int64) error { return nil })
 }

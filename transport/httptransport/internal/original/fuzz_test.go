@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/transport/httptransport/internal/original"
 )
 
@@ -22,7 +22,7 @@ func FuzzF4_Probe(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		held, err := original.ParseProbe(string(raw))
 		if err != nil {
-			if !errors.Is(err, diamond.ErrInvalid) && !errors.Is(err, diamond.ErrTooLarge) {
+			if !errors.Is(err, conf.ErrInvalid) && !errors.Is(err, conf.ErrTooLarge) {
 				t.Fatalf("refused as %v", err)
 			}
 			return
@@ -30,7 +30,7 @@ func FuzzF4_Probe(f *testing.F) {
 		require.NotEmpty(t, held)
 		for _, h := range held {
 			require.NoError(t, h.Key.Validate())
-			require.EqualValues(t, diamond.AnyRevision, h.Revision)
+			require.EqualValues(t, conf.AnyRevision, h.Revision)
 			require.Contains(t, []int{0, 32}, len(h.MD5))
 		}
 	})

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/budget"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 	"github.com/linnaname/gdiamond/transport"
@@ -38,8 +38,8 @@ var (
 
 // Server answers the requests. A [diamond.Server] is one.
 type Server interface {
-	Fetch(ctx context.Context, req *diamond.FetchRequest) (*diamond.FetchResponse, error)
-	Commit(ctx context.Context, req *diamond.CommitRequest) (*diamond.CommitResponse, error)
+	Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error)
+	Commit(ctx context.Context, req *conf.CommitRequest) (*conf.CommitResponse, error)
 }
 
 // Routes returns the routes of the protocol, served by srv. MaxContent is how many
@@ -81,7 +81,7 @@ func fail(w http.ResponseWriter, err error, status int) httpserve.Outcome {
 // headers are the headers of the answers with one version of one key.
 type headers struct{ contentMD5, lastModified, etag, contentLength []string }
 
-func newHeaders(e *diamond.Entry) *headers {
+func newHeaders(e *conf.Entry) *headers {
 	return &headers{
 		contentMD5:    []string{e.MD5},
 		lastModified:  []string{e.Modified.UTC().Format(http.TimeFormat)},
@@ -109,7 +109,7 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request) httpserve.Outcome
 	if err != nil {
 		return fail(w, err, 0)
 	}
-	req := diamond.FetchRequest{Key: keyOf(params)}
+	req := conf.FetchRequest{Key: keyOf(params)}
 	if err := req.Key.Validate(); err != nil {
 		return fail(w, err, 0)
 	}
@@ -118,7 +118,7 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request) httpserve.Outcome
 		return fail(w, err, 0)
 	}
 	if !res.Found || res.Entry.Content == "" { // its client takes an empty content for a failure
-		return fail(w, diamond.Errorf(diamond.ErrNotFound, ""), 0)
+		return fail(w, conf.Errorf(conf.ErrNotFound, ""), 0)
 	}
 	x := h.headers.Of(&res.Entry)
 	header := w.Header()
@@ -130,10 +130,10 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request) httpserve.Outcome
 }
 
 // keyOf returns the key that params name. A missing group is the default one.
-func keyOf(params httpserve.Params) diamond.Key {
+func keyOf(params httpserve.Params) conf.Key {
 	dataID, _ := params.Find("dataId")
 	group, _ := params.Find("group")
-	return diamond.NewKey(group, dataID)
+	return conf.NewKey(group, dataID)
 }
 
 // publish takes its parameters from the query, a form, or both.
@@ -154,13 +154,13 @@ func (h *handler) publish(w http.ResponseWriter, r *http.Request) httpserve.Outc
 		if unknown {
 			// It may be the rest of a content in which an & was not escaped: the
 			// client is told the name, the log is not.
-			out.Err = diamond.Errorf(diamond.ErrInvalid, "parameters: this route has not all of them")
+			out.Err = conf.Errorf(conf.ErrInvalid, "parameters: this route has not all of them")
 		}
 		return out
 	}
 	content, _ := params.Find("content")
-	set := diamond.ChangeSet{Drafts: []diamond.Draft{{Key: keyOf(params), Content: content}}}
-	if _, err := h.srv.Commit(httpserve.Caller(r), &diamond.CommitRequest{Set: set}); err != nil {
+	set := conf.ChangeSet{Drafts: []conf.Draft{{Key: keyOf(params), Content: content}}}
+	if _, err := h.srv.Commit(httpserve.Caller(r), &conf.CommitRequest{Set: set}); err != nil {
 		return fail(w, err, 0)
 	}
 	httpserve.BeginAnswer(w, 0)

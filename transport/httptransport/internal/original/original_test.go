@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
 )
@@ -52,7 +52,7 @@ func TestOriginalClient_PublishAndRead(t *testing.T) {
 	res, body = protocoltest.Exchange(t, addr, originalRead(addr, "linna"))
 	assert.Equal(t, 200, res.StatusCode)
 	assert.Equal(t, "hello World", body)
-	assert.Equal(t, diamond.MD5Hex("hello World"), res.Header.Get("Content-MD5"))
+	assert.Equal(t, conf.MD5Hex("hello World"), res.Header.Get("Content-MD5"))
 	assert.Empty(t, res.Header.Get("Content-Encoding"), "its gunzip loses the last block")
 	modified, err := http.ParseTime(res.Header.Get("Last-Modified"))
 	require.NoError(t, err)
@@ -74,7 +74,7 @@ func TestOriginalClient_TwoKeysGlued(t *testing.T) {
 	c := protocoltest.New(t)
 	addr := c.Listen()
 	c.Publish(protocoltest.Key("a1"), "one")
-	one := diamond.MD5Hex("one")
+	one := conf.MD5Hex("one")
 	for name, probe := range map[string]string{
 		"with a digest":     "a1,DEFAULT_GROUP," + one + "b1,DEFAULT_GROUP,",
 		"without":           "b1,DEFAULT_GROUP,a1,DEFAULT_GROUP," + one,
@@ -90,7 +90,7 @@ func TestOriginalClient_TwoKeysGlued(t *testing.T) {
 			c.Parked(1)
 			c.Publish(protocoltest.Key("b1"), "news")
 			assert.Equal(t, "b1%2CDEFAULT_GROUP%3B", <-told)
-			_, err := c.Srv.Commit(t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{Deletes: []diamond.Delete{{Key: protocoltest.Key("b1")}}}})
+			_, err := c.Srv.Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{Deletes: []conf.Delete{{Key: protocoltest.Key("b1")}}}})
 			require.NoError(t, err)
 		})
 	}
@@ -152,12 +152,12 @@ func TestDefect_L3_L5_Compared(t *testing.T) {
 		c := protocoltest.New(t)
 		c.Publish(protocoltest.Key("k1"), "new")
 		started := time.Now()
-		w := poll(c, "k1,DEFAULT_GROUP,"+diamond.MD5Hex("old"), "Long-Polling-TimeOut", "3000")
+		w := poll(c, "k1,DEFAULT_GROUP,"+conf.MD5Hex("old"), "Long-Polling-TimeOut", "3000")
 		assert.Equal(t, 200, w.Code, "compared on arrival")
 		assert.Equal(t, "k1%2CDEFAULT_GROUP%3B", w.Body.String())
 		assert.Zero(t, time.Since(started))
 
-		w = poll(c, "k1,DEFAULT_GROUP,"+diamond.MD5Hex("new"), "Long-Polling-TimeOut", "20")
+		w = poll(c, "k1,DEFAULT_GROUP,"+conf.MD5Hex("new"), "Long-Polling-TimeOut", "20")
 		assert.Equal(t, 304, w.Code)
 		assert.Empty(t, w.Body.String())
 	})
@@ -179,7 +179,7 @@ func TestDefect_L4_NoResidue(t *testing.T) {
 	for i := range publishes {
 		c.Publish(protocoltest.Key("k"), fmt.Sprint(i))
 	}
-	now := diamond.MD5Hex(fmt.Sprint(publishes - 1))
+	now := conf.MD5Hex(fmt.Sprint(publishes - 1))
 	assert.Equal(t, 304, poll(c, "k,DEFAULT_GROUP,"+now, "Long-Polling-TimeOut", "20").Code)
 	assert.Zero(t, c.Srv.Status().Waiters)
 }
@@ -200,7 +200,7 @@ func TestDefect_L8_TimeoutBounded(t *testing.T) {
 func TestDefect_L7_L9_BadLists(t *testing.T) {
 	c := protocoltest.New(t)
 	for _, probe := range []string{
-		"", ";", "a", "a,G,nothex", "a,G," + strings.ToUpper(diamond.MD5Hex("x")), "a b,G,;", "a,G,;a,G,;", "a,G,,b,G,x,y",
+		"", ";", "a", "a,G,nothex", "a,G," + strings.ToUpper(conf.MD5Hex("x")), "a b,G,;", "a,G,;a,G,;", "a,G,,b,G,x,y",
 		"a/b,G,;", "..,G,;", ",G,;", strings.Repeat("k", 257) + ",G,;", "a,G,\x00;",
 	} {
 		w := poll(c, probe, "Long-Polling-TimeOut", "10")
@@ -208,7 +208,7 @@ func TestDefect_L7_L9_BadLists(t *testing.T) {
 		assert.NotEmpty(t, w.Body.String(), "%q: a reason", probe)
 	}
 	var long strings.Builder
-	for i := range diamond.MaxPollKeys + 1 {
+	for i := range conf.MaxPollKeys + 1 {
 		fmt.Fprintf(&long, "%d,G,;", i)
 	}
 	w := poll(c, long.String())
@@ -231,7 +231,7 @@ func TestOriginalClient_EmptyContent(t *testing.T) {
 		started := time.Now()
 		assert.Equal(t, 304, poll(c, "k,DEFAULT_GROUP,;", "Long-Polling-TimeOut", "5000").Code)
 		assert.Equal(t, 5*time.Second, time.Since(started))
-		assert.Equal(t, 200, poll(c, "k,DEFAULT_GROUP,"+diamond.MD5Hex("was")+";").Code, "what was there has gone")
+		assert.Equal(t, 200, poll(c, "k,DEFAULT_GROUP,"+conf.MD5Hex("was")+";").Code, "what was there has gone")
 	})
 }
 

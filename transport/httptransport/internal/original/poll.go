@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
@@ -28,24 +28,24 @@ const (
 // leaveOut removes the keys that the caller may not read from req: this protocol
 // cannot say so of a key, and no client must take one for deleted. It reports
 // whether any key is left.
-func leaveOut(req *diamond.PollRequest, denied []diamond.Denial) bool {
-	out := make(map[diamond.Key]bool, len(denied))
+func leaveOut(req *conf.PollRequest, denied []conf.Denial) bool {
+	out := make(map[conf.Key]bool, len(denied))
 	for i := range denied {
 		out[denied[i].Key] = true
 	}
-	req.Keys = slices.DeleteFunc(req.Keys, func(k diamond.Key) bool { return out[k] })
-	req.Held = slices.DeleteFunc(req.Held, func(h diamond.Held) bool { return out[h.Key] })
-	req.Set = diamond.HashKeys(req.Keys)
+	req.Keys = slices.DeleteFunc(req.Keys, func(k conf.Key) bool { return out[k] })
+	req.Held = slices.DeleteFunc(req.Held, func(h conf.Held) bool { return out[h.Key] })
+	req.Set = conf.HashKeys(req.Keys)
 	return len(req.Keys) > 0
 }
 
 // sendPoll answers a poll. It does not mention keys that the client may not read,
 // and refuses a poll of such keys alone. If a key is denied after a wait, it answers,
 // and the client asks again.
-func sendPoll(w http.ResponseWriter, _ *http.Request, req *diamond.PollRequest, res *diamond.PollResponse) (httpserve.Outcome, bool) {
+func sendPoll(w http.ResponseWriter, _ *http.Request, req *conf.PollRequest, res *conf.PollResponse) (httpserve.Outcome, bool) {
 	if len(res.Denied) > 0 && req != nil {
 		if !leaveOut(req, res.Denied) {
-			return fail(w, diamond.Errorf(diamond.ErrDenied, "%s: no key of it may be read", probeField), 0), true
+			return fail(w, conf.Errorf(conf.ErrDenied, "%s: no key of it may be read", probeField), 0), true
 		}
 		if len(res.Changed) == 0 {
 			return httpserve.Outcome{}, false
@@ -77,7 +77,7 @@ func sendPoll(w http.ResponseWriter, _ *http.Request, req *diamond.PollRequest, 
 }
 
 // readPoll reads a poll.
-func readPoll(w http.ResponseWriter, r *http.Request) (*diamond.PollRequest, error) {
+func readPoll(w http.ResponseWriter, r *http.Request) (*conf.PollRequest, error) {
 	params, err := httpserve.ReadParams(w, r, maxPoll, func(name string) (int64, error) {
 		if name != probeField {
 			return 0, httpserve.UnknownParam(name)
@@ -93,11 +93,11 @@ func readPoll(w http.ResponseWriter, r *http.Request) (*diamond.PollRequest, err
 	if err != nil {
 		return nil, err
 	}
-	req := &diamond.PollRequest{Held: held, Keys: make([]diamond.Key, len(held)), Wait: waitOf(r.Header)}
+	req := &conf.PollRequest{Held: held, Keys: make([]conf.Key, len(held)), Wait: waitOf(r.Header)}
 	for i := range held {
 		req.Keys[i] = held[i].Key
 	}
-	req.Set = diamond.HashKeys(req.Keys)
+	req.Set = conf.HashKeys(req.Keys)
 	return req, nil
 }
 
@@ -118,31 +118,31 @@ func waitOf(header http.Header) time.Duration {
 // leaves the ; out after a key whose data id it watches in one group only. What
 // follows is then glued to the digest, and is cut off there. It calls hold
 // with the memory that each key takes.
-func parseProbe(probe string, hold func(bytes int64) error) ([]diamond.Held, error) {
+func parseProbe(probe string, hold func(bytes int64) error) ([]conf.Held, error) {
 	if probe == "" {
-		return nil, diamond.Errorf(diamond.ErrInvalid, "%s: is missing or empty", probeField)
+		return nil, conf.Errorf(conf.ErrInvalid, "%s: is missing or empty", probeField)
 	}
-	var held []diamond.Held
-	seen := make(map[diamond.Key]bool)
+	var held []conf.Held
+	seen := make(map[conf.Key]bool)
 	add := func(dataID, group, md5 string) error {
-		key := diamond.NewKey(group, dataID)
+		key := conf.NewKey(group, dataID)
 		if err := key.Validate(); err != nil {
 			return err
 		}
 		if md5 != "" && !httpserve.IsMD5(md5) {
-			return diamond.Errorf(diamond.ErrInvalid, "%s: md5 of entry %d is not 32 lower-case hexadecimal digits", probeField, len(held)+1)
+			return conf.Errorf(conf.ErrInvalid, "%s: md5 of entry %d is not 32 lower-case hexadecimal digits", probeField, len(held)+1)
 		}
 		if seen[key] {
-			return diamond.Errorf(diamond.ErrInvalid, "%s: %s comes more than once", probeField, key)
+			return conf.Errorf(conf.ErrInvalid, "%s: %s comes more than once", probeField, key)
 		}
-		if len(held) == diamond.MaxPollKeys {
-			return diamond.Errorf(diamond.ErrTooLarge, "%s: more than %d keys", probeField, diamond.MaxPollKeys)
+		if len(held) == conf.MaxPollKeys {
+			return conf.Errorf(conf.ErrTooLarge, "%s: more than %d keys", probeField, conf.MaxPollKeys)
 		}
 		if err := hold(httpserve.HeldMemory); err != nil {
 			return err
 		}
 		seen[key] = true
-		held = append(held, diamond.Held{Key: key, Revision: diamond.AnyRevision, MD5: md5})
+		held = append(held, conf.Held{Key: key, Revision: conf.AnyRevision, MD5: md5})
 		return nil
 	}
 	for part := range strings.SplitSeq(probe, ";") {
@@ -153,7 +153,7 @@ func parseProbe(probe string, hold func(bytes int64) error) ([]diamond.Held, err
 		case commas == 1: // an md5 that is left out
 			part += ","
 		case commas%2 == 1 || commas == 0:
-			return nil, diamond.Errorf(diamond.ErrInvalid, "%s: entry %d is not dataId,group,md5", probeField, len(held)+1)
+			return nil, conf.Errorf(conf.ErrInvalid, "%s: entry %d is not dataId,group,md5", probeField, len(held)+1)
 		}
 		dataID, rest, _ := strings.Cut(part, ",")
 		for glued := true; glued; {
@@ -169,7 +169,7 @@ func parseProbe(probe string, hold func(bytes int64) error) ([]diamond.Held, err
 		}
 	}
 	if len(held) == 0 {
-		return nil, diamond.Errorf(diamond.ErrInvalid, "%s: names no key", probeField)
+		return nil, conf.Errorf(conf.ErrInvalid, "%s: names no key", probeField)
 	}
 	return held, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
@@ -55,19 +56,19 @@ func Of(t testing.TB, srv diamond.Server, opts ...httptransport.HandlerOption) *
 }
 
 // Publish publishes a content.
-func (c *Centre) Publish(key diamond.Key, content string) diamond.Position {
+func (c *Centre) Publish(key conf.Key, content string) conf.Position {
 	c.t.Helper()
-	res, err := c.Srv.Commit(c.t.Context(), &diamond.CommitRequest{Set: diamond.ChangeSet{
-		Drafts: []diamond.Draft{{Key: key, Content: content, AllowEmpty: true}},
+	res, err := c.Srv.Commit(c.t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{
+		Drafts: []conf.Draft{{Key: key, Content: content, AllowEmpty: true}},
 	}})
 	require.NoError(c.t, err)
 	return res.Position
 }
 
 // Fetch asks the server for a key.
-func (c *Centre) Fetch(key diamond.Key) *diamond.FetchResponse {
+func (c *Centre) Fetch(key conf.Key) *conf.FetchResponse {
 	c.t.Helper()
-	res, err := c.Srv.Fetch(c.t.Context(), &diamond.FetchRequest{Key: key})
+	res, err := c.Srv.Fetch(c.t.Context(), &conf.FetchRequest{Key: key})
 	require.NoError(c.t, err)
 	return res
 }
@@ -124,7 +125,7 @@ func Answer(t testing.TB, r *bufio.Reader) (*http.Response, string) {
 }
 
 // Key returns the key of a data id in the default group.
-func Key(dataID string) diamond.Key { return diamond.NewKey("", dataID) }
+func Key(dataID string) conf.Key { return conf.NewKey("", dataID) }
 
 // OddContents are bytes that careless code alters.
 func OddContents() map[string]string {

@@ -1,4 +1,4 @@
-package diamond
+package conf
 
 import (
 	"cmp"
@@ -47,7 +47,7 @@ func ParseKey(s string) (Key, error) {
 	parts := strings.Split(s, "/")
 	for _, part := range parts {
 		if part == "" {
-			return Key{}, invalidf("key %s: a part is empty", clip(s))
+			return Key{}, Invalidf("key %s: a part is empty", Clip(s))
 		}
 	}
 	var k Key
@@ -59,7 +59,7 @@ func ParseKey(s string) (Key, error) {
 	case 3:
 		k.Namespace, k.Group, k.DataID = parts[0], parts[1], parts[2]
 	default:
-		return Key{}, invalidf("key %s: more than three parts", clip(s))
+		return Key{}, Invalidf("key %s: more than three parts", Clip(s))
 	}
 	k = k.Canonical()
 	return k, k.Validate()
@@ -149,12 +149,12 @@ func (p problems) err() error {
 	if len(p) == 0 {
 		return nil
 	}
-	return invalidf("%s", strings.Join(p, "; "))
+	return Invalidf("%s", strings.Join(p, "; "))
 }
 
 // clip quotes s for a message, shortened and with nothing that could break a
 // log line.
-func clip(s string) string {
+func Clip(s string) string {
 	const most = 80
 	if len(s) > most {
 		return fmt.Sprintf("%+q...", s[:most])
@@ -163,7 +163,7 @@ func clip(s string) string {
 }
 
 // validateFilter checks the namespace, group and prefix of a request; each may be empty.
-func validateFilter(namespace, group, prefix string) error {
+func ValidateFilter(namespace, group, prefix string) error {
 	var p problems
 	if namespace != "" {
 		p.addPart("namespace", namespace, MaxNamespace)
@@ -184,7 +184,7 @@ func validateFilter(namespace, group, prefix string) error {
 }
 
 // validatePublic checks the canonical k at a public door.
-func validatePublic(k Key) error {
+func ValidatePublic(k Key) error {
 	if err := k.Validate(); err != nil {
 		return err
 	}
@@ -195,11 +195,7 @@ func validatePublic(k Key) error {
 }
 
 func systemError(namespace string) error {
-	return Errorf(ErrDenied, "%s", systemDetail(namespace))
-}
-
-func systemDetail(namespace string) string {
-	return fmt.Sprintf(`namespace: %s is the system's, as all that begin with "_" are`, clip(namespace))
+	return Errorf(ErrDenied, `namespace: %s is the system's, as all that begin with "_" are`, Clip(namespace))
 }
 
 // KeySetHash names a set of keys; see [HashKeys].

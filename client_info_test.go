@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -22,18 +23,18 @@ func TestClientInfoIsCheckedAtTheClientsDoor(t *testing.T) {
 		return m
 	}
 	for name, c := range map[string]struct {
-		info diamond.ClientInfo
+		info conf.ClientInfo
 		says string // "": it is right
 	}{
-		"nothing":     {diamond.ClientInfo{}, ""},
-		"most":        {diamond.ClientInfo{ID: strings.Repeat("i", 256), App: strings.Repeat("a", 128), Version: "é", Labels: labels(48, 50)}, ""},
-		"id":          {diamond.ClientInfo{ID: strings.Repeat("i", 257)}, "257"},
-		"app":         {diamond.ClientInfo{App: strings.Repeat("a", 129)}, "app"},
-		"version":     {diamond.ClientInfo{Version: "1\n2"}, "version"},
-		"80 labels":   {diamond.ClientInfo{Labels: labels(80, 1)}, "48"},
-		"label name":  {diamond.ClientInfo{Labels: map[string]string{strings.Repeat("n", 65): ""}}, "65"},
-		"label value": {diamond.ClientInfo{Labels: map[string]string{"n": "\xff"}}, "UTF-8"},
-		"all":         {diamond.ClientInfo{Labels: labels(20, 256)}, "4096"},
+		"nothing":     {conf.ClientInfo{}, ""},
+		"most":        {conf.ClientInfo{ID: strings.Repeat("i", 256), App: strings.Repeat("a", 128), Version: "é", Labels: labels(48, 50)}, ""},
+		"id":          {conf.ClientInfo{ID: strings.Repeat("i", 257)}, "257"},
+		"app":         {conf.ClientInfo{App: strings.Repeat("a", 129)}, "app"},
+		"version":     {conf.ClientInfo{Version: "1\n2"}, "version"},
+		"80 labels":   {conf.ClientInfo{Labels: labels(80, 1)}, "48"},
+		"label name":  {conf.ClientInfo{Labels: map[string]string{strings.Repeat("n", 65): ""}}, "65"},
+		"label value": {conf.ClientInfo{Labels: map[string]string{"n": "\xff"}}, "UTF-8"},
+		"all":         {conf.ClientInfo{Labels: labels(20, 256)}, "4096"},
 	} {
 		client, err := diamond.NewClient(serve(t, memstore.New()), diamond.WithClientInfo(c.info))
 		if c.says == "" {
@@ -41,7 +42,7 @@ func TestClientInfoIsCheckedAtTheClientsDoor(t *testing.T) {
 			require.NoError(t, client.Close())
 			continue
 		}
-		require.ErrorIs(t, err, diamond.ErrInvalid, name)
+		require.ErrorIs(t, err, conf.ErrInvalid, name)
 		assert.ErrorContains(t, err, c.says, name)
 	}
 }

@@ -1,4 +1,4 @@
-package diamond_test
+package conf_test
 
 import (
 	"strings"
@@ -8,19 +8,19 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 )
 
 func TestKeyDefaults(t *testing.T) {
-	want := diamond.Key{Namespace: "public", Group: "DEFAULT_GROUP", DataID: "a"}
-	assert.Equal(t, want, diamond.Key{DataID: "a"}.Canonical())
-	assert.Equal(t, want, diamond.NewKey("", "a"))
-	assert.NoError(t, diamond.Key{DataID: "a"}.Validate())
+	want := conf.Key{Namespace: "public", Group: "DEFAULT_GROUP", DataID: "a"}
+	assert.Equal(t, want, conf.Key{DataID: "a"}.Canonical())
+	assert.Equal(t, want, conf.NewKey("", "a"))
+	assert.NoError(t, conf.Key{DataID: "a"}.Validate())
 }
 
 func TestKeyGrammar(t *testing.T) {
 	for _, part := range []string{"a", "A", "a.b", "a_b-c:d", "0", "...", strings.Repeat("x", 128)} {
-		for _, k := range []diamond.Key{{Namespace: part, DataID: "d"}, {Group: part, DataID: "d"}, {DataID: part}} {
+		for _, k := range []conf.Key{{Namespace: part, DataID: "d"}, {Group: part, DataID: "d"}, {DataID: part}} {
 			assert.NoError(t, k.Validate(), "%q", part)
 		}
 	}
@@ -29,22 +29,22 @@ func TestKeyGrammar(t *testing.T) {
 		"a@@b", "a|b", "a'b", `a"b`, "a?b", "a#b", "a+b", "a*b", strings.Repeat("x", 300),
 	}
 	for _, part := range bad {
-		for field, k := range map[string]diamond.Key{
+		for field, k := range map[string]conf.Key{
 			"namespace": {Namespace: part, DataID: "d"},
 			"group":     {Group: part, DataID: "d"},
 			"dataId":    {DataID: part},
 		} {
 			err := k.Validate()
-			require.ErrorIs(t, err, diamond.ErrInvalid, "%q", part)
+			require.ErrorIs(t, err, conf.ErrInvalid, "%q", part)
 			assert.Contains(t, err.Error(), field, "the error names the field")
 			assert.NotContains(t, err.Error(), "\n")
 		}
 	}
-	require.ErrorIs(t, diamond.Key{}.Validate(), diamond.ErrInvalid, "a data id has no default")
+	require.ErrorIs(t, conf.Key{}.Validate(), conf.ErrInvalid, "a data id has no default")
 }
 
 func TestKeyErrorNamesEveryField(t *testing.T) {
-	err := diamond.Key{Namespace: "a b", Group: "..", DataID: ""}.Validate()
+	err := conf.Key{Namespace: "a b", Group: "..", DataID: ""}.Validate()
 	for _, field := range []string{"namespace", "group", "dataId"} {
 		assert.ErrorContains(t, err, field)
 	}
@@ -55,7 +55,7 @@ func TestKeyErrorShowsBytes(t *testing.T) {
 	for id, shown := range map[string]string{
 		"中文": "byte 0xe4 at 0;", "x\x80": "byte 0x80 at 1;", "a b": "byte ' ' at 1;", "a\n": `byte '\n' at 1;`,
 	} {
-		assert.ErrorContains(t, diamond.Key{DataID: id}.Validate(), "dataId: "+shown)
+		assert.ErrorContains(t, conf.Key{DataID: id}.Validate(), "dataId: "+shown)
 	}
 }
 
@@ -66,7 +66,7 @@ func TestKeyEveryByte(t *testing.T) {
 		for at := range 3 {
 			b := []byte("xyz")
 			b[at] = byte(c)
-			err := diamond.Key{DataID: string(b)}.Validate()
+			err := conf.Key{DataID: string(b)}.Validate()
 			assert.Equal(t, strings.IndexByte(allowed, byte(c)) >= 0, err == nil, "byte %#x at %d: %v", c, at, err)
 		}
 	}
@@ -79,30 +79,30 @@ func TestKeyStringRoundTrip(t *testing.T) {
 		})
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		k := diamond.Key{
-			Namespace: part(diamond.MaxNamespace).Draw(t, "namespace"),
-			Group:     part(diamond.MaxGroup).Draw(t, "group"),
-			DataID:    part(diamond.MaxDataID).Draw(t, "dataId"),
+		k := conf.Key{
+			Namespace: part(conf.MaxNamespace).Draw(t, "namespace"),
+			Group:     part(conf.MaxGroup).Draw(t, "group"),
+			DataID:    part(conf.MaxDataID).Draw(t, "dataId"),
 		}
-		back, err := diamond.ParseKey(k.String())
+		back, err := conf.ParseKey(k.String())
 		require.NoError(t, err)
 		require.Equal(t, k, back)
 	})
 }
 
 func TestParseKey(t *testing.T) {
-	for s, want := range map[string]diamond.Key{
-		"d":     diamond.NewKey("", "d"),
-		"g/d":   diamond.NewKey("g", "d"),
+	for s, want := range map[string]conf.Key{
+		"d":     conf.NewKey("", "d"),
+		"g/d":   conf.NewKey("g", "d"),
 		"n/g/d": {Namespace: "n", Group: "g", DataID: "d"},
 	} {
-		k, err := diamond.ParseKey(s)
+		k, err := conf.ParseKey(s)
 		require.NoError(t, err)
 		assert.Equal(t, want, k)
 	}
 	for _, s := range []string{"", "/", "a/", "/a", "a//b", "a/b/c/d", "a b", "g/..", strings.Repeat("a/", 1000)} {
-		_, err := diamond.ParseKey(s)
-		assert.ErrorIs(t, err, diamond.ErrInvalid, "%q", s)
+		_, err := conf.ParseKey(s)
+		assert.ErrorIs(t, err, conf.ErrInvalid, "%q", s)
 	}
 }
 
@@ -112,14 +112,14 @@ func FuzzF1_Key(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		k, err := diamond.ParseKey(s)
+		k, err := conf.ParseKey(s)
 		if err != nil {
-			require.ErrorIs(t, err, diamond.ErrInvalid)
+			require.ErrorIs(t, err, conf.ErrInvalid)
 			require.NotContains(t, err.Error(), "\n")
 			return
 		}
 		require.NoError(t, k.Validate())
-		back, err := diamond.ParseKey(k.String())
+		back, err := conf.ParseKey(k.String())
 		require.NoError(t, err)
 		require.Equal(t, k, back)
 	})

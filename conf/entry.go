@@ -1,4 +1,4 @@
-package diamond
+package conf
 
 import (
 	"crypto/md5"
@@ -110,51 +110,4 @@ func (c *Change) Entry() Entry {
 		Key: c.Key, Content: c.Content, Type: c.Type, MD5: c.MD5, Size: c.Size,
 		Revision: c.Revision, View: c.Revision, Modified: c.Time, Meta: c.Meta,
 	}
-}
-
-// Source says where a value came from.
-type Source uint8
-
-// The sources, in the order in which a [Client] reads them. Only [Bind] uses SourceDefault.
-const (
-	SourceNone     Source = iota // no value
-	SourceOverride               // the operator's file on this host, which takes precedence over servers
-	SourceServer                 // a server, or memory since then
-	SourceSnapshot               // the last copy on this host's disk, as no server has answered yet
-	SourceDefault                // the default passed to Bind
-)
-
-// String returns "none", "override", "server", "snapshot" or "default".
-func (s Source) String() string {
-	switch s {
-	case SourceNone:
-		return "none"
-	case SourceOverride:
-		return "override"
-	case SourceServer:
-		return "server"
-	case SourceSnapshot:
-		return "snapshot"
-	case SourceDefault:
-		return "default"
-	}
-	return "unknown"
-}
-
-// Config is the state of a key at a client, which is a value or a deletion, and its
-// origin.
-type Config struct {
-	Entry // if Deleted, only Key and, if known, Revision are set
-	// Deleted says that the key has been deleted, according to a server that was not
-	// behind the known position.
-	Deleted bool
-	// Orphaned says that the store has lost history (there is a new [Epoch]), and the
-	// key with it. The value is the last one known.
-	Orphaned bool
-	// Refused is why servers refuse the key to this client, such as ErrDenied, or nil
-	// if they do not. The value is then the last one known.
-	Refused error
-	Source  Source
-	// Confirmed is when a server last confirmed the state, or zero if none has.
-	Confirmed time.Time
 }

@@ -1,4 +1,4 @@
-package diamond
+package conf
 
 import (
 	"cmp"
@@ -14,8 +14,8 @@ import (
 	"github.com/linnaname/gdiamond/internal/rawbytes"
 )
 
-// Limits of a [ChangeSet]. The limit of one content is the server's to set;
-// see [WithMaxContent].
+// Limits of a [ChangeSet]. A server sets the limit of one content; see the
+// option WithMaxContent of package diamond.
 const (
 	// DefaultMaxContent is how many bytes one content may have unless the server is told otherwise.
 	DefaultMaxContent = 10 << 20
@@ -80,11 +80,11 @@ type ChangeSet struct {
 	// RequestID makes a retry safe: within 24 hours, whatever retention does, a
 	// set sent again under the same id by the same principal gets the first
 	// outcome and changes nothing. Another set under that id is ErrInvalid. Up
-	// to 128 bytes of the key grammar; "" leaves it out ([Client] makes one).
+	// to 128 bytes of the key grammar; "" leaves it out (clients make one).
 	RequestID string
 	Comment   string // why; up to 1024 bytes of UTF-8 without control characters
 
-	// Caller is who asks. A [Server] overwrites it with what the transport proved.
+	// Caller is who asks. A server overwrites it with what the transport proved.
 	Caller Caller
 }
 
@@ -170,7 +170,7 @@ func (s *ChangeSet) validateParts() error {
 		key(s.Drafts[i].Key)
 		content := "content"
 		if len(s.Drafts) > 1 { // else the error names the key
-			content = "content of " + clip(s.Drafts[i].Key.String())
+			content = "content of " + Clip(s.Drafts[i].Key.String())
 		}
 		s.Drafts[i].validate(&p, content)
 	}
@@ -205,7 +205,7 @@ func (s *ChangeSet) validateSizes(maxContent int64) error {
 		d := &s.Drafts[i]
 		total += int64(len(d.Content))
 		if int64(len(d.Content)) > maxContent {
-			large = append(large, fmt.Sprintf("content of %s: %d bytes, more than %d", clip(d.Key.String()), len(d.Content), maxContent))
+			large = append(large, fmt.Sprintf("content of %s: %d bytes, more than %d", Clip(d.Key.String()), len(d.Content), maxContent))
 		}
 	}
 	if limit := max(MaxSetBytes, maxContent); len(large) == 0 && total > limit {
@@ -217,18 +217,12 @@ func (s *ChangeSet) validateSizes(maxContent int64) error {
 	return nil
 }
 
-// saysNothing reports whether content is one that [Bind] would reject as saying
-// nothing in typ.
-func saysNothing(typ, content string) bool {
-	return strings.TrimSpace(content) == "" || document.Blank(typ, content)
-}
-
 // validate reports what is wrong with d; what says whose content it is.
 func (d *Draft) validate(p *problems, what string) {
 	if d.Type != "" {
 		p.addPart("type", d.Type, maxType)
 	}
-	if !d.AllowEmpty && saysNothing(cmp.Or(d.Type, TypeOf(d.Key.DataID)), d.Content) {
+	if !d.AllowEmpty && document.Blank(cmp.Or(d.Type, TypeOf(d.Key.DataID)), d.Content) {
 		p.add("%s: is empty or blank, or says nothing in its format; allowEmpty, or --allow-empty, publishes it all the same; or delete the key", what)
 	}
 	if d.IfRevision != nil && *d.IfRevision < 0 {
@@ -340,7 +334,7 @@ func isPlain(s string) bool {
 }
 
 // refuseSystem refuses keys that no public door serves.
-func (s *ChangeSet) refuseSystem() error {
+func (s *ChangeSet) RefuseSystem() error {
 	for i := range s.Drafts {
 		if k := s.Drafts[i].Key; k.System() {
 			return systemError(k.Namespace)
@@ -359,9 +353,14 @@ func (s *ChangeSet) refuseSystem() error {
 	return nil
 }
 
-func onlyKey(set *ChangeSet) Key {
-	if len(set.Drafts) == 1 {
-		return set.Drafts[0].Key.Canonical()
+// onlyKey returns the canonical key that s writes, or the zero Key if s does not
+// write exactly one.
+func (s *ChangeSet) OnlyKey() Key {
+	switch {
+	case len(s.Drafts) == 1 && len(s.Deletes) == 0:
+		return s.Drafts[0].Key.Canonical()
+	case len(s.Deletes) == 1 && len(s.Drafts) == 0:
+		return s.Deletes[0].Key.Canonical()
 	}
-	return set.Deletes[0].Key.Canonical()
+	return Key{}
 }

@@ -1,4 +1,4 @@
-package diamond
+package conf
 
 import (
 	"cmp"
@@ -15,7 +15,7 @@ type StoreID [16]byte
 func (id StoreID) String() string { return hex.EncodeToString(id[:]) }
 
 // Epoch names one unbroken history of a store. It changes only when history
-// was lost (see [Storage].Fork): the generation grows, and the id is random.
+// was lost (see Fork of a diamond.Storage): the generation grows, and the id is random.
 type Epoch struct {
 	Generation int64
 	ID         [16]byte
@@ -69,11 +69,11 @@ func ParsePosition(s string) (Position, error) {
 		return p, nil
 	}
 	if len(s) != base64.RawURLEncoding.EncodedLen(positionSize) {
-		return p, invalidf("position: %d bytes long, not %d", len(s), base64.RawURLEncoding.EncodedLen(positionSize))
+		return p, Invalidf("position: %d bytes long, not %d", len(s), base64.RawURLEncoding.EncodedLen(positionSize))
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	if err != nil || len(b) != positionSize { // the decoder skips line breaks
-		return p, invalidf("position: not base64url")
+		return p, Invalidf("position: not base64url")
 	}
 	copy(p.Store[:], b)
 	p.Epoch.Generation = int64(binary.BigEndian.Uint64(b[16:]))
@@ -81,7 +81,7 @@ func ParsePosition(s string) (Position, error) {
 	p.Revision = int64(binary.BigEndian.Uint64(b[40:]))
 	copy(p.Chain[:], b[48:])
 	if p.Epoch.Generation < 0 || p.Revision < 0 {
-		return Position{}, invalidf("position: negative")
+		return Position{}, Invalidf("position: negative")
 	}
 	return p, nil
 }

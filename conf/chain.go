@@ -1,4 +1,4 @@
-package diamond
+package conf
 
 import (
 	"crypto/sha256"

@@ -1,4 +1,4 @@
-package diamond
+package conf
 
 import (
 	"errors"
@@ -48,7 +48,7 @@ var (
 )
 
 // Error adds to a sentinel what was being done and to which key. All errors
-// that a [Client] or [Server] returns, other than those of the caller's
+// that a client or server returns, other than those of the caller's
 // context, can be unwrapped to it with [errors.As].
 type Error struct {
 	Op     string // what was asked, such as "fetch" or "commit"
@@ -76,7 +76,7 @@ func (e *Error) Error() string {
 			if e.Key.Validate() == nil {
 				b.WriteString(e.Key.String())
 			} else {
-				b.WriteString(clip(e.Key.String()))
+				b.WriteString(Clip(e.Key.String()))
 			}
 		}
 		b.WriteString(": ")
@@ -93,16 +93,17 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // Errorf returns an *Error that wraps sentinel, with the formatted detail.
-// Implementers of [Storage] and [Transport] use it; applications need not.
+// Implementers of storages and transports use it; applications need not.
 func Errorf(sentinel error, format string, args ...any) *Error {
 	return &Error{Err: sentinel, Detail: fmt.Sprintf(format, args...)}
 }
 
-func invalidf(format string, args ...any) error { return Errorf(ErrInvalid, format, args...) }
+// Invalidf returns an error that wraps [ErrInvalid], with the formatted detail.
+func Invalidf(format string, args ...any) error { return Errorf(ErrInvalid, format, args...) }
 
 // opError returns err with op and key filled in where they are not yet. It
 // never changes the *Error it is given, which others may share.
-func opError(op string, key Key, err error) error {
+func WithOp(op string, key Key, err error) error {
 	if err == nil {
 		return nil
 	}
