@@ -31,7 +31,7 @@ type Storage interface {
 	//     and in commit order. A set that fails takes none.
 	//  2. When Commit has returned, its sets are on stable storage.
 	//  3. A RequestID known for the set's principal is looked up before the
-	//     conditions: same [ChangeSet.Hash], first outcome, Replayed; another
+	//     conditions: same [conf.ChangeSet.Hash], first outcome, Replayed; another
 	//     hash, ErrInvalid. Ids are kept for 24 hours at least. Only committed
 	//     sets leave one.
 	//  4. IfRevision and Checks compare with the revision of the current entry,
@@ -69,7 +69,7 @@ type Storage interface {
 	Changes(ctx context.Context, after Position, maxBytes int64) (conf.Batch, error)
 
 	// Scan returns one page of the current entries in the order of
-	// [Key.Compare], each page from one short transaction at its own Position.
+	// [conf.Key.Compare], each page from one short transaction at its own Position.
 	Scan(ctx context.Context, req conf.ScanRequest) (conf.Page, error)
 
 	// History returns the kept changes of key below revision before (0: from
