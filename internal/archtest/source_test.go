@@ -25,6 +25,8 @@ type source struct {
 	files []*ast.File // what this system builds
 	pkg   *types.Package
 	info  types.Info
+	// imports finds other packages, also those that no package loaded depends on.
+	imports types.Importer
 }
 
 // load returns the packages in folders of the module, by folder. The go command
@@ -59,11 +61,20 @@ func load(t *testing.T, folders ...string) map[string]*source {
 
 	fset := token.NewFileSet()
 	config := types.Config{Importer: importer.ForCompiler(fset, "gc", func(path string) (io.ReadCloser, error) {
+		if exports[path] == "" {
+			cmd := exec.CommandContext(t.Context(), "go", "list", "-export", "-f", "{{.Export}}", path)
+			cmd.Dir = "../.."
+			out, err := cmd.Output()
+			if err != nil {
+				return nil, err
+			}
+			exports[path] = strings.TrimSpace(string(out))
+		}
 		return os.Open(exports[path])
 	})}
 	loaded := make(map[string]*source)
 	for _, p := range asked {
-		s := &source{fset: fset, info: types.Info{Defs: make(map[*ast.Ident]types.Object), Uses: make(map[*ast.Ident]types.Object)}}
+		s := &source{fset: fset, imports: config.Importer, info: types.Info{Defs: make(map[*ast.Ident]types.Object), Uses: make(map[*ast.Ident]types.Object)}}
 		for _, name := range p.GoFiles {
 			f, err := parser.ParseFile(fset, filepath.Join(p.Dir, name), nil, parser.ParseComments|parser.SkipObjectResolution)
 			require.NoError(t, err)
