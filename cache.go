@@ -2,6 +2,7 @@ package diamond
 
 import (
 	"context"
+
 	"github.com/linnaname/gdiamond/conf"
 )
 

@@ -2,8 +2,9 @@ package diamond
 
 import (
 	"context"
-	"github.com/linnaname/gdiamond/conf"
 	"time"
+
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // namedPatience is how long contents that an answer only names may delay the rest

@@ -6,22 +6,23 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/clienttest"
 )
 
 func benchmarkClient(b *testing.B) diamond.Client {
-	c := newCentre()
+	c := clienttest.NewCentre()
 	for i := range 1000 {
-		c.set(keyN(i), "content")
+		c.Set(clienttest.KeyN(i), "content")
 	}
-	client := newClient(b, c)
+	client := clienttest.NewClient(b, c)
 	for i := range 1000 {
-		get(b, client, keyN(i))
+		clienttest.Get(b, client, clienttest.KeyN(i))
 	}
 	return client
 }
 
 func BenchmarkClientGet(b *testing.B) {
-	client, key, ctx := benchmarkClient(b), keyN(500), b.Context()
+	client, key, ctx := benchmarkClient(b), clienttest.KeyN(500), b.Context()
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := client.Get(ctx, key); err != nil {
@@ -31,7 +32,7 @@ func BenchmarkClientGet(b *testing.B) {
 }
 
 func BenchmarkClientGetParallel(b *testing.B) {
-	client, key, ctx := benchmarkClient(b), keyN(500), b.Context()
+	client, key, ctx := benchmarkClient(b), clienttest.KeyN(500), b.Context()
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
@@ -44,9 +45,9 @@ func BenchmarkClientGetParallel(b *testing.B) {
 }
 
 func BenchmarkValueGet(b *testing.B) {
-	c := newCentre()
-	c.set(keyA, `{"rate": 1}`)
-	v, err := diamond.Bind[limits](b.Context(), newClient(b, c), keyA)
+	c := clienttest.NewCentre()
+	c.Set(clienttest.KeyA, `{"rate": 1}`)
+	v, err := diamond.Bind[clienttest.Limits](b.Context(), clienttest.NewClient(b, c), clienttest.KeyA)
 	require.NoError(b, err)
 	b.ReportAllocs()
 	sum := 0

@@ -13,6 +13,8 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/clienttest"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -22,47 +24,47 @@ import (
 func TestS11_AValueThatServersContradictIsNotConfirmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first := memstore.New()
-		before := serve(t, first)
+		before := servertest.Serve(t, first)
 		for i := range 10 {
-			before.publish("a.json", fmt.Sprint("old ", i))
+			before.Publish("a.json", fmt.Sprint("old ", i))
 		}
 		way := &detour{}
 		way.to.Store(before)
-		client := newClient(t, way)
-		subscribe(t, client, keyA, &recorder{})
-		assert.Equal(t, "old 9", get(t, client, keyA).Content)
-		settle()
+		client := clienttest.NewClient(t, way)
+		clienttest.Subscribe(t, client, clienttest.KeyA, &clienttest.Recorder{})
+		assert.Equal(t, "old 9", clienttest.Get(t, client, clienttest.KeyA).Content)
+		clienttest.Settle()
 
-		replica := &clocked{Store: withoutTail(t, first, 5)}
-		replica.at, _ = replica.At(t.Context())
-		after := serve(t, replica)
+		replica := &servertest.Clocked{Store: servertest.WithoutTail(t, first, 5)}
+		replica.Reached, _ = replica.At(t.Context())
+		after := servertest.Serve(t, replica)
 		way.to.Store(after)
 		require.NoError(t, before.Close())
 		for i := range 7 {
-			after.publish("other", fmt.Sprint(i))
+			after.Publish("other", fmt.Sprint(i))
 		}
 		time.Sleep(time.Minute)
 		lost := time.Now()
 		time.Sleep(10 * time.Minute)
-		config := get(t, client, keyA)
+		config := clienttest.Get(t, client, clienttest.KeyA)
 		assert.Equal(t, "old 9", config.Content, "no client goes back within an epoch")
 		assert.Less(t, config.Confirmed, lost)
-		require.ErrorIs(t, client.Status(keyA)[0].Err, conf.ErrEpoch)
+		require.ErrorIs(t, client.Status(clienttest.KeyA)[0].Err, conf.ErrEpoch)
 
-		after.publish("a.json", "new")
-		settle()
-		config = get(t, client, keyA)
+		after.Publish("a.json", "new")
+		clienttest.Settle()
+		config = clienttest.Get(t, client, clienttest.KeyA)
 		assert.Equal(t, "new", config.Content)
 		time.Sleep(time.Minute)
-		assert.Less(t, time.Since(get(t, client, keyA).Confirmed), 30*time.Second)
-		require.NoError(t, client.Status(keyA)[0].Err)
+		assert.Less(t, time.Since(clienttest.Get(t, client, clienttest.KeyA).Confirmed), 30*time.Second)
+		require.NoError(t, client.Status(clienttest.KeyA)[0].Err)
 	})
 }
 
 // detour is a transport that leads elsewhere when a test says so.
 type detour struct {
 	diamond.Transport
-	to atomic.Pointer[served]
+	to atomic.Pointer[servertest.Served]
 }
 
 func (d *detour) Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {

@@ -12,49 +12,38 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/clienttest"
 )
-
-// describe publishes the value that key has with another type and other metadata.
-func (c *centre) describe(key conf.Key, typ string, meta map[string]string) int64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	content := c.entries[key].Content
-	c.step(map[conf.Key]*string{key: &content})
-	e := c.entries[key]
-	e.Type, e.Meta = typ, meta
-	c.entries[key] = e
-	return c.at.Revision
-}
 
 func TestEqualValuesCallNoListener(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.set(keyA, "one")
-		local := newFiles()
-		client := newClient(t, c, diamond.WithLocalFiles(local))
-		var r, wrapped recorder
-		subscribe(t, client, keyA, &r)
-		subscribe(t, client, keyA, &wrapped)
-		settle()
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, "one")
+		local := clienttest.NewFiles()
+		client := clienttest.NewClient(t, c, diamond.WithLocalFiles(local))
+		var r, wrapped clienttest.Recorder
+		clienttest.Subscribe(t, client, clienttest.KeyA, &r)
+		clienttest.Subscribe(t, client, clienttest.KeyA, &wrapped)
+		clienttest.Settle()
 
-		again := c.set(keyA, "one")
-		settle()
-		assert.Len(t, r.contents(), 1)
-		assert.Len(t, wrapped.contents(), 1)
-		assert.Equal(t, again, get(t, client, keyA).Revision, "the revision is taken over")
-		assert.Equal(t, []conf.Report{{Key: keyA, Revision: 1, Applied: true}, {Key: keyA, Revision: again, Applied: true}}, c.reported())
-		good, _ := local.snapshot(conf.SlotLastGood, keyA)
+		again := c.Set(clienttest.KeyA, "one")
+		clienttest.Settle()
+		assert.Len(t, r.Contents(), 1)
+		assert.Len(t, wrapped.Contents(), 1)
+		assert.Equal(t, again, clienttest.Get(t, client, clienttest.KeyA).Revision, "the revision is taken over")
+		assert.Equal(t, []conf.Report{{Key: clienttest.KeyA, Revision: 1, Applied: true}, {Key: clienttest.KeyA, Revision: again, Applied: true}}, c.Reported())
+		good, _ := local.Snapshot(conf.SlotLastGood, clienttest.KeyA)
 		assert.Equal(t, again, good.Entry.Revision)
 
 		// The content alone does not make values equal.
-		c.describe(keyA, "yaml", nil)
-		settle()
-		c.describe(keyA, "yaml", map[string]string{"owner": "us"})
-		settle()
-		assert.Len(t, r.contents(), 3)
-		c.describe(keyA, "yaml", map[string]string{"owner": "us"})
-		settle()
-		assert.Len(t, r.contents(), 3)
+		c.Describe(clienttest.KeyA, "yaml", nil)
+		clienttest.Settle()
+		c.Describe(clienttest.KeyA, "yaml", map[string]string{"owner": "us"})
+		clienttest.Settle()
+		assert.Len(t, r.Contents(), 3)
+		c.Describe(clienttest.KeyA, "yaml", map[string]string{"owner": "us"})
+		clienttest.Settle()
+		assert.Len(t, r.Contents(), 3)
 	})
 }
 
@@ -62,50 +51,50 @@ func TestEqualValuesCallNoListener(t *testing.T) {
 // has it tried again.
 func TestARejectedValueIsTriedAgainWhenItIsPublishedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.set(keyA, "good")
-		client := newClient(t, c)
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, "good")
+		client := clienttest.NewClient(t, c)
 		var mended atomic.Bool
-		var r recorder
-		r.verdict = func(c conf.Config) error {
+		var r clienttest.Recorder
+		r.Verdict = func(c conf.Config) error {
 			if c.Content == "bad" && !mended.Load() {
 				return errors.New("refused")
 			}
 			return nil
 		}
-		sub := subscribe(t, client, keyA, &r)
-		settle()
-		c.set(keyA, "bad")
-		settle()
-		again := c.set(keyA, "bad")
-		settle()
-		assert.Equal(t, []string{"good", "bad", "bad"}, r.contents())
-		assert.Equal(t, again, client.Status(keyA)[0].Rejected)
-		require.Len(t, c.reported(), 3)
-		assert.Equal(t, conf.Report{Key: keyA, Revision: again, Reason: "error"}, c.reported()[2])
+		sub := clienttest.Subscribe(t, client, clienttest.KeyA, &r)
+		clienttest.Settle()
+		c.Set(clienttest.KeyA, "bad")
+		clienttest.Settle()
+		again := c.Set(clienttest.KeyA, "bad")
+		clienttest.Settle()
+		assert.Equal(t, []string{"good", "bad", "bad"}, r.Contents())
+		assert.Equal(t, again, client.Status(clienttest.KeyA)[0].Rejected)
+		require.Len(t, c.Reported(), 3)
+		assert.Equal(t, conf.Report{Key: clienttest.KeyA, Revision: again, Reason: "error"}, c.Reported()[2])
 		time.Sleep(time.Hour)
-		assert.Len(t, r.contents(), 3, "nothing was published")
+		assert.Len(t, r.Contents(), 3, "nothing was published")
 
 		mended.Store(true)
-		applied := c.set(keyA, "bad")
-		settle()
-		assert.Len(t, r.contents(), 4)
+		applied := c.Set(clienttest.KeyA, "bad")
+		clienttest.Settle()
+		assert.Len(t, r.Contents(), 4)
 		require.NoError(t, sub.Wait(t.Context()))
-		assert.Zero(t, client.Status(keyA)[0].Rejected)
-		assert.Equal(t, conf.Report{Key: keyA, Revision: applied, Applied: true}, c.reported()[len(c.reported())-1])
-		c.set(keyA, "bad")
-		settle()
-		assert.Len(t, r.contents(), 4, "it has been applied by now")
+		assert.Zero(t, client.Status(clienttest.KeyA)[0].Rejected)
+		assert.Equal(t, conf.Report{Key: clienttest.KeyA, Revision: applied, Applied: true}, c.Reported()[len(c.Reported())-1])
+		c.Set(clienttest.KeyA, "bad")
+		clienttest.Settle()
+		assert.Len(t, r.Contents(), 4, "it has been applied by now")
 	})
 }
 
 func TestBind_ARejectedValueIsTriedAgainWhenItIsPublishedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.set(keyA, `{"rate": 1}`)
-		client := newClient(t, c)
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, `{"rate": 1}`)
+		client := clienttest.NewClient(t, c)
 		var broken atomic.Bool
-		v, err := diamond.Bind[limits](t.Context(), client, keyA, diamond.WithValidator(func(any) error {
+		v, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA, diamond.WithValidator(func(any) error {
 			if broken.Load() {
 				return errors.New("a file is missing")
 			}
@@ -113,12 +102,12 @@ func TestBind_ARejectedValueIsTriedAgainWhenItIsPublishedAgain(t *testing.T) {
 		}))
 		require.NoError(t, err)
 		broken.Store(true)
-		c.set(keyA, `{"rate": 2}`)
-		settle()
+		c.Set(clienttest.KeyA, `{"rate": 2}`)
+		clienttest.Settle()
 		require.Error(t, v.Err())
 		broken.Store(false)
-		c.set(keyA, `{"rate": 2}`)
-		settle()
+		c.Set(clienttest.KeyA, `{"rate": 2}`)
+		clienttest.Settle()
 		require.NoError(t, v.Err())
 		assert.Equal(t, 2, v.Get().Rate)
 	})
@@ -139,30 +128,30 @@ func TestEqualValuesDuringACall(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := newCentre()
-				c.set(keyA, "one")
-				client := newClient(t, c)
+				c := clienttest.NewCentre()
+				c.Set(clienttest.KeyA, "one")
+				client := clienttest.NewClient(t, c)
 				release := make(chan struct{})
-				r := recorder{verdict: func(conf.Config) error { <-release; return test.verdict }}
-				subscribe(t, client, keyA, &r)
-				settle()
+				r := clienttest.Recorder{Verdict: func(conf.Config) error { <-release; return test.verdict }}
+				clienttest.Subscribe(t, client, clienttest.KeyA, &r)
+				clienttest.Settle()
 				for _, content := range test.between {
-					c.set(keyA, content)
-					settle()
+					c.Set(clienttest.KeyA, content)
+					clienttest.Settle()
 				}
-				last := c.set(keyA, "one")
-				settle()
-				assert.Empty(t, c.reported())
+				last := c.Set(clienttest.KeyA, "one")
+				clienttest.Settle()
+				assert.Empty(t, c.Reported())
 				close(release)
-				settle()
-				require.Len(t, c.reported(), 1)
-				assert.Equal(t, last, c.reported()[0].Revision)
-				assert.Equal(t, test.verdict == nil, c.reported()[0].Applied)
+				clienttest.Settle()
+				require.Len(t, c.Reported(), 1)
+				assert.Equal(t, last, c.Reported()[0].Revision)
+				assert.Equal(t, test.verdict == nil, c.Reported()[0].Applied)
 				if test.verdict == nil {
-					assert.Equal(t, []string{"one"}, r.contents(), "the latest is what it was told")
+					assert.Equal(t, []string{"one"}, r.Contents(), "the latest is what it was told")
 				} else {
-					assert.Equal(t, []string{"one", "one"}, r.contents())
-					assert.Equal(t, last, client.Status(keyA)[0].Rejected)
+					assert.Equal(t, []string{"one", "one"}, r.Contents())
+					assert.Equal(t, last, client.Status(clienttest.KeyA)[0].Rejected)
 				}
 			})
 		})
@@ -173,49 +162,49 @@ func TestEqualValuesDuringACall(t *testing.T) {
 // being called with.
 func TestNothingIsReportedOfAListenerThatIsBeingCalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.set(keyA, "bad")
-		client := newClient(t, c)
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, "bad")
+		client := clienttest.NewClient(t, c)
 		release := make(chan struct{})
-		slow := recorder{verdict: func(c conf.Config) error {
+		slow := clienttest.Recorder{Verdict: func(c conf.Config) error {
 			if c.Content == "bad" {
 				return errors.New("refused")
 			}
 			<-release
 			return nil
 		}}
-		subscribe(t, client, keyA, &slow)
-		settle()
-		good := c.set(keyA, "good")
-		settle()
-		subscribe(t, client, keyA, &recorder{})
-		settle() // this one has applied it
-		assert.NotContains(t, c.reported(), conf.Report{Key: keyA, Revision: good, Reason: "error"})
+		clienttest.Subscribe(t, client, clienttest.KeyA, &slow)
+		clienttest.Settle()
+		good := c.Set(clienttest.KeyA, "good")
+		clienttest.Settle()
+		clienttest.Subscribe(t, client, clienttest.KeyA, &clienttest.Recorder{})
+		clienttest.Settle() // this one has applied it
+		assert.NotContains(t, c.Reported(), conf.Report{Key: clienttest.KeyA, Revision: good, Reason: "error"})
 		close(release)
-		settle()
-		assert.Contains(t, c.reported(), conf.Report{Key: keyA, Revision: good, Applied: true})
+		clienttest.Settle()
+		assert.Contains(t, c.Reported(), conf.Report{Key: clienttest.KeyA, Revision: good, Applied: true})
 	})
 }
 
 func TestBind_EqualValuesChangeNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.set(keyA, `{"rate": 1}`)
-		client := newClient(t, c)
-		v, err := diamond.Bind[limits](t.Context(), client, keyA)
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, `{"rate": 1}`)
+		client := clienttest.NewClient(t, c)
+		v, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA)
 		require.NoError(t, err)
 		calls := 0
-		v.OnChange(func(_, _ *limits) { calls++ })
-		settle()
+		v.OnChange(func(_, _ *clienttest.Limits) { calls++ })
+		clienttest.Settle()
 		before := v.Get()
-		again := c.set(keyA, `{"rate": 1}`)
-		settle()
+		again := c.Set(clienttest.KeyA, `{"rate": 1}`)
+		clienttest.Settle()
 		assert.Equal(t, 1, calls)
 		assert.Same(t, before, v.Get())
 		assert.Equal(t, again, v.Config().Revision)
 		v.Close()
-		c.set(keyA, `{"rate": 1}`)
-		settle()
+		c.Set(clienttest.KeyA, `{"rate": 1}`)
+		clienttest.Settle()
 		assert.Equal(t, again, v.Config().Revision, "it stays as it was when closed")
 	})
 }
@@ -223,17 +212,17 @@ func TestBind_EqualValuesChangeNothing(t *testing.T) {
 // What came while a value was made is what it counts as made of, where it is equal.
 func TestBind_AnEqualValueThatComesWhileOneIsMade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.set(keyA, `{"rate": 1}`)
-		client := newClient(t, c)
-		v, err := diamond.Bind[limits](t.Context(), client, keyA, diamond.WithValidator(func(any) error {
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, `{"rate": 1}`)
+		client := clienttest.NewClient(t, c)
+		v, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA, diamond.WithValidator(func(any) error {
 			time.Sleep(time.Second)
 			return nil
 		}))
 		require.NoError(t, err)
-		c.set(keyA, `{"rate": 2}`)
-		settle()
-		again := c.set(keyA, `{"rate": 2}`)
+		c.Set(clienttest.KeyA, `{"rate": 2}`)
+		clienttest.Settle()
+		again := c.Set(clienttest.KeyA, `{"rate": 2}`)
 		time.Sleep(2 * time.Second)
 		assert.Equal(t, 2, v.Get().Rate)
 		assert.Equal(t, again, v.Config().Revision)
@@ -244,17 +233,17 @@ func TestBind_AnEqualValueThatComesWhileOneIsMade(t *testing.T) {
 // server has confirmed is the server's.
 func TestBind_ConfigSaysWhatIsKnownNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.set(keyA, `{"rate": 1}`)
-		local := newFiles()
-		local.snapshots[conf.SlotFetched][keyA] = snapshotOf(c, keyA)
-		c.fail(errDown)
-		client := newClient(t, c, diamond.WithLocalFiles(local))
-		v, err := diamond.Bind[limits](t.Context(), client, keyA)
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, `{"rate": 1}`)
+		local := clienttest.NewFiles()
+		local.Snapshots[conf.SlotFetched][clienttest.KeyA] = clienttest.SnapshotOf(c, clienttest.KeyA)
+		c.Fail(clienttest.ErrDown)
+		client := clienttest.NewClient(t, c, diamond.WithLocalFiles(local))
+		v, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA)
 		require.NoError(t, err)
 		assert.Equal(t, conf.SourceSnapshot, v.Config().Source)
 		assert.Zero(t, v.Config().Confirmed)
-		c.fail(nil)
+		c.Fail(nil)
 		time.Sleep(time.Minute)
 		assert.Equal(t, conf.SourceServer, v.Config().Source)
 		first := v.Config().Confirmed

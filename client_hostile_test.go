@@ -12,31 +12,32 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/clienttest"
 )
 
 // Servers that ask for all keys in every other answer, as two may that a proxy
 // asks in turn, do not make a client spin.
 func TestPoll_EveryOtherAnswerAsksForAllKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.set(keyA, "a")
-		client := newClient(t, c)
-		get(t, client, keyA)
-		settle()
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, "a")
+		client := clienttest.NewClient(t, c)
+		clienttest.Get(t, client, clienttest.KeyA)
+		clienttest.Settle()
 		var n atomic.Int32
-		c.with(func() {
-			c.onPoll = func(context.Context, *conf.PollRequest) (*conf.PollResponse, error) {
+		c.With(func() {
+			c.OnPoll = func(context.Context, *conf.PollRequest) (*conf.PollResponse, error) {
 				time.Sleep(time.Millisecond) // the way there and back
-				return &conf.PollResponse{Resync: n.Add(1)%2 == 1, Position: c.position()}, nil
+				return &conf.PollResponse{Resync: n.Add(1)%2 == 1, Position: c.Position()}, nil
 			}
-			c.announce()
+			c.Announce()
 		})
 		time.Sleep(time.Minute)
 		assert.Less(t, n.Load(), int32(200), "in a minute")
-		c.fail(nil)
-		c.set(keyA, "b")
+		c.Fail(nil)
+		c.Set(clienttest.KeyA, "b")
 		time.Sleep(5 * time.Second)
-		assert.Equal(t, "b", get(t, client, keyA).Content)
+		assert.Equal(t, "b", clienttest.Get(t, client, clienttest.KeyA).Content)
 	})
 }
 
@@ -48,7 +49,7 @@ type pages struct {
 
 func (p *pages) List(context.Context, *conf.ListRequest) (*conf.ListResponse, error) {
 	p.asked++
-	return &conf.ListResponse{Entries: []conf.Entry{{Key: keyA}, {Key: keyB}}, More: true, Position: newCentre().at}, nil
+	return &conf.ListResponse{Entries: []conf.Entry{{Key: clienttest.KeyA}, {Key: clienttest.KeyB}}, More: true, Position: clienttest.NewCentre().At}, nil
 }
 
 func (p *pages) History(context.Context, *conf.HistoryRequest) (*conf.HistoryResponse, error) {
@@ -60,7 +61,7 @@ func (p *pages) History(context.Context, *conf.HistoryRequest) (*conf.HistoryRes
 func TestPagesThatBeginAnewAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pages{}
-		client := newClient(t, p)
+		client := clienttest.NewClient(t, p)
 		var keys []conf.Key
 		var failed error
 		for e, err := range client.List(t.Context(), conf.ListRequest{}) {
@@ -69,12 +70,12 @@ func TestPagesThatBeginAnewAreRefused(t *testing.T) {
 			}
 			require.Less(t, p.asked, 10)
 		}
-		assert.Equal(t, []conf.Key{keyA, keyB}, keys)
+		assert.Equal(t, []conf.Key{clienttest.KeyA, clienttest.KeyB}, keys)
 		require.ErrorIs(t, failed, conf.ErrUnavailable)
 
 		p.asked = 0
 		var revisions []int64
-		for change, err := range client.History(t.Context(), conf.HistoryRequest{Key: keyA}) {
+		for change, err := range client.History(t.Context(), conf.HistoryRequest{Key: clienttest.KeyA}) {
 			if failed = err; err == nil {
 				revisions = append(revisions, change.Revision)
 			}
@@ -90,34 +91,34 @@ func TestPagesThatBeginAnewAreRefused(t *testing.T) {
 func TestReports_OfManyKeysGoInSeveralRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 2500
-		c := newCentre()
+		c := clienttest.NewCentre()
 		contents := make(map[conf.Key]string)
 		for i := range n {
-			contents[keyN(i)] = strconv.Itoa(i)
+			contents[clienttest.KeyN(i)] = strconv.Itoa(i)
 		}
-		c.setAll(contents)
+		c.SetAll(contents)
 		refusals := 1
-		c.onReport = func(_ context.Context, req *conf.ReportRequest) (*conf.ReportResponse, error) {
+		c.OnReport = func(_ context.Context, req *conf.ReportRequest) (*conf.ReportResponse, error) {
 			if len(req.Reports) > 1000 {
 				return nil, &conf.Error{Err: conf.ErrTooLarge, Remote: true}
 			}
 			if len(req.Reports) > 1 && refusals > 0 {
 				refusals--
-				return nil, errDown
+				return nil, clienttest.ErrDown
 			}
 			return nil, nil
 		}
-		client := newClient(t, c)
+		client := clienttest.NewClient(t, c)
 		for i := range n {
-			subscribe(t, client, keyN(i), &recorder{})
+			clienttest.Subscribe(t, client, clienttest.KeyN(i), &clienttest.Recorder{})
 		}
 		time.Sleep(time.Minute)
 		reported := make(map[conf.Key]bool)
-		for _, r := range c.reported() {
+		for _, r := range c.Reported() {
 			assert.True(t, r.Applied)
 			reported[r.Key] = true
 		}
 		assert.Len(t, reported, n)
-		assert.Len(t, c.reported(), n, "none twice")
+		assert.Len(t, c.Reported(), n, "none twice")
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -36,7 +37,7 @@ func TestClientInfoIsCheckedAtTheClientsDoor(t *testing.T) {
 		"label value": {conf.ClientInfo{Labels: map[string]string{"n": "\xff"}}, "UTF-8"},
 		"all":         {conf.ClientInfo{Labels: labels(20, 256)}, "4096"},
 	} {
-		client, err := diamond.NewClient(serve(t, memstore.New()), diamond.WithClientInfo(c.info))
+		client, err := diamond.NewClient(servertest.Serve(t, memstore.New()), diamond.WithClientInfo(c.info))
 		if c.says == "" {
 			require.NoError(t, err, name)
 			require.NoError(t, client.Close())

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/clienttest"
 )
 
 // A large content over a line so slow that others have given it up long before
@@ -18,10 +19,10 @@ import (
 func TestC2_ALargeContentOverASlowLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		large := strings.Repeat("x", conf.InlineContent+1)
-		c := newCentre()
-		c.onFetch = func(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
+		c := clienttest.NewCentre()
+		c.OnFetch = func(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
 			takes := 5 * time.Second
-			if req.Key == keyA {
+			if req.Key == clienttest.KeyA {
 				takes = 30 * time.Second
 			}
 			select {
@@ -31,18 +32,18 @@ func TestC2_ALargeContentOverASlowLine(t *testing.T) {
 				return nil, &conf.Error{Err: ctx.Err()}
 			}
 		}
-		c.setAll(map[conf.Key]string{keyA: large + "1", keyB: large + "1"})
-		client := newClient(t, c)
-		var a, b recorder
-		subscribe(t, client, keyA, &a)
-		subscribe(t, client, keyB, &b)
+		c.SetAll(map[conf.Key]string{clienttest.KeyA: large + "1", clienttest.KeyB: large + "1"})
+		client := clienttest.NewClient(t, c)
+		var a, b clienttest.Recorder
+		clienttest.Subscribe(t, client, clienttest.KeyA, &a)
+		clienttest.Subscribe(t, client, clienttest.KeyB, &b)
 		time.Sleep(2 * time.Minute)
-		assert.Equal(t, []string{large + "1"}, a.contents())
-		c.setAll(map[conf.Key]string{keyA: large + "2", keyB: large + "2"})
+		assert.Equal(t, []string{large + "1"}, a.Contents())
+		c.SetAll(map[conf.Key]string{clienttest.KeyA: large + "2", clienttest.KeyB: large + "2"})
 		time.Sleep(15 * time.Second)
-		assert.Equal(t, []string{large + "1", large + "2"}, b.contents())
+		assert.Equal(t, []string{large + "1", large + "2"}, b.Contents())
 		time.Sleep(2 * time.Minute)
-		assert.Equal(t, []string{large + "1", large + "2"}, a.contents())
+		assert.Equal(t, []string{large + "1", large + "2"}, a.Contents())
 	})
 }
 
@@ -50,29 +51,29 @@ func TestC2_ALargeContentOverASlowLine(t *testing.T) {
 // meanwhile in other keys.
 func TestC2_LargeContentDelaysNoOtherKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.set(keyA, "small")
-		c.set(keyB, "b0")
-		client := newClient(t, c)
-		var b recorder
-		subscribe(t, client, keyA, &recorder{})
-		subscribe(t, client, keyB, &b)
-		settle()
-		c.with(func() {
-			c.onFetch = func(ctx context.Context, _ *conf.FetchRequest) (*conf.FetchResponse, error) {
-				return nil, ended(ctx)
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, "small")
+		c.Set(clienttest.KeyB, "b0")
+		client := clienttest.NewClient(t, c)
+		var b clienttest.Recorder
+		clienttest.Subscribe(t, client, clienttest.KeyA, &clienttest.Recorder{})
+		clienttest.Subscribe(t, client, clienttest.KeyB, &b)
+		clienttest.Settle()
+		c.With(func() {
+			c.OnFetch = func(ctx context.Context, _ *conf.FetchRequest) (*conf.FetchResponse, error) {
+				return nil, clienttest.Ended(ctx)
 			}
 		})
-		c.set(keyA, strings.Repeat("x", conf.InlineContent+1))
-		settle()
+		c.Set(clienttest.KeyA, strings.Repeat("x", conf.InlineContent+1))
+		clienttest.Settle()
 		start := time.Now()
-		c.set(keyB, "b1")
-		for len(b.contents()) < 2 {
+		c.Set(clienttest.KeyB, "b1")
+		for len(b.Contents()) < 2 {
 			time.Sleep(10 * time.Millisecond)
 		}
 		assert.Less(t, time.Since(start), 4*time.Second)
-		c.fail(nil)
+		c.Fail(nil)
 		time.Sleep(time.Minute)
-		assert.Len(t, get(t, client, keyA).Content, conf.InlineContent+1)
+		assert.Len(t, clienttest.Get(t, client, clienttest.KeyA).Content, conf.InlineContent+1)
 	})
 }

@@ -11,75 +11,76 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/clienttest"
 )
 
 func TestKeysThatNobodyUsesAreLetGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		client := newClient(t, c)
-		c.set(keyA, "a")
-		c.set(keyB, "b")
-		var r recorder
-		subscribe(t, client, keyA, &r)
-		get(t, client, keyB)
+		c := clienttest.NewCentre()
+		client := clienttest.NewClient(t, c)
+		c.Set(clienttest.KeyA, "a")
+		c.Set(clienttest.KeyB, "b")
+		var r clienttest.Recorder
+		clienttest.Subscribe(t, client, clienttest.KeyA, &r)
+		clienttest.Get(t, client, clienttest.KeyB)
 		for i := range 500 {
-			c.set(keyN(i), "x")
-			sub, err := client.Subscribe(keyN(i), &recorder{})
+			c.Set(clienttest.KeyN(i), "x")
+			sub, err := client.Subscribe(clienttest.KeyN(i), &clienttest.Recorder{})
 			require.NoError(t, err)
 			require.NoError(t, sub.Wait(t.Context()))
 			sub.Stop()
 		}
-		settle()
-		c.deny(keyN(1), true)
+		clienttest.Settle()
+		c.Deny(clienttest.KeyN(1), true)
 		assert.Len(t, client.Status(), 502)
 		for range 9 {
 			time.Sleep(time.Minute)
-			get(t, client, keyB)
+			clienttest.Get(t, client, clienttest.KeyB)
 		}
 		assert.Len(t, client.Status(), 502, "they are kept for a while")
 		for range 3 {
 			time.Sleep(time.Minute)
-			get(t, client, keyB)
+			clienttest.Get(t, client, clienttest.KeyB)
 		}
 		status := client.Status()
 		require.Len(t, status, 2, "who is read or listened to stays")
-		assert.Equal(t, 1, c.fetchCount(keyB), "and is in memory")
-		require.ErrorIs(t, client.Status(keyN(1))[0].Err, conf.ErrNotFound)
+		assert.Equal(t, 1, c.FetchCount(clienttest.KeyB), "and is in memory")
+		require.ErrorIs(t, client.Status(clienttest.KeyN(1))[0].Err, conf.ErrNotFound)
 
 		time.Sleep(time.Minute)
-		polls := c.pollCount()
+		polls := c.PollCount()
 		for i := range 50 {
-			c.set(keyN(i), "y")
-			settle()
+			c.Set(clienttest.KeyN(i), "y")
+			clienttest.Settle()
 		}
-		assert.LessOrEqual(t, c.pollCount()-polls, 1, "nobody is woken for their changes")
+		assert.LessOrEqual(t, c.PollCount()-polls, 1, "nobody is woken for their changes")
 		var keys []conf.Key
-		c.with(func() { keys = c.sets[c.polls[len(c.polls)-1].Set] })
-		assert.ElementsMatch(t, []conf.Key{keyA, keyB}, keys)
-		c.set(keyA, "a2")
-		settle()
-		assert.Equal(t, []string{"a", "a2"}, r.contents())
+		c.With(func() { keys = c.Sets[c.Polls[len(c.Polls)-1].Set] })
+		assert.ElementsMatch(t, []conf.Key{clienttest.KeyA, clienttest.KeyB}, keys)
+		c.Set(clienttest.KeyA, "a2")
+		clienttest.Settle()
+		assert.Equal(t, []string{"a", "a2"}, r.Contents())
 
-		assert.Equal(t, "y", get(t, client, keyN(7)).Content, "it can be read again, as if for the first time")
-		settle()
-		c.set(keyN(7), "z")
-		settle()
-		assert.Equal(t, "z", get(t, client, keyN(7)).Content)
+		assert.Equal(t, "y", clienttest.Get(t, client, clienttest.KeyN(7)).Content, "it can be read again, as if for the first time")
+		clienttest.Settle()
+		c.Set(clienttest.KeyN(7), "z")
+		clienttest.Settle()
+		assert.Equal(t, "z", clienttest.Get(t, client, clienttest.KeyN(7)).Content)
 	})
 }
 
 // What is in memory may be all that there is.
 func TestNoKeyIsLetGoDuringAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.set(keyA, "a")
-		client := newClient(t, c)
-		get(t, client, keyA)
-		settle()
-		c.fail(errDown)
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, "a")
+		client := clienttest.NewClient(t, c)
+		clienttest.Get(t, client, clienttest.KeyA)
+		clienttest.Settle()
+		c.Fail(clienttest.ErrDown)
 		time.Sleep(time.Hour)
-		assert.Equal(t, "a", get(t, client, keyA).Content)
-		c.fail(nil)
+		assert.Equal(t, "a", clienttest.Get(t, client, clienttest.KeyA).Content)
+		c.Fail(nil)
 		time.Sleep(5 * time.Minute)
 		assert.Len(t, client.Status(), 1, "it was read")
 		time.Sleep(10 * time.Minute)
@@ -90,20 +91,20 @@ func TestNoKeyIsLetGoDuringAnOutage(t *testing.T) {
 // A Get that waits for a server uses its key for as long.
 func TestNoKeyIsLetGoUnderAGetThatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.set(keyA, "a")
-		c.set(keyB, "b")
-		client := newClient(t, c)
-		subscribe(t, client, keyB, &recorder{}) // polls go on
-		c.with(func() { c.inline = 0 })
-		c.failFetches(errDown, keyA)
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, "a")
+		c.Set(clienttest.KeyB, "b")
+		client := clienttest.NewClient(t, c)
+		clienttest.Subscribe(t, client, clienttest.KeyB, &clienttest.Recorder{}) // polls go on
+		c.With(func() { c.Inline = 0 })
+		c.FailFetches(clienttest.ErrDown, clienttest.KeyA)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		got := make(chan error, 1)
-		go func() { _, err := client.Get(ctx, keyA); got <- err }()
+		go func() { _, err := client.Get(ctx, clienttest.KeyA); got <- err }()
 		time.Sleep(40 * time.Minute)
 		assert.Len(t, client.Status(), 2)
-		c.failFetches(nil)
+		c.FailFetches(nil)
 		require.NoError(t, <-got)
 	})
 }
@@ -112,82 +113,82 @@ func TestNoKeyIsLetGoUnderAGetThatWaits(t *testing.T) {
 // one's own, is not polled for again.
 func TestAKeyThatIsLetGoWhileItIsFetchedIsNotFollowedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.set(keyA, "a")
-		c.set(keyB, "b")
-		client := newClient(t, c)
-		var r recorder
-		subscribe(t, client, keyB, &r)
-		get(t, client, keyA)
-		settle()
-		c.deny(keyA, true)
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, "a")
+		c.Set(clienttest.KeyB, "b")
+		client := clienttest.NewClient(t, c)
+		var r clienttest.Recorder
+		clienttest.Subscribe(t, client, clienttest.KeyB, &r)
+		clienttest.Get(t, client, clienttest.KeyA)
+		clienttest.Settle()
+		c.Deny(clienttest.KeyA, true)
 		time.Sleep(11*time.Minute - 500*time.Millisecond - 100*time.Millisecond)
 		require.Len(t, client.Status(), 2)
-		c.with(func() {
-			c.onFetch = func(context.Context, *conf.FetchRequest) (*conf.FetchResponse, error) {
-				c.deny(keyA, false)
+		c.With(func() {
+			c.OnFetch = func(context.Context, *conf.FetchRequest) (*conf.FetchResponse, error) {
+				c.Deny(clienttest.KeyA, false)
 				time.Sleep(900 * time.Millisecond)
 				return nil, nil
 			}
 		})
-		_, err := client.Publish(t.Context(), conf.Draft{Key: keyA, Content: "a2"})
+		_, err := client.Publish(t.Context(), conf.Draft{Key: clienttest.KeyA, Content: "a2"})
 		require.NoError(t, err)
 		require.Len(t, client.Status(), 1)
-		c.deny(keyA, true)
+		c.Deny(clienttest.KeyA, true)
 		time.Sleep(5 * time.Second)
-		c.set(keyB, "b2")
-		settle()
-		assert.Equal(t, []string{"b", "b2"}, r.contents())
-		require.NoError(t, client.Status(keyB)[0].Err)
+		c.Set(clienttest.KeyB, "b2")
+		clienttest.Settle()
+		assert.Equal(t, []string{"b", "b2"}, r.Contents())
+		require.NoError(t, client.Status(clienttest.KeyB)[0].Err)
 	})
 }
 
 func TestPeek_FollowsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.set(keyA, "a")
-		local := newFiles()
-		client := newClient(t, c, diamond.WithLocalFiles(local))
-		config, err := client.Peek(t.Context(), keyA)
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, "a")
+		local := clienttest.NewFiles()
+		client := clienttest.NewClient(t, c, diamond.WithLocalFiles(local))
+		config, err := client.Peek(t.Context(), clienttest.KeyA)
 		require.NoError(t, err)
 		assert.Equal(t, "a", config.Content)
 		assert.Equal(t, conf.SourceServer, config.Source)
-		settle()
+		clienttest.Settle()
 		assert.Empty(t, client.Status())
-		assert.Zero(t, c.pollCount())
-		c.set(keyA, "a2")
-		config, err = client.Peek(t.Context(), keyA)
+		assert.Zero(t, c.PollCount())
+		c.Set(clienttest.KeyA, "a2")
+		config, err = client.Peek(t.Context(), clienttest.KeyA)
 		require.NoError(t, err)
 		assert.Equal(t, "a2", config.Content, "each call asks")
 
-		_, err = client.Peek(t.Context(), keyB)
+		_, err = client.Peek(t.Context(), clienttest.KeyB)
 		require.ErrorIs(t, err, conf.ErrNotFound)
 		_, err = client.Peek(t.Context(), conf.Key{DataID: "not/valid"})
 		require.ErrorIs(t, err, conf.ErrInvalid)
 
 		// The order is that of Get.
-		get(t, client, keyA)
-		settle()
-		fetches := c.fetchCount(keyA)
-		_, err = client.Peek(t.Context(), keyA)
+		clienttest.Get(t, client, clienttest.KeyA)
+		clienttest.Settle()
+		fetches := c.FetchCount(clienttest.KeyA)
+		_, err = client.Peek(t.Context(), clienttest.KeyA)
 		require.NoError(t, err)
-		assert.Equal(t, fetches, c.fetchCount(keyA), "a followed key is in memory")
+		assert.Equal(t, fetches, c.FetchCount(clienttest.KeyA), "a followed key is in memory")
 		time.Sleep(12 * time.Minute)
 		assert.Empty(t, client.Status())
-		c.fail(&conf.Error{Err: conf.ErrDenied, Remote: true})
-		subscribe(t, client, keyB, &recorder{})
-		settle()
-		_, err = client.Peek(t.Context(), keyB)
+		c.Fail(&conf.Error{Err: conf.ErrDenied, Remote: true})
+		clienttest.Subscribe(t, client, clienttest.KeyB, &clienttest.Recorder{})
+		clienttest.Settle()
+		_, err = client.Peek(t.Context(), clienttest.KeyB)
 		require.ErrorIs(t, err, conf.ErrDenied)
 		assert.Len(t, client.Status(), 1, "of somebody else's it takes nothing away")
-		c.fail(errDown)
-		config, err = client.Peek(t.Context(), keyA)
+		c.Fail(clienttest.ErrDown)
+		config, err = client.Peek(t.Context(), clienttest.KeyA)
 		require.NoError(t, err)
 		assert.Equal(t, conf.SourceSnapshot, config.Source)
-		local.mu.Lock()
-		local.overrides[keyA] = "mine"
-		local.mu.Unlock()
-		config, err = client.Peek(t.Context(), keyA)
+		local.Mu.Lock()
+		local.Overrides[clienttest.KeyA] = "mine"
+		local.Mu.Unlock()
+		config, err = client.Peek(t.Context(), clienttest.KeyA)
 		require.NoError(t, err)
 		assert.Equal(t, "mine", config.Content)
 	})

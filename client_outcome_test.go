@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/clienttest"
 )
 
 // A server that refuses a set at its door says nothing of an earlier attempt,
@@ -25,17 +26,17 @@ func TestD4_ARefusalDoesNotSettleAnUnknownOutcome(t *testing.T) {
 		conf.ErrConflict: true,
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			c := newCentre()
-			client := newClient(t, c)
+			c := clienttest.NewCentre()
+			client := clienttest.NewClient(t, c)
 			lost := errors.New("lost")
-			c.onCommit = func(_ context.Context, req *conf.CommitRequest) (*conf.CommitResponse, error) {
+			c.OnCommit = func(_ context.Context, req *conf.CommitRequest) (*conf.CommitResponse, error) {
 				if err := lost; err != nil {
 					lost = nil
 					return nil, &conf.Error{Err: conf.ErrUnknownOutcome}
 				}
 				return nil, &conf.Error{Err: sentinel, Remote: true}
 			}
-			_, err := client.Publish(t.Context(), conf.Draft{Key: keyA, Content: "1", IfRevision: conf.Revision(7)})
+			_, err := client.Publish(t.Context(), conf.Draft{Key: clienttest.KeyA, Content: "1", IfRevision: conf.Revision(7)})
 			require.ErrorIs(t, err, sentinel)
 			assert.Equal(t, !settled, errors.Is(err, conf.ErrUnknownOutcome), "%v", sentinel)
 		})
@@ -45,14 +46,14 @@ func TestD4_ARefusalDoesNotSettleAnUnknownOutcome(t *testing.T) {
 // Who waits for a storage that is down is told why, not only that time is up.
 func TestCommit_TheReasonOfALongWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		client := newClient(t, c)
-		c.onCommit = func(context.Context, *conf.CommitRequest) (*conf.CommitResponse, error) {
+		c := clienttest.NewCentre()
+		client := clienttest.NewClient(t, c)
+		c.OnCommit = func(context.Context, *conf.CommitRequest) (*conf.CommitResponse, error) {
 			return nil, conf.Errorf(conf.ErrUnavailable, "the database is read-only")
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		_, err := client.Publish(ctx, conf.Draft{Key: keyA, Content: "1"})
+		_, err := client.Publish(ctx, conf.Draft{Key: clienttest.KeyA, Content: "1"})
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.ErrorIs(t, err, conf.ErrUnavailable)
 		assert.NotErrorIs(t, err, conf.ErrUnknownOutcome)

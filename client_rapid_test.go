@@ -16,6 +16,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/clienttest"
 )
 
 // said is what an arbitrary server says of one key.
@@ -88,14 +89,14 @@ func (w *whim) entry(i int) conf.Entry {
 	s := w.keys[i]
 	content := fmt.Sprintf("%d %d %02d %d", w.store, w.generation, s.revision, i)
 	e := conf.Entry{
-		Key: keyN(i), Content: content, MD5: conf.MD5Hex(content), Size: int64(len(content)),
+		Key: clienttest.KeyN(i), Content: content, MD5: conf.MD5Hex(content), Size: int64(len(content)),
 		Revision: s.revision, View: s.revision,
 	}
 	switch s.how {
 	case 3:
 		e.Content = "BAD" + content[3:]
 	case 4:
-		e.Key = keyN(i + 1)
+		e.Key = clienttest.KeyN(i + 1)
 	}
 	return e
 }
@@ -104,18 +105,18 @@ func (a *arbitrary) Poll(ctx context.Context, req *conf.PollRequest) (*conf.Poll
 	w, ok := a.next(-1)
 	switch {
 	case !ok:
-		return nil, ended(ctx)
+		return nil, clienttest.Ended(ctx)
 	case w.kind == 1:
 		return &conf.PollResponse{Resync: true}, nil
 	case w.kind == 3:
-		return nil, errDown
+		return nil, clienttest.ErrDown
 	}
 	resp := &conf.PollResponse{Position: w.position(), Draining: w.kind == 2}
 	for i, s := range w.keys {
 		if s == nil {
 			continue
 		}
-		ks := conf.KeyState{Key: keyN(i), Revision: s.revision, View: s.revision}
+		ks := conf.KeyState{Key: clienttest.KeyN(i), Revision: s.revision, View: s.revision}
 		if s.revision > 0 {
 			e := w.entry(i)
 			ks.MD5 = e.MD5
@@ -133,9 +134,9 @@ func (a *arbitrary) Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.Fe
 	w, ok := a.next(i)
 	switch {
 	case !ok:
-		return nil, ended(ctx)
+		return nil, clienttest.Ended(ctx)
 	case w.kind == 3:
-		return nil, errDown
+		return nil, clienttest.ErrDown
 	}
 	resp := &conf.FetchResponse{Position: w.position()}
 	if s := w.keys[i]; s != nil && s.revision > 0 {
@@ -181,21 +182,21 @@ func TestAValueAboveItsPositionIsRefused(t *testing.T) {
 // run has a client ask a for a while, and returns what its listeners were told
 // and what was read meanwhile, by key.
 func (a *arbitrary) run(t *testing.T) (told, read [3][]string) {
-	client, err := diamond.NewClient(a, diamond.WithLocalFiles(newFiles()))
+	client, err := diamond.NewClient(a, diamond.WithLocalFiles(clienttest.NewFiles()))
 	require.NoError(t, err)
-	var recorders [3]recorder
+	var recorders [3]clienttest.Recorder
 	for i := range recorders {
-		_, err := client.Subscribe(keyN(i), &recorders[i])
+		_, err := client.Subscribe(clienttest.KeyN(i), &recorders[i])
 		require.NoError(t, err)
 	}
 	for range 50 {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		for i := range read {
-			if client.Status(keyN(i))[0].Source == conf.SourceNone {
+			if client.Status(clienttest.KeyN(i))[0].Source == conf.SourceNone {
 				continue // Get would wait
 			}
-			if config, err := client.Get(t.Context(), keyN(i)); err == nil {
+			if config, err := client.Get(t.Context(), clienttest.KeyN(i)); err == nil {
 				read[i] = append(read[i], config.Content)
 				assert.Equal(t, conf.MD5Hex(config.Content), config.MD5)
 			}
@@ -203,7 +204,7 @@ func (a *arbitrary) run(t *testing.T) (told, read [3][]string) {
 	}
 	require.NoError(t, client.Close())
 	for i := range recorders {
-		told[i] = recorders[i].contents()
+		told[i] = recorders[i].Contents()
 	}
 	return told, read
 }

@@ -12,65 +12,49 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/clienttest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 	"github.com/linnaname/gdiamond/transport/transporttest"
 )
 
-// asksFor notes from now on when polls name key.
-func (c *centre) asksFor(key conf.Key) (asked func() []time.Time) {
-	var asks []time.Time
-	c.with(func() {
-		c.onPoll = func(_ context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
-			if slices.Contains(req.Keys, key) {
-				c.with(func() { asks = append(asks, time.Now()) })
-			}
-			return nil, nil
-		}
-	})
-	return func() (out []time.Time) {
-		c.with(func() { out = slices.Clone(asks) })
-		return out
-	}
-}
-
 func TestC14_ARefusedKeyKeepsItsValueAndTheOthersGoOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.set(keyA, `{"rate": 1}`)
-		c.set(keyB, "b")
-		client := newClient(t, c)
-		var a, b recorder
-		subscribe(t, client, keyA, &a)
-		subscribe(t, client, keyB, &b)
-		v, err := diamond.Bind[limits](t.Context(), client, keyA)
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, `{"rate": 1}`)
+		c.Set(clienttest.KeyB, "b")
+		client := clienttest.NewClient(t, c)
+		var a, b clienttest.Recorder
+		clienttest.Subscribe(t, client, clienttest.KeyA, &a)
+		clienttest.Subscribe(t, client, clienttest.KeyB, &b)
+		v, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA)
 		require.NoError(t, err)
 		changes := 0
-		v.OnChange(func(_, _ *limits) { changes++ })
+		v.OnChange(func(_, _ *clienttest.Limits) { changes++ })
 		time.Sleep(10 * time.Minute)
 
-		c.deny(keyA, true)
-		settle()
-		assert.Less(t, time.Since(get(t, client, keyA).Confirmed), 30*time.Second, "what was confirmed stays so")
-		c.set(keyA, `{"rate": 2}`)
-		c.set(keyB, "b2")
-		settle()
-		config := get(t, client, keyA)
+		c.Deny(clienttest.KeyA, true)
+		clienttest.Settle()
+		assert.Less(t, time.Since(clienttest.Get(t, client, clienttest.KeyA).Confirmed), 30*time.Second, "what was confirmed stays so")
+		c.Set(clienttest.KeyA, `{"rate": 2}`)
+		c.Set(clienttest.KeyB, "b2")
+		clienttest.Settle()
+		config := clienttest.Get(t, client, clienttest.KeyA)
 		assert.Equal(t, `{"rate": 1}`, config.Content, "its last value stays")
 		assert.False(t, config.Deleted)
 		require.ErrorIs(t, config.Refused, conf.ErrDenied)
-		require.ErrorIs(t, client.Status(keyA)[0].Err, conf.ErrDenied)
-		require.ErrorContains(t, client.Status(keyA)[0].Err, "not for you")
+		require.ErrorIs(t, client.Status(clienttest.KeyA)[0].Err, conf.ErrDenied)
+		require.ErrorContains(t, client.Status(clienttest.KeyA)[0].Err, "not for you")
 		require.ErrorIs(t, v.Err(), conf.ErrDenied)
 		assert.Equal(t, 1, v.Get().Rate)
-		assert.Equal(t, []string{`{"rate": 1}`, `{"rate": 1}`}, a.contents(), "the listener is told of the refusal")
-		require.ErrorIs(t, a.last().Refused, conf.ErrDenied)
-		assert.Equal(t, []string{"b", "b2"}, b.contents(), "the others go on")
-		require.NoError(t, client.Status(keyB)[0].Err)
+		assert.Equal(t, []string{`{"rate": 1}`, `{"rate": 1}`}, a.Contents(), "the listener is told of the refusal")
+		require.ErrorIs(t, a.Last().Refused, conf.ErrDenied)
+		assert.Equal(t, []string{"b", "b2"}, b.Contents(), "the others go on")
+		require.NoError(t, client.Status(clienttest.KeyB)[0].Err)
 
 		// It is asked for again every 30 to 60 s, and not confirmed meanwhile.
-		asked := c.asksFor(keyA)
-		confirmed := get(t, client, keyA).Confirmed
-		polls := c.pollCount()
+		asked := c.AsksFor(clienttest.KeyA)
+		confirmed := clienttest.Get(t, client, clienttest.KeyA).Confirmed
+		polls := c.PollCount()
 		time.Sleep(10 * time.Minute)
 		asks := asked()
 		require.GreaterOrEqual(t, len(asks), 10)
@@ -78,22 +62,22 @@ func TestC14_ARefusedKeyKeepsItsValueAndTheOthersGoOn(t *testing.T) {
 			assert.GreaterOrEqual(t, asks[i+1].Sub(asks[i]), 30*time.Second)
 			assert.LessOrEqual(t, asks[i+1].Sub(asks[i]), time.Minute)
 		}
-		assert.LessOrEqual(t, c.pollCount()-polls, 24+1+20, "one parked poll, and one a time for what is refused")
-		assert.Equal(t, confirmed, get(t, client, keyA).Confirmed)
-		assert.Less(t, time.Since(get(t, client, keyB).Confirmed), 30*time.Second)
-		assert.Len(t, a.contents(), 2, "told once")
+		assert.LessOrEqual(t, c.PollCount()-polls, 24+1+20, "one parked poll, and one a time for what is refused")
+		assert.Equal(t, confirmed, clienttest.Get(t, client, clienttest.KeyA).Confirmed)
+		assert.Less(t, time.Since(clienttest.Get(t, client, clienttest.KeyB).Confirmed), 30*time.Second)
+		assert.Len(t, a.Contents(), 2, "told once")
 
-		c.deny(keyA, false)
+		c.Deny(clienttest.KeyA, false)
 		time.Sleep(time.Minute)
-		settle()
-		assert.Equal(t, `{"rate": 2}`, a.last().Content)
-		require.NoError(t, a.last().Refused)
-		require.NoError(t, client.Status(keyA)[0].Err)
+		clienttest.Settle()
+		assert.Equal(t, `{"rate": 2}`, a.Last().Content)
+		require.NoError(t, a.Last().Refused)
+		require.NoError(t, client.Status(clienttest.KeyA)[0].Err)
 		require.NoError(t, v.Err())
 		assert.Equal(t, 2, v.Get().Rate)
 		assert.Equal(t, 2, changes)
-		c.set(keyA, `{"rate": 3}`)
-		settle()
+		c.Set(clienttest.KeyA, `{"rate": 3}`)
+		clienttest.Settle()
 		assert.Equal(t, 3, v.Get().Rate, "it is followed like any other")
 	})
 }
@@ -102,22 +86,22 @@ func TestC14_ARefusedKeyKeepsItsValueAndTheOthersGoOn(t *testing.T) {
 // nothing for a bound value.
 func TestC14_TheEndOfARefusalIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.set(keyA, `{"rate": 1}`)
-		client := newClient(t, c)
-		var r recorder
-		subscribe(t, client, keyA, &r)
-		v, err := diamond.Bind[limits](t.Context(), client, keyA)
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, `{"rate": 1}`)
+		client := clienttest.NewClient(t, c)
+		var r clienttest.Recorder
+		clienttest.Subscribe(t, client, clienttest.KeyA, &r)
+		v, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA)
 		require.NoError(t, err)
-		settle()
+		clienttest.Settle()
 		before := v.Get()
-		c.deny(keyA, true)
-		settle()
+		c.Deny(clienttest.KeyA, true)
+		clienttest.Settle()
 		require.ErrorIs(t, v.Err(), conf.ErrDenied)
-		c.deny(keyA, false)
+		c.Deny(clienttest.KeyA, false)
 		time.Sleep(time.Minute + time.Second)
-		require.Len(t, r.contents(), 3)
-		require.NoError(t, r.last().Refused)
+		require.Len(t, r.Contents(), 3)
+		require.NoError(t, r.Last().Refused)
 		require.NoError(t, v.Err())
 		assert.Same(t, before, v.Get())
 	})
@@ -126,21 +110,21 @@ func TestC14_TheEndOfARefusalIsTold(t *testing.T) {
 // Servers that do not know of denials refuse a whole poll for one key.
 func TestC14_AServerThatRefusesTheWholePollForOneKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.set(keyA, "a")
-		c.set(keyB, "b")
-		client := newClient(t, c)
-		var a, b, n recorder
-		subscribe(t, client, keyA, &a)
-		subscribe(t, client, keyB, &b)
-		c.set(keyN(1), "n")
-		subscribe(t, client, keyN(1), &n)
-		settle()
-		refused := map[conf.Key]bool{keyA: true, keyN(1): true}
-		c.with(func() {
-			c.onPoll = func(_ context.Context, req *conf.PollRequest) (resp *conf.PollResponse, err error) {
-				c.with(func() {
-					for _, key := range append(slices.Clone(req.Keys), c.sets[req.Set]...) {
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, "a")
+		c.Set(clienttest.KeyB, "b")
+		client := clienttest.NewClient(t, c)
+		var a, b, n clienttest.Recorder
+		clienttest.Subscribe(t, client, clienttest.KeyA, &a)
+		clienttest.Subscribe(t, client, clienttest.KeyB, &b)
+		c.Set(clienttest.KeyN(1), "n")
+		clienttest.Subscribe(t, client, clienttest.KeyN(1), &n)
+		clienttest.Settle()
+		refused := map[conf.Key]bool{clienttest.KeyA: true, clienttest.KeyN(1): true}
+		c.With(func() {
+			c.OnPoll = func(_ context.Context, req *conf.PollRequest) (resp *conf.PollResponse, err error) {
+				c.With(func() {
+					for _, key := range append(slices.Clone(req.Keys), c.Sets[req.Set]...) {
 						if refused[key] {
 							err = &conf.Error{Op: "poll", Key: key, Err: conf.ErrDenied, Remote: true}
 						}
@@ -148,25 +132,25 @@ func TestC14_AServerThatRefusesTheWholePollForOneKey(t *testing.T) {
 				})
 				return nil, err
 			}
-			c.announce()
+			c.Announce()
 		})
-		c.set(keyA, "a2")
-		c.set(keyB, "b2")
-		settle()
-		assert.Equal(t, "b2", b.last().Content, "the others go on at once")
-		assert.Equal(t, "a", get(t, client, keyA).Content)
-		require.ErrorIs(t, client.Status(keyA)[0].Err, conf.ErrDenied)
-		require.NoError(t, client.Status(keyB)[0].Err)
+		c.Set(clienttest.KeyA, "a2")
+		c.Set(clienttest.KeyB, "b2")
+		clienttest.Settle()
+		assert.Equal(t, "b2", b.Last().Content, "the others go on at once")
+		assert.Equal(t, "a", clienttest.Get(t, client, clienttest.KeyA).Content)
+		require.ErrorIs(t, client.Status(clienttest.KeyA)[0].Err, conf.ErrDenied)
+		require.NoError(t, client.Status(clienttest.KeyB)[0].Err)
 
-		c.with(func() { delete(refused, keyA) })
+		c.With(func() { delete(refused, clienttest.KeyA) })
 		time.Sleep(time.Minute)
-		settle()
-		assert.Equal(t, "a2", a.last().Content, "though the other one is still refused")
-		require.ErrorIs(t, client.Status(keyN(1))[0].Err, conf.ErrDenied)
-		c.with(func() { clear(refused) })
+		clienttest.Settle()
+		assert.Equal(t, "a2", a.Last().Content, "though the other one is still refused")
+		require.ErrorIs(t, client.Status(clienttest.KeyN(1))[0].Err, conf.ErrDenied)
+		c.With(func() { clear(refused) })
 		time.Sleep(time.Minute)
-		settle()
-		require.NoError(t, client.Status(keyN(1))[0].Err)
+		clienttest.Settle()
+		require.NoError(t, client.Status(clienttest.KeyN(1))[0].Err)
 	})
 }
 
@@ -181,24 +165,24 @@ func TestASystemKeyDoesNotStopTheUpdatesOfOthers(t *testing.T) {
 		require.NoError(t, err)
 		defer func() { require.NoError(t, client.Close()) }()
 		publish := func(content string) {
-			_, err := srv.Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{{Key: keyA, Content: content}}}})
+			_, err := srv.Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{{Key: clienttest.KeyA, Content: content}}}})
 			require.NoError(t, err)
 		}
 		publish("one")
-		var r recorder
-		subscribe(t, client, keyA, &r)
-		settle()
-		way.Fail(errDown)
+		var r clienttest.Recorder
+		clienttest.Subscribe(t, client, clienttest.KeyA, &r)
+		clienttest.Settle()
+		way.Fail(clienttest.ErrDown)
 		time.Sleep(time.Second)
 		system := conf.Key{Namespace: "_system", Group: "g", DataID: "d"}
-		subscribe(t, client, system, &recorder{})
+		clienttest.Subscribe(t, client, system, &clienttest.Recorder{})
 		time.Sleep(10 * time.Second)
 		way.Heal()
 		time.Sleep(10 * time.Second)
 		publish("two")
-		settle()
-		assert.Equal(t, []string{"one", "two"}, r.contents())
-		require.NoError(t, client.Status(keyA)[0].Err)
+		clienttest.Settle()
+		assert.Equal(t, []string{"one", "two"}, r.Contents())
+		require.NoError(t, client.Status(clienttest.KeyA)[0].Err)
 		require.Error(t, client.Status(system)[0].Err)
 	})
 }
@@ -207,29 +191,29 @@ func TestARefusalIsTriedAgainWhileThereAreListeners(t *testing.T) {
 	for _, sentinel := range []error{conf.ErrDenied, conf.ErrInvalid, conf.ErrTooLarge} {
 		t.Run(sentinel.Error(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := newCentre()
-				c.set(keyA, `{"rate": 1}`)
-				c.fail(&conf.Error{Err: sentinel, Remote: true}) // such as a host name that it was not told of
-				client := newClient(t, c)
-				var r recorder
-				require.ErrorIs(t, subscribe(t, client, keyA, &r).Wait(t.Context()), sentinel)
-				v, err := diamond.Bind[limits](t.Context(), client, keyA, diamond.WithDefault("json", `{"rate": 9}`))
+				c := clienttest.NewCentre()
+				c.Set(clienttest.KeyA, `{"rate": 1}`)
+				c.Fail(&conf.Error{Err: sentinel, Remote: true}) // such as a host name that it was not told of
+				client := clienttest.NewClient(t, c)
+				var r clienttest.Recorder
+				require.ErrorIs(t, clienttest.Subscribe(t, client, clienttest.KeyA, &r).Wait(t.Context()), sentinel)
+				v, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA, diamond.WithDefault("json", `{"rate": 9}`))
 				require.NoError(t, err)
 				require.ErrorIs(t, v.Err(), sentinel)
-				_, err = client.Get(t.Context(), keyA)
+				_, err = client.Get(t.Context(), clienttest.KeyA)
 				require.ErrorIs(t, err, sentinel)
-				polls := c.pollCount()
+				polls := c.PollCount()
 				time.Sleep(time.Hour)
-				assert.LessOrEqual(t, c.pollCount()-polls, 120, "at its pace")
-				assert.LessOrEqual(t, c.fetchCount(keyA), 3)
+				assert.LessOrEqual(t, c.PollCount()-polls, 120, "at its pace")
+				assert.LessOrEqual(t, c.FetchCount(clienttest.KeyA), 3)
 
-				c.fail(nil) // put right at the server
+				c.Fail(nil) // put right at the server
 				time.Sleep(time.Minute)
-				settle()
-				assert.Equal(t, []string{`{"rate": 1}`}, r.contents())
+				clienttest.Settle()
+				assert.Equal(t, []string{`{"rate": 1}`}, r.Contents())
 				assert.Equal(t, 1, v.Get().Rate)
 				require.NoError(t, v.Err())
-				require.NoError(t, client.Status(keyA)[0].Err)
+				require.NoError(t, client.Status(clienttest.KeyA)[0].Err)
 			})
 		})
 	}
@@ -239,29 +223,29 @@ func TestARefusalIsTriedAgainWhileThereAreListeners(t *testing.T) {
 // is not said to be any more.
 func TestARefusalIsNoDeletion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.set(keyA, "kept")
-		local := newFiles()
-		local.snapshots[conf.SlotFetched][keyA] = snapshotOf(c, keyA)
-		c.deny(keyA, true)
-		client := newClient(t, c, diamond.WithLocalFiles(local))
-		var r recorder
-		require.NoError(t, subscribe(t, client, keyA, &r).Wait(t.Context()))
-		assert.Equal(t, []string{"kept"}, r.contents())
-		require.ErrorIs(t, r.last().Refused, conf.ErrDenied)
-		assert.Equal(t, conf.SourceSnapshot, get(t, client, keyA).Source)
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, "kept")
+		local := clienttest.NewFiles()
+		local.Snapshots[conf.SlotFetched][clienttest.KeyA] = clienttest.SnapshotOf(c, clienttest.KeyA)
+		c.Deny(clienttest.KeyA, true)
+		client := clienttest.NewClient(t, c, diamond.WithLocalFiles(local))
+		var r clienttest.Recorder
+		require.NoError(t, clienttest.Subscribe(t, client, clienttest.KeyA, &r).Wait(t.Context()))
+		assert.Equal(t, []string{"kept"}, r.Contents())
+		require.ErrorIs(t, r.Last().Refused, conf.ErrDenied)
+		assert.Equal(t, conf.SourceSnapshot, clienttest.Get(t, client, clienttest.KeyA).Source)
 
-		_, err := client.Get(t.Context(), keyB)
+		_, err := client.Get(t.Context(), clienttest.KeyB)
 		require.ErrorIs(t, err, conf.ErrNotFound)
-		c.deny(keyB, true)
-		settle()
-		_, err = client.Get(t.Context(), keyB)
+		c.Deny(clienttest.KeyB, true)
+		clienttest.Settle()
+		_, err = client.Get(t.Context(), clienttest.KeyB)
 		require.ErrorIs(t, err, conf.ErrDenied)
-		c.deny(keyB, false)
+		c.Deny(clienttest.KeyB, false)
 		time.Sleep(time.Minute + time.Second)
-		_, err = client.Get(t.Context(), keyB)
+		_, err = client.Get(t.Context(), clienttest.KeyB)
 		require.ErrorIs(t, err, conf.ErrNotFound)
-		_, ok := local.snapshot(conf.SlotFetched, keyB)
+		_, ok := local.Snapshot(conf.SlotFetched, clienttest.KeyB)
 		assert.False(t, ok)
 	})
 }
@@ -269,54 +253,54 @@ func TestARefusalIsNoDeletion(t *testing.T) {
 // An answer that denies a key and says that it is not there proves nothing.
 func TestARefusalBeatsAnAbsenceInOneAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.set(keyA, "kept")
-		client := newClient(t, c)
-		var r recorder
-		subscribe(t, client, keyA, &r)
-		settle()
-		c.with(func() {
-			c.onPoll = func(_ context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, "kept")
+		client := clienttest.NewClient(t, c)
+		var r clienttest.Recorder
+		clienttest.Subscribe(t, client, clienttest.KeyA, &r)
+		clienttest.Settle()
+		c.With(func() {
+			c.OnPoll = func(_ context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
 				return &conf.PollResponse{
-					Position: c.position(),
-					Denied:   []conf.Denial{{Key: keyA}}, Changed: []conf.KeyState{{Key: keyA}},
+					Position: c.Position(),
+					Denied:   []conf.Denial{{Key: clienttest.KeyA}}, Changed: []conf.KeyState{{Key: clienttest.KeyA}},
 				}, nil
 			}
-			c.announce()
+			c.Announce()
 		})
-		c.set(keyB, "moves the position")
-		settle()
-		assert.Equal(t, []string{"kept", "kept"}, r.contents())
-		require.ErrorIs(t, r.last().Refused, conf.ErrDenied)
+		c.Set(clienttest.KeyB, "moves the position")
+		clienttest.Settle()
+		assert.Equal(t, []string{"kept", "kept"}, r.Contents())
+		require.ErrorIs(t, r.Last().Refused, conf.ErrDenied)
 	})
 }
 
 // What only fetches are refused is refused too.
 func TestARefusedContentIsNotAskedForAgainAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.set(keyA, "a")
-		c.set(keyB, "b")
-		client := newClient(t, c)
-		var a, b recorder
-		subscribe(t, client, keyA, &a)
-		subscribe(t, client, keyB, &b)
-		settle()
-		c.with(func() { c.inline = 0 })
-		c.failFetches(&conf.Error{Err: conf.ErrDenied, Remote: true}, keyA)
-		c.set(keyA, "a2")
-		settle()
-		fetches := c.fetchCount(keyA)
-		c.set(keyB, "b2")
-		settle()
-		assert.Equal(t, "b2", b.last().Content)
-		require.ErrorIs(t, client.Status(keyA)[0].Err, conf.ErrDenied)
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, "a")
+		c.Set(clienttest.KeyB, "b")
+		client := clienttest.NewClient(t, c)
+		var a, b clienttest.Recorder
+		clienttest.Subscribe(t, client, clienttest.KeyA, &a)
+		clienttest.Subscribe(t, client, clienttest.KeyB, &b)
+		clienttest.Settle()
+		c.With(func() { c.Inline = 0 })
+		c.FailFetches(&conf.Error{Err: conf.ErrDenied, Remote: true}, clienttest.KeyA)
+		c.Set(clienttest.KeyA, "a2")
+		clienttest.Settle()
+		fetches := c.FetchCount(clienttest.KeyA)
+		c.Set(clienttest.KeyB, "b2")
+		clienttest.Settle()
+		assert.Equal(t, "b2", b.Last().Content)
+		require.ErrorIs(t, client.Status(clienttest.KeyA)[0].Err, conf.ErrDenied)
 		time.Sleep(10 * time.Minute)
-		assert.LessOrEqual(t, c.fetchCount(keyA)-fetches, 2*20)
-		c.failFetches(nil)
+		assert.LessOrEqual(t, c.FetchCount(clienttest.KeyA)-fetches, 2*20)
+		c.FailFetches(nil)
 		time.Sleep(time.Minute)
-		settle()
-		assert.Equal(t, "a2", a.last().Content)
+		clienttest.Settle()
+		assert.Equal(t, "a2", a.Last().Content)
 	})
 }
 
@@ -324,24 +308,24 @@ func TestARefusedContentIsNotAskedForAgainAtOnce(t *testing.T) {
 // followed no more. Polls that still named what they hold of it would all be refused.
 func TestAKeyThatIsRefusedAfterAnOutageDoesNotStopTheUpdatesOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.set(keyA, "one")
-		c.fail(errDown)
-		client := newClient(t, c)
-		_, err := client.Get(t.Context(), keyB)
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, "one")
+		c.Fail(clienttest.ErrDown)
+		client := clienttest.NewClient(t, c)
+		_, err := client.Get(t.Context(), clienttest.KeyB)
 		require.ErrorIs(t, err, conf.ErrUnavailable)
-		c.deny(keyB, true)
-		c.failFetches(nil) // polls have not been tried again yet
-		_, err = client.Get(t.Context(), keyB)
+		c.Deny(clienttest.KeyB, true)
+		c.FailFetches(nil) // polls have not been tried again yet
+		_, err = client.Get(t.Context(), clienttest.KeyB)
 		require.ErrorIs(t, err, conf.ErrDenied)
-		var r recorder
-		subscribe(t, client, keyA, &r)
-		settle()
-		c.fail(nil)
+		var r clienttest.Recorder
+		clienttest.Subscribe(t, client, clienttest.KeyA, &r)
+		clienttest.Settle()
+		c.Fail(nil)
 		time.Sleep(10 * time.Second)
-		c.set(keyA, "two")
-		settle()
-		assert.Equal(t, []string{"one", "two"}, r.contents())
+		c.Set(clienttest.KeyA, "two")
+		clienttest.Settle()
+		assert.Equal(t, []string{"one", "two"}, r.Contents())
 		status := client.Status()
 		require.Len(t, status, 1)
 		require.NoError(t, status[0].Err)

@@ -14,20 +14,24 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/clienttest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 	"github.com/linnaname/gdiamond/transport/transporttest"
 )
 
 // calls are the calls that ask servers once.
 var calls = map[string]func(ctx context.Context, c diamond.Client) error{
-	"read": func(ctx context.Context, c diamond.Client) error { _, err := c.Read(ctx, keyA, 1); return err },
+	"read": func(ctx context.Context, c diamond.Client) error {
+		_, err := c.Read(ctx, clienttest.KeyA, 1)
+		return err
+	},
 	"head": func(ctx context.Context, c diamond.Client) error { _, err := c.Head(ctx); return err },
 	"list": func(ctx context.Context, c diamond.Client) error { return drained(c.List(ctx, conf.ListRequest{})) },
 	"history": func(ctx context.Context, c diamond.Client) error {
-		return drained(c.History(ctx, conf.HistoryRequest{Key: keyA}))
+		return drained(c.History(ctx, conf.HistoryRequest{Key: clienttest.KeyA}))
 	},
 	"commit": func(ctx context.Context, c diamond.Client) error {
-		_, err := c.Publish(ctx, conf.Draft{Key: keyA, Content: "2"})
+		_, err := c.Publish(ctx, conf.Draft{Key: clienttest.KeyA, Content: "2"})
 		return err
 	},
 }
@@ -99,7 +103,7 @@ func TestClient_CallsEndWithTheirCallersPatience(t *testing.T) {
 // and without waiting for news first.
 func TestWatch_IsBackAsSoonAsServersAre(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log logs
+		var log clienttest.Logs
 		client, network := faultyClient(t, diamond.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
@@ -133,8 +137,8 @@ func faultyClient(t *testing.T, opts ...diamond.ClientOption) (diamond.Client, *
 		require.NoError(t, srv.Close())
 		require.NoError(t, store.Close())
 	})
-	_, err = srv.Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{{Key: keyA, Content: "1"}}}})
+	_, err = srv.Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{{Key: clienttest.KeyA, Content: "1"}}}})
 	require.NoError(t, err)
 	network := transporttest.NewFaulty(srv)
-	return newClient(t, network, opts...), network
+	return clienttest.NewClient(t, network, opts...), network
 }

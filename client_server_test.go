@@ -16,6 +16,8 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
+	"github.com/linnaname/gdiamond/internal/clienttest"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -23,36 +25,36 @@ import (
 
 func TestClientAndServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := serve(t, memstore.New())
-		client := newClient(t, srv)
+		srv := servertest.Serve(t, memstore.New())
+		client := clienttest.NewClient(t, srv)
 		ctx := t.Context()
-		_, err := client.Get(ctx, keyA)
+		_, err := client.Get(ctx, clienttest.KeyA)
 		require.ErrorIs(t, err, conf.ErrNotFound)
-		var r recorder
-		subscribe(t, client, keyA, &r)
-		settle()
+		var r clienttest.Recorder
+		clienttest.Subscribe(t, client, clienttest.KeyA, &r)
+		clienttest.Settle()
 
-		first, err := client.Publish(ctx, conf.Draft{Key: keyA, Content: `{"n": 1}`})
+		first, err := client.Publish(ctx, conf.Draft{Key: clienttest.KeyA, Content: `{"n": 1}`})
 		require.NoError(t, err)
-		assert.Equal(t, `{"n": 1}`, get(t, client, keyA).Content)
-		_, err = client.Publish(ctx, conf.Draft{Key: keyA, Content: "x", IfRevision: conf.Revision(0)})
+		assert.Equal(t, `{"n": 1}`, clienttest.Get(t, client, clienttest.KeyA).Content)
+		_, err = client.Publish(ctx, conf.Draft{Key: clienttest.KeyA, Content: "x", IfRevision: conf.Revision(0)})
 		require.ErrorIs(t, err, conf.ErrConflict)
-		second, err := client.Publish(ctx, conf.Draft{Key: keyA, Content: `{"n": 2}`, IfRevision: conf.Revision(first.Revision)})
+		second, err := client.Publish(ctx, conf.Draft{Key: clienttest.KeyA, Content: `{"n": 2}`, IfRevision: conf.Revision(first.Revision)})
 		require.NoError(t, err)
-		settle()
-		_, err = client.Delete(ctx, conf.Delete{Key: keyA})
+		clienttest.Settle()
+		_, err = client.Delete(ctx, conf.Delete{Key: clienttest.KeyA})
 		require.NoError(t, err)
-		settle()
-		_, err = client.Get(ctx, keyA)
+		clienttest.Settle()
+		_, err = client.Get(ctx, clienttest.KeyA)
 		require.ErrorIs(t, err, conf.ErrNotFound)
-		assert.Equal(t, "-", r.contents()[len(r.contents())-1])
+		assert.Equal(t, "-", r.Contents()[len(r.Contents())-1])
 
-		old, err := client.Read(ctx, keyA, first.Revision)
+		old, err := client.Read(ctx, clienttest.KeyA, first.Revision)
 		require.NoError(t, err)
 		assert.Equal(t, `{"n": 1}`, old.Content)
-		_, err = client.Read(ctx, keyA, second.Revision+1)
+		_, err = client.Read(ctx, clienttest.KeyA, second.Revision+1)
 		require.ErrorIs(t, err, conf.ErrNotFound, "a deletion")
-		_, err = client.Read(ctx, keyA, 0)
+		_, err = client.Read(ctx, clienttest.KeyA, 0)
 		require.ErrorIs(t, err, conf.ErrInvalid)
 
 		head, err := client.Head(ctx)
@@ -60,7 +62,7 @@ func TestClientAndServer(t *testing.T) {
 		assert.Equal(t, second.Revision+1, head.Revision)
 
 		var ops []conf.Op
-		for change, err := range client.History(ctx, conf.HistoryRequest{Key: keyA, Limit: 1}) {
+		for change, err := range client.History(ctx, conf.HistoryRequest{Key: clienttest.KeyA, Limit: 1}) {
 			require.NoError(t, err)
 			ops = append(ops, change.Op)
 		}
@@ -70,10 +72,10 @@ func TestClientAndServer(t *testing.T) {
 
 func TestClientAndServer_List(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := newClient(t, serve(t, memstore.New()))
+		client := clienttest.NewClient(t, servertest.Serve(t, memstore.New()))
 		var set conf.ChangeSet
 		for i := range 25 {
-			set.Drafts = append(set.Drafts, conf.Draft{Key: keyN(i), Content: strconv.Itoa(i)})
+			set.Drafts = append(set.Drafts, conf.Draft{Key: clienttest.KeyN(i), Content: strconv.Itoa(i)})
 		}
 		_, err := client.Commit(t.Context(), set)
 		require.NoError(t, err)
@@ -85,7 +87,7 @@ func TestClientAndServer_List(t *testing.T) {
 				seen[e.Key] = e.Content
 			}
 			assert.Len(t, seen, 25)
-			assert.Equal(t, "24", seen[keyN(24)])
+			assert.Equal(t, "24", seen[clienttest.KeyN(24)])
 		}
 		for range all {
 			break
@@ -98,14 +100,14 @@ func TestClientAndServer_List(t *testing.T) {
 
 func TestClientAndServer_Watch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := serve(t, memstore.New())
+		srv := servertest.Serve(t, memstore.New())
 		line := &cable{Transport: srv}
-		client := newClient(t, line)
+		client := clienttest.NewClient(t, line)
 		publish := func(key conf.Key, content string) {
 			_, err := srv.Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{{Key: key, Content: content}}}})
 			require.NoError(t, err)
 		}
-		publish(keyA, "0")
+		publish(clienttest.KeyA, "0")
 		ctx, cancel := context.WithCancel(t.Context())
 		var mu sync.Mutex
 		var got []string
@@ -125,23 +127,23 @@ func TestClientAndServer_Watch(t *testing.T) {
 				mu.Unlock()
 			}
 		}()
-		settle()
-		publish(keyA, "1")
-		publish(keyB, "not asked for")
-		settle()
+		clienttest.Settle()
+		publish(clienttest.KeyA, "1")
+		publish(clienttest.KeyB, "not asked for")
+		clienttest.Settle()
 		line.cut(true)
-		publish(keyA, "2")
-		publish(keyA, "3")
+		publish(clienttest.KeyA, "2")
+		publish(clienttest.KeyA, "3")
 		time.Sleep(time.Minute)
 		line.cut(false)
 		time.Sleep(30 * time.Second)
-		publish(keyA, "4")
-		settle()
+		publish(clienttest.KeyA, "4")
+		clienttest.Settle()
 		cancel()
 		<-done
 		assert.Equal(t, []string{"0", "1", "2", "3", "4"}, got, "in order, each once, in silence")
 
-		publish(keyA, "5")
+		publish(clienttest.KeyA, "5")
 		for resp, err := range client.Watch(t.Context(), conf.ChangesRequest{After: position, Contents: true}) {
 			require.NoError(t, err)
 			assert.Equal(t, "5", resp.Changes[0].Content, "resumed")
@@ -163,9 +165,9 @@ func TestClientAndServer_Watch(t *testing.T) {
 
 func TestWatch_AnswersOutOfOrderAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
+		c := clienttest.NewCentre()
 		at := func(revision int64) conf.Position {
-			return conf.Position{Store: c.at.Store, Epoch: c.at.Epoch, Revision: revision}
+			return conf.Position{Store: c.At.Store, Epoch: c.At.Epoch, Revision: revision}
 		}
 		answers := []*conf.ChangesResponse{
 			{Position: at(2), Changes: []conf.Change{{Revision: 1}, {Revision: 2}}},
@@ -175,15 +177,15 @@ func TestWatch_AnswersOutOfOrderAreRefused(t *testing.T) {
 			{Position: at(3), Changes: []conf.Change{{Revision: 4}}},
 			{Position: at(4), Changes: []conf.Change{{Revision: 3}, {Revision: 4}}},
 		}
-		c.onChanges = func(ctx context.Context, _ *conf.ChangesRequest) (*conf.ChangesResponse, error) {
+		c.OnChanges = func(ctx context.Context, _ *conf.ChangesRequest) (*conf.ChangesResponse, error) {
 			if len(answers) == 0 {
-				return nil, ended(ctx)
+				return nil, clienttest.Ended(ctx)
 			}
 			resp := answers[0]
 			answers = answers[1:]
 			return resp, nil
 		}
-		client := newClient(t, c)
+		client := clienttest.NewClient(t, c)
 		var got []int64
 		for resp, err := range client.Watch(t.Context(), conf.ChangesRequest{}) {
 			require.NoError(t, err)
@@ -200,7 +202,7 @@ func TestWatch_AnswersOutOfOrderAreRefused(t *testing.T) {
 
 func TestClientAndServer_WatchEndsWithTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, err := diamond.NewClient(serve(t, memstore.New()))
+		client, err := diamond.NewClient(servertest.Serve(t, memstore.New()))
 		require.NoError(t, err)
 		go func() {
 			time.Sleep(time.Second)
@@ -220,19 +222,19 @@ func TestClientAndServer_WatchEndsWithTheClient(t *testing.T) {
 func TestClientAndServer_Fork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
-		srv := serve(t, store)
-		client := newClient(t, srv)
-		srv.publish("a.json", "a")
-		var r recorder
-		require.NoError(t, subscribe(t, client, keyA, &r).Wait(t.Context()))
-		settle()
+		srv := servertest.Serve(t, store)
+		client := clienttest.NewClient(t, srv)
+		srv.Publish("a.json", "a")
+		var r clienttest.Recorder
+		require.NoError(t, clienttest.Subscribe(t, client, clienttest.KeyA, &r).Wait(t.Context()))
+		clienttest.Settle()
 		_, err := store.Fork(t.Context(), conf.Position{})
 		require.NoError(t, err)
 		time.Sleep(10 * time.Second)
-		srv.publish("a.json", "b")
-		settle()
-		assert.Equal(t, []string{"a", "b"}, r.contents())
-		assert.False(t, get(t, client, keyA).Orphaned)
+		srv.Publish("a.json", "b")
+		clienttest.Settle()
+		assert.Equal(t, []string{"a", "b"}, r.Contents())
+		assert.False(t, clienttest.Get(t, client, clienttest.KeyA).Orphaned)
 	})
 }
 
@@ -266,7 +268,7 @@ func (c *cable) pass(ctx context.Context) (context.Context, func(), error) {
 	c.mu.Lock()
 	if c.broken {
 		c.mu.Unlock()
-		return nil, nil, errDown
+		return nil, nil, clienttest.ErrDown
 	}
 	if c.cuts == nil {
 		c.cuts = make(chan struct{})
@@ -276,11 +278,11 @@ func (c *cable) pass(ctx context.Context) (context.Context, func(), error) {
 	if chaos {
 		switch rand.IntN(6) {
 		case 0:
-			return nil, nil, errDown
+			return nil, nil, clienttest.ErrDown
 		case 1:
 			select { // nothing is heard of it any more
 			case <-cuts:
-				return nil, nil, errDown
+				return nil, nil, clienttest.ErrDown
 			case <-ctx.Done():
 				return nil, nil, &conf.Error{Err: ctx.Err()}
 			}
@@ -313,7 +315,7 @@ func through[Req, Resp any](ctx context.Context, c *cable, req Req, call func(co
 	defer end()
 	resp, err := call(passed, req)
 	if err != nil && passed.Err() != nil && ctx.Err() == nil {
-		return none, errDown
+		return none, clienttest.ErrDown
 	}
 	return resp, err
 }
@@ -340,7 +342,7 @@ func TestINV5_INV8_INV10_Chaos(t *testing.T) {
 }
 
 func chaos(t *testing.T) {
-	srv := serve(t, memstore.New())
+	srv := servertest.Serve(t, memstore.New())
 	const keys, clients = 6, 4
 	var published sync.Map // revision to content
 	var stop bool
@@ -353,7 +355,7 @@ func chaos(t *testing.T) {
 			if rand.IntN(5) == 0 {
 				content = strings.Repeat(content, conf.InlineContent)
 			}
-			key := keyN(rand.IntN(keys))
+			key := clienttest.KeyN(rand.IntN(keys))
 			if rand.IntN(6) == 0 {
 				_, _ = srv.Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{Deletes: []conf.Delete{{Key: key}}}})
 			} else {
@@ -367,16 +369,16 @@ func chaos(t *testing.T) {
 	})
 	lines := make([]*cable, clients)
 	finals := make([]diamond.Client, clients)
-	seen := make([][keys]recorder, clients)
+	seen := make([][keys]clienttest.Recorder, clients)
 	for i := range clients {
 		lines[i] = &cable{Transport: srv, chaos: true}
-		local := newFiles()
+		local := clienttest.NewFiles()
 		var last [keys]int64
 		start := func() diamond.Client {
 			client, err := diamond.NewClient(lines[i], diamond.WithLocalFiles(local))
 			require.NoError(t, err)
 			for k := range keys {
-				seen[i][k].verdict = func(config conf.Config) error {
+				seen[i][k].Verdict = func(config conf.Config) error {
 					if config.Deleted {
 						return nil
 					}
@@ -392,7 +394,7 @@ func chaos(t *testing.T) {
 					assert.True(t, content == config.Content, "INV-8: what was published at that revision")
 					return nil
 				}
-				_, err := client.Subscribe(keyN(k), &seen[i][k])
+				_, err := client.Subscribe(clienttest.KeyN(k), &seen[i][k])
 				require.NoError(t, err)
 			}
 			return client
@@ -426,16 +428,16 @@ func chaos(t *testing.T) {
 	synctest.Wait()
 	for i, client := range finals {
 		for k := range keys {
-			want, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: keyN(k)})
+			want, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: clienttest.KeyN(k)})
 			require.NoError(t, err)
-			config, err := client.Get(t.Context(), keyN(k))
+			config, err := client.Get(t.Context(), clienttest.KeyN(k))
 			if !want.Found {
 				require.ErrorIs(t, err, conf.ErrNotFound)
 				continue
 			}
 			require.NoError(t, err)
 			require.Equal(t, want.Entry.Revision, config.Revision, "INV-5")
-			require.Equal(t, want.Entry.Revision, seen[i][k].last().Revision, "INV-10")
+			require.Equal(t, want.Entry.Revision, seen[i][k].Last().Revision, "INV-10")
 		}
 		require.NoError(t, client.Close())
 	}

@@ -2,10 +2,11 @@ package diamond
 
 import (
 	"cmp"
-	"github.com/linnaname/gdiamond/conf"
 	"maps"
 	"sync/atomic"
 	"time"
+
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // presence says whether a key exists, according to a server.

@@ -17,6 +17,8 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/clienttest"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -38,7 +40,7 @@ func (s *states) onConfigs(_ context.Context, configs map[conf.Key]conf.Config, 
 		return strings.TrimSpace(config.Content)
 	}
 	s.mu.Lock()
-	state := text(keyA) + " " + text(keyB)
+	state := text(clienttest.KeyA) + " " + text(clienttest.KeyB)
 	s.seen, s.ats = append(s.seen, state), append(s.ats, at)
 	verdict := s.verdict
 	s.mu.Unlock()
@@ -56,7 +58,7 @@ func (s *states) all() []string {
 
 func subscribeBoth(t *testing.T, client diamond.Client, s *states) *diamond.Subscription {
 	t.Helper()
-	sub, err := client.SubscribeTogether([]conf.Key{keyA, keyB, keyA}, s.onConfigs)
+	sub, err := client.SubscribeTogether([]conf.Key{clienttest.KeyA, clienttest.KeyB, clienttest.KeyA}, s.onConfigs)
 	require.NoError(t, err)
 	t.Cleanup(sub.Stop)
 	return sub
@@ -69,13 +71,13 @@ func TestSubscribeTogether_SeesChangeSetsWhole(t *testing.T) {
 	for name, size := range map[string]int{"small": 0, "one is only named": conf.InlineContent + 1} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				srv := serve(t, memstore.New())
-				other := newClient(t, srv)
-				client := newClient(t, srv)
+				srv := servertest.Serve(t, memstore.New())
+				other := clienttest.NewClient(t, srv)
+				client := clienttest.NewClient(t, srv)
 				put := func(by diamond.Client, n int) {
 					text := strconv.Itoa(n)
 					_, err := by.Commit(t.Context(), conf.ChangeSet{Drafts: []conf.Draft{
-						{Key: keyA, Content: text}, {Key: keyB, Content: text + strings.Repeat(" ", size)},
+						{Key: clienttest.KeyA, Content: text}, {Key: clienttest.KeyB, Content: text + strings.Repeat(" ", size)},
 					}})
 					require.NoError(t, err)
 				}
@@ -83,20 +85,20 @@ func TestSubscribeTogether_SeesChangeSetsWhole(t *testing.T) {
 				var s states
 				sub := subscribeBoth(t, client, &s)
 				require.NoError(t, sub.Wait(t.Context()))
-				settle()
-				subscribe(t, client, keyA, diamond.ListenerFunc(func(ctx context.Context, a conf.Config) error {
-					b, err := client.Get(ctx, keyB)
+				clienttest.Settle()
+				clienttest.Subscribe(t, client, clienttest.KeyA, diamond.ListenerFunc(func(ctx context.Context, a conf.Config) error {
+					b, err := client.Get(ctx, clienttest.KeyB)
 					assert.NoError(t, err)
 					assert.GreaterOrEqual(t, b.Revision, a.Revision, "a set has one revision")
 					return nil
 				}))
-				settle()
+				clienttest.Settle()
 				const sets = 300
 				for n := 1; n <= sets; n++ {
 					put([]diamond.Client{other, other, client}[rand.N(3)], n)
 					time.Sleep(rand.N(4 * time.Millisecond))
 				}
-				settle()
+				clienttest.Settle()
 				seen, before := s.all(), -1
 				for i, state := range seen {
 					a, b, _ := strings.Cut(state, " ")
@@ -119,23 +121,23 @@ func TestSubscribeTogether_SeesChangeSetsWhole(t *testing.T) {
 // One content that is late holds up the whole set, and not what there is.
 func TestSubscribeTogether_WaitsForContentsOnTheirWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.inline = 3
-		c.setAll(map[conf.Key]string{keyA: "1-large", keyB: "1"})
-		client := newClient(t, c)
+		c := clienttest.NewCentre()
+		c.Inline = 3
+		c.SetAll(map[conf.Key]string{clienttest.KeyA: "1-large", clienttest.KeyB: "1"})
+		client := clienttest.NewClient(t, c)
 		var s states
 		sub := subscribeBoth(t, client, &s)
 		require.NoError(t, sub.Wait(t.Context()))
-		c.failFetches(errDown)
-		c.setAll(map[conf.Key]string{keyA: "2-large", keyB: "2"})
+		c.FailFetches(clienttest.ErrDown)
+		c.SetAll(map[conf.Key]string{clienttest.KeyA: "2-large", clienttest.KeyB: "2"})
 		time.Sleep(10 * time.Second)
 		assert.Equal(t, []string{"1-large 1"}, s.all())
-		assert.Equal(t, "2", get(t, client, keyB).Content)
+		assert.Equal(t, "2", clienttest.Get(t, client, clienttest.KeyB).Content)
 		require.ErrorIs(t, sub.Wait(t.Context()), conf.ErrUnavailable)
 
 		// What comes is of a later position than the others are known at.
-		c.failFetches(nil)
-		c.set(keyN(1), "of no matter")
+		c.FailFetches(nil)
+		c.Set(clienttest.KeyN(1), "of no matter")
 		time.Sleep(5 * time.Second)
 		assert.Equal(t, []string{"1-large 1", "2-large 2"}, s.all())
 		require.NoError(t, sub.Wait(t.Context()))
@@ -146,17 +148,17 @@ func TestSubscribeTogether_WaitsForContentsOnTheirWay(t *testing.T) {
 // of the set for the other key's sake.
 func TestSubscribeTogether_ALateContentThatIsNoNews(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.inline = 3
-		c.setAll(map[conf.Key]string{keyA: "1", keyB: "large"})
-		client := newClient(t, c)
+		c := clienttest.NewCentre()
+		c.Inline = 3
+		c.SetAll(map[conf.Key]string{clienttest.KeyA: "1", clienttest.KeyB: "large"})
+		client := clienttest.NewClient(t, c)
 		var s states
 		require.NoError(t, subscribeBoth(t, client, &s).Wait(t.Context()))
-		c.failFetches(errDown)
-		c.setAll(map[conf.Key]string{keyA: "2", keyB: "large"})
+		c.FailFetches(clienttest.ErrDown)
+		c.SetAll(map[conf.Key]string{clienttest.KeyA: "2", clienttest.KeyB: "large"})
 		time.Sleep(10 * time.Second)
 		assert.Equal(t, []string{"1 large"}, s.all())
-		c.failFetches(nil)
+		c.FailFetches(nil)
 		time.Sleep(10 * time.Second)
 		assert.Equal(t, []string{"1 large", "2 large"}, s.all())
 	})
@@ -164,22 +166,22 @@ func TestSubscribeTogether_ALateContentThatIsNoNews(t *testing.T) {
 
 func TestSubscribeTogether_KeysThatDoNotExist(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		client := newClient(t, c)
+		c := clienttest.NewCentre()
+		client := clienttest.NewClient(t, c)
 		var s states
 		sub := subscribeBoth(t, client, &s)
 		require.ErrorIs(t, sub.Wait(t.Context()), conf.ErrNotFound)
-		settle()
+		clienttest.Settle()
 		assert.Empty(t, s.all(), "there is nothing to tell")
-		c.set(keyB, "1")
-		settle()
-		c.setAll(map[conf.Key]string{keyA: "2", keyB: "2"})
-		settle()
-		c.remove(keyA)
-		settle()
+		c.Set(clienttest.KeyB, "1")
+		clienttest.Settle()
+		c.SetAll(map[conf.Key]string{clienttest.KeyA: "2", clienttest.KeyB: "2"})
+		clienttest.Settle()
+		c.Remove(clienttest.KeyA)
+		clienttest.Settle()
 		require.NoError(t, sub.Wait(t.Context()))
-		c.remove(keyB)
-		settle()
+		c.Remove(clienttest.KeyB)
+		clienttest.Settle()
 		assert.Equal(t, []string{"- 1", "2 2", "- 2", "- -"}, s.all())
 		require.ErrorIs(t, sub.Wait(t.Context()), conf.ErrNotFound)
 	})
@@ -189,9 +191,9 @@ func TestSubscribeTogether_KeysThatDoNotExist(t *testing.T) {
 // when one of them is published again.
 func TestSubscribeTogether_Rejects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.setAll(map[conf.Key]string{keyA: "1", keyB: "1"})
-		client := newClient(t, c)
+		c := clienttest.NewCentre()
+		c.SetAll(map[conf.Key]string{clienttest.KeyA: "1", clienttest.KeyB: "1"})
+		client := clienttest.NewClient(t, c)
 		refused := errors.New("refused")
 		s := states{verdict: func(state string) error {
 			if state == "2 2" {
@@ -201,53 +203,53 @@ func TestSubscribeTogether_Rejects(t *testing.T) {
 		}}
 		sub := subscribeBoth(t, client, &s)
 		require.NoError(t, sub.Wait(t.Context()))
-		settle()
-		bad := c.setAll(map[conf.Key]string{keyA: "2", keyB: "2"})
-		settle()
+		clienttest.Settle()
+		bad := c.SetAll(map[conf.Key]string{clienttest.KeyA: "2", clienttest.KeyB: "2"})
+		clienttest.Settle()
 		require.ErrorIs(t, sub.Wait(t.Context()), refused)
-		for _, status := range client.Status(keyA, keyB) {
+		for _, status := range client.Status(clienttest.KeyA, clienttest.KeyB) {
 			assert.Equal(t, bad, status.Rejected)
 			require.ErrorIs(t, status.Err, refused)
 		}
-		for _, key := range []conf.Key{keyA, keyB} {
-			assert.Contains(t, c.reported(), conf.Report{Key: key, Revision: 1, Applied: true})
-			assert.Contains(t, c.reported(), conf.Report{Key: key, Revision: bad, Reason: "error"})
+		for _, key := range []conf.Key{clienttest.KeyA, clienttest.KeyB} {
+			assert.Contains(t, c.Reported(), conf.Report{Key: key, Revision: 1, Applied: true})
+			assert.Contains(t, c.Reported(), conf.Report{Key: key, Revision: bad, Reason: "error"})
 		}
-		c.set(keyB, "2")
-		settle()
-		good := c.set(keyA, "3")
-		settle()
+		c.Set(clienttest.KeyB, "2")
+		clienttest.Settle()
+		good := c.Set(clienttest.KeyA, "3")
+		clienttest.Settle()
 		assert.Equal(t, []string{"1 1", "2 2", "2 2", "3 2"}, s.all())
 		require.NoError(t, sub.Wait(t.Context()))
-		assert.Contains(t, c.reported(), conf.Report{Key: keyA, Revision: good, Applied: true})
-		c.set(keyA, "3")
-		settle()
+		assert.Contains(t, c.Reported(), conf.Report{Key: clienttest.KeyA, Revision: good, Applied: true})
+		c.Set(clienttest.KeyA, "3")
+		clienttest.Settle()
 		assert.Len(t, s.all(), 4, "an equal value of one that was applied calls nobody")
-		assert.Equal(t, conf.Report{Key: keyA, Revision: good + 1, Applied: true}, c.reported()[len(c.reported())-1])
+		assert.Equal(t, conf.Report{Key: clienttest.KeyA, Revision: good + 1, Applied: true}, c.Reported()[len(c.Reported())-1])
 	})
 }
 
 // A slow listener misses what was replaced meanwhile, and hurts nobody else.
 func TestSubscribeTogether_SlowListener(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.setAll(map[conf.Key]string{keyA: "0", keyB: "0"})
-		client := newClient(t, c)
+		c := clienttest.NewCentre()
+		c.SetAll(map[conf.Key]string{clienttest.KeyA: "0", clienttest.KeyB: "0"})
+		client := clienttest.NewClient(t, c)
 		release := make(chan struct{})
 		slow := states{verdict: func(string) error { <-release; return nil }}
 		var quick states
 		subscribeBoth(t, client, &slow)
 		subscribeBoth(t, client, &quick)
-		settle()
+		clienttest.Settle()
 		for n := range 5 {
 			text := strconv.Itoa(n + 1)
-			c.setAll(map[conf.Key]string{keyA: text, keyB: text})
-			settle()
+			c.SetAll(map[conf.Key]string{clienttest.KeyA: text, clienttest.KeyB: text})
+			clienttest.Settle()
 		}
 		assert.Equal(t, []string{"0 0", "1 1", "2 2", "3 3", "4 4", "5 5"}, quick.all())
-		assert.Empty(t, c.reported(), "one of the two has not applied anything")
+		assert.Empty(t, c.Reported(), "one of the two has not applied anything")
 		close(release)
-		settle()
+		clienttest.Settle()
 		assert.Equal(t, []string{"0 0", "5 5"}, slow.all())
 	})
 }
@@ -256,9 +258,9 @@ func TestSubscribeTogether_StopAndClose(t *testing.T) {
 	for name, inside := range map[string]bool{"from outside": false, "from within": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := newCentre()
-				c.setAll(map[conf.Key]string{keyA: "1", keyB: "1"})
-				client := newClient(t, c)
+				c := clienttest.NewCentre()
+				c.SetAll(map[conf.Key]string{clienttest.KeyA: "1", clienttest.KeyB: "1"})
+				client := clienttest.NewClient(t, c)
 				var stopped, closed states
 				sub := subscribeBoth(t, client, &stopped)
 				require.NoError(t, sub.Wait(t.Context()))
@@ -271,12 +273,12 @@ func TestSubscribeTogether_StopAndClose(t *testing.T) {
 				sub.Stop()
 				sub.Stop()
 				require.ErrorIs(t, sub.Wait(t.Context()), conf.ErrClosed)
-				assert.Zero(t, client.Status(keyB)[0].Listeners)
+				assert.Zero(t, client.Status(clienttest.KeyB)[0].Listeners)
 				subscribeBoth(t, client, &closed)
-				settle()
+				clienttest.Settle()
 				require.NoError(t, client.Close())
-				c.set(keyA, "2")
-				settle()
+				c.Set(clienttest.KeyA, "2")
+				clienttest.Settle()
 				assert.Len(t, stopped.all(), 1)
 				assert.Len(t, closed.all(), 1)
 			})
@@ -287,9 +289,9 @@ func TestSubscribeTogether_StopAndClose(t *testing.T) {
 // Wait and Stop are for the call under way, unless they come from within it.
 func TestSubscribeTogether_WaitAndStopWaitForTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.setAll(map[conf.Key]string{keyA: "1", keyB: "1"})
-		client := newClient(t, c)
+		c := clienttest.NewCentre()
+		c.SetAll(map[conf.Key]string{clienttest.KeyA: "1", clienttest.KeyB: "1"})
+		client := clienttest.NewClient(t, c)
 		var sub *diamond.Subscription
 		subscribed := make(chan struct{})
 		var returned atomic.Int32
@@ -306,8 +308,8 @@ func TestSubscribeTogether_WaitAndStopWaitForTheCall(t *testing.T) {
 		close(subscribed)
 		require.NoError(t, sub.Wait(t.Context()))
 		assert.Equal(t, int32(1), returned.Load())
-		c.set(keyA, "2")
-		settle()
+		c.Set(clienttest.KeyA, "2")
+		clienttest.Settle()
 		sub.Stop()
 		assert.Equal(t, int32(2), returned.Load())
 	})
@@ -316,9 +318,9 @@ func TestSubscribeTogether_WaitAndStopWaitForTheCall(t *testing.T) {
 // A listener that has stopped itself, and goes on, is waited for.
 func TestSubscribeTogether_CloseWaitsForAListenerThatStoppedItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.setAll(map[conf.Key]string{keyA: "1", keyB: "1"})
-		client := newClient(t, c)
+		c := clienttest.NewCentre()
+		c.SetAll(map[conf.Key]string{clienttest.KeyA: "1", clienttest.KeyB: "1"})
+		client := clienttest.NewClient(t, c)
 		var sub *diamond.Subscription
 		subscribed, returned := make(chan struct{}), false
 		s := states{verdict: func(string) error {
@@ -330,7 +332,7 @@ func TestSubscribeTogether_CloseWaitsForAListenerThatStoppedItself(t *testing.T)
 		}}
 		sub = subscribeBoth(t, client, &s)
 		close(subscribed)
-		settle()
+		clienttest.Settle()
 		require.NoError(t, client.Close())
 		assert.True(t, returned)
 	})
@@ -340,13 +342,13 @@ func TestSubscribeTogether_CloseWaitsForAListenerThatStoppedItself(t *testing.T)
 // need not be of one position. What servers refuse is no absence.
 func TestSubscribeTogether_NeedsServers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.setAll(map[conf.Key]string{keyA: "1", keyB: "1"})
-		local := newFiles()
-		local.snapshots[conf.SlotFetched][keyA] = snapshotOf(c, keyA)
-		local.snapshots[conf.SlotFetched][keyB] = snapshotOf(c, keyB)
-		c.fail(errDown)
-		client := newClient(t, c, diamond.WithLocalFiles(local))
+		c := clienttest.NewCentre()
+		c.SetAll(map[conf.Key]string{clienttest.KeyA: "1", clienttest.KeyB: "1"})
+		local := clienttest.NewFiles()
+		local.Snapshots[conf.SlotFetched][clienttest.KeyA] = clienttest.SnapshotOf(c, clienttest.KeyA)
+		local.Snapshots[conf.SlotFetched][clienttest.KeyB] = clienttest.SnapshotOf(c, clienttest.KeyB)
+		c.Fail(clienttest.ErrDown)
+		client := clienttest.NewClient(t, c, diamond.WithLocalFiles(local))
 		var s states
 		sub := subscribeBoth(t, client, &s)
 		start := time.Now()
@@ -359,63 +361,63 @@ func TestSubscribeTogether_NeedsServers(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Equal(t, 4*time.Second, time.Since(start))
 		time.Sleep(time.Minute)
-		assert.Equal(t, "1", get(t, client, keyA).Content, "by itself it falls back")
+		assert.Equal(t, "1", clienttest.Get(t, client, clienttest.KeyA).Content, "by itself it falls back")
 		assert.Empty(t, s.all())
 
-		c.hang()
-		hanging := newClient(t, c, diamond.WithLocalFiles(local))
+		c.Hang()
+		hanging := clienttest.NewClient(t, c, diamond.WithLocalFiles(local))
 		start = time.Now()
 		require.ErrorIs(t, subscribeBoth(t, hanging, &states{}).Wait(t.Context()), conf.ErrUnavailable)
 		assert.Equal(t, 3*time.Second, time.Since(start))
-		c.fail(nil)
+		c.Fail(nil)
 		time.Sleep(time.Minute)
 		assert.Equal(t, []string{"1 1"}, s.all())
 
-		c.deny(keyN(1), true)
-		refused, err := client.SubscribeTogether([]conf.Key{keyA, keyN(1)}, s.onConfigs)
+		c.Deny(clienttest.KeyN(1), true)
+		refused, err := client.SubscribeTogether([]conf.Key{clienttest.KeyA, clienttest.KeyN(1)}, s.onConfigs)
 		require.NoError(t, err)
 		t.Cleanup(refused.Stop)
 		start = time.Now()
 		require.ErrorIs(t, refused.Wait(t.Context()), conf.ErrDenied)
 		assert.Less(t, time.Since(start), time.Second, "waiting on does not help")
 		assert.Len(t, s.all(), 1)
-		c.deny(keyB, true)
-		c.set(keyA, "2")
-		settle()
+		c.Deny(clienttest.KeyB, true)
+		c.Set(clienttest.KeyA, "2")
+		clienttest.Settle()
 		assert.Equal(t, "2 1", s.all()[len(s.all())-1], "the last value that the client may show")
 	})
 }
 
 func TestSubscribeTogether_Invalid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := newClient(t, newCentre())
+		client := clienttest.NewClient(t, clienttest.NewCentre())
 		var s states
-		for name, keys := range map[string][]conf.Key{"none": nil, "grammar": {keyA, {DataID: "not/valid"}}} {
+		for name, keys := range map[string][]conf.Key{"none": nil, "grammar": {clienttest.KeyA, {DataID: "not/valid"}}} {
 			_, err := client.SubscribeTogether(keys, s.onConfigs)
 			require.ErrorIs(t, err, conf.ErrInvalid, name)
 		}
-		_, err := client.SubscribeTogether([]conf.Key{keyA}, nil)
+		_, err := client.SubscribeTogether([]conf.Key{clienttest.KeyA}, nil)
 		require.ErrorIs(t, err, conf.ErrInvalid)
 		assert.Empty(t, client.Status(), "nothing is followed for their sake")
 	})
 }
 
 func TestDecode(t *testing.T) {
-	value := conf.Config{Entry: conf.Entry{Key: keyA, Content: `{"rate": 3}`, Type: "json"}, Source: conf.SourceServer}
-	got, err := diamond.Decode[limits](value, diamond.WithDefault("json", `{"rate": 1, "burst": 7}`))
+	value := conf.Config{Entry: conf.Entry{Key: clienttest.KeyA, Content: `{"rate": 3}`, Type: "json"}, Source: conf.SourceServer}
+	got, err := diamond.Decode[clienttest.Limits](value, diamond.WithDefault("json", `{"rate": 1, "burst": 7}`))
 	require.NoError(t, err)
-	assert.Equal(t, limits{Rate: 3, Burst: 7}, *got)
+	assert.Equal(t, clienttest.Limits{Rate: 3, Burst: 7}, *got)
 
-	got, err = diamond.Decode[limits](conf.Config{}, diamond.WithDefault("json", `{"rate": 1}`))
+	got, err = diamond.Decode[clienttest.Limits](conf.Config{}, diamond.WithDefault("json", `{"rate": 1}`))
 	require.NoError(t, err)
 	assert.Equal(t, 1, got.Rate)
-	_, err = diamond.Decode[limits](conf.Config{}, diamond.WithDefault("json", `{"rate": -1}`))
-	require.ErrorIs(t, err, errRate)
+	_, err = diamond.Decode[clienttest.Limits](conf.Config{}, diamond.WithDefault("json", `{"rate": -1}`))
+	require.ErrorIs(t, err, clienttest.ErrRate)
 	deleted := value
 	deleted.Deleted = true
-	_, err = diamond.Decode[limits](deleted)
+	_, err = diamond.Decode[clienttest.Limits](deleted)
 	require.ErrorIs(t, err, conf.ErrNotFound)
 	value.Content = `{"rate": "x"}`
-	_, err = diamond.Decode[limits](value)
+	_, err = diamond.Decode[clienttest.Limits](value)
 	require.ErrorIs(t, err, conf.ErrInvalid)
 }

@@ -13,20 +13,21 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/clienttest"
 )
 
 // A server, or something on the way, that answers at once with nothing must
 // not keep a watch busy.
 func TestWatch_EmptyAnswersDoNotSpin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
+		c := clienttest.NewCentre()
 		calls := 0
-		c.onChanges = func(_ context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
+		c.OnChanges = func(_ context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
 			time.Sleep(time.Millisecond)
 			calls++
-			return &conf.ChangesResponse{Position: c.position()}, nil
+			return &conf.ChangesResponse{Position: c.Position()}, nil
 		}
-		client := newClient(t, c)
+		client := clienttest.NewClient(t, c)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		for range client.Watch(ctx, conf.ChangesRequest{}) {
@@ -39,20 +40,20 @@ func TestWatch_EmptyAnswersDoNotSpin(t *testing.T) {
 // and once that it is over. One failure alone is no news.
 func TestWatch_LogsThatItCannotAsk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
+		c := clienttest.NewCentre()
 		var fails atomic.Bool
 		fails.Store(true)
 		asked := 0
-		c.onChanges = func(context.Context, *conf.ChangesRequest) (*conf.ChangesResponse, error) {
+		c.OnChanges = func(context.Context, *conf.ChangesRequest) (*conf.ChangesResponse, error) {
 			asked++
 			if fails.Load() || asked%2 == 0 {
 				return nil, conf.Errorf(conf.ErrCorrupt, "a page is damaged")
 			}
 			time.Sleep(20 * time.Second)
-			return &conf.ChangesResponse{Position: c.position()}, nil
+			return &conf.ChangesResponse{Position: c.Position()}, nil
 		}
-		var log logs
-		client := newClient(t, c, diamond.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		var log clienttest.Logs
+		client := clienttest.NewClient(t, c, diamond.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {

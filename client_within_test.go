@@ -11,19 +11,20 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/clienttest"
 )
 
 func TestSubscribe_WaitWithinTheListener(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		c.set(keyA, "one")
-		client := newClient(t, c)
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, "one")
+		client := clienttest.NewClient(t, c)
 		var sub *diamond.Subscription
 		subscribed := make(chan struct{})
 		calls := 0
-		sub, err := client.Subscribe(keyA, diamond.ListenerFunc(func(ctx context.Context, _ conf.Config) error {
+		sub, err := client.Subscribe(clienttest.KeyA, diamond.ListenerFunc(func(ctx context.Context, _ conf.Config) error {
 			<-subscribed
-			c.set(keyA, "two") // something newer does not matter
+			c.Set(clienttest.KeyA, "two") // something newer does not matter
 			start := time.Now()
 			assert.NoError(t, sub.Wait(ctx))
 			assert.Zero(t, time.Since(start))
@@ -33,7 +34,7 @@ func TestSubscribe_WaitWithinTheListener(t *testing.T) {
 		require.NoError(t, err)
 		close(subscribed)
 		require.NoError(t, sub.Wait(t.Context()))
-		settle()
+		clienttest.Settle()
 		assert.Equal(t, 2, calls)
 	})
 }

@@ -12,17 +12,18 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/clienttest"
 )
 
 func TestCommit_RetriesUnderOneRequestID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
+		c := clienttest.NewCentre()
 		errs := []error{
-			errDown,
+			clienttest.ErrDown,
 			&conf.Error{Err: conf.ErrOverloaded, RetryAfter: 2 * time.Second, Remote: true},
 			&conf.Error{Err: conf.ErrUnknownOutcome, Remote: true},
 		}
-		c.onCommit = func(context.Context, *conf.CommitRequest) (*conf.CommitResponse, error) {
+		c.OnCommit = func(context.Context, *conf.CommitRequest) (*conf.CommitResponse, error) {
 			if len(errs) == 0 {
 				return nil, nil
 			}
@@ -30,45 +31,47 @@ func TestCommit_RetriesUnderOneRequestID(t *testing.T) {
 			errs = errs[1:]
 			return nil, err
 		}
-		client := newClient(t, c)
+		client := clienttest.NewClient(t, c)
 		start := time.Now()
-		position, err := client.Publish(t.Context(), conf.Draft{Key: keyA, Content: "a"})
+		position, err := client.Publish(t.Context(), conf.Draft{Key: clienttest.KeyA, Content: "a"})
 		require.NoError(t, err)
 		assert.Equal(t, int64(1), position.Revision)
 		assert.GreaterOrEqual(t, time.Since(start), 2*time.Second)
-		require.Len(t, c.commits, 4)
-		for _, set := range c.commits {
+		require.Len(t, c.Commits, 4)
+		for _, set := range c.Commits {
 			assert.NotEmpty(t, set.RequestID)
-			assert.Equal(t, c.commits[0].RequestID, set.RequestID)
+			assert.Equal(t, c.Commits[0].RequestID, set.RequestID)
 		}
-		_, err = client.Commit(t.Context(), conf.ChangeSet{Drafts: []conf.Draft{{Key: keyA, Content: "b"}}, RequestID: "mine"})
+		_, err = client.Commit(t.Context(), conf.ChangeSet{Drafts: []conf.Draft{{Key: clienttest.KeyA, Content: "b"}}, RequestID: "mine"})
 		require.NoError(t, err)
-		assert.Equal(t, "mine", c.commits[4].RequestID)
-		_, err = client.Publish(t.Context(), conf.Draft{Key: keyA, Content: "c"})
+		assert.Equal(t, "mine", c.Commits[4].RequestID)
+		_, err = client.Publish(t.Context(), conf.Draft{Key: clienttest.KeyA, Content: "c"})
 		require.NoError(t, err)
-		assert.NotEqual(t, c.commits[0].RequestID, c.commits[5].RequestID)
+		assert.NotEqual(t, c.Commits[0].RequestID, c.Commits[5].RequestID)
 	})
 }
 
 func TestCommit_SaysWhenTheOutcomeIsNotKnown(t *testing.T) {
 	for name, test := range map[string]struct {
-		spoil   func(*centre)
+		spoil   func(*clienttest.Centre)
 		unknown bool
 	}{
-		"refused":          {func(c *centre) { c.fail(errDown) }, false},
-		"overloaded":       {func(c *centre) { c.fail(&conf.Error{Err: conf.ErrOverloaded, Remote: true}) }, false},
-		"unknown":          {func(c *centre) { c.fail(&conf.Error{Err: conf.ErrUnknownOutcome}) }, true},
-		"no answer":        {func(c *centre) { c.hang() }, true},
-		"unknown, refused": {func(c *centre) { c.onCommit = once(&conf.Error{Err: conf.ErrUnknownOutcome}, errDown) }, true},
+		"refused":    {func(c *clienttest.Centre) { c.Fail(clienttest.ErrDown) }, false},
+		"overloaded": {func(c *clienttest.Centre) { c.Fail(&conf.Error{Err: conf.ErrOverloaded, Remote: true}) }, false},
+		"unknown":    {func(c *clienttest.Centre) { c.Fail(&conf.Error{Err: conf.ErrUnknownOutcome}) }, true},
+		"no answer":  {func(c *clienttest.Centre) { c.Hang() }, true},
+		"unknown, refused": {func(c *clienttest.Centre) {
+			c.OnCommit = once(&conf.Error{Err: conf.ErrUnknownOutcome}, clienttest.ErrDown)
+		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := newCentre()
-				client := newClient(t, c)
-				get(t, client, seeded(c))
+				c := clienttest.NewCentre()
+				client := clienttest.NewClient(t, c)
+				clienttest.Get(t, client, seeded(c))
 				test.spoil(c)
 				start := time.Now()
-				_, err := client.Publish(t.Context(), conf.Draft{Key: keyA, Content: "a"})
+				_, err := client.Publish(t.Context(), conf.Draft{Key: clienttest.KeyA, Content: "a"})
 				require.Error(t, err)
 				assert.Equal(t, test.unknown, errors.Is(err, conf.ErrUnknownOutcome))
 				assert.LessOrEqual(t, time.Since(start), 10*time.Second, "where the caller does not say")
@@ -76,7 +79,7 @@ func TestCommit_SaysWhenTheOutcomeIsNotKnown(t *testing.T) {
 
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
-				_, err = client.Publish(ctx, conf.Draft{Key: keyA, Content: "a"})
+				_, err = client.Publish(ctx, conf.Draft{Key: clienttest.KeyA, Content: "a"})
 				require.ErrorIs(t, err, context.DeadlineExceeded)
 			})
 		})
@@ -93,82 +96,85 @@ func once(first, then error) func(context.Context, *conf.CommitRequest) (*conf.C
 }
 
 // seeded publishes a value of some key.
-func seeded(c *centre) conf.Key {
-	c.set(keyB, "b")
-	return keyB
+func seeded(c *clienttest.Centre) conf.Key {
+	c.Set(clienttest.KeyB, "b")
+	return clienttest.KeyB
 }
 
 func TestCommit_DefiniteErrorsAreNotRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		client := newClient(t, c)
+		c := clienttest.NewCentre()
+		client := clienttest.NewClient(t, c)
 		for _, sentinel := range []error{
 			conf.ErrConflict, conf.ErrNotFound, conf.ErrInvalid, conf.ErrTooLarge, conf.ErrNoSpace,
 			conf.ErrDenied, conf.ErrOtherStore,
 		} {
-			c.fail(&conf.Error{Err: sentinel, Remote: true, Current: 7})
-			before := len(c.commits)
-			_, err := client.Delete(t.Context(), conf.Delete{Key: keyA})
+			c.Fail(&conf.Error{Err: sentinel, Remote: true, Current: 7})
+			before := len(c.Commits)
+			_, err := client.Delete(t.Context(), conf.Delete{Key: clienttest.KeyA})
 			require.ErrorIs(t, err, sentinel)
 			e, ok := errors.AsType[*conf.Error](err)
 			require.True(t, ok)
-			assert.Equal(t, keyA, e.Key)
+			assert.Equal(t, clienttest.KeyA, e.Key)
 			assert.Equal(t, int64(7), e.Current)
-			assert.Len(t, c.commits, before+1)
+			assert.Len(t, c.Commits, before+1)
 		}
 	})
 }
 
 func TestR13_BlankContentIsRefusedAtTheServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		client := newClient(t, c)
-		_, err := client.Publish(t.Context(), conf.Draft{Key: keyA, Content: " \n"})
+		c := clienttest.NewCentre()
+		client := clienttest.NewClient(t, c)
+		_, err := client.Publish(t.Context(), conf.Draft{Key: clienttest.KeyA, Content: " \n"})
 		require.ErrorIs(t, err, conf.ErrInvalid)
-		_, err = client.Publish(t.Context(), conf.Draft{Key: keyA, Content: "", AllowEmpty: true})
+		_, err = client.Publish(t.Context(), conf.Draft{Key: clienttest.KeyA, Content: "", AllowEmpty: true})
 		require.NoError(t, err)
-		assert.Empty(t, get(t, client, keyA).Content)
+		assert.Empty(t, clienttest.Get(t, client, clienttest.KeyA).Content)
 	})
 }
 
 func TestPublish_IsSeenByTheNextGet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCentre()
-		client := newClient(t, c)
+		c := clienttest.NewCentre()
+		client := clienttest.NewClient(t, c)
 		for _, content := range []string{"1", "2", "3"} {
-			position, err := client.Publish(t.Context(), conf.Draft{Key: keyA, Content: content})
+			position, err := client.Publish(t.Context(), conf.Draft{Key: clienttest.KeyA, Content: content})
 			require.NoError(t, err)
-			config := get(t, client, keyA)
+			config := clienttest.Get(t, client, clienttest.KeyA)
 			assert.Equal(t, content, config.Content)
 			assert.Equal(t, position.Revision, config.Revision)
-			settle()
+			clienttest.Settle()
 		}
-		_, err := client.Delete(t.Context(), conf.Delete{Key: keyA})
+		_, err := client.Delete(t.Context(), conf.Delete{Key: clienttest.KeyA})
 		require.NoError(t, err)
-		_, err = client.Get(t.Context(), keyA)
+		_, err = client.Get(t.Context(), clienttest.KeyA)
 		require.ErrorIs(t, err, conf.ErrNotFound)
 	})
 }
 
 func TestC16_EveryCallEndsWithItsContext(t *testing.T) {
 	calls := map[string]func(context.Context, diamond.Client) error{
-		"Get": func(ctx context.Context, c diamond.Client) error { _, err := c.Get(ctx, keyA); return err },
+		"Get": func(ctx context.Context, c diamond.Client) error { _, err := c.Get(ctx, clienttest.KeyA); return err },
 		"Publish": func(ctx context.Context, c diamond.Client) error {
-			_, err := c.Publish(ctx, conf.Draft{Key: keyA, Content: "x"})
+			_, err := c.Publish(ctx, conf.Draft{Key: clienttest.KeyA, Content: "x"})
 			return err
 		},
 		"Delete": func(ctx context.Context, c diamond.Client) error {
-			_, err := c.Delete(ctx, conf.Delete{Key: keyA})
+			_, err := c.Delete(ctx, conf.Delete{Key: clienttest.KeyA})
 			return err
 		},
 		"Commit": func(ctx context.Context, c diamond.Client) error {
-			_, err := c.Commit(ctx, conf.ChangeSet{Deletes: []conf.Delete{{Key: keyA}}})
+			_, err := c.Commit(ctx, conf.ChangeSet{Deletes: []conf.Delete{{Key: clienttest.KeyA}}})
 			return err
 		},
-		"Read": func(ctx context.Context, c diamond.Client) error { _, err := c.Read(ctx, keyA, 1); return err },
+		"Read": func(ctx context.Context, c diamond.Client) error {
+			_, err := c.Read(ctx, clienttest.KeyA, 1)
+			return err
+		},
 		"Head": func(ctx context.Context, c diamond.Client) error { _, err := c.Head(ctx); return err },
 		"Wait": func(ctx context.Context, c diamond.Client) error {
-			sub, err := c.Subscribe(keyA, &recorder{})
+			sub, err := c.Subscribe(clienttest.KeyA, &clienttest.Recorder{})
 			if err != nil {
 				return err
 			}
@@ -176,7 +182,7 @@ func TestC16_EveryCallEndsWithItsContext(t *testing.T) {
 			return sub.Wait(ctx)
 		},
 		"Bind": func(ctx context.Context, c diamond.Client) error {
-			_, err := diamond.Bind[string](ctx, c, keyA)
+			_, err := diamond.Bind[string](ctx, c, clienttest.KeyA)
 			return err
 		},
 		"List": func(ctx context.Context, c diamond.Client) error {
@@ -186,7 +192,7 @@ func TestC16_EveryCallEndsWithItsContext(t *testing.T) {
 			return nil
 		},
 		"History": func(ctx context.Context, c diamond.Client) error {
-			for _, err := range c.History(ctx, conf.HistoryRequest{Key: keyA}) {
+			for _, err := range c.History(ctx, conf.HistoryRequest{Key: clienttest.KeyA}) {
 				return err
 			}
 			return nil
@@ -201,7 +207,7 @@ func TestC16_EveryCallEndsWithItsContext(t *testing.T) {
 	for name, call := range calls {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				client := newClient(t, hanging{})
+				client := clienttest.NewClient(t, hanging{})
 				ctx, cancel := context.WithCancel(t.Context())
 				var cancelled time.Time
 				go func() {
@@ -240,29 +246,29 @@ func TestC16_EveryCallEndsWithItsContext(t *testing.T) {
 type hanging struct{}
 
 func (hanging) Fetch(ctx context.Context, _ *conf.FetchRequest) (*conf.FetchResponse, error) {
-	return nil, ended(ctx)
+	return nil, clienttest.Ended(ctx)
 }
 
 func (hanging) Poll(ctx context.Context, _ *conf.PollRequest) (*conf.PollResponse, error) {
-	return nil, ended(ctx)
+	return nil, clienttest.Ended(ctx)
 }
 
 func (hanging) Commit(ctx context.Context, _ *conf.CommitRequest) (*conf.CommitResponse, error) {
-	return nil, ended(ctx)
+	return nil, clienttest.Ended(ctx)
 }
 
 func (hanging) Changes(ctx context.Context, _ *conf.ChangesRequest) (*conf.ChangesResponse, error) {
-	return nil, ended(ctx)
+	return nil, clienttest.Ended(ctx)
 }
 
 func (hanging) List(ctx context.Context, _ *conf.ListRequest) (*conf.ListResponse, error) {
-	return nil, ended(ctx)
+	return nil, clienttest.Ended(ctx)
 }
 
 func (hanging) History(ctx context.Context, _ *conf.HistoryRequest) (*conf.HistoryResponse, error) {
-	return nil, ended(ctx)
+	return nil, clienttest.Ended(ctx)
 }
 
 func (hanging) Report(ctx context.Context, _ *conf.ReportRequest) (*conf.ReportResponse, error) {
-	return nil, ended(ctx)
+	return nil, clienttest.Ended(ctx)
 }

@@ -2,10 +2,11 @@ package diamond
 
 import (
 	"context"
-	"github.com/linnaname/gdiamond/conf"
 	"iter"
 	"log/slog"
 	"maps"
+
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // Server is a configuration centre without sockets: it serves reads and polls

@@ -3,8 +3,9 @@ package diamond
 import (
 	"context"
 	"errors"
-	"github.com/linnaname/gdiamond/conf"
 	"time"
+
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // storageTimeout bounds each call of the storage.

@@ -2,10 +2,11 @@ package diamond
 
 import (
 	"fmt"
-	"github.com/linnaname/gdiamond/conf"
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // How many keys the key sets that clients poll may have unless [WithSetKeys] says

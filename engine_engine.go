@@ -3,10 +3,11 @@ package diamond
 import (
 	"context"
 	"errors"
-	"github.com/linnaname/gdiamond/conf"
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/linnaname/gdiamond/conf"
 )
 
 const (

@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/linnaname/gdiamond/conf"
 	"time"
+
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // retryAfter is when callers that were turned away are told to come back.

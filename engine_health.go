@@ -3,10 +3,11 @@ package diamond
 import (
 	"context"
 	"errors"
-	"github.com/linnaname/gdiamond/conf"
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // neverConfirmed is health.confirmed before the storage has been read for the first time.

@@ -1,8 +1,9 @@
 package diamond
 
 import (
-	"github.com/linnaname/gdiamond/conf"
 	"time"
+
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // lossGrace is how long the feed takes a head below the served position for a read of

@@ -3,8 +3,9 @@ package diamond
 import (
 	"context"
 	"errors"
-	"github.com/linnaname/gdiamond/conf"
 	"sync/atomic"
+
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // outcomes count what became of the requests of callers; see [conf.ServerCounters].

@@ -1,8 +1,9 @@
 package diamond
 
 import (
-	"github.com/linnaname/gdiamond/conf"
 	"sync"
+
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // maxOwnBytes is how many bytes of changes may wait for the feed. If there are more,

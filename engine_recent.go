@@ -2,10 +2,11 @@ package diamond
 
 import (
 	"cmp"
-	"github.com/linnaname/gdiamond/conf"
 	"iter"
 	"slices"
 	"sync"
+
+	"github.com/linnaname/gdiamond/conf"
 )
 
 const (

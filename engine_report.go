@@ -1,9 +1,10 @@
 package diamond
 
 import (
-	"github.com/linnaname/gdiamond/conf"
 	"sync"
 	"time"
+
+	"github.com/linnaname/gdiamond/conf"
 )
 
 const (

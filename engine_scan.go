@@ -3,9 +3,10 @@ package diamond
 import (
 	"context"
 	"errors"
-	"github.com/linnaname/gdiamond/conf"
 	"iter"
 	"sort"
+
+	"github.com/linnaname/gdiamond/conf"
 )
 
 const (

@@ -2,9 +2,10 @@ package diamond
 
 import (
 	"cmp"
-	"github.com/linnaname/gdiamond/conf"
 	"slices"
 	"sync"
+
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // maxTrail is how many of the latest revisions the server knows the chain of.

@@ -3,6 +3,7 @@ package diamond
 import (
 	"context"
 	"errors"
+
 	"github.com/linnaname/gdiamond/conf"
 )
 

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -19,11 +20,11 @@ import (
 func TestS24_AClientKnowsANewerGeneration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
-		srv := &served{mustServer(t, memstore.New(), log.option()), t}
-		at := srv.publish("a", "1")
+		srv := servertest.Start(t, memstore.New(), log.option())
+		at := srv.Publish("a", "1")
 		later := at
 		later.Revision += 10
-		_, err := srv.Poll(t.Context(), pollFor(later, 0, "a"))
+		_, err := srv.Poll(t.Context(), servertest.PollFor(later, 0, "a"))
 		require.ErrorIs(t, err, conf.ErrBehind)
 		assert.NotContains(t, err.Error(), "restore", "it may come yet")
 		assert.Zero(t, log.count("newer generation"), log.String())
@@ -32,7 +33,7 @@ func TestS24_AClientKnowsANewerGeneration(t *testing.T) {
 		ahead.Epoch = conf.Epoch{Generation: at.Epoch.Generation + 5, ID: [16]byte{1}}
 		advice := fmt.Sprintf("gdiamond restore --above %d", ahead.Epoch.Generation)
 		poll := func() {
-			_, err := srv.Poll(t.Context(), pollFor(ahead, 0, "a"))
+			_, err := srv.Poll(t.Context(), servertest.PollFor(ahead, 0, "a"))
 			require.ErrorIs(t, err, conf.ErrBehind)
 			assert.ErrorContains(t, err, advice)
 		}

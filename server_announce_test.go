@@ -11,6 +11,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -22,7 +23,7 @@ func TestOnCommitted(t *testing.T) {
 		defer store.Close()
 		s, err := diamond.NewServer(store)
 		require.NoError(t, err)
-		srv := &served{s, t}
+		srv := &servertest.Served{Server: s, T: t}
 		var mu sync.Mutex
 		told := map[string][]int64{}
 		tell := func(name string) func(conf.Position) {
@@ -33,7 +34,7 @@ func TestOnCommitted(t *testing.T) {
 			}
 		}
 		publish := func(i int) {
-			srv.publish("a", fmt.Sprint(i))
+			srv.Publish("a", fmt.Sprint(i))
 			synctest.Wait()
 		}
 		release := make(chan struct{})

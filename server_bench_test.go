@@ -13,16 +13,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/boltstore"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
 func BenchmarkServerFetch(b *testing.B) {
-	srv := serve(b, memstore.New())
+	srv := servertest.Serve(b, memstore.New())
 	ids := make([]conf.Key, 1000)
 	for i := range ids {
 		ids[i] = conf.NewKey("", fmt.Sprint("service-", i, ".yaml"))
-		srv.publish(ids[i].DataID, strings.Repeat("x", 1024))
+		srv.Publish(ids[i].DataID, strings.Repeat("x", 1024))
 	}
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
@@ -40,13 +41,13 @@ func BenchmarkServerFetch(b *testing.B) {
 func BenchmarkServerFanOut(b *testing.B) {
 	const waiters = 10_000
 	b.Run("server", func(b *testing.B) {
-		srv := serve(b, memstore.New())
-		at := srv.publish("a", "0")
+		srv := servertest.Serve(b, memstore.New())
+		at := srv.Publish("a", "0")
 		fanOut(b, waiters, func() {
-			if resp, err := srv.Poll(context.Background(), pollFor(at, time.Minute, "a")); err != nil || len(resp.Changed) != 1 {
+			if resp, err := srv.Poll(context.Background(), servertest.PollFor(at, time.Minute, "a")); err != nil || len(resp.Changed) != 1 {
 				b.Error(resp, err)
 			}
-		}, func() bool { return srv.Status().Waiters == waiters }, func() { at = srv.publish("a", "1") })
+		}, func() bool { return srv.Status().Waiters == waiters }, func() { at = srv.Publish("a", "1") })
 	})
 	b.Run("channels", func(b *testing.B) {
 		var parked atomic.Int64
@@ -93,14 +94,14 @@ func BenchmarkServerCommit(b *testing.B) {
 		b.Run(fmt.Sprint("publishers=", publishers), func(b *testing.B) {
 			store, err := boltstore.Open(filepath.Join(b.TempDir(), "data"))
 			require.NoError(b, err)
-			srv := serve(b, store)
+			srv := servertest.Serve(b, store)
 			content := strings.Repeat("x", 1024)
 			var next atomic.Int64
 			var all sync.WaitGroup
 			for range publishers {
 				all.Go(func() {
 					for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
-						if _, err := srv.commit(setOf(fmt.Sprint("key-", i*7919%100_000), content)); err != nil {
+						if _, err := srv.CommitSet(setOf(fmt.Sprint("key-", i*7919%100_000), content)); err != nil {
 							b.Error(err)
 						}
 					}

@@ -14,6 +14,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -90,10 +91,10 @@ func (s begun) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result
 func TestS8_CommitEndedByTheDeadlineIsUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := begun{&silent{Store: memstore.New(), asked: make(map[string]int)}}
-		srv := serve(t, store)
+		srv := servertest.Serve(t, store)
 		store.hangs.Store(true)
 		start := time.Now()
-		_, err := srv.commit(setOf("a", "1"))
+		_, err := srv.CommitSet(setOf("a", "1"))
 		require.ErrorIs(t, err, conf.ErrUnknownOutcome)
 		require.NotErrorIs(t, err, conf.ErrUnavailable)
 		assert.Equal(t, 30*time.Second, time.Since(start))
@@ -111,8 +112,8 @@ func TestS8_EveryCallOfTheStorageHasADeadline(t *testing.T) {
 		store := &silent{Store: memstore.New(), asked: make(map[string]int)}
 		_, err := store.Store.Commit(t.Context(), []conf.ChangeSet{setOf("a", "1")})
 		require.NoError(t, err)
-		srv := serve(t, store) // it has not seen that change
-		srv.publish("a", "2")
+		srv := servertest.Serve(t, store) // it has not seen that change
+		srv.Publish("a", "2")
 		store.hangs.Store(true)
 		requests := map[string]func() error{
 			"history": func() error {
@@ -151,7 +152,7 @@ func TestS8_EveryCallOfTheStorageHasADeadline(t *testing.T) {
 		store.mu.Unlock()
 		store.hangs.Store(false)
 		time.Sleep(time.Minute) // of the test's own clock
-		srv.publish("a", "4")
+		srv.Publish("a", "4")
 	})
 }
 
@@ -161,9 +162,9 @@ func TestS8_ACopyThatHangsIsNotWaitedForWithoutEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		local := &silent{Store: memstore.New(), asked: make(map[string]int)}
-		srv := serve(t, store, diamond.WithReplica(local))
-		srv.publish("a", "1")
-		srv.publish("a", "2")
+		srv := servertest.Serve(t, store, diamond.WithReplica(local))
+		srv.Publish("a", "1")
+		srv.Publish("a", "2")
 		time.Sleep(time.Second)
 		local.hangs.Store(true)
 		begun := time.Now()
@@ -181,7 +182,7 @@ func TestS8_AScanThatHangsIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &silent{Store: memstore.New(), asked: make(map[string]int)}
 		store.hangs.Store(true)
-		srv := serve(t, store)
+		srv := servertest.Serve(t, store)
 		require.False(t, srv.Status().Ready)
 		store.hangs.Store(false)
 		time.Sleep(time.Minute)

@@ -4,9 +4,10 @@ import (
 	"context"
 	"testing"
 
-	"github.com/linnaname/gdiamond/conf"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // polled returns the polls of a server with a set that two of them are on, and a

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -15,22 +14,9 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
-
-// publishMany publishes keys n-00000, n-00001 and so on, a thousand a set.
-func (s *served) publishMany(n, from, count int) {
-	s.t.Helper()
-	var c conf.ChangeSet
-	for i := range count {
-		c.Drafts = append(c.Drafts, conf.Draft{Key: conf.NewKey("", fmt.Sprintf("%d-%05d", n, from+i)), Content: fmt.Sprint(time.Now().UnixNano())})
-		if len(c.Drafts) == conf.MaxChanges || i == count-1 {
-			_, err := s.commit(c)
-			require.NoError(s.t, err)
-			c = conf.ChangeSet{}
-		}
-	}
-}
 
 // retypeMany gives the entries of the first n keys of [served.publishMany] another
 // type by hand.
@@ -40,24 +26,6 @@ func (s *edited) retypeMany(n int) {
 			s.entry[fmt.Sprintf("0-%05d", i)] = func(e *conf.Entry) bool { e.Type = "edited"; return true }
 		}
 	})
-}
-
-// busily publishes 5,000 keys again and again, a thousand each pause, until
-// stopped.
-func (s *served) busily(pause time.Duration) (stop func()) {
-	ended := make(chan struct{})
-	var writing sync.WaitGroup
-	writing.Go(func() {
-		for i := 0; ; i++ {
-			select {
-			case <-ended:
-				return
-			case <-time.After(pause):
-				s.publishMany(0, i%5*1000, 1000)
-			}
-		}
-	})
-	return func() { close(ended); writing.Wait() }
 }
 
 // One damaged row among 6,000 is found by the first check that meets it, though
@@ -70,10 +38,10 @@ func TestS23_DamageIsFoundUnderWrites(t *testing.T) {
 		defer store.Close()
 		storage := editedOf(store)
 		srv := checked(t, storage, &log, diamond.WithSelfCheck(5*time.Second))
-		srv.publishMany(0, 0, 6_000)
-		srv.publish("zz-edited", "good")
+		srv.PublishMany(0, 0, 6_000)
+		srv.Publish("zz-edited", "good")
 		time.Sleep(checkTime)
-		stop := srv.busily(250 * time.Millisecond)
+		stop := srv.Busily(250 * time.Millisecond)
 		storage.edit(func() {
 			storage.entry["zz-edited"] = func(e *conf.Entry) bool { e.MD5 = conf.MD5Hex("evil"); return true }
 		})
@@ -96,11 +64,11 @@ func TestS23_DamagedReplicaIsFoundUnderWrites(t *testing.T) {
 		defer store.Close()
 		local := editedOf(inner)
 		srv := checked(t, store, &log, diamond.WithReplica(&editedReplica{local, inner}))
-		srv.publishMany(0, 0, 6_000)
-		srv.publish("zz-damaged", "good")
+		srv.PublishMany(0, 0, 6_000)
+		srv.Publish("zz-damaged", "good")
 		time.Sleep(checkTime)
 		require.Zero(t, srv.Status().Counters.Divergences, log.String())
-		stop := srv.busily(500 * time.Millisecond)
+		stop := srv.Busily(500 * time.Millisecond)
 		local.edit(func() {
 			local.entry["zz-damaged"] = func(e *conf.Entry) bool { e.Type = "x"; return true }
 		})
@@ -121,7 +89,7 @@ func TestS23_MoreDamageThanOneCheckLooksAt(t *testing.T) {
 		storage := editedOf(store)
 		srv := checked(t, storage, &log)
 		const damaged = 2500
-		srv.publishMany(0, 0, damaged)
+		srv.PublishMany(0, 0, damaged)
 		time.Sleep(checkTime)
 		checks := srv.Status().Counters.Checks
 		storage.retypeMany(damaged)
@@ -173,7 +141,7 @@ func TestS23_DamagedHistoryHidesNoOtherDamage(t *testing.T) {
 		local := editedOf(disk)
 		srv := checked(t, storage, &log, diamond.WithReplica(&editedReplica{local, inner}))
 		const keys = 100
-		srv.publishMany(0, 0, keys)
+		srv.PublishMany(0, 0, keys)
 		time.Sleep(checkTime)
 		require.Zero(t, srv.Status().Counters.Divergences, log.String())
 		for i := 0; i < keys; i += 2 {
@@ -206,10 +174,10 @@ func TestS23_MoreContentsThanOneCheckLooksAt(t *testing.T) {
 		srv := checked(t, storage, &log, diamond.WithSelfCheck(time.Hour))
 		const damaged, large = 1500, 5 // in all more than one check reads
 		for i := range damaged {
-			srv.publish(fmt.Sprintf("a-%05d", i), strings.Repeat("x", 10<<10))
+			srv.Publish(fmt.Sprintf("a-%05d", i), strings.Repeat("x", 10<<10))
 		}
 		for i := range large {
-			srv.publish(fmt.Sprint("b-", i), strings.Repeat("x", 1<<20))
+			srv.Publish(fmt.Sprint("b-", i), strings.Repeat("x", 1<<20))
 		}
 		storage.edit(func() {
 			for i := range damaged {
@@ -237,7 +205,7 @@ func TestS23_CheckCutShortTellsWhatItFound(t *testing.T) {
 		storage := &damagedHistory{edited: editedOf(store)}
 		srv := checked(t, storage, &log)
 		const keys = 1000
-		srv.publishMany(0, 0, keys)
+		srv.PublishMany(0, 0, keys)
 		time.Sleep(checkTime)
 		storage.retypeMany(keys)
 		time.Sleep(10 * time.Second)
@@ -287,7 +255,7 @@ func TestINV13_NoFalseAlarmForKeysThatWereForgotten(t *testing.T) {
 			time.Sleep(5 * time.Second) // in which the server sees it
 		}})
 		srv := checked(t, storage, &log, diamond.WithSelfCheck(time.Hour))
-		srv.publishMany(0, 0, keys)
+		srv.PublishMany(0, 0, keys)
 		armed.Store(true)
 		time.Sleep(2 * time.Hour)
 		require.False(t, armed.Load())
@@ -313,15 +281,15 @@ func TestINV13_NoFalseAlarmsUnderThousandsOfChanges(t *testing.T) {
 			}
 			return nil
 		}, nil)
-		srv, peer := checked(t, slow, &log, diamond.WithSelfCheck(5*time.Second)), serve(t, store)
-		stop := peer.busily(200 * time.Millisecond)
+		srv, peer := checked(t, slow, &log, diamond.WithSelfCheck(5*time.Second)), servertest.Serve(t, store)
+		stop := peer.Busily(200 * time.Millisecond)
 		for i := range 12 { // more deletions than tombstones are kept
-			peer.publishMany(1, i*1000, 1000)
+			peer.PublishMany(1, i*1000, 1000)
 			var gone conf.ChangeSet
 			for j := range 1000 {
 				gone.Deletes = append(gone.Deletes, conf.Delete{Key: conf.NewKey("", fmt.Sprintf("1-%05d", i*1000+j))})
 			}
-			_, err := peer.commit(gone)
+			_, err := peer.CommitSet(gone)
 			require.NoError(t, err)
 			time.Sleep(time.Second)
 		}

@@ -19,6 +19,7 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/boltstore"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -111,9 +112,9 @@ func (s *edited) Changes(ctx context.Context, after conf.Position, maxBytes int6
 }
 
 // checked is a server that checks itself every second.
-func checked(t *testing.T, storage diamond.Storage, log *logged, opts ...diamond.ServerOption) *served {
+func checked(t *testing.T, storage diamond.Storage, log *logged, opts ...diamond.ServerOption) *servertest.Served {
 	t.Helper()
-	return &served{mustServer(t, storage, append([]diamond.ServerOption{log.option(), diamond.WithSelfCheck(time.Second)}, opts...)...), t}
+	return servertest.Start(t, storage, append([]diamond.ServerOption{log.option(), diamond.WithSelfCheck(time.Second)}, opts...)...)
 }
 
 // wait is for a check of a small store to pass.
@@ -122,20 +123,20 @@ const checkTime = 30 * time.Second
 // A bit flips in the server's memory: it is noticed, told with key and
 // revision, and what was published is served again.
 func TestS23_FlippedMemory(t *testing.T) {
-	for name, spoil := range map[string]func(*testing.T, *served){
-		"type": func(t *testing.T, srv *served) {
+	for name, spoil := range map[string]func(*testing.T, *servertest.Served){
+		"type": func(t *testing.T, srv *servertest.Served) {
 			diamond.SpoilRecord(srv.Server, conf.NewKey("", "b"), func(e *conf.Entry) { e.Type = "yamm" })
 		},
-		"digest": func(t *testing.T, srv *served) {
+		"digest": func(t *testing.T, srv *servertest.Served) {
 			diamond.SpoilRecord(srv.Server, conf.NewKey("", "b"), func(e *conf.Entry) { e.MD5 = conf.MD5Hex("other") })
 		},
-		"revision": func(t *testing.T, srv *served) {
+		"revision": func(t *testing.T, srv *servertest.Served) {
 			diamond.SpoilRecord(srv.Server, conf.NewKey("", "b"), func(e *conf.Entry) { e.Revision = 1 })
 		},
-		"record": func(t *testing.T, srv *served) {
+		"record": func(t *testing.T, srv *servertest.Served) {
 			diamond.ForgetRecord(srv.Server, conf.NewKey("", "b"))
 		},
-		"content": func(t *testing.T, srv *served) {
+		"content": func(t *testing.T, srv *servertest.Served) {
 			require.True(t, diamond.SpoilContent(srv.Server, conf.NewKey("", "b"), "secret CONTENT"))
 		},
 	} {
@@ -146,20 +147,20 @@ func TestS23_FlippedMemory(t *testing.T) {
 					store := memstore.New()
 					defer store.Close()
 					srv := checked(t, store, &log)
-					srv.publish("a", "1")
-					srv.publish("b", "secret content")
-					srv.publish("c", "1")
+					srv.Publish("a", "1")
+					srv.Publish("b", "secret content")
+					srv.Publish("c", "1")
 					if started == "restarted" {
 						require.NoError(t, srv.Close())
 						srv = checked(t, store, &log)
 					}
-					before := srv.fetch("b")
+					before := srv.MustFetch("b")
 					time.Sleep(checkTime)
 					require.Positive(t, srv.Status().Counters.Checks)
 					require.Zero(t, srv.Status().Counters.Divergences, log.String())
 					spoil(t, srv)
 					time.Sleep(checkTime)
-					got := srv.fetch("b")
+					got := srv.MustFetch("b")
 					assert.Equal(t, before.Entry, got.Entry)
 					assert.EqualValues(t, 3, srv.Status().Keys)
 					assert.EqualValues(t, 1, srv.Status().Counters.Divergences)
@@ -209,9 +210,9 @@ func TestS23_ManualEditOfTheStorage(t *testing.T) {
 					storage := editedOf(store)
 					local := memstore.New()
 					srv := checked(t, storage, &log, diamond.WithReplica(local))
-					srv.publish("a", "1")
-					srv.publish("b", "good")
-					at := srv.publish("c", "1")
+					srv.Publish("a", "1")
+					srv.Publish("b", "good")
+					at := srv.Publish("c", "1")
 					if started == "from a replica" {
 						synctest.Wait()
 						require.NoError(t, srv.Close())
@@ -219,14 +220,14 @@ func TestS23_ManualEditOfTheStorage(t *testing.T) {
 					}
 					time.Sleep(checkTime)
 					require.Zero(t, srv.Status().Counters.Divergences, log.String())
-					answer := srv.parked(pollFor(at, conf.MaxWait, "a", "b", "c"))
+					answer := srv.Parked(servertest.PollFor(at, conf.MaxWait, "a", "b", "c"))
 
 					storage.edit(func() { edit(storage) })
 					time.Sleep(checkTime)
-					got := srv.fetch("b")
+					got := srv.MustFetch("b")
 					assert.Equal(t, "good", got.Entry.Content, "what was published is served")
 					assert.EqualValues(t, 2, got.Entry.Revision)
-					assert.False(t, srv.fetch("zzz").Found)
+					assert.False(t, srv.MustFetch("zzz").Found)
 					assert.Equal(t, 1, srv.Status().Divergent)
 					assert.EqualValues(t, 1, srv.Status().Counters.Divergences)
 					assert.Equal(t, 1, log.count("self-check found a difference"), "told once: %s", &log)
@@ -246,7 +247,7 @@ func TestS23_ManualEditOfTheStorage(t *testing.T) {
 					})
 					time.Sleep(checkTime)
 					assert.Zero(t, srv.Status().Divergent, "it was put right")
-					srv.publish("b", "next")
+					srv.Publish("b", "next")
 					assert.Equal(t, []string{"b"}, names(<-answer))
 				})
 			})
@@ -262,8 +263,8 @@ func TestS23_ManualEditIsNeverServed(t *testing.T) {
 		store := memstore.New()
 		defer store.Close()
 		storage := editedOf(store)
-		writer := &served{mustServer(t, store), t}
-		writer.publish("b", "good")
+		writer := servertest.Start(t, store)
+		writer.Publish("b", "good")
 		srv := checked(t, storage, &log)
 		storage.edit(func() { storage.content["b"] = "evil" })
 		_, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "b")})
@@ -288,8 +289,8 @@ func TestS23_FlippedByteInTheReplica(t *testing.T) {
 		srv := checked(t, store, &log, diamond.WithReplica(local))
 		defer srv.Close()
 		secret := strings.Repeat("published content ", 20)
-		srv.publish("a", "1")
-		srv.publish("b", secret)
+		srv.Publish("a", "1")
+		srv.Publish("b", secret)
 		time.Sleep(checkTime)
 		require.Zero(t, srv.Status().Counters.Divergences, log.String())
 		flip(t, filepath.Join(dir, "store.db"), secret)
@@ -341,8 +342,8 @@ func TestS23_ReplicaThatDiffers(t *testing.T) {
 				defer store.Close()
 				local := editedOf(inner)
 				srv := checked(t, store, &log, diamond.WithReplica(&editedReplica{local, inner}))
-				srv.publish("a", "1")
-				srv.publish("b", "good")
+				srv.Publish("a", "1")
+				srv.Publish("b", "good")
 				time.Sleep(checkTime)
 				require.Zero(t, srv.Status().Counters.Divergences, log.String())
 				local.edit(func() { edit(local) })
@@ -350,7 +351,7 @@ func TestS23_ReplicaThatDiffers(t *testing.T) {
 				assert.EqualValues(t, 1, srv.Status().Counters.Divergences, log.String())
 				assert.Contains(t, log.String(), "where=replica")
 				assert.EqualValues(t, 2, srv.Status().Replica.Installs)
-				assert.Equal(t, "good", srv.fetch("b").Entry.Content)
+				assert.Equal(t, "good", srv.MustFetch("b").Entry.Content)
 				sameContents(t, store, local)
 			})
 		})
@@ -387,7 +388,7 @@ func TestS23_CheckNotCompleted(t *testing.T) {
 				storage := troubledBy(store)
 				srv := checked(t, storage, &log)
 				defer srv.Close()
-				srv.publish("a", "1")
+				srv.Publish("a", "1")
 				time.Sleep(checkTime)
 				require.Positive(t, srv.Status().Counters.Checks)
 				require.NoError(t, srv.Status().CheckErr)
@@ -438,14 +439,14 @@ func TestINV13_NoFalseAlarms(t *testing.T) {
 		b := checked(t, slow, &log, diamond.WithReplica(locals[1]))
 		ctx, stop := context.WithCancel(t.Context())
 		var all sync.WaitGroup
-		for _, srv := range []*served{a, b} {
+		for _, srv := range []*servertest.Served{a, b} {
 			all.Go(func() {
 				for i := 0; ctx.Err() == nil; i++ {
 					id := fmt.Sprint("key-", i*31%23)
 					if i%4 == 0 {
-						_, _ = srv.commit(conf.ChangeSet{Deletes: []conf.Delete{{Key: conf.NewKey("", id)}}})
+						_, _ = srv.CommitSet(conf.ChangeSet{Deletes: []conf.Delete{{Key: conf.NewKey("", id)}}})
 					} else {
-						srv.publish(id, fmt.Sprint("value ", i))
+						srv.Publish(id, fmt.Sprint("value ", i))
 					}
 					time.Sleep(5 * time.Millisecond)
 				}
@@ -455,7 +456,7 @@ func TestINV13_NoFalseAlarms(t *testing.T) {
 		stop()
 		all.Wait()
 		time.Sleep(checkTime)
-		for _, srv := range []*served{a, b} {
+		for _, srv := range []*servertest.Served{a, b} {
 			assert.Positive(t, srv.Status().Counters.Checks)
 			assert.Zero(t, srv.Status().Counters.Divergences, log.String())
 			assert.Zero(t, srv.Status().Replica.Failures)
@@ -481,7 +482,7 @@ func TestSelfCheckIsPaced(t *testing.T) {
 			require.NoError(t, err)
 		}
 		storage := troubledBy(store)
-		srv := &served{mustServer(t, storage, log.option()), t}
+		srv := servertest.Start(t, storage, log.option())
 		scans := storage.count("scan")
 		require.Equal(t, n/5000, scans)
 		var last time.Time

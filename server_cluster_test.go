@@ -16,6 +16,7 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -31,7 +32,7 @@ func TestS16_ReadsTakeNothingOfAStorageThatHangs(t *testing.T) {
 		srv := node(t, shared, memstore.New(), diamond.WithLimits(10_000, hanging), diamond.WithCacheBytes(1<<20))
 		n := campaign.Scale(t, 500, 5000)
 		for i := range 100 {
-			srv.publish(fmt.Sprint("key-", i), fmt.Sprint("value ", i))
+			srv.Publish(fmt.Sprint("key-", i), fmt.Sprint("value ", i))
 		}
 		synctest.Wait()
 		release := make(chan struct{})
@@ -48,14 +49,14 @@ func TestS16_ReadsTakeNothingOfAStorageThatHangs(t *testing.T) {
 		var acked atomic.Int32
 		for i := range hanging {
 			publishers.Go(func() {
-				if _, err := srv.commit(setOf(fmt.Sprint("hanging-", i), "1")); err == nil {
+				if _, err := srv.CommitSet(setOf(fmt.Sprint("hanging-", i), "1")); err == nil {
 					acked.Add(1)
 				}
 			})
 		}
 		synctest.Wait()
 		assert.Equal(t, hanging, srv.Status().Inflight)
-		_, err := srv.commit(setOf("one-too-many", "1"))
+		_, err := srv.CommitSet(setOf("one-too-many", "1"))
 		require.ErrorIs(t, err, conf.ErrOverloaded)
 
 		calls := func() int {
@@ -66,14 +67,14 @@ func TestS16_ReadsTakeNothingOfAStorageThatHangs(t *testing.T) {
 		at := srv.Status().Position
 		for i := range n {
 			polls.Go(func() {
-				resp, err := srv.Poll(context.Background(), pollFor(at, 20*time.Second, fmt.Sprint("key-", i%100)))
+				resp, err := srv.Poll(context.Background(), servertest.PollFor(at, 20*time.Second, fmt.Sprint("key-", i%100)))
 				if assert.NoError(t, err) {
 					assert.Empty(t, resp.Changed)
 				}
 			})
 		}
 		for i := range n {
-			got := srv.fetch(fmt.Sprint("key-", i%100))
+			got := srv.MustFetch(fmt.Sprint("key-", i%100))
 			assert.Equal(t, fmt.Sprint("value ", i%100), got.Entry.Content)
 			assert.Zero(t, got.Stale)
 		}
@@ -113,14 +114,14 @@ func TestCommitsFillTransactionsOfASlowStorage(t *testing.T) {
 					}
 					return nil
 				}, nil)
-				srv := &served{mustServer(t, shared), t}
+				srv := servertest.Start(t, shared)
 				const publishers, rounds = 64, 20
 				begun := time.Now()
 				var all sync.WaitGroup
 				for p := range publishers {
 					all.Go(func() {
 						for r := range rounds {
-							srv.publish(fmt.Sprint("key-", p), fmt.Sprint("value ", r))
+							srv.Publish(fmt.Sprint("key-", p), fmt.Sprint("value ", r))
 							time.Sleep(c.think/2 + c.think*time.Duration(p)/publishers)
 						}
 					})
@@ -148,7 +149,7 @@ func TestConditionalPublishesOfSeveralNodes(t *testing.T) {
 			}
 			return nil
 		}, nil)
-		nodes := make([]*served, 3)
+		nodes := make([]*servertest.Served, 3)
 		for i := range nodes {
 			nodes[i] = node(t, shared, memstore.New())
 		}
@@ -168,11 +169,11 @@ func TestConditionalPublishesOfSeveralNodes(t *testing.T) {
 				srv, key := nodes[p%len(nodes)], p%keys
 				id := fmt.Sprint("counter-", key)
 				for range rounds {
-					seen := srv.fetch(id).Entry
+					seen := srv.MustFetch(id).Entry
 					set := setOf(id, seen.Content+"+")
 					set.Drafts[0].IfRevision = conf.Revision(seen.Revision)
 					set.Drafts = append(set.Drafts, conf.Draft{Key: conf.NewKey("", fmt.Sprint("own-", p)), Content: "x"})
-					_, err := srv.commit(set)
+					_, err := srv.CommitSet(set)
 					if err == nil {
 						wins[key].Add(1)
 						continue
@@ -181,7 +182,7 @@ func TestConditionalPublishesOfSeveralNodes(t *testing.T) {
 					var e *conf.Error
 					if assert.ErrorIs(t, err, conf.ErrConflict) && assert.True(t, errors.As(err, &e)) {
 						assert.Equal(t, id, e.Key.DataID)
-						assert.GreaterOrEqual(t, srv.fetch(id).Entry.Revision, e.Current, "it can be read where it was met")
+						assert.GreaterOrEqual(t, srv.MustFetch(id).Entry.Revision, e.Current, "it can be read where it was met")
 					}
 				}
 			})
@@ -192,7 +193,7 @@ func TestConditionalPublishesOfSeveralNodes(t *testing.T) {
 		for key := range keys {
 			total += wins[key].Load()
 			for _, n := range nodes {
-				assert.Len(t, n.fetch(fmt.Sprint("counter-", key)).Entry.Content, int(wins[key].Load()), "no update is lost, none is counted twice")
+				assert.Len(t, n.MustFetch(fmt.Sprint("counter-", key)).Entry.Content, int(wins[key].Load()), "no update is lost, none is counted twice")
 			}
 		}
 		assert.Positive(t, conflicts.Load(), "else this tests nothing")

@@ -15,6 +15,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -33,7 +34,7 @@ func TestCommitsAreGrouped(t *testing.T) {
 func commitsAreGrouped(t *testing.T, away time.Duration, mostARound float64) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
-		srv := serve(t, storage)
+		srv := servertest.Serve(t, storage)
 		storage.set(func(op string) error {
 			if op == "commit" {
 				time.Sleep(5 * time.Millisecond)
@@ -46,7 +47,7 @@ func commitsAreGrouped(t *testing.T, away time.Duration, mostARound float64) {
 		for p := range publishers {
 			all.Go(func() {
 				for r := range rounds {
-					srv.publish(fmt.Sprintf("key-%d", p), fmt.Sprintf("value %d", r))
+					srv.Publish(fmt.Sprintf("key-%d", p), fmt.Sprintf("value %d", r))
 					time.Sleep(away)
 				}
 			})
@@ -60,8 +61,8 @@ func commitsAreGrouped(t *testing.T, away time.Duration, mostARound float64) {
 
 		time.Sleep(5 * time.Millisecond) // who comes back would be there
 		start = time.Now()
-		srv.publish("alone", "1")
-		srv.publish("alone", "2")
+		srv.Publish("alone", "1")
+		srv.Publish("alone", "2")
 		assert.Equal(t, 10*time.Millisecond, time.Since(start), "a lone publisher waits for nobody")
 	})
 }
@@ -70,8 +71,8 @@ func commitsAreGrouped(t *testing.T, away time.Duration, mostARound float64) {
 func TestCommitOutcomesAreEachSetsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
-		srv := serve(t, storage)
-		srv.publish("a", "1")
+		srv := servertest.Serve(t, storage)
+		srv.Publish("a", "1")
 		release := make(chan struct{})
 		storage.set(func(op string) error {
 			if op == "commit" {
@@ -86,7 +87,7 @@ func TestCommitOutcomesAreEachSetsOwn(t *testing.T) {
 		start := func(set conf.ChangeSet) <-chan outcome {
 			done := make(chan outcome, 1)
 			go func() {
-				at, err := srv.commit(set)
+				at, err := srv.CommitSet(set)
 				done <- outcome{at, err}
 			}()
 			synctest.Wait()
@@ -122,7 +123,7 @@ func TestCommitFailsWithoutTheOthers(t *testing.T) {
 	for _, want := range []error{conf.ErrCorrupt, conf.ErrTooLarge} {
 		synctest.Test(t, func(t *testing.T) {
 			storage := troubledBy(&poisoned{memstore.New(), want})
-			srv := serve(t, storage)
+			srv := servertest.Serve(t, storage)
 			release := make(chan struct{})
 			storage.set(func(op string) error {
 				if op == "commit" {
@@ -135,7 +136,7 @@ func TestCommitFailsWithoutTheOthers(t *testing.T) {
 				done := make(chan error, 1)
 				outcomes[id] = done
 				go func() {
-					_, err := srv.commit(setOf(id, "1"))
+					_, err := srv.CommitSet(setOf(id, "1"))
 					done <- err
 				}()
 				synctest.Wait()
@@ -144,7 +145,7 @@ func TestCommitFailsWithoutTheOthers(t *testing.T) {
 			require.ErrorIs(t, <-outcomes[poisonedID], want)
 			for _, id := range []string{"first", "before", "after"} {
 				require.NoError(t, <-outcomes[id], id)
-				assert.Equal(t, "1", srv.fetch(id).Entry.Content)
+				assert.Equal(t, "1", srv.MustFetch(id).Entry.Content)
 			}
 			assert.Equal(t, 5, storage.count("commit"), "alone, together, each by itself")
 		})
@@ -170,7 +171,7 @@ func (s *poisoned) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Re
 
 func TestCommitIsRefusedAtTheDoor(t *testing.T) {
 	storage := troubledBy(memstore.New())
-	srv := serve(t, storage, diamond.WithMaxContent(100))
+	srv := servertest.Serve(t, storage, diamond.WithMaxContent(100))
 	system := conf.Key{Namespace: "_roles", DataID: "admin"}
 	for name, c := range map[string]struct {
 		set  conf.ChangeSet
@@ -185,7 +186,7 @@ func TestCommitIsRefusedAtTheDoor(t *testing.T) {
 		"system drop":  {conf.ChangeSet{Deletes: []conf.Delete{{Key: system}}}, conf.ErrDenied, "namespace"},
 		"system check": {conf.ChangeSet{Drafts: setOf("a", "1").Drafts, Checks: []conf.Check{{Key: system}}}, conf.ErrDenied, "namespace"},
 	} {
-		_, err := srv.commit(c.set)
+		_, err := srv.CommitSet(c.set)
 		require.ErrorIs(t, err, c.want, name)
 		require.ErrorContains(t, err, c.says, name)
 	}
@@ -194,7 +195,7 @@ func TestCommitIsRefusedAtTheDoor(t *testing.T) {
 }
 
 func TestCommitTakesTheProvenCaller(t *testing.T) {
-	srv := serve(t, memstore.New())
+	srv := servertest.Serve(t, memstore.New())
 	ctx := conf.WithCaller(t.Context(), conf.Caller{Principal: conf.Principal{Name: "ann"}, Address: "10.0.0.1:99"})
 	set := setOf("a", "1")
 	set.Caller.Principal.Name = "root"
@@ -210,7 +211,7 @@ func TestCommitTakesTheProvenCaller(t *testing.T) {
 func TestC16_CommitEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
-		srv := serve(t, storage)
+		srv := servertest.Serve(t, storage)
 		release := make(chan struct{})
 		storage.set(func(op string) error {
 			if op == "commit" {
@@ -240,8 +241,8 @@ func TestC16_CommitEndsWithItsContext(t *testing.T) {
 		require.NotErrorIs(t, err, conf.ErrUnknownOutcome)
 		close(release)
 		synctest.Wait()
-		assert.True(t, srv.fetch("taken").Found)
-		assert.False(t, srv.fetch("queued").Found)
+		assert.True(t, srv.MustFetch("taken").Found)
+		assert.False(t, srv.MustFetch("queued").Found)
 		assert.Zero(t, srv.Status().Inflight)
 	})
 }
@@ -249,7 +250,7 @@ func TestC16_CommitEndsWithItsContext(t *testing.T) {
 func TestCommitsInFlightAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
-		srv := serve(t, storage, diamond.WithLimits(10, 3))
+		srv := servertest.Serve(t, storage, diamond.WithLimits(10, 3))
 		release := make(chan struct{})
 		storage.set(func(op string) error {
 			if op == "commit" {
@@ -259,17 +260,17 @@ func TestCommitsInFlightAreBounded(t *testing.T) {
 		}, nil)
 		var all sync.WaitGroup
 		for i := range 3 {
-			all.Go(func() { srv.publish(fmt.Sprint("k", i), "1") })
+			all.Go(func() { srv.Publish(fmt.Sprint("k", i), "1") })
 		}
 		synctest.Wait()
-		_, err := srv.commit(setOf("one.too.many", "1"))
+		_, err := srv.CommitSet(setOf("one.too.many", "1"))
 		require.ErrorIs(t, err, conf.ErrOverloaded)
 		var e *conf.Error
 		require.ErrorAs(t, err, &e)
 		assert.Positive(t, e.RetryAfter)
 		close(release)
 		all.Wait()
-		srv.publish("again", "1")
+		srv.Publish("again", "1")
 		assert.EqualValues(t, 1, srv.Status().Counters.Shed)
 	})
 }
@@ -278,14 +279,14 @@ func TestCommitsInFlightAreBounded(t *testing.T) {
 func TestS3_UnknownOutcome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
-		srv := serve(t, storage)
+		srv := servertest.Serve(t, storage)
 		storage.set(nil, func(string) error { return conf.Errorf(conf.ErrUnknownOutcome, "the answer was lost") })
 		set := setOf("a", "1")
 		set.RequestID = "r1"
-		_, err := srv.commit(set)
+		_, err := srv.CommitSet(set)
 		require.ErrorIs(t, err, conf.ErrUnknownOutcome)
 		synctest.Wait()
-		assert.Equal(t, "1", srv.fetch("a").Entry.Content, "what has happened is served")
+		assert.Equal(t, "1", srv.MustFetch("a").Entry.Content, "what has happened is served")
 		storage.heal()
 		resp, err := srv.Commit(t.Context(), &conf.CommitRequest{Set: set})
 		require.NoError(t, err)
@@ -299,7 +300,7 @@ func TestCommitWithoutFeedIsUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
 		storage.silent = true
-		srv := serve(t, storage)
+		srv := servertest.Serve(t, storage)
 		storage.fail(conf.Errorf(conf.ErrUnavailable, "no reads"), "changes")
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
@@ -308,11 +309,11 @@ func TestCommitWithoutFeedIsUnknown(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 
 		done := make(chan conf.Position, 1)
-		go func() { done <- srv.publish("b", "2") }()
+		go func() { done <- srv.Publish("b", "2") }()
 		time.Sleep(3 * time.Second)
 		storage.heal()
 		assert.EqualValues(t, 2, (<-done).Revision, "told once it can be read")
-		assert.Equal(t, "2", srv.fetch("b").Entry.Content)
+		assert.Equal(t, "2", srv.MustFetch("b").Entry.Content)
 	})
 }
 
@@ -331,13 +332,13 @@ func TestL8_CloseDuringPublishes(t *testing.T) {
 			}, nil)
 			s, err := diamond.NewServer(storage)
 			require.NoError(t, err)
-			srv := &served{s, t}
+			srv := &servertest.Served{Server: s, T: t}
 			var all sync.WaitGroup
 			acked, errs := make([]bool, 50), make([]error, 50)
 			for i := range acked {
 				all.Go(func() {
 					time.Sleep(time.Duration(i) * time.Millisecond)
-					_, err := srv.commit(setOf(fmt.Sprintf("key-%d", i), "1"))
+					_, err := srv.CommitSet(setOf(fmt.Sprintf("key-%d", i), "1"))
 					acked[i], errs[i] = err == nil, err
 					if err != nil && !errors.Is(err, conf.ErrClosed) {
 						assert.ErrorIs(t, err, conf.ErrUnknownOutcome)
@@ -375,10 +376,10 @@ func TestCloseWhileStorageHangs(t *testing.T) {
 		defer store.Close()
 		s, err := diamond.NewServer(&unanswering{store})
 		require.NoError(t, err)
-		srv := &served{s, t}
+		srv := &servertest.Served{Server: s, T: t}
 		result := make(chan error, 1)
 		go func() {
-			_, err := srv.commit(setOf("a", "1"))
+			_, err := srv.CommitSet(setOf("a", "1"))
 			result <- err
 		}()
 		synctest.Wait()
@@ -392,15 +393,15 @@ func TestCloseWhileStorageHangs(t *testing.T) {
 }
 
 func TestServerAfterClose(t *testing.T) {
-	srv := serve(t, memstore.New())
-	at := srv.publish("a", "1")
+	srv := servertest.Serve(t, memstore.New())
+	at := srv.Publish("a", "1")
 	require.NoError(t, srv.Close())
 	require.NoError(t, srv.Close(), "a second time does nothing")
 	ctx, k := t.Context(), conf.NewKey("", "a")
 	for op, call := range map[string]func() error{
 		"fetch":   func() error { _, err := srv.Fetch(ctx, &conf.FetchRequest{Key: k}); return err },
-		"poll":    func() error { _, err := srv.Poll(ctx, pollFor(at, time.Minute, "a")); return err },
-		"commit":  func() error { _, err := srv.commit(setOf("a", "2")); return err },
+		"poll":    func() error { _, err := srv.Poll(ctx, servertest.PollFor(at, time.Minute, "a")); return err },
+		"commit":  func() error { _, err := srv.CommitSet(setOf("a", "2")); return err },
 		"changes": func() error { _, err := srv.Changes(ctx, &conf.ChangesRequest{}); return err },
 		"list":    func() error { _, err := srv.List(ctx, &conf.ListRequest{}); return err },
 		"history": func() error { _, err := srv.History(ctx, &conf.HistoryRequest{Key: k}); return err },
@@ -421,11 +422,11 @@ func TestCommitWithoutFeedOrDeadlineEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
 		storage.silent = true
-		srv := serve(t, storage)
+		srv := servertest.Serve(t, storage)
 		storage.fail(conf.Errorf(conf.ErrUnavailable, "no reads"), "changes")
 		done := make(chan error, 1)
 		go func() {
-			_, err := srv.commit(setOf("a", "1"))
+			_, err := srv.CommitSet(setOf("a", "1"))
 			done <- err
 		}()
 		time.Sleep(time.Hour)

@@ -16,6 +16,7 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -68,7 +69,7 @@ func registerModel() porcupine.Model {
 // acknowledged anywhere sees all of it.
 func TestINV1_ConditionalPublishesAreLinearizable(t *testing.T) {
 	store := memstore.New()
-	servers := []*served{serve(t, store, diamond.WithFeedInterval(5*time.Millisecond)), {mustServer(t, store), t}}
+	servers := []*servertest.Served{servertest.Serve(t, store, diamond.WithFeedInterval(5*time.Millisecond)), servertest.Start(t, store)}
 	const clients = 6
 	rounds := campaign.Scale(t, 60, 600)
 	var mu sync.Mutex
@@ -100,7 +101,7 @@ func TestINV1_ConditionalPublishesAreLinearizable(t *testing.T) {
 	require.Equal(t, porcupine.Ok, porcupine.CheckOperationsTimeout(registerModel(), history, 30*time.Second))
 }
 
-func perform(t *testing.T, srv *served, in registerIn, after conf.Position) (out registerOut, at conf.Position) {
+func perform(t *testing.T, srv *servertest.Served, in registerIn, after conf.Position) (out registerOut, at conf.Position) {
 	k := conf.NewKey("", "register")
 	if in.op == "get" {
 		resp, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: k, After: after})
@@ -120,11 +121,11 @@ func perform(t *testing.T, srv *served, in registerIn, after conf.Position) (out
 	case "delete":
 		set = conf.ChangeSet{Deletes: []conf.Delete{{Key: k}}}
 	}
-	at, err := srv.commit(set)
+	at, err := srv.CommitSet(set)
 	if err != nil {
 		out.conflict = errors.Is(err, conf.ErrConflict) || errors.Is(err, conf.ErrNotFound)
 		assert.True(t, out.conflict, "%v", err)
-		return out, srv.fetch("register").Position // of what it met
+		return out, srv.MustFetch("register").Position // of what it met
 	}
 	if in.op != "delete" {
 		out.state = register{at.Revision, in.content}
@@ -135,12 +136,12 @@ func perform(t *testing.T, srv *served, in registerIn, after conf.Position) (out
 // Every answer is a prefix of history: sets that write two keys are never seen
 // by half, whatever is being applied meanwhile, and nothing goes back.
 func TestINV2_AnswersAreAPrefix(t *testing.T) {
-	srv := serve(t, memstore.New())
+	srv := servertest.Serve(t, memstore.New())
 	a, b := conf.NewKey("", "a"), conf.NewKey("", "b")
 	both := func(v string) conf.ChangeSet {
 		return conf.ChangeSet{Drafts: []conf.Draft{{Key: a, Content: v}, {Key: b, Content: v}}}
 	}
-	_, err := srv.commit(both("0"))
+	_, err := srv.CommitSet(both("0"))
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	var all sync.WaitGroup
@@ -148,13 +149,13 @@ func TestINV2_AnswersAreAPrefix(t *testing.T) {
 		all.Go(func() {
 			for i := range campaign.Scale(t, 1500, 20_000) {
 				if i%50 == 49 {
-					_, err := srv.commit(conf.ChangeSet{Deletes: []conf.Delete{{Key: a}, {Key: b}}})
+					_, err := srv.CommitSet(conf.ChangeSet{Deletes: []conf.Delete{{Key: a}, {Key: b}}})
 					if err != nil {
 						assert.ErrorIs(t, err, conf.ErrNotFound)
 					}
 					continue
 				}
-				_, err := srv.commit(both(fmt.Sprint(w, "-", i)))
+				_, err := srv.CommitSet(both(fmt.Sprint(w, "-", i)))
 				assert.NoError(t, err)
 			}
 		})
@@ -163,7 +164,7 @@ func TestINV2_AnswersAreAPrefix(t *testing.T) {
 	for range 2 {
 		readers.Go(func() { // full comparisons
 			for ctx.Err() == nil {
-				resp := srv.poll(pollFor(conf.Position{}, 0, "a", "b"))
+				resp := srv.MustPoll(servertest.PollFor(conf.Position{}, 0, "a", "b"))
 				if len(resp.Changed) == 0 {
 					continue
 				}
@@ -176,7 +177,7 @@ func TestINV2_AnswersAreAPrefix(t *testing.T) {
 		readers.Go(func() { // waiting
 			at := srv.Status().Position
 			for ctx.Err() == nil {
-				resp, err := srv.Poll(ctx, pollFor(at, time.Second, "a", "b"))
+				resp, err := srv.Poll(ctx, servertest.PollFor(at, time.Second, "a", "b"))
 				if ctx.Err() != nil {
 					return
 				}
@@ -193,7 +194,7 @@ func TestINV2_AnswersAreAPrefix(t *testing.T) {
 		readers.Go(func() { // single reads
 			var last *conf.FetchResponse
 			for ctx.Err() == nil {
-				resp := srv.fetch("a")
+				resp := srv.MustFetch("a")
 				if last != nil && (!assert.GreaterOrEqual(t, resp.Position.Revision, last.Position.Revision) ||
 					!assert.LessOrEqual(t, resp.Entry.Revision, resp.Position.Revision) ||
 					resp.Found && !assert.GreaterOrEqual(t, resp.Entry.Revision, last.Entry.Revision)) {
@@ -212,7 +213,7 @@ func TestINV2_AnswersAreAPrefix(t *testing.T) {
 
 // A watch is filtered, ordered, unique, reliable, atomic and resumable.
 func TestINV3_Watch(t *testing.T) {
-	srv := serve(t, memstore.New())
+	srv := servertest.Serve(t, memstore.New())
 	var all sync.WaitGroup
 	for w := range 3 {
 		all.Go(func() {
@@ -220,7 +221,7 @@ func TestINV3_Watch(t *testing.T) {
 				set := setOf(fmt.Sprintf("in-%d", w), fmt.Sprint(i))
 				set.Drafts = append(set.Drafts, conf.Draft{Key: conf.NewKey("", fmt.Sprintf("in-x%d", w)), Content: fmt.Sprint(i)},
 					conf.Draft{Key: conf.NewKey("other", "in-z"), Content: fmt.Sprint(i)})
-				_, err := srv.commit(set)
+				_, err := srv.CommitSet(set)
 				assert.NoError(t, err)
 			}
 		})
@@ -252,7 +253,7 @@ func TestINV3_Watch(t *testing.T) {
 // Last of all writers that were acknowledged wins everywhere, and none fails
 // for the others' sake.
 func TestDefect_S9_ConcurrentWritersOfOneKey(t *testing.T) {
-	srv := serve(t, memstore.New())
+	srv := servertest.Serve(t, memstore.New())
 	var mu sync.Mutex
 	last, content := int64(0), ""
 	var all sync.WaitGroup
@@ -260,7 +261,7 @@ func TestDefect_S9_ConcurrentWritersOfOneKey(t *testing.T) {
 		all.Go(func() {
 			for i := range 300 {
 				v := fmt.Sprint(w, "-", i)
-				at := srv.publish("hot", v)
+				at := srv.Publish("hot", v)
 				mu.Lock()
 				if at.Revision > last {
 					last, content = at.Revision, v
@@ -270,7 +271,7 @@ func TestDefect_S9_ConcurrentWritersOfOneKey(t *testing.T) {
 		})
 	}
 	all.Wait()
-	got := srv.fetch("hot")
+	got := srv.MustFetch("hot")
 	assert.EqualValues(t, 1200, last)
 	assert.Equal(t, last, got.Entry.Revision)
 	assert.Equal(t, content, got.Entry.Content)
@@ -278,19 +279,19 @@ func TestDefect_S9_ConcurrentWritersOfOneKey(t *testing.T) {
 
 // A retry that comes late does not overwrite what is newer.
 func TestDefect_S10_LateRetryLoses(t *testing.T) {
-	srv := serve(t, memstore.New())
+	srv := servertest.Serve(t, memstore.New())
 	first := setOf("a", "first")
 	first.RequestID = "request-1"
-	at, err := srv.commit(first)
+	at, err := srv.CommitSet(first)
 	require.NoError(t, err)
-	srv.publish("a", "second")
-	again, err := srv.commit(first)
+	srv.Publish("a", "second")
+	again, err := srv.CommitSet(first)
 	require.NoError(t, err)
 	assert.Equal(t, at, again, "the first outcome")
-	assert.Equal(t, "second", srv.fetch("a").Entry.Content)
+	assert.Equal(t, "second", srv.MustFetch("a").Entry.Content)
 	stale := setOf("a", "third")
 	stale.Drafts[0].IfRevision = conf.Revision(at.Revision)
-	_, err = srv.commit(stale)
+	_, err = srv.CommitSet(stale)
 	require.ErrorIs(t, err, conf.ErrConflict)
 }
 
@@ -302,8 +303,8 @@ type follower struct {
 	full  int // polls from scratch
 }
 
-func (f *follower) poll(ctx context.Context, srv *served, wait time.Duration) error {
-	req := pollFor(f.at, wait, f.ids...)
+func (f *follower) poll(ctx context.Context, srv *servertest.Served, wait time.Duration) error {
+	req := servertest.PollFor(f.at, wait, f.ids...)
 	if f.at.IsZero() {
 		f.full++
 		for id, k := range f.state {
@@ -332,7 +333,7 @@ func (f *follower) poll(ctx context.Context, srv *served, wait time.Duration) er
 // Whatever is published and deleted, in whatever order, with tombstones coming
 // and going by the thousand: who follows ends with what the server has.
 func TestINV5_FollowersConverge(t *testing.T) {
-	srv := serve(t, memstore.New())
+	srv := servertest.Serve(t, memstore.New())
 	ids := make([]string, 20)
 	for i := range ids {
 		ids[i] = fmt.Sprint("key-", i)
@@ -360,8 +361,8 @@ func TestINV5_FollowersConverge(t *testing.T) {
 			for range campaign.Scale(t, 1500, 20_000) {
 				id := ids[rand.IntN(len(ids))]
 				if rand.IntN(2) == 0 {
-					srv.publish(id, fmt.Sprint(rand.Int()))
-				} else if _, err := srv.commit(conf.ChangeSet{Deletes: []conf.Delete{{Key: conf.NewKey("", id)}}}); err != nil {
+					srv.Publish(id, fmt.Sprint(rand.Int()))
+				} else if _, err := srv.CommitSet(conf.ChangeSet{Deletes: []conf.Delete{{Key: conf.NewKey("", id)}}}); err != nil {
 					assert.ErrorIs(t, err, conf.ErrNotFound)
 				}
 			}
@@ -375,9 +376,9 @@ func TestINV5_FollowersConverge(t *testing.T) {
 				add.Drafts = append(add.Drafts, conf.Draft{Key: k, Content: "x"})
 				drop.Deletes = append(drop.Deletes, conf.Delete{Key: k})
 			}
-			_, err := srv.commit(add)
+			_, err := srv.CommitSet(add)
 			assert.NoError(t, err)
-			_, err = srv.commit(drop)
+			_, err = srv.CommitSet(drop)
 			assert.NoError(t, err)
 		}
 	})
@@ -389,7 +390,7 @@ func TestINV5_FollowersConverge(t *testing.T) {
 			require.NoError(t, f.poll(t.Context(), srv, 0))
 		}
 		for _, id := range f.ids {
-			got := srv.fetch(id)
+			got := srv.MustFetch(id)
 			k, ok := f.state[id]
 			require.Equal(t, got.Found, ok, id)
 			require.Equal(t, got.Entry.Revision, k.Revision, id)

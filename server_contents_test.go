@@ -15,6 +15,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -24,9 +25,9 @@ import (
 func TestContentsAreLoadedOnceForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
-		(&served{mustServer(t, store), t}).publish("a", "1")
+		servertest.Start(t, store).Publish("a", "1")
 		storage := troubledBy(store)
-		srv := serve(t, storage)
+		srv := servertest.Serve(t, storage)
 		release := make(chan struct{})
 		storage.set(func(op string) error {
 			if op == "read" {
@@ -43,14 +44,14 @@ func TestContentsAreLoadedOnceForAll(t *testing.T) {
 		synctest.Wait()
 		var all sync.WaitGroup
 		for range 100 {
-			all.Go(func() { assert.Equal(t, "1", srv.fetch("a").Entry.Content) })
+			all.Go(func() { assert.Equal(t, "1", srv.MustFetch("a").Entry.Content) })
 		}
 		synctest.Wait()
 		cancel()
 		require.ErrorIs(t, <-failed, context.Canceled)
 		close(release)
 		all.Wait()
-		srv.fetch("a")
+		srv.MustFetch("a")
 		assert.Equal(t, 1, storage.count("read"))
 		c := srv.Status().Counters
 		assert.EqualValues(t, 1, c.CacheLoads)
@@ -60,7 +61,7 @@ func TestContentsAreLoadedOnceForAll(t *testing.T) {
 		storage.heal()
 		time.Sleep(2*time.Hour + 2*time.Minute)
 		assert.Zero(t, srv.Status().CacheSize, "what nobody asks for goes, in time")
-		assert.Equal(t, "1", srv.fetch("a").Entry.Content)
+		assert.Equal(t, "1", srv.MustFetch("a").Entry.Content)
 	})
 }
 
@@ -68,8 +69,8 @@ func TestContentsAreLoadedOnceForAll(t *testing.T) {
 func TestS16_ReadsUseNoStorage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
-		srv := serve(t, storage, diamond.WithFeedInterval(time.Hour))
-		at := srv.publish("a", "1")
+		srv := servertest.Serve(t, storage, diamond.WithFeedInterval(time.Hour))
+		at := srv.Publish("a", "1")
 		release := make(chan struct{})
 		var used atomic.Int64
 		storage.set(func(op string) error {
@@ -80,15 +81,15 @@ func TestS16_ReadsUseNoStorage(t *testing.T) {
 		}, nil)
 		var all sync.WaitGroup
 		for i := range 200 {
-			all.Go(func() { srv.publish(fmt.Sprint("hanging-", i), "1") })
+			all.Go(func() { srv.Publish(fmt.Sprint("hanging-", i), "1") })
 		}
 		synctest.Wait()
 		require.EqualValues(t, 1, used.Load())
 		for range 5000 {
-			require.Equal(t, "1", srv.fetch("a").Entry.Content)
+			require.Equal(t, "1", srv.MustFetch("a").Entry.Content)
 		}
 		for range 100 {
-			all.Go(func() { srv.poll(pollFor(at, 10*time.Second, "a")) })
+			all.Go(func() { srv.MustPoll(servertest.PollFor(at, 10*time.Second, "a")) })
 		}
 		time.Sleep(20 * time.Second)
 		assert.EqualValues(t, 1, used.Load())
@@ -103,39 +104,39 @@ func TestS16_ReadsUseNoStorage(t *testing.T) {
 func TestFetchOfAVersionThatWent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New(memstore.WithRetention(storage.Retention{Changes: 1, Versions: 1, Age: time.Nanosecond}))
-		peer := &served{mustServer(t, store), t}
-		peer.publish("a", "1")
+		peer := servertest.Start(t, store)
+		peer.Publish("a", "1")
 		hidden := troubledBy(store)
-		srv := serve(t, hidden)
+		srv := servertest.Serve(t, hidden)
 		hidden.fail(conf.Errorf(conf.ErrUnavailable, "cut off"), "changes", "scan")
 		for i := range 5 {
 			time.Sleep(time.Millisecond) // so that they age
-			peer.publish("a", fmt.Sprint("later ", i))
+			peer.Publish("a", fmt.Sprint("later ", i))
 		}
 		_, err := store.Read(t.Context(), conf.NewKey("", "a"), 1)
 		require.ErrorIs(t, err, conf.ErrCompacted, "else this tests nothing")
 		_, err = srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "a")})
 		require.ErrorIs(t, err, conf.ErrUnavailable)
 		time.AfterFunc(time.Second, hidden.heal)
-		assert.Equal(t, "later 4", srv.fetch("a").Entry.Content)
+		assert.Equal(t, "later 4", srv.MustFetch("a").Entry.Content)
 	})
 }
 
 // Memory is bounded by the budget, whatever is read.
 func TestContentsKeepToTheirBudget(t *testing.T) {
 	const budget = 1 << 20
-	srv := serve(t, memstore.New(), diamond.WithCacheBytes(budget))
+	srv := servertest.Serve(t, memstore.New(), diamond.WithCacheBytes(budget))
 	for i := range 200 {
-		srv.publish(fmt.Sprint("key-", i), strings.Repeat("x", 20<<10))
+		srv.Publish(fmt.Sprint("key-", i), strings.Repeat("x", 20<<10))
 	}
-	srv.publish("larger", strings.Repeat("x", budget/2))
+	srv.Publish("larger", strings.Repeat("x", budget/2))
 	size := srv.Status().CacheSize
 	assert.LessOrEqual(t, size, int64(budget))
 	assert.Greater(t, size, int64(budget*9/10))
 	for i := range 200 {
-		require.Len(t, srv.fetch(fmt.Sprint("key-", i)).Entry.Content, 20<<10)
+		require.Len(t, srv.MustFetch(fmt.Sprint("key-", i)).Entry.Content, 20<<10)
 	}
-	require.Len(t, srv.fetch("larger").Entry.Content, budget/2)
+	require.Len(t, srv.MustFetch("larger").Entry.Content, budget/2)
 	assert.LessOrEqual(t, srv.Status().CacheSize, int64(budget))
 }
 
@@ -143,10 +144,10 @@ func TestContentsKeepToTheirBudget(t *testing.T) {
 func TestContentsThatAreReadStay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &countingReads{Storage: memstore.New()}
-		srv := &served{mustServer(t, store, diamond.WithCacheBytes(64<<10)), t}
+		srv := servertest.Start(t, store, diamond.WithCacheBytes(64<<10))
 		content := strings.Repeat("x", 4<<10)
 		for i := range 40 {
-			srv.publish(fmt.Sprint(i), content+fmt.Sprint(i))
+			srv.Publish(fmt.Sprint(i), content+fmt.Sprint(i))
 		}
 		read := func(i int) {
 			t.Helper()

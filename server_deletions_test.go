@@ -12,13 +12,14 @@ import (
 
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
 // Who comes back from before a deletion learns of it, or is asked to start
 // afresh, while tombstones are let go of and changes of its keys are applied.
 func TestINV5_DeletionsAreToldWhileTombstonesGo(t *testing.T) {
-	srv := serve(t, memstore.New())
+	srv := servertest.Serve(t, memstore.New())
 	churn := func(round int) {
 		var add, drop conf.ChangeSet
 		for i := range 999 {
@@ -29,7 +30,7 @@ func TestINV5_DeletionsAreToldWhileTombstonesGo(t *testing.T) {
 		// A reader meets this key first, above its position: it takes the slow way.
 		drop.Drafts = []conf.Draft{{Key: conf.NewKey("", "aa-hot"), Content: fmt.Sprint(round)}}
 		for _, set := range []conf.ChangeSet{add, drop} {
-			_, err := srv.commit(set)
+			_, err := srv.CommitSet(set)
 			require.NoError(t, err)
 		}
 	}
@@ -39,14 +40,14 @@ func TestINV5_DeletionsAreToldWhileTombstonesGo(t *testing.T) {
 	var asked atomic.Int64
 	for round := range campaign.Scale(t, 3, 500) {
 		victim := fmt.Sprint("zz-victim-", round)
-		before := srv.publish(victim, "v")
-		gone := srv.remove(victim)
+		before := srv.Publish(victim, "v")
+		gone := srv.Remove(victim)
 		ids := []string{"aa-hot"}
 		for i := range 4000 { // looking at them takes a while
 			ids = append(ids, fmt.Sprintf("mm-%05d", i))
 		}
-		req := pollFor(before, 0, append(ids, victim)...)
-		srv.poll(req)
+		req := servertest.PollFor(before, 0, append(ids, victim)...)
+		srv.MustPoll(req)
 		req.Keys = nil
 		ctx, stop := context.WithCancel(t.Context())
 		var readers sync.WaitGroup

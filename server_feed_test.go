@@ -2,7 +2,6 @@ package diamond_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -25,34 +25,26 @@ import (
 func TestFeedFollowsOtherWriters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
-		srv := serve(t, store)
-		peer := &served{mustServer(t, store), t}
-		at := srv.publish("a", "1")
-		answer := srv.parked(pollFor(at, time.Minute, "a"))
+		srv := servertest.Serve(t, store)
+		peer := servertest.Start(t, store)
+		at := srv.Publish("a", "1")
+		answer := srv.Parked(servertest.PollFor(at, time.Minute, "a"))
 		start := time.Now()
-		peer.publish("a", "2")
+		peer.Publish("a", "2")
 		assert.Equal(t, []string{"a"}, names(<-answer))
 		assert.LessOrEqual(t, time.Since(start), 600*time.Millisecond)
 	})
-}
-
-func mustServer(t *testing.T, s diamond.Storage, opts ...diamond.ServerOption) diamond.Server {
-	t.Helper()
-	srv, err := diamond.NewServer(s, opts...)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, srv.Close()) })
-	return srv
 }
 
 // A server that has not loaded yet says so; it never says "not found".
 func TestC10_L6_NotReadyIsNotNotFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
-		before := &served{mustServer(t, store), t}
-		at := before.publish("a", "1")
+		before := servertest.Start(t, store)
+		at := before.Publish("a", "1")
 		storage := troubledBy(store)
 		storage.fail(conf.Errorf(conf.ErrUnavailable, "down"), "scan")
-		srv := serve(t, storage)
+		srv := servertest.Serve(t, storage)
 		status := srv.Status()
 		assert.False(t, status.Ready)
 		require.ErrorIs(t, status.Storage, conf.ErrUnavailable)
@@ -60,8 +52,8 @@ func TestC10_L6_NotReadyIsNotNotFound(t *testing.T) {
 		ctx, k := t.Context(), conf.NewKey("", "a")
 		for op, call := range map[string]func() error{
 			"fetch":   func() error { _, err := srv.Fetch(ctx, &conf.FetchRequest{Key: k}); return err },
-			"poll":    func() error { _, err := srv.Poll(ctx, pollFor(at, time.Minute, "a")); return err },
-			"commit":  func() error { _, err := srv.commit(setOf("a", "2")); return err },
+			"poll":    func() error { _, err := srv.Poll(ctx, servertest.PollFor(at, time.Minute, "a")); return err },
+			"commit":  func() error { _, err := srv.CommitSet(setOf("a", "2")); return err },
 			"changes": func() error { _, err := srv.Changes(ctx, &conf.ChangesRequest{}); return err },
 			"list":    func() error { _, err := srv.List(ctx, &conf.ListRequest{}); return err },
 			"history": func() error { _, err := srv.History(ctx, &conf.HistoryRequest{Key: k}); return err },
@@ -75,7 +67,7 @@ func TestC10_L6_NotReadyIsNotNotFound(t *testing.T) {
 		storage.heal()
 		time.Sleep(5 * time.Second)
 		assert.True(t, srv.Status().Ready, "it goes on trying")
-		assert.Equal(t, "1", srv.fetch("a").Entry.Content)
+		assert.Equal(t, "1", srv.MustFetch("a").Entry.Content)
 	})
 }
 
@@ -101,7 +93,7 @@ func TestNewServerOnAStorageThatHangs(t *testing.T) {
 		release := make(chan struct{})
 		storage.set(func(string) error { <-release; return nil }, nil)
 		start := time.Now()
-		srv := serve(t, storage)
+		srv := servertest.Serve(t, storage)
 		assert.Equal(t, 10*time.Second, time.Since(start))
 		assert.False(t, srv.Status().Ready)
 		assert.Positive(t, srv.Status().Stale)
@@ -117,12 +109,12 @@ func TestNewServerOnAStorageThatHangs(t *testing.T) {
 func TestS6_ReadsGoOnWithoutTheStorage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
-		srv := serve(t, storage)
-		at := srv.publish("a", "1")
-		answer := srv.parked(pollFor(at, time.Minute, "a"))
+		srv := servertest.Serve(t, storage)
+		at := srv.Publish("a", "1")
+		answer := srv.Parked(servertest.PollFor(at, time.Minute, "a"))
 		storage.fail(conf.Errorf(conf.ErrUnavailable, "down"), "commit", "changes", "scan", "read")
 		time.Sleep(10 * time.Second)
-		got := srv.fetch("a")
+		got := srv.MustFetch("a")
 		assert.Equal(t, "1", got.Entry.Content)
 		assert.InDelta(t, 10*time.Second, got.Stale, float64(time.Second))
 		status := srv.Status()
@@ -131,14 +123,14 @@ func TestS6_ReadsGoOnWithoutTheStorage(t *testing.T) {
 		assert.Positive(t, status.Counters.StorageErrors)
 		assert.LessOrEqual(t, storage.count("changes"), 40, "it is not hammered")
 
-		_, err := srv.commit(setOf("a", "2"))
+		_, err := srv.CommitSet(setOf("a", "2"))
 		require.ErrorIs(t, err, conf.ErrUnavailable)
-		assert.Empty(t, srv.poll(pollFor(at, time.Second, "a")).Changed)
+		assert.Empty(t, srv.MustPoll(servertest.PollFor(at, time.Second, "a")).Changed)
 
 		storage.heal()
 		time.Sleep(3 * time.Second)
-		assert.Zero(t, srv.fetch("a").Stale)
-		srv.publish("a", "2")
+		assert.Zero(t, srv.MustFetch("a").Stale)
+		srv.Publish("a", "2")
 		require.NoError(t, srv.Status().Storage)
 		assert.Equal(t, []string{"a"}, names(<-answer), "whoever waited through it is told")
 	})
@@ -148,20 +140,20 @@ func TestS6_ReadsGoOnWithoutTheStorage(t *testing.T) {
 func TestS22_NoSpace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
-		srv := serve(t, storage)
-		srv.publish("a", "1")
+		srv := servertest.Serve(t, storage)
+		srv.Publish("a", "1")
 		storage.fail(conf.Errorf(conf.ErrNoSpace, "disk full"), "commit")
-		_, err := srv.commit(setOf("a", "2"))
+		_, err := srv.CommitSet(setOf("a", "2"))
 		require.ErrorIs(t, err, conf.ErrNoSpace)
 		time.Sleep(2 * time.Second)
-		assert.Equal(t, "1", srv.fetch("a").Entry.Content)
-		assert.Zero(t, srv.fetch("a").Stale, "it can be read")
+		assert.Equal(t, "1", srv.MustFetch("a").Entry.Content)
+		assert.Zero(t, srv.MustFetch("a").Stale, "it can be read")
 		require.ErrorIs(t, srv.Status().Storage, conf.ErrNoSpace)
 		assert.EqualValues(t, 1, srv.Status().Counters.Failed)
 		time.Sleep(time.Hour)
 		require.ErrorIs(t, srv.Status().Storage, conf.ErrNoSpace, "no read meets it")
 		storage.heal()
-		srv.publish("a", "2")
+		srv.Publish("a", "2")
 		require.NoError(t, srv.Status().Storage)
 		require.NoError(t, srv.Status().WriteErr)
 	})
@@ -173,10 +165,10 @@ func TestS6_FailedCommitIsNoOutageForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
 		log := new(logged)
-		srv := serve(t, storage, log.option())
+		srv := servertest.Serve(t, storage, log.option())
 		down := conf.Errorf(conf.ErrUnavailable, "down")
 		fail := func() (at time.Time) {
-			_, err := srv.commit(setOf("a", "1"))
+			_, err := srv.CommitSet(setOf("a", "1"))
 			require.ErrorIs(t, err, conf.ErrUnavailable)
 			return time.Now()
 		}
@@ -204,7 +196,7 @@ func TestS6_FailedCommitIsNoOutageForEver(t *testing.T) {
 		require.ErrorIs(t, srv.Status().Storage, down)
 		assert.Equal(t, 2, log.count("the storage cannot be written"), "it is told anew")
 		storage.heal()
-		srv.publish("a", "1")
+		srv.Publish("a", "1")
 		status = srv.Status()
 		require.NoError(t, status.Storage)
 		require.NoError(t, status.WriteErr)
@@ -217,7 +209,7 @@ func TestS6_FailedCommitIsNoOutageForEver(t *testing.T) {
 func TestS5_RollbackLeavesNoHole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
-		srv := serve(t, storage)
+		srv := servertest.Serve(t, storage)
 		n, failed := campaign.Scale(t, 1000, 10_000), 0
 		attempts := 0
 		storage.set(func(op string) error {
@@ -230,7 +222,7 @@ func TestS5_RollbackLeavesNoHole(t *testing.T) {
 		}, nil)
 		var last int64
 		for i := range n {
-			at, err := srv.commit(setOf(fmt.Sprintf("key-%d", i%100), fmt.Sprint("value ", i)))
+			at, err := srv.CommitSet(setOf(fmt.Sprintf("key-%d", i%100), fmt.Sprint("value ", i)))
 			if err != nil {
 				require.ErrorIs(t, err, conf.ErrUnavailable)
 				failed++
@@ -256,15 +248,15 @@ func TestFeedVerifiesWhatItReads(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := &spoiled{Storage: memstore.New()}
-				srv := serve(t, store)
-				peer := &served{mustServer(t, store.Storage), t}
-				srv.publish("a", "1")
+				srv := servertest.Serve(t, store)
+				peer := servertest.Start(t, store.Storage)
+				srv.Publish("a", "1")
 				store.set(spoil)
-				peer.publish("a", "2")
-				peer.publish("b", "1")
+				peer.Publish("a", "2")
+				peer.Publish("b", "1")
 				time.Sleep(2 * time.Second)
-				assert.Equal(t, "1", srv.fetch("a").Entry.Content)
-				assert.False(t, srv.fetch("b").Found)
+				assert.Equal(t, "1", srv.MustFetch("a").Entry.Content)
+				assert.False(t, srv.MustFetch("b").Found)
 				want := conf.ErrCorrupt
 				if name == "gap" {
 					want = conf.ErrUnavailable // it will come: see TestS13
@@ -273,7 +265,7 @@ func TestFeedVerifiesWhatItReads(t *testing.T) {
 				assert.Positive(t, srv.Status().Stale)
 				store.set(nil)
 				time.Sleep(3 * time.Second)
-				assert.Equal(t, "2", srv.fetch("a").Entry.Content, "and it recovers")
+				assert.Equal(t, "2", srv.MustFetch("a").Entry.Content, "and it recovers")
 			})
 		})
 	}
@@ -307,19 +299,19 @@ func TestS20_CompactedWhileBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New(memstore.WithRetention(storage.Retention{Changes: 10, Versions: 1, Age: time.Nanosecond}))
 		hidden := troubledBy(store)
-		srv := serve(t, hidden)
-		srv.publish("kept", "1")
-		srv.publish("changed", "1")
-		at := srv.publish("gone", "1")
-		answer := srv.parked(pollFor(at, time.Minute, "kept", "changed", "gone"))
+		srv := servertest.Serve(t, hidden)
+		srv.Publish("kept", "1")
+		srv.Publish("changed", "1")
+		at := srv.Publish("gone", "1")
+		answer := srv.Parked(servertest.PollFor(at, time.Minute, "kept", "changed", "gone"))
 
 		hidden.fail(conf.Errorf(conf.ErrUnavailable, "cut off"), "changes", "scan")
-		peer := &served{mustServer(t, store), t}
-		peer.publish("changed", "2")
-		peer.remove("gone")
+		peer := servertest.Start(t, store)
+		peer.Publish("changed", "2")
+		peer.Remove("gone")
 		for i := range 50 {
 			time.Sleep(time.Millisecond) // so that they age
-			peer.publish("noise", fmt.Sprint(i))
+			peer.Publish("noise", fmt.Sprint(i))
 		}
 		_, err := store.Changes(t.Context(), at, 1)
 		require.ErrorIs(t, err, conf.ErrCompacted, "else this tests nothing")
@@ -327,11 +319,11 @@ func TestS20_CompactedWhileBehind(t *testing.T) {
 
 		resp := <-answer
 		assert.True(t, resp.Resync)
-		full := pollFor(conf.Position{}, 0, "kept", "changed", "gone")
+		full := servertest.PollFor(conf.Position{}, 0, "kept", "changed", "gone")
 		full.Held = []conf.Held{held("kept", 1, "1"), held("changed", 2, "1"), held("gone", 3, "1")}
-		resp = srv.poll(full)
+		resp = srv.MustPoll(full)
 		assert.ElementsMatch(t, []string{"changed", "gone"}, names(resp), "nothing of what is unchanged")
-		assert.True(t, srv.poll(pollFor(at, 0, "kept", "changed", "gone")).Resync, "it cannot tell what followed that")
+		assert.True(t, srv.MustPoll(servertest.PollFor(at, 0, "kept", "changed", "gone")).Resync, "it cannot tell what followed that")
 		_, err = srv.Changes(t.Context(), &conf.ChangesRequest{After: at})
 		require.ErrorIs(t, err, conf.ErrCompacted, "and a watch is told, never left in silence")
 	})
@@ -343,7 +335,7 @@ func TestDefect_S16_ReloadRevertsNothing(t *testing.T) {
 		store := memstore.New()
 		hidden := troubledBy(store)
 		hidden.silent = true
-		srv := serve(t, hidden)
+		srv := servertest.Serve(t, hidden)
 		reads, reloads := 0, 0
 		hidden.set(func(op string) error {
 			switch op {
@@ -359,8 +351,8 @@ func TestDefect_S16_ReloadRevertsNothing(t *testing.T) {
 		}, nil)
 		for i := range 500 {
 			want := fmt.Sprint("value ", i)
-			at := srv.publish(fmt.Sprint("key-", i%7), want)
-			got := srv.fetch(fmt.Sprint("key-", i%7))
+			at := srv.Publish(fmt.Sprint("key-", i%7), want)
+			got := srv.MustFetch(fmt.Sprint("key-", i%7))
 			require.Equal(t, want, got.Entry.Content)
 			require.GreaterOrEqual(t, got.Position.Revision, at.Revision)
 		}
@@ -376,11 +368,11 @@ func TestOtherStoreIsRefused(t *testing.T) {
 		first := memstore.New()
 		swap := &swapped{}
 		swap.set(first)
-		srv := serve(t, swap, diamond.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
-		at := srv.publish("a", "1")
+		srv := servertest.Serve(t, swap, diamond.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		at := srv.Publish("a", "1")
 		failed := make(chan error, 1)
 		go func() {
-			_, err := srv.Poll(context.Background(), pollFor(at, time.Minute, "a"))
+			_, err := srv.Poll(context.Background(), servertest.PollFor(at, time.Minute, "a"))
 			failed <- err
 		}()
 		synctest.Wait()
@@ -393,7 +385,7 @@ func TestOtherStoreIsRefused(t *testing.T) {
 		require.ErrorIs(t, err, conf.ErrUnavailable)
 		swap.set(first)
 		time.Sleep(5 * time.Second)
-		assert.Equal(t, "1", srv.fetch("a").Entry.Content)
+		assert.Equal(t, "1", srv.MustFetch("a").Entry.Content)
 		require.NoError(t, srv.Close())
 		assert.Contains(t, log.String(), "level=ERROR")
 	})
@@ -402,53 +394,24 @@ func TestOtherStoreIsRefused(t *testing.T) {
 // Nothing that is served depends on the clock of the storage.
 func TestS24_ClocksDecideNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &clocked{Store: memstore.New()}
-		store.at.Store, store.at.Epoch = storage.NewStoreID(), storage.NextEpoch(0)
+		store := &servertest.Clocked{Store: memstore.New()}
+		store.Reached.Store, store.Reached.Epoch = storage.NewStoreID(), storage.NextEpoch(0)
 		_, err := store.Commit(t.Context(), []conf.ChangeSet{setOf("first", "1")})
 		require.NoError(t, err)
-		srv := serve(t, store)
-		at := srv.publish("a", "1")
+		srv := servertest.Serve(t, store)
+		at := srv.Publish("a", "1")
 		for i, skew := range []time.Duration{-24 * time.Hour, 24 * time.Hour, -365 * 24 * time.Hour, 0} {
-			store.skew = skew
-			answer := srv.parked(pollFor(at, time.Minute, "a"))
+			store.Skew = skew
+			answer := srv.Parked(servertest.PollFor(at, time.Minute, "a"))
 			want := fmt.Sprint("skewed ", i)
-			at = srv.publish("a", want)
+			at = srv.Publish("a", want)
 			resp := <-answer
 			require.Equal(t, want, resp.Changed[0].Entry.Content)
 			require.Equal(t, at, resp.Position)
-			got := srv.fetch("a")
+			got := srv.MustFetch("a")
 			require.Equal(t, want, got.Entry.Content)
 			require.Zero(t, got.Stale)
 			require.InDelta(t, skew, time.Until(got.Entry.Modified), float64(time.Second), "else this tests nothing")
 		}
 	})
-}
-
-// clocked is a storage with a clock that is wrong.
-type clocked struct {
-	*memstore.Store
-	at   conf.Position
-	skew time.Duration
-}
-
-func (s *clocked) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error) {
-	results := make([]conf.Result, len(sets))
-	for i := range sets {
-		changes, after, err := storage.Plan(s.at, &sets[i], time.Now().Add(s.skew), func(k conf.Key) (storage.Current, error) {
-			e, err := s.Read(ctx, k, 0)
-			if errors.Is(err, conf.ErrNotFound) {
-				err = nil
-			}
-			return storage.Current{Revision: e.Revision, Type: e.Type, Meta: e.Meta}, err
-		})
-		if err == nil {
-			err = s.Apply(ctx, changes, after)
-		}
-		if err != nil {
-			results[i].Err = err
-			continue
-		}
-		s.at, results[i].Position = after, after
-	}
-	return results, nil
 }

@@ -15,6 +15,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -27,20 +28,20 @@ func TestS10_FailoverThatLostTheTail(t *testing.T) {
 		first := memstore.New()
 		swap := &swapped{}
 		swap.set(first)
-		srv := serve(t, swap, diamond.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		srv := servertest.Serve(t, swap, diamond.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		for i := range 100 {
-			srv.publish(fmt.Sprintf("key-%d", i%10), fmt.Sprint("old ", i))
+			srv.Publish(fmt.Sprintf("key-%d", i%10), fmt.Sprint("old ", i))
 		}
 		for i := range 9 {
-			srv.publish(fmt.Sprintf("key-%d", i), "secret lost content")
+			srv.Publish(fmt.Sprintf("key-%d", i), "secret lost content")
 		}
-		at := srv.publish("only-in-the-tail", "lost")
+		at := srv.Publish("only-in-the-tail", "lost")
 		require.EqualValues(t, 110, at.Revision)
-		answer := srv.parked(pollFor(at, time.Minute, "unrelated"))
+		answer := srv.Parked(servertest.PollFor(at, time.Minute, "unrelated"))
 
 		// A replica that stopped at 100 is promoted, and written to by others first.
-		replica := &clocked{Store: withoutTail(t, first, 100)}
-		replica.at, _ = replica.At(t.Context())
+		replica := &servertest.Clocked{Store: servertest.WithoutTail(t, first, 100)}
+		replica.Reached, _ = replica.At(t.Context())
 		for i := range 10 {
 			_, err := replica.Commit(t.Context(), []conf.ChangeSet{setOf(fmt.Sprintf("key-%d", i), "new")})
 			require.NoError(t, err)
@@ -52,15 +53,15 @@ func TestS10_FailoverThatLostTheTail(t *testing.T) {
 		assert.EqualValues(t, at.Epoch.Generation+1, resp.Position.Epoch.Generation)
 		assert.EqualValues(t, 111, resp.Position.Revision, "above all that was seen")
 		for i := range 10 {
-			assert.Equal(t, "new", srv.fetch(fmt.Sprintf("key-%d", i)).Entry.Content)
+			assert.Equal(t, "new", srv.MustFetch(fmt.Sprintf("key-%d", i)).Entry.Content)
 		}
-		gone := srv.fetch("only-in-the-tail")
+		gone := srv.MustFetch("only-in-the-tail")
 		assert.False(t, gone.Found)
 		assert.Positive(t, gone.Position.Compare(at), "the absence is of the new epoch")
 
-		full := pollFor(conf.Position{}, 0, "key-0", "key-9", "only-in-the-tail")
+		full := servertest.PollFor(conf.Position{}, 0, "key-0", "key-9", "only-in-the-tail")
 		full.Held = []conf.Held{held("key-0", 101, "secret lost content"), held("key-9", 110, "new"), held("only-in-the-tail", 110, "lost")}
-		assert.ElementsMatch(t, []string{"key-0", "only-in-the-tail"}, names(srv.poll(full)),
+		assert.ElementsMatch(t, []string{"key-0", "only-in-the-tail"}, names(srv.MustPoll(full)),
 			"the same revision with another content is another value")
 		assert.EqualValues(t, 1, srv.Status().Counters.Forks)
 		require.NoError(t, srv.Close())
@@ -92,9 +93,9 @@ func TestS10_WhatWasLostIsAskedAgain(t *testing.T) {
 		first := memstore.New()
 		swap := &swapped{}
 		swap.set(first)
-		srv := serve(t, swap, diamond.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		srv := servertest.Serve(t, swap, diamond.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		for i := range 110 {
-			srv.publish("a", fmt.Sprint("old ", i))
+			srv.Publish("a", fmt.Sprint("old ", i))
 		}
 		replica := promoted(t, first, 100)
 		for i := range 10 {
@@ -117,25 +118,25 @@ func TestS10_WhatWasLostIsAskedAgain(t *testing.T) {
 func TestS11_RestoredWhileTheServerWasDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first := memstore.New()
-		before := serve(t, first)
+		before := servertest.Serve(t, first)
 		var at conf.Position
 		for i := range 10 {
-			at = before.publish("a", fmt.Sprint("old ", i))
+			at = before.Publish("a", fmt.Sprint("old ", i))
 		}
-		replica := &clocked{Store: withoutTail(t, first, 5)}
-		replica.at, _ = replica.At(t.Context())
-		srv := serve(t, replica)
-		assert.Equal(t, "old 4", srv.fetch("a").Entry.Content)
-		_, err := srv.Poll(t.Context(), pollFor(at, 0, "a"))
+		replica := &servertest.Clocked{Store: servertest.WithoutTail(t, first, 5)}
+		replica.Reached, _ = replica.At(t.Context())
+		srv := servertest.Serve(t, replica)
+		assert.Equal(t, "old 4", srv.MustFetch("a").Entry.Content)
+		_, err := srv.Poll(t.Context(), servertest.PollFor(at, 0, "a"))
 		require.ErrorIs(t, err, conf.ErrBehind)
 		for i := range 7 {
-			srv.publish("b", fmt.Sprint("new ", i))
+			srv.Publish("b", fmt.Sprint("new ", i))
 		}
-		resp := srv.poll(pollFor(at, 0, "a"))
+		resp := srv.MustPoll(servertest.PollFor(at, 0, "a"))
 		assert.True(t, resp.Resync, "its position has another chain here")
-		full := pollFor(conf.Position{}, 0, "a")
+		full := servertest.PollFor(conf.Position{}, 0, "a")
 		full.Held = []conf.Held{held("a", 10, "old 9")}
-		assert.Equal(t, []string{"a"}, names(srv.poll(full)))
+		assert.Equal(t, []string{"a"}, names(srv.MustPoll(full)))
 	})
 }
 
@@ -147,12 +148,12 @@ func TestCommitToAStorageThatLostItsTail(t *testing.T) {
 		swap := &swapped{}
 		swap.set(first)
 		storage := troubledBy(swap)
-		srv := serve(t, storage)
+		srv := servertest.Serve(t, storage)
 		for i := range 10 {
-			srv.publish("a", fmt.Sprint("old ", i))
+			srv.Publish("a", fmt.Sprint("old ", i))
 		}
-		replica := &clocked{Store: withoutTail(t, first, 5)}
-		replica.at, _ = replica.At(t.Context())
+		replica := &servertest.Clocked{Store: servertest.WithoutTail(t, first, 5)}
+		replica.Reached, _ = replica.At(t.Context())
 		storage.set(func(op string) error {
 			if op == "changes" {
 				time.Sleep(100 * time.Millisecond) // so that it is not noticed at once
@@ -160,9 +161,9 @@ func TestCommitToAStorageThatLostItsTail(t *testing.T) {
 			return nil
 		}, nil)
 		swap.set(replica)
-		at := srv.publish("a", "new")
+		at := srv.Publish("a", "new")
 		assert.EqualValues(t, 6, at.Revision)
-		assert.Equal(t, "new", srv.fetch("a").Entry.Content)
+		assert.Equal(t, "new", srv.MustFetch("a").Entry.Content)
 		assert.EqualValues(t, 1, srv.Status().Counters.Forks)
 	})
 }
@@ -172,9 +173,9 @@ func TestCommitToAStorageThatLostItsTail(t *testing.T) {
 func TestForkMadeByAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
-		srv := serve(t, store)
-		at := srv.publish("a", "1")
-		answer := srv.parked(pollFor(at, time.Minute, "a"))
+		srv := servertest.Serve(t, store)
+		at := srv.Publish("a", "1")
+		answer := srv.Parked(servertest.PollFor(at, time.Minute, "a"))
 		begun := time.Now()
 		to, err := store.Fork(t.Context(), conf.Position{})
 		require.NoError(t, err)
@@ -183,17 +184,17 @@ func TestForkMadeByAnother(t *testing.T) {
 		assert.True(t, resp.Resync)
 		assert.Equal(t, to, resp.Position)
 		assert.EqualValues(t, 1, srv.Status().Counters.Forks)
-		full := pollFor(conf.Position{}, time.Second, "a")
+		full := servertest.PollFor(conf.Position{}, time.Second, "a")
 		full.Held = []conf.Held{held("a", 1, "1")}
-		assert.Empty(t, srv.poll(full).Changed, "what is held is still right")
-		assert.Equal(t, "1", srv.fetch("a").Entry.Content)
+		assert.Empty(t, srv.MustPoll(full).Changed, "what is held is still right")
+		assert.Equal(t, "1", srv.MustFetch("a").Entry.Content)
 
 		changes, err := srv.Changes(t.Context(), &conf.ChangesRequest{After: at, Namespace: "elsewhere"})
 		require.NoError(t, err)
 		require.Len(t, changes.Changes, 1, "a fork passes every filter")
 		assert.Equal(t, conf.OpFork, changes.Changes[0].Op)
-		srv.publish("a", "2")
-		assert.Equal(t, "2", srv.fetch("a").Entry.Content)
+		srv.Publish("a", "2")
+		assert.Equal(t, "2", srv.MustFetch("a").Entry.Content)
 	})
 }
 
@@ -204,23 +205,23 @@ func TestS10_SameContentOfAnotherType(t *testing.T) {
 		first := memstore.New()
 		swap := &swapped{}
 		swap.set(first)
-		srv := serve(t, swap)
+		srv := servertest.Serve(t, swap)
 		typed := func(typ string) conf.ChangeSet {
 			set := setOf("a", "1")
 			set.Drafts[0].Type, set.Drafts[0].Meta = typ, map[string]string{"by": typ}
 			return set
 		}
-		_, err := srv.commit(typed("text"))
+		_, err := srv.CommitSet(typed("text"))
 		require.NoError(t, err)
-		srv.publish("b", "lost")
-		replica := &clocked{Store: withoutTail(t, first, 0), skew: time.Second}
-		replica.at, _ = replica.At(t.Context())
-		replica.at.Store, replica.at.Epoch = srv.Status().Position.Store, srv.Status().Position.Epoch
+		srv.Publish("b", "lost")
+		replica := &servertest.Clocked{Store: servertest.WithoutTail(t, first, 0), Skew: time.Second}
+		replica.Reached, _ = replica.At(t.Context())
+		replica.Reached.Store, replica.Reached.Epoch = srv.Status().Position.Store, srv.Status().Position.Epoch
 		_, err = replica.Commit(t.Context(), []conf.ChangeSet{typed("json")})
 		require.NoError(t, err)
 		swap.set(replica)
 		time.Sleep(time.Minute)
-		got := srv.fetch("a").Entry
+		got := srv.MustFetch("a").Entry
 		assert.Equal(t, "json", got.Type)
 		assert.Equal(t, map[string]string{"by": "json"}, got.Meta)
 	})

@@ -13,30 +13,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
-
-// listed returns all that req leaves, page by page.
-func (s *served) listed(req conf.ListRequest) (ids []string) {
-	s.t.Helper()
-	for more := true; more; {
-		resp, err := s.List(context.Background(), &req)
-		require.NoError(s.t, err)
-		for i := range resp.Entries {
-			req.After = resp.Entries[i].Key
-			ids = append(ids, req.After.Group+"/"+req.After.DataID)
-		}
-		if more = resp.More; more {
-			require.NotEmpty(s.t, resp.Entries, "a page that is not the last has something to go on from")
-		}
-	}
-	return ids
-}
 
 // A list is what the filter leaves, in order, whatever groups there are, where the
 // page before ended, and what was deleted.
 func TestListsLeaveWhatTheFilterSays(t *testing.T) {
-	srv := serve(t, memstore.New())
+	srv := servertest.Serve(t, memstore.New())
 	var all []conf.Key
 	for g := range 30 {
 		for i := range 40 {
@@ -52,14 +36,14 @@ func TestListsLeaveWhatTheFilterSays(t *testing.T) {
 		for _, k := range keys {
 			c.Drafts = append(c.Drafts, conf.Draft{Key: k, Content: "x"})
 		}
-		_, err := srv.commit(c)
+		_, err := srv.CommitSet(c)
 		require.NoError(t, err)
 	}
 	var gone conf.ChangeSet
 	for _, k := range all[:900] {
 		gone.Deletes = append(gone.Deletes, conf.Delete{Key: k})
 	}
-	_, err := srv.commit(gone)
+	_, err := srv.CommitSet(gone)
 	require.NoError(t, err)
 	left := slices.SortedFunc(slices.Values(all[900:]), conf.Key.Compare)
 	for _, req := range []conf.ListRequest{
@@ -75,14 +59,14 @@ func TestListsLeaveWhatTheFilterSays(t *testing.T) {
 			}
 		}
 		for _, req.Limit = range []int{0, 7, 1000} {
-			require.Equal(t, want, srv.listed(req), "%+v", req)
+			require.Equal(t, want, srv.Listed(req), "%+v", req)
 		}
 	}
 }
 
 // A page is exactly as of its position, whatever is published meanwhile.
 func TestINV2_ListsAreAsOfOnePosition(t *testing.T) {
-	srv := serve(t, memstore.New())
+	srv := servertest.Serve(t, memstore.New())
 	set := func(v int) (c conf.ChangeSet) { // in each, all keys have the same value, or none is there
 		for i := range 50 {
 			k := conf.NewKey("", fmt.Sprint("key-", i))
@@ -116,7 +100,7 @@ func TestINV2_ListsAreAsOfOnePosition(t *testing.T) {
 		})
 	}
 	for v := range 2000 {
-		_, err := srv.commit(set(v))
+		_, err := srv.CommitSet(set(v))
 		require.NoError(t, err)
 	}
 	stop()
@@ -126,12 +110,12 @@ func TestINV2_ListsAreAsOfOnePosition(t *testing.T) {
 // Lists cost the storage nothing, and go on while it is away.
 func TestListsAreAnsweredFromMemory(t *testing.T) {
 	storage := troubledBy(memstore.New())
-	srv := serve(t, storage)
-	srv.publishMany(0, 0, 3000)
+	srv := servertest.Serve(t, storage)
+	srv.PublishMany(0, 0, 3000)
 	before := storage.count("scan") + storage.count("read")
-	assert.Len(t, srv.listed(conf.ListRequest{Prefix: "0-02", Contents: true}), 1000)
-	assert.Len(t, srv.listed(conf.ListRequest{Limit: 1000}), 3000)
+	assert.Len(t, srv.Listed(conf.ListRequest{Prefix: "0-02", Contents: true}), 1000)
+	assert.Len(t, srv.Listed(conf.ListRequest{Limit: 1000}), 3000)
 	assert.Equal(t, before, storage.count("scan")+storage.count("read"))
 	storage.fail(conf.ErrUnavailable, "scan", "read", "changes")
-	assert.Len(t, srv.listed(conf.ListRequest{}), 3000)
+	assert.Len(t, srv.Listed(conf.ListRequest{}), 3000)
 }

@@ -12,6 +12,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -26,7 +27,7 @@ func TestS10_ReplicaOfLostHistoryIsNotRead(t *testing.T) {
 		local := copyOn(memstore.New())
 		srv := node(t, swap, local)
 		for i := range 10 {
-			srv.publish("a", fmt.Sprint("old ", i))
+			srv.Publish("a", fmt.Sprint("old ", i))
 		}
 		time.Sleep(time.Second)
 		local.fail(conf.Errorf(conf.ErrUnavailable, "the disk fails"), "at", "apply", "install")
@@ -52,9 +53,9 @@ func TestS10_LoadingAnewNeverGoesBack(t *testing.T) {
 		swap := &swapped{}
 		swap.set(first)
 		storage := troubledBy(swap)
-		srv := serve(t, storage)
+		srv := servertest.Serve(t, storage)
 		for i := range 10 {
-			srv.publish("a", fmt.Sprint("old ", i))
+			srv.Publish("a", fmt.Sprint("old ", i))
 		}
 		at := srv.Status().Position
 		var compacted atomic.Bool
@@ -70,7 +71,7 @@ func TestS10_LoadingAnewNeverGoesBack(t *testing.T) {
 		now := srv.Status()
 		assert.EqualValues(t, 1, now.Counters.Forks)
 		assert.Positive(t, now.Position.Compare(at))
-		assert.Equal(t, "old 4", srv.fetch("a").Entry.Content)
+		assert.Equal(t, "old 4", srv.MustFetch("a").Entry.Content)
 	})
 }
 
@@ -82,8 +83,8 @@ func TestReplicaDamagedAgainIsLeftAloneForAWhile(t *testing.T) {
 		defer store.Close()
 		local := copyOn(memstore.New())
 		srv := node(t, store, local, diamond.WithSelfCheck(1000*time.Hour))
-		srv.publish("a", "1")
-		srv.publish("a", "2")
+		srv.Publish("a", "1")
+		srv.Publish("a", "2")
 		time.Sleep(time.Second)
 		before := srv.Status().Replica.Installs
 		local.fail(conf.Errorf(conf.ErrCorrupt, "a bit flipped"), "read")
@@ -113,11 +114,11 @@ func TestWithdrawalAnswersAllWhoWait(t *testing.T) {
 		defer other.Close()
 		swap := &swapped{}
 		swap.set(mine)
-		srv := serve(t, swap)
-		at := srv.publish("a", "1")
+		srv := servertest.Serve(t, swap)
+		at := srv.Publish("a", "1")
 		failed := make(chan error, 1)
 		go func() {
-			_, err := srv.Poll(t.Context(), pollFor(at, time.Minute, "a"))
+			_, err := srv.Poll(t.Context(), servertest.PollFor(at, time.Minute, "a"))
 			failed <- err
 		}()
 		synctest.Wait()
@@ -133,16 +134,16 @@ func TestWithdrawalAnswersAllWhoWait(t *testing.T) {
 func TestS8_AStorageThatHangsIsToldAsStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &silent{Store: memstore.New(), asked: make(map[string]int)}
-		srv := serve(t, store)
-		srv.publish("a", "1")
+		srv := servertest.Serve(t, store)
+		srv.Publish("a", "1")
 		time.Sleep(time.Minute)
-		require.Zero(t, srv.fetch("a").Stale)
+		require.Zero(t, srv.MustFetch("a").Stale)
 		store.hangs.Store(true)
 		time.Sleep(5 * time.Second)
-		assert.Positive(t, srv.fetch("a").Stale)
+		assert.Positive(t, srv.MustFetch("a").Stale)
 		assert.NoError(t, srv.Status().Storage, "no call has ended")
 		store.hangs.Store(false)
 		time.Sleep(time.Minute)
-		assert.Zero(t, srv.fetch("a").Stale)
+		assert.Zero(t, srv.MustFetch("a").Stale)
 	})
 }

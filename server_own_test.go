@@ -12,6 +12,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -20,18 +21,18 @@ import (
 func TestOwnCommitsAreNotReadBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
-		srv := serve(t, storage)
-		answer := srv.parked(pollFor(srv.Status().Position, time.Minute, "key-7"))
+		srv := servertest.Serve(t, storage)
+		answer := srv.Parked(servertest.PollFor(srv.Status().Position, time.Minute, "key-7"))
 		before := storage.count("changes")
 		for i := range 10 {
-			at := srv.publish(fmt.Sprintf("key-%d", i), "1")
+			at := srv.Publish(fmt.Sprintf("key-%d", i), "1")
 			assert.Equal(t, at, srv.Status().Position)
-			assert.Equal(t, "1", srv.fetch(fmt.Sprintf("key-%d", i)).Entry.Content)
+			assert.Equal(t, "1", srv.MustFetch(fmt.Sprintf("key-%d", i)).Entry.Content)
 		}
 		assert.Equal(t, []string{"key-7"}, names(<-answer))
 		assert.Equal(t, before, storage.count("changes"), "none was read")
 		for range 100 {
-			srv.publish("busy", "x")
+			srv.Publish("busy", "x")
 			time.Sleep(100 * time.Millisecond)
 		}
 		read := storage.count("changes") - before
@@ -45,14 +46,14 @@ func TestOwnCommitsAmongOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		storage := troubledBy(store)
-		srv := serve(t, storage)
+		srv := servertest.Serve(t, storage)
 		for i := range 20 {
 			_, err := store.Commit(t.Context(), []conf.ChangeSet{setOf("a", fmt.Sprint("theirs ", i)), setOf("b", fmt.Sprint(i))})
 			require.NoError(t, err)
-			at := srv.publish("a", fmt.Sprint("ours ", i))
+			at := srv.Publish("a", fmt.Sprint("ours ", i))
 			assert.EqualValues(t, 3*(i+1), at.Revision)
-			assert.Equal(t, fmt.Sprint("ours ", i), srv.fetch("a").Entry.Content)
-			assert.Equal(t, fmt.Sprint(i), srv.fetch("b").Entry.Content, "theirs came before")
+			assert.Equal(t, fmt.Sprint("ours ", i), srv.MustFetch("a").Entry.Content)
+			assert.Equal(t, fmt.Sprint(i), srv.MustFetch("b").Entry.Content, "theirs came before")
 		}
 	})
 }
@@ -62,8 +63,8 @@ func TestHintAmongOwnCommits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		storage := troubledBy(store)
-		srv := serve(t, storage, diamond.WithFeedInterval(time.Hour))
-		srv.publish("a", "0")
+		srv := servertest.Serve(t, storage, diamond.WithFeedInterval(time.Hour))
+		srv.Publish("a", "0")
 		storage.set(nil, func(string) error {
 			time.Sleep(2 * time.Millisecond) // the result is on its way
 			return nil
@@ -79,13 +80,13 @@ func TestHintAmongOwnCommits(t *testing.T) {
 			hint()
 			time.Sleep(time.Millisecond)
 			done := make(chan conf.Position, 1)
-			go func() { done <- srv.publish("a", fmt.Sprint(i)) }()
+			go func() { done <- srv.Publish("a", fmt.Sprint(i)) }()
 			time.Sleep(time.Millisecond)
 			theirs := hint() // too soon after the last one: it waits
 			<-done
 			time.Sleep(100 * time.Millisecond)
 			assert.Equal(t, theirs, srv.Status().Position)
-			assert.Equal(t, fmt.Sprint(i), srv.fetch("b").Entry.Content)
+			assert.Equal(t, fmt.Sprint(i), srv.MustFetch("b").Entry.Content)
 		}
 	})
 }
@@ -108,10 +109,10 @@ func (s liar) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result,
 // What a result tells is believed as far as the chain proves it.
 func TestOwnCommitsAreVerified(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := serve(t, liar{memstore.New()})
-		at := srv.publish("a", "1")
+		srv := servertest.Serve(t, liar{memstore.New()})
+		at := srv.Publish("a", "1")
 		assert.Equal(t, at, srv.Status().Position)
-		assert.Equal(t, "1", srv.fetch("a").Entry.Content, "it was read from the storage")
+		assert.Equal(t, "1", srv.MustFetch("a").Entry.Content, "it was read from the storage")
 		_, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "another")})
 		require.NoError(t, err)
 		assert.EqualValues(t, 1, srv.Status().Keys)

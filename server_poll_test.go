@@ -13,6 +13,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -36,20 +37,20 @@ func names(resp *conf.PollResponse) []string {
 // What a poll is told depends on what it holds, key by key.
 func TestPollComparesWhatIsHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := serve(t, memstore.New())
-		srv.publish("same", "1")    // 1
-		srv.publish("changed", "2") // 2
-		at := srv.publish("gone", "3")
-		srv.publish("changed", "2b") // 4
-		srv.publish("fresh", "5")    // 5
-		srv.remove("gone")           // 6
+		srv := servertest.Serve(t, memstore.New())
+		srv.Publish("same", "1")    // 1
+		srv.Publish("changed", "2") // 2
+		at := srv.Publish("gone", "3")
+		srv.Publish("changed", "2b") // 4
+		srv.Publish("fresh", "5")    // 5
+		srv.Remove("gone")           // 6
 		ids := []string{"same", "changed", "gone", "fresh", "never"}
 
-		full := pollFor(conf.Position{}, 0, ids...)
-		assert.ElementsMatch(t, []string{"same", "changed", "fresh"}, names(srv.poll(full)), "nothing held")
+		full := servertest.PollFor(conf.Position{}, 0, ids...)
+		assert.ElementsMatch(t, []string{"same", "changed", "fresh"}, names(srv.MustPoll(full)), "nothing held")
 
 		full.Held = []conf.Held{held("same", 1, "1"), held("changed", 2, "2"), held("gone", 3, "3")}
-		resp := srv.poll(full)
+		resp := srv.MustPoll(full)
 		assert.ElementsMatch(t, []string{"changed", "gone", "fresh"}, names(resp), "some held")
 		for _, k := range resp.Changed {
 			if k.Key.DataID == "gone" {
@@ -63,76 +64,76 @@ func TestPollComparesWhatIsHeld(t *testing.T) {
 			}
 		}
 
-		since := pollFor(at, 0, ids...)
-		assert.ElementsMatch(t, []string{"changed", "gone", "fresh"}, names(srv.poll(since)), "by position")
+		since := servertest.PollFor(at, 0, ids...)
+		assert.ElementsMatch(t, []string{"changed", "gone", "fresh"}, names(srv.MustPoll(since)), "by position")
 
 		since.Held = []conf.Held{held("same", 0, ""), held("fresh", 5, "5"), held("changed", 4, "2b")}
-		assert.ElementsMatch(t, []string{"same", "gone"}, names(srv.poll(since)), "but for what is held otherwise")
+		assert.ElementsMatch(t, []string{"same", "gone"}, names(srv.MustPoll(since)), "but for what is held otherwise")
 
-		resp = srv.poll(pollFor(resp.Position, 0, ids...))
+		resp = srv.MustPoll(servertest.PollFor(resp.Position, 0, ids...))
 		assert.Empty(t, resp.Changed)
 		assert.EqualValues(t, 6, resp.Position.Revision, "an empty answer has its position too")
 
 		full.Held = []conf.Held{held("same", 1, "other")}
-		assert.Contains(t, names(srv.poll(full)), "same", "the same revision of a history that was lost")
+		assert.Contains(t, names(srv.MustPoll(full)), "same", "the same revision of a history that was lost")
 		full.Held = []conf.Held{held("same", 9, "1")}
-		assert.Contains(t, names(srv.poll(full)), "same", "the same content at another revision")
+		assert.Contains(t, names(srv.MustPoll(full)), "same", "the same content at another revision")
 	})
 }
 
 // The original protocol knows no revisions: its polls compare MD5s alone.
 func TestPollByMD5(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := serve(t, memstore.New())
-		srv.publish("a", "1")
-		req := pollFor(conf.Position{}, time.Minute, "a", "b")
+		srv := servertest.Serve(t, memstore.New())
+		srv.Publish("a", "1")
+		req := servertest.PollFor(conf.Position{}, time.Minute, "a", "b")
 		req.Held = []conf.Held{
 			{Key: conf.NewKey("", "a"), Revision: conf.AnyRevision, MD5: conf.MD5Hex("1")},
 			{Key: conf.NewKey("", "b"), Revision: conf.AnyRevision},
 		}
-		answer := srv.parked(req)
-		srv.publish("a", "1")
+		answer := srv.Parked(req)
+		srv.Publish("a", "1")
 		synctest.Wait()
 		select {
 		case resp := <-answer:
 			t.Fatalf("told of %v: the content is the same", names(resp))
 		default:
 		}
-		srv.publish("b", "")
+		srv.Publish("b", "")
 		synctest.Wait()
 		select {
 		case resp := <-answer:
 			t.Fatalf("told of %v: an empty content is nothing to the original's clients", names(resp))
 		default:
 		}
-		srv.publish("b", "x")
+		srv.Publish("b", "x")
 		assert.Equal(t, []string{"b"}, names(<-answer))
 
 		req.Held[0].MD5 = ""
-		assert.ElementsMatch(t, []string{"a", "b"}, names(srv.poll(req)))
+		assert.ElementsMatch(t, []string{"a", "b"}, names(srv.MustPoll(req)))
 		req.Held[0].MD5 = "C4CA4238A0B923820DCC509A6F75849B" // not as the server writes it
-		assert.ElementsMatch(t, []string{"a", "b"}, names(srv.poll(req)))
+		assert.ElementsMatch(t, []string{"a", "b"}, names(srv.MustPoll(req)))
 	})
 }
 
 func TestPollTimesOutWithItsPosition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := serve(t, memstore.New())
-		at := srv.publish("a", "1")
+		srv := servertest.Serve(t, memstore.New())
+		at := srv.Publish("a", "1")
 		start := time.Now()
-		answer := srv.parked(pollFor(at, 25*time.Second, "a"))
-		moved := srv.publish("other", "2")
+		answer := srv.Parked(servertest.PollFor(at, 25*time.Second, "a"))
+		moved := srv.Publish("other", "2")
 		resp := <-answer
 		assert.Equal(t, 25*time.Second, time.Since(start))
 		assert.Empty(t, resp.Changed)
 		assert.Equal(t, moved, resp.Position)
 
 		start = time.Now()
-		srv.poll(pollFor(moved, time.Hour, "a"))
+		srv.MustPoll(servertest.PollFor(moved, time.Hour, "a"))
 		assert.Equal(t, conf.MaxWait, time.Since(start), "no longer than servers let them")
 
 		start = time.Now()
-		srv.poll(pollFor(moved, -time.Hour, "a"))
+		srv.MustPoll(servertest.PollFor(moved, -time.Hour, "a"))
 		assert.Zero(t, time.Since(start))
 		assert.EqualValues(t, 3, srv.Status().Counters.PollTimeout)
 		assert.Zero(t, srv.Status().Waiters)
@@ -141,27 +142,27 @@ func TestPollTimesOutWithItsPosition(t *testing.T) {
 
 func TestPollOfAnUnknownSetAsksForItsKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := serve(t, memstore.New())
-		at := srv.publish("a", "1")
-		req := pollFor(at, time.Minute, "a")
+		srv := servertest.Serve(t, memstore.New())
+		at := srv.Publish("a", "1")
+		req := servertest.PollFor(at, time.Minute, "a")
 		known := *req
 		known.Keys = nil
-		resp := srv.poll(&known)
+		resp := srv.MustPoll(&known)
 		assert.True(t, resp.Resync)
 		assert.Empty(t, resp.Changed)
 
 		req.Wait = 0
-		srv.poll(req)
+		srv.MustPoll(req)
 		known.Wait = 0
-		assert.False(t, srv.poll(&known).Resync)
+		assert.False(t, srv.MustPoll(&known).Resync)
 		time.Sleep(4 * time.Minute)
-		assert.False(t, srv.poll(&known).Resync, "known for some minutes more")
+		assert.False(t, srv.MustPoll(&known).Resync, "known for some minutes more")
 		time.Sleep(10 * time.Minute)
-		assert.True(t, srv.poll(&known).Resync, "but not for ever")
+		assert.True(t, srv.MustPoll(&known).Resync, "but not for ever")
 
-		answer := srv.parked(pollFor(at, conf.MaxWait, "a"))
+		answer := srv.Parked(servertest.PollFor(at, conf.MaxWait, "a"))
 		time.Sleep(80 * time.Second)
-		srv.publish("a", "2")
+		srv.Publish("a", "2")
 		assert.Equal(t, []string{"a"}, names(<-answer))
 	})
 }
@@ -169,35 +170,35 @@ func TestPollOfAnUnknownSetAsksForItsKeys(t *testing.T) {
 // A poll is refused where what it names cannot be, and in words that help.
 func TestPollRefusesWhatIsWrong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := serve(t, memstore.New())
-		at := srv.publish("a", "1")
+		srv := servertest.Serve(t, memstore.New())
+		at := srv.Publish("a", "1")
 		other := at
 		other.Store[0]++
 		future := at
 		future.Revision++
 		many := make([]conf.Key, conf.MaxPollKeys+1)
-		twice := pollFor(at, 0, "a")
+		twice := servertest.PollFor(at, 0, "a")
 		twice.Held = []conf.Held{held("a", 1, "1"), held("a", 2, "2")}
-		foreign := pollFor(at, 0, "a")
+		foreign := servertest.PollFor(at, 0, "a")
 		foreign.Held = []conf.Held{held("b", 1, "1")}
-		before := pollFor(at, 0, "a")
+		before := servertest.PollFor(at, 0, "a")
 		before.Held = []conf.Held{held("0", 1, "1")}
-		negative := pollFor(at, 0, "a")
+		negative := servertest.PollFor(at, 0, "a")
 		negative.Held = []conf.Held{held("a", -2, "1")}
 		for name, c := range map[string]struct {
 			req  *conf.PollRequest
 			want error
 			says string
 		}{
-			"bad key":        {pollFor(at, 0, "a/b"), conf.ErrInvalid, "dataId"},
+			"bad key":        {servertest.PollFor(at, 0, "a/b"), conf.ErrInvalid, "dataId"},
 			"too many":       {&conf.PollRequest{Keys: many}, conf.ErrTooLarge, "100001"},
 			"wrong hash":     {&conf.PollRequest{Keys: []conf.Key{conf.NewKey("", "a")}}, conf.ErrInvalid, "set"},
-			"other store":    {pollFor(other, 0, "a"), conf.ErrOtherStore, ""},
+			"other store":    {servertest.PollFor(other, 0, "a"), conf.ErrOtherStore, ""},
 			"held twice":     {twice, conf.ErrInvalid, "held"},
 			"not of the set": {foreign, conf.ErrInvalid, "held"},
 			"before the set": {before, conf.ErrInvalid, "held"},
 			"held nonsense":  {negative, conf.ErrInvalid, "held"},
-			"future":         {pollFor(future, 0, "a"), conf.ErrBehind, ""},
+			"future":         {servertest.PollFor(future, 0, "a"), conf.ErrBehind, ""},
 		} {
 			_, err := srv.Poll(t.Context(), c.req)
 			require.ErrorIs(t, err, c.want, name)
@@ -214,21 +215,21 @@ func TestPollRefusesWhatIsWrong(t *testing.T) {
 func TestC8_PollWaitsForAServerThatIsBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
-		srv := serve(t, storage)
+		srv := servertest.Serve(t, storage)
 		peer, err := diamond.NewServer(storage.Storage)
 		require.NoError(t, err)
 		defer peer.Close()
-		ahead := &served{peer, t}
-		srv.publish("a", "1")
+		ahead := &servertest.Served{Server: peer, T: t}
+		srv.Publish("a", "1")
 
-		at := ahead.publish("a", "2")
+		at := ahead.Publish("a", "2")
 		start := time.Now()
 		assert.Equal(t, "2", mustFetchAfter(t, srv, "a", at), "the storage has it: no need to wait for the next round")
 		assert.Zero(t, time.Since(start))
 
 		storage.fail(conf.ErrUnavailable, "changes")
-		at = ahead.publish("a", "3")
-		_, err = srv.Poll(t.Context(), pollFor(at, time.Minute, "a"))
+		at = ahead.Publish("a", "3")
+		_, err = srv.Poll(t.Context(), servertest.PollFor(at, time.Minute, "a"))
 		require.ErrorIs(t, err, conf.ErrBehind)
 		_, err = srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "a"), After: at})
 		require.ErrorIs(t, err, conf.ErrBehind, "rather behind than back in time")
@@ -236,12 +237,12 @@ func TestC8_PollWaitsForAServerThatIsBehind(t *testing.T) {
 
 		storage.heal()
 		assert.Equal(t, "3", mustFetchAfter(t, srv, "a", at))
-		resp := srv.poll(pollFor(at, 0, "a"))
+		resp := srv.MustPoll(servertest.PollFor(at, 0, "a"))
 		assert.Empty(t, resp.Changed)
 	})
 }
 
-func mustFetchAfter(t *testing.T, srv *served, dataID string, after conf.Position) string {
+func mustFetchAfter(t *testing.T, srv *servertest.Served, dataID string, after conf.Position) string {
 	t.Helper()
 	resp, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", dataID), After: after})
 	require.NoError(t, err)
@@ -253,16 +254,16 @@ func mustFetchAfter(t *testing.T, srv *served, dataID string, after conf.Positio
 // Contents come along up to a size each and together; the rest is named.
 func TestPollCarriesContentsInline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := serve(t, memstore.New())
+		srv := servertest.Serve(t, memstore.New())
 		full := strings.Repeat("x", conf.InlineContent)
 		ids := []string{"large", "small"}
-		srv.publish("large", full+"x")
-		srv.publish("small", "1")
+		srv.Publish("large", full+"x")
+		srv.Publish("small", "1")
 		for i := range 20 {
 			ids = append(ids, fmt.Sprintf("full-%02d", i))
-			srv.publish(ids[i+2], full)
+			srv.Publish(ids[i+2], full)
 		}
-		resp := srv.poll(pollFor(conf.Position{}, 0, ids...))
+		resp := srv.MustPoll(servertest.PollFor(conf.Position{}, 0, ids...))
 		require.Len(t, resp.Changed, len(ids))
 		var total, inline int
 		for _, k := range resp.Changed {
@@ -279,17 +280,17 @@ func TestPollCarriesContentsInline(t *testing.T) {
 
 func TestPollsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := serve(t, memstore.New(), diamond.WithLimits(2, 10))
-		at := srv.publish("a", "1")
-		one, two := srv.parked(pollFor(at, time.Minute, "a")), srv.parked(pollFor(at, time.Minute, "b"))
-		_, err := srv.Poll(t.Context(), pollFor(at, time.Minute, "a"))
+		srv := servertest.Serve(t, memstore.New(), diamond.WithLimits(2, 10))
+		at := srv.Publish("a", "1")
+		one, two := srv.Parked(servertest.PollFor(at, time.Minute, "a")), srv.Parked(servertest.PollFor(at, time.Minute, "b"))
+		_, err := srv.Poll(t.Context(), servertest.PollFor(at, time.Minute, "a"))
 		require.ErrorIs(t, err, conf.ErrOverloaded)
 		var e *conf.Error
 		require.ErrorAs(t, err, &e)
 		assert.Positive(t, e.RetryAfter)
 		_, err = srv.Changes(t.Context(), &conf.ChangesRequest{After: at, Wait: time.Minute})
 		require.ErrorIs(t, err, conf.ErrOverloaded, "watches wait as well")
-		assert.Empty(t, srv.poll(pollFor(at, 0, "a")).Changed, "who does not wait is served")
+		assert.Empty(t, srv.MustPoll(servertest.PollFor(at, 0, "a")).Changed, "who does not wait is served")
 		assert.EqualValues(t, 1, srv.Status().Counters.PollShed)
 		srv.Drain()
 		<-one
@@ -301,36 +302,36 @@ func TestPollsAreBounded(t *testing.T) {
 // refused without.
 func TestPollSaysWhenItBeginsToWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := serve(t, memstore.New(), diamond.WithLimits(1, 10))
-		at := srv.publish("a", "1")
+		srv := servertest.Serve(t, memstore.New(), diamond.WithLimits(1, 10))
+		at := srv.Publish("a", "1")
 		calls := 0
 		ask := func(wait time.Duration) *conf.PollRequest {
-			req := pollFor(at, wait, "a")
+			req := servertest.PollFor(at, wait, "a")
 			req.Parked = func() { calls++ }
 			return req
 		}
-		srv.poll(ask(0))
+		srv.MustPoll(ask(0))
 		assert.Zero(t, calls, "it does not wait")
-		one := srv.parked(ask(time.Minute))
+		one := srv.Parked(ask(time.Minute))
 		assert.Equal(t, 1, calls)
 		_, err := srv.Poll(t.Context(), ask(time.Minute))
 		require.ErrorIs(t, err, conf.ErrOverloaded)
 		assert.Equal(t, 1, calls, "there is no room to wait")
 		srv.Drain()
 		<-one
-		srv.poll(ask(time.Minute))
+		srv.MustPoll(ask(time.Minute))
 		assert.Equal(t, 1, calls, "a server that is closing has nobody wait")
 	})
 }
 
 func TestC16_PollEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := serve(t, memstore.New())
-		at := srv.publish("a", "1")
+		srv := servertest.Serve(t, memstore.New())
+		at := srv.Publish("a", "1")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		start := time.Now()
-		_, err := srv.Poll(ctx, pollFor(at, time.Minute, "a"))
+		_, err := srv.Poll(ctx, servertest.PollFor(at, time.Minute, "a"))
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Equal(t, time.Second, time.Since(start))
 		assert.Zero(t, srv.Status().Waiters)
@@ -340,11 +341,11 @@ func TestC16_PollEndsWithItsContext(t *testing.T) {
 
 func TestL1_DrainAnswersAllWhoWaitAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := serve(t, memstore.New())
-		at := srv.publish("a", "1")
+		srv := servertest.Serve(t, memstore.New())
+		at := srv.Publish("a", "1")
 		var answers []<-chan *conf.PollResponse
 		for range 100 {
-			answers = append(answers, srv.parked(pollFor(at, time.Minute, "a")))
+			answers = append(answers, srv.Parked(servertest.PollFor(at, time.Minute, "a")))
 		}
 		watch := make(chan *conf.ChangesResponse, 1)
 		go func() {
@@ -361,13 +362,13 @@ func TestL1_DrainAnswersAllWhoWaitAtOnce(t *testing.T) {
 			assert.Equal(t, at, resp.Position)
 		}
 		assert.True(t, (<-watch).Draining)
-		assert.True(t, srv.poll(pollFor(at, time.Minute, "a")).Draining, "and so is each later one")
+		assert.True(t, srv.MustPoll(servertest.PollFor(at, time.Minute, "a")).Draining, "and so is each later one")
 		assert.Zero(t, time.Since(start))
 		assert.EqualValues(t, 101, srv.Status().Counters.PollDrained)
 
-		at = srv.publish("a", "2")
-		assert.Equal(t, "2", srv.fetch("a").Entry.Content, "reads and commits go on")
-		changed := srv.poll(pollFor(conf.Position{}, time.Minute, "a"))
+		at = srv.Publish("a", "2")
+		assert.Equal(t, "2", srv.MustFetch("a").Entry.Content, "reads and commits go on")
+		changed := srv.MustPoll(servertest.PollFor(conf.Position{}, time.Minute, "a"))
 		assert.Equal(t, at, changed.Position)
 		assert.Equal(t, []string{"a"}, names(changed))
 	})

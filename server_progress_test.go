@@ -16,6 +16,7 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -25,15 +26,15 @@ func TestNudgesBringChangesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		defer store.Close()
-		a := &served{mustServer(t, store), t}
-		b := &served{mustServer(t, store), t}
+		a := servertest.Start(t, store)
+		b := servertest.Start(t, store)
 		defer b.OnCommitted(a.Nudge)()
 		for i := range 20 {
 			at := a.Status().Position
-			answer := a.parked(pollFor(at, time.Minute, "a"))
+			answer := a.Parked(servertest.PollFor(at, time.Minute, "a"))
 			time.Sleep(time.Duration(i) * 13 * time.Millisecond)
 			begun := time.Now()
-			at = b.publish("a", fmt.Sprint(i))
+			at = b.Publish("a", fmt.Sprint(i))
 			assert.Equal(t, at, (<-answer).Position)
 			assert.LessOrEqual(t, time.Since(begun), 20*time.Millisecond)
 		}
@@ -46,9 +47,9 @@ func TestN11_NudgesAreHints(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		shared := troubledBy(store)
-		srv := serve(t, shared)
-		peer := &served{mustServer(t, store), t}
-		at := srv.publish("a", "1")
+		srv := servertest.Serve(t, shared)
+		peer := servertest.Start(t, store)
+		at := srv.Publish("a", "1")
 		synctest.Wait()
 
 		// A forged one of the far future costs one read.
@@ -59,11 +60,11 @@ func TestN11_NudgesAreHints(t *testing.T) {
 		synctest.Wait()
 		assert.Equal(t, reads+1, shared.count("changes"))
 		assert.Equal(t, at, srv.Status().Position)
-		assert.Zero(t, srv.fetch("a").Stale)
+		assert.Zero(t, srv.MustFetch("a").Stale)
 
 		// It does not blind the server to what is real.
-		answer := srv.parked(pollFor(at, time.Minute, "a"))
-		at = peer.publish("a", "2")
+		answer := srv.Parked(servertest.PollFor(at, time.Minute, "a"))
+		at = peer.Publish("a", "2")
 		time.Sleep(20 * time.Millisecond)
 		srv.Nudge(at)
 		resp := <-answer
@@ -103,7 +104,7 @@ func TestN11_NudgesAreHints(t *testing.T) {
 		}
 		assert.LessOrEqual(t, shared.count("changes")-reads, 105)
 		assert.EqualValues(t, 1, most.Load())
-		assert.True(t, srv.poll(pollFor(at, 0, "a")).Changed == nil, "nobody is told twice")
+		assert.True(t, srv.MustPoll(servertest.PollFor(at, 0, "a")).Changed == nil, "nobody is told twice")
 
 		// Requests that name a position of the future are such hints too.
 		reads = shared.count("changes")
@@ -145,15 +146,15 @@ func TestCommittedIsToldAndHoldsNobodyUp(t *testing.T) {
 			defer mu.Unlock()
 			told = append(told, p.Revision)
 		})
-		srv := &served{s, t}
+		srv := &servertest.Served{Server: s, T: t}
 		begun := time.Now()
 		for i := range 10 {
-			srv.publish("a", fmt.Sprint(i))
+			srv.Publish("a", fmt.Sprint(i))
 			synctest.Wait() // it is told of the first before the second is there
 		}
 		stale := setOf("a", "x")
 		stale.Drafts[0].IfRevision = conf.Revision(1)
-		_, err = srv.commit(stale)
+		_, err = srv.CommitSet(stale)
 		require.ErrorIs(t, err, conf.ErrConflict)
 		assert.Zero(t, time.Since(begun))
 		close(release)
@@ -215,21 +216,21 @@ func TestS15_StaleSnapshotBesideOwnCommits(t *testing.T) {
 		var log logged
 		store := &lagging{Store: memstore.New()}
 		defer store.Store.Close()
-		srv := &served{mustServer(t, store, log.option()), t}
-		srv.publish("a", "0")
+		srv := servertest.Start(t, store, log.option())
+		srv.Publish("a", "0")
 		store.set(copied(t, store.Store))
 		for i := range 120 {
 			time.Sleep(500 * time.Millisecond)
 			content := fmt.Sprint(i)
-			srv.publish("a", content)
-			assert.Equal(t, content, srv.fetch("a").Entry.Content)
+			srv.Publish("a", content)
+			assert.Equal(t, content, srv.MustFetch("a").Entry.Content)
 		}
 		time.Sleep(10 * time.Second) // and nobody commits
 		status := srv.Status()
 		assert.True(t, status.Stalled)
 		require.ErrorIs(t, status.Storage, conf.ErrUnavailable)
 		assert.ErrorContains(t, status.Storage, "feed stalled")
-		assert.Equal(t, "119", srv.fetch("a").Entry.Content)
+		assert.Equal(t, "119", srv.MustFetch("a").Entry.Content)
 		assert.Zero(t, status.Counters.Forks)
 		store.mu.Lock()
 		assert.Positive(t, store.fresh, "it is asked to read anew")
@@ -255,12 +256,12 @@ func TestS15_StaleSnapshotIsNoticed(t *testing.T) {
 				var log logged
 				store := &lagging{Store: memstore.New(), renew: renew, silent: true}
 				defer store.Store.Close()
-				srv := &served{mustServer(t, store, log.option()), t}
-				srv.publish("a", "1")
+				srv := servertest.Start(t, store, log.option())
+				srv.Publish("a", "1")
 				store.set(copied(t, store.Store))
 				done := make(chan error, 1)
 				go func() {
-					_, err := srv.commit(setOf("a", "2"))
+					_, err := srv.CommitSet(setOf("a", "2"))
 					done <- err
 				}()
 				time.Sleep(5*time.Second - time.Millisecond)
@@ -274,19 +275,19 @@ func TestS15_StaleSnapshotIsNoticed(t *testing.T) {
 					assert.True(t, status.Stalled)
 					require.ErrorIs(t, status.Storage, conf.ErrUnavailable)
 					assert.ErrorContains(t, status.Storage, "feed stalled")
-					got := srv.fetch("a")
+					got := srv.MustFetch("a")
 					assert.Equal(t, "1", got.Entry.Content, "reads go on,")
 					assert.Positive(t, got.Stale, "and say so")
 					time.Sleep(10 * time.Second)
 					store.set(nil)
 				}
 				require.NoError(t, <-done, "acknowledged once it can be read")
-				assert.Equal(t, "2", srv.fetch("a").Entry.Content)
+				assert.Equal(t, "2", srv.MustFetch("a").Entry.Content)
 				time.Sleep(5 * time.Second)
 				status = srv.Status()
 				assert.False(t, status.Stalled)
 				assert.Zero(t, status.Lag)
-				assert.Zero(t, srv.fetch("a").Stale)
+				assert.Zero(t, srv.MustFetch("a").Stale)
 				assert.EqualValues(t, 1, status.Counters.FeedStalls)
 				assert.Zero(t, status.Counters.Forks)
 				assert.Equal(t, 1, log.count("feed stalled"), "said once")
@@ -304,22 +305,22 @@ func TestS15_StallIsNoticedByNudges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &lagging{Store: memstore.New()}
 		defer store.Store.Close()
-		srv := &served{mustServer(t, store), t}
-		peer := &served{mustServer(t, store.Store), t}
+		srv := servertest.Start(t, store)
+		peer := servertest.Start(t, store.Store)
 		defer peer.OnCommitted(srv.Nudge)()
-		peer.publish("a", "1")
+		peer.Publish("a", "1")
 		synctest.Wait()
 		store.set(copied(t, store.Store))
 		for i := range 12 {
-			peer.publish("a", fmt.Sprint(i))
+			peer.Publish("a", fmt.Sprint(i))
 			time.Sleep(500 * time.Millisecond)
 		}
 		assert.True(t, srv.Status().Stalled)
-		assert.Positive(t, srv.fetch("a").Stale)
+		assert.Positive(t, srv.MustFetch("a").Stale)
 		store.set(nil)
 		time.Sleep(3 * time.Second)
 		assert.False(t, srv.Status().Stalled)
-		assert.Equal(t, "11", srv.fetch("a").Entry.Content)
+		assert.Equal(t, "11", srv.MustFetch("a").Entry.Content)
 	})
 }
 
@@ -329,8 +330,8 @@ func TestS13_LagAcrossAnEpoch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &lagging{Store: memstore.New()}
 		defer store.Store.Close()
-		srv := &served{mustServer(t, store), t}
-		srv.publish("a", "1")
+		srv := servertest.Start(t, store)
+		srv.Publish("a", "1")
 		before := copied(t, store.Store)
 		forked, err := store.Fork(t.Context(), conf.Position{})
 		require.NoError(t, err)
@@ -354,33 +355,33 @@ func TestS13_LaggingReplicaOfTheDatabase(t *testing.T) {
 		var log logged
 		store := &lagging{Store: memstore.New(), silent: true}
 		defer store.Store.Close()
-		srv := &served{mustServer(t, store, log.option()), t}
-		srv.publish("a", "1")
-		srv.publish("b", "1")
-		at := srv.publish("a", "2")
-		answer := srv.parked(pollFor(at, time.Minute, "a", "b"))
-		store.set(withoutTail(t, store.Store, 1))
+		srv := servertest.Start(t, store, log.option())
+		srv.Publish("a", "1")
+		srv.Publish("b", "1")
+		at := srv.Publish("a", "2")
+		answer := srv.Parked(servertest.PollFor(at, time.Minute, "a", "b"))
+		store.set(servertest.WithoutTail(t, store.Store, 1))
 		time.Sleep(50 * time.Second) // however long: the storage that commits knows that nothing is lost
 		status := srv.Status()
 		assert.Equal(t, at, status.Position, "nothing goes back")
 		assert.ErrorContains(t, status.Storage, "feed gap")
 		require.ErrorIs(t, status.Storage, conf.ErrUnavailable)
 		assert.NotErrorIs(t, status.Storage, conf.ErrCorrupt)
-		assert.Equal(t, "2", srv.fetch("a").Entry.Content)
-		assert.Positive(t, srv.fetch("a").Stale)
+		assert.Equal(t, "2", srv.MustFetch("a").Entry.Content)
+		assert.Positive(t, srv.MustFetch("a").Stale)
 		assert.EqualValues(t, 1, status.Counters.FeedGaps)
 		store.set(nil)
 		time.Sleep(3 * time.Second)
 		require.NoError(t, srv.Status().Storage)
 		assert.Zero(t, srv.Status().Counters.Forks, "nothing was lost")
 		assert.Equal(t, 1, log.count("feed gap"))
-		peer := &served{mustServer(t, store.Store), t}
-		peer.publish("b", "2")
+		peer := servertest.Start(t, store.Store)
+		peer.Publish("b", "2")
 		assert.Len(t, (<-answer).Changed, 1)
 
 		n := campaign.Scale(t, 100, 1000)
 		spoil := &spoiled{Storage: store.Store}
-		reader := &served{mustServer(t, spoil), t}
+		reader := servertest.Start(t, spoil)
 		var hole atomic.Int64
 		spoil.set(func(b *conf.Batch) {
 			for i := range b.Changes {
@@ -392,16 +393,16 @@ func TestS13_LaggingReplicaOfTheDatabase(t *testing.T) {
 		})
 		for i := range n {
 			hole.Store(peer.Status().Position.Revision + 1)
-			peer.publish("a", fmt.Sprint("first ", i))
-			peer.publish("b", fmt.Sprint("second ", i))
+			peer.Publish("a", fmt.Sprint("first ", i))
+			peer.Publish("b", fmt.Sprint("second ", i))
 			time.Sleep(time.Second)
 			got := reader.Status().Position.Revision
 			require.Less(t, got, hole.Load(), "not the later one before it")
-			require.NotEqual(t, fmt.Sprint("second ", i), reader.fetch("b").Entry.Content)
+			require.NotEqual(t, fmt.Sprint("second ", i), reader.MustFetch("b").Entry.Content)
 			hole.Store(0)
 			time.Sleep(3 * time.Second)
-			require.Equal(t, fmt.Sprint("second ", i), reader.fetch("b").Entry.Content)
-			require.Equal(t, fmt.Sprint("first ", i), reader.fetch("a").Entry.Content)
+			require.Equal(t, fmt.Sprint("second ", i), reader.MustFetch("b").Entry.Content)
+			require.Equal(t, fmt.Sprint("first ", i), reader.MustFetch("a").Entry.Content)
 		}
 		require.NoError(t, reader.Status().Storage)
 		assert.EqualValues(t, n, reader.Status().Counters.FeedGaps)
@@ -417,14 +418,14 @@ func TestS13_ReplicaWaitsForALaggingDatabase(t *testing.T) {
 		local := copyOn(memstore.New())
 		srv := node(t, store, local)
 		for i := range 5 {
-			srv.publish("a", fmt.Sprint(i))
+			srv.Publish("a", fmt.Sprint(i))
 		}
 		synctest.Wait()
 		local.fail(conf.Errorf(conf.ErrNoSpace, "disk full"), "apply")
 		for range 20 {
-			srv.publish("b", strings.Repeat("x", 1<<20)) // more than waits in memory
+			srv.Publish("b", strings.Repeat("x", 1<<20)) // more than waits in memory
 		}
-		store.set(withoutTail(t, store.Store, 3))
+		store.set(servertest.WithoutTail(t, store.Store, 3))
 		local.heal()
 		time.Sleep(10 * time.Second)
 		assert.Equal(t, 5, int(srv.Status().Replica.Position.Revision))
@@ -439,18 +440,18 @@ func TestS13_ReplicaWaitsForALaggingDatabase(t *testing.T) {
 func TestS13_StartOnAGapIsNotDamage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
-		peer := serve(t, store)
-		peer.publish("a", "1")
+		peer := servertest.Serve(t, store)
+		peer.Publish("a", "1")
 		local := copied(t, store)
-		peer.publish("a", "2")
-		peer.publish("a", "3")
+		peer.Publish("a", "2")
+		peer.Publish("a", "3")
 		spoil := &spoiled{Storage: store}
 		spoil.set(func(b *conf.Batch) { b.Changes = b.Changes[1:] })
 		srv := node(t, spoil, local)
-		assert.Equal(t, "1", srv.fetch("a").Entry.Content)
-		assert.Positive(t, srv.fetch("a").Stale)
+		assert.Equal(t, "1", srv.MustFetch("a").Entry.Content)
+		assert.Positive(t, srv.MustFetch("a").Stale)
 		spoil.set(nil)
 		time.Sleep(3 * time.Second)
-		assert.Equal(t, "3", srv.fetch("a").Entry.Content)
+		assert.Equal(t, "3", srv.MustFetch("a").Entry.Content)
 	})
 }

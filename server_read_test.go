@@ -13,12 +13,13 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
 // Any bytes come back exactly as they were published, by every road.
 func TestS17_ByteExactness(t *testing.T) {
-	srv := serve(t, memstore.New())
+	srv := servertest.Serve(t, memstore.New())
 	contents := map[string]string{
 		"empty": "", "one": "x", "nul": "a\x00b", "invalid": "\xff\xfe\x80", "crlf": "a\r\nb\r\n", "bom": "\ufeffkey: 1",
 		"emoji": "😀", "trailing": " \ta  \n\n", "json": `{"a":1,"b":[";&%#$@,*^~()/|\\+"]}`,
@@ -26,17 +27,17 @@ func TestS17_ByteExactness(t *testing.T) {
 		"10m": strings.Repeat("0123456789abcdef", 10<<20/16),
 	}
 	for id, content := range contents {
-		srv.publish(strings.ReplaceAll(id, "+", "_"), content)
+		srv.Publish(strings.ReplaceAll(id, "+", "_"), content)
 	}
-	reread := &served{mustServer(t, storageOf(t, srv)), t} // nothing of it is in memory
+	reread := servertest.Start(t, storageOf(t, srv)) // nothing of it is in memory
 	for id, content := range contents {
 		id = strings.ReplaceAll(id, "+", "_")
-		for _, s := range []*served{srv, reread} {
-			got := s.fetch(id)
+		for _, s := range []*servertest.Served{srv, reread} {
+			got := s.MustFetch(id)
 			require.True(t, got.Found, id)
 			require.True(t, got.Entry.Content == content, id)
 			require.Equal(t, conf.MD5Hex(content), got.Entry.MD5, id)
-			polled := s.poll(pollFor(conf.Position{}, 0, id))
+			polled := s.MustPoll(servertest.PollFor(conf.Position{}, 0, id))
 			require.Len(t, polled.Changed, 1, id)
 			if e := polled.Changed[0].Entry; e != nil {
 				require.True(t, e.Content == content, id)
@@ -50,13 +51,13 @@ func TestS17_ByteExactness(t *testing.T) {
 	for _, c := range changes.Changes {
 		require.Equal(t, c.MD5, conf.MD5Hex(c.Content))
 	}
-	_, err = srv.commit(setOf("over", strings.Repeat("x", 10<<20+1)))
+	_, err = srv.CommitSet(setOf("over", strings.Repeat("x", 10<<20+1)))
 	require.ErrorIs(t, err, conf.ErrTooLarge)
-	assert.False(t, srv.fetch("over").Found)
+	assert.False(t, srv.MustFetch("over").Found)
 }
 
 // storageOf returns a copy of all that srv has published.
-func storageOf(t *testing.T, srv *served) diamond.Storage {
+func storageOf(t *testing.T, srv *servertest.Served) diamond.Storage {
 	t.Helper()
 	fresh := memstore.New()
 	t.Cleanup(func() { require.NoError(t, fresh.Close()) })
@@ -73,19 +74,19 @@ func storageOf(t *testing.T, srv *served) diamond.Storage {
 
 // Keys that a careless comparison would merge are distinct, or refused at the door.
 func TestS18_KeyIdentity(t *testing.T) {
-	srv := serve(t, memstore.New())
+	srv := servertest.Serve(t, memstore.New())
 	good := []string{"a", "A", "a_", "a-", "a.", "a:", "aa"}
 	for i, id := range good {
-		srv.publish(id, fmt.Sprint(i))
+		srv.Publish(id, fmt.Sprint(i))
 	}
 	for _, id := range []string{"a ", "á", "ａ", "a%", " a", "a\x00", "a/"} {
-		_, err := srv.commit(setOf(id, "x"))
+		_, err := srv.CommitSet(setOf(id, "x"))
 		require.ErrorIs(t, err, conf.ErrInvalid, "%q", id)
 		_, err = srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.Key{DataID: id}})
 		require.ErrorIs(t, err, conf.ErrInvalid, "%q", id)
 	}
 	for i, id := range good {
-		assert.Equal(t, fmt.Sprint(i), srv.fetch(id).Entry.Content)
+		assert.Equal(t, fmt.Sprint(i), srv.MustFetch(id).Entry.Content)
 	}
 	assert.Equal(t, len(good), srv.Status().Keys)
 }
@@ -93,16 +94,16 @@ func TestS18_KeyIdentity(t *testing.T) {
 // A batch is one revision, in one answer.
 func TestS19_BatchAtomicity(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := serve(t, memstore.New())
-		at := srv.publish("key-000", "0")
+		srv := servertest.Serve(t, memstore.New())
+		at := srv.Publish("key-000", "0")
 		var ids []string
 		var set conf.ChangeSet
 		for i := range 500 {
 			ids = append(ids, fmt.Sprintf("key-%03d", i))
 			set.Drafts = append(set.Drafts, conf.Draft{Key: conf.NewKey("", ids[i]), Content: "1"})
 		}
-		answer := srv.parked(pollFor(at, time.Minute, ids...))
-		_, err := srv.commit(set)
+		answer := srv.Parked(servertest.PollFor(at, time.Minute, ids...))
+		_, err := srv.CommitSet(set)
 		require.NoError(t, err)
 		assert.Len(t, (<-answer).Changed, 500)
 		changes, err := srv.Changes(t.Context(), &conf.ChangesRequest{After: at})
@@ -113,15 +114,15 @@ func TestS19_BatchAtomicity(t *testing.T) {
 }
 
 func TestListPages(t *testing.T) {
-	srv := serve(t, memstore.New())
+	srv := servertest.Serve(t, memstore.New())
 	big := strings.Repeat("x", 400<<10)
 	for i := range 5 {
-		srv.publish(fmt.Sprintf("big-%d", i), big)
+		srv.Publish(fmt.Sprintf("big-%d", i), big)
 	}
 	for i := range 150 {
-		srv.publish(fmt.Sprintf("small-%03d", i), "1")
+		srv.Publish(fmt.Sprintf("small-%03d", i), "1")
 	}
-	_, err := srv.commit(conf.ChangeSet{Drafts: []conf.Draft{{Key: conf.Key{Namespace: "other", DataID: "x"}, Content: "1"}}})
+	_, err := srv.CommitSet(conf.ChangeSet{Drafts: []conf.Draft{{Key: conf.Key{Namespace: "other", DataID: "x"}, Content: "1"}}})
 	require.NoError(t, err)
 
 	list := func(req conf.ListRequest) (pages []int) {
@@ -168,7 +169,7 @@ func TestSystemNamespacesAreHidden(t *testing.T) {
 		{Drafts: []conf.Draft{{Key: secret, Content: "hash"}, {Key: conf.NewKey("", "a"), Content: "1"}}},
 	})
 	require.NoError(t, err)
-	srv := serve(t, store)
+	srv := servertest.Serve(t, store)
 	ctx := t.Context()
 	_, err = srv.Fetch(ctx, &conf.FetchRequest{Key: secret})
 	require.ErrorIs(t, err, conf.ErrDenied)
@@ -185,11 +186,11 @@ func TestSystemNamespacesAreHidden(t *testing.T) {
 }
 
 func TestHistory(t *testing.T) {
-	srv := serve(t, memstore.New())
+	srv := servertest.Serve(t, memstore.New())
 	for i := range 5 {
-		srv.publish("a", fmt.Sprint(i))
+		srv.Publish("a", fmt.Sprint(i))
 	}
-	srv.remove("a")
+	srv.Remove("a")
 	resp, err := srv.History(t.Context(), &conf.HistoryRequest{Key: conf.NewKey("", "a"), Before: 6, Limit: 2})
 	require.NoError(t, err)
 	require.Len(t, resp.Changes, 2)
@@ -208,8 +209,8 @@ func TestHistory(t *testing.T) {
 func TestWatchWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
-		srv := serve(t, storage)
-		at := srv.publish("a", "1")
+		srv := servertest.Serve(t, storage)
+		at := srv.Publish("a", "1")
 		watch := func(wait time.Duration) <-chan *conf.ChangesResponse {
 			got := make(chan *conf.ChangesResponse, 1)
 			go func() {
@@ -224,10 +225,10 @@ func TestWatchWaits(t *testing.T) {
 		reads := storage.count("changes")
 		got := watch(time.Minute)
 		assert.Equal(t, reads, storage.count("changes"), "who is up to date costs the storage nothing")
-		srv.publish("a", "2")
+		srv.Publish("a", "2")
 		time.Sleep(time.Second)
 		require.Empty(t, got)
-		moved := srv.publish("b", "3")
+		moved := srv.Publish("b", "3")
 		resp := <-got
 		assert.Equal(t, time.Second, time.Since(start))
 		require.Len(t, resp.Changes, 1)
@@ -236,7 +237,7 @@ func TestWatchWaits(t *testing.T) {
 
 		at = moved
 		got = watch(10 * time.Second)
-		moved = srv.publish("a", "4")
+		moved = srv.Publish("a", "4")
 		resp = <-got
 		assert.Empty(t, resp.Changes)
 		assert.Equal(t, moved, resp.Position, "also when the filter left nothing")
@@ -250,9 +251,9 @@ func TestWatchWaits(t *testing.T) {
 
 func TestReports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := serve(t, memstore.New())
-		srv.publish("a", "1")
-		at := srv.publish("a", "2")
+		srv := servertest.Serve(t, memstore.New())
+		srv.Publish("a", "1")
+		at := srv.Publish("a", "2")
 		report := func(client string, revision int64, applied bool, reason string) error {
 			_, err := srv.Report(t.Context(), &conf.ReportRequest{
 				Client:  conf.ClientInfo{ID: client},
@@ -265,11 +266,11 @@ func TestReports(t *testing.T) {
 		require.NoError(t, report("three", at.Revision, false, "panic"))
 		require.NoError(t, report("three", at.Revision, false, "panic"))
 		assert.Equal(t, conf.ListenerCounts{InSync: 1, Pending: 1, Rejected: 1}, srv.Status().Listeners)
-		srv.publish("a", "3")
+		srv.Publish("a", "3")
 		assert.Equal(t, conf.ListenerCounts{Pending: 3}, srv.Status().Listeners)
-		srv.remove("a")
+		srv.Remove("a")
 		assert.Zero(t, srv.Status().Listeners)
-		srv.publish("a", "4")
+		srv.Publish("a", "4")
 		time.Sleep(time.Hour)
 		assert.Zero(t, srv.Status().Listeners, "soft state")
 

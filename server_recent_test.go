@@ -4,9 +4,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/linnaname/gdiamond/conf"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // positionAt returns the position at a revision of a history that a test makes up.

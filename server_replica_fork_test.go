@@ -11,16 +11,17 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
 // promoted returns what becomes of a store that is failed over to a copy that
 // stopped at a revision, and then takes changes.
-func promoted(t testing.TB, store diamond.Storage, revision int64) *clocked {
+func promoted(t testing.TB, store diamond.Storage, revision int64) *servertest.Clocked {
 	t.Helper()
-	p := &clocked{Store: withoutTail(t, store, revision)}
+	p := &servertest.Clocked{Store: servertest.WithoutTail(t, store, revision)}
 	var err error
-	p.at, err = p.At(t.Context())
+	p.Reached, err = p.At(t.Context())
 	require.NoError(t, err)
 	return p
 }
@@ -36,16 +37,16 @@ func TestS10_TwoNodesWithReplicasForkOnce(t *testing.T) {
 				swap := &swapped{}
 				swap.set(first)
 				locals := []*memstore.Store{memstore.New(), memstore.New()}
-				nodes := []*served{node(t, swap, locals[0], log.option()), node(t, swap, locals[1], log.option())}
+				nodes := []*servertest.Served{node(t, swap, locals[0], log.option()), node(t, swap, locals[1], log.option())}
 				for i := range 110 {
-					nodes[i%2].publish(fmt.Sprintf("key-%d", i%10), fmt.Sprint("old ", i))
+					nodes[i%2].Publish(fmt.Sprintf("key-%d", i%10), fmt.Sprint("old ", i))
 				}
 				time.Sleep(time.Second)
 				at := nodes[0].Status().Position
 				require.Equal(t, at, nodes[1].Status().Position)
 				answers := []<-chan *conf.PollResponse{
-					nodes[0].parked(pollFor(at, time.Minute, "unrelated")),
-					nodes[1].parked(pollFor(at, time.Minute, "unrelated")),
+					nodes[0].Parked(servertest.PollFor(at, time.Minute, "unrelated")),
+					nodes[1].Parked(servertest.PollFor(at, time.Minute, "unrelated")),
 				}
 				replica := promoted(t, first, 100)
 				for i := range overwritten {
@@ -79,11 +80,11 @@ func TestS11_ReplicaAheadOfTheStorageAtStart(t *testing.T) {
 		var log logged
 		first := memstore.New()
 		locals := []*memstore.Store{memstore.New(), memstore.New()}
-		before := serve(t, first)
+		before := servertest.Serve(t, first)
 		for i := range 50 {
-			before.publish(fmt.Sprintf("key-%d", i%5), fmt.Sprint("old ", i))
+			before.Publish(fmt.Sprintf("key-%d", i%5), fmt.Sprint("old ", i))
 		}
-		at := before.publish("only-in-the-tail", "lost")
+		at := before.Publish("only-in-the-tail", "lost")
 		for _, local := range locals {
 			batch, err := first.Changes(t.Context(), conf.Position{}, 1<<40)
 			require.NoError(t, err)
@@ -93,17 +94,17 @@ func TestS11_ReplicaAheadOfTheStorageAtStart(t *testing.T) {
 		_, err := restored.Commit(t.Context(), []conf.ChangeSet{setOf("key-0", "new")})
 		require.NoError(t, err)
 		shared := troubledBy(restored)
-		nodes := []*served{node(t, shared, locals[0], log.option()), node(t, shared, locals[1], log.option())}
+		nodes := []*servertest.Served{node(t, shared, locals[0], log.option()), node(t, shared, locals[1], log.option())}
 		time.Sleep(time.Minute)
 		want, head := contentsOf(t, restored)
 		assert.EqualValues(t, at.Revision+1, head.Revision, "above all that was seen")
 		assert.EqualValues(t, at.Epoch.Generation+1, head.Epoch.Generation)
 		for i, n := range nodes {
-			assert.Equal(t, "new", n.fetch("key-0").Entry.Content)
-			gone := n.fetch("only-in-the-tail")
+			assert.Equal(t, "new", n.MustFetch("key-0").Entry.Content)
+			gone := n.MustFetch("only-in-the-tail")
 			assert.False(t, gone.Found)
 			assert.Positive(t, gone.Position.Compare(at), "a step forward for who has seen it (D9)")
-			assert.True(t, n.poll(pollFor(at, 0, "key-0")).Resync)
+			assert.True(t, n.MustPoll(servertest.PollFor(at, 0, "key-0")).Resync)
 			assert.Zero(t, gone.Stale)
 			got, reached := contentsOf(t, locals[i])
 			assert.Equal(t, head, reached)
@@ -120,9 +121,9 @@ func TestS11_ReplicaAheadOfTheStorageAtStart(t *testing.T) {
 func TestS10_PublishProvesTheLoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first := memstore.New()
-		before := serve(t, first)
+		before := servertest.Serve(t, first)
 		for i := range 50 {
-			before.publish("a", fmt.Sprint("old ", i))
+			before.Publish("a", fmt.Sprint("old ", i))
 		}
 		swap := &swapped{}
 		swap.set(first)
@@ -131,9 +132,9 @@ func TestS10_PublishProvesTheLoss(t *testing.T) {
 		restored := promoted(t, first, 20)
 		swap.set(restored)
 		begun := time.Now()
-		at := srv.publish("a", "new")
+		at := srv.Publish("a", "new")
 		assert.EqualValues(t, 21, at.Revision)
-		assert.Equal(t, "new", srv.fetch("a").Entry.Content)
+		assert.Equal(t, "new", srv.MustFetch("a").Entry.Content)
 		assert.Less(t, time.Since(begun), 10*time.Second)
 		assert.EqualValues(t, 1, srv.Status().Counters.Forks)
 		time.Sleep(5 * time.Second)

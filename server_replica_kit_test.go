@@ -12,6 +12,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -83,12 +84,12 @@ func (l *logged) option() diamond.Option {
 
 // node returns a server on a shared storage with a copy of its own. Who made
 // the storage and the copy closes them.
-func node(t testing.TB, shared diamond.Storage, local diamond.ReplicaStorage, opts ...diamond.ServerOption) *served {
+func node(t testing.TB, shared diamond.Storage, local diamond.ReplicaStorage, opts ...diamond.ServerOption) *servertest.Served {
 	t.Helper()
 	srv, err := diamond.NewServer(shared, append(opts, diamond.WithReplica(local))...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, srv.Close()) })
-	return &served{srv, t}
+	return &servertest.Served{Server: srv, T: t}
 }
 
 // contentsOf returns all entries of a storage, with contents, and its position.

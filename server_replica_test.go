@@ -15,6 +15,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage"
 	"github.com/linnaname/gdiamond/storage/boltstore"
 	"github.com/linnaname/gdiamond/storage/memstore"
@@ -30,10 +31,10 @@ func down(s *troubled) {
 func TestL5_StartFromTheReplicaAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
-		peer := serve(t, store)
-		peer.publish("a", "1")
-		peer.publish("gone", "1")
-		at := peer.remove("gone")
+		peer := servertest.Serve(t, store)
+		peer.Publish("a", "1")
+		peer.Publish("gone", "1")
+		at := peer.Remove("gone")
 		local := copied(t, store)
 		shared := troubledBy(store)
 		down(shared)
@@ -50,11 +51,11 @@ func TestL5_StartFromTheReplicaAlone(t *testing.T) {
 		assert.Equal(t, at, status.Replica.Position)
 
 		time.Sleep(time.Minute)
-		got := srv.fetch("a")
+		got := srv.MustFetch("a")
 		assert.Equal(t, "1", got.Entry.Content)
 		assert.Equal(t, time.Minute, got.Stale, "since it was started, at the least")
-		assert.False(t, srv.fetch("gone").Found)
-		first := srv.poll(pollFor(conf.Position{}, 0, "a"))
+		assert.False(t, srv.MustFetch("gone").Found)
+		first := srv.MustPoll(servertest.PollFor(conf.Position{}, 0, "a"))
 		assert.Equal(t, "1", first.Changed[0].Entry.Content)
 		assert.Positive(t, first.Stale)
 		list, err := srv.List(t.Context(), &conf.ListRequest{Contents: true})
@@ -68,16 +69,16 @@ func TestL5_StartFromTheReplicaAlone(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, "1", old.Entry.Content)
 
-		_, err = srv.commit(setOf("a", "mine"))
+		_, err = srv.CommitSet(setOf("a", "mine"))
 		require.ErrorIs(t, err, conf.ErrUnavailable)
 		assert.Zero(t, shared.count("commit"), "nothing is written to what may be another store")
-		answer := srv.parked(pollFor(first.Position, time.Minute, "a"))
-		peer.publish("a", "2")
+		answer := srv.Parked(servertest.PollFor(first.Position, time.Minute, "a"))
+		peer.Publish("a", "2")
 		shared.heal()
 		assert.Equal(t, "2", (<-answer).Changed[0].Entry.Content)
 		synctest.Wait() // polls are answered before the feed's round is over
-		assert.Zero(t, srv.fetch("a").Stale)
-		srv.publish("a", "3")
+		assert.Zero(t, srv.MustFetch("a").Stale)
+		srv.Publish("a", "3")
 		assert.Zero(t, shared.count("scan")-shared.count("read"), "it has read what changed, and no more")
 		synctest.Wait()
 		sameContents(t, store, local)
@@ -102,7 +103,7 @@ func TestReplicaOfABusyServer(t *testing.T) {
 			for p := range 64 {
 				all.Go(func() {
 					for range rounds {
-						srv.publish(fmt.Sprintf("key-%d", p), "value")
+						srv.Publish(fmt.Sprintf("key-%d", p), "value")
 					}
 				})
 			}
@@ -126,19 +127,19 @@ func TestReplicaOfABusyServer(t *testing.T) {
 func TestL5_StartWhileTheStorageHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
-		serve(t, store).publish("a", "1")
+		servertest.Serve(t, store).Publish("a", "1")
 		shared := troubledBy(store)
 		release := make(chan struct{})
 		shared.set(func(string) error { <-release; return nil }, nil)
 		begun := time.Now()
 		srv := node(t, shared, copied(t, store))
 		assert.LessOrEqual(t, time.Since(begun), time.Second)
-		got := srv.fetch("a")
+		got := srv.MustFetch("a")
 		assert.Equal(t, "1", got.Entry.Content)
 		assert.Positive(t, got.Stale)
 		close(release)
 		synctest.Wait()
-		assert.Zero(t, srv.fetch("a").Stale)
+		assert.Zero(t, srv.MustFetch("a").Stale)
 	})
 }
 
@@ -154,7 +155,7 @@ func TestL6_StartWithoutAGoodReplica(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := memstore.New()
-				serve(t, store).publish("a", "1")
+				servertest.Serve(t, store).Publish("a", "1")
 				local := copyOn(memstore.New())
 				if name != "empty" {
 					local = copyOn(copied(t, store))
@@ -167,12 +168,12 @@ func TestL6_StartWithoutAGoodReplica(t *testing.T) {
 				assert.False(t, srv.Status().Ready)
 				_, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "a")})
 				require.ErrorIs(t, err, conf.ErrUnavailable)
-				_, err = srv.Poll(t.Context(), pollFor(conf.Position{}, 0, "a"))
+				_, err = srv.Poll(t.Context(), servertest.PollFor(conf.Position{}, 0, "a"))
 				require.ErrorIs(t, err, conf.ErrUnavailable)
 
 				shared.heal()
 				time.Sleep(5 * time.Second)
-				assert.Equal(t, "1", srv.fetch("a").Entry.Content, "it serves without its disk")
+				assert.Equal(t, "1", srv.MustFetch("a").Entry.Content, "it serves without its disk")
 				assert.LessOrEqual(t, srv.Status().Replica.Installs, uint64(1), "and is not made anew again and again")
 				local.heal()
 				time.Sleep(15 * time.Minute)
@@ -188,9 +189,9 @@ func TestL6_StartWithoutAGoodReplica(t *testing.T) {
 func TestStartFromAnUpToDateReplicaScansNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
-		peer := serve(t, store)
+		peer := servertest.Serve(t, store)
 		for i := range 100 {
-			peer.publish(fmt.Sprint("key-", i), "1")
+			peer.Publish(fmt.Sprint("key-", i), "1")
 		}
 		shared, local := troubledBy(store), memstore.New()
 		first := node(t, shared, local)
@@ -199,14 +200,14 @@ func TestStartFromAnUpToDateReplicaScansNothing(t *testing.T) {
 		sameContents(t, store, local)
 		require.NoError(t, first.Close())
 		for i := range 10 {
-			peer.publish(fmt.Sprint("key-", i), "2")
+			peer.Publish(fmt.Sprint("key-", i), "2")
 		}
 		scans, reads := shared.count("scan"), shared.count("read")
 		second := node(t, shared, local)
 		assert.True(t, second.Status().Ready)
 		assert.Zero(t, second.Status().Stale, "the storage was there")
-		assert.Equal(t, "2", second.fetch("key-3").Entry.Content)
-		assert.Equal(t, "1", second.fetch("key-50").Entry.Content)
+		assert.Equal(t, "2", second.MustFetch("key-3").Entry.Content)
+		assert.Equal(t, "1", second.MustFetch("key-50").Entry.Content)
 		synctest.Wait()
 		assert.Equal(t, scans, shared.count("scan"))
 		assert.Equal(t, reads, shared.count("read"))
@@ -226,14 +227,14 @@ func TestWarmNodeCostsTheStorageNothing(t *testing.T) {
 		start := srv.Status().Position
 		synctest.Wait() // for the copy to be made
 		for i := range 200 {
-			srv.publish(fmt.Sprint("key-", i), strings.Repeat("x", 1000))
+			srv.Publish(fmt.Sprint("key-", i), strings.Repeat("x", 1000))
 		}
 		time.Sleep(time.Second) // for the copy, which rests after many changes
-		watches := srv.watching(100, "other", start, time.Minute)
+		watches := srv.Watching(100, "other", start, time.Minute)
 		scans, reads, changes := shared.count("scan"), shared.count("read"), shared.count("changes")
 		for i := range 200 {
-			assert.Len(t, srv.fetch(fmt.Sprint("key-", i)).Entry.Content, 1000)
-			assert.NotNil(t, srv.poll(pollFor(conf.Position{}, 0, fmt.Sprint("key-", i))).Changed[0].Entry)
+			assert.Len(t, srv.MustFetch(fmt.Sprint("key-", i)).Entry.Content, 1000)
+			assert.NotNil(t, srv.MustPoll(servertest.PollFor(conf.Position{}, 0, fmt.Sprint("key-", i))).Changed[0].Entry)
 		}
 		_, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "key-1"), Revision: 2})
 		require.NoError(t, err)
@@ -244,7 +245,7 @@ func TestWarmNodeCostsTheStorageNothing(t *testing.T) {
 			seen, after = seen+len(resp.Changes), resp.Position
 		}
 		assert.Equal(t, 200, seen)
-		srv.publish("key-1", "a change that none of the watches asks for")
+		srv.Publish("key-1", "a change that none of the watches asks for")
 		synctest.Wait()
 		assert.Equal(t, []int{scans, reads}, []int{shared.count("scan"), shared.count("read")})
 		assert.LessOrEqual(t, shared.count("changes")-changes, 2, "the feed alone looks, at its own times")
@@ -259,9 +260,9 @@ func TestWarmNodeCostsTheStorageNothing(t *testing.T) {
 func TestINV2_InstalledReplicaIsAPrefix(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
-		peer := serve(t, store)
+		peer := servertest.Serve(t, store)
 		for i := range 300 {
-			peer.publish(fmt.Sprintf("key-%03d", i), strings.Repeat("x", 100_000))
+			peer.Publish(fmt.Sprintf("key-%03d", i), strings.Repeat("x", 100_000))
 		}
 		slow := troubledBy(store)
 		stop := make(chan struct{})
@@ -281,9 +282,9 @@ func TestINV2_InstalledReplicaIsAPrefix(t *testing.T) {
 				}
 				switch id := fmt.Sprintf("key-%03d", i*37%310); i % 3 {
 				case 0:
-					_, _ = peer.commit(conf.ChangeSet{Deletes: []conf.Delete{{Key: conf.NewKey("", id)}}})
+					_, _ = peer.CommitSet(conf.ChangeSet{Deletes: []conf.Delete{{Key: conf.NewKey("", id)}}})
 				default:
-					peer.publish(id, fmt.Sprint("value ", i))
+					peer.Publish(id, fmt.Sprint("value ", i))
 				}
 			}
 		}()
@@ -332,14 +333,14 @@ func TestD1_FullDiskOfTheReplica(t *testing.T) {
 		local := copyOn(memstore.New())
 		srv := node(t, store, local, log.option())
 		defer store.Close()
-		before := srv.publish("a", "1")
+		before := srv.Publish("a", "1")
 		synctest.Wait()
 		local.fail(conf.Errorf(conf.ErrNoSpace, "disk full"), "apply", "install")
 		for i := range 100 {
-			answer := srv.parked(pollFor(srv.Status().Position, time.Minute, "a"))
-			srv.publish("a", strings.Repeat("y", i*10_000))
+			answer := srv.Parked(servertest.PollFor(srv.Status().Position, time.Minute, "a"))
+			srv.Publish("a", strings.Repeat("y", i*10_000))
 			assert.Len(t, (<-answer).Changed, 1)
-			assert.Len(t, srv.fetch("a").Entry.Content, i*10_000)
+			assert.Len(t, srv.MustFetch("a").Entry.Content, i*10_000)
 			time.Sleep(time.Second)
 		}
 		status := srv.Status()
@@ -377,8 +378,8 @@ func TestD5_SlowDiskOfTheReplica(t *testing.T) {
 		reads := shared.count("changes")
 		begun := time.Now()
 		for i := range 100 {
-			answer := srv.parked(pollFor(srv.Status().Position, time.Minute, "a"))
-			srv.publish("a", fmt.Sprint("value ", i))
+			answer := srv.Parked(servertest.PollFor(srv.Status().Position, time.Minute, "a"))
+			srv.Publish("a", fmt.Sprint("value ", i))
 			<-answer
 		}
 		assert.Zero(t, time.Since(begun), "nobody waits for it")
@@ -389,7 +390,7 @@ func TestD5_SlowDiskOfTheReplica(t *testing.T) {
 
 		// More than the queue takes: the rest comes from the storage.
 		for i := range 30 {
-			srv.publish(fmt.Sprint("large-", i), strings.Repeat("z", 1<<20))
+			srv.Publish(fmt.Sprint("large-", i), strings.Repeat("z", 1<<20))
 		}
 		time.Sleep(2 * time.Minute)
 		sameContents(t, store, local.Storage)
@@ -404,20 +405,20 @@ func TestReplicaIsMadeAnewWhereChangesAreGone(t *testing.T) {
 		defer store.Close()
 		local := copyOn(memstore.New())
 		srv := node(t, store, local)
-		srv.publish("kept", "1")
-		srv.publish("gone", "1")
+		srv.Publish("kept", "1")
+		srv.Publish("gone", "1")
 		synctest.Wait()
 		require.NoError(t, srv.Close())
-		peer := &served{mustServer(t, store), t}
-		peer.remove("gone")
+		peer := servertest.Start(t, store)
+		peer.Remove("gone")
 		for i := range 50 {
 			time.Sleep(time.Millisecond)
-			peer.publish("noise", fmt.Sprint(i))
+			peer.Publish("noise", fmt.Sprint(i))
 		}
 		srv = node(t, store, local)
 		time.Sleep(10 * time.Second)
-		assert.False(t, srv.fetch("gone").Found)
-		assert.Equal(t, "49", srv.fetch("noise").Entry.Content)
+		assert.False(t, srv.MustFetch("gone").Found)
+		assert.Equal(t, "49", srv.MustFetch("noise").Entry.Content)
 		assert.EqualValues(t, 1, srv.Status().Replica.Installs)
 		sameContents(t, store, local.Storage)
 	})
@@ -431,12 +432,12 @@ func TestDamagedReplicaIsMadeAnew(t *testing.T) {
 		defer store.Close()
 		local := copyOn(memstore.New())
 		srv := node(t, store, local, log.option())
-		srv.publish("a", "secret content")
+		srv.Publish("a", "secret content")
 		synctest.Wait()
 		require.NoError(t, srv.Close())
 		srv = node(t, store, local, log.option())
 		local.fail(conf.Errorf(conf.ErrCorrupt, "a bit flipped"), "read")
-		assert.Equal(t, "secret content", srv.fetch("a").Entry.Content, "from the storage")
+		assert.Equal(t, "secret content", srv.MustFetch("a").Entry.Content, "from the storage")
 		synctest.Wait()
 		assert.EqualValues(t, 1, srv.Status().Replica.Installs)
 		assert.Equal(t, 1, log.count("the replica is damaged"))
@@ -450,8 +451,8 @@ func TestDamagedReplicaIsMadeAnew(t *testing.T) {
 func TestReplicaOfAnotherStoreIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mine, other := memstore.New(), memstore.New()
-		serve(t, mine).publish("a", "1")
-		serve(t, other).publish("a", "2")
+		servertest.Serve(t, mine).Publish("a", "1")
+		servertest.Serve(t, other).Publish("a", "2")
 		local := copied(t, mine)
 		_, err := diamond.NewServer(other, diamond.WithReplica(local))
 		require.ErrorIs(t, err, conf.ErrOtherStore)
@@ -468,13 +469,13 @@ func TestReplicaOfAnotherStoreIsRefused(t *testing.T) {
 		shared := troubledBy(swap)
 		down(shared)
 		srv := node(t, shared, local, log.option())
-		assert.Equal(t, "1", srv.fetch("a").Entry.Content)
+		assert.Equal(t, "1", srv.MustFetch("a").Entry.Content)
 		shared.heal()
 		time.Sleep(5 * time.Second)
 		assert.False(t, srv.Status().Ready)
 		_, err = srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "a")})
 		require.ErrorIs(t, err, conf.ErrUnavailable)
-		_, err = srv.commit(setOf("a", "3"))
+		_, err = srv.CommitSet(setOf("a", "3"))
 		require.ErrorIs(t, err, conf.ErrUnavailable)
 		require.ErrorIs(t, srv.Status().Storage, conf.ErrOtherStore)
 		assert.Contains(t, log.String(), "empty directory")
@@ -484,7 +485,7 @@ func TestReplicaOfAnotherStoreIsRefused(t *testing.T) {
 		assert.Equal(t, "1", entries["public/DEFAULT_GROUP/a"].Content, "the copy is left as it is")
 		swap.set(mine)
 		time.Sleep(5 * time.Second)
-		assert.Equal(t, "1", srv.fetch("a").Entry.Content)
+		assert.Equal(t, "1", srv.MustFetch("a").Entry.Content)
 	})
 }
 
@@ -493,9 +494,9 @@ func TestReplicaOfAnotherStoreIsRefused(t *testing.T) {
 func TestL6_ReplicaThatWasNotCompleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
-		peer := serve(t, store)
-		at := peer.publish("a", "1")
-		peer.publish("b", "1")
+		peer := servertest.Serve(t, store)
+		at := peer.Publish("a", "1")
+		peer.Publish("b", "1")
 		entries, _ := contentsOf(t, store)
 		local := memstore.New()
 		require.NoError(t, local.Install(t.Context(), at, func(yield func(conf.Entry, error) bool) {
@@ -511,7 +512,7 @@ func TestL6_ReplicaThatWasNotCompleted(t *testing.T) {
 		assert.False(t, srv.Status().Ready)
 		shared.heal()
 		time.Sleep(time.Minute) // pauses grow by each failure: that of the copy too
-		assert.Equal(t, "1", srv.fetch("b").Entry.Content)
+		assert.Equal(t, "1", srv.MustFetch("b").Entry.Content)
 		assert.EqualValues(t, 1, srv.Status().Replica.Installs)
 		sameContents(t, store, local)
 	})
@@ -530,9 +531,9 @@ func TestL5_ReplicaInADirectory(t *testing.T) {
 	local := open()
 	srv := node(t, store, local)
 	for i := range 50 {
-		srv.publish(fmt.Sprint("key-", i), fmt.Sprint("value ", i))
+		srv.Publish(fmt.Sprint("key-", i), fmt.Sprint("value ", i))
 	}
-	at := srv.remove("key-7")
+	at := srv.Remove("key-7")
 	require.Eventually(t, func() bool { return srv.Status().Replica.Position == at }, 30*time.Second, time.Millisecond)
 	require.NoError(t, srv.Close())
 	sameContents(t, store, local)
@@ -544,8 +545,8 @@ func TestL5_ReplicaInADirectory(t *testing.T) {
 	down(shared)
 	srv = node(t, shared, local)
 	assert.Equal(t, at, srv.Status().Position)
-	assert.Equal(t, "value 9", srv.fetch("key-9").Entry.Content)
-	assert.False(t, srv.fetch("key-7").Found)
-	assert.Positive(t, srv.fetch("key-9").Stale)
+	assert.Equal(t, "value 9", srv.MustFetch("key-9").Entry.Content)
+	assert.False(t, srv.MustFetch("key-7").Found)
+	assert.Positive(t, srv.MustFetch("key-9").Stale)
 	require.NoError(t, srv.Close())
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/clienttest"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -18,15 +20,15 @@ import (
 // So many reports are counted once a second, whoever asks; few are each time.
 func TestStatusIsCheapWithManyReports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := serve(t, memstore.New())
-		at := srv.publish("a.json", "1")
+		srv := servertest.Serve(t, memstore.New())
+		at := srv.Publish("a.json", "1")
 		reported := 0
 		report := func(n int) {
 			for range n {
 				reported++
 				_, err := srv.Report(t.Context(), &conf.ReportRequest{
 					Client:  conf.ClientInfo{ID: strconv.Itoa(reported)},
-					Reports: []conf.Report{{Key: keyA, Revision: at.Revision, Applied: true}},
+					Reports: []conf.Report{{Key: clienttest.KeyA, Revision: at.Revision, Applied: true}},
 				})
 				require.NoError(t, err)
 			}

@@ -13,6 +13,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -35,7 +36,7 @@ func made(set, n int) *conf.PollRequest {
 // neither others nor those who poll what it already has.
 func TestPoll_OneAddressDoesNotTakeAllKeySets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := mustServer(t, memstore.New())
+		srv := servertest.Start(t, memstore.New())
 		attacker := from(t, "192.0.2.1:1000")
 		refused := 0
 		for i := range 20 {
@@ -62,7 +63,7 @@ func TestPoll_OneAddressDoesNotTakeAllKeySets(t *testing.T) {
 
 // Sets that nobody polls give way, but not those of who holds less.
 func TestPoll_UnusedKeySetsGiveWay(t *testing.T) {
-	srv := mustServer(t, memstore.New(), diamond.WithSetKeys(1000, 300))
+	srv := servertest.Start(t, memstore.New(), diamond.WithSetKeys(1000, 300))
 	small := from(t, "192.0.2.2:1")
 	_, err := srv.Poll(small, made(0, 10))
 	require.NoError(t, err)
@@ -101,7 +102,7 @@ func TestContents_LoadsAreBounded(t *testing.T) {
 		_, err := store.Commit(t.Context(), []conf.ChangeSet{set})
 		require.NoError(t, err)
 	}
-	srv := mustServer(t, hangingReads{store})
+	srv := servertest.Start(t, hangingReads{store})
 	before := runtime.NumGoroutine()
 	for i := range keys {
 		ctx, leave := context.WithTimeout(t.Context(), 100*time.Microsecond)
@@ -131,7 +132,7 @@ func TestPoll_InlineContentsHaveOneDeadline(t *testing.T) {
 		req.Set = conf.HashKeys(req.Keys)
 		_, err := store.Commit(t.Context(), []conf.ChangeSet{set})
 		require.NoError(t, err)
-		srv := mustServer(t, hangingReads{store})
+		srv := servertest.Start(t, hangingReads{store})
 		before := runtime.NumGoroutine()
 		began := time.Now()
 		res, err := srv.Poll(t.Context(), req)
@@ -144,7 +145,7 @@ func TestPoll_InlineContentsHaveOneDeadline(t *testing.T) {
 
 // A poll that ends in Resync or in an error is counted, as all others are.
 func TestPoll_EveryAnswerIsCounted(t *testing.T) {
-	srv := mustServer(t, memstore.New())
+	srv := servertest.Start(t, memstore.New())
 	unknown := made(0, 2)
 	unknown.Keys = nil
 	res, err := srv.Poll(t.Context(), unknown)
@@ -164,7 +165,7 @@ func TestPoll_EveryAnswerIsCounted(t *testing.T) {
 func TestCommit_CanceledInTheQueueIsNoFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &hangingCommits{Storage: memstore.New(), release: make(chan struct{})}
-		srv := mustServer(t, store)
+		srv := servertest.Start(t, store)
 		commit := func(ctx context.Context, key string) error {
 			_, err := srv.Commit(ctx, &conf.CommitRequest{Set: conf.ChangeSet{
 				Drafts: []conf.Draft{{Key: conf.NewKey("", key), Content: "x"}},

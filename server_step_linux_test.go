@@ -2,7 +2,6 @@ package diamond
 
 import (
 	"fmt"
-	"github.com/linnaname/gdiamond/conf"
 	"log/slog"
 	"runtime"
 	"slices"
@@ -10,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // How much processor time a step of the feed takes at a million keys, its part in

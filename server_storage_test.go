@@ -3,13 +3,9 @@ package diamond_test
 import (
 	"context"
 	"sync"
-	"testing"
-
-	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
-	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
 // troubled is a storage that fails, or waits, as a test tells it to.
@@ -119,24 +115,4 @@ func (s *troubled) Fork(ctx context.Context, verified conf.Position) (conf.Posit
 		return conf.Position{}, err
 	}
 	return s.Storage.Fork(ctx, verified)
-}
-
-// withoutTail returns a copy of storage that ends at revision: what a storage is
-// that was failed over, or restored, without its tail.
-func withoutTail(t testing.TB, storage diamond.Storage, revision int64) *memstore.Store {
-	t.Helper()
-	batch, err := storage.Changes(context.Background(), conf.Position{}, 1<<40)
-	require.NoError(t, err)
-	at := batch.Head
-	at.Revision, at.Chain, at.Epoch = 0, conf.Chain{}, conf.Epoch{}
-	n := 0
-	for n < len(batch.Changes) && batch.Changes[n].Revision <= revision {
-		n++
-	}
-	at, err = at.Follow(batch.Changes[:n])
-	require.NoError(t, err)
-	at.Epoch = batch.Head.Epoch
-	replica := memstore.New()
-	require.NoError(t, replica.Apply(context.Background(), batch.Changes[:n], at))
-	return replica
 }

@@ -6,9 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/linnaname/gdiamond/conf"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // fullOfTombstones returns what a server serves whose index has as many tombstones as it

@@ -10,14 +10,15 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
 // What is made of all keys is exactly as of one position, whatever is published
 // and deleted while they are gone through.
 func TestINV2_ViewsAreAsOfOnePosition(t *testing.T) {
-	srv := serve(t, memstore.New())
-	srv.publishMany(0, 0, 20_000)
+	srv := servertest.Serve(t, memstore.New())
+	srv.PublishMany(0, 0, 20_000)
 	const keys = 50
 	set := func(v int) (c conf.ChangeSet) { // in each, all keys have the same value, or none is there
 		for i := range keys {
@@ -36,7 +37,7 @@ func TestINV2_ViewsAreAsOfOnePosition(t *testing.T) {
 	publishing.Go(func() {
 		defer close(done)
 		for v := range 300 {
-			_, err := srv.commit(set(v))
+			_, err := srv.CommitSet(set(v))
 			assert.NoError(t, err)
 		}
 	})

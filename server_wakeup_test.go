@@ -15,6 +15,7 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -23,14 +24,14 @@ import (
 // looks at, of many, so that most publishes fall between the two.
 func TestC6_LostWakeUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := serve(t, memstore.New())
+		srv := servertest.Serve(t, memstore.New())
 		ids := []string{"a"}
 		for i := range 200 {
 			ids = append(ids, fmt.Sprintf("b-%03d", i))
 		}
-		at := srv.publish("a", "0")
-		srv.poll(pollFor(at, 0, ids...))
-		req := pollFor(at, 30*time.Second, ids...)
+		at := srv.Publish("a", "0")
+		srv.MustPoll(servertest.PollFor(at, 0, ids...))
+		req := servertest.PollFor(at, 30*time.Second, ids...)
 		req.Keys = nil // known
 		for i := range campaign.Scale(t, 5000, 100_000) {
 			start := time.Now()
@@ -46,7 +47,7 @@ func TestC6_LostWakeUp(t *testing.T) {
 			for range i % 50 {
 				runtime.Gosched()
 			}
-			at = srv.publish("a", fmt.Sprint(i))
+			at = srv.Publish("a", fmt.Sprint(i))
 			<-done
 			require.Zero(t, time.Since(start), "run %d", i)
 			if i%100 == 99 {
@@ -59,16 +60,16 @@ func TestC6_LostWakeUp(t *testing.T) {
 // One publish tells every poller of the key, with the content, and no other.
 func TestDefect_L1_L2_EveryPollerOfTheKeyAndNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := serve(t, memstore.New())
-		at := srv.publish("a", "0")
+		srv := servertest.Serve(t, memstore.New())
+		at := srv.Publish("a", "0")
 		n := campaign.Scale(t, 1000, 10_000)
 		answers := make([]<-chan *conf.PollResponse, n)
 		for i := range answers {
-			answers[i] = srv.parked(pollFor(at, conf.MaxWait, "a"))
+			answers[i] = srv.Parked(servertest.PollFor(at, conf.MaxWait, "a"))
 		}
-		other := srv.parked(pollFor(at, conf.MaxWait, "b"))
+		other := srv.Parked(servertest.PollFor(at, conf.MaxWait, "b"))
 		start := time.Now()
-		at = srv.publish("a", "1")
+		at = srv.Publish("a", "1")
 		for _, answer := range answers {
 			resp := <-answer
 			require.Equal(t, []string{"a"}, names(resp))
@@ -91,20 +92,20 @@ func TestDefect_L1_L2_EveryPollerOfTheKeyAndNoOther(t *testing.T) {
 // Ten thousand that wait for other keys cost a change nothing.
 func TestM4_WaitersOfOtherKeysCostNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := serve(t, memstore.New())
-		at := srv.publish("hot", "0")
+		srv := servertest.Serve(t, memstore.New())
+		at := srv.Publish("hot", "0")
 		const others = 10_000
 		var all sync.WaitGroup
 		for i := range others {
-			req := pollFor(at, time.Minute, fmt.Sprint("cold-", i))
+			req := servertest.PollFor(at, time.Minute, fmt.Sprint("cold-", i))
 			all.Go(func() {
 				_, err := srv.Poll(context.Background(), req)
 				assert.NoError(t, err)
 			})
 		}
-		answer := srv.parked(pollFor(at, time.Minute, "hot"))
+		answer := srv.Parked(servertest.PollFor(at, time.Minute, "hot"))
 		require.Equal(t, others+1, srv.Status().Waiters)
-		srv.publish("hot", "1")
+		srv.Publish("hot", "1")
 		<-answer
 		assert.EqualValues(t, 1, srv.Status().Counters.Wakeups)
 		assert.Equal(t, others, srv.Status().Waiters)
@@ -116,14 +117,14 @@ func TestM4_WaitersOfOtherKeysCostNothing(t *testing.T) {
 // A poll that is behind when it comes is answered at once.
 func TestDefect_L3_ComparedOnArrival(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := serve(t, memstore.New())
-		at := srv.publish("a", "0")
-		srv.publish("a", "1")
-		req := pollFor(conf.Position{}, 3*time.Second, "a")
+		srv := servertest.Serve(t, memstore.New())
+		at := srv.Publish("a", "0")
+		srv.Publish("a", "1")
+		req := servertest.PollFor(conf.Position{}, 3*time.Second, "a")
 		req.Held = []conf.Held{{Key: conf.NewKey("", "a"), Revision: conf.AnyRevision, MD5: conf.MD5Hex("0")}}
 		start := time.Now()
-		assert.Equal(t, []string{"a"}, names(srv.poll(req)), "by MD5")
-		assert.Equal(t, []string{"a"}, names(srv.poll(pollFor(at, 3*time.Second, "a"))), "by position")
+		assert.Equal(t, []string{"a"}, names(srv.MustPoll(req)), "by MD5")
+		assert.Equal(t, []string{"a"}, names(srv.MustPoll(servertest.PollFor(at, 3*time.Second, "a"))), "by position")
 		assert.Zero(t, time.Since(start))
 	})
 }
@@ -134,17 +135,17 @@ func TestDefect_L6_AnyRoadWakesPollers(t *testing.T) {
 	byItself, never := 500*time.Millisecond, 24*time.Hour
 	for road, c := range map[string]struct {
 		feed time.Duration // how often the server looks by itself
-		come func(srv *served, storage *troubled, at conf.Position)
+		come func(srv *servertest.Served, storage *troubled, at conf.Position)
 	}{
 		"its own look": {byItself, nil},
-		"a peer's hint": {never, func(srv *served, _ *troubled, at conf.Position) {
+		"a peer's hint": {never, func(srv *servertest.Served, _ *troubled, at conf.Position) {
 			srv.Nudge(at)
 		}},
-		"a request of who has seen it": {never, func(srv *served, _ *troubled, at conf.Position) {
-			_, err := srv.Fetch(srv.t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "a"), After: at})
-			require.NoError(srv.t, err)
+		"a request of who has seen it": {never, func(srv *servertest.Served, _ *troubled, at conf.Position) {
+			_, err := srv.Fetch(srv.T.Context(), &conf.FetchRequest{Key: conf.NewKey("", "a"), After: at})
+			require.NoError(srv.T, err)
 		}},
-		"a load of all": {byItself, func(_ *served, storage *troubled, _ conf.Position) {
+		"a load of all": {byItself, func(_ *servertest.Served, storage *troubled, _ conf.Position) {
 			gone := false
 			storage.set(func(op string) error {
 				if op == "changes" && !gone {
@@ -159,18 +160,18 @@ func TestDefect_L6_AnyRoadWakesPollers(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := memstore.New()
 				storage := troubledBy(store)
-				srv := serve(t, storage, diamond.WithFeedInterval(c.feed))
-				peer := &served{mustServer(t, store), t}
-				at := srv.publish("a", "1")
-				srv.publish("b", "1")
+				srv := servertest.Serve(t, storage, diamond.WithFeedInterval(c.feed))
+				peer := servertest.Start(t, store)
+				at := srv.Publish("a", "1")
+				srv.Publish("b", "1")
 				synctest.Wait()
 				storage.fail(conf.Errorf(conf.ErrUnavailable, "cut off"), "changes", "scan") // so that no look comes before the road
 				var waiting []<-chan *conf.PollResponse
 				for range 100 {
-					waiting = append(waiting, srv.parked(pollFor(at, conf.MaxWait, "a")))
+					waiting = append(waiting, srv.Parked(servertest.PollFor(at, conf.MaxWait, "a")))
 				}
-				other := srv.parked(pollFor(srv.Status().Position, conf.MaxWait, "c"))
-				at = peer.publish("a", "2")
+				other := srv.Parked(servertest.PollFor(srv.Status().Position, conf.MaxWait, "c"))
+				at = peer.Publish("a", "2")
 				storage.heal()
 				begun := time.Now()
 				if c.come != nil {
@@ -181,7 +182,7 @@ func TestDefect_L6_AnyRoadWakesPollers(t *testing.T) {
 					require.True(t, resp.Resync || len(resp.Changed) == 1 && resp.Changed[0].Entry.Content == "2", "%+v", resp)
 				}
 				assert.LessOrEqual(t, time.Since(begun), 5*time.Second, "no waiting to the end")
-				assert.Equal(t, "2", srv.fetch("a").Entry.Content)
+				assert.Equal(t, "2", srv.MustFetch("a").Entry.Content)
 				if resp := <-other; !resp.Resync {
 					assert.Empty(t, resp.Changed)
 					assert.GreaterOrEqual(t, time.Since(begun), conf.MaxWait, "another key's poller was disturbed")
@@ -193,10 +194,10 @@ func TestDefect_L6_AnyRoadWakesPollers(t *testing.T) {
 
 // Publishes for which nobody polls leave nothing behind, and the next poll is clean.
 func TestDefect_L4_NoResidue(t *testing.T) {
-	srv := serve(t, memstore.New())
+	srv := servertest.Serve(t, memstore.New())
 	round := func(n int) {
 		for i := range n {
-			srv.publish(fmt.Sprint("key-", i%10), fmt.Sprint("value ", i%50))
+			srv.Publish(fmt.Sprint("key-", i%10), fmt.Sprint("value ", i%50))
 		}
 	}
 	heap := func() int64 {
@@ -219,7 +220,7 @@ func TestDefect_L4_NoResidue(t *testing.T) {
 	assert.Less(t, srv.Status().CacheSize, int64(1000), "ten small contents")
 
 	at := srv.Status().Position
-	resp := srv.poll(pollFor(at, 50*time.Millisecond, "key-1"))
+	resp := srv.MustPoll(servertest.PollFor(at, 50*time.Millisecond, "key-1"))
 	assert.Empty(t, resp.Changed, "no stale wake-ups")
 	assert.Zero(t, srv.Status().Counters.Wakeups)
 }
@@ -227,12 +228,12 @@ func TestDefect_L4_NoResidue(t *testing.T) {
 // What is told at the timeout is compared then: a change that comes with it is told.
 func TestDefect_L5_ComparedAtTheTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := serve(t, memstore.New())
-		at := srv.publish("a", "0")
+		srv := servertest.Serve(t, memstore.New())
+		at := srv.Publish("a", "0")
 		for i := range campaign.Scale(t, 500, 5000) {
-			answer := srv.parked(pollFor(at, time.Second, "a"))
+			answer := srv.Parked(servertest.PollFor(at, time.Second, "a"))
 			time.Sleep(time.Second) // wakes at the very moment of the timeout
-			after := srv.publish("a", fmt.Sprint(i))
+			after := srv.Publish("a", fmt.Sprint(i))
 			resp := <-answer
 			if len(resp.Changed) == 0 {
 				require.Equal(t, at, resp.Position, "who is told of no change is not told that it has it")

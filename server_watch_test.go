@@ -1,10 +1,8 @@
 package diamond_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,35 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/servertest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
-
-// watching starts watches of data ids that begin with prefix-0, prefix-1 and so
-// on, and returns once all wait. The sum of changes that they get is sent when
-// all have ended.
-func (s *served) watching(n int, prefix string, after conf.Position, wait time.Duration) <-chan int {
-	var all sync.WaitGroup
-	got := make([]int, n)
-	for i := range n {
-		all.Go(func() {
-			resp, err := s.Changes(context.Background(), &conf.ChangesRequest{After: after, Prefix: fmt.Sprintf("%s-%d", prefix, i), Wait: wait})
-			if assert.NoError(s.t, err) {
-				got[i] = len(resp.Changes)
-			}
-		})
-	}
-	synctest.Wait()
-	sum := make(chan int, 1)
-	go func() {
-		all.Wait()
-		total := 0
-		for _, n := range got {
-			total += n
-		}
-		sum <- total
-	}()
-	return sum
-}
 
 // However many watches wait, and whatever they filter, a change costs the
 // storage what it costs without them; so do their answers.
@@ -50,9 +22,9 @@ func TestWatchesCostTheStorageNothing(t *testing.T) {
 		const watches = 100
 		store := memstore.New()
 		storage := troubledBy(store)
-		srv := serve(t, storage)
-		at := srv.publish("a", "0")
-		all := srv.watching(watches, "other", at, time.Minute)
+		srv := servertest.Serve(t, storage)
+		at := srv.Publish("a", "0")
+		all := srv.Watching(watches, "other", at, time.Minute)
 		require.Equal(t, watches, srv.Status().Waiters)
 		reads := func() int {
 			return storage.count("changes") + storage.count("read") + storage.count("scan") + storage.count("history")
@@ -65,7 +37,7 @@ func TestWatchesCostTheStorageNothing(t *testing.T) {
 		}
 		feedReads()
 		before := reads()
-		srv.publish("a", "1")
+		srv.Publish("a", "1")
 		synctest.Wait()
 		assert.Equal(t, before, reads())
 
@@ -75,7 +47,7 @@ func TestWatchesCostTheStorageNothing(t *testing.T) {
 		require.EqualValues(t, 3, srv.Status().Position.Revision)
 		assert.Equal(t, before+1, reads(), "the feed's own")
 
-		srv.publish("other-1", "x") // and that of other-10, other-11 and so on are of the others
+		srv.Publish("other-1", "x") // and that of other-10, other-11 and so on are of the others
 		synctest.Wait()
 		assert.Equal(t, before+1, reads())
 		assert.Equal(t, watches-1, srv.Status().Waiters)
@@ -90,12 +62,12 @@ func TestS13_WatchBesideALaggingDatabase(t *testing.T) {
 		store := memstore.New()
 		storage := &lagging{Store: store}
 		counted := troubledBy(storage)
-		srv := serve(t, counted)
-		old := srv.publish("large", "first")
+		srv := servertest.Serve(t, counted)
+		old := srv.Publish("large", "first")
 		for range 20 { // more than is kept in memory
-			srv.publish("large", strings.Repeat("x", 1<<20))
+			srv.Publish("large", strings.Repeat("x", 1<<20))
 		}
-		storage.set(withoutTail(t, store, old.Revision))
+		storage.set(servertest.WithoutTail(t, store, old.Revision))
 		before := counted.count("changes")
 		counted.set(func(op string) error {
 			if counted.count("changes")-before > 60 { // of the feed and of the watches in 15 s
@@ -124,10 +96,10 @@ func TestS13_WatchBesideALaggingDatabase(t *testing.T) {
 // bytes, and says that there is more.
 func TestWatchAnswersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := serve(t, memstore.New())
-		start := srv.publish("a", "0")
+		srv := servertest.Serve(t, memstore.New())
+		start := srv.Publish("a", "0")
 		for i := range 10 {
-			srv.publish(fmt.Sprint("key-", i%2), strings.Repeat("x", 300<<10))
+			srv.Publish(fmt.Sprint("key-", i%2), strings.Repeat("x", 300<<10))
 		}
 		end := srv.Status().Position
 		var answers, changes int

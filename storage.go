@@ -2,8 +2,9 @@ package diamond
 
 import (
 	"context"
-	"github.com/linnaname/gdiamond/conf"
 	"iter"
+
+	"github.com/linnaname/gdiamond/conf"
 )
 
 // Storage is a change log with a current view: where a [Server] keeps what is

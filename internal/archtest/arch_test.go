@@ -64,6 +64,9 @@ var allowed = map[string][]string{
 	// What all HTTP protocols have in common at the server's end: it knows a server's
 	// polls, the errors and their table.
 	"internal/httpserve": {".", "conf", "transport", "internal/"},
+	// Servers and clients for tests of both engines, and of what the root makes of them.
+	"internal/servertest": {".", "conf", "storage", "storage/memstore", "github.com/stretchr/testify/"},
+	"internal/clienttest": {".", "conf", "github.com/stretchr/testify/"},
 	// Certificates for tests, of three packages.
 	"internal/certtest": {"github.com/stretchr/testify/"},
 
@@ -94,7 +97,7 @@ var allowed = map[string][]string{
 }
 
 // testers are the packages whose code may import "testing".
-var testers = []string{"storage/storagetest", "transport/transporttest", "transport/httptransport/internal/protocoltest", "bench", "internal/archtest", "internal/mariadbtest", "internal/certtest", "internal/campaign"}
+var testers = []string{"storage/storagetest", "transport/transporttest", "transport/httptransport/internal/protocoltest", "bench", "internal/archtest", "internal/mariadbtest", "internal/certtest", "internal/campaign", "internal/clienttest", "internal/servertest"}
 
 type pkg struct {
 	ImportPath string
