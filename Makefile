@@ -67,12 +67,12 @@ cross: ## build and vet everything for the other systems that users have
 	GOOS=windows $(GO) vet ./...
 
 processors: ## run scenario C17 once: the engines on 1, 2 and 4 processors
-	$(GO) test -race -cpu=1,2,4 -shuffle=on -timeout 20m .
+	$(GO) test -race -cpu=1,2,4 -shuffle=on -timeout 20m . ./internal/engine ./internal/follower
 
 campaign: ## run the scenarios at full counts; takes hours
 	DIAMOND_CAMPAIGN=1 $(WITH_DB) $(GO) test -race -shuffle=on -timeout 4h ./...
 	cd robust && DIAMOND_CAMPAIGN=1 $(GO) test -race -shuffle=on -timeout 12h ./...
-	$(GO) test -race -cpu=1,2,4 -shuffle=on -count=200 -timeout 12h .
+	$(GO) test -race -cpu=1,2,4 -shuffle=on -count=200 -timeout 12h . ./internal/engine ./internal/follower
 
 chaos: ## run scenario L3 for CHAOS_TIME (20m): random faults on a cluster of processes; prints its seed
 	cd robust && CHAOS_TIME=$(CHAOS_TIME) $(GO) test -count=1 -v -timeout 4h -run '^TestL3_Chaos$$' ./proc

@@ -3,12 +3,12 @@ package diamond
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/follower"
 	"github.com/linnaname/gdiamond/internal/worker"
 )
 
@@ -18,7 +18,6 @@ type Value[T any] struct {
 	current atomic.Pointer[T]
 	sub     *Subscription
 	decoder decoder[T]
-	log     *slog.Logger
 
 	mu       sync.Mutex
 	config   Config               // guarded by mu: what current was made from
@@ -64,10 +63,7 @@ type Value[T any] struct {
 // its Close, or until the client is closed.
 func Bind[T any](ctx context.Context, c Client, key Key, opts ...BindOption) (*Value[T], error) {
 	key = key.Canonical()
-	v := &Value[T]{decoder: decoder[T]{key: key}, watchers: make(map[*watcher[T]]bool), log: slog.New(slog.DiscardHandler)}
-	if own, ok := c.(*client); ok {
-		v.log = own.log
-	}
+	v := &Value[T]{decoder: decoder[T]{key: key}, watchers: make(map[*watcher[T]]bool)}
 	for _, o := range opts {
 		o(&v.decoder.bindConfig)
 	}
@@ -100,7 +96,7 @@ func (v *Value[T]) waitFirst(ctx context.Context) error {
 	if !v.decoder.hasDefault {
 		return v.sub.Wait(ctx)
 	}
-	err := v.sub.first(ctx)
+	err := v.sub.of.First(ctx)
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return ctx.Err()
 	}
@@ -132,7 +128,7 @@ func (v *Value[T]) Err() error {
 func (v *Value[T]) Config() Config {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if now, ok := v.sub.delivered(); ok && equalEntries(&now.Entry, &v.config.Entry) {
+	if now, ok := v.sub.of.Delivered(); ok && follower.EqualEntries(&now.Entry, &v.config.Entry) {
 		return now
 	}
 	return v.config
@@ -195,15 +191,15 @@ func (v *Value[T]) replace(fresh *T, config Config) {
 func (v *Value[T]) madeOf(config *Config) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.config.Source != SourceNone && v.config.Source != SourceDefault && equalEntries(&v.config.Entry, &config.Entry)
+	return v.config.Source != SourceNone && v.config.Source != SourceDefault && follower.EqualEntries(&v.config.Entry, &config.Entry)
 }
 
 // decode makes a value from config. A panic of the program's code passes on to the
 // client, and becomes the reason for the rejection.
 func (v *Value[T]) decode(config *Config) (fresh *T, err error) {
-	err = errPanic // in case it panics
+	err = follower.ErrPanic // in case it panics
 	defer func() {
-		if errors.Is(err, errPanic) {
+		if errors.Is(err, follower.ErrPanic) {
 			v.mu.Lock()
 			defer v.mu.Unlock()
 			v.err, v.rejected = conf.WithOp("bind", v.decoder.key, err), true
@@ -244,14 +240,14 @@ func (v *Value[T]) OnChange(changed func(old, new *T)) (stop func()) {
 	w := &watcher[T]{}
 	w.worker = worker.New(func(context.Context) {
 		old, fresh := w.seen, v.Get()
-		if old == fresh || !v.sub.enter(w.worker) {
+		if old == fresh || !v.sub.of.Enter(w.worker) {
 			return
 		}
-		defer v.sub.exit(w.worker)
+		defer v.sub.of.Exit(w.worker)
 		w.seen = fresh
 		defer func() {
 			if recover() != nil { // the panic value may hold content; the stack does not
-				v.log.Error("a callback panicked", "key", v.decoder.key, "stack", string(debug.Stack()))
+				v.sub.of.Log.Error("a callback panicked", "key", v.decoder.key, "stack", string(debug.Stack()))
 			}
 		}()
 		changed(old, fresh)

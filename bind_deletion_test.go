@@ -12,6 +12,11 @@ import (
 	"github.com/linnaname/gdiamond/internal/clienttest"
 )
 
+// number is a configuration that says nothing but a number.
+type number struct {
+	N int `json:"n"`
+}
+
 // Programs that run and those that start do not differ.
 func TestBind_ADeletionPutsTheDefaultInForceAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -3,10 +3,10 @@ package diamond
 import (
 	"context"
 	"iter"
-	"log/slog"
-	"maps"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/engine"
+	"github.com/linnaname/gdiamond/internal/follower"
 )
 
 // Server is a configuration centre without sockets: it serves reads and polls
@@ -58,21 +58,15 @@ type Server interface {
 // for those of a copy on disk see [WithReplica]. The storage is the caller's to
 // close, after the server.
 func NewServer(storage Storage, opts ...ServerOption) (Server, error) {
-	cfg := defaultServerConfig()
+	cfg := engine.DefaultConfig()
 	for _, opt := range opts {
 		opt.applyServer(&cfg)
 	}
-	if err := cfg.validate(); err != nil {
-		return nil, conf.WithOp("new server", Key{}, err)
-	}
-	if storage == nil {
-		return nil, conf.WithOp("new server", Key{}, conf.Invalidf("storage: is nil"))
-	}
-	e, err := startEngine(storage, &cfg)
+	srv, err := engine.New(storage, &cfg)
 	if err != nil {
 		return nil, conf.WithOp("new server", Key{}, err)
 	}
-	return &server{engine: e, maxContent: cfg.maxContent}, nil
+	return srv, nil
 }
 
 // Client reads configurations and follows their changes. [NewClient] makes one. It is
@@ -192,19 +186,13 @@ type Client interface {
 // It ignores snapshots of another store once a server has answered. To keep them
 // from being used while no server can be reached, delete their directory.
 func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
-	if transport == nil {
-		return nil, &Error{Op: "new client", Err: ErrInvalid, Detail: "transport: is nil"}
-	}
-	config := clientConfig{}
+	var config follower.Config
 	for _, o := range opts {
 		o.applyClient(&config)
 	}
-	if err := config.info.Validate(); err != nil {
+	c, err := follower.New(transport, config)
+	if err != nil {
 		return nil, conf.WithOp("new client", Key{}, err)
 	}
-	config.info.Labels = maps.Clone(config.info.Labels)
-	if config.logger == nil {
-		config.logger = slog.New(slog.DiscardHandler)
-	}
-	return newClient(transport, config), nil
+	return client{c}, nil
 }

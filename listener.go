@@ -3,7 +3,7 @@ package diamond
 import (
 	"context"
 
-	"github.com/linnaname/gdiamond/internal/worker"
+	"github.com/linnaname/gdiamond/internal/follower"
 )
 
 // Listener receives the value of a key.
@@ -37,17 +37,7 @@ type ListenerFunc func(ctx context.Context, config Config) error
 func (f ListenerFunc) OnConfig(ctx context.Context, config Config) error { return f(ctx, config) }
 
 // Subscription is the registration of one listener for one key, or for several.
-type Subscription struct {
-	stop func()
-	wait func(ctx context.Context) error
-	// first waits as Wait does, but returns when nothing is known in time.
-	first     func(ctx context.Context) error
-	delivered func() (Config, bool) // what the listener was last called with, or false before the first call
-	// Callbacks of the subscription call enter first, which returns false if they must
-	// not run, and exit when they return.
-	enter func(*worker.Worker) bool
-	exit  func(*worker.Worker)
-}
+type Subscription struct{ of *follower.Subscription }
 
 // Wait waits until the listener has returned from a call with the present value of
 // the key. It returns nil if the listener applied the value, or rejected it and
@@ -55,9 +45,35 @@ type Subscription struct {
 // ErrUnavailable (no server and no snapshot), the listener's own error, or the
 // error of ctx. The subscription continues in every case. Within a call of the
 // listener, Wait returns nil at once.
-func (s *Subscription) Wait(ctx context.Context) error { return s.wait(ctx) }
+func (s *Subscription) Wait(ctx context.Context) error { return s.of.Wait(ctx) }
 
 // Stop ends the subscription. The listener is not called after Stop has returned.
 // Stop waits for a call under way, unless it is made from within that call. A
 // second Stop does nothing.
-func (s *Subscription) Stop() { s.stop() }
+func (s *Subscription) Stop() { s.of.Stop() }
+
+// client implements [Client] by a [follower.Client], which knows functions in the place
+// of listeners.
+type client struct{ *follower.Client }
+
+// Subscribe implements [Client].
+func (c client) Subscribe(key Key, listener Listener) (*Subscription, error) {
+	var call func(context.Context, Config) error
+	if listener != nil {
+		call = listener.OnConfig
+	}
+	sub, err := c.Client.Subscribe(key, call)
+	if err != nil {
+		return nil, err
+	}
+	return &Subscription{sub}, nil
+}
+
+// SubscribeTogether implements [Client].
+func (c client) SubscribeTogether(keys []Key, listener func(ctx context.Context, configs map[Key]Config, at Position) error) (*Subscription, error) {
+	sub, err := c.Client.SubscribeTogether(keys, listener)
+	if err != nil {
+		return nil, err
+	}
+	return &Subscription{sub}, nil
+}

@@ -3,13 +3,16 @@ package diamond
 import (
 	"log/slog"
 	"time"
+
+	"github.com/linnaname/gdiamond/internal/engine"
+	"github.com/linnaname/gdiamond/internal/follower"
 )
 
 // ServerOption changes a default of [NewServer].
-type ServerOption interface{ applyServer(*serverConfig) }
+type ServerOption interface{ applyServer(*engine.Config) }
 
 // ClientOption changes a default of [NewClient].
-type ClientOption interface{ applyClient(*clientConfig) }
+type ClientOption interface{ applyClient(*follower.Config) }
 
 // Option changes a default that servers and clients share.
 type Option interface {
@@ -17,18 +20,18 @@ type Option interface {
 	ClientOption
 }
 
-type serverOption func(*serverConfig)
+type serverOption func(*engine.Config)
 
-func (o serverOption) applyServer(c *serverConfig) { o(c) }
+func (o serverOption) applyServer(c *engine.Config) { o(c) }
 
-type clientOption func(*clientConfig)
+type clientOption func(*follower.Config)
 
-func (o clientOption) applyClient(c *clientConfig) { o(c) }
+func (o clientOption) applyClient(c *follower.Config) { o(c) }
 
 type loggerOption struct{ logger *slog.Logger }
 
-func (o loggerOption) applyServer(c *serverConfig) { c.logger = o.logger }
-func (o loggerOption) applyClient(c *clientConfig) { c.logger = o.logger }
+func (o loggerOption) applyServer(c *engine.Config)   { c.Logger = o.logger }
+func (o loggerOption) applyClient(c *follower.Config) { c.Logger = o.logger }
 
 // WithLogger sets where log records go; by default nowhere. No record ever
 // holds a content.
@@ -37,27 +40,34 @@ func WithLogger(logger *slog.Logger) Option { return loggerOption{logger} }
 // WithMaxContent sets how many bytes one content may have; by default
 // [DefaultMaxContent]. Larger ones are refused with ErrTooLarge.
 func WithMaxContent(bytes int64) ServerOption {
-	return serverOption(func(c *serverConfig) { c.maxContent = bytes })
+	return serverOption(func(c *engine.Config) { c.MaxContent = bytes })
 }
 
 // WithCacheBytes sets how many bytes of content the server keeps in memory; by
 // default 256 MiB.
 func WithCacheBytes(bytes int64) ServerOption {
-	return serverOption(func(c *serverConfig) { c.cacheBytes = bytes })
+	return serverOption(func(c *engine.Config) { c.CacheBytes = bytes })
 }
 
 // WithFeedInterval sets how often the server asks its storage for changes that
 // it was not told of, with jitter; by default 500 ms.
 func WithFeedInterval(d time.Duration) ServerOption {
-	return serverOption(func(c *serverConfig) { c.feedInterval = d })
+	return serverOption(func(c *engine.Config) { c.FeedInterval = d })
 }
 
 // WithLimits sets how many polls and watches may be parked and how many commits
 // may be in flight before more are shed with ErrOverloaded; by default 100,000
 // and 1,024.
 func WithLimits(waiters, inflight int) ServerOption {
-	return serverOption(func(c *serverConfig) { c.maxWaiters, c.maxInflight = waiters, inflight })
+	return serverOption(func(c *engine.Config) { c.MaxWaiters, c.MaxInflight = waiters, inflight })
 }
+
+// How many keys the key sets that clients poll may have unless [WithSetKeys] says
+// otherwise.
+const (
+	DefaultSetKeys        = engine.DefaultSetKeys        // all together
+	DefaultAddressSetKeys = engine.DefaultAddressSetKeys // those that one address sent
+)
 
 // WithSetKeys sets how many keys the key sets that clients poll may have together,
 // and how many those that one address sent may have; by default [DefaultSetKeys]
@@ -68,19 +78,19 @@ func WithLimits(waiters, inflight int) ServerOption {
 // Set the second higher where many clients come from one address, that of a proxy, or
 // the first lower where memory is scarce.
 func WithSetKeys(total, perAddress int64) ServerOption {
-	return serverOption(func(c *serverConfig) { c.maxSetKeys, c.addressSetKeys = total, perAddress })
+	return serverOption(func(c *engine.Config) { c.MaxSetKeys, c.AddressSetKeys = total, perAddress })
 }
 
 // WithLocalFiles makes the client keep snapshots in files and read overrides from
 // files. By default it does neither. localfile.Open makes a [LocalFiles].
 func WithLocalFiles(files LocalFiles) ClientOption {
-	return clientOption(func(c *clientConfig) { c.local = files })
+	return clientOption(func(c *follower.Config) { c.Files = files })
 }
 
 // WithClientInfo sets what the client says about itself. If the ID is empty, the
 // client takes that of its local files, or a random one.
 func WithClientInfo(info ClientInfo) ClientOption {
-	return clientOption(func(c *clientConfig) { c.info = info })
+	return clientOption(func(c *follower.Config) { c.Info = info })
 }
 
 // WithReplica has the server keep a copy of its storage, which it shares with
@@ -100,7 +110,7 @@ func WithClientInfo(info ClientInfo) ClientOption {
 // with ErrOtherStore when it is a copy of another store than the storage's. The
 // copy is the caller's to close, after the server.
 func WithReplica(local ReplicaStorage) ServerOption {
-	return serverOption(func(c *serverConfig) { c.replica = local })
+	return serverOption(func(c *engine.Config) { c.Replica = local })
 }
 
 // WithSelfCheck sets how often the server compares what it holds with its
@@ -121,5 +131,5 @@ func WithReplica(local ReplicaStorage) ServerOption {
 // storage cannot be read or is damaged, or as too many keys seem to differ, is
 // logged and told by ServerStatus.CheckErr.
 func WithSelfCheck(every time.Duration) ServerOption {
-	return serverOption(func(c *serverConfig) { c.checkInterval = every })
+	return serverOption(func(c *engine.Config) { c.CheckInterval = every })
 }

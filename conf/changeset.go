@@ -322,18 +322,7 @@ func (s *ChangeSet) Settles(err error) bool {
 	return settles
 }
 
-// isPlain reports whether s is UTF-8 without control characters, so that it can
-// stand in a header, a log line and a terminal.
-func isPlain(s string) bool {
-	for _, r := range s {
-		if r < 0x20 || r == 0x7f || r == '\uFFFD' || (r >= 0x80 && r < 0xa0) || r == '\u2028' || r == '\u2029' {
-			return false
-		}
-	}
-	return true
-}
-
-// refuseSystem refuses keys that no public door serves.
+// RefuseSystem refuses keys that no public door serves.
 func (s *ChangeSet) RefuseSystem() error {
 	for i := range s.Drafts {
 		if k := s.Drafts[i].Key; k.System() {
@@ -353,7 +342,7 @@ func (s *ChangeSet) RefuseSystem() error {
 	return nil
 }
 
-// onlyKey returns the canonical key that s writes, or the zero Key if s does not
+// OnlyKey returns the canonical key that s writes, or the zero Key if s does not
 // write exactly one.
 func (s *ChangeSet) OnlyKey() Key {
 	switch {

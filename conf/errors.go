@@ -73,7 +73,7 @@ func (e *Error) Error() string {
 		if e.Key.DataID != "" {
 			b.WriteByte(' ')
 			// Quoted only where the key is not a good one, so that a log line stays one line.
-			if e.Key.Validate() == nil {
+			if e.Key.valid() {
 				b.WriteString(e.Key.String())
 			} else {
 				b.WriteString(Clip(e.Key.String()))
@@ -101,7 +101,7 @@ func Errorf(sentinel error, format string, args ...any) *Error {
 // Invalidf returns an error that wraps [ErrInvalid], with the formatted detail.
 func Invalidf(format string, args ...any) error { return Errorf(ErrInvalid, format, args...) }
 
-// opError returns err with op and key filled in where they are not yet. It
+// WithOp returns err with op and key filled in where they are not yet. It
 // never changes the *Error it is given, which others may share.
 func WithOp(op string, key Key, err error) error {
 	if err == nil {

@@ -41,30 +41,6 @@ func NewKey(group, dataID string) Key {
 	return Key{Group: group, DataID: dataID}.Canonical()
 }
 
-// ParseKey reads "dataId", "group/dataId" or "namespace/group/dataId", what
-// [Key.String] writes. A part may not be empty. Errors wrap [ErrInvalid].
-func ParseKey(s string) (Key, error) {
-	parts := strings.Split(s, "/")
-	for _, part := range parts {
-		if part == "" {
-			return Key{}, Invalidf("key %s: a part is empty", Clip(s))
-		}
-	}
-	var k Key
-	switch len(parts) {
-	case 1:
-		k.DataID = parts[0]
-	case 2:
-		k.Group, k.DataID = parts[0], parts[1]
-	case 3:
-		k.Namespace, k.Group, k.DataID = parts[0], parts[1], parts[2]
-	default:
-		return Key{}, Invalidf("key %s: more than three parts", Clip(s))
-	}
-	k = k.Canonical()
-	return k, k.Validate()
-}
-
 // Canonical returns k with the defaults filled in.
 func (k Key) Canonical() Key {
 	if k.Namespace == "" {
@@ -74,17 +50,6 @@ func (k Key) Canonical() Key {
 		k.Group = DefaultGroup
 	}
 	return k
-}
-
-// Validate reports every part of the canonical k that breaks the grammar, in
-// one error that wraps [ErrInvalid] and names each field and its rule.
-func (k Key) Validate() error {
-	k = k.Canonical()
-	var p problems
-	p.addPart("namespace", k.Namespace, MaxNamespace)
-	p.addPart("group", k.Group, MaxGroup)
-	p.addPart("dataId", k.DataID, MaxDataID)
-	return p.err()
 }
 
 // System reports whether k is in a namespace of the system's, one that begins
@@ -116,22 +81,16 @@ var partByte = func() (t [256]bool) {
 	return
 }()
 
-// problems gathers what is wrong with a request, so that one answer names all.
-type problems []string
-
-func (p *problems) add(format string, args ...any) { *p = append(*p, fmt.Sprintf(format, args...)) }
-
-func (p *problems) addPart(field, s string, limit int) {
+// partProblem returns what is wrong with s as a part of a key of at most limit bytes, or
+// "" if it is a good one.
+func partProblem(s string, limit int) string {
 	switch {
 	case s == "":
-		p.add("%s: is empty", field)
-		return
+		return "is empty"
 	case len(s) > limit:
-		p.add("%s: %d bytes, more than %d", field, len(s), limit)
-		return
+		return fmt.Sprintf("%d bytes, more than %d", len(s), limit)
 	case s == "." || s == "..":
-		p.add("%s: %q is not a name", field, s)
-		return
+		return fmt.Sprintf("%q is not a name", s)
 	}
 	for i := range len(s) {
 		if b := s[i]; !partByte[b] {
@@ -139,20 +98,19 @@ func (p *problems) addPart(field, s string, limit int) {
 			if b >= 0x80 { // a part of a character, not the one of that number
 				shown = fmt.Sprintf("0x%02x", b)
 			}
-			p.add("%s: byte %s at %d; allowed are A-Z a-z 0-9 . _ : -", field, shown, i)
-			return
+			return fmt.Sprintf("byte %s at %d; allowed are A-Z a-z 0-9 . _ : -", shown, i)
 		}
 	}
+	return ""
 }
 
-func (p problems) err() error {
-	if len(p) == 0 {
-		return nil
-	}
-	return Invalidf("%s", strings.Join(p, "; "))
+// valid reports whether the canonical k has good parts.
+func (k Key) valid() bool {
+	k = k.Canonical()
+	return partProblem(k.Namespace, MaxNamespace) == "" && partProblem(k.Group, MaxGroup) == "" && partProblem(k.DataID, MaxDataID) == ""
 }
 
-// clip quotes s for a message, shortened and with nothing that could break a
+// Clip quotes s for a message, shortened and with nothing that could break a
 // log line.
 func Clip(s string) string {
 	const most = 80
@@ -160,42 +118,6 @@ func Clip(s string) string {
 		return fmt.Sprintf("%+q...", s[:most])
 	}
 	return fmt.Sprintf("%+q", s)
-}
-
-// validateFilter checks the namespace, group and prefix of a request; each may be empty.
-func ValidateFilter(namespace, group, prefix string) error {
-	var p problems
-	if namespace != "" {
-		p.addPart("namespace", namespace, MaxNamespace)
-	}
-	if group != "" {
-		p.addPart("group", group, MaxGroup)
-	}
-	if prefix != "" && prefix != "." && prefix != ".." { // no names, but such names begin with them
-		p.addPart("prefix", prefix, MaxDataID)
-	}
-	if err := p.err(); err != nil {
-		return err
-	}
-	if (Key{Namespace: namespace}).System() {
-		return systemError(namespace)
-	}
-	return nil
-}
-
-// validatePublic checks the canonical k at a public door.
-func ValidatePublic(k Key) error {
-	if err := k.Validate(); err != nil {
-		return err
-	}
-	if k.System() {
-		return systemError(k.Namespace)
-	}
-	return nil
-}
-
-func systemError(namespace string) error {
-	return Errorf(ErrDenied, `namespace: %s is the system's, as all that begin with "_" are`, Clip(namespace))
 }
 
 // KeySetHash names a set of keys; see [HashKeys].

@@ -54,7 +54,7 @@ type feedKey struct{}
 // single callers, however many and however slow, never hold them up.
 func FeedRead(ctx context.Context) bool { return ctx.Value(feedKey{}) != nil }
 
-// readForFeed returns a context for a read by the feed; see [FeedRead].
+// ReadForFeed returns a context for a read by the feed; see [FeedRead].
 func ReadForFeed(ctx context.Context) context.Context {
 	return context.WithValue(ctx, feedKey{}, true)
 }
@@ -67,7 +67,7 @@ type freshKey struct{}
 // committed. A storage to which that means nothing need not look.
 func FreshRead(ctx context.Context) bool { return ctx.Value(freshKey{}) != nil }
 
-// readFresh returns a context for a read over a new connection; see [FreshRead].
+// ReadFresh returns a context for a read over a new connection; see [FreshRead].
 func ReadFresh(ctx context.Context) context.Context {
 	return context.WithValue(ctx, freshKey{}, true)
 }

@@ -28,6 +28,11 @@ var allowed = map[string][]string{
 	// The front door of the library: it links no driver, no network and no metrics.
 	"": {"conf", "internal/", "github.com/patrickmn/go-cache", "golang.org/x/sync/"},
 
+	// The two engines. Each names what it needs of storages and transports itself, and
+	// knows neither the root nor the other.
+	"internal/engine":   {"conf", "internal/", "github.com/patrickmn/go-cache", "golang.org/x/sync/"},
+	"internal/follower": {"conf", "internal/", "golang.org/x/sync/"},
+
 	// Mechanisms that know no diamonds.
 	"internal/freshstack":  {},
 	"internal/atomicfile":  {},

@@ -1,0 +1,474 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sort"
+	"time"
+
+	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/backoff"
+	"github.com/linnaname/gdiamond/internal/lograte"
+)
+
+const (
+	// reachTimeout is how long a request waits for the server to reach the position it names.
+	reachTimeout = 3 * time.Second
+	// maxFeedBackoff is the longest pause of the feed after failures, unless its
+	// interval is longer.
+	maxFeedBackoff = 2 * time.Second
+	// nudgeGap is the least time from one round of the feed that a nudge asks for
+	// to the next.
+	nudgeGap = 10 * time.Millisecond
+	// aheadEvery is how often it is logged at most that callers know a newer epoch.
+	aheadEvery = time.Minute
+	// maxLostKeys is how many keys the record of a loss names.
+	maxLostKeys = 100
+)
+
+// feed brings what is served to what the storage has. Only its goroutine changes what is
+// served.
+type feed struct {
+	log      *slog.Logger
+	interval time.Duration
+	storage  interface {
+		Changes(ctx context.Context, after conf.Position, maxBytes int64) (conf.Batch, error)
+		Fork(ctx context.Context, verified conf.Position) (conf.Position, error)
+	}
+	reader  reader // of the storage
+	served  *served
+	replica *replica // or nil if none is kept
+	health  *health
+
+	woken  chan struct{} // capacity 1: the feed is to look at once
+	nudged chan struct{} // capacity 1: somebody outside says that there is something to see
+	tasks  chan func()   // for the feed's goroutine to do
+
+	// The goroutine's alone.
+	store  conf.StoreID // whose changes are served
+	lag    lagState
+	obeyed time.Time // when a nudge was obeyed last
+
+	progress     progress // to what is known to be committed
+	ownCommits   ownCommits
+	aheadCallers lograte.Events // callers who know a newer epoch
+}
+
+func newFeed(log *slog.Logger, interval time.Duration, storage Storage, served *served, replica *replica, health *health) *feed {
+	return &feed{
+		log: log, interval: interval, storage: storage, reader: reader{storage}, served: served, replica: replica, health: health,
+		woken: make(chan struct{}, 1), nudged: make(chan struct{}, 1), tasks: make(chan func()),
+	}
+}
+
+// run brings the server to the storage's head, again and again: at once when
+// woken, else at its interval, with backoff while the storage fails. It alone
+// changes what is served. It sends the outcome of its first round to loaded.
+func (f *feed) run(ctx context.Context, loaded chan<- error) {
+	retry := backoff.Backoff{Base: f.interval, Cap: max(f.interval, maxFeedBackoff)}
+	for before := error(nil); ; {
+		err := f.advance(ctx)
+		if err == nil {
+			err = f.progress.stalled(f.served.state.Load())
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		f.health.observe(before, err)
+		before = err
+		select {
+		case loaded <- err:
+		default: // not the first round
+		}
+		if err != nil {
+			// Not cut short by a nudge: a storage in trouble is left alone.
+			f.pause(ctx, retry.Next(0))
+		} else {
+			retry.Reset()
+			f.idle(ctx)
+		}
+	}
+}
+
+// idle waits until somebody wakes or nudges the feed, or for the interval, which
+// varies by a tenth so that servers that share a storage do not ask it all at
+// once. Nudges come from outside: between two rounds that they ask for there is at
+// least nudgeGap.
+func (f *feed) idle(ctx context.Context) {
+	interval := f.interval
+	timer := time.NewTimer(interval*9/10 + rand.N(interval/5+1))
+	defer timer.Stop()
+	for nudged := f.nudged; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.woken:
+			return
+		case <-timer.C:
+			if nudged == nil {
+				f.obeyed = time.Now()
+			}
+			return
+		case <-nudged:
+			nudged = nil
+			f.lag.done = time.Time{} // of others' commits only the storage tells
+			timer.Reset(time.Until(f.obeyed.Add(nudgeGap)))
+		case do := <-f.tasks:
+			do()
+		}
+	}
+}
+
+// pause waits for d, whoever wakes the feed. Meanwhile it applies what needs no storage.
+func (f *feed) pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			return
+		case do := <-f.tasks:
+			do()
+		case <-f.woken:
+			if st := f.served.state.Load(); st != nil {
+				f.applyOwn(st)
+			}
+		}
+	}
+}
+
+// moveOn serves sets that follow what is served, and tells the replica.
+func (f *feed) moveOn(st *state, sets []step) *state {
+	st = f.served.apply(st, sets)
+	f.replica.wake() // last: nobody waits for a disk
+	return st
+}
+
+// wake has the feed look at once. It never blocks: one wake that the feed
+// has not seen yet stands for all.
+func (f *feed) wake() {
+	select {
+	case f.woken <- struct{}{}:
+	default:
+	}
+}
+
+// advance brings the server to the storage's head.
+func (f *feed) advance(ctx context.Context) error {
+	st := f.served.state.Load()
+	if st == nil {
+		return f.load(ctx)
+	}
+	st, done := f.applyOwn(st)
+	if done && !f.lag.due(f.interval) {
+		return nil
+	}
+	f.lag.done = time.Time{}
+	for {
+		batch, sets, err := f.reader.changes(f.fresh(ctx), st.position)
+		switch {
+		case errors.Is(err, conf.ErrEpoch):
+			if isBehind(batch.Head, st.position) && !f.served.historyLost.Load() {
+				if wait, err := f.lag.behind(batch.Head, st.position); wait {
+					return err
+				}
+			}
+			return f.fork(ctx, st)
+		case errors.Is(err, conf.ErrCompacted):
+			f.log.Warn("the storage keeps no changes that follow ours: loading all anew", "revision", st.position.Revision)
+			if err = f.load(ctx); errors.Is(err, conf.ErrEpoch) {
+				return f.fork(ctx, st)
+			}
+			return err
+		case errors.Is(err, conf.ErrOtherStore):
+			err = f.otherStore(err)
+			f.served.withdraw(err)
+			return err
+		case err != nil:
+			return err
+		}
+		st = f.moveOn(st, sets)
+		if batch.Position == batch.Head {
+			f.lag.toHead()
+			return nil
+		}
+	}
+}
+
+// applyOwn serves the server's own transactions, as far as they follow what is served.
+// All is false if there were none, or if one does not follow because another server has
+// committed in between: then the storage has to be read.
+func (f *feed) applyOwn(st *state) (now *state, all bool) {
+	batches := f.ownCommits.take()
+	for _, batch := range batches {
+		sets, to, err := verifySets(st.position, batch.Changes)
+		if err != nil || to != batch.Position {
+			return st, false
+		}
+		f.lag.own(st.position)
+		st = f.moveOn(st, sets)
+	}
+	return st, len(batches) > 0
+}
+
+// claimed nudges the feed because somebody says that p is committed; p may be zero.
+func (f *feed) claimed(p conf.Position) {
+	if st := f.served.state.Load(); st != nil && !p.IsZero() {
+		if p.Store != st.position.Store || st.reached(p) {
+			return
+		}
+		f.progress.expect(st, p, true)
+	}
+	f.nudge()
+}
+
+// nudge has the feed look soon. Like wake it never blocks, but it comes from
+// outside and is obeyed at a bounded rate.
+func (f *feed) nudge() {
+	select {
+	case f.nudged <- struct{}{}:
+	default:
+	}
+}
+
+// fresh returns ctx for a read by the feed, one over a new connection where the feed
+// knows that reads are behind.
+func (f *feed) fresh(ctx context.Context) context.Context {
+	ctx = conf.ReadForFeed(ctx)
+	if !f.lag.lagging.IsZero() {
+		return conf.ReadFresh(ctx)
+	}
+	return f.health.fresh(ctx)
+}
+
+// committed takes note of what a transaction of this server has committed, and
+// returns the position of its newest change, zero where there is none. Before is the
+// state before it began.
+func (f *feed) committed(before *state, results []conf.Result) (newest conf.Position) {
+	for i := range results {
+		r := &results[i]
+		if r.Err != nil || r.Replayed {
+			continue
+		}
+		newest = r.Position
+		if before != nil && newest.Epoch == before.position.Epoch && newest.Revision <= before.position.Revision {
+			f.served.historyLost.Store(true) // a revision is given once: the storage has lost those that were seen
+		}
+	}
+	f.progress.expect(f.served.state.Load(), newest, false)
+	f.ownCommits.add(results)
+	return newest
+}
+
+// load reads everything anew and then serves it. Until then the server goes on serving
+// what it has. It returns ErrEpoch if the storage is behind that, so that nothing that
+// was acknowledged is taken back.
+func (f *feed) load(ctx context.Context) error {
+	old := f.served.state.Load()
+	next, err := f.reader.scan(conf.ReadForFeed(ctx), f.store, old)
+	if err != nil {
+		return err
+	}
+	for caughtUp := false; !caughtUp; {
+		batch, _, err := f.reader.changes(f.fresh(ctx), next.position)
+		if err != nil {
+			return err
+		}
+		for i := range batch.Changes {
+			if c := &batch.Changes[i]; c.Op != conf.OpFork {
+				next.index.put(recordOf(c))
+			}
+		}
+		next.index.arrange()
+		next.position = batch.Position
+		caughtUp = batch.Position == batch.Head
+	}
+	if old != nil && !next.reached(old.position) {
+		return conf.Errorf(conf.ErrEpoch, "the storage is at revision %d, and was at %d", next.position.Revision, old.position.Revision)
+	}
+	f.startFrom(old, next)
+	return nil
+}
+
+// startFrom serves next, a state that was read, instead of old, which may be nil.
+func (f *feed) startFrom(old, next *state) {
+	f.served.replace(old, next)
+	f.store = next.position.Store
+	f.lag.toHead()
+	f.replica.wake()
+}
+
+// fork begins a new epoch, as the storage seems to have lost history that the
+// server has seen, and loads what there is now. The storage itself knows better
+// than its reads, which may be behind: then it begins none.
+func (f *feed) fork(ctx context.Context, old *state) error {
+	kept, to, err := f.begin(ctx, old.position)
+	if err != nil {
+		return err
+	}
+	if to.Epoch == old.position.Epoch && to.Revision >= old.position.Revision {
+		f.served.historyLost.Store(false)
+		return f.lag.ahead(old.position.Revision)
+	}
+	if to.Compare(old.position) <= 0 {
+		return conf.Errorf(conf.ErrCorrupt, "a fork at revision %d of generation %d led to revision %d of generation %d",
+			old.position.Revision, old.position.Epoch.Generation, to.Revision, to.Epoch.Generation)
+	}
+	if err := f.load(ctx); err != nil {
+		return err
+	}
+	lost := f.served.state.Load().lacks(old, kept)
+	f.log.Error("the storage has lost changes that were committed; a new epoch begins",
+		"generation", to.Epoch.Generation,
+		"lost_after_revision", kept,
+		"lost_up_to_revision", old.position.Revision,
+		"lost_keys", len(lost),
+		"keys", lost[:min(len(lost), maxLostKeys)])
+	return nil
+}
+
+// begin has the storage begin a new epoch, and returns up to which revision it
+// still had the history that led to verified, and where it is now.
+func (f *feed) begin(ctx context.Context, verified conf.Position) (kept int64, to conf.Position, err error) {
+	ctx = conf.ReadForFeed(ctx)
+	if kept, err = f.kept(ctx, verified); err != nil {
+		return 0, conf.Position{}, err
+	}
+	to, err = f.storage.Fork(ctx, verified)
+	return kept, to, err
+}
+
+// kept returns the newest revision on the way to verified that is still in the
+// storage's history, or 0 if none is known.
+func (f *feed) kept(ctx context.Context, verified conf.Position) (int64, error) {
+	marks := f.served.trail.all()
+	var failed error // then nothing more is asked
+	n := sort.Search(len(marks), func(i int) bool {
+		if failed != nil {
+			return true
+		}
+		p := verified
+		p.Revision, p.Chain = marks[i].revision, marks[i].chain
+		_, err := f.storage.Changes(ctx, p, 1)
+		if errors.Is(err, conf.ErrUnavailable) {
+			failed = err
+		}
+		return errors.Is(err, conf.ErrEpoch)
+	})
+	if failed != nil || n == 0 {
+		return 0, failed
+	}
+	return marks[n-1].revision, nil
+}
+
+// notBeforeSeen is notBefore for a position claimed by a client. Its epoch may be newer
+// than the one here and on its way. If the store itself does not have it, as after a
+// restore under a clock that was behind, its callers would wait for ever: they are told
+// what helps.
+func (f *feed) notBeforeSeen(ctx context.Context, p conf.Position, wait time.Duration) error {
+	err := f.notBefore(ctx, p, wait)
+	here := f.served.position().Epoch.Generation
+	if !errors.Is(err, conf.ErrBehind) || p.Epoch.Generation <= here {
+		return err
+	}
+	if _, ok := f.aheadCallers.LogOnceIn(aheadEvery); ok {
+		// Nobody has proven the position, so nobody is told to act on it.
+		f.log.Warn("a client names a generation of the store that is newer than the one here; it may have made it up",
+			"generation", p.Epoch.Generation, "here", here)
+	}
+	return conf.Errorf(conf.ErrBehind, "revision %d of generation %d is not reached yet, the store is of generation %d here; if this goes on, "+
+		"it was restored under a wrong clock, or unknown to all servers: gdiamond restore --above %[2]d, or migrate --above for a database",
+		p.Revision, p.Epoch.Generation, here)
+}
+
+// notBefore waits until the server has reached p, for up to wait.
+func (f *feed) notBefore(ctx context.Context, p conf.Position, wait time.Duration) error {
+	st, err := f.served.serving()
+	if err != nil || p.IsZero() {
+		return err
+	}
+	if st.position.Store != p.Store {
+		return conf.Errorf(conf.ErrOtherStore, "the position is of store %v, this is %v", p.Store, st.position.Store)
+	}
+	if st.reached(p) {
+		return nil
+	}
+	f.nudge() // whoever asks may have made p up
+	waiting, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	if err = f.served.reach(waiting, p); err != nil && ctx.Err() == nil && waiting.Err() != nil {
+		return conf.Errorf(conf.ErrBehind, "revision %d of generation %d is not reached yet", p.Revision, p.Epoch.Generation)
+	}
+	return err
+}
+
+// startFromReplica serves what the replica holds, if anything. It returns an error if
+// the replica is not one of this server.
+func (f *feed) startFromReplica(ctx context.Context) error {
+	local := f.replica.local
+	at, err := local.At(ctx)
+	if err == nil && !at.IsZero() {
+		if err = local.Apply(ctx, nil, at); errors.Is(err, conf.ErrInvalid) {
+			return conf.Errorf(conf.ErrInvalid, "the replica has taken changes of its own and is no copy; give the server another directory for its replica")
+		}
+		if err == nil {
+			err = f.serveReplica(ctx, at)
+		}
+	}
+	switch {
+	case errors.Is(err, conf.ErrClosed):
+		return err
+	case errors.Is(err, conf.ErrCorrupt):
+		f.replica.damage(err)
+	case err != nil:
+		f.replica.note(err)
+	}
+	return nil
+}
+
+// serveReplica serves what the replica holds, which is at position at of the store.
+func (f *feed) serveReplica(ctx context.Context, at conf.Position) error {
+	st, err := reader{f.replica.local}.scan(ctx, f.store, nil)
+	if err != nil {
+		return err
+	}
+	for _, place := range st.index.cells.All() {
+		if r := place.Load(); r.Revision > at.Revision {
+			return conf.Errorf(conf.ErrCorrupt, "the replica is at revision %d and holds an entry of %d: it was not completed", at.Revision, r.Revision)
+		}
+	}
+	st.position = at
+	f.replica.reached(at)
+	f.startFrom(nil, st)
+	f.log.Info("serving from the replica", "revision", at.Revision, "keys", st.index.live.Load())
+	return nil
+}
+
+// otherStore says what to do about a storage that is another store than what
+// this server has served.
+func (f *feed) otherStore(err error) error {
+	if f.replica == nil {
+		return err
+	}
+	return conf.Errorf(conf.ErrOtherStore, "the replica is a copy of store %v, and the storage is another store; "+
+		"point the server at the storage that it had, or give it an empty directory for its replica", f.store)
+}
+
+// repair puts want in the place of the record that the server has of a key,
+// unless that has changed.
+func (f *feed) repair(ctx context.Context, key conf.Key, have, want *record) {
+	done := make(chan struct{})
+	task := func() {
+		defer close(done)
+		f.served.replaceRecord(key, have, want)
+	}
+	select { // the feed's goroutine alone changes what is served
+	case f.tasks <- task:
+		<-done
+	case <-ctx.Done():
+	}
+}

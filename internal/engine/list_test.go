@@ -1,0 +1,121 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/servertest"
+	"github.com/linnaname/gdiamond/storage/memstore"
+)
+
+// A list is what the filter leaves, in order, whatever groups there are, where the
+// page before ended, and what was deleted.
+func TestListsLeaveWhatTheFilterSays(t *testing.T) {
+	srv := servertest.Serve(t, memstore.New())
+	var all []conf.Key
+	for g := range 30 {
+		for i := range 40 {
+			for _, prefix := range []string{"a", "app-", "app.", "b"} {
+				all = append(all, conf.Key{Namespace: conf.DefaultNamespace, Group: fmt.Sprint("g", g), DataID: fmt.Sprint(prefix, i)})
+			}
+		}
+	}
+	all = append(all, conf.Key{Namespace: "aaa", Group: "g1", DataID: "app-1"}, conf.Key{Namespace: "zzz", Group: "g1", DataID: "app-1"})
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	for keys := range slices.Chunk(all, 700) {
+		var c conf.ChangeSet
+		for _, k := range keys {
+			c.Drafts = append(c.Drafts, conf.Draft{Key: k, Content: "x"})
+		}
+		_, err := srv.CommitSet(c)
+		require.NoError(t, err)
+	}
+	var gone conf.ChangeSet
+	for _, k := range all[:900] {
+		gone.Deletes = append(gone.Deletes, conf.Delete{Key: k})
+	}
+	_, err := srv.CommitSet(gone)
+	require.NoError(t, err)
+	left := slices.SortedFunc(slices.Values(all[900:]), conf.Key.Compare)
+	for _, req := range []conf.ListRequest{
+		{}, {Prefix: "app-"}, {Prefix: "app"}, {Prefix: "b3"}, {Prefix: "none"}, {Prefix: "zz"}, {Prefix: "0"},
+		{Group: "g1"}, {Group: "g11", Prefix: "app-"}, {Group: "none"}, {Group: "zz", Prefix: "a"}, {Group: "A", Prefix: "b"},
+		{Namespace: "aaa"}, {Namespace: "zzz", Prefix: "app"}, {Namespace: "none"},
+	} {
+		var want []string
+		for _, k := range left {
+			if (req.Namespace == k.Namespace || req.Namespace == "" && k.Namespace == conf.DefaultNamespace) &&
+				(req.Group == "" || req.Group == k.Group) && strings.HasPrefix(k.DataID, req.Prefix) {
+				want = append(want, k.Group+"/"+k.DataID)
+			}
+		}
+		for _, req.Limit = range []int{0, 7, 1000} {
+			require.Equal(t, want, srv.Listed(req), "%+v", req)
+		}
+	}
+}
+
+// A page is exactly as of its position, whatever is published meanwhile.
+func TestINV2_ListsAreAsOfOnePosition(t *testing.T) {
+	srv := servertest.Serve(t, memstore.New())
+	set := func(v int) (c conf.ChangeSet) { // in each, all keys have the same value, or none is there
+		for i := range 50 {
+			k := conf.NewKey("", fmt.Sprint("key-", i))
+			if v%5 == 4 {
+				c.Deletes = append(c.Deletes, conf.Delete{Key: k})
+			} else {
+				c.Drafts = append(c.Drafts, conf.Draft{Key: k, Content: fmt.Sprint(v)})
+			}
+		}
+		return c
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var reading sync.WaitGroup
+	for range 2 {
+		reading.Go(func() {
+			for ctx.Err() == nil {
+				resp, err := srv.List(ctx, &conf.ListRequest{})
+				if err != nil {
+					assert.ErrorIs(t, err, context.Canceled)
+					return
+				}
+				for _, e := range resp.Entries {
+					if !assert.Equal(t, resp.Position.Revision, e.Revision) {
+						return
+					}
+				}
+				if !resp.More && !assert.Contains(t, []int{0, 50}, len(resp.Entries)) {
+					return
+				}
+			}
+		})
+	}
+	for v := range 2000 {
+		_, err := srv.CommitSet(set(v))
+		require.NoError(t, err)
+	}
+	stop()
+	reading.Wait()
+}
+
+// Lists cost the storage nothing, and go on while it is away.
+func TestListsAreAnsweredFromMemory(t *testing.T) {
+	storage := troubledBy(memstore.New())
+	srv := servertest.Serve(t, storage)
+	srv.PublishMany(0, 0, 3000)
+	before := storage.count("scan") + storage.count("read")
+	assert.Len(t, srv.Listed(conf.ListRequest{Prefix: "0-02", Contents: true}), 1000)
+	assert.Len(t, srv.Listed(conf.ListRequest{Limit: 1000}), 3000)
+	assert.Equal(t, before, storage.count("scan")+storage.count("read"))
+	storage.fail(conf.ErrUnavailable, "scan", "read", "changes")
+	assert.Len(t, srv.Listed(conf.ListRequest{}), 3000)
+}

@@ -1,0 +1,95 @@
+package engine
+
+import (
+	"strings"
+
+	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/sortedlist"
+)
+
+// listTurn is how many keys one list looks at before others have their turn.
+const listTurn = 10_000
+
+// listing is a walk along the keys of a state, which takes no lock.
+type listing struct {
+	scan  conf.ScanRequest
+	st    *state
+	cells sortedlist.Snapshot[*cell]
+
+	at        conf.Key  // where it goes on
+	found     []*record // exactly as they are in st
+	more      bool      // there may be more after the last of found
+	overtaken bool      // the first that there is has changed since
+}
+
+// newListing returns a walk that finds what scan asks for in st.
+func newListing(st *state, scan conf.ScanRequest) *listing {
+	l := &listing{scan: scan, st: st, cells: st.index.order.Snapshot(), at: scan.After}
+	if scan.After != (conf.Key{}) {
+		l.at = following(scan.After)
+	}
+	return l
+}
+
+// turn walks on for a while, and reports whether it has ended. A page ends with
+// its turn, where it has something, and before a key that has changed since.
+func (l *listing) turn() (ended bool) {
+	for looked := 0; ; {
+		at, ok := nextIn(&l.scan, l.at)
+		if !ok {
+			return true
+		}
+		l.at = at
+		jump := false
+		for place := range l.cells.From(func(p *cell) bool { return p.Load().Key.Compare(at) < 0 }) {
+			r := place.Load()
+			if looked++; looked > listTurn {
+				l.at, l.more = r.Key, len(l.found) > 0
+				return false
+			}
+			if next, ok := nextIn(&l.scan, r.Key); !ok || next != r.Key {
+				l.at, jump = r.Key, true // to what the filter leaves, if there is more
+				break
+			}
+			picked, ok := l.st.pick(r)
+			switch {
+			case !ok:
+				l.more, l.overtaken = len(l.found) > 0, len(l.found) == 0
+				return true
+			case picked.deleted:
+			case len(l.found) == l.scan.Limit:
+				l.more = true
+				return true
+			default:
+				l.found = append(l.found, picked)
+			}
+		}
+		if !jump {
+			return true
+		}
+	}
+}
+
+// nextIn returns the first key from k on that the filter of r could leave, which is k
+// where it does, and whether there is any.
+func nextIn(r *conf.ScanRequest, k conf.Key) (conf.Key, bool) {
+	switch {
+	case k.Namespace < r.Namespace, k.Namespace == r.Namespace && k.Group < r.Group:
+		return conf.Key{Namespace: r.Namespace, Group: r.Group, DataID: r.Prefix}, true
+	case k.Namespace > r.Namespace, r.Group != "" && k.Group > r.Group:
+		return conf.Key{}, false
+	case strings.HasPrefix(k.DataID, r.Prefix):
+		return k, true
+	case k.DataID < r.Prefix:
+		return conf.Key{Namespace: k.Namespace, Group: k.Group, DataID: r.Prefix}, true
+	case r.Group != "":
+		return conf.Key{}, false
+	}
+	return conf.Key{Namespace: k.Namespace, Group: k.Group + "\x00"}, true // the next group
+}
+
+// following returns the first key that could follow k.
+func following(k conf.Key) conf.Key {
+	k.DataID += "\x00"
+	return k
+}

@@ -1,0 +1,292 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/freshstack"
+	"github.com/linnaname/gdiamond/internal/keysets"
+)
+
+// inlineTime is how long the contents that an answer carries may take to be
+// loaded, all together. It is below what any client waits for an answer.
+const inlineTime = 500 * time.Millisecond
+
+// polls answers polls and watches: at once if there is something to say, else as soon
+// as there is.
+type polls struct {
+	served     *served
+	reads      *reads
+	health     *health
+	interval   time.Duration // of the feed
+	maxWaiters int
+
+	sets     *keySets
+	parked   atomic.Int64 // polls and watches that wait
+	draining atomic.Bool
+}
+
+func newPolls(cfg *Config, reads *reads) *polls {
+	full := func(used, held int64) error {
+		return overloaded("%d keys are being polled, %d of them in sets from this address", used, held)
+	}
+	return &polls{
+		served: reads.served, reads: reads, health: reads.health,
+		interval: cfg.FeedInterval, maxWaiters: cfg.MaxWaiters,
+		sets: keysets.New[conf.KeySetHash, conf.Key, sharedAnswer](reads.served.keyWaiters, cfg.MaxSetKeys, cfg.AddressSetKeys, full),
+	}
+}
+
+// begin compares once what a poll asks for, which source sent. It returns a query to
+// wait on and to release, or none where the caller has to send the poll again in full.
+func (p *polls) begin(ctx context.Context, asked *pollAsked, source string) (*query, *conf.PollResponse, error) {
+	q, err := p.query(asked, source)
+	if err != nil {
+		return nil, nil, err
+	}
+	if q.set == nil || p.served.trail.contradicts(q.position) {
+		p.release(q)
+		return nil, p.finish(&conf.PollResponse{Resync: true, Position: p.served.position()}, false), nil
+	}
+	resp, err := p.compare(ctx, q)
+	if err == nil && len(q.set.Denied) > 0 && (resp == nil || !resp.Resync) {
+		resp = denying(q, resp)
+	}
+	return q, p.finish(resp, false), err
+}
+
+// query returns the query of what a poll asks for. Its set is nil where the server
+// does not know it, else it is to be released.
+func (p *polls) query(asked *pollAsked, source string) (*query, error) {
+	q := &query{position: asked.position}
+	var err error
+	if q.set, err = p.sets.Acquire(asked.set, asked.keys, asked.denied, source); err != nil || q.set == nil {
+		return q, err
+	}
+	held := asked.held
+	if len(q.set.Denied) > 0 {
+		held = slices.DeleteFunc(held, func(h conf.Held) bool { return q.set.Denies(h.Key) })
+	}
+	if q.held, err = placesIn(q.set, held); err != nil {
+		p.release(q)
+		return nil, err
+	}
+	return q, nil
+}
+
+// release gives back the set of a query.
+func (p *polls) release(q *query) { p.sets.Release(q.set) }
+
+// denying returns resp with the keys of q that may not be read; where there is
+// nothing else to say, an answer that says only that.
+func denying(q *query, resp *conf.PollResponse) *conf.PollResponse {
+	with := conf.PollResponse{Position: q.position}
+	if resp != nil {
+		with = *resp // it is shared
+	}
+	for _, k := range q.set.Denied {
+		with.Denied = append(with.Denied, conf.Denial{Key: k, Detail: refusal(k)})
+	}
+	return &with
+}
+
+// refusal returns why no caller may read key.
+func refusal(key conf.Key) string {
+	var e *conf.Error
+	if errors.As(conf.ValidatePublic(key), &e) {
+		return e.Detail
+	}
+	return ""
+}
+
+// wait answers a poll when there is something to say, and at the deadline. It calls
+// parked, unless that is nil, when it begins to wait. While it waits it keeps nothing
+// of the request, and little on its stack.
+func (p *polls) wait(ctx context.Context, q *query, deadline time.Time, parked func()) (*conf.PollResponse, error) {
+	timeout := time.Until(deadline)
+	if timeout <= 0 || p.draining.Load() {
+		return p.finish(&conf.PollResponse{Position: q.position}, false), nil
+	}
+	if err := p.park(); err != nil {
+		return nil, err
+	}
+	defer p.parked.Add(-1)
+	if parked != nil {
+		parked()
+	}
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	for woken, last := false, false; ; woken = true {
+		wake := make(chan struct{})
+		waiter := q.set.Group.Wait(func() { close(wake) }) // first register, then compare
+		var resp *conf.PollResponse
+		var err error
+		if woken { // an answer is near, which needs the stack too
+			resp, err = p.compare(ctx, q)
+		} else {
+			freshstack.Run(func() { resp, err = p.compare(ctx, q) })
+		}
+		switch {
+		case resp != nil || err != nil:
+			waiter.Cancel()
+			return p.finish(resp, true), err
+		case last || p.draining.Load():
+			waiter.Cancel()
+			return p.finish(&conf.PollResponse{Position: q.position}, true), nil
+		}
+		select {
+		case <-wake:
+		case <-timer.C:
+			last = true
+		case <-ctx.Done():
+			waiter.Cancel()
+			return nil, ctx.Err()
+		}
+		waiter.Cancel()
+	}
+}
+
+// park counts one more that waits, unless there are too many.
+func (p *polls) park() error {
+	if p.parked.Add(1) > int64(p.maxWaiters) {
+		p.parked.Add(-1)
+		return overloaded("%d requests are waiting", p.maxWaiters)
+	}
+	return nil
+}
+
+// finish returns resp as this caller is to see it. Resp may be shared: it is
+// copied rather than changed.
+func (p *polls) finish(resp *conf.PollResponse, waited bool) *conf.PollResponse {
+	if resp == nil {
+		return nil
+	}
+	draining, stale, applied := p.draining.Load(), p.health.stale(), resp.Applied
+	if !waited {
+		applied = time.Time{}
+	}
+	if resp.Draining == draining && resp.Stale == stale && resp.Applied == applied {
+		return resp
+	}
+	c := *resp
+	c.Draining, c.Stale, c.Applied = draining, stale, applied
+	return &c
+}
+
+// compare returns the answer to q, nil where nothing is to say: q then knows
+// all its keys up to the present position.
+func (p *polls) compare(ctx context.Context, q *query) (*conf.PollResponse, error) {
+	st := p.served.state.Load()
+	if resp := q.answered(st); resp != nil {
+		return resp, nil
+	}
+	var d diff
+	st = p.served.lookupAll(st, func(st *state) (ok bool) {
+		d, ok = q.differ(st)
+		return ok
+	})
+	switch {
+	case st == nil:
+		return nil, unavailable("not ready: the index is not loaded")
+	case d.resync:
+		return &conf.PollResponse{Resync: true, Position: st.position}, nil
+	case len(d.changed) == 0:
+		q.reached(st.position)
+		return nil, nil
+	}
+	resp := &conf.PollResponse{Position: st.position, Changed: d.changed}
+	oldest, newest := int64(math.MaxInt64), int64(0)
+	for _, r := range d.records {
+		if r != nil {
+			oldest, newest = min(oldest, r.Revision), max(newest, r.Revision)
+		}
+	}
+	if newest > st.since {
+		resp.Applied = st.applied
+	}
+	p.inline(ctx, &d)
+	if q.plain() && ctx.Err() == nil && p.sets.Shared(q.set) {
+		q.set.Answer.Store(&sharedAnswer{st, q.position.Revision, oldest, resp})
+	}
+	return resp, nil
+}
+
+// inline adds the entries that an answer carries. One whose content cannot be
+// had in time is only named: the caller fetches it.
+func (p *polls) inline(ctx context.Context, d *diff) {
+	ctx, cancel := context.WithTimeout(ctx, inlineTime)
+	defer cancel()
+	room := int64(conf.InlineTotal)
+	for i, r := range d.records {
+		if r == nil || r.deleted || r.Size > conf.InlineContent || r.Size > room {
+			continue
+		}
+		if e, err := p.served.contents.get(ctx, r); err == nil {
+			d.changed[i].Entry = e
+			room -= r.Size
+		}
+	}
+}
+
+// watch answers with the changes that req asks for, when there are any, and at the
+// end of its wait.
+func (p *polls) watch(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
+	wait := min(max(req.Wait, 0), conf.MaxWait)
+	waiting, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	resp, behind, err := p.reads.changesAfter(ctx, req.After, req)
+	if err != nil {
+		return nil, err
+	}
+	if len(resp.Changes) > 0 || wait == 0 {
+		resp.Draining = p.draining.Load()
+		return resp, nil
+	}
+	if err := p.park(); err != nil {
+		return nil, err
+	}
+	defer p.parked.Add(-1)
+	for len(resp.Changes) == 0 && waiting.Err() == nil && !p.draining.Load() {
+		err := p.untilMore(waiting, resp, behind)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case waiting.Err() != nil || p.draining.Load():
+			// Nothing came in time.
+		case err != nil:
+			return nil, err
+		default:
+			if resp, behind, err = p.reads.changesAfter(ctx, resp.Position, req); err != nil {
+				return nil, err
+			}
+		}
+	}
+	resp.Draining = p.draining.Load()
+	return resp, nil
+}
+
+// untilMore waits until there may be more than resp. A storage that was behind
+// is asked again at the feed's pace: what is served meanwhile does not tell when
+// it has caught up.
+func (p *polls) untilMore(ctx context.Context, resp *conf.ChangesResponse, behind bool) error {
+	if !behind {
+		return p.served.await(ctx, func(st *state) bool { return p.draining.Load() || resp.More || st.past(resp.Position) })
+	}
+	pause, cancel := context.WithTimeout(ctx, p.interval)
+	defer cancel()
+	if err := p.served.await(pause, func(*state) bool { return p.draining.Load() }); pause.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// drain answers all who wait, now and from now on.
+func (p *polls) drain() {
+	p.draining.Store(true)
+	p.served.wakeAll()
+}

@@ -1,0 +1,326 @@
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/waitset"
+)
+
+// served is what a server serves from memory: the present state, the changes that led
+// to it, and the waiters for the next. It knows no storage. Only the feed's goroutine
+// changes it.
+type served struct {
+	log *slog.Logger
+
+	// state is what is served, or nil while the server is not ready. An index moves
+	// on under the states that have it, so mu keeps these in step: a reader that holds
+	// the read lock sees the index and the floor of exactly one state, the present
+	// one; see [served.stable]. Only the feed's goroutine writes, in four places:
+	//
+	//   - apply puts the records of a batch, then stores the state that has them,
+	//     all under the lock.
+	//   - replace stores a state with another index. The one before stays as it was.
+	//   - replaceRecord repairs a record, and stores a state, under the lock.
+	//   - trim stores a state with a higher floor under the lock, and only then
+	//     deletes tombstones at or below that floor, without it: no reader with the
+	//     lock still has a state that needs them.
+	//
+	// (withdraw stores that there is no state.) A reader without the lock has to look
+	// twice. A record above its state's position belongs to a state that is
+	// about to come. A key that is absent may have been deleted and forgotten since:
+	// see [served.lookup], and for many keys [served.lookupAll], which looks whether
+	// the floor has moved.
+	state atomic.Pointer[state]
+	mu    sync.RWMutex
+
+	contents    *contents
+	recent      recent      // what was served last
+	trail       trail       // of the present epoch
+	historyLost atomic.Bool // the storage is known to have lost history
+
+	keyWaiters *waitset.Set[conf.Key]   // waiters for changes of some keys
+	moved      *waitset.Group[struct{}] // waiters for any change of the state
+	wakeups    atomic.Uint64            // of waiters for keys
+	forks      atomic.Uint64            // changes of epoch
+
+	closed  atomic.Bool // no request is taken
+	stopped atomic.Bool // the feed has ended: nothing changes any more
+}
+
+func newServed(log *slog.Logger, contents *contents) *served {
+	return &served{log: log, contents: contents, keyWaiters: waitset.New[conf.Key](), moved: waitset.New[struct{}]().Join(nil)}
+}
+
+// snapshot returns the present state, or nil if there is none, and the records of exactly
+// that state that are not tombstones, in key order. It delays nobody: records that
+// change meanwhile are put right at the end. One goroutine at a time may call it.
+func (s *served) snapshot() (*state, []*record) {
+	s.mu.Lock()
+	st := s.state.Load()
+	if st == nil {
+		s.mu.Unlock()
+		return nil, nil
+	}
+	undo := &undoLog{replaced: make(map[conf.Key]*record)}
+	st.index.undo = undo
+	cells := st.index.order.Snapshot()
+	s.mu.Unlock()
+
+	var all []*record
+	for place := range cells.All() {
+		all = append(all, place.Load())
+	}
+
+	s.mu.Lock()
+	st.index.undo = nil
+	s.mu.Unlock()
+	records := all[:0]
+	for _, r := range all {
+		if old, ok := undo.replaced[r.Key]; ok {
+			r = old
+		}
+		if !r.deleted {
+			records = append(records, r)
+		}
+	}
+	return st, records
+}
+
+// serving returns the present state, or an error if nothing can be served.
+func (s *served) serving() (*state, error) {
+	if s.closed.Load() {
+		return nil, closedError()
+	}
+	st := s.state.Load()
+	if st == nil {
+		return nil, unavailable("not ready: the index is not loaded")
+	}
+	return st, nil
+}
+
+func (s *served) position() conf.Position {
+	if st := s.state.Load(); st != nil {
+		return st.position
+	}
+	return conf.Position{}
+}
+
+// lookup returns the record of key, or nil if there is none, and the state of which that
+// is true. It takes no lock unless a batch that has the key is being applied.
+func (s *served) lookup(st *state, key conf.Key) (*state, *record) {
+	r, ok := st.pick(st.index.get(key))
+	// A record at or below the position was the newest when it was read, so it
+	// was so at the position. An absence must be looked at twice, as the
+	// tombstone of a later deletion may have come and gone.
+	if ok && (r != nil || st == s.state.Load()) {
+		return st, r
+	}
+	s.stable(func(now *state) {
+		st = now
+		r, _ = now.pick(now.index.get(key))
+	})
+	return st, r
+}
+
+// lookupAll calls look, which picks the records of many keys, and returns the state of
+// which its findings are true, or nil if nothing is served. It tries st first, unless
+// that is nil. If look returns false, or tombstones may have gone while it looked,
+// lookupAll calls it again with a later state. It takes no lock unless a batch that has
+// one of the keys is being applied.
+func (s *served) lookupAll(st *state, look func(*state) (ok bool)) *state {
+	if st != nil && look(st) {
+		if now := s.state.Load(); now != nil && now.floor == st.floor {
+			return st
+		}
+	}
+	st = nil
+	s.stable(func(now *state) {
+		st = now
+		look(now)
+	})
+	return st
+}
+
+// stable calls read with the present state while no batch is being applied, so that its
+// index has no record above its position. It is the slow way; see [served.lookup].
+func (s *served) stable(read func(*state)) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if st := s.state.Load(); st != nil {
+		read(st)
+	}
+}
+
+// record returns the server's record of key, and the state that it is of.
+func (s *served) record(key conf.Key) (st *state, r *record) {
+	s.stable(func(now *state) { st, r = now, now.index.get(key) })
+	return st, r
+}
+
+// apply serves sets that follow the present state, a few at a time so that nobody waits
+// long for the first of them.
+func (s *served) apply(st *state, sets []step) *state {
+	for len(sets) > 0 {
+		n, changes := 1, len(sets[0].changes)
+		for n < len(sets) && changes+len(sets[n].changes) <= conf.MaxChanges {
+			changes += len(sets[n].changes)
+			n++
+		}
+		st = s.trim(s.applyFew(st, sets[:n]))
+		sets = sets[n:]
+	}
+	return st
+}
+
+// applyFew changes the index, then the position, and then wakes the waiters for the
+// keys.
+func (s *served) applyFew(st *state, sets []step) *state {
+	next := &state{
+		index: st.index, position: sets[len(sets)-1].to, floor: st.floor,
+		since: st.position.Revision, applied: time.Now(),
+	}
+	s.mu.Lock()
+	for c := range changesOf(sets) {
+		r := recordOf(c)
+		if !r.deleted {
+			s.contents.put(r, c.Content)
+		}
+		if old, ok := st.index.put(r); !ok {
+			s.contents.drop(r) // the scan was ahead of the changes
+		} else if old != nil {
+			s.contents.drop(old)
+		}
+	}
+	st.index.arrange()
+	s.recent.add(sets)
+	s.state.Store(next)
+	s.mu.Unlock()
+
+	if next.position.Epoch != st.position.Epoch {
+		s.trail.restart(next.position)
+		s.forks.Add(1)
+		s.historyLost.Store(false)
+		s.log.Warn("the store's history forked after all that this server had seen",
+			"generation", next.position.Epoch.Generation, "revision", next.position.Revision)
+		s.wakeAll() // all must learn of the epoch
+	} else {
+		s.trail.add(sets)
+		woken := s.keyWaiters.Wake(func(yield func(conf.Key) bool) {
+			changesOf(sets)(func(c *conf.Change) bool { return yield(c.Key) })
+		})
+		s.wakeups.Add(uint64(woken))
+		s.moved.Wake()
+	}
+	return next
+}
+
+// trim drops some of the oldest tombstones if there are too many, in the order that
+// [served] prescribes.
+func (s *served) trim(st *state) *state {
+	n := st.index.surplus()
+	if n == 0 {
+		return st
+	}
+	next := *st
+	next.floor = st.index.tombs[n-1].revision
+	s.mu.Lock()
+	s.state.Store(&next)
+	s.mu.Unlock()
+	st.index.forget(n)
+	return &next
+}
+
+// replace serves next instead of old, which may be nil.
+func (s *served) replace(old, next *state) {
+	next.since, next.applied = next.position.Revision, time.Now()
+	s.mu.Lock()
+	s.recent.restart(next.position)
+	s.state.Store(next)
+	s.mu.Unlock()
+	s.trail.restart(next.position)
+	if old != nil {
+		for key, place := range old.index.cells.All() {
+			if r := place.Load(); next.index.get(key) != r {
+				s.contents.drop(r)
+			}
+		}
+		if old.position.Epoch != next.position.Epoch {
+			s.forks.Add(1)
+			s.historyLost.Store(false)
+		}
+	}
+	s.wakeAll()
+}
+
+func (s *served) replaceRecord(key conf.Key, have, want *record) {
+	st := s.state.Load()
+	if st == nil || st.index.get(key) != have {
+		return
+	}
+	s.mu.Lock()
+	st.index.set(key, want)
+	next := *st // answers that were made of the old one are not to be used
+	s.state.Store(&next)
+	s.mu.Unlock()
+	if have != nil {
+		s.contents.drop(have)
+	}
+	s.keyWaiters.Wake(func(yield func(conf.Key) bool) { yield(key) })
+	s.moved.Wake()
+}
+
+// withdraw makes the server not ready.
+func (s *served) withdraw(err error) {
+	s.log.Error("the storage is another store now: not serving", "err", err)
+	s.state.Store(nil)
+	s.wakeAll()
+}
+
+// wakeAll makes all waiters look again.
+func (s *served) wakeAll() {
+	s.keyWaiters.WakeAll()
+	s.moved.Wake()
+}
+
+// reach waits until the server has reached p.
+func (s *served) reach(ctx context.Context, p conf.Position) error {
+	return s.await(ctx, func(st *state) bool { return st.reached(p) })
+}
+
+// await waits until good returns true for the present state. It goes on while the server
+// is being closed, until the feed has ended.
+func (s *served) await(ctx context.Context, good func(*state) bool) error {
+	for {
+		wake := make(chan struct{})
+		waiter := s.moved.Wait(func() { close(wake) }) // first register, then look
+		stopped, st := s.stopped.Load(), s.state.Load()
+		if st != nil && good(st) {
+			waiter.Cancel()
+			return nil
+		}
+		if stopped || st == nil {
+			waiter.Cancel()
+			return unavailable("the server has nothing to serve")
+		}
+		select {
+		case <-ctx.Done():
+			waiter.Cancel()
+			return ctx.Err()
+		case <-wake:
+		}
+	}
+}
+
+// shows returns a function that reports whether a state has what was committed at p. If
+// the storage has lost its tail, the server may know another change at that revision:
+// then only the next epoch has p.
+func (s *served) shows(p conf.Position) func(*state) bool {
+	return func(st *state) bool {
+		return st.reached(p) && (st.position.Epoch != p.Epoch || !s.historyLost.Load() && !s.trail.contradicts(p))
+	}
+}

@@ -1,0 +1,339 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/budget"
+	"github.com/linnaname/gdiamond/internal/freshstack"
+)
+
+// defaultPage is how many entries or changes a page holds unless the request says.
+const defaultPage = 100
+
+// Server implements diamond.Server: it is what callers ask of an engine. It alone makes keys
+// canonical, checks requests, refuses the keys of the system's namespaces, limits
+// pages, counts outcomes, and makes the errors that callers get.
+type Server struct {
+	*engine
+	maxContent int64
+}
+
+// New returns a server on storage, as diamond.NewServer describes.
+func New(storage Storage, cfg *Config) (*Server, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if storage == nil {
+		return nil, conf.Invalidf("storage: is nil")
+	}
+	e, err := startEngine(storage, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Server{engine: e, maxContent: cfg.MaxContent}, nil
+}
+
+// Fetch implements diamond.Transport.
+func (s *Server) Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
+	key := req.Key.Canonical()
+	resp, err := s.fetch(ctx, key, req)
+	if err != nil {
+		return nil, answerError(ctx, "fetch", key, err)
+	}
+	return resp, nil
+}
+
+func (s *Server) fetch(ctx context.Context, key conf.Key, req *conf.FetchRequest) (*conf.FetchResponse, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := conf.ValidatePublic(key); err != nil {
+		return nil, err
+	}
+	if req.Revision < 0 {
+		return nil, conf.Invalidf("revision: negative")
+	}
+	if err := s.feed.notBeforeSeen(ctx, req.After, reachTimeout); err != nil {
+		return nil, err
+	}
+	if req.Revision > 0 {
+		return s.reads.version(ctx, key, req.Revision)
+	}
+	return s.reads.present(ctx, key)
+}
+
+// Poll implements diamond.Transport.
+func (s *Server) Poll(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
+	resp, err := s.poll(ctx, req)
+	s.outcomes.poll(ctx, resp, err)
+	if err != nil {
+		return nil, answerError(ctx, "poll", conf.Key{}, err)
+	}
+	return resp, nil
+}
+
+func (s *Server) poll(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
+	wait := min(max(req.Wait, 0), conf.MaxWait)
+	deadline := time.Now().Add(wait)
+	var q *query
+	var resp *conf.PollResponse
+	var err error
+	freshstack.Run(func() { q, resp, err = s.arrive(ctx, req, wait) })
+	if q == nil {
+		return resp, err
+	}
+	defer s.polls.release(q)
+	if resp != nil || err != nil {
+		return resp, err
+	}
+	return s.polls.wait(ctx, q, deadline, req.Parked)
+}
+
+// arrive checks a poll, and has it compared once the server has reached its position.
+// It runs on a goroutine of its own so that its deep stack is not retained while the
+// poll is parked: most memory of thousands of parked polls is their stacks.
+func (s *Server) arrive(ctx context.Context, req *conf.PollRequest, wait time.Duration) (*query, *conf.PollResponse, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	if err := s.feed.notBeforeSeen(ctx, req.Position, min(wait, reachTimeout)); err != nil {
+		return nil, nil, err
+	}
+	asked, err := checkPoll(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.polls.begin(ctx, &asked, budget.Source(conf.CallerFrom(ctx).Address))
+}
+
+// checkPoll returns what a poll asks for, with canonical keys.
+func checkPoll(req *conf.PollRequest) (asked pollAsked, err error) {
+	if n := max(len(req.Keys), len(req.Held)); n > conf.MaxPollKeys {
+		return asked, conf.Errorf(conf.ErrTooLarge, "keys: %d, more than %d", n, conf.MaxPollKeys)
+	}
+	asked.set, asked.position = req.Set, req.Position
+	if asked.keys, asked.denied, err = readable(req); err != nil {
+		return asked, err
+	}
+	asked.held, err = sortedHeld(req.Held)
+	return asked, err
+}
+
+// readable checks the keys of a poll and returns them in canonical form; denied are
+// those that the caller may not read, sorted, each once.
+func readable(req *conf.PollRequest) (keys []conf.Key, denied []conf.Key, err error) {
+	if len(req.Keys) == 0 {
+		return nil, nil, nil
+	}
+	all := make([]conf.Key, len(req.Keys))
+	for i, k := range req.Keys {
+		all[i] = k.Canonical()
+		if err := all[i].Validate(); err != nil {
+			return nil, nil, err
+		}
+	}
+	if conf.HashKeys(all) != req.Set {
+		return nil, nil, conf.Invalidf("set: is not the hash of the keys")
+	}
+	keys = slices.DeleteFunc(all, func(k conf.Key) bool {
+		if k.System() {
+			denied = append(denied, k)
+		}
+		return k.System()
+	})
+	slices.SortFunc(denied, conf.Key.Compare)
+	return keys, slices.Compact(denied), nil
+}
+
+// sortedHeld returns what a caller holds, checked, with canonical keys and in their order.
+func sortedHeld(held []conf.Held) ([]conf.Held, error) {
+	if len(held) == 0 {
+		return nil, nil
+	}
+	sorted := slices.Clone(held)
+	for i := range sorted {
+		h := &sorted[i]
+		h.Key = h.Key.Canonical()
+		if h.Revision < conf.AnyRevision {
+			return nil, conf.Invalidf("held: revision %d of key %s", h.Revision, conf.Clip(h.Key.String()))
+		}
+	}
+	slices.SortFunc(sorted, func(a, b conf.Held) int { return a.Key.Compare(b.Key) })
+	for i := range sorted[1:] {
+		if sorted[i].Key == sorted[i+1].Key {
+			return nil, conf.Invalidf("held: key %s appears more than once", conf.Clip(sorted[i].Key.String()))
+		}
+	}
+	return sorted, nil
+}
+
+// Commit implements diamond.Transport.
+func (s *Server) Commit(ctx context.Context, req *conf.CommitRequest) (*conf.CommitResponse, error) {
+	result, err := s.commit(ctx, &req.Set)
+	s.outcomes.commit(err)
+	if err != nil {
+		return nil, answerError(ctx, "commit", req.Set.OnlyKey(), err)
+	}
+	return &conf.CommitResponse{Position: result.Position, Replayed: result.Replayed}, nil
+}
+
+func (s *Server) commit(ctx context.Context, asked *conf.ChangeSet) (conf.Result, error) {
+	if err := ctx.Err(); err != nil {
+		return conf.Result{}, err
+	}
+	if err := s.committer.ready(); err != nil {
+		return conf.Result{}, err
+	}
+	set := asked.Canonical()
+	set.Caller = conf.CallerFrom(ctx)
+	if err := set.Validate(s.maxContent); err != nil {
+		return conf.Result{}, err
+	}
+	if err := set.RefuseSystem(); err != nil {
+		return conf.Result{}, err
+	}
+	return s.committer.commit(ctx, set)
+}
+
+// Changes implements diamond.Transport.
+func (s *Server) Changes(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
+	resp, err := s.changes(ctx, req)
+	if err != nil {
+		return nil, answerError(ctx, "changes", conf.Key{}, err)
+	}
+	return resp, nil
+}
+
+func (s *Server) changes(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := conf.ValidateFilter(req.Namespace, req.Group, req.Prefix); err != nil {
+		return nil, err
+	}
+	return s.polls.watch(ctx, req)
+}
+
+// List implements diamond.Transport.
+func (s *Server) List(ctx context.Context, req *conf.ListRequest) (*conf.ListResponse, error) {
+	resp, err := s.list(ctx, req)
+	if err != nil {
+		return nil, answerError(ctx, "list", conf.Key{}, err)
+	}
+	return resp, nil
+}
+
+func (s *Server) list(ctx context.Context, req *conf.ListRequest) (*conf.ListResponse, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if _, err := s.served.serving(); err != nil {
+		return nil, err
+	}
+	scan := conf.ScanRequest{Namespace: req.Namespace, Group: req.Group, Prefix: req.Prefix}
+	if scan.Namespace == "" {
+		scan.Namespace = conf.DefaultNamespace
+	}
+	var err error
+	if scan.Limit, err = pageLimit(req.Limit); err != nil {
+		return nil, err
+	}
+	if err := conf.ValidateFilter(scan.Namespace, scan.Group, scan.Prefix); err != nil {
+		return nil, err
+	}
+	if req.After != (conf.Key{}) {
+		scan.After = req.After.Canonical()
+		if err := scan.After.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	return s.reads.list(ctx, scan, req.Contents)
+}
+
+// History implements diamond.Transport.
+func (s *Server) History(ctx context.Context, req *conf.HistoryRequest) (*conf.HistoryResponse, error) {
+	key := req.Key.Canonical()
+	changes, err := s.history(ctx, key, req)
+	if err != nil {
+		return nil, answerError(ctx, "history", key, err)
+	}
+	return &conf.HistoryResponse{Changes: changes}, nil
+}
+
+func (s *Server) history(ctx context.Context, key conf.Key, req *conf.HistoryRequest) ([]conf.Change, error) {
+	if _, err := s.served.serving(); err != nil {
+		return nil, err
+	}
+	if err := conf.ValidatePublic(key); err != nil {
+		return nil, err
+	}
+	if req.Before < 0 {
+		return nil, conf.Invalidf("before: negative")
+	}
+	limit, err := pageLimit(req.Limit)
+	if err != nil {
+		return nil, err
+	}
+	return s.reads.history(ctx, key, req.Before, limit)
+}
+
+// Report implements diamond.Transport.
+func (s *Server) Report(ctx context.Context, req *conf.ReportRequest) (*conf.ReportResponse, error) {
+	const op = "report"
+	if err := ctx.Err(); err != nil {
+		return nil, conf.WithOp(op, conf.Key{}, err)
+	}
+	if s.served.closed.Load() {
+		return nil, remoteError(op, conf.Key{}, closedError())
+	}
+	if err := req.Validate(); err != nil {
+		return nil, remoteError(op, conf.Key{}, err)
+	}
+	if !s.reports.add(req.Client.ID, req.Reports) {
+		return nil, remoteError(op, conf.Key{}, overloaded("%d reports are held", maxReports))
+	}
+	return &conf.ReportResponse{}, nil
+}
+
+// Nudge implements diamond.Server.
+func (s *Server) Nudge(p conf.Position) { s.feed.claimed(p) }
+
+// OnCommitted implements diamond.Server.
+func (s *Server) OnCommitted(committed func(conf.Position)) (stop func()) {
+	return s.committer.subscribers.add(committed)
+}
+
+// pageLimit returns how many entries a page may have where a request asks for limit.
+func pageLimit(limit int) (int, error) {
+	switch {
+	case limit < 0:
+		return 0, conf.Invalidf("limit: negative")
+	case limit == 0:
+		return defaultPage, nil
+	}
+	return min(limit, conf.MaxPage), nil
+}
+
+// answerError returns why op on key failed: the end of the caller's context,
+// or what the server has to say.
+func answerError(ctx context.Context, op string, key conf.Key, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return conf.WithOp(op, key, err)
+	}
+	return remoteError(op, key, err)
+}
+
+// remoteError returns err as the server's answer to op on key, or on the key that
+// err names.
+func remoteError(op string, key conf.Key, err error) error {
+	if named := new(conf.Error); errors.As(err, &named) && named.Key != (conf.Key{}) {
+		key = named.Key
+	}
+	e := conf.WithOp(op, key, err).(*conf.Error)
+	e.Remote = true
+	return e
+}

@@ -1,0 +1,73 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+
+	"github.com/linnaname/gdiamond/conf"
+)
+
+// maxTrail is how many of the latest revisions the server knows the chain of.
+const maxTrail = 1 << 14
+
+// trail holds the chains of the latest revisions. They tell a position of this history
+// from one of a history that was lost, and tell what was lost.
+type trail struct {
+	mu    sync.Mutex
+	marks []mark // oldest first; guarded by mu
+}
+
+type mark struct {
+	revision int64
+	chain    conf.Chain
+}
+
+// restart forgets all and begins at p.
+func (t *trail) restart(p conf.Position) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.marks = []mark{{p.Revision, p.Chain}}
+}
+
+// add notes sets that follow.
+func (t *trail) add(sets []step) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range sets {
+		t.marks = append(t.marks, mark{sets[i].to.Revision, sets[i].to.Chain})
+	}
+	if len(t.marks) > maxTrail {
+		t.marks = slices.Clone(t.marks[len(t.marks)-maxTrail/2:])
+	}
+}
+
+// contradicts reports whether p, of the present epoch, is known not to be a
+// position of this history.
+func (t *trail) contradicts(p conf.Position) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i, found := slices.BinarySearchFunc(t.marks, p.Revision, func(m mark, r int64) int { return cmp.Compare(m.revision, r) })
+	return found && t.marks[i].chain != p.Chain
+}
+
+// before returns the position before a revision, and the chain after it, both
+// of the epoch of p, where the trail has them.
+func (t *trail) before(p conf.Position, revision int64) (from conf.Position, chain conf.Chain, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i, found := slices.BinarySearchFunc(t.marks, revision, func(m mark, r int64) int { return cmp.Compare(m.revision, r) })
+	if !found || i == 0 || t.marks[i-1].revision != revision-1 {
+		return conf.Position{}, conf.Chain{}, false
+	}
+	from = p
+	from.Revision, from.Chain = t.marks[i-1].revision, t.marks[i-1].chain
+	return from, t.marks[i].chain, true
+}
+
+// all returns the marks. They are not to be changed.
+func (t *trail) all() []mark {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.marks
+}
