@@ -69,7 +69,7 @@ func nodeRole(args []string) error {
 	}
 	var peers members
 	peers.addrs.Store(&[]string{listener.Addr().String()})
-	node := server.New(srv, server.WithListener(listener), server.WithLogger(logger), server.WithPeers(&peers, cluster.Secret{}))
+	node := server.NewNode(srv, server.WithListener(listener), server.WithLogger(logger), server.WithPeers(&peers, cluster.Secret{}))
 	failed := make(chan error, 1)
 	go func() { failed <- node.Run(ctx) }()
 	err = obey(listener.Addr().String(), map[string]func(command) (any, error){

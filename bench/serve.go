@@ -94,7 +94,7 @@ func serverRole([]string) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	failed := make(chan error, 1)
-	go func() { failed <- server.New(srv, server.WithListener(listener)).Run(ctx) }()
+	go func() { failed <- server.NewNode(srv, server.WithListener(listener)).Run(ctx) }()
 	if err := ready(srv, 10*time.Second); err != nil {
 		return err
 	}

@@ -134,7 +134,7 @@ func TestC8_SwitchToALaggingServer(t *testing.T) {
 		both("2")
 
 		toB.to(nil) // the client starts with a
-		over := transport.Balance(transport.Static("a:1210", "b:1210"), func(addr string) (diamond.Transport, error) {
+		over := transport.NewBalancer(transport.Static("a:1210", "b:1210"), func(addr string) (diamond.Transport, error) {
 			return links[addr].transport(t), nil
 		})
 		t.Cleanup(over.Close)

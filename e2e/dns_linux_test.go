@@ -65,7 +65,7 @@ func (k *dnsKit) node(ip string) (end func()) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- server.New(srv, server.WithListener(ln), server.WithTransport(httptransport.WithAllowedHosts("config.test"))).Run(ctx)
+		ended <- server.NewNode(srv, server.WithListener(ln), server.WithTransport(httptransport.WithAllowedHosts("config.test"))).Run(ctx)
 	}()
 	end = sync.OnceFunc(func() {
 		stop()
@@ -128,7 +128,7 @@ func TestN13_AddressChanges(t *testing.T) {
 	k.node("127.0.0.3")
 	k.dns.set(func(d *dnsServer) { d.names["config.test"] = []string{"127.0.0.2"} })
 	client := k.client("", true)
-	over := transport.Balance(transport.Static("config.test:"+k.port), func(addr string) (diamond.Transport, error) {
+	over := transport.NewBalancer(transport.Static("config.test:"+k.port), func(addr string) (diamond.Transport, error) {
 		return httptransport.New(addr, httptransport.WithHTTPClient(client), patient), nil
 	})
 	defer over.Close()
@@ -184,7 +184,7 @@ func TestN13_DNSIsDown(t *testing.T) {
 				servers, err := c.Resolve(t.Context())
 				require.NoError(t, err)
 				require.Equal(t, want, servers)
-				over := transport.Balance(c, func(addr string) (diamond.Transport, error) {
+				over := transport.NewBalancer(c, func(addr string) (diamond.Transport, error) {
 					return httptransport.New(addr, httptransport.WithHTTPClient(k.client("", true)), patient), nil
 				})
 				// One of the two servers has a name that leads nowhere now.

@@ -24,7 +24,7 @@ func TestDefect_C4_ListenersLeaveADeadServer(t *testing.T) {
 		toA, toB := newLink(), newLink()
 		toA.to(a.listener) // the client starts with a
 		links := map[string]*link{"a:1210": toA, "b:1210": toB}
-		over := transport.Balance(transport.Static("a:1210", "b:1210"), func(addr string) (diamond.Transport, error) {
+		over := transport.NewBalancer(transport.Static("a:1210", "b:1210"), func(addr string) (diamond.Transport, error) {
 			return links[addr].transport(t), nil
 		})
 		t.Cleanup(over.Close)

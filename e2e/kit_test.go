@@ -35,7 +35,7 @@ func runNode(t testing.TB, store diamond.Storage, opts ...diamond.ServerOption) 
 	n := &node{t: t, srv: srv, listener: memnet.Listen()}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- server.New(srv, server.WithListener(n.listener)).Run(ctx) }()
+	go func() { ended <- server.NewNode(srv, server.WithListener(n.listener)).Run(ctx) }()
 	n.end = sync.OnceFunc(func() {
 		stop()
 		assert.NoError(t, <-ended)

@@ -34,7 +34,7 @@ func TestN3_DeadServersInAList(t *testing.T) {
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- server.New(srv, server.WithListener(ln)).Run(ctx) }()
+	go func() { ended <- server.NewNode(srv, server.WithListener(ln)).Run(ctx) }()
 	defer func() {
 		stop()
 		assert.NoError(t, <-ended)
@@ -64,7 +64,7 @@ func TestN3_DeadServersInAList(t *testing.T) {
 	var asking sync.WaitGroup
 	for range 10 {
 		asking.Go(func() {
-			over := transport.Balance(names, httptransport.Dial)
+			over := transport.NewBalancer(names, httptransport.Dial)
 			defer over.Close()
 			for range 20 {
 				_, err := over.Fetch(ctx, &conf.FetchRequest{Key: key("a")})

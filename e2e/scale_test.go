@@ -39,7 +39,7 @@ func listen(t *testing.T) (srv diamond.Server, addr string) {
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- server.New(srv, server.WithListener(ln)).Run(ctx) }()
+	go func() { ended <- server.NewNode(srv, server.WithListener(ln)).Run(ctx) }()
 	t.Cleanup(func() {
 		stop()
 		assert.NoError(t, <-ended)

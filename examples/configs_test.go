@@ -79,7 +79,7 @@ func serve(t *testing.T, data string) string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	stopped := make(chan error)
-	go func() { stopped <- server.New(srv, server.WithListener(listener)).Run(t.Context()) }()
+	go func() { stopped <- server.NewNode(srv, server.WithListener(listener)).Run(t.Context()) }()
 	t.Cleanup(func() {
 		require.NoError(t, <-stopped)
 		require.NoError(t, store.Close())

@@ -151,7 +151,7 @@ func TestAdmissionIsChecked(t *testing.T) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		defer ln.Close()
-		err = server.New(srv, server.WithListener(ln), server.WithAdmission(r.perSecond, r.burst)).Run(t.Context())
+		err = server.NewNode(srv, server.WithListener(ln), server.WithAdmission(r.perSecond, r.burst)).Run(t.Context())
 		require.ErrorIs(t, err, conf.ErrInvalid, fmt.Sprint(r))
 	}
 }

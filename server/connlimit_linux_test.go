@@ -118,7 +118,7 @@ func TestAddressConnectionsAreASetting(t *testing.T) {
 	require.NoError(t, err)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	require.ErrorIs(t, New(srv, WithListener(ln), WithAddressConnections(0)).Run(t.Context()), conf.ErrInvalid)
+	require.ErrorIs(t, NewNode(srv, WithListener(ln), WithAddressConnections(0)).Run(t.Context()), conf.ErrInvalid)
 	_ = ln.Close()
 
 	srv, err = diamond.NewServer(memstore.New())
@@ -126,7 +126,7 @@ func TestAddressConnectionsAreASetting(t *testing.T) {
 	ln, err = net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
-	node := New(srv, WithListener(ln), WithAddressConnections(3))
+	node := NewNode(srv, WithListener(ln), WithAddressConnections(3))
 	ended := make(chan error, 1)
 	go func() { ended <- node.Run(ctx) }()
 	var conns []net.Conn

@@ -49,7 +49,7 @@ func hostOf(t *testing.T, limit func(*slog.Logger, *Node) *connLimit) (h *host, 
 	require.NoError(t, err)
 	log = new(notes)
 	logger := slog.New(slog.NewTextHandler(log, nil))
-	node := New(srv)
+	node := NewNode(srv)
 	h = newHost(ln, http.HandlerFunc(node.serveHTTP), limit(logger, node), logger)
 	h.http.ReadHeaderTimeout = 0 // those who wait in tests stay, however long all takes
 	served := make(chan error, 1)

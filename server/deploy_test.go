@@ -55,7 +55,7 @@ func nodeMetrics(t *testing.T) map[string]bool {
 	defer srv.Close()
 
 	descs := make(chan *prometheus.Desc, 1000)
-	New(srv, WithPeers(nobody{}, cluster.Secret{}), WithRegistry(nobody{}, "")).metrics.Describe(descs)
+	NewNode(srv, WithPeers(nobody{}, cluster.Secret{}), WithRegistry(nobody{}, "")).metrics.Describe(descs)
 	close(descs)
 	exists := map[string]bool{}
 	for desc := range descs {

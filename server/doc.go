@@ -6,7 +6,7 @@
 //
 //	srv, err := diamond.NewServer(store)
 //	...
-//	err = server.New(srv, server.WithAddress(":1210")).Run(ctx)
+//	err = server.NewNode(srv, server.WithAddress(":1210")).Run(ctx)
 //
 // Beside the protocols of transport/httptransport a node answers:
 //

@@ -18,7 +18,7 @@ func Example() {
 	names := must(namesrv.NewClient([]string{"http://127.0.0.1:8080"}))
 	store := must(boltstore.Open("gdiamond-data"))
 	defer store.Close()
-	log.Println("ended:", server.New(must(diamond.NewServer(store)), server.WithRegistry(names, "")).Run(ctx))
+	log.Println("ended:", server.NewNode(must(diamond.NewServer(store)), server.WithRegistry(names, "")).Run(ctx))
 }
 
 func must[T any](v T, err error) T {

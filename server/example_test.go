@@ -35,7 +35,7 @@ func Example_cluster() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	node := server.New(srv, server.WithAddress("10.0.0.11:1210"), server.WithRegistry(names, ""), server.WithPeers(names, secret))
+	node := server.NewNode(srv, server.WithAddress("10.0.0.11:1210"), server.WithRegistry(names, ""), server.WithPeers(names, secret))
 	if err := node.Run(ctx); err != nil {
 		log.Fatal(err)
 	}

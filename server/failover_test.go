@@ -36,7 +36,7 @@ func TestL1_PlannedWorkIsInvisible(t *testing.T) {
 	defer stop()
 	var balancers []*transport.Balancer
 	for range 8 { // each stays with a node of its own choice
-		balancer := transport.Balance(transport.Static(a, b), httptransport.Dial)
+		balancer := transport.NewBalancer(transport.Static(a, b), httptransport.Dial)
 		balancers = append(balancers, balancer)
 	}
 	first, err := balancers[0].Commit(ctx, &conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{{Key: key, Content: "x"}}}})
@@ -106,7 +106,7 @@ func onNetwork(t *testing.T, store diamond.Storage) (addr string, stop func()) {
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- server.New(srv, server.WithListener(ln)).Run(ctx) }()
+	go func() { ended <- server.NewNode(srv, server.WithListener(ln)).Run(ctx) }()
 	return ln.Addr().String(), sync.OnceFunc(func() {
 		cancel()
 		assert.NoError(t, <-ended)

@@ -76,7 +76,7 @@ func TestHealth_FailedPublishAges(t *testing.T) {
 			assert.NoError(t, srv.Close())
 			assert.NoError(t, storage.Close())
 		}()
-		node := New(srv)
+		node := NewNode(srv)
 		line := func() string { return lineOf(t, node, "storage") }
 		publish := func() error {
 			_, err := srv.Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{
@@ -121,7 +121,7 @@ func TestHealth_CheckNotCompleted(t *testing.T) {
 			assert.NoError(t, srv.Close())
 			assert.NoError(t, storage.Close())
 		}()
-		node := New(srv)
+		node := NewNode(srv)
 		line := func() string { return lineOf(t, node, "self-check") }
 		time.Sleep(10 * time.Second)
 		assert.True(t, strings.HasPrefix(line(), "[+] "), line())

@@ -179,7 +179,7 @@ func TestX19_OneHostileAddress(t *testing.T) {
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- server.New(srv, server.WithListener(ln)).Run(ctx) }()
+	go func() { ended <- server.NewNode(srv, server.WithListener(ln)).Run(ctx) }()
 	defer func() {
 		stop()
 		require.NoError(t, <-ended)

@@ -90,7 +90,7 @@ func TestX19_HTTP2Streams(t *testing.T) {
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	node := server.New(srv, server.WithListener(tls.NewListener(ln, serverTLS(t))))
+	node := server.NewNode(srv, server.WithListener(tls.NewListener(ln, serverTLS(t))))
 	go func() { ended <- node.Run(ctx) }()
 	defer func() {
 		stop()

@@ -46,7 +46,7 @@ func hosted(t *testing.T, srv diamond.Server, opts ...server.Option) *running {
 	ctx, stop := context.WithCancel(t.Context())
 	r := &running{t: t, srv: srv, listener: memnet.Listen(), stop: stop, ended: make(chan error, 1)}
 	r.client = &http.Client{Transport: &http.Transport{DialContext: r.listener.DialContext}}
-	node := server.New(srv, append([]server.Option{server.WithListener(r.listener)}, opts...)...)
+	node := server.NewNode(srv, append([]server.Option{server.WithListener(r.listener)}, opts...)...)
 	go func() { r.ended <- node.Run(ctx) }()
 	t.Cleanup(func() {
 		stop()

@@ -118,7 +118,7 @@ func (m *mesh) run(addr, secret string, srvOpts []diamond.ServerOption, opts ...
 	ctx, stop := context.WithCancel(m.t.Context())
 	r := &running{t: m.t, srv: srv, listener: place.Listener, stop: stop, ended: make(chan error, 1)}
 	r.client = &http.Client{Transport: &http.Transport{DialContext: r.listener.DialContext}}
-	node := server.New(srv, append([]server.Option{
+	node := server.NewNode(srv, append([]server.Option{
 		server.WithListener(place), server.WithPeers(m, known), server.WithPeerClient(&http.Client{Transport: w}),
 	}, opts...)...)
 	go func() { r.ended <- node.Run(ctx) }()

@@ -18,7 +18,7 @@ import (
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
-// Node hosts one [diamond.Server] on a network. [New] makes one.
+// Node hosts one [diamond.Server] on a network. [NewNode] makes one.
 type Node struct {
 	srv        diamond.Server
 	config     config
@@ -34,8 +34,8 @@ type Node struct {
 	leaving atomic.Bool
 }
 
-// New returns a node that hosts srv; [Node.Run] runs it.
-func New(srv diamond.Server, opts ...Option) *Node {
+// NewNode returns a node that hosts srv; [Node.Run] runs it.
+func NewNode(srv diamond.Server, opts ...Option) *Node {
 	n := &Node{srv: srv, config: config{
 		address: DefaultAddress, logger: slog.New(slog.DiscardHandler), addressConns: DefaultAddressConnections,
 	}}

@@ -106,7 +106,7 @@ func TestNode_CallersRegistry(t *testing.T) {
 
 			second, err := diamond.NewServer(memstore.New())
 			require.NoError(t, err)
-			assert.ErrorContains(t, server.New(second, server.WithListener(memnet.Listen()), server.WithMetrics(reg)).Run(t.Context()), "metrics")
+			assert.ErrorContains(t, server.NewNode(second, server.WithListener(memnet.Listen()), server.WithMetrics(reg)).Run(t.Context()), "metrics")
 		})
 	}
 	families, err := reg.Gather()
@@ -130,7 +130,7 @@ func TestNode_CannotListen(t *testing.T) {
 	defer ln.Close()
 	srv, err := diamond.NewServer(memstore.New())
 	require.NoError(t, err)
-	err = server.New(srv, server.WithAddress(ln.Addr().String())).Run(t.Context())
+	err = server.NewNode(srv, server.WithAddress(ln.Addr().String())).Run(t.Context())
 	assert.ErrorContains(t, err, "address already in use")
 }
 
@@ -145,7 +145,7 @@ func TestNode_AdvertisedAddress(t *testing.T) {
 		require.NoError(t, err)
 		srv, err := diamond.NewServer(memstore.New())
 		require.NoError(t, err)
-		node := server.New(srv, server.WithListener(ln), server.WithRegistry(reg, c.advertise))
+		node := server.NewNode(srv, server.WithListener(ln), server.WithRegistry(reg, c.advertise))
 		if c.err != "" {
 			assert.ErrorContains(t, node.Run(t.Context()), c.err)
 			assert.Empty(t, reg.seen())

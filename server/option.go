@@ -17,7 +17,7 @@ import (
 // no authentication.
 const DefaultAddress = "127.0.0.1:1210"
 
-// Option changes a default of [New].
+// Option changes a default of [NewNode].
 type Option func(*config)
 
 type config struct {

@@ -364,7 +364,7 @@ func TestPeerListener_Invalid(t *testing.T) {
 			srv, err := diamond.NewServer(memstore.New())
 			require.NoError(t, err)
 			public := memnet.Listen()
-			err = server.New(srv, append(c.opts, server.WithListener(public), server.WithPeerListener(c.listener, c.config))...).Run(t.Context())
+			err = server.NewNode(srv, append(c.opts, server.WithListener(public), server.WithPeerListener(c.listener, c.config))...).Run(t.Context())
 			require.ErrorIs(t, err, conf.ErrInvalid)
 			assert.ErrorContains(t, err, c.says)
 			_, err = public.Accept()

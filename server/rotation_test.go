@@ -34,7 +34,7 @@ type follower struct {
 // follow has a client follow key through some nodes, over HTTP.
 func (m *mesh) follow(key conf.Key, addrs ...string) *follower {
 	pool := &http.Transport{DialContext: m.dial}
-	balancer := transport.Balance(transport.Static(addrs...), func(addr string) (diamond.Transport, error) {
+	balancer := transport.NewBalancer(transport.Static(addrs...), func(addr string) (diamond.Transport, error) {
 		return httptransport.New(addr, httptransport.WithHTTPClient(&http.Client{Transport: pool})), nil
 	})
 	f := &follower{Transport: balancer, t: m.t}

@@ -9,7 +9,7 @@ import (
 	diamond "github.com/linnaname/gdiamond"
 )
 
-// Option changes a default of [Balance].
+// Option changes a default of [NewBalancer].
 type Option func(*Balancer)
 
 // WithLogger sets where a Balancer logs the loss of servers and of the
@@ -71,14 +71,14 @@ type Balancer struct {
 
 var _ diamond.Transport = (*Balancer)(nil)
 
-// Balance returns a Balancer over the servers that resolver finds. Dial makes the
+// NewBalancer returns a Balancer over the servers that resolver finds. Dial makes the
 // transport to a server when it is first needed; it should not block. A transport
 // with a Close method is closed when its server has left the list and its calls have
 // ended, and by [Balancer.Close].
 //
 // The Balancer asks the resolver at once, then from time to time, and when servers
 // fail. After an empty or failed answer it keeps the last good list.
-func Balance(resolver Resolver, dial func(addr string) (diamond.Transport, error), opts ...Option) *Balancer {
+func NewBalancer(resolver Resolver, dial func(addr string) (diamond.Transport, error), opts ...Option) *Balancer {
 	ctx, cancel := context.WithCancel(context.Background())
 	b := &Balancer{
 		resolver: resolver,

@@ -20,7 +20,7 @@ import (
 
 func TestConformance_Balancer(t *testing.T) {
 	transporttest.Run(t, func(t *testing.T, srv diamond.Server) diamond.Transport {
-		b := transport.Balance(transport.Static("only"), func(string) (diamond.Transport, error) { return transporttest.NewFaulty(srv), nil })
+		b := transport.NewBalancer(transport.Static("only"), func(string) (diamond.Transport, error) { return transporttest.NewFaulty(srv), nil })
 		t.Cleanup(b.Close)
 		return b
 	})
@@ -185,7 +185,7 @@ func TestBalance_MuteAlone(t *testing.T) {
 
 func TestBalance_Close(t *testing.T) {
 	c := newCluster(t, "a")
-	b := transport.Balance(transport.Static("a"), c.dial)
+	b := transport.NewBalancer(transport.Static("a"), c.dial)
 	require.NoError(t, get(b))
 	b.Close()
 	b.Close()

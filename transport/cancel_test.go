@@ -20,7 +20,7 @@ import (
 func TestBalance_ACancelledCommitIsNoFailureOfTheServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		servers := map[string]*pondering{"a": {}, "b": {}}
-		b := transport.Balance(transport.Static("a", "b"), func(addr string) (diamond.Transport, error) { return servers[addr], nil })
+		b := transport.NewBalancer(transport.Static("a", "b"), func(addr string) (diamond.Transport, error) { return servers[addr], nil })
 		defer b.Close()
 		require.NoError(t, get(b))
 		stays := servers["a"]

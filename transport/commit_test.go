@@ -146,7 +146,7 @@ func TestBalance_ReadsSurviveWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, "a", "b")
 		down := &conf.Error{Err: conf.ErrUnavailable, Detail: "storage", RetryAfter: time.Minute, Remote: true}
-		b := transport.Balance(transport.Static("a", "b"), func(addr string) (diamond.Transport, error) {
+		b := transport.NewBalancer(transport.Static("a", "b"), func(addr string) (diamond.Transport, error) {
 			return readOnly{c.faulty[addr], down}, nil
 		})
 		defer b.Close()

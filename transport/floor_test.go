@@ -20,7 +20,7 @@ func TestC8_LaggingServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ahead := newCluster(t, "ahead")
 		lag := &lagging{Transport: ahead.faulty["ahead"]}
-		b := transport.Balance(transport.Static("ahead", "behind"), func(addr string) (diamond.Transport, error) {
+		b := transport.NewBalancer(transport.Static("ahead", "behind"), func(addr string) (diamond.Transport, error) {
 			if addr == "ahead" {
 				return ahead.faulty["ahead"], nil
 			}
@@ -100,7 +100,7 @@ func TestBalance_OtherStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, other := newCluster(t, "a"), newCluster(t, "b")
 		r := &resolver{addrs: []string{"a"}}
-		b := transport.Balance(r, func(addr string) (diamond.Transport, error) {
+		b := transport.NewBalancer(r, func(addr string) (diamond.Transport, error) {
 			if addr == "a" {
 				return c.faulty["a"], nil
 			}
@@ -122,7 +122,7 @@ func TestBalance_StorageAheadOfServer(t *testing.T) {
 	ahead := at
 	ahead.Revision = 7
 	var after conf.Position
-	b := transport.Balance(transport.Static("only"), func(string) (diamond.Transport, error) { return catchingUp{at: at, ahead: ahead, after: &after}, nil })
+	b := transport.NewBalancer(transport.Static("only"), func(string) (diamond.Transport, error) { return catchingUp{at: at, ahead: ahead, after: &after}, nil })
 	defer b.Close()
 	_, err := b.List(t.Context(), &conf.ListRequest{})
 	require.NoError(t, err)

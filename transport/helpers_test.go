@@ -67,7 +67,7 @@ func (c *cluster) dial(addr string) (diamond.Transport, error) {
 }
 
 func (c *cluster) balance(r transport.Resolver, opts ...transport.Option) *transport.Balancer {
-	b := transport.Balance(r, c.dial, opts...)
+	b := transport.NewBalancer(r, c.dial, opts...)
 	c.t.Cleanup(b.Close)
 	return b
 }

@@ -34,7 +34,7 @@ func TestD4_ARefusalDoesNotSettleAnUnknownOutcome(t *testing.T) {
 		conf.ErrConflict: true,
 	} {
 		asked := 0
-		balancer := transport.Balance(transport.Static("a", "b"), func(string) (diamond.Transport, error) {
+		balancer := transport.NewBalancer(transport.Static("a", "b"), func(string) (diamond.Transport, error) {
 			return committer{commit: func() error {
 				if asked++; asked == 1 {
 					return &conf.Error{Err: conf.ErrUnknownOutcome}

@@ -155,7 +155,7 @@ func TestBalance_ResolvesWhenAllHaveFailed(t *testing.T) {
 func TestBalance_CloseWaitsForTheResolver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &slowToEnd{}
-		b := transport.Balance(r, newCluster(t).dial)
+		b := transport.NewBalancer(r, newCluster(t).dial)
 		synctest.Wait()
 		b.Close()
 		assert.True(t, r.ended)

@@ -134,7 +134,7 @@ func TestBalance_AServerIsOvertakenWhenItsAnswerStalls(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &sending{pieces: test.pieces, whole: test.whole}
-				b := transport.Balance(transport.Static("a", "b"), func(string) (diamond.Transport, error) { return s, nil })
+				b := transport.NewBalancer(transport.Static("a", "b"), func(string) (diamond.Transport, error) { return s, nil })
 				defer b.Close()
 				started := time.Now()
 				require.NoError(t, get(b))
@@ -149,7 +149,7 @@ func TestBalance_AServerIsOvertakenWhenItsAnswerStalls(t *testing.T) {
 func TestBalance_NoThirdServerIsAskedWhileAnAnswerComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sending{silent: 450 * time.Millisecond, others: 20 * time.Second, pieces: 60, whole: true}
-		b := transport.Balance(transport.Static("a", "b", "c"), func(string) (diamond.Transport, error) { return s, nil })
+		b := transport.NewBalancer(transport.Static("a", "b", "c"), func(string) (diamond.Transport, error) { return s, nil })
 		defer b.Close()
 		require.NoError(t, get(b))
 		assert.Equal(t, int32(2), s.asked.Load())
@@ -223,7 +223,7 @@ func TestBalance_AFirstPollBringsWhatHasChanged(t *testing.T) {
 		srv := newCluster(t, "a")
 		_, err := put(srv.srv["a"], "")
 		require.NoError(t, err)
-		b := transport.Balance(transport.Static("a"), func(string) (diamond.Transport, error) { return transporttest.NewFaulty(srv.srv["a"]), nil })
+		b := transport.NewBalancer(transport.Static("a"), func(string) (diamond.Transport, error) { return transporttest.NewFaulty(srv.srv["a"]), nil })
 		defer b.Close()
 		keys := []conf.Key{conf.NewKey("", "k")}
 		started := time.Now()

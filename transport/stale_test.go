@@ -43,7 +43,7 @@ func TestN5_AStaleServerIsLeft(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			servers := map[string]*stale{"cut off": {since: time.Minute}, "lately": {since: time.Second}}
-			b := transport.Balance(transport.Static("cut off", "lately"), func(addr string) (diamond.Transport, error) { return servers[addr], nil })
+			b := transport.NewBalancer(transport.Static("cut off", "lately"), func(addr string) (diamond.Transport, error) { return servers[addr], nil })
 			defer b.Close()
 			for range 10 {
 				require.NoError(t, ask(b))

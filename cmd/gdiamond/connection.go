@@ -124,7 +124,7 @@ func (c *connection) dial() (wire diamond.Transport, hangUp func(), err error) {
 	default:
 		resolver = transport.Static(server.DefaultAddress)
 	}
-	balancer := transport.Balance(resolver, c.dialServer)
+	balancer := transport.NewBalancer(resolver, c.dialServer)
 	return balancer, balancer.Close, nil
 }
 

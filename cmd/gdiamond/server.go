@@ -201,5 +201,5 @@ func (s *serving) run(ctx context.Context, ln net.Listener, access *access, name
 	defer admin.Wait()
 	defer stopAdmin()
 	started()
-	return server.New(b.srv, options...).Run(ctx)
+	return server.NewNode(b.srv, options...).Run(ctx)
 }

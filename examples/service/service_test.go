@@ -34,7 +34,7 @@ func newCentre(t *testing.T) (service, operator diamond.Client) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	stopped := make(chan error)
-	go func() { stopped <- server.New(srv, server.WithListener(listener)).Run(t.Context()) }()
+	go func() { stopped <- server.NewNode(srv, server.WithListener(listener)).Run(t.Context()) }()
 	t.Cleanup(func() { assert.NoError(t, <-stopped) })
 	client := func() diamond.Client {
 		wire := httptransport.New(listener.Addr().String())

@@ -100,7 +100,7 @@ func (c *Cluster) Transport(client int) diamond.Transport {
 		resolver = transport.Static(addrs...)
 	}
 	over := c.over(client)
-	c.balancers[client] = transport.Balance(resolver, func(addr string) (diamond.Transport, error) {
+	c.balancers[client] = transport.NewBalancer(resolver, func(addr string) (diamond.Transport, error) {
 		link, ok := links[addr]
 		if !ok {
 			return nil, fmt.Errorf("%s is not an address of the cluster", addr)

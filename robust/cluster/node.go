@@ -63,7 +63,7 @@ func (n *Node) Start() error {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- server.New(srv, hosting...).Run(ctx) }()
+	go func() { ended <- server.NewNode(srv, hosting...).Run(ctx) }()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.addr = ln.Addr().String()

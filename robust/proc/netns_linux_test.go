@@ -136,7 +136,7 @@ func TestN4_N6_PartitionsOfPackets(t *testing.T) {
 			// The client begins at the far server, and knows of another one by the time it needs it.
 			var list resolver
 			list.set(far)
-			balancer := transport.Balance(&list, func(addr string) (diamond.Transport, error) { return httptransport.New(addr), nil })
+			balancer := transport.NewBalancer(&list, func(addr string) (diamond.Transport, error) { return httptransport.New(addr), nil })
 			t.Cleanup(balancer.Close)
 			l := follow(t, balancer, traffic.Key(0))
 			l.await(t, "first "+c.name)

@@ -64,7 +64,7 @@ var _ diamond.Transport = (*Transport)(nil)
 // Transport is the client end: a [diamond.Transport] to one server. It is
 // safe for concurrent use.
 //
-// It never retries and never follows a redirect; transport.Balance chooses among
+// It never retries and never follows a redirect; transport.NewBalancer chooses among
 // servers. It checks answers: their lengths, their digests, and that they are to the
 // key that was asked for. An answer that is damaged, or not of a diamond server, is
 // ErrUnavailable, and never "not found".
@@ -113,7 +113,7 @@ func (t *Transport) useConnections() {
 	t.http.Transport = t.connections
 }
 
-// Dial is [New] with its defaults, in the form that transport.Balance takes.
+// Dial is [New] with its defaults, in the form that transport.NewBalancer takes.
 func Dial(addr string) (diamond.Transport, error) {
 	t := New(addr)
 	return t, t.invalid

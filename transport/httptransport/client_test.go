@@ -226,7 +226,7 @@ func TestDefect_C16_CorruptReply(t *testing.T) {
 			_, err := fetchKey(bad)
 			unasked(t, err, conf.ErrUnavailable, name)
 
-			b := transport.Balance(transport.Static("bad", "good"), func(addr string) (diamond.Transport, error) {
+			b := transport.NewBalancer(transport.Static("bad", "good"), func(addr string) (diamond.Transport, error) {
 				if addr == "bad" {
 					return bad, nil
 				}
@@ -288,7 +288,7 @@ func TestN14_CachingIntermediary(t *testing.T) {
 		w.WriteHeader(rec.Code)
 		_, _ = w.Write(rec.Body.Bytes())
 	})
-	b := transport.Balance(transport.Static("only"), func(string) (diamond.Transport, error) { return tr, nil })
+	b := transport.NewBalancer(transport.Static("only"), func(string) (diamond.Transport, error) { return tr, nil })
 	defer b.Close()
 	_, err := fetchKey(b)
 	require.NoError(t, err)
@@ -392,7 +392,7 @@ func TestN8_RetriedPost(t *testing.T) {
 		}
 		c.H.ServeHTTP(w, r)
 	})
-	b := transport.Balance(transport.Static("only"), func(string) (diamond.Transport, error) { return tr, nil })
+	b := transport.NewBalancer(transport.Static("only"), func(string) (diamond.Transport, error) { return tr, nil })
 	defer b.Close()
 	res, err := b.Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{
 		RequestID: "once", Drafts: []conf.Draft{{Key: protocoltest.Key("k"), Content: "x", IfRevision: conf.Revision(0)}},

@@ -73,7 +73,7 @@ func TestEveryStartHasThePresentValue(t *testing.T) {
 			first := 0
 			for range campaign.Scale(t, 50, 1000) {
 				var asked dialled
-				b := transport.Balance(transport.Static(addr, one, two), asked.dial)
+				b := transport.NewBalancer(transport.Static(addr, one, two), asked.dial)
 				client, err := diamond.NewClient(b)
 				require.NoError(t, err)
 				started := time.Now()
@@ -117,7 +117,7 @@ func TestStart_AnAnswerThatStallsIsOvertaken(t *testing.T) {
 				c.Publish(protocoltest.Key("k"), content)
 				first := &pacedServer{h: c.H, pause: test.pause}
 				network := &http.Client{Transport: first}
-				b := transport.Balance(transport.Static("127.0.0.1:1", "127.0.0.1:2"), func(addr string) (diamond.Transport, error) {
+				b := transport.NewBalancer(transport.Static("127.0.0.1:1", "127.0.0.1:2"), func(addr string) (diamond.Transport, error) {
 					return httptransport.New(addr, httptransport.WithHTTPClient(network)), nil
 				})
 				defer b.Close()
