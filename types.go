@@ -26,6 +26,8 @@ type (
 	Op = conf.Op
 	// Position is a point in the history of a store. See [conf.Position].
 	Position = conf.Position
+	// Filter selects keys by namespace, group and prefix. See [conf.Filter].
+	Filter = conf.Filter
 	// ListRequest asks for a page of current entries. See [conf.ListRequest].
 	ListRequest = conf.ListRequest
 	// HistoryRequest asks for the versions of a key. See [conf.HistoryRequest].
@@ -65,6 +67,7 @@ const (
 const (
 	DefaultNamespace  = conf.DefaultNamespace  // what a zero Key.Namespace stands for
 	DefaultGroup      = conf.DefaultGroup      // what a zero Key.Group stands for
+	AllNamespaces     = conf.AllNamespaces     // all but the system's, in a [Filter]
 	DefaultMaxContent = conf.DefaultMaxContent // bytes of one content; see [WithMaxContent]
 	MaxPollKeys       = conf.MaxPollKeys       // keys that one client follows at most
 )

@@ -220,7 +220,8 @@ func TestVocabularyDoesNothing(t *testing.T) {
 }
 
 // TestRootHasFewAliases: an application finds what it needs on the root's page, so the
-// root has aliases of few types of the vocabulary. Another one needs a reason.
+// root has aliases of few types of the vocabulary. Another one needs a reason; the last
+// was Filter, which is how an application says which keys it means.
 func TestRootHasFewAliases(t *testing.T) {
 	aliases := 0
 	files(t, func(path string, _ *token.FileSet, f *ast.File) {
@@ -235,7 +236,7 @@ func TestRootHasFewAliases(t *testing.T) {
 			return true
 		})
 	})
-	assert.Equal(t, 19, aliases)
+	assert.Equal(t, 20, aliases)
 }
 
 // files parses every Go file of the module.
