@@ -113,7 +113,11 @@ func followersRole(addrs []string) error {
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
 		for i := range n {
-			client, err := diamond.NewClient(httptransport.New(addrs[i%len(addrs)]))
+			wire, err := httptransport.New(addrs[i%len(addrs)])
+			if err != nil {
+				return err
+			}
+			client, err := diamond.NewClient(wire)
 			if err != nil {
 				return err
 			}

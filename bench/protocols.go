@@ -36,7 +36,11 @@ var (
 // capture returns the bytes that our client would send in a call.
 func capture(addr string, call func(diamond.Transport) error) ([]byte, error) {
 	var recorded recorder
-	err := call(httptransport.New(addr, httptransport.WithHTTPClient(&http.Client{Transport: &recorded})))
+	wire, err := httptransport.New(addr, httptransport.WithHTTPClient(&http.Client{Transport: &recorded}))
+	if err != nil {
+		return nil, err
+	}
+	err = call(wire)
 	if recorded.Len() == 0 {
 		return nil, fmt.Errorf("the client sent nothing: %w", err)
 	}
@@ -79,9 +83,12 @@ func benchSet() []diamond.Key { return []diamond.Key{diamond.NewKey("", benchKey
 
 // introduce sends the keys of benchSet to the server, like the first poll of a client.
 func introduce(addr string) error {
-	t := httptransport.New(addr)
+	t, err := httptransport.New(addr)
+	if err != nil {
+		return err
+	}
 	defer t.Close()
-	_, err := t.Poll(context.Background(), &conf.PollRequest{Client: info(), Set: conf.HashKeys(benchSet()), Keys: benchSet()})
+	_, err = t.Poll(context.Background(), &conf.PollRequest{Client: info(), Set: conf.HashKeys(benchSet()), Keys: benchSet()})
 	return err
 }
 

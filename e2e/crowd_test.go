@@ -81,7 +81,9 @@ func TestDefect_L1_EveryPollerIsTold(t *testing.T) {
 func crowded(t *testing.T, addr string, connections int) *httptransport.Transport {
 	network := &http.Transport{MaxIdleConnsPerHost: connections}
 	t.Cleanup(network.CloseIdleConnections)
-	return httptransport.New(addr, httptransport.WithHTTPClient(&http.Client{Transport: network}), patient)
+	over, err := httptransport.New(addr, httptransport.WithHTTPClient(&http.Client{Transport: network}), patient)
+	require.NoError(t, err)
+	return over
 }
 
 // pollAsACrowd polls for one key so many times at once, and says each time that

@@ -93,7 +93,9 @@ func (k *dnsKit) client(silent string, keep bool) *http.Client {
 }
 
 func (k *dnsKit) transport(name string, client *http.Client) *httptransport.Transport {
-	return httptransport.New(name+":"+k.port, httptransport.WithHTTPClient(client), patient)
+	over, err := httptransport.New(name+":"+k.port, httptransport.WithHTTPClient(client), patient)
+	require.NoError(k.t, err)
+	return over
 }
 
 func ask(t *testing.T, over diamond.Transport) error {
@@ -128,9 +130,7 @@ func TestN13_AddressChanges(t *testing.T) {
 	k.node("127.0.0.3")
 	k.dns.set(func(d *dnsServer) { d.names["config.test"] = []string{"127.0.0.2"} })
 	client := k.client("", true)
-	over := transport.NewBalancer(transport.Static("config.test:"+k.port), func(addr string) (diamond.Transport, error) {
-		return httptransport.New(addr, httptransport.WithHTTPClient(client), patient), nil
-	})
+	over := transport.NewBalancer(transport.Static("config.test:"+k.port), httptransport.Dialer(httptransport.WithHTTPClient(client), patient))
 	defer over.Close()
 	require.NoError(t, ask(t, over))
 
@@ -184,9 +184,7 @@ func TestN13_DNSIsDown(t *testing.T) {
 				servers, err := c.Resolve(t.Context())
 				require.NoError(t, err)
 				require.Equal(t, want, servers)
-				over := transport.NewBalancer(c, func(addr string) (diamond.Transport, error) {
-					return httptransport.New(addr, httptransport.WithHTTPClient(k.client("", true)), patient), nil
-				})
+				over := transport.NewBalancer(c, httptransport.Dialer(httptransport.WithHTTPClient(k.client("", true)), patient))
 				// One of the two servers has a name that leads nowhere now.
 				for range 2 {
 					assert.NoError(t, ask(t, over))

@@ -73,7 +73,9 @@ func key(dataID string) diamond.Key { return diamond.NewKey("", dataID) }
 func (l *link) transport(t testing.TB) *httptransport.Transport {
 	network := &http.Transport{DialContext: l.dial, DisableCompression: true, MaxIdleConnsPerHost: 16, IdleConnTimeout: 90 * time.Second}
 	t.Cleanup(network.CloseIdleConnections)
-	return httptransport.New("127.0.0.1:1210", httptransport.WithHTTPClient(&http.Client{Transport: network}))
+	over, err := httptransport.New("127.0.0.1:1210", httptransport.WithHTTPClient(&http.Client{Transport: network}))
+	require.NoError(t, err)
+	return over
 }
 
 // newClient returns a client that is closed at the end of the test.

@@ -64,7 +64,7 @@ func TestN3_DeadServersInAList(t *testing.T) {
 	var asking sync.WaitGroup
 	for range 10 {
 		asking.Go(func() {
-			over := transport.NewBalancer(names, httptransport.Dial)
+			over := transport.NewBalancer(names, httptransport.Dialer())
 			defer over.Close()
 			for range 20 {
 				_, err := over.Fetch(ctx, &conf.FetchRequest{Key: key("a")})

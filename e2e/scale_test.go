@@ -53,7 +53,8 @@ func patient(over *httptransport.Transport) { httptransport.WithTimeout(time.Min
 
 // dial returns a transport to addr that is closed at the end of the test.
 func dial(t *testing.T, addr string) *httptransport.Transport {
-	over := httptransport.New(addr, patient)
+	over, err := httptransport.New(addr, patient)
+	require.NoError(t, err)
 	t.Cleanup(over.Close)
 	return over
 }

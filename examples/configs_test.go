@@ -100,7 +100,8 @@ func get(t *testing.T, url string) string {
 // A client follows the 5 MiB file too, which no poll carries inline.
 func TestLargeFileIsFollowed(t *testing.T) {
 	addr := serve(t, t.TempDir())
-	wire := httptransport.New(addr)
+	wire, err := httptransport.New(addr)
+	require.NoError(t, err)
 	defer wire.Close()
 	client, err := diamond.NewClient(wire)
 	require.NoError(t, err)

@@ -21,7 +21,6 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/memstore"
-	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
 // counting is a server that counts what gets to it, second by second.
@@ -61,7 +60,7 @@ func TestL7_Admission(t *testing.T) {
 		require.NoError(t, err)
 		counted := &counting{Server: srv, began: time.Now(), all: make(map[int]int)}
 		r := hosted(t, counted, server.WithAdmission(perSecond, perSecond))
-		tr := httptransport.New("node", httptransport.WithHTTPClient(r.client))
+		tr := over(t, "node", r.client)
 		var told atomic.Int64
 		for range clients {
 			client, err := diamond.NewClient(tr)
@@ -86,7 +85,7 @@ func TestL7_Admission(t *testing.T) {
 func TestAdmissionSaysWhenToComeBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := run(t, server.WithAdmission(1, 1))
-		tr := httptransport.New("node", httptransport.WithHTTPClient(r.client))
+		tr := over(t, "node", r.client)
 		list := func() error {
 			_, err := tr.List(t.Context(), &conf.ListRequest{})
 			return err

@@ -22,7 +22,6 @@ import (
 	"github.com/linnaname/gdiamond/namesrv"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/memstore"
-	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
 // nameServer runs a name server at addr, and returns what makes its clients.
@@ -84,7 +83,7 @@ func TestDefect_S27_L6_PublishHereWakesPollersThere(t *testing.T) {
 					told <- time.Now()
 				}()
 				go func() {
-					res, err := httptransport.New("http://node", httptransport.WithHTTPClient(n.client)).Poll(t.Context(), &conf.PollRequest{
+					res, err := over(t, "node", n.client).Poll(t.Context(), &conf.PollRequest{
 						Set: conf.HashKeys([]conf.Key{key}), Keys: []conf.Key{key}, Position: n.srv.Status().Position, Wait: time.Minute,
 					})
 					if assert.NoError(t, err) && assert.Len(t, res.Changed, 1) {
@@ -154,7 +153,7 @@ func TestDefect_S17_TenMinutesWithoutTheStorage(t *testing.T) {
 					return node.Load().listener.DialContext(ctx, network, addr)
 				}}
 				defer pool.CloseIdleConnections()
-				client, err := diamond.NewClient(httptransport.New("http://127.0.0.1", httptransport.WithHTTPClient(&http.Client{Transport: pool})))
+				client, err := diamond.NewClient(over(t, "127.0.0.1", &http.Client{Transport: pool}))
 				require.NoError(t, err)
 				defer func() { assert.NoError(t, client.Close()) }()
 				told := make(chan string, 100)

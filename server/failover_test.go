@@ -36,7 +36,7 @@ func TestL1_PlannedWorkIsInvisible(t *testing.T) {
 	defer stop()
 	var balancers []*transport.Balancer
 	for range 8 { // each stays with a node of its own choice
-		balancer := transport.NewBalancer(transport.Static(a, b), httptransport.Dial)
+		balancer := transport.NewBalancer(transport.Static(a, b), httptransport.Dialer())
 		balancers = append(balancers, balancer)
 	}
 	first, err := balancers[0].Commit(ctx, &conf.CommitRequest{Set: conf.ChangeSet{Drafts: []conf.Draft{{Key: key, Content: "x"}}}})

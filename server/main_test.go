@@ -16,6 +16,7 @@ import (
 	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/memstore"
+	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -56,6 +57,14 @@ func hosted(t *testing.T, srv diamond.Server, opts ...server.Option) *running {
 		}
 	})
 	return r
+}
+
+// over returns a transport to addr through client.
+func over(t *testing.T, addr string, client *http.Client) *httptransport.Transport {
+	t.Helper()
+	tr, err := httptransport.New(addr, httptransport.WithHTTPClient(client))
+	require.NoError(t, err)
+	return tr
 }
 
 // wait waits until the node has ended.

@@ -34,9 +34,7 @@ type follower struct {
 // follow has a client follow key through some nodes, over HTTP.
 func (m *mesh) follow(key conf.Key, addrs ...string) *follower {
 	pool := &http.Transport{DialContext: m.dial}
-	balancer := transport.NewBalancer(transport.Static(addrs...), func(addr string) (diamond.Transport, error) {
-		return httptransport.New(addr, httptransport.WithHTTPClient(&http.Client{Transport: pool})), nil
-	})
+	balancer := transport.NewBalancer(transport.Static(addrs...), httptransport.Dialer(httptransport.WithHTTPClient(&http.Client{Transport: pool})))
 	f := &follower{Transport: balancer, t: m.t}
 	client, err := diamond.NewClient(f)
 	require.NoError(m.t, err)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"strings"
 	"time"
 
@@ -36,7 +34,7 @@ func (c *connection) flags(cmd *cobra.Command) {
 	c.output = formatTable
 	f := cmd.Flags()
 	c.given = f
-	listVar(f, &c.servers, "server", checkAddress, "`HOST:PORT[,...]` of servers (default "+server.DefaultAddress+")")
+	listVar(f, &c.servers, "server", checkServer, "`HOST[:PORT][,...]` of servers (default "+server.DefaultAddress+")")
 	listVar(f, &c.namesrvs, "namesrv", checkNameServer, "`URL[,...]` of name servers that know the servers")
 	f.StringVarP(&c.namespace, "namespace", "n", diamond.DefaultNamespace, "namespace of the keys")
 	f.DurationVar(&c.timeout, "timeout", 5*time.Second, "time limit of the command, within which it retries while no server answers")
@@ -124,32 +122,21 @@ func (c *connection) dial() (wire diamond.Transport, hangUp func(), err error) {
 	default:
 		resolver = transport.Static(server.DefaultAddress)
 	}
-	balancer := transport.NewBalancer(resolver, c.dialServer)
-	return balancer, balancer.Close, nil
-}
-
-// dialServer returns the transport to one server. A single server has the whole
-// timeout, because there is no other to ask.
-func (c *connection) dialServer(addr string) (diamond.Transport, error) {
-	if len(c.servers) > 1 || len(c.namesrvs) > 0 {
-		return httptransport.Dial(addr)
+	var opts []httptransport.Option
+	if len(c.servers) <= 1 && len(c.namesrvs) == 0 {
+		// A single server has the whole timeout, because there is no other to ask.
+		opts = append(opts, httptransport.WithTimeout(max(c.timeout, leastSilence)))
 	}
-	return httptransport.New(addr, httptransport.WithTimeout(max(c.timeout, leastSilence))), nil
+	balancer := transport.NewBalancer(resolver, httptransport.Dialer(opts...))
+	return balancer, balancer.Close, nil
 }
 
 // leastSilence is the shortest timeout for a silent server.
 const leastSilence = 5 * time.Second
 
-// checkAddress refuses an invalid address of a server before it is used.
-func checkAddress(addr string) error {
-	if !strings.Contains(addr, "://") {
-		_, _, err := net.SplitHostPort(addr)
-		return err
-	}
-	u, err := url.Parse(addr)
-	if err == nil && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-		err = fmt.Errorf("%q is neither HOST:PORT nor an http URL", addr)
-	}
+// checkServer refuses an invalid address of a server before it is used.
+func checkServer(addr string) error {
+	_, err := httptransport.New(addr)
 	return err
 }
 

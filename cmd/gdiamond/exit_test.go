@@ -36,7 +36,7 @@ func TestExitCodes(t *testing.T) {
 		{"unknown output", "get linna -o xml", exitUsage, "table, json or yaml"},
 		{"both ways", "get linna --server 127.0.0.1:1 --namesrv http://127.0.0.1:1", exitUsage, "--namesrv"},
 		{"bad server", "get linna --server http://[", exitUsage, "server"},
-		{"server without port", "get linna --server localhost", exitUsage, "missing port"},
+		{"server without host", "get linna --server :1210", exitUsage, `address ":1210": has no host`},
 		{"server of another scheme", "get linna --server ftp://localhost", exitUsage, "http"},
 		{"bad name server", "get linna --namesrv http://[", exitUsage, "name server"},
 		{"bad key", "get li*nna", exitUsage, "dataId"},

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
+	"net"
+	"net/url"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,8 +24,21 @@ type membership struct {
 
 func (m *membership) flags(cmd *cobra.Command) {
 	listVar(cmd.Flags(), &m.namesrvs, "namesrv", checkNameServer, "`URL[,...]` of name servers to register with")
-	listVar(cmd.Flags(), &m.peers, "peer", checkAddress, "`HOST:PORT[,...]` of the servers on the same database, if there is no name server")
+	listVar(cmd.Flags(), &m.peers, "peer", checkPeer, "`HOST:PORT[,...]` of the servers on the same database, if there is no name server")
 	m.secretFile = secretFileFlag(cmd)
+}
+
+// checkPeer refuses an invalid address of another server, and one without a port.
+func checkPeer(addr string) error {
+	if !strings.Contains(addr, "://") {
+		_, _, err := net.SplitHostPort(addr)
+		return err
+	}
+	u, err := url.Parse(addr)
+	if err == nil && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		err = fmt.Errorf("%q is neither HOST:PORT nor an http URL", addr)
+	}
+	return err
 }
 
 // join returns a client of the name servers, or nil if none are given, and the

@@ -51,7 +51,7 @@ func TestS24_RestoredUnderAWrongClock(t *testing.T) {
 	}
 	ahead := strconv.FormatInt(time.Now().AddDate(10, 0, 0).UnixMicro(), 10) // what such a clock gives
 	seen := restore("ahead", "--above", ahead)
-	wire := transport.NewBalancer(resolver, func(addr string) (diamond.Transport, error) { return httptransport.Dial(addr) })
+	wire := transport.NewBalancer(resolver, httptransport.Dialer())
 	defer wire.Close()
 	client, err := diamond.NewClient(wire)
 	require.NoError(t, err)

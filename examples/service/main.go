@@ -50,7 +50,10 @@ func run(ctx context.Context, ln net.Listener, server, local string) error {
 		return err
 	}
 	defer files.Close()
-	wire := httptransport.New(server)
+	wire, err := httptransport.New(server)
+	if err != nil {
+		return err
+	}
 	defer wire.Close()
 	client, err := diamond.NewClient(wire, diamond.WithLocalFiles(files),
 		diamond.WithClientInfo(diamond.ClientInfo{App: "example-service"}))

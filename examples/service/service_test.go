@@ -37,7 +37,8 @@ func newCentre(t *testing.T) (service, operator diamond.Client) {
 	go func() { stopped <- server.NewNode(srv, server.WithListener(listener)).Run(t.Context()) }()
 	t.Cleanup(func() { assert.NoError(t, <-stopped) })
 	client := func() diamond.Client {
-		wire := httptransport.New(listener.Addr().String())
+		wire, err := httptransport.New(listener.Addr().String())
+		require.NoError(t, err)
 		c, err := diamond.NewClient(wire)
 		require.NoError(t, err)
 		t.Cleanup(func() { assert.NoError(t, c.Close()); wire.Close() })

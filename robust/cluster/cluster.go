@@ -99,33 +99,31 @@ func (c *Cluster) Transport(client int) diamond.Transport {
 	if resolver == nil {
 		resolver = transport.Static(addrs...)
 	}
-	over := c.over(client)
+	dial := c.dialer(client)
 	c.balancers[client] = transport.NewBalancer(resolver, func(addr string) (diamond.Transport, error) {
 		link, ok := links[addr]
 		if !ok {
 			return nil, fmt.Errorf("%s is not an address of the cluster", addr)
 		}
-		return over(link), nil
+		return dial(link)
 	})
 	return c.balancers[client]
 }
 
-// over returns a function that creates a client's transport over a link. On the real network
-// the transport has its default options. mu must be held.
-func (c *Cluster) over(client int) func(link string) *httptransport.Transport {
+// dialer returns a function that creates a client's transport over a link. On the real
+// network the transport has its default options. mu must be held.
+func (c *Cluster) dialer(client int) func(link string) (diamond.Transport, error) {
 	_, real := c.Network.(proxy.Loopback)
 	switch {
 	case real && c.TLS != nil:
-		return func(link string) *httptransport.Transport {
-			return httptransport.New("https://"+link, httptransport.WithTLS(c.TLS))
-		}
+		dial := httptransport.Dialer(httptransport.WithTLS(c.TLS))
+		return func(link string) (diamond.Transport, error) { return dial("https://" + link) }
 	case real:
-		return func(link string) *httptransport.Transport { return httptransport.New(link) }
+		return httptransport.Dialer()
 	}
 	pool := c.pool()
 	c.pools[client] = pool
-	shared := httptransport.WithHTTPClient(&http.Client{Transport: pool})
-	return func(link string) *httptransport.Transport { return httptransport.New(link, shared) }
+	return httptransport.Dialer(httptransport.WithHTTPClient(&http.Client{Transport: pool}))
 }
 
 // Direct returns a transport to one server without a proxy.
@@ -141,7 +139,11 @@ const directPatience = time.Minute
 func (c *Cluster) DirectTo(addr string) *httptransport.Transport {
 	pool := c.pool()
 	pool.DisableKeepAlives = true
-	return httptransport.New(addr, httptransport.WithHTTPClient(&http.Client{Transport: pool}), httptransport.WithTimeout(directPatience))
+	over, err := httptransport.New(addr, httptransport.WithHTTPClient(&http.Client{Transport: pool}), httptransport.WithTimeout(directPatience))
+	if err != nil {
+		panic(err) // the members know their own addresses
+	}
+	return over
 }
 
 func (c *Cluster) pool() *http.Transport {

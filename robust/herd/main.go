@@ -49,7 +49,7 @@ func run(args []string) error {
 	h := &herd{last: make([]string, clients*keys), counts: make(map[string]int)}
 	h.changed = sync.NewCond(&h.mu)
 	for c := range clients {
-		client, err := diamond.NewClient(transport.NewBalancer(transport.Static(args[2:]...), httptransport.Dial))
+		client, err := diamond.NewClient(transport.NewBalancer(transport.Static(args[2:]...), httptransport.Dialer()))
 		if err != nil {
 			return err
 		}

@@ -27,7 +27,11 @@ const clientOf = "ROBUST_CLIENT_OF"
 
 // runClient prints each value that a listener is told, until it is killed.
 func runClient(addr string) {
-	client, err := diamond.NewClient(httptransport.New(addr))
+	over, err := httptransport.New(addr)
+	if err != nil {
+		panic(err)
+	}
+	client, err := diamond.NewClient(over)
 	if err != nil {
 		panic(err)
 	}

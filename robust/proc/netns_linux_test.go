@@ -18,7 +18,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/robust/cluster"
 	"github.com/linnaname/gdiamond/robust/traffic"
@@ -136,7 +135,7 @@ func TestN4_N6_PartitionsOfPackets(t *testing.T) {
 			// The client begins at the far server, and knows of another one by the time it needs it.
 			var list resolver
 			list.set(far)
-			balancer := transport.NewBalancer(&list, func(addr string) (diamond.Transport, error) { return httptransport.New(addr), nil })
+			balancer := transport.NewBalancer(&list, httptransport.Dialer())
 			t.Cleanup(balancer.Close)
 			l := follow(t, balancer, traffic.Key(0))
 			l.await(t, "first "+c.name)

@@ -90,7 +90,8 @@ func TestN14_CachingIntermediary(t *testing.T) {
 		}}
 		defer pool.CloseIdleConnections()
 		proxy := &stubborn{RoundTripper: pool, answers: make(map[string]*answered)}
-		over := httptransport.New(w.Nodes[0].Addr(), httptransport.WithHTTPClient(&http.Client{Transport: proxy}))
+		over, err := httptransport.New(w.Nodes[0].Addr(), httptransport.WithHTTPClient(&http.Client{Transport: proxy}))
+		require.NoError(t, err)
 		client, err := diamond.NewClient(over)
 		require.NoError(t, err)
 		defer client.Close()

@@ -4,13 +4,11 @@ import (
 	"crypto/tls"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
-	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
 // docs/limits.md lists what these must be below and above.
@@ -35,8 +33,9 @@ func WithTLS(config *tls.Config) Option {
 }
 
 // WithHTTPClient has the transport use client, which several transports may share.
-// [WithTLS] then has no effect, and Close does not close client's connections. Its
-// Timeout must be zero, or it would end waits. Redirects are never followed.
+// It cannot be given together with [WithTLS], and Close does not close client's
+// connections. Its Timeout must be zero, or it would end waits. Redirects are never
+// followed.
 //
 // After the server was silent, the transport uses a copy of the client's
 // [http.Transport], with the same settings and new connections. With another round
@@ -70,7 +69,6 @@ var _ diamond.Transport = (*Transport)(nil)
 // ErrUnavailable, and never "not found".
 type Transport struct {
 	base        url.URL
-	invalid     error        // of the address
 	given       *http.Client // the caller's, or nil
 	http        http.Client
 	connections *connections // of http, or nil if it has another round tripper
@@ -80,18 +78,39 @@ type Transport struct {
 	info        atomic.Pointer[infoValue]
 }
 
-// New returns the client end for the server at addr: "host:port", or a URL of
-// scheme http or https, with a path if the server is mounted under one. It
-// does not connect; a bad address fails the calls, with ErrInvalid.
-func New(addr string, opts ...Option) *Transport {
-	t := &Transport{timeout: answerTimeout, maxAnswer: maxAnswer}
+// New returns the client end for the server at addr: "host", "host:port", or a URL of
+// scheme http or https, with a path if the server is mounted under one. The port of an
+// address without a scheme is 1210 unless it is given. A URL without a port has that of
+// its scheme. New does not connect.
+//
+// The error is ErrInvalid if addr is not such an address, or if [WithTLS] and
+// [WithHTTPClient] are both given.
+func New(addr string, opts ...Option) (*Transport, error) {
+	base, err := parseAddr(addr)
+	if err != nil {
+		return nil, err
+	}
+	t := &Transport{base: base, timeout: answerTimeout, maxAnswer: maxAnswer}
 	for _, opt := range opts {
 		opt(t)
 	}
-	t.base, t.invalid = parseAddr(addr)
+	if t.tls != nil && t.given != nil {
+		return nil, conf.Errorf(conf.ErrInvalid, "options: WithTLS has no effect on the client of WithHTTPClient; set the TLS configuration of its round tripper")
+	}
 	t.useConnections()
 	t.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return t
+	return t, nil
+}
+
+// Dialer returns a function that calls [New] with opts, for transport.NewBalancer.
+func Dialer(opts ...Option) func(addr string) (diamond.Transport, error) {
+	return func(addr string) (diamond.Transport, error) {
+		t, err := New(addr, opts...)
+		if err != nil {
+			return nil, err // not a nil *Transport in an interface
+		}
+		return t, nil
+	}
 }
 
 // useConnections has t.http use connections that can be given up, unless the caller's
@@ -111,27 +130,6 @@ func (t *Transport) useConnections() {
 	}
 	t.connections = newConnections(given, t.tls)
 	t.http.Transport = t.connections
-}
-
-// Dial is [New] with its defaults, in the form that transport.NewBalancer takes.
-func Dial(addr string) (diamond.Transport, error) {
-	t := New(addr)
-	return t, t.invalid
-}
-
-func parseAddr(addr string) (url.URL, error) {
-	raw := addr
-	if !strings.Contains(raw, "://") {
-		raw = "http://" + raw
-	}
-	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil ||
-		(u.Scheme != "http" && u.Scheme != "https") {
-		return url.URL{}, conf.Errorf(conf.ErrInvalid, "address %q is neither host:port nor an http URL", httpserve.Clip(addr))
-	}
-	u.Path = strings.TrimSuffix(u.Path, "/")
-	u.RawPath = ""
-	return *u, nil
 }
 
 // Close closes the idle connections that the transport made. Calls under way go on,

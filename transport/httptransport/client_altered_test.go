@@ -38,7 +38,7 @@ func (c compressing) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestAlteredAnswersNameTheHeader(t *testing.T) {
 	c := protocoltest.New(t)
 	c.Publish(protocoltest.Key("k"), "content")
-	tr := httptransport.New("127.0.0.1", httptransport.WithHTTPClient(&http.Client{Transport: compressing{c.H}}))
+	tr := dial(t, "127.0.0.1", httptransport.WithHTTPClient(&http.Client{Transport: compressing{c.H}}))
 	keys := []conf.Key{protocoltest.Key("k")}
 	for name, ask := range map[string]func() error{
 		"fetch": func() error { _, err := tr.Fetch(t.Context(), &conf.FetchRequest{Key: keys[0]}); return err },

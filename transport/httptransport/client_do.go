@@ -44,9 +44,6 @@ var errSilent = errors.New("no answer in time")
 // do asks the server and calls read with the answer. All errors that it returns are
 // of type *conf.Error.
 func (t *Transport) do(ctx context.Context, req *request, read func(*http.Response) error) error {
-	if t.invalid != nil {
-		return &conf.Error{Op: req.op, Key: req.key, Err: t.invalid}
-	}
 	if err := ctx.Err(); err != nil {
 		return &conf.Error{Op: req.op, Key: req.key, Err: err}
 	}

@@ -22,12 +22,12 @@ func TestD4_OutcomeIsUnknownWhereTheRoundTripperDoesNotTell(t *testing.T) {
 	client := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
 		return nil, errors.New("the answer was lost")
 	})}
-	tr := httptransport.New("127.0.0.1:1", httptransport.WithHTTPClient(client))
+	tr := dial(t, "127.0.0.1:1", httptransport.WithHTTPClient(client))
 	set := conf.ChangeSet{Drafts: []conf.Draft{{Key: conf.NewKey("", "a"), Content: "1"}}}
 	_, err := tr.Commit(t.Context(), &conf.CommitRequest{Set: set})
 	require.ErrorIs(t, err, conf.ErrUnknownOutcome)
 
-	_, err = httptransport.New("127.0.0.1:1").Commit(t.Context(), &conf.CommitRequest{Set: set})
+	_, err = dial(t, "127.0.0.1:1").Commit(t.Context(), &conf.CommitRequest{Set: set})
 	require.ErrorIs(t, err, conf.ErrUnavailable, "nobody listens there: nothing was done")
 	require.NotErrorIs(t, err, conf.ErrUnknownOutcome)
 

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -22,6 +25,7 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/internal/memnet"
+	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/transport"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 	"github.com/linnaname/gdiamond/transport/httptransport/internal/protocoltest"
@@ -31,7 +35,7 @@ import (
 // against returns a client end against a handler that plays a server.
 func against(t *testing.T, h http.HandlerFunc, opts ...httptransport.Option) *httptransport.Transport {
 	hs := httptest.NewServer(h)
-	tr := httptransport.New(hs.URL, append([]httptransport.Option{patient}, opts...)...)
+	tr := dial(t, hs.URL, append([]httptransport.Option{patient}, opts...)...)
 	t.Cleanup(func() { tr.Close(); hs.Close() })
 	return tr
 }
@@ -101,8 +105,37 @@ func hijack(w http.ResponseWriter, raw string) {
 	}
 }
 
+// Only an address without a scheme has the port at which servers listen by default. A
+// URL means what URLs mean.
+func TestClient_DefaultPort(t *testing.T) {
+	_, port, err := net.SplitHostPort(server.DefaultAddress)
+	require.NoError(t, err)
+	for addr, want := range map[string]string{
+		"h": "h:" + port, "h:": "h:" + port, "h/centre": "h:" + port, "[::1]": "[::1]:" + port, "127.0.0.1": "127.0.0.1:" + port, "h:1211": "h:1211",
+		"[::1]:1": "[::1]:1", "http://h": "h:80", "https://h/centre": "h:443", "HTTPS://h:8443": "h:8443",
+	} {
+		var asked string
+		tr := dial(t, addr, httptransport.WithHTTPClient(&http.Client{Transport: &http.Transport{
+			DialContext: func(_ context.Context, _, addr string) (net.Conn, error) { asked = addr; return nil, io.ErrClosedPipe },
+		}}))
+		_, err := fetchKey(tr)
+		unasked(t, err, conf.ErrUnavailable, addr)
+		assert.Equal(t, want, asked, addr)
+	}
+}
+
+// A TLS configuration that would have no effect is refused, and not ignored.
+func TestClient_TLSBesideAnHTTPClient(t *testing.T) {
+	both := []httptransport.Option{httptransport.WithTLS(&tls.Config{}), httptransport.WithHTTPClient(&http.Client{})}
+	for range 2 {
+		_, err := httptransport.New("h", both...)
+		assert.ErrorIs(t, err, conf.ErrInvalid)
+		slices.Reverse(both)
+	}
+}
+
 func TestClient_NobodyThere(t *testing.T) {
-	tr := httptransport.New("127.0.0.1:1")
+	tr := dial(t, "127.0.0.1:1")
 	defer tr.Close()
 	_, err := fetchKey(tr)
 	unasked(t, err, conf.ErrUnavailable, "fetch")
@@ -111,16 +144,29 @@ func TestClient_NobodyThere(t *testing.T) {
 }
 
 func TestClient_Addresses(t *testing.T) {
-	for _, addr := range []string{"", "://", "ftp://h:1", "http://", "http://h/?q=1", "http://u:p@h:1", "http://h:1/#f", "ho st:1", "http://:80"} {
-		_, err := fetchKey(httptransport.New(addr))
-		assert.ErrorIs(t, err, conf.ErrInvalid, "%q", addr)
+	const form, more = "is neither host:port nor an http URL", "has more than scheme, host, port and path"
+	for addr, why := range map[string]string{
+		"": "is empty", "://": form, "ftp://h:1": form, "ho st:1": form, "h:port": form, "a:b:c": form, "http://": "has no host",
+		"http://:80": "has no host", ":1210": "has no host, such as 127.0.0.1:1210", "::1": "such as [::1]:1210", "fe80::1/centre": "needs brackets",
+		"http://h/?q=1": more, "h?q": more, "h?": more, "http://h:1/#f": more, "http://user:secret@h:1": more, "http://user:secret@h h": form,
+		"h:0": "the port is not a number", "http://h:65536": "the port is not a number",
+	} {
+		tr, err := httptransport.New(addr)
+		assert.Nil(t, tr, addr)
+		assert.ErrorIs(t, err, conf.ErrInvalid, addr)
+		assert.ErrorContains(t, err, why, addr)
+		assert.ErrorContains(t, err, strings.TrimPrefix(addr, "http://user:secret@"))
+		assert.NotContains(t, err.Error(), "secret")
+		end, err := httptransport.Dialer()(addr)
+		assert.True(t, end == nil, "%q: a nil *Transport is no nil diamond.Transport", addr)
+		assert.ErrorIs(t, err, conf.ErrInvalid, addr)
 	}
 	c := protocoltest.New(t)
 	hs := httptest.NewServer(http.StripPrefix("/centre", c.H))
 	defer hs.Close()
 	c.Publish(protocoltest.Key("k"), "x")
 	for _, addr := range []string{hs.URL + "/centre", hs.URL + "/centre/"} {
-		tr := httptransport.New(addr, patient)
+		tr := dial(t, addr, patient)
 		res, err := fetchKey(tr)
 		require.NoError(t, err, addr)
 		assert.True(t, res.Found)
@@ -323,7 +369,7 @@ func TestN6_Silence(t *testing.T) {
 			}
 		}()
 		client, network := clientOf(p)
-		tr := httptransport.New("127.0.0.1:1", httptransport.WithHTTPClient(client))
+		tr := dial(t, "127.0.0.1:1", httptransport.WithHTTPClient(client))
 		started := time.Now()
 		_, err := tr.Poll(t.Context(), &conf.PollRequest{Keys: []conf.Key{protocoltest.Key("k")}, Wait: 25 * time.Second})
 		unasked(t, err, conf.ErrUnavailable, "poll")
@@ -369,7 +415,7 @@ func TestClient_SlowTransfer(t *testing.T) {
 		}))
 		client, network := clientOf(p)
 		started := time.Now()
-		res, err := fetchKey(httptransport.New("127.0.0.1:1", httptransport.WithHTTPClient(client)))
+		res, err := fetchKey(dial(t, "127.0.0.1:1", httptransport.WithHTTPClient(client)))
 		require.NoError(t, err)
 		assert.Equal(t, content, res.Entry.Content)
 		assert.Greater(t, time.Since(started), 40*time.Second)

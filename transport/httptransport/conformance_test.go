@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestConformance_Loopback(t *testing.T) {
 	transporttest.Run(t, func(t *testing.T, srv diamond.Server) diamond.Transport {
 		hs := httptest.NewServer(httptransport.NewHandler(srv, httptransport.WithMaxContent(transporttest.MaxContent)))
-		tr := httptransport.New(hs.URL, patient)
+		tr := dial(t, hs.URL, patient)
 		t.Cleanup(func() { tr.Close(); hs.Close() })
 		return tr
 	})
@@ -30,7 +30,7 @@ func TestConformance_Pipe(t *testing.T) {
 		serve(t, p, httptransport.NewHandler(srv, httptransport.WithMaxContent(transporttest.MaxContent)))
 		client, network := clientOf(p)
 		t.Cleanup(network.CloseIdleConnections)
-		return httptransport.New("127.0.0.1:1", httptransport.WithHTTPClient(client), patient)
+		return dial(t, "127.0.0.1:1", httptransport.WithHTTPClient(client), patient)
 	})
 }
 

@@ -14,7 +14,7 @@ import (
 // Which keys a caller may not read crosses the wire beside the states of the others.
 func TestPoll_DeniedCrossesTheWire(t *testing.T) {
 	hs := &http.Client{Transport: inProcess{httptransport.NewHandler(&canned{})}}
-	tr := httptransport.New("127.0.0.1", httptransport.WithHTTPClient(hs))
+	tr := dial(t, "127.0.0.1", httptransport.WithHTTPClient(hs))
 	keys := []conf.Key{cannedKey}
 	res, err := tr.Poll(t.Context(), &conf.PollRequest{Keys: keys, Set: conf.HashKeys(keys)})
 	require.NoError(t, err)
@@ -40,7 +40,7 @@ func TestPoll_DeniedIsNoState(t *testing.T) {
 		`{"denied":"public/g/k","key":"public/g/k","revision":0}`, `{"denied":"k"}`, `{"denied":"public/g/k","length":1}` + "\nx", `{"detail":"why"}`,
 	} {
 		from := &hostile{header: http.Header{"Diamond-Position": {cannedPosition.String()}, "Diamond-Count": {"1"}}, body: []byte(line + "\n")}
-		tr := httptransport.New("127.0.0.1", httptransport.WithHTTPClient(&http.Client{Transport: from}))
+		tr := dial(t, "127.0.0.1", httptransport.WithHTTPClient(&http.Client{Transport: from}))
 		_, err := tr.Poll(t.Context(), &conf.PollRequest{Keys: []conf.Key{cannedKey}})
 		assert.ErrorIs(t, err, conf.ErrUnavailable, line)
 	}

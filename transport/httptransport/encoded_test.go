@@ -36,7 +36,8 @@ func TestS10_SameRevisionOfAnotherHistory(t *testing.T) {
 	srv := &reader{}
 	hs := httptest.NewServer(NewHandler(srv))
 	defer hs.Close()
-	client := New(hs.URL, WithTimeout(time.Minute))
+	client, err := New(hs.URL, WithTimeout(time.Minute))
+	require.NoError(t, err)
 	defer client.Close()
 	start := time.Unix(1_700_000_000, 0)
 	for _, srv.entry = range []conf.Entry{

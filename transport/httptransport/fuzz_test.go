@@ -88,7 +88,7 @@ func FuzzF5_Answer(f *testing.F) {
 			"Diamond-Position": {cannedPosition.String()}, "Diamond-Count": {strconv.Itoa(count)}, "Diamond-Resync": {flag}, "Diamond-Stale": {stale},
 			"Diamond-Key": {"public/g/k"}, "Diamond-Revision": {flag}, "Diamond-Modified": {stale}, "Diamond-Md5": {conf.MD5Hex(string(body))}, "Diamond-Meta": {stale},
 		}}
-		tr := httptransport.New("hostile.test", httptransport.WithHTTPClient(&http.Client{Transport: server}), httptransport.WithMaxAnswer(1<<20))
+		tr := dial(t, "hostile.test", httptransport.WithHTTPClient(&http.Client{Transport: server}), httptransport.WithMaxAnswer(1<<20))
 		ctx := t.Context()
 		if res, err := tr.Poll(ctx, &conf.PollRequest{Keys: []conf.Key{cannedKey}}); refusedAs(t, err) {
 			for _, s := range res.Changed {

@@ -86,7 +86,7 @@ func (c *capture) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func TestGolden_Requests(t *testing.T) {
 	wire := &capture{}
-	tr := httptransport.New("config.test:1210", httptransport.WithHTTPClient(&http.Client{Transport: wire}))
+	tr := dial(t, "config.test:1210", httptransport.WithHTTPClient(&http.Client{Transport: wire}))
 	ctx := t.Context()
 	info := conf.ClientInfo{ID: "c1", App: "shop", Version: "1.2", Labels: map[string]string{"zone": "a b"}}
 	keys := []conf.Key{cannedKey, conf.NewKey("g", "gone")}

@@ -5,8 +5,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/linnaname/gdiamond/internal/memnet"
+	"github.com/linnaname/gdiamond/transport/httptransport"
 )
+
+// dial returns the client end for the server at addr.
+func dial(t testing.TB, addr string, opts ...httptransport.Option) *httptransport.Transport {
+	t.Helper()
+	tr, err := httptransport.New(addr, opts...)
+	require.NoError(t, err)
+	return tr
+}
 
 // clientOf returns an http.Client whose every address is l.
 func clientOf(l *memnet.Listener) (*http.Client, *http.Transport) {

@@ -18,7 +18,7 @@ import (
 // means what the decoder says that it does.
 func TestRepeatedPollsOfTheClientAreKnown(t *testing.T) {
 	var body []byte
-	client := httptransport.New("127.0.0.1:1", httptransport.WithHTTPClient(&http.Client{
+	client := dial(t, "127.0.0.1:1", httptransport.WithHTTPClient(&http.Client{
 		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			body, _ = io.ReadAll(r.Body)
 			return nil, io.ErrUnexpectedEOF

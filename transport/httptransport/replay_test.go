@@ -47,7 +47,7 @@ func (p *recordingProxy) transport() *httptransport.Transport {
 			}
 		}
 	}()
-	tr := httptransport.New(l.Addr().String(), patient)
+	tr := dial(p.t, l.Addr().String(), patient)
 	p.t.Cleanup(tr.Close)
 	return tr
 }
@@ -82,7 +82,7 @@ func (s *replayServer) transport(t *testing.T) *httptransport.Transport {
 	}()
 	client, network := clientOf(p)
 	network.DisableKeepAlives = true
-	return httptransport.New("127.0.0.1:1", httptransport.WithHTTPClient(client), patient)
+	return dial(t, "127.0.0.1:1", httptransport.WithHTTPClient(client), patient)
 }
 
 func (s *replayServer) serve(conn net.Conn) {

@@ -42,7 +42,7 @@ func TestClient_LostConnectionsAreGivenUp(t *testing.T) {
 			pool := x509.NewCertPool()
 			pool.AddCert(hs.Certificate())
 			path := newPath(t, hs.Listener.Addr().String())
-			tr := httptransport.New("https://"+path.addr(), httptransport.WithTimeout(3*time.Second),
+			tr := dial(t, "https://"+path.addr(), httptransport.WithTimeout(3*time.Second),
 				httptransport.WithTLS(&tls.Config{RootCAs: pool, ServerName: "example.com"}))
 			t.Cleanup(tr.Close)
 			polling, stop := context.WithCancel(t.Context())
@@ -109,7 +109,7 @@ func TestN6_SilenceDuringAPoll(t *testing.T) {
 					return &losing{Conn: conn, lost: &lost}, err
 				}
 				defer network.CloseIdleConnections()
-				tr := httptransport.New("127.0.0.1:1", httptransport.WithHTTPClient(&http.Client{Transport: network}))
+				tr := dial(t, "127.0.0.1:1", httptransport.WithHTTPClient(&http.Client{Transport: network}))
 				poll := &conf.PollRequest{Keys: []conf.Key{protocoltest.Key("k")}, Set: conf.HashKeys([]conf.Key{protocoltest.Key("k")}), Position: at, Wait: 25 * time.Second}
 				started := time.Now()
 				_, err := tr.Poll(t.Context(), poll)
@@ -223,8 +223,8 @@ func TestClient_ASharedClientKeepsItsConnections(t *testing.T) {
 		}}
 		defer shared.CloseIdleConnections()
 		client := &http.Client{Transport: shared}
-		tr := httptransport.New("127.0.0.1:1", httptransport.WithHTTPClient(client))
-		other := httptransport.New("127.0.0.1:2", httptransport.WithHTTPClient(client))
+		tr := dial(t, "127.0.0.1:1", httptransport.WithHTTPClient(client))
+		other := dial(t, "127.0.0.1:2", httptransport.WithHTTPClient(client))
 		defer tr.Close()
 		for _, tr := range []*httptransport.Transport{tr, other} {
 			_, err := fetchKey(tr)

@@ -117,9 +117,7 @@ func TestStart_AnAnswerThatStallsIsOvertaken(t *testing.T) {
 				c.Publish(protocoltest.Key("k"), content)
 				first := &pacedServer{h: c.H, pause: test.pause}
 				network := &http.Client{Transport: first}
-				b := transport.NewBalancer(transport.Static("127.0.0.1:1", "127.0.0.1:2"), func(addr string) (diamond.Transport, error) {
-					return httptransport.New(addr, httptransport.WithHTTPClient(network)), nil
-				})
+				b := transport.NewBalancer(transport.Static("127.0.0.1:1", "127.0.0.1:2"), httptransport.Dialer(httptransport.WithHTTPClient(network)))
 				defer b.Close()
 				client, err := diamond.NewClient(b)
 				require.NoError(t, err)
@@ -188,7 +186,7 @@ type dialled struct {
 func (d *dialled) dial(addr string) (diamond.Transport, error) {
 	d.first.CompareAndSwap(nil, addr)
 	d.count.Add(1)
-	return httptransport.Dial(addr)
+	return httptransport.Dialer()(addr)
 }
 
 // listener listens, and nobody answers.

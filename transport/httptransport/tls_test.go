@@ -39,13 +39,13 @@ func TestClient_TLS(t *testing.T) {
 			}
 			hs.StartTLS()
 			t.Cleanup(hs.Close)
-			dial := func(config *tls.Config) *httptransport.Transport {
-				tr := httptransport.New(hs.URL, patient, httptransport.WithTLS(config))
+			dialTLS := func(config *tls.Config) *httptransport.Transport {
+				tr := dial(t, hs.URL, patient, httptransport.WithTLS(config))
 				t.Cleanup(tr.Close)
 				return tr
 			}
 
-			tr := dial(&tls.Config{RootCAs: authority.Pool(), Certificates: known})
+			tr := dialTLS(&tls.Config{RootCAs: authority.Pool(), Certificates: known})
 			at, err := commitKey(tr)
 			require.NoError(t, err)
 			res, err := fetchKey(tr)
@@ -57,9 +57,9 @@ func TestClient_TLS(t *testing.T) {
 				"who has no certificate":          {RootCAs: authority.Pool()},
 				"who has one of a stranger's":     {RootCAs: authority.Pool(), Certificates: []tls.Certificate{stranger.TLS(t, "client")}},
 			} {
-				_, err := fetchKey(dial(config))
+				_, err := fetchKey(dialTLS(config))
 				unasked(t, err, conf.ErrUnavailable, who)
-				_, err = commitKey(dial(config))
+				_, err = commitKey(dialTLS(config))
 				assert.Error(t, err, who)
 				if config.RootCAs == nil { // it ends the handshake; otherwise the server does, when all may have been sent
 					unasked(t, err, conf.ErrUnavailable, who)
@@ -83,7 +83,7 @@ func TestClient_TLSConfigurationIsShared(t *testing.T) {
 	shared := &tls.Config{RootCAs: authority.Pool()}
 	var asking sync.WaitGroup
 	for range 4 {
-		tr := httptransport.New(hs.URL, patient, httptransport.WithTLS(shared))
+		tr := dial(t, hs.URL, patient, httptransport.WithTLS(shared))
 		t.Cleanup(tr.Close)
 		asking.Go(func() {
 			_, err := fetchKey(tr)
