@@ -9,8 +9,8 @@ import (
 	"github.com/linnaname/gdiamond/internal/follower"
 )
 
-// Server is a configuration centre without sockets: it serves reads and polls
-// from memory, and writes to a [Storage]. [NewServer] makes one. It is safe
+// Server is a configuration centre without sockets. It serves reads and polls
+// from memory and writes to a [Storage]. [NewServer] makes one. It is safe
 // for concurrent use.
 //
 // Package server hosts one on a network; package transport/httptransport has
@@ -18,45 +18,46 @@ import (
 type Server interface {
 	Transport
 
-	// Status returns what the server knows of itself. It asks no storage.
+	// Status returns the state of the server. It does not call the storage.
 	Status() ServerStatus
 
-	// Nudge says that somebody has committed up to p: the server looks at once
-	// instead of at its next interval. It never blocks. A nudge is a hint: one
-	// that is lost, repeated, late or forged changes nothing but when the server
-	// looks, and a flood of them has it look a hundred times a second at most.
-	// Only those of peers that have proven who they are should be passed on, as a
-	// position that the storage never shows is reported (see ServerStatus.Stalled).
-	// The zero Position stands for one that is not known.
+	// Nudge tells the server that somebody has committed changes up to p. If the
+	// server does not have them, it reads its storage at once instead of at its next
+	// interval. Nudge never blocks. A nudge is only a hint: a lost, repeated, late or
+	// forged one changes nothing but the time of a read, and nudges cause at most 100
+	// reads a second. A program should pass on only the nudges of authenticated peers,
+	// because the server reports a position that its storage never shows (see
+	// ServerStatus.Stalled). The zero Position means that p is not known.
 	Nudge(p Position)
 
-	// OnCommitted has committed called after each of this server's transactions
-	// with the position of its newest change: to nudge the other servers that
-	// share the storage. Calls do not overlap; of the transactions that end during
-	// one, the next call has the newest only. Commits do not wait for it. Close
-	// and stop do, and there is no call after them.
+	// OnCommitted registers a function to be called after each transaction of this
+	// server with the position of its newest change, for example to nudge the other
+	// servers that share the storage. Calls do not overlap. Transactions that finish
+	// during a call are coalesced into one further call, with the newest position.
+	// Commits do not wait for committed. Close and stop wait for a running call, and
+	// there are no calls after they have returned.
 	OnCommitted(committed func(Position)) (stop func())
 
-	// Drain prepares for Close: every parked Poll and Changes is answered at
-	// once with Draining set, and so is each later one that would wait. Reads
-	// and commits go on.
+	// Drain prepares for Close. It answers every parked Poll and Changes at once, with
+	// Draining set. Later ones are answered in the same way instead of being parked.
+	// Reads and commits continue.
 	Drain()
 
-	// Close drains, lets commits under way finish, and stops all that the server
-	// started. It does not close the storage. Calls after it fail with
+	// Close drains the server, waits for commits under way, and stops everything that
+	// the server has started. It does not close the storage. Calls after Close fail with
 	// ErrClosed; a second Close does nothing.
 	Close() error
 }
 
-// NewServer returns a server on storage. It loads what it serves from memory,
-// and returns when that is done, or has failed for the first time: then the
-// server is not ready, which callers are told with ErrUnavailable, and goes on
-// trying in the background. A storage that does not answer at all is waited for
-// no more than 10 s.
+// NewServer returns a server on storage. It loads the state of all keys into memory,
+// and returns when the load has succeeded or has failed once. After a failure the
+// server keeps trying in the background. Until a load succeeds the server is not ready,
+// and answers requests with ErrUnavailable. If the storage does not answer within 10 s,
+// NewServer returns as after a failure.
 //
-// Errors: ErrInvalid for an option, ErrCorrupt or ErrClosed from the storage;
-// for those of a copy on disk see [WithReplica]. The storage is the caller's to
-// close, after the server.
+// Errors wrap ErrInvalid for a bad option, or ErrCorrupt or ErrClosed from the storage.
+// [WithReplica] adds those of a replica. The caller closes the storage, after the
+// server.
 func NewServer(storage Storage, opts ...ServerOption) (Server, error) {
 	cfg := engine.DefaultConfig()
 	for _, opt := range opts {

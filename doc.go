@@ -1,6 +1,6 @@
 // Package diamond is a configuration centre as a library. Applications keep
-// their configuration in it, change it while running, and every running
-// instance follows, whatever has failed meanwhile.
+// their configuration in it and change it at run time. Every running instance
+// follows the changes, and keeps its values while the centre has failed.
 //
 // A whole centre in one process, which is also the fake for your tests:
 //

@@ -33,50 +33,51 @@ type loggerOption struct{ logger *slog.Logger }
 func (o loggerOption) applyServer(c *engine.Config)   { c.Logger = o.logger }
 func (o loggerOption) applyClient(c *follower.Config) { c.Logger = o.logger }
 
-// WithLogger sets where log records go; by default nowhere. No record ever
-// holds a content.
+// WithLogger sets the logger. By default nothing is logged. No record contains the
+// content of a configuration.
 func WithLogger(logger *slog.Logger) Option { return loggerOption{logger} }
 
-// WithMaxContent sets how many bytes one content may have; by default
-// [DefaultMaxContent]. Larger ones are refused with ErrTooLarge.
+// WithMaxContent sets the maximum size of one content in bytes. The default is
+// [DefaultMaxContent]. Larger contents fail with ErrTooLarge.
 func WithMaxContent(bytes int64) ServerOption {
 	return serverOption(func(c *engine.Config) { c.MaxContent = bytes })
 }
 
-// WithCacheBytes sets how many bytes of content the server keeps in memory; by
-// default 256 MiB.
+// WithCacheBytes sets the maximum size in bytes of all contents that the server keeps
+// in memory. The default is 256 MiB.
 func WithCacheBytes(bytes int64) ServerOption {
 	return serverOption(func(c *engine.Config) { c.CacheBytes = bytes })
 }
 
-// WithFeedInterval sets how often the server asks its storage for changes that
-// it was not told of, with jitter; by default 500 ms.
+// WithFeedInterval sets the interval at which the server reads its storage to find
+// changes that nobody has told it of. It varies by up to a tenth, so that servers do not
+// read a shared storage at the same time. The default is 500 ms.
 func WithFeedInterval(d time.Duration) ServerOption {
 	return serverOption(func(c *engine.Config) { c.FeedInterval = d })
 }
 
-// WithLimits sets how many polls and watches may be parked and how many commits
-// may be in flight before more are shed with ErrOverloaded; by default 100,000
-// and 1,024.
+// WithLimits sets the maximum number of parked polls and watches, and the maximum number
+// of commits in flight. Above them requests fail with ErrOverloaded. The defaults are
+// 100,000 and 1,024.
 func WithLimits(waiters, inflight int) ServerOption {
 	return serverOption(func(c *engine.Config) { c.MaxWaiters, c.MaxInflight = waiters, inflight })
 }
 
-// How many keys the key sets that clients poll may have unless [WithSetKeys] says
-// otherwise.
+// The maximum numbers of keys in the key sets that clients poll, unless [WithSetKeys] sets
+// others.
 const (
 	DefaultSetKeys        = engine.DefaultSetKeys        // all together
 	DefaultAddressSetKeys = engine.DefaultAddressSetKeys // those that one address sent
 )
 
-// WithSetKeys sets how many keys the key sets that clients poll may have together,
-// and how many those that one address sent may have; by default [DefaultSetKeys]
-// (4,194,304) and [DefaultAddressSetKeys] (131,072). A set counts once, however many
-// clients poll it, and an address never gets more than is left for the others. Polls
-// with sets above it fail with ErrOverloaded.
+// WithSetKeys sets the maximum number of keys in all key sets that clients poll, and the
+// maximum number in the sets that one address has sent. The defaults are
+// [DefaultSetKeys] (4,194,304) and [DefaultAddressSetKeys] (131,072). A set counts once,
+// however many clients poll it. An address never gets more than it leaves for the
+// others. A poll with a set above a limit fails with ErrOverloaded.
 //
-// Set the second higher where many clients come from one address, that of a proxy, or
-// the first lower where memory is scarce.
+// Raise perAddress if many clients share one address, such as that of a proxy. Lower
+// total if memory is scarce.
 func WithSetKeys(total, perAddress int64) ServerOption {
 	return serverOption(func(c *engine.Config) { c.MaxSetKeys, c.AddressSetKeys = total, perAddress })
 }
@@ -93,43 +94,44 @@ func WithClientInfo(info ClientInfo) ClientOption {
 	return clientOption(func(c *follower.Config) { c.Info = info })
 }
 
-// WithReplica has the server keep a copy of its storage, which it shares with
-// other servers, in local, which is its alone: on the node's disk. By default
-// it keeps none, as an embedded storage needs none.
+// WithReplica makes the server keep a copy of its storage in local, which is usually on
+// the node's disk. Several servers may share the storage, but no two may share local. By
+// default a server keeps no replica, because an embedded storage does not need one.
 //
-// A server whose copy is not empty starts from it, however the storage is, and
-// catches up by the changes since. While the storage is away it serves reads
-// from it, marked stale, and refuses publishes with ErrUnavailable. Contents
-// that are not in memory are read from the copy, so that a warm server's reads
-// and polls cost the storage nothing. The copy is written behind what is
-// served: a slow, full or failing disk delays nobody. It is made anew by itself
-// where it is damaged or the storage no longer keeps what follows it. One that
-// cannot even be opened is the caller's to remove; see boltstore.SetAside.
+// A server with a replica that is not empty starts from it, whatever the state of the
+// storage, and then reads the changes since. While the storage cannot be reached, the
+// server serves reads from the replica, marked as stale, and refuses publishes with
+// ErrUnavailable. It reads contents that are not in memory from the replica, so that the
+// reads and polls of a warm server do not load the storage. The server writes the replica
+// after it serves a change: a slow, full or failing disk delays nobody. It makes the
+// replica again from the storage if the replica is damaged, or if the storage no longer
+// keeps the changes that follow it. A replica that cannot even be opened has to be
+// removed by the caller; see boltstore.SetAside.
 //
-// NewServer fails with ErrInvalid when local has taken changes of its own, and
-// with ErrOtherStore when it is a copy of another store than the storage's. The
-// copy is the caller's to close, after the server.
+// NewServer fails with ErrInvalid if local has taken changes of its own, and with
+// ErrOtherStore if it is a copy of a store other than the storage's. The caller closes
+// local, after the server.
 func WithReplica(local ReplicaStorage) ServerOption {
 	return serverOption(func(c *engine.Config) { c.Replica = local })
 }
 
-// WithSelfCheck sets how often the server compares what it holds with its
-// storage, with jitter; by default every 5 minutes.
+// WithSelfCheck sets the interval at which the server compares its memory and its replica
+// with its storage. It varies by up to a tenth. The default is 5 minutes.
 //
-// A check compares the record of every key, the contents in memory, and some
-// of the contents in the storage and in the copy on disk (16 MiB of each, the
-// next check goes on from there), with a pause between the pages that it
-// reads. What a change explains that came meanwhile is no difference. A check
-// looks closely at 1,000 keys that seem to differ, and the next one at the rest. The
-// truth is what the storage's log says was published, which the server
-// verifies by its chain where it can: memory that differs from it is loaded
-// anew, a copy on disk is made anew, and a storage whose entry or content does
-// not agree with its own log, as after a change by hand, is reported for as
-// long as that is so, while the server goes on serving what was published. Each
-// difference is logged once, with its key and revision, and counted in
-// ServerStatus.Counters.Divergences. A check that is not completed, as the
-// storage cannot be read or is damaged, or as too many keys seem to differ, is
-// logged and told by ServerStatus.CheckErr.
+// A check compares the record of every key, the contents in memory, and some of the
+// contents in the storage and in the replica: 16 MiB of each, where the next check
+// continues. It pauses between the pages that it reads. A difference that a change during
+// the check explains does not count. One check examines at most 1,000 keys that seem to
+// differ, and the next one examines the rest.
+//
+// The storage's log decides what was published. The server verifies the log by the chain
+// if it can. The server loads a record or content again if its memory differs from the
+// log, and makes the replica again if that differs. It reports a storage whose entry or
+// content disagrees with the log, as after a manual change, for as long as they disagree,
+// and keeps serving what was published. Each difference is logged once, with its key and
+// revision, and counted in ServerStatus.Counters.Divergences. If a check cannot be
+// completed, because the storage cannot be read or is damaged, or because too many keys
+// seem to differ, the server logs the reason and returns it in ServerStatus.CheckErr.
 func WithSelfCheck(every time.Duration) ServerOption {
 	return serverOption(func(c *engine.Config) { c.CheckInterval = every })
 }

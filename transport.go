@@ -6,49 +6,51 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// Transport is what crosses the wire: how a [Client] asks a [Server]. A Server
-// is a Transport, so that diamond.NewClient(srv) needs no network at all;
-// transport/httptransport is the one over HTTP. Requests and responses are
-// structs, so that the interface grows by fields.
+// Transport carries the requests of a [Client] to a [Server]. A Server is itself a
+// Transport, so that diamond.NewClient(srv) needs no network. Package
+// transport/httptransport has one over HTTP. Requests and responses are structs, so that
+// the interface can grow by fields.
 //
 // Implementations are safe for concurrent use, and pass the suite in
-// transport/transporttest. Requests and responses are not changed by either
-// side once passed. Every method returns when its context ends, with the
-// context's error wrapped. Errors wrap the sentinels of this package;
-// ErrUnavailable with [Error].Remote unset means that no server could be asked.
-// Keys need not be canonical in requests; they are in responses.
+// transport/transporttest. Neither side changes a request or a response once it has been
+// passed. Every method returns when its context ends, with the context's error wrapped.
+// Errors wrap the sentinels of this package. ErrUnavailable with [Error].Remote unset
+// means that no server could be asked. Keys need not be canonical in requests. They are
+// canonical in responses.
 //
-// A Transport has no Close: who made it closes it.
+// A Transport has no Close method: whoever makes one closes it.
 type Transport interface {
 	// Fetch returns the present state of a key, or one of its earlier versions.
-	// ErrDenied: the caller may not read it.
+	// ErrDenied: the caller may not read the key.
 	Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error)
 
-	// Poll says which keys of a set are not as the caller holds them; when all
-	// are, it waits for a change, a drain, or req.Wait. Keys that the caller may not
-	// read are told apart, and keep it from nothing that concerns the others; one
-	// that breaks the grammar fails the whole request.
+	// Poll returns those keys of a set whose state differs from what the caller holds. If
+	// none differs, it waits for a change, a drain, or the end of req.Wait. Keys that the
+	// caller may not read are returned separately and do not affect the others. A key that
+	// breaks the grammar fails the whole request.
 	Poll(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error)
 
-	// Commit commits one change set. When it has returned, a Fetch from the
-	// same server has its effects.
+	// Commit commits one change set. When it has returned, a Fetch from the same server
+	// shows the effects of the set.
 	//
-	// ErrConflict, ErrNotFound, ErrInvalid, ErrTooLarge: as in [Storage].Commit;
-	// ErrUnknownOutcome: it may have been committed.
+	// ErrConflict, ErrNotFound, ErrInvalid, ErrTooLarge: as in [Storage].Commit.
+	// ErrUnknownOutcome: the set may have been committed.
 	Commit(ctx context.Context, req *conf.CommitRequest) (*conf.CommitResponse, error)
 
-	// Changes returns the changes after a position, filtered, in order, whole
-	// sets, each once; with a Wait, it waits for the first. ErrCompacted,
-	// ErrEpoch, ErrOtherStore: as in [Storage].Changes.
+	// Changes returns the changes after a position that pass the filter, as whole sets, in
+	// order, each once. If there are none it waits for the first, for up to req.Wait.
+	// ErrCompacted, ErrEpoch, ErrOtherStore: as in [Storage].Changes.
 	Changes(ctx context.Context, req *ChangesRequest) (*ChangesResponse, error)
 
-	// List returns a page of the current entries in key order, without contents unless asked.
+	// List returns a page of the current entries in key order. The entries have contents
+	// only if the request asks for them.
 	List(ctx context.Context, req *ListRequest) (*conf.ListResponse, error)
 
 	// History returns the kept versions of a key, newest first, without contents.
 	History(ctx context.Context, req *HistoryRequest) (*conf.HistoryResponse, error)
 
-	// Report tells the server what became of the values that it served: soft
-	// state, for whoever watches a rollout.
+	// Report tells the server whether clients have applied the values that it served, for
+	// programs that observe a rollout. The server does not store reports, and forgets them
+	// after some minutes.
 	Report(ctx context.Context, req *conf.ReportRequest) (*conf.ReportResponse, error)
 }

@@ -2,16 +2,15 @@ package conf
 
 import "context"
 
-// Principal is who asks, proven. The zero Principal is anonymous.
+// Principal is the authenticated sender of a request. The zero Principal is anonymous.
 type Principal struct {
 	Name string
 }
 
-// Caller is what a server transport has proven of a request: who sends it and
-// from where.
+// Caller describes the sender of a request. The server end of a transport proves it.
 type Caller struct {
 	Principal Principal
-	Address   string // host:port of the peer, or the client's behind a trusted proxy; "" in process
+	Address   string // host:port of the peer, or of the client behind a trusted proxy; "" in process
 }
 
 type callerKey struct{}
@@ -22,14 +21,14 @@ func WithCaller(ctx context.Context, caller Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, caller)
 }
 
-// CallerFrom returns the caller that the transport proved, the zero Caller
-// when the request did not cross one.
+// CallerFrom returns the caller that the transport proved, or the zero Caller if the
+// request did not cross a transport.
 func CallerFrom(ctx context.Context) Caller {
 	caller, _ := ctx.Value(callerKey{}).(Caller)
 	return caller
 }
 
-// Limits of a [ClientInfo]. It goes with every request, in a header.
+// Limits of a [ClientInfo]. Every request carries one in a header.
 const (
 	maxClientID    = 256 // bytes
 	maxClientField = 128 // bytes of App and Version

@@ -13,11 +13,11 @@ import (
 // String returns c in hexadecimal.
 func (c Chain) String() string { return hex.EncodeToString(c[:]) }
 
-// Extend returns the chain after ch: SHA-256 over a length-prefixed encoding
-// of c and every field of ch, the content as its SHA-256. Every storage and
-// every reader uses this one function, so that a chain means the same everywhere.
+// Extend returns the chain after ch: the SHA-256 of a length-prefixed encoding of c and
+// of every field of ch, in which the content is represented by its SHA-256. All storages
+// and readers use this function, so that a chain means the same everywhere.
 //
-// The chain of a revision is that after the last change of its set.
+// The chain of a revision is the one after the last change of its set.
 func (c Chain) Extend(ch *Change) Chain {
 	b := make([]byte, 0, 512)
 	str := func(s string) {
@@ -53,15 +53,15 @@ func (c Chain) Extend(ch *Change) Chain {
 	return sha256.Sum256(b)
 }
 
-// Follow returns the position after changes, which must be whole sets that
-// follow p in order. It wraps [ErrCorrupt] where they do not: a revision or a
-// number is missing, or a content does not have its hash. Compare the chain
-// of the result with the one that came with the changes.
+// Follow returns the position after changes, which must be whole sets that follow p in
+// order. It fails with [ErrCorrupt] if they do not, such as if a revision or a number is
+// missing, or if a content does not have its hash. The other fields are proven only by
+// the chain: callers compare that of the result with the one that came with the changes.
 func (p Position) Follow(changes []Change) (Position, error) {
 	for i := range changes {
 		ch := &changes[i]
 		switch {
-		case ch.Number == 0 && ch.Op == OpFork:
+		case ch.Number == 0 && ch.Op == OpFork: // may leave a gap: the revisions that were lost
 			if ch.Revision <= p.Revision || ch.Epoch.Generation <= p.Epoch.Generation || ch.Count != 1 {
 				return p, Errorf(ErrCorrupt, "fork to generation %d at revision %d after generation %d at %d",
 					ch.Epoch.Generation, ch.Revision, p.Epoch.Generation, p.Revision)

@@ -17,12 +17,12 @@ import (
 // Limits of a [ChangeSet]. A server sets the limit of one content; see the
 // option WithMaxContent of package diamond.
 const (
-	// DefaultMaxContent is how many bytes one content may have unless the server is told otherwise.
+	// DefaultMaxContent is the default limit of one content in bytes.
 	DefaultMaxContent = 10 << 20
-	// MaxChanges is how many keys one set may write, and how many Checks it may have.
+	// MaxChanges is the maximum number of keys that one set writes, and of its Checks.
 	MaxChanges = 1000
-	// MaxSetBytes is how many bytes of content one set may hold together, or
-	// one content of the server's limit where that is more.
+	// MaxSetBytes is the maximum number of bytes of all contents of one set. If the
+	// server's limit of one content is larger, that limit applies.
 	MaxSetBytes = 32 << 20
 
 	maxComment   = 1024
@@ -33,27 +33,28 @@ const (
 	maxMetaValue = 512 // bytes
 )
 
-// Draft asks for a value of a key. What it does not say of a key that has an
-// entry stays: an edit carries the content, and seldom all that was published
-// with it.
+// Draft asks for a value of a key. If the key has an entry, a Type or Meta that the Draft
+// leaves empty stays as it is, because an edit has the content and seldom everything that
+// was published with it.
 type Draft struct {
 	Key     Key
 	Content string
-	// Type, see [Entry]; "" keeps the type that the key has. A key that has no
-	// entry then gets what [TypeOf] makes of the data id.
+	// Type is as in [Entry]. If it is empty, the key keeps the type of its entry, or gets
+	// the result of [TypeOf] for its data id if it has no entry.
 	Type string
-	// Meta replaces the metadata of the key as a whole; empty keeps it. At most 16
-	// pairs; keys of 64 bytes of the key grammar, values of 512 bytes without
-	// control characters.
+	// Meta replaces all metadata of the key. If it is empty, the key keeps its metadata.
+	// It has at most 16 pairs. The keys have at most 64 bytes and follow the grammar of
+	// keys; the values have at most 512 bytes and no control characters.
 	Meta map[string]string
-	// Reset forgets the type and the metadata that the key has: Type and Meta
-	// count as given, also where they are empty.
+	// Reset makes Type and Meta count as given, even if they are empty. The key then keeps
+	// neither its type nor its metadata.
 	Reset bool
-	// IfRevision, when set, is the revision that the key must have now; 0: it must not exist.
+	// IfRevision, if not nil, is the revision that the key must have now, or 0 if the key
+	// must not exist.
 	IfRevision *int64
-	// AllowEmpty permits a Content that is empty or only white space, or that
-	// says nothing in its format (only comments, or a null), which is
-	// otherwise refused: it is nearly always a mistake, and a deletion is another verb.
+	// AllowEmpty permits a Content that is empty or only white space, or that says nothing
+	// in its format (only comments, or a null). It is otherwise refused, because it is
+	// nearly always a mistake. To remove a value, use [Delete].
 	AllowEmpty bool
 }
 
@@ -61,49 +62,53 @@ type Draft struct {
 // fails with [ErrNotFound].
 type Delete struct {
 	Key Key
-	// IfRevision, when set, is the revision that the key must have now; at least 1.
+	// IfRevision, if not nil, is the revision that the key must have now. It is at least 1.
 	IfRevision *int64
 }
 
 // Check is a condition on a key that the set does not write.
 type Check struct {
 	Key      Key
-	Revision int64 // 0: the key must not exist
+	Revision int64 // that the key must have now, or 0 if it must not exist
 }
 
-// ChangeSet commits together, as one revision, or not at all. A key may
-// appear once in it, be it in Drafts, Deletes or Checks.
+// ChangeSet is a set of changes that are committed together, as one revision, or not at
+// all. A key may appear only once in Drafts, Deletes and Checks together.
 type ChangeSet struct {
 	Drafts  []Draft
 	Deletes []Delete
 	Checks  []Check
-	// RequestID makes a retry safe: within 24 hours, whatever retention does, a
-	// set sent again under the same id by the same principal gets the first
-	// outcome and changes nothing. Another set under that id is ErrInvalid. Up
-	// to 128 bytes of the key grammar; "" leaves it out (clients make one).
+	// RequestID makes a retry safe. If the same principal sends the set again under the
+	// same id within 24 hours, it gets the first outcome and nothing changes, whatever
+	// retention has removed. Another set under that id fails with ErrInvalid. An id has at
+	// most 128 bytes and follows the grammar of keys. If it is empty there is none, but
+	// clients make one.
 	RequestID string
-	Comment   string // why; up to 1024 bytes of UTF-8 without control characters
+	Comment   string // the reason for the change; at most 1024 bytes of UTF-8 without control characters
 
-	// Caller is who asks. A server overwrites it with what the transport proved.
+	// Caller is the sender of the set. A server overwrites it with the caller that the
+	// transport proved.
 	Caller Caller
 }
 
 // Result is the outcome of one change set.
 type Result struct {
-	// Position after the set: Position.Revision is the set's revision. Zero when Err is set.
+	// Position is the position after the set, whose Revision is that of the set. It is
+	// zero if Err is set.
 	Position Position
-	// Replayed is true when RequestID was known and Position is the first outcome's.
+	// Replayed says that RequestID was known and that Position is the first outcome.
 	Replayed bool
-	// Err is why the set was not committed: it wraps ErrConflict, ErrNotFound
-	// (a Delete of nothing) or ErrInvalid (RequestID used for another set, or a
-	// Content that says nothing in the type that its key keeps).
+	// Err is the reason that the set was not committed, or nil if it was. It wraps
+	// ErrConflict, ErrNotFound (a Delete of a key that has no entry) or ErrInvalid
+	// (RequestID was used for another set, or Content says nothing in the type that its
+	// key keeps).
 	Err error
-	// Changes are those that were committed, just as Storage.Changes returns them.
-	// A storage may leave them out: then they are read from there.
+	// Changes are the committed changes, exactly as the method Changes of the storage
+	// returns them. A storage may leave them out. The server then reads them.
 	Changes []Change
 }
 
-// Revision is shorthand for a condition: IfRevision: diamond.Revision(7).
+// Revision returns a pointer to n, for conditions such as IfRevision of a [Draft].
 func Revision(n int64) *int64 { return &n }
 
 // Len returns the number of changes that the set asks for.
@@ -127,9 +132,9 @@ func (s *ChangeSet) Canonical() *ChangeSet {
 	return &c
 }
 
-// Validate reports all that is wrong with the canonical s, given the limit of
-// one content in bytes. Errors wrap [ErrInvalid], or [ErrTooLarge] where only
-// a size is wrong. It is the one door: storages are only given valid sets.
+// Validate reports everything that is wrong with the canonical s, given the limit of one
+// content in bytes. Errors wrap [ErrInvalid], or [ErrTooLarge] if only sizes are wrong. A
+// server validates every set before it passes the set to its storage.
 func (s *ChangeSet) Validate(maxContent int64) error {
 	if err := s.validateCounts(); err != nil {
 		return err // do not look into a set of any length
@@ -154,7 +159,7 @@ func (s *ChangeSet) validateCounts() error {
 	return p.err()
 }
 
-// validateParts reports all that is wrong but sizes of contents.
+// validateParts reports everything that is wrong except the sizes of contents.
 func (s *ChangeSet) validateParts() error {
 	var p problems
 	seen := make(map[Key]bool, s.Len()+len(s.Checks))
@@ -197,7 +202,8 @@ func (s *ChangeSet) validateParts() error {
 	return p.err()
 }
 
-// validateSizes reports contents that are too large, each or, where none is, together.
+// validateSizes reports each content that is too large. If none is, it reports contents
+// that are too large together.
 func (s *ChangeSet) validateSizes(maxContent int64) error {
 	var total int64
 	var large []string
@@ -242,9 +248,10 @@ func (d *Draft) validate(p *problems, what string) {
 	}
 }
 
-// Hash returns a SHA-256 over all that s asks for, without RequestID and
-// Caller: what a request id is bound to. A Type that is not said counts as the
-// one of the data id. Ids outlive an upgrade, so the hash of a set never changes.
+// Hash returns a SHA-256 over everything that s asks for, without RequestID and Caller. A
+// storage keeps it with the RequestID, to tell a retry from another set. An empty Type
+// counts as that of the data id. Request ids outlive an upgrade, so later versions of this
+// function must return the same hash for a set.
 func (s *ChangeSet) Hash() [32]byte {
 	b := make([]byte, 0, 512) // on the stack: enough for a set of one change
 	str := func(v string) {
@@ -268,7 +275,7 @@ func (s *ChangeSet) Hash() [32]byte {
 		b = append(b, sum[:]...)
 		typ, pairs := d.Type, int64(len(d.Meta))
 		if d.Reset {
-			pairs = ^pairs // below 0
+			pairs = ^pairs // negative, so that no set without Reset has the same hash
 		} else if typ == "" {
 			typ = TypeOf(d.Key.DataID)
 		}
@@ -294,19 +301,19 @@ func (s *ChangeSet) Hash() [32]byte {
 	return sha256.Sum256(b)
 }
 
-// Settles reports whether err, with which a server refused s, holds for an
-// earlier try of s too, whose outcome is unknown: that one may be on its way
-// still, at another server that is slow, and be taken up later. A condition on a
-// revision that a key has no longer will never hold again, so a conflict over
-// it settles the outcome. That a key must not exist may hold later, and a key
-// that was not there to be deleted may be by then: these settle nothing.
+// Settles reports whether err, with which a server refused s, also decides an earlier
+// attempt to commit s, whose outcome is unknown. Another, slow server may still have that
+// attempt in hand and commit it later. A condition on a revision that the key no longer
+// has will never hold again, so a conflict over it settles the outcome. A key that must
+// not exist may be gone later, and a key that did not exist to be deleted may exist by
+// then. Such errors settle nothing.
 func (s *ChangeSet) Settles(err error) bool {
 	var e *Error
 	if !errors.Is(err, ErrConflict) || !errors.As(err, &e) {
 		return false
 	}
-	// The condition that did not hold is that of the error's key; where it names
-	// none, it may be any.
+	// The condition that did not hold is that of the error's key. If the error names no
+	// key, it may be any condition.
 	settles := true
 	condition := func(k Key, revision *int64) {
 		if revision != nil && *revision == 0 && (e.Key == (Key{}) || e.Key.Canonical() == k.Canonical()) {
@@ -322,7 +329,8 @@ func (s *ChangeSet) Settles(err error) bool {
 	return settles
 }
 
-// RefuseSystem refuses keys that no public door serves.
+// RefuseSystem returns an error that wraps [ErrDenied] if s has a key in a namespace of
+// the system; see [Key.System].
 func (s *ChangeSet) RefuseSystem() error {
 	for i := range s.Drafts {
 		if k := s.Drafts[i].Key; k.System() {

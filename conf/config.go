@@ -47,8 +47,8 @@ type Source uint8
 const (
 	SourceNone     Source = iota // no value
 	SourceOverride               // the operator's file on this host, which takes precedence over servers
-	SourceServer                 // a server, or memory since then
-	SourceSnapshot               // the last copy on this host's disk, as no server has answered yet
+	SourceServer                 // a server, whose answer the client keeps up to date in memory
+	SourceSnapshot               // the last copy on this host's disk, because no server has answered yet
 	SourceDefault                // the default passed to Bind
 )
 
@@ -79,8 +79,8 @@ type Config struct {
 	// Orphaned says that the store has lost history (there is a new [Epoch]), and the
 	// key with it. The value is the last one known.
 	Orphaned bool
-	// Refused is why servers refuse the key to this client, such as ErrDenied, or nil
-	// if they do not. The value is then the last one known.
+	// Refused is the error with which servers refuse the key to this client, such as
+	// ErrDenied, or nil if they do not. If it is set, the value is the last one known.
 	Refused error
 	Source  Source
 	// Confirmed is when a server last confirmed the state, or zero if none has.

@@ -14,32 +14,34 @@ import (
 type Entry struct {
 	Key     Key
 	Content string // any bytes, exactly as published
-	// Type says how to read Content: "json", "yaml", "toml", "properties",
-	// "xml", "text" or any name of the key grammar up to 32 bytes. "" means
-	// not said; see [TypeOf].
+	// Type is the format of Content: "json", "yaml", "toml", "properties", "xml", "text",
+	// or any name of at most 32 bytes that follows the grammar of keys. It is empty if the
+	// format is not known; see [TypeOf].
 	Type string
 	MD5  string // of Content, 32 lower-case hexadecimal digits
-	Size int64  // of Content in bytes, also where Content is left out
+	Size int64  // of Content in bytes, even if Content is left out
 
-	// Revision of the change set that published it. One counter for the whole store.
+	// Revision is the revision of the change set that published the entry. The whole store
+	// has one counter of revisions.
 	Revision int64
-	// View is the highest revision among all that chose this value for this
-	// caller. It equals Revision until a key has several variants. Clients
-	// order what they are told by View.
+	// View is the highest revision among all changes that chose this value for this
+	// caller. It equals Revision as long as a key does not have several variants. Clients
+	// order the answers of servers by View.
 	View     int64
 	Modified time.Time         // by the storage's clock; nothing depends on it
-	Meta     map[string]string // never changed once published; nil when empty
+	Meta     map[string]string // never changed once published; nil if empty
 }
 
-// MD5Hex returns the MD5 of content as 32 lower-case hexadecimal digits. It is
-// the wire's digest, as the original diamond has it; integrity rests on [Chain].
+// MD5Hex returns the MD5 of content as 32 lower-case hexadecimal digits. Requests and
+// answers compare contents by it, as those of the original diamond do. It proves nothing:
+// the integrity of contents rests on [Chain].
 func MD5Hex(content string) string {
 	sum := md5.Sum(rawbytes.Of(content))
 	return hex.EncodeToString(sum[:])
 }
 
-// TypeOf returns the type that dataID's extension stands for, "" when it
-// stands for none that this library knows.
+// TypeOf returns the type that the extension of dataID stands for, or "" if this library
+// does not know the extension.
 func TypeOf(dataID string) string {
 	switch strings.ToLower(path.Ext(dataID)) {
 	case ".json":
@@ -61,7 +63,7 @@ func TypeOf(dataID string) string {
 // Op says what a [Change] did.
 type Op uint8
 
-// The operations. Their numbers are part of the chain and never change.
+// The operations. Their numbers are part of the chain, so they must not change.
 const (
 	OpPublish Op = 1 // a value for a key
 	OpDelete  Op = 2 // a tombstone
@@ -81,26 +83,26 @@ func (op Op) String() string {
 	return "unknown"
 }
 
-// Change is one committed change. The changes of a set share a Revision and
-// are never split, neither in an answer nor in a batch.
+// Change is one committed change. The changes of a set share a Revision, and no answer and
+// no batch has only some of them.
 type Change struct {
 	Revision int64
-	Number   int // in its set, from 0
-	Count    int // of changes in its set
+	Number   int // of the change in its set, from 0
+	Count    int // of the changes in its set
 	Key      Key
 	Op       Op
 	Type     string
 	MD5      string            // of the content; "" for a deletion
 	SHA256   [32]byte          // of the content; zero for a deletion
 	Size     int64             // of the content, in bytes
-	Meta     map[string]string // nil when empty
+	Meta     map[string]string // nil if empty
 	Author   Principal
-	Address  string // from which it was published; "" in process
+	Address  string // of the author; "" in process
 	Comment  string
 	Time     time.Time // by the storage's clock, UTC, whole microseconds; nothing depends on it
-	Epoch    Epoch     // the epoch that begins, with OpFork; else zero
+	Epoch    Epoch     // the epoch that an OpFork begins; zero for other operations
 
-	// Content is left out (empty) where the answer is a history without contents.
+	// Content is empty if the answer is without contents, as a history is.
 	Content string
 }
 

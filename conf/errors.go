@@ -7,60 +7,65 @@ import (
 	"time"
 )
 
-// What callers branch on, with [errors.Is]. Every error of this module that
-// says one of these things wraps its sentinel, on both ends of every transport.
+// The errors that callers test for, with [errors.Is]. Every error of this module that has
+// one of these meanings wraps the sentinel, at both ends of every transport.
 var (
-	// ErrNotFound: no such key, or no such version of it.
+	// ErrNotFound means that the key, or the version of it, does not exist.
 	ErrNotFound = errors.New("not found")
-	// ErrConflict: a condition of the change set (IfRevision, Checks) does not hold.
+	// ErrConflict means that a condition of the change set (IfRevision, Checks) does not hold.
 	ErrConflict = errors.New("conflict")
-	// ErrInvalid: the request breaks a rule; the message names field and rule.
+	// ErrInvalid means that the request breaks a rule. The message names the field and the rule.
 	ErrInvalid = errors.New("invalid")
-	// ErrTooLarge: a content or a request is over its limit; the message has the number.
+	// ErrTooLarge means that a content or a request is above its limit. The message has the limit.
 	ErrTooLarge = errors.New("too large")
-	// ErrCompacted: the history asked for is no longer kept. Start again from the present state.
+	// ErrCompacted means that the requested history is no longer kept. Start again from the present state.
 	ErrCompacted = errors.New("compacted")
-	// ErrEpoch: the position given is not one of this history, which has lost
+	// ErrEpoch means that the given position is not one of this history, which has lost
 	// changes since, or never had them. Start again from the present state.
 	ErrEpoch = errors.New("not a position of this history")
-	// ErrOtherStore: the position, replica or snapshot belongs to another store.
+	// ErrOtherStore means that the position, replica or snapshot belongs to another store.
 	ErrOtherStore = errors.New("another store")
-	// ErrBehind: this server has not reached the position that the caller has seen.
+	// ErrBehind means that this server has not reached the position that the caller has seen.
 	ErrBehind = errors.New("behind")
-	// ErrUnavailable: not ready, not reachable, or its storage is; nothing was done. Try again, or elsewhere.
+	// ErrUnavailable means that the server or its storage is not ready or cannot be reached.
+	// Nothing was done. Try again, or try another server.
 	ErrUnavailable = errors.New("unavailable")
-	// ErrOverloaded: shed; nothing was done. [Error.RetryAfter] says when to come back.
+	// ErrOverloaded means that the server refused the request to limit its load. Nothing was
+	// done. [Error.RetryAfter] says when to try again.
 	ErrOverloaded = errors.New("overloaded")
-	// ErrUnknownOutcome: the change set may or may not have been committed.
-	// Sending it again under the same RequestID settles it.
+	// ErrUnknownOutcome means that the change set may or may not have been committed. Send
+	// it again under the same RequestID to find out.
 	ErrUnknownOutcome = errors.New("outcome unknown")
-	// ErrNoSpace: the storage's disk is full or read-only; nothing was done.
+	// ErrNoSpace means that the storage's disk is full or read-only. Nothing was done.
 	ErrNoSpace = errors.New("no space")
-	// ErrCorrupt: stored bytes fail their checksum or their chain.
+	// ErrCorrupt means that stored bytes do not match their checksum or their chain.
 	ErrCorrupt = errors.New("corrupt")
-	// ErrInUse: another process holds the data directory.
+	// ErrInUse means that another process uses the data directory.
 	ErrInUse = errors.New("in use")
-	// ErrDenied: who asks has no right to, such as to the keys of a namespace that
-	// begins with "_", which are the system's.
+	// ErrDenied means that the caller has no right to do this. Namespaces that begin with
+	// "_" are the system's: servers deny their keys to all callers.
 	ErrDenied = errors.New("denied")
-	// ErrClosed: used after Close.
+	// ErrClosed means that the server, client or storage has been closed.
 	ErrClosed = errors.New("closed")
 )
 
-// Error adds to a sentinel what was being done and to which key. All errors
-// that a client or server returns, other than those of the caller's
-// context, can be unwrapped to it with [errors.As].
+// Error adds the operation and the key to a sentinel. All errors that a client or server
+// returns, other than those of the caller's context, can be unwrapped to it with
+// [errors.As].
 type Error struct {
-	Op     string // what was asked, such as "fetch" or "commit"
-	Key    Key    // zero where no single key is meant
+	Op     string // the operation, such as "fetch" or "commit"
+	Key    Key    // zero if the error does not concern one key
 	Err    error  // the sentinel, or an error that wraps one
-	Detail string // the rule that was broken, in words; no content ever
+	Detail string // the broken rule or another reason, in words; never a content
 
-	// RetryAfter is how long to stay away, with ErrOverloaded and ErrUnavailable; 0: not said.
+	// RetryAfter is the time to wait before the next attempt, with ErrOverloaded and
+	// ErrUnavailable, or 0 if the server did not say.
 	RetryAfter time.Duration
-	// Current is the revision that a condition met instead, with ErrConflict; 0: none.
+	// Current is the revision of the key whose condition did not hold, with ErrConflict, or
+	// 0 if the key does not exist.
 	Current int64
-	// Remote is true when a server said so, false when the server could not be asked.
+	// Remote says whether a server returned the error. If it is false, no server could be
+	// asked.
 	Remote bool
 }
 
@@ -72,7 +77,7 @@ func (e *Error) Error() string {
 		b.WriteString(e.Op)
 		if e.Key.DataID != "" {
 			b.WriteByte(' ')
-			// Quoted only where the key is not a good one, so that a log line stays one line.
+			// A key that breaks the grammar is quoted, so that a log line stays one line.
 			if e.Key.valid() {
 				b.WriteString(e.Key.String())
 			} else {
@@ -101,8 +106,8 @@ func Errorf(sentinel error, format string, args ...any) *Error {
 // Invalidf returns an error that wraps [ErrInvalid], with the formatted detail.
 func Invalidf(format string, args ...any) error { return Errorf(ErrInvalid, format, args...) }
 
-// WithOp returns err with op and key filled in where they are not yet. It
-// never changes the *Error it is given, which others may share.
+// WithOp returns err with op and key, unless it has an operation already. It does not
+// change the *Error that it is given, because others may share that.
 func WithOp(op string, key Key, err error) error {
 	if err == nil {
 		return nil

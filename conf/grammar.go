@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// ParseKey reads "dataId", "group/dataId" or "namespace/group/dataId", what
-// [Key.String] writes. A part may not be empty. Errors wrap [ErrInvalid].
+// ParseKey reads "dataId", "group/dataId" or "namespace/group/dataId", which is the form
+// that [Key.String] returns. A part may not be empty. Errors wrap [ErrInvalid].
 func ParseKey(s string) (Key, error) {
 	parts := strings.Split(s, "/")
 	for _, part := range parts {
@@ -40,7 +40,7 @@ func (k Key) Validate() error {
 	return p.err()
 }
 
-// problems gathers what is wrong with a request, so that one answer names all.
+// problems collects everything that is wrong with a request, so that one error names it all.
 type problems []string
 
 func (p *problems) add(format string, args ...any) { *p = append(*p, fmt.Sprintf(format, args...)) }
@@ -59,7 +59,8 @@ func (p problems) err() error {
 	return Invalidf("%s", strings.Join(p, "; "))
 }
 
-// ValidateFilter checks the namespace, group and prefix of a request; each may be empty.
+// ValidateFilter checks the namespace, group and prefix of a request. Each may be empty.
+// Errors wrap [ErrInvalid], or [ErrDenied] for a namespace of the system.
 func ValidateFilter(namespace, group, prefix string) error {
 	var p problems
 	if namespace != "" {
@@ -68,7 +69,7 @@ func ValidateFilter(namespace, group, prefix string) error {
 	if group != "" {
 		p.addPart("group", group, MaxGroup)
 	}
-	if prefix != "" && prefix != "." && prefix != ".." { // no names, but such names begin with them
+	if prefix != "" && prefix != "." && prefix != ".." { // not names themselves, but names may begin with them
 		p.addPart("prefix", prefix, MaxDataID)
 	}
 	if err := p.err(); err != nil {
@@ -80,7 +81,8 @@ func ValidateFilter(namespace, group, prefix string) error {
 	return nil
 }
 
-// ValidatePublic checks the canonical k at a public door.
+// ValidatePublic checks that callers may ask for the canonical k. Errors wrap [ErrInvalid],
+// or [ErrDenied] for a key in a namespace of the system.
 func ValidatePublic(k Key) error {
 	if err := k.Validate(); err != nil {
 		return err

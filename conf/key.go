@@ -9,25 +9,25 @@ import (
 	"strings"
 )
 
-// Names that a zero part of a [Key] stands for.
+// The names for which an empty part of a [Key] stands.
 const (
 	DefaultNamespace = "public"
 	DefaultGroup     = "DEFAULT_GROUP"
 )
 
-// Lengths of the parts of a [Key], in bytes.
+// The maximum lengths of the parts of a [Key], in bytes.
 const (
 	MaxNamespace = 128
 	MaxGroup     = 128
 	MaxDataID    = 256
 )
 
-// Key names one configuration. It is comparable, and compared byte for byte
+// Key names one configuration. It is comparable. Keys are compared byte for byte
 // everywhere: "a" and "A" are two keys.
 //
-// Each part is one to [MaxNamespace], [MaxGroup] or [MaxDataID] bytes of
-// A-Z a-z 0-9 . _ : - and is neither "." nor "..". A zero Namespace stands
-// for [DefaultNamespace], a zero Group for [DefaultGroup]; DataID has no
+// Each part has one to [MaxNamespace], [MaxGroup] or [MaxDataID] bytes of
+// A-Z a-z 0-9 . _ : - and is neither "." nor "..". An empty Namespace stands
+// for [DefaultNamespace], and an empty Group for [DefaultGroup]. DataID has no
 // default.
 type Key struct {
 	Namespace string
@@ -52,8 +52,8 @@ func (k Key) Canonical() Key {
 	return k
 }
 
-// System reports whether k is in a namespace of the system's, one that begins
-// with "_". Servers refuse those at every public door.
+// System reports whether k is in a namespace of the system, which is one that begins with
+// "_". Servers refuse such keys to all callers.
 func (k Key) System() bool { return strings.HasPrefix(k.Namespace, "_") }
 
 // String returns "namespace/group/dataId" of the canonical k. No part can hold
@@ -63,8 +63,8 @@ func (k Key) String() string {
 	return k.Namespace + "/" + k.Group + "/" + k.DataID
 }
 
-// Compare orders keys by namespace, group and data id, bytewise: the order in
-// which storages scan.
+// Compare orders keys by namespace, group and data id, byte by byte. Storages scan in
+// this order.
 func (k Key) Compare(o Key) int {
 	return cmp.Or(
 		strings.Compare(k.Namespace, o.Namespace),
@@ -73,7 +73,7 @@ func (k Key) Compare(o Key) int {
 	)
 }
 
-// partByte tells which bytes a part of a key may hold.
+// partByte says which bytes a part of a key may contain.
 var partByte = func() (t [256]bool) {
 	for _, c := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-" {
 		t[c] = true
@@ -81,8 +81,8 @@ var partByte = func() (t [256]bool) {
 	return
 }()
 
-// partProblem returns what is wrong with s as a part of a key of at most limit bytes, or
-// "" if it is a good one.
+// partProblem describes why s cannot be a part of a key with at most limit bytes. It
+// returns "" if s can be one.
 func partProblem(s string, limit int) string {
 	switch {
 	case s == "":
@@ -95,7 +95,7 @@ func partProblem(s string, limit int) string {
 	for i := range len(s) {
 		if b := s[i]; !partByte[b] {
 			shown := fmt.Sprintf("%q", b)
-			if b >= 0x80 { // a part of a character, not the one of that number
+			if b >= 0x80 { // one byte of a longer character: %q would show another character
 				shown = fmt.Sprintf("0x%02x", b)
 			}
 			return fmt.Sprintf("byte %s at %d; allowed are A-Z a-z 0-9 . _ : -", shown, i)
@@ -104,14 +104,14 @@ func partProblem(s string, limit int) string {
 	return ""
 }
 
-// valid reports whether the canonical k has good parts.
+// valid reports whether all parts of the canonical k follow the grammar.
 func (k Key) valid() bool {
 	k = k.Canonical()
 	return partProblem(k.Namespace, MaxNamespace) == "" && partProblem(k.Group, MaxGroup) == "" && partProblem(k.DataID, MaxDataID) == ""
 }
 
-// Clip quotes s for a message, shortened and with nothing that could break a
-// log line.
+// Clip quotes s for a message. It cuts s after 80 bytes, and escapes everything that could
+// break a log line.
 func Clip(s string) string {
 	const most = 80
 	if len(s) > most {
@@ -123,8 +123,8 @@ func Clip(s string) string {
 // KeySetHash names a set of keys; see [HashKeys].
 type KeySetHash [32]byte
 
-// HashKeys returns the name of a set of keys: SHA-256 over a length-prefixed
-// encoding of the canonical keys, sorted, each once. Order and repetition in
+// HashKeys returns the name of a set of keys: the SHA-256 of a length-prefixed encoding of
+// the canonical keys, sorted and without repetitions. The order and the repetitions of
 // keys do not matter.
 func HashKeys(keys []Key) KeySetHash {
 	sorted := make([]Key, len(keys))

@@ -7,27 +7,28 @@ import (
 	"encoding/hex"
 )
 
-// StoreID names a store for ever: random, made when the store is made, the
-// same in its replicas, backups and snapshots.
+// StoreID identifies a store. It is random, is made with the store, and never changes. The
+// replicas, backups and snapshots of a store have the same id.
 type StoreID [16]byte
 
 // String returns id in hexadecimal.
 func (id StoreID) String() string { return hex.EncodeToString(id[:]) }
 
-// Epoch names one unbroken history of a store. It changes only when history
-// was lost (see Fork of a diamond.Storage): the generation grows, and the id is random.
+// Epoch identifies one unbroken history of a store. A new epoch begins only when history
+// was lost (see the method Fork of diamond.Storage). It has a higher generation and a new
+// random id.
 type Epoch struct {
 	Generation int64
 	ID         [16]byte
 }
 
-// Chain is a SHA-256 over all changes up to some revision; see [Chain.Extend].
-// The chain of revision 0 is zero.
+// Chain is a SHA-256 over all changes up to a revision; see [Chain.Extend]. The chain of
+// revision 0 is zero.
 type Chain [32]byte
 
-// Position is a point in the history of a store: all changes up to Revision,
-// with the chain that proves which ones. The zero Position is the start of
-// any history. Positions are comparable; their written form is opaque.
+// Position is a point in the history of a store. It stands for all changes up to Revision,
+// and Chain proves which changes those are. The zero Position is the start of any history.
+// Positions are comparable. Their written form is opaque.
 type Position struct {
 	Store    StoreID
 	Epoch    Epoch
@@ -35,7 +36,7 @@ type Position struct {
 	Chain    Chain
 }
 
-// IsZero reports whether p is the start of history, of no store in particular.
+// IsZero reports whether p is the zero Position, the start of the history of any store.
 func (p Position) IsZero() bool { return p == Position{} }
 
 // Compare orders positions of one store by generation, then revision.
@@ -48,7 +49,8 @@ func (p Position) Compare(o Position) int {
 
 const positionSize = 16 + 8 + 16 + 8 + 32
 
-// String returns the written form of p, 107 bytes of base64url; "" for the zero Position.
+// String returns the written form of p, which is 107 bytes of base64url, or "" for the
+// zero Position.
 func (p Position) String() string {
 	if p.IsZero() {
 		return ""
@@ -72,7 +74,7 @@ func ParsePosition(s string) (Position, error) {
 		return p, Invalidf("position: %d bytes long, not %d", len(s), base64.RawURLEncoding.EncodedLen(positionSize))
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil || len(b) != positionSize { // the decoder skips line breaks
+	if err != nil || len(b) != positionSize { // shorter if s has line breaks, which the decoder skips
 		return p, Invalidf("position: not base64url")
 	}
 	copy(p.Store[:], b)

@@ -4,74 +4,76 @@ import (
 	"time"
 )
 
-// ServerStatus is a server's state at one moment.
+// ServerStatus is the state of a server at one moment.
 type ServerStatus struct {
-	Ready    bool     // reads can be served
+	Ready    bool     // the server can serve reads
 	Draining bool     // Drain was called
 	Position Position // up to which the server has all changes
 
-	// Storage is why the storage cannot be read or written, as far as is known;
-	// nil: it can. A commit that it failed counts until one succeeds, or the
-	// storage has been read for a minute since; where the reason is ErrNoSpace,
-	// which no read meets, until one succeeds.
+	// Storage is the current error of the storage, or nil if the storage is usable. A
+	// failed commit is reported until a commit succeeds, or until reads have succeeded for
+	// a minute. ErrNoSpace is reported until a commit succeeds, because a full disk can
+	// still be read.
 	Storage     error
-	WriteErr    error     // why the storage failed the last commit, however long ago; nil: it did not
-	WriteFailed time.Time // when that was
-	// Stale is for how long the server has not been able to confirm with its
-	// storage, counted from its own start at the earliest; 0: it has.
+	WriteErr    error     // with which the storage failed the last commit, at any time, or nil if it did not
+	WriteFailed time.Time // when WriteErr occurred
+	// Stale is the time since the server last confirmed its state with the storage, or 0
+	// if its state is current. Until the first confirmation it is the time since the
+	// server was made.
 	Stale     time.Duration
-	Confirmed time.Time // when it last did; zero: not since the server was made
-	// Lag is for how long the server has known of a commit that its storage does
-	// not show it; 0: there is none. Stalled: for so long that this is reported.
+	Confirmed time.Time // of the last confirmation, or zero if there has been none since the server was made
+	// Lag is the time since the server learned of a commit that its storage does not show
+	// yet, or 0 if there is none. Stalled says that the storage has not shown a commit for so
+	// long that the server reports it as an error.
 	Lag     time.Duration
 	Stalled bool
-	Replica *ReplicaStatus // of the copy on disk; nil: none is kept
-	// Divergent is how many keys the last check of the server against its storage
-	// found to differ; see the option WithSelfCheck. CheckErr is why the last one could not
-	// be completed; nil: it was, or there was none.
+	Replica *ReplicaStatus // or nil if the server keeps no replica
+	// Divergent is the number of keys that the last check of the server against its storage
+	// found to differ; see the option WithSelfCheck. CheckErr is the reason that the last
+	// check could not be completed, or nil if it was, or if there has been none.
 	Divergent int
 	CheckErr  error
 
-	Keys      int   // with an entry
+	Keys      int   // that have an entry
 	Waiters   int   // parked polls and watches
-	SetKeys   int64 // keys of all key sets that clients poll; see the option WithSetKeys
-	Inflight  int   // commits being waited for
-	CacheSize int64 // bytes of content held in memory
+	SetKeys   int64 // keys in all key sets that clients poll; see the option WithSetKeys
+	Inflight  int   // commits under way
+	CacheSize int64 // bytes of content in memory
 
 	Counters  ServerCounters
 	Listeners ListenerCounts
 }
 
-// ServerCounters count since the server was made.
+// ServerCounters counts events since the server was made.
 type ServerCounters struct {
-	// Change sets by outcome. Canceled are those whose caller left before they
-	// were taken up: nothing was done.
+	// Change sets by outcome. Canceled counts those whose caller left before the server
+	// began to commit them, so that nothing was done.
 	Committed, Conflict, Refused, Failed, Unknown, Shed, Canceled uint64
 
-	// Polls by answer. PollFailed are those that ended in another error.
+	// Polls by answer. PollFailed counts those that ended with an error of another kind.
 	PollChanged, PollTimeout, PollCanceled, PollShed, PollDrained, PollResync, PollFailed uint64
 
-	Wakeups               uint64 // waiters told of a change: grows by the waiters of the changed keys only
-	CacheHits, CacheLoads uint64 // contents found in memory, contents loaded from the storage
+	Wakeups               uint64 // of waiters for a key that changed; other waiters are not woken
+	CacheHits, CacheLoads uint64 // contents found in memory, and contents loaded from the storage
 	StorageErrors         uint64
-	Forks                 uint64 // changes of epoch seen
-	FeedGaps, FeedStalls  uint64 // times that the storage did not show what must be there: in between, at the end
-	Checks, Divergences   uint64 // completed checks of the server against its storage, and differences found
+	Forks                 uint64 // changes of the epoch
+	FeedGaps, FeedStalls  uint64 // times that the storage did not show a change that it must have: between others, and at the end
+	Checks, Divergences   uint64 // completed checks of the server against its storage, and differences that they found
 	CheckFailures         uint64 // checks that could not be completed
 }
 
-// ListenerCounts count what clients have reported, over the last minutes: one
-// for each client and key.
+// ListenerCounts counts the reports of clients in the last minutes. Only the last report
+// of each client about each key counts.
 type ListenerCounts struct {
-	InSync   int // applied the present revision
-	Pending  int // applied an earlier one
-	Rejected int // rejected the present revision
+	InSync   int // reports that the present revision was applied
+	Pending  int // reports about an earlier revision
+	Rejected int // reports that the present revision was rejected
 }
 
-// ReplicaStatus is the state of a server's copy of its storage.
+// ReplicaStatus is the state of a server's replica.
 type ReplicaStatus struct {
-	Position Position // that the copy has reached; zero: it holds nothing of use
-	Err      error    // why it could not be read or written last; nil: it could
-	Failures uint64   // attempts to write it that failed
-	Installs uint64   // times that it was made anew
+	Position Position // that the replica has reached, or zero if it has nothing that can be used
+	Err      error    // of the last attempt to read or write it, or nil if that succeeded
+	Failures uint64   // failed attempts to write it
+	Installs uint64   // times that the server made it again from the storage
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 )
 
-// What one call of a storage's Commit may have, where it has several sets.
+// The limits of one call of a storage's Commit, if it has several sets.
 const (
 	MaxCommitChanges = 10 * MaxChanges
 	MaxCommitBytes   = MaxSetBytes
@@ -13,21 +13,21 @@ const (
 // Batch is a run of changes.
 type Batch struct {
 	Changes  []Change
-	Position Position // after the last of Changes, or the one asked from
-	Head     Position // of the storage
+	Position Position // after the last of Changes, or the position asked from if there are none
+	Head     Position // the newest position of the storage
 }
 
 // ScanRequest asks for a page of current entries.
 type ScanRequest struct {
-	Namespace string // "" = all
-	Group     string // "" = all
+	Namespace string // "" for all
+	Group     string // "" for all
 	Prefix    string // of the data id
-	After     Key    // the last key of the page before; zero: from the start
-	Limit     int    // entries a page, at least 1
-	Contents  bool   // with contents, else Entry.Content is empty
+	After     Key    // the last key of the previous page, or zero for the first page
+	Limit     int    // entries in a page, at least 1
+	Contents  bool   // without it Entry.Content is empty
 }
 
-// Matches reports whether k is within the namespace, group and prefix asked for.
+// Matches reports whether k is within the namespace, group and prefix of the request.
 func (r *ScanRequest) Matches(k Key) bool {
 	return matches(k, r.Namespace, r.Group, r.Prefix)
 }
@@ -35,7 +35,7 @@ func (r *ScanRequest) Matches(k Key) bool {
 // Page is one page of a scan.
 type Page struct {
 	Entries  []Entry
-	More     bool // ask again with After = the last key
+	More     bool // there is another page, after the last key of this one
 	Position Position
 }
 
@@ -48,10 +48,10 @@ func matches(k Key, namespace, group, prefix string) bool {
 // feedKey is the context key of [FeedRead].
 type feedKey struct{}
 
-// FeedRead reports whether a storage is asked for what all clients of a server
-// are served, and all publishers wait for: by its feed. A storage with few
-// connections keeps some for such reads and for commits, so that the reads of
-// single callers, however many and however slow, never hold them up.
+// FeedRead reports whether a read is one of the server's feed, on which all clients and
+// all publishers of the server depend. A storage with few connections keeps some for such
+// reads and for commits, so that the reads of single callers, however many and however
+// slow, never delay them.
 func FeedRead(ctx context.Context) bool { return ctx.Value(feedKey{}) != nil }
 
 // ReadForFeed returns a context for a read by the feed; see [FeedRead].
@@ -62,9 +62,9 @@ func ReadForFeed(ctx context.Context) context.Context {
 // freshKey is the context key of [FreshRead].
 type freshKey struct{}
 
-// FreshRead reports whether a storage is asked to read over a new connection,
-// or in a new snapshot: what it has shown is older than what is known to be
-// committed. A storage to which that means nothing need not look.
+// FreshRead reports whether the storage should read over a new connection, or in a new
+// snapshot, because its last reads did not show what is known to be committed. A storage
+// whose reads always show all commits need not look at it.
 func FreshRead(ctx context.Context) bool { return ctx.Value(freshKey{}) != nil }
 
 // ReadFresh returns a context for a read over a new connection; see [FreshRead].

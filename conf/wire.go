@@ -8,103 +8,106 @@ import (
 type FetchRequest struct {
 	Client ClientInfo
 	Key    Key
-	// Revision asks for the version published at exactly this revision; 0: the
-	// present state.
+	// Revision asks for the version that was published at exactly this revision. If it is
+	// 0, the request asks for the present state.
 	Revision int64
-	// After is the newest position that the caller has seen; the server waits up
-	// to 3 s to reach it, then fails with ErrBehind. Zero: any will do.
+	// After is the newest position that the caller has seen. The server waits for up to
+	// 3 s to reach it, and then fails with ErrBehind. If it is zero, any position will do.
 	After Position
 }
 
-// FetchResponse is the state of a key as of Position. A key that does not
-// exist is an answer, not an error: only so is an absence tied to a Position.
-// (A Revision asked for that is not there is an error: ErrNotFound, ErrCompacted.)
+// FetchResponse is the state of a key as of Position. If the key does not exist, Found is
+// false and there is no error, because the absence is only valid as of a Position, which
+// an error does not have. A requested Revision that does not exist is an error:
+// ErrNotFound or ErrCompacted.
 type FetchResponse struct {
 	Found    bool
 	Entry    Entry // zero unless Found
 	Position Position
-	Stale    time.Duration // for how long the server has not been able to confirm with its storage; 0: it has
+	Stale    time.Duration // time since the server last confirmed its state with the storage, or 0 if it is current
 }
 
-// Held is what a caller holds of a key.
+// Held is the state of a key that a caller has.
 type Held struct {
 	Key      Key
-	Revision int64  // 0: nothing; AnyRevision: compare the MD5 alone
-	MD5      string // "" with nothing
+	Revision int64  // of the value that the caller has, or 0 if it has none, or AnyRevision
+	MD5      string // "" if the caller has no value
 }
 
-// AnyRevision as a Held.Revision compares by MD5 alone, as the original diamond
-// does. Who holds nothing then, with an MD5 of "", is not told of an empty content,
-// which the original's protocol cannot carry.
+// AnyRevision as a Held.Revision makes the server compare the MD5 alone, as the original
+// diamond does. A caller that has no value, with an MD5 of "", is then not told of an empty
+// content, which the original's protocol cannot carry.
 const AnyRevision = -1
 
-// PollRequest names a set of keys by hash, and says of which of them the
-// caller is not up to date with Position.
+// PollRequest names a set of keys by hash, and lists the keys of which the caller does not
+// have the state at Position.
 type PollRequest struct {
 	Client ClientInfo
 	// Set is HashKeys of all keys of the set.
 	Set KeySetHash
-	// Keys is the whole set. It is left out once the server knows it; a server
-	// that does not (any more) answers Resync.
+	// Keys is the whole set. A caller leaves it out once the server knows the set. A server
+	// that does not know it, or no longer does, answers Resync.
 	Keys []Key
-	// Position is that up to which the caller knows all keys of the set, but
-	// for those in Held. Zero: Held is all it knows, and keys that are not in
-	// it are not held.
+	// Position is the position up to which the caller knows all keys of the set other than
+	// those in Held. If it is zero, the caller has the values in Held and no others.
 	Position Position
 	Held     []Held
-	// Wait is how long to wait for a change; 0: answer now. Servers take at most MaxWait.
+	// Wait is the maximum time to wait for a change. If it is 0 the server answers at once.
+	// A server waits for at most MaxWait.
 	Wait time.Duration
-	// Parked, where it is set, is called when the request begins to wait, at most
-	// once: then the server holds no more of it than what Held says. It does not
-	// cross a wire.
+	// Parked, if not nil, is called at most once, when the request begins to wait. From then
+	// on the server keeps nothing of the request but what is in Held. A transport does not
+	// send Parked over a network.
 	Parked func() `json:"-"`
 }
 
-// MaxWait is the longest that a server lets a Poll or Changes wait.
+// MaxWait is the longest time that a Poll or Changes waits at a server.
 const MaxWait = 90 * time.Second
 
-// MaxPollKeys is how many keys one poll may name.
+// MaxPollKeys is the maximum number of keys in one poll.
 const MaxPollKeys = 100_000
 
-// PollResponse says what has changed, as of Position.
+// PollResponse lists the keys that have changed, as of Position.
 type PollResponse struct {
-	// Position up to which Changed is complete: with what it holds and Changed,
-	// the caller knows all keys of the set up to it.
+	// Position is the position up to which Changed is complete. With the values that it had
+	// and with Changed, the caller knows all keys of the set up to Position.
 	Position Position
 	Changed  []KeyState
-	// Resync: this server cannot tell from what it was sent. Ask again with all
-	// Keys, a zero Position and all that is Held. Changed is empty.
+	// Resync says that the server cannot compare with what it was sent. The caller must ask
+	// again with all Keys, a zero Position, and all values that it has in Held. Changed is
+	// empty.
 	Resync bool
-	// Denied are those keys of the set that this caller may not read, with the
-	// reason. Changed says nothing of them. A poll with any is answered at once.
+	// Denied lists the keys of the set that the caller may not read, with the reasons. They
+	// are not in Changed. A poll with such keys is answered at once.
 	Denied []Denial
-	// Draining: this server is going away. Ask another one next.
+	// Draining says that the server is about to stop. The caller should ask another one next.
 	Draining bool
-	Stale    time.Duration
-	// Applied is when this server learned of the newest of Changed, if that is
-	// what ended the wait; else zero. It does not cross a wire.
+	Stale    time.Duration // as in FetchResponse
+	// Applied is the time when the server learned of the newest change in Changed, if that
+	// change ended the wait, or else zero. A transport does not send it over a network.
 	Applied time.Time
 }
 
-// Denial says that a caller may not read a key. It says nothing of whether the
-// key exists.
+// Denial says that a caller may not read a key. It does not say whether the key exists.
 type Denial struct {
 	Key    Key
-	Detail string // why, in words
+	Detail string // the reason, in words
 }
 
-// KeyState is the present state of a key that is not as the caller holds it.
+// KeyState is the present state of a key that differs from what the caller has.
 type KeyState struct {
 	Key      Key
-	Revision int64 // 0: the key does not exist
-	View     int64
+	Revision int64 // or 0 if the key does not exist
+	View     int64 // as in Entry
 	MD5      string
-	// Entry is the value, where it exists and is carried inline: up to
-	// InlineContent bytes each and InlineTotal together. Else fetch it.
+	// Entry is the value, if the key exists and the answer carries the value inline. An
+	// answer carries contents of up to InlineContent bytes each and InlineTotal bytes
+	// together. If Entry is nil the caller has to fetch the value.
 	Entry *Entry
 }
 
-// What a poll carries inline, in bytes of content: each, and together.
+// The maximum sizes in bytes of the contents that the answer to a poll carries inline: of
+// each, and of all together.
 const (
 	InlineContent = 64 << 10
 	InlineTotal   = 1 << 20
@@ -118,54 +121,54 @@ type CommitRequest struct {
 
 // CommitResponse is the outcome of a committed set.
 type CommitResponse struct {
-	Position Position // Position.Revision is the set's
+	Position Position // after the set, whose Revision is that of the set
 	Replayed bool     // the RequestID was known, and this is its first outcome
 }
 
 // ChangesRequest asks for the changes after a position.
 type ChangesRequest struct {
 	Client    ClientInfo
-	After     Position // zero: the start of history
-	Namespace string   // "" = all
-	Group     string   // "" = all
-	Prefix    string   // of the data id
-	Contents  bool     // with contents
-	Wait      time.Duration
+	After     Position      // zero for the start of history
+	Namespace string        // "" for all
+	Group     string        // "" for all
+	Prefix    string        // of the data id
+	Contents  bool          // without it Change.Content is empty
+	Wait      time.Duration // maximum time to wait for the first change; a server waits for at most MaxWait
 }
 
-// Matches reports whether k is within the namespace, group and prefix asked for.
+// Matches reports whether k is within the namespace, group and prefix of the request.
 func (r *ChangesRequest) Matches(k Key) bool {
 	return matches(k, r.Namespace, r.Group, r.Prefix)
 }
 
-// ChangesResponse is a run of changes. Position moves also when the filter
-// leaves nothing: continue from it. OpFork changes pass every filter.
+// ChangesResponse is a run of changes. The next request continues from Position, which
+// moves on even if no change passes the filter. OpFork changes pass every filter.
 type ChangesResponse struct {
 	Changes  []Change
 	Position Position
-	More     bool // there is more after Position now
-	Draining bool
+	More     bool // there are changes after Position already
+	Draining bool // as in PollResponse
 }
 
 // ListRequest asks for a page of current entries.
 type ListRequest struct {
 	Client    ClientInfo
-	Namespace string // "" = DefaultNamespace
-	Group     string // "" = all
+	Namespace string // "" for DefaultNamespace
+	Group     string // "" for all
 	Prefix    string // of the data id
-	After     Key    // the last key of the page before; zero: from the start
-	Limit     int    // 0 = 100; at most MaxPage
-	Contents  bool
+	After     Key    // the last key of the previous page, or zero for the first page
+	Limit     int    // maximum number of entries, or 0 for 100; a server returns at most MaxPage
+	Contents  bool   // without it Entry.Content is empty
 }
 
-// MaxPage is how many entries or changes one answer to List or History holds at most.
+// MaxPage is the maximum number of entries or changes in one answer to List or History.
 const MaxPage = 1000
 
-// ListResponse is a page of entries in key order. With Contents, a page ends
-// early before it holds more than InlineTotal bytes, at least one entry though.
+// ListResponse is a page of entries in key order. With Contents, a page ends before its
+// contents exceed InlineTotal bytes, but it has at least one entry.
 type ListResponse struct {
 	Entries  []Entry
-	More     bool
+	More     bool // there is another page, after the last key of this one
 	Position Position
 	Stale    time.Duration // as in FetchResponse
 }
@@ -174,8 +177,8 @@ type ListResponse struct {
 type HistoryRequest struct {
 	Client ClientInfo
 	Key    Key
-	Before int64 // only revisions below it; 0: from the newest
-	Limit  int   // 0 = 100; at most MaxPage
+	Before int64 // only changes at revisions below it, or 0 for all
+	Limit  int   // maximum number of changes, or 0 for 100; a server returns at most MaxPage
 }
 
 // HistoryResponse is a page of changes, newest first, without contents.
@@ -183,15 +186,15 @@ type HistoryResponse struct {
 	Changes []Change
 }
 
-// Report says what became of one value at one client. It never holds content.
+// Report says whether one client has applied one value. It never contains the content.
 type Report struct {
 	Key      Key
 	Revision int64
-	Applied  bool   // all listeners took it
-	Reason   string // with !Applied: "error" or "panic"
+	Applied  bool   // all listeners have applied the value
+	Reason   string // "error" or "panic" if the value was rejected, or ""
 }
 
-// ReportRequest carries reports of one client, one a key.
+// ReportRequest carries the reports of one client, one for each key.
 type ReportRequest struct {
 	Client  ClientInfo
 	Reports []Report
