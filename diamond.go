@@ -195,5 +195,5 @@ func NewClient(transport Transport, opts ...ClientOption) (Client, error) {
 	if err != nil {
 		return nil, conf.WithOp("new client", Key{}, err)
 	}
-	return client{c}, nil
+	return &client{c}, nil
 }

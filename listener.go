@@ -53,11 +53,12 @@ func (s *Subscription) Wait(ctx context.Context) error { return s.of.Wait(ctx) }
 func (s *Subscription) Stop() { s.of.Stop() }
 
 // client implements [Client] by a [follower.Client], which knows functions in the place
-// of listeners.
+// of listeners. Its other methods are those of the follower. It is used by its pointer,
+// so that the compiler has a Get jump there: a call would copy the config twice.
 type client struct{ *follower.Client }
 
 // Subscribe implements [Client].
-func (c client) Subscribe(key Key, listener Listener) (*Subscription, error) {
+func (c *client) Subscribe(key Key, listener Listener) (*Subscription, error) {
 	var call func(context.Context, Config) error
 	if listener != nil {
 		call = listener.OnConfig
@@ -70,7 +71,7 @@ func (c client) Subscribe(key Key, listener Listener) (*Subscription, error) {
 }
 
 // SubscribeTogether implements [Client].
-func (c client) SubscribeTogether(keys []Key, listener func(ctx context.Context, configs map[Key]Config, at Position) error) (*Subscription, error) {
+func (c *client) SubscribeTogether(keys []Key, listener func(ctx context.Context, configs map[Key]Config, at Position) error) (*Subscription, error) {
 	sub, err := c.Client.SubscribeTogether(keys, listener)
 	if err != nil {
 		return nil, err
