@@ -82,9 +82,9 @@ func NewServer(storage Storage, opts ...ServerOption) (Server, error) {
 // client follows at most [MaxPollKeys] keys.
 type Client interface {
 	// Get returns the value of key. The first Get of a key waits for a server until
-	// ctx ends, and falls back to the snapshot. ErrNotFound: the key does not exist or
-	// has been deleted. ErrUnavailable: no server could be reached and there is no
-	// snapshot.
+	// ctx ends, or without a deadline for the First of [Timeouts], and falls back to
+	// the snapshot. ErrNotFound: the key does not exist or has been deleted.
+	// ErrUnavailable: no server could be reached and there is no snapshot.
 	Get(ctx context.Context, key Key) (Config, error)
 
 	// Peek returns the value of key as Get does, but does not follow it. Unless the key
@@ -95,10 +95,11 @@ type Client interface {
 	// Together returns the values of keys as of one position, and that position: it
 	// shows all or none of the changes that were committed together. It follows the
 	// keys, and leaves out those that do not exist. It waits until a server has
-	// answered about all of them: until ctx ends, or without a deadline for 3 s. Later
-	// calls return at once, unless a content of the newest state is still missing. A
-	// listener that depends on several keys uses [Client].SubscribeTogether. A key with
-	// an override file, or one that servers refuse, has the value that Get returns.
+	// answered about all of them: until ctx ends, or without a deadline for the First of
+	// [Timeouts]. Later calls return at once, unless a content of the newest state is
+	// still missing. A listener that depends on several keys uses
+	// [Client].SubscribeTogether. A key with an override file, or one that servers
+	// refuse, has the value that Get returns.
 	// ErrUnavailable: there is no state of all keys yet.
 	Together(ctx context.Context, keys ...Key) (map[Key]Config, Position, error)
 
@@ -125,9 +126,9 @@ type Client interface {
 	// Unlike [Client].Subscribe it never uses snapshots, because those of several keys
 	// may be of different positions. A program that starts while no server can be
 	// reached is called once a server has answered about all keys. Until then
-	// [Subscription.Wait] waits for its ctx, or without a deadline for 3 s, and fails
-	// with ErrUnavailable. A program that must start without servers can then read each
-	// key by Get, which falls back to its snapshot.
+	// [Subscription.Wait] waits for its ctx, or without a deadline for the First of
+	// [Timeouts], and fails with ErrUnavailable. A program that must start without
+	// servers can then read each key by Get, which falls back to its snapshot.
 	//
 	// [Decode] makes typed values from configs. ErrInvalid: keys is empty, a key breaks
 	// the grammar, or listener is nil.
@@ -141,12 +142,13 @@ type Client interface {
 	Delete(ctx context.Context, del Delete) (Position, error)
 
 	// Commit commits a set of changes together. If set.RequestID is empty it takes a
-	// random one, which makes retries safe.
+	// random one, which makes retries safe. It retries, as Publish and Delete do, until
+	// ctx ends, or without a deadline for the Call of [Timeouts].
 	Commit(ctx context.Context, set ChangeSet) (Position, error)
 
 	// Read returns the version of key that was published at exactly revision. Like
 	// Head and each page of List and History, it retries while no server can answer,
-	// until ctx ends, or without a deadline for 10 s.
+	// until ctx ends, or without a deadline for the Call of [Timeouts].
 	// ErrNotFound, ErrCompacted: as in [Storage].Read.
 	Read(ctx context.Context, key Key, revision int64) (Entry, error)
 
@@ -174,8 +176,9 @@ type Client interface {
 
 	// Close stops all subscriptions and waits until no listener and no callback of a
 	// [Value] is running. It does not close the transport. Called from a listener or a
-	// callback, it does not wait for that one. Later calls of other methods fail with
-	// ErrClosed; a second Close does nothing.
+	// callback, it does not wait for that one. If others still run after the Close of
+	// [Timeouts], it fails with ErrUnavailable and names their keys. Later calls of
+	// other methods fail with ErrClosed; a second Close does nothing.
 	Close() error
 }
 

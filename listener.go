@@ -43,8 +43,9 @@ type Subscription struct{ of *follower.Subscription }
 // the key. It returns nil if the listener applied the value, or rejected it and
 // applied the last good snapshot. Otherwise it returns the reason: ErrNotFound,
 // ErrUnavailable (no server and no snapshot), the listener's own error, or the
-// error of ctx. The subscription continues in every case. Within a call of the
-// listener, Wait returns nil at once.
+// error of ctx. Without a deadline in ctx it waits for the First of [Timeouts]. The
+// subscription continues in every case. Within a call of the listener, Wait returns
+// nil at once.
 func (s *Subscription) Wait(ctx context.Context) error { return s.of.Wait(ctx) }
 
 // Stop ends the subscription. The listener is not called after Stop has returned.

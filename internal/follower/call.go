@@ -12,10 +12,8 @@ import (
 	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
-// Timeouts of calls whose context has no deadline.
+// Times of single requests, which callers cannot set.
 const (
-	getTimeout   = 3 * time.Second  // for a first Get without a server or a snapshot
-	callTimeout  = 10 * time.Second // for a commit with its retries, and for single requests
 	fetchTimeout = 10 * time.Second // for one content
 	maxPause     = 4 * time.Second  // longest pause between attempts of a call, and between polls while no server can be reached
 	// pollSlack is how long after the end of its wait a poll may be answered. It is a
@@ -29,6 +27,7 @@ const (
 type calls struct {
 	transport Transport
 	info      conf.ClientInfo // goes with every request
+	timeouts  Timeouts        // complete
 	log       *slog.Logger
 
 	mu     sync.Mutex
@@ -37,8 +36,8 @@ type calls struct {
 	newest conf.Position                     // guarded by mu: of all answers
 }
 
-func newCalls(transport Transport, info conf.ClientInfo, log *slog.Logger) *calls {
-	return &calls{transport: transport, info: info, log: log, open: make(map[*context.CancelCauseFunc]bool)}
+func newCalls(transport Transport, info conf.ClientInfo, timeouts Timeouts, log *slog.Logger) *calls {
+	return &calls{transport: transport, info: info, timeouts: timeouts, log: log, open: make(map[*context.CancelCauseFunc]bool)}
 }
 
 // begin starts a call. The returned context ends with the client, and after timeout

@@ -37,9 +37,10 @@ type Client struct {
 
 // Config says how a [Client] works. The zero Config is valid.
 type Config struct {
-	Logger *slog.Logger // nil discards the records
-	Files  Files        // or nil if there are none
-	Info   conf.ClientInfo
+	Logger   *slog.Logger // nil discards the records
+	Files    Files        // or nil if there are none
+	Info     conf.ClientInfo
+	Timeouts Timeouts
 }
 
 // New returns a client that asks transport, as diamond.NewClient describes.
@@ -50,6 +51,11 @@ func New(transport Transport, config Config) (*Client, error) {
 	if err := config.Info.Validate(); err != nil {
 		return nil, err
 	}
+	timeouts, err := config.Timeouts.complete()
+	if err != nil {
+		return nil, err
+	}
+	config.Timeouts = timeouts
 	config.Info.Labels = maps.Clone(config.Info.Labels)
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
@@ -57,12 +63,12 @@ func New(transport Transport, config Config) (*Client, error) {
 	return start(transport, config), nil
 }
 
-// start starts a client. Config must be valid and have a logger.
+// start starts a client. Config must be valid and complete.
 func start(transport Transport, config Config) *Client {
 	ctx, stop := context.WithCancel(context.Background())
 	writing, flush := context.WithCancel(context.Background())
 	c := &Client{
-		calls: newCalls(transport, config.Info, config.Logger),
+		calls: newCalls(transport, config.Info, config.Timeouts, config.Logger),
 		slots: newSlots(config.Logger),
 		log:   config.Logger,
 		stop:  stop,
@@ -159,7 +165,7 @@ func (c *Client) Peek(ctx context.Context, key conf.Key) (conf.Config, error) {
 // lock. So keys that are all known exactly up to the position of the last answer
 // form a state that the store once had.
 func (c *Client) Together(ctx context.Context, keys ...conf.Key) (configs map[conf.Key]conf.Config, at conf.Position, err error) {
-	ctx, end, err := c.calls.begin(ctx, getTimeout)
+	ctx, end, err := c.calls.begin(ctx, c.calls.timeouts.First)
 	if err != nil {
 		return nil, conf.Position{}, conf.WithOp("together", conf.Key{}, err)
 	}
@@ -304,7 +310,7 @@ func (c *Client) Status(keys ...conf.Key) []conf.Status {
 	return out
 }
 
-// Close implements diamond.Client. It waits at most 10 s for listeners, and then fails
+// Close implements diamond.Client. It waits at most Timeouts.Close for listeners, and then fails
 // with an error that wraps [conf.ErrUnavailable] and names the keys of those still
 // running. It waits a few more seconds for snapshots to be written.
 func (c *Client) Close() error {
@@ -317,7 +323,7 @@ func (c *Client) Close() error {
 	c.slots.mu.Unlock()
 	c.stop()
 
-	blocked := haltAll(halting)
+	blocked := haltAll(halting, c.calls.timeouts.Close)
 	c.flush() // the writer writes what is left and ends
 	stopped := make(chan struct{})
 	go func() {

@@ -80,7 +80,7 @@ func (j *jointSubscription) stop() {
 
 // wait returns the outcome of the present state; see [Subscription.Wait].
 func (j *jointSubscription) wait(ctx context.Context) error {
-	ctx, end, err := j.notifier.calls.begin(ctx, getTimeout)
+	ctx, end, err := j.notifier.calls.begin(ctx, j.notifier.calls.timeouts.First)
 	if err != nil {
 		return err
 	}

@@ -10,12 +10,8 @@ import (
 	"github.com/linnaname/gdiamond/internal/coalesce"
 )
 
-const (
-	// snapshotGrace is the time for a server to answer before a snapshot is used.
-	snapshotGrace = time.Second
-	// firstFetches is the most first fetches at a time.
-	firstFetches = 32
-)
+// firstFetches is the most first fetches at a time.
+const firstFetches = 32
 
 // loader makes the first fetches of keys, and lets callers wait for the first
 // value.
@@ -98,7 +94,7 @@ func (l *loader) ask(ctx context.Context, s *slot, late func()) (update, error) 
 	}
 	giveBack := sync.OnceFunc(func() { <-l.places })
 	defer giveBack()
-	timer := time.AfterFunc(snapshotGrace, func() {
+	timer := time.AfterFunc(l.calls.timeouts.Snapshot, func() {
 		giveBack() // the servers may answer another fetch
 		late()
 	})
@@ -116,11 +112,11 @@ func (l *loader) ask(ctx context.Context, s *slot, late func()) (update, error) 
 }
 
 // awaitPlace waits for a place among the first fetches. It fails if servers have
-// answered none of them for snapshotGrace.
+// answered none of them for Timeouts.Snapshot.
 func (l *loader) awaitPlace(ctx context.Context, key conf.Key) error {
-	begun := time.Now()
+	begun, grace := time.Now(), l.calls.timeouts.Snapshot
 	for {
-		left := snapshotGrace - l.silence(begun)
+		left := grace - l.silence(begun)
 		if left <= 0 {
 			return &conf.Error{Op: "fetch", Key: key, Err: conf.ErrUnavailable, Detail: "servers do not answer"}
 		}
@@ -128,7 +124,7 @@ func (l *loader) awaitPlace(ctx context.Context, key conf.Key) error {
 		select {
 		case l.places <- struct{}{}:
 			silent.Stop()
-			if l.silence(begun) < snapshotGrace {
+			if l.silence(begun) < grace {
 				return nil
 			}
 			<-l.places // the fetch that gave it back was not answered in time
@@ -225,7 +221,7 @@ func (l *loader) awaitShown(ctx context.Context, s *slot) (conf.Config, error) {
 }
 
 // patience returns a context that bounds how long a caller waits for s. Without a
-// deadline in ctx it ends getTimeout after servers are asked for s. With a
+// deadline in ctx it ends Timeouts.First after servers are asked for s. With a
 // deadline, a snapshot is used after four fifths of the time: it serves the caller
 // better than an error, and whatever follows from it has the rest of the time.
 func (l *loader) patience(ctx context.Context, s *slot) (_ context.Context, stop func()) {
@@ -241,14 +237,14 @@ func (l *loader) patience(ctx context.Context, s *slot) (_ context.Context, stop
 		return ctx, func() { early.Stop() }
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	begun := time.Now()
+	begun, first := time.Now(), l.calls.timeouts.First
 	l.slots.mu.Lock()
 	defer l.slots.mu.Unlock()
 	var timer *time.Timer // guarded by the slots' mu
-	timer = time.AfterFunc(getTimeout, func() {
+	timer = time.AfterFunc(first, func() {
 		l.slots.mu.Lock()
 		defer l.slots.mu.Unlock()
-		left := getTimeout
+		left := first
 		if !s.turn.IsZero() {
 			left -= min(time.Since(begun), time.Since(s.turn))
 		}

@@ -13,10 +13,8 @@ import (
 	"github.com/linnaname/gdiamond/internal/worker"
 )
 
-const (
-	slowListener = 30 * time.Second // after which a running call is logged
-	closeTimeout = 10 * time.Second // for listeners, when closing
-)
+// slowListener is the time after which a running call of a listener is logged.
+const slowListener = 30 * time.Second
 
 // ErrPanic is the error of a listener that panicked.
 var ErrPanic = errors.New("the listener panicked")
@@ -294,13 +292,13 @@ func (n *notifier) stopAll() map[*worker.Worker]conf.Key {
 }
 
 // haltAll halts workers and waits until no callback is running, at most for
-// closeTimeout. It returns the keys of those that are still running.
-func haltAll(workers map[*worker.Worker]conf.Key) (blocked []string) {
+// timeout. It returns the keys of those that are still running.
+func haltAll(workers map[*worker.Worker]conf.Key, timeout time.Duration) (blocked []string) {
 	ended := make(map[<-chan struct{}]conf.Key, len(workers))
 	for w, key := range workers {
 		ended[w.Halt()] = key
 	}
-	late := time.NewTimer(closeTimeout)
+	late := time.NewTimer(timeout)
 	defer late.Stop()
 	for end, key := range ended {
 		select {

@@ -30,14 +30,14 @@ func (p *publisher) Delete(ctx context.Context, del conf.Delete) (conf.Position,
 }
 
 // Commit implements diamond.Client. It repeats the commit while the outcome is unknown or
-// no server can accept the set, until ctx ends or for 10 s.
+// no server can accept the set, until ctx ends or for Timeouts.Call.
 func (p *publisher) Commit(ctx context.Context, set conf.ChangeSet) (conf.Position, error) {
 	position, err := p.commit(ctx, set)
 	return position, conf.WithOp("commit", conf.Key{}, err)
 }
 
 func (p *publisher) commit(ctx context.Context, set conf.ChangeSet) (conf.Position, error) {
-	ctx, end, err := p.calls.begin(ctx, callTimeout)
+	ctx, end, err := p.calls.begin(ctx, p.calls.timeouts.Call)
 	if err != nil {
 		return conf.Position{}, err
 	}

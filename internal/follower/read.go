@@ -25,7 +25,7 @@ func (r *directReads) Read(ctx context.Context, key conf.Key, revision int64) (c
 	if revision < 1 {
 		return conf.Entry{}, &conf.Error{Op: "read", Key: key, Err: conf.ErrInvalid, Detail: "revision: less than 1"}
 	}
-	ctx, end, err := r.calls.begin(ctx, callTimeout)
+	ctx, end, err := r.calls.begin(ctx, r.calls.timeouts.Call)
 	if err != nil {
 		return conf.Entry{}, conf.WithOp("read", key, err)
 	}
@@ -47,7 +47,7 @@ func (r *directReads) Read(ctx context.Context, key conf.Key, revision int64) (c
 
 // Head implements diamond.Client.
 func (r *directReads) Head(ctx context.Context) (conf.Position, error) {
-	ctx, end, err := r.calls.begin(ctx, callTimeout)
+	ctx, end, err := r.calls.begin(ctx, r.calls.timeouts.Call)
 	if err != nil {
 		return conf.Position{}, conf.WithOp("head", conf.Key{}, err)
 	}
@@ -89,7 +89,7 @@ func (r *directReads) List(ctx context.Context, req conf.ListRequest) iter.Seq2[
 }
 
 func (r *directReads) listPage(ctx context.Context, req *conf.ListRequest) (*conf.ListResponse, error) {
-	ctx, end, err := r.calls.begin(ctx, callTimeout)
+	ctx, end, err := r.calls.begin(ctx, r.calls.timeouts.Call)
 	if err != nil {
 		return nil, conf.WithOp("list", conf.Key{}, err)
 	}
@@ -132,7 +132,7 @@ func (r *directReads) History(ctx context.Context, req conf.HistoryRequest) iter
 }
 
 func (r *directReads) historyPage(ctx context.Context, req *conf.HistoryRequest) (*conf.HistoryResponse, error) {
-	ctx, end, err := r.calls.begin(ctx, callTimeout)
+	ctx, end, err := r.calls.begin(ctx, r.calls.timeouts.Call)
 	if err != nil {
 		return nil, conf.WithOp("history", req.Key, err)
 	}
