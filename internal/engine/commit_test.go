@@ -169,7 +169,7 @@ func (s *poisoned) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Re
 	return s.Store.Commit(ctx, sets)
 }
 
-func TestCommitIsRefusedAtTheDoor(t *testing.T) {
+func TestCommit_RefusedSetsNeverReachTheStorage(t *testing.T) {
 	storage := troubledBy(memstore.New())
 	srv := servertest.Serve(t, storage, diamond.WithMaxContent(100))
 	system := conf.Key{Namespace: "_roles", DataID: "admin"}
@@ -439,4 +439,41 @@ func TestCommitWithoutFeedOrDeadlineEnds(t *testing.T) {
 		assert.Zero(t, srv.Status().Inflight)
 		storage.heal()
 	})
+}
+
+// A publish whose caller leaves while it is in the queue was not done, and is no
+// failure of the storage.
+func TestCommit_CanceledInTheQueueIsNoFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &hangingCommits{Storage: memstore.New(), release: make(chan struct{})}
+		srv := servertest.Start(t, store)
+		commit := func(ctx context.Context, key string) error {
+			_, err := srv.Commit(ctx, &conf.CommitRequest{Set: conf.ChangeSet{
+				Drafts: []conf.Draft{{Key: conf.NewKey("", key), Content: "x"}},
+			}})
+			return err
+		}
+		first := make(chan error)
+		go func() { first <- commit(t.Context(), "a") }()
+		synctest.Wait()
+		ctx, leave := context.WithTimeout(t.Context(), time.Second)
+		defer leave()
+		require.ErrorIs(t, commit(ctx, "b"), context.DeadlineExceeded)
+		close(store.release)
+		require.NoError(t, <-first)
+		counters := srv.Status().Counters
+		assert.EqualValues(t, 1, counters.Canceled)
+		assert.Zero(t, counters.Failed)
+	})
+}
+
+// hangingCommits is a storage of which commits wait to be released.
+type hangingCommits struct {
+	diamond.Storage
+	release chan struct{}
+}
+
+func (s *hangingCommits) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error) {
+	<-s.release
+	return s.Storage.Commit(ctx, sets)
 }

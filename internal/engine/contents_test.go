@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"runtime"
+
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/servertest"
@@ -179,4 +181,40 @@ type countingReads struct {
 func (s *countingReads) Read(ctx context.Context, key conf.Key, revision int64) (conf.Entry, error) {
 	s.reads.Add(1)
 	return s.Storage.Read(ctx, key, revision)
+}
+
+// hangingReads is a storage of which reads of contents hang.
+type hangingReads struct{ diamond.Storage }
+
+func (hangingReads) Read(ctx context.Context, _ conf.Key, _ int64) (conf.Entry, error) {
+	<-ctx.Done()
+	return conf.Entry{}, ctx.Err()
+}
+
+// A storage that hangs holds few goroutines, whoever asks for whatever contents,
+// and callers are told to come back.
+func TestContents_LoadsAreBounded(t *testing.T) {
+	store := memstore.New()
+	const keys = 4000
+	for at := 0; at < keys; at += conf.MaxChanges {
+		var set conf.ChangeSet
+		for i := range conf.MaxChanges {
+			set.Drafts = append(set.Drafts, conf.Draft{Key: conf.NewKey("", fmt.Sprint(at+i)).Canonical(), Content: "x"})
+		}
+		_, err := store.Commit(t.Context(), []conf.ChangeSet{set})
+		require.NoError(t, err)
+	}
+	srv := servertest.Start(t, hangingReads{store})
+	before := runtime.NumGoroutine()
+	for i := range keys {
+		ctx, leave := context.WithTimeout(t.Context(), 100*time.Microsecond)
+		_, err := srv.Fetch(ctx, &conf.FetchRequest{Key: conf.NewKey("", fmt.Sprint(i))})
+		leave()
+		require.Error(t, err)
+		require.Less(t, runtime.NumGoroutine()-before, 2500)
+	}
+	require.Eventually(t, func() bool { return runtime.NumGoroutine()-before < 100 }, time.Minute, 10*time.Millisecond,
+		"who waited for a turn gives up")
+	_, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "3999")})
+	require.ErrorIs(t, err, conf.ErrOverloaded)
 }

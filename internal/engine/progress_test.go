@@ -129,41 +129,6 @@ func TestN11_NudgesAreHints(t *testing.T) {
 	})
 }
 
-// Who is told of commits gets the newest of each transaction, or of several,
-// and holds nobody up.
-func TestCommittedIsToldAndHoldsNobodyUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var mu sync.Mutex
-		var told []int64
-		release := make(chan struct{})
-		store := memstore.New()
-		defer store.Close()
-		s, err := diamond.NewServer(store)
-		require.NoError(t, err)
-		s.OnCommitted(func(p conf.Position) {
-			<-release
-			mu.Lock()
-			defer mu.Unlock()
-			told = append(told, p.Revision)
-		})
-		srv := &servertest.Served{Server: s, T: t}
-		begun := time.Now()
-		for i := range 10 {
-			srv.Publish("a", fmt.Sprint(i))
-			synctest.Wait() // it is told of the first before the second is there
-		}
-		stale := setOf("a", "x")
-		stale.Drafts[0].IfRevision = conf.Revision(1)
-		_, err = srv.CommitSet(stale)
-		require.ErrorIs(t, err, conf.ErrConflict)
-		assert.Zero(t, time.Since(begun))
-		close(release)
-		synctest.Wait()
-		assert.Equal(t, []int64{1, 10}, told, "one at a time, the newest next; nothing of what was refused")
-		require.NoError(t, srv.Close())
-	})
-}
-
 // lagging is a storage whose reads come from a database that follows the one
 // that is written, at a distance; the test moves it on.
 type lagging struct {

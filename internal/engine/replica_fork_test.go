@@ -141,3 +141,63 @@ func TestS10_PublishProvesTheLoss(t *testing.T) {
 		sameContents(t, restored, local)
 	})
 }
+
+// A copy that still has the history that was lost, as its disk fails, is not read:
+// revisions are other values now.
+func TestS10_ReplicaOfLostHistoryIsNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := memstore.New()
+		defer first.Close()
+		swap := &swapped{}
+		swap.set(first)
+		local := copyOn(memstore.New())
+		srv := node(t, swap, local)
+		for i := range 10 {
+			srv.Publish("a", fmt.Sprint("old ", i))
+		}
+		time.Sleep(time.Second)
+		local.fail(conf.Errorf(conf.ErrUnavailable, "the disk fails"), "at", "apply", "install")
+		replica := promoted(t, first, 5)
+		for i := range 3 {
+			_, err := replica.Commit(t.Context(), []conf.ChangeSet{setOf("a", fmt.Sprint("new ", i))})
+			require.NoError(t, err)
+		}
+		swap.set(replica)
+		time.Sleep(time.Minute)
+		require.EqualValues(t, 1, srv.Status().Counters.Forks)
+		got, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "a"), Revision: 6})
+		require.NoError(t, err)
+		assert.Equal(t, "new 0", got.Entry.Content)
+	})
+}
+
+// A copy that is damaged again soon after it was made anew is left alone for a
+// while: to make one costs the storage all that it holds.
+func TestReplicaDamagedAgainIsLeftAloneForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		defer store.Close()
+		local := copyOn(memstore.New())
+		srv := node(t, store, local, diamond.WithSelfCheck(1000*time.Hour))
+		srv.Publish("a", "1")
+		srv.Publish("a", "2")
+		time.Sleep(time.Second)
+		before := srv.Status().Replica.Installs
+		local.fail(conf.Errorf(conf.ErrCorrupt, "a bit flipped"), "read")
+		earlier := func() {
+			got, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "a"), Revision: 1})
+			require.NoError(t, err)
+			assert.Equal(t, "1", got.Entry.Content, "from the storage")
+			time.Sleep(time.Minute)
+		}
+		earlier()
+		assert.Equal(t, before+1, srv.Status().Replica.Installs)
+		for range 5 {
+			earlier()
+		}
+		assert.Equal(t, before+1, srv.Status().Replica.Installs)
+		assert.ErrorIs(t, srv.Status().Replica.Err, conf.ErrCorrupt)
+		time.Sleep(10 * time.Minute)
+		assert.Equal(t, before+2, srv.Status().Replica.Installs)
+	})
+}

@@ -2,117 +2,209 @@ package engine_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/servertest"
+	"github.com/linnaname/gdiamond/storage"
+	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
-// troubled is a storage that fails, or waits, as a test tells it to.
-type troubled struct {
-	diamond.Storage
-	silent bool // its results do not have the changes, which are read from it
-
-	mu     sync.Mutex
-	before func(op string) error // called before each operation; nil: all is well
-	after  func(op string) error // called after each commit, whose outcome it may hide
-	counts map[string]int
+// silent is a storage that can stop to answer: a call then ends with its context.
+type silent struct {
+	*memstore.Store
+	hangs atomic.Bool
+	mu    sync.Mutex
+	asked map[string]int // calls that hung, those by the feed apart; guarded by mu
 }
 
-func troubledBy(storage diamond.Storage) *troubled {
-	return &troubled{Storage: storage, counts: make(map[string]int)}
-}
-
-// set replaces both hooks.
-func (s *troubled) set(before, after func(op string) error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.before, s.after = before, after
-}
-
-// fail has every operation among ops fail with err.
-func (s *troubled) fail(err error, ops ...string) {
-	s.set(func(op string) error {
-		for _, o := range ops {
-			if o == op {
-				return err
-			}
-		}
-		return nil
-	}, nil)
-}
-
-func (s *troubled) heal() { s.set(nil, nil) }
-
-func (s *troubled) count(op string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.counts[op]
-}
-
-func (s *troubled) enter(op string) error {
-	s.mu.Lock()
-	s.counts[op]++
-	before := s.before
-	s.mu.Unlock()
-	if before == nil {
+func (s *silent) wait(ctx context.Context, op string) error {
+	if !s.hangs.Load() {
 		return nil
 	}
-	return before(op)
-}
-
-func (s *troubled) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error) {
-	if err := s.enter("commit"); err != nil {
-		return nil, err
-	}
-	results, err := s.Storage.Commit(ctx, sets)
-	for i := range results {
-		if s.silent {
-			results[i].Changes = nil
-		}
+	if conf.FeedRead(ctx) {
+		op = "feed"
 	}
 	s.mu.Lock()
-	after := s.after
+	s.asked[op]++
 	s.mu.Unlock()
-	if err == nil && after != nil {
-		if err := after("commit"); err != nil {
-			return nil, err
-		}
-	}
-	return results, err
+	<-ctx.Done()
+	return storage.Ended(ctx, "silent")
 }
 
-func (s *troubled) Read(ctx context.Context, key conf.Key, revision int64) (conf.Entry, error) {
-	if err := s.enter("read"); err != nil {
+func (s *silent) Read(ctx context.Context, key conf.Key, revision int64) (conf.Entry, error) {
+	if err := s.wait(ctx, "read"); err != nil {
 		return conf.Entry{}, err
 	}
-	return s.Storage.Read(ctx, key, revision)
+	return s.Store.Read(ctx, key, revision)
 }
 
-func (s *troubled) Changes(ctx context.Context, after conf.Position, maxBytes int64) (conf.Batch, error) {
-	if err := s.enter("changes"); err != nil {
+func (s *silent) Changes(ctx context.Context, after conf.Position, maxBytes int64) (conf.Batch, error) {
+	if err := s.wait(ctx, "changes"); err != nil {
 		return conf.Batch{}, err
 	}
-	return s.Storage.Changes(ctx, after, maxBytes)
+	return s.Store.Changes(ctx, after, maxBytes)
 }
 
-func (s *troubled) Scan(ctx context.Context, req conf.ScanRequest) (conf.Page, error) {
-	if err := s.enter("scan"); err != nil {
+func (s *silent) Scan(ctx context.Context, req conf.ScanRequest) (conf.Page, error) {
+	if err := s.wait(ctx, "scan"); err != nil {
 		return conf.Page{}, err
 	}
-	return s.Storage.Scan(ctx, req)
+	return s.Store.Scan(ctx, req)
 }
 
-func (s *troubled) History(ctx context.Context, key conf.Key, before int64, limit int) ([]conf.Change, error) {
-	if err := s.enter("history"); err != nil {
+func (s *silent) History(ctx context.Context, key conf.Key, before int64, limit int) ([]conf.Change, error) {
+	if err := s.wait(ctx, "history"); err != nil {
 		return nil, err
 	}
-	return s.Storage.History(ctx, key, before, limit)
+	return s.Store.History(ctx, key, before, limit)
 }
 
-func (s *troubled) Fork(ctx context.Context, verified conf.Position) (conf.Position, error) {
-	if err := s.enter("fork"); err != nil {
-		return conf.Position{}, err
+func (s *silent) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error) {
+	if err := s.wait(ctx, "commit"); err != nil {
+		return nil, err
 	}
-	return s.Storage.Fork(ctx, verified)
+	return s.Store.Commit(ctx, sets)
+}
+
+// begun is a storage whose commits have begun when it stops to answer.
+type begun struct{ *silent }
+
+func (s begun) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error) {
+	if err := s.wait(ctx, "commit"); err != nil {
+		return nil, &conf.Error{Err: fmt.Errorf("%w: %w", conf.ErrUnknownOutcome, ctx.Err())}
+	}
+	return s.Store.Commit(ctx, sets)
+}
+
+// A commit that the server's deadline has ended, and not its publisher's, may have
+// been done: that is said, and never that it was not.
+func TestS8_CommitEndedByTheDeadlineIsUnknown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := begun{&silent{Store: memstore.New(), asked: make(map[string]int)}}
+		srv := servertest.Serve(t, store)
+		store.hangs.Store(true)
+		start := time.Now()
+		_, err := srv.CommitSet(setOf("a", "1"))
+		require.ErrorIs(t, err, conf.ErrUnknownOutcome)
+		require.NotErrorIs(t, err, conf.ErrUnavailable)
+		assert.Equal(t, 30*time.Second, time.Since(start))
+		assert.EqualValues(t, 1, srv.Status().Counters.Unknown)
+		store.hangs.Store(false)
+		time.Sleep(time.Minute)
+	})
+}
+
+// S8: a storage that says nothing holds no request for longer than a call of it
+// may take, though the caller would wait for ever; and the feed says which reads
+// are its own.
+func TestS8_EveryCallOfTheStorageHasADeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &silent{Store: memstore.New(), asked: make(map[string]int)}
+		_, err := store.Store.Commit(t.Context(), []conf.ChangeSet{setOf("a", "1")})
+		require.NoError(t, err)
+		srv := servertest.Serve(t, store) // it has not seen that change
+		srv.Publish("a", "2")
+		store.hangs.Store(true)
+		requests := map[string]func() error{
+			"history": func() error {
+				_, err := srv.History(context.Background(), &conf.HistoryRequest{Key: conf.NewKey("", "a")})
+				return err
+			},
+			"read": func() error {
+				_, err := srv.Fetch(context.Background(), &conf.FetchRequest{Key: conf.NewKey("", "a"), Revision: 1})
+				return err
+			},
+			"changes": func() error {
+				_, err := srv.Server.Changes(context.Background(), &conf.ChangesRequest{})
+				return err
+			},
+			"commit": func() error {
+				_, err := srv.Commit(context.Background(), &conf.CommitRequest{Set: setOf("a", "3")})
+				return err
+			},
+		}
+		var all sync.WaitGroup
+		for op, request := range requests {
+			all.Go(func() {
+				begun := time.Now()
+				err := request()
+				assert.ErrorIs(t, err, conf.ErrUnavailable, op)
+				assert.NotErrorIs(t, err, context.DeadlineExceeded, "%s: the deadline is not the caller's", op)
+				assert.Less(t, time.Since(begun), time.Minute, op)
+			})
+		}
+		all.Wait()
+		store.mu.Lock()
+		for op := range requests {
+			assert.NotZero(t, store.asked[op], op)
+		}
+		assert.NotZero(t, store.asked["feed"])
+		store.mu.Unlock()
+		store.hangs.Store(false)
+		time.Sleep(time.Minute) // of the test's own clock
+		srv.Publish("a", "4")
+	})
+}
+
+// S8: a copy on disk that says nothing holds a request for no longer than a storage
+// does; then the storage is asked.
+func TestS8_ACopyThatHangsIsNotWaitedForWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		local := &silent{Store: memstore.New(), asked: make(map[string]int)}
+		srv := servertest.Serve(t, store, diamond.WithReplica(local))
+		srv.Publish("a", "1")
+		srv.Publish("a", "2")
+		time.Sleep(time.Second)
+		local.hangs.Store(true)
+		begun := time.Now()
+		got, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "a"), Revision: 1})
+		require.NoError(t, err)
+		assert.Equal(t, "1", got.Entry.Content)
+		assert.Equal(t, 30*time.Second, time.Since(begun))
+		local.hangs.Store(false)
+		time.Sleep(time.Minute)
+	})
+}
+
+// S8: a server whose storage hung while it was loaded from is ready once that answers.
+func TestS8_AScanThatHangsIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &silent{Store: memstore.New(), asked: make(map[string]int)}
+		store.hangs.Store(true)
+		srv := servertest.Serve(t, store)
+		require.False(t, srv.Status().Ready)
+		store.hangs.Store(false)
+		time.Sleep(time.Minute)
+		assert.True(t, srv.Status().Ready)
+	})
+}
+
+// A storage that hangs while a server runs is told by the clock, before any call
+// of it has ended.
+func TestS8_AStorageThatHangsIsToldAsStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &silent{Store: memstore.New(), asked: make(map[string]int)}
+		srv := servertest.Serve(t, store)
+		srv.Publish("a", "1")
+		time.Sleep(time.Minute)
+		require.Zero(t, srv.MustFetch("a").Stale)
+		store.hangs.Store(true)
+		time.Sleep(5 * time.Second)
+		assert.Positive(t, srv.MustFetch("a").Stale)
+		assert.NoError(t, srv.Status().Storage, "no call has ended")
+		store.hangs.Store(false)
+		time.Sleep(time.Minute)
+		assert.Zero(t, srv.MustFetch("a").Stale)
+	})
 }

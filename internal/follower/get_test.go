@@ -173,7 +173,7 @@ func TestGet_WaitsForAServerAsLongAsItMay(t *testing.T) {
 	})
 }
 
-func TestGet_BadKeyIsRefusedAtTheDoor(t *testing.T) {
+func TestGet_BadKeyIsRefusedWithoutARequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
 		client := clienttest.NewClient(t, c)

@@ -15,7 +15,7 @@ import (
 )
 
 // What servers would refuse of a client's claims is refused when the client is made.
-func TestClientInfoIsCheckedAtTheClientsDoor(t *testing.T) {
+func TestNewClient_ChecksItsClientInfo(t *testing.T) {
 	labels := func(n, bytes int) map[string]string {
 		m := make(map[string]string)
 		for i := range n {

@@ -19,8 +19,8 @@ import (
 	"github.com/linnaname/gdiamond/internal/clienttest"
 )
 
-// An override file that cannot be read for now hurts its own key only.
-func TestD6_AnOverrideThatHangsHurtsOnlyItsKey(t *testing.T) {
+// An override file that cannot be read for now delays no other key.
+func TestD6_AnOverrideThatHangsDelaysNoOtherKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
 		c.Set(clienttest.KeyA, "a")

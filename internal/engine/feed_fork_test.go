@@ -226,3 +226,33 @@ func TestS10_SameContentOfAnotherType(t *testing.T) {
 		assert.Equal(t, map[string]string{"by": "json"}, got.Meta)
 	})
 }
+
+// A server that has to load all anew from a storage that is behind what it has
+// served goes on from there in a new epoch, and never back.
+func TestS10_LoadingAnewNeverGoesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := memstore.New()
+		swap := &swapped{}
+		swap.set(first)
+		storage := troubledBy(swap)
+		srv := servertest.Serve(t, storage)
+		for i := range 10 {
+			srv.Publish("a", fmt.Sprint("old ", i))
+		}
+		at := srv.Status().Position
+		var compacted atomic.Bool
+		storage.set(func(op string) error {
+			if op == "changes" && !compacted.Swap(true) {
+				return conf.Errorf(conf.ErrCompacted, "what follows went")
+			}
+			return nil
+		}, nil)
+		swap.set(promoted(t, first, 5))
+		time.Sleep(time.Minute)
+		require.True(t, compacted.Load())
+		now := srv.Status()
+		assert.EqualValues(t, 1, now.Counters.Forks)
+		assert.Positive(t, now.Position.Compare(at))
+		assert.Equal(t, "old 4", srv.MustFetch("a").Entry.Content)
+	})
+}

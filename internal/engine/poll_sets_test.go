@@ -81,42 +81,6 @@ func TestPoll_UnusedKeySetsGiveWay(t *testing.T) {
 	assert.ErrorContains(t, err, "from this address")
 }
 
-// hangingReads is a storage of which reads of contents hang.
-type hangingReads struct{ diamond.Storage }
-
-func (hangingReads) Read(ctx context.Context, _ conf.Key, _ int64) (conf.Entry, error) {
-	<-ctx.Done()
-	return conf.Entry{}, ctx.Err()
-}
-
-// A storage that hangs holds few goroutines, whoever asks for whatever contents,
-// and callers are told to come back.
-func TestContents_LoadsAreBounded(t *testing.T) {
-	store := memstore.New()
-	const keys = 4000
-	for at := 0; at < keys; at += conf.MaxChanges {
-		var set conf.ChangeSet
-		for i := range conf.MaxChanges {
-			set.Drafts = append(set.Drafts, conf.Draft{Key: conf.NewKey("", fmt.Sprint(at+i)).Canonical(), Content: "x"})
-		}
-		_, err := store.Commit(t.Context(), []conf.ChangeSet{set})
-		require.NoError(t, err)
-	}
-	srv := servertest.Start(t, hangingReads{store})
-	before := runtime.NumGoroutine()
-	for i := range keys {
-		ctx, leave := context.WithTimeout(t.Context(), 100*time.Microsecond)
-		_, err := srv.Fetch(ctx, &conf.FetchRequest{Key: conf.NewKey("", fmt.Sprint(i))})
-		leave()
-		require.Error(t, err)
-		require.Less(t, runtime.NumGoroutine()-before, 2500)
-	}
-	require.Eventually(t, func() bool { return runtime.NumGoroutine()-before < 100 }, time.Minute, 10*time.Millisecond,
-		"who waited for a turn gives up")
-	_, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "3999")})
-	require.ErrorIs(t, err, conf.ErrOverloaded)
-}
-
 // A poll names what it cannot carry in time: a storage that hangs holds it up once,
 // not once for each content.
 func TestPoll_InlineContentsHaveOneDeadline(t *testing.T) {
@@ -158,41 +122,4 @@ func TestPoll_EveryAnswerIsCounted(t *testing.T) {
 	counters := srv.Status().Counters
 	assert.EqualValues(t, 1, counters.PollResync)
 	assert.EqualValues(t, 1, counters.PollFailed)
-}
-
-// A publish whose caller leaves while it is in the queue was not done, and is no
-// failure of the storage.
-func TestCommit_CanceledInTheQueueIsNoFailure(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := &hangingCommits{Storage: memstore.New(), release: make(chan struct{})}
-		srv := servertest.Start(t, store)
-		commit := func(ctx context.Context, key string) error {
-			_, err := srv.Commit(ctx, &conf.CommitRequest{Set: conf.ChangeSet{
-				Drafts: []conf.Draft{{Key: conf.NewKey("", key), Content: "x"}},
-			}})
-			return err
-		}
-		first := make(chan error)
-		go func() { first <- commit(t.Context(), "a") }()
-		synctest.Wait()
-		ctx, leave := context.WithTimeout(t.Context(), time.Second)
-		defer leave()
-		require.ErrorIs(t, commit(ctx, "b"), context.DeadlineExceeded)
-		close(store.release)
-		require.NoError(t, <-first)
-		counters := srv.Status().Counters
-		assert.EqualValues(t, 1, counters.Canceled)
-		assert.Zero(t, counters.Failed)
-	})
-}
-
-// hangingCommits is a storage of which commits wait to be released.
-type hangingCommits struct {
-	diamond.Storage
-	release chan struct{}
-}
-
-func (s *hangingCommits) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error) {
-	<-s.release
-	return s.Storage.Commit(ctx, sets)
 }

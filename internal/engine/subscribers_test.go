@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"time"
+
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/servertest"
@@ -72,5 +74,40 @@ func TestOnCommitted(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		assert.Equal(t, map[string][]int64{"a": {1}, "b": {1, 2, 3, 4}, "c": {3}}, told)
+	})
+}
+
+// Who is told of commits gets the newest of each transaction, or of several,
+// and holds nobody up.
+func TestOnCommitted_NeverBlocksCommits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var told []int64
+		release := make(chan struct{})
+		store := memstore.New()
+		defer store.Close()
+		s, err := diamond.NewServer(store)
+		require.NoError(t, err)
+		s.OnCommitted(func(p conf.Position) {
+			<-release
+			mu.Lock()
+			defer mu.Unlock()
+			told = append(told, p.Revision)
+		})
+		srv := &servertest.Served{Server: s, T: t}
+		begun := time.Now()
+		for i := range 10 {
+			srv.Publish("a", fmt.Sprint(i))
+			synctest.Wait() // it is told of the first before the second is there
+		}
+		stale := setOf("a", "x")
+		stale.Drafts[0].IfRevision = conf.Revision(1)
+		_, err = srv.CommitSet(stale)
+		require.ErrorIs(t, err, conf.ErrConflict)
+		assert.Zero(t, time.Since(begun))
+		close(release)
+		synctest.Wait()
+		assert.Equal(t, []int64{1, 10}, told, "one at a time, the newest next; nothing of what was refused")
+		require.NoError(t, srv.Close())
 	})
 }

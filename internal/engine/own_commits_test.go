@@ -58,8 +58,8 @@ func TestOwnCommitsAmongOthers(t *testing.T) {
 	})
 }
 
-// A hint of another's commit is not lost among the server's own.
-func TestHintAmongOwnCommits(t *testing.T) {
+// A nudge about another server's commit is not lost among the server's own.
+func TestNudgeAmongOwnCommits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		storage := troubledBy(store)

@@ -22,7 +22,7 @@ import (
 // A publish at any moment around a poll's compare and park ends the poll at
 // once, never at its timeout. The key that changes is the first that the poll
 // looks at, of many, so that most publishes fall between the two.
-func TestC6_LostWakeUp(t *testing.T) {
+func TestC6_LostWakeup_Server(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := servertest.Serve(t, memstore.New())
 		ids := []string{"a"}
