@@ -152,18 +152,26 @@ type Client interface {
 	// ErrNotFound, ErrCompacted: as in [Storage].Read.
 	Read(ctx context.Context, key Key, revision int64) (Entry, error)
 
-	// Head returns the newest position of the server.
+	// Head returns the newest position of a server. As with List, it is not older than
+	// what the client had seen.
 	Head(ctx context.Context) (Position, error)
 
 	// Watch yields the changes after req.After that pass its filter, as whole sets, in
-	// order, each once, until ctx ends or the caller stops. The client sets req.Wait.
+	// order, each once, until ctx ends or the caller stops. The client sets req.Wait: its
+	// first request, and those that follow an answer with More, do not wait. So the first
+	// answer comes at once and says up to which position the caller knows everything.
+	// Watch also yields answers without changes. While servers answer, there is one
+	// at least every 30 s.
+	//
 	// When no server can be reached it keeps trying, and logs when that begins and
 	// ends. It ends with an error if the requested history does not exist:
 	// ErrCompacted, ErrEpoch, ErrOtherStore.
 	Watch(ctx context.Context, req ChangesRequest) iter.Seq2[*ChangesResponse, error]
 
 	// List yields the current entries that match req in key order, page by page. It
-	// ends with the first error.
+	// ends with the first error. No page is older than the newest position that the
+	// client had seen when the iteration began. The client asks again while servers are
+	// behind; ErrBehind says that none caught up in time.
 	List(ctx context.Context, req ListRequest) iter.Seq2[Entry, error]
 
 	// History yields the kept changes of a key, newest first, without contents. It

@@ -47,18 +47,11 @@ func (r *directReads) Read(ctx context.Context, key conf.Key, revision int64) (c
 
 // Head implements diamond.Client.
 func (r *directReads) Head(ctx context.Context) (conf.Position, error) {
-	ctx, end, err := r.calls.begin(ctx, r.calls.timeouts.Call)
-	if err != nil {
-		return conf.Position{}, conf.WithOp("head", conf.Key{}, err)
-	}
-	defer end()
-	resp, err := persist(ctx, "head", conf.Key{}, func() (*conf.ListResponse, error) {
-		return r.calls.transport.List(ctx, &conf.ListRequest{Client: r.calls.info, Limit: 1})
-	})
+	resp, err := r.page(ctx, "head", &conf.ListRequest{Client: r.calls.info, Limit: 1}, r.calls.newestSeen())
 	if err != nil {
 		return conf.Position{}, err
 	}
-	return resp.Position, conf.WithOp("head", conf.Key{}, r.calls.observe(resp.Position))
+	return resp.Position, nil
 }
 
 // List implements diamond.Client.
@@ -66,8 +59,9 @@ func (r *directReads) List(ctx context.Context, req conf.ListRequest) iter.Seq2[
 	return func(yield func(conf.Entry, error) bool) {
 		req := req // each use of the iterator starts from the beginning
 		req.Client = r.calls.info
+		seen := r.calls.newestSeen()
 		for {
-			resp, err := r.listPage(ctx, &req)
+			resp, err := r.page(ctx, "list", &req, seen)
 			if err != nil {
 				yield(conf.Entry{}, err)
 				return
@@ -88,18 +82,25 @@ func (r *directReads) List(ctx context.Context, req conf.ListRequest) iter.Seq2[
 	}
 }
 
-func (r *directReads) listPage(ctx context.Context, req *conf.ListRequest) (*conf.ListResponse, error) {
+// page asks for one page of entries until a server answers as of seen or a newer position.
+func (r *directReads) page(ctx context.Context, op string, req *conf.ListRequest, seen conf.Position) (*conf.ListResponse, error) {
 	ctx, end, err := r.calls.begin(ctx, r.calls.timeouts.Call)
 	if err != nil {
-		return nil, conf.WithOp("list", conf.Key{}, err)
+		return nil, conf.WithOp(op, conf.Key{}, err)
 	}
 	defer end()
 	page := *req
-	resp, err := persist(ctx, "list", conf.Key{}, func() (*conf.ListResponse, error) { return r.calls.transport.List(ctx, &page) })
+	resp, err := persist(ctx, op, conf.Key{}, func() (*conf.ListResponse, error) {
+		resp, err := r.calls.transport.List(ctx, &page)
+		if err == nil && resp.Position.Store == seen.Store && resp.Position.Compare(seen) < 0 {
+			return nil, &conf.Error{Err: conf.ErrBehind, Detail: "the answer is older than one before", Remote: true}
+		}
+		return resp, err
+	})
 	if err != nil {
 		return nil, err
 	}
-	return resp, conf.WithOp("list", conf.Key{}, r.calls.observe(resp.Position))
+	return resp, conf.WithOp(op, conf.Key{}, r.calls.observe(resp.Position))
 }
 
 // History implements diamond.Client. It yields all kept changes; req.Limit is the size of
@@ -141,8 +142,7 @@ func (r *directReads) historyPage(ctx context.Context, req *conf.HistoryRequest)
 	return persist(ctx, "history", req.Key, func() (*conf.HistoryResponse, error) { return r.calls.transport.History(ctx, &page) })
 }
 
-// Watch implements diamond.Client. An answer without changes only moves the position to
-// continue from. When ctx ends, the iteration ends without an error.
+// Watch implements diamond.Client. When ctx ends, the iteration ends without an error.
 func (r *directReads) Watch(ctx context.Context, req conf.ChangesRequest) iter.Seq2[*conf.ChangesResponse, error] {
 	return func(yield func(*conf.ChangesResponse, error) bool) {
 		callCtx, end, err := r.calls.begin(ctx, 0)
@@ -165,7 +165,7 @@ func (r *directReads) watch(ctx context.Context, req conf.ChangesRequest, yield 
 	var pause backoff.Backoff
 	var outage lograte.Outage
 	after, drained := req.After, false
-	req.Wait = longpoll.MaxWait
+	req.Wait = 0 // a caller that waits for the first answer must not wait for a change
 	for {
 		asked := time.Now()
 		resp, err := r.changes(ctx, req, after)
@@ -184,11 +184,13 @@ func (r *directReads) watch(ctx context.Context, req conf.ChangesRequest, yield 
 			}
 			continue
 		}
+		moved := resp.Position != after
 		// Servers that answer early without changes must not cause a busy loop.
-		idle := req.Wait > 0 && time.Since(asked) < time.Second
-		req.Wait = longpoll.MaxWait
-		if resp.Position != after {
-			after, idle = resp.Position, false
+		idle := !moved && req.Wait > 0 && time.Since(asked) < time.Second
+		if after = resp.Position; moved || !resp.Draining { // else the next server answers the request
+			if req.Wait = longpoll.MaxWait; moved && resp.More {
+				req.Wait = 0
+			}
 			if !yield(resp, nil) {
 				return nil
 			}
