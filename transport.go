@@ -18,6 +18,10 @@ import (
 // means that no server could be asked. Keys need not be canonical in requests. They are
 // canonical in responses.
 //
+// Changes and List select keys by the namespace, group and prefix of the request, as
+// [Filter] describes. ErrInvalid: one of these breaks the grammar. ErrDenied: the
+// namespace is one of the system's.
+//
 // A Transport has no Close method: whoever makes one closes it.
 type Transport interface {
 	// Fetch returns the present state of a key, or one of its earlier versions.

@@ -67,7 +67,7 @@ const (
 const (
 	DefaultNamespace  = conf.DefaultNamespace  // what a zero Key.Namespace stands for
 	DefaultGroup      = conf.DefaultGroup      // what a zero Key.Group stands for
-	AllNamespaces     = conf.AllNamespaces     // all but the system's, in a [Filter]
+	AllNamespaces     = conf.AllNamespaces     // what stands for all namespaces, in a [Filter] or request
 	DefaultMaxContent = conf.DefaultMaxContent // bytes of one content; see [WithMaxContent]
 	MaxPollKeys       = conf.MaxPollKeys       // keys that one client follows at most
 )

@@ -2,9 +2,8 @@ package conf
 
 import "strings"
 
-// AllNamespaces as the Namespace of a [Filter] stands for all namespaces but the
-// system's. It is not valid in a [Key]: a name has no asterisk, so no namespace can have
-// this one.
+// AllNamespaces as the Namespace of a [Filter] or of a request stands for all
+// namespaces but the system's. It is not valid in a [Key]: names have no asterisk.
 const AllNamespaces = "*"
 
 // Filter selects keys. Namespace says where, and Group and Prefix narrow.
@@ -18,9 +17,29 @@ type Filter struct {
 	Prefix    string // what the data ids begin with
 }
 
-// Matches reports whether f selects k. As everywhere, a zero part of k stands for its
-// default. The system's keys, which servers refuse at every public door, are not among
-// those of AllNamespaces.
+// Validate reports every part of f that breaks the grammar of keys, in one error that
+// wraps [ErrInvalid], or [ErrDenied] for a namespace of the system.
+func (f Filter) Validate() error {
+	var p problems
+	if f.Namespace != "" && f.Namespace != AllNamespaces {
+		p.addPart("namespace", f.Namespace, MaxNamespace)
+	}
+	if f.Group != "" {
+		p.addPart("group", f.Group, MaxGroup)
+	}
+	if f.Prefix != "" && f.Prefix != "." && f.Prefix != ".." { // not names themselves, but names may begin with them
+		p.addPart("prefix", f.Prefix, MaxDataID)
+	}
+	if err := p.err(); err != nil {
+		return err
+	}
+	if (Key{Namespace: f.Namespace}).System() {
+		return systemError(f.Namespace)
+	}
+	return nil
+}
+
+// Matches reports whether f selects k. A zero part of k stands for its default.
 func (f Filter) Matches(k Key) bool {
 	k = k.Canonical()
 	return f.covers(k) && (f.Group == "" || k.Group == f.Group) && strings.HasPrefix(k.DataID, f.Prefix)

@@ -59,28 +59,6 @@ func (p problems) err() error {
 	return Invalidf("%s", strings.Join(p, "; "))
 }
 
-// ValidateFilter checks the namespace, group and prefix of a request. Each may be empty.
-// Errors wrap [ErrInvalid], or [ErrDenied] for a namespace of the system.
-func ValidateFilter(namespace, group, prefix string) error {
-	var p problems
-	if namespace != "" {
-		p.addPart("namespace", namespace, MaxNamespace)
-	}
-	if group != "" {
-		p.addPart("group", group, MaxGroup)
-	}
-	if prefix != "" && prefix != "." && prefix != ".." { // not names themselves, but names may begin with them
-		p.addPart("prefix", prefix, MaxDataID)
-	}
-	if err := p.err(); err != nil {
-		return err
-	}
-	if (Key{Namespace: namespace}).System() {
-		return systemError(namespace)
-	}
-	return nil
-}
-
 // ValidatePublic checks that callers may ask for the canonical k. Errors wrap [ErrInvalid],
 // or [ErrDenied] for a key in a namespace of the system.
 func ValidatePublic(k Key) error {

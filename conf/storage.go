@@ -2,6 +2,7 @@ package conf
 
 import (
 	"context"
+	"strings"
 )
 
 // The limits of one call of a storage's Commit, if it has several sets.
@@ -17,9 +18,11 @@ type Batch struct {
 	Head     Position // the newest position of the storage
 }
 
-// ScanRequest asks for a page of current entries.
+// ScanRequest asks a storage for a page of current entries. A storage gets only names
+// that a server has resolved: it knows no default namespace, and has no access rules.
+// So here an empty Namespace stands for all, unlike in a [ListRequest].
 type ScanRequest struct {
-	Namespace string // "" for all
+	Namespace string // "" for all, also the system's
 	Group     string // "" for all
 	Prefix    string // of the data id
 	After     Key    // the last key of the previous page, or zero for the first page
@@ -29,7 +32,9 @@ type ScanRequest struct {
 
 // Matches reports whether k is within the namespace, group and prefix of the request.
 func (r *ScanRequest) Matches(k Key) bool {
-	return matches(k, r.Namespace, r.Group, r.Prefix)
+	return (r.Namespace == "" || k.Namespace == r.Namespace) &&
+		(r.Group == "" || k.Group == r.Group) &&
+		strings.HasPrefix(k.DataID, r.Prefix)
 }
 
 // Page is one page of a scan.
@@ -37,12 +42,6 @@ type Page struct {
 	Entries  []Entry
 	More     bool // there is another page, after the last key of this one
 	Position Position
-}
-
-func matches(k Key, namespace, group, prefix string) bool {
-	return (namespace == "" || k.Namespace == namespace) &&
-		(group == "" || k.Group == group) &&
-		len(k.DataID) >= len(prefix) && k.DataID[:len(prefix)] == prefix
 }
 
 // feedKey is the context key of [FeedRead].

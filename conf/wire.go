@@ -129,7 +129,7 @@ type CommitResponse struct {
 type ChangesRequest struct {
 	Client    ClientInfo
 	After     Position      // zero for the start of history
-	Namespace string        // "" for all
+	Namespace string        // "" for DefaultNamespace, or AllNamespaces
 	Group     string        // "" for all
 	Prefix    string        // of the data id
 	Contents  bool          // without it Change.Content is empty
@@ -138,7 +138,7 @@ type ChangesRequest struct {
 
 // Matches reports whether k is within the namespace, group and prefix of the request.
 func (r *ChangesRequest) Matches(k Key) bool {
-	return matches(k, r.Namespace, r.Group, r.Prefix)
+	return Filter{r.Namespace, r.Group, r.Prefix}.Matches(k)
 }
 
 // ChangesResponse is a run of changes. The next request continues from Position, which
@@ -153,7 +153,7 @@ type ChangesResponse struct {
 // ListRequest asks for a page of current entries.
 type ListRequest struct {
 	Client    ClientInfo
-	Namespace string // "" for DefaultNamespace
+	Namespace string // "" for DefaultNamespace, or AllNamespaces
 	Group     string // "" for all
 	Prefix    string // of the data id
 	After     Key    // the last key of the previous page, or zero for the first page

@@ -110,6 +110,63 @@ func TestClient_List(t *testing.T) {
 	assert.True(t, strings.HasPrefix(lines[0], "GROUP"))
 }
 
+// TestClient_Namespaces: a list and a watch mean the same by --namespace.
+func TestClient_Namespaces(t *testing.T) {
+	d := standalone(t, t.TempDir())
+	for _, key := range []string{"g/k", "other/g/k", "Other/g/k", "g/end", "other/g/end", "Other/g/end"} {
+		d.must("publish", key, writeFile(t, "x"))
+	}
+	for _, c := range []struct {
+		namespace string
+		want      []string
+	}{
+		{"", []string{"public"}},
+		{"public", []string{"public"}},
+		{"other", []string{"other"}},
+		{"*", []string{"Other", "other", "public"}},
+	} {
+		var entries []entryOut
+		require.NoError(t, json.Unmarshal([]byte(d.must("ls", "k", "-o", "json", "--namespace", c.namespace)), &entries))
+		var listed, watched []string
+		for _, e := range entries {
+			listed = append(listed, e.Namespace)
+		}
+		assert.Equal(t, c.want, listed, c.namespace)
+
+		lines, interrupt := d.watch("--namespace", c.namespace, "--from", "start")
+		for ended := 0; ended < len(c.want); {
+			if change := <-lines; change.DataID == "k" {
+				watched = append(watched, change.Namespace)
+			} else {
+				ended++
+			}
+		}
+		assert.Equal(t, exitOK, interrupt())
+		assert.ElementsMatch(t, c.want, watched, c.namespace)
+	}
+	for _, namespace := range []string{"_sys", "*x"} {
+		for _, command := range []string{"ls", "watch"} {
+			out := d.client(command, "--namespace", namespace)
+			assert.Equal(t, exitUsage, out.code, out.stderr)
+			assert.Contains(t, out.stderr, "namespace: ")
+		}
+	}
+	dir := t.TempDir()
+	for _, args := range [][]string{
+		{"get", "k"}, {"publish", "k"}, {"rm", "k"}, {"history", "g/k"}, {"watch", "g/k"}, {"import", dir}, {"export", dir},
+	} {
+		out := d.client(append(args, "--namespace", "*")...)
+		assert.Equal(t, exitUsage, out.code, args)
+		assert.Contains(t, out.stderr, "stands for all namespaces", args)
+	}
+	assert.Equal(t, "x", d.must("get", "other/g/k"))
+	assert.True(t, strings.HasPrefix(d.must("ls"), "GROUP"))
+	lines := strings.Split(d.must("ls", "--namespace", "*"), "\n")
+	assert.Equal(t, []string{"NAMESPACE", "GROUP"}, strings.Fields(lines[0])[:2])
+	assert.Equal(t, []string{"Other", "g", "end"}, strings.Fields(lines[1])[:3])
+	assert.Contains(t, invoke(t, "ls", "--help").stdout, "'*' for all")
+}
+
 // A watch prints what comes, resumes where it ended, and ends well when interrupted.
 func TestClient_Watch(t *testing.T) {
 	d := standalone(t, t.TempDir())

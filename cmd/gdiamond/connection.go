@@ -41,6 +41,11 @@ func (c *connection) flags(cmd *cobra.Command) {
 	f.VarP(&c.output, "output", "o", "table, json or yaml")
 }
 
+// takesAllNamespaces says in the help that the flag for the namespace takes all of them.
+func (c *connection) takesAllNamespaces() {
+	c.given.Lookup("namespace").Usage = "namespace of the keys, or '" + diamond.AllNamespaces + "' for all"
+}
+
 // client returns a client, and a context that ends with the timeout. The caller must
 // call done when it no longer needs them.
 func (c *connection) client(ctx context.Context, opts ...diamond.ClientOption) (timed context.Context, client diamond.Client, done func(), err error) {
@@ -66,6 +71,9 @@ func (c *connection) key(s string) (diamond.Key, error) {
 		return key, usageError{err}
 	}
 	if strings.Count(s, "/") < 2 {
+		if err := c.oneNamespace(); err != nil {
+			return key, err
+		}
 		key.Namespace = c.namespace
 	} else if err := c.agrees("namespace", c.namespace, key.Namespace); err != nil {
 		return key, err
@@ -94,13 +102,20 @@ func checkKey(key diamond.Key) error {
 	return nil
 }
 
-// filter checks the group and prefix of a list before a server is asked.
-func (c *connection) filter(group, prefix string) error {
-	key := diamond.Key{Namespace: c.namespace, Group: group, DataID: "x"}
-	if strings.Trim(prefix, ".") != "" { // "." and ".." are invalid names but valid prefixes
-		key.DataID = prefix
+// oneNamespace refuses all namespaces as the value of the flag.
+func (c *connection) oneNamespace() error {
+	if c.namespace == diamond.AllNamespaces {
+		return usageError{fmt.Errorf("namespace: %q stands for all namespaces, and this command needs one", c.namespace)}
 	}
-	return checkKey(key)
+	return nil
+}
+
+// checkFilter refuses a filter that every server would refuse.
+func checkFilter(filter diamond.Filter) error {
+	if err := filter.Validate(); err != nil {
+		return usageError{err}
+	}
+	return nil
 }
 
 // dial returns the transport to the servers that the flags name. The caller must call

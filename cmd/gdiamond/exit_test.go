@@ -46,7 +46,7 @@ func TestExitCodes(t *testing.T) {
 		{"bad namespace", "get linna --namespace a/b", exitUsage, "namespace"},
 		{"bad namespace of a list", "ls -n a/b", exitUsage, "namespace"},
 		{"bad group of a list", "ls -g a/b", exitUsage, "group"},
-		{"bad prefix", "ls a*b", exitUsage, "dataId"},
+		{"bad prefix", "ls a*b", exitUsage, "prefix"},
 		{"bad group of a watch", "watch -g a/b", exitUsage, "group"},
 		{"bad group of an export", "export " + missing + " -g a/b", exitUsage, "group"},
 		{"bad namespace of an import", "import " + missing + " -n a/b", exitUsage, "namespace"},

@@ -31,7 +31,7 @@ reads that file. Bytes that are not allowed in file names on every system, such 
 a leading dot, are written as % and two hexadecimal digits.`,
 		Args: arguments(1, 1, "a DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := c.filter(group, ""); err != nil {
+			if err := cmp.Or(c.oneNamespace(), checkFilter(diamond.Filter{Namespace: c.namespace, Group: group})); err != nil {
 				return err
 			}
 			root, err := openEmpty(args[0])

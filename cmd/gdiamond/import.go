@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ large, empty or blank. If there is one, nothing is published. Files are committe
 sets of up to 1000 files and 32 MiB.`,
 		Args: arguments(1, 1, "a DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := c.filter("", ""); err != nil {
+			if err := cmp.Or(c.oneNamespace(), checkFilter(diamond.Filter{Namespace: c.namespace})); err != nil {
 				return err
 			}
 			if err := checkSet(diamond.Draft{Key: diamond.Key{DataID: "x"}}, comment); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,7 +27,7 @@ func newLs() *cobra.Command {
 			if strings.Contains(req.Prefix, "/") {
 				return usageError{fmt.Errorf("%q is a KEY; ls takes the beginning of a data id, and the flags --group and --namespace", req.Prefix)}
 			}
-			if err := c.filter(req.Group, req.Prefix); err != nil {
+			if err := checkFilter(diamond.Filter{Namespace: req.Namespace, Group: req.Group, Prefix: req.Prefix}); err != nil {
 				return err
 			}
 			ctx, client, done, err := c.client(cmd.Context())
@@ -46,17 +47,25 @@ func newLs() *cobra.Command {
 			if c.output != formatTable {
 				return c.output.write(cmd.OutOrStdout(), entries)
 			}
+			heading := "GROUP DATAID REVISION SIZE TYPE MD5 MODIFIED"
+			if req.Namespace == diamond.AllNamespaces {
+				heading = "NAMESPACE " + heading
+			}
 			rows := make([][]string, len(entries))
 			for i, e := range entries {
 				rows[i] = []string{
 					e.Group, e.DataID, strconv.FormatInt(e.Revision, 10), strconv.FormatInt(e.Size, 10),
 					dash(e.Type), e.MD5, shortTime(e.Modified),
 				}
+				if req.Namespace == diamond.AllNamespaces {
+					rows[i] = slices.Insert(rows[i], 0, e.Namespace)
+				}
 			}
-			return table(cmd.OutOrStdout(), "GROUP DATAID REVISION SIZE TYPE MD5 MODIFIED", rows)
+			return table(cmd.OutOrStdout(), heading, rows)
 		},
 	}
 	c.flags(cmd)
+	c.takesAllNamespaces()
 	cmd.Flags().StringVarP(&group, "group", "g", "", "list only this group")
 	return cmd
 }

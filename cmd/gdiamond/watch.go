@@ -44,7 +44,7 @@ each change is a line. Of changes that arrive together, the last has the positio
 			default:
 				req.Prefix = args[0]
 			}
-			if err := c.filter(req.Group, req.Prefix); err != nil {
+			if err := checkFilter(diamond.Filter{Namespace: req.Namespace, Group: req.Group, Prefix: req.Prefix}); err != nil {
 				return err
 			}
 			after, err := startOf(from)
@@ -70,6 +70,7 @@ each change is a line. Of changes that arrive together, the last has the positio
 		},
 	}
 	c.flags(cmd)
+	c.takesAllNamespaces()
 	cmd.Flags().StringVarP(&group, "group", "g", "", "watch only this group")
 	cmd.Flags().StringVar(&from, "from", "", "begin after `POSITION`, or at the \"start\" of the history (default now)")
 	return cmd

@@ -189,10 +189,12 @@ func TestForkMadeByAnother(t *testing.T) {
 		assert.Empty(t, srv.MustPoll(full).Changed, "what is held is still right")
 		assert.Equal(t, "1", srv.MustFetch("a").Entry.Content)
 
-		changes, err := srv.Changes(t.Context(), &conf.ChangesRequest{After: at, Namespace: "elsewhere"})
-		require.NoError(t, err)
-		require.Len(t, changes.Changes, 1, "a fork passes every filter")
-		assert.Equal(t, conf.OpFork, changes.Changes[0].Op)
+		for _, namespace := range []string{"elsewhere", "", conf.AllNamespaces} {
+			changes, err := srv.Changes(t.Context(), &conf.ChangesRequest{After: at, Namespace: namespace, Group: "none", Prefix: "none"})
+			require.NoError(t, err)
+			require.Len(t, changes.Changes, 1, "a fork passes every filter")
+			assert.Equal(t, conf.OpFork, changes.Changes[0].Op)
+		}
 		srv.Publish("a", "2")
 		assert.Equal(t, "2", srv.MustFetch("a").Entry.Content)
 	})

@@ -71,21 +71,43 @@ func (l *listing) turn() (ended bool) {
 }
 
 // nextIn returns the first key from k on that the filter of r could leave, which is k
-// where it does, and whether there is any.
+// where it does, and whether there is any. Without a namespace the filter leaves all
+// but the system's: a list is for clients.
 func nextIn(r *conf.ScanRequest, k conf.Key) (conf.Key, bool) {
+	namespace := r.Namespace
+	if namespace == "" {
+		if k.System() {
+			k = conf.Key{Namespace: afterSystem}
+		}
+		namespace = k.Namespace
+	}
 	switch {
-	case k.Namespace < r.Namespace, k.Namespace == r.Namespace && k.Group < r.Group:
-		return conf.Key{Namespace: r.Namespace, Group: r.Group, DataID: r.Prefix}, true
-	case k.Namespace > r.Namespace, r.Group != "" && k.Group > r.Group:
+	case k.Namespace < namespace, k.Namespace == namespace && k.Group < r.Group:
+		return conf.Key{Namespace: namespace, Group: r.Group, DataID: r.Prefix}, true
+	case k.Namespace > namespace:
 		return conf.Key{}, false
+	case r.Group != "" && k.Group > r.Group:
+		return nextNamespace(r, k)
 	case strings.HasPrefix(k.DataID, r.Prefix):
 		return k, true
 	case k.DataID < r.Prefix:
 		return conf.Key{Namespace: k.Namespace, Group: k.Group, DataID: r.Prefix}, true
 	case r.Group != "":
-		return conf.Key{}, false
+		return nextNamespace(r, k)
 	}
 	return conf.Key{Namespace: k.Namespace, Group: k.Group + "\x00"}, true // the next group
+}
+
+// afterSystem is above all namespaces that begin with "_", and below all others that
+// are above those.
+const afterSystem = "`"
+
+// nextNamespace is [nextIn] for a k after which its namespace has nothing more.
+func nextNamespace(r *conf.ScanRequest, k conf.Key) (conf.Key, bool) {
+	if r.Namespace != "" {
+		return conf.Key{}, false
+	}
+	return conf.Key{Namespace: k.Namespace + "\x00"}, true
 }
 
 // following returns the first key that could follow k.

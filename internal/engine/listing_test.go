@@ -29,7 +29,9 @@ func TestListsLeaveWhatTheFilterSays(t *testing.T) {
 			}
 		}
 	}
-	all = append(all, conf.Key{Namespace: "aaa", Group: "g1", DataID: "app-1"}, conf.Key{Namespace: "zzz", Group: "g1", DataID: "app-1"})
+	for _, namespace := range []string{"aaa", "zzz", "A", "z"} {
+		all = append(all, conf.Key{Namespace: namespace, Group: "g1", DataID: "app-1"}, conf.Key{Namespace: namespace, Group: "g2", DataID: "b3"})
+	}
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	for keys := range slices.Chunk(all, 700) {
 		var c conf.ChangeSet
@@ -50,16 +52,54 @@ func TestListsLeaveWhatTheFilterSays(t *testing.T) {
 		{}, {Prefix: "app-"}, {Prefix: "app"}, {Prefix: "b3"}, {Prefix: "none"}, {Prefix: "zz"}, {Prefix: "0"},
 		{Group: "g1"}, {Group: "g11", Prefix: "app-"}, {Group: "none"}, {Group: "zz", Prefix: "a"}, {Group: "A", Prefix: "b"},
 		{Namespace: "aaa"}, {Namespace: "zzz", Prefix: "app"}, {Namespace: "none"},
+		{Namespace: "*"}, {Namespace: "*", Prefix: "app-"}, {Namespace: "*", Group: "g1"}, {Namespace: "*", Group: "g2", Prefix: "b3"},
+		{Namespace: "*", Group: "none"}, {Namespace: "*", Prefix: "none"}, {Namespace: "*", Group: "zz", Prefix: "a"},
 	} {
 		var want []string
 		for _, k := range left {
-			if (req.Namespace == k.Namespace || req.Namespace == "" && k.Namespace == conf.DefaultNamespace) &&
+			if (req.Namespace == k.Namespace || req.Namespace == "" && k.Namespace == conf.DefaultNamespace || req.Namespace == conf.AllNamespaces) &&
 				(req.Group == "" || req.Group == k.Group) && strings.HasPrefix(k.DataID, req.Prefix) {
-				want = append(want, k.Group+"/"+k.DataID)
+				want = append(want, k.String())
 			}
 		}
 		for _, req.Limit = range []int{0, 7, 1000} {
 			require.Equal(t, want, srv.Listed(req), "%+v", req)
+		}
+	}
+}
+
+// The pages of all namespaces leave out the system's, which lie between those of the
+// others, wherever a page begins and ends.
+func TestListsOfAllNamespacesLeaveOutTheSystems(t *testing.T) {
+	store := memstore.New()
+	var all []conf.Key
+	var set conf.ChangeSet
+	for _, namespace := range []string{"A", "Z", "_", "_a", "_z", "a", "public", "z"} { // in order: "A" < "_" < "a"
+		for _, group := range []string{"G", "_", "g"} {
+			for _, id := range []string{"a", "b"} {
+				k := conf.Key{Namespace: namespace, Group: group, DataID: id}
+				all = append(all, k)
+				set.Drafts = append(set.Drafts, conf.Draft{Key: k, Content: "x"})
+			}
+		}
+	}
+	_, err := store.Commit(t.Context(), []conf.ChangeSet{set})
+	require.NoError(t, err)
+	srv := servertest.Serve(t, store)
+	for _, f := range []conf.Filter{{}, {Prefix: "b"}, {Group: "_"}, {Group: "g", Prefix: "a"}, {Group: "none"}} {
+		want := map[conf.Key][]string{} // by the key after which a list begins
+		for _, after := range append(all, conf.Key{}) {
+			for _, k := range all {
+				if !k.System() && after.Compare(k) < 0 && (f.Group == "" || f.Group == k.Group) && strings.HasPrefix(k.DataID, f.Prefix) {
+					want[after] = append(want[after], k.String())
+				}
+			}
+		}
+		for after := range want {
+			for limit := range len(all) + 1 { // 0 is a page of 100
+				req := conf.ListRequest{Namespace: conf.AllNamespaces, Group: f.Group, Prefix: f.Prefix, After: after, Limit: limit}
+				require.Equal(t, want[after], srv.Listed(req), "%+v", req)
+			}
 		}
 	}
 }

@@ -252,7 +252,7 @@ func addRecent(resp *conf.ChangesResponse, sets []step, req *conf.ChangesRequest
 // addChanges adds to resp what the filter leaves of changes.
 func addChanges(resp *conf.ChangesResponse, changes []conf.Change, req *conf.ChangesRequest) {
 	for _, c := range changes {
-		if c.Op != conf.OpFork && (c.Key.System() || !req.Matches(c.Key)) {
+		if c.Op != conf.OpFork && !req.Matches(c.Key) {
 			continue
 		}
 		if !req.Contents {

@@ -179,10 +179,16 @@ func TestSystemNamespacesAreHidden(t *testing.T) {
 	require.ErrorIs(t, err, conf.ErrDenied)
 	_, err = srv.Changes(ctx, &conf.ChangesRequest{Namespace: "_users"})
 	require.ErrorIs(t, err, conf.ErrDenied)
-	resp, err := srv.Changes(ctx, &conf.ChangesRequest{Contents: true})
-	require.NoError(t, err)
-	require.Len(t, resp.Changes, 1)
-	assert.Equal(t, "a", resp.Changes[0].Key.DataID)
+	for _, namespace := range []string{"", conf.DefaultNamespace, conf.AllNamespaces} {
+		changes, err := srv.Changes(ctx, &conf.ChangesRequest{Namespace: namespace, Contents: true})
+		require.NoError(t, err)
+		require.Len(t, changes.Changes, 1, namespace)
+		assert.Equal(t, "a", changes.Changes[0].Key.DataID)
+		entries, err := srv.List(ctx, &conf.ListRequest{Namespace: namespace, Contents: true})
+		require.NoError(t, err)
+		require.Len(t, entries.Entries, 1, namespace)
+		assert.Equal(t, "a", entries.Entries[0].Key.DataID)
+	}
 }
 
 func TestHistory(t *testing.T) {

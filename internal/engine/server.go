@@ -212,7 +212,7 @@ func (s *Server) changes(ctx context.Context, req *conf.ChangesRequest) (*conf.C
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := conf.ValidateFilter(req.Namespace, req.Group, req.Prefix); err != nil {
+	if err := (conf.Filter{Namespace: req.Namespace, Group: req.Group, Prefix: req.Prefix}).Validate(); err != nil {
 		return nil, err
 	}
 	return s.polls.watch(ctx, req)
@@ -234,15 +234,18 @@ func (s *Server) list(ctx context.Context, req *conf.ListRequest) (*conf.ListRes
 	if _, err := s.served.serving(); err != nil {
 		return nil, err
 	}
+	if err := (conf.Filter{Namespace: req.Namespace, Group: req.Group, Prefix: req.Prefix}).Validate(); err != nil {
+		return nil, err
+	}
 	scan := conf.ScanRequest{Namespace: req.Namespace, Group: req.Group, Prefix: req.Prefix}
-	if scan.Namespace == "" {
+	switch req.Namespace {
+	case "":
 		scan.Namespace = conf.DefaultNamespace
+	case conf.AllNamespaces:
+		scan.Namespace = ""
 	}
 	var err error
 	if scan.Limit, err = pageLimit(req.Limit); err != nil {
-		return nil, err
-	}
-	if err := conf.ValidateFilter(scan.Namespace, scan.Group, scan.Prefix); err != nil {
 		return nil, err
 	}
 	if req.After != (conf.Key{}) {

@@ -66,21 +66,21 @@ func (s *Served) Busily(pause time.Duration) (stop func()) {
 	return func() { close(ended); writing.Wait() }
 }
 
-// Listed returns all that req leaves, page by page.
-func (s *Served) Listed(req conf.ListRequest) (ids []string) {
+// Listed returns the keys of all that req leaves, page by page.
+func (s *Served) Listed(req conf.ListRequest) (keys []string) {
 	s.T.Helper()
 	for more := true; more; {
 		resp, err := s.List(context.Background(), &req)
 		require.NoError(s.T, err)
 		for i := range resp.Entries {
 			req.After = resp.Entries[i].Key
-			ids = append(ids, req.After.Group+"/"+req.After.DataID)
+			keys = append(keys, req.After.String())
 		}
 		if more = resp.More; more {
 			require.NotEmpty(s.T, resp.Entries, "a page that is not the last has something to go on from")
 		}
 	}
-	return ids
+	return keys
 }
 
 // Watching starts watches of data ids that begin with prefix-0, prefix-1 and so

@@ -150,7 +150,7 @@ func TestS19_BatchesAreWholeOrNotThere(t *testing.T) {
 		var resp *diamond.ChangesResponse
 		w.await(t, func() bool {
 			var err error
-			resp, err = w.Direct(2).Changes(t.Context(), &diamond.ChangesRequest{After: after})
+			resp, err = w.Direct(2).Changes(t.Context(), &diamond.ChangesRequest{After: after, Namespace: diamond.AllNamespaces})
 			return err == nil
 		})
 		for i, c := range resp.Changes {

@@ -75,7 +75,7 @@ func (t *Traffic) watchOnce(ctx context.Context, client diamond.Client, number i
 func (t *Traffic) watchUntil(ctx context.Context, client diamond.Client, number int, prefix string, after, until diamond.Position) diamond.Position {
 	w := record.Watch{Client: number, Prefix: prefix, After: after.Revision, Until: after.Revision}
 	batch := 0
-	for resp, err := range client.Watch(ctx, diamond.ChangesRequest{After: after, Prefix: prefix, Contents: true}) {
+	for resp, err := range client.Watch(ctx, diamond.ChangesRequest{After: after, Namespace: diamond.AllNamespaces, Prefix: prefix, Contents: true}) {
 		if err != nil {
 			if ctx.Err() == nil {
 				w.Ended = err.Error()

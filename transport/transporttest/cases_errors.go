@@ -50,9 +50,9 @@ func (r *refusing) Report(context.Context, *conf.ReportRequest) (*conf.ReportRes
 	return nil, r.err
 }
 
-// calls are a good request to every method of a transport.
-func calls() map[string]func(ctx context.Context, tr diamond.Transport) error {
-	k := key("k")
+// calls are a request to every method of a transport, which is a good one if k is a good
+// key. Changes and List name no key.
+func calls(k conf.Key) map[string]func(ctx context.Context, tr diamond.Transport) error {
 	return map[string]func(ctx context.Context, tr diamond.Transport) error{
 		"fetch": func(ctx context.Context, tr diamond.Transport) error {
 			_, err := tr.Fetch(ctx, &conf.FetchRequest{Key: k})
@@ -99,7 +99,7 @@ func errorCases() []testCase {
 					Op: "op", Key: key("culprit"), Err: sentinel, Detail: "the rule: \u00e4 < b & \"c\"",
 					RetryAfter: 1234 * time.Millisecond, Current: 42, Remote: true,
 				}}
-				for op, call := range calls() {
+				for op, call := range calls(key("k")) {
 					if op == "fetch" && sentinel == conf.ErrNotFound {
 						continue // an absence is no error, so what such an error becomes is open
 					}
@@ -121,7 +121,7 @@ func errorCases() []testCase {
 		}},
 		{"Errors/Closed", "a closed server is told from one that cannot be asked", func(f *fixture) {
 			require.NoError(f, f.srv.Close())
-			for op, call := range calls() {
+			for op, call := range calls(key("k")) {
 				err := call(f.ctx, f.tr)
 				assert.ErrorIs(f, err, conf.ErrClosed, op)
 				var e *conf.Error
@@ -133,13 +133,13 @@ func errorCases() []testCase {
 		{"Errors/Context", "every method returns when its context has ended, with that error wrapped", func(f *fixture) {
 			ctx, cancel := context.WithCancel(f.ctx)
 			cancel()
-			for op, call := range calls() {
+			for op, call := range calls(key("k")) {
 				err := call(ctx, f.tr)
 				assert.ErrorIs(f, err, context.Canceled, op)
 			}
 			ctx, cancel = context.WithDeadline(f.ctx, time.Now().Add(-time.Second))
 			defer cancel()
-			for op, call := range calls() {
+			for op, call := range calls(key("k")) {
 				err := call(ctx, f.tr)
 				assert.ErrorIs(f, err, context.DeadlineExceeded, op)
 			}
@@ -179,7 +179,7 @@ func callCases() []testCase {
 			for range 8 {
 				all.Go(func() {
 					for range 5 {
-						for op, call := range calls() {
+						for op, call := range calls(key("k")) {
 							if err := call(f.ctx, f.tr); op != "fetch version" {
 								assert.NoError(f, err, op)
 							}

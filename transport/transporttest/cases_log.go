@@ -1,13 +1,16 @@
 package transporttest
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
 )
 
@@ -52,13 +55,18 @@ func logCases() []testCase {
 			f.publish("b", "2")
 			f.commit(conf.ChangeSet{Drafts: []conf.Draft{{Key: conf.Key{Namespace: "other", Group: "g", DataID: "app.c"}, Content: "3"}}})
 			head := f.publish("d", "4")
-			for want, req := range map[string]conf.ChangesRequest{
-				"app.a":       {Namespace: "public", Prefix: "app."},
-				"app.a app.c": {Prefix: "app."},
-				"app.c":       {Group: "g"},
-				"":            {Prefix: "nothing"},
+			for _, c := range []struct {
+				req  conf.ChangesRequest
+				want string
+			}{
+				{conf.ChangesRequest{Namespace: "public", Prefix: "app."}, "app.a"},
+				{conf.ChangesRequest{Prefix: "app."}, "app.a"},
+				{conf.ChangesRequest{Namespace: "*", Prefix: "app."}, "app.a app.c"},
+				{conf.ChangesRequest{Namespace: "*", Group: "g"}, "app.c"},
+				{conf.ChangesRequest{Group: "g"}, ""},
+				{conf.ChangesRequest{Namespace: "*", Prefix: "nothing"}, ""},
 			} {
-				res, err := f.tr.Changes(f.ctx, &req)
+				res, err := f.tr.Changes(f.ctx, &c.req)
 				require.NoError(f, err)
 				var got []string
 				for _, c := range res.Changes {
@@ -66,8 +74,66 @@ func logCases() []testCase {
 					assert.Empty(f, c.Content, "no contents unless asked")
 					assert.NotZero(f, c.SHA256)
 				}
-				assert.Equal(f, want, strings.Join(got, " "))
+				assert.Equal(f, c.want, strings.Join(got, " "), "%+v", c.req)
 				assert.Equal(f, head, res.Position)
+			}
+		}},
+		{"Filter/Namespace", "an empty namespace is the default one and AllNamespaces is all, in Changes and in List", func(f *fixture) {
+			var set conf.ChangeSet
+			for _, namespace := range []string{"", "other", "Other"} {
+				set.Drafts = append(set.Drafts, conf.Draft{Key: conf.Key{Namespace: namespace, DataID: "k"}, Content: "v"})
+			}
+			f.commit(set)
+			for _, c := range []struct {
+				namespace string
+				want      []string
+				err       error
+			}{
+				{namespace: "", want: []string{"public"}},
+				{namespace: "public", want: []string{"public"}},
+				{namespace: "other", want: []string{"other"}},
+				{namespace: "othe"},
+				{namespace: "*", want: []string{"Other", "other", "public"}},
+				{namespace: "*x", err: conf.ErrInvalid},
+				{namespace: "o*", err: conf.ErrInvalid},
+				{namespace: "_sys", err: conf.ErrDenied},
+			} {
+				changes, err := f.tr.Changes(f.ctx, &conf.ChangesRequest{Namespace: c.namespace})
+				require.ErrorIs(f, err, c.err, c.namespace)
+				list, err := f.tr.List(f.ctx, &conf.ListRequest{Namespace: c.namespace})
+				require.ErrorIs(f, err, c.err, c.namespace)
+				if c.err != nil {
+					continue
+				}
+				var changed, listed []string
+				for i := range changes.Changes {
+					changed = append(changed, changes.Changes[i].Key.Namespace)
+				}
+				for i := range list.Entries {
+					listed = append(listed, list.Entries[i].Key.Namespace)
+				}
+				slices.Sort(changed)
+				assert.Equal(f, c.want, changed, c.namespace)
+				assert.Equal(f, c.want, listed, c.namespace)
+			}
+		}},
+		{"Filter/NoKey", "AllNamespaces is no namespace of a key: ErrInvalid", func(f *fixture) {
+			k := conf.Key{Namespace: conf.AllNamespaces, DataID: "k"}
+			requests := calls(k)
+			requests["list"] = func(ctx context.Context, tr diamond.Transport) error {
+				_, err := tr.List(ctx, &conf.ListRequest{Namespace: conf.AllNamespaces, After: k})
+				return err
+			}
+			delete(requests, "changes")
+			for op, call := range requests {
+				assert.ErrorIs(f, call(f.ctx, f.tr), conf.ErrInvalid, op)
+			}
+			for _, set := range []conf.ChangeSet{
+				{Deletes: []conf.Delete{{Key: k}}},
+				{Drafts: []conf.Draft{{Key: key("k"), Content: "v"}}, Checks: []conf.Check{{Key: k}}},
+			} {
+				_, err := f.tr.Commit(f.ctx, &conf.CommitRequest{Set: set})
+				assert.ErrorIs(f, err, conf.ErrInvalid)
 			}
 		}},
 		{"Changes/Wait", "with a Wait, Changes waits for the first change; without one it answers at once", func(f *fixture) {
