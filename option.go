@@ -103,9 +103,9 @@ func WithClientInfo(info ClientInfo) ClientOption {
 // server serves reads from the replica, marked as stale, and refuses publishes with
 // ErrUnavailable. It reads contents that are not in memory from the replica, so that the
 // reads and polls of a warm server do not load the storage. The server writes the replica
-// after it serves a change: a slow, full or failing disk delays nobody. It makes the
-// replica again from the storage if the replica is damaged, or if the storage no longer
-// keeps the changes that follow it. A replica that cannot even be opened has to be
+// after it serves a change: a slow, full or failing disk delays nobody. It rebuilds the
+// replica from the storage if the replica is damaged, or if the storage no longer keeps
+// the changes that follow it. A replica that cannot even be opened has to be
 // removed by the caller; see boltstore.SetAside.
 //
 // NewServer fails with ErrInvalid if local has taken changes of its own, and with
@@ -126,7 +126,7 @@ func WithReplica(local ReplicaStorage) ServerOption {
 //
 // The storage's log decides what was published. The server verifies the log by the chain
 // if it can. The server loads a record or content again if its memory differs from the
-// log, and makes the replica again if that differs. It reports a storage whose entry or
+// log, and rebuilds the replica if that differs. It reports a storage whose entry or
 // content disagrees with the log, as after a manual change, for as long as they disagree,
 // and keeps serving what was published. Each difference is logged once, with its key and
 // revision, and counted in ServerStatus.Counters.Divergences. If a check cannot be

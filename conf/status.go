@@ -75,5 +75,5 @@ type ReplicaStatus struct {
 	Position Position // that the replica has reached, or zero if it has nothing that can be used
 	Err      error    // of the last attempt to read or write it, or nil if that succeeded
 	Failures uint64   // failed attempts to write it
-	Installs uint64   // times that the server made it again from the storage
+	Installs uint64   // times that the server rebuilt it from the storage
 }

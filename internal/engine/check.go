@@ -15,18 +15,18 @@ import (
 )
 
 const (
-	// A check has a storage work for it a tenth of the time, as far as these let it:
-	// between two pages it pauses for nine times as long as the page took.
+	// A check loads a storage for about a tenth of the time: after each page it pauses
+	// for checkRest times as long as the page took, within the limits below.
 	checkRest     = 9
 	minCheckPause = 50 * time.Millisecond
 	maxCheckPause = 2 * time.Second
-	// checkBytes is how many bytes of content one check reads of the storage, and
-	// of the replica; the next one goes on from there.
+	// checkBytes is the number of bytes of content that one check reads from the storage,
+	// and from the replica. The next check continues there.
 	checkBytes = 16 << 20
-	// maxSuspects is how many keys one check looks at closely. The next one looks
-	// at the rest.
+	// maxSuspects is the maximum number of keys that one check examines. The next check
+	// examines the rest.
 	maxSuspects = 1000
-	// verifyPause is how long a check pauses between two keys.
+	// verifyPause is the pause of a check between two keys that it examines.
 	verifyPause = 50 * time.Millisecond
 )
 
@@ -44,9 +44,9 @@ type checker struct {
 
 	// The goroutine's alone.
 	records        []*record             // of the check under way, in key order
-	suspects       map[conf.Key]struct{} // to be looked at closely, perhaps by the next check
-	known          map[conf.Key]int64    // differences in the storage that were told of, with their revision
-	stored, copied conf.Key              // where the checks of contents go on
+	suspects       map[conf.Key]struct{} // to be examined, perhaps by the next check
+	known          map[conf.Key]int64    // differences in the storage that were reported, with their revision
+	stored, copied conf.Key              // after which the next checks of contents continue
 
 	divergent atomic.Int64          // keys that the last check found to differ
 	err       atomic.Pointer[error] // why the last check was not completed, or nil if it was
@@ -67,7 +67,7 @@ func newChecker(log *slog.Logger, interval time.Duration, storage Storage, feed 
 func (c *checker) run(ctx context.Context) {
 	for backoff.Sleep(ctx, backoff.Jitter(c.interval, 0.1)) == nil {
 		if c.served.state.Load() == nil || c.health.stale() > 0 {
-			continue // there is nothing to compare, or with
+			continue // nothing is served, or there is no storage to compare it with
 		}
 		if err := c.check(ctx); ctx.Err() == nil {
 			c.ended(err)
@@ -75,7 +75,7 @@ func (c *checker) run(ctx context.Context) {
 	}
 }
 
-// ended notes whether a check was completed, and if not why.
+// ended records that a check was completed, or the reason that it was not.
 func (c *checker) ended(err error) {
 	if err == nil {
 		c.err.Store(nil)
@@ -125,8 +125,8 @@ func (c *checker) check(ctx context.Context) error {
 
 func (c *checker) suspect(key conf.Key) { c.suspects[key] = struct{}{} }
 
-// verifySuspects looks closely at keys that seem to differ, those first that
-// were not told of yet. One whose history is damaged does not keep it from the others.
+// verifySuspects examines the keys that seem to differ. Those that were not reported yet
+// come first. A key whose history is damaged does not keep it from examining the others.
 func (c *checker) verifySuspects(ctx context.Context) error {
 	defer func() { c.divergent.Store(int64(len(c.known))) }()
 	var look []conf.Key
@@ -160,7 +160,7 @@ func (c *checker) verifySuspects(ctx context.Context) error {
 	return nil
 }
 
-// verify looks closely at a key, and tells of what is wrong.
+// verify examines a key, and reports what is wrong with it.
 func (c *checker) verify(ctx context.Context, key conf.Key) error {
 	found, err := c.verifier.verify(ctx, key)
 	if found.memory {
@@ -180,13 +180,13 @@ func (c *checker) verify(ctx context.Context, key conf.Key) error {
 	return nil
 }
 
-// report tells of a difference, once.
+// report logs and counts a difference.
 func (c *checker) report(where string, key conf.Key, revision int64, what string) {
 	c.divergences.Add(1)
 	c.log.Error("the self-check found a difference: "+what, "where", where, "key", key.String(), "revision", revision)
 }
 
-// rest pauses after something that the storage took that long for.
+// rest pauses after work that took the storage as long as took.
 func rest(ctx context.Context, took time.Duration) error {
 	return backoff.Sleep(ctx, min(max(checkRest*took, minCheckPause), maxCheckPause))
 }
@@ -214,8 +214,8 @@ func (c *checker) compareRecords(ctx context.Context, from reader, suspect func(
 	return nil
 }
 
-// comparePage compares a page, and the gaps between its entries, with what is
-// served once the server has reached the page's position.
+// comparePage compares a page, and the gaps between its entries, with the state of the
+// server. It first waits until the server has reached the page's position.
 func (c *checker) comparePage(ctx context.Context, after conf.Key, page *conf.Page, suspect func(conf.Key)) error {
 	if err := c.feed.notBefore(ctx, page.Position, reachTimeout); err != nil {
 		return err
@@ -253,17 +253,18 @@ func (c *checker) comparePage(ctx context.Context, after conf.Key, page *conf.Pa
 	return nil
 }
 
-// differs reports whether e, the entry of key in a page read at a position, nil
-// where there is none, is not what st has, though no change since explains it.
+// differs reports whether the page's entry of key differs from what st has, and no change
+// since the page was read explains it. E is the entry, or nil if the page has none, and at
+// is the position of the page.
 func (c *checker) differs(st *state, at conf.Position, key conf.Key, e *conf.Entry) bool {
 	r := st.index.get(key)
 	switch {
 	case isAfter(r, at):
 		now, r := c.served.record(key)
-		return now != nil && isAfter(r, now.position) // no such change has come
+		return now != nil && isAfter(r, now.position) // a revision that the server has not reached is damage
 	case r == nil && e != nil:
 		now := c.served.state.Load()
-		return now != nil && now.floor <= at.Revision // else its tombstone may have gone
+		return now != nil && now.floor <= at.Revision // otherwise its tombstone may have been dropped
 	case r.absent():
 		return e != nil
 	}
@@ -286,15 +287,15 @@ func (c *checker) compareContents(ctx context.Context) (err error) {
 	return err
 }
 
-// walkContents reads contents of a storage from after a key on, and calls bad
-// with the record of each that is not what it should be. It returns where to go
-// on.
+// walkContents reads contents of a storage, beginning after a key, and calls bad with the
+// record of each content that is not the published one. It returns the key after which the
+// next check continues.
 func (c *checker) walkContents(ctx context.Context, from reader, after conf.Key, bad func(*record)) (conf.Key, error) {
 	limit := contentPages(c.records)
 	for bytes := int64(0); bytes < checkBytes; {
 		n := limit(after)
 		if n == 0 {
-			return conf.Key{}, nil // the end: the next check begins anew
+			return conf.Key{}, nil // the end: the next check begins with the first key
 		}
 		first := sort.Search(len(c.records), func(i int) bool { return c.records[i].Key.Compare(after) > 0 })
 		batch := c.records[first : first+n]
@@ -313,15 +314,14 @@ func (c *checker) walkContents(ctx context.Context, from reader, after conf.Key,
 	return after, nil
 }
 
-// readContents reads the contents of the records of a batch, in one go if that
-// can be.
+// readContents reads the contents of the records of a batch, with one scan if possible.
 func (c *checker) readContents(ctx context.Context, from reader, after conf.Key, batch []*record, bad func(*record)) error {
 	got := make(map[conf.Key]*conf.Entry, len(batch))
 	page, err := from.from.Scan(ctx, conf.ScanRequest{After: after, Limit: len(batch), Contents: true})
 	if err != nil && !errors.Is(err, conf.ErrCorrupt) {
 		return err
 	}
-	for i := range page.Entries { // none where one of them is damaged
+	for i := range page.Entries { // there are none if one of them is damaged
 		got[page.Entries[i].Key] = &page.Entries[i]
 	}
 	for _, r := range batch {
@@ -339,11 +339,11 @@ func (c *checker) readContents(ctx context.Context, from reader, after conf.Key,
 	return nil
 }
 
-// checkReplica compares the replica with what is served, and has it made anew
-// where it differs.
+// checkReplica compares the replica with what is served. If one key differs the whole
+// replica is rebuilt.
 func (c *checker) checkReplica(ctx context.Context) error {
 	if st := c.served.state.Load(); st == nil || !c.replica.has(st, 1) {
-		return nil // it is being made
+		return nil // it is being built
 	}
 	local := reader{c.replica.local}
 	var suspects []conf.Key
@@ -358,7 +358,7 @@ func (c *checker) checkReplica(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	for _, key := range suspects { // the first that differs ends it
+	for _, key := range suspects {
 		revision, differs, err := c.differsInReplica(ctx, key)
 		if err != nil {
 			return err
@@ -372,8 +372,8 @@ func (c *checker) checkReplica(ctx context.Context) error {
 	return nil
 }
 
-// differsInReplica reports whether the replica differs in a key from what is served,
-// though it has reached what is served of it.
+// differsInReplica reports whether the replica differs from what is served in a key,
+// although the replica has reached the revision of that key.
 func (c *checker) differsInReplica(ctx context.Context, key conf.Key) (revision int64, differs bool, err error) {
 	page, e, err := reader{c.replica.local}.current(ctx, key)
 	if err != nil {
@@ -385,7 +385,7 @@ func (c *checker) differsInReplica(ctx context.Context, key conf.Key) (revision 
 	st, r := c.served.record(key)
 	switch {
 	case st == nil || page.Position.Epoch != st.position.Epoch || isAfter(r, page.Position):
-		return 0, false, nil // it is about to get there
+		return 0, false, nil // it has not reached that revision yet
 	case r.absent():
 		if e == nil || e.Revision > st.position.Revision || page.Position != st.position {
 			return 0, false, nil

@@ -12,20 +12,21 @@ import (
 )
 
 const (
-	// What one transaction holds at most: sets, changes, and bytes of content. One
-	// set may have more bytes than that. Other servers wait for its end.
+	// The limits of one transaction: sets, changes, and bytes of content. A single set may
+	// have more bytes. A transaction must be short, because other servers wait for its end.
 	maxBatchSets    = 256
 	maxBatchChanges = 4 * conf.MaxChanges
 	maxBatchBytes   = 8 << 20
-	// maxQueueBytes is how many bytes of content may wait to be committed.
+	// maxQueueBytes is the maximum number of bytes of content that wait to be committed.
 	maxQueueBytes = 256 << 20
-	// feedGrace is how long a batch waits together for the feed to have it.
+	// feedGrace is the time for which the publishers of a batch wait together until the feed
+	// has served it. After that each waits by itself.
 	feedGrace = time.Second
 )
 
-// committer commits the change sets of publishers: in one transaction all that arrived
-// while the last one ran. It answers a publisher when a read from this server would
-// show what was committed. One goroutine runs it.
+// committer commits the change sets of publishers. One transaction commits all sets that
+// arrived during the previous one. The committer answers a publisher when a read from this
+// server would show what was committed. One goroutine runs it.
 type committer struct {
 	storage interface {
 		Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error)
@@ -59,7 +60,7 @@ func newCommitter(storage Storage, maxInflight int, feed *feed) *committer {
 	}
 }
 
-// run commits batch after batch until the queue is closed, and all have
+// run commits one batch after another, until the queue is closed and all publishers have
 // been answered.
 func (c *committer) run(ctx context.Context) {
 	var answering sync.WaitGroup
@@ -73,8 +74,9 @@ func (c *committer) run(ctx context.Context) {
 	}
 }
 
-// commitBatch commits a batch under a context that is no publisher's. While it
-// is answered the next one is committed.
+// commitBatch commits a batch. Its context is not that of a publisher, because a publisher
+// that leaves must not end the commits of the others. Another goroutine answers the
+// publishers, while this one commits the next batch.
 func (c *committer) commitBatch(ctx context.Context, batch []*queued, answering *sync.WaitGroup) {
 	begun := time.Now()
 	sets := make([]conf.ChangeSet, len(batch))
@@ -90,6 +92,7 @@ func (c *committer) commitBatch(ctx context.Context, batch []*queued, answering 
 		return
 	}
 	if err == nil {
+		// Before the publishers are answered, so that other servers do not wait for this one.
 		c.subscribers.announce(c.feed.committed(before, results))
 	}
 	c.queue.End(len(batch), time.Since(begun))
@@ -148,14 +151,14 @@ func (c *committer) write(ctx context.Context, sets []conf.ChangeSet) ([]conf.Re
 	}
 	c.health.wrote(err)
 	if err != nil {
-		c.feed.wake() // whatever became of it
+		c.feed.wake() // the sets may be committed all the same
 		return nil, err
 	}
 	failpoint.Hit("server.afterCommitBeforeNotify")
 	return results, nil
 }
 
-// ready returns why nothing can be committed, if so.
+// ready returns an error if nothing can be committed at present.
 func (c *committer) ready() error {
 	if _, err := c.served.serving(); err != nil {
 		return err

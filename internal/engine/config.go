@@ -9,8 +9,8 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// How many keys the key sets that clients poll may have unless a [Config] says
-// otherwise.
+// The maximum numbers of keys in the key sets that clients poll, unless a [Config] sets
+// others.
 const (
 	DefaultSetKeys        = 4 << 20   // all together
 	DefaultAddressSetKeys = 128 << 10 // those that one address sent
@@ -47,7 +47,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// validate reports all that is wrong with c.
+// validate reports everything that is wrong with c.
 func (c *Config) validate() error {
 	var problems []string
 	if c.Logger == nil {

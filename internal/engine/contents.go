@@ -16,25 +16,26 @@ import (
 
 const (
 	contentTTL = time.Hour
-	// contentOverhead is what holding a content costs beside its bytes.
+	// contentOverhead is the memory in bytes that a cached content takes besides its own.
 	contentOverhead = 512
-	// A content larger than this part of the budget is not cached.
+	// A content larger than one part in contentShare of the budget is not cached.
 	contentShare = 8
 
-	// maxLoads is how many contents are loaded at a time. Up to maxLoadQueue more may
-	// wait for their turn, for up to loadWait. This bounds the goroutines that a hanging
+	// At most maxLoads contents are loaded at a time. At most maxLoadQueue more wait for
+	// their turn, each for at most loadWait. This bounds the goroutines that a hanging
 	// storage can hold.
 	maxLoads     = 64
 	maxLoadQueue = 2048
 	loadWait     = time.Second
 )
 
-// contents keeps contents in memory, up to a budget of bytes. The one that has not been
-// read for longest is dropped first, and each after an hour or two without a read.
+// contents is a cache of contents with a budget in bytes. When it is full it drops the
+// content that has not been read for longest. It drops each content after an hour or two
+// without a read.
 //
 // A record points to its cached content, so that a read takes no lock and builds no
-// cache key. The go-cache under it knows no time: it would ask the wall clock, and
-// one that is set would empty it.
+// cache key. The go-cache below it gets no expirations, because it uses the wall clock:
+// setting that clock would empty the cache.
 type contents struct {
 	budget  int64
 	sources []source
@@ -53,7 +54,8 @@ type contents struct {
 	hits, loaded atomic.Uint64
 }
 
-// source reads an entry with its content, on behalf of all who ask for it.
+// source reads an entry with its content. It has no context, because it reads for all
+// callers that wait for this content.
 type source func(key conf.Key, revision int64) (conf.Entry, error)
 
 // newContents returns a cache that loads from sources, the nearest first.
@@ -82,8 +84,8 @@ func (c *contents) put(r *record, content string) {
 		c.mu.Unlock()
 		return
 	}
-	// The serial number keeps keys apart for ever: go-cache replaces an item
-	// without a call of OnEvicted, and what it held would be counted for ever.
+	// The serial number makes each key unique, because go-cache does not call OnEvicted
+	// when it replaces an item: the bytes of the old one would be counted for ever.
 	c.serial++
 	h.key = contentKey(r) + "#" + strconv.FormatUint(c.serial, 10)
 	h.element = c.order.PushBack(h)
@@ -97,21 +99,23 @@ func (c *contents) put(r *record, content string) {
 	}
 }
 
-// surplus returns those that must go to keep to the budget. The caller holds mu.
+// surplus returns the contents to drop, so that the others fit into the budget. The caller
+// holds mu.
 func (c *contents) surplus() (over []*cachedContent) {
 	used := c.bytes.Load() + int64(c.order.Len())*contentOverhead
 	for used > c.budget && len(over) < c.order.Len() {
 		old := c.oldest()
-		c.order.MoveToBack(old.element) // until it is released
+		c.order.MoveToBack(old.element) // so that oldest finds another one; release removes it
 		used -= int64(len(old.entry.Content)) + contentOverhead
 		over = append(over, old)
 	}
 	return over
 }
 
-// oldest returns the first in order that has not been read since it took its
-// place. Those before it take new places at the end: reads only leave a mark, so
-// that they need no lock. The caller holds mu, and order is not empty.
+// oldest returns the first content in order that has not been read since it took its
+// place. The ones before it have been read, and oldest moves them to the end. This is the
+// clock algorithm: a read only sets a mark and moves nothing, so that it needs no lock.
+// The caller holds mu, and order is not empty.
 func (c *contents) oldest() *cachedContent {
 	for range c.order.Len() {
 		h := c.order.Front().Value.(*cachedContent)
@@ -154,7 +158,7 @@ func (c *contents) expire() {
 	}
 }
 
-// release is called once for each item that go-cache lets go of.
+// release is called once for each item that go-cache drops.
 func (c *contents) release(h *cachedContent) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -163,18 +167,18 @@ func (c *contents) release(h *cachedContent) {
 	c.bytes.Add(-int64(len(h.entry.Content)))
 }
 
-// get returns the entry of r with its content: from memory, else from a source,
-// once for all who ask at the same time.
+// get returns the entry of r with its content, from memory or else from a source. All who
+// call it for a content at the same time share one load.
 func (c *contents) get(ctx context.Context, r *record) (*conf.Entry, error) {
 	if h := r.cached.Load(); h != nil {
 		c.hits.Add(1)
-		if !h.read.Load() {
+		if !h.read.Load() { // a store by every reader would make processors wait for each other
 			h.read.Store(true)
 		}
 		return &h.entry, nil
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err // nobody waits for it
+		return nil, err // the caller has left: begin no load
 	}
 	loaded := c.loads.DoChan(contentKey(r), func() (any, error) {
 		if !c.begin() {
@@ -206,8 +210,8 @@ func (c *contents) get(ctx context.Context, r *record) (*conf.Entry, error) {
 	}
 }
 
-// load returns the content of r from the first source that has it. The last
-// one's error says why none has.
+// load returns the content of r from the first source that has it. If none has it, the
+// error is that of the last source.
 func (c *contents) load(r *record) (content string, err error) {
 	for _, read := range c.sources {
 		var e conf.Entry
@@ -221,8 +225,7 @@ func (c *contents) load(r *record) (content string, err error) {
 	return "", err
 }
 
-// turn waits until there are few enough loads under way for one more, which ends
-// with turned.
+// turn waits until one more load may begin. The caller calls turned when its load ends.
 func (c *contents) turn() error {
 	select {
 	case c.turns <- struct{}{}:
@@ -246,7 +249,7 @@ func (c *contents) turn() error {
 // turned ends a turn.
 func (c *contents) turned() { <-c.turns }
 
-// begin counts a load, unless there are to be no more.
+// begin counts a load that begins. It returns false if c is closed.
 func (c *contents) begin() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -256,7 +259,7 @@ func (c *contents) begin() bool {
 	return !c.closed
 }
 
-// close lets no more loads begin, and waits for those under way.
+// close prevents further loads, and waits for those under way.
 func (c *contents) close() {
 	c.mu.Lock()
 	c.closed = true
@@ -264,8 +267,8 @@ func (c *contents) close() {
 	c.running.Wait()
 }
 
-// contentKey names a content. The digest tells apart two that had the same
-// revision, before and after a loss of history.
+// contentKey names a content. The digest distinguishes two contents of the same revision,
+// of which there can be two after a loss of history.
 func contentKey(r *record) string {
 	return r.Key.String() + "@" + strconv.FormatInt(r.Revision, 10) + "#" + r.MD5
 }

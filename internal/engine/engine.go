@@ -11,20 +11,21 @@ import (
 )
 
 const (
-	// startTimeout is how long NewServer waits for a storage that neither answers
-	// nor fails, and confirmTimeout when it has a replica to serve meanwhile.
+	// startTimeout is the longest time that New waits for a storage that neither answers
+	// nor fails. If there is a replica to serve from, it waits for confirmTimeout.
 	startTimeout   = 10 * time.Second
 	confirmTimeout = time.Second
-	// endTimeout is how long Close waits for the end of a commit, and for the replica.
+	// endTimeout is the longest time that Close waits for the commits under way, and then
+	// again for the last writes of the replica.
 	endTimeout = 5 * time.Second
-	// sweepInterval is how often that which has expired is let go.
+	// sweepInterval is the interval at which everything that has expired is dropped.
 	sweepInterval = time.Minute
 )
 
-// engine is a server's parts, and starts and ends them. Its goroutines are the feed,
-// which alone changes what is served, the committer, the sweeper, the checker, the
-// writer of the replica, and one for each content that is being loaded. Waiters block
-// in the caller's goroutine.
+// engine starts and ends the parts of a server. Its goroutines are the feed, which alone
+// changes what is served, the committer, the sweeper, the checker, the writer of the
+// replica, and one for each content that is being loaded. Waiters block in the caller's
+// goroutine.
 type engine struct {
 	log       *slog.Logger
 	served    *served
@@ -79,8 +80,8 @@ func (e *engine) readMissed(storage Storage) func(context.Context, conf.Position
 	}
 }
 
-// installReplica returns the function that makes the replica anew: from exactly what is
-// served at one position, so that a server can later start from there.
+// installReplica returns the function that rebuilds the replica from what is served at
+// exactly one position, so that a server can later start from the replica.
 func (e *engine) installReplica(storage Storage) func(context.Context) (conf.Position, error) {
 	return func(ctx context.Context) (conf.Position, error) {
 		st, records := e.served.snapshot()
@@ -92,8 +93,8 @@ func (e *engine) installReplica(storage Storage) func(context.Context) (conf.Pos
 	}
 }
 
-// startEngine starts an engine on storage. It returns when the engine has loaded, or
-// cannot for now. With an error the engine never will, and has ended.
+// startEngine starts an engine on storage. It returns when the engine has loaded, or cannot
+// load for now. If it returns an error, the engine can never load, and has ended.
 func startEngine(storage Storage, cfg *Config) (*engine, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	e := newEngine(ctx, storage, cfg)
@@ -123,7 +124,7 @@ func startEngine(storage Storage, cfg *Config) (*engine, error) {
 		cancel()
 		e.served.wakeAll()
 		working.Wait()
-		if e.replica != nil {
+		if e.replica != nil { // its last writes, now that nothing changes any more
 			flushing, cancel := context.WithTimeout(context.Background(), endTimeout)
 			e.replica.flush(flushing)
 			cancel()
@@ -162,7 +163,7 @@ func (e *engine) Close() error {
 	return nil
 }
 
-// sweep lets go of what has expired.
+// sweep drops everything that has expired, at an interval until ctx ends.
 func (e *engine) sweep(ctx context.Context) {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()

@@ -14,17 +14,18 @@ import (
 )
 
 const (
-	// reachTimeout is how long a request waits for the server to reach the position it names.
+	// reachTimeout is the longest time that a request waits for the server to reach the
+	// position that it names.
 	reachTimeout = 3 * time.Second
 	// maxFeedBackoff is the longest pause of the feed after failures, unless its
 	// interval is longer.
 	maxFeedBackoff = 2 * time.Second
-	// nudgeGap is the least time from one round of the feed that a nudge asks for
-	// to the next.
+	// nudgeGap is the minimum time between two rounds of the feed that nudges ask for.
 	nudgeGap = 10 * time.Millisecond
-	// aheadEvery is how often it is logged at most that callers know a newer epoch.
+	// aheadEvery is the minimum time between two log records of callers that know a newer
+	// epoch.
 	aheadEvery = time.Minute
-	// maxLostKeys is how many keys the record of a loss names.
+	// maxLostKeys is the maximum number of keys in the log record of a loss.
 	maxLostKeys = 100
 )
 
@@ -42,9 +43,9 @@ type feed struct {
 	replica *replica // or nil if none is kept
 	health  *health
 
-	woken  chan struct{} // capacity 1: the feed is to look at once
-	nudged chan struct{} // capacity 1: somebody outside says that there is something to see
-	tasks  chan func()   // for the feed's goroutine to do
+	woken  chan struct{} // capacity 1: the feed has to read at once
+	nudged chan struct{} // capacity 1: somebody outside says that there is something to read
+	tasks  chan func()   // for the feed's goroutine to call
 
 	// The goroutine's alone.
 	store  conf.StoreID // whose changes are served
@@ -63,9 +64,9 @@ func newFeed(log *slog.Logger, interval time.Duration, storage Storage, served *
 	}
 }
 
-// run brings the server to the storage's head, again and again: at once when
-// woken, else at its interval, with backoff while the storage fails. It alone
-// changes what is served. It sends the outcome of its first round to loaded.
+// run keeps the server at the storage's head until ctx ends. It reads the storage at once
+// when it is woken, otherwise at its interval, and with backoff while the storage fails.
+// It sends the outcome of its first round to loaded.
 func (f *feed) run(ctx context.Context, loaded chan<- error) {
 	retry := backoff.Backoff{Base: f.interval, Cap: max(f.interval, maxFeedBackoff)}
 	for before := error(nil); ; {
@@ -83,7 +84,7 @@ func (f *feed) run(ctx context.Context, loaded chan<- error) {
 		default: // not the first round
 		}
 		if err != nil {
-			// Not cut short by a nudge: a storage in trouble is left alone.
+			// No nudge cuts this short: it must not add load to a storage in trouble.
 			f.pause(ctx, retry.Next(0))
 		} else {
 			retry.Reset()
@@ -92,9 +93,9 @@ func (f *feed) run(ctx context.Context, loaded chan<- error) {
 	}
 }
 
-// idle waits until somebody wakes or nudges the feed, or for the interval, which
-// varies by a tenth so that servers that share a storage do not ask it all at
-// once. Nudges come from outside: between two rounds that they ask for there is at
+// idle waits until somebody wakes or nudges the feed, or for the interval. The interval
+// varies by a tenth, so that servers that share a storage do not all read it at once.
+// Nudges come from outside the server. Between two rounds that they ask for there is at
 // least nudgeGap.
 func (f *feed) idle(ctx context.Context) {
 	interval := f.interval
@@ -113,7 +114,7 @@ func (f *feed) idle(ctx context.Context) {
 			return
 		case <-nudged:
 			nudged = nil
-			f.lag.done = time.Time{} // of others' commits only the storage tells
+			f.lag.done = time.Time{} // own commits are not enough: others' are read from the storage only
 			timer.Reset(time.Until(f.obeyed.Add(nudgeGap)))
 		case do := <-f.tasks:
 			do()
@@ -121,7 +122,8 @@ func (f *feed) idle(ctx context.Context) {
 	}
 }
 
-// pause waits for d, whoever wakes the feed. Meanwhile it applies what needs no storage.
+// pause waits for d even if the feed is woken. Meanwhile it applies the server's own
+// commits, for which it does not need to read the storage.
 func (f *feed) pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -148,8 +150,8 @@ func (f *feed) moveOn(st *state, sets []step) *state {
 	return st
 }
 
-// wake has the feed look at once. It never blocks: one wake that the feed
-// has not seen yet stands for all.
+// wake makes the feed read at once. It never blocks: if the feed has not taken the last
+// wake yet, that one stands for both.
 func (f *feed) wake() {
 	select {
 	case f.woken <- struct{}{}:
@@ -172,6 +174,8 @@ func (f *feed) advance(ctx context.Context) error {
 		batch, sets, err := f.reader.changes(f.fresh(ctx), st.position)
 		switch {
 		case errors.Is(err, conf.ErrEpoch):
+			// A storage that is only behind may be a lagging database, which gets some time,
+			// unless a loss is proven.
 			if isBehind(batch.Head, st.position) && !f.served.historyLost.Load() {
 				if wait, err := f.lag.behind(batch.Head, st.position); wait {
 					return err
@@ -215,7 +219,7 @@ func (f *feed) applyOwn(st *state) (now *state, all bool) {
 	return st, len(batches) > 0
 }
 
-// claimed nudges the feed because somebody says that p is committed; p may be zero.
+// claimed nudges the feed because somebody says that p is committed. P may be zero.
 func (f *feed) claimed(p conf.Position) {
 	if st := f.served.state.Load(); st != nil && !p.IsZero() {
 		if p.Store != st.position.Store || st.reached(p) {
@@ -226,8 +230,8 @@ func (f *feed) claimed(p conf.Position) {
 	f.nudge()
 }
 
-// nudge has the feed look soon. Like wake it never blocks, but it comes from
-// outside and is obeyed at a bounded rate.
+// nudge makes the feed read soon. Like wake it never blocks. Unlike wake it is for requests
+// from outside, so the feed obeys nudges at a bounded rate.
 func (f *feed) nudge() {
 	select {
 	case f.nudged <- struct{}{}:
@@ -235,8 +239,8 @@ func (f *feed) nudge() {
 	}
 }
 
-// fresh returns ctx for a read by the feed, one over a new connection where the feed
-// knows that reads are behind.
+// fresh returns a context for a read by the feed. The read is over a new connection if the
+// feed knows that reads are behind.
 func (f *feed) fresh(ctx context.Context) context.Context {
 	ctx = conf.ReadForFeed(ctx)
 	if !f.lag.lagging.IsZero() {
@@ -245,9 +249,9 @@ func (f *feed) fresh(ctx context.Context) context.Context {
 	return f.health.fresh(ctx)
 }
 
-// committed takes note of what a transaction of this server has committed, and
-// returns the position of its newest change, zero where there is none. Before is the
-// state before it began.
+// committed records what a transaction of this server has committed. It returns the
+// position of the newest change, or zero if nothing was committed. Before is the state
+// before the transaction began.
 func (f *feed) committed(before *state, results []conf.Result) (newest conf.Position) {
 	for i := range results {
 		r := &results[i]
@@ -256,7 +260,7 @@ func (f *feed) committed(before *state, results []conf.Result) (newest conf.Posi
 		}
 		newest = r.Position
 		if before != nil && newest.Epoch == before.position.Epoch && newest.Revision <= before.position.Revision {
-			f.served.historyLost.Store(true) // a revision is given once: the storage has lost those that were seen
+			f.served.historyLost.Store(true) // no revision is given twice, so the storage has lost what this server has seen
 		}
 	}
 	f.progress.expect(f.served.state.Load(), newest, false)
@@ -264,15 +268,17 @@ func (f *feed) committed(before *state, results []conf.Result) (newest conf.Posi
 	return newest
 }
 
-// load reads everything anew and then serves it. Until then the server goes on serving
-// what it has. It returns ErrEpoch if the storage is behind that, so that nothing that
-// was acknowledged is taken back.
+// load reads everything from the storage and then serves it. Until then the server keeps
+// serving what it has. If the storage is behind that, load returns ErrEpoch, because the
+// server must not take back what was acknowledged.
 func (f *feed) load(ctx context.Context) error {
 	old := f.served.state.Load()
 	next, err := f.reader.scan(conf.ReadForFeed(ctx), f.store, old)
 	if err != nil {
 		return err
 	}
+	// The pages of the scan are of different positions. With the changes since the first
+	// page the state is that of one position.
 	for caughtUp := false; !caughtUp; {
 		batch, _, err := f.reader.changes(f.fresh(ctx), next.position)
 		if err != nil {
@@ -294,7 +300,8 @@ func (f *feed) load(ctx context.Context) error {
 	return nil
 }
 
-// startFrom serves next, a state that was read, instead of old, which may be nil.
+// startFrom serves next, which was read from the storage or the replica, instead of old,
+// which may be nil.
 func (f *feed) startFrom(old, next *state) {
 	f.served.replace(old, next)
 	f.store = next.position.Store
@@ -302,9 +309,9 @@ func (f *feed) startFrom(old, next *state) {
 	f.replica.wake()
 }
 
-// fork begins a new epoch, as the storage seems to have lost history that the
-// server has seen, and loads what there is now. The storage itself knows better
-// than its reads, which may be behind: then it begins none.
+// fork asks the storage to begin a new epoch, because it seems to have lost history that the
+// server has seen, and then loads the present state. If only the reads are behind, the
+// storage itself still has that history, and begins no epoch.
 func (f *feed) fork(ctx context.Context, old *state) error {
 	kept, to, err := f.begin(ctx, old.position)
 	if err != nil {
@@ -331,8 +338,8 @@ func (f *feed) fork(ctx context.Context, old *state) error {
 	return nil
 }
 
-// begin has the storage begin a new epoch, and returns up to which revision it
-// still had the history that led to verified, and where it is now.
+// begin asks the storage to begin a new epoch. It returns the newest revision up to which
+// the storage still had the history that led to verified, and the storage's position now.
 func (f *feed) begin(ctx context.Context, verified conf.Position) (kept int64, to conf.Position, err error) {
 	ctx = conf.ReadForFeed(ctx)
 	if kept, err = f.kept(ctx, verified); err != nil {
@@ -342,11 +349,12 @@ func (f *feed) begin(ctx context.Context, verified conf.Position) (kept int64, t
 	return kept, to, err
 }
 
-// kept returns the newest revision on the way to verified that is still in the
-// storage's history, or 0 if none is known.
+// kept returns the newest revision of the history that led to verified that the storage
+// still has, or 0 if none is known. It is a binary search in the trail, which asks the
+// storage about one position in each step.
 func (f *feed) kept(ctx context.Context, verified conf.Position) (int64, error) {
 	marks := f.served.trail.all()
-	var failed error // then nothing more is asked
+	var failed error // after which the storage is asked no more
 	n := sort.Search(len(marks), func(i int) bool {
 		if failed != nil {
 			return true
@@ -376,7 +384,7 @@ func (f *feed) notBeforeSeen(ctx context.Context, p conf.Position, wait time.Dur
 		return err
 	}
 	if _, ok := f.aheadCallers.LogOnceIn(aheadEvery); ok {
-		// Nobody has proven the position, so nobody is told to act on it.
+		// The position is not proven, so the log must not advise anybody to act on it.
 		f.log.Warn("a client names a generation of the store that is newer than the one here; it may have made it up",
 			"generation", p.Epoch.Generation, "here", here)
 	}
@@ -397,7 +405,7 @@ func (f *feed) notBefore(ctx context.Context, p conf.Position, wait time.Duratio
 	if st.reached(p) {
 		return nil
 	}
-	f.nudge() // whoever asks may have made p up
+	f.nudge() // not wake, because the caller may have made p up
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	if err = f.served.reach(waiting, p); err != nil && ctx.Err() == nil && waiting.Err() != nil {
@@ -412,6 +420,7 @@ func (f *feed) startFromReplica(ctx context.Context) error {
 	local := f.replica.local
 	at, err := local.At(ctx)
 	if err == nil && !at.IsZero() {
+		// Applying nothing shows whether local is a replica at all.
 		if err = local.Apply(ctx, nil, at); errors.Is(err, conf.ErrInvalid) {
 			return conf.Errorf(conf.ErrInvalid, "the replica has taken changes of its own and is no copy; give the server another directory for its replica")
 		}
@@ -436,6 +445,8 @@ func (f *feed) serveReplica(ctx context.Context, at conf.Position) error {
 	if err != nil {
 		return err
 	}
+	// Install may bring entries that are newer than its position. Until the changes up to
+	// them have been applied, the replica is not the state of any position.
 	for _, place := range st.index.cells.All() {
 		if r := place.Load(); r.Revision > at.Revision {
 			return conf.Errorf(conf.ErrCorrupt, "the replica is at revision %d and holds an entry of %d: it was not completed", at.Revision, r.Revision)
@@ -448,8 +459,8 @@ func (f *feed) serveReplica(ctx context.Context, at conf.Position) error {
 	return nil
 }
 
-// otherStore says what to do about a storage that is another store than what
-// this server has served.
+// otherStore returns the error of a storage that is another store than the one that this
+// server has served. It says what to do about it.
 func (f *feed) otherStore(err error) error {
 	if f.replica == nil {
 		return err
@@ -458,8 +469,8 @@ func (f *feed) otherStore(err error) error {
 		"point the server at the storage that it had, or give it an empty directory for its replica", f.store)
 }
 
-// repair puts want in the place of the record that the server has of a key,
-// unless that has changed.
+// repair replaces have, the server's record of key, by want, unless the record has changed
+// meanwhile.
 func (f *feed) repair(ctx context.Context, key conf.Key, have, want *record) {
 	done := make(chan struct{})
 	task := func() {

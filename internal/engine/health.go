@@ -13,7 +13,8 @@ import (
 // neverConfirmed is health.confirmed before the storage has been read for the first time.
 const neverConfirmed = -1
 
-// health is what the server knows about its storage. Times are since it was made.
+// health tracks the state of the storage. Times are durations since health was made, which
+// setting the wall clock does not change.
 type health struct {
 	log      *slog.Logger
 	interval time.Duration // of the feed
@@ -32,8 +33,8 @@ type failedWrite struct {
 	at  time.Duration
 }
 
-// writeDoubt is for how long the storage must have been read since a commit
-// failed, for that to say no more of how the storage is now.
+// writeDoubt is the time for which reads must have succeeded after a failed commit until
+// the storage counts as usable again. There may be no further commit that would show it.
 const writeDoubt = time.Minute
 
 func newHealth(log *slog.Logger, interval time.Duration) *health {
@@ -45,7 +46,7 @@ func newHealth(log *slog.Logger, interval time.Duration) *health {
 // known reports whether the storage has been read since the server was started.
 func (h *health) known() bool { return h.confirmed.Load() != neverConfirmed }
 
-// confirm notes the outcome of a read by the feed.
+// confirm records the outcome of a read by the feed.
 func (h *health) confirm(err error) {
 	if err != nil {
 		h.storageErrors.Add(1)
@@ -56,7 +57,7 @@ func (h *health) confirm(err error) {
 	h.readErr.Store(nil)
 }
 
-// wrote notes the outcome of a commit.
+// wrote records the outcome of a commit.
 func (h *health) wrote(err error) {
 	before := h.writeErr()
 	switch {
@@ -71,9 +72,9 @@ func (h *health) wrote(err error) {
 	}
 }
 
-// writeErr returns why the storage cannot be written now, as far as the last
-// commit says it. That it failed says nothing any more once the storage has been
-// read for long enough since, but for a reason that no read meets.
+// writeErr returns the error of the last commit, or nil if it succeeded. An error no longer
+// counts once reads have succeeded for writeDoubt since, except ErrNoSpace: a full disk can
+// still be read.
 func (h *health) writeErr() error {
 	w := h.write.Load()
 	if w == nil || !errors.Is(w.err, conf.ErrNoSpace) && time.Duration(h.confirmed.Load())-w.at >= writeDoubt {
@@ -82,8 +83,8 @@ func (h *health) writeErr() error {
 	return w.err
 }
 
-// observe logs the feed's troubles where they begin, change and end, and
-// confirms the outcome of a round.
+// observe records the outcome of a round of the feed. It logs when the feed's trouble
+// begins, changes or ends. Before is the outcome of the previous round.
 func (h *health) observe(before, err error) {
 	kind := func(err error) error {
 		switch {
@@ -113,7 +114,8 @@ func (h *health) observe(before, err error) {
 }
 
 // stale returns the time since the storage last confirmed what is served, or 0 if it
-// is confirmed. A storage that hangs is noticed by the clock.
+// is confirmed. A storage that hangs returns no error, so it is noticed by the time since
+// the last confirmation.
 func (h *health) stale() time.Duration {
 	confirmed := h.confirmed.Load()
 	age := time.Since(h.started) - time.Duration(max(confirmed, 0))
@@ -123,7 +125,7 @@ func (h *health) stale() time.Duration {
 	return 0
 }
 
-// fresh returns a context for a read of the storage, one over a new connection where
+// fresh returns a context for a read of the storage. The read is over a new connection if
 // reads have not shown what is known to be committed; see [conf.FreshRead].
 func (h *health) fresh(ctx context.Context) context.Context {
 	if err := h.readErr.Load(); err != nil && (errors.Is(*err, errFeedGap) || errors.Is(*err, errFeedStalled)) {

@@ -31,8 +31,8 @@ type index struct {
 	order *sortedlist.List[*cell] // all cells, by key
 	live  atomic.Int64            // records that are not tombstones
 
-	fresh []*cell  // that are not in order yet; the writer's
-	tombs []tomb   // in order of deletion, also those published over since; the writer's
+	fresh []*cell  // new ones, which are not in order yet; the writer's
+	tombs []tomb   // in order of deletion, including those of keys published since; the writer's
 	undo  *undoLog // of the snapshot being taken, or nil; guarded by [served].mu
 }
 
@@ -62,11 +62,11 @@ type tomb struct {
 }
 
 const (
-	// Tombstones are kept so that polls can be told of deletions by their
-	// position. This many are, or a quarter of the keys where that is more.
+	// minTombs is the number of tombstones that are kept, or a quarter of the number of
+	// keys if that is more. A poll that names only a position learns of deletions by them.
 	minTombs = 10_000
-	// maxForget is how many tombstones the feed drops between two batches: enough that
-	// they do not pile up, and few enough that the feed does not stand still.
+	// maxForget is the number of tombstones that the feed drops between two batches: enough
+	// that they do not pile up, and few enough that the feed does not stand still.
 	maxForget = 2 * conf.MaxChanges
 )
 
@@ -108,7 +108,7 @@ func (ix *index) put(r *record) (old *record, ok bool) {
 	return old, true
 }
 
-// arrange puts new keys where they belong in the order.
+// arrange adds the new keys to the order.
 func (ix *index) arrange() {
 	if len(ix.fresh) > 0 {
 		ix.order.Add(ix.fresh)
@@ -116,7 +116,7 @@ func (ix *index) arrange() {
 	}
 }
 
-// set makes r the record of key, whatever the index has; a nil r removes the key.
+// set makes r the record of key, even if the present one is newer. A nil r removes the key.
 func (ix *index) set(key conf.Key, r *record) {
 	place, loaded := ix.cells.Load(key)
 	was := loaded && !place.Load().deleted
@@ -164,7 +164,7 @@ func (ix *index) forget(n int) {
 		}
 	}
 	ix.order.Remove(gone)
-	clear(ix.tombs[:n]) // appending moves the rest to new memory, but not at once
+	clear(ix.tombs[:n]) // their memory is only freed when append moves the rest
 	ix.tombs = ix.tombs[n:]
 }
 
@@ -223,7 +223,7 @@ func (u *undoLog) keep(old *record) {
 	}
 }
 
-// verify reports why e, with its content, is not what r stands for.
+// verify returns an error if e, with its content, is not the entry that r stands for.
 func (r *record) verify(e *conf.Entry) error {
 	switch {
 	case conf.MD5Hex(e.Content) != e.MD5:
@@ -234,8 +234,8 @@ func (r *record) verify(e *conf.Entry) error {
 	return nil
 }
 
-// says reports whether r and o say the same of the same revision, which may be
-// another's where history was lost.
+// says reports whether r and o are of the same revision and say the same. After a loss of
+// history, two different records may have the same revision.
 func (r *record) says(o *record) bool {
 	return r.deleted == o.deleted && r.standsFor(&o.Entry)
 }
@@ -267,8 +267,8 @@ func sameRecord(a, b *record) bool {
 	return a.standsFor(&b.Entry)
 }
 
-// reuse returns the state's own record of the same value, and with it the
-// content that may be in memory; else r.
+// reuse returns the state's own record if it says the same as r, because its content may be
+// in memory. Otherwise it returns r.
 func (st *state) reuse(r *record) *record {
 	if st != nil {
 		if have := st.index.get(r.Key); have != nil && have.says(r) {
@@ -278,8 +278,8 @@ func (st *state) reuse(r *record) *record {
 	return r
 }
 
-// lacks returns the keys that old had at revisions above kept and that st does
-// not have like that.
+// lacks returns the keys that were changed in old after revision kept and whose change st
+// does not have.
 func (st *state) lacks(old *state, kept int64) []string {
 	var keys []string
 	for key, place := range old.index.cells.All() {

@@ -20,13 +20,13 @@ type lagState struct {
 	idle    time.Time     // the same since the last own commit: a storage that commits after the served position has lost nothing
 }
 
-// toHead notes that the storage was read to its head.
+// toHead records that the storage was read to its head.
 func (l *lagState) toHead() { *l = lagState{done: time.Now()} }
 
 // due reports whether the storage has to be read although own commits were applied.
 func (l *lagState) due(interval time.Duration) bool { return time.Since(l.done) >= interval }
 
-// own notes that an own commit follows what was served.
+// own records that an own commit follows what was served.
 func (l *lagState) own(from conf.Position) {
 	if l.ownFrom.IsZero() {
 		l.ownFrom = from
@@ -60,7 +60,7 @@ func (l *lagState) behind(head, served conf.Position) (wait bool, err error) {
 		head.Revision, head.Epoch.Generation, served.Revision, served.Epoch.Generation)
 }
 
-// ahead notes that the storage has revision, though its reads do not show it.
+// ahead records that the storage has revision, although its reads do not show it.
 func (l *lagState) ahead(revision int64) error {
 	l.idle = time.Time{}
 	return conf.Errorf(errFeedGap, "reads of the storage do not show revision %d, which it has", revision)

@@ -6,8 +6,8 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// maxOwnBytes is how many bytes of changes may wait for the feed. If there are more,
-// the feed reads them from the storage.
+// maxOwnBytes is the maximum number of bytes of changes that wait for the feed. If there
+// are more, they are dropped and the feed reads them from the storage.
 const maxOwnBytes = 16 << 20
 
 // ownCommits holds the changes of the server's own transactions, in order, until the
@@ -50,6 +50,7 @@ func (o *ownCommits) add(results []conf.Result) {
 	o.batches = append(o.batches, batch)
 }
 
+// take returns the changes of all transactions since the last take.
 func (o *ownCommits) take() []conf.Batch {
 	o.mu.Lock()
 	defer o.mu.Unlock()

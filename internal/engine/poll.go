@@ -13,12 +13,12 @@ import (
 	"github.com/linnaname/gdiamond/internal/keysets"
 )
 
-// inlineTime is how long the contents that an answer carries may take to be
-// loaded, all together. It is below what any client waits for an answer.
+// inlineTime is the longest time for loading all contents that an answer carries. No client
+// waits for an answer for less.
 const inlineTime = 500 * time.Millisecond
 
-// polls answers polls and watches: at once if there is something to say, else as soon
-// as there is.
+// polls answers polls and watches: at once if there are changes, otherwise as soon as there
+// are.
 type polls struct {
 	served     *served
 	reads      *reads
@@ -42,8 +42,9 @@ func newPolls(cfg *Config, reads *reads) *polls {
 	}
 }
 
-// begin compares once what a poll asks for, which source sent. It returns a query to
-// wait on and to release, or none where the caller has to send the poll again in full.
+// begin compares a poll of source for the first time. It returns the answer, if there is one
+// already, and a query to wait on, which the caller must release. The query is nil if the
+// client has to send the poll again in full.
 func (p *polls) begin(ctx context.Context, asked *pollAsked, source string) (*query, *conf.PollResponse, error) {
 	q, err := p.query(asked, source)
 	if err != nil {
@@ -60,8 +61,8 @@ func (p *polls) begin(ctx context.Context, asked *pollAsked, source string) (*qu
 	return q, p.finish(resp, false), err
 }
 
-// query returns the query of what a poll asks for. Its set is nil where the server
-// does not know it, else it is to be released.
+// query returns the query of a poll. Its set is nil if the server does not know the set.
+// Otherwise the caller must release the query.
 func (p *polls) query(asked *pollAsked, source string) (*query, error) {
 	q := &query{position: asked.position}
 	var err error
@@ -82,8 +83,8 @@ func (p *polls) query(asked *pollAsked, source string) (*query, error) {
 // release gives back the set of a query.
 func (p *polls) release(q *query) { p.sets.Release(q.set) }
 
-// denying returns resp with the keys of q that may not be read; where there is
-// nothing else to say, an answer that says only that.
+// denying returns a copy of resp with the keys of q that may not be read. If resp is nil the
+// answer has only those.
 func denying(q *query, resp *conf.PollResponse) *conf.PollResponse {
 	with := conf.PollResponse{Position: q.position}
 	if resp != nil {
@@ -104,9 +105,9 @@ func refusal(key conf.Key) string {
 	return ""
 }
 
-// wait answers a poll when there is something to say, and at the deadline. It calls
-// parked, unless that is nil, when it begins to wait. While it waits it keeps nothing
-// of the request, and little on its stack.
+// wait answers a poll when one of its keys has changed, or at the deadline. It calls parked,
+// unless that is nil, when it begins to wait. While it waits it keeps nothing of the request
+// and has little on its stack, because there may be many thousands of parked polls.
 func (p *polls) wait(ctx context.Context, q *query, deadline time.Time, parked func()) (*conf.PollResponse, error) {
 	timeout := time.Until(deadline)
 	if timeout <= 0 || p.draining.Load() {
@@ -151,7 +152,7 @@ func (p *polls) wait(ctx context.Context, q *query, deadline time.Time, parked f
 	}
 }
 
-// park counts one more that waits, unless there are too many.
+// park counts one more waiting request, or returns an error if there are too many.
 func (p *polls) park() error {
 	if p.parked.Add(1) > int64(p.maxWaiters) {
 		p.parked.Add(-1)
@@ -160,8 +161,8 @@ func (p *polls) park() error {
 	return nil
 }
 
-// finish returns resp as this caller is to see it. Resp may be shared: it is
-// copied rather than changed.
+// finish returns resp with the fields that are not the same for all callers. Resp may be
+// shared, so finish changes a copy.
 func (p *polls) finish(resp *conf.PollResponse, waited bool) *conf.PollResponse {
 	if resp == nil {
 		return nil
@@ -178,8 +179,8 @@ func (p *polls) finish(resp *conf.PollResponse, waited bool) *conf.PollResponse 
 	return &c
 }
 
-// compare returns the answer to q, nil where nothing is to say: q then knows
-// all its keys up to the present position.
+// compare returns the answer to q, or nil if none of its keys has changed. In that case it
+// moves q to the present position.
 func (p *polls) compare(ctx context.Context, q *query) (*conf.PollResponse, error) {
 	st := p.served.state.Load()
 	if resp := q.answered(st); resp != nil {
@@ -210,14 +211,15 @@ func (p *polls) compare(ctx context.Context, q *query) (*conf.PollResponse, erro
 		resp.Applied = st.applied
 	}
 	p.inline(ctx, &d)
+	// All callers without held keys that know the set up to the same change get this answer.
 	if q.plain() && ctx.Err() == nil && p.sets.Shared(q.set) {
 		q.set.Answer.Store(&sharedAnswer{st, q.position.Revision, oldest, resp})
 	}
 	return resp, nil
 }
 
-// inline adds the entries that an answer carries. One whose content cannot be
-// had in time is only named: the caller fetches it.
+// inline adds the entries that an answer carries. If a content cannot be loaded in time, its
+// entry is left out and the client fetches it.
 func (p *polls) inline(ctx context.Context, d *diff) {
 	ctx, cancel := context.WithTimeout(ctx, inlineTime)
 	defer cancel()
@@ -233,8 +235,8 @@ func (p *polls) inline(ctx context.Context, d *diff) {
 	}
 }
 
-// watch answers with the changes that req asks for, when there are any, and at the
-// end of its wait.
+// watch answers with the changes that req asks for as soon as there are any, or at the end of
+// its wait.
 func (p *polls) watch(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
 	wait := min(max(req.Wait, 0), conf.MaxWait)
 	waiting, cancel := context.WithTimeout(ctx, wait)
@@ -270,9 +272,9 @@ func (p *polls) watch(ctx context.Context, req *conf.ChangesRequest) (*conf.Chan
 	return resp, nil
 }
 
-// untilMore waits until there may be more than resp. A storage that was behind
-// is asked again at the feed's pace: what is served meanwhile does not tell when
-// it has caught up.
+// untilMore waits until there may be more changes than in resp. A storage that was behind is
+// asked again at the interval of the feed, because nothing in memory shows when it has caught
+// up.
 func (p *polls) untilMore(ctx context.Context, resp *conf.ChangesResponse, behind bool) error {
 	if !behind {
 		return p.served.await(ctx, func(st *state) bool { return p.draining.Load() || resp.More || st.past(resp.Position) })
@@ -285,7 +287,7 @@ func (p *polls) untilMore(ctx context.Context, resp *conf.ChangesResponse, behin
 	return nil
 }
 
-// drain answers all who wait, now and from now on.
+// drain answers all parked requests, and makes later ones return instead of parking.
 func (p *polls) drain() {
 	p.draining.Store(true)
 	p.served.wakeAll()

@@ -17,11 +17,12 @@ const (
 )
 
 // progress tracks the positions that are known to be committed and that the feed has
-// not reached.
+// not reached. It keeps only two of them: the lag is the age of the first, and when that is
+// reached, the last takes its place.
 type progress struct {
 	mu    sync.Mutex
-	first expected // that has not been reached; guarded by mu
-	last  expected // the newest, of a later time than first; guarded by mu
+	first expected // the one that has been expected for longest; guarded by mu
+	last  expected // the newest, expected since a later time than first; guarded by mu
 }
 
 // expected is a position that somebody has committed.
@@ -31,7 +32,7 @@ type expected struct {
 	claimed  bool      // by a nudge
 }
 
-// expect notes that p, of the epoch of st, is committed.
+// expect records that position at, of the epoch of st, is committed.
 func (p *progress) expect(st *state, at conf.Position, claimed bool) {
 	if st == nil || at.Epoch != st.position.Epoch || st.reached(at) {
 		return
@@ -45,7 +46,7 @@ func (p *progress) expect(st *state, at conf.Position, claimed bool) {
 	case at.Compare(p.last.position) > 0 && at.Compare(p.first.position) > 0:
 		p.last = e
 	case !claimed && at.Compare(p.first.position) <= 0 && p.first.claimed:
-		p.first = e // better known than what is claimed
+		p.first = e // a commit of this server replaces a claim
 	}
 }
 
@@ -77,8 +78,8 @@ func (e *expected) settled(st *state) bool {
 	return e.since.IsZero() || st == nil || st.reached(e.position) || e.claimed && time.Since(e.since) > claimLife
 }
 
-// stalled returns an error if the storage can be read and has not shown for stallAfter
-// what is committed.
+// stalled returns an error if the storage, which can be read, has not shown a commit for
+// stallAfter.
 func (p *progress) stalled(st *state) error {
 	if age := p.settle(st); age >= stallAfter {
 		return conf.Errorf(errFeedStalled, "the storage has shown nothing after revision %d for %v, and more is committed",

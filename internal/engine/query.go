@@ -8,40 +8,41 @@ import (
 	"github.com/linnaname/gdiamond/internal/keysets"
 )
 
-// keySet is a set of keys that clients poll, and keySets are those that are known.
+// keySet is a set of keys that clients poll. keySets holds the sets that the server knows.
 type (
 	keySet  = keysets.Set[conf.KeySetHash, conf.Key, sharedAnswer]
 	keySets = keysets.Table[conf.KeySetHash, conf.Key, sharedAnswer]
 )
 
-// pollAsked is what a poll asks for, checked: keys are canonical.
+// pollAsked is a poll request that was checked. Its keys are canonical.
 type pollAsked struct {
 	set      conf.KeySetHash
-	keys     []conf.Key // of the set, but for denied; none of both where it is taken to be known
+	keys     []conf.Key // of the set, other than denied; both are empty if the server should know the set
 	denied   []conf.Key // that the caller may not read; sorted, each once
 	position conf.Position
 	held     []conf.Held // sorted by key
 }
 
-// query is what a poll is about: a set of keys and what the caller has of it. It
-// is all that a parked poll keeps of its request.
+// query is a set of keys and what the caller knows of them. It is all that a parked poll
+// keeps of its request.
 type query struct {
 	set      *keySet
-	position conf.Position // the caller knows all keys up to it,
-	held     []heldAt      // but for these; by place
+	position conf.Position // up to which the caller knows all keys other than those in held
+	held     []heldAt      // sorted by place
 }
 
 // heldAt is a [conf.Held] as a parked poll keeps it: the key is that at place in the set.
 type heldAt struct {
 	revision int64
-	digest   [16]byte // of the content; zero: it holds nothing, or what no content has
+	digest   [16]byte // of the content, or zero if the caller has none, or an MD5 that no content has
 	place    int32
-	nothing  bool // it holds nothing
+	nothing  bool // the caller has no content
 }
 
 // emptyDigest is that of an empty content.
 const emptyDigest = "d41d8cd98f00b204e9800998ecf8427e"
 
+// answered returns the shared answer of the set if it is the answer to q, or nil.
 func (q *query) answered(st *state) *conf.PollResponse {
 	a := q.set.Answer.Load()
 	if a == nil || st == nil || a.state != st || !q.plain() || q.position.Epoch != st.position.Epoch ||
@@ -51,7 +52,7 @@ func (q *query) answered(st *state) *conf.PollResponse {
 	return a.resp
 }
 
-// differ compares q with st. It is not ok where the index is ahead of st in a key.
+// differ compares q with st. Ok is false if the index is ahead of st for a key.
 func (q *query) differ(st *state) (d diff, ok bool) {
 	if !q.position.IsZero() && (q.position.Epoch != st.position.Epoch || q.position.Revision < st.floor) {
 		return diff{resync: true}, true
@@ -82,22 +83,22 @@ func (q *query) differ(st *state) (d diff, ok bool) {
 	return d, true
 }
 
-// digestOf returns the digest that text is the written form of.
+// digestOf parses the written form of a digest.
 func digestOf(text string) (digest [16]byte, ok bool) {
 	if len(text) != hex.EncodedLen(len(digest)) {
 		return digest, false
 	}
 	_, err := hex.Decode(digest[:], []byte(text))
-	return digest, err == nil && hex.EncodeToString(digest[:]) == text // lower case alone
+	return digest, err == nil && hex.EncodeToString(digest[:]) == text // only lower case
 }
 
-// is reports whether h is what r says; a nil r is a key that never was.
+// is reports whether h is the value of r. A nil r means that the key never existed.
 func (h *heldAt) is(r *record) bool {
 	switch {
 	case r == nil || r.deleted:
 		return h.nothing
 	case h.revision == conf.AnyRevision:
-		return h.nothing && r.MD5 == emptyDigest || h.hasDigest(r.MD5)
+		return h.nothing && r.MD5 == emptyDigest || h.hasDigest(r.MD5) // see [conf.AnyRevision]
 	}
 	return h.revision == r.Revision && h.hasDigest(r.MD5)
 }
@@ -107,11 +108,11 @@ func (h *heldAt) hasDigest(text string) bool {
 	return ok && !h.nothing && h.digest == digest
 }
 
-// plain reports whether q is told by its position alone.
+// plain reports whether the position alone says what the caller knows.
 func (q *query) plain() bool { return len(q.held) == 0 && !q.position.IsZero() }
 
-// reached notes that the caller's keys are as they are at p. What it holds by
-// MD5 alone stays, as a new revision with the same MD5 is no change to it.
+// reached records that the caller knows all keys up to p. Keys that are compared by MD5 alone
+// stay in held, because a new revision with the same MD5 is not a change to their caller.
 func (q *query) reached(p conf.Position) {
 	q.position = p
 	q.held = slices.DeleteFunc(q.held, func(h heldAt) bool { return h.revision != conf.AnyRevision })
@@ -143,11 +144,11 @@ func placesIn(set *keySet, held []conf.Held) ([]heldAt, error) {
 	return at, nil
 }
 
-// diff says how the keys of a query are not as the caller has them.
+// diff lists the keys of a query whose state is not the one that the caller has.
 type diff struct {
 	changed []conf.KeyState
-	records []*record // of changed; nil where the key never was
-	resync  bool      // it cannot be told
+	records []*record // of changed; nil for a key that never existed
+	resync  bool      // the query cannot be compared, because its position is too old or of another epoch
 }
 
 func keyState(key conf.Key, r *record) conf.KeyState {
@@ -160,10 +161,10 @@ func keyState(key conf.Key, r *record) conf.KeyState {
 	return conf.KeyState{Key: key, Revision: r.Revision, View: r.View, MD5: r.MD5}
 }
 
-// sharedAnswer is an answer for all who wait on a set and know it up to the
-// same change: it is made once, and with it whatever a transport makes of its entries.
+// sharedAnswer is an answer for all callers that wait on a set and know it up to the same
+// change. It is made only once, and a transport encodes its entries only once.
 type sharedAnswer struct {
-	state        *state // which it is the answer of
-	from, before int64  // right for callers at a revision of from, or above but below before
+	state        *state // that the answer was made from
+	from, before int64  // it answers callers at a revision of at least from and below before
 	resp         *conf.PollResponse
 }

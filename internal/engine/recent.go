@@ -10,11 +10,11 @@ import (
 )
 
 const (
-	// recentBytes is how many bytes of the latest changes are kept in memory; their
-	// contents are mostly shared with the cache. They have to last until a watch that
-	// was answered asks again, and until the replica is written.
+	// recentBytes is the maximum number of bytes of the latest changes in memory. Their
+	// contents are mostly shared with the cache. The changes must be there until a watch
+	// that was answered asks again, and until the replica is written.
 	recentBytes = 16 << 20
-	// changeOverhead is about what a change takes in memory beside its content.
+	// changeOverhead is about the memory in bytes that a change takes besides its content.
 	changeOverhead = 512
 )
 
@@ -25,7 +25,7 @@ type step struct {
 	to      conf.Position
 }
 
-// bytesOf returns about how many bytes changes take in memory.
+// bytesOf returns about the number of bytes that changes take in memory.
 func bytesOf(changes []conf.Change) int64 {
 	n := int64(len(changes)) * changeOverhead
 	for i := range changes {
@@ -44,7 +44,7 @@ type recent struct {
 	bytes int64         // of sets; guarded by mu
 }
 
-// restart says that p is served now, whatever was before.
+// restart forgets all sets, because p is served now and does not follow from them.
 func (r *recent) restart(p conf.Position) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -81,8 +81,8 @@ func (r *recent) last() conf.Position {
 	return r.base
 }
 
-// after returns the sets that follow p, which are not to be changed. It is not
-// ok where p is too long ago, or is no position of what was served.
+// after returns the sets that follow p. The caller must not change them. Ok is false if p is
+// too old, or is not a position of what was served.
 func (r *recent) after(p conf.Position) (sets []step, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -98,7 +98,7 @@ func (r *recent) after(p conf.Position) (sets []step, ok bool) {
 	return r.sets[i+1:], true
 }
 
-// changesOf yields the changes of sets that are of keys, not of epochs.
+// changesOf yields the changes of keys in sets, without the forks.
 func changesOf(sets []step) iter.Seq[*conf.Change] {
 	return func(yield func(*conf.Change) bool) {
 		for i := range sets {

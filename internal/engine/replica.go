@@ -17,32 +17,33 @@ const (
 	// reads that much more from the storage when it starts.
 	replicaMany = 16
 	replicaGap  = 500 * time.Millisecond
-	// minReplicaAge is how long a replica that is damaged again is left alone after it
-	// was made anew: making one reads all that the storage holds.
+	// minReplicaAge is the minimum time between two times that a damaged replica is
+	// rebuilt, because that reads everything that the storage has.
 	minReplicaAge = 10 * time.Minute
 	// maxReplicaBackoff is the longest pause after the replica could not be written.
 	maxReplicaBackoff = 30 * time.Second
-	// replicaWriteBytes is how much one write of the replica has.
+	// replicaWriteBytes is the number of bytes of changes in one write of the replica.
 	replicaWriteBytes = 4 << 20
 )
 
-// replica keeps the server's copy of its storage up to what is served. One
-// goroutine writes it, all may read it. A nil replica holds nothing.
+// replica keeps the server's copy of its storage up to date with what is served. Only its
+// own goroutine writes it, behind what is served. Every goroutine may read it. A nil replica
+// is empty.
 type replica struct {
 	local   ReplicaStorage
 	log     *slog.Logger
 	recent  *recent                                                            // what is served
 	changes func(ctx context.Context, after conf.Position) (conf.Batch, error) // of the storage, verified
-	install func(ctx context.Context) (conf.Position, error)                   // makes the replica anew
+	install func(ctx context.Context) (conf.Position, error)                   // rebuilds the replica
 
 	woken    chan struct{}                 // capacity 1: there is something to write
 	at       atomic.Pointer[conf.Position] // that it has reached, or nil if that is not known
-	damaged  atomic.Bool                   // it is to be made anew
+	damaged  atomic.Bool                   // it has to be rebuilt
 	err      atomic.Pointer[error]
 	failures atomic.Uint64
 	installs atomic.Uint64
-	repaired time.Time // when it was made anew because of damage; the writer's
-	wrote    int       // how many changes the last sync wrote; the writer's
+	repaired time.Time // when it was last rebuilt because of damage; the writer's
+	wrote    int       // number of changes that the last sync wrote; the writer's
 }
 
 // newReplica returns a replica that is kept in local. It follows nothing yet.
@@ -50,8 +51,8 @@ func newReplica(local ReplicaStorage, log *slog.Logger) *replica {
 	return &replica{local: local, log: log, woken: make(chan struct{}, 1)}
 }
 
-// follow has the replica follow what is served. Changes reads what it has missed, and
-// install makes it anew.
+// follow makes the replica follow what is served. Changes reads what it has missed, and
+// install rebuilds it.
 func (r *replica) follow(recent *recent, changes func(context.Context, conf.Position) (conf.Batch, error), install func(context.Context) (conf.Position, error)) {
 	r.recent, r.changes, r.install = recent, changes, install
 }
@@ -67,7 +68,7 @@ func (r *replica) wake() {
 	}
 }
 
-// run keeps the replica until ctx ends.
+// run writes the replica until ctx ends.
 func (r *replica) run(ctx context.Context) {
 	retry := backoff.Backoff{Base: time.Second, Cap: maxReplicaBackoff}
 	for {
@@ -99,7 +100,7 @@ func (r *replica) run(ctx context.Context) {
 // sync brings the replica to what is served.
 func (r *replica) sync(ctx context.Context) error {
 	r.wrote = 0
-	at, err := r.local.At(ctx) // asked anew: the last write may have an unknown outcome
+	at, err := r.local.At(ctx) // not remembered, because the outcome of the last write may be unknown
 	if errors.Is(err, conf.ErrCorrupt) {
 		r.damage(err)
 	} else if err != nil {
@@ -107,7 +108,7 @@ func (r *replica) sync(ctx context.Context) error {
 	}
 	for lost, renewed := false, false; ; {
 		if lost || r.damaged.Load() || at.IsZero() {
-			if renewed { // not again at once: it costs the storage all it holds
+			if renewed { // not again at once, because it reads everything that the storage has
 				return unavailable("the storage does not have what follows the replica that was just made")
 			}
 			if at, err = r.renew(ctx); err != nil {
@@ -164,9 +165,9 @@ func (r *replica) next(at conf.Position) (next step, done bool) {
 	return next, false
 }
 
-// flush writes what still waits when the server is closed, after run and the feed have
-// ended: the next server may start from the replica alone. What it cannot write before
-// ctx ends, the storage has.
+// flush writes the changes that are not written yet when the server is closed, because the
+// next server may have to start from the replica alone. It is called after run and the feed
+// have ended. The storage has whatever flush cannot write before ctx ends.
 func (r *replica) flush(ctx context.Context) {
 	for at := r.at.Load(); !r.damaged.Load(); at = r.at.Load() {
 		if at == nil {
@@ -191,7 +192,7 @@ func (r *replica) missed(ctx context.Context, at conf.Position) (step, error) {
 	return step{at, batch.Changes, batch.Position}, err
 }
 
-// renew makes the replica anew.
+// renew rebuilds the replica.
 func (r *replica) renew(ctx context.Context) (conf.Position, error) {
 	damaged := r.damaged.Load()
 	if age := time.Since(r.repaired); damaged && age < minReplicaAge {
@@ -210,7 +211,7 @@ func (r *replica) renew(ctx context.Context) (conf.Position, error) {
 	return at, nil
 }
 
-// damage notes that the replica cannot be relied on: it is made anew.
+// damage records that the replica cannot be relied on and has to be rebuilt.
 func (r *replica) damage(err error) {
 	if !r.damaged.Swap(true) {
 		r.log.Error("the replica is damaged: it is made anew from the storage", "err", err)

@@ -11,7 +11,8 @@ const (
 	reportTTL  = 10 * time.Minute
 	maxReports = 200_000
 
-	// With more than fewReports, counts are at most recountAfter old.
+	// More than fewReports are counted at most once in recountAfter, because health pages
+	// ask for the status all the time.
 	fewReports   = 1000
 	recountAfter = time.Second
 )
@@ -38,7 +39,7 @@ type reported struct {
 
 func newReports() *reports { return &reports{byKey: make(map[reportKey]reported)} }
 
-// add keeps the reports of a client. It returns false if there was no room for all.
+// add keeps the reports of a client. It returns false if there is no room for all of them.
 func (r *reports) add(client string, list []conf.Report) bool {
 	now := time.Now()
 	r.mu.Lock()
@@ -53,6 +54,7 @@ func (r *reports) add(client string, list []conf.Report) bool {
 	return true
 }
 
+// expire drops the reports that are older than reportTTL.
 func (r *reports) expire() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

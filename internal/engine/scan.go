@@ -10,11 +10,11 @@ import (
 )
 
 const (
-	// scanPage is how many entries are asked for at once while loading.
+	// scanPage is the number of entries in a page of a scan.
 	scanPage = 5000
-	// contentPageBytes is about how many bytes of content one page of a scan has.
+	// contentPageBytes is about the number of bytes in a page of a scan with contents.
 	contentPageBytes = 4 << 20
-	// feedBytes is how many bytes of content are asked for at once of the changes.
+	// feedBytes is the number of bytes of content in a batch of changes.
 	feedBytes = 4 << 20
 )
 
@@ -103,8 +103,8 @@ func (r reader) scan(ctx context.Context, store conf.StoreID, old *state) (*stat
 	return st, nil
 }
 
-// pages yields all pages of a scan, and ends with the first error. The page
-// after a key has as many entries as limit says; 0 ends the scan.
+// pages yields all pages of a scan, and ends with the first error. Limit returns the number
+// of entries of the page after a key, or 0 to end the scan.
 func (r reader) pages(ctx context.Context, contents bool, limit func(after conf.Key) int) iter.Seq2[conf.Page, error] {
 	return func(yield func(conf.Page, error) bool) {
 		req := conf.ScanRequest{Contents: contents}
@@ -126,12 +126,12 @@ func (r reader) pages(ctx context.Context, contents bool, limit func(after conf.
 	}
 }
 
-// fullPages asks for full pages.
+// fullPages is a limit for [reader.pages] that asks for full pages.
 func fullPages(conf.Key) int { return scanPage }
 
-// contentPages returns how many entries to ask for after a key, so that a page
-// has not too many bytes of content; records says how long they are, and where
-// to end.
+// contentPages returns a limit for [reader.pages] that keeps the contents of a page within
+// contentPageBytes. Records has the sizes of the contents. The scan ends with the last of
+// them.
 func contentPages(records []*record) func(after conf.Key) int {
 	return func(after conf.Key) int {
 		first := sort.Search(len(records), func(i int) bool { return records[i].Key.Compare(after) > 0 })
@@ -166,8 +166,8 @@ func (r reader) current(ctx context.Context, key conf.Key) (conf.Page, *conf.Ent
 	return page, &page.Entries[0], nil
 }
 
-// entries yields the entries of records with their contents. It scans, and reads one by
-// one those of which the scan has a newer entry.
+// entries yields the entries of records with their contents. It scans the storage, and reads
+// each entry of which the scan has a newer version.
 func (r reader) entries(ctx context.Context, records []*record) iter.Seq2[conf.Entry, error] {
 	return func(yield func(conf.Entry, error) bool) {
 		scan := r.pages(ctx, true, contentPages(records))
@@ -196,9 +196,8 @@ func (r reader) entries(ctx context.Context, records []*record) iter.Seq2[conf.E
 	}
 }
 
-// merge walks records, which are sorted, and the entries of a scan, and calls
-// each once a key with what there is of it: a record, an entry, or both. It
-// ends with the first error.
+// merge walks records, which are in key order, and the entries of a scan together. For every
+// key it calls each with the record, the entry, or both. It ends with the first error.
 func merge(records []*record, scan iter.Seq2[conf.Page, error], each func(r *record, e *conf.Entry) error) error {
 	for page, err := range scan {
 		if err != nil {

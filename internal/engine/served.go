@@ -17,10 +17,10 @@ import (
 type served struct {
 	log *slog.Logger
 
-	// state is what is served, or nil while the server is not ready. An index moves
-	// on under the states that have it, so mu keeps these in step: a reader that holds
-	// the read lock sees the index and the floor of exactly one state, the present
-	// one; see [served.stable]. Only the feed's goroutine writes, in four places:
+	// state is what is served, or nil while the server is not ready. Successive states
+	// share an index, which changes in place. A reader that holds the read lock of mu sees
+	// the index and the floor of exactly one state, the present one; see [served.stable].
+	// Only the feed's goroutine writes, in four places:
 	//
 	//   - apply puts the records of a batch, then stores the state that has them,
 	//     all under the lock.
@@ -30,11 +30,10 @@ type served struct {
 	//     deletes tombstones at or below that floor, without it: no reader with the
 	//     lock still has a state that needs them.
 	//
-	// (withdraw stores that there is no state.) A reader without the lock has to look
-	// twice. A record above its state's position belongs to a state that is
-	// about to come. A key that is absent may have been deleted and forgotten since:
-	// see [served.lookup], and for many keys [served.lookupAll], which looks whether
-	// the floor has moved.
+	// (withdraw stores nil.) A reader without the lock has to look twice. A record above
+	// the position of its state belongs to a state that is about to be stored. A key that is
+	// absent may have been deleted and forgotten since: see [served.lookup], and for many
+	// keys [served.lookupAll], which checks whether the floor has moved.
 	state atomic.Pointer[state]
 	mu    sync.RWMutex
 
@@ -57,8 +56,9 @@ func newServed(log *slog.Logger, contents *contents) *served {
 }
 
 // snapshot returns the present state, or nil if there is none, and the records of exactly
-// that state that are not tombstones, in key order. It delays nobody: records that
-// change meanwhile are put right at the end. One goroutine at a time may call it.
+// that state that are not tombstones, in key order. It delays nobody, because it does not
+// hold the lock while it reads: an undo log has the records that were replaced meanwhile.
+// Only one goroutine may call it at a time.
 func (s *served) snapshot() (*state, []*record) {
 	s.mu.Lock()
 	st := s.state.Load()
@@ -114,9 +114,9 @@ func (s *served) position() conf.Position {
 // is true. It takes no lock unless a batch that has the key is being applied.
 func (s *served) lookup(st *state, key conf.Key) (*state, *record) {
 	r, ok := st.pick(st.index.get(key))
-	// A record at or below the position was the newest when it was read, so it
-	// was so at the position. An absence must be looked at twice, as the
-	// tombstone of a later deletion may have come and gone.
+	// A record at or below the position was the newest when it was read, so it was also the
+	// newest at the position. An absence must be looked at twice, because the tombstone of a
+	// later deletion may have come and gone.
 	if ok && (r != nil || st == s.state.Load()) {
 		return st, r
 	}
@@ -257,6 +257,8 @@ func (s *served) replace(old, next *state) {
 	s.wakeAll()
 }
 
+// replaceRecord replaces have, the present record of key, by want, unless the record has
+// changed since. Either may be nil.
 func (s *served) replaceRecord(key conf.Key, have, want *record) {
 	st := s.state.Load()
 	if st == nil || st.index.get(key) != have {
@@ -264,7 +266,7 @@ func (s *served) replaceRecord(key conf.Key, have, want *record) {
 	}
 	s.mu.Lock()
 	st.index.set(key, want)
-	next := *st // answers that were made of the old one are not to be used
+	next := *st // another state, so that shared answers of the old one are not used any more
 	s.state.Store(&next)
 	s.mu.Unlock()
 	if have != nil {
@@ -274,14 +276,14 @@ func (s *served) replaceRecord(key conf.Key, have, want *record) {
 	s.moved.Wake()
 }
 
-// withdraw makes the server not ready.
+// withdraw makes the server not ready, because the storage is another store.
 func (s *served) withdraw(err error) {
 	s.log.Error("the storage is another store now: not serving", "err", err)
 	s.state.Store(nil)
 	s.wakeAll()
 }
 
-// wakeAll makes all waiters look again.
+// wakeAll makes all waiters compare again.
 func (s *served) wakeAll() {
 	s.keyWaiters.WakeAll()
 	s.moved.Wake()

@@ -12,7 +12,7 @@ import (
 // storageTimeout bounds each call of the storage.
 const storageTimeout = 30 * time.Second
 
-// readStorage is what answers questions: a storage, or that of a replica.
+// readStorage is the part of a storage that reads. A replica has it too.
 type readStorage interface {
 	Read(ctx context.Context, key conf.Key, revision int64) (conf.Entry, error)
 	Changes(ctx context.Context, after conf.Position, maxBytes int64) (conf.Batch, error)
@@ -20,21 +20,22 @@ type readStorage interface {
 	History(ctx context.Context, key conf.Key, before int64, limit int) ([]conf.Change, error)
 }
 
-// Storage is what an engine asks of a storage. The contract is that of diamond.Storage.
+// Storage has the methods of a storage that an engine calls. The contract is that of
+// diamond.Storage.
 type Storage interface {
 	readStorage
 	Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error)
 	Fork(ctx context.Context, verified conf.Position) (conf.Position, error)
 }
 
-// ReplicaStorage is what an engine asks of the storage of its replica. The contracts are
-// those of diamond.Storage and diamond.Replica.
+// ReplicaStorage has the methods of its replica's storage that an engine calls. The contracts
+// are those of diamond.Storage and diamond.Replica.
 type ReplicaStorage interface {
 	readStorage
 	replicaWriter
 }
 
-// replicaWriter is what the writer of a replica calls.
+// replicaWriter has the methods that only the writer of a replica calls.
 type replicaWriter interface {
 	At(ctx context.Context) (conf.Position, error)
 	Apply(ctx context.Context, changes []conf.Change, to conf.Position) error
@@ -52,8 +53,8 @@ type boundedStorage struct {
 	storage Storage
 }
 
-// boundedReplica does so for the reads of a replica. Its writes have no deadline, as
-// nobody waits for them.
+// boundedReplica does the same for the reads of a replica. Its writes have no deadline,
+// because nobody waits for them.
 type boundedReplica struct {
 	boundedReads
 	replicaWriter

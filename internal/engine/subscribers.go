@@ -23,7 +23,7 @@ type subscriber struct {
 	worker *worker.Worker
 }
 
-// add has committed called after each transaction with the position of its newest
+// add registers committed to be called after each transaction with the position of its newest
 // change, until stop is called; see [Server].OnCommitted.
 func (s *subscribers) add(committed func(conf.Position)) (stop func()) {
 	one := new(subscriber)
@@ -56,7 +56,7 @@ func (s *subscribers) announce(newest conf.Position) {
 	}
 }
 
-// close ends all calls, and waits for those under way.
+// close prevents further calls, and waits for those under way.
 func (s *subscribers) close() {
 	s.mu.Lock()
 	members := s.members

@@ -8,11 +8,11 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// maxTrail is how many of the latest revisions the server knows the chain of.
+// maxTrail is the maximum number of revisions in a trail.
 const maxTrail = 1 << 14
 
-// trail holds the chains of the latest revisions. They tell a position of this history
-// from one of a history that was lost, and tell what was lost.
+// trail holds the chains of the latest revisions. They distinguish a position of this history
+// from one of a history that was lost, and show how much was lost.
 type trail struct {
 	mu    sync.Mutex
 	marks []mark // oldest first; guarded by mu
@@ -23,14 +23,14 @@ type mark struct {
 	chain    conf.Chain
 }
 
-// restart forgets all and begins at p.
+// restart forgets all marks and begins at p.
 func (t *trail) restart(p conf.Position) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.marks = []mark{{p.Revision, p.Chain}}
 }
 
-// add notes sets that follow.
+// add records the sets that follow.
 func (t *trail) add(sets []step) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -51,8 +51,8 @@ func (t *trail) contradicts(p conf.Position) bool {
 	return found && t.marks[i].chain != p.Chain
 }
 
-// before returns the position before a revision, and the chain after it, both
-// of the epoch of p, where the trail has them.
+// before returns the position before a revision, and the chain after that revision, both of
+// the epoch of p. Ok is false if the trail does not have them.
 func (t *trail) before(p conf.Position, revision int64) (from conf.Position, chain conf.Chain, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -65,7 +65,7 @@ func (t *trail) before(p conf.Position, revision int64) (from conf.Position, cha
 	return from, t.marks[i].chain, true
 }
 
-// all returns the marks. They are not to be changed.
+// all returns the marks. The caller must not change them.
 func (t *trail) all() []mark {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// verifyTries is how often a key is looked at that changes meanwhile.
+// verifyTries is the number of attempts for a key that changes while it is examined.
 const verifyTries = 3
 
 // verifier finds out which of storage, log and memory is wrong about a key, and repairs
@@ -23,17 +23,17 @@ type verifier struct {
 	feed    *feed
 }
 
-// verdict is what a verifier has found out about a key.
+// verdict is the result of the examination of a key.
 type verdict struct {
-	settled  bool   // storage is known; not while the key changes
-	revision int64  // the newest that anything has of the key
+	settled  bool   // storage is valid; false if the key changed all the time
+	revision int64  // of the key, the newest that storage, log or memory has
 	memory   bool   // the server's record was wrong; it is repaired
-	storage  string // what is wrong with the storage, or ""
+	storage  string // the error in the storage, or ""
 }
 
-// verify finds out whether a key differs, and repairs what can be. It compares
-// three things as of one position: what the storage's log says of the key, its
-// current entry, and the server's record.
+// verify finds out whether a key differs, and repairs the server's record if that is wrong. It
+// compares three things as of one position: the newest change of the key in the storage's log,
+// the storage's current entry, and the server's record.
 func (v *verifier) verify(ctx context.Context, key conf.Key) (verdict, error) {
 	for range verifyTries {
 		page, row, err := v.reader.current(ctx, key)
@@ -49,17 +49,18 @@ func (v *verifier) verify(ctx context.Context, key conf.Key) (verdict, error) {
 		}
 		st, have := v.served.record(key)
 		if st == nil || st.position.Epoch != page.Position.Epoch {
-			return verdict{}, nil // the feed has other worries
+			return verdict{}, nil // the epoch is changing, so the feed reads everything anyway
 		}
 		if isAfter(want, page.Position) || isAfter(have, page.Position) {
 			continue // changed meanwhile
 		}
 		return v.judge(ctx, st, key, row, want, have)
 	}
-	return verdict{}, nil // it changes all the time, so the feed has it
+	return verdict{}, nil // it changes all the time, so the feed reads it anyway
 }
 
-// judge says which of what is known of a key is wrong, and does what there is to do.
+// judge decides which of row, the storage's entry, want, the log's record, and have, the
+// server's record, is wrong. It repairs the server's record.
 func (v *verifier) judge(ctx context.Context, st *state, key conf.Key, row *conf.Entry, want, have *record) (found verdict, err error) {
 	found.revision = max(want.revision(), have.revision())
 	if row != nil {
@@ -74,7 +75,7 @@ func (v *verifier) judge(ctx context.Context, st *state, key conf.Key, row *conf
 			v.feed.repair(ctx, key, have, want)
 			found.memory = true
 		} else {
-			want = have // the log is not the one that was verified
+			want = have // the log has been changed since the server verified it
 		}
 	}
 	var problem error
@@ -94,8 +95,8 @@ func (v *verifier) judge(ctx context.Context, st *state, key conf.Key, row *conf
 	return found, nil
 }
 
-// verifyStored reads what the storage has of r, and returns ErrCorrupt where it
-// is not what was published.
+// verifyStored reads the storage's entry of r, and returns ErrCorrupt if that is not what was
+// published.
 func (v *verifier) verifyStored(ctx context.Context, r *record) error {
 	_, err := v.reader.version(ctx, r)
 	switch _, now := v.served.record(r.Key); {
@@ -107,9 +108,10 @@ func (v *verifier) verifyStored(ctx context.Context, r *record) error {
 	return err
 }
 
-// proven reports whether what the log says of a key is what was published, and
-// not what the server has. The chain decides where the server knows it, else
-// the replica, which was verified when it was written; else the log.
+// proven reports whether want, the log's record, was published, and not have, the server's. If
+// the server knows the chain around want, the chain decides. Otherwise the replica does,
+// because it was verified when it was written. If it does not have the key either, the log is
+// believed.
 func (v *verifier) proven(ctx context.Context, st *state, want, have *record) (bool, error) {
 	if want != nil {
 		if from, chain, ok := v.served.trail.before(st.position, want.Revision); ok {
@@ -133,7 +135,7 @@ func (v *verifier) proven(ctx context.Context, st *state, want, have *record) (b
 	return true, nil
 }
 
-// published returns what the storage's log says of key, nil where it has no value.
+// published returns the record that the storage's log has of key, or nil if it has none.
 func (v *verifier) published(ctx context.Context, key conf.Key) (*record, error) {
 	changes, err := v.storage.History(ctx, key, 0, 1)
 	if err != nil || len(changes) == 0 {
