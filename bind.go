@@ -32,11 +32,12 @@ type Value[T any] struct {
 // Contents are decoded by their [Entry].Type, or else by the type that [conf.TypeOf]
 // returns for the data id: "json", "yaml", "toml" or "properties". A T of kind
 // string or []byte takes the content as it is. Each content is decoded into a fresh
-// T, on which its SetDefaults method, if *T has one, has been called, and into
-// which the content of [WithDefault] has been decoded. Then the Validate() error
-// method of T or *T is called, if there is one. A content that cannot be decoded or
-// is not valid is rejected: the current value stays, [Value.Err] says why, and the
-// server is told, without the content.
+// T. That is a copy of the default that [WithDefault] sets, or else a zero T on which
+// its SetDefaults method, if *T has one, has been called, and into which the content of
+// [WithDefaultContent] has been decoded. Then the Validate() error method of T or *T is
+// called, if there is one. A content that cannot be decoded or is not valid is
+// rejected: the current value stays, [Value.Err] says why, and the server is told,
+// without the content.
 //
 // A content means the same in every format, or is rejected with a line and a
 // reason: for example a number that the field cannot hold exactly, a key that
@@ -69,11 +70,11 @@ func Bind[T any](ctx context.Context, c Client, key Key, opts ...BindOption) (*V
 	}
 	if v.decoder.hasDefault {
 		first, err := v.decoder.fresh()
-		if err == nil {
-			err = v.decoder.check(first)
-		}
 		if err != nil {
-			return nil, &Error{Op: "bind", Key: key, Err: ErrInvalid, Detail: "the default cannot be used: " + err.Error()}
+			return nil, conf.WithOp("bind", key, err)
+		}
+		if err := v.decoder.check(first); err != nil {
+			return nil, conf.WithOp("bind", key, badDefault(err.Error()))
 		}
 		v.current.Store(first)
 		v.config = v.decoder.defaultConfig()
@@ -128,7 +129,7 @@ func (v *Value[T]) Err() error {
 func (v *Value[T]) Config() Config {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if now, ok := v.sub.of.Delivered(); ok && follower.EqualEntries(&now.Entry, &v.config.Entry) {
+	if now, ok := v.sub.of.Delivered(); ok && v.isOf(&now.Entry) {
 		return now
 	}
 	return v.config
@@ -139,9 +140,11 @@ func (v *Value[T]) onConfig(_ context.Context, config Config) error {
 	if config.Deleted {
 		return v.onDeleted()
 	}
-	fresh := v.Get()
+	v.mu.Lock()
+	fresh, same := v.Get(), v.isOf(&config.Entry)
+	v.mu.Unlock()
 	var err error
-	if !v.madeOf(&config) {
+	if !same {
 		fresh, err = v.decode(&config)
 	}
 
@@ -186,12 +189,10 @@ func (v *Value[T]) replace(fresh *T, config Config) {
 	}
 }
 
-// madeOf reports whether the current value was made from a config equal to this
-// one.
-func (v *Value[T]) madeOf(config *Config) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.config.Source != SourceNone && v.config.Source != SourceDefault && follower.EqualEntries(&v.config.Entry, &config.Entry)
+// isOf reports whether the current value was made from an entry equal to e. mu must be
+// held.
+func (v *Value[T]) isOf(e *Entry) bool {
+	return v.config.Source != SourceNone && v.config.Source != SourceDefault && follower.EqualEntries(&v.config.Entry, e)
 }
 
 // decode makes a value from config. A panic of the program's code passes on to the

@@ -24,7 +24,7 @@ func TestBind_ADeletionPutsTheDefaultInForceAgain(t *testing.T) {
 		c.Set(clienttest.KeyA, `{"n": 42}`)
 		local := clienttest.NewFiles()
 		client := clienttest.NewClient(t, c, diamond.WithLocalFiles(local))
-		byDefault := diamond.WithDefault("json", `{"n": 1}`)
+		byDefault := diamond.WithDefaultContent("json", `{"n": 1}`)
 		running, err := diamond.Bind[number](t.Context(), client, clienttest.KeyA, byDefault)
 		require.NoError(t, err)
 		bare, err := diamond.Bind[number](t.Context(), client, clienttest.KeyA)

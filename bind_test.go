@@ -117,7 +117,7 @@ func TestBind_AContentThatSaysNothing(t *testing.T) {
 			c.Set(key, contents[0])
 			v, err := diamond.Bind[clienttest.Limits](t.Context(), client, key)
 			require.NoError(t, err)
-			byDefault, err := diamond.Bind[clienttest.Limits](t.Context(), client, key, diamond.WithDefault("yaml", "rate: 9"))
+			byDefault, err := diamond.Bind[clienttest.Limits](t.Context(), client, key, diamond.WithDefaultContent("yaml", "rate: 9"))
 			require.NoError(t, err)
 			clienttest.Settle()
 			for _, content := range contents[1:] {
@@ -137,7 +137,7 @@ func TestBind_FreshValuesShareNothing(t *testing.T) {
 		c := clienttest.NewCentre()
 		c.Set(clienttest.KeyA, `{"rate": 1, "labels": {"one": 1}}`)
 		client := clienttest.NewClient(t, c)
-		v, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA, diamond.WithDefault("yaml", "rate: 9\nburst: 7\nlabels: {base: 0}"))
+		v, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA, diamond.WithDefaultContent("yaml", "rate: 9\nburst: 7\nlabels: {base: 0}"))
 		require.NoError(t, err)
 		first := v.Get()
 		assert.Equal(t, &clienttest.Limits{Rate: 1, Burst: 7, Labels: map[string]int{"base": 0, "one": 1}}, first, "decoded onto the default")
@@ -153,7 +153,7 @@ func TestBind_Default(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
 		client := clienttest.NewClient(t, c)
-		byDefault := diamond.WithDefault("json", `{"rate": 9}`)
+		byDefault := diamond.WithDefaultContent("json", `{"rate": 9}`)
 		v, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA, byDefault)
 		require.NoError(t, err)
 		assert.Equal(t, 9, v.Get().Rate)
@@ -172,10 +172,10 @@ func TestBind_Default(t *testing.T) {
 		assert.Equal(t, 9, rejected.Get().Rate)
 		require.ErrorIs(t, rejected.Err(), clienttest.ErrRate)
 
-		_, err = diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyB, diamond.WithDefault("json", `{"rate": 0}`))
+		_, err = diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyB, diamond.WithDefaultContent("json", `{"rate": 0}`))
 		require.ErrorIs(t, err, diamond.ErrInvalid, "a default must be a good one")
 		require.ErrorContains(t, err, clienttest.ErrRate.Error())
-		_, err = diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyB, diamond.WithDefault("xml", `<x/>`))
+		_, err = diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyB, diamond.WithDefaultContent("xml", `<x/>`))
 		require.ErrorIs(t, err, diamond.ErrInvalid)
 
 		ctx, cancel := context.WithCancel(t.Context())
@@ -217,7 +217,7 @@ func TestR7_BindFallsBackToTheLastGoodSnapshot(t *testing.T) {
 		v.Close()
 
 		again := clienttest.NewClient(t, c, diamond.WithLocalFiles(local))
-		v, err = diamond.Bind[clienttest.Limits](t.Context(), again, clienttest.KeyA, diamond.WithDefault("json", `{"rate": 9}`))
+		v, err = diamond.Bind[clienttest.Limits](t.Context(), again, clienttest.KeyA, diamond.WithDefaultContent("json", `{"rate": 9}`))
 		require.NoError(t, err)
 		assert.Equal(t, 5, v.Get().Rate, "rather than the default")
 		assert.Equal(t, diamond.SourceSnapshot, v.Config().Source)

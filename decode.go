@@ -2,6 +2,8 @@ package diamond
 
 import (
 	"errors"
+	"fmt"
+	"reflect"
 
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/codec"
@@ -36,24 +38,40 @@ type decoder[T any] struct {
 // fresh returns a new T with the defaults, which nothing else refers to.
 func (d *decoder[T]) fresh() (*T, error) {
 	v := new(T)
+	if d.defaultValue != nil {
+		value, ok := (*d.defaultValue).(T)
+		if !ok {
+			return nil, badDefault(fmt.Sprintf("its type is %T and must be %s", *d.defaultValue, reflect.TypeFor[T]()))
+		}
+		*v = codec.Copy(value).(T)
+		return v, nil
+	}
 	if s, ok := any(v).(interface{ SetDefaults() }); ok {
 		s.SetDefaults()
 	}
 	if !d.hasDefault {
 		return v, nil
 	}
-	return v, d.read(d.defaultType, d.defaultContent, v)
+	if err := d.read(d.defaultType, d.defaultContent, v); err != nil {
+		return nil, badDefault(err.Error())
+	}
+	return v, nil
 }
 
-// defaultConfig returns the config of the default.
+// badDefault returns the error about a default that cannot be used.
+func badDefault(reason string) error {
+	return conf.Invalidf("the default cannot be used: %s", reason)
+}
+
+// defaultConfig returns the config of the default. A default that was given as a value
+// has no content.
 func (d *decoder[T]) defaultConfig() Config {
-	return Config{
-		Entry: Entry{
-			Key: d.key, Content: d.defaultContent, Type: d.defaultType,
-			MD5: conf.MD5Hex(d.defaultContent), Size: int64(len(d.defaultContent)),
-		},
-		Source: SourceDefault,
+	config := Config{Entry: Entry{Key: d.key}, Source: SourceDefault}
+	if d.defaultValue == nil {
+		config.Content, config.Type = d.defaultContent, d.defaultType
+		config.MD5, config.Size = conf.MD5Hex(d.defaultContent), int64(len(d.defaultContent))
 	}
+	return config
 }
 
 // decode returns the T for a content.
@@ -64,8 +82,8 @@ func (d *decoder[T]) decode(config *Config) (*T, error) {
 	}
 	if d.bindConfig.decode != nil {
 		err = d.bindConfig.decode([]byte(config.Content), v)
-	} else {
-		err = d.read(config.Type, config.Content, v)
+	} else if err = d.read(config.Type, config.Content, v); err != nil {
+		err = conf.Invalidf("%s", err.Error())
 	}
 	if err != nil {
 		return nil, err
@@ -82,10 +100,7 @@ func (d *decoder[T]) read(typ, content string, v *T) error {
 	if errors.Is(err, document.ErrNothing) && d.hasDefault {
 		return nil // the default stays
 	}
-	if err != nil {
-		return conf.Errorf(ErrInvalid, "%s", err.Error())
-	}
-	return nil
+	return err
 }
 
 // check validates a value by the validator of the options and by its own.
@@ -121,6 +136,7 @@ type BindOption func(*bindConfig)
 
 type bindConfig struct {
 	hasDefault     bool
+	defaultValue   *any // or nil if the default is a content
 	defaultType    string
 	defaultContent string
 	decode         func(data []byte, v any) error
@@ -128,11 +144,27 @@ type bindConfig struct {
 	strict         bool
 }
 
-// WithDefault sets the value for when there is none, or none that can be used. It
-// is the content, in the format typ, and must decode and be valid. Every published
-// content is decoded onto a fresh copy of it, so it need not set all fields.
-func WithDefault(typ, content string) BindOption {
-	return func(c *bindConfig) { c.hasDefault, c.defaultType, c.defaultContent = true, typ, content }
+// WithDefault sets the value for when there is none, or none that can be used. value
+// is a T of the [Bind] or [Decode] that it is given to, and must be valid. Each
+// published content is decoded onto a deep copy of it, so a content need not set all
+// fields; the SetDefaults method of T is then not called. Later changes of value have
+// no effect. docs/formats.md says what a copy shares with value.
+//
+// Bind and Decode fail with ErrInvalid if value is not a T. A *T is not a T, and an
+// int, such as a constant, is not an int64.
+func WithDefault(value any) BindOption {
+	value = codec.Copy(value)
+	return func(c *bindConfig) {
+		c.hasDefault, c.defaultValue, c.defaultType, c.defaultContent = true, &value, "", ""
+	}
+}
+
+// WithDefaultContent is [WithDefault] with a content in the format typ, such as an
+// embedded file. The SetDefaults method of T is called before the content is decoded.
+func WithDefaultContent(typ, content string) BindOption {
+	return func(c *bindConfig) {
+		c.hasDefault, c.defaultValue, c.defaultType, c.defaultContent = true, nil, typ, content
+	}
 }
 
 // WithDecoder sets the function that decodes published contents. By default their

@@ -87,12 +87,39 @@ func ExampleBind() {
 	// 200
 }
 
-// A default serves until there is a value.
+// A default is used until there is a value. Contents need to set only what differs.
 func ExampleWithDefault() {
+	ctx := context.Background()
+	client, done := exampleCentre()
+	defer done()
+	key := diamond.NewKey("payment", "limits.yaml")
+	byDefault := diamond.WithDefault(exampleLimits{RateLimit: 10, Features: map[string]bool{"search": true}})
+
+	value, err := diamond.Bind[exampleLimits](ctx, client, key, byDefault)
+	if err != nil {
+		panic(err)
+	}
+	defer value.Close()
+	fmt.Println(value.Get().RateLimit, value.Config().Source, value.Err())
+
+	client.Publish(ctx, diamond.Draft{Key: key, Content: "features: {export: true}\n"})
+	later, err := diamond.Bind[exampleLimits](ctx, client, key, byDefault)
+	if err != nil {
+		panic(err)
+	}
+	defer later.Close()
+	fmt.Println(later.Get().RateLimit, later.Get().Features)
+	// Output:
+	// 10 default diamond: get public/payment/limits.yaml: not found
+	// 10 map[export:true search:true]
+}
+
+// A default can be a content, such as a file that is embedded into the program.
+func ExampleWithDefaultContent() {
 	client, done := exampleCentre()
 	defer done()
 	value, err := diamond.Bind[exampleLimits](context.Background(), client, diamond.NewKey("payment", "limits.yaml"),
-		diamond.WithDefault("yaml", "rate_limit: 10\n"))
+		diamond.WithDefaultContent("yaml", "rate_limit: 10\n"))
 	if err != nil {
 		panic(err)
 	}
@@ -255,7 +282,7 @@ func ExampleClient_subscribeTogether() {
 			if err != nil {
 				return err
 			}
-			number, err := diamond.Decode[int](configs[port], diamond.WithDefault("json", "5432"))
+			number, err := diamond.Decode[int](configs[port], diamond.WithDefault(5432))
 			if err != nil {
 				return err
 			}

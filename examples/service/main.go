@@ -82,7 +82,7 @@ func run(ctx context.Context, ln net.Listener, server, local string) error {
 // published.
 func newHandler(ctx context.Context, client diamond.Client, logger *slog.Logger, level *slog.LevelVar) (http.Handler, error) {
 	limits, err := diamond.Bind[Limits](ctx, client, diamond.NewKey("payment", "limits.yaml"),
-		diamond.WithDefault("yaml", "rate_limit: 100\n"))
+		diamond.WithDefaultContent("yaml", "rate_limit: 100\n"))
 	if err != nil {
 		return nil, err
 	}

@@ -146,7 +146,7 @@ func TestD8_AnOverrideThatIsHalfSavedKeepsWhatWasBound(t *testing.T) {
 		c.Set(clienttest.KeyA, `{"n": 1}`)
 		local := clienttest.NewFiles()
 		client := clienttest.NewClient(t, c, diamond.WithLocalFiles(local))
-		v, err := diamond.Bind[number](t.Context(), client, clienttest.KeyA, diamond.WithDefault("json", `{"n": 9}`))
+		v, err := diamond.Bind[number](t.Context(), client, clienttest.KeyA, diamond.WithDefaultContent("json", `{"n": 9}`))
 		require.NoError(t, err)
 		for _, step := range []struct {
 			content string

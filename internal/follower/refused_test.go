@@ -197,7 +197,7 @@ func TestARefusalIsTriedAgainWhileThereAreListeners(t *testing.T) {
 				client := clienttest.NewClient(t, c)
 				var r clienttest.Recorder
 				require.ErrorIs(t, clienttest.Subscribe(t, client, clienttest.KeyA, &r).Wait(t.Context()), sentinel)
-				v, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA, diamond.WithDefault("json", `{"rate": 9}`))
+				v, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA, diamond.WithDefaultContent("json", `{"rate": 9}`))
 				require.NoError(t, err)
 				require.ErrorIs(t, v.Err(), sentinel)
 				_, err = client.Get(t.Context(), clienttest.KeyA)

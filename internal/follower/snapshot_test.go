@@ -64,7 +64,7 @@ func TestC9_Defect_C5_ColdStartWithEverythingDead(t *testing.T) {
 				_, err := client.Get(ctx, clienttest.KeyB)
 				require.ErrorIs(t, err, conf.ErrUnavailable)
 				start = time.Now()
-				value, err := diamond.Bind[map[string]int](t.Context(), client, clienttest.KeyB, diamond.WithDefault("json", `{"n": 1}`))
+				value, err := diamond.Bind[map[string]int](t.Context(), client, clienttest.KeyB, diamond.WithDefaultContent("json", `{"n": 1}`))
 				require.NoError(t, err)
 				assert.LessOrEqual(t, time.Since(start), time.Second)
 				assert.Equal(t, 1, (*value.Get())["n"])

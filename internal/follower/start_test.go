@@ -51,7 +51,7 @@ func TestBind_ASnapshotBeatsADefaultAlways(t *testing.T) {
 							defer cancel()
 							ctx = bounded
 						}
-						v, err := diamond.Bind[number](ctx, client, clienttest.KeyA, diamond.WithDefault("json", `{"n": 1}`))
+						v, err := diamond.Bind[number](ctx, client, clienttest.KeyA, diamond.WithDefaultContent("json", `{"n": 1}`))
 						require.NoError(t, err)
 						assert.Equal(t, 42, v.Get().N, name)
 						assert.Equal(t, conf.SourceSnapshot, v.Config().Source)
@@ -59,7 +59,7 @@ func TestBind_ASnapshotBeatsADefaultAlways(t *testing.T) {
 						assert.LessOrEqual(t, time.Since(start), time.Second)
 						v.Close()
 
-						v, err = diamond.Bind[number](t.Context(), client, clienttest.KeyB, diamond.WithDefault("json", `{"n": 1}`))
+						v, err = diamond.Bind[number](t.Context(), client, clienttest.KeyB, diamond.WithDefaultContent("json", `{"n": 1}`))
 						require.NoError(t, err)
 						assert.Equal(t, 1, v.Get().N)
 						require.ErrorIs(t, v.Err(), conf.ErrUnavailable)
@@ -80,7 +80,7 @@ func TestBind_ASlowSnapshotBeatsADefaultToo(t *testing.T) {
 		local.LoadDelay = 1500 * time.Millisecond
 		c.Hang()
 		client := clienttest.NewClient(t, c, diamond.WithLocalFiles(local))
-		v, err := diamond.Bind[number](t.Context(), client, clienttest.KeyA, diamond.WithDefault("json", `{"n": 1}`))
+		v, err := diamond.Bind[number](t.Context(), client, clienttest.KeyA, diamond.WithDefaultContent("json", `{"n": 1}`))
 		require.NoError(t, err)
 		assert.Equal(t, 42, v.Get().N)
 		v.Close()
@@ -96,7 +96,7 @@ func TestBind_ADefaultWaitsNoLongerThanServersHave(t *testing.T) {
 		for _, after := range []time.Duration{0, 500 * time.Millisecond, 2 * time.Second, 30 * time.Second} {
 			time.Sleep(after)
 			start := time.Now()
-			v, err := diamond.Bind[number](t.Context(), client, clienttest.KeyA, diamond.WithDefault("json", `{"n": 1}`))
+			v, err := diamond.Bind[number](t.Context(), client, clienttest.KeyA, diamond.WithDefaultContent("json", `{"n": 1}`))
 			require.NoError(t, err)
 			assert.LessOrEqual(t, time.Since(start), time.Second)
 			require.ErrorIs(t, v.Err(), conf.ErrUnavailable)
@@ -104,7 +104,7 @@ func TestBind_ADefaultWaitsNoLongerThanServersHave(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(100*time.Millisecond, cancel)
-		_, err := diamond.Bind[number](ctx, client, clienttest.KeyB, diamond.WithDefault("json", `{"n": 1}`))
+		_, err := diamond.Bind[number](ctx, client, clienttest.KeyB, diamond.WithDefaultContent("json", `{"n": 1}`))
 		require.ErrorIs(t, err, context.Canceled)
 	})
 }
@@ -225,7 +225,7 @@ func TestStart_ManyKeysWhileServersAreDead(t *testing.T) {
 				var all sync.WaitGroup
 				for _, key := range keys {
 					all.Go(func() {
-						v, err := diamond.Bind[string](t.Context(), client, key, diamond.WithDefault("text", "default"))
+						v, err := diamond.Bind[string](t.Context(), client, key, diamond.WithDefaultContent("text", "default"))
 						if assert.NoError(t, err) {
 							assert.Equal(t, conf.SourceSnapshot, v.Config().Source)
 							v.Close()

@@ -404,14 +404,14 @@ func TestSubscribeTogether_Invalid(t *testing.T) {
 
 func TestDecode(t *testing.T) {
 	value := conf.Config{Entry: conf.Entry{Key: clienttest.KeyA, Content: `{"rate": 3}`, Type: "json"}, Source: conf.SourceServer}
-	got, err := diamond.Decode[clienttest.Limits](value, diamond.WithDefault("json", `{"rate": 1, "burst": 7}`))
+	got, err := diamond.Decode[clienttest.Limits](value, diamond.WithDefaultContent("json", `{"rate": 1, "burst": 7}`))
 	require.NoError(t, err)
 	assert.Equal(t, clienttest.Limits{Rate: 3, Burst: 7}, *got)
 
-	got, err = diamond.Decode[clienttest.Limits](conf.Config{}, diamond.WithDefault("json", `{"rate": 1}`))
+	got, err = diamond.Decode[clienttest.Limits](conf.Config{}, diamond.WithDefaultContent("json", `{"rate": 1}`))
 	require.NoError(t, err)
 	assert.Equal(t, 1, got.Rate)
-	_, err = diamond.Decode[clienttest.Limits](conf.Config{}, diamond.WithDefault("json", `{"rate": -1}`))
+	_, err = diamond.Decode[clienttest.Limits](conf.Config{}, diamond.WithDefaultContent("json", `{"rate": -1}`))
 	require.ErrorIs(t, err, clienttest.ErrRate)
 	deleted := value
 	deleted.Deleted = true

@@ -173,7 +173,7 @@ func TestTimeouts_ASnapshotIsUsedAfterItsTime(t *testing.T) {
 				}
 				client := clienttest.NewClient(t, c, diamond.WithTimeouts(set.of))
 				start := time.Now()
-				v, err := diamond.Bind[number](t.Context(), client, clienttest.KeyB, diamond.WithDefault("json", `{"n": 1}`))
+				v, err := diamond.Bind[number](t.Context(), client, clienttest.KeyB, diamond.WithDefaultContent("json", `{"n": 1}`))
 				require.NoError(t, err)
 				assert.Equal(t, set.used, time.Since(start), "the default of a Bind")
 				v.Close()
