@@ -24,7 +24,7 @@ func (a *admission) admit(r *http.Request) error {
 	var e *conf.Error
 	switch {
 	case isOverLimit(r.Context()):
-		e = conf.Errorf(conf.ErrOverloaded, "this address, or all, have as many connections as they may")
+		e = conf.Errorf(conf.ErrOverloaded, "too many connections from this address, or in total")
 	case a.bucket != nil && !a.bucket.Allow():
 		e = conf.Errorf(conf.ErrOverloaded, "more than %v requests a second", a.bucket.Limit())
 	default:

@@ -16,12 +16,11 @@ import (
 const (
 	// unlimitedFiles stands for no limit of open files.
 	unlimitedFiles = 1 << 40
-	// maxOverLimit is how many connections above the limit are let in at a time: see
+	// maxOverLimit is the maximum number of connections above the limit at a time: see
 	// [overLimitConn]. No address has more than half of them.
 	maxOverLimit = 16
-	// DefaultAddressConnections is how many connections one address may have unless
-	// [WithAddressConnections] sets it: two for each of the clients that it may have
-	// waiting.
+	// DefaultAddressConnections is the default of [WithAddressConnections]: two connections
+	// for each of the clients that one address may have waiting.
 	DefaultAddressConnections = 2 * httptransport.DefaultAddressRequests
 )
 
@@ -33,8 +32,8 @@ const (
 // clients go to another server. One address may have only some of the connections,
 // and never more than are left for the others.
 type connLimit struct {
-	maxIdle   int64          // how many connections there may be before idle ones are closed
-	most      int64          // how many connections there may be
+	maxIdle   int64          // number of connections above which idle ones are closed
+	most      int64          // maximum number of connections
 	addresses *budget.Budget // connections by address, without those above the limit
 	overLimit *budget.Budget // connections above the limit, by address
 	logger    *slog.Logger
@@ -139,7 +138,7 @@ func (l limitedListener) Accept() (net.Conn, error) {
 			return in, nil
 		}
 		if tcp, ok := conn.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0) // nothing of it stays behind
+			_ = tcp.SetLinger(0) // so that the kernel keeps no state of the connection
 		}
 		_ = conn.Close()
 	}

@@ -8,7 +8,7 @@
 //	...
 //	err = server.NewNode(srv, server.WithAddress(":1210")).Run(ctx)
 //
-// Beside the protocols of transport/httptransport a node answers:
+// Besides the protocols of transport/httptransport a node answers:
 //
 //   - /livez, alias /healthz: 200 while the process can answer at all.
 //   - /readyz: 200 when reads can be served, whatever the storage does; 503

@@ -2,5 +2,5 @@
 
 package server
 
-// openFiles returns how many files this process may have open.
+// openFiles returns the maximum number of files that this process may have open.
 func openFiles() int64 { return unlimitedFiles }

@@ -4,8 +4,8 @@ package server
 
 import "syscall"
 
-// openFiles returns how many files this process may have open. The runtime has
-// raised the limit to the highest that the system permits.
+// openFiles returns the maximum number of files that this process may have open. The
+// runtime has raised it to the highest that the system permits.
 func openFiles() int64 {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

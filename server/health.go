@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	// pageTimeout is how long a peer may take to read a page.
+	// pageTimeout is the time limit for a peer to read a page.
 	pageTimeout = 10 * time.Second
-	// arrivalTimeout is how long a small body may take to arrive. It also bounds a body
-	// that a page does not use, as net/http reads the rest of it.
+	// arrivalTimeout is the time limit for a small body to arrive. It also bounds a body
+	// that a page does not use, because net/http reads the rest of it.
 	arrivalTimeout = 5 * time.Second
 )
 
@@ -43,7 +43,7 @@ func (n *Node) livez(w http.ResponseWriter, _ *http.Request) {
 	writeText(w, http.StatusOK, "ok\n")
 }
 
-// readyz says whether to send requests here. It shows the state of the storage, but
+// readyz reports whether clients should send requests here. It shows the state of the storage, but
 // a storage that fails does not make the node unready: reads are served without it.
 func (n *Node) readyz(w http.ResponseWriter, r *http.Request) {
 	st := n.srv.Status()

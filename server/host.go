@@ -28,19 +28,20 @@ const (
 	maxStreams  = 100       // requests under way
 	maxFrame    = 16 << 10  // bytes of one frame, which is read into memory
 	maxReceived = 128 << 10 // bytes of all bodies that no handler has read yet
-	// pingAfter is how long a connection may be quiet before it is pinged, and
-	// pingTimeout how long the answer to the ping may take.
+	// pingAfter is the time without traffic after which a connection is pinged, and
+	// pingTimeout is the time limit for the answer to the ping.
 	pingAfter   = 30 * time.Second
 	pingTimeout = 15 * time.Second
-	// stallTimeout is how long a peer may read nothing while data is written to it.
+	// stallTimeout is the longest time that a peer may read nothing while data is written
+	// to it.
 	stallTimeout = 30 * time.Second
 )
 
 const (
-	// lingerTime is how long connections are served after the listener has closed,
-	// each until its next answer.
+	// lingerTime is the time for which connections are served after the listener has
+	// closed, each until its next answer.
 	lingerTime = 250 * time.Millisecond
-	// shutdownTimeout is how long requests under way may take to finish.
+	// shutdownTimeout is the time limit for requests under way to finish.
 	shutdownTimeout = 10 * time.Second
 )
 

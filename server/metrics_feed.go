@@ -6,14 +6,14 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// feedMetrics is the table of the metrics, read from a server's status, of how the
-// server follows its storage, and of its replica.
+// feedMetrics is the table of the metrics that are read from a server's status and that
+// concern its feed, its checks and its replica.
 var feedMetrics = []statusMetric{
-	gauge("diamond_replication_lag_seconds", "For how long the server has known of a commit that its storage does not show it.",
+	gauge("diamond_replication_lag_seconds", "Time since the server learned of a commit that its storage does not show yet, or 0.",
 		func(st *conf.ServerStatus) float64 { return st.Lag.Seconds() }),
-	gauge("diamond_feed_stalled", "1 when the storage has not shown for seconds what is committed.",
+	gauge("diamond_feed_stalled", "1 when the storage has not shown a commit for seconds.",
 		func(st *conf.ServerStatus) float64 { return boolean(st.Stalled) }),
-	counter("diamond_feed_stalls_total", "Times that the storage did not show for seconds what is committed.",
+	counter("diamond_feed_stalls_total", "Times that the storage did not show a commit for seconds.",
 		func(st *conf.ServerStatus) uint64 { return st.Counters.FeedStalls }),
 	counter("diamond_feed_gaps_total", "Times that the storage showed a later change before an earlier one, or less than before.",
 		func(st *conf.ServerStatus) uint64 { return st.Counters.FeedGaps }),
@@ -25,15 +25,15 @@ var feedMetrics = []statusMetric{
 		func(st *conf.ServerStatus) uint64 { return st.Counters.Divergences }),
 	gauge("diamond_divergent_keys", "Keys whose entry in the storage is not what was published, by the last check.",
 		func(st *conf.ServerStatus) float64 { return float64(st.Divergent) }),
-	ofReplica("diamond_replica_up", "1 when the copy on disk could be written last.", prometheus.GaugeValue,
+	ofReplica("diamond_replica_up", "1 when the last write of the replica succeeded.", prometheus.GaugeValue,
 		func(_ *conf.ServerStatus, r *conf.ReplicaStatus) float64 { return boolean(r.Err == nil) }),
-	ofReplica("diamond_replica_lag_revisions", "Revisions that are served and not yet in the copy on disk.", prometheus.GaugeValue,
+	ofReplica("diamond_replica_lag_revisions", "Revisions that are served and not yet in the replica.", prometheus.GaugeValue,
 		func(st *conf.ServerStatus, r *conf.ReplicaStatus) float64 {
 			return float64(max(0, st.Position.Revision-r.Position.Revision))
 		}),
-	ofReplica("diamond_replica_errors_total", "Failed attempts to write the copy on disk.", prometheus.CounterValue,
+	ofReplica("diamond_replica_errors_total", "Failed attempts to write the replica.", prometheus.CounterValue,
 		func(_ *conf.ServerStatus, r *conf.ReplicaStatus) float64 { return float64(r.Failures) }),
-	ofReplica("diamond_replica_installs_total", "Times that the copy on disk was made anew.", prometheus.CounterValue,
+	ofReplica("diamond_replica_installs_total", "Times that the replica was rebuilt.", prometheus.CounterValue,
 		func(_ *conf.ServerStatus, r *conf.ReplicaStatus) float64 { return float64(r.Installs) }),
 }
 

@@ -139,8 +139,8 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	return err
 }
 
-// open listens for clients, and for peers if they have a listener of their own. With
-// an error it also returns the hosts that are open already.
+// open listens for clients, and for peers if they have their own listener. With an error
+// it also returns the hosts that are open already.
 func (n *Node) open(ctx context.Context) ([]*host, error) {
 	ln, err := n.config.listen(ctx)
 	if err != nil {
@@ -160,7 +160,7 @@ func (n *Node) open(ctx context.Context) ([]*host, error) {
 	return append(hosts, peerHost), nil
 }
 
-// startPeers starts to nudge the peers. The function that it returns ends that.
+// startPeers starts to nudge the peers. Stop ends that.
 func (n *Node) startPeers(ln net.Listener) (stop func()) {
 	own := []string{ln.Addr().String(), n.config.advertise}
 	if l := n.config.peerListener; l != nil {

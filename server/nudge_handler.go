@@ -16,17 +16,17 @@ import (
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
-// maxNudge is how many bytes the body of a nudge may have.
+// maxNudge is the maximum size of the body of a nudge in bytes.
 const maxNudge = 4 << 10
 
-// nudgeHandler takes the nudges of peers. With a secret, peers are those who know
-// it; without one, those who have shown a certificate, or else servers on this
-// machine. It never answers with more than the node's id.
+// nudgeHandler receives the nudges of peers. If there is a secret, a peer proves that it
+// knows the secret. Without one, a peer has shown a certificate, or is a server on this
+// machine. The handler never answers with more than the node's id.
 type nudgeHandler struct {
 	peers         *peers
 	verifier      *cluster.Verifier // nil without a secret
 	authenticated bool              // requests come in at the peers' listener: each peer has shown a certificate
-	hosts         httpguard.Hosts   // only those that are always allowed
+	hosts         httpguard.Hosts   // allows only the hosts that are always allowed
 	origin        *http.CrossOriginProtection
 	observe       func(httptransport.Observation)
 	refusals      lograte.Events
@@ -43,7 +43,7 @@ func newNudgeHandler(p *peers, authenticated bool, observe func(httptransport.Ob
 // ServeHTTP implements http.Handler.
 func (n *nudgeHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
-	// Not every connection has deadlines; those of tests may do without.
+	// Connections of tests may have no deadlines.
 	_ = http.NewResponseController(w).SetReadDeadline(begun.Add(arrivalTimeout))
 	at, err := n.read(w, r)
 	n.peers.counts.received(err)
@@ -61,7 +61,7 @@ func (n *nudgeHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // errMethod is the error of a request that is not POST.
-var errMethod = conf.Errorf(conf.ErrInvalid, "method: this path has POST")
+var errMethod = conf.Errorf(conf.ErrInvalid, "method: this path accepts only POST")
 
 // read returns the position of a nudge by a peer.
 func (n *nudgeHandler) read(w http.ResponseWriter, r *http.Request) (conf.Position, error) {
@@ -82,7 +82,7 @@ func (n *nudgeHandler) read(w http.ResponseWriter, r *http.Request) (conf.Positi
 	}
 	var msg nudge
 	if json.Unmarshal(body, &msg) != nil {
-		return conf.Position{}, conf.Errorf(conf.ErrInvalid, "body: not the JSON that it should be")
+		return conf.Position{}, conf.Errorf(conf.ErrInvalid, "body: not the JSON of a nudge")
 	}
 	return conf.ParsePosition(msg.Position)
 }
@@ -91,9 +91,9 @@ func (n *nudgeHandler) read(w http.ResponseWriter, r *http.Request) (conf.Positi
 func (n *nudgeHandler) admit(w http.ResponseWriter, r *http.Request, body []byte) error {
 	switch {
 	case n.origin.Check(r) != nil:
-		return conf.Errorf(conf.ErrDenied, "a web page of another origin is no peer")
+		return conf.Errorf(conf.ErrDenied, "request comes from a web page of another origin")
 	case n.verifier != nil:
-		return n.verifier.Verify(w.Header(), r, body) // no web page could: the host says nothing more
+		return n.verifier.Verify(w.Header(), r, body) // no web page can sign, so the host need not be checked
 	case n.authenticated:
 		return nil // TLS has verified it
 	case !httpguard.FromThisMachine(r):
@@ -104,9 +104,9 @@ func (n *nudgeHandler) admit(w http.ResponseWriter, r *http.Request, body []byte
 	return nil
 }
 
-// log logs a refusal, at most one a second, as anyone who can reach the node can
-// cause them. A nudge without any proof is logged at debug level: it is how peers
-// get to know each other.
+// log logs at most one refusal a second, because anyone who can reach the node can cause
+// them. A nudge without a signature is logged at debug level: a peer sends one before it
+// has learned what to sign.
 func (n *nudgeHandler) log(r *http.Request, err error) {
 	level := slog.LevelInfo
 	if n.verifier != nil && errors.Is(err, conf.ErrDenied) && !cluster.Signed(r) {
@@ -128,7 +128,7 @@ func methodOf(r *http.Request) string {
 	return "other"
 }
 
-// errorBody is the shape of errors, as docs/http-api.md has it.
+// errorBody is the form of errors that docs/http-api.md specifies.
 type errorBody struct {
 	Error struct {
 		Code    string `json:"code"`

@@ -5,13 +5,13 @@ import (
 	"net"
 )
 
-// overLimitConn is a connection above the limit of all connections, or of its
-// address. It is let in for one answer: a prober that asks whether the node is alive
-// must learn that it is, or the node would be restarted for being full, and clients
-// are told to come back later. A listener's own TLS has no such connections.
+// overLimitConn is a connection above the limit of all connections, or of its address. It
+// is admitted for one answer: clients are told to try again later, and a prober that asks
+// whether the node is alive must learn that it is, because otherwise the node would be
+// restarted for being full. Listeners that do TLS themselves have no such connections.
 type overLimitConn struct{ *net.TCPConn }
 
-// NetConn returns the connection itself, as that of TLS does.
+// NetConn returns the connection below, as the method of a TLS connection does.
 func (c overLimitConn) NetConn() net.Conn { return c.TCPConn }
 
 // overLimitKey is the context key of requests over an overLimitConn.

@@ -20,10 +20,10 @@ import (
 )
 
 const (
-	// nudgeTimeout is how long a peer has to take a nudge. Soon after, it reads the log
+	// nudgeTimeout is the time limit for one nudge. Soon after it the peer reads the log
 	// anyway.
 	nudgeTimeout = time.Second
-	// nudgeGap is the least time between two nudges of one peer: the later one stands
+	// nudgeGap is the minimum time between two nudges of one peer. The later one stands
 	// for all commits in between.
 	nudgeGap = 5 * time.Millisecond
 	// nudgeIdle is the time without a commit after which a peer is nudged anyway, so
@@ -33,7 +33,7 @@ const (
 	nudgeBackoff = 10 * time.Second
 )
 
-// pathNudge is where peers take nudges.
+// pathNudge is the path at which peers receive nudges.
 const pathNudge = "/v1/peer/nudge"
 
 // headerNode names the node in the answer to a nudge.
@@ -44,8 +44,8 @@ type nudge struct {
 	Position string `json:"position"`
 }
 
-// peer is another server. One goroutine nudges it, one nudge at a time, with the
-// newest position. A slow peer costs no more than that.
+// peer is another server. One goroutine nudges it, one nudge at a time, with the newest
+// position, so that a slow peer delays nobody.
 type peer struct {
 	peers  *peers
 	addr   string
@@ -95,13 +95,13 @@ func newPeerTransport() *http.Transport {
 	}
 }
 
-// tell has the peer nudged with at, soon. It does not wait.
+// tell schedules a nudge of the peer with at. It does not wait.
 func (m *peer) tell(at conf.Position) {
 	m.newest.Store(&at)
 	m.again()
 }
 
-// again has the peer nudged with the newest position, soon.
+// again schedules a nudge of the peer with the newest position.
 func (m *peer) again() {
 	select {
 	case m.wake <- struct{}{}:
@@ -114,7 +114,7 @@ func (m *peer) run(ctx context.Context) {
 	failures := backoff.Backoff{Base: 100 * time.Millisecond, Cap: nudgeBackoff}
 	for {
 		if self := m.state.Load(); self != nil && self.self {
-			// The address may lead to another server one day.
+			// The address may belong to another server one day.
 			_ = backoff.Sleep(ctx, backoff.Jitter(nudgeIdle, 0.1))
 		} else if !m.wait(ctx) {
 			return
@@ -153,7 +153,7 @@ func (m *peer) wait(ctx context.Context) bool {
 	return true
 }
 
-// nudge sends the peer the newest position, and notes the result.
+// nudge sends the peer the newest position, and records the result.
 func (m *peer) nudge(ctx context.Context) error {
 	self, err := m.send(ctx, *m.newest.Load())
 	if ctx.Err() != nil {

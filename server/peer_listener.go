@@ -14,7 +14,7 @@ import (
 // again and again that its certificate is still good.
 const peerConnLife = 5 * time.Minute
 
-// peerListener is a listener for peers alone, with certificates at both ends.
+// peerListener is a listener only for peers, with certificates at both ends.
 type peerListener struct {
 	listener net.Listener
 	tls      *tls.Config

@@ -26,7 +26,7 @@ type Resolver interface {
 }
 
 const (
-	// resolveEvery is how often a node asks who its peers are.
+	// resolveEvery is the interval at which a node asks for the list of its peers.
 	resolveEvery = 3 * time.Second
 	// resolveTimeout bounds one resolve.
 	resolveTimeout = 5 * time.Second
@@ -36,7 +36,7 @@ const (
 // commit of this server, so that they need not wait for their next read of the log.
 // If a nudge fails, they only learn of the commit later.
 type peers struct {
-	id       string // of this node in this run; a node that meets it has nudged itself
+	id       string // of this node in this run; a node that gets it as an answer has nudged itself
 	srv      diamond.Server
 	resolver Resolver
 	secret   cluster.Secret
@@ -51,7 +51,7 @@ type peers struct {
 	unresolved error            // guarded by mu; the error of the last resolve
 }
 
-// newPeers returns the peers of a node, of which none is known yet.
+// newPeers returns the peers of a node, which are not known yet.
 func newPeers(srv diamond.Server, c *config) *peers {
 	client := http.Client{Transport: newPeerTransport()}
 	if c.peerHTTP != nil {
@@ -142,7 +142,8 @@ func (p *peers) replace(ctx context.Context, working *sync.WaitGroup, addrs, own
 		until, cancel := context.WithCancel(ctx)
 		m.stop = cancel
 		working.Go(func() { m.run(until) })
-		// So that they know each other before it matters. It may also have missed a commit.
+		// At once, so that this node has the challenge to sign before the next commit. The
+		// peer may also have missed a commit.
 		m.tell(p.srv.Status().Position)
 		p.logger.Info("peer found", "peer", addr)
 	}

@@ -20,10 +20,10 @@ type peerCounts struct {
 func newPeerCounts() *peerCounts {
 	c := &peerCounts{
 		out: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "diamond_peer_nudges_total", Help: "Nudges to other servers by what became of them; lost ones cost the time of a feed interval.",
+			Name: "diamond_peer_nudges_total", Help: "Nudges to other servers by result; after a lost one the other server sees the commit at its next feed interval.",
 		}, []string{"result"}),
 		in: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "diamond_peer_nudges_received_total", Help: "Nudges that were received, by whether they were believed.",
+			Name: "diamond_peer_nudges_received_total", Help: "Received nudges by result.",
 		}, []string{"result"}),
 	}
 	for _, result := range []string{"delivered", "self", "denied", "failed"} {
@@ -67,10 +67,10 @@ var membersDesc = prometheus.NewDesc("diamond_cluster_members",
 type peerSummary struct {
 	up, down, unknown int
 	unresolved        error
-	failing           []string // the first few peers that are down, and why
+	failing           []string // the first few peers that are down, with their errors
 }
 
-// maxFailing is how many failing peers a summary names.
+// maxFailing is the maximum number of failing peers that a summary names.
 const maxFailing = 5
 
 func (p *peers) summary() peerSummary {

@@ -17,15 +17,17 @@ type Registry interface {
 	Register(ctx context.Context, addr string) error
 }
 
-// unregisterTimeout is how long a shutdown waits for registries that do not answer.
+// unregisterTimeout is the longest time that a shutdown waits for registries that do not
+// answer.
 const unregisterTimeout = time.Second
 
-// readyInterval is how often a node checks whether it is ready to be registered.
+// readyInterval is the interval at which a node checks whether it is ready to be
+// registered.
 const readyInterval = 50 * time.Millisecond
 
-// register keeps the node registered under addr until the function that it returns is
-// called, which waits for unregisterTimeout at most. If the registry is down, only the
-// registration is missing.
+// register keeps the node registered under addr until unregister is called, which waits
+// for at most unregisterTimeout. If the registry is down, only the registration is
+// missing.
 func (n *Node) register(addr string) (unregister func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

@@ -45,7 +45,7 @@ func newRequestMetrics() *requestMetrics {
 			Buckets: []float64{.0001, .0005, .001, .005, .01, .05, .1, .5, 1, 5},
 		}, []string{"route", "method"}),
 		notify: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "diamond_notify_latency_seconds", Help: "From when the server learned of a change to when a poll's answer with it was written.",
+			Name: "diamond_notify_latency_seconds", Help: "Time from the moment when the server learned of a change until it wrote the change as an answer to a poll.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5},
 		}),
 	}

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// readTimeout is how long a whole request may take to arrive if handlers answer
-// promptly. Hosts of polls, which wait, have no such limit.
+// readTimeout is the time limit for a whole request to arrive if handlers answer promptly.
+// Hosts of polls, which wait, have no such limit.
 const readTimeout = 10 * time.Second
 
 // Serve serves handler on listener until ctx ends. Then it finishes the requests

@@ -12,14 +12,14 @@ import (
 // Option changes a default of [NewBalancer].
 type Option func(*Balancer)
 
-// WithLogger sets where a Balancer logs the loss of servers and of the
-// resolver; by default nowhere.
+// WithLogger sets the logger. A Balancer logs when it leaves a server, and when its
+// resolver fails. By default nothing is logged.
 func WithLogger(logger *slog.Logger) Option {
 	return func(b *Balancer) { b.log = logger }
 }
 
-// WithResolveInterval sets how often a Balancer asks its resolver, with
-// jitter, while nothing fails; by default 30 s.
+// WithResolveInterval sets the interval at which a Balancer asks its resolver while
+// nothing fails. It varies by up to a tenth. The default is 30 s.
 func WithResolveInterval(d time.Duration) Option {
 	return func(b *Balancer) { b.interval = d }
 }
@@ -30,17 +30,17 @@ func WithResolveInterval(d time.Duration) Option {
 // Then it chooses another random one. It also chooses again after 15 to 45 minutes,
 // so that clients spread evenly again after restarts. It is safe for concurrent use.
 //
-// A call tries each server at most once, servers that failed lately last, and no
-// server that has asked to be left alone (Retry-After) before that time is over. If
-// the outcome of a commit with a RequestID is unknown after that, the commit goes
-// once more to the server that was asked first. A call does not pause between tries
-// or repeat itself: the caller may, after [conf.Error].RetryAfter, which is the
-// time until the first server may be asked again, or 0 if one may be at once.
+// A call tries each server at most once. It tries servers that failed lately last, and
+// does not try a server that has sent a Retry-After before that time is over. If the
+// outcome of a commit with a RequestID is unknown after that, the commit goes once more
+// to the server that was asked first. A call does not pause between attempts and does not
+// repeat itself. The caller may repeat it after [conf.Error].RetryAfter, which is the time
+// until the first server may be asked again, or 0 if one may be asked at once.
 //
-// A question that changes nothing and does not wait also goes to another server if
-// no byte of an answer has arrived for 400 ms (see [Heard]); the first good answer
-// counts. A question that waits goes only to a server that has answered in the last
-// minute. Another server is first asked the same question without the wait.
+// A request that changes nothing and does not wait also goes to another server if no byte
+// of an answer has arrived for 400 ms (see [Heard]); the first good answer counts. A
+// request that waits goes only to a server that has answered in the last minute. Another
+// server first gets the same request without the wait.
 //
 // Answers never go back: an answer of an older position than one seen before the
 // call fails with ErrBehind, and the next server is asked. The only exception is a
@@ -54,18 +54,18 @@ type Balancer struct {
 	log      *slog.Logger
 	interval time.Duration
 
-	kick chan struct{} // asks for a resolve soon
+	kick chan struct{} // capacity 1: asks for a resolve soon
 	stop context.CancelFunc
 	done chan struct{}
 
 	mu         sync.Mutex
 	servers    []*server     // guarded by mu; in the order of the list
 	current    *server       // guarded by mu; nil, or one of servers
-	until      time.Time     // guarded by mu; when another one is chosen
+	until      time.Time     // guarded by mu; the time at which another one is chosen
 	floor      floor         // guarded by mu
 	floorSince time.Time     // guarded by mu; when the newest position was first seen
 	resolved   chan struct{} // guarded by mu; closed at the end of the resolve under way
-	unresolved error         // guarded by mu; why the last resolve failed
+	unresolved error         // guarded by mu; the error of the last resolve, or nil
 	closed     bool          // guarded by mu
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// call describes one question, whichever server answers it.
+// call describes one request, whichever server answers it.
 type call[Resp any] struct {
 	op    string
 	key   conf.Key
@@ -18,7 +18,7 @@ type call[Resp any] struct {
 	waits bool // the server may take long without a fault
 	// writes is set if an unknown outcome ends the call, unless the call is repeatable.
 	writes, repeatable bool
-	// settles reports whether a refusal also says what became of an earlier try.
+	// settles reports whether a refusal also decides the outcome of an earlier attempt.
 	settles func(error) bool
 	// position returns the position of an answer, and answeredBy says whose it is.
 	// Monotonic is set if it must not be below the floor.
@@ -51,11 +51,11 @@ func do[Resp any](ctx context.Context, b *Balancer, c *call[Resp]) (Resp, error)
 }
 
 // inTurn asks one server after the other. Each may take as long as it needs, unless
-// the question is repeatable.
+// the request is repeatable.
 func inTurn[Resp any](ctx context.Context, b *Balancer, c *call[Resp], servers []*server, v *verdict) (Resp, error) {
 	var none Resp
 	if c.repeatable {
-		servers = append(servers, servers[0]) // may settle an outcome that is unknown
+		servers = append(servers, servers[0]) // may decide an outcome that is unknown
 	}
 	for i, s := range servers {
 		if c.repeatable && i == len(servers)-1 && !errors.Is(v.telling, conf.ErrUnknownOutcome) {
@@ -72,7 +72,7 @@ func inTurn[Resp any](ctx context.Context, b *Balancer, c *call[Resp], servers [
 		case ctx.Err() != nil:
 			return none, ended(ctx, err, v.telling)
 		case !tryElsewhere(err):
-			return none, last(c, err, v.telling) // a server's last word
+			return none, last(c, err, v.telling) // other servers would return the same error
 		case errors.Is(err, conf.ErrUnknownOutcome) && !c.repeatable:
 			return none, err
 		}
@@ -81,8 +81,8 @@ func inTurn[Resp any](ctx context.Context, b *Balancer, c *call[Resp], servers [
 	return none, v.err()
 }
 
-// ended returns the error of a call whose context has ended: the outcome of an
-// earlier try may still be unknown.
+// ended returns the error of a call whose context has ended. The outcome of an earlier
+// attempt may still be unknown.
 func ended(ctx context.Context, err, telling error) error {
 	if !errors.Is(telling, conf.ErrUnknownOutcome) || errors.Is(telling, ctx.Err()) {
 		return err
@@ -99,8 +99,8 @@ func last[Resp any](c *call[Resp], err, telling error) error {
 	return fmt.Errorf("%w: %w", telling, err)
 }
 
-// one asks one server, and notes what the result says of it for the next call.
-// Trying is the context of this try. It ends with ctx, the context of the call.
+// one asks one server, and records what the result says about the server for later calls.
+// Trying is the context of this attempt. It ends with ctx, the context of the call.
 func one[Resp any](ctx, trying context.Context, b *Balancer, c *call[Resp], s *server) (Resp, error) {
 	var none Resp
 	t, floor, err := b.begin(s)
@@ -125,7 +125,8 @@ func one[Resp any](ctx, trying context.Context, b *Balancer, c *call[Resp], s *s
 	return resp, nil
 }
 
-// outcome returns what the end of a try, which took that long, says of the server.
+// outcome returns what the result of an attempt, which took the given time, says about the
+// server.
 func (c *call[Resp]) outcome(ctx, trying context.Context, resp Resp, err error, took time.Duration) outcome {
 	switch {
 	case err == nil && c.leaves != nil && c.leaves(resp):
@@ -135,17 +136,17 @@ func (c *call[Resp]) outcome(ctx, trying context.Context, resp Resp, err error, 
 	case isSilent(ctx, c.waits, took):
 		return unwell
 	case errors.Is(trying.Err(), context.Canceled):
-		return unheard // nobody waited for it any more
+		return unheard // another server has answered the call
 	case tryElsewhere(err):
 		return unwell
 	case ctx.Err() != nil:
 		return unheard
 	}
-	return well // its error holds for all servers
+	return well // other servers would return the same error
 }
 
-// share returns the context of one of several tries. It has half of the time that
-// is left, so that one silent server does not use up all of it.
+// share returns the context of one of several attempts. It has half of the time that is
+// left, so that one silent server does not use up all of it.
 func (c *call[Resp]) share(ctx context.Context, tries int) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok || !c.repeatable || tries < 2 {
@@ -154,7 +155,7 @@ func (c *call[Resp]) share(ctx context.Context, tries int) (context.Context, con
 	return context.WithTimeout(ctx, max(time.Until(deadline)/2, 50*time.Millisecond))
 }
 
-// timedOut returns the error of a try whose share of the time is over.
+// timedOut returns the error of an attempt whose share of the time is over.
 func timedOut(writes bool, err error) error {
 	sentinel := conf.ErrUnavailable
 	if writes && errors.Is(err, conf.ErrUnknownOutcome) {

@@ -10,10 +10,10 @@ import (
 // CodeInternal is the code of an error that wraps no sentinel.
 const CodeInternal = "internal"
 
-// codes is the one table between errors, their codes on the wire, and HTTP
-// statuses. Codes never change; statuses are for people and proxies, and
-// several codes may share one. The first row that an error wraps is its own:
-// an unknown outcome stays one whatever caused it.
+// codes is the only table of errors, their codes on the wire, and HTTP statuses.
+// Codes never change. Statuses are for people and proxies, and several codes may
+// share one. If an error wraps several of these, the first row counts: an unknown
+// outcome stays one whatever caused it.
 var codes = []struct {
 	err    error
 	code   string
@@ -41,8 +41,8 @@ var codes = []struct {
 	{context.Canceled, "unavailable", 503},
 }
 
-// Encode returns the wire code and the HTTP status of err: those of the first
-// sentinel that it wraps, [CodeInternal] and 500 if it wraps none.
+// Encode returns the wire code and the HTTP status of the first sentinel that err wraps,
+// or [CodeInternal] and 500 if it wraps none.
 func Encode(err error) (code string, status int) {
 	for _, row := range codes {
 		if errors.Is(err, row.err) {
@@ -52,8 +52,8 @@ func Encode(err error) (code string, status int) {
 	return CodeInternal, 500
 }
 
-// Decode returns the sentinel of a wire code. A code that it does not know,
-// of a newer server perhaps, and [CodeInternal] are [conf.ErrUnavailable]:
+// Decode returns the sentinel of a wire code. It returns [conf.ErrUnavailable] for
+// [CodeInternal], and for a code that it does not know, which may be of a newer server:
 // that server could not answer.
 func Decode(code string) error {
 	for _, row := range codes {

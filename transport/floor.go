@@ -4,13 +4,13 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// answeredBy is whose position the position of an answer is.
+// answeredBy says whether the position of an answer is that of a server or of a storage.
 type answeredBy int
 
 const (
 	byNobody  answeredBy = iota // the answer has no position
 	byServer                    // the server has reached it, and serves it
-	byStorage                   // the storage has reached it; the server may be about to
+	byStorage                   // the storage has reached it; the server may not have yet
 )
 
 // floor holds the newest positions that answers had, below which no later answer
@@ -42,8 +42,8 @@ func raise(to *conf.Position, p conf.Position) {
 	}
 }
 
-// check returns why an answer's position is below floor, or nil if it is not. A zero
-// position is not compared.
+// check returns an error if an answer's position is below floor. A zero position is not
+// compared.
 func check(floor, answer conf.Position) error {
 	switch {
 	case floor.IsZero() || answer.IsZero():

@@ -9,9 +9,9 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// longStale is the time that a server may be unable to confirm with its storage
-// before another server is asked: only that server may be affected. If all are,
-// clients go from one to the next, once a poll.
+// longStale is the longest time that a server may be stale before another server is
+// asked, because only that server may have lost its storage. If all have, clients go from
+// one server to the next with each poll.
 const longStale = 10 * time.Second
 
 // Fetch implements [diamond.Transport]. A server that has not reached the newest

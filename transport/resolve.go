@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// resolveInterval is how often the list is resolved unless [WithResolveInterval] sets it.
+	// resolveInterval is the default of [WithResolveInterval].
 	resolveInterval = 30 * time.Second
-	// resolveGap is the least time between two resolves.
+	// resolveGap is the minimum time between two resolves.
 	resolveGap = time.Second
 	// resolveTimeout bounds one resolve.
 	resolveTimeout = 10 * time.Second

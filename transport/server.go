@@ -13,18 +13,19 @@ import (
 )
 
 const (
-	// preferFor is how long a server stays the current one, with jitter.
+	// preferFor is the time for which a server stays the current one. It varies by up to
+	// a half.
 	preferFor = 30 * time.Minute
-	// provenFor is the time since its last answer up to which the current server is
-	// asked a question that waits.
+	// provenFor is the longest time since its last answer for which the current server
+	// gets a request that waits.
 	provenFor = time.Minute
-	// coolDown is how long a server that failed is asked last, with a part of the
-	// window of a backoff on top.
+	// coolDown is the shortest time for which a server that failed is asked last. A random
+	// part of the window of a backoff is added.
 	coolDown = 500 * time.Millisecond
 )
 
-// kind is a kind of calls at which a server may fail while others work: with its
-// storage down it can still be read from.
+// kind is a kind of calls that a server may fail while it serves others: if its storage is
+// down, it can still be read from.
 type kind int
 
 const (
@@ -38,19 +39,19 @@ type server struct {
 	transport diamond.Transport // nil until dialled
 	calls     int               // under way
 	gone      bool              // it has left the list
-	heard     time.Time         // when it answered last
+	heard     time.Time         // of its last answer
 	health    [2]health         // by kind
 }
 
-// health is when a server is asked again.
+// health says from when on a server is asked again.
 type health struct {
 	backoff backoff.Backoff
-	cool    time.Time   // asked last until then
-	away    time.Time   // not asked until then
-	why     *conf.Error // with away: its error
+	cool    time.Time   // until which the server is asked last
+	away    time.Time   // until which the server is not asked
+	why     *conf.Error // the error that set away
 }
 
-// fail notes a failure. Calls that fail at the same time count as one.
+// fail records a failure. Calls that fail at the same time count as one.
 func (h *health) fail(now time.Time, err error) {
 	var said *conf.Error
 	errors.As(err, &said)
@@ -78,7 +79,7 @@ func closeAll(transports []diamond.Transport) {
 		case interface{ Close() }:
 			c.Close()
 		case interface{ Close() error }:
-			_ = c.Close() // nobody is left to be told
+			_ = c.Close() // there is no caller to return the error to
 		}
 	}
 }
@@ -93,7 +94,7 @@ func (b *Balancer) candidates(ctx context.Context, kind kind) ([]*server, time.D
 		case b.closed:
 			b.mu.Unlock()
 			return nil, 0, conf.Errorf(conf.ErrClosed, "balancer")
-		case ctx.Err() != nil: // the caller has left: that there is no server tells it nothing
+		case ctx.Err() != nil: // the caller has left, and does not need the error that there is no server
 			b.mu.Unlock()
 			return nil, 0, ctx.Err()
 		case len(b.servers) > 0:
@@ -125,13 +126,13 @@ func noServers(err error) error {
 	return conf.Errorf(conf.ErrUnavailable, "%s", detail)
 }
 
-// order returns the current server, the others in a random order, and then those
-// that are cooling down, the first to be ready first. It also returns the time until
-// the first server that wants to be left alone may be asked.
+// order returns the current server, the others in a random order, and then those that are
+// cooling down, in the order in which they will be ready. It also returns the time until
+// the first server that has sent a Retry-After may be asked.
 func (b *Balancer) order(now time.Time, kind kind) (list []*server, away time.Duration, err error) {
 	b.chooseAnew(now)
 	var cooling []*server
-	var soonest *health // of the servers to be left alone
+	var soonest *health // of the servers that must not be asked yet
 	for _, i := range rand.Perm(len(b.servers)) {
 		s := b.servers[i]
 		switch h := &s.health[kind]; {
@@ -161,8 +162,8 @@ func (b *Balancer) order(now time.Time, kind kind) (list []*server, away time.Du
 	return list, away, nil
 }
 
-// begin notes a call to s. It returns the transport, which it dials if need be, and
-// the floor.
+// begin counts a call to s. It returns the transport, which it dials first if there is
+// none, and the floor.
 func (b *Balancer) begin(s *server) (diamond.Transport, floor, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -199,17 +200,17 @@ func (b *Balancer) floorAge() time.Duration {
 	return max(time.Since(b.floorSince), 1)
 }
 
-// outcome is what the end of a call says of the server that was asked.
+// outcome is the result of a call with regard to the server that was asked.
 type outcome int
 
 const (
-	unheard outcome = iota // nothing, as the caller has left
-	well                   // it has answered
-	leaving                // it has answered, and is going away
-	unwell                 // it could not answer
+	unheard outcome = iota // not known, because the caller has left
+	well                   // the server has answered
+	leaving                // the server has answered, and is about to stop
+	unwell                 // the server could not answer
 )
 
-// end notes the end of a call to s, with the outcome that follows from err.
+// end records the end of a call to s, with the outcome that follows from err.
 func (b *Balancer) end(s *server, kind kind, outcome outcome, err error) {
 	b.mu.Lock()
 	left := false
@@ -230,12 +231,12 @@ func (b *Balancer) end(s *server, kind kind, outcome outcome, err error) {
 	}
 }
 
-// blamed returns the kinds of calls that a server fails at, given that one of a kind
-// failed with err.
+// blamed returns the kinds of calls that a server cannot serve, given that a call of kind
+// failed ended with err.
 func blamed(failed kind, err error) []kind {
 	var said *conf.Error
 	if errors.As(err, &said) && said.Remote {
-		return []kind{failed} // as it says
+		return []kind{failed} // the server itself says so
 	}
 	return []kind{reading, writing} // it could not be asked at all
 }
@@ -251,9 +252,9 @@ func (b *Balancer) keep(s *server, kind kind) {
 	}
 }
 
-// leave has s cool down for some kinds of calls, and reports whether s was the current
-// server. If s cannot be read from, the next server to answer is the current one. The
-// caller holds mu.
+// leave makes s cool down for some kinds of calls, and reports whether s was the current
+// server. If s cannot be read from, the next server that answers becomes the current one.
+// The caller holds mu.
 func (b *Balancer) leave(s *server, err error, kinds ...kind) bool {
 	now := time.Now()
 	for _, k := range kinds {
@@ -269,7 +270,7 @@ func (b *Balancer) leave(s *server, err error, kinds ...kind) bool {
 	return true
 }
 
-// overtake has s, which has been silent for a while, cool down.
+// overtake makes s, which has been silent for a while, cool down.
 func (b *Balancer) overtake(s *server, kind kind) {
 	b.mu.Lock()
 	left := b.leave(s, errSilent, blamed(kind, errSilent)...)
@@ -294,8 +295,8 @@ func (b *Balancer) chooseAnew(now time.Time) {
 	}
 }
 
-// proven reports whether the current server has answered lately. Only then is it
-// asked a question that it may take long to answer.
+// proven reports whether the current server has answered lately. Only then does it get a
+// request that it may take long to answer.
 func (b *Balancer) proven() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -7,9 +7,9 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// patience is how long one server may be silent before the next one is asked beside
-// it. It is well below the patience of all callers, so that a silent server keeps no
-// program from starting.
+// patience is the longest silence of a server before the next one is asked as well. It is
+// much shorter than any caller waits, so that a silent server keeps no program from
+// starting.
 const patience = 400 * time.Millisecond
 
 // errSilent is the reason to leave a server that has been silent for too long.
@@ -20,8 +20,8 @@ type heardKey struct{}
 
 // Heard tells the [Balancer] that made ctx that the server is answering, however long
 // the whole answer takes. A transport calls it whenever bytes of an answer have
-// arrived. If a transport does not, the Balancer takes its server for silent until the
-// answer is whole, and asks for a large answer twice. With any other context Heard
+// arrived. If a transport does not, the Balancer considers its server silent until the
+// answer is whole, and requests a large answer twice. With any other context Heard
 // does nothing. It is safe for concurrent use and does not block.
 func Heard(ctx context.Context) {
 	if heard, ok := ctx.Value(heardKey{}).(func()); ok {
@@ -40,7 +40,7 @@ func withHeard(ctx context.Context) (context.Context, <-chan struct{}) {
 	}), heard
 }
 
-// answer is the end of one try.
+// answer is the result of one attempt.
 type answer[Resp any] struct {
 	resp Resp
 	err  error
@@ -48,12 +48,12 @@ type answer[Resp any] struct {
 
 // sideBySide asks one server, and also the next one as soon as one has failed or none
 // has sent anything for patience, not even a part of an answer. The first good answer
-// counts. It is for questions that change nothing and do not wait.
+// counts. It is for requests that change nothing and do not wait.
 func sideBySide[Resp any](ctx context.Context, b *Balancer, c *call[Resp], servers []*server, v *verdict) (Resp, error) {
 	var none Resp
 	all, stop := context.WithCancel(ctx)
 	all, heard := withHeard(all)
-	defer stop() // the tries that nobody waits for any more
+	defer stop() // ends the attempts that are still running
 	answers := make(chan answer[Resp], len(servers))
 	next, asking := 0, 0 // the next server to ask, and the number of those being asked
 	ask := func() {
@@ -74,7 +74,7 @@ func sideBySide[Resp any](ctx context.Context, b *Balancer, c *call[Resp], serve
 			continue
 		case <-silent.C:
 			if next == len(servers) {
-				continue // it is waited for
+				continue // there is no other to ask
 			}
 			b.overtake(servers[next-1], c.kind())
 		case a := <-answers:
@@ -87,7 +87,7 @@ func sideBySide[Resp any](ctx context.Context, b *Balancer, c *call[Resp], serve
 			case ctx.Err() != nil:
 				return none, a.err
 			case !tryElsewhere(a.err):
-				return none, a.err // a server's last word
+				return none, a.err // other servers would return the same error
 			}
 		}
 		switch {

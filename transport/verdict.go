@@ -7,12 +7,12 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// verdict is what becomes of a call that no server has answered.
+// verdict collects the errors of a call that no server has answered yet.
 type verdict struct {
 	telling error         // the error that says most
 	tried   int           // servers that were asked
-	away    time.Duration // until the first server that was not asked, as it wants to be left alone, may be asked; 0 if there is none
-	retry   time.Duration // the shortest time that a server that was asked wants to be left alone; 0 if one does not
+	away    time.Duration // until the first server that was not asked, because of its Retry-After, may be asked; 0 if there is none
+	retry   time.Duration // the shortest Retry-After of the servers that were asked; 0 if one sent none
 }
 
 // add adds the error of one more server.
@@ -42,7 +42,7 @@ func (v *verdict) err() error {
 	return v.telling
 }
 
-// retryAfter returns how long the server that answered with err wants to be left alone.
+// retryAfter returns the Retry-After of err, or 0 if it has none.
 func retryAfter(err error) time.Duration {
 	if e, ok := errors.AsType[*conf.Error](err); ok {
 		return e.RetryAfter
@@ -50,9 +50,9 @@ func retryAfter(err error) time.Duration {
 	return 0
 }
 
-// weight orders errors by how much they say. An unknown outcome must not be hidden
-// by a later "nothing was done", and the error of a server says more than that a
-// server could not be asked.
+// weight orders errors by importance. An unknown outcome must not be hidden by a later
+// "nothing was done". The error of a server is more important than that another server
+// could not be asked.
 func weight(err error) int {
 	var e *conf.Error
 	switch {

@@ -11,9 +11,8 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// Centre is a server to test clients against: it keeps values in memory,
-// answers as the contract of Transport says, notes what it is asked, and
-// misbehaves when told to.
+// Centre is a server for tests of clients. It keeps values in memory, answers as the
+// contract of Transport says, records requests, and misbehaves when a test tells it to.
 type Centre struct {
 	Mu      sync.Mutex
 	At      conf.Position
@@ -29,14 +28,14 @@ type Centre struct {
 	reports []conf.Report
 	Commits []conf.ChangeSet
 
-	// Each is called first, where it is set, without mu held; an answer or an
-	// error of its own is the outcome.
+	// Each is called first if it is not nil, without mu held. If it returns an answer or
+	// an error, that is the outcome.
 	OnPoll    func(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error)
 	OnFetch   func(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error)
 	OnCommit  func(ctx context.Context, req *conf.CommitRequest) (*conf.CommitResponse, error)
 	OnChanges func(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error)
 	OnReport  func(ctx context.Context, req *conf.ReportRequest) (*conf.ReportResponse, error)
-	// tamper, where it is set, may change what Fetch answers.
+	// tamper, if not nil, may change the answers of Fetch.
 	Tamper func(*conf.FetchResponse)
 }
 
@@ -154,7 +153,7 @@ func (c *Centre) Position() (at conf.Position) {
 	return at
 }
 
-// Fail has every call fail with err; nil: no longer.
+// Fail makes every call fail with err, or succeed again if err is nil.
 func (c *Centre) Fail(err error) {
 	c.With(func() {
 		c.OnPoll, c.OnFetch, c.OnCommit, c.OnReport, c.OnChanges = nil, nil, nil, nil, nil
@@ -166,11 +165,12 @@ func (c *Centre) Fail(err error) {
 		c.OnCommit = func(context.Context, *conf.CommitRequest) (*conf.CommitResponse, error) { return nil, err }
 		c.OnReport = func(context.Context, *conf.ReportRequest) (*conf.ReportResponse, error) { return nil, err }
 		c.OnChanges = func(context.Context, *conf.ChangesRequest) (*conf.ChangesResponse, error) { return nil, err }
-		c.Announce() // those who are parked are cut off
+		c.Announce() // ends parked polls
 	})
 }
 
-// FailFetches has fetches of keys, none: of all, fail with err; nil: no longer.
+// FailFetches makes fetches of keys, or of all keys if none is given, fail with err, or
+// succeed again if err is nil.
 func (c *Centre) FailFetches(err error, keys ...conf.Key) {
 	c.With(func() {
 		if c.OnFetch = nil; err == nil {
@@ -185,7 +185,7 @@ func (c *Centre) FailFetches(err error, keys ...conf.Key) {
 	})
 }
 
-// Hang has every call hang until its context ends.
+// Hang makes every call hang until its context ends.
 func (c *Centre) Hang() {
 	c.With(func() {
 		c.OnPoll = func(ctx context.Context, _ *conf.PollRequest) (*conf.PollResponse, error) {
@@ -290,7 +290,7 @@ func (c *Centre) Poll(ctx context.Context, req *conf.PollRequest) (*conf.PollRes
 		c.Mu.Lock()
 		if cut := c.OnPoll; cut != nil && hook == nil {
 			c.Mu.Unlock()
-			hook = cut // the fault began while we were parked
+			hook = cut // the fault began while the poll was parked
 			if resp, err := cut(ctx, req); resp != nil || err != nil {
 				return resp, err
 			}
@@ -315,7 +315,7 @@ func (c *Centre) Poll(ctx context.Context, req *conf.PollRequest) (*conf.PollRes
 	}
 }
 
-// Compare says which keys are not as they are held. mu must be held.
+// Compare returns the keys whose state is not the held one. The caller holds mu.
 func (c *Centre) Compare(req *conf.PollRequest) (*conf.PollResponse, error) {
 	if req.Keys != nil {
 		c.Sets[req.Set] = req.Keys
@@ -454,7 +454,7 @@ func (c *Centre) ChangedSince(ctx context.Context) <-chan struct{} {
 	return out
 }
 
-// AsksFor notes from now on when polls name key.
+// AsksFor records from now on when polls name key.
 func (c *Centre) AsksFor(key conf.Key) (asked func() []time.Time) {
 	var asks []time.Time
 	c.With(func() {
@@ -471,7 +471,7 @@ func (c *Centre) AsksFor(key conf.Key) (asked func() []time.Time) {
 	}
 }
 
-// Slow has c answer each fetch after d.
+// Slow makes c answer each fetch after d.
 func (c *Centre) Slow(d time.Duration) {
 	c.With(func() {
 		c.OnFetch = func(ctx context.Context, _ *conf.FetchRequest) (*conf.FetchResponse, error) {

@@ -18,8 +18,8 @@ var (
 	KeyB = conf.NewKey("", "b.json")
 )
 
-// NewClient returns a client that is closed when the test ends; in a bubble
-// that is part of what is tested.
+// NewClient returns a client that is closed when the test ends. In a synctest bubble this
+// also tests that Close ends all goroutines.
 func NewClient(t testing.TB, transport diamond.Transport, opts ...diamond.ClientOption) diamond.Client {
 	t.Helper()
 	client, err := diamond.NewClient(transport, opts...)
@@ -45,13 +45,13 @@ func Subscribe(t testing.TB, client diamond.Client, key conf.Key, l diamond.List
 	return sub
 }
 
-// Settle lets all that is going to happen within a moment happen.
+// Settle waits for 100 ms of the bubble's time, and until all goroutines are blocked.
 func Settle() {
 	time.Sleep(100 * time.Millisecond)
 	synctest.Wait()
 }
 
-// SnapshotOf makes a snapshot as the centre c would have been read.
+// SnapshotOf returns the snapshot that a client that has read key from c would store.
 func SnapshotOf(c *Centre, key conf.Key) conf.Snapshot {
 	c.Mu.Lock()
 	defer c.Mu.Unlock()

@@ -1,3 +1,3 @@
-// Package clienttest has what tests of clients need: a server in memory that misbehaves
-// when told to, local files in memory, and a listener that records its calls.
+// Package clienttest helps to test clients. It has a server in memory that misbehaves when
+// a test tells it to, local files in memory, and a listener that records its calls.
 package clienttest

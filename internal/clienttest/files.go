@@ -101,7 +101,7 @@ func (f *Files) With(change func()) {
 	change()
 }
 
-// SetOverride puts an override in place; nil: takes it away.
+// SetOverride sets an override, or removes it if content is nil.
 func (f *Files) SetOverride(key conf.Key, content *string) {
 	f.Mu.Lock()
 	if content == nil {
@@ -121,7 +121,7 @@ func (f *Files) Snapshot(slot conf.Slot, key conf.Key) (conf.Snapshot, bool) {
 	return s, ok
 }
 
-// SaveCount returns how often Save was called.
+// SaveCount returns the number of calls of Save.
 func (f *Files) SaveCount() int {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()

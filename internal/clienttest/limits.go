@@ -11,10 +11,10 @@ type Limits struct {
 	Labels map[string]int `json:"labels" yaml:"labels" toml:"labels"`
 }
 
-// ErrRate is why a Limits is not valid.
+// ErrRate is the error of a Limits that is not valid.
 var ErrRate = errors.New("rate must be positive")
 
-// SetDefaults sets what contents may leave out.
+// SetDefaults sets the fields that contents may leave out.
 func (l *Limits) SetDefaults() { l.Burst = 10 }
 
 // Validate fails with [ErrRate] unless the rate is positive.

@@ -7,11 +7,11 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// Recorder is a listener that keeps what it is called with.
+// Recorder is a listener that records the arguments of its calls.
 type Recorder struct {
 	mu      sync.Mutex
 	configs []conf.Config
-	Verdict func(conf.Config) error // nil: applies all
+	Verdict func(conf.Config) error // returns the result of a call, or nil to apply all values
 }
 
 // OnConfig implements [diamond.Listener].
@@ -26,7 +26,7 @@ func (r *Recorder) OnConfig(_ context.Context, config conf.Config) error {
 	return nil
 }
 
-// Contents are what it was called with, "-" for a deletion.
+// Contents returns the contents of all calls, with "-" for a deletion.
 func (r *Recorder) Contents() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -41,7 +41,7 @@ func (r *Recorder) Contents() []string {
 	return out
 }
 
-// Last returns what it was called with last, or the zero Config.
+// Last returns the value of the last call, or the zero Config if there was none.
 func (r *Recorder) Last() conf.Config {
 	r.mu.Lock()
 	defer r.mu.Unlock()

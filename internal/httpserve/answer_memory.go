@@ -13,22 +13,22 @@ const (
 	// smallAnswer is the size up to which an answer needs nothing of the memory
 	// budget: it fits into a socket's send buffer.
 	smallAnswer = 32 << 10
-	// sharedPart is the size from which a part of an answer is taken for one that
-	// others may hold too, as contents are. Smaller parts count for each answer.
+	// sharedPart is the size from which a part of an answer counts only once, however many
+	// answers share it, as they do contents. Smaller parts count for each answer.
 	sharedPart = 4 << 10
 )
 
-// AnswerMemory is what one answer holds of the memory budget while it is written:
-// its peer may take long to read it.
+// AnswerMemory is the part of the memory budget that one answer takes while it is written,
+// because its peer may take long to read it.
 type AnswerMemory struct {
 	budget *budget.Budget
 	source string
-	keys   []any // of what is held
+	keys   []any // of the parts that count
 }
 
-// HoldAnswer returns what the answer to r, made of parts, holds of memory, or
-// ErrOverloaded. The caller releases it when the answer has been written. An answer
-// that fits into the socket's buffer holds nothing.
+// HoldAnswer takes the memory of the answer to r, which is made of parts, or returns
+// ErrOverloaded. The caller releases it when the answer has been written. An answer that
+// fits into the socket's buffer takes none.
 func HoldAnswer(memory *budget.Budget, r *http.Request, parts ...string) (AnswerMemory, error) {
 	held := AnswerMemory{budget: memory}
 	var size, own int64
@@ -52,12 +52,12 @@ func HoldAnswer(memory *budget.Budget, r *http.Request, parts ...string) (Answer
 		return held, nil
 	}
 	held.Release()
-	e := conf.Errorf(conf.ErrOverloaded, "the answers that %s, or all, have not read yet take more memory than they may", held.source)
+	e := conf.Errorf(conf.ErrOverloaded, "unread answers to %s, or to all addresses, take too much memory", held.source)
 	e.RetryAfter = time.Second
 	return AnswerMemory{}, e
 }
 
-// take holds n bytes. Parts of different answers that are one in memory have one key.
+// take takes n bytes. Different answers have the same key for a part that they share.
 func (a *AnswerMemory) take(key any, n int64) bool {
 	if !a.budget.TakeShared(a.source, key, n) {
 		return false

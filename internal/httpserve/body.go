@@ -16,8 +16,8 @@ import (
 
 // Body is the body of a request while it is served. It fails, rather than ends,
 // after limit bytes. It extends its deadline as bytes arrive, so that a peer that
-// trickles cannot hold the request. It holds memory of the handler's budget for
-// what has arrived and what is made of it.
+// sends slowly cannot hold the request. It takes memory of the handler's budget for
+// the bytes that have arrived and for the values that are made of them.
 type Body struct {
 	w           http.ResponseWriter
 	r           io.ReadCloser
@@ -27,10 +27,10 @@ type Body struct {
 	memory      bodyMemory
 }
 
-// receive returns r with a *Body, whether that will be read or not: net/http reads
-// what a route leaves of it before the next request, so it has a deadline. The
-// deadline is cleared when the body has been read, as it would end a wait. The body
-// is nil if r has none. The caller releases it when the request is done.
+// receive returns r with a *Body, whether that will be read or not. The body has a
+// deadline even if the route does not read it, because net/http reads the rest before the
+// next request. The deadline is cleared when the body has been read, because it would end
+// a wait. The body is nil if r has none. The caller releases it when the request is done.
 func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (*http.Request, *Body) {
 	if r.ContentLength == 0 {
 		return r, nil
@@ -41,14 +41,13 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (*http.Request
 	if r.ProtoMajor == 1 && r.Header.Get("Expect") != "" {
 		BeginAnswer(w, 0) // net/http writes "100 Continue" when the body is read
 	}
-	// A copy: net/http looks at the body of its own request to end the connection well.
+	// A copy, because net/http needs the body of its own request to end the connection well.
 	with := *r
 	with.Body = b
 	return &with, b
 }
 
-// release gives back what b holds of the budget, except for keep bytes. A nil body
-// holds nothing.
+// release gives back the memory of b, except for keep bytes. A nil body has none.
 func (b *Body) release(keep int64) {
 	if b != nil {
 		b.memory.release(keep)
@@ -63,7 +62,7 @@ func OpenBody(w http.ResponseWriter, r *http.Request, limit int64) (*Body, error
 		return nil, tooLarge(limit)
 	}
 	if enc := r.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
-		return nil, conf.Errorf(conf.ErrInvalid, "content-encoding: only identity is taken")
+		return nil, conf.Errorf(conf.ErrInvalid, "content-encoding: only identity is accepted")
 	}
 	b, ok := r.Body.(*Body)
 	if !ok { // the request has none
@@ -104,8 +103,8 @@ func (b *Body) Read(p []byte) (int, error) {
 // Close implements [io.Closer].
 func (b *Body) Close() error { return b.r.Close() }
 
-// Hold has b hold n bytes more of the budget, or fails with ErrOverloaded. They are
-// given back when the request is done or waits.
+// Hold takes n more bytes of the budget for b, or fails with ErrOverloaded. They are
+// given back when the request is done or begins to wait.
 func (b *Body) Hold(n int64) error { return b.memory.hold(n) }
 
 // Hold is [Body.Hold] of the body of r. It does nothing if r has none.
@@ -116,11 +115,11 @@ func Hold(r *http.Request, n int64) error {
 	return nil
 }
 
-// buffers are used again: most bodies fit in one.
+// buffers holds buffers for reuse. Most bodies fit into one.
 var buffers = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
 
-// ReadBuffered calls read with a buffer in front of b, and returns what [Body.End]
-// makes of its error.
+// ReadBuffered calls read with a buffer in front of b, and returns the result of
+// [Body.End] for its error.
 func (b *Body) ReadBuffered(read func(*bufio.Reader) error) error {
 	buffer := buffers.Get().(*bufio.Reader)
 	defer buffers.Put(buffer)
@@ -132,9 +131,9 @@ func (b *Body) ReadBuffered(read func(*bufio.Reader) error) error {
 // errSlowBody is answered with status 408.
 var errSlowBody = fmt.Errorf("%w: %w", conf.ErrInvalid, os.ErrDeadlineExceeded)
 
-// End returns why the body could not be read, given the error of reading it; nil is
-// its end. After an error the rest is not waited for: the connection is closed after
-// the answer.
+// End ends the reading of the body. Err is the error of reading it, or nil if it was read
+// to its end. End returns the error for the peer. After an error the server does not wait
+// for the rest of the body: it closes the connection after the answer.
 func (b *Body) End(err error) error {
 	var own *conf.Error
 	switch {
@@ -145,7 +144,7 @@ func (b *Body) End(err error) error {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = &conf.Error{Err: errSlowBody, Detail: "body: did not arrive in time"}
 	default:
-		err = conf.Errorf(conf.ErrInvalid, "body: ended before its length, or is not well-formed")
+		err = conf.Errorf(conf.ErrInvalid, "body: ended too early, or is not well-formed")
 	}
 	CloseConnection(b.w.Header())
 	return err

@@ -31,8 +31,9 @@ func NotModified(w http.ResponseWriter, r *http.Request) Outcome {
 	return Outcome{Status: http.StatusNotModified}
 }
 
-// SendContent sends a content under the headers that setHeaders sets, and has it hold
-// memory until the peer has read it. If memory has no room, it answers by fail.
+// SendContent sends a content with the headers that setHeaders sets. The content takes
+// memory until the peer has read it. If there is too little memory, SendContent answers
+// by fail.
 func SendContent(w http.ResponseWriter, r *http.Request, memory *budget.Budget, content string, setHeaders func(http.Header), fail Fail) Outcome {
 	held, err := HoldAnswer(memory, r, content)
 	if err != nil {
@@ -43,12 +44,12 @@ func SendContent(w http.ResponseWriter, r *http.Request, memory *budget.Budget, 
 	return WriteContent(w, r, content)
 }
 
-// WriteContent writes a content whose headers are set and which holds no memory.
+// WriteContent writes a content whose headers are set and which takes no memory.
 func WriteContent(w http.ResponseWriter, r *http.Request, content string) Outcome {
 	beginRead(w, r, int64(len(content)))
 	if r.Method == http.MethodHead {
 		return Outcome{Status: http.StatusOK}
 	}
-	_, _ = io.WriteString(w, content) // a peer that has gone is no matter of ours
+	_, _ = io.WriteString(w, content) // the peer may have gone
 	return Outcome{Status: http.StatusOK, Bytes: int64(len(content))}
 }

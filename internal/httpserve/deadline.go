@@ -24,17 +24,17 @@ func BeginAnswer(w http.ResponseWriter, size int64) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(allowed))
 }
 
-// beginRead is BeginAnswer for the answer to a read, which waits for nobody. A small
-// one keeps the deadline that the server's WriteTimeout has set: setting another is
-// a good part of what a read costs.
+// beginRead is BeginAnswer for the answer to a read, which does not wait. A small answer
+// keeps the deadline that the server's WriteTimeout has set, because setting another one
+// is a large part of the cost of a read.
 func beginRead(w http.ResponseWriter, r *http.Request, size int64) {
 	if size > smallAnswer || r.ProtoMajor > 1 || !hasWriteTimeout(r) {
 		BeginAnswer(w, size)
 	}
 }
 
-// endAnswer writes what is left of an answer within its deadline, and clears the
-// deadline: it would end a later answer on the connection, of another handler.
+// endAnswer writes the rest of an answer within its deadline, and clears the deadline,
+// because it would end a later answer of another handler on the connection.
 func endAnswer(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor > 1 || hasWriteTimeout(r) {
 		return // a stream has its own deadline, and the server sets one for each request

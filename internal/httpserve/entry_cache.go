@@ -8,17 +8,17 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// EntryCache holds what a protocol makes of entries, such as the values of their
-// headers, so that answers share it. The table has a fixed size. Each key has one
-// place, which it may share with others; the newest value stays there. So the table
-// needs no lock and no eviction, and is never full.
+// EntryCache holds values that a protocol derives from entries, such as the values of
+// their headers, so that answers share them. The table has a fixed size. Each key has one
+// place, which it may share with other keys. A newer value replaces an older one there.
+// So the table needs no lock and no eviction, and is never full.
 type EntryCache[T any] struct {
 	derive func(*conf.Entry) *T
 	seed   maphash.Seed
 	slots  [1 << 13]atomic.Pointer[cachedEntry[T]]
 }
 
-// cachedEntry is what was made of one version of one key.
+// cachedEntry is the value that was derived from one version of one key.
 type cachedEntry[T any] struct {
 	key            conf.Key
 	revision, view int64
@@ -27,13 +27,13 @@ type cachedEntry[T any] struct {
 	value          *T
 }
 
-// NewEntryCache returns a cache of what derive makes of entries. It should keep no
-// content: entries stay in the table for long.
+// NewEntryCache returns a cache of the results of derive. A result should not contain the
+// content of its entry, because results stay in the table for a long time.
 func NewEntryCache[T any](derive func(*conf.Entry) *T) *EntryCache[T] {
 	return &EntryCache[T]{derive: derive, seed: maphash.MakeSeed()}
 }
 
-// Of returns what is made of e. It must not be changed.
+// Of returns the value that is derived from e. The caller must not change it.
 func (c *EntryCache[T]) Of(e *conf.Entry) *T {
 	slot := &c.slots[maphash.Comparable(c.seed, e.Key)%uint64(len(c.slots))]
 	if x := slot.Load(); x != nil && x.is(e) {
@@ -44,7 +44,7 @@ func (c *EntryCache[T]) Of(e *conf.Entry) *T {
 	return x.value
 }
 
-// is reports whether x was made of e. A storage that lost history may have another
+// is reports whether x was derived from e. A storage that lost history may have another
 // value at the same revision.
 func (x *cachedEntry[T]) is(e *conf.Entry) bool {
 	return x.revision == e.Revision && x.view == e.View && x.key == e.Key &&

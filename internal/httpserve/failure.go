@@ -9,20 +9,20 @@ import (
 	"github.com/linnaname/gdiamond/transport"
 )
 
-// Failure is what an answer says of an error.
+// Failure is the part of an answer that describes an error.
 type Failure struct {
 	Code    string
 	Status  int
 	Message string // may be empty
 	Key     string // may be empty
-	Current int64  // with a conflict: the revision met instead
+	Current int64  // the present revision of the key, with a conflict
 	// RetryAfterMs is the time after which to ask again, in milliseconds, or 0 if
 	// the error does not say.
 	RetryAfterMs int64
 }
 
-// FailureOf returns what an answer says of err. A status other than 0 replaces that
-// of the table of errors.
+// FailureOf returns the description of err. A status other than 0 replaces that of the
+// table of errors.
 func FailureOf(err error, status int) Failure {
 	code, ofTable := transport.Encode(err)
 	f := Failure{Code: code, Status: status}
@@ -43,7 +43,7 @@ func FailureOf(err error, status int) Failure {
 	return f
 }
 
-// SetRetryAfter sets the header if the client is to ask again later.
+// SetRetryAfter sets the header if the client should ask again later.
 func (f *Failure) SetRetryAfter(h http.Header) {
 	ms := f.RetryAfterMs
 	if ms == 0 && (f.Status == http.StatusTooManyRequests || f.Status == http.StatusServiceUnavailable) {

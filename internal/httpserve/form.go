@@ -8,7 +8,7 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// MaxParams is how many parameters a request may have.
+// MaxParams is the maximum number of parameters of a request.
 const MaxParams = 64
 
 // Param is one parameter of a query, a form or a form-like header.
@@ -18,8 +18,8 @@ type Param struct{ Name, Value string }
 type Params []Param
 
 // ParseParams appends the parameters of an urlencoded form to dst, each decoded
-// exactly once. A name that comes twice is refused: the code that checks it and the
-// code that uses it could take different ones. Dst may be on the caller's stack.
+// exactly once. It refuses a name that comes twice, because the code that checks a value
+// and the code that uses it could take different ones. Dst may be on the caller's stack.
 func ParseParams(dst Params, raw string) (Params, error) {
 	for raw != "" {
 		var pair string
@@ -65,10 +65,10 @@ func (params Params) Only(known ...string) error {
 
 // UnknownParam refuses a parameter that the route does not have.
 func UnknownParam(name string) error {
-	return conf.Errorf(conf.ErrInvalid, "parameter %.80q: this route has none of that name (an & within a value is written %%26)", name)
+	return conf.Errorf(conf.ErrInvalid, "parameter %.80q: is not known here (write an & within a value as %%26)", name)
 }
 
-// room returns why params cannot have one more of that name, or nil if they can.
+// room returns an error if params cannot have one more of that name.
 func (params Params) room(name string) error {
 	if _, twice := params.Find(name); twice {
 		return conf.Errorf(conf.ErrInvalid, "parameter %.80q: given more than once", name)
@@ -79,7 +79,7 @@ func (params Params) room(name string) error {
 	return nil
 }
 
-// unescape is url.QueryUnescape without a copy if there is nothing to do.
+// unescape is url.QueryUnescape, but makes no copy if there is nothing to decode.
 func unescape(s string) (string, error) {
 	if strings.IndexByte(s, '%') < 0 && strings.IndexByte(s, '+') < 0 {
 		return s, nil

@@ -11,12 +11,13 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// maxParamName is how many bytes the name of a parameter in a form may have.
+// maxParamName is the maximum number of bytes in the name of a parameter in a form.
 const maxParamName = 128
 
-// ReadParams returns the parameters of r's query and of its body, a form of at most
-// limit bytes, together, each once. Most returns how many bytes the value of a
-// parameter may have, or an error if the route does not have it.
+// ReadParams returns the parameters of r's query and of its body together. The body is a
+// form of at most limit bytes, and a parameter may appear only once in both. Most returns
+// the maximum size of the value of a parameter in bytes, or an error if the route does not
+// have the parameter.
 func ReadParams(w http.ResponseWriter, r *http.Request, limit int64, most func(name string) (int64, error)) (Params, error) {
 	params, err := ParseParams(nil, r.URL.RawQuery)
 	if err != nil {
@@ -59,8 +60,8 @@ func isForm(r *http.Request) error {
 	return nil
 }
 
-// formReader decodes an urlencoded form as it arrives, as ParseParams decodes one
-// that is there. No more of a value is in memory than is kept of it.
+// formReader decodes an urlencoded form as it arrives, by the rules of ParseParams. Memory
+// has only the decoded values and not the form.
 type formReader struct {
 	r    *bufio.Reader
 	most func(name string) (int64, error) // see ReadParams
@@ -95,8 +96,8 @@ func (f *formReader) read(params Params) (Params, error) {
 	}
 }
 
-// until returns the decoded text up to one of stops, and which that was, 0 at the
-// end of the form.
+// until returns the decoded text up to the first byte that is one of stops, and that byte,
+// or 0 at the end of the form.
 func (f *formReader) until(stops string, most int64) (text string, stop byte, err error) {
 	var b strings.Builder
 	for {

@@ -14,8 +14,8 @@ type guard struct {
 	hosts  httpguard.Hosts
 }
 
-// check refuses r when a web page could be behind it. mutates says whether r
-// changes something.
+// check refuses r if a web page may have sent it. Mutates says whether r changes
+// something.
 func (g *guard) check(r *http.Request, mutates bool) error {
 	if mutates {
 		if err := g.origin.Check(r); err != nil {
@@ -25,7 +25,7 @@ func (g *guard) check(r *http.Request, mutates bool) error {
 	if g.hosts.Allow(r.Host) || !mutates && !onLoopback(r) {
 		return nil
 	}
-	return conf.Errorf(conf.ErrDenied, "host: %q is not a name that this server is told to answer to (allowed-host)", Clip(r.Host))
+	return conf.Errorf(conf.ErrDenied, "host: %q is not an allowed name of this server (allowed-host)", Clip(r.Host))
 }
 
 // onLoopback reports whether r came in over a loopback connection.

@@ -12,8 +12,7 @@ import (
 	"github.com/linnaname/gdiamond/internal/httpguard"
 )
 
-// Config is what a [Handler] serves and within which bounds. All fields are
-// required but Observe.
+// Config configures a [Handler]. All fields except Observe are required.
 type Config struct {
 	// Server answers the polls of all protocols.
 	Server interface {
@@ -24,13 +23,13 @@ type Config struct {
 
 	Log     *slog.Logger
 	Observe func(Observation) // is called after each request; may be nil
-	// Admit returns an error for a request that is to be refused before its body
-	// is read. It is not asked about open routes.
+	// Admit returns an error for a request that must be refused before its body is read.
+	// It is not called for open routes.
 	Admit func(r *http.Request) error
 	Hosts httpguard.Hosts // the names by which the server may be asked
 
 	Requests *budget.Budget // of requests under way
-	Memory   *budget.Budget // of bytes: bodies, what is made of them, and answers
+	Memory   *budget.Budget // of bytes of bodies, of the values made of them, and of answers
 }
 
 // Handler is an [http.Handler] that serves the routes of its Config. It is safe
@@ -40,7 +39,7 @@ type Handler struct {
 	guard    guard
 	exact    map[string]*Route // by path
 	below    []*Route          // whose paths end in a slash
-	none     Route             // stands for the route of a request that has none
+	none     Route             // for requests that have no route
 	troubles sync.Map          // of *lograte.Events by trouble
 }
 
@@ -62,7 +61,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	route := h.routeOf(r.URL.Path)
 	source := budget.Source(r.RemoteAddr)
 	if !h.Requests.Take(source, 1) {
-		h.refuse(w, r, route, source) // and ends the connection, with its deadline
+		h.refuse(w, r, route, source) // and ends the connection, so that its deadline need not be cleared
 		return
 	}
 	defer h.Requests.Give(source, 1)
@@ -77,23 +76,23 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // refuse answers a request of a source that has too many under way.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, route *Route, source string) {
 	start := h.now(r)
-	CloseConnection(w.Header()) // its body is not waited for
-	e := conf.Errorf(conf.ErrOverloaded, "%s, or all, have as many requests under way as they may", source)
+	CloseConnection(w.Header()) // so that the server need not wait for the body
+	e := conf.Errorf(conf.ErrOverloaded, "too many requests under way from %s, or from all addresses", source)
 	e.RetryAfter = time.Second
 	out := route.Fail(w, e, 0)
 	out.route = route.Name
 	h.record(r, &out, start)
 }
 
-// serveQuick serves a request that does not wait with thousands of others.
+// serveQuick serves a request that is not a poll.
 func (h *Handler) serveQuick(w http.ResponseWriter, r *http.Request, route *Route) {
 	start := h.now(r)
 	out := h.serve(w, r, route)
 	h.record(r, &out, start)
 }
 
-// now returns the time, or the zero time where neither the observer nor the log
-// wants to know how long r takes.
+// now returns the time, or the zero time if neither the observer nor the log needs the
+// duration of r.
 func (h *Handler) now(r *http.Request) (start time.Time) {
 	if h.Observe != nil || h.Log.Enabled(r.Context(), slog.LevelDebug) {
 		start = time.Now()
@@ -101,7 +100,7 @@ func (h *Handler) now(r *http.Request) (start time.Time) {
 	return start
 }
 
-// serve does what the route of r says.
+// serve calls the function of the route for r.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, route *Route) (out Outcome) {
 	r, body := h.receive(w, r)
 	defer body.release(0)
@@ -131,8 +130,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, route *Route) (o
 	return out
 }
 
-// enter admits r, or returns why not. A body that is not small is then not waited
-// for: the connection is closed after the answer.
+// enter admits r, or returns an error. In that case the server does not wait for a body
+// that is not small: it closes the connection after the answer.
 func (h *Handler) enter(w http.ResponseWriter, r *http.Request, open bool) error {
 	if open {
 		return nil
@@ -144,8 +143,8 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request, open bool) error
 	return err
 }
 
-// Caller returns the context of a request to the server: it carries what this end
-// has proven of the caller, which is the peer's address. Headers have no say in it.
+// Caller returns the context of a request to the server. It carries the caller, of which
+// this end has proven only the peer's address. Headers do not influence it.
 func Caller(r *http.Request) context.Context {
 	return conf.WithCaller(r.Context(), conf.Caller{Address: r.RemoteAddr})
 }

@@ -19,13 +19,14 @@ var (
 	valueNosniff = []string{"nosniff"}
 )
 
-// SetType sets the content type of an answer, which browsers must not guess and
-// caches must not keep. Typ is one value, which answers may share.
+// SetType sets the content type of an answer. It also sets headers so that browsers do not
+// guess the type and caches do not keep the answer. Typ is one value, which answers may
+// share.
 func SetType(h http.Header, typ []string) {
 	h[hContentType] = typ
 	h[hNosniff] = valueNosniff
 	h[hCacheControl] = valueNoStore
 }
 
-// CloseConnection has the connection closed after the answer.
+// CloseConnection makes net/http close the connection after the answer.
 func CloseConnection(h http.Header) { h[hConnection] = valueClose }

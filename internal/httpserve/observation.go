@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// Observation is what a handler saw of one request.
+// Observation describes one request and its answer.
 type Observation struct {
 	Route    string // the Name of its Route, or "other" if it has none
 	Method   string // a method that HTTP defines, or "other"
 	Status   int
 	Bytes    int64 // of body sent
 	Duration time.Duration
-	Poll     bool // it may have waited: Duration says nothing of the server's speed
+	Poll     bool // it may have waited, so Duration does not show the speed of the server
 	// Notified is the time from when the server learned of a change until the answer
 	// to a waiting poll was written, or 0 if no change ended a wait.
 	Notified time.Duration

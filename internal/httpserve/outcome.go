@@ -9,19 +9,19 @@ import (
 	"github.com/linnaname/gdiamond/internal/lograte"
 )
 
-// Outcome is what came of a request.
+// Outcome is the result of a request.
 type Outcome struct {
 	Status int
 	Bytes  int64 // of the answer's body
-	Err    error // why the request failed, or nil
+	Err    error // or nil if the request succeeded
 	Poll   bool  // the request may have waited
 
 	route    string
 	notified time.Time // when the server learned of the change that ended a wait
 }
 
-// statusGone is recorded for a request whose peer did not wait for the answer.
-// Nobody failed, and HTTP has no status for it.
+// statusGone is recorded for a request whose peer did not wait for the answer. That is no
+// failure, and HTTP has no status for it.
 const statusGone = 499
 
 // record reports a request to the observer and the log.
@@ -42,8 +42,8 @@ func (h *Handler) record(r *http.Request, out *Outcome, start time.Time) {
 	h.logRequest(r, out, took)
 }
 
-// trouble is a kind of requests that do not succeed. One request a second is
-// logged of each kind: when the storage is away, thousands would say the same.
+// trouble is a kind of requests that do not succeed. One request of each kind is logged a
+// second, because thousands would say the same while the storage is down.
 type trouble struct {
 	route  string
 	status int

@@ -9,31 +9,31 @@ import (
 	"github.com/linnaname/gdiamond/internal/freshstack"
 )
 
-// parkedMemory is how many bytes a server keeps of one element of held while a poll
-// waits: its place in the set, its revision and its digest.
+// parkedMemory is the number of bytes that a server keeps of one element of held while a
+// poll waits: its place in the set, its revision and its digest.
 const parkedMemory = 32
 
-// Poll is how a protocol reads and answers a request that may wait. It comes by POST.
+// Poll reads and answers a request of a protocol that may wait. It comes by POST.
 type Poll struct {
 	Read func(w http.ResponseWriter, r *http.Request) (*conf.PollRequest, error)
-	// Answer writes the answer. If that would say nothing to the client, it writes
-	// none, changes req, and returns false: the server is then asked again. Req is
-	// nil if the poll has waited.
+	// Answer writes the answer. If the answer would have nothing for the client, Answer
+	// writes none, changes req, and returns false. The handler then polls the server again.
+	// Req is nil if the poll has waited.
 	Answer func(w http.ResponseWriter, r *http.Request, req *conf.PollRequest, res *conf.PollResponse) (Outcome, bool)
 }
 
 // poll is one poll. Thousands are parked at a time, and their stacks are most of the
-// memory that they take. So what goes deep runs on another stack, the frames below
-// the wait are few and small, and nothing is kept that is not needed.
+// memory that they take. So deep calls run on another stack, the frames below the wait are
+// few and small, and the poll keeps only what it needs.
 type poll struct {
 	h     *Handler
 	route *Route
 	w     http.ResponseWriter
 	r     *http.Request
 	start time.Time
-	until time.Time       // when the wait is over
+	until time.Time       // the end of the wait
 	ctx   context.Context // of the request
-	body  *Body           // or nil if it holds nothing of the budget
+	body  *Body           // or nil if it takes nothing of the budget
 	req   *conf.PollRequest
 	out   Outcome
 }
@@ -75,14 +75,14 @@ func (p *poll) begin() {
 	p.req.Parked = p.parked
 }
 
-// parked drops the request, which begins to wait, and its memory of the budget,
-// except for what the server keeps: what the client holds, if it said so.
+// parked is called when the request begins to wait. It drops the request and its memory of
+// the budget, except for the elements of held, which the server keeps.
 func (p *poll) parked() {
 	p.body.release(int64(len(p.req.Held)) * parkedMemory)
 	p.req = nil
 }
 
-// end answers, unless there is nothing to say yet.
+// end writes the answer, unless there is nothing for the client yet.
 func (p *poll) end(res *conf.PollResponse, err error) {
 	if err != nil {
 		p.out = p.route.Fail(p.w, err, 0)
@@ -97,7 +97,7 @@ func (p *poll) end(res *conf.PollResponse, err error) {
 	p.out.notified = res.Applied
 }
 
-// IsMD5 reports whether s is a digest as polls have it: 32 lower-case hexadecimal
+// IsMD5 reports whether s has the form of digests in polls: 32 lower-case hexadecimal
 // digits.
 func IsMD5(s string) bool {
 	if len(s) != 32 {

@@ -7,30 +7,30 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// MaxURL is how many bytes the target of a request may have.
+// MaxURL is the maximum number of bytes in the target of a request.
 const MaxURL = 8 << 10
 
-// Serve answers a request and returns what came of it.
+// Serve answers a request and returns the outcome.
 type Serve = func(w http.ResponseWriter, r *http.Request) Outcome
 
-// Fail answers a request with err, in the form of a protocol. A status other than
-// 0 replaces the status of the error, where HTTP has one that says more.
+// Fail answers a request with err, in the form of a protocol. A status other than 0
+// replaces the status of the error if HTTP has a more precise one.
 type Fail = func(w http.ResponseWriter, err error, status int) Outcome
 
-// Route is what a protocol does at one path: Poll, or one function for each
-// method that it takes.
+// Route serves one path of a protocol. It has Poll, or one function for each method that
+// it accepts.
 type Route struct {
 	Name string // as observations and logs have it
 	Path string // one that ends in a slash stands for all paths below it
-	Open bool   // Config.Admit is not asked
+	Open bool   // Config.Admit is not called
 
 	Get, Put, Post, Delete Serve // Get serves HEAD too
 	Poll                   *Poll
 	Fail                   Fail
 }
 
-// addRoutes makes the tables of routes. Routing is by hand: a ServeMux cleans
-// paths by redirects, and a key has one spelling only.
+// addRoutes makes the tables of routes. It does not use a ServeMux, which redirects paths
+// to a clean form: a key has only one spelling.
 func (h *Handler) addRoutes() {
 	for _, r := range h.Routes {
 		if strings.HasSuffix(r.Path, "/") {
@@ -54,7 +54,7 @@ func (h *Handler) routeOf(path string) *Route {
 	return &h.none
 }
 
-// on returns what the route does with method, and whether that changes anything.
+// on returns the function of the route for method, and whether it changes anything.
 func (r *Route) on(method string) (serve Serve, mutates bool) {
 	switch method {
 	case http.MethodGet, http.MethodHead:

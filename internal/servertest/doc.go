@@ -1,3 +1,3 @@
-// Package servertest has what tests of servers need: a server on a storage with methods
-// that fail the test, and storages that misbehave.
+// Package servertest helps to test servers. It has a server whose methods fail the test,
+// and storages that misbehave.
 package servertest

@@ -16,7 +16,7 @@ import (
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
-// Served is a server under test, with what its tests do all the time.
+// Served is a server under test, with methods for what tests often do.
 type Served struct {
 	diamond.Server
 	T testing.TB
@@ -34,7 +34,7 @@ func Serve(t testing.TB, storage diamond.Storage, opts ...diamond.ServerOption) 
 	return &Served{Server: srv, T: t}
 }
 
-// PublishMany publishes keys n-00000, n-00001 and so on, a thousand a set.
+// PublishMany publishes keys n-00000, n-00001 and so on, in sets of a thousand.
 func (s *Served) PublishMany(n, from, count int) {
 	s.T.Helper()
 	var c conf.ChangeSet
@@ -48,8 +48,8 @@ func (s *Served) PublishMany(n, from, count int) {
 	}
 }
 
-// Busily publishes 5,000 keys again and again, a thousand each pause, until
-// stopped.
+// Busily publishes 5,000 keys again and again, a thousand after each pause, until stop is
+// called.
 func (s *Served) Busily(pause time.Duration) (stop func()) {
 	ended := make(chan struct{})
 	var writing sync.WaitGroup
@@ -66,7 +66,7 @@ func (s *Served) Busily(pause time.Duration) (stop func()) {
 	return func() { close(ended); writing.Wait() }
 }
 
-// Listed returns the keys of all that req leaves, page by page.
+// Listed returns the keys of all entries that match req. It reads them page by page.
 func (s *Served) Listed(req conf.ListRequest) (keys []string) {
 	s.T.Helper()
 	for more := true; more; {
@@ -83,9 +83,9 @@ func (s *Served) Listed(req conf.ListRequest) (keys []string) {
 	return keys
 }
 
-// Watching starts watches of data ids that begin with prefix-0, prefix-1 and so
-// on, and returns once all wait. The sum of changes that they get is sent when
-// all have ended.
+// Watching starts n watches of data ids that begin with prefix-0, prefix-1 and so on, and
+// returns once all are parked. When all have ended, it sends the number of changes that
+// they returned.
 func (s *Served) Watching(n int, prefix string, after conf.Position, wait time.Duration) <-chan int {
 	var all sync.WaitGroup
 	got := make([]int, n)
@@ -143,8 +143,8 @@ func (s *Served) MustFetch(dataID string) *conf.FetchResponse {
 	return resp
 }
 
-// Start returns a server on storage. It is closed at the end of the test; storage is
-// not.
+// Start returns a server on storage. The server is closed at the end of the test, but
+// storage is not.
 func Start(t testing.TB, storage diamond.Storage, opts ...diamond.ServerOption) *Served {
 	t.Helper()
 	srv, err := diamond.NewServer(storage, opts...)
@@ -153,7 +153,7 @@ func Start(t testing.TB, storage diamond.Storage, opts ...diamond.ServerOption) 
 	return &Served{Server: srv, T: t}
 }
 
-// PollFor asks for all that is new of some data ids since p.
+// PollFor returns a poll for changes of some data ids since p.
 func PollFor(p conf.Position, wait time.Duration, dataIDs ...string) *conf.PollRequest {
 	keys := make([]conf.Key, len(dataIDs))
 	for i, id := range dataIDs {
@@ -170,7 +170,7 @@ func (s *Served) MustPoll(req *conf.PollRequest) *conf.PollResponse {
 	return resp
 }
 
-// Parked polls in the background, and returns once it waits.
+// Parked polls in the background, and returns once the poll is parked.
 func (s *Served) Parked(req *conf.PollRequest) <-chan *conf.PollResponse {
 	s.T.Helper()
 	answer := make(chan *conf.PollResponse, 1)
@@ -183,8 +183,8 @@ func (s *Served) Parked(req *conf.PollRequest) <-chan *conf.PollResponse {
 	return answer
 }
 
-// WithoutTail returns a copy of storage that ends at revision: what a storage is
-// that was failed over, or restored, without its tail.
+// WithoutTail returns a copy of storage that ends at revision. It stands for a storage that
+// has lost its tail in a failover or a restore.
 func WithoutTail(t testing.TB, storage diamond.Storage, revision int64) *memstore.Store {
 	t.Helper()
 	batch, err := storage.Changes(context.Background(), conf.Position{}, 1<<40)

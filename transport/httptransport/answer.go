@@ -52,7 +52,7 @@ func (h *handler) send(w http.ResponseWriter, r *http.Request, a *answer) httpse
 	}
 	for _, p := range a.parts {
 		if _, err := io.WriteString(w, p); err != nil {
-			break // a peer that has gone is no matter of ours
+			break // the peer may have gone
 		}
 	}
 	out.Bytes = a.size

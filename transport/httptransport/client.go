@@ -11,16 +11,16 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// docs/limits.md lists what these must be below and above.
+// docs/limits.md lists the limits that must be above and below these.
 const (
-	// answerTimeout is how long a server may be silent unless [WithTimeout] sets it.
+	// answerTimeout is the default of [WithTimeout].
 	answerTimeout = 5 * time.Second
-	// dialTimeout is how long a connection may take to be made.
+	// dialTimeout is the time limit for making a connection.
 	dialTimeout = 2 * time.Second
-	// idleConnTimeout is how long an idle connection is kept: less than servers keep it.
+	// idleConnTimeout is the time for which an idle connection is kept. Servers keep it for
+	// longer, so that they do not close it when a request is on its way.
 	idleConnTimeout = 90 * time.Second
-	// maxAnswer is how many bytes of content an answer may have unless [WithMaxAnswer]
-	// sets it.
+	// maxAnswer is the default of [WithMaxAnswer].
 	maxAnswer = 64 << 20
 )
 
@@ -32,28 +32,28 @@ func WithTLS(config *tls.Config) Option {
 	return func(t *Transport) { t.tls = config }
 }
 
-// WithHTTPClient has the transport use client, which several transports may share.
+// WithHTTPClient makes the transport use client, which several transports may share.
 // It cannot be given together with [WithTLS], and Close does not close client's
 // connections. Its Timeout must be zero, or it would end waits. Redirects are never
 // followed.
 //
 // After the server was silent, the transport uses a copy of the client's
 // [http.Transport], with the same settings and new connections. With another round
-// tripper, it uses dead connections for as long as that keeps them. Over HTTP/2 the
+// tripper, it uses dead connections until that drops them. Over HTTP/2 the
 // client should send pings (SendPingTimeout of [http.HTTP2Config]), as the transport
 // does by default.
 func WithHTTPClient(client *http.Client) Option {
 	return func(t *Transport) { t.given = client }
 }
 
-// WithTimeout sets how long the server may be silent, beyond the wait that it was
-// asked for, before the transport takes it to be lost; by default 5 s.
+// WithTimeout sets the longest time that the server may be silent, beyond the wait of the
+// request, before the transport considers the request lost. The default is 5 s.
 func WithTimeout(d time.Duration) Option {
 	return func(t *Transport) { t.timeout = d }
 }
 
-// WithMaxAnswer sets how many bytes of content one answer may have; by
-// default 64 MiB. It must be above the server's limit of one content.
+// WithMaxAnswer sets the maximum number of bytes of content in one answer. The default is
+// 64 MiB. It must be above the server's limit of one content.
 func WithMaxAnswer(bytes int64) Option {
 	return func(t *Transport) { t.maxAnswer = bytes }
 }
@@ -64,9 +64,8 @@ var _ diamond.Transport = (*Transport)(nil)
 // safe for concurrent use.
 //
 // It never retries and never follows a redirect; transport.NewBalancer chooses among
-// servers. It checks answers: their lengths, their digests, and that they are to the
-// key that was asked for. An answer that is damaged, or not of a diamond server, is
-// ErrUnavailable, and never "not found".
+// servers. It checks the lengths, the digests and the keys of answers. An answer that is
+// damaged, or not of a diamond server, is ErrUnavailable, and never "not found".
 type Transport struct {
 	base        url.URL
 	given       *http.Client // the caller's, or nil
@@ -113,7 +112,7 @@ func Dialer(opts ...Option) func(addr string) (diamond.Transport, error) {
 	}
 }
 
-// useConnections has t.http use connections that can be given up, unless the caller's
+// useConnections makes t.http use connections that can be given up, unless the caller's
 // round tripper is not an [http.Transport].
 func (t *Transport) useConnections() {
 	var given *http.Transport

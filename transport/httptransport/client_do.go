@@ -19,10 +19,10 @@ import (
 	"github.com/linnaname/gdiamond/transport"
 )
 
-// request is one question to the server.
+// request is one request to the server.
 type request struct {
 	op     string
-	key    conf.Key // zero where no single key is meant
+	key    conf.Key // zero if the request does not concern one key
 	method string
 	path   string
 	query  url.Values
@@ -33,7 +33,7 @@ type request struct {
 	length    int64
 	media     []string // of the body
 
-	wait   time.Duration // how long the server was asked to wait
+	wait   time.Duration // that the request asks the server for
 	absent bool          // a 404 of a diamond server is an answer
 	writes bool          // if the answer is lost, the request may have been done
 }
@@ -93,9 +93,9 @@ func (t *Transport) do(ctx context.Context, req *request, read func(*http.Respon
 	return nil
 }
 
-// altered returns err, the reason why an answer was not accepted. If a header shows
-// that something has changed the answer, as servers neither compress nor are proxies,
-// the error names it.
+// altered returns err, the reason that an answer was not accepted. If the answer has a
+// header of a compression or of a proxy, which servers never set, the error names it:
+// something between client and server has changed the answer.
 func altered(res *http.Response, err error) error {
 	for _, name := range []string{"Content-Encoding", "Via"} {
 		value := res.Header.Get(name)
@@ -111,8 +111,8 @@ func altered(res *http.Response, err error) error {
 	return err
 }
 
-// nothingDone reports whether the code of an answer says that nothing was done. A code
-// that this client does not know does not.
+// nothingDone reports whether the code of an answer means that nothing was done. A code
+// that this client does not know does not mean that.
 func nothingDone(res *http.Response) bool { return res.Header.Get(hError) == "unavailable" }
 
 // fail returns an error of this end.
@@ -120,8 +120,8 @@ func (t *Transport) fail(req *request, err error, detail string) error {
 	return &conf.Error{Op: req.op, Key: req.key, Err: err, Detail: t.base.Host + ": " + httpserve.Clip(detail)}
 }
 
-// foreign returns the error for an answer that is not of a diamond server, but of a
-// proxy or of whatever else listens at that address.
+// foreign returns the error for an answer that is not of a diamond server, but of a proxy
+// or of another program that listens at that address.
 func (t *Transport) foreign(req *request, res *http.Response) error {
 	err := conf.ErrUnavailable
 	if req.writes && (res.StatusCode >= 500 || res.StatusCode < 300) {
@@ -151,7 +151,7 @@ func (t *Transport) lost(ctx, asking context.Context, req *request, cause error,
 	}
 	var of *url.Error
 	if errors.As(cause, &of) {
-		cause = of.Err // op and key say what the URL says
+		cause = of.Err // without the URL: the error has op and key
 	}
 	var own *conf.Error
 	if errors.As(cause, &own) {
@@ -160,8 +160,8 @@ func (t *Transport) lost(ctx, asking context.Context, req *request, cause error,
 	return t.fail(req, err, cause.Error())
 }
 
-// progress is how far a request has come, if the round tripper reports that: the
-// caller's own need not.
+// progress records the progress of a request. A round tripper of the caller may not report
+// it.
 type progress struct{ traced, sent atomic.Bool }
 
 // unsent reports whether a request that failed was certainly not done, because its
@@ -235,7 +235,7 @@ type watchdog struct {
 
 func (w *watchdog) heard() { w.timer.Reset(time.Duration(w.limit.Load())) }
 
-// watchedBody calls heard at each read, as a slow transfer is not silence.
+// watchedBody calls heard at each read, because a slow transfer is not silence.
 type watchedBody struct {
 	io.ReadCloser
 	heard func()

@@ -52,7 +52,7 @@ func (t *Transport) Poll(ctx context.Context, req *conf.PollRequest) (*conf.Poll
 	return &out, nil
 }
 
-// waitOf returns how long a server waits that is asked to wait for d.
+// waitOf returns the longest time that a server waits if it is asked to wait for d.
 func waitOf(d time.Duration) time.Duration { return min(max(d, 0), conf.MaxWait) }
 
 // json sets the body to v.

@@ -24,7 +24,7 @@ func (t *Transport) Commit(ctx context.Context, req *conf.CommitRequest) (*conf.
 		op: "commit", key: changes.OnlyKey(), method: http.MethodPost, path: pathChangesets, query: q, client: req.Client,
 		requestID: changes.RequestID, body: func() io.Reader { return readParts(parts) }, length: length, media: valueBytes, writes: true,
 	}, func(res *http.Response) (err error) {
-		// The headers have all that matters: an answer that is cut off after them is complete.
+		// The headers have everything: an answer that is cut off after them is complete.
 		out.Position, err = position(res)
 		out.Replayed = flag(res, hReplayed)
 		return err

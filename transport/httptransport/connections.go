@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// How a dead connection is found that neither end has closed: something between them
-// may have dropped it, and the kernel keeps it for many minutes. Questions that wait
-// for less have their own timeouts.
+// These find a dead connection that neither end has closed: something between them may
+// have dropped it, and the kernel keeps it for many minutes. Requests that do not wait for
+// long have their own time limits.
 const (
-	// pingAfter is how long an HTTP/2 connection may be quiet before it is pinged.
+	// pingAfter is the time without traffic after which an HTTP/2 connection is pinged.
 	pingAfter = 15 * time.Second
-	// pingTimeout is how long the answer to a ping may take.
+	// pingTimeout is the time limit for the answer to a ping.
 	pingTimeout = 5 * time.Second
-	// suspectAfter is how long a question that does not wait must have been without an
-	// answer, when its caller gives up, for its connection to be given up too.
+	// suspectAfter is the age from which a request that does not wait makes the transport
+	// give up its connection too, if its caller gives up before there is an answer.
 	suspectAfter = 300 * time.Millisecond
 )
 
@@ -52,10 +52,10 @@ func (c *connections) inUse() *http.Transport {
 	return c.now.Load()
 }
 
-// giveUp has later requests use new connections instead of those of lost, which was in
-// use when a request was made that has had no answer: whatever broke its connection
-// broke the others too. Requests under way go on until they are answered or lost. On
-// nil it does nothing.
+// giveUp makes later requests use new connections instead of those of lost. Lost was in
+// use when a request was made that got no answer, and what broke its connection has
+// probably broken the others too. Requests under way continue until they are answered or
+// lost. On nil it does nothing.
 func (c *connections) giveUp(lost *http.Transport) {
 	if c != nil && c.now.CompareAndSwap(lost, lost.Clone()) {
 		c.closeIdle(lost)
@@ -74,7 +74,7 @@ func newHTTPTransport(config *tls.Config) *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext,
-		TLSClientConfig:        config.Clone(), // net/http changes it, and several transports may be given one
+		TLSClientConfig:        config.Clone(), // net/http changes it, and several transports may share one
 		TLSHandshakeTimeout:    dialTimeout,
 		ForceAttemptHTTP2:      true,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},

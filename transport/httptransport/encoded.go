@@ -9,8 +9,8 @@ import (
 	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
-// encoded is all that the native wire says of one version of one key, except for
-// its content. It is made once and shared by all answers.
+// encoded is one version of one key as the native protocol encodes it, without the content.
+// It is made once and shared by all answers.
 type encoded struct {
 	etag, contentLength, keyName, revisionText, viewText, md5, typ, modified, lastModified, meta []string
 
@@ -40,7 +40,7 @@ func encode(e *conf.Entry) *encoded {
 	}
 	meta := *e
 	size := int64(len(e.Content))
-	meta.Content = "" // what is made of entries holds no contents
+	meta.Content = "" // values in an EntryCache should not keep contents
 	x.line = sync.OnceValue(func() string { return lineOf(&meta, &size) })
 	return x
 }

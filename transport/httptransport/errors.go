@@ -48,11 +48,11 @@ func writeJSON(w http.ResponseWriter, status int, body []byte) {
 	_, _ = w.Write(body) // the peer may have gone
 }
 
-// maxErrorBody is how much of an error answer a client reads.
+// maxErrorBody is the maximum number of bytes that a client reads of an error answer.
 const maxErrorBody = 64 << 10
 
-// remoteError returns the error in an answer, or nil if it has no code: it is then no
-// error, or not of a diamond server.
+// remoteError returns the error in an answer, or nil if the answer has no code: it is then
+// no error, or not an answer of a diamond server.
 func remoteError(op string, key conf.Key, res *http.Response) *conf.Error {
 	code := res.Header.Get(hError)
 	if code == "" {
@@ -76,7 +76,7 @@ func remoteError(op string, key conf.Key, res *http.Response) *conf.Error {
 	return e
 }
 
-// maxRetryAfter is the longest time for which a server can send its clients away.
+// maxRetryAfter is the longest Retry-After that a client obeys.
 const maxRetryAfter = 5 * time.Minute
 
 func retryAfter(h http.Header) time.Duration {

@@ -11,8 +11,8 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// A frame is one line of JSON. Where the line has a "length", that many raw
-// bytes and a newline follow it.
+// A frame is one line of JSON. If the line has a "length", that number of raw bytes and a
+// newline follow it.
 
 // framed is the decoded line of a frame.
 type framed interface{ contentLength() *int64 }
@@ -31,8 +31,8 @@ func marshalLine(v any) string {
 type frameReader struct {
 	r      *bufio.Reader
 	strict bool  // refuses unknown fields
-	most   int64 // bytes that one content may have
-	left   int64 // bytes that all contents may still have
+	most   int64 // maximum number of bytes of one content
+	left   int64 // number of bytes that all further contents may have
 }
 
 // errFrame is the error of a body that is not made of frames.
@@ -95,7 +95,7 @@ func (f *frameReader) readLine() ([]byte, error) {
 	if err == nil {
 		return line, nil
 	}
-	// Longer than the reader's buffer: collect up to the limit.
+	// The line is longer than the reader's buffer: collect it up to the limit.
 	long := bytes.Clone(line)
 	for errors.Is(err, bufio.ErrBufferFull) {
 		if len(long) > maxLine {
@@ -113,7 +113,7 @@ func (f *frameReader) readLine() ([]byte, error) {
 	return nil, cut(err)
 }
 
-// cut makes an end within a frame an error.
+// cut returns io.ErrUnexpectedEOF for an end within a frame, and other errors unchanged.
 func cut(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF

@@ -16,10 +16,10 @@ import (
 // /v1/ and, for clients of the original diamond, under /diamond-server/. It
 // is safe for concurrent use and starts nothing.
 //
-// Give the [http.Server] a ReadHeaderTimeout, an IdleTimeout and a
-// MaxHeaderBytes. The handler itself bounds bodies, the time that they may take to
-// arrive, and the time that answers may take to be read. With a WriteTimeout small
-// reads are cheaper, and have that instead; waits do not suffer from it.
+// Give the [http.Server] a ReadHeaderTimeout, an IdleTimeout and a MaxHeaderBytes. The
+// handler itself limits the size of bodies, the time that they take to arrive, and the time
+// that peers take to read answers. If the server has a WriteTimeout, it is the limit for
+// small reads, which are then cheaper. It does not limit waits.
 func NewHandler(srv diamond.Server, opts ...HandlerOption) http.Handler {
 	s := defaultSettings()
 	for _, opt := range opts {
@@ -55,14 +55,13 @@ func (h *handler) routes() []*httpserve.Route {
 	}
 }
 
-// Names of the routes that serve one key, as observations have them. Other routes
-// have their paths as names.
+// The names of the routes that serve one key. The name of any other route is its path.
 const (
 	routeConfig  = pathConfigs + "/{key}"
 	routeHistory = pathHistory + "/{key}"
 )
 
-// client returns what the client claims of itself.
+// client returns the description that the client gives of itself.
 func client(r *http.Request) (conf.ClientInfo, error) {
 	values := r.Header[hClient]
 	if len(values) == 0 {
@@ -71,8 +70,7 @@ func client(r *http.Request) (conf.ClientInfo, error) {
 	return parseClient(values[0])
 }
 
-// positionValue is a position and its written form, which thousands of
-// answers share.
+// positionValue is a position with its written form, which thousands of answers share.
 type positionValue struct {
 	position conf.Position
 	value    []string

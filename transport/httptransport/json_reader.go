@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	// maxValue is how many bytes one value may have: a string, a number, or an object
-	// in a list.
+	// maxValue is the maximum number of bytes of one value: a string, a number, or an
+	// object in a list.
 	maxValue = 8 << 10
-	// maxDepth is how deep lists and objects may be nested in an unknown field.
+	// maxDepth is the maximum depth of lists and objects in an unknown field.
 	maxDepth = 16
-	// maxFields is how many fields one object may have.
+	// maxFields is the maximum number of fields of one object.
 	maxFields = 64
 )
 
@@ -29,7 +29,7 @@ type jsonReader struct {
 	hold   func(bytes int64) error // is called with the memory that elements of lists take
 	dec    *json.Decoder
 	passed int64 // bytes that dec has read
-	broken error // why src could not be read
+	broken error // the error of src, or nil
 }
 
 func newJSONReader(src io.Reader, hold func(bytes int64) error) *jsonReader {
@@ -52,7 +52,7 @@ func (j *jsonReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// whole is object, and checks that nothing follows the object.
+// whole is like object, and also checks that nothing follows the object.
 func (j *jsonReader) whole(field func(name string) error) error {
 	if err := j.object(field); err != nil {
 		return err
@@ -95,8 +95,8 @@ func (j *jsonReader) object(field func(name string) error) error {
 }
 
 // list calls element for each element of the list that is the value of field name.
-// Element must read the element, which takes memory bytes. More than most elements
-// are ErrTooLarge.
+// Element must read the element, which takes memory bytes. A list of more than most
+// elements fails with ErrTooLarge.
 func (j *jsonReader) list(name string, most int, memory int64, element func() error) error {
 	if is, err := j.enter(name, '['); !is {
 		return err
@@ -193,7 +193,7 @@ func (j *jsonReader) token() (json.Token, error) {
 	return token, j.fault(err)
 }
 
-// fault returns an error of dec in the form in which it may be shown.
+// fault returns an error of dec in a form that may be shown to the peer.
 func (j *jsonReader) fault(err error) error {
 	switch {
 	case err == nil:

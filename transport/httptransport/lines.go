@@ -87,7 +87,7 @@ func checkContent(e *conf.Entry) error {
 type pollLine struct {
 	entryLine
 	Denied string `json:"denied,omitempty"` // the key
-	Detail string `json:"detail,omitempty"` // why
+	Detail string `json:"detail,omitempty"` // the reason
 }
 
 // addTo adds l and the content after it to res.

@@ -66,8 +66,8 @@ func parseNumber(name, value string) (int64, error) {
 	return n, nil
 }
 
-// query calls set with each parameter of r's query. Set returns an error for a
-// parameter that the route does not have.
+// query calls set for each parameter of r's query. Set returns an error for a parameter
+// that the route does not have.
 func query(r *http.Request, set func(name, value string) error) error {
 	if r.URL.RawQuery == "" {
 		return nil

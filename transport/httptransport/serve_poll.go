@@ -86,13 +86,13 @@ func (h *handler) readPoll(w http.ResponseWriter, r *http.Request) (*conf.PollRe
 	return req, nil
 }
 
-// maxRepeated is the most bytes that the body of a poll that repeatedPoll knows has.
+// maxRepeated is the maximum size in bytes of a body that repeatedPoll decodes.
 const maxRepeated = 512
 
-// repeatedPoll decodes the body of a poll that names its set and no key, exactly as
-// the client of this package writes it, and returns nil for any other. When thousands
-// of clients ask again after a change, a server reads little else: without a JSON
-// decoder such a poll takes a fraction of the memory.
+// repeatedPoll decodes the body of a poll that names its set and no key, exactly as the
+// client of this package writes it. It returns nil for any other body. When thousands of
+// clients poll again after a change, most bodies are of this kind, and without a JSON
+// decoder they take a fraction of the memory.
 func repeatedPoll(raw []byte) *conf.PollRequest {
 	rest, ok := strings.CutPrefix(string(raw), `{"set":"`)
 	set, rest, ok1 := strings.Cut(rest, `","position":"`)
@@ -106,7 +106,7 @@ func repeatedPoll(raw []byte) *conf.PollRequest {
 	req.Position, err1 = conf.ParsePosition(position)
 	req.Wait, err2 = parseWait(wait)
 	if err1 != nil || err2 != nil || nameSet(req, set) != nil {
-		return nil // the decoder says why
+		return nil // decodePoll returns the error
 	}
 	return req
 }
@@ -134,7 +134,7 @@ func decodePoll(body io.Reader, hold func(bytes int64) error) (*conf.PollRequest
 			err = in.list(name, conf.MaxPollKeys, keyMemory, func() error { return decodeKey(in, req) })
 		case "held":
 			err = in.list(name, conf.MaxPollKeys, heldMemory, func() error { return decodeHeld(in, req) })
-		default: // of a newer client, which can do without it
+		default: // of a newer client, which does not depend on it
 			err = in.skip()
 		}
 		return err

@@ -22,7 +22,7 @@ const (
 
 // Headers, in canonical form, so that the header map can be indexed directly.
 const (
-	hClient   = "Diamond-Client"   // what the client claims of itself, as a form
+	hClient   = "Diamond-Client"   // the client's description of itself, as a form
 	hPosition = "Diamond-Position" // of every answer that has one
 	hError    = "Diamond-Error"    // the code of every error answer
 	hKey      = "Diamond-Key"
@@ -49,7 +49,8 @@ const (
 	hRetryAfter     = "Retry-After"
 )
 
-// Header values that never change, made once: net/http does not alter them.
+// Header values that never change. They are made once, because net/http does not alter
+// them.
 var (
 	valueTrue    = []string{"true"}
 	valueNoStore = []string{"no-store"}
@@ -58,7 +59,7 @@ var (
 	valueJSON    = []string{"application/json"}
 )
 
-// Limits of what a handler reads. [WithMaxContent] limits contents.
+// The limits of what a handler reads. [WithMaxContent] limits contents.
 const (
 	maxPoll    = 32 << 20 // bytes of poll body
 	maxReports = 1 << 20  // bytes of reports
@@ -66,9 +67,9 @@ const (
 	setLines   = 16 << 20 // bytes that the lines of a change set may add to its contents
 )
 
-// Memory that is held for one element of a list in a body, in bytes, beside the body,
-// until the request has been answered or waits: for the key, and for the copies that
-// are made to check, sort and hash it.
+// The memory in bytes that counts for one element of a list in a body, besides the body,
+// until the request has been answered or waits: for the key, and for the copies that are
+// made to check, sort and hash it.
 const (
 	keyMemory    = 256
 	heldMemory   = httpserve.HeldMemory
@@ -76,7 +77,7 @@ const (
 	changeMemory = 256
 )
 
-// Limits of what a client reads beside contents, which [WithMaxAnswer] limits.
+// The limits of what a client reads besides contents, which [WithMaxAnswer] limits.
 const (
 	maxFrames = conf.MaxPollKeys // of an answer: a poll's may name all its keys
 	maxLines  = 32 << 20         // bytes that the lines of an answer may add to its contents

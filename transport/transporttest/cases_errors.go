@@ -50,8 +50,8 @@ func (r *refusing) Report(context.Context, *conf.ReportRequest) (*conf.ReportRes
 	return nil, r.err
 }
 
-// calls are a request to every method of a transport, which is a good one if k is a good
-// key. Changes and List name no key.
+// calls has a request for every method of a transport. The requests are valid if k is.
+// Changes and List name no key.
 func calls(k conf.Key) map[string]func(ctx context.Context, tr diamond.Transport) error {
 	return map[string]func(ctx context.Context, tr diamond.Transport) error{
 		"fetch": func(ctx context.Context, tr diamond.Transport) error {
@@ -101,9 +101,9 @@ func errorCases() []testCase {
 				}}
 				for op, call := range calls(key("k")) {
 					if op == "fetch" && sentinel == conf.ErrNotFound {
-						continue // an absence is no error, so what such an error becomes is open
+						continue // an absence is not an error, so a transport may return anything here
 					}
-					err := call(f.ctx, f.maker(f.T, srv)) // a fresh one, as some heed RetryAfter
+					err := call(f.ctx, f.maker(f.T, srv)) // a fresh transport, because some obey RetryAfter
 					require.ErrorIs(f, err, sentinel, op)
 					for _, other := range sentinels() {
 						assert.Equal(f, other == sentinel, errors.Is(err, other), "%s: %v is also %v", op, err, other)

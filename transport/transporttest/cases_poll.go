@@ -207,7 +207,7 @@ func pollCases() []testCase {
 	}
 }
 
-// park has a poll wait at the server, and returns where its answer comes.
+// park parks a poll at the server, and returns the channel that gets its answer.
 func (f *fixture) park(req *conf.PollRequest) <-chan *conf.PollResponse {
 	f.Helper()
 	waiters := f.srv.Status().Waiters

@@ -1,4 +1,3 @@
-// Package transporttest helps to test transports, and programs that use one:
-// [Run] is the conformance suite of [diamond.Transport], [Faulty] a transport
-// that fails on command.
+// Package transporttest helps to test transports, and programs that use one. [Run] is the
+// conformance suite of [diamond.Transport]. [Faulty] is a transport that fails on command.
 package transporttest

@@ -10,10 +10,10 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// Faulty is a [diamond.Transport] that passes calls on to another one, and
-// fails on command: for tests of what a program does when its servers are not
-// well. It is safe for concurrent use; each command holds for the calls that
-// begin after it, and [Faulty.Partition] for those under way too.
+// Faulty is a [diamond.Transport] that passes calls on to another one, and fails on
+// command. It tests how a program behaves while its servers fail. It is safe for
+// concurrent use. Each command applies to the calls that begin after it, and
+// [Faulty.Partition] also to those under way.
 type Faulty struct {
 	next diamond.Transport
 
@@ -28,43 +28,44 @@ type Faulty struct {
 	answered int           // guarded by mu
 }
 
-// giveUp is how long a call bears silence beyond the wait that it asked for.
+// giveUp is the time after which a call without an answer fails, in addition to its wait.
 const giveUp = 5 * time.Second
 
 var _ diamond.Transport = (*Faulty)(nil)
 
-// NewFaulty returns a Faulty that passes all calls on to next until it is told otherwise.
+// NewFaulty returns a Faulty that passes all calls on to next until the first command.
 func NewFaulty(next diamond.Transport) *Faulty {
 	f := &Faulty{next: next, cut: make(chan struct{}), healed: make(chan struct{})}
 	close(f.healed)
 	return f
 }
 
-// Fail has calls fail with err, at once and without being passed on.
+// Fail makes calls fail with err, at once and without being passed on.
 func (f *Faulty) Fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.fault = err
 }
 
-// Delay has calls wait for d before they are passed on.
+// Delay makes calls wait for d before they are passed on.
 func (f *Faulty) Delay(d time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.delay = d
 }
 
-// DropAnswers has calls be passed on and done, and their answers get lost: a
-// Commit fails with ErrUnknownOutcome, all else with ErrUnavailable.
+// DropAnswers makes the answers of calls get lost after the calls have been passed on and
+// done. A Commit then fails with ErrUnknownOutcome, and all other calls with
+// ErrUnavailable.
 func (f *Faulty) DropAnswers() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.drop = true
 }
 
-// Partition has calls be lost in silence, those under way included, until
-// [Faulty.Heal]. As a client's end of a network does, they give up 5 s after
-// the wait that they asked for, if their context does not end before.
+// Partition makes calls get no answer, including those under way, until [Faulty.Heal].
+// Like those of a client end over a network, the calls fail 5 s after the wait that they
+// asked for, unless their context ends before.
 func (f *Faulty) Partition() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -75,8 +76,8 @@ func (f *Faulty) Partition() {
 	}
 }
 
-// Heal ends all faults. Calls lost in a partition fail with ErrUnavailable,
-// a Commit that was under way with ErrUnknownOutcome.
+// Heal ends all faults. Calls that were lost in a partition fail with ErrUnavailable, but
+// a Commit that was under way fails with ErrUnknownOutcome.
 func (f *Faulty) Heal() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -88,15 +89,15 @@ func (f *Faulty) Heal() {
 	}
 }
 
-// Calls returns how many calls were made, and how many of them were answered
-// by the transport behind.
+// Calls returns the number of calls, and the number of those that the transport behind has
+// answered.
 func (f *Faulty) Calls() (made, answered int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.calls, f.answered
 }
 
-// orders are the commands that hold for one call.
+// orders are the commands that apply to one call.
 type orders struct {
 	fault  error
 	delay  time.Duration
@@ -127,8 +128,8 @@ func (f *Faulty) silence(ctx context.Context, wait time.Duration) {
 	}
 }
 
-// lost returns the error of a call whose answer does not come. sent says that
-// it may have been done.
+// lost returns the error of a call that gets no answer. Sent says that the call may have
+// been done.
 func lost(ctx context.Context, op string, sent bool) error {
 	err := conf.ErrUnavailable
 	if sent && op == "commit" {
@@ -145,7 +146,7 @@ func lost(ctx context.Context, op string, sent bool) error {
 	return e
 }
 
-// pass makes one call under the orders that hold.
+// pass makes one call under the orders that apply.
 func pass[Req, Resp any](ctx context.Context, f *Faulty, op string, wait time.Duration, req Req, ask func(context.Context, Req) (Resp, error)) (Resp, error) {
 	var none Resp
 	o := f.begin()

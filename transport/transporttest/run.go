@@ -12,15 +12,15 @@ import (
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
-// Maker returns the transport under test, to srv. It registers with t what
-// there is to clean up; srv is closed after that.
+// Maker returns the transport under test, which sends to srv. It registers its cleanup
+// with t. Srv is closed after that.
 type Maker func(t *testing.T, srv diamond.Server) diamond.Transport
 
-// MaxContent is the limit of one content at the servers that makers are given.
+// MaxContent is the limit of one content at the servers that a Maker gets.
 const MaxContent = 1 << 20
 
-// Run runs the conformance suite of [diamond.Transport]. Each case has a fresh
-// server and a fresh transport, and says which rule it checks when it fails.
+// Run runs the conformance suite of [diamond.Transport]. Each case has a fresh server and
+// a fresh transport. A case that fails logs the rule that it checks.
 func Run(t *testing.T, maker Maker) {
 	t.Helper()
 	for _, c := range cases() {
@@ -36,7 +36,7 @@ func Run(t *testing.T, maker Maker) {
 	}
 }
 
-// testCase is one rule and what checks it.
+// testCase is one rule and the function that checks it.
 type testCase struct {
 	name, rule string
 	check      func(f *fixture)
@@ -50,7 +50,7 @@ func cases() []testCase {
 	return all
 }
 
-// fixture is what a case works with.
+// fixture is the server and the transport of one case.
 type fixture struct {
 	*testing.T
 	maker Maker
@@ -102,7 +102,7 @@ func (f *fixture) fetch(k conf.Key) *conf.FetchResponse {
 	return res
 }
 
-// poll polls the keys of held, all that is known being in held.
+// poll polls the keys of held. The caller knows only the values in held.
 func (f *fixture) poll(wait time.Duration, held ...conf.Held) *conf.PollResponse {
 	f.Helper()
 	res, err := f.tr.Poll(f.ctx, f.ask(wait, held...))
@@ -130,10 +130,10 @@ func (f *fixture) parked(n int) {
 
 func key(dataID string) conf.Key { return conf.NewKey("", dataID) }
 
-// held is that revision of a key of which content was published.
+// held returns the Held for the revision at of a key, which has content.
 func held(dataID string, at conf.Position, content string) conf.Held {
 	return conf.Held{Key: key(dataID), Revision: at.Revision, MD5: conf.MD5Hex(content)}
 }
 
-// nothing is a key of which the caller holds nothing.
+// nothing returns the Held for a key of which the caller has no value.
 func nothing(dataID string) conf.Held { return conf.Held{Key: key(dataID)} }

@@ -1,4 +1,4 @@
-// Package original serves the protocol of the original diamond: what its clients
-// send and expect, and none of the faults of its server. Keys are in the default
-// namespace.
+// Package original serves the protocol of the original diamond. It accepts and answers
+// requests as the original clients expect, but without the faults of the original server.
+// Keys are in the default namespace.
 package original

@@ -29,7 +29,8 @@ const (
 	hPollTimeout   = "Long-Polling-Timeout" // milliseconds
 )
 
-// Header values that never change, made once: net/http does not alter them.
+// Header values that never change. They are made once, because net/http does not alter
+// them.
 var (
 	valueNoStore = []string{"no-store"}
 	valueText    = []string{"text/plain; charset=utf-8"}
@@ -42,8 +43,8 @@ type Server interface {
 	Commit(ctx context.Context, req *conf.CommitRequest) (*conf.CommitResponse, error)
 }
 
-// Routes returns the routes of the protocol, served by srv. MaxContent is how many
-// bytes one content may have. Answers hold of memory what they take.
+// Routes returns the routes of the protocol, served by srv. MaxContent is the maximum size
+// of one content in bytes. Answers take their memory from memory.
 func Routes(srv Server, maxContent int64, memory *budget.Budget) []*httpserve.Route {
 	h := &handler{srv: srv, maxContent: maxContent, memory: memory, headers: httpserve.NewEntryCache(newHeaders)}
 	return []*httpserve.Route{
@@ -74,7 +75,7 @@ func fail(w http.ResponseWriter, err error, status int) httpserve.Outcome {
 	f.SetRetryAfter(header)
 	header[hContentLength] = []string{strconv.Itoa(len(message) + 1)}
 	w.WriteHeader(f.Status)
-	_, _ = io.WriteString(w, message+"\n") // a peer that has gone is no matter of ours
+	_, _ = io.WriteString(w, message+"\n") // the peer may have gone
 	return httpserve.Outcome{Status: f.Status, Err: err}
 }
 
@@ -117,7 +118,7 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request) httpserve.Outcome
 	if err != nil {
 		return fail(w, err, 0)
 	}
-	if !res.Found || res.Entry.Content == "" { // its client takes an empty content for a failure
+	if !res.Found || res.Entry.Content == "" { // the original client treats an empty content as a failure
 		return fail(w, conf.Errorf(conf.ErrNotFound, ""), 0)
 	}
 	x := h.headers.Of(&res.Entry)
@@ -152,8 +153,8 @@ func (h *handler) publish(w http.ResponseWriter, r *http.Request) httpserve.Outc
 	if err != nil {
 		out := fail(w, err, 0)
 		if unknown {
-			// It may be the rest of a content in which an & was not escaped: the
-			// client is told the name, the log is not.
+			// It may be the rest of a content in which an & was not escaped. So the answer
+			// has the name, but the log does not.
 			out.Err = conf.Errorf(conf.ErrInvalid, "parameters: this route has not all of them")
 		}
 		return out
@@ -167,6 +168,6 @@ func (h *handler) publish(w http.ResponseWriter, r *http.Request) httpserve.Outc
 	header := w.Header()
 	httpserve.SetType(header, valueText)
 	header[hContentLength] = valueZero
-	w.WriteHeader(http.StatusOK) // exactly 200: the original client takes nothing else for success
+	w.WriteHeader(http.StatusOK) // exactly 200: for the original client any other status is a failure
 	return httpserve.Outcome{Status: http.StatusOK}
 }

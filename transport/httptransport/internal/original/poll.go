@@ -14,20 +14,19 @@ import (
 )
 
 const (
-	// maxPoll is how many bytes the body of a poll may have.
+	// maxPoll is the maximum size of the body of a poll in bytes.
 	maxPoll = 4 << 20
-	// pollWait is how long a poll waits that asks for no time, or for one that makes
-	// no sense.
+	// pollWait is the wait of a poll that asks for no time, or for one that makes no sense.
 	pollWait = 30 * time.Second
-	// maxPollWait is the longest wait of a poll. A client gives up itself after 90 s.
+	// maxPollWait is the longest wait of a poll. The original client gives up after 90 s.
 	maxPollWait = 80 * time.Second
 	// probeField is the parameter of a poll.
 	probeField = "Probe-Modify-Request"
 )
 
-// leaveOut removes the keys that the caller may not read from req: this protocol
-// cannot say so of a key, and no client must take one for deleted. It reports
-// whether any key is left.
+// leaveOut removes the keys that the caller may not read from req, because this protocol
+// has no answer for such a key, and a client must not think that it was deleted. It
+// reports whether any key is left.
 func leaveOut(req *conf.PollRequest, denied []conf.Denial) bool {
 	out := make(map[conf.Key]bool, len(denied))
 	for i := range denied {
@@ -72,7 +71,7 @@ func sendPoll(w http.ResponseWriter, _ *http.Request, req *conf.PollRequest, res
 	header[hContentLength] = []string{strconv.Itoa(len(body))}
 	out.Status, out.Bytes = http.StatusOK, int64(len(body))
 	httpserve.BeginAnswer(w, out.Bytes)
-	_, _ = io.WriteString(w, body) // a peer that has gone is no matter of ours
+	_, _ = io.WriteString(w, body) // the peer may have gone
 	return out, true
 }
 
@@ -88,7 +87,7 @@ func readPoll(w http.ResponseWriter, r *http.Request) (*conf.PollRequest, error)
 		return nil, err
 	}
 	probe, _ := params.Find(probeField)
-	// A copy, as the probe is a part of the whole body.
+	// A copy, because the probe is a part of the whole body, which it would keep in memory.
 	held, err := parseProbe(strings.Clone(probe), func(bytes int64) error { return httpserve.Hold(r, bytes) })
 	if err != nil {
 		return nil, err
@@ -101,7 +100,7 @@ func readPoll(w http.ResponseWriter, r *http.Request) (*conf.PollRequest, error)
 	return req, nil
 }
 
-// waitOf returns how long a poll is to wait.
+// waitOf returns the wait of a poll.
 func waitOf(header http.Header) time.Duration {
 	values := header[hPollTimeout]
 	if len(values) != 1 {

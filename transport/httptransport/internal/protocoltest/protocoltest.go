@@ -20,10 +20,10 @@ import (
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
-// MaxContent is how many bytes one content of a Centre may have.
+// MaxContent is the limit of one content of a Centre in bytes.
 const MaxContent = 1 << 20
 
-// How long something may take to come about, and how often it is looked at.
+// The time limit and the interval of checks that wait for something.
 const (
 	Patience = time.Minute
 	Tick     = time.Millisecond
