@@ -182,11 +182,26 @@ type Client interface {
 	// are given.
 	Status(keys ...Key) []Status
 
-	// Close stops all subscriptions and waits until no listener and no callback of a
-	// [Value] is running. It does not close the transport. Called from a listener or a
-	// callback, it does not wait for that one. If others still run after the Close of
-	// [Timeouts], it fails with ErrUnavailable and names their keys. Later calls of
-	// other methods fail with ErrClosed; a second Close does nothing.
+	// OnError calls told with each problem that keeps the client from its work, once when
+	// it begins, until stop is called: no server gives a usable answer (ErrUnavailable,
+	// ErrOverloaded, ErrDenied, or ErrOtherStore), the store has lost history (ErrEpoch),
+	// or snapshots cannot be written (ErrNoSpace, or an error of package fs). A problem
+	// that is present already is told at once. Its end is not told. A failure that the
+	// next attempt repairs is no problem. The client knows whether servers answer from
+	// its polls for followed keys, and from each Watch. For errors of single keys see
+	// [Value.Err] and [Config].Refused.
+	//
+	// Calls to one callback are sequential and in order, and delay nobody else. A slow
+	// callback misses an error that a newer one of the same problem replaces. A panic is
+	// recovered. stop waits for a call under way, unless it is called from within it.
+	// After Close there are no calls.
+	OnError(told func(err error)) (stop func())
+
+	// Close stops all subscriptions and waits until no listener and no callback is
+	// running. It does not close the transport. Called from a listener or a callback, it
+	// does not wait for that one. If others still run after the Close of [Timeouts], it
+	// fails with ErrUnavailable and names their keys. Later calls of other methods fail
+	// with ErrClosed; a second Close does nothing.
 	Close() error
 }
 

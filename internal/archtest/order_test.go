@@ -20,7 +20,7 @@ var ordered = map[string]string{
 		errors storage config index contents recent trail served health progress lag own_commits report outcomes
 		scan replica feed subscribers commit listing read query poll verify check engine server`,
 	"internal/follower": `
-		state timeouts call subscription slot slots disk refused fetch answer poll load report notify joint read publish client`,
+		state timeouts health attempts call subscription slot slots disk refused fetch answer poll load report notify joint read publish client`,
 	"conf":      "key errors grammar filter position caller entry chain changeset config storage wire status",
 	"":          "types transport storage cache listener option timeouts diamond decode bind",
 	"cluster":   "mac secret file credentials certificates proof nonces sign verify",

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -28,7 +27,7 @@ type calls struct {
 	transport Transport
 	info      conf.ClientInfo // goes with every request
 	timeouts  Timeouts        // complete
-	log       *slog.Logger
+	health    *health
 
 	mu     sync.Mutex
 	closed bool                              // guarded by mu
@@ -36,8 +35,8 @@ type calls struct {
 	newest conf.Position                     // guarded by mu: of all answers
 }
 
-func newCalls(transport Transport, info conf.ClientInfo, timeouts Timeouts, log *slog.Logger) *calls {
-	return &calls{transport: transport, info: info, timeouts: timeouts, log: log, open: make(map[*context.CancelCauseFunc]bool)}
+func newCalls(transport Transport, info conf.ClientInfo, timeouts Timeouts, health *health) *calls {
+	return &calls{transport: transport, info: info, timeouts: timeouts, health: health, open: make(map[*context.CancelCauseFunc]bool)}
 }
 
 // begin starts a call. The returned context ends with the client, and after timeout
@@ -90,8 +89,8 @@ func (c *calls) newestSeen() conf.Position {
 	return c.newest
 }
 
-// observe records the position of an answer. It rejects another store, and logs a
-// new epoch.
+// observe records the position of an answer. It rejects another store, and
+// reports a new epoch.
 func (c *calls) observe(p conf.Position) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,8 +104,8 @@ func (c *calls) observe(p conf.Position) error {
 		return conf.Errorf(conf.ErrOtherStore, "it is %s, and this client belongs to %s", p.Store, c.newest.Store)
 	}
 	if p.Epoch.Generation > c.newest.Epoch.Generation {
-		c.log.Warn("new epoch: the store has lost history; keys that it lost keep their last value",
-			"generation", p.Epoch.Generation, "before", c.newest.Epoch.Generation)
+		c.health.report(c.health.historyLost, 0,
+			conf.Errorf(conf.ErrEpoch, "the generation is %d, and was %d", p.Epoch.Generation, c.newest.Epoch.Generation))
 	}
 	if p.Compare(c.newest) > 0 {
 		c.newest = p

@@ -16,6 +16,7 @@ import (
 // client implements diamond.Client with one part for each task. A part knows only the
 // parts above it in this list, and never the client.
 type Client struct {
+	health   *health
 	calls    *calls
 	slots    *slots
 	disk     *disk
@@ -68,20 +69,21 @@ func start(transport Transport, config Config) *Client {
 	ctx, stop := context.WithCancel(context.Background())
 	writing, flush := context.WithCancel(context.Background())
 	c := &Client{
-		calls: newCalls(transport, config.Info, config.Timeouts, config.Logger),
-		slots: newSlots(config.Logger),
-		log:   config.Logger,
-		stop:  stop,
-		flush: flush,
+		health: newHealth(config.Logger),
+		slots:  newSlots(config.Logger),
+		log:    config.Logger,
+		stop:   stop,
+		flush:  flush,
 	}
-	c.disk = newDisk(config.Files, c.log, c.slots, c.calls.newestSeen, &c.background)
+	c.calls = newCalls(transport, config.Info, config.Timeouts, c.health)
+	c.disk = newDisk(config.Files, c.health, c.slots, c.calls.newestSeen, &c.background)
 	c.refused = newRefusals(c.calls, c.slots)
 	c.fetcher = newFetcher(c.calls, c.slots, c.refused.refuse, c.log)
-	c.poller = newPoller(c.calls, c.slots, c.refused, c.fetcher, c.log)
+	c.poller = newPoller(c.calls, c.slots, c.refused, c.fetcher)
 	c.loader = newLoader(c.calls, c.slots, c.disk.read, c.refused.refuse, &c.background)
 	c.reports = newReporter(c.calls, c.slots)
 	c.notifier = newNotifier(c.calls, c.slots, c.disk, c.reports.report, c.log, c.loader.patience)
-	c.directReads = &directReads{calls: c.calls, log: c.log}
+	c.directReads = &directReads{calls: c.calls}
 	c.publisher = &publisher{calls: c.calls, catchUp: c.fetcher.catchUpKeys}
 	c.slots.shown, c.slots.learned, c.slots.joined = c.notifier.notify, c.disk.saveFetched, c.poller.onJoined
 	if c.calls.info.ID == "" {
@@ -310,6 +312,9 @@ func (c *Client) Status(keys ...conf.Key) []conf.Status {
 	return out
 }
 
+// OnError implements diamond.Client.
+func (c *Client) OnError(told func(err error)) (stop func()) { return c.health.onError(told) }
+
 // Close implements diamond.Client. It waits at most Timeouts.Close for listeners, and then fails
 // with an error that wraps [conf.ErrUnavailable] and names the keys of those still
 // running. It waits a few more seconds for snapshots to be written.
@@ -321,6 +326,7 @@ func (c *Client) Close() error {
 	c.slots.closed.Store(true)
 	halting := c.notifier.stopAll()
 	c.slots.mu.Unlock()
+	maps.Copy(halting, c.health.close())
 	c.stop()
 
 	blocked := haltAll(halting, c.calls.timeouts.Close)

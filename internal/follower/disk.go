@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	filePatience  = 2 * time.Second // for one call of the local files
-	flushTimeout  = 3 * time.Second // for snapshots, when closing
-	complainEvery = time.Minute     // between log records of a failing disk
+	filePatience = 2 * time.Second // for one call of the local files
+	flushTimeout = 3 * time.Second // for snapshots, when closing
+	writePause   = time.Minute     // longest pause between attempts to write snapshots
 	// maxFileReads is the most calls that read local files at a time, including those
 	// that hang.
 	maxFileReads = 64
@@ -27,9 +27,10 @@ const (
 // disk reads and writes the local files of a client. Without local files it does
 // nothing.
 type disk struct {
-	local Files // nil if there are none
-	log   *slog.Logger
-	slots *slots
+	local  Files // nil if there are none
+	log    *slog.Logger
+	slots  *slots
+	health *health
 	// newest returns the newest position that any server answered with.
 	newest     func() conf.Position
 	background *sync.WaitGroup // of the client, which waits for it in Close
@@ -39,9 +40,9 @@ type disk struct {
 	writes     *coalesce.Queue[snapshotID, conf.Snapshot] // snapshots to write
 }
 
-func newDisk(local Files, log *slog.Logger, slots *slots, newest func() conf.Position, background *sync.WaitGroup) *disk {
+func newDisk(local Files, health *health, slots *slots, newest func() conf.Position, background *sync.WaitGroup) *disk {
 	return &disk{
-		local: local, log: log, slots: slots, newest: newest, background: background,
+		local: local, log: health.log, health: health, slots: slots, newest: newest, background: background,
 		files:      hung.New[fileID](filePatience, maxFileReads),
 		crowdedOut: coalesce.New[*slot, struct{}](),
 		writes:     coalesce.New[snapshotID, conf.Snapshot](),
@@ -326,9 +327,8 @@ func (d *disk) saveGood(s *slot) {
 
 // writer is the state of the goroutine that writes snapshots.
 type writer struct {
-	disk       *disk
-	complained time.Time // when a failure was last logged
-	flushBy    time.Time // when to stop writing, or zero before the client is closed
+	disk    *disk
+	flushBy time.Time // when to stop writing, or zero before the client is closed
 }
 
 // runWrites writes snapshots one at a time, so that nothing else waits for the
@@ -336,45 +336,42 @@ type writer struct {
 // ctx ends it writes what is left, for at most flushTimeout.
 func (d *disk) runWrites(ctx context.Context) {
 	w := writer{disk: d}
-	pause := backoff.Backoff{Cap: complainEvery}
+	tries := attempts{health: d.health, problem: d.health.diskFails}
+	pause := backoff.Backoff{Cap: writePause}
 	for d.writes.Wait(ctx) == nil {
-		if failed := w.write(ctx, d.writes.Take()); len(failed) > 0 {
+		failed, err := w.write(ctx, d.writes.Take())
+		if ctx.Err() == nil {
+			_ = tries.note(err)
+		}
+		if len(failed) > 0 {
 			d.writes.PutBack(failed)
 			_ = pause.Wait(ctx, 0)
 		} else {
 			pause.Reset()
 		}
 	}
-	if failed := w.write(ctx, d.writes.Take()); len(failed) > 0 {
-		d.log.Warn("closed before all snapshots were written", "count", len(failed))
+	if failed, err := w.write(ctx, d.writes.Take()); len(failed) > 0 {
+		d.log.Warn("closed before all snapshots were written", "count", len(failed), "error", err)
 	}
 }
 
-// write writes snapshots and returns those that failed.
-func (w *writer) write(ctx context.Context, snapshots map[snapshotID]conf.Snapshot) (failed map[snapshotID]conf.Snapshot) {
+// write writes snapshots. It returns those that failed, with the last error.
+func (w *writer) write(ctx context.Context, snapshots map[snapshotID]conf.Snapshot) (failed map[snapshotID]conf.Snapshot, err error) {
 	failed = make(map[snapshotID]conf.Snapshot)
 	for id, snapshot := range snapshots {
 		if ctx.Err() != nil && w.flushBy.IsZero() {
 			w.flushBy = time.Now().Add(flushTimeout)
 		}
 		if !w.flushBy.IsZero() && time.Now().After(w.flushBy) {
-			failed[id] = snapshot
+			failed[id], err = snapshot, errTimeout
 			continue
 		}
 		snapshot.Saved = time.Now()
-		if err := w.disk.local.Save(id.slot, snapshot); err != nil {
-			failed[id] = snapshot
-			w.complain(err)
+		if fails := w.disk.local.Save(id.slot, snapshot); fails != nil {
+			failed[id], err = snapshot, fails
 		}
 	}
-	return failed
-}
-
-func (w *writer) complain(err error) {
-	if time.Since(w.complained) >= complainEvery {
-		w.complained = time.Now()
-		w.disk.log.Warn("snapshots cannot be written; trying on", "error", err)
-	}
+	return failed, err
 }
 
 // Files is what a client keeps on its disk. The contract is that of diamond.LocalFiles.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -277,13 +276,16 @@ func (n *notifier) wait(ctx context.Context, l *subscription, orNothing bool) er
 }
 
 // stopAll stops all listeners. It returns their workers and the workers with a call
-// under way. The slots' mu must be held.
-func (n *notifier) stopAll() map[*worker.Worker]conf.Key {
-	halting := maps.Clone(n.running)
+// under way, each with its key. The slots' mu must be held.
+func (n *notifier) stopAll() map[*worker.Worker]string {
+	halting := make(map[*worker.Worker]string)
+	for w, key := range n.running {
+		halting[w] = key.String()
+	}
 	for _, s := range n.slots.byKey.All() {
 		for _, l := range s.listeners {
 			l.stopped = true
-			halting[l.worker] = s.key
+			halting[l.worker] = s.key.String()
 		}
 		s.listeners = nil
 		s.broadcast()
@@ -292,15 +294,15 @@ func (n *notifier) stopAll() map[*worker.Worker]conf.Key {
 }
 
 // haltAll halts workers and waits until no callback is running, at most for
-// timeout. It returns the keys of those that are still running.
-func haltAll(workers map[*worker.Worker]conf.Key, timeout time.Duration) (blocked []string) {
-	ended := make(map[<-chan struct{}]conf.Key, len(workers))
-	for w, key := range workers {
-		ended[w.Halt()] = key
+// timeout. It returns the names of those that are still running.
+func haltAll(workers map[*worker.Worker]string, timeout time.Duration) (blocked []string) {
+	ended := make(map[<-chan struct{}]string, len(workers))
+	for w, name := range workers {
+		ended[w.Halt()] = name
 	}
 	late := time.NewTimer(timeout)
 	defer late.Stop()
-	for end, key := range ended {
+	for end, name := range ended {
 		select {
 		case <-end:
 			continue
@@ -310,7 +312,7 @@ func haltAll(workers map[*worker.Worker]conf.Key, timeout time.Duration) (blocke
 		case <-end:
 		case <-late.C:
 			late.Reset(0)
-			blocked = append(blocked, key.String())
+			blocked = append(blocked, name)
 		}
 	}
 	slices.Sort(blocked)

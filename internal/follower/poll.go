@@ -3,12 +3,10 @@ package follower
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/backoff"
-	"github.com/linnaname/gdiamond/internal/lograte"
 	"github.com/linnaname/gdiamond/internal/longpoll"
 )
 
@@ -33,7 +31,6 @@ type poller struct {
 	slots   *slots
 	refused *refusals
 	fetcher *fetcher
-	log     *slog.Logger
 
 	joined chan struct{}           // holds a token when there may be new keys
 	waits  int                     // guarded by the slots' mu: the number of calls of await
@@ -54,14 +51,15 @@ type poller struct {
 	resync    bool // the server has asked for everything the client holds
 	compare   bool // the last poll failed: the next one must not wait
 
-	outage lograte.Outage
-	idle   int // early answers in a row that brought nothing
+	tries attempts
+	idle  int // early answers in a row that brought nothing
 }
 
-func newPoller(calls *calls, slots *slots, refused *refusals, fetcher *fetcher, log *slog.Logger) *poller {
+func newPoller(calls *calls, slots *slots, refused *refusals, fetcher *fetcher) *poller {
 	return &poller{
-		calls: calls, slots: slots, refused: refused, fetcher: fetcher, log: log,
+		calls: calls, slots: slots, refused: refused, fetcher: fetcher,
 		joined: make(chan struct{}, 1), wait: longpoll.New(),
+		tries: attempts{health: calls.health, problem: calls.health.noAnswer},
 	}
 }
 
@@ -114,6 +112,8 @@ func (p *poller) run(ctx context.Context) {
 	for {
 		req, version := p.request()
 		for req == nil { // nothing to poll for
+			p.tries.giveUp()
+			p.setErr(nil)
 			select {
 			case <-p.joined:
 				req, version = p.request()
@@ -143,7 +143,7 @@ func (p *poller) after(ctx context.Context, req *conf.PollRequest, resp *conf.Po
 	if errors.Is(err, errRejoin) || p.refused.refuseBlamed(err) {
 		return nil
 	}
-	p.note(err)
+	p.setErr(p.tries.note(err))
 	p.pause.Cap = pauseCap(err)
 	if err != nil {
 		if req.Wait > 0 {
@@ -265,12 +265,8 @@ func (p *poller) unpark() {
 	}
 }
 
-// note records how the last poll went, for Status and the log.
-func (p *poller) note(err error) {
-	p.outage.Note(p.log, err, "no server can be polled; values stay as they are", "polling again")
-	if p.outage.Failures() == 1 {
-		err = nil
-	}
+// setErr records why polls fail, or nil if they do not.
+func (p *poller) setErr(err error) {
 	p.slots.mu.Lock()
 	defer p.slots.mu.Unlock()
 	p.err = err
@@ -297,7 +293,7 @@ func (p *poller) take(ctx context.Context, version int, resp *conf.PollResponse)
 	if err := a.sort(p.slots); err != nil {
 		return false, err
 	}
-	if p.outage.Failures() > 0 {
+	if p.tries.failures > 0 {
 		a.retryMissing(p.fetcher) // polls work again, so contents may too
 	}
 	a.fetchNamed(ctx, p.fetcher)

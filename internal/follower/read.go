@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"log/slog"
 	"time"
 
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/backoff"
-	"github.com/linnaname/gdiamond/internal/lograte"
 	"github.com/linnaname/gdiamond/internal/longpoll"
 )
 
@@ -17,7 +15,6 @@ import (
 // position, lists, histories and changes.
 type directReads struct {
 	calls *calls
-	log   *slog.Logger
 }
 
 // Read implements diamond.Client.
@@ -163,7 +160,8 @@ func (r *directReads) Watch(ctx context.Context, req conf.ChangesRequest) iter.S
 // returns nil.
 func (r *directReads) watch(ctx context.Context, req conf.ChangesRequest, yield func(*conf.ChangesResponse, error) bool) error {
 	var pause backoff.Backoff
-	var outage lograte.Outage
+	tries := attempts{health: r.calls.health, problem: r.calls.health.noAnswer}
+	defer tries.giveUp()
 	after, drained := req.After, false
 	req.Wait = 0 // a caller that waits for the first answer must not wait for a change
 	for {
@@ -175,7 +173,7 @@ func (r *directReads) watch(ctx context.Context, req conf.ChangesRequest, yield 
 		case errors.Is(err, conf.ErrCompacted), errors.Is(err, conf.ErrEpoch), errors.Is(err, conf.ErrOtherStore), isPermanent(err):
 			return err
 		}
-		outage.Note(r.log, err, "no server can be asked for changes; trying on", "asking for changes again")
+		_ = tries.note(err)
 		if err != nil {
 			req.Wait = 0 // the next request only finds out whether a server answers
 			pause.Cap = pauseCap(err)

@@ -116,11 +116,11 @@ func TestWatch_IsBackAsSoonAsServersAre(t *testing.T) {
 			time.Sleep(time.Minute)
 			network.Fail(conf.Errorf(conf.ErrUnavailable, "down"))
 			time.Sleep(10 * time.Minute)
-			require.Equal(t, i+1, strings.Count(log.String(), "no server can be asked for changes"))
-			require.Equal(t, i, strings.Count(log.String(), "asking for changes again"))
+			require.Equal(t, i+1, strings.Count(log.String(), "no server gives a usable answer"))
+			require.Equal(t, i, strings.Count(log.String(), "servers answer again"))
 			network.Heal()
 			time.Sleep(5 * time.Second)
-			require.Equal(t, i+1, strings.Count(log.String(), "asking for changes again"))
+			require.Equal(t, i+1, strings.Count(log.String(), "servers answer again"))
 		}
 		cancel()
 		<-ended

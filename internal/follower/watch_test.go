@@ -159,7 +159,7 @@ func TestWatch_LogsThatItCannotAsk(t *testing.T) {
 		fails.Store(false)
 		time.Sleep(10 * time.Minute)
 		assert.Equal(t, 2, strings.Count(log.String(), "\n"), log.String())
-		assert.Contains(t, log.String(), "asking for changes again")
+		assert.Contains(t, log.String(), "servers answer again")
 		fails.Store(true)
 		time.Sleep(10 * time.Minute)
 		assert.Equal(t, 3, strings.Count(log.String(), "\n"), "it is told of anew")
