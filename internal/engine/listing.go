@@ -7,7 +7,7 @@ import (
 	"github.com/linnaname/gdiamond/internal/sortedlist"
 )
 
-// listTurn is how many keys one list looks at before others have their turn.
+// listTurn is the number of keys that one list looks at before others have their turn.
 const listTurn = 10_000
 
 // listing is a walk along the keys of a state, which takes no lock.
@@ -16,13 +16,13 @@ type listing struct {
 	st    *state
 	cells sortedlist.Snapshot[*cell]
 
-	at        conf.Key  // where it goes on
+	at        conf.Key  // the key from which the walk continues
 	found     []*record // exactly as they are in st
 	more      bool      // there may be more after the last of found
-	overtaken bool      // the first that there is has changed since
+	overtaken bool      // the first key of the page has changed since
 }
 
-// newListing returns a walk that finds what scan asks for in st.
+// newListing returns a walk that finds the entries of scan in st.
 func newListing(st *state, scan conf.ScanRequest) *listing {
 	l := &listing{scan: scan, st: st, cells: st.index.order.Snapshot(), at: scan.After}
 	if scan.After != (conf.Key{}) {
@@ -31,8 +31,8 @@ func newListing(st *state, scan conf.ScanRequest) *listing {
 	return l
 }
 
-// turn walks on for a while, and reports whether it has ended. A page ends with
-// its turn, where it has something, and before a key that has changed since.
+// turn walks along listTurn keys, and reports whether the walk has ended. A page that has an
+// entry ends with the turn. It also ends before a key that has changed since st.
 func (l *listing) turn() (ended bool) {
 	for looked := 0; ; {
 		at, ok := nextIn(&l.scan, l.at)
@@ -48,7 +48,7 @@ func (l *listing) turn() (ended bool) {
 				return false
 			}
 			if next, ok := nextIn(&l.scan, r.Key); !ok || next != r.Key {
-				l.at, jump = r.Key, true // to what the filter leaves, if there is more
+				l.at, jump = r.Key, true // to the next key that can pass the filter
 				break
 			}
 			picked, ok := l.st.pick(r)
@@ -70,9 +70,9 @@ func (l *listing) turn() (ended bool) {
 	}
 }
 
-// nextIn returns the first key from k on that the filter of r could leave, which is k
-// where it does, and whether there is any. Without a namespace the filter leaves all
-// but the system's: a list is for clients.
+// nextIn returns the first key, from k on, that can pass the filter of r, and whether there
+// is any. It returns k if k passes. A filter without a namespace excludes those of the
+// system, because a list is for clients.
 func nextIn(r *conf.ScanRequest, k conf.Key) (conf.Key, bool) {
 	namespace := r.Namespace
 	if namespace == "" {
@@ -102,7 +102,7 @@ func nextIn(r *conf.ScanRequest, k conf.Key) (conf.Key, bool) {
 // are above those.
 const afterSystem = "`"
 
-// nextNamespace is [nextIn] for a k after which its namespace has nothing more.
+// nextNamespace is [nextIn] for a key after which its namespace has no other that passes.
 func nextNamespace(r *conf.ScanRequest, k conf.Key) (conf.Key, bool) {
 	if r.Namespace != "" {
 		return conf.Key{}, false
@@ -110,7 +110,7 @@ func nextNamespace(r *conf.ScanRequest, k conf.Key) (conf.Key, bool) {
 	return conf.Key{Namespace: k.Namespace + "\x00"}, true
 }
 
-// following returns the first key that could follow k.
+// following returns the first key after k in the order of keys.
 func following(k conf.Key) conf.Key {
 	k.DataID += "\x00"
 	return k

@@ -7,11 +7,11 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// watchBytes is how many bytes of content one answer to Changes holds, or one
-// change set where that has more.
+// watchBytes is the number of bytes of content in one answer to Changes, or in its only
+// change set if that has more.
 const watchBytes = 1 << 20
 
-// reads answers requests for entries and changes: from what is served, else from the
+// reads answers requests for entries and changes, from what is served or else from the
 // replica or the storage.
 type reads struct {
 	storage interface {
@@ -54,16 +54,16 @@ func (s *reads) present(ctx context.Context, key conf.Key) (*conf.FetchResponse,
 		if !isGone(err) {
 			return nil, err
 		}
-		// The storage has moved on and let go of this version, and the index has
-		// not heard of it yet.
+		// The storage no longer has this version, because a later change has replaced it
+		// that the index does not have yet.
 		if err := s.overtaken(ctx, key, r); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// overtaken waits until the index has another record of key than r. It does
-// not fail with "not found": the index says that the key is there.
+// overtaken waits until the index has another record of key than r. It does not fail with
+// ErrNotFound, because the index says that the key exists.
 func (s *reads) overtaken(ctx context.Context, key conf.Key, r *record) error {
 	s.feed.wake()
 	waiting, cancel := context.WithTimeout(ctx, reachTimeout)
@@ -86,8 +86,8 @@ func (s *reads) version(ctx context.Context, key conf.Key, revision int64) (*con
 	return resp, err
 }
 
-// entry returns the value of key published at revision: the present one as
-// reads of it get it, others from the replica or the storage.
+// entry returns the value of key that was published at revision. It reads the present value
+// like present does, and others from the replica or the storage.
 func (s *reads) entry(ctx context.Context, st *state, key conf.Key, revision int64) (conf.Entry, error) {
 	if _, r := s.served.lookup(st, key); r != nil && !r.deleted && r.Revision == revision {
 		full, err := s.served.contents.get(ctx, r)
@@ -108,12 +108,12 @@ func (s *reads) entry(ctx context.Context, st *state, key conf.Key, revision int
 	return s.storage.Read(ctx, key, revision)
 }
 
-// history returns the changes of key from the storage, or from the replica where
-// the storage cannot be reached.
+// history returns the changes of key from the storage, or from the replica if the storage
+// cannot be reached.
 func (s *reads) history(ctx context.Context, key conf.Key, before int64, limit int) ([]conf.Change, error) {
 	st := s.served.state.Load()
 	kept := st != nil && s.replica.has(st, 0)
-	if kept && s.health.stale() > 0 { // not even to find out again, which may take long
+	if kept && s.health.stale() > 0 { // without asking the storage again, which may take long
 		if changes, err := s.replica.local.History(ctx, key, before, limit); err == nil {
 			return changes, nil
 		}
@@ -153,9 +153,9 @@ func (s *reads) list(ctx context.Context, scan conf.ScanRequest, contents bool) 
 	}
 }
 
-// listAsOf returns what a page has as of st. It is not ok where that cannot be told
-// any more: the first key has changed since, or tombstones may have gone that say
-// that a key had a value.
+// listAsOf returns the page as of st. Ok is false if the index no longer shows that: the
+// first key has changed since, or the tombstone of a key that had a value in st may have
+// been dropped.
 func (s *reads) listAsOf(ctx context.Context, st *state, scan conf.ScanRequest) (l *listing, ok bool, err error) {
 	l = newListing(st, scan)
 	if err := s.walk(ctx, l); err != nil {
@@ -165,9 +165,9 @@ func (s *reads) listAsOf(ctx context.Context, st *state, scan conf.ScanRequest) 
 	return l, !l.overtaken && (now == nil || now.floor <= st.position.Revision), nil
 }
 
-// walk has a listing walk until it has something or has seen all. One walks at a
-// time, and in turns: whatever is asked for, lists take one processor at most, and
-// none waits for long for another.
+// walk calls turn of a listing until it has found something or has ended. Only one listing
+// walks at a time, and for one turn: so all lists together take at most one processor, and
+// none waits for another for long.
 func (s *reads) walk(ctx context.Context, l *listing) error {
 	for done := false; !done; {
 		select {
@@ -181,8 +181,8 @@ func (s *reads) walk(ctx context.Context, l *listing) error {
 	return nil
 }
 
-// fill adds the contents of records, and cuts the page before they get too many,
-// or where one went while the page was being read.
+// fill adds the contents of records. It cuts the page before the contents exceed
+// [conf.InlineTotal], or before one that the storage no longer has.
 func (s *reads) fill(ctx context.Context, resp *conf.ListResponse, records []*record) error {
 	var total int64
 	for i, r := range records {
@@ -205,9 +205,9 @@ func (s *reads) fill(ctx context.Context, resp *conf.ListResponse, records []*re
 	return nil
 }
 
-// changesAfter returns what the filter leaves of the changes that follow. It
-// asks the storage only for what is not among the recent ones; behind says that
-// it did not show any.
+// changesAfter returns the changes after a position that pass the filter. It asks the
+// storage only for changes that are not among the recent ones. Behind says that the storage
+// did not show any, although there are some.
 func (s *reads) changesAfter(ctx context.Context, after conf.Position, req *conf.ChangesRequest) (resp *conf.ChangesResponse, behind bool, err error) {
 	st, err := s.served.serving()
 	if err != nil {
@@ -228,14 +228,15 @@ func (s *reads) changesAfter(ctx context.Context, after conf.Position, req *conf
 		resp.Position, resp.More = batch.Position, batch.Position != batch.Head
 		behind = batch.Position == after
 	}
-	// Who sees a change here and then reads it here must find it.
+	// A caller that sees a change here and then reads the key here must find the change.
 	if err := s.feed.notBefore(ctx, resp.Position, reachTimeout); err != nil {
 		return nil, false, err
 	}
 	return resp, behind, nil
 }
 
-// addRecent adds to resp what the filter leaves of sets, up to the bytes of an answer.
+// addRecent adds to resp the changes of sets that pass the filter, up to the bytes of an
+// answer.
 func addRecent(resp *conf.ChangesResponse, sets []step, req *conf.ChangesRequest) {
 	for bytes := int64(0); len(sets) > 0; sets = sets[1:] {
 		if bytes >= watchBytes {
@@ -249,7 +250,7 @@ func addRecent(resp *conf.ChangesResponse, sets []step, req *conf.ChangesRequest
 	}
 }
 
-// addChanges adds to resp what the filter leaves of changes.
+// addChanges adds to resp the changes that pass the filter.
 func addChanges(resp *conf.ChangesResponse, changes []conf.Change, req *conf.ChangesRequest) {
 	for _, c := range changes {
 		if c.Op != conf.OpFork && !req.Matches(c.Key) {
@@ -262,8 +263,8 @@ func addChanges(resp *conf.ChangesResponse, changes []conf.Change, req *conf.Cha
 	}
 }
 
-// after returns changes that follow a position: those that the replica
-// has, so that watches cost a shared storage nothing, else the storage's.
+// after returns changes that follow a position. It reads them from the replica if that has
+// them, so that watches do not load a shared storage.
 func (s *reads) after(ctx context.Context, st *state, p conf.Position) (conf.Batch, error) {
 	if s.replica.has(st, p.Revision+1) {
 		if batch, err := s.replica.local.Changes(ctx, p, watchBytes); err == nil && len(batch.Changes) > 0 {

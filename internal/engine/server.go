@@ -11,12 +11,12 @@ import (
 	"github.com/linnaname/gdiamond/internal/freshstack"
 )
 
-// defaultPage is how many entries or changes a page holds unless the request says.
+// defaultPage is the number of entries or changes in a page if the request does not say.
 const defaultPage = 100
 
-// Server implements diamond.Server: it is what callers ask of an engine. It alone makes keys
-// canonical, checks requests, refuses the keys of the system's namespaces, limits
-// pages, counts outcomes, and makes the errors that callers get.
+// Server implements diamond.Server on an engine. Only Server makes keys canonical, checks
+// requests, refuses the keys of the system's namespaces, limits pages, counts outcomes, and
+// makes the errors that callers get.
 type Server struct {
 	*engine
 	maxContent int64
@@ -106,9 +106,9 @@ func (s *Server) poll(ctx context.Context, req *conf.PollRequest) (*conf.PollRes
 	return s.polls.wait(ctx, q, deadline, req.Parked)
 }
 
-// arrive checks a poll, and has it compared once the server has reached its position.
-// It runs on a goroutine of its own so that its deep stack is not retained while the
-// poll is parked: most memory of thousands of parked polls is their stacks.
+// arrive checks a poll, and compares it once the server has reached its position. It runs on
+// a separate goroutine so that its deep stack is not retained while the poll is parked: most
+// memory of thousands of parked polls is their stacks.
 func (s *Server) arrive(ctx context.Context, req *conf.PollRequest, wait time.Duration) (*query, *conf.PollResponse, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
@@ -136,8 +136,8 @@ func checkPoll(req *conf.PollRequest) (asked pollAsked, err error) {
 	return asked, err
 }
 
-// readable checks the keys of a poll and returns them in canonical form; denied are
-// those that the caller may not read, sorted, each once.
+// readable checks the keys of a poll and returns them in canonical form. Denied are those
+// that the caller may not read, sorted, each once.
 func readable(req *conf.PollRequest) (keys []conf.Key, denied []conf.Key, err error) {
 	if len(req.Keys) == 0 {
 		return nil, nil, nil
@@ -162,7 +162,7 @@ func readable(req *conf.PollRequest) (keys []conf.Key, denied []conf.Key, err er
 	return keys, slices.Compact(denied), nil
 }
 
-// sortedHeld returns what a caller holds, checked, with canonical keys and in their order.
+// sortedHeld checks the held keys of a poll and returns them in canonical form, sorted.
 func sortedHeld(held []conf.Held) ([]conf.Held, error) {
 	if len(held) == 0 {
 		return nil, nil
@@ -347,7 +347,7 @@ func (s *Server) validateFilter(filter conf.Filter) error {
 	return err
 }
 
-// pageLimit returns how many entries a page may have where a request asks for limit.
+// pageLimit returns the maximum number of entries in a page for the limit of a request.
 func pageLimit(limit int) (int, error) {
 	switch {
 	case limit < 0:
@@ -358,8 +358,8 @@ func pageLimit(limit int) (int, error) {
 	return min(limit, conf.MaxPage), nil
 }
 
-// answerError returns why op on key failed: the end of the caller's context,
-// or what the server has to say.
+// answerError returns the error of op on key: the end of the caller's context, or err as
+// an answer of the server.
 func answerError(ctx context.Context, op string, key conf.Key, err error) error {
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return conf.WithOp(op, key, err)
