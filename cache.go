@@ -6,7 +6,7 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// LocalFiles is what a client keeps on its disk: two snapshots of each key, which let a
+// LocalFiles gives a client access to its files: two snapshots of each key, which let a
 // program start while no server can be reached, and the operator's overrides.
 // localfile.Open makes one, and [WithLocalFiles] passes it to a client.
 //

@@ -22,7 +22,7 @@ type (
 	ChangeSet = conf.ChangeSet
 	// Change is one committed change. See [conf.Change].
 	Change = conf.Change
-	// Op is what a change did. See [conf.Op].
+	// Op is the operation of a change. See [conf.Op].
 	Op = conf.Op
 	// Position is a point in the history of a store. See [conf.Position].
 	Position = conf.Position

@@ -117,10 +117,9 @@ func ofOneSet(err error) bool {
 	return errors.Is(err, conf.ErrCorrupt) || errors.Is(err, conf.ErrTooLarge)
 }
 
-// catchUp waits until the server shows what results are about: the sets that were
-// committed, and what the others conflicted with, so that a publisher that is told of a
-// conflict can read its cause. It gives up after feedGrace: then each publisher waits by
-// itself.
+// catchUp waits until the server shows the sets that were committed, and the changes that
+// the others conflicted with, so that a publisher that gets a conflict can read its cause.
+// It gives up after feedGrace. Then each publisher waits by itself.
 func (c *committer) catchUp(ctx context.Context, results []conf.Result) {
 	ctx, cancel := context.WithTimeout(ctx, feedGrace)
 	defer cancel()

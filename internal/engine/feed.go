@@ -29,8 +29,8 @@ const (
 	maxLostKeys = 100
 )
 
-// feed brings what is served to what the storage has. Only its goroutine changes what is
-// served.
+// feed keeps the served state up to date with the storage. Only its goroutine changes what
+// is served.
 type feed struct {
 	log      *slog.Logger
 	interval time.Duration
@@ -143,7 +143,7 @@ func (f *feed) pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// moveOn serves sets that follow what is served, and tells the replica.
+// moveOn serves sets that follow the served state, and wakes the replica.
 func (f *feed) moveOn(st *state, sets []step) *state {
 	st = f.served.apply(st, sets)
 	f.replica.wake() // last: nobody waits for a disk
@@ -203,9 +203,9 @@ func (f *feed) advance(ctx context.Context) error {
 	}
 }
 
-// applyOwn serves the server's own transactions, as far as they follow what is served.
-// All is false if there were none, or if one does not follow because another server has
-// committed in between: then the storage has to be read.
+// applyOwn serves the server's own transactions that follow what is served. All is false
+// if there were none, or if one does not follow because another server has committed in
+// between. Then the storage has to be read.
 func (f *feed) applyOwn(st *state) (now *state, all bool) {
 	batches := f.ownCommits.take()
 	for _, batch := range batches {
@@ -374,9 +374,9 @@ func (f *feed) kept(ctx context.Context, verified conf.Position) (int64, error) 
 }
 
 // notBeforeSeen is notBefore for a position claimed by a client. Its epoch may be newer
-// than the one here and on its way. If the store itself does not have it, as after a
-// restore under a clock that was behind, its callers would wait for ever: they are told
-// what helps.
+// than the one here and on its way. If the store itself does not have that epoch, as after
+// a restore under a clock that was behind, clients would ask for it for ever. So the error
+// says what to do.
 func (f *feed) notBeforeSeen(ctx context.Context, p conf.Position, wait time.Duration) error {
 	err := f.notBefore(ctx, p, wait)
 	here := f.served.position().Epoch.Generation

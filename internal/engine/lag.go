@@ -6,9 +6,9 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// lossGrace is how long the feed takes a head below the served position for a read of
-// a database that follows another one. After that, or once a loss is proven, the feed
-// asks the storage to begin a new epoch in case it has lost anything.
+// lossGrace is the time for which the feed considers a head below the served position the
+// read of a lagging database replica. After that, or once a loss is proven, the feed asks
+// the storage to begin a new epoch if it has lost anything.
 const lossGrace = 15 * time.Second
 
 // lagState tracks how far reads of the storage are behind the served position. It is

@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	// stallAfter is how long the storage may take to show what is committed before
-	// the feed reports a stall.
+	// stallAfter is the longest time that the storage may take to show a commit before the
+	// feed reports a stall.
 	stallAfter = 5 * time.Second
-	// claimLife is how long the feed waits for a position that a nudge named. Such a
-	// position is only a claim.
+	// claimLife is the time for which the feed expects a position that a nudge named. Such
+	// a position is only a claim.
 	claimLife = time.Minute
 )
 

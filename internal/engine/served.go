@@ -11,9 +11,9 @@ import (
 	"github.com/linnaname/gdiamond/internal/waitset"
 )
 
-// served is what a server serves from memory: the present state, the changes that led
-// to it, and the waiters for the next. It knows no storage. Only the feed's goroutine
-// changes it.
+// served holds everything that a server serves from memory: the present state, the changes
+// that led to it, and the waiters for the next one. It knows no storage. Only the feed's
+// goroutine changes it.
 type served struct {
 	log *slog.Logger
 

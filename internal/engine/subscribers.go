@@ -17,7 +17,8 @@ type subscribers struct {
 	closed  bool          // guarded by mu
 }
 
-// subscriber is one callback. A worker of its own calls it with the newest position.
+// subscriber is one callback. It has its own worker, which calls it with the newest
+// position, so that a slow callback delays neither commits nor other callbacks.
 type subscriber struct {
 	newest atomic.Pointer[conf.Position]
 	worker *worker.Worker
@@ -41,8 +42,8 @@ func (s *subscribers) add(committed func(conf.Position)) (stop func()) {
 	}
 }
 
-// announce tells all subscribers the newest position of a transaction, unless it is
-// zero. It does not wait.
+// announce passes the newest position of a transaction to all subscribers, unless it is
+// zero. It does not wait. A subscriber that is busy gets only the newest of all positions.
 func (s *subscribers) announce(newest conf.Position) {
 	if newest.IsZero() {
 		return
