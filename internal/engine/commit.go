@@ -145,7 +145,7 @@ func (c *committer) catchUp(ctx context.Context, results []conf.Result) {
 // write commits sets in one transaction.
 func (c *committer) write(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error) {
 	results, err := c.storage.Commit(ctx, sets)
-	if err = storageErr(ctx, err); err == nil && len(results) != len(sets) {
+	if err = storageErr(ctx, err); err == nil && len(results) != len(sets) { // the storage breaks its contract
 		err = conf.Errorf(conf.ErrUnknownOutcome, "the storage gave %d results for %d sets", len(results), len(sets))
 	}
 	c.health.wrote(err)

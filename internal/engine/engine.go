@@ -113,6 +113,9 @@ func startEngine(storage Storage, cfg *Config) (*engine, error) {
 		working.Go(func() { e.replica.run(ctx) })
 	}
 	committing.Go(func() { e.committer.run(ctx) })
+	// The order matters. First no request is taken any more, and parked ones are answered.
+	// Then the commits under way end, while the feed still serves what they have committed,
+	// so that their publishers are answered. Then everything else stops.
 	e.close = sync.OnceFunc(func() {
 		e.served.closed.Store(true)
 		e.Drain()

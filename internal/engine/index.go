@@ -87,7 +87,7 @@ func (ix *index) put(r *record) (old *record, ok bool) {
 		if old.Revision >= r.Revision {
 			return nil, false
 		}
-		r.Key = old.Key // shares its strings
+		r.Key = old.Key // shares the strings of the key with the old record, which saves memory
 		ix.undo.keep(old)
 		s.Store(r)
 	} else {

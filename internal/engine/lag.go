@@ -46,7 +46,7 @@ func (l *lagState) behind(head, served conf.Position) (wait bool, err error) {
 		l.lagging = now
 	}
 	age := now.Sub(l.lagging)
-	own := !l.ownFrom.IsZero() && !isBehind(head, l.ownFrom)
+	own := !l.ownFrom.IsZero() && !isBehind(head, l.ownFrom) // reads miss only own commits, which the storage has acknowledged
 	switch {
 	case now.Sub(l.idle) >= lossGrace:
 		return false, nil

@@ -31,7 +31,7 @@ func (o *ownCommits) add(results []conf.Result) {
 		r := &results[i]
 		switch {
 		case r.Err != nil || r.Replayed:
-		case len(r.Changes) == 0:
+		case len(r.Changes) == 0: // the storage did not return them: the feed has to read them
 			return
 		default:
 			batch.Changes = append(batch.Changes, r.Changes...)

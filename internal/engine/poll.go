@@ -143,7 +143,7 @@ func (p *polls) wait(ctx context.Context, q *query, deadline time.Time, parked f
 		select {
 		case <-wake:
 		case <-timer.C:
-			last = true
+			last = true // compare once more: the answer has the present position
 		case <-ctx.Done():
 			waiter.Cancel()
 			return nil, ctx.Err()

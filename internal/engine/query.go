@@ -54,6 +54,8 @@ func (q *query) answered(st *state) *conf.PollResponse {
 
 // differ compares q with st. Ok is false if the index is ahead of st for a key.
 func (q *query) differ(st *state) (d diff, ok bool) {
+	// Below the floor, the tombstones of deletions after the position may have been dropped.
+	// In another epoch, revisions stand for other changes.
 	if !q.position.IsZero() && (q.position.Epoch != st.position.Epoch || q.position.Revision < st.floor) {
 		return diff{resync: true}, true
 	}

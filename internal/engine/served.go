@@ -177,8 +177,9 @@ func (s *served) apply(st *state, sets []step) *state {
 	return st
 }
 
-// applyFew changes the index, then the position, and then wakes the waiters for the
-// keys.
+// applyFew changes the index, then stores the state with the new position, and then wakes the
+// waiters for the keys. In this order a waiter that has been woken always finds the change,
+// and a reader never finds a position whose changes the index does not have.
 func (s *served) applyFew(st *state, sets []step) *state {
 	next := &state{
 		index: st.index, position: sets[len(sets)-1].to, floor: st.floor,
