@@ -2,6 +2,7 @@ package follower_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -171,6 +172,37 @@ func TestGet_WaitsForAServerAsLongAsItMay(t *testing.T) {
 		assert.Equal(t, "one", config.Content)
 		assert.LessOrEqual(t, time.Since(start), 11*time.Second)
 	})
+}
+
+// A caller whose time is up while an attempt hangs learns why the one before failed.
+func TestGet_SaysWhyTheLastAttemptFailed(t *testing.T) {
+	for name, end := range map[string]time.Duration{"the client's own time": 0, "a deadline": 5 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := clienttest.NewCentre()
+				c.OnPoll = func(context.Context, *conf.PollRequest) (*conf.PollResponse, error) { return nil, clienttest.ErrDown }
+				fetches := 0
+				c.OnFetch = func(ctx context.Context, _ *conf.FetchRequest) (*conf.FetchResponse, error) {
+					if fetches++; fetches < 3 {
+						return nil, conf.Errorf(conf.ErrUnavailable, "failure %d", fetches)
+					}
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}
+				client := clienttest.NewClient(t, c)
+				ctx := t.Context()
+				if end > 0 {
+					var stop context.CancelFunc
+					ctx, stop = context.WithTimeout(ctx, end)
+					defer stop()
+				}
+				_, err := client.Get(ctx, clienttest.KeyA)
+				assert.ErrorIs(t, err, conf.ErrUnavailable)
+				assert.ErrorContains(t, err, "failure 2")
+				assert.Equal(t, end > 0, errors.Is(err, context.DeadlineExceeded))
+			})
+		})
+	}
 }
 
 func TestGet_BadKeyIsRefusedWithoutARequest(t *testing.T) {

@@ -190,6 +190,7 @@ func (l *loader) finish(s *slot, n update, err error) {
 func (l *loader) awaitShown(ctx context.Context, s *slot) (conf.Config, error) {
 	ctx, end := l.patience(ctx, s)
 	defer end()
+	var last error // of the last attempt that has ended; the one under way has none yet
 	for {
 		l.slots.mu.Lock()
 		s.used.Store(true)
@@ -205,6 +206,9 @@ func (l *loader) awaitShown(ctx context.Context, s *slot) (conf.Config, error) {
 		}
 		l.slots.mu.Unlock()
 
+		if failed != nil {
+			last = failed
+		}
 		switch {
 		case st != nil:
 			return st.read(&l.slots.confirmedAsOf)
@@ -215,7 +219,7 @@ func (l *loader) awaitShown(ctx context.Context, s *slot) (conf.Config, error) {
 		case <-changed:
 		case <-retry:
 		case <-ctx.Done():
-			return conf.Config{}, gaveUp(ctx, failed)
+			return conf.Config{}, gaveUp(ctx, last)
 		}
 	}
 }
