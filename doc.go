@@ -18,7 +18,8 @@
 // [NewClient], reads and follows keys over a [Transport]: the server itself, or
 // transport/httptransport over HTTP. Package namesrv tells clients which servers
 // there are, and package localfile keeps what a client needs to start when none
-// of them can be reached.
+// of them can be reached. Package dial puts these together: it opens the client of
+// a program whose servers are on a network.
 //
 // # Values and revisions
 //

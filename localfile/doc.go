@@ -8,6 +8,7 @@
 //	store-id                               the store of the snapshots
 //	snapshots/                             one file for each key and slot; see below
 //	overrides/<namespace>/<group>/<dataId> the operator's files, raw content
+//	name-servers                           the last list of servers; see package dial
 //
 // Directories have mode 0700 and files 0600, regardless of the umask. All access goes
 // through an [os.Root], so neither a name from a server nor a symbolic link leads out of the
