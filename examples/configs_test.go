@@ -17,9 +17,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/dial"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/boltstore"
-	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
 // TestRealConfigurations imports configs/ with the program, reads every file
@@ -100,10 +100,7 @@ func get(t *testing.T, url string) string {
 // A client follows the 5 MiB file too, which no poll carries inline.
 func TestLargeFileIsFollowed(t *testing.T) {
 	addr := serve(t, t.TempDir())
-	wire, err := httptransport.New(addr)
-	require.NoError(t, err)
-	defer wire.Close()
-	client, err := diamond.NewClient(wire)
+	client, err := dial.Servers(addr)
 	require.NoError(t, err)
 	defer client.Close()
 	content, err := os.ReadFile("configs/edge/routes-5MiB.csv")

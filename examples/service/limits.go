@@ -13,9 +13,6 @@ type Limits struct {
 	Features  map[string]bool `yaml:"features"`
 }
 
-// SetDefaults is called on each new value before the content is decoded.
-func (l *Limits) SetDefaults() { l.RateLimit, l.Burst = 100, 10 }
-
 // Validate refuses values that must never be in force. The previous value then stays.
 func (l *Limits) Validate() error {
 	if l.RateLimit < 1 || l.Burst < 1 {

@@ -20,14 +20,13 @@ import (
 	"syscall"
 
 	diamond "github.com/linnaname/gdiamond"
-	"github.com/linnaname/gdiamond/localfile"
-	"github.com/linnaname/gdiamond/transport/httptransport"
+	"github.com/linnaname/gdiamond/dial"
 	"golang.org/x/time/rate"
 )
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:8088", "address to serve on")
-	server := flag.String("server", "127.0.0.1:1210", "configuration server")
+	server := flag.String("server", "127.0.0.1:1210", "configuration servers, separated by commas")
 	local := flag.String("local", "service-data", "folder for snapshots and overrides")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -45,25 +44,15 @@ func main() {
 // run serves on ln, which it closes, until ctx ends.
 func run(ctx context.Context, ln net.Listener, server, local string) error {
 	defer ln.Close()
-	files, err := localfile.Open(local)
-	if err != nil {
-		return err
-	}
-	defer files.Close()
-	wire, err := httptransport.New(server)
-	if err != nil {
-		return err
-	}
-	defer wire.Close()
-	client, err := diamond.NewClient(wire, diamond.WithLocalFiles(files),
-		diamond.WithClientInfo(diamond.ClientInfo{App: "example-service"}))
+	level := new(slog.LevelVar)
+	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	client, err := dial.Servers(server, dial.WithFiles(local), dial.WithLogger(logger),
+		dial.WithClient(diamond.WithClientInfo(diamond.ClientInfo{App: "example-service"})))
 	if err != nil {
 		return err
 	}
 	defer client.Close()
 
-	level := new(slog.LevelVar)
-	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	handler, err := newHandler(ctx, client, logger, level)
 	if err != nil {
 		return err
@@ -82,7 +71,7 @@ func run(ctx context.Context, ln net.Listener, server, local string) error {
 // published.
 func newHandler(ctx context.Context, client diamond.Client, logger *slog.Logger, level *slog.LevelVar) (http.Handler, error) {
 	limits, err := diamond.Bind[Limits](ctx, client, diamond.NewKey("payment", "limits.yaml"),
-		diamond.WithDefaultContent("yaml", "rate_limit: 100\n"))
+		diamond.WithDefault(Limits{RateLimit: 100, Burst: 10}))
 	if err != nil {
 		return nil, err
 	}

@@ -16,9 +16,9 @@ import (
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/dial"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/boltstore"
-	"github.com/linnaname/gdiamond/transport/httptransport"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -37,11 +37,9 @@ func newCentre(t *testing.T) (service, operator diamond.Client) {
 	go func() { stopped <- server.NewNode(srv, server.WithListener(listener)).Run(t.Context()) }()
 	t.Cleanup(func() { assert.NoError(t, <-stopped) })
 	client := func() diamond.Client {
-		wire, err := httptransport.New(listener.Addr().String())
+		c, err := dial.Servers(listener.Addr().String())
 		require.NoError(t, err)
-		c, err := diamond.NewClient(wire)
-		require.NoError(t, err)
-		t.Cleanup(func() { assert.NoError(t, c.Close()); wire.Close() })
+		t.Cleanup(func() { assert.NoError(t, c.Close()) })
 		return c
 	}
 	return client(), client()
