@@ -192,7 +192,7 @@ func TestClient_Watch(t *testing.T) {
 	assert.Equal(t, exitOK, interrupt())
 }
 
-// watch starts a watch and returns its lines, and what interrupts it.
+// watch starts a watch and returns its changes, and what interrupts it.
 func (d *daemon) watch(args ...string) (<-chan changeOut, func() int) {
 	cmd := command(d.t.Context(), []string{"GDIAMOND_SERVER=" + strings.TrimPrefix(d.server, "http://")},
 		append([]string{"watch", "-o", "json"}, args...)...)
@@ -207,7 +207,7 @@ func (d *daemon) watch(args ...string) (<-chan changeOut, func() int) {
 		defer close(lines)
 		for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
 			var change changeOut
-			if json.Unmarshal(scanner.Bytes(), &change) == nil {
+			if json.Unmarshal(scanner.Bytes(), &change) == nil && change.Op != "position" {
 				lines <- change
 			}
 		}

@@ -141,6 +141,13 @@ func outChange(c diamond.Change) changeOut {
 	}
 }
 
+// reachedOut is how far a watch has seen the changes of a store, in the output. Nothing
+// matched what it watches since the record before.
+type reachedOut struct {
+	Op       string `json:"op" yaml:"op"` // "position"
+	Position string `json:"position" yaml:"position"`
+}
+
 // positionOut is the result of a change in the output.
 type positionOut struct {
 	keyOut   `yaml:",inline"`

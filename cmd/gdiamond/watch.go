@@ -24,7 +24,8 @@ func newWatch() *cobra.Command {
 
 An argument with a slash is a KEY, and one without is a PREFIX of data ids. With -o json
 each change is a line. Of changes that arrive together, the last has the position for
---from. Once it has started, watch reports when no server can be reached, and retries.`,
+--from. If only other keys change, a line {"op":"position","position":"..."} has it every
+25 s. Once it has started, watch reports when no server can be reached, and retries.`,
 		Args: arguments(0, 1, "at most a PREFIX or a KEY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req := diamond.ChangesRequest{Namespace: c.namespace, Group: group}
@@ -90,7 +91,8 @@ func startOf(from string) (diamond.Position, error) {
 }
 
 // follow prints the changes of req until ctx ends. If only is set, it prints those of
-// that key.
+// that key. As JSON and YAML it also prints the position when nothing matched that came
+// before it, so that what a later watch begins from is never long past.
 func (c *connection) follow(ctx context.Context, w io.Writer, client diamond.Client, req diamond.ChangesRequest, only diamond.Key) error {
 	for res, err := range client.Watch(ctx, req) {
 		if ctx.Err() != nil {
@@ -99,6 +101,8 @@ func (c *connection) follow(ctx context.Context, w io.Writer, client diamond.Cli
 		if err != nil {
 			return restarted(err)
 		}
+		moved := res.Position != req.After
+		req.After = res.Position
 		var changes []changeOut
 		for _, change := range res.Changes {
 			if only == (diamond.Key{}) || change.Key == only || change.Op == diamond.OpFork {
@@ -110,6 +114,11 @@ func (c *connection) follow(ctx context.Context, w io.Writer, client diamond.Cli
 				change.Position = res.Position.String()
 			}
 			if err := c.printChange(w, change); err != nil {
+				return err
+			}
+		}
+		if len(changes) == 0 && moved && c.output != formatTable {
+			if err := c.output.writeOne(w, reachedOut{"position", res.Position.String()}); err != nil {
 				return err
 			}
 		}
