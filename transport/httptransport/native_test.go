@@ -81,6 +81,7 @@ func TestNative_ByHand(t *testing.T) {
 
 	list := c.Ask("GET", "/v1/configs?group=DEFAULT_GROUP&prefix=app&limit=5", "").Body.String()
 	assert.Contains(t, list, `"key":"public/DEFAULT_GROUP/app.yaml","revision":3`)
+	assert.Equal(t, list, c.Ask("GET", "/v1/configs?namespace=*&prefix=app", "").Body.String(), "an asterisk need not be encoded")
 	history := strings.Split(strings.TrimSpace(c.Ask("GET", "/v1/history/public/DEFAULT_GROUP/app.yaml", "").Body.String()), "\n")
 	require.Len(t, history, 3)
 	assert.Contains(t, history[2], `"comment":"first try"`)
