@@ -154,6 +154,8 @@ type positionOut struct {
 	Op       string `json:"op" yaml:"op"`
 	Revision int64  `json:"revision" yaml:"revision"`
 	Position string `json:"position" yaml:"position"`
+	// Restored is the revision whose value a rollback published again.
+	Restored int64 `json:"restored,omitempty" yaml:"restored,omitempty"`
 }
 
 func shortTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }

@@ -90,20 +90,30 @@ func (c *connection) commit(cmd *cobra.Command, set diamond.ChangeSet, key diamo
 	}
 	defer done()
 	position, err := client.Commit(ctx, set)
+	return c.committed(cmd, positionOut{keyOut: outKey(key), Op: op}, position, err)
+}
+
+// committed writes what a commit of one change resulted in: change with the revision and
+// the position, or else the error.
+func (c *connection) committed(cmd *cobra.Command, change positionOut, position diamond.Position, err error) error {
+	key := diamond.Key(change.keyOut)
 	if errors.Is(err, diamond.ErrUnknownOutcome) {
 		return fmt.Errorf("%w; use `gdiamond history %s` to see whether it was committed", err, key)
 	}
 	if err != nil {
 		return err
 	}
+	change.Revision, change.Position = position.Revision, position.String()
 	out := cmd.OutOrStdout()
-	if c.output == formatTable {
-		_, err := fmt.Fprintf(out, "%s %s revision %d\n", op, key, position.Revision)
-		return err
+	if c.output != formatTable {
+		return c.output.write(out, change)
 	}
-	return c.output.write(out, positionOut{
-		keyOut: outKey(key), Op: op, Revision: position.Revision, Position: position.String(),
-	})
+	again := ""
+	if change.Restored > 0 {
+		again = fmt.Sprintf(", with the value of revision %d", change.Restored)
+	}
+	_, err = fmt.Fprintf(out, "%s %s revision %d%s\n", change.Op, key, change.Revision, again)
+	return err
 }
 
 // maxRead is the largest content that any server accepts. No more of a file is read.

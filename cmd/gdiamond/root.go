@@ -52,7 +52,7 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 conflict.`,
 func doing() []*cobra.Command {
 	return []*cobra.Command{
 		newStandalone(), newServer(), newNamesrv(),
-		newGet(), newPublish(), newRm(), newLs(), newWatch(), newHistory(), newImport(), newExport(),
+		newGet(), newPublish(), newRm(), newRollback(), newLs(), newWatch(), newHistory(), newImport(), newExport(),
 		newBackup(), newRestore(), newCompact(), newCheck(),
 		newMigrate(), newCopy(),
 		newVersion(),
