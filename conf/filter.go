@@ -6,15 +6,15 @@ import "strings"
 // namespaces but the system's. It is not valid in a [Key]: names have no asterisk.
 const AllNamespaces = "*"
 
-// Filter selects keys. Namespace says where, and Group and Prefix narrow.
+// Filter selects keys of a namespace, optionally only those of a group or with a prefix.
 type Filter struct {
-	// Namespace is the namespace of the keys, [DefaultNamespace] if it is empty, or
-	// [AllNamespaces]. An empty one does not stand for all, as an empty Group does,
-	// because a namespace is the border between tenants: nobody crosses it by leaving
-	// something out.
+	// Namespace is the namespace of the keys, or [AllNamespaces]. If it is empty it stands
+	// for [DefaultNamespace], and not for all namespaces, although an empty Group stands for
+	// all groups: a namespace separates tenants, and nobody should read those of others by
+	// leaving something out.
 	Namespace string
 	Group     string // of the keys, or "" for all groups
-	Prefix    string // what the data ids begin with
+	Prefix    string // of the data ids, or "" for all
 }
 
 // Validate reports every part of f that breaks the grammar of keys, in one error that
@@ -39,7 +39,7 @@ func (f Filter) Validate() error {
 	return nil
 }
 
-// Matches reports whether f selects k. A zero part of k stands for its default.
+// Matches reports whether f selects k. An empty part of k stands for its default.
 func (f Filter) Matches(k Key) bool {
 	k = k.Canonical()
 	return f.covers(k) && (f.Group == "" || k.Group == f.Group) && strings.HasPrefix(k.DataID, f.Prefix)

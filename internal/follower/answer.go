@@ -7,8 +7,8 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// namedPatience is how long contents that an answer only names may delay the rest
-// of it. Those that take longer are applied later, each on its own.
+// namedPatience is the longest time for which contents that an answer only names delay the
+// rest of it. Those that take longer are applied later, each by itself.
 const namedPatience = 3 * time.Second
 
 // pollAnswer is an answer to a poll, sorted by slot.

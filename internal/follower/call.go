@@ -163,8 +163,8 @@ func persist[Resp any](ctx context.Context, op string, key conf.Key, ask func() 
 // timeouts.
 var errTimeout = errors.New("no answer in time")
 
-// callError returns why a call of op failed. If ctx has ended, that is the reason,
-// as it causes the other errors.
+// callError returns the error of a failed call of op. If ctx has ended, that is the
+// reason, because it causes the other errors.
 func callError(ctx context.Context, op string, key conf.Key, err error) error {
 	if ctx == nil || ctx.Err() == nil {
 		return conf.WithOp(op, key, ofServer(err))
@@ -178,8 +178,8 @@ func callError(ctx context.Context, op string, key conf.Key, err error) error {
 	return conf.WithOp(op, key, ctx.Err())
 }
 
-// gaveUp returns why a caller whose ctx has ended got nothing: the error of the
-// last attempt, and the error of ctx if it is the caller's own.
+// gaveUp returns the error for a caller whose ctx has ended: the error of the last
+// attempt, with the error of ctx if ctx is the caller's own.
 func gaveUp(ctx context.Context, failed error) error {
 	err := callError(ctx, "", conf.Key{}, nil)
 	switch own := context.Cause(ctx); {
@@ -213,7 +213,7 @@ func isPermanent(err error) bool {
 	return errors.Is(err, conf.ErrInvalid) || errors.Is(err, conf.ErrDenied) || errors.Is(err, conf.ErrTooLarge)
 }
 
-// passing reports whether err says that nothing was done and another attempt may
+// passing reports whether err means that nothing was done and another attempt may
 // succeed.
 func passing(err error) bool {
 	return errors.Is(err, conf.ErrUnavailable) || errors.Is(err, conf.ErrOverloaded) || errors.Is(err, conf.ErrBehind)
@@ -225,8 +225,8 @@ func answered(err error) bool {
 	return err == nil || ok && e.Remote
 }
 
-// retryAfterOf returns how long to wait before the next request, as the server said
-// in err, or 0.
+// retryAfterOf returns the time to wait before the next request, as the server said in
+// err, or 0.
 func retryAfterOf(err error) time.Duration {
 	if e, ok := errors.AsType[*conf.Error](err); ok {
 		return e.RetryAfter
@@ -235,7 +235,7 @@ func retryAfterOf(err error) time.Duration {
 }
 
 // pauseCap returns the longest pause after err. It is short while no server can be
-// reached, because that spares nobody and a server that comes back must be found
+// reached: a long pause would spare no server, and a server that comes back must be found
 // soon. It is long if a server answered with an error.
 func pauseCap(err error) time.Duration {
 	if e, ok := errors.AsType[*conf.Error](err); ok && e.Remote {
@@ -257,7 +257,8 @@ func ofServer(err error) error {
 	return &own
 }
 
-// Transport is what a client asks. The contract is that of diamond.Transport.
+// Transport has the methods that a client calls. The contract is that of
+// diamond.Transport.
 type Transport interface {
 	Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error)
 	Poll(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error)

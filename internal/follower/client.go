@@ -13,7 +13,7 @@ import (
 	"github.com/linnaname/gdiamond/internal/worker"
 )
 
-// client implements diamond.Client with one part for each task. A part knows only the
+// Client implements diamond.Client with one part for each task. A part knows only the
 // parts above it in this list, and never the client.
 type Client struct {
 	health   *health
@@ -36,7 +36,7 @@ type Client struct {
 	background sync.WaitGroup     // all background goroutines
 }
 
-// Config says how a [Client] works. The zero Config is valid.
+// Config configures a [Client]. The zero Config is valid.
 type Config struct {
 	Logger   *slog.Logger // nil discards the records
 	Files    Files        // or nil if there are none

@@ -49,8 +49,7 @@ func newDisk(local Files, health *health, slots *slots, newest func() conf.Posit
 	}
 }
 
-// fileID identifies what a call of the local files reads. The zero fileID is that
-// of the client id.
+// fileID identifies the file that a call reads. The zero fileID is that of the client id.
 type fileID struct {
 	key      conf.Key
 	slot     conf.Slot // of a snapshot
@@ -374,7 +373,7 @@ func (w *writer) write(ctx context.Context, snapshots map[snapshotID]conf.Snapsh
 	return failed, err
 }
 
-// Files is what a client keeps on its disk. The contract is that of diamond.LocalFiles.
+// Files gives a client access to its files. The contract is that of diamond.LocalFiles.
 type Files interface {
 	ClientID() (string, error)
 	Load(key conf.Key, slot conf.Slot) (conf.Snapshot, error)

@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	// fetchTogether is the most contents that are fetched at a time.
+	// fetchTogether is the maximum number of contents that are fetched at a time.
 	fetchTogether = 8
-	// contentTimeout is the longest time for one content. A content gets it after
-	// shorter attempts have failed, as they do for a large one on a slow line.
+	// contentTimeout is the longest time for one content. Attempts get longer up to it
+	// after shorter ones have failed, as they do for a large content on a slow line.
 	contentTimeout = time.Minute
 )
 

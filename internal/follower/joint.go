@@ -20,9 +20,8 @@ type jointSubscription struct {
 	listener TogetherListener
 }
 
-// deliver calls the listener with all keys if something is due for one of them and
-// all are known as of one position. If they are not, it has the next poll bring
-// that about.
+// deliver calls the listener with all keys if something is due for one of them and all are
+// known as of one position. If they are not, it makes the next poll bring them there.
 func (j *jointSubscription) deliver(ctx context.Context) {
 	j.slots.mu.Lock()
 	if j.dueOne() == nil {
@@ -60,8 +59,7 @@ func (j *jointSubscription) dueOne() *slot {
 	return nil
 }
 
-// awaitAll has the next poll bring all keys to one position. The slots' mu must be
-// held.
+// awaitAll makes the next poll bring all keys to one position. The slots' mu must be held.
 func (j *jointSubscription) awaitAll() {
 	for _, s := range j.keys {
 		j.await(s)

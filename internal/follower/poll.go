@@ -10,15 +10,15 @@ import (
 	"github.com/linnaname/gdiamond/internal/longpoll"
 )
 
-// How long new keys wait for more keys before the parked poll is ended for them. Their
-// values are known already; they need the poll only for later changes.
+// The time for which new keys wait for more keys before the parked poll is ended for them.
+// Their values are known already: they need the poll only for later changes.
 const (
 	rejoinSoon  = 5 * time.Millisecond
 	rejoinLater = 250 * time.Millisecond // if keys keep coming
 )
 
-// letGoEvery is the pause between looks for keys that have not been used for
-// keepUnused.
+// letGoEvery is the interval at which the poller looks for keys that have not been used
+// for keepUnused.
 const letGoEvery = time.Minute
 
 // errRejoin ends a parked poll so that it is sent again with more keys.
@@ -63,7 +63,7 @@ func newPoller(calls *calls, slots *slots, refused *refusals, fetcher *fetcher) 
 	}
 }
 
-// onJoined has new keys polled for. The slots' mu must be held.
+// onJoined makes the poller poll for new keys. The slots' mu must be held.
 func (p *poller) onJoined() {
 	select {
 	case p.joined <- struct{}{}:
@@ -78,8 +78,7 @@ func (p *poller) onJoined() {
 	}
 }
 
-// await has the next poll answered at once if s is not synced. The slots' mu must
-// be held.
+// await makes the next poll return at once if s is not synced. The slots' mu must be held.
 func (p *poller) await(s *slot) {
 	if !s.joined || s.synced || s.awaited {
 		return
@@ -309,8 +308,8 @@ func (p *poller) runLetGo(ctx context.Context) {
 	}
 }
 
-// letGo drops the keys that have not been used for keepUnused. It drops none while
-// polls fail, because what is in memory may then be all that can be had.
+// letGo drops the keys that have not been used for keepUnused. It drops none while polls
+// fail, because the values in memory may then be the only ones.
 func (p *poller) letGo(now time.Time) {
 	p.slots.mu.Lock()
 	defer p.slots.mu.Unlock()

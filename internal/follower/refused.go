@@ -26,8 +26,8 @@ func newRefusals(calls *calls, slots *slots) *refusals {
 	return &refusals{calls: calls, slots: slots, queue: coalesce.New[*slot, struct{}]()}
 }
 
-// refuse records that servers refuse s, see [slots.refuse], and has run ask for it.
-// The slots' mu must be held.
+// refuse records that servers refuse s, see [slots.refuse], and makes run ask for it from
+// time to time. The slots' mu must be held.
 func (r *refusals) refuse(s *slot, err error) {
 	r.slots.refuse(s, err)
 	r.queue.Put(s, struct{}{})

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	reportTogether = 20 * time.Millisecond // how long a report waits for others to join it
-	reportAgain    = 4 * time.Minute       // because servers forget reports, and new ones have none
+	reportTogether = 20 * time.Millisecond // for which a report waits for others
+	reportAgain    = 4 * time.Minute       // because servers forget reports, and new servers have none
 	reportsAtOnce  = 1000                  // in one request, whose size transports limit
 )
 

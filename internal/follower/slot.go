@@ -30,7 +30,7 @@ type slot struct {
 	announced   *conf.KeyState
 	announcedIn int64 // the generation of the epoch of announced
 
-	refused error // why servers refuse the key to the client, or nil if they do not
+	refused error // with which servers refuse the key to the client, or nil if they do not
 
 	loading bool            // a first fetch is under way
 	turn    time.Time       // when the first of them got its place, or zero if it still waits

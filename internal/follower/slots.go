@@ -10,7 +10,7 @@ import (
 	"github.com/linnaname/gdiamond/internal/growmap"
 )
 
-// keepUnused is how long a client follows a key that nobody reads or listens to.
+// keepUnused is the time for which a client follows a key that nobody reads or listens to.
 const keepUnused = 10 * time.Minute
 
 // slots holds a slot for each key that a client follows. All changes to slots
@@ -133,7 +133,7 @@ func (t *slots) leave(s *slot) {
 	t.version++
 }
 
-// unsync has the next poll state what the client holds of s, because s is not known
+// unsync makes the next poll say what the client holds of s, because s is not known
 // exactly up to the position of the other keys. mu must be held.
 func (t *slots) unsync(s *slot) {
 	if s.joined {
