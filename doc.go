@@ -35,6 +35,8 @@
 // kept up to date in memory. [Client].Subscribe calls a [Listener] with the
 // present value and every newer one; [Bind] decodes it into a type of yours,
 // and keeps the last good value when a new one does not decode or validate.
+// [Follow] keeps a whole group, or what another [Filter] selects, in memory as of one
+// position, and tells each change set once.
 //
 // # Errors
 //

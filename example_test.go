@@ -237,6 +237,49 @@ func ExampleClient_Watch() {
 	// 3 publish three
 }
 
+// A live group: the program has all its entries in memory, decoded, and hears of each
+// publish once. An entry that does not decode keeps its last good value.
+func ExampleFollow() {
+	ctx := context.Background()
+	client, done := exampleCentre()
+	defer done()
+	client.Publish(ctx, diamond.Draft{Key: diamond.NewKey("routes", "a.yaml"), Content: "rate_limit: 100\n"})
+
+	routes, err := diamond.Follow(ctx, client, diamond.Filter{Group: "routes"})
+	if err != nil {
+		panic(err)
+	}
+	defer routes.Close()
+
+	limits := map[diamond.Key]*exampleLimits{}
+	applied := make(chan int)
+	routes.OnChange(func(u diamond.Update) { // first with all entries
+		for key, config := range u.Changed {
+			limit, err := diamond.Decode[exampleLimits](config)
+			if err != nil {
+				fmt.Println(key.DataID, "keeps its last good value")
+				continue
+			}
+			limits[key] = limit
+		}
+		for _, key := range u.Deleted {
+			delete(limits, key)
+		}
+		applied <- len(limits)
+	})
+	fmt.Println(<-applied, "routes")
+
+	client.Commit(ctx, diamond.ChangeSet{Drafts: []diamond.Draft{
+		{Key: diamond.NewKey("routes", "a.yaml"), Content: "rate_limit: 0\n"},
+		{Key: diamond.NewKey("routes", "b.yaml"), Content: "rate_limit: 20\n"},
+	}})
+	fmt.Println(<-applied, "routes, a.yaml:", limits[diamond.NewKey("routes", "a.yaml")].RateLimit)
+	// Output:
+	// 1 routes
+	// a.yaml keeps its last good value
+	// 2 routes, a.yaml: 100
+}
+
 // Rolling back is publishing an old version again, as a new revision.
 func ExampleClient_History() {
 	ctx := context.Background()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -45,6 +46,9 @@ func (c *calls) begin(ctx context.Context, timeout time.Duration) (_ context.Con
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
+	if log, ok := ctx.Value(loggerKey{}).(**slog.Logger); ok {
+		*log = c.health.log
+	}
 	stop := func() {}
 	if _, ok := ctx.Deadline(); !ok && timeout > 0 {
 		ctx, stop = context.WithTimeoutCause(ctx, timeout, errTimeout)
@@ -66,6 +70,14 @@ func (c *calls) begin(ctx context.Context, timeout time.Duration) (_ context.Con
 		stop()
 	}, nil
 }
+
+// AskLogger returns a context for one call of a client, which stores the client's logger in
+// log. So a caller gets it also if the client is wrapped by something that it does not know.
+func AskLogger(ctx context.Context, log **slog.Logger) context.Context {
+	return context.WithValue(ctx, loggerKey{}, log)
+}
+
+type loggerKey struct{}
 
 // close cancels all open calls and rejects new ones. It returns false if it was
 // called before.
