@@ -56,7 +56,7 @@ func TestS23_DamageIsFoundUnderWrites(t *testing.T) {
 	})
 }
 
-// The same of the copy on disk, which is behind all the time.
+// The same for the replica, which is behind all the time.
 func TestS23_DamagedReplicaIsFoundUnderWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
@@ -79,8 +79,8 @@ func TestS23_DamagedReplicaIsFoundUnderWrites(t *testing.T) {
 	})
 }
 
-// More damaged keys than one check looks at: that is said, such a check is not
-// completed, and the next ones go on with the rest until all are told of.
+// More keys are damaged than one check examines. The check says so and is not completed,
+// and the next checks examine the rest until all are reported.
 func TestS23_MoreDamageThanOneCheckLooksAt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
@@ -128,9 +128,8 @@ func (s *damagedHistory) History(ctx context.Context, key conf.Key, before int64
 	return s.edited.History(ctx, key, before, limit)
 }
 
-// A key whose history cannot be read, as it is damaged, keeps a check from being
-// completed, and from nothing else: what else differs is found by the same check,
-// in the storage and in the copy on disk.
+// A key whose history is damaged and cannot be read keeps a check from being completed.
+// The same check still finds all other differences, in the storage and in the replica.
 func TestS23_DamagedHistoryHidesNoOtherDamage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
@@ -163,8 +162,8 @@ func TestS23_DamagedHistoryHidesNoOtherDamage(t *testing.T) {
 	})
 }
 
-// Contents that differ beyond what one check looks at are looked at by the next one,
-// though that reads other contents.
+// If more contents differ than one check examines, the next check examines the rest,
+// although it reads other contents.
 func TestS23_MoreContentsThanOneCheckLooksAt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
@@ -196,7 +195,7 @@ func TestS23_MoreContentsThanOneCheckLooksAt(t *testing.T) {
 	})
 }
 
-// A check that cannot go on tells what it found until then.
+// A check that cannot continue reports the differences that it has found.
 func TestS23_CheckCutShortTellsWhatItFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
@@ -231,8 +230,8 @@ func (s *lateScan) Scan(ctx context.Context, req conf.ScanRequest) (conf.Page, e
 	return page, err
 }
 
-// Keys of a page that are deleted before it is compared, and forgotten as so many
-// are deleted, are no differences.
+// Keys of a page that are deleted before it is compared, and whose tombstones are dropped
+// because so many are deleted, are no differences.
 func TestINV13_NoFalseAlarmForKeysThatWereForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged

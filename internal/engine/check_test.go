@@ -121,8 +121,8 @@ func checked(t *testing.T, storage diamond.Storage, log *logged, opts ...diamond
 // wait is for a check of a small store to pass.
 const checkTime = 30 * time.Second
 
-// A bit flips in the server's memory: it is noticed, told with key and
-// revision, and what was published is served again.
+// A bit flips in the server's memory. The server notices it, reports the key and the
+// revision, and serves the published value again.
 func TestS23_FlippedMemory(t *testing.T) {
 	for name, spoil := range map[string]func(*testing.T, *servertest.Served){
 		"type": func(t *testing.T, srv *servertest.Served) {
@@ -175,8 +175,8 @@ func TestS23_FlippedMemory(t *testing.T) {
 	}
 }
 
-// Somebody changes the database by hand, under a revision that stays: it is
-// told, once, for as long as it is so; and what was published is served.
+// Somebody changes the database by hand and keeps the revision. The server reports it
+// once while it lasts, and serves the published value.
 func TestS23_ManualEditOfTheStorage(t *testing.T) {
 	for name, edit := range map[string]func(*edited){
 		"entry": func(s *edited) {
@@ -256,8 +256,8 @@ func TestS23_ManualEditOfTheStorage(t *testing.T) {
 	}
 }
 
-// Without a copy of its own, a content that was changed by hand is refused,
-// never served.
+// A server without a replica never serves a content that was changed by hand, but refuses
+// to.
 func TestS23_ManualEditIsNeverServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
@@ -374,8 +374,8 @@ func (r *editedReplica) Install(ctx context.Context, at conf.Position, entries i
 	return r.Replica.Install(ctx, at, entries)
 }
 
-// A check that cannot be completed is told and counted, until one is: at level
-// error where the storage is damaged.
+// A check that cannot be completed is reported and counted until one is completed. If the
+// storage is damaged, it is logged as an error.
 func TestS23_CheckNotCompleted(t *testing.T) {
 	for level, cause := range map[string]error{
 		"WARN":  conf.Errorf(conf.ErrUnavailable, "down"),
@@ -466,8 +466,8 @@ func TestINV13_NoFalseAlarms(t *testing.T) {
 	})
 }
 
-// A check of 100,000 entries has the storage work for it a tenth of the time, and
-// a check does not begin while the storage is away.
+// A check of 100,000 entries loads the storage for a tenth of the time, and no check
+// begins while the storage is down.
 func TestSelfCheckIsPaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged

@@ -20,9 +20,9 @@ import (
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
-// 200 publishes hang in the storage. Reads and polls go on as ever and take
-// nothing of it, and what hangs is bounded: one transaction, and no more
-// publishes than the limit.
+// 200 publishes hang in the storage. Reads and polls continue and do not use it. The
+// number of hanging publishes is bounded: one transaction, and no more publishes than the
+// limit.
 func TestS16_ReadsTakeNothingOfAStorageThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
@@ -91,8 +91,8 @@ func TestS16_ReadsTakeNothingOfAStorageThatHangs(t *testing.T) {
 	})
 }
 
-// On a storage whose transactions take milliseconds, as a database's do, many
-// publishers fill them, also when each takes a moment to come back.
+// If the transactions of a storage take milliseconds, as those of a database do, many
+// publishers fill them, even if each publisher takes a moment to return.
 func TestCommitsFillTransactionsOfASlowStorage(t *testing.T) {
 	for _, c := range []struct{ commit, think time.Duration }{
 		{2 * time.Millisecond, 0},
@@ -135,9 +135,9 @@ func TestCommitsFillTransactionsOfASlowStorage(t *testing.T) {
 	}
 }
 
-// Conditional publishes of several nodes meet in the storage: each set of a
-// transaction has its own outcome, exactly one of those who ask for the same
-// revision wins, and who lost can read what it lost to where it asked.
+// Conditional publishes of several nodes meet in the storage. Each set of a transaction
+// has its own outcome. Of the publishers that name the same revision exactly one wins, and
+// the others can read from their own node the change that won.
 func TestConditionalPublishesOfSeveralNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()

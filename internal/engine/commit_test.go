@@ -23,8 +23,8 @@ func setOf(dataID, content string) conf.ChangeSet {
 	return conf.ChangeSet{Drafts: []conf.Draft{{Key: conf.NewKey("", dataID), Content: content}}}
 }
 
-// What has arrived while the last transaction ran is committed in the next, with
-// what those send who have just had their answer.
+// The sets that arrive during one transaction are committed in the next, together with the
+// sets of publishers that have just been answered.
 func TestCommitsAreGrouped(t *testing.T) {
 	t.Run("of publishers that come back at once", func(t *testing.T) { commitsAreGrouped(t, 0, 1.5) })
 	t.Run("of publishers that are a network away", func(t *testing.T) { commitsAreGrouped(t, time.Millisecond, 1.5) })
@@ -117,8 +117,8 @@ func TestCommitOutcomesAreEachSetsOwn(t *testing.T) {
 	})
 }
 
-// A set that its storage cannot commit, be it for a damaged row of its key or
-// for its size, does not take along those that arrived with it.
+// A set that the storage cannot commit, because a row of its key is damaged or because of
+// its size, does not make the sets fail that arrived with it.
 func TestCommitFailsWithoutTheOthers(t *testing.T) {
 	for _, want := range []error{conf.ErrCorrupt, conf.ErrTooLarge} {
 		synctest.Test(t, func(t *testing.T) {
@@ -207,7 +207,8 @@ func TestCommitTakesTheProvenCaller(t *testing.T) {
 	assert.Equal(t, "10.0.0.1:99", h.Changes[0].Address)
 }
 
-// Who leaves the queue has done nothing; who leaves a transaction cannot know.
+// A publisher that leaves while its set is queued has changed nothing. One that leaves
+// during the transaction cannot know.
 func TestC16_CommitEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
@@ -275,7 +276,7 @@ func TestCommitsInFlightAreBounded(t *testing.T) {
 	})
 }
 
-// An outcome that is not known is never told as another.
+// An unknown outcome is never reported as another one.
 func TestS3_UnknownOutcome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
@@ -368,7 +369,7 @@ func (*unanswering) Commit(ctx context.Context, _ []conf.ChangeSet) ([]conf.Resu
 	return nil, ctx.Err()
 }
 
-// Close does not wait for long for a storage that does not answer: a supervisor
+// Close does not wait for long for a storage that does not answer, because a supervisor
 // would kill the program.
 func TestCloseWhileStorageHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -250,8 +250,8 @@ func TestINV3_Watch(t *testing.T) {
 	}
 }
 
-// Last of all writers that were acknowledged wins everywhere, and none fails
-// for the others' sake.
+// The last of all acknowledged writers wins everywhere, and no writer fails because of
+// the others.
 func TestDefect_S9_ConcurrentWritersOfOneKey(t *testing.T) {
 	srv := servertest.Serve(t, memstore.New())
 	var mu sync.Mutex
@@ -277,7 +277,7 @@ func TestDefect_S9_ConcurrentWritersOfOneKey(t *testing.T) {
 	assert.Equal(t, content, got.Entry.Content)
 }
 
-// A retry that comes late does not overwrite what is newer.
+// A late retry does not overwrite a newer value.
 func TestDefect_S10_LateRetryLoses(t *testing.T) {
 	srv := servertest.Serve(t, memstore.New())
 	first := setOf("a", "first")
@@ -330,8 +330,8 @@ func (f *follower) poll(ctx context.Context, srv *servertest.Served, wait time.D
 	return nil
 }
 
-// Whatever is published and deleted, in whatever order, with tombstones coming
-// and going by the thousand: who follows ends with what the server has.
+// Keys are published and deleted in any order, and thousands of tombstones are made and
+// dropped. Every follower ends with the state of the server.
 func TestINV5_FollowersConverge(t *testing.T) {
 	srv := servertest.Serve(t, memstore.New())
 	ids := make([]string, 20)

@@ -26,8 +26,8 @@ func busyContents(t *testing.T) (c *contents, asked *int) {
 	return c, asked
 }
 
-// However many ask while a storage hangs, few loads wait for their turn, and none
-// of these for long.
+// However many callers ask while a storage hangs, only few loads wait for their turn, and
+// none of these waits for long.
 func TestLoadsThatWaitAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, asked := busyContents(t)

@@ -22,8 +22,8 @@ import (
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
-// Contents that are not in memory are loaded once for all who ask, and one
-// caller's leaving does not fail the others.
+// A content that is not in memory is loaded once for all callers that wait for it, and a
+// caller that leaves does not make the others fail.
 func TestContentsAreLoadedOnceForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
@@ -67,7 +67,7 @@ func TestContentsAreLoadedOnceForAll(t *testing.T) {
 	})
 }
 
-// Warm reads and polls ask nothing of the storage, also while commits hang in it.
+// Warm reads and polls do not use the storage, even while commits hang in it.
 func TestS16_ReadsUseNoStorage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
@@ -101,8 +101,8 @@ func TestS16_ReadsUseNoStorage(t *testing.T) {
 	})
 }
 
-// A version that went from the storage before the index heard of its successor
-// is not "not found": the read waits for the successor.
+// A version may leave the storage before the index has its successor. A read then waits
+// for the successor, and does not return "not found".
 func TestFetchOfAVersionThatWent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New(memstore.WithRetention(storage.Retention{Changes: 1, Versions: 1, Age: time.Nanosecond}))
@@ -142,7 +142,8 @@ func TestContentsKeepToTheirBudget(t *testing.T) {
 	assert.LessOrEqual(t, srv.Status().CacheSize, int64(budget))
 }
 
-// What has been read lately stays when room is needed, and the wall clock empties nothing.
+// Contents that were read lately stay when the cache is full, and setting the wall clock
+// drops nothing.
 func TestContentsThatAreReadStay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &countingReads{Storage: memstore.New()}
@@ -191,8 +192,8 @@ func (hangingReads) Read(ctx context.Context, _ conf.Key, _ int64) (conf.Entry, 
 	return conf.Entry{}, ctx.Err()
 }
 
-// A storage that hangs holds few goroutines, whoever asks for whatever contents,
-// and callers are told to come back.
+// A storage that hangs holds few goroutines, however many contents callers ask for, and
+// callers are told to try again later.
 func TestContents_LoadsAreBounded(t *testing.T) {
 	store := memstore.New()
 	const keys = 4000

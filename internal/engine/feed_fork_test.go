@@ -19,9 +19,9 @@ import (
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
-// The storage was failed over without its tail: revisions 101 to 110 are
-// others now. The server notices, logs what was lost, begins a new epoch, and
-// everybody ends with what the storage has.
+// The storage was failed over without its tail: revisions 101 to 110 are other changes
+// now. The server notices, logs the loss and begins a new epoch, and all clients end with
+// the state of the storage.
 func TestS10_FailoverThatLostTheTail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -86,7 +86,7 @@ func (s *failsOnce) Changes(ctx context.Context, after conf.Position, maxBytes i
 	return s.Storage.Changes(ctx, after, maxBytes)
 }
 
-// What was lost is not guessed where the storage cannot say it: it is asked again.
+// If the storage cannot say how much was lost, the server does not guess but asks again.
 func TestS10_WhatWasLostIsAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -112,9 +112,9 @@ func TestS10_WhatWasLostIsAskedAgain(t *testing.T) {
 	})
 }
 
-// The storage was restored while the server was down, so that nobody could
-// notice. A client that saw more is told to start afresh, and does not end up
-// with a mix of both histories.
+// The storage was restored while the server was down, so that nobody could notice. A
+// client that has seen more must start again, and does not end with a mix of both
+// histories.
 func TestS11_RestoredWhileTheServerWasDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first := memstore.New()
@@ -140,8 +140,8 @@ func TestS11_RestoredWhileTheServerWasDown(t *testing.T) {
 	})
 }
 
-// What is committed to a storage that has lost its tail, before the server has
-// noticed, is acknowledged once it can be read, not because its revision is old.
+// A set is committed to a storage that has lost its tail before the server has noticed.
+// It is acknowledged once it can be read, and not at once because its revision is old.
 func TestCommitToAStorageThatLostItsTail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first := memstore.New()
@@ -168,8 +168,8 @@ func TestCommitToAStorageThatLostItsTail(t *testing.T) {
 	})
 }
 
-// A fork that another made passes in the feed: nothing that this server served
-// was lost, but all must learn of the epoch.
+// Another server's fork arrives in the feed. Nothing that this server served was lost, but
+// all clients must learn of the epoch.
 func TestForkMadeByAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
@@ -200,8 +200,7 @@ func TestForkMadeByAnother(t *testing.T) {
 	})
 }
 
-// The histories have the same content at the same revision, and differ in what
-// is said of it.
+// Both histories have the same content at the same revision, but with another type.
 func TestS10_SameContentOfAnotherType(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first := memstore.New()
@@ -229,8 +228,8 @@ func TestS10_SameContentOfAnotherType(t *testing.T) {
 	})
 }
 
-// A server that has to load all anew from a storage that is behind what it has
-// served goes on from there in a new epoch, and never back.
+// A server that has to load everything again, from a storage that is behind what it has
+// served, continues in a new epoch and never goes back.
 func TestS10_LoadingAnewNeverGoesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first := memstore.New()

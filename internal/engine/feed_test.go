@@ -21,7 +21,8 @@ import (
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
-// The server is what another server on the same storage publishes, within its interval.
+// The server serves the publishes of another server on the same storage within its
+// interval.
 func TestFeedFollowsOtherWriters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
@@ -104,8 +105,8 @@ func TestNewServerOnAStorageThatHangs(t *testing.T) {
 	})
 }
 
-// The storage goes away: reads and polls go on, marked stale; publishes fail
-// typed; all recovers by itself.
+// The storage goes down. Reads and polls continue, marked as stale, publishes fail with a
+// typed error, and everything recovers without help.
 func TestS6_ReadsGoOnWithoutTheStorage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
@@ -136,7 +137,7 @@ func TestS6_ReadsGoOnWithoutTheStorage(t *testing.T) {
 	})
 }
 
-// The disk is full: publishes fail typed, reads go on, and it recovers.
+// The disk is full: publishes fail with a typed error, reads continue, and it recovers.
 func TestS22_NoSpace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
@@ -159,8 +160,8 @@ func TestS22_NoSpace(t *testing.T) {
 	})
 }
 
-// A commit that failed says how the storage is only until it has been read for a
-// while since; that it was the last one stays known.
+// A failed commit counts as a failure of the storage only until reads have succeeded for a
+// while. That it was the last commit stays known.
 func TestS6_FailedCommitIsNoOutageForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
@@ -236,7 +237,7 @@ func TestS5_RollbackLeavesNoHole(t *testing.T) {
 	})
 }
 
-// Changes that do not follow, or are not what their chain says, are never served.
+// Changes that do not follow, or do not match their chain, are never served.
 func TestFeedVerifiesWhatItReads(t *testing.T) {
 	for name, spoil := range map[string]func(*conf.Batch){
 		"content": func(b *conf.Batch) { b.Changes[0].Content += "x" },
@@ -293,8 +294,8 @@ func (s *spoiled) Changes(ctx context.Context, after conf.Position, maxBytes int
 	return b, err
 }
 
-// A server that has fallen behind what its storage keeps starts afresh: whoever
-// waits learns of it, deletions are seen as deletions, and nothing goes back.
+// A server that has fallen behind the changes that its storage keeps loads everything.
+// All waiters learn of it, deletions stay deletions, and nothing goes back.
 func TestS20_CompactedWhileBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New(memstore.WithRetention(storage.Retention{Changes: 10, Versions: 1, Age: time.Nanosecond}))
@@ -360,8 +361,8 @@ func TestDefect_S16_ReloadRevertsNothing(t *testing.T) {
 	})
 }
 
-// The storage comes back as another store: the server stops serving, loudly,
-// and serves again when its own is back.
+// The storage comes back as another store. The server stops serving, logs an error, and
+// serves again when its own store is back.
 func TestOtherStoreIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
@@ -416,9 +417,9 @@ func TestS24_ClocksDecideNothing(t *testing.T) {
 	})
 }
 
-// S24: a store was restored under a clock that was behind that of the restore
-// before it. Who has seen that one is told what to do. The log names it, once a
-// minute however often it is asked.
+// S24: a store was restored under a clock that was behind that of the restore before it.
+// A client that has seen the earlier restore gets an error that says what to do. The log
+// names it at most once a minute.
 func TestS24_AClientKnowsANewerGeneration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged

@@ -67,7 +67,7 @@ func TestIndexForgetsOldTombstones(t *testing.T) {
 	assert.NotNil(t, ix.get(conf.NewKey("", fmt.Sprint(n))))
 }
 
-// What go-cache replaces or lets expire must never be counted twice, nor for ever.
+// Contents that go-cache replaces or drops must never be counted twice, or for ever.
 func TestContentsCountWhatTheyHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newContents(1<<20, nil)
@@ -129,7 +129,7 @@ func TestTrail(t *testing.T) {
 	assert.False(t, tr.contradicts(at(11, 3)), "too long ago to tell")
 }
 
-// What waits for a feed that is held up is bounded; the storage has it all.
+// The changes that wait for a slow feed are bounded, because the storage has them all.
 func TestOwnCommitsAreBounded(t *testing.T) {
 	var o ownCommits
 	committed := func(r int64, size int) conf.Result {

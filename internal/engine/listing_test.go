@@ -17,8 +17,8 @@ import (
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
-// A list is what the filter leaves, in order, whatever groups there are, where the
-// page before ended, and what was deleted.
+// A list has all keys that pass the filter, in order, whatever the groups are, wherever
+// the previous page ended, and whatever was deleted.
 func TestListsLeaveWhatTheFilterSays(t *testing.T) {
 	srv := servertest.Serve(t, memstore.New())
 	var all []conf.Key
@@ -147,7 +147,7 @@ func TestINV2_ListsAreAsOfOnePosition(t *testing.T) {
 	reading.Wait()
 }
 
-// Lists cost the storage nothing, and go on while it is away.
+// Lists do not use the storage, and work while it is down.
 func TestListsAreAnsweredFromMemory(t *testing.T) {
 	storage := troubledBy(memstore.New())
 	srv := servertest.Serve(t, storage)

@@ -29,7 +29,7 @@ func listingOf(ix *index, limit int) *listing {
 	return &listing{scan: scan, st: &state{index: ix, position: positionAt(1)}, cells: ix.order.Snapshot()}
 }
 
-// A list that finds nothing lets others have their turn, and goes on where it was.
+// A list that finds nothing gives others a turn, and then continues where it was.
 func TestListsWalkInTurns(t *testing.T) {
 	const n = 3*listTurn + 1
 	l := listingOf(numbered(n, func(i int, r *record) { r.deleted = i < n-1 }), 10)
@@ -52,8 +52,8 @@ func TestListsEndAPageWithTheirTurn(t *testing.T) {
 	assert.True(t, l.more)
 }
 
-// A key that was deleted and forgotten before the walk began is not told from one
-// that never was, so the page is not of the state that it was begun with.
+// A key whose tombstone was dropped before the walk began cannot be distinguished from one
+// that never existed. So the page is not of the state with which it was begun.
 func TestListsAreNotOfAForgottenPast(t *testing.T) {
 	cfg := DefaultConfig()
 	s := newEngine(t.Context(), nil, &cfg)
@@ -68,8 +68,8 @@ func TestListsAreNotOfAForgottenPast(t *testing.T) {
 	}
 }
 
-// A page ends before a key that has changed since its position. Where that is the
-// first there is nothing to answer with yet.
+// A page ends before a key that has changed since its position. If that is the first key,
+// there is no answer yet.
 func TestListsAreCutAtAChangedKey(t *testing.T) {
 	for _, deleted := range []bool{false, true} {
 		changed := func(at int) *listing {

@@ -16,8 +16,8 @@ import (
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
-// What a server has committed itself it serves without reading it back; the
-// storage is read at the interval all the same.
+// A server serves its own commits without reading them back. It still reads the storage at
+// its interval.
 func TestOwnCommitsAreNotReadBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())
@@ -41,7 +41,7 @@ func TestOwnCommitsAreNotReadBack(t *testing.T) {
 	})
 }
 
-// Where another server has committed in between, the storage says in which order.
+// If another server has committed in between, the storage decides the order.
 func TestOwnCommitsAmongOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
@@ -106,7 +106,7 @@ func (s liar) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result,
 	return results, err
 }
 
-// What a result tells is believed as far as the chain proves it.
+// The changes in a result are served only if the chain proves them.
 func TestOwnCommitsAreVerified(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := servertest.Serve(t, liar{memstore.New()})

@@ -31,8 +31,8 @@ func polled(t *testing.T) (*polls, *keySet) {
 	return e.polls, set
 }
 
-// An answer is shared among those who know the set up to the same position, and
-// by nobody who holds something else: it would be told too little or too much.
+// Callers that know the set up to the same position share an answer. A caller that holds
+// something else does not, because the answer would have too few or too many keys for it.
 func TestAnswersOfHeldKeysAreNotShared(t *testing.T) {
 	p, set := polled(t)
 	holds := &query{set: set, position: conf.Position{Revision: 4}, held: []heldAt{{revision: 5, place: 0}}}
@@ -54,7 +54,7 @@ func TestAnswersOfHeldKeysAreNotShared(t *testing.T) {
 	assert.Len(t, later.Changed, 1, "who knows the first change is not told of it")
 }
 
-// Shared answers are let go, lest they hold contents for ever.
+// Shared answers are dropped, so that they do not keep contents for ever.
 func TestSharedAnswersAreLetGo(t *testing.T) {
 	p, set := polled(t)
 	_, err := p.compare(context.Background(), &query{set: set, position: conf.Position{Revision: 4}})

@@ -32,8 +32,8 @@ func made(set, n int) *conf.PollRequest {
 	return req
 }
 
-// One address that polls ever new sets, and keeps them in use, shuts nobody out:
-// neither others nor those who poll what it already has.
+// One address that polls ever new sets, and keeps them in use, shuts nobody out: neither
+// other addresses nor clients that poll sets that it already has.
 func TestPoll_OneAddressDoesNotTakeAllKeySets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := servertest.Start(t, memstore.New())
@@ -61,7 +61,8 @@ func TestPoll_OneAddressDoesNotTakeAllKeySets(t *testing.T) {
 	})
 }
 
-// Sets that nobody polls give way, but not those of who holds less.
+// Sets that nobody polls are dropped when there is no room, but not those of an address
+// that holds less.
 func TestPoll_UnusedKeySetsGiveWay(t *testing.T) {
 	srv := servertest.Start(t, memstore.New(), diamond.WithSetKeys(1000, 300))
 	small := from(t, "192.0.2.2:1")
@@ -81,8 +82,8 @@ func TestPoll_UnusedKeySetsGiveWay(t *testing.T) {
 	assert.ErrorContains(t, err, "from this address")
 }
 
-// A poll names what it cannot carry in time: a storage that hangs holds it up once,
-// not once for each content.
+// A poll only names contents that cannot be loaded in time. A storage that hangs delays it
+// once, and not once for each content.
 func TestPoll_InlineContentsHaveOneDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()

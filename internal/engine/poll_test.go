@@ -34,7 +34,7 @@ func names(resp *conf.PollResponse) []string {
 	return ids
 }
 
-// What a poll is told depends on what it holds, key by key.
+// The answer to a poll depends on what the caller holds of each key.
 func TestPollComparesWhatIsHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := servertest.Serve(t, memstore.New())
@@ -167,7 +167,7 @@ func TestPollOfAnUnknownSetAsksForItsKeys(t *testing.T) {
 	})
 }
 
-// A poll is refused where what it names cannot be, and in words that help.
+// A poll that is not valid is refused with an error that helps.
 func TestPollRefusesWhatIsWrong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := servertest.Serve(t, memstore.New())
@@ -251,7 +251,7 @@ func mustFetchAfter(t *testing.T, srv *servertest.Served, dataID string, after c
 	return resp.Entry.Content
 }
 
-// Contents come along up to a size each and together; the rest is named.
+// An answer carries contents up to a size each and together, and only names the others.
 func TestPollCarriesContentsInline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := servertest.Serve(t, memstore.New())
@@ -298,8 +298,7 @@ func TestPollsAreBounded(t *testing.T) {
 	})
 }
 
-// Parked is called where a poll begins to wait, and not where it is answered or
-// refused without.
+// Parked is called when a poll begins to wait, and not if it is answered or refused before.
 func TestPollSaysWhenItBeginsToWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := servertest.Serve(t, memstore.New(), diamond.WithLimits(1, 10))

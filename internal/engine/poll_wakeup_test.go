@@ -57,7 +57,7 @@ func TestC6_LostWakeup_Server(t *testing.T) {
 	})
 }
 
-// One publish tells every poller of the key, with the content, and no other.
+// One publish answers every poller of the key, with the content, and no other.
 func TestDefect_L1_L2_EveryPollerOfTheKeyAndNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := servertest.Serve(t, memstore.New())
@@ -89,7 +89,7 @@ func TestDefect_L1_L2_EveryPollerOfTheKeyAndNoOther(t *testing.T) {
 	})
 }
 
-// Ten thousand that wait for other keys cost a change nothing.
+// Ten thousand waiters for other keys do not make a change slower.
 func TestM4_WaitersOfOtherKeysCostNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := servertest.Serve(t, memstore.New())
@@ -129,8 +129,8 @@ func TestDefect_L3_ComparedOnArrival(t *testing.T) {
 	})
 }
 
-// A change that another server took wakes whoever waits here for its key, and
-// nobody else, by whatever road it comes.
+// A change that another server has committed wakes all waiters for its key here, and no
+// others, whether the server learns of it by a nudge or at its interval.
 func TestDefect_L6_AnyRoadWakesPollers(t *testing.T) {
 	byItself, never := 500*time.Millisecond, 24*time.Hour
 	for road, c := range map[string]struct {
@@ -225,7 +225,7 @@ func TestDefect_L4_NoResidue(t *testing.T) {
 	assert.Zero(t, srv.Status().Counters.Wakeups)
 }
 
-// What is told at the timeout is compared then: a change that comes with it is told.
+// A poll compares once more at its timeout, so that it has a change that came just then.
 func TestDefect_L5_ComparedAtTheTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := servertest.Serve(t, memstore.New())

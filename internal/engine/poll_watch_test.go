@@ -15,8 +15,8 @@ import (
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
-// However many watches wait, and whatever they filter, a change costs the
-// storage what it costs without them; so do their answers.
+// However many watches wait, and whatever they filter, neither a change nor their answers
+// cost the storage more than without them.
 func TestWatchesCostTheStorageNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const watches = 100
@@ -55,8 +55,8 @@ func TestWatchesCostTheStorageNothing(t *testing.T) {
 	})
 }
 
-// A watch beside a database that its server reads, and that is behind, asks it
-// at the feed's pace, and gets what follows once it is there.
+// A server reads a database that is behind. A watch reads it at the interval of the feed,
+// and returns the next changes once they are there.
 func TestS13_WatchBesideALaggingDatabase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
@@ -92,8 +92,8 @@ func TestS13_WatchBesideALaggingDatabase(t *testing.T) {
 	})
 }
 
-// An answer from memory ends like one from the storage: before it has too many
-// bytes, and says that there is more.
+// An answer from memory ends like one from the storage: before it has too many bytes, and
+// with More set.
 func TestWatchAnswersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := servertest.Serve(t, memstore.New())

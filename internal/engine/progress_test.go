@@ -41,8 +41,8 @@ func TestNudgesBringChangesAtOnce(t *testing.T) {
 	})
 }
 
-// Nudges that are lost, repeated, reordered, late, forged or of another store
-// change nothing but when the server looks.
+// Nudges that are lost, repeated, reordered, late, forged or of another store change
+// nothing but the time at which the server reads.
 func TestN11_NudgesAreHints(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
@@ -212,8 +212,8 @@ func TestS15_StaleSnapshotBesideOwnCommits(t *testing.T) {
 	})
 }
 
-// The feed reads an old snapshot while commits go on: it is noticed within
-// seconds, said once, told to readers, and the storage is asked to read anew.
+// The feed reads an old snapshot while commits continue. The server notices it within
+// seconds, logs it once, marks answers as stale, and asks the storage for a fresh read.
 func TestS15_StaleSnapshotIsNoticed(t *testing.T) {
 	for _, renew := range []bool{false, true} {
 		t.Run(fmt.Sprint("reconnects ", renew), func(t *testing.T) {
@@ -265,7 +265,7 @@ func TestS15_StaleSnapshotIsNoticed(t *testing.T) {
 	}
 }
 
-// Others' commits, of which nudges tell, are waited for in the same way.
+// The server waits for others' commits, which nudges name, in the same way.
 func TestS15_StallIsNoticedByNudges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &lagging{Store: memstore.New()}
@@ -374,8 +374,8 @@ func TestS13_LaggingReplicaOfTheDatabase(t *testing.T) {
 	})
 }
 
-// The copy on disk, when it has fallen behind, waits for a database that lags
-// as the feed does: it is not made anew for that.
+// A replica that has fallen behind waits for a lagging database, as the feed does. It is
+// not rebuilt for that.
 func TestS13_ReplicaWaitsForALaggingDatabase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &lagging{Store: memstore.New()}

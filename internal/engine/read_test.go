@@ -72,7 +72,7 @@ func storageOf(t *testing.T, srv *servertest.Served) diamond.Storage {
 	return fresh
 }
 
-// Keys that a careless comparison would merge are distinct, or refused at the door.
+// Keys that a careless comparison would merge are distinct, or are refused.
 func TestS18_KeyIdentity(t *testing.T) {
 	srv := servertest.Serve(t, memstore.New())
 	good := []string{"a", "A", "a_", "a-", "a.", "a:", "aa"}
@@ -161,7 +161,7 @@ func TestListPages(t *testing.T) {
 	}
 }
 
-// What the system keeps for itself crosses no public door.
+// No public request can read or write the keys of the system.
 func TestSystemNamespacesAreHidden(t *testing.T) {
 	store := memstore.New()
 	secret := conf.Key{Namespace: "_users", Group: "g", DataID: "root"}
@@ -210,8 +210,7 @@ func TestHistory(t *testing.T) {
 	require.ErrorIs(t, err, conf.ErrInvalid)
 }
 
-// A watch that waits for what its filter leaves is not woken with nothing, and
-// moves on nevertheless.
+// A watch does not return while no change passes its filter, but its position moves on.
 func TestWatchWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := troubledBy(memstore.New())

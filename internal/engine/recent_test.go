@@ -56,8 +56,8 @@ func TestRecentChangesAreBoundedByBytes(t *testing.T) {
 	assert.Equal(t, positionAt(101), r.last())
 }
 
-// What waits for a slow disk is bounded; a copy that is further behind takes it
-// from the storage.
+// The changes that wait for a slow disk are bounded. A replica that is further behind reads
+// them from the storage.
 func TestD5_ReplicaThatIsBehindFollowsWhatIsInMemory(t *testing.T) {
 	c := &replica{recent: new(recent)}
 	c.recent.serveSets(100, 1<<20)

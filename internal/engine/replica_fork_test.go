@@ -72,9 +72,9 @@ func TestS10_TwoNodesWithReplicasForkOnce(t *testing.T) {
 	}
 }
 
-// An old backup was restored while the nodes were down. Their replicas are
-// ahead of it: the nodes notice, though the database cannot, and so do those
-// who hold snapshots of what was lost.
+// An old backup was restored while the nodes were down. Their replicas are ahead of it, so
+// the nodes notice, although the database cannot. Clients with snapshots of the lost
+// changes notice too.
 func TestS11_ReplicaAheadOfTheStorageAtStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
@@ -115,9 +115,9 @@ func TestS11_ReplicaAheadOfTheStorageAtStart(t *testing.T) {
 	})
 }
 
-// What a node publishes to a database that has lost its tail is acknowledged
-// once it can be read there, also by a node that knows of its history only
-// what its replica says; and it proves the loss, which then is not waited out.
+// A node publishes to a database that has lost its tail. The set is acknowledged once it
+// can be read there, even by a node that knows the history only from its replica. It
+// proves the loss, so the node does not wait to see whether the database only lags.
 func TestS10_PublishProvesTheLoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first := memstore.New()
@@ -142,7 +142,7 @@ func TestS10_PublishProvesTheLoss(t *testing.T) {
 	})
 }
 
-// A copy that still has the history that was lost, as its disk fails, is not read:
+// A replica that still has the lost history, because its disk fails, is not read: its
 // revisions are other values now.
 func TestS10_ReplicaOfLostHistoryIsNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -171,8 +171,8 @@ func TestS10_ReplicaOfLostHistoryIsNotRead(t *testing.T) {
 	})
 }
 
-// A copy that is damaged again soon after it was made anew is left alone for a
-// while: to make one costs the storage all that it holds.
+// A replica that is damaged again soon after it was rebuilt is not rebuilt for a while,
+// because that reads everything from the storage.
 func TestReplicaDamagedAgainIsLeftAloneForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()

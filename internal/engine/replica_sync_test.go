@@ -16,8 +16,8 @@ type emptyCopy struct{ ReplicaStorage }
 
 func (emptyCopy) At(context.Context) (conf.Position, error) { return conf.Position{}, nil }
 
-// What a copy has is read from it, up to the revision that it has reached, and no
-// more: of its own epoch, and while it is sound.
+// Entries are read from a replica up to the revision that it has reached, only in its own
+// epoch, and only while it is not damaged.
 func TestReplicaHasWhatItReached(t *testing.T) {
 	c := &replica{log: slog.New(slog.DiscardHandler), woken: make(chan struct{}, 1)}
 	st := &state{position: positionAt(9)}
@@ -51,8 +51,8 @@ func TestReplicaIsWrittenAFewAtATime(t *testing.T) {
 	assert.Len(t, next.changes, 1)
 }
 
-// A copy that was just made, and that the storage has nothing to follow with, is
-// not made anew again without a pause: each costs the storage all that it holds.
+// A replica was just rebuilt, and the storage does not have the changes that follow it. It
+// is not rebuilt again without a pause, because that reads everything from the storage.
 func TestReplicaIsMadeAnewOnceATry(t *testing.T) {
 	c := &replica{local: emptyCopy{}, log: slog.New(slog.DiscardHandler), recent: new(recent)}
 	c.recent.restart(positionAt(5))

@@ -26,8 +26,8 @@ func down(s *troubled) {
 	s.fail(conf.Errorf(conf.ErrUnavailable, "down"), "commit", "changes", "scan", "read", "history", "fork")
 }
 
-// A node starts while the database is away: it serves what its disk holds,
-// marked stale, refuses publishes, and catches up by itself.
+// A node starts while the database is down. It serves its replica, marked as stale, refuses
+// publishes, and catches up without help.
 func TestL5_StartFromTheReplicaAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
@@ -85,7 +85,7 @@ func TestL5_StartFromTheReplicaAlone(t *testing.T) {
 	})
 }
 
-// What many publishers change goes to the disk together, soon, and at the latest
+// The changes of many publishers are written to the disk together, soon, and at the latest
 // when the server is closed.
 func TestReplicaOfABusyServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -143,8 +143,8 @@ func TestL5_StartWhileTheStorageHangs(t *testing.T) {
 	})
 }
 
-// Without a good copy a node whose database is away is not ready, and says so;
-// it never says "not found".
+// Without a good replica, a node whose database is down is not ready and says so. It never
+// answers "not found".
 func TestL6_StartWithoutAGoodReplica(t *testing.T) {
 	for name, spoil := range map[string]func(*localCopy){
 		"empty":   func(c *localCopy) {},
@@ -184,8 +184,8 @@ func TestL6_StartWithoutAGoodReplica(t *testing.T) {
 	}
 }
 
-// The first start on an empty disk makes the copy; the next one costs the
-// database what has changed meanwhile.
+// The first start with an empty disk builds the replica. The next start reads only the
+// changes since from the database.
 func TestStartFromAnUpToDateReplicaScansNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
@@ -216,8 +216,8 @@ func TestStartFromAnUpToDateReplicaScansNothing(t *testing.T) {
 	})
 }
 
-// What is not in memory is read from the disk: reads, polls and watches cost
-// the database nothing.
+// Contents that are not in memory are read from the disk, so that reads, polls and watches
+// do not use the database.
 func TestWarmNodeCostsTheStorageNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
@@ -255,8 +255,8 @@ func TestWarmNodeCostsTheStorageNothing(t *testing.T) {
 	})
 }
 
-// The copy is exactly what was served at one moment, whatever was published
-// and deleted while it was made: so it can be served from there.
+// The replica is exactly the state that was served at one moment, whatever was published
+// and deleted while it was built. So a server can start from it.
 func TestINV2_InstalledReplicaIsAPrefix(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
@@ -398,7 +398,7 @@ func TestD5_SlowDiskOfTheReplica(t *testing.T) {
 	})
 }
 
-// The storage no longer keeps what follows the copy, which has fallen behind.
+// The replica has fallen behind, and the storage no longer keeps the changes that follow it.
 func TestReplicaIsMadeAnewWhereChangesAreGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New(memstore.WithRetention(storage.Retention{Changes: 10, Versions: 1, Age: time.Nanosecond}))
@@ -424,7 +424,7 @@ func TestReplicaIsMadeAnewWhereChangesAreGone(t *testing.T) {
 	})
 }
 
-// A copy that turns out to be damaged is not read any more, and is made anew.
+// A damaged replica is not read any more, and is rebuilt.
 func TestDamagedReplicaIsMadeAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
@@ -446,8 +446,8 @@ func TestDamagedReplicaIsMadeAnew(t *testing.T) {
 	})
 }
 
-// A directory that is of another store, or of a store in its own right, is
-// refused, with what to do.
+// A directory of another store, or of a store that has taken commits, is refused with an
+// error that says what to do.
 func TestReplicaOfAnotherStoreIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mine, other := memstore.New(), memstore.New()
@@ -489,8 +489,8 @@ func TestReplicaOfAnotherStoreIsRefused(t *testing.T) {
 	})
 }
 
-// A copy that holds entries of after its position is not a state that ever
-// was, and is not served.
+// A replica with entries that are newer than its position is not the state of any position,
+// and is not served.
 func TestL6_ReplicaThatWasNotCompleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
@@ -518,7 +518,7 @@ func TestL6_ReplicaThatWasNotCompleted(t *testing.T) {
 	})
 }
 
-// The whole with a real directory: made, written, closed, opened, served.
+// The same with a real directory: it is made, written, closed, opened and served.
 func TestL5_ReplicaInADirectory(t *testing.T) {
 	store := memstore.New()
 	defer store.Close()

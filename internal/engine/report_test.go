@@ -15,9 +15,9 @@ import (
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
-// A transport asks for the Status with each refused write, and health pages do
-// all the time: that must not cost in the order of what clients have reported.
-// So many reports are counted once a second, whoever asks; few are each time.
+// A transport asks for the Status with each refused write, and health pages ask for it all
+// the time. So its cost must not grow with the number of reports: many reports are counted
+// at most once a second, and few each time.
 func TestStatusIsCheapWithManyReports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := servertest.Serve(t, memstore.New())

@@ -20,8 +20,8 @@ import (
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
-// Who comes back from before a deletion learns of it, or is asked to start
-// afresh, while tombstones are let go of and changes of its keys are applied.
+// A client that polls with a position before a deletion learns of it, or is asked for all
+// its keys, while tombstones are dropped and changes of its keys are applied.
 func TestINV5_DeletionsAreToldWhileTombstonesGo(t *testing.T) {
 	srv := servertest.Serve(t, memstore.New())
 	churn := func(round int) {
@@ -86,8 +86,8 @@ func TestINV5_DeletionsAreToldWhileTombstonesGo(t *testing.T) {
 	t.Logf("%d polls", asked.Load())
 }
 
-// What is made of all keys is exactly as of one position, whatever is published
-// and deleted while they are gone through.
+// A snapshot of all keys is exactly the state of one position, whatever is published and
+// deleted while it is made.
 func TestINV2_ViewsAreAsOfOnePosition(t *testing.T) {
 	srv := servertest.Serve(t, memstore.New())
 	srv.PublishMany(0, 0, 20_000)
@@ -133,8 +133,8 @@ func TestINV2_ViewsAreAsOfOnePosition(t *testing.T) {
 	publishing.Wait()
 }
 
-// Polls that wait are answered at once when their server finds another store in
-// the place of its own: it has nothing to tell them.
+// Parked polls fail at once when their server finds another store in place of its own,
+// because it can no longer answer them.
 func TestWithdrawalAnswersAllWhoWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mine, other := memstore.New(), memstore.New()

@@ -29,8 +29,7 @@ func fullOfTombstones(over int) (s *served, first conf.Key, before conf.Position
 
 func tells(d diff) bool { return d.resync || len(d.changed) > 0 }
 
-// While a reader holds the lock neither the floor moves nor do tombstones go, in
-// whichever order the writer does these.
+// While a reader holds the lock, neither does the floor move nor are tombstones dropped.
 func TestReadersWithTheLockKeepTombstones(t *testing.T) {
 	s, first, before := fullOfTombstones(maxForget)
 	w := &query{set: &keySet{Keys: []conf.Key{first}}, position: before}
@@ -51,8 +50,8 @@ func TestReadersWithTheLockKeepTombstones(t *testing.T) {
 	assert.True(t, ok && d.resync, "who is below the floor starts afresh: %+v", d)
 }
 
-// A reader without the lock whose tombstone went while it looked does not take
-// that for "unchanged".
+// A reader without the lock does not take a key for unchanged if its tombstone was dropped
+// while the reader looked.
 func TestDeletionForgottenWhileComparing(t *testing.T) {
 	s, first, before := fullOfTombstones(maxForget)
 	st := s.state.Load()
@@ -68,8 +67,8 @@ func TestDeletionForgottenWhileComparing(t *testing.T) {
 	assert.Same(t, s.state.Load(), now)
 }
 
-// A key that was there, and that was deleted and forgotten while a reader looked,
-// is absent as of the present state only.
+// A key that was deleted, and whose tombstone was dropped, while a reader looked is absent
+// only as of the present state.
 func TestDeletionForgottenWhileLookingUp(t *testing.T) {
 	s, first, before := fullOfTombstones(maxForget)
 	old := &state{index: s.state.Load().index, position: before}

@@ -190,8 +190,8 @@ func TestS8_AScanThatHangsIsTriedAgain(t *testing.T) {
 	})
 }
 
-// A storage that hangs while a server runs is told by the clock, before any call
-// of it has ended.
+// A server notices a storage that hangs by the time, before any call of the storage has
+// returned.
 func TestS8_AStorageThatHangsIsToldAsStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &silent{Store: memstore.New(), asked: make(map[string]int)}

@@ -17,8 +17,8 @@ import (
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
-// Several may ask to be told of commits; each is, until it asks no more or the
-// server is closed, and one that hangs holds up neither commits nor the others.
+// Several callbacks may be registered. Each is called until it is stopped or the server is
+// closed, and one that hangs delays neither commits nor the others.
 func TestOnCommitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
@@ -77,8 +77,8 @@ func TestOnCommitted(t *testing.T) {
 	})
 }
 
-// Who is told of commits gets the newest of each transaction, or of several,
-// and holds nobody up.
+// A callback gets the newest position of each transaction, or of several together, and
+// delays nobody.
 func TestOnCommitted_NeverBlocksCommits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
