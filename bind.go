@@ -50,8 +50,8 @@ type Value[T any] struct {
 //
 // Bind waits for a first value as [Subscription.Wait] does. If the first value is
 // rejected, it uses the last good snapshot. With a default, Bind waits only until
-// the servers have had one second to answer. It then uses a snapshot, or else the
-// default, and the value follows when it arrives. A snapshot always takes
+// the servers have had the Snapshot of [Timeouts] to answer. It then uses a snapshot,
+// or else the default, and the value follows when it arrives. A snapshot always takes
 // precedence over a default.
 //
 // When the key is deleted, the default is used again, as in a program that starts

@@ -468,8 +468,8 @@ func TestLogging(t *testing.T) {
 					return
 				}
 				require.Len(t, warned, 1)
-				assert.Contains(t, warned[0], "WARN no server can be polled")
-				assert.Equal(t, []string{"INFO polling again"}, over)
+				assert.Contains(t, warned[0], "WARN no server gives a usable answer")
+				assert.Equal(t, []string{"INFO servers answer again"}, over)
 			})
 		})
 	}

@@ -334,6 +334,17 @@ func TestOnError_WhatIsNotAskedAnyMoreHasNoProblem(t *testing.T) {
 		time.Sleep(time.Minute)
 		requireTold(t, &told, conf.ErrUnavailable)
 	})
+	synctest.Test(t, func(t *testing.T) {
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, "a")
+		client := clienttest.NewClient(t, c)
+		clienttest.Get(t, client, clienttest.KeyA)
+		c.Fail(clienttest.ErrDown)
+		time.Sleep(time.Minute)
+		c.Fail(&conf.Error{Op: "poll", Err: conf.ErrDenied, Key: clienttest.KeyA, Remote: true})
+		time.Sleep(15 * time.Minute)
+		require.Empty(t, client.Status(), "a client lets go of keys unless servers are away")
+	})
 }
 
 // A slow callback delays nobody, and is then told the newest of each problem.
