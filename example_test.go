@@ -205,6 +205,28 @@ func ExampleClient_Commit() {
 	// primary alpha 1
 }
 
+// A list without a namespace is one of the default namespace, and so is a watch.
+func ExampleClient_List() {
+	ctx := context.Background()
+	client, done := exampleCentre()
+	defer done()
+	for _, namespace := range []string{"", "staging"} {
+		client.Publish(ctx, diamond.Draft{Key: diamond.Key{Namespace: namespace, Group: "payment", DataID: "a"}, Content: "1"})
+	}
+	for _, namespace := range []string{"", diamond.AllNamespaces} {
+		for entry, err := range client.List(ctx, diamond.ListRequest{Namespace: namespace}) {
+			if err != nil {
+				panic(err)
+			}
+			fmt.Printf("%q: %s\n", namespace, entry.Key)
+		}
+	}
+	// Output:
+	// "": public/payment/a
+	// "*": public/payment/a
+	// "*": staging/payment/a
+}
+
 // Watch sees every change, where Subscribe only promises the latest.
 func ExampleClient_Watch() {
 	ctx := context.Background()
