@@ -153,6 +153,10 @@ func (c *Client) call(ctx context.Context, s *source, method string, u *url.URL)
 	}
 	resp, err := do(req)
 	if err != nil {
+		var failed *url.Error
+		if errors.As(err, &failed) {
+			err = failed.Err // callers name the URL
+		}
 		return nil, "", err
 	}
 	defer resp.Body.Close()

@@ -58,8 +58,12 @@ func (b *Balancer) resolve(ctx context.Context) {
 	b.resolved = make(chan struct{})
 	b.mu.Unlock()
 	closeAll(idle)
-	if err != nil && (news || known == 0) {
+	switch {
+	case !news:
+	case err != nil:
 		b.log.Warn("servers could not be resolved", "known", known, "error", err)
+	default:
+		b.log.Info("servers can be resolved again", "known", known)
 	}
 }
 

@@ -120,7 +120,9 @@ func (b *Balancer) candidates(ctx context.Context, kind kind) ([]*server, time.D
 
 func noServers(err error) error {
 	detail := "no server is known"
-	if err != nil {
+	if e, ok := errors.AsType[*conf.Error](err); ok && e.Err == conf.ErrUnavailable && e.Detail != "" {
+		detail = e.Detail // which says so itself
+	} else if err != nil {
 		detail += ": " + err.Error()
 	}
 	return conf.Errorf(conf.ErrUnavailable, "%s", detail)
