@@ -14,8 +14,8 @@ import (
 	"github.com/linnaname/gdiamond/internal/clienttest"
 )
 
-// What a client has kept on disk outlives every answer without the value, but
-// that of its own store's that the key was deleted.
+// A snapshot on disk outlives every answer without the value, except an answer of its own
+// store that the key was deleted.
 func TestDefect_C6_AnAbsenceWipesNoSnapshot(t *testing.T) {
 	for name, answers := range map[string]func(*clienttest.Centre){
 		"a stranger's": func(c *clienttest.Centre) {

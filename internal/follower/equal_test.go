@@ -47,8 +47,8 @@ func TestEqualValuesCallNoListener(t *testing.T) {
 	})
 }
 
-// Why a value was rejected may lie elsewhere, and be mended: publishing it again
-// has it tried again.
+// The reason for a rejection may lie elsewhere and be gone. So publishing the same value
+// again repeats the attempt.
 func TestARejectedValueIsTriedAgainWhenItIsPublishedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -113,8 +113,8 @@ func TestBind_ARejectedValueIsTriedAgainWhenItIsPublishedAgain(t *testing.T) {
 	})
 }
 
-// An equal value that came while a call ran is as good as applied where the call
-// was; where it was rejected, there is another call. Nothing is said before.
+// An equal value that arrives during a call counts as applied if the call applies its
+// value, and causes another call if the call rejects it. Nothing is reported before.
 func TestEqualValuesDuringACall(t *testing.T) {
 	refused := errors.New("refused")
 	for name, test := range map[string]struct {
@@ -158,8 +158,8 @@ func TestEqualValuesDuringACall(t *testing.T) {
 	}
 }
 
-// A value that one listener refused says nothing of the newer one that it is
-// being called with.
+// That a listener rejected a value says nothing about the newer one with which it is being
+// called.
 func TestNothingIsReportedOfAListenerThatIsBeingCalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -209,7 +209,7 @@ func TestBind_EqualValuesChangeNothing(t *testing.T) {
 	})
 }
 
-// What came while a value was made is what it counts as made of, where it is equal.
+// An equal value that arrives while a value is made counts as the one that it was made of.
 func TestBind_AnEqualValueThatComesWhileOneIsMade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -229,8 +229,8 @@ func TestBind_AnEqualValueThatComesWhileOneIsMade(t *testing.T) {
 	})
 }
 
-// What a value was made of says what is known of it now: a snapshot that a
-// server has confirmed is the server's.
+// Value.Config says what is known now: once a server has confirmed a snapshot, the source
+// is the server.
 func TestBind_ConfigSaysWhatIsKnownNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()

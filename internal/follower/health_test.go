@@ -22,7 +22,7 @@ import (
 	"github.com/linnaname/gdiamond/transport/transporttest"
 )
 
-// errorLog is a callback of OnError that keeps what it is told.
+// errorLog is a callback of OnError that records its calls.
 type errorLog struct {
 	mu   sync.Mutex
 	errs []error
@@ -34,7 +34,7 @@ func (l *errorLog) tell(err error) {
 	l.errs = append(l.errs, err)
 }
 
-// take returns what was told since the last call.
+// take returns the errors since the last call of take.
 func (l *errorLog) take() []error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -43,7 +43,7 @@ func (l *errorLog) take() []error {
 	return errs
 }
 
-// requireTold checks that l was told the wanted errors since the last check, and no other.
+// requireTold checks that l got exactly the wanted errors since the last check.
 func requireTold(t *testing.T, l *errorLog, wanted ...error) {
 	t.Helper()
 	synctest.Wait()
@@ -66,8 +66,8 @@ func watch(t *testing.T, client diamond.Client) (end func()) {
 	return func() { cancel(); <-ended }
 }
 
-// An outage is told once, and has one record in the log when it begins and one when it
-// is over, whatever notices it and whatever servers do.
+// An outage causes one call, and one log record when it begins and one when it ends,
+// whatever notices it and whatever servers do.
 func TestOnError_AnOutageIsToldOnce(t *testing.T) {
 	overloaded := &conf.Error{Err: conf.ErrOverloaded, Remote: true}
 	for name, away := range map[string]struct {
@@ -111,7 +111,7 @@ func TestOnError_AnOutageIsToldOnce(t *testing.T) {
 	}
 }
 
-// A request that fails alone is no problem, however often that happens.
+// A single request that fails is no problem, however often that happens.
 func TestOnError_AFailureThatTheNextAttemptRepairsIsNotTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -195,8 +195,8 @@ func TestOnError_SnapshotsThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// Servers that come back with another store, or refuse the client, are told although
-// there is an outage already, and each once.
+// If servers come back with another store, or refuse the client, during an outage, that
+// causes a call too, but only one.
 func TestOnError_AnOutageThatBecomesAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -291,8 +291,8 @@ func TestOnError_ALateCallbackIsToldWhatIsPresent(t *testing.T) {
 	})
 }
 
-// A watch that ends during an outage, or polls that have nothing to ask for, do not
-// keep a later outage from being told.
+// After a watch that ended during an outage, or polls that had nothing to ask for, a later
+// outage still causes a call.
 func TestOnError_WhatIsNotAskedAnyMoreHasNoProblem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, network := faultyClient(t)
@@ -347,7 +347,7 @@ func TestOnError_WhatIsNotAskedAnyMoreHasNoProblem(t *testing.T) {
 	})
 }
 
-// A slow callback delays nobody, and is then told the newest of each problem.
+// A slow callback delays nobody. It then gets the newest error of each problem.
 func TestOnError_ASlowCallbackMissesWhatIsReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -542,8 +542,8 @@ func TestOnError_Close(t *testing.T) {
 	})
 }
 
-// The reasons stay what they are for those who ask: the error has its sentinel, and
-// what the transport said.
+// The errors that callers get stay the same: they have the sentinel, and the text of the
+// transport.
 func TestOnError_SaysWhy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()

@@ -15,8 +15,8 @@ import (
 	"github.com/linnaname/gdiamond/internal/clienttest"
 )
 
-// Servers that ask for all keys in every other answer, as two may that a proxy
-// asks in turn, do not make a client spin.
+// Servers that ask for all keys in every other answer, such as two servers behind a proxy
+// that alternates between them, do not make a client spin.
 func TestPoll_EveryOtherAnswerAsksForAllKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -41,7 +41,7 @@ func TestPoll_EveryOtherAnswerAsksForAllKeys(t *testing.T) {
 	})
 }
 
-// pages is a server that answers every question for a page with the same one.
+// pages is a server that answers every request for a page with the same page.
 type pages struct {
 	hanging
 	asked int
@@ -57,7 +57,7 @@ func (p *pages) History(context.Context, *conf.HistoryRequest) (*conf.HistoryRes
 	return &conf.HistoryResponse{Changes: []conf.Change{{Revision: 9}, {Revision: 7}}}, nil
 }
 
-// A list or a history that never ends is cut off where it begins anew.
+// A list or a history that never ends is cut off where it repeats itself.
 func TestPagesThatBeginAnewAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pages{}
@@ -86,8 +86,8 @@ func TestPagesThatBeginAnewAreRefused(t *testing.T) {
 	})
 }
 
-// What became of many keys is reported in several requests, as transports
-// bound their size, and a server that refuses some gets the others.
+// The outcomes of many keys are reported in several requests, because transports bound
+// their size. A server that refuses some of them gets the others.
 func TestReports_OfManyKeysGoInSeveralRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 2500

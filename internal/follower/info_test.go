@@ -14,7 +14,7 @@ import (
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
-// What servers would refuse of a client's claims is refused when the client is made.
+// NewClient refuses a ClientInfo that servers would refuse.
 func TestNewClient_ChecksItsClientInfo(t *testing.T) {
 	labels := func(n, bytes int) map[string]string {
 		m := make(map[string]string)

@@ -14,7 +14,7 @@ import (
 	"github.com/linnaname/gdiamond/internal/worker"
 )
 
-// deaf is a transport that answers nobody.
+// deaf is a transport that never answers.
 type deaf struct{ Transport }
 
 func (deaf) Fetch(ctx context.Context, _ *conf.FetchRequest) (*conf.FetchResponse, error) {
@@ -46,8 +46,8 @@ func TestGet_DroppedSlotIsNotReused(t *testing.T) {
 	require.NoError(t, c.Close())
 }
 
-// The limit of keys is said so that one can act on it, and holds for those
-// that are followed now.
+// The error for too many keys says what to do. The limit applies to the keys that are
+// followed now.
 func TestAClientFollowsABoundedNumberOfKeys(t *testing.T) {
 	c, err := New(deaf{}, Config{})
 	require.NoError(t, err)
@@ -75,7 +75,7 @@ type oneOverride struct {
 
 func (f *oneOverride) Override(conf.Key) (string, error) { return f.content, nil }
 
-// What a read returned that hung may come when a later one has been taken in.
+// The result of a read that hung may arrive after that of a later read.
 func TestD6_AnOverrideThatComesLateUndoesNoLaterRead(t *testing.T) {
 	c, err := New(deaf{}, Config{})
 	require.NoError(t, err)
@@ -93,7 +93,7 @@ func TestD6_AnOverrideThatComesLateUndoesNoLaterRead(t *testing.T) {
 	require.NoError(t, c.Close())
 }
 
-// Of listeners and callbacks that are not being called nothing is kept but their place.
+// The client keeps nothing of calls that are over.
 func TestNothingIsKeptOfCallsThatAreOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, err := New(deaf{}, Config{})

@@ -13,9 +13,8 @@ import (
 	"github.com/linnaname/gdiamond/internal/clienttest"
 )
 
-// A large content over a line so slow that others have given it up long before
-// arrives all the same, at start and when it changes, and those that are asked
-// for with it do not wait for it.
+// A large content arrives even over a very slow line, at start and when it changes. The
+// contents that are requested together with it do not wait for it.
 func TestC2_ALargeContentOverASlowLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		large := strings.Repeat("x", conf.InlineContent+1)
@@ -47,8 +46,7 @@ func TestC2_ALargeContentOverASlowLine(t *testing.T) {
 	})
 }
 
-// A large content that cannot be fetched now does not hold up what changes
-// meanwhile in other keys.
+// A large content that cannot be fetched now does not delay the changes of other keys.
 func TestC2_LargeContentDelaysNoOtherKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()

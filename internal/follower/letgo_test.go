@@ -69,7 +69,7 @@ func TestKeysThatNobodyUsesAreLetGo(t *testing.T) {
 	})
 }
 
-// What is in memory may be all that there is.
+// During an outage the values in memory may be the only ones.
 func TestNoKeyIsLetGoDuringAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -109,8 +109,8 @@ func TestNoKeyIsLetGoUnderAGetThatWaits(t *testing.T) {
 	})
 }
 
-// A refused key that is let go while a server tells of it, as after a publish of
-// one's own, is not polled for again.
+// A refused key that is let go while an answer about it is on its way, such as after an
+// own publish, is not polled for again.
 func TestAKeyThatIsLetGoWhileItIsFetchedIsNotFollowedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()

@@ -40,8 +40,8 @@ func (p *paged) List(_ context.Context, req *conf.ListRequest) (*conf.ListRespon
 
 func pageKey(page int) conf.Key { return conf.NewKey("pages", fmt.Sprint("page-", page)) }
 
-// A list has no page that is older than what the client has seen before it, whichever
-// server answers. Servers that are behind have time to catch up.
+// No page of a list is older than the newest position that the client had seen before,
+// whichever server answers. Servers that are behind have time to catch up.
 func TestList_NoPageIsOlderThanWhatTheClientHasSeen(t *testing.T) {
 	for behind := range pageCount {
 		synctest.Test(t, func(t *testing.T) {

@@ -405,7 +405,7 @@ func TestDefect_C25_NothingOfAContentIsLogged(t *testing.T) {
 	})
 }
 
-// Who waits for a subscription hears of its end.
+// Wait returns when its subscription ends.
 func TestWait_EndsWithTheSubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -419,7 +419,7 @@ func TestWait_EndsWithTheSubscription(t *testing.T) {
 	})
 }
 
-// A value is applied once those listeners that are left have applied it.
+// A value is applied once all remaining listeners have applied it.
 func TestStop_ThoseWhoAreLeftHaveApplied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -439,7 +439,7 @@ func TestStop_ThoseWhoAreLeftHaveApplied(t *testing.T) {
 	})
 }
 
-// Wait is for what is known when it is called, not for what the listener had before.
+// Wait waits for the value that is known when it is called, and not for an earlier one.
 func TestWait_IsForTheNewestValue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -458,7 +458,7 @@ func TestWait_IsForTheNewestValue(t *testing.T) {
 	})
 }
 
-// What is in memory is not read from a client that is closed either.
+// A closed client does not return values from memory either.
 func TestClose_AKeyThatIsInMemoryIsNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()

@@ -14,8 +14,8 @@ import (
 	"github.com/linnaname/gdiamond/internal/clienttest"
 )
 
-// A server that refuses a set at its door says nothing of an earlier attempt,
-// whose answer was lost: that may be committed.
+// A server that refuses a set says nothing about an earlier attempt whose answer was lost,
+// and which may have been committed.
 func TestD4_ARefusalDoesNotSettleAnUnknownOutcome(t *testing.T) {
 	for sentinel, settled := range map[error]bool{
 		conf.ErrDenied: false, conf.ErrTooLarge: false, conf.ErrInvalid: false,
@@ -43,7 +43,8 @@ func TestD4_ARefusalDoesNotSettleAnUnknownOutcome(t *testing.T) {
 	}
 }
 
-// Who waits for a storage that is down is told why, not only that time is up.
+// The error of a call that waited for a storage that is down says why, and not only that
+// the time is over.
 func TestCommit_TheReasonOfALongWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()

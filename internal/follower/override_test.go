@@ -78,7 +78,7 @@ func TestD8_AnOverrideThatSaysNothingKeepsTheLastGoodValue(t *testing.T) {
 	}
 }
 
-// A file that cannot be read says nothing of what is in it: what is in force stays.
+// A file that cannot be read changes nothing: the value in force stays.
 func TestD8_AnOverrideThatCannotBeReadStaysInForce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -104,7 +104,8 @@ func TestD8_AnOverrideThatCannotBeReadStaysInForce(t *testing.T) {
 }
 
 // Of two reads of a file the one that began last counts, however long the other takes.
-// Where a lock is waited for, the time of a bubble stands still: this is real time.
+// The test uses real time, because the time of a bubble does not move while a goroutine
+// waits for a lock.
 func TestD8_TheOverrideThatWasReadLastIsInForce(t *testing.T) {
 	c := clienttest.NewCentre()
 	c.Set(clienttest.KeyA, "a")
@@ -214,8 +215,8 @@ func TestD6_AnOverrideThatHangsIsTakenInWhenItComes(t *testing.T) {
 	})
 }
 
-// As many overrides hang as may be read at a time. One that could not be read
-// meanwhile is read when there is room, though nobody says that it has changed.
+// As many overrides hang as may be read at a time. Another one, which could not be read
+// meanwhile, is read when there is room, although there is no event that it has changed.
 func TestD6_AnOverrideThatHadNoRoomIsTakenInLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -320,7 +321,7 @@ func TestD6_SnapshotsThatHadNoRoomAreTakenInLater(t *testing.T) {
 	})
 }
 
-// What a server has said meanwhile is newer than a snapshot that hung.
+// An answer of a server is newer than a snapshot whose read hung.
 func TestD6_ASnapshotThatComesLateReplacesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()

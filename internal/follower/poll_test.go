@@ -227,7 +227,7 @@ func TestPoll_LargeContents(t *testing.T) {
 		assert.Equal(t, 2, c.FetchCount(clienttest.KeyA))
 		assert.Equal(t, 1, c.FetchCount(clienttest.KeyB))
 
-		// While the content cannot be had, others go on and nobody spins.
+		// While the content cannot be fetched, other keys are updated and nothing spins.
 		time.Sleep(time.Hour)
 		before := clienttest.Get(t, client, clienttest.KeyA).Confirmed
 		c.FailFetches(clienttest.ErrDown)
@@ -432,7 +432,7 @@ func TestN12_N14_AnswersThatAreNotWhatWasAskedFor(t *testing.T) {
 	}
 }
 
-// An answer that says nothing of when it was so is none.
+// An answer without a position is not accepted.
 func TestN12_AnAnswerWithoutAPositionIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -490,7 +490,7 @@ func TestPoll_KeysThatKeepComing(t *testing.T) {
 	})
 }
 
-// Servers that ask for peace have it, where contents are fetched too.
+// A Retry-After of servers is obeyed when contents are fetched too.
 func TestPoll_ContentsAreFetchedAsRetryAfterSays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -511,8 +511,8 @@ func TestPoll_ContentsAreFetchedAsRetryAfterSays(t *testing.T) {
 	})
 }
 
-// The answer to a first fetch is overtaken by a poll that names a newer content: that
-// one is fetched all the same.
+// A poll that names a newer content overtakes the answer to a first fetch. The newer
+// content is fetched all the same.
 func TestPoll_ANamedContentIsFetchedThoughAnOlderOneComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()

@@ -19,7 +19,7 @@ import (
 	"github.com/linnaname/gdiamond/internal/clienttest"
 )
 
-// said is what an arbitrary server says of one key.
+// said is the answer of an arbitrary server about one key.
 type said struct {
 	revision int64 // 0: it does not exist
 	how      int   // inline, named, damaged or of another key
@@ -55,7 +55,7 @@ func whims() *rapid.Generator[whim] {
 	})
 }
 
-// arbitrary answers what comes next in a script, whatever it is asked.
+// arbitrary is a server that answers every request with the next answer of a script.
 type arbitrary struct {
 	hanging
 	mu     sync.Mutex
@@ -63,7 +63,7 @@ type arbitrary struct {
 	absent [3]bool // it has said so
 }
 
-// next returns the next whim; false: the script is over, and no answer ever comes.
+// next returns the next whim, or false if the script is over and no answer comes any more.
 func (a *arbitrary) next(key int) (whim, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -145,9 +145,9 @@ func (a *arbitrary) Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.Fe
 	return resp, nil
 }
 
-// TestF14_UnderArbitraryAnswers: whatever servers say, a client never goes
-// back, never passes off a value that is not what it says, and never takes a
-// value away unless a server has said that it is gone.
+// TestF14_UnderArbitraryAnswers: whatever servers answer, a client never goes back, never
+// returns a content that is not that of its revision, and never removes a value unless a
+// server has said that it is deleted.
 func TestF14_UnderArbitraryAnswers(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		a := &arbitrary{script: rapid.SliceOfN(whims(), 1, 60).Draw(rt, "script")}
@@ -164,8 +164,8 @@ func TestF14_UnderArbitraryAnswers(t *testing.T) {
 	})
 }
 
-// A server that says of a value that it is newer than the state that has it is not
-// believed: after a deletion, which is as of that state, an older one could follow.
+// An answer whose value is newer than the position of the answer is refused. After a
+// deletion as of that position, an older value could follow.
 func TestAValueAboveItsPositionIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lie := whim{store: 1, generation: 1, revision: 3, keys: [3]*said{{revision: 8}, {revision: 4}, {revision: 3}}}
@@ -179,8 +179,8 @@ func TestAValueAboveItsPositionIsRefused(t *testing.T) {
 	})
 }
 
-// run has a client ask a for a while, and returns what its listeners were told
-// and what was read meanwhile, by key.
+// run makes a client ask a for a while. It returns the values that its listeners got and
+// those that were read meanwhile, by key.
 func (a *arbitrary) run(t *testing.T) (told, read [3][]string) {
 	client, err := diamond.NewClient(a, diamond.WithLocalFiles(clienttest.NewFiles()))
 	require.NoError(t, err)

@@ -82,8 +82,8 @@ func TestC14_ARefusedKeyKeepsItsValueAndTheOthersGoOn(t *testing.T) {
 	})
 }
 
-// The end of a refusal is told too where the value is what it was, and changes
-// nothing for a bound value.
+// Listeners are called at the end of a refusal even if the value has not changed. A bound
+// value does not change.
 func TestC14_TheEndOfARefusalIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -107,7 +107,7 @@ func TestC14_TheEndOfARefusalIsTold(t *testing.T) {
 	})
 }
 
-// Servers that do not know of denials refuse a whole poll for one key.
+// Servers that do not know denials refuse a whole poll because of one key.
 func TestC14_AServerThatRefusesTheWholePollForOneKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -219,8 +219,8 @@ func TestARefusalIsTriedAgainWhileThereAreListeners(t *testing.T) {
 	}
 }
 
-// A refusal leaves what is known: a snapshot is used, and a key that was absent
-// is not said to be any more.
+// A refusal does not change the known state: a snapshot is used, and a key that was absent
+// is no longer reported as absent.
 func TestARefusalIsNoDeletion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -275,7 +275,7 @@ func TestARefusalBeatsAnAbsenceInOneAnswer(t *testing.T) {
 	})
 }
 
-// What only fetches are refused is refused too.
+// A key that servers refuse only to fetches counts as refused too.
 func TestARefusedContentIsNotAskedForAgainAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -304,8 +304,8 @@ func TestARefusedContentIsNotAskedForAgainAtOnce(t *testing.T) {
 	})
 }
 
-// A key that is refused when an outage is over, before anything is known of it, is
-// followed no more. Polls that still named what they hold of it would all be refused.
+// A key that is refused after an outage, before anything is known about it, is no longer
+// followed. Polls that still named it in Held would all be refused.
 func TestAKeyThatIsRefusedAfterAnOutageDoesNotStopTheUpdatesOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()

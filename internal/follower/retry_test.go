@@ -45,8 +45,8 @@ func drained[T any](seq iter.Seq2[T, error]) error {
 	return nil
 }
 
-// Servers that are away for some seconds, overloaded, closing or behind: every
-// call has its answer when they are back, within its caller's patience.
+// Servers are down for some seconds, overloaded, closing or behind. Every call gets its
+// answer when they are back, if its caller waits for so long.
 func TestClient_CallsOutlastServersThatRestart(t *testing.T) {
 	for why, fault := range map[string]error{
 		"away":       conf.Errorf(conf.ErrUnavailable, "down"),
@@ -69,8 +69,8 @@ func TestClient_CallsOutlastServersThatRestart(t *testing.T) {
 	}
 }
 
-// Where servers do not come back, a call ends with its caller's patience, and
-// says why; that a server is closed does not say that the client is.
+// If servers do not come back, a call ends with its caller's deadline, and its error has
+// the reason. A closed server does not mean that the client is closed.
 func TestClient_CallsEndWithTheirCallersPatience(t *testing.T) {
 	for name, call := range calls {
 		t.Run(name, func(t *testing.T) {
@@ -99,8 +99,8 @@ func TestClient_CallsEndWithTheirCallersPatience(t *testing.T) {
 	}
 }
 
-// A watch is back as soon as servers are, as polls are: with no longer pauses,
-// and without waiting for news first.
+// A watch resumes as soon as servers are back, as polls do: with no longer pauses, and
+// without waiting for a change first.
 func TestWatch_IsBackAsSoonAsServersAre(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log clienttest.Logs

@@ -206,7 +206,7 @@ func TestD10_SnapshotOfAnotherStoreOrKey(t *testing.T) {
 	})
 }
 
-// What comes in place of a rejected value is no other store's.
+// The value that replaces a rejected one is never of another store.
 func TestD10_TheLastGoodSnapshotOfAnotherStoreIsNotUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		other := clienttest.NewCentre()
@@ -229,7 +229,8 @@ func TestD10_TheLastGoodSnapshotOfAnotherStoreIsNotUsed(t *testing.T) {
 	})
 }
 
-// Its revision is of a history that is gone: a restart must not take it for this one's.
+// The revision of an orphan is of a lost history, so a restart must not take it for one of
+// the present history.
 func TestD9_AnOrphanIsNotSavedAsPresent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -492,7 +493,7 @@ func TestReports_AreRepeatedBeforeServersForgetThem(t *testing.T) {
 	})
 }
 
-// A rejected value that is the last good one too is no way out of itself.
+// A rejected value is not replaced by the last good one if both are equal.
 func TestR7_TheLastGoodValueIsNotOfferedWhereItIsTheRejectedOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -507,7 +508,7 @@ func TestR7_TheLastGoodValueIsNotOfferedWhereItIsTheRejectedOne(t *testing.T) {
 	})
 }
 
-// That a key did not exist when its listener came makes its first value no other one.
+// A first value falls back too if the key did not exist when its listener was added.
 func TestR7_AFirstValueThatComesLaterFallsBackToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -530,7 +531,7 @@ func TestR7_AFirstValueThatComesLaterFallsBackToo(t *testing.T) {
 	})
 }
 
-// Who has applied the operator's value has not judged the server's.
+// A listener that has applied the operator's value has not applied the server's.
 func TestR7_WhatAnOverrideHidesIsNotGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()

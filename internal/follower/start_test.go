@@ -71,7 +71,7 @@ func TestBind_ASnapshotBeatsADefaultAlways(t *testing.T) {
 	}
 }
 
-// A disk that takes longer than servers have does not let a default win.
+// A snapshot wins against a default even if the disk takes longer than servers have.
 func TestBind_ASlowSnapshotBeatsADefaultToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -141,7 +141,8 @@ func TestStart_ACallersOwnDeadlineComesAfterItsSnapshot(t *testing.T) {
 	})
 }
 
-// Each key has its time with a server that answers, also where many keys wait for theirs.
+// Each key has its full time with a server that answers, even if many keys wait for their
+// turn.
 func TestStart_TheGraceCountsFromWhenTheServerIsAsked(t *testing.T) {
 	for name, begin := range map[string]func(context.Context, diamond.Client, conf.Key, diamond.Listener) error{
 		"Subscribe": func(_ context.Context, client diamond.Client, key conf.Key, l diamond.Listener) error {
@@ -246,7 +247,7 @@ func TestStart_ManyKeysWhileServersAreDead(t *testing.T) {
 	}
 }
 
-// Fetches that hang do not keep others from a server that is well again.
+// Fetches that hang do not keep other fetches from a server that has recovered.
 func TestStart_PlacesOfFetchesThatHangAreGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()

@@ -64,9 +64,9 @@ func subscribeBoth(t *testing.T, client diamond.Client, s *states) *diamond.Subs
 	return sub
 }
 
-// Sets are seen whole, in order and the last one for sure, also where contents
-// are so large that polls only name them. When a listener of one key runs, Get
-// has at least the same set's value of the other, unless a content is missing.
+// A listener sees sets whole and in order, and always the last one, even if contents are so
+// large that polls only name them. When a listener of one key runs, Get returns at least
+// the same set's value of the other key, unless a content is missing.
 func TestSubscribeTogether_SeesChangeSetsWhole(t *testing.T) {
 	for name, size := range map[string]int{"small": 0, "one is only named": conf.InlineContent + 1} {
 		t.Run(name, func(t *testing.T) {
@@ -118,7 +118,7 @@ func TestSubscribeTogether_SeesChangeSetsWhole(t *testing.T) {
 	}
 }
 
-// One content that is late holds up the whole set, and not what there is.
+// One late content delays the whole set, but the present values stay available.
 func TestSubscribeTogether_WaitsForContentsOnTheirWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -144,8 +144,8 @@ func TestSubscribeTogether_WaitsForContentsOnTheirWay(t *testing.T) {
 	})
 }
 
-// The content that held up a set turns out to be what the listener has: it is told
-// of the set for the other key's sake.
+// The content that delayed a set turns out to be equal to what the listener has. The
+// listener is still called, because the other key has changed.
 func TestSubscribeTogether_ALateContentThatIsNoNews(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -187,8 +187,8 @@ func TestSubscribeTogether_KeysThatDoNotExist(t *testing.T) {
 	})
 }
 
-// A state that is rejected is rejected for each of its keys; it is tried again
-// when one of them is published again.
+// A rejected state is rejected for each of its keys. It is tried again when one of them is
+// published again.
 func TestSubscribeTogether_Rejects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -229,7 +229,7 @@ func TestSubscribeTogether_Rejects(t *testing.T) {
 	})
 }
 
-// A slow listener misses what was replaced meanwhile, and hurts nobody else.
+// A slow listener skips states that were replaced meanwhile, and delays nobody else.
 func TestSubscribeTogether_SlowListener(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -286,7 +286,7 @@ func TestSubscribeTogether_StopAndClose(t *testing.T) {
 	}
 }
 
-// Wait and Stop are for the call under way, unless they come from within it.
+// Wait and Stop wait for the call under way, unless they are called from within it.
 func TestSubscribeTogether_WaitAndStopWaitForTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -315,7 +315,7 @@ func TestSubscribeTogether_WaitAndStopWaitForTheCall(t *testing.T) {
 	})
 }
 
-// A listener that has stopped itself, and goes on, is waited for.
+// Close waits for a listener that has stopped itself and is still running.
 func TestSubscribeTogether_CloseWaitsForAListenerThatStoppedItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -338,8 +338,8 @@ func TestSubscribeTogether_CloseWaitsForAListenerThatStoppedItself(t *testing.T)
 	})
 }
 
-// Nothing is told of keys before a server has told of all of them: snapshots
-// need not be of one position. What servers refuse is no absence.
+// The listener is not called before a server has answered about all keys, because snapshots
+// may be of different positions. A key that servers refuse does not count as absent.
 func TestSubscribeTogether_NeedsServers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()

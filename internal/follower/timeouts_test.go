@@ -15,7 +15,7 @@ import (
 	"github.com/linnaname/gdiamond/internal/clienttest"
 )
 
-// silent is a server that answers nothing.
+// silent is a server that never answers.
 type silent struct{ *clienttest.Centre }
 
 func newSilent() silent {

@@ -70,7 +70,7 @@ func TestTogether_ShowsChangeSetsWhole(t *testing.T) {
 	})
 }
 
-// A set is shown when all of it is here, and an own publish does not split one.
+// A set is shown when all of it has arrived, and an own publish does not split a set.
 func TestTogether_WaitsForContentsOnTheirWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -125,7 +125,7 @@ func TestNewEpoch_AContentThatWasAnnouncedBeforeIsForgotten(t *testing.T) {
 	})
 }
 
-// What a stale server confirms is as of when it knew: by a fetch, and by polls.
+// A stale server confirms a value as of its last own confirmation, by a fetch and by polls.
 func TestGet_AStaleServerConfirmsAsOfThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -152,7 +152,8 @@ func TestGet_AStaleServerConfirmsAsOfThen(t *testing.T) {
 	})
 }
 
-// When polls can be had again, so may contents: they do not wait for their pause.
+// When polls succeed again, missing contents are fetched at once, without waiting for their
+// pause.
 func TestPoll_ContentsComeWithTheFirstPollAfterAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()

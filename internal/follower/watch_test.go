@@ -105,8 +105,8 @@ func TestWatch_YieldsWhenServersAreBack(t *testing.T) {
 	})
 }
 
-// A server, or something on the way, that answers at once with nothing must
-// not keep a watch busy.
+// A server, or something in between, that answers at once without changes must not keep a
+// watch busy.
 func TestWatch_EmptyAnswersDoNotSpin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
@@ -125,8 +125,8 @@ func TestWatch_EmptyAnswersDoNotSpin(t *testing.T) {
 	})
 }
 
-// A watch that nobody answers goes on, but not in silence: the log says once why,
-// and once that it is over. One failure alone is no news.
+// A watch that no server answers continues, and logs the reason once, and the end once. A
+// single failure is not logged.
 func TestWatch_LogsThatItCannotAsk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
