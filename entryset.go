@@ -144,5 +144,7 @@ func (s *entrySet) since(before *entrySet) *delta {
 // whole returns the delta of a callback that knows nothing.
 func (s *entrySet) whole() *delta {
 	s.shared = true
-	return &delta{revision: s.at.Revision, changed: s.configs, whole: true}
+	d := newDelta(s.at.Revision)
+	d.changed, d.whole = s.configs, true
+	return d
 }

@@ -53,8 +53,8 @@ func (m *Mirror) Load() (map[Key]Config, Position) {
 // 1,000 changes wait for a callback, they are merged into one Update: a slow callback
 // misses intermediate values, but no key. A panic is recovered and logged; the callback
 // is not called with that Update again. stop waits for a call under way, unless it is
-// called from within it. There are no calls after Close. Once the client is closed, no
-// call begins.
+// called from within it. There are no calls after Close. Closing the client ends the
+// calls too, but does not wait for one under way.
 func (m *Mirror) OnChange(changed func(Update)) (stop func()) {
 	cb := &updateCallback{}
 	cb.worker = worker.New(func(context.Context) { m.deliver(cb, changed) })
