@@ -109,8 +109,8 @@ func (v *Value[T]) waitFirst(ctx context.Context) error {
 	return nil
 }
 
-// Get returns the current value. It never blocks and never returns nil. The value
-// is shared and must not be changed.
+// Get returns the current value. It takes no lock and never returns nil. The value is
+// shared and must not be changed.
 func (v *Value[T]) Get() *T { return v.current.Load() }
 
 // Err returns why the current value is not the newest state of the key, or nil if
@@ -123,14 +123,31 @@ func (v *Value[T]) Err() error {
 	return v.err
 }
 
-// Config returns what the current value was made from. When an equal value is
-// published, or a server confirms the value, its Revision, Source and Confirmed
-// change accordingly. After Close it does not change.
-func (v *Value[T]) Config() Config {
+// Load returns the current value, which is that of Get, and what it was made from. They
+// belong together, while the value can change between a call of [Value.Get] and one of
+// [Value.Config]. Load does not wait for servers, callbacks or decoding, but it takes a
+// lock for a moment; Get takes none.
+//
+// When an equal value is published, or a server confirms the value, the Revision, Source
+// and Confirmed of the Config change accordingly, and the pointer stays the same. After
+// Close neither changes.
+func (v *Value[T]) Load() (*T, Config) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	return v.Get(), v.presentConfig()
+}
+
+// Config returns the second result of [Value.Load].
+func (v *Value[T]) Config() Config {
+	_, config := v.Load()
+	return config
+}
+
+// presentConfig returns what the current value was made from: of configs with equal
+// entries, the newest that is known. mu must be held.
+func (v *Value[T]) presentConfig() Config {
 	if now, ok := v.sub.of.Delivered(); ok && v.isOf(&now.Entry) {
-		return now
+		v.config = now // so that nobody sees an older one when a value is rejected
 	}
 	return v.config
 }

@@ -128,6 +128,41 @@ func ExampleWithDefaultContent() {
 	// Output: 10 default
 }
 
+// Peek and Decode read a key once, without following it. A key without a value has the
+// default.
+func ExampleClient_Peek() {
+	ctx := context.Background()
+	client, done := exampleCentre()
+	defer done()
+	config, err := client.Peek(ctx, diamond.NewKey("payment", "limits.yaml"))
+	if err != nil && !errors.Is(err, diamond.ErrNotFound) {
+		panic(err)
+	}
+	limits, err := diamond.Decode[exampleLimits](config, diamond.WithDefault(exampleLimits{RateLimit: 10}))
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(limits.RateLimit)
+	// Output: 10
+}
+
+// Load returns a value and its origin, which belong together.
+func ExampleValue_Load() {
+	ctx := context.Background()
+	client, done := exampleCentre()
+	defer done()
+	key := diamond.NewKey("payment", "limits.yaml")
+	client.Publish(ctx, diamond.Draft{Key: key, Content: "rate_limit: 100\n"})
+	value, err := diamond.Bind[exampleLimits](ctx, client, key)
+	if err != nil {
+		panic(err)
+	}
+	defer value.Close()
+	limits, config := value.Load()
+	fmt.Println(limits.RateLimit, config.Revision, config.Source)
+	// Output: 100 1 server
+}
+
 // A listener gets the present value first, then every newer one, and a
 // deletion as a deletion.
 func ExampleClient_Subscribe() {
