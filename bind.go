@@ -20,10 +20,14 @@ type Value[T any] struct {
 	decoder decoder[T]
 
 	mu       sync.Mutex
-	config   Config               // guarded by mu: what current was made from
-	err      error                // guarded by mu
-	rejected bool                 // guarded by mu: the newest value was rejected, for the reason err
-	watchers map[*watcher[T]]bool // guarded by mu; nil once closed
+	config   Config // guarded by mu: what current was made from
+	err      error  // guarded by mu: see errOf
+	rejected bool   // guarded by mu: the newest value was rejected, for the reason err
+	// lastErr is the newest error that there was, and may be over. errorCount counts them.
+	// Both are guarded by mu.
+	lastErr    error
+	errorCount uint64
+	watchers   map[*worker.Worker]bool // guarded by mu: one for each callback, or nil once closed
 }
 
 // Bind follows key as a T. It returns when there is a value, and replaces the value
@@ -64,7 +68,7 @@ type Value[T any] struct {
 // its Close, or until the client is closed.
 func Bind[T any](ctx context.Context, c Client, key Key, opts ...BindOption) (*Value[T], error) {
 	key = key.Canonical()
-	v := &Value[T]{decoder: decoder[T]{key: key}, watchers: make(map[*watcher[T]]bool)}
+	v := &Value[T]{decoder: decoder[T]{key: key}, watchers: make(map[*worker.Worker]bool)}
 	for _, o := range opts {
 		o(&v.decoder.bindConfig)
 	}
@@ -104,7 +108,7 @@ func (v *Value[T]) waitFirst(ctx context.Context) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.err == nil && v.config.Source == SourceDefault {
-		v.err = conf.WithOp("bind", v.decoder.key, err)
+		v.fail(conf.WithOp("bind", v.decoder.key, err), false)
 	}
 	return nil
 }
@@ -113,13 +117,32 @@ func (v *Value[T]) waitFirst(ctx context.Context) error {
 // shared and must not be changed.
 func (v *Value[T]) Get() *T { return v.current.Load() }
 
-// Err returns why the current value is not the newest state of the key, or nil if
-// it is: the newest value was rejected, the key was deleted (ErrNotFound), servers
-// refuse the key ([Config].Refused), or there has been no value yet and the default
-// is in use.
+// Err returns why the current value is not the newest state of the key, or may not be,
+// or nil if it is: the newest value was rejected, the key was deleted (ErrNotFound),
+// servers refuse the key ([Config].Refused), no server has confirmed the value and the
+// last snapshot is in use (ErrUnavailable), or there has been no value yet and the
+// default is in use.
 func (v *Value[T]) Err() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	return v.presentErr()
+}
+
+// presentErr returns what Err returns. mu must be held.
+func (v *Value[T]) presentErr() error {
+	config := v.presentConfig() // a server may have confirmed a snapshot, of which the listener is not told
+	return v.errOf(&config)
+}
+
+// errOf returns what Err returns if the current value was made from config. mu must be
+// held.
+func (v *Value[T]) errOf(config *Config) error {
+	if v.err == nil && config.Source == SourceSnapshot {
+		return &Error{
+			Op: "bind", Key: v.decoder.key, Err: ErrUnavailable,
+			Detail: "no server has confirmed the value; the last snapshot is in use",
+		}
+	}
 	return v.err
 }
 
@@ -168,14 +191,14 @@ func (v *Value[T]) onConfig(_ context.Context, config Config) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if err != nil {
-		v.err, v.rejected = err, true
+		v.fail(err, true)
 		return err
 	}
+	v.replace(fresh, config)
 	// The last good snapshot comes in place of the newest value, which stays rejected.
 	if config.Source != SourceSnapshot || !v.rejected {
-		v.err, v.rejected = config.Refused, false
+		v.fail(config.Refused, false)
 	}
-	v.replace(fresh, config)
 	return nil
 }
 
@@ -189,10 +212,10 @@ func (v *Value[T]) onDeleted() error {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.err, v.rejected = err, false
 	if fresh != nil && v.config.Source != SourceDefault {
 		v.replace(fresh, v.decoder.defaultConfig())
 	}
+	v.fail(err, false)
 	return nil
 }
 
@@ -201,8 +224,24 @@ func (v *Value[T]) onDeleted() error {
 func (v *Value[T]) replace(fresh *T, config Config) {
 	v.config = config
 	v.current.Store(fresh)
+	v.wake()
+}
+
+// fail makes err, which may be nil, the error of the current value. rejected says that
+// it is why the newest value was rejected. mu must be held.
+func (v *Value[T]) fail(err error, rejected bool) {
+	v.err, v.rejected = err, rejected
+	if err := v.errOf(&v.config); err != nil {
+		v.lastErr = err
+		v.errorCount++
+		v.wake()
+	}
+}
+
+// wake has all callbacks look for something new. mu must be held.
+func (v *Value[T]) wake() {
 	for w := range v.watchers {
-		w.worker.Wake()
+		w.Wake()
 	}
 }
 
@@ -220,7 +259,7 @@ func (v *Value[T]) decode(config *Config) (fresh *T, err error) {
 		if errors.Is(err, follower.ErrPanic) {
 			v.mu.Lock()
 			defer v.mu.Unlock()
-			v.err, v.rejected = conf.WithOp("bind", v.decoder.key, err), true
+			v.fail(conf.WithOp("bind", v.decoder.key, err), true)
 		}
 	}()
 	fresh, err = v.decoder.decode(config)
@@ -237,14 +276,8 @@ func (v *Value[T]) Close() {
 	v.watchers = nil
 	v.mu.Unlock()
 	for w := range watchers {
-		<-w.worker.Halt()
+		<-w.Halt()
 	}
-}
-
-// watcher is one callback of a [Value].
-type watcher[T any] struct {
-	worker *worker.Worker
-	seen   *T // the last value passed to it, or nil; confined to the worker
 }
 
 // OnChange calls changed with the current value (old is nil), and then with each
@@ -255,20 +288,62 @@ type watcher[T any] struct {
 // recovered. stop waits for a call under way, unless it is called from within it.
 // After Close of the value or of the client there are no calls.
 func (v *Value[T]) OnChange(changed func(old, new *T)) (stop func()) {
-	w := &watcher[T]{}
-	w.worker = worker.New(func(context.Context) {
-		old, fresh := w.seen, v.Get()
-		if old == fresh || !v.sub.of.Enter(w.worker) {
+	var seen *T // the last value passed to changed, or nil; confined to the worker
+	return v.watch(func() (call func()) {
+		old, fresh := seen, v.Get()
+		if old == fresh {
+			return nil
+		}
+		seen = fresh
+		return func() { changed(old, fresh) }
+	})
+}
+
+// OnError calls told with the error that [Value.Err] returns, if there is one, and then
+// with each new one, until stop is called: a newer value was rejected, the key was
+// deleted, servers refuse the key, or a snapshot is in use. When an error is over, told
+// is not called, and Err returns nil.
+//
+// Calls are like those of [Value.OnChange]: those to one callback are sequential and in
+// order, and delay nobody else. A slow callback misses errors that newer ones have
+// replaced. A panic is recovered. stop waits for a call under way, unless it is called
+// from within it. After Close of the value or of the client there are no calls.
+func (v *Value[T]) OnError(told func(err error)) (stop func()) {
+	v.mu.Lock()
+	seen := v.errorCount // the number of the last error passed to told; from here on confined to the worker
+	if err := v.presentErr(); err != nil {
+		v.lastErr = err
+		seen--
+	}
+	v.mu.Unlock()
+	return v.watch(func() (call func()) {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		if seen == v.errorCount {
+			return nil
+		}
+		seen = v.errorCount
+		err := v.lastErr
+		return func() { told(err) }
+	})
+}
+
+// watch calls what next returns, if it is not nil, now and whenever the value or its
+// error has changed, until stop is called. Each callback has a worker of its own.
+func (v *Value[T]) watch(next func() (call func())) (stop func()) {
+	var w *worker.Worker
+	w = worker.New(func(context.Context) {
+		call := next()
+		if call == nil || !v.sub.of.Enter(w) {
 			return
 		}
-		defer v.sub.of.Exit(w.worker)
-		w.seen = fresh
+		defer v.sub.of.Exit(w)
 		defer func() {
 			if recover() != nil { // the panic value may hold content; the stack does not
 				v.sub.of.Log.Error("a callback panicked", "key", v.decoder.key, "stack", string(debug.Stack()))
 			}
 		}()
-		changed(old, fresh)
+		call()
 	})
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -276,11 +351,11 @@ func (v *Value[T]) OnChange(changed func(old, new *T)) (stop func()) {
 		return func() {}
 	}
 	v.watchers[w] = true
-	w.worker.Wake()
+	w.Wake()
 	return func() {
 		v.mu.Lock()
 		delete(v.watchers, w)
 		v.mu.Unlock()
-		<-w.worker.Halt()
+		<-w.Halt()
 	}
 }

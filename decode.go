@@ -174,7 +174,9 @@ func WithDecoder(decode func(data []byte, v any) error) BindOption {
 }
 
 // WithValidator sets a check that each fresh value must pass before it is used. v
-// points to the value. The check comes before the Validate method of the value.
+// points to the value. The check comes before the Validate method of the value. Its
+// errors are what [Value.Err] returns and OnError tells. They are not logged, because
+// they may quote the content.
 func WithValidator(validate func(v any) error) BindOption {
 	return func(c *bindConfig) { c.validate = validate }
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/storage/memstore"
@@ -144,6 +145,29 @@ func ExampleClient_Peek() {
 	}
 	fmt.Println(limits.RateLimit)
 	// Output: 10
+}
+
+// A program that follows a key hears why it keeps an old value.
+func ExampleValue_OnError() {
+	ctx := context.Background()
+	client, done := exampleCentre()
+	defer done()
+	key := diamond.NewKey("payment", "limits.yaml")
+	client.Publish(ctx, diamond.Draft{Key: key, Content: "rate_limit: 100\n"})
+	value, err := diamond.Bind[exampleLimits](ctx, client, key)
+	if err != nil {
+		panic(err)
+	}
+	defer value.Close()
+
+	told := make(chan error)
+	value.OnError(func(err error) { told <- err })
+	client.Publish(ctx, diamond.Draft{Key: key, Content: "rate_limit: 0\n"})
+	fmt.Println(<-told)
+	fmt.Println(value.Get().RateLimit)
+	// Output:
+	// diamond: bind public/payment/limits.yaml: rate_limit must be 1 or more
+	// 100
 }
 
 // Load returns a value and its origin, which belong together.
@@ -362,7 +386,8 @@ func ExampleClient_History() {
 	// Output: 3 good <nil>
 }
 
-// Two keys are changed together, and a program makes one value of both.
+// Two keys are changed together, and a program makes one value of both, which its other
+// goroutines load.
 func ExampleClient_subscribeTogether() {
 	ctx := context.Background()
 	client, closeAll := exampleCentre()
@@ -376,17 +401,19 @@ func ExampleClient_subscribeTogether() {
 	}
 
 	publish("old.example", "1000")
+	var address atomic.Pointer[string]
 	sub, err := client.SubscribeTogether([]diamond.Key{host, port},
-		func(_ context.Context, configs map[diamond.Key]diamond.Config, at diamond.Position) error {
+		func(_ context.Context, configs map[diamond.Key]diamond.Config, _ diamond.Position) error {
 			name, err := diamond.Decode[string](configs[host])
 			if err != nil {
-				return err
+				return err // the last address stays
 			}
 			number, err := diamond.Decode[int](configs[port], diamond.WithDefault(5432))
 			if err != nil {
 				return err
 			}
-			fmt.Printf("revision %d: %s:%d\n", at.Revision, *name, *number)
+			both := fmt.Sprintf("%s:%d", *name, *number)
+			address.Store(&both)
 			return nil
 		})
 	if err != nil {
@@ -396,11 +423,13 @@ func ExampleClient_subscribeTogether() {
 	if err := sub.Wait(ctx); err != nil {
 		panic(err)
 	}
+	fmt.Println(*address.Load())
 	publish("new.example", "2000")
 	if err := sub.Wait(ctx); err != nil {
 		panic(err)
 	}
+	fmt.Println(*address.Load())
 	// Output:
-	// revision 1: old.example:1000
-	// revision 2: new.example:2000
+	// old.example:1000
+	// new.example:2000
 }

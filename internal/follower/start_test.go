@@ -55,7 +55,8 @@ func TestBind_ASnapshotBeatsADefaultAlways(t *testing.T) {
 						require.NoError(t, err)
 						assert.Equal(t, 42, v.Get().N, name)
 						assert.Equal(t, conf.SourceSnapshot, v.Config().Source)
-						require.NoError(t, v.Err())
+						require.ErrorIs(t, v.Err(), conf.ErrUnavailable, "no server has confirmed it")
+						require.ErrorContains(t, v.Err(), "snapshot")
 						assert.LessOrEqual(t, time.Since(start), time.Second)
 						v.Close()
 

@@ -1,0 +1,327 @@
+package diamond_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+	"weak"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/internal/clienttest"
+)
+
+func TestOnError_EachErrorOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, `{"rate": 1}`)
+		client := clienttest.NewClient(t, c)
+		v, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA)
+		require.NoError(t, err)
+		var told toldErrors
+		v.OnError(told.add)
+		check := func(name string, want error) {
+			t.Helper()
+			clienttest.Settle()
+			errs := told.take()
+			require.ErrorIs(t, v.Err(), want, name)
+			if want == nil {
+				assert.Empty(t, errs, name)
+				return
+			}
+			require.Len(t, errs, 1, name)
+			assert.Equal(t, v.Err(), errs[0], name)
+		}
+		check("well", nil)
+		for range 2 { // what is over and begins again is told again
+			c.Set(clienttest.KeyA, `{"rate": 0}`)
+			check("rejected", clienttest.ErrRate)
+			c.Set(clienttest.KeyA, `{"rate": 0}`)
+			check("published again", clienttest.ErrRate)
+			c.Set(clienttest.KeyA, `{"rate": 2}`)
+			check("applied", nil)
+			c.Remove(clienttest.KeyA)
+			check("deleted", diamond.ErrNotFound)
+			c.Set(clienttest.KeyA, `{"rate": 2}`)
+			check("there again", nil)
+			c.Deny(clienttest.KeyA, true)
+			check("refused", diamond.ErrDenied)
+			time.Sleep(10 * time.Minute)
+			assert.Empty(t, told.take(), "the refusal is tried again, and is the same")
+			c.Deny(clienttest.KeyA, false)
+			time.Sleep(2 * time.Minute)
+			check("allowed", nil)
+		}
+		c.Fail(clienttest.ErrDown)
+		time.Sleep(time.Hour)
+		check("an outage is an error of the client, and of no key", nil)
+	})
+}
+
+func TestOnError_WhatBeganBeforeIsToldAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clienttest.NewCentre()
+		client := clienttest.NewClient(t, c)
+		v, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA, diamond.WithDefault(clienttest.Limits{Rate: 9}))
+		require.NoError(t, err)
+		var first, second, late toldErrors
+		v.OnError(first.add)
+		synctest.Wait()
+		v.OnError(second.add)
+		synctest.Wait()
+		for _, told := range []*toldErrors{&first, &second} {
+			errs := told.take()
+			require.Len(t, errs, 1, "the default is in use")
+			require.ErrorIs(t, errs[0], diamond.ErrNotFound)
+		}
+		clienttest.Settle()
+		c.Set(clienttest.KeyA, `{"rate": 1}`)
+		clienttest.Settle()
+		v.OnError(late.add)
+		clienttest.Settle()
+		assert.Empty(t, late.take(), "an error that is over is not told")
+		c.Remove(clienttest.KeyA)
+		clienttest.Settle()
+		assert.Len(t, late.take(), 1, "the default is in use again")
+		assert.Len(t, first.take(), 1)
+	})
+}
+
+// An outage at the start is told, where files are used too, and is over when a server
+// confirms the snapshot, although nothing changes for the program.
+func TestOnError_ASnapshotInUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, `{"rate": 1}`)
+		local := clienttest.NewFiles()
+		client := clienttest.NewClient(t, c, diamond.WithLocalFiles(local))
+		_, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA)
+		require.NoError(t, err)
+		clienttest.Settle()
+		time.Sleep(time.Second)
+
+		c.Fail(clienttest.ErrDown)
+		again := clienttest.NewClient(t, c, diamond.WithLocalFiles(local))
+		v, err := diamond.Bind[clienttest.Limits](t.Context(), again, clienttest.KeyA)
+		require.NoError(t, err, "the snapshot is in force")
+		var told toldErrors
+		v.OnError(told.add)
+		changes := 0
+		v.OnChange(func(_, _ *clienttest.Limits) { changes++ })
+		time.Sleep(time.Minute)
+		errs := told.take()
+		require.Len(t, errs, 1)
+		require.ErrorIs(t, errs[0], diamond.ErrUnavailable)
+		require.ErrorContains(t, v.Err(), "the last snapshot is in use")
+		assert.Equal(t, errs[0], v.Err())
+
+		c.Fail(nil)
+		time.Sleep(time.Minute)
+		require.NoError(t, v.Err())
+		assert.Equal(t, diamond.SourceServer, v.Config().Source)
+		assert.Empty(t, told.take())
+		assert.Equal(t, 1, changes)
+
+		c.Fail(clienttest.ErrDown) // an outage later is told by the client
+		time.Sleep(time.Hour)
+		require.NoError(t, v.Err())
+		c.Fail(nil)
+		time.Sleep(time.Minute)
+		c.Set(clienttest.KeyA, `{"rate": 0}`)
+		clienttest.Settle()
+		require.Len(t, told.take(), 1)
+	})
+}
+
+// A server that comes later can have a better reason than the snapshot's.
+func TestOnError_ASnapshotThatTheServerThenRefusesOrRejects(t *testing.T) {
+	for name, then := range map[string]struct {
+		happens func(*clienttest.Centre)
+		want    error
+	}{
+		"refused":  {func(c *clienttest.Centre) { c.Deny(clienttest.KeyA, true) }, diamond.ErrDenied},
+		"rejected": {func(c *clienttest.Centre) { c.Set(clienttest.KeyA, `{"rate": 0}`) }, clienttest.ErrRate},
+		"deleted":  {func(c *clienttest.Centre) { c.Remove(clienttest.KeyA) }, diamond.ErrNotFound},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := clienttest.NewCentre()
+			c.Set(clienttest.KeyA, `{"rate": 1}`)
+			local := clienttest.NewFiles()
+			client := clienttest.NewClient(t, c, diamond.WithLocalFiles(local))
+			_, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA)
+			require.NoError(t, err)
+			clienttest.Settle()
+			time.Sleep(time.Second)
+			c.Fail(clienttest.ErrDown)
+			again := clienttest.NewClient(t, c, diamond.WithLocalFiles(local))
+			v, err := diamond.Bind[clienttest.Limits](t.Context(), again, clienttest.KeyA)
+			require.NoError(t, err)
+			var told toldErrors
+			v.OnError(told.add)
+			synctest.Wait()
+			then.happens(c)
+			c.Fail(nil)
+			time.Sleep(2 * time.Minute)
+			errs := told.take()
+			require.Len(t, errs, 2, name)
+			require.ErrorIs(t, errs[0], diamond.ErrUnavailable, name)
+			require.ErrorIs(t, errs[1], then.want, name)
+			require.ErrorIs(t, v.Err(), then.want, name)
+			assert.Equal(t, 1, v.Get().Rate, name)
+		})
+	}
+}
+
+// The snapshot in place of a rejected value has one reason: that of the rejection.
+func TestOnError_ASnapshotInPlaceOfARejectedValue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, `{"rate": 5}`)
+		local := clienttest.NewFiles()
+		client := clienttest.NewClient(t, c, diamond.WithLocalFiles(local))
+		_, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA)
+		require.NoError(t, err)
+		clienttest.Settle()
+		time.Sleep(time.Second)
+		c.Set(clienttest.KeyA, `{"rate": 0}`)
+		clienttest.Settle()
+		again := clienttest.NewClient(t, c, diamond.WithLocalFiles(local))
+		v, err := diamond.Bind[clienttest.Limits](t.Context(), again, clienttest.KeyA)
+		require.NoError(t, err)
+		var told toldErrors
+		v.OnError(told.add)
+		clienttest.Settle()
+		assert.Equal(t, diamond.SourceSnapshot, v.Config().Source)
+		errs := told.take()
+		require.Len(t, errs, 1)
+		require.ErrorIs(t, errs[0], clienttest.ErrRate)
+		require.ErrorIs(t, v.Err(), clienttest.ErrRate)
+	})
+}
+
+func TestOnError_ASlowCallbackMissesWhatIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, `{"rate": 1}`)
+		client := clienttest.NewClient(t, c)
+		v, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA, diamond.WithValidator(func(v any) error {
+			if burst := v.(*clienttest.Limits).Burst; burst >= 100 {
+				return errors.New(strconv.Itoa(burst))
+			}
+			return nil
+		}))
+		require.NoError(t, err)
+		clienttest.Settle()
+		release := make(chan struct{})
+		var slow, fast toldErrors
+		v.OnError(func(err error) { slow.add(err); <-release })
+		v.OnError(fast.add)
+		reject := func(n int) {
+			c.Set(clienttest.KeyA, fmt.Sprintf(`{"rate": 1, "burst": %d}`, n))
+			clienttest.Settle()
+		}
+		for n := range 1000 {
+			reject(100 + n)
+		}
+		assert.Len(t, fast.take(), 1000, "it delays nobody else")
+		c.Set(clienttest.KeyA, `{"rate": 1}`)
+		clienttest.Settle()
+		require.NoError(t, v.Err())
+		close(release)
+		clienttest.Settle()
+		errs := slow.take()
+		require.Len(t, errs, 2)
+		require.ErrorContains(t, errs[0], "100")
+		require.ErrorContains(t, errs[1], "1099", "the newest, although it is over")
+	})
+}
+
+func TestOnError_PanicStopAndClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, `{"rate": 1}`)
+		var log clienttest.Logs
+		client, err := diamond.NewClient(c, diamond.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		require.NoError(t, err)
+		v, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA)
+		require.NoError(t, err)
+		reject := func() { c.Set(clienttest.KeyA, `{"rate": 0}`); clienttest.Settle() }
+
+		panics := 0
+		v.OnError(func(error) { panics++; panic("CANARY") })
+		within, withinCalls := make(chan func(), 1), 0
+		within <- v.OnError(func(error) { withinCalls++; (<-within)() })
+		var stopped toldErrors
+		stop := v.OnError(stopped.add)
+		stop()
+		stop()
+		reject()
+		reject()
+		assert.Equal(t, 2, panics)
+		assert.Contains(t, log.String(), "a callback panicked")
+		assert.NotContains(t, log.String(), "CANARY")
+		assert.Equal(t, 1, withinCalls)
+		assert.Empty(t, stopped.take())
+
+		returned := false
+		slow := v.OnError(func(error) { time.Sleep(time.Second); returned = true })
+		synctest.Wait()
+		slow()
+		assert.True(t, returned, "stop waits for the call under way")
+		returned = false
+		v.OnError(func(error) { time.Sleep(time.Second); returned = true })
+		synctest.Wait()
+		require.NoError(t, client.Close())
+		assert.True(t, returned, "Close of the client waits for the call under way")
+		v.OnError(func(error) { t.Error("called after the client was closed") })
+		clienttest.Settle()
+		v.Close()
+		v.OnError(func(error) { t.Error("called after Close") })()
+		clienttest.Settle()
+
+		client = clienttest.NewClient(t, c)
+		v, err = diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA, diamond.WithDefault(clienttest.Limits{Rate: 1}))
+		require.NoError(t, err)
+		returned = false
+		v.OnError(func(error) { time.Sleep(time.Second); returned = true })
+		synctest.Wait()
+		v.Close()
+		assert.True(t, returned, "Close waits for the call under way")
+		require.Error(t, v.Err(), "it stays as it was when closed")
+	})
+}
+
+// The client remembers callbacks under way, and no others: it would keep each Value that
+// ever had one for as long as it lives.
+func TestOnChange_AClosedValueIsReleased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, `{"rate": 1}`)
+		client := clienttest.NewClient(t, c)
+		released := func() weak.Pointer[clienttest.Limits] {
+			v, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA)
+			require.NoError(t, err)
+			calls := 0
+			v.OnChange(func(_, _ *clienttest.Limits) { calls++ })
+			clienttest.Settle()
+			c.Set(clienttest.KeyA, `{"rate": 0}`)
+			v.OnError(func(error) { calls++ })
+			clienttest.Settle()
+			require.Equal(t, 2, calls)
+			v.Close()
+			return weak.Make(v.Get())
+		}()
+		clienttest.Settle()
+		for range 3 {
+			runtime.GC()
+		}
+		assert.Nil(t, released.Value(), "the client still refers to the value")
+	})
+}
