@@ -35,8 +35,15 @@
 // kept up to date in memory. [Client].Subscribe calls a [Listener] with the
 // present value and every newer one; [Bind] decodes it into a type of yours,
 // and keeps the last good value when a new one does not decode or validate.
-// [Follow] keeps a whole group, or what another [Filter] selects, in memory as of one
-// position, and tells each change set once.
+// [Client].Peek reads without following, and [Decode] makes a value of what it returns.
+//
+// # One key, several keys, a group
+//
+// What changes together belongs in one key, which [Bind] keeps as one value. When it has
+// to be several keys, [Client].Together reads them and [Client].SubscribeTogether follows
+// them, each time as of one position, and [Decode] makes values of them. [Follow] keeps a
+// whole group, or what another [Filter] selects, in memory as of one position, and tells
+// each change set once.
 //
 // # Errors
 //
