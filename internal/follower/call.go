@@ -116,7 +116,7 @@ func (c *calls) observe(p conf.Position) error {
 		return conf.Errorf(conf.ErrOtherStore, "it is %s, and this client belongs to %s", p.Store, c.newest.Store)
 	}
 	if p.Epoch.Generation > c.newest.Epoch.Generation {
-		c.health.report(c.health.historyLost, 0,
+		c.health.report(c.health.historyLost, 0, time.Time{},
 			conf.Errorf(conf.ErrEpoch, "the generation is %d, and was %d", p.Epoch.Generation, c.newest.Epoch.Generation))
 	}
 	if p.Compare(c.newest) > 0 {

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/worker"
@@ -28,9 +29,10 @@ type health struct {
 type problem struct {
 	begins, ends string // log messages
 
-	failing int     // guarded by health's mu: operations that fail because of it
-	told    []error // guarded by health's mu: one of each kind since it began
-	newest  error   // guarded by health's mu: why it is present, or nil if it is not
+	failing int       // guarded by health's mu: operations that fail because of it
+	told    []error   // guarded by health's mu: one of each kind since it began
+	toldAt  time.Time // guarded by health's mu: when the last of them was told
+	newest  error     // guarded by health's mu: why it is present, or nil if it is not
 }
 
 // kinds are the errors that are told although the problem is present already with
@@ -65,13 +67,19 @@ func newHealth(log *slog.Logger) *health {
 }
 
 // report records that p is present because of err, and that failing more operations
-// fail because of it. Without any, p is over at once.
-func (h *health) report(p *problem, failing int, err error) {
+// fail because of it. Without any, p is over at once. If the operation that reports it
+// has succeeded since p was told, p begins again: other operations may fail for a reason
+// of their own, such as polls for too many keys, while a watch is well until servers are
+// away.
+func (h *health) report(p *problem, failing int, succeeded time.Time, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p.failing += failing
 	if p.failing > 0 {
 		p.newest = err
+	}
+	if succeeded.After(p.toldAt) {
+		p.told = nil
 	}
 	if slices.ContainsFunc(p.told, func(e error) bool { return sameKind(e, err) }) {
 		return
@@ -79,6 +87,7 @@ func (h *health) report(p *problem, failing int, err error) {
 	if p.failing > 0 {
 		p.told = append(p.told, err)
 	}
+	p.toldAt = time.Now()
 	h.log.Warn(p.begins, "error", err)
 	for cb := range h.callbacks {
 		cb.add(p, err)

@@ -74,9 +74,9 @@ func TestOnError_AnOutageIsToldOnce(t *testing.T) {
 		begin  func(*transporttest.Faulty)
 		wanted error
 	}{
-		"refused":    {func(f *transporttest.Faulty) { f.Fail(conf.Errorf(conf.ErrUnavailable, "down")) }, conf.ErrUnavailable},
+		"refused":    {func(f *transporttest.Faulty) { f.Partition(); f.Fail(conf.Errorf(conf.ErrUnavailable, "down")) }, conf.ErrUnavailable},
 		"silent":     {(*transporttest.Faulty).Partition, conf.ErrUnavailable},
-		"overloaded": {func(f *transporttest.Faulty) { f.Fail(overloaded) }, conf.ErrOverloaded},
+		"overloaded": {func(f *transporttest.Faulty) { f.Partition(); f.Fail(overloaded) }, conf.ErrOverloaded},
 	} {
 		for _, who := range []string{"polls", "watch", "both", "three watches"} {
 			t.Run(name+"/"+who, func(t *testing.T) {
@@ -193,6 +193,40 @@ func TestOnError_SnapshotsThatCannotBeWritten(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Polls that fail for a reason of their own do not hide the outages that a watch notices.
+func TestOnError_AnOutageWhilePollsFailAnyway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, "a")
+		full := &conf.Error{Err: conf.ErrOverloaded, Detail: "too many keys", Remote: true}
+		serve := func() {
+			c.With(func() {
+				c.OnPoll = func(context.Context, *conf.PollRequest) (*conf.PollResponse, error) { return nil, full }
+				c.OnChanges = func(context.Context, *conf.ChangesRequest) (*conf.ChangesResponse, error) {
+					time.Sleep(10 * time.Second)
+					return &conf.ChangesResponse{Position: c.Position()}, nil
+				}
+			})
+		}
+		serve()
+		client := clienttest.NewClient(t, c)
+		var told errorLog
+		client.OnError(told.tell)
+		clienttest.Subscribe(t, client, clienttest.KeyA, &clienttest.Recorder{})
+		defer watch(t, client)()
+		time.Sleep(10 * time.Minute)
+		requireTold(t, &told, conf.ErrOverloaded)
+		for range 3 {
+			c.Fail(clienttest.ErrDown)
+			time.Sleep(5 * time.Minute)
+			requireTold(t, &told, conf.ErrUnavailable)
+			serve()
+			time.Sleep(10 * time.Minute)
+			requireTold(t, &told)
+		}
+	})
 }
 
 // If servers come back with another store, or refuse the client, during an outage, that
