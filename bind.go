@@ -121,7 +121,7 @@ func (v *Value[T]) Get() *T { return v.current.Load() }
 // or nil if it is: the newest value was rejected, the key was deleted (ErrNotFound),
 // servers refuse the key ([Config].Refused), no server has confirmed the value and the
 // last snapshot is in use (ErrUnavailable), or there has been no value yet and the
-// default is in use.
+// default is in use: ErrNotFound if a server has said so, or else why none did.
 func (v *Value[T]) Err() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -130,7 +130,14 @@ func (v *Value[T]) Err() error {
 
 // presentErr returns what Err returns. mu must be held.
 func (v *Value[T]) presentErr() error {
-	config := v.presentConfig() // a server may have confirmed a snapshot, of which the listener is not told
+	// The listener is told neither that a server has confirmed a snapshot, nor that a key
+	// which never had a value is still without one.
+	config := v.presentConfig()
+	if _, delivered := v.sub.of.Delivered(); !delivered && v.err != nil {
+		if err := v.sub.of.Absence(); err != nil {
+			return err
+		}
+	}
 	return v.errOf(&config)
 }
 

@@ -94,6 +94,43 @@ func TestOnError_WhatBeganBeforeIsToldAtOnce(t *testing.T) {
 	})
 }
 
+// The default has another reason once a server has said that there is no value. An outage
+// after that changes nothing: it is known that there is none.
+func TestErr_OfADefaultIsTheNewestReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clienttest.NewCentre()
+		c.Fail(clienttest.ErrDown)
+		client := clienttest.NewClient(t, c)
+		v, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA, diamond.WithDefault(clienttest.Limits{Rate: 9}))
+		require.NoError(t, err)
+		require.ErrorIs(t, v.Err(), diamond.ErrUnavailable)
+		var early, late toldErrors
+		v.OnError(early.add)
+		time.Sleep(time.Minute)
+		require.ErrorIs(t, v.Err(), diamond.ErrUnavailable)
+		for _, down := range []error{nil, clienttest.ErrDown} {
+			c.Fail(down)
+			time.Sleep(time.Minute)
+			require.ErrorIs(t, v.Err(), diamond.ErrNotFound)
+		}
+		v.OnError(late.add)
+		synctest.Wait()
+		errs := append(early.take(), late.take()...)
+		require.Len(t, errs, 2, "that the servers are back is no new error")
+		require.ErrorIs(t, errs[0], diamond.ErrUnavailable)
+		require.ErrorIs(t, errs[1], diamond.ErrNotFound)
+
+		c.Fail(nil)
+		time.Sleep(time.Minute)
+		c.Set(clienttest.KeyA, `{"rate": 1}`)
+		clienttest.Settle()
+		require.NoError(t, v.Err())
+		c.Remove(clienttest.KeyA)
+		clienttest.Settle()
+		require.ErrorContains(t, v.Err(), "deleted")
+	})
+}
+
 // An outage at the start is told, where files are used too, and is over when a server
 // confirms the snapshot, although nothing changes for the program.
 func TestOnError_ASnapshotInUse(t *testing.T) {

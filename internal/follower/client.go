@@ -237,6 +237,7 @@ func (c *Client) Subscribe(key conf.Key, listener Listener) (*Subscription, erro
 		wait:      func(ctx context.Context) error { return conf.WithOp("wait", key, c.notifier.wait(ctx, l, false)) },
 		first:     func(ctx context.Context) error { return conf.WithOp("wait", key, c.notifier.wait(ctx, l, true)) },
 		delivered: func() (conf.Config, bool) { return c.notifier.deliveredTo(l) },
+		absence:   func() error { return conf.WithOp("wait", key, c.notifier.absence(l)) },
 		enter:     func(w *worker.Worker) bool { return c.notifier.enter(w, key) },
 		exit:      c.notifier.exit,
 	}, nil

@@ -97,6 +97,15 @@ func (n *notifier) deliveredTo(l *subscription) (conf.Config, bool) {
 	return config, true
 }
 
+// absence returns why the key of l has no value, or nil if it has one or nothing is known
+// of it.
+func (n *notifier) absence(l *subscription) error {
+	if st := l.slot.shown.Load(); st != nil {
+		return st.err
+	}
+	return nil
+}
+
 // deliver calls a listener with the state that is due. If it rejects its first
 // value it is called with the last good snapshot too.
 func (n *notifier) deliver(ctx context.Context, l *subscription) {

@@ -22,6 +22,7 @@ type Subscription struct {
 	stop        func()
 	wait, first func(ctx context.Context) error
 	delivered   func() (conf.Config, bool)
+	absence     func() error
 	enter       func(*worker.Worker) bool
 	exit        func(*worker.Worker)
 }
@@ -39,6 +40,10 @@ func (s *Subscription) Stop() { s.stop() }
 // Delivered returns what the listener was last called with, or false before the first
 // call.
 func (s *Subscription) Delivered() (conf.Config, bool) { return s.delivered() }
+
+// Absence returns why the key has no value, or nil if it has one or nothing is known of
+// it.
+func (s *Subscription) Absence() error { return s.absence() }
 
 // Enter tells the client that w begins a callback on behalf of the subscription. If it
 // returns false, the callback must not run.
