@@ -189,7 +189,7 @@ type Client interface {
 	// that is present already is told at once. Its end is not told. A failure that the
 	// next attempt repairs is no problem. The client knows whether servers answer from
 	// its polls for followed keys, and from each Watch. For errors of single keys see
-	// [Value.Err] and [Config].Refused.
+	// [Value].OnError and [Config].Refused.
 	//
 	// Calls to one callback are sequential and in order, and delay nobody else. A slow
 	// callback misses an error that a newer one of the same problem replaces. A panic is
