@@ -133,18 +133,24 @@ func (s *entrySet) since(before *entrySet) *delta {
 		}
 	}
 	for key, config := range s.configs {
-		// A store that has lost history may give a revision a second time.
-		if old, existed := before.configs[key]; !existed || old.Revision != config.Revision || old.MD5 != config.MD5 {
+		if old, existed := before.configs[key]; !existed || !sameVersion(&old.Entry, &config.Entry) {
 			d.put(config, existed)
 		}
 	}
 	return d
 }
 
+// sameVersion reports whether a and b, which have the same key, are one version of it. The
+// revision alone does not say so, because a store that has lost history may give it again.
+func sameVersion(a, b *Entry) bool {
+	return a.Revision == b.Revision && a.MD5 == b.MD5 && a.Type == b.Type &&
+		a.Modified.Equal(b.Modified) && maps.Equal(a.Meta, b.Meta)
+}
+
 // whole returns the delta of a callback that knows nothing.
 func (s *entrySet) whole() *delta {
 	s.shared = true
 	d := newDelta(s.at.Revision)
-	d.changed, d.whole = s.configs, true
+	d.changed, d.bytes, d.whole = s.configs, s.bytes, true
 	return d
 }

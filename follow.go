@@ -207,7 +207,7 @@ func (m *Mirror) catchUp(ctx context.Context, entries *entrySet, to Position) er
 			if err != nil {
 				return err
 			}
-			if !resp.More {
+			if !resp.More || entries.at.Compare(to) >= 0 { // there may always be more
 				break
 			}
 		}

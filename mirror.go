@@ -50,11 +50,11 @@ func (m *Mirror) Load() (map[Key]Config, Position) {
 // have in a moment.
 //
 // Each callback has a goroutine of its own, and none delays another one. If more than
-// 1,000 changes wait for a callback, they are merged into one Update: a slow callback
-// misses intermediate values, but no key. A panic is recovered and logged; the callback
-// is not called with that Update again. stop waits for a call under way, unless it is
-// called from within it. There are no calls after Close. Closing the client ends the
-// calls too, but does not wait for one under way.
+// 1,000 changes or 64 MiB of contents wait for a callback, they are merged into one
+// Update: a slow callback misses intermediate values, but no key. A panic is recovered
+// and logged; the callback is not called with that Update again. stop waits for a call
+// under way, unless it is called from within it. There are no calls after Close. Closing
+// the client ends the calls too, but does not wait for one under way.
 func (m *Mirror) OnChange(changed func(Update)) (stop func()) {
 	cb := &updateCallback{}
 	cb.worker = worker.New(func(context.Context) { m.deliver(cb, changed) })
@@ -163,7 +163,7 @@ func (cb *errorCallback) tell(err error) {
 }
 
 // Close ends the Mirror. It waits for callbacks under way, unless it is called from one.
-// The last state stays. A second Close does nothing.
+// The last state stays. A second Close only waits.
 func (m *Mirror) Close() {
 	m.stop()
 	for _, halted := range m.end(nil) {
@@ -173,7 +173,8 @@ func (m *Mirror) Close() {
 }
 
 // end halts all callbacks. It returns a channel for each that is closed once no call is
-// running. If err is not nil, Err returns it.
+// running, or none if it is called from a callback: two that wait for each other would
+// never end. If err is not nil, Err returns it.
 func (m *Mirror) end(err error) (halted []<-chan struct{}) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -181,11 +182,19 @@ func (m *Mirror) end(err error) (halted []<-chan struct{}) {
 	if err != nil {
 		m.err = err
 	}
+	within := false
+	halt := func(w *worker.Worker) {
+		within = within || w.Within()
+		halted = append(halted, w.Halt())
+	}
 	for cb := range m.callbacks {
-		halted = append(halted, cb.worker.Halt())
+		halt(cb.worker)
 	}
 	for cb := range m.watchers {
-		halted = append(halted, cb.worker.Halt())
+		halt(cb.worker)
+	}
+	if within {
+		return nil
 	}
 	return halted
 }
@@ -225,9 +234,9 @@ func (m *Mirror) copied() *entrySet {
 
 // replace makes entries the state, and tells the callbacks the difference.
 func (m *Mirror) replace(entries *entrySet) {
+	d := entries.since(m.entries) // without the lock: only run replaces m.entries
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	d := entries.since(m.entries)
 	m.entries = entries
 	m.recovered()
 	m.tell(d)

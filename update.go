@@ -23,8 +23,11 @@ type Update struct {
 	Resync bool
 }
 
-// maxWaiting is how many changes may wait for a callback before they are merged.
-const maxWaiting = 1000
+// How much may wait for a callback before it is merged.
+const (
+	maxWaiting      = 1000     // changes
+	maxWaitingBytes = 64 << 20 // contents of changes
+)
 
 // delta is an [Update] in a form that can be merged with the next one.
 type delta struct {
@@ -32,6 +35,7 @@ type delta struct {
 	changed  map[Key]Config
 	deleted  map[Key]bool
 	created  map[Key]bool // those of changed that did not exist before
+	bytes    int64        // of the contents of changed
 	whole    bool         // there was nothing before: all of changed is created
 	resync   bool
 	owned    bool // no other callback has it, and so it may be changed
@@ -43,6 +47,7 @@ func newDelta(revision int64) *delta {
 
 // put records that config was published. existed says whether there was a value before.
 func (d *delta) put(config Config, existed bool) {
+	d.bytes += int64(len(config.Content)) - int64(len(d.changed[config.Key].Content))
 	d.changed[config.Key] = config
 	if !existed && !d.deleted[config.Key] {
 		d.created[config.Key] = true
@@ -55,6 +60,7 @@ func (d *delta) remove(key Key) {
 	if !d.whole && !d.created[key] {
 		d.deleted[key] = true
 	}
+	d.bytes -= int64(len(d.changed[key].Content))
 	delete(d.changed, key)
 	delete(d.created, key)
 }
@@ -92,21 +98,24 @@ func (d *delta) then(next *delta) *delta {
 // deltas are those that wait for one callback, in order.
 type deltas struct {
 	waiting []*delta
-	changes int // of all in waiting
+	changes int   // of all in waiting
+	bytes   int64 // of all in waiting
 }
 
-// push adds d. If too many changes wait, it merges them.
+// push adds d. If too much waits, it merges all.
 func (q *deltas) push(d *delta) {
 	q.waiting = append(q.waiting, d)
 	q.changes += d.size()
-	if q.changes <= maxWaiting || len(q.waiting) == 1 {
+	q.bytes += d.bytes
+	if q.changes <= maxWaiting && q.bytes <= maxWaitingBytes || len(q.waiting) == 1 {
 		return
 	}
 	merged := q.waiting[0]
 	for _, next := range q.waiting[1:] {
 		merged = merged.then(next)
 	}
-	q.waiting, q.changes = append(q.waiting[:0], merged), merged.size()
+	clear(q.waiting) // the array must not keep old contents
+	q.waiting, q.changes, q.bytes = append(q.waiting[:0], merged), merged.size(), merged.bytes
 }
 
 // pop returns the first and removes it, or returns nil if there is none.
@@ -118,5 +127,6 @@ func (q *deltas) pop() *delta {
 	q.waiting[0] = nil
 	q.waiting = q.waiting[1:]
 	q.changes -= d.size()
+	q.bytes -= d.bytes
 	return d
 }
