@@ -1,4 +1,4 @@
-package diamond_test
+package engine_test
 
 import (
 	"testing"
