@@ -49,10 +49,11 @@ const (
 // After an error nothing goes on.
 func Follow(ctx context.Context, c Client, filter Filter) (*Mirror, error) {
 	m := &Mirror{
-		client: c, filter: filter, log: slog.New(slog.DiscardHandler), ended: make(chan struct{}),
+		client: c, filter: filter, ended: make(chan struct{}),
 		callbacks: make(map[*updateCallback]bool), watchers: make(map[*errorCallback]bool),
 	}
-	ctx = follower.AskLogger(ctx, &m.log)
+	asked := follower.Asked{Log: slog.New(slog.DiscardHandler), Live: context.Background()}
+	ctx = follower.Ask(ctx, &asked)
 	var pause backoff.Backoff
 	for lists := 1; ; lists++ {
 		var err error
@@ -63,7 +64,8 @@ func Follow(ctx context.Context, c Client, filter Filter) (*Mirror, error) {
 			return nil, conf.WithOp("follow", Key{}, err)
 		}
 	}
-	live, stop := context.WithCancel(context.Background())
+	m.log = asked.Log
+	live, stop := context.WithCancel(asked.Live)
 	m.stop = stop
 	go m.run(live)
 	return m, nil
@@ -79,9 +81,14 @@ func refused(err error) bool {
 	return errors.Is(err, ErrOtherStore) || errors.Is(err, ErrDenied) || errors.Is(err, ErrInvalid) || errors.Is(err, ErrTooLarge)
 }
 
-// run keeps m up to date until ctx ends or the client is closed.
+// run keeps m up to date until ctx ends, which it does too when the client is closed.
 func (m *Mirror) run(ctx context.Context) {
 	defer close(m.ended)
+	defer func() {
+		if errors.Is(context.Cause(ctx), ErrClosed) {
+			m.end(&Error{Op: "follow", Err: ErrClosed})
+		}
+	}()
 	defer m.client.OnError(func(err error) {
 		if reasonOf(err) != nil { // else it is about snapshots, or about lost history, which the watch tells
 			m.fail(err, true)
@@ -131,6 +138,9 @@ func (m *Mirror) watch(ctx context.Context, pause *backoff.Backoff) error {
 	m.mu.Unlock()
 	for resp, err := range m.client.Watch(ctx, m.changesAfter(at)) {
 		if err == nil {
+			err = m.checkChanges(resp)
+		}
+		if err == nil {
 			err = m.advance(resp)
 		}
 		if err != nil {
@@ -176,6 +186,9 @@ func (m *Mirror) list(ctx context.Context) (*entrySet, error) {
 	entries := newEntrySet(from)
 	for e, err := range m.client.List(ctx, m.entriesWith(true)) {
 		if err == nil {
+			err = m.checkEntry(&e)
+		}
+		if err == nil {
 			entries.put(e, time.Now())
 			err = checkSize(len(entries.configs), entries.bytes)
 		}
@@ -201,6 +214,9 @@ func (m *Mirror) catchUp(ctx context.Context, entries *entrySet, to Position) er
 	pause := backoff.Backoff{Base: 50 * time.Millisecond, Cap: time.Second}
 	for entries.at.Compare(to) < 0 {
 		for resp, err := range m.client.Watch(patient, m.changesAfter(entries.at)) {
+			if err == nil {
+				err = m.checkChanges(resp)
+			}
 			if err == nil {
 				_, err = entries.advance(resp)
 			}
@@ -228,6 +244,28 @@ func tooSlow(ctx context.Context) error {
 		return err
 	}
 	return conf.Errorf(ErrUnavailable, detail)
+}
+
+// checkEntry fails if e is not what m asks for. A content that is missing would else be an
+// empty one.
+func (m *Mirror) checkEntry(e *Entry) error {
+	if !m.filter.Matches(e.Key) || e.Revision < 1 || e.Size != int64(len(e.Content)) {
+		return conf.Errorf(ErrUnavailable, "the answer is not what was asked for, or a content is missing")
+	}
+	return nil
+}
+
+// checkChanges fails if the answer of a watch publishes what m does not ask for.
+func (m *Mirror) checkChanges(resp *ChangesResponse) error {
+	for i := range resp.Changes {
+		if ch := &resp.Changes[i]; ch.Op == OpPublish {
+			e := ch.Entry()
+			if err := m.checkEntry(&e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (m *Mirror) entriesWith(contents bool) ListRequest {

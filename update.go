@@ -17,9 +17,10 @@ type Update struct {
 	// Deleted has the keys that existed before the Update and do not exist after it, in
 	// key order.
 	Deleted []Key
-	// Resync says that the servers no longer keep the history since the state before, or
-	// that the store has lost some of it. The Update is the difference between the two
-	// states. Keys that the store lost are in Deleted.
+	// Resync says that the servers no longer keep the history since the state before, that
+	// the store has lost some of it, or that the entries were too large meanwhile. The
+	// Update is the difference between the two states. Keys that the store lost are in
+	// Deleted.
 	Resync bool
 }
 

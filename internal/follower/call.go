@@ -29,6 +29,8 @@ type calls struct {
 	info      conf.ClientInfo // goes with every request
 	timeouts  Timeouts        // complete
 	health    *health
+	live      context.Context // ends when the client is closed
+	end       context.CancelCauseFunc
 
 	mu     sync.Mutex
 	closed bool                              // guarded by mu
@@ -37,7 +39,9 @@ type calls struct {
 }
 
 func newCalls(transport Transport, info conf.ClientInfo, timeouts Timeouts, health *health) *calls {
-	return &calls{transport: transport, info: info, timeouts: timeouts, health: health, open: make(map[*context.CancelCauseFunc]bool)}
+	c := &calls{transport: transport, info: info, timeouts: timeouts, health: health, open: make(map[*context.CancelCauseFunc]bool)}
+	c.live, c.end = context.WithCancelCause(context.Background())
+	return c
 }
 
 // begin starts a call. The returned context ends with the client, and after timeout
@@ -46,8 +50,8 @@ func (c *calls) begin(ctx context.Context, timeout time.Duration) (_ context.Con
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
-	if log, ok := ctx.Value(loggerKey{}).(**slog.Logger); ok {
-		*log = c.health.log
+	if asked, ok := ctx.Value(askedKey{}).(*Asked); ok {
+		asked.Log, asked.Live = c.health.log, c.live
 	}
 	stop := func() {}
 	if _, ok := ctx.Deadline(); !ok && timeout > 0 {
@@ -71,13 +75,19 @@ func (c *calls) begin(ctx context.Context, timeout time.Duration) (_ context.Con
 	}, nil
 }
 
-// AskLogger returns a context for one call of a client, which stores the client's logger in
-// log. So a caller gets it also if the client is wrapped by something that it does not know.
-func AskLogger(ctx context.Context, log **slog.Logger) context.Context {
-	return context.WithValue(ctx, loggerKey{}, log)
+// Asked is what a call of a client says about the client; see [Ask].
+type Asked struct {
+	Log  *slog.Logger
+	Live context.Context // ends when the client is closed, with the cause ErrClosed
 }
 
-type loggerKey struct{}
+// Ask returns a context for one call of a client, which fills in asked. So a caller gets it
+// also if the client is wrapped by something that it does not know.
+func Ask(ctx context.Context, asked *Asked) context.Context {
+	return context.WithValue(ctx, askedKey{}, asked)
+}
+
+type askedKey struct{}
 
 // close cancels all open calls and rejects new ones. It returns false if it was
 // called before.
@@ -88,6 +98,7 @@ func (c *calls) close() bool {
 		return false
 	}
 	c.closed = true
+	c.end(conf.ErrClosed)
 	for cancel := range c.open {
 		(*cancel)(conf.ErrClosed)
 	}
