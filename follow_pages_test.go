@@ -3,7 +3,6 @@ package diamond_test
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,14 +25,12 @@ func TestFollow_SmallPagesOfTwoServers(t *testing.T) {
 	for seed := range uint64(campaign.Scale(t, 40, 1000)) {
 		synctest.Test(t, func(t *testing.T) {
 			g := newGroup(t, memstore.WithRetention(storage.Retention{Age: time.Second, Versions: 1, Changes: 4}))
-			w := &world{group: g, history: history{states: map[int64]map[string]string{}}, random: rand.New(rand.NewPCG(seed, 0))}
+			w := newWorld(g, seed)
 			w.servers = [2]*servertest.Served{g.server, servertest.Start(t, g.store, diamond.WithFeedInterval(3*time.Second))}
-			busy := 0                       // requests during which there are changes
-			alone := make(chan struct{}, 1) // a mutex: one that is waited for lets fake time pass
-			act := func(f func()) { alone <- struct{}{}; f(); <-alone }
+			busy := 0 // requests during which there are changes
 			turn := func() {
 				pause := time.Duration(0)
-				act(func() {
+				w.act(func() {
 					w.exchange.to(w.servers[w.random.IntN(2)])
 					if busy--; busy < 0 {
 						return
@@ -78,7 +75,7 @@ func TestFollow_SmallPagesOfTwoServers(t *testing.T) {
 			same()
 			for range 20 {
 				pause := time.Duration(0)
-				act(func() {
+				w.act(func() {
 					busy = w.random.IntN(12)
 					w.commit()
 					pause = time.Duration(w.random.IntN(5000)) * time.Millisecond
@@ -90,7 +87,7 @@ func TestFollow_SmallPagesOfTwoServers(t *testing.T) {
 				time.Sleep(pause) // fake time: in the bubble of its test
 				same()
 			}
-			act(func() { busy = 0 })
+			w.act(func() { busy = 0 })
 			time.Sleep(10 * time.Minute) // fake time: in the bubble of its test
 			require.NoError(t, m.Err(), fmt.Sprint(seed))
 			same()

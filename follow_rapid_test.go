@@ -68,10 +68,26 @@ type world struct {
 	*group
 	history history
 	servers [2]*servertest.Served
-	random  *rand.Rand
+	random  *rand.Rand    // for one at a time
+	alone   chan struct{} // holds the one who commits; who waits for it lets fake time pass
 }
 
-// commit commits a random set of keys that the filter selects, and of others.
+func newWorld(g *group, seed uint64) *world {
+	return &world{
+		group: g, history: history{states: map[int64]map[string]string{}},
+		random: rand.New(rand.NewPCG(seed, 0)), alone: make(chan struct{}, 1),
+	}
+}
+
+// act calls f while nobody else commits or draws a random number.
+func (w *world) act(f func()) {
+	w.alone <- struct{}{}
+	defer func() { <-w.alone }()
+	f()
+}
+
+// commit commits a random set of keys that the filter selects, and of others. Only [world.act]
+// may call it.
 func (w *world) commit() {
 	head, err := w.servers[0].List(w.t.Context(), &conf.ListRequest{Limit: 1})
 	require.NoError(w.t, err)
@@ -98,14 +114,16 @@ func (w *world) commit() {
 }
 
 func (w *world) do(s step) {
-	w.random = rand.New(rand.NewPCG(s.seed, 0))
+	w.act(func() { w.random = rand.New(rand.NewPCG(s.seed, 0)) })
 	switch s.kind {
 	case 0:
-		for range 1 + w.random.IntN(4) {
-			w.commit()
-		}
+		w.act(func() {
+			for range 1 + w.random.IntN(4) {
+				w.commit()
+			}
+		})
 	case 1:
-		w.exchange.to(w.servers[w.random.IntN(2)])
+		w.exchange.to(w.servers[s.seed%2])
 	case 2:
 		w.network.Fail(clienttest.ErrDown)
 	case 3:
@@ -122,9 +140,11 @@ func (w *world) do(s step) {
 		time.Sleep(time.Second) // fake time: in the bubble of its test
 	case 7: // commits while the entries are listed
 		w.exchange.hooks(func(*conf.ListRequest) (*conf.ListResponse, error) {
-			if w.random.IntN(3) == 0 {
-				w.commit()
-			}
+			w.act(func() {
+				if w.random.IntN(3) == 0 {
+					w.commit()
+				}
+			})
 			return nil, nil
 		}, nil)
 	}
@@ -139,7 +159,7 @@ func TestFollow_EqualsTheStoreAtItsPosition(t *testing.T) {
 		slow := time.Duration(rapid.SampledFrom([]int{0, 1, 5_000}).Draw(rt, "slow ms")) * time.Millisecond
 		synctest.Test(t, func(t *testing.T) {
 			g := newGroup(t, memstore.WithRetention(storage.Retention{Age: time.Second, Versions: 1, Changes: 5}))
-			w := &world{group: g, history: history{states: map[int64]map[string]string{}}}
+			w := newWorld(g, 0)
 			w.servers = [2]*servertest.Served{g.server, servertest.Start(t, g.store)}
 			before := len(script) / 3
 			for _, s := range script[:before] {
