@@ -121,7 +121,8 @@ func (v *Value[T]) Get() *T { return v.current.Load() }
 // or nil if it is: the newest value was rejected, the key was deleted (ErrNotFound),
 // servers refuse the key ([Config].Refused), no server has confirmed the value and the
 // last snapshot is in use (ErrUnavailable), or there has been no value yet and the
-// default is in use: ErrNotFound if a server has said so, or else why none did.
+// default is in use: ErrNotFound or ErrDenied if a server has said so, or else why none
+// did.
 func (v *Value[T]) Err() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()

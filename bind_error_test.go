@@ -131,6 +131,28 @@ func TestErr_OfADefaultIsTheNewestReason(t *testing.T) {
 	})
 }
 
+// Servers that come back may refuse a key of which nothing was known.
+func TestErr_OfADefaultIsARefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clienttest.NewCentre()
+		c.Fail(clienttest.ErrDown)
+		client := clienttest.NewClient(t, c)
+		v, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA, diamond.WithDefault(clienttest.Limits{Rate: 9}))
+		require.NoError(t, err)
+		require.ErrorIs(t, v.Err(), diamond.ErrUnavailable)
+		c.Deny(clienttest.KeyA, true)
+		c.Fail(nil)
+		time.Sleep(5 * time.Minute)
+		require.ErrorIs(t, v.Err(), diamond.ErrDenied)
+		c.Deny(clienttest.KeyA, false)
+		time.Sleep(5 * time.Minute)
+		require.ErrorIs(t, v.Err(), diamond.ErrNotFound)
+		c.Set(clienttest.KeyA, `{"rate": 1}`)
+		clienttest.Settle()
+		require.NoError(t, v.Err())
+	})
+}
+
 // An outage at the start is told, where files are used too, and is over when a server
 // confirms the snapshot, although nothing changes for the program.
 func TestOnError_ASnapshotInUse(t *testing.T) {

@@ -100,10 +100,12 @@ func (n *notifier) deliveredTo(l *subscription) (conf.Config, bool) {
 // absence returns why the key of l has no value, or nil if it has one or nothing is known
 // of it.
 func (n *notifier) absence(l *subscription) error {
+	n.slots.mu.Lock()
+	defer n.slots.mu.Unlock()
 	if st := l.slot.shown.Load(); st != nil {
 		return st.err
 	}
-	return nil
+	return l.slot.refused
 }
 
 // deliver calls a listener with the state that is due. If it rejects its first
