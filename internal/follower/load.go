@@ -230,7 +230,8 @@ func (l *loader) awaitShown(ctx context.Context, s *slot) (conf.Config, error) {
 // better than an error, and whatever follows from it has the rest of the time.
 func (l *loader) patience(ctx context.Context, s *slot) (_ context.Context, stop func()) {
 	if end, ok := ctx.Deadline(); ok {
-		early := time.AfterFunc(time.Until(end)*4/5, func() {
+		left := time.Until(end)
+		early := time.AfterFunc(left-left/5, func() { // not left*4/5, which can overflow
 			l.slots.mu.Lock()
 			defer l.slots.mu.Unlock()
 			if s.value != nil && !s.settled {

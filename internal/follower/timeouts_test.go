@@ -245,3 +245,28 @@ func TestTimeouts_ThatMakeNoSenseAreInvalid(t *testing.T) {
 		require.ErrorContains(t, err, "timeouts", name)
 	}
 }
+
+// A deadline that is so far away that four times the time left is no duration is one.
+func TestTimeouts_DeadlineFarAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clienttest.NewCentre()
+		c.Set(clienttest.KeyA, "new")
+		local := clienttest.NewFiles()
+		clienttest.Get(t, clienttest.NewClient(t, c, diamond.WithLocalFiles(local)), clienttest.KeyA)
+		time.Sleep(time.Second)
+		c.Slow(500 * time.Millisecond)
+		client := clienttest.NewClient(t, c, diamond.WithLocalFiles(local))
+		ctx, cancel := context.WithTimeout(t.Context(), 100*365*24*time.Hour)
+		defer cancel()
+		first := make(chan conf.Source)
+		go func() {
+			config, _ := client.Get(ctx, clienttest.KeyA)
+			first <- config.Source
+		}()
+		time.Sleep(100 * time.Millisecond) // the snapshot has been read
+		config, err := client.Get(ctx, clienttest.KeyA)
+		require.NoError(t, err)
+		assert.Equal(t, conf.SourceServer, config.Source)
+		assert.Equal(t, conf.SourceServer, <-first)
+	})
+}
