@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -106,6 +107,9 @@ var allowed = map[string][]string{
 // testers are the packages whose code may import "testing".
 var testers = []string{"storage/storagetest", "transport/transporttest", "transport/httptransport/internal/protocoltest", "bench", "internal/archtest", "internal/mariadbtest", "internal/certtest", "internal/campaign", "internal/clienttest", "internal/servertest"}
 
+// engines are the packages behind the root's Server and Client. Only the root knows them.
+var engines = []string{"internal/engine", "internal/follower"}
+
 type pkg struct {
 	ImportPath string
 	Imports    []string
@@ -177,6 +181,13 @@ func TestImports(t *testing.T) {
 				continue // the standard library
 			}
 			assert.True(t, permitted(imported, rules), "%q may not import %s", name, imported)
+			short := strings.TrimPrefix(imported, module+"/")
+			if slices.Contains(engines, short) {
+				assert.Empty(t, name, "%q imports %s, which only the root may", name, imported)
+			}
+			if slices.Contains(testers, short) && !strings.HasPrefix(name, "internal/dev/") {
+				assert.Contains(t, testers, name, "%s is shipped code and imports %s, which is for tests", name, imported)
+			}
 			if strings.HasPrefix(imported, module+"/internal/dev/") {
 				assert.True(t, strings.HasPrefix(name, "internal/dev/"), "%q imports %s, a tool", name, imported)
 			}
