@@ -18,7 +18,7 @@ const defaultPort = "1210"
 func parseAddr(addr string) (url.URL, error) {
 	full := addr
 	if !strings.Contains(addr, "://") {
-		full = "http://" + addr
+		full = "http://" + withZone(addr)
 	}
 	u, err := url.Parse(full)
 	why := ""
@@ -46,6 +46,15 @@ func parseAddr(addr string) (url.URL, error) {
 	u.Path = strings.TrimSuffix(u.Path, "/")
 	u.RawPath = ""
 	return *u, nil
+}
+
+// withZone returns addr with the zone of an IPv6 address as URLs have it. An address
+// that [net.JoinHostPort] makes has it as it is.
+func withZone(addr string) string {
+	if host, rest, ok := strings.Cut(addr, "%"); ok && strings.HasPrefix(host, "[") && !strings.Contains(host, "]") {
+		return host + "%25" + strings.TrimPrefix(rest, "25")
+	}
+	return addr
 }
 
 // isIPv6 reports whether host is an IPv6 address without brackets.

@@ -112,6 +112,7 @@ func TestClient_DefaultPort(t *testing.T) {
 	require.NoError(t, err)
 	for addr, want := range map[string]string{
 		"h": "h:" + port, "h:": "h:" + port, "h/centre": "h:" + port, "[::1]": "[::1]:" + port, "127.0.0.1": "127.0.0.1:" + port, "h:1211": "h:1211",
+		"[fe80::1%eth0]:1": "[fe80::1%eth0]:1", "[fe80::1%25eth0]": "[fe80::1%eth0]:" + port,
 		"[::1]:1": "[::1]:1", "http://h": "h:80", "https://h/centre": "h:443", "HTTPS://h:8443": "h:8443",
 	} {
 		var asked string
