@@ -51,7 +51,8 @@ func Servers(addrs string, opts ...Option) (diamond.Client, error) {
 // port is 8080. With [WithFiles] the client keeps the last list of servers in the
 // directory, and starts from it while no name server can be reached.
 //
-// The client needs no secret of the cluster, because it only reads lists.
+// The list has no schemes: the client calls the servers in it by http, also if the name
+// servers have https. It needs no secret of the cluster, because it only reads lists.
 func NameServers(urls string, opts ...Option) (diamond.Client, error) {
 	list, err := split(urls, "name server")
 	if err != nil {

@@ -6,7 +6,7 @@ import "reflect"
 // slices, arrays, structs, pointers and the values of interfaces are copied. What v refers
 // to twice is copied once, so cycles end.
 //
-// The copy shares with v what a decoder cannot change, or what may not exist twice:
+// The copy shares with v what [Decode] does not change, or what may not exist twice:
 // channels, functions, values of interfaces with methods, pointers to structs without
 // exported fields and unmarshal methods (such as *sync.Mutex and *time.Location), and
 // pointers in unexported fields. Maps and slices in unexported fields are copied, because
