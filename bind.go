@@ -122,7 +122,8 @@ func (v *Value[T]) Get() *T { return v.current.Load() }
 // servers refuse the key ([Config].Refused), no server has confirmed the value and the
 // last snapshot is in use (ErrUnavailable), or there has been no value yet and the
 // default is in use: ErrNotFound or ErrDenied if a server has said so, or else why none
-// did.
+// did. An outage that begins later is no error of a Value, which has what servers said
+// last; see [Client].OnError and [Client].Status.
 func (v *Value[T]) Err() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -52,6 +52,7 @@ func (c *Client) known() []string {
 
 // askAll asks all name servers, and returns a text with their errors.
 func (c *Client) askAll(ctx context.Context) string {
+	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	enough := sync.OnceFunc(func() { time.AfterFunc(grace, cancel) })
@@ -59,7 +60,7 @@ func (c *Client) askAll(ctx context.Context) string {
 	var wg sync.WaitGroup
 	for i, s := range c.sources {
 		wg.Go(func() {
-			if err := c.ask(ctx, s); err != nil {
+			if err := c.ask(ctx, caller, s); err != nil {
 				failures[i] = fmt.Sprintf("%s: %v", s.base, err)
 				return
 			}
@@ -75,8 +76,9 @@ var (
 	errUnknown = errors.New("it has just started and knows no server yet")
 )
 
-// ask updates s from its name server.
-func (c *Client) ask(ctx context.Context, s *source) error {
+// ask updates s from its name server. An error that comes because caller was canceled is
+// none of the name server, and not logged.
+func (c *Client) ask(ctx, caller context.Context, s *source) error {
 	c.mu.Lock()
 	c.started++
 	number := c.started
@@ -93,6 +95,9 @@ func (c *Client) ask(ctx context.Context, s *source) error {
 		err = errUnknown
 	case err == nil && len(list.addrs) == 0:
 		err = errEmpty
+	}
+	if err != nil && errors.Is(caller.Err(), context.Canceled) {
+		return err
 	}
 	c.report(s, &s.askFails, err)
 	if err != nil {
