@@ -311,7 +311,8 @@ func (v *Value[T]) OnChange(changed func(old, new *T)) (stop func()) {
 // OnError calls told with the error that [Value.Err] returns, if there is one, and then
 // with each new one, until stop is called: a newer value was rejected, the key was
 // deleted, servers refuse the key, or a snapshot is in use. When an error is over, told
-// is not called, and Err returns nil.
+// is not called, and Err returns nil. While a default is in use, told is not called again
+// if only the reason changes, as when servers come back and do not have the key.
 //
 // Calls are like those of [Value.OnChange]: those to one callback are sequential and in
 // order, and delay nobody else. A slow callback misses errors that newer ones have

@@ -27,7 +27,7 @@ func parseAddr(addr string) (url.URL, error) {
 		why = "is empty"
 	case isIPv6(host):
 		why = "an IPv6 address needs brackets, such as [::1]:" + defaultPort
-	case err != nil, u.Scheme != "http" && u.Scheme != "https":
+	case err != nil, u.Scheme != "http" && u.Scheme != "https", strings.HasPrefix(u.Path, "//"):
 		why = "is neither host:port nor an http URL"
 	case u.Hostname() == "":
 		why = "has no host, such as 127.0.0.1:" + defaultPort

@@ -93,6 +93,9 @@ func New(addr string, opts ...Option) (*Transport, error) {
 	for _, opt := range opts {
 		opt(t)
 	}
+	if t.timeout <= 0 || t.maxAnswer <= 0 {
+		return nil, conf.Errorf(conf.ErrInvalid, "options: a time-out of %v and answers of %d bytes; both must be above 0", t.timeout, t.maxAnswer)
+	}
 	if t.tls != nil && t.given != nil {
 		return nil, conf.Errorf(conf.ErrInvalid, "options: WithTLS has no effect on the client of WithHTTPClient; set the TLS configuration of its round tripper")
 	}

@@ -135,6 +135,16 @@ func TestClient_TLSBesideAnHTTPClient(t *testing.T) {
 	}
 }
 
+func TestClient_OptionsAreChecked(t *testing.T) {
+	for name, opt := range map[string]httptransport.Option{
+		"no time": httptransport.WithTimeout(0), "less than none": httptransport.WithTimeout(-time.Second),
+		"no answer": httptransport.WithMaxAnswer(0),
+	} {
+		_, err := httptransport.New("h", opt)
+		assert.ErrorIs(t, err, conf.ErrInvalid, name)
+	}
+}
+
 func TestClient_NobodyThere(t *testing.T) {
 	tr := dial(t, "127.0.0.1:1")
 	defer tr.Close()
@@ -150,7 +160,7 @@ func TestClient_Addresses(t *testing.T) {
 		"": "is empty", "://": form, "ftp://h:1": form, "ho st:1": form, "h:port": form, "a:b:c": form, "http://": "has no host",
 		"http://:80": "has no host", ":1210": "has no host, such as 127.0.0.1:1210", "::1": "such as [::1]:1210", "fe80::1/centre": "needs brackets",
 		"http://h/?q=1": more, "h?q": more, "h?": more, "http://h:1/#f": more, "http://user:secret@h:1": more, "http://user:secret@h h": form,
-		"h:0": "the port is not a number", "http://h:65536": "the port is not a number",
+		"http//h": form, "h//path": form, "h:0": "the port is not a number", "http://h:65536": "the port is not a number",
 	} {
 		tr, err := httptransport.New(addr)
 		assert.Nil(t, tr, addr)
