@@ -3,7 +3,6 @@ package diamond
 import (
 	"context"
 	"errors"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -348,11 +347,7 @@ func (v *Value[T]) watch(next func() (call func())) (stop func()) {
 			return
 		}
 		defer v.sub.of.Exit(w)
-		defer func() {
-			if recover() != nil { // the panic value may hold content; the stack does not
-				v.sub.of.Log.Error("a callback panicked", "key", v.decoder.key, "stack", string(debug.Stack()))
-			}
-		}()
+		defer worker.LogPanic(v.sub.of.Log, "key", v.decoder.key)
 		call()
 	})
 	v.mu.Lock()

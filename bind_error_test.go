@@ -25,12 +25,12 @@ func TestOnError_EachErrorOnce(t *testing.T) {
 		client := clienttest.NewClient(t, c)
 		v, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA)
 		require.NoError(t, err)
-		var told toldErrors
-		v.OnError(told.add)
+		var told clienttest.Errors
+		v.OnError(told.Add)
 		check := func(name string, want error) {
 			t.Helper()
 			clienttest.Settle()
-			errs := told.take()
+			errs := told.Take()
 			require.ErrorIs(t, v.Err(), want, name)
 			if want == nil {
 				assert.Empty(t, errs, name)
@@ -54,7 +54,7 @@ func TestOnError_EachErrorOnce(t *testing.T) {
 			c.Deny(clienttest.KeyA, true)
 			check("refused", diamond.ErrDenied)
 			time.Sleep(10 * time.Minute)
-			assert.Empty(t, told.take(), "the refusal is tried again, and is the same")
+			assert.Empty(t, told.Take(), "the refusal is tried again, and is the same")
 			c.Deny(clienttest.KeyA, false)
 			time.Sleep(2 * time.Minute)
 			check("allowed", nil)
@@ -71,26 +71,26 @@ func TestOnError_WhatBeganBeforeIsToldAtOnce(t *testing.T) {
 		client := clienttest.NewClient(t, c)
 		v, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA, diamond.WithDefault(clienttest.Limits{Rate: 9}))
 		require.NoError(t, err)
-		var first, second, late toldErrors
-		v.OnError(first.add)
+		var first, second, late clienttest.Errors
+		v.OnError(first.Add)
 		synctest.Wait()
-		v.OnError(second.add)
+		v.OnError(second.Add)
 		synctest.Wait()
-		for _, told := range []*toldErrors{&first, &second} {
-			errs := told.take()
+		for _, told := range []*clienttest.Errors{&first, &second} {
+			errs := told.Take()
 			require.Len(t, errs, 1, "the default is in use")
 			require.ErrorIs(t, errs[0], diamond.ErrNotFound)
 		}
 		clienttest.Settle()
 		c.Set(clienttest.KeyA, `{"rate": 1}`)
 		clienttest.Settle()
-		v.OnError(late.add)
+		v.OnError(late.Add)
 		clienttest.Settle()
-		assert.Empty(t, late.take(), "an error that is over is not told")
+		assert.Empty(t, late.Take(), "an error that is over is not told")
 		c.Remove(clienttest.KeyA)
 		clienttest.Settle()
-		assert.Len(t, late.take(), 1, "the default is in use again")
-		assert.Len(t, first.take(), 1)
+		assert.Len(t, late.Take(), 1, "the default is in use again")
+		assert.Len(t, first.Take(), 1)
 	})
 }
 
@@ -104,8 +104,8 @@ func TestErr_OfADefaultIsTheNewestReason(t *testing.T) {
 		v, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA, diamond.WithDefault(clienttest.Limits{Rate: 9}))
 		require.NoError(t, err)
 		require.ErrorIs(t, v.Err(), diamond.ErrUnavailable)
-		var early, late toldErrors
-		v.OnError(early.add)
+		var early, late clienttest.Errors
+		v.OnError(early.Add)
 		time.Sleep(time.Minute)
 		require.ErrorIs(t, v.Err(), diamond.ErrUnavailable)
 		for _, down := range []error{nil, clienttest.ErrDown} {
@@ -113,9 +113,9 @@ func TestErr_OfADefaultIsTheNewestReason(t *testing.T) {
 			time.Sleep(time.Minute)
 			require.ErrorIs(t, v.Err(), diamond.ErrNotFound)
 		}
-		v.OnError(late.add)
+		v.OnError(late.Add)
 		synctest.Wait()
-		errs := append(early.take(), late.take()...)
+		errs := append(early.Take(), late.Take()...)
 		require.Len(t, errs, 2, "that the servers are back is no new error")
 		require.ErrorIs(t, errs[0], diamond.ErrUnavailable)
 		require.ErrorIs(t, errs[1], diamond.ErrNotFound)
@@ -170,12 +170,12 @@ func TestOnError_ASnapshotInUse(t *testing.T) {
 		again := clienttest.NewClient(t, c, diamond.WithLocalFiles(local))
 		v, err := diamond.Bind[clienttest.Limits](t.Context(), again, clienttest.KeyA)
 		require.NoError(t, err, "the snapshot is in force")
-		var told toldErrors
-		v.OnError(told.add)
+		var told clienttest.Errors
+		v.OnError(told.Add)
 		changes := 0
 		v.OnChange(func(_, _ *clienttest.Limits) { changes++ })
 		time.Sleep(time.Minute)
-		errs := told.take()
+		errs := told.Take()
 		require.Len(t, errs, 1)
 		require.ErrorIs(t, errs[0], diamond.ErrUnavailable)
 		require.ErrorContains(t, v.Err(), "the last snapshot is in use")
@@ -185,7 +185,7 @@ func TestOnError_ASnapshotInUse(t *testing.T) {
 		time.Sleep(time.Minute)
 		require.NoError(t, v.Err())
 		assert.Equal(t, diamond.SourceServer, v.Config().Source)
-		assert.Empty(t, told.take())
+		assert.Empty(t, told.Take())
 		assert.Equal(t, 1, changes)
 
 		c.Fail(clienttest.ErrDown) // an outage later is told by the client
@@ -195,7 +195,7 @@ func TestOnError_ASnapshotInUse(t *testing.T) {
 		time.Sleep(time.Minute)
 		c.Set(clienttest.KeyA, `{"rate": 0}`)
 		clienttest.Settle()
-		require.Len(t, told.take(), 1)
+		require.Len(t, told.Take(), 1)
 	})
 }
 
@@ -222,13 +222,13 @@ func TestOnError_ASnapshotThatTheServerThenRefusesOrRejects(t *testing.T) {
 			again := clienttest.NewClient(t, c, diamond.WithLocalFiles(local))
 			v, err := diamond.Bind[clienttest.Limits](t.Context(), again, clienttest.KeyA)
 			require.NoError(t, err)
-			var told toldErrors
-			v.OnError(told.add)
+			var told clienttest.Errors
+			v.OnError(told.Add)
 			synctest.Wait()
 			then.happens(c)
 			c.Fail(nil)
 			time.Sleep(2 * time.Minute)
-			errs := told.take()
+			errs := told.Take()
 			require.Len(t, errs, 2, name)
 			require.ErrorIs(t, errs[0], diamond.ErrUnavailable, name)
 			require.ErrorIs(t, errs[1], then.want, name)
@@ -254,11 +254,11 @@ func TestOnError_ASnapshotInPlaceOfARejectedValue(t *testing.T) {
 		again := clienttest.NewClient(t, c, diamond.WithLocalFiles(local))
 		v, err := diamond.Bind[clienttest.Limits](t.Context(), again, clienttest.KeyA)
 		require.NoError(t, err)
-		var told toldErrors
-		v.OnError(told.add)
+		var told clienttest.Errors
+		v.OnError(told.Add)
 		clienttest.Settle()
 		assert.Equal(t, diamond.SourceSnapshot, v.Config().Source)
-		errs := told.take()
+		errs := told.Take()
 		require.Len(t, errs, 1)
 		require.ErrorIs(t, errs[0], clienttest.ErrRate)
 		require.ErrorIs(t, v.Err(), clienttest.ErrRate)
@@ -279,9 +279,9 @@ func TestOnError_ASlowCallbackMissesWhatIsReplaced(t *testing.T) {
 		require.NoError(t, err)
 		clienttest.Settle()
 		release := make(chan struct{})
-		var slow, fast toldErrors
-		v.OnError(func(err error) { slow.add(err); <-release })
-		v.OnError(fast.add)
+		var slow, fast clienttest.Errors
+		v.OnError(func(err error) { slow.Add(err); <-release })
+		v.OnError(fast.Add)
 		reject := func(n int) {
 			c.Set(clienttest.KeyA, fmt.Sprintf(`{"rate": 1, "burst": %d}`, n))
 			clienttest.Settle()
@@ -289,13 +289,13 @@ func TestOnError_ASlowCallbackMissesWhatIsReplaced(t *testing.T) {
 		for n := range 1000 {
 			reject(100 + n)
 		}
-		assert.Len(t, fast.take(), 1000, "it delays nobody else")
+		assert.Len(t, fast.Take(), 1000, "it delays nobody else")
 		c.Set(clienttest.KeyA, `{"rate": 1}`)
 		clienttest.Settle()
 		require.NoError(t, v.Err())
 		close(release)
 		clienttest.Settle()
-		errs := slow.take()
+		errs := slow.Take()
 		require.Len(t, errs, 2)
 		require.ErrorContains(t, errs[0], "100")
 		require.ErrorContains(t, errs[1], "1099", "the newest, although it is over")
@@ -317,8 +317,8 @@ func TestOnError_PanicStopAndClose(t *testing.T) {
 		v.OnError(func(error) { panics++; panic("CANARY") })
 		within, withinCalls := make(chan func(), 1), 0
 		within <- v.OnError(func(error) { withinCalls++; (<-within)() })
-		var stopped toldErrors
-		stop := v.OnError(stopped.add)
+		var stopped clienttest.Errors
+		stop := v.OnError(stopped.Add)
 		stop()
 		stop()
 		reject()
@@ -327,7 +327,7 @@ func TestOnError_PanicStopAndClose(t *testing.T) {
 		assert.Contains(t, log.String(), "a callback panicked")
 		assert.NotContains(t, log.String(), "CANARY")
 		assert.Equal(t, 1, withinCalls)
-		assert.Empty(t, stopped.take())
+		assert.Empty(t, stopped.Take())
 
 		returned := false
 		slow := v.OnError(func(error) { time.Sleep(time.Second); returned = true })

@@ -22,26 +22,6 @@ import (
 	"github.com/linnaname/gdiamond/transport/transporttest"
 )
 
-// toldErrors records what OnError tells.
-type toldErrors struct {
-	mu   sync.Mutex
-	errs []error
-}
-
-func (e *toldErrors) add(err error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.errs = append(e.errs, err)
-}
-
-func (e *toldErrors) take() []error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	errs := e.errs
-	e.errs = nil
-	return errs
-}
-
 // Servers that are away: the last state stays, Err says so within 40 s and OnError once.
 // When they are back all is told that happened meanwhile.
 func TestFollow_ServersAway(t *testing.T) {
@@ -55,8 +35,8 @@ func TestFollow_ServersAway(t *testing.T) {
 				g.publish("a", "0")
 				m := g.follow()
 				u, _ := observe(t, m)
-				var told toldErrors
-				m.OnError(told.add)
+				var told clienttest.Errors
+				m.OnError(told.Add)
 				for round := range 3 {
 					time.Sleep(time.Minute)
 					u.take()
@@ -68,7 +48,7 @@ func TestFollow_ServersAway(t *testing.T) {
 					require.ErrorIs(t, m.Err(), diamond.ErrUnavailable)
 					time.Sleep(10 * time.Minute)
 					require.ErrorIs(t, m.Err(), diamond.ErrUnavailable)
-					errs := told.take()
+					errs := told.Take()
 					require.Len(t, errs, 1)
 					require.ErrorIs(t, errs[0], diamond.ErrUnavailable)
 					assert.NotEqual(t, fmt.Sprint(round, "b"), loaded(m)["a"])
@@ -102,8 +82,8 @@ func TestFollow_ServersThatRefuse(t *testing.T) {
 			require.NoError(t, err)
 			defer m.Close()
 			u, _ := observe(t, m)
-			var told toldErrors
-			m.OnError(told.add)
+			var told clienttest.Errors
+			m.OnError(told.Add)
 			clienttest.Settle()
 			u.take()
 
@@ -125,7 +105,7 @@ func TestFollow_ServersThatRefuse(t *testing.T) {
 			time.Sleep(10 * time.Minute)
 			require.ErrorIs(t, m.Err(), refusal)
 			assert.Equal(t, map[string]string{"a": "1"}, loaded(m), "a lost right is no deletion")
-			require.Len(t, told.take(), 1, "once for all attempts")
+			require.Len(t, told.Take(), 1, "once for all attempts")
 			assert.Equal(t, 1, strings.Count(log.String(), "a mirror is not up to date"), log.String())
 			mu.Lock()
 			for i := 1; i < len(asked); i++ {
@@ -140,13 +120,13 @@ func TestFollow_ServersThatRefuse(t *testing.T) {
 			require.NoError(t, m.Err())
 			assert.Equal(t, []string{"2: a=2", "3: -a"}, u.take())
 			assert.Empty(t, loaded(m))
-			assert.Empty(t, told.take())
+			assert.Empty(t, told.Take())
 			assert.Equal(t, 1, strings.Count(log.String(), "a mirror is up to date again"))
 
-			var late toldErrors
-			m.OnError(late.add)
+			var late clienttest.Errors
+			m.OnError(late.Add)
 			clienttest.Settle()
-			assert.Empty(t, late.take(), "it is over")
+			assert.Empty(t, late.Take(), "it is over")
 		})
 	}
 }
@@ -159,20 +139,20 @@ func TestFollow_OnErrorTellsThePresentOne(t *testing.T) {
 		g.exchange.to(servertest.Serve(t, memstore.New()))
 		time.Sleep(time.Minute)
 		require.ErrorIs(t, m.Err(), diamond.ErrOtherStore)
-		var told, stopped toldErrors
-		m.OnError(told.add)
+		var told, stopped clienttest.Errors
+		m.OnError(told.Add)
 		m.OnError(func(error) { panic("a callback") })
-		m.OnError(stopped.add)()
+		m.OnError(stopped.Add)()
 		clienttest.Settle()
-		require.Len(t, told.take(), 1)
+		require.Len(t, told.Take(), 1)
 		g.exchange.to(g.server)
 		time.Sleep(time.Minute)
 		require.NoError(t, m.Err())
-		stopped.take()
+		stopped.Take()
 		g.exchange.to(servertest.Serve(t, memstore.New()))
 		time.Sleep(time.Minute)
-		require.Len(t, told.take(), 1, "it began again")
-		assert.Empty(t, stopped.take())
+		require.Len(t, told.Take(), 1, "it began again")
+		assert.Empty(t, stopped.Take())
 	})
 }
 
@@ -442,8 +422,8 @@ func TestMirror_ClientClosedFirst(t *testing.T) {
 		require.NoError(t, err)
 		calls := 0
 		m.OnChange(func(diamond.Update) { calls++ })
-		var told toldErrors
-		m.OnError(told.add)
+		var told clienttest.Errors
+		m.OnError(told.Add)
 		clienttest.Settle()
 		require.NoError(t, client.Close())
 		g.publish("a", "2")
@@ -453,7 +433,7 @@ func TestMirror_ClientClosedFirst(t *testing.T) {
 		m.OnChange(func(diamond.Update) { calls++ })
 		time.Sleep(10 * time.Minute)
 		assert.Equal(t, 1, calls)
-		assert.Empty(t, told.take(), "the program has closed it")
+		assert.Empty(t, told.Take(), "the program has closed it")
 		m.Close()
 		_, err = diamond.Follow(t.Context(), client, followed)
 		require.ErrorIs(t, err, diamond.ErrClosed)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 
 	"github.com/linnaname/gdiamond/internal/worker"
@@ -94,15 +93,8 @@ func (m *Mirror) deliver(cb *updateCallback, changed func(Update)) {
 	}
 	cb.worker.Wake() // for those after it
 	if d.size() > 0 || d.whole {
-		defer m.recover()
+		defer worker.LogPanic(m.log)
 		changed(d.update())
-	}
-}
-
-// recover ends the panic of a callback.
-func (m *Mirror) recover() {
-	if recover() != nil { // the panic value may hold content; the stack does not
-		m.log.Error("a callback panicked", "stack", string(debug.Stack()))
 	}
 }
 
@@ -130,7 +122,7 @@ func (m *Mirror) OnError(told func(err error)) (stop func()) {
 		cb.due = nil
 		m.mu.Unlock()
 		if err != nil {
-			defer m.recover()
+			defer worker.LogPanic(m.log)
 			told(err)
 		}
 	})

@@ -1,7 +1,6 @@
 package dial
 
 import (
-	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -108,10 +107,8 @@ func (s *settings) nameServers() []namesrv.ClientOption {
 	if s.withFiles {
 		opts = append(opts, namesrv.WithCacheFile(filepath.Join(s.dir, nameServersFile)))
 	}
-	if s.tls != nil { // the settings beside it are those that namesrv has by default
-		opts = append(opts, namesrv.WithHTTPClient(&http.Client{Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10, TLSClientConfig: s.tls.Clone(),
-		}}))
+	if s.tls != nil {
+		opts = append(opts, namesrv.WithTLS(s.tls))
 	}
 	return opts
 }

@@ -2,6 +2,7 @@ package namesrv
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +31,7 @@ const (
 type Client struct {
 	sources []*source
 	http    *http.Client
+	tls     *tls.Config // or nil
 	lease   time.Duration
 	logger  *slog.Logger
 	secret  cluster.Secret
@@ -69,6 +71,12 @@ func WithHTTPClient(client *http.Client) ClientOption {
 	return clientOption(func(c *Client) { c.http = client })
 }
 
+// WithTLS sets the TLS configuration for https name servers, which the client copies.
+// Together with [WithHTTPClient], which has its own, it is ErrInvalid.
+func WithTLS(config *tls.Config) ClientOption {
+	return clientOption(func(c *Client) { c.tls = config })
+}
+
 // WithLease sets the time for which a registration is valid without being renewed, from
 // [MinLease] to [MaxLease]. The default is [DefaultLease]. The client renews a lease after a
 // third of its time.
@@ -88,14 +96,19 @@ func WithCacheFile(path string) ClientOption {
 // default port is 8080. NewClient does not connect. Errors wrap ErrInvalid.
 func NewClient(urls []string, opts ...ClientOption) (*Client, error) {
 	c := &Client{
-		http: &http.Client{Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10,
-		}},
 		lease:  DefaultLease,
 		logger: slog.New(slog.DiscardHandler),
 	}
 	for _, opt := range opts {
 		opt.applyClient(c)
+	}
+	switch {
+	case c.http == nil:
+		c.http = &http.Client{Transport: &http.Transport{
+			Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10, TLSClientConfig: c.tls.Clone(),
+		}}
+	case c.tls != nil:
+		return nil, conf.Errorf(conf.ErrInvalid, "options: WithTLS has no effect on the client of WithHTTPClient; set the TLS configuration of its round tripper")
 	}
 	if c.lease < MinLease || c.lease > MaxLease {
 		return nil, conf.Errorf(conf.ErrInvalid, "lease: %v is not between %v and %v", c.lease, MinLease, MaxLease)

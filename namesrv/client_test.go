@@ -2,6 +2,7 @@ package namesrv
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -96,6 +97,8 @@ func TestNewClientRefuses(t *testing.T) {
 	_, err := NewClient([]string{ns1}, WithLease(time.Millisecond))
 	assert.ErrorIs(t, err, conf.ErrInvalid)
 	assert.NotContains(t, fmt.Sprint(NewClient([]string{"http://u:secret@a"})), "secret")
+	_, err = NewClient([]string{ns1}, WithTLS(&tls.Config{}), WithHTTPClient(&http.Client{}))
+	assert.ErrorIs(t, err, conf.ErrInvalid)
 
 	for given, want := range map[string]string{
 		"names": "http://names:8080", "names:1": "http://names:1", "[::1]": "http://[::1]:8080",

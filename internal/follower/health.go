@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -154,11 +153,7 @@ func (h *health) call(cb *errorCallback, told func(error)) {
 		cb.worker.Wake()
 	}
 	h.mu.Unlock()
-	defer func() {
-		if recover() != nil { // the panic value may hold content; the stack does not
-			h.log.Error("a callback panicked", "stack", string(debug.Stack()))
-		}
-	}()
+	defer worker.LogPanic(h.log)
 	told(next.err)
 }
 

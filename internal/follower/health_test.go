@@ -22,32 +22,11 @@ import (
 	"github.com/linnaname/gdiamond/transport/transporttest"
 )
 
-// errorLog is a callback of OnError that records its calls.
-type errorLog struct {
-	mu   sync.Mutex
-	errs []error
-}
-
-func (l *errorLog) tell(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.errs = append(l.errs, err)
-}
-
-// take returns the errors since the last call of take.
-func (l *errorLog) take() []error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	errs := l.errs
-	l.errs = nil
-	return errs
-}
-
 // requireTold checks that l got exactly the wanted errors since the last check.
-func requireTold(t *testing.T, l *errorLog, wanted ...error) {
+func requireTold(t *testing.T, l *clienttest.Errors, wanted ...error) {
 	t.Helper()
 	synctest.Wait()
-	errs := l.take()
+	errs := l.Take()
 	require.Len(t, errs, len(wanted), "%v", errs)
 	for i, err := range errs {
 		require.ErrorIs(t, err, wanted[i])
@@ -83,8 +62,8 @@ func TestOnError_AnOutageIsToldOnce(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					var log clienttest.Logs
 					client, network := faultyClient(t, diamond.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
-					var told errorLog
-					client.OnError(told.tell)
+					var told clienttest.Errors
+					client.OnError(told.Add)
 					if who == "polls" || who == "both" {
 						clienttest.Subscribe(t, client, clienttest.KeyA, &clienttest.Recorder{})
 					}
@@ -137,8 +116,8 @@ func TestOnError_AFailureThatTheNextAttemptRepairsIsNotTold(t *testing.T) {
 			return nil
 		}}
 		client := clienttest.NewClient(t, c, diamond.WithLocalFiles(files))
-		var told errorLog
-		client.OnError(told.tell)
+		var told clienttest.Errors
+		client.OnError(told.Add)
 		clienttest.Get(t, client, clienttest.KeyA) // without a listener there is one snapshot a value
 		defer watch(t, client)()
 		for range 100 {
@@ -175,8 +154,8 @@ func TestOnError_SnapshotsThatCannotBeWritten(t *testing.T) {
 				local := clienttest.NewFiles()
 				var log clienttest.Logs
 				client := clienttest.NewClient(t, c, diamond.WithLocalFiles(local), diamond.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
-				var told errorLog
-				client.OnError(told.tell)
+				var told clienttest.Errors
+				client.OnError(told.Add)
 				clienttest.Subscribe(t, client, clienttest.KeyA, &clienttest.Recorder{})
 				clienttest.Settle()
 				for i := range 3 {
@@ -212,8 +191,8 @@ func TestOnError_AnOutageWhilePollsFailAnyway(t *testing.T) {
 		}
 		serve()
 		client := clienttest.NewClient(t, c)
-		var told errorLog
-		client.OnError(told.tell)
+		var told clienttest.Errors
+		client.OnError(told.Add)
 		clienttest.Subscribe(t, client, clienttest.KeyA, &clienttest.Recorder{})
 		defer watch(t, client)()
 		time.Sleep(10 * time.Minute)
@@ -238,8 +217,8 @@ func TestOnError_AnOutageThatBecomesAnother(t *testing.T) {
 		client := clienttest.NewClient(t, c)
 		clienttest.Get(t, client, clienttest.KeyA)
 		clienttest.Settle()
-		var told errorLog
-		client.OnError(told.tell)
+		var told clienttest.Errors
+		client.OnError(told.Add)
 		own := c.Position().Store
 
 		for range 2 {
@@ -262,8 +241,8 @@ func TestOnError_AnOutageThatBecomesAnother(t *testing.T) {
 				time.Sleep(time.Minute)
 			}
 			requireTold(t, &told)
-			var late errorLog
-			client.OnError(late.tell)
+			var late clienttest.Errors
+			client.OnError(late.Add)
 			requireTold(t, &late, conf.ErrOverloaded)
 
 			c.Fail(nil)
@@ -279,8 +258,8 @@ func TestOnError_LostHistoryIsToldEachTime(t *testing.T) {
 		c := clienttest.NewCentre()
 		c.Set(clienttest.KeyA, "a")
 		client := clienttest.NewClient(t, c)
-		var told, late errorLog
-		client.OnError(told.tell)
+		var told, late clienttest.Errors
+		client.OnError(told.Add)
 		clienttest.Get(t, client, clienttest.KeyA)
 		for range 3 {
 			clienttest.Settle()
@@ -288,7 +267,7 @@ func TestOnError_LostHistoryIsToldEachTime(t *testing.T) {
 			time.Sleep(time.Minute)
 			requireTold(t, &told, conf.ErrEpoch)
 		}
-		client.OnError(late.tell)
+		client.OnError(late.Add)
 		requireTold(t, &late) // it is over
 	})
 }
@@ -299,8 +278,8 @@ func TestOnError_ALateCallbackIsToldWhatIsPresent(t *testing.T) {
 		c.Set(clienttest.KeyA, "a")
 		local := clienttest.NewFiles()
 		client := clienttest.NewClient(t, c, diamond.WithLocalFiles(local))
-		var early, none errorLog
-		client.OnError(early.tell)
+		var early, none clienttest.Errors
+		client.OnError(early.Add)
 		clienttest.Subscribe(t, client, clienttest.KeyA, &clienttest.Recorder{})
 		clienttest.Settle()
 		local.With(func() { local.SaveErr = conf.Errorf(conf.ErrNoSpace, "full") })
@@ -311,15 +290,15 @@ func TestOnError_ALateCallbackIsToldWhatIsPresent(t *testing.T) {
 		requireTold(t, &early, conf.ErrNoSpace, conf.ErrUnavailable)
 
 		for range 2 {
-			var late errorLog
-			stop := client.OnError(late.tell)
+			var late clienttest.Errors
+			stop := client.OnError(late.Add)
 			requireTold(t, &late, conf.ErrUnavailable, conf.ErrNoSpace)
 			stop()
 		}
 		local.With(func() { local.SaveErr = nil })
 		c.Fail(nil)
 		time.Sleep(2 * time.Minute)
-		client.OnError(none.tell)
+		client.OnError(none.Add)
 		requireTold(t, &none)
 		requireTold(t, &early)
 	})
@@ -330,8 +309,8 @@ func TestOnError_ALateCallbackIsToldWhatIsPresent(t *testing.T) {
 func TestOnError_WhatIsNotAskedAnyMoreHasNoProblem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, network := faultyClient(t)
-		var told errorLog
-		client.OnError(told.tell)
+		var told clienttest.Errors
+		client.OnError(told.Add)
 		for range 3 {
 			end := watch(t, client)
 			time.Sleep(time.Minute)
@@ -348,14 +327,14 @@ func TestOnError_WhatIsNotAskedAnyMoreHasNoProblem(t *testing.T) {
 		client := clienttest.NewClient(t, c)
 		clienttest.Subscribe(t, client, clienttest.KeyA, &clienttest.Recorder{})
 		clienttest.Settle()
-		var told, late errorLog
-		client.OnError(told.tell)
+		var told, late clienttest.Errors
+		client.OnError(told.Add)
 		c.Fail(clienttest.ErrDown)
 		time.Sleep(time.Minute)
 		requireTold(t, &told, conf.ErrUnavailable)
 		c.Fail(&conf.Error{Op: "poll", Err: conf.ErrDenied, Key: clienttest.KeyA, Remote: true}) // as old servers do
 		time.Sleep(5 * time.Second)
-		client.OnError(late.tell)
+		client.OnError(late.Add)
 		requireTold(t, &late)
 		requireTold(t, &told)
 		require.ErrorIs(t, client.Status(clienttest.KeyA)[0].Err, conf.ErrDenied)
@@ -389,13 +368,13 @@ func TestOnError_ASlowCallbackMissesWhatIsReplaced(t *testing.T) {
 		client := clienttest.NewClient(t, c)
 		clienttest.Subscribe(t, client, clienttest.KeyA, &clienttest.Recorder{})
 		clienttest.Settle()
-		var slow, fast errorLog
+		var slow, fast clienttest.Errors
 		release := make(chan struct{})
 		client.OnError(func(err error) {
-			slow.tell(err)
+			slow.Add(err)
 			<-release
 		})
-		client.OnError(fast.tell)
+		client.OnError(fast.Add)
 		c.Fork(0)
 		time.Sleep(time.Minute)
 		const rounds = 50
@@ -407,11 +386,11 @@ func TestOnError_ASlowCallbackMissesWhatIsReplaced(t *testing.T) {
 		}
 		c.Fork(0)
 		time.Sleep(time.Minute)
-		require.Len(t, fast.take(), 1+rounds+1)
+		require.Len(t, fast.Take(), 1+rounds+1)
 		requireTold(t, &slow, conf.ErrEpoch)
 		close(release)
 		synctest.Wait()
-		errs := slow.take()
+		errs := slow.Take()
 		require.Len(t, errs, 2)
 		require.ErrorContains(t, errs[0], "outage 49")
 		require.ErrorIs(t, errs[1], conf.ErrEpoch)
@@ -518,8 +497,8 @@ func TestOnError_Close(t *testing.T) {
 			assert.Positive(t, time.Since(start))
 			time.Sleep(time.Minute)
 			assert.Equal(t, 1, calls)
-			var late errorLog
-			stop := client.OnError(late.tell)
+			var late clienttest.Errors
+			stop := client.OnError(late.Add)
 			requireTold(t, &late)
 			stop()
 		})
@@ -584,12 +563,12 @@ func TestOnError_SaysWhy(t *testing.T) {
 		c.Set(clienttest.KeyA, "a")
 		client := clienttest.NewClient(t, c)
 		clienttest.Get(t, client, clienttest.KeyA)
-		var told errorLog
-		client.OnError(told.tell)
+		var told clienttest.Errors
+		client.OnError(told.Add)
 		own := errors.New("no route to host")
 		c.Fail(&conf.Error{Err: conf.ErrUnavailable, Detail: own.Error()})
 		time.Sleep(time.Minute)
-		errs := told.take()
+		errs := told.Take()
 		require.Len(t, errs, 1)
 		require.ErrorIs(t, errs[0], conf.ErrUnavailable)
 		require.ErrorContains(t, errs[0], "no route to host")

@@ -5,7 +5,9 @@ package worker
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"sync"
 )
@@ -26,6 +28,15 @@ type Worker struct {
 // New returns a worker that calls do. The context ends with the worker. If do panics, the
 // program crashes, as in any goroutine. If do ends its goroutine, only the call ends.
 func New(do func(ctx context.Context)) *Worker { return &Worker{do: do} }
+
+// LogPanic recovers the panic of a callback and logs it with args. It must be deferred
+// itself. It does not log the value of the panic, which may hold a content; the stack does
+// not.
+func LogPanic(log *slog.Logger, args ...any) {
+	if recover() != nil {
+		log.Error("a callback panicked", append(args, "stack", string(debug.Stack()))...)
+	}
+}
 
 // Wake schedules a call of do. If a call is running, one more follows it, however often Wake
 // is called meanwhile.
