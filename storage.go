@@ -84,6 +84,13 @@ type Storage interface {
 	// empty if the key never existed.
 	History(ctx context.Context, key Key, before int64, limit int) ([]Change, error)
 
+	// PositionAt returns the position after the set of a revision: for the head's revision
+	// the head, and for revision 0 the position of the store before its first change, which
+	// has the store's id and first epoch and is therefore not zero. ErrCompacted: the log no
+	// longer reaches back to the revision. ErrNotFound: the revision is above the head, or
+	// in the gap that a fork has left. Changes accepts each position that PositionAt returns.
+	PositionAt(ctx context.Context, revision int64) (Position, error)
+
 	// Fork begins a new epoch if the store has lost verified, a position that the caller
 	// has seen of it. Fork writes an OpFork change, whose revision is one above the higher
 	// of the head's and verified's, and returns the position after it. If an epoch after

@@ -70,6 +70,11 @@ func (s *countedStorage) History(ctx context.Context, key diamond.Key, before in
 	return s.Storage.History(ctx, key, before, limit)
 }
 
+func (s *countedStorage) PositionAt(ctx context.Context, revision int64) (diamond.Position, error) {
+	s.access.Add(1)
+	return s.Storage.PositionAt(ctx, revision)
+}
+
 func (s *countedStorage) counts(srv diamond.Server) counts {
 	st := srv.Status()
 	return counts{

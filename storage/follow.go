@@ -104,6 +104,24 @@ func CheckAfter(after, horizon, head conf.Position) error {
 	return nil
 }
 
+// CheckAt reports, for [diamond.Storage].PositionAt, whether a log that begins after
+// horizon and ends at head may have a revision. If it has no change of that revision all
+// the same, the error is that of [NoRevision].
+func CheckAt(revision int64, horizon, head conf.Position) error {
+	switch {
+	case revision > head.Revision:
+		return conf.Errorf(conf.ErrNotFound, "revision %d is above the head, %d", revision, head.Revision)
+	case revision < horizon.Revision:
+		return conf.Errorf(conf.ErrCompacted, "the log begins after revision %d", horizon.Revision)
+	}
+	return nil
+}
+
+// NoRevision returns the error for a revision in the gap that a fork has left.
+func NoRevision(revision int64) error {
+	return conf.Errorf(conf.ErrNotFound, "there is no revision %d", revision)
+}
+
 // OtherStore returns the error for a position of a store other than that of have.
 func OtherStore(have, got conf.Position) error {
 	return conf.Errorf(conf.ErrOtherStore, "this is store %v, the position is of %v", have.Store, got.Store)

@@ -18,6 +18,7 @@ type readStorage interface {
 	Changes(ctx context.Context, after conf.Position, maxBytes int64) (conf.Batch, error)
 	Scan(ctx context.Context, req conf.ScanRequest) (conf.Page, error)
 	History(ctx context.Context, key conf.Key, before int64, limit int) ([]conf.Change, error)
+	PositionAt(ctx context.Context, revision int64) (conf.Position, error)
 }
 
 // Storage has the methods of a storage that an engine calls. The contract is that of
@@ -87,6 +88,13 @@ func (b boundedReads) Scan(ctx context.Context, req conf.ScanRequest) (conf.Page
 func (b boundedReads) History(ctx context.Context, key conf.Key, before int64, limit int) ([]conf.Change, error) {
 	return withDeadline(ctx, func(ctx context.Context) ([]conf.Change, error) {
 		return b.readStorage.History(ctx, key, before, limit)
+	})
+}
+
+// PositionAt calls the storage's PositionAt.
+func (b boundedReads) PositionAt(ctx context.Context, revision int64) (conf.Position, error) {
+	return withDeadline(ctx, func(ctx context.Context) (conf.Position, error) {
+		return b.readStorage.PositionAt(ctx, revision)
 	})
 }
 

@@ -110,6 +110,13 @@ func (s *troubled) History(ctx context.Context, key conf.Key, before int64, limi
 	return s.Storage.History(ctx, key, before, limit)
 }
 
+func (s *troubled) PositionAt(ctx context.Context, revision int64) (conf.Position, error) {
+	if err := s.enter("positionAt"); err != nil {
+		return conf.Position{}, err
+	}
+	return s.Storage.PositionAt(ctx, revision)
+}
+
 func (s *troubled) Fork(ctx context.Context, verified conf.Position) (conf.Position, error) {
 	if err := s.enter("fork"); err != nil {
 		return conf.Position{}, err
@@ -154,6 +161,10 @@ func (s *swapped) Scan(ctx context.Context, req conf.ScanRequest) (conf.Page, er
 
 func (s *swapped) History(ctx context.Context, key conf.Key, before int64, limit int) ([]conf.Change, error) {
 	return s.storage().History(ctx, key, before, limit)
+}
+
+func (s *swapped) PositionAt(ctx context.Context, revision int64) (conf.Position, error) {
+	return s.storage().PositionAt(ctx, revision)
 }
 
 func (s *swapped) Fork(ctx context.Context, verified conf.Position) (conf.Position, error) {

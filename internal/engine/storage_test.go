@@ -69,6 +69,13 @@ func (s *silent) History(ctx context.Context, key conf.Key, before int64, limit 
 	return s.Store.History(ctx, key, before, limit)
 }
 
+func (s *silent) PositionAt(ctx context.Context, revision int64) (conf.Position, error) {
+	if err := s.wait(ctx, "positionAt"); err != nil {
+		return conf.Position{}, err
+	}
+	return s.Store.PositionAt(ctx, revision)
+}
+
 func (s *silent) Commit(ctx context.Context, sets []conf.ChangeSet) ([]conf.Result, error) {
 	if err := s.wait(ctx, "commit"); err != nil {
 		return nil, err

@@ -144,6 +144,11 @@ func (g *Gate) History(ctx context.Context, key diamond.Key, before int64, limit
 	return through(ctx, g, func() ([]diamond.Change, error) { return g.store.History(ctx, key, before, limit) })
 }
 
+// PositionAt implements [diamond.Storage].
+func (g *Gate) PositionAt(ctx context.Context, revision int64) (diamond.Position, error) {
+	return through(ctx, g, func() (diamond.Position, error) { return g.store.PositionAt(ctx, revision) })
+}
+
 // Fork implements [diamond.Storage].
 func (g *Gate) Fork(ctx context.Context, verified diamond.Position) (diamond.Position, error) {
 	return through(ctx, g, func() (diamond.Position, error) { return g.store.Fork(ctx, verified) })

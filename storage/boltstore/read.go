@@ -3,6 +3,7 @@ package boltstore
 import (
 	"bytes"
 	"context"
+	"errors"
 
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage"
@@ -112,6 +113,29 @@ func (v *view) changes(batch *conf.Batch, maxBytes int64) error {
 		batch.Position = v.position(first.at.revision, first.chain)
 	}
 	return nil
+}
+
+// PositionAt implements [diamond.Storage].
+func (s *Store) PositionAt(ctx context.Context, revision int64) (conf.Position, error) {
+	var at conf.Position
+	err := s.read(ctx, func(v *view) error {
+		head, _, err := v.head()
+		if err != nil {
+			return err
+		}
+		if err := storage.CheckAt(revision, v.anchor(), head); err != nil {
+			return err
+		}
+		chain, err := v.chainAt(revision)
+		if errors.Is(err, conf.ErrEpoch) {
+			err = storage.NoRevision(revision)
+		}
+		if err == nil {
+			at = v.position(revision, chain)
+		}
+		return err
+	})
+	return at, err
 }
 
 // chainAt returns the chain at a revision of the log or at its horizon.

@@ -273,6 +273,23 @@ func (s *Store) History(ctx context.Context, key conf.Key, before int64, limit i
 	return changes, nil
 }
 
+// PositionAt implements [diamond.Storage].
+func (s *Store) PositionAt(ctx context.Context, revision int64) (conf.Position, error) {
+	unlock, err := s.rlock(ctx)
+	if err != nil {
+		return conf.Position{}, err
+	}
+	defer unlock()
+	if err := storage.CheckAt(revision, s.horizon, s.head); err != nil {
+		return conf.Position{}, err
+	}
+	at, _, found := s.find(revision)
+	if !found {
+		return conf.Position{}, storage.NoRevision(revision)
+	}
+	return at, nil
+}
+
 // Fork implements [diamond.Storage].
 func (s *Store) Fork(ctx context.Context, verified conf.Position) (conf.Position, error) {
 	unlock, err := s.lock(ctx)

@@ -127,6 +127,37 @@ func (s *Store) changes(ctx context.Context, after conf.Position, condition stri
 	return batch, from, nil
 }
 
+// PositionAt implements [diamond.Storage].
+func (s *Store) PositionAt(ctx context.Context, revision int64) (conf.Position, error) {
+	var found conf.Position
+	counted := false
+	err := s.query(ctx, "SELECT "+anchorColumns+" FROM diamond_counter k LEFT JOIN diamond_change a ON a.revision = ? AND a.number = 0 WHERE k.id = 1",
+		[]any{revision}, func(rows *sql.Rows) error {
+			counted = true
+			var anchor anchorRow
+			if err := rows.Scan(anchor.fields()...); err != nil {
+				return err
+			}
+			var head conf.Position
+			horizon, at, err := anchor.positions(&head, revision)
+			if err != nil {
+				return err
+			}
+			if err := storage.CheckAt(revision, horizon, head); err != nil {
+				return err
+			}
+			if at == nil {
+				return storage.NoRevision(revision)
+			}
+			found = at.Position
+			return nil
+		})
+	if err == nil && !counted {
+		err = noCounter()
+	}
+	return found, err
+}
+
 // checkAfter returns an error if the changes after a position are not available. at is the
 // position of the log at that revision, or nil if there is none.
 func checkAfter(after, horizon, head conf.Position, at *mark) error {

@@ -121,12 +121,13 @@ func closeClauses() []clause {
 			require.NoError(p, p.store.Close())
 			ctx := p.Context()
 			calls := map[string]func() error{
-				"Commit":  func() error { _, err := p.store.Commit(ctx, []conf.ChangeSet{put("a", "y")}); return err },
-				"Read":    func() error { _, err := p.store.Read(ctx, key("a"), 0); return err },
-				"Changes": func() error { _, err := p.store.Changes(ctx, conf.Position{}, all); return err },
-				"Scan":    func() error { _, err := p.store.Scan(ctx, conf.ScanRequest{Limit: 1}); return err },
-				"History": func() error { _, err := p.store.History(ctx, key("a"), 0, 1); return err },
-				"Fork":    func() error { _, err := p.store.Fork(ctx, conf.Position{}); return err },
+				"Commit":     func() error { _, err := p.store.Commit(ctx, []conf.ChangeSet{put("a", "y")}); return err },
+				"Read":       func() error { _, err := p.store.Read(ctx, key("a"), 0); return err },
+				"Changes":    func() error { _, err := p.store.Changes(ctx, conf.Position{}, all); return err },
+				"Scan":       func() error { _, err := p.store.Scan(ctx, conf.ScanRequest{Limit: 1}); return err },
+				"History":    func() error { _, err := p.store.History(ctx, key("a"), 0, 1); return err },
+				"Fork":       func() error { _, err := p.store.Fork(ctx, conf.Position{}); return err },
+				"PositionAt": func() error { _, err := p.store.PositionAt(ctx, 1); return err },
 			}
 			for name, call := range calls {
 				require.ErrorIs(p, call(), conf.ErrClosed, name)

@@ -64,6 +64,13 @@ func installClauses() []clause {
 				_, err := c.Changes(p.Context(), at, all)
 				require.ErrorIs(p, err, conf.ErrCompacted, "after revision %d", at.Revision)
 			}
+			for _, revision := range []int64{0, 1, 18, 19} {
+				_, err := c.PositionAt(p.Context(), revision)
+				require.ErrorIs(p, err, conf.ErrCompacted, "position at revision %d, of which only entries were installed", revision)
+			}
+			at, err := c.PositionAt(p.Context(), 20)
+			require.NoError(p, err)
+			require.Equal(p, positions[19], at)
 			changes, head := follow(p, c, positions[19], all)
 			require.Empty(p, changes)
 			require.Equal(p, positions[19], head)

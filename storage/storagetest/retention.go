@@ -68,6 +68,16 @@ func retentionClauses() []clause {
 				require.Zero(p, kept, "kept changes are contiguous")
 				compacted++
 			}
+			for i, at := range positions[:compacted] {
+				got, err := p.store.PositionAt(p.Context(), at.Revision)
+				require.ErrorIs(p, err, conf.ErrCompacted, "position at revision %d", i)
+				require.Zero(p, got)
+			}
+			for i := compacted; i <= n; i++ {
+				got, err := p.store.PositionAt(p.Context(), int64(i))
+				require.NoError(p, err)
+				require.Equal(p, positions[i], got, "from the horizon on each position is known")
+			}
 			require.GreaterOrEqual(p, kept, keep, "the floor")
 			require.Greater(p, compacted, n/2, "history is pruned")
 			at, err := p.store.Fork(p.Context(), positions[compacted])

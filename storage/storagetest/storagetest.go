@@ -88,6 +88,7 @@ func Run(t *testing.T, open Open, capabilities ...Capability) {
 		{"Changes", true, changesClauses()},
 		{"Scan", true, scanClauses()},
 		{"History", true, historyClauses()},
+		{"PositionAt", true, positionAtClauses()},
 		{"Fork", true, forkClauses()},
 		{"Close", true, closeClauses()},
 		{"Concurrent", true, concurrentClauses()},
