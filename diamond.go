@@ -165,7 +165,9 @@ type Client interface {
 	//
 	// When no server can be reached it keeps trying, and logs when that begins and
 	// ends. It ends with an error if the requested history does not exist:
-	// ErrCompacted, ErrEpoch, ErrOtherStore.
+	// ErrCompacted, ErrEpoch, ErrOtherStore; if servers refuse it (ErrDenied, ErrInvalid); or
+	// if they refuse the client's proof of identity before the first answer
+	// (ErrUnauthenticated).
 	Watch(ctx context.Context, req ChangesRequest) iter.Seq2[*ChangesResponse, error]
 
 	// List yields the current entries that match req in key order, page by page. It
@@ -184,7 +186,7 @@ type Client interface {
 
 	// OnError calls told with each problem that keeps the client from its work, once when
 	// it begins, until stop is called: no server gives a usable answer (ErrUnavailable,
-	// ErrOverloaded, ErrDenied, or ErrOtherStore), the store has lost history (ErrEpoch),
+	// ErrOverloaded, ErrDenied, ErrUnauthenticated, or ErrOtherStore), the store has lost history (ErrEpoch),
 	// or snapshots cannot be written (ErrNoSpace, or an error of package fs). A problem
 	// that is present already is told at once. Its end is not told. A failure that the
 	// next attempt repairs is no problem. The client knows whether servers answer from

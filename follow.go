@@ -42,9 +42,10 @@ const (
 // If servers begin to refuse the filter to this client, that is no deletion: the last
 // state stays and [Mirror.Err] is ErrDenied. The Mirror asks again every 30 to 60 s, and
 // when it is allowed it continues from its position, so the callbacks miss no change.
+// The same holds for ErrUnauthenticated, but the Mirror asks again sooner.
 //
 // Errors: ErrUnavailable, ErrBehind, ErrTooLarge if there is more than a Mirror holds,
-// ErrDenied, ErrInvalid for filter, ErrOtherStore, ErrCompacted or ErrEpoch if history is
+// ErrDenied, ErrUnauthenticated, ErrInvalid for filter, ErrOtherStore, ErrCompacted or ErrEpoch if history is
 // lost again and again while the entries are listed, ErrClosed, or the error of ctx.
 // After an error nothing goes on.
 func Follow(ctx context.Context, c Client, filter Filter) (*Mirror, error) {

@@ -100,8 +100,8 @@ func (m *Mirror) deliver(cb *updateCallback, changed func(Update)) {
 
 // Err returns why the Mirror may be older than the servers' state, or nil: no server
 // answers (ErrUnavailable, ErrOverloaded or ErrBehind), the filter selects more than a
-// Mirror holds (ErrTooLarge), servers refuse the filter (ErrDenied or ErrInvalid) or have
-// another store (ErrOtherStore), or the client was closed (ErrClosed). The last state
+// Mirror holds (ErrTooLarge), servers refuse the filter (ErrDenied or ErrInvalid) or the
+// client's proof of identity (ErrUnauthenticated) or have another store (ErrOtherStore), or the client was closed (ErrClosed). The last state
 // stays, and unless the client was closed the Mirror tries on.
 func (m *Mirror) Err() error {
 	m.mu.Lock()
@@ -282,7 +282,7 @@ func reasonOf(err error) error {
 			return ErrUnavailable
 		}
 	}
-	for _, sentinel := range []error{ErrOtherStore, ErrDenied, ErrTooLarge, ErrInvalid, ErrCorrupt} {
+	for _, sentinel := range []error{ErrOtherStore, ErrDenied, ErrUnauthenticated, ErrTooLarge, ErrInvalid, ErrCorrupt} {
 		if errors.Is(err, sentinel) {
 			return sentinel
 		}

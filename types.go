@@ -75,22 +75,23 @@ const (
 // The errors that callers test for, with [errors.Is]. They are the same values as those
 // of package conf, where each is described.
 var (
-	ErrNotFound       = conf.ErrNotFound
-	ErrConflict       = conf.ErrConflict
-	ErrInvalid        = conf.ErrInvalid
-	ErrTooLarge       = conf.ErrTooLarge
-	ErrCompacted      = conf.ErrCompacted
-	ErrEpoch          = conf.ErrEpoch
-	ErrOtherStore     = conf.ErrOtherStore
-	ErrBehind         = conf.ErrBehind
-	ErrUnavailable    = conf.ErrUnavailable
-	ErrOverloaded     = conf.ErrOverloaded
-	ErrUnknownOutcome = conf.ErrUnknownOutcome
-	ErrNoSpace        = conf.ErrNoSpace
-	ErrCorrupt        = conf.ErrCorrupt
-	ErrInUse          = conf.ErrInUse
-	ErrDenied         = conf.ErrDenied
-	ErrClosed         = conf.ErrClosed
+	ErrNotFound        = conf.ErrNotFound
+	ErrConflict        = conf.ErrConflict
+	ErrInvalid         = conf.ErrInvalid
+	ErrTooLarge        = conf.ErrTooLarge
+	ErrCompacted       = conf.ErrCompacted
+	ErrEpoch           = conf.ErrEpoch
+	ErrOtherStore      = conf.ErrOtherStore
+	ErrBehind          = conf.ErrBehind
+	ErrUnavailable     = conf.ErrUnavailable
+	ErrOverloaded      = conf.ErrOverloaded
+	ErrUnknownOutcome  = conf.ErrUnknownOutcome
+	ErrNoSpace         = conf.ErrNoSpace
+	ErrCorrupt         = conf.ErrCorrupt
+	ErrInUse           = conf.ErrInUse
+	ErrDenied          = conf.ErrDenied
+	ErrUnauthenticated = conf.ErrUnauthenticated
+	ErrClosed          = conf.ErrClosed
 )
 
 // NewKey returns the key of dataID in group, in the default namespace. An empty group

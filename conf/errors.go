@@ -45,6 +45,11 @@ var (
 	// ErrDenied means that the caller has no right to do this. Namespaces that begin with
 	// "_" are the system's: servers deny their keys to all callers.
 	ErrDenied = errors.New("denied")
+	// ErrUnauthenticated means that the proof of identity that came with the request is not
+	// valid: it is unknown, expired, malformed, given twice, or from a wrong address. Nothing
+	// was done, and nothing is said about keys. A request without a proof is anonymous, which
+	// is no error.
+	ErrUnauthenticated = errors.New("unauthenticated")
 	// ErrClosed means that the server, client or storage has been closed.
 	ErrClosed = errors.New("closed")
 )

@@ -70,7 +70,7 @@ func TestBalance_NextOnFailure(t *testing.T) {
 
 // What a server has said for good is not asked of the next.
 func TestBalance_LastWord(t *testing.T) {
-	for _, fault := range []error{conf.ErrNotFound, conf.ErrConflict, conf.ErrInvalid, conf.ErrCompacted, conf.ErrDenied, conf.ErrNoSpace} {
+	for _, fault := range []error{conf.ErrNotFound, conf.ErrConflict, conf.ErrInvalid, conf.ErrCompacted, conf.ErrDenied, conf.ErrNoSpace, conf.ErrUnauthenticated} {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCluster(t, "a", "b")
 			b := c.balance(transport.Static("a", "b"))

@@ -33,6 +33,7 @@ var codes = []struct {
 	{conf.ErrCorrupt, "corrupt", 500},
 	{conf.ErrInUse, "in_use", 500},
 	{conf.ErrDenied, "denied", 403},
+	{conf.ErrUnauthenticated, "unauthenticated", 401},
 	{conf.ErrClosed, "closed", 503},
 	{conf.ErrUnavailable, "unavailable", 503},
 

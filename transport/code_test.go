@@ -24,6 +24,7 @@ var sentinels = map[string]error{
 	"ErrOtherStore": conf.ErrOtherStore, "ErrBehind": conf.ErrBehind, "ErrUnavailable": conf.ErrUnavailable,
 	"ErrOverloaded": conf.ErrOverloaded, "ErrUnknownOutcome": conf.ErrUnknownOutcome, "ErrNoSpace": conf.ErrNoSpace,
 	"ErrCorrupt": conf.ErrCorrupt, "ErrInUse": conf.ErrInUse, "ErrDenied": conf.ErrDenied, "ErrClosed": conf.ErrClosed,
+	"ErrUnauthenticated": conf.ErrUnauthenticated,
 }
 
 func TestCode_EverySentinelIsHere(t *testing.T) {

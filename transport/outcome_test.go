@@ -27,7 +27,7 @@ func (c committer) Commit(context.Context, *conf.CommitRequest) (*conf.CommitRes
 // door: that says nothing of what the first has done.
 func TestD4_ARefusalDoesNotSettleAnUnknownOutcome(t *testing.T) {
 	for sentinel, settled := range map[error]bool{
-		conf.ErrDenied: false, conf.ErrTooLarge: false, conf.ErrInvalid: false, conf.ErrNoSpace: false,
+		conf.ErrUnauthenticated: false, conf.ErrDenied: false, conf.ErrTooLarge: false, conf.ErrInvalid: false, conf.ErrNoSpace: false,
 		// The first may be slow, and delete what is published meanwhile.
 		conf.ErrNotFound: false,
 		// A conflict over a revision that has passed is one for ever.

@@ -21,7 +21,7 @@ var ordered = map[string]string{
 		scan replica feed subscribers commit listing read query poll verify check engine server`,
 	"internal/follower": `
 		state timeouts health attempts call subscription slot slots disk refused fetch answer poll load report notify joint read publish client`,
-	"conf":      "key errors grammar filter position caller entry chain changeset config storage wire status",
+	"conf":      "key errors grammar filter position identity caller entry chain changeset config storage wire status",
 	"":          "types transport storage cache listener option timeouts diamond decode bind update entryset mirror follow",
 	"cluster":   "mac secret file credentials certificates proof nonces sign verify",
 	"localfile": "name dir format id snapshot override ask tree watch",

@@ -28,7 +28,8 @@ func (o *outcomes) commit(err error) {
 		o.conflict.Add(1)
 	case errors.Is(err, conf.ErrOverloaded):
 		o.shed.Add(1)
-	case errors.Is(err, conf.ErrInvalid), errors.Is(err, conf.ErrTooLarge), errors.Is(err, conf.ErrNotFound), errors.Is(err, conf.ErrDenied):
+	case errors.Is(err, conf.ErrInvalid), errors.Is(err, conf.ErrTooLarge), errors.Is(err, conf.ErrNotFound),
+		errors.Is(err, conf.ErrDenied), errors.Is(err, conf.ErrUnauthenticated):
 		o.refused.Add(1)
 	default:
 		o.failed.Add(1)

@@ -236,6 +236,11 @@ func isPermanent(err error) bool {
 	return errors.Is(err, conf.ErrInvalid) || errors.Is(err, conf.ErrDenied) || errors.Is(err, conf.ErrTooLarge)
 }
 
+// isFinal reports whether a caller need not wait for another attempt. If servers refuse
+// the client's proof of identity, the client goes on asking for the keys that it follows,
+// because the file of its token may be replaced.
+func isFinal(err error) bool { return isPermanent(err) || errors.Is(err, conf.ErrUnauthenticated) }
+
 // passing reports whether err means that nothing was done and another attempt may
 // succeed.
 func passing(err error) bool {

@@ -36,7 +36,7 @@ type problem struct {
 
 // kinds are the errors that are told although the problem is present already with
 // another error: servers that were away may come back with another store.
-var kinds = []error{conf.ErrOtherStore, conf.ErrDenied}
+var kinds = []error{conf.ErrOtherStore, conf.ErrDenied, conf.ErrUnauthenticated}
 
 // errorCallback is one callback of onError.
 type errorCallback struct {

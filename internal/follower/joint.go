@@ -98,7 +98,7 @@ func (j *jointSubscription) wait(ctx context.Context) error {
 		}
 		on := cmp.Or(behind, due, first.slot)
 		changed, failed := on.next(), on.loadErr
-		refused := on.shown.Load() == nil && isPermanent(failed)
+		refused := on.shown.Load() == nil && isFinal(failed)
 		j.slots.mu.Unlock()
 
 		switch {

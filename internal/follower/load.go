@@ -212,7 +212,7 @@ func (l *loader) awaitShown(ctx context.Context, s *slot) (conf.Config, error) {
 		switch {
 		case st != nil:
 			return st.read(&l.slots.confirmedAsOf)
-		case isPermanent(failed):
+		case isFinal(failed):
 			return conf.Config{}, failed
 		}
 		select {

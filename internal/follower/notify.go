@@ -273,7 +273,7 @@ func (n *notifier) wait(ctx context.Context, l *subscription, orNothing bool) er
 			return st.err
 		case settled:
 			return outcome
-		case st == nil && isPermanent(failed), nothing && failed != nil:
+		case st == nil && isFinal(failed), nothing && failed != nil:
 			return failed
 		case nothing:
 			return conf.Errorf(conf.ErrUnavailable, "%s", errTimeout.Error())

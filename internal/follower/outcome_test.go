@@ -18,7 +18,7 @@ import (
 // and which may have been committed.
 func TestD4_ARefusalDoesNotSettleAnUnknownOutcome(t *testing.T) {
 	for sentinel, settled := range map[error]bool{
-		conf.ErrDenied: false, conf.ErrTooLarge: false, conf.ErrInvalid: false,
+		conf.ErrUnauthenticated: false, conf.ErrDenied: false, conf.ErrTooLarge: false, conf.ErrInvalid: false,
 		conf.ErrNoSpace: false, conf.ErrCorrupt: false, conf.ErrOtherStore: false,
 		// The first may be slow, and delete what is published meanwhile.
 		conf.ErrNotFound: false,

@@ -163,7 +163,8 @@ func (r *directReads) watch(ctx context.Context, req conf.ChangesRequest, yield 
 	tries := attempts{health: r.calls.health, problem: r.calls.health.noAnswer}
 	defer tries.giveUp()
 	after, drained := req.After, false
-	req.Wait = 0 // a caller that waits for the first answer must not wait for a change
+	heard := false // from any server
+	req.Wait = 0   // a caller that waits for the first answer must not wait for a change
 	for {
 		asked := time.Now()
 		resp, err := r.changes(ctx, req, after)
@@ -172,7 +173,10 @@ func (r *directReads) watch(ctx context.Context, req conf.ChangesRequest, yield 
 			return ctx.Err()
 		case errors.Is(err, conf.ErrCompacted), errors.Is(err, conf.ErrEpoch), errors.Is(err, conf.ErrOtherStore), isPermanent(err):
 			return err
+		case errors.Is(err, conf.ErrUnauthenticated) && !heard:
+			return err
 		}
+		heard = heard || err == nil
 		_ = tries.note(err)
 		if err != nil {
 			req.Wait = 0 // the next request only finds out whether a server answers

@@ -93,6 +93,8 @@ func TestClient_CallsEndWithTheirCallersPatience(t *testing.T) {
 
 				network.Fail(&conf.Error{Err: conf.ErrDenied, Remote: true})
 				require.ErrorIs(t, call(context.Background(), client), conf.ErrDenied)
+				network.Fail(&conf.Error{Err: conf.ErrUnauthenticated, Remote: true})
+				require.ErrorIs(t, call(context.Background(), client), conf.ErrUnauthenticated)
 				assert.Equal(t, 11*time.Second, time.Since(started), "what is final is not asked again")
 			})
 		})

@@ -107,7 +107,7 @@ func TestCommit_DefiniteErrorsAreNotRetried(t *testing.T) {
 		client := clienttest.NewClient(t, c)
 		for _, sentinel := range []error{
 			conf.ErrConflict, conf.ErrNotFound, conf.ErrInvalid, conf.ErrTooLarge, conf.ErrNoSpace,
-			conf.ErrDenied, conf.ErrOtherStore,
+			conf.ErrDenied, conf.ErrOtherStore, conf.ErrUnauthenticated,
 		} {
 			c.Fail(&conf.Error{Err: sentinel, Remote: true, Current: 7})
 			before := len(c.Commits)

@@ -43,8 +43,12 @@ func FailureOf(err error, status int) Failure {
 	return f
 }
 
-// SetRetryAfter sets the header if the client should ask again later.
-func (f *Failure) SetRetryAfter(h http.Header) {
+// SetHeaders sets the headers that belong to the status: when the client should ask again,
+// and how it may prove who it is.
+func (f *Failure) SetHeaders(h http.Header) {
+	if f.Status == http.StatusUnauthorized {
+		h[hAuthenticate] = valueSchemes
+	}
 	ms := f.RetryAfterMs
 	if ms == 0 && (f.Status == http.StatusTooManyRequests || f.Status == http.StatusServiceUnavailable) {
 		ms = 1000

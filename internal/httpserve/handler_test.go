@@ -24,7 +24,7 @@ import (
 func failAs(protocol string) httpserve.Fail {
 	return func(w http.ResponseWriter, err error, status int) httpserve.Outcome {
 		f := httpserve.FailureOf(err, status)
-		f.SetRetryAfter(w.Header())
+		f.SetHeaders(w.Header())
 		w.WriteHeader(f.Status)
 		_, _ = io.WriteString(w, protocol+": "+f.Code)
 		return httpserve.Outcome{Status: f.Status, Err: err}
@@ -154,7 +154,7 @@ func TestFailureOf(t *testing.T) {
 	}, 0)
 	assert.Equal(t, httpserve.Failure{Code: "conflict", Status: 409, Message: "a b", Key: "public/g/k", Current: 7, RetryAfterMs: 1500}, f)
 	h := http.Header{}
-	f.SetRetryAfter(h)
+	f.SetHeaders(h)
 	assert.Equal(t, "2", h.Get("Retry-After"), "seconds, rounded up")
 
 	f = httpserve.FailureOf(errors.New("secret"), 0)

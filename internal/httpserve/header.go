@@ -4,6 +4,7 @@ import "net/http"
 
 // Headers, in canonical form, so that the header map can be indexed directly.
 const (
+	hAuthenticate  = "Www-Authenticate"
 	hCacheControl  = "Cache-Control"
 	hConnection    = "Connection"
 	hContentLength = "Content-Length"
@@ -17,6 +18,7 @@ var (
 	valueClose   = []string{"close"}
 	valueNoStore = []string{"no-store"}
 	valueNosniff = []string{"nosniff"}
+	valueSchemes = []string{`Bearer realm="gdiamond", Basic realm="gdiamond"`}
 )
 
 // SetType sets the content type of an answer. It also sets headers so that browsers do not

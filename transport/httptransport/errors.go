@@ -32,7 +32,7 @@ func fail(w http.ResponseWriter, err error, status int) httpserve.Outcome {
 	f := httpserve.FailureOf(err, status)
 	h := w.Header()
 	h[hError] = []string{f.Code}
-	f.SetRetryAfter(h)
+	f.SetHeaders(h)
 	// Strings and numbers only: it can be encoded.
 	body, _ := json.Marshal(errorBody{errorInfo{f.Code, f.Message, f.Key, f.Current, f.RetryAfterMs}})
 	writeJSON(w, f.Status, append(body, '\n'))

@@ -19,6 +19,7 @@ func sentinels() []error {
 		conf.ErrNotFound, conf.ErrConflict, conf.ErrInvalid, conf.ErrTooLarge, conf.ErrCompacted,
 		conf.ErrEpoch, conf.ErrOtherStore, conf.ErrBehind, conf.ErrUnavailable, conf.ErrOverloaded,
 		conf.ErrUnknownOutcome, conf.ErrNoSpace, conf.ErrCorrupt, conf.ErrInUse, conf.ErrDenied, conf.ErrClosed,
+		conf.ErrUnauthenticated,
 	}
 }
 

@@ -72,7 +72,7 @@ func fail(w http.ResponseWriter, err error, status int) httpserve.Outcome {
 	httpserve.BeginAnswer(w, int64(len(message)))
 	header := w.Header()
 	httpserve.SetType(header, valueText)
-	f.SetRetryAfter(header)
+	f.SetHeaders(header)
 	header[hContentLength] = []string{strconv.Itoa(len(message) + 1)}
 	w.WriteHeader(f.Status)
 	_, _ = io.WriteString(w, message+"\n") // the peer may have gone
