@@ -22,6 +22,12 @@ import (
 // [Filter] describes. ErrInvalid: one of these breaks the grammar. ErrDenied: the
 // namespace is one of the system's.
 //
+// Commit, List and History take the position that the caller has seen, and Fetch takes it as
+// After. The server does nothing before it has reached that position, so that it decides by
+// rules that are no older than what the caller knows. It waits for up to 3 s, and then
+// nothing was done. ErrBehind: the server has not reached the position. ErrOtherStore: the
+// position belongs to another store.
+//
 // A Transport has no Close method: whoever makes one closes it.
 type Transport interface {
 	// Fetch returns the present state of a key, or one of its earlier versions.

@@ -117,6 +117,10 @@ const (
 type CommitRequest struct {
 	Client ClientInfo
 	Set    ChangeSet
+	// Seen is the newest position that the caller has seen. The server waits for up to 3 s to
+	// reach it before it does anything, and then fails with ErrBehind. If it is zero, any
+	// position will do.
+	Seen Position
 }
 
 // CommitResponse is the outcome of a committed set.
@@ -153,12 +157,13 @@ type ChangesResponse struct {
 // ListRequest asks for a page of current entries.
 type ListRequest struct {
 	Client    ClientInfo
-	Namespace string // "" for DefaultNamespace, or AllNamespaces
-	Group     string // "" for all
-	Prefix    string // of the data id
-	After     Key    // the last key of the previous page, or zero for the first page
-	Limit     int    // maximum number of entries, or 0 for 100; a server returns at most MaxPage
-	Contents  bool   // without it Entry.Content is empty
+	Namespace string   // "" for DefaultNamespace, or AllNamespaces
+	Group     string   // "" for all
+	Prefix    string   // of the data id
+	After     Key      // the last key of the previous page, or zero for the first page
+	Limit     int      // maximum number of entries, or 0 for 100; a server returns at most MaxPage
+	Contents  bool     // without it Entry.Content is empty
+	Seen      Position // as in CommitRequest
 }
 
 // MaxPage is the maximum number of entries or changes in one answer to List or History.
@@ -177,8 +182,9 @@ type ListResponse struct {
 type HistoryRequest struct {
 	Client ClientInfo
 	Key    Key
-	Before int64 // only changes at revisions below it, or 0 for all
-	Limit  int   // maximum number of changes, or 0 for 100; a server returns at most MaxPage
+	Before int64    // only changes at revisions below it, or 0 for all
+	Limit  int      // maximum number of changes, or 0 for 100; a server returns at most MaxPage
+	Seen   Position // as in CommitRequest
 }
 
 // HistoryResponse is a page of changes, newest first, without contents.

@@ -29,7 +29,7 @@ func (o *outcomes) commit(err error) {
 	case errors.Is(err, conf.ErrOverloaded):
 		o.shed.Add(1)
 	case errors.Is(err, conf.ErrInvalid), errors.Is(err, conf.ErrTooLarge), errors.Is(err, conf.ErrNotFound),
-		errors.Is(err, conf.ErrDenied), errors.Is(err, conf.ErrUnauthenticated):
+		errors.Is(err, conf.ErrBehind), errors.Is(err, conf.ErrDenied), errors.Is(err, conf.ErrUnauthenticated):
 		o.refused.Add(1)
 	default:
 		o.failed.Add(1)

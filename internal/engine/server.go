@@ -186,7 +186,7 @@ func sortedHeld(held []conf.Held) ([]conf.Held, error) {
 
 // Commit implements diamond.Transport.
 func (s *Server) Commit(ctx context.Context, req *conf.CommitRequest) (*conf.CommitResponse, error) {
-	result, err := s.commit(ctx, &req.Set)
+	result, err := s.commit(ctx, &req.Set, req.Seen)
 	s.outcomes.commit(err)
 	if err != nil {
 		return nil, answerError(ctx, "commit", req.Set.OnlyKey(), err)
@@ -194,7 +194,7 @@ func (s *Server) Commit(ctx context.Context, req *conf.CommitRequest) (*conf.Com
 	return &conf.CommitResponse{Position: result.Position, Replayed: result.Replayed}, nil
 }
 
-func (s *Server) commit(ctx context.Context, asked *conf.ChangeSet) (conf.Result, error) {
+func (s *Server) commit(ctx context.Context, asked *conf.ChangeSet, seen conf.Position) (conf.Result, error) {
 	if err := ctx.Err(); err != nil {
 		return conf.Result{}, err
 	}
@@ -210,6 +210,9 @@ func (s *Server) commit(ctx context.Context, asked *conf.ChangeSet) (conf.Result
 		if err := set.RefuseSystem(); err != nil {
 			return conf.Result{}, err
 		}
+	}
+	if err := s.feed.notBeforeSeen(ctx, seen, reachTimeout); err != nil {
+		return conf.Result{}, err
 	}
 	return s.committer.commit(ctx, set)
 }
@@ -269,6 +272,9 @@ func (s *Server) list(ctx context.Context, req *conf.ListRequest) (*conf.ListRes
 			return nil, err
 		}
 	}
+	if err := s.feed.notBeforeSeen(ctx, req.Seen, reachTimeout); err != nil {
+		return nil, err
+	}
 	return s.reads.list(ctx, scan, req.Contents)
 }
 
@@ -294,6 +300,9 @@ func (s *Server) history(ctx context.Context, key conf.Key, req *conf.HistoryReq
 	}
 	limit, err := pageLimit(req.Limit)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.feed.notBeforeSeen(ctx, req.Seen, reachTimeout); err != nil {
 		return nil, err
 	}
 	return s.reads.history(ctx, key, req.Before, limit)

@@ -112,6 +112,16 @@ func (c *calls) newestSeen() conf.Position {
 	return c.newest
 }
 
+// seen returns the position for a request to name: the one that the caller gave, or the
+// newest that any server has answered with, if that is newer.
+func (c *calls) seen(given conf.Position) conf.Position {
+	newest := c.newestSeen()
+	if given.IsZero() || given.Store == newest.Store && newest.Compare(given) > 0 {
+		return newest
+	}
+	return given
+}
+
 // observe records the position of an answer. It rejects another store, and
 // reports a new epoch.
 func (c *calls) observe(p conf.Position) error {

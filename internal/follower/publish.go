@@ -45,11 +45,10 @@ func (p *publisher) commit(ctx context.Context, set conf.ChangeSet) (conf.Positi
 	if set.RequestID == "" {
 		set.RequestID = rand.Text()
 	}
-	req := &conf.CommitRequest{Client: p.calls.info, Set: set}
 	pause := backoff.Backoff{Cap: maxPause}
 	unsure := false // an attempt may have been committed
 	for {
-		resp, err := p.calls.transport.Commit(ctx, req)
+		resp, err := p.calls.transport.Commit(ctx, &conf.CommitRequest{Client: p.calls.info, Set: set, Seen: p.calls.newestSeen()})
 		if err == nil {
 			if err := p.calls.observe(resp.Position); err != nil {
 				return conf.Position{}, err

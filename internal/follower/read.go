@@ -86,8 +86,9 @@ func (r *directReads) page(ctx context.Context, op string, req *conf.ListRequest
 		return nil, conf.WithOp(op, conf.Key{}, err)
 	}
 	defer end()
-	page := *req
 	resp, err := persist(ctx, op, conf.Key{}, func() (*conf.ListResponse, error) {
+		page := *req
+		page.Seen = r.calls.seen(req.Seen)
 		resp, err := r.calls.transport.List(ctx, &page)
 		if err == nil && resp.Position.Store == seen.Store && resp.Position.Compare(seen) < 0 {
 			return nil, &conf.Error{Err: conf.ErrBehind, Detail: "the answer is older than one before", Remote: true}
@@ -135,8 +136,11 @@ func (r *directReads) historyPage(ctx context.Context, req *conf.HistoryRequest)
 		return nil, conf.WithOp("history", req.Key, err)
 	}
 	defer end()
-	page := *req
-	return persist(ctx, "history", req.Key, func() (*conf.HistoryResponse, error) { return r.calls.transport.History(ctx, &page) })
+	return persist(ctx, "history", req.Key, func() (*conf.HistoryResponse, error) {
+		page := *req
+		page.Seen = r.calls.seen(req.Seen)
+		return r.calls.transport.History(ctx, &page)
+	})
 }
 
 // Watch implements diamond.Client. When ctx ends, the iteration ends without an error.

@@ -33,6 +33,7 @@ type request struct {
 	length    int64
 	media     []string // of the body
 
+	seen   conf.Position // that the server must have reached
 	wait   time.Duration // that the request asks the server for
 	absent bool          // a 404 of a diamond server is an answer
 	writes bool          // if the answer is lost, the request may have been done
@@ -193,6 +194,9 @@ func (t *Transport) build(ctx context.Context, req *request, watch *watchdog, p 
 	ask.Header["Accept-Encoding"] = []string{"identity"}
 	if value := t.clientHeader(req.client); value != "" {
 		ask.Header[hClient] = []string{value}
+	}
+	if !req.seen.IsZero() {
+		ask.Header[hSeen] = []string{req.seen.String()}
 	}
 	if req.requestID != "" {
 		ask.Header[hIdempotencyKey] = []string{req.requestID}

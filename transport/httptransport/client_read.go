@@ -101,7 +101,7 @@ func (t *Transport) List(ctx context.Context, req *conf.ListRequest) (*conf.List
 		q.Set("contents", "true")
 	}
 	var out conf.ListResponse
-	err := t.do(ctx, &request{op: "list", method: http.MethodGet, path: pathConfigs, query: q, client: req.Client}, func(res *http.Response) (err error) {
+	err := t.do(ctx, &request{op: "list", method: http.MethodGet, path: pathConfigs, query: q, client: req.Client, seen: req.Seen}, func(res *http.Response) (err error) {
 		if out.Position, err = position(res); err != nil {
 			return err
 		}
@@ -182,7 +182,7 @@ func (t *Transport) History(ctx context.Context, req *conf.HistoryRequest) (*con
 		q.Set("limit", strconv.Itoa(req.Limit))
 	}
 	var out conf.HistoryResponse
-	err = t.do(ctx, &request{op: "history", key: key, method: http.MethodGet, path: path, query: q, client: req.Client}, func(res *http.Response) (err error) {
+	err = t.do(ctx, &request{op: "history", key: key, method: http.MethodGet, path: path, query: q, client: req.Client, seen: req.Seen}, func(res *http.Response) (err error) {
 		out.Changes, err = t.readChanges(res)
 		return err
 	})

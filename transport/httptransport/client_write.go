@@ -21,7 +21,7 @@ func (t *Transport) Commit(ctx context.Context, req *conf.CommitRequest) (*conf.
 	set(q, "comment", changes.Comment)
 	var out conf.CommitResponse
 	err := t.do(ctx, &request{
-		op: "commit", key: changes.OnlyKey(), method: http.MethodPost, path: pathChangesets, query: q, client: req.Client,
+		op: "commit", key: changes.OnlyKey(), method: http.MethodPost, path: pathChangesets, query: q, client: req.Client, seen: req.Seen,
 		requestID: changes.RequestID, body: func() io.Reader { return readParts(parts) }, length: length, media: valueBytes, writes: true,
 	}, func(res *http.Response) (err error) {
 		// The headers have everything: an answer that is cut off after them is complete.

@@ -2,6 +2,7 @@ package httptransport
 
 import (
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -68,6 +69,27 @@ func client(r *http.Request) (conf.ClientInfo, error) {
 		return conf.ClientInfo{}, nil
 	}
 	return parseClient(values[0])
+}
+
+// seen returns the newest position that the client has seen, or the zero position if it
+// names none.
+func seen(r *http.Request) (conf.Position, error) {
+	text, err := oneHeader(r, hSeen)
+	if err != nil || text == "" {
+		return conf.Position{}, err
+	}
+	return conf.ParsePosition(text)
+}
+
+// oneHeader returns the value of a header that may be given at most once, or "" if it is not given.
+func oneHeader(r *http.Request, name string) (string, error) {
+	switch values := r.Header[name]; len(values) {
+	case 0:
+		return "", nil
+	case 1:
+		return values[0], nil
+	}
+	return "", conf.Errorf(conf.ErrInvalid, "%s: given more than once", strings.ToLower(name))
 }
 
 // positionValue is a position with its written form, which thousands of answers share.

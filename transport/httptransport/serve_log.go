@@ -72,7 +72,9 @@ func (h *handler) changes(w http.ResponseWriter, r *http.Request) httpserve.Outc
 func (h *handler) list(w http.ResponseWriter, r *http.Request) httpserve.Outcome {
 	var req conf.ListRequest
 	var err error
-	req.Client, err = client(r)
+	if req.Client, err = client(r); err == nil {
+		req.Seen, err = seen(r)
+	}
 	if err == nil {
 		err = query(r, func(name, value string) (err error) {
 			switch name {
@@ -124,6 +126,9 @@ func (h *handler) history(w http.ResponseWriter, r *http.Request) httpserve.Outc
 	var err error
 	if req.Key, err = pathKey(r, pathHistory); err == nil {
 		req.Client, err = client(r)
+	}
+	if err == nil {
+		req.Seen, err = seen(r)
 	}
 	if err == nil {
 		err = query(r, func(name, value string) (err error) {

@@ -165,11 +165,15 @@ func readFrames(frames *frameReader, set *conf.ChangeSet, hold func(bytes int64)
 
 // commit commits set and answers with its position.
 func (h *handler) commit(w http.ResponseWriter, r *http.Request, set conf.ChangeSet) httpserve.Outcome {
-	info, err := client(r)
+	req := &conf.CommitRequest{Set: set}
+	var err error
+	if req.Client, err = client(r); err == nil {
+		req.Seen, err = seen(r)
+	}
 	if err != nil {
 		return fail(w, err, 0)
 	}
-	res, err := h.srv.Commit(httpserve.Caller(r), &conf.CommitRequest{Client: info, Set: set})
+	res, err := h.srv.Commit(httpserve.Caller(r), req)
 	if err != nil {
 		return h.failWrite(w, err)
 	}

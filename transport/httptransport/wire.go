@@ -32,6 +32,9 @@ const (
 	hType     = "Diamond-Type"
 	hModified = "Diamond-Modified"
 	hMeta     = "Diamond-Meta"     // as a form
+	hSeen     = "Diamond-Seen"     // the newest position that the client has seen
+	hOrigin   = "Diamond-Origin"   // of a write
+	hForce    = "Diamond-Force"    // of a write: "true" or left out
 	hStale    = "Diamond-Stale"    // a duration; left out if the server is current
 	hCount    = "Diamond-Count"    // of frames in the body
 	hMore     = "Diamond-More"     // "true" or left out, as the three below

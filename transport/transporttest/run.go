@@ -44,7 +44,7 @@ type testCase struct {
 
 func cases() []testCase {
 	var all []testCase
-	for _, group := range [][]testCase{fetchCases(), pollCases(), commitCases(), logCases(), errorCases(), callCases()} {
+	for _, group := range [][]testCase{fetchCases(), pollCases(), commitCases(), logCases(), seenCases(), errorCases(), callCases()} {
 		all = append(all, group...)
 	}
 	return all
