@@ -135,3 +135,13 @@ func WithReplica(local ReplicaStorage) ServerOption {
 func WithSelfCheck(every time.Duration) ServerOption {
 	return serverOption(func(c *engine.Config) { c.CheckInterval = every })
 }
+
+// WithUngoverned makes the server serve a governed store without regard to its rights:
+// everybody who can reach the server may read and change every value. It is meant for
+// repairs. By default a server on a governed store is not ready, and answers every request
+// with ErrUnavailable, so that a program that does not know of rights never goes past them.
+// The option does nothing on a store that is not governed. The server logs a warning when it
+// ignores rights.
+func WithUngoverned() ServerOption {
+	return serverOption(func(c *engine.Config) { c.Ungoverned = true })
+}

@@ -7,6 +7,7 @@ import (
 // ServerStatus is the state of a server at one moment.
 type ServerStatus struct {
 	Ready    bool     // the server can serve reads
+	Closed   error    // why the server serves nobody although it could: its store is governed; nil otherwise
 	Draining bool     // Drain was called
 	Position Position // up to which the server has all changes
 

@@ -58,7 +58,10 @@ func (n *Node) readyz(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(&b, "[%s] %s: %s\n", mark, name, text)
 	}
 	loaded, leaving := "loaded", "no"
-	if !st.Ready {
+	switch {
+	case st.Closed != nil:
+		loaded = "refused, because " + oneLine(st.Closed)
+	case !st.Ready:
 		loaded = "nothing loaded yet"
 	}
 	shuttingDown := n.leaving.Load() || st.Draining

@@ -17,8 +17,8 @@ import (
 // it define. doc.go is not listed and uses nothing.
 var ordered = map[string]string{
 	"internal/engine": `
-		errors storage config index contents recent trail served health progress lag own_commits report outcomes
-		scan replica feed subscribers commit listing read query poll verify check engine server`,
+		errors storage config usage index contents recent trail observers served health progress lag own_commits report outcomes
+		scan replica documents feed reaching subscribers commit listing read query poll verify check engine server system`,
 	"internal/follower": `
 		state timeouts health attempts call subscription slot slots disk refused fetch answer poll load report notify joint read publish client`,
 	"conf":      "key errors grammar filter position identity caller entry chain changeset config storage wire status",

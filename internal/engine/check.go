@@ -195,7 +195,7 @@ func rest(ctx context.Context, took time.Duration) error {
 // contents in memory with the records.
 func (c *checker) compareRecords(ctx context.Context, from reader, suspect func(conf.Key)) error {
 	after, asked := conf.Key{}, time.Now()
-	for page, err := range from.pages(ctx, false, fullPages) {
+	for page, err := range from.pages(ctx, conf.ScanRequest{}, fullPages) {
 		took := time.Since(asked)
 		if err != nil {
 			return err
@@ -387,7 +387,7 @@ func (c *checker) differsInReplica(ctx context.Context, key conf.Key) (revision 
 	case st == nil || page.Position.Epoch != st.position.Epoch || isAfter(r, page.Position):
 		return 0, false, nil // it has not reached that revision yet
 	case r.absent():
-		if e == nil || e.Revision > st.position.Revision || page.Position != st.position {
+		if e == nil || max(e.View, e.Revision) > st.position.Revision || page.Position != st.position {
 			return 0, false, nil
 		}
 		return e.Revision, true, nil

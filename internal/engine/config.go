@@ -29,6 +29,8 @@ type Config struct {
 	MaxSetKeys, AddressSetKeys int64
 
 	Replica ReplicaStorage // or nil if none is kept
+
+	Ungoverned bool // the public door of a governed store is open; see [Marker]
 }
 
 // DefaultConfig returns a Config with the defaults.

@@ -52,6 +52,7 @@ func newEngine(ctx context.Context, storage Storage, cfg *Config) *engine {
 		sources = []source{sourceOf(ctx, e.replica.read), sources[0]} // the nearest first
 	}
 	e.served = newServed(cfg.Logger, newContents(cfg.CacheBytes, sources...))
+	e.served.ungoverned = cfg.Ungoverned
 	e.health = newHealth(cfg.Logger, cfg.FeedInterval)
 	if e.replica != nil {
 		e.replica.follow(&e.served.recent, e.readMissed(storage), e.installReplica(storage))
@@ -88,7 +89,7 @@ func (e *engine) installReplica(storage Storage) func(context.Context) (conf.Pos
 		if st == nil {
 			return conf.Position{}, unavailable("not ready: there is nothing to make the replica of")
 		}
-		err := e.replica.local.Install(ctx, st.position, reader{storage}.entries(ctx, records))
+		err := e.replica.local.Install(ctx, st.position, reader{storage}.entries(ctx, "", records))
 		return st.position, err
 	}
 }

@@ -14,17 +14,11 @@ import (
 )
 
 const (
-	// reachTimeout is the longest time that a request waits for the server to reach the
-	// position that it names.
-	reachTimeout = 3 * time.Second
 	// maxFeedBackoff is the longest pause of the feed after failures, unless its
 	// interval is longer.
 	maxFeedBackoff = 2 * time.Second
 	// nudgeGap is the minimum time between two rounds of the feed that nudges ask for.
 	nudgeGap = 10 * time.Millisecond
-	// aheadEvery is the minimum time between two log records of callers that know a newer
-	// epoch.
-	aheadEvery = time.Minute
 	// maxLostKeys is the maximum number of keys in the log record of a loss.
 	maxLostKeys = 100
 )
@@ -38,10 +32,11 @@ type feed struct {
 		Changes(ctx context.Context, after conf.Position, maxBytes int64) (conf.Batch, error)
 		Fork(ctx context.Context, verified conf.Position) (conf.Position, error)
 	}
-	reader  reader // of the storage
-	served  *served
-	replica *replica // or nil if none is kept
-	health  *health
+	reader    reader // of the storage
+	served    *served
+	replica   *replica // or nil if none is kept
+	documents documents
+	health    *health
 
 	woken  chan struct{} // capacity 1: the feed has to read at once
 	nudged chan struct{} // capacity 1: somebody outside says that there is something to read
@@ -59,7 +54,8 @@ type feed struct {
 
 func newFeed(log *slog.Logger, interval time.Duration, storage Storage, served *served, replica *replica, health *health) *feed {
 	return &feed{
-		log: log, interval: interval, storage: storage, reader: reader{storage}, served: served, replica: replica, health: health,
+		log: log, interval: interval, storage: storage, reader: reader{storage}, served: served, replica: replica,
+		documents: documents{replica, reader{storage}}, health: health,
 		woken: make(chan struct{}, 1), nudged: make(chan struct{}, 1), tasks: make(chan func()),
 	}
 }
@@ -71,6 +67,9 @@ func (f *feed) run(ctx context.Context, loaded chan<- error) {
 	retry := backoff.Backoff{Base: f.interval, Cap: max(f.interval, maxFeedBackoff)}
 	for before := error(nil); ; {
 		err := f.advance(ctx)
+		if err == nil && f.served.observers.owes() {
+			err = f.served.settleObservers(f.documents.reading(ctx))
+		}
 		if err == nil {
 			err = f.progress.stalled(f.served.state.Load())
 		}
@@ -296,17 +295,24 @@ func (f *feed) load(ctx context.Context) error {
 	if old != nil && !next.reached(old.position) {
 		return conf.Errorf(conf.ErrEpoch, "the storage is at revision %d, and was at %d", next.position.Revision, old.position.Revision)
 	}
-	f.startFrom(old, next)
-	return nil
+	return f.startFrom(ctx, old, next)
 }
 
 // startFrom serves next, which was read from the storage or the replica, instead of old,
-// which may be nil.
-func (f *feed) startFrom(old, next *state) {
-	f.served.replace(old, next)
+// which may be nil. It fails if observers have to be told of next and an entry of a system
+// key cannot be read.
+func (f *feed) startFrom(ctx context.Context, old, next *state) error {
+	for done := false; !done; {
+		system, err := f.documents.forReset(ctx, &f.served.observers, next.index.systemRecords())
+		if err != nil {
+			return err
+		}
+		done = f.served.replace(old, next, system)
+	}
 	f.store = next.position.Store
 	f.lag.toHead()
 	f.replica.wake()
+	return nil
 }
 
 // fork asks the storage to begin a new epoch, because it seems to have lost history that the
@@ -373,47 +379,6 @@ func (f *feed) kept(ctx context.Context, verified conf.Position) (int64, error) 
 	return marks[n-1].revision, nil
 }
 
-// notBeforeSeen is notBefore for a position claimed by a client. Its epoch may be newer
-// than the one here and on its way. If the store itself does not have that epoch, as after
-// a restore under a clock that was behind, clients would ask for it for ever. So the error
-// says what to do.
-func (f *feed) notBeforeSeen(ctx context.Context, p conf.Position, wait time.Duration) error {
-	err := f.notBefore(ctx, p, wait)
-	here := f.served.position().Epoch.Generation
-	if !errors.Is(err, conf.ErrBehind) || p.Epoch.Generation <= here {
-		return err
-	}
-	if _, ok := f.aheadCallers.LogOnceIn(aheadEvery); ok {
-		// The position is not proven, so the log must not advise anybody to act on it.
-		f.log.Warn("a client names a generation of the store that is newer than the one here; it may have made it up",
-			"generation", p.Epoch.Generation, "here", here)
-	}
-	return conf.Errorf(conf.ErrBehind, "revision %d of generation %d is not reached yet, the store is of generation %d here; if this goes on, "+
-		"it was restored under a wrong clock, or unknown to all servers: gdiamond restore --above %[2]d, or migrate --above for a database",
-		p.Revision, p.Epoch.Generation, here)
-}
-
-// notBefore waits until the server has reached p, for up to wait.
-func (f *feed) notBefore(ctx context.Context, p conf.Position, wait time.Duration) error {
-	st, err := f.served.serving()
-	if err != nil || p.IsZero() {
-		return err
-	}
-	if st.position.Store != p.Store {
-		return conf.Errorf(conf.ErrOtherStore, "the position is of store %v, this is %v", p.Store, st.position.Store)
-	}
-	if st.reached(p) {
-		return nil
-	}
-	f.nudge() // not wake, because the caller may have made p up
-	waiting, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	if err = f.served.reach(waiting, p); err != nil && ctx.Err() == nil && waiting.Err() != nil {
-		return conf.Errorf(conf.ErrBehind, "revision %d of generation %d is not reached yet", p.Revision, p.Epoch.Generation)
-	}
-	return err
-}
-
 // startFromReplica serves what the replica holds, if anything. It returns an error if
 // the replica is not one of this server.
 func (f *feed) startFromReplica(ctx context.Context) error {
@@ -448,13 +413,15 @@ func (f *feed) serveReplica(ctx context.Context, at conf.Position) error {
 	// Install may bring entries that are newer than its position. Until the changes up to
 	// them have been applied, the replica is not the state of any position.
 	for _, place := range st.index.cells.All() {
-		if r := place.Load(); r.Revision > at.Revision {
-			return conf.Errorf(conf.ErrCorrupt, "the replica is at revision %d and holds an entry of %d: it was not completed", at.Revision, r.Revision)
+		if r := place.Load(); isAfter(r, at) {
+			return conf.Errorf(conf.ErrCorrupt, "the replica is at revision %d and holds an entry of %d: it was not completed", at.Revision, r.view())
 		}
 	}
 	st.position = at
 	f.replica.reached(at)
-	f.startFrom(nil, st)
+	if err := f.startFrom(ctx, nil, st); err != nil {
+		return err
+	}
 	f.log.Info("serving from the replica", "revision", at.Revision, "keys", st.index.live.Load())
 	return nil
 }
@@ -470,16 +437,25 @@ func (f *feed) otherStore(err error) error {
 }
 
 // repair replaces have, the server's record of key, by want, unless the record has changed
-// meanwhile.
-func (f *feed) repair(ctx context.Context, key conf.Key, have, want *record) {
-	done := make(chan struct{})
+// meanwhile. It fails if observers have to be told of that and an entry of a system key cannot
+// be read.
+func (f *feed) repair(ctx context.Context, key conf.Key, have, want *record) (err error) {
+	finished := make(chan struct{})
 	task := func() {
-		defer close(done)
-		f.served.replaceRecord(key, have, want)
+		defer close(finished)
+		for done := false; !done && err == nil; {
+			var system *[]conf.Change
+			if st := f.served.state.Load(); st != nil && key.System() {
+				system, err = f.documents.forReset(ctx, &f.served.observers, withRecord(st.index.systemRecords(), key, want))
+			}
+			done = err == nil && f.served.replaceRecord(key, have, want, system)
+		}
 	}
 	select { // the feed's goroutine alone changes what is served
 	case f.tasks <- task:
-		<-done
+		<-finished
+		return err
 	case <-ctx.Done():
+		return ctx.Err()
 	}
 }

@@ -21,6 +21,10 @@ type record struct {
 	cached atomic.Pointer[cachedContent]
 }
 
+// Marker is the key of the entry that a governed store has. A server whose store has it
+// serves only through [System], unless its [Config] says otherwise.
+var Marker = conf.Key{Namespace: "_govern", Group: "centre", DataID: "marker"}
+
 // cell is the place of a key in the index.
 type cell = atomic.Pointer[record]
 
@@ -30,6 +34,7 @@ type index struct {
 	cells *cowmap.Map[conf.Key, *cell]
 	order *sortedlist.List[*cell] // all cells, by key
 	live  atomic.Int64            // records that are not tombstones
+	usage *usage                  // of those, by namespace
 
 	fresh []*cell  // new ones, which are not in order yet; the writer's
 	tombs []tomb   // in order of deletion, including those of keys published since; the writer's
@@ -38,14 +43,28 @@ type index struct {
 
 // newIndex returns an index of cells, which are in key order.
 func newIndex(cells []*cell) *index {
-	ix := &index{order: sortedlist.Collect(compareCells, cells)}
+	ix := &index{order: sortedlist.Collect(compareCells, cells), usage: newUsage()}
 	ix.cells = cowmap.Collect(func(yield func(conf.Key, *cell) bool) {
 		for _, place := range cells {
 			yield(place.Load().Key, place)
 		}
 	})
-	ix.live.Store(int64(len(cells)))
+	for _, place := range cells {
+		ix.count(nil, place.Load())
+	}
 	return ix
+}
+
+// count counts that r has replaced old. Either may be nil or a tombstone.
+func (ix *index) count(old, r *record) {
+	if !old.absent() {
+		ix.live.Add(-1)
+		ix.usage.add(old.Key.Namespace, -1, -old.Size)
+	}
+	if !r.absent() {
+		ix.live.Add(1)
+		ix.usage.add(r.Key.Namespace, 1, r.Size)
+	}
 }
 
 func cellOf(r *record) *cell {
@@ -57,8 +76,8 @@ func cellOf(r *record) *cell {
 func compareCells(a, b *cell) int { return a.Load().Key.Compare(b.Load().Key) }
 
 type tomb struct {
-	key      conf.Key
-	revision int64
+	key  conf.Key
+	view int64
 }
 
 const (
@@ -84,7 +103,7 @@ func (ix *index) put(r *record) (old *record, ok bool) {
 	s, loaded := ix.cells.Load(r.Key)
 	if loaded {
 		old = s.Load()
-		if old.Revision >= r.Revision {
+		if old.view() >= r.view() {
 			return nil, false
 		}
 		r.Key = old.Key // shares the strings of the key with the old record, which saves memory
@@ -95,15 +114,9 @@ func (ix *index) put(r *record) (old *record, ok bool) {
 		ix.cells.Store(r.Key, s)
 		ix.fresh = append(ix.fresh, s)
 	}
-	was, is := old != nil && !old.deleted, !r.deleted
-	switch {
-	case is && !was:
-		ix.live.Add(1)
-	case was && !is:
-		ix.live.Add(-1)
-	}
+	ix.count(old, r)
 	if r.deleted {
-		ix.tombs = append(ix.tombs, tomb{r.Key, r.Revision})
+		ix.tombs = append(ix.tombs, tomb{r.Key, r.view()})
 	}
 	return old, true
 }
@@ -119,10 +132,10 @@ func (ix *index) arrange() {
 // set makes r the record of key, even if the present one is newer. A nil r removes the key.
 func (ix *index) set(key conf.Key, r *record) {
 	place, loaded := ix.cells.Load(key)
-	was := loaded && !place.Load().deleted
-	is := r != nil && !r.deleted
+	var old *record
 	if loaded {
-		ix.undo.keep(place.Load())
+		old = place.Load()
+		ix.undo.keep(old)
 	}
 	switch {
 	case r == nil && loaded:
@@ -136,13 +149,25 @@ func (ix *index) set(key conf.Key, r *record) {
 		ix.cells.Store(key, place)
 		ix.order.Add([]*cell{place})
 	}
-	switch {
-	case is && !was:
-		ix.live.Add(1)
-	case was && !is:
-		ix.live.Add(-1)
-	}
+	ix.count(old, r)
 }
+
+// systemRecords returns the records of system keys that are not tombstones, in key order.
+func (ix *index) systemRecords() (records []*record) {
+	for place := range ix.order.Snapshot().From(func(p *cell) bool { return p.Load().Key.Namespace < firstSystem }) {
+		r := place.Load()
+		if !r.Key.System() {
+			break // the namespaces of the system stand together
+		}
+		if !r.deleted {
+			records = append(records, r)
+		}
+	}
+	return records
+}
+
+// firstSystem is the first namespace in the order of keys that could be one of the system.
+const firstSystem = "_"
 
 // surplus returns how many of the oldest tombstones to drop now.
 func (ix *index) surplus() int {
@@ -158,7 +183,7 @@ func (ix *index) forget(n int) {
 		if !ok {
 			continue
 		}
-		if r := place.Load(); r.deleted && r.Revision == t.revision {
+		if r := place.Load(); r.deleted && r.view() == t.view {
 			ix.cells.Delete(t.key)
 			gone = append(gone, place)
 		}
@@ -183,6 +208,7 @@ func recordOf(c *conf.Change) *record {
 type state struct {
 	index    *index
 	position conf.Position
+	governed bool      // the store has the marker of governance
 	floor    int64     // deletions above this revision are in the index
 	since    int64     // the revision before the newest batch
 	applied  time.Time // when the newest batch was applied
@@ -242,7 +268,7 @@ func (r *record) says(o *record) bool {
 
 // standsFor reports whether r is the record of e.
 func (r *record) standsFor(e *conf.Entry) bool {
-	return r.Key == e.Key && r.Revision == e.Revision && r.MD5 == e.MD5 && r.Size == e.Size &&
+	return r.Key == e.Key && r.Revision == e.Revision && r.view() == max(e.View, e.Revision) && r.MD5 == e.MD5 && r.Size == e.Size &&
 		r.Type == e.Type && r.Modified.Equal(e.Modified) && maps.Equal(r.Meta, e.Meta)
 }
 
@@ -256,8 +282,17 @@ func (r *record) revision() int64 {
 	return r.Revision
 }
 
+// view returns the highest revision among the changes that chose r, which orders it among the
+// records of its key and among positions; see [conf.Entry.View].
+func (r *record) view() int64 {
+	if r == nil {
+		return 0
+	}
+	return max(r.View, r.Revision)
+}
+
 // isAfter reports whether r is of a change after p.
-func isAfter(r *record, p conf.Position) bool { return r.revision() > p.Revision }
+func isAfter(r *record, p conf.Position) bool { return r.view() > p.Revision }
 
 // sameRecord reports whether two records say the same of a key.
 func sameRecord(a, b *record) bool {
@@ -284,11 +319,11 @@ func (st *state) lacks(old *state, kept int64) []string {
 	var keys []string
 	for key, place := range old.index.cells.All() {
 		r := place.Load()
-		if r.Revision <= kept {
+		if r.view() <= kept {
 			continue
 		}
 		have := st.index.get(key)
-		if same := have != nil && have.Revision == r.Revision && have.MD5 == r.MD5; same || have == nil && r.deleted {
+		if same := have != nil && have.view() == r.view() && have.Revision == r.Revision && have.MD5 == r.MD5; same || have == nil && r.deleted {
 			continue
 		}
 		keys = append(keys, key.String())
@@ -301,7 +336,7 @@ func (st *state) lacks(old *state, kept int64) []string {
 // index, which may be nil. Reads, polls and lists all choose by it. Ok is false if the
 // index is ahead of st for the key.
 func (st *state) pick(r *record) (picked *record, ok bool) {
-	if r != nil && r.Revision > st.position.Revision {
+	if isAfter(r, st.position) {
 		return nil, false
 	}
 	return r, true

@@ -38,7 +38,7 @@ func newPolls(cfg *Config, reads *reads) *polls {
 	return &polls{
 		served: reads.served, reads: reads, health: reads.health,
 		interval: cfg.FeedInterval, maxWaiters: cfg.MaxWaiters,
-		sets: keysets.New[conf.KeySetHash, conf.Key, sharedAnswer](reads.served.keyWaiters, cfg.MaxSetKeys, cfg.AddressSetKeys, full),
+		sets: keysets.New[keySetName, conf.Key, sharedAnswer](reads.served.keyWaiters, cfg.MaxSetKeys, cfg.AddressSetKeys, full),
 	}
 }
 
@@ -52,7 +52,7 @@ func (p *polls) begin(ctx context.Context, asked *pollAsked, source string) (*qu
 	}
 	if q.set == nil || p.served.trail.contradicts(q.position) {
 		p.release(q)
-		return nil, p.finish(&conf.PollResponse{Resync: true, Position: p.served.position()}, false), nil
+		return nil, p.voided(), nil
 	}
 	resp, err := p.compare(ctx, q)
 	if err == nil && len(q.set.Denied) > 0 && (resp == nil || !resp.Resync) {
@@ -64,7 +64,7 @@ func (p *polls) begin(ctx context.Context, asked *pollAsked, source string) (*qu
 // query returns the query of a poll. Its set is nil if the server does not know the set.
 // Otherwise the caller must release the query.
 func (p *polls) query(asked *pollAsked, source string) (*query, error) {
-	q := &query{position: asked.position}
+	q := &query{position: asked.position, system: asked.set.system}
 	var err error
 	if q.set, err = p.sets.Acquire(asked.set, asked.keys, asked.denied, source); err != nil || q.set == nil {
 		return q, err
@@ -105,10 +105,13 @@ func refusal(key conf.Key) string {
 	return ""
 }
 
-// wait answers a poll when one of its keys has changed, or at the deadline. It calls parked,
-// unless that is nil, when it begins to wait. While it waits it keeps nothing of the request
+// wait answers a poll when one of its keys has changed, or at the deadline. It answers with
+// Resync when void is closed. It calls parked, unless that is nil, when it begins to wait. While it waits it keeps nothing of the request
 // and has little on its stack, because there may be many thousands of parked polls.
-func (p *polls) wait(ctx context.Context, q *query, deadline time.Time, parked func()) (*conf.PollResponse, error) {
+func (p *polls) wait(ctx context.Context, q *query, deadline time.Time, void <-chan struct{}, parked func()) (*conf.PollResponse, error) {
+	if isVoid(void) {
+		return p.voided(), nil
+	}
 	timeout := time.Until(deadline)
 	if timeout <= 0 || p.draining.Load() {
 		return p.finish(&conf.PollResponse{Position: q.position}, false), nil
@@ -120,11 +123,18 @@ func (p *polls) wait(ctx context.Context, q *query, deadline time.Time, parked f
 	if parked != nil {
 		parked()
 	}
-	timer := time.NewTimer(timeout)
+	// One channel for both, because each channel that a goroutine waits on takes memory.
+	wake := make(chan struct{}, 1)
+	signal := func() {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	}
+	timer := time.AfterFunc(timeout, signal)
 	defer timer.Stop()
 	for woken, last := false, false; ; woken = true {
-		wake := make(chan struct{})
-		waiter := q.set.Group.Wait(func() { close(wake) }) // first register, then compare
+		waiter := q.set.Group.Wait(signal) // first register, then compare
 		var resp *conf.PollResponse
 		var err error
 		if woken { // an answer is near, which needs the stack too
@@ -142,14 +152,40 @@ func (p *polls) wait(ctx context.Context, q *query, deadline time.Time, parked f
 		}
 		select {
 		case <-wake:
-		case <-timer.C:
-			last = true // compare once more: the answer has the present position
+			last = !time.Now().Before(deadline) // compare once more: the answer has the present position
+		case <-void:
 		case <-ctx.Done():
 			waiter.Cancel()
 			return nil, ctx.Err()
 		}
 		waiter.Cancel()
+		if isVoid(void) {
+			return p.voided(), nil
+		}
 	}
+}
+
+// isVoid reports whether void, which may be nil, is closed.
+func isVoid(void <-chan struct{}) bool {
+	select {
+	case <-void:
+		return true
+	default:
+		return false
+	}
+}
+
+// voided returns the answer to a poll that has to be sent again in full.
+func (p *polls) voided() *conf.PollResponse {
+	return p.finish(&conf.PollResponse{Resync: true, Position: p.served.position()}, false)
+}
+
+// open returns an error if a request came by the public door, and that is closed.
+func (p *polls) open(system bool) error {
+	if system {
+		return nil
+	}
+	return p.served.open()
 }
 
 // park counts one more waiting request, or returns an error if there are too many.
@@ -182,6 +218,9 @@ func (p *polls) finish(resp *conf.PollResponse, waited bool) *conf.PollResponse 
 // compare returns the answer to q, or nil if none of its keys has changed. In that case it
 // moves q to the present position.
 func (p *polls) compare(ctx context.Context, q *query) (*conf.PollResponse, error) {
+	if err := p.open(q.system); err != nil {
+		return nil, err
+	}
 	st := p.served.state.Load()
 	if resp := q.answered(st); resp != nil {
 		return resp, nil
@@ -204,7 +243,7 @@ func (p *polls) compare(ctx context.Context, q *query) (*conf.PollResponse, erro
 	oldest, newest := int64(math.MaxInt64), int64(0)
 	for _, r := range d.records {
 		if r != nil {
-			oldest, newest = min(oldest, r.Revision), max(newest, r.Revision)
+			oldest, newest = min(oldest, r.view()), max(newest, r.view())
 		}
 	}
 	if newest > st.since {
@@ -236,8 +275,8 @@ func (p *polls) inline(ctx context.Context, d *diff) {
 }
 
 // watch answers with the changes that req asks for as soon as there are any, or at the end of
-// its wait.
-func (p *polls) watch(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
+// its wait, or when void is closed. System says that it came by the inner door.
+func (p *polls) watch(ctx context.Context, req *conf.ChangesRequest, system bool, void <-chan struct{}) (*conf.ChangesResponse, error) {
 	wait := min(max(req.Wait, 0), conf.MaxWait)
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
@@ -245,7 +284,7 @@ func (p *polls) watch(ctx context.Context, req *conf.ChangesRequest) (*conf.Chan
 	if err != nil {
 		return nil, err
 	}
-	if len(resp.Changes) > 0 || wait == 0 {
+	if len(resp.Changes) > 0 || wait == 0 || isVoid(void) {
 		resp.Draining = p.draining.Load()
 		return resp, nil
 	}
@@ -253,12 +292,14 @@ func (p *polls) watch(ctx context.Context, req *conf.ChangesRequest) (*conf.Chan
 		return nil, err
 	}
 	defer p.parked.Add(-1)
-	for len(resp.Changes) == 0 && waiting.Err() == nil && !p.draining.Load() {
-		err := p.untilMore(waiting, resp, behind)
+	for len(resp.Changes) == 0 && waiting.Err() == nil && !p.draining.Load() && !isVoid(void) {
+		err := p.untilMore(waiting, resp, behind, system, void)
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
-		case waiting.Err() != nil || p.draining.Load():
+		case p.open(system) != nil:
+			return nil, p.open(system)
+		case waiting.Err() != nil || p.draining.Load() || isVoid(void):
 			// Nothing came in time.
 		case err != nil:
 			return nil, err
@@ -275,13 +316,14 @@ func (p *polls) watch(ctx context.Context, req *conf.ChangesRequest) (*conf.Chan
 // untilMore waits until there may be more changes than in resp. A storage that was behind is
 // asked again at the interval of the feed, because nothing in memory shows when it has caught
 // up.
-func (p *polls) untilMore(ctx context.Context, resp *conf.ChangesResponse, behind bool) error {
+func (p *polls) untilMore(ctx context.Context, resp *conf.ChangesResponse, behind, system bool, void <-chan struct{}) error {
+	ends := func() bool { return p.draining.Load() || p.open(system) != nil }
 	if !behind {
-		return p.served.await(ctx, func(st *state) bool { return p.draining.Load() || resp.More || st.past(resp.Position) })
+		return p.served.awaitOr(ctx, void, func(st *state) bool { return ends() || resp.More || st.past(resp.Position) })
 	}
 	pause, cancel := context.WithTimeout(ctx, p.interval)
 	defer cancel()
-	if err := p.served.await(pause, func(*state) bool { return p.draining.Load() }); pause.Err() == nil {
+	if err := p.served.awaitOr(pause, void, func(*state) bool { return ends() }); pause.Err() == nil {
 		return err
 	}
 	return nil

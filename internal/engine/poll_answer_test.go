@@ -16,9 +16,9 @@ func polled(t *testing.T) (*polls, *keySet) {
 	cfg := DefaultConfig()
 	e := newEngine(t.Context(), nil, &cfg)
 	keys := []conf.Key{conf.NewKey("", "a"), conf.NewKey("", "b")}
-	set, err := e.polls.sets.Acquire(conf.HashKeys(keys), keys, nil, "host")
+	set, err := e.polls.sets.Acquire(keySetName{hash: conf.HashKeys(keys)}, keys, nil, "host")
 	require.NoError(t, err)
-	_, err = e.polls.sets.Acquire(conf.HashKeys(keys), nil, nil, "host")
+	_, err = e.polls.sets.Acquire(keySetName{hash: conf.HashKeys(keys)}, nil, nil, "host")
 	require.NoError(t, err)
 	st := &state{index: newIndex(nil), position: conf.Position{Revision: 6}}
 	st.index.put(testRecord("a", 5, "a"))

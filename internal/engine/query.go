@@ -10,13 +10,20 @@ import (
 
 // keySet is a set of keys that clients poll. keySets holds the sets that the server knows.
 type (
-	keySet  = keysets.Set[conf.KeySetHash, conf.Key, sharedAnswer]
-	keySets = keysets.Table[conf.KeySetHash, conf.Key, sharedAnswer]
+	keySet  = keysets.Set[keySetName, conf.Key, sharedAnswer]
+	keySets = keysets.Table[keySetName, conf.Key, sharedAnswer]
 )
+
+// keySetName names a set. The doors have separate sets: what was polled at the inner door is
+// not known at the public one.
+type keySetName struct {
+	hash   conf.KeySetHash
+	system bool // it was sent to the inner door
+}
 
 // pollAsked is a poll request that was checked. Its keys are canonical.
 type pollAsked struct {
-	set      conf.KeySetHash
+	set      keySetName
 	keys     []conf.Key // of the set, other than denied; both are empty if the server should know the set
 	denied   []conf.Key // that the caller may not read; sorted, each once
 	position conf.Position
@@ -29,6 +36,7 @@ type query struct {
 	set      *keySet
 	position conf.Position // up to which the caller knows all keys other than those in held
 	held     []heldAt      // sorted by place
+	system   bool          // it came by the inner door
 }
 
 // heldAt is a [conf.Held] as a parked poll keeps it: the key is that at place in the set.
@@ -76,7 +84,7 @@ func (q *query) differ(st *state) (d diff, ok bool) {
 			if r == nil || r.deleted {
 				continue
 			}
-		case r == nil || r.Revision <= q.position.Revision:
+		case r == nil || !isAfter(r, q.position):
 			continue
 		}
 		d.changed = append(d.changed, keyState(key, r))

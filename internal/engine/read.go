@@ -273,3 +273,24 @@ func (s *reads) after(ctx context.Context, st *state, p conf.Position) (conf.Bat
 	}
 	return s.storage.Changes(ctx, p, watchBytes)
 }
+
+// positionAt returns the position of the history that is served at a revision, from memory or
+// else, unless memoryOnly, from the storage.
+func (s *reads) positionAt(ctx context.Context, revision int64, memoryOnly bool) (at conf.Position, found bool, err error) {
+	st, err := s.served.serving()
+	switch {
+	case err != nil:
+		return conf.Position{}, false, err
+	case revision == st.position.Revision:
+		return st.position, true, nil
+	case revision > st.position.Revision || revision < 0:
+		return conf.Position{}, false, nil
+	}
+	if at, found = s.served.recent.at(revision); found {
+		return at, true, nil
+	}
+	if at, found = s.served.trail.at(revision); found && at.Epoch == st.position.Epoch {
+		return at, true, nil // the trail of another epoch is about to be replaced, or has been
+	}
+	return conf.Position{}, false, nil
+}

@@ -98,6 +98,23 @@ func (r *recent) after(p conf.Position) (sets []step, ok bool) {
 	return r.sets[i+1:], true
 }
 
+// at returns the position of what was served at a revision. Ok is false if that is too old or
+// is not the end of a set.
+func (r *recent) at(revision int64) (p conf.Position, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.base.Revision == revision {
+		return r.base, true
+	}
+	i, found := slices.BinarySearchFunc(r.sets, revision, func(s step, revision int64) int {
+		return cmp.Compare(s.to.Revision, revision)
+	})
+	if !found {
+		return conf.Position{}, false
+	}
+	return r.sets[i].to, true
+}
+
 // changesOf yields the changes of keys in sets, without the forks.
 func changesOf(sets []step) iter.Seq[*conf.Change] {
 	return func(yield func(*conf.Change) bool) {

@@ -81,7 +81,7 @@ func findGap(after conf.Position, changes []conf.Change) error {
 func (r reader) scan(ctx context.Context, store conf.StoreID, old *state) (*state, error) {
 	st := new(state)
 	var cells []*cell
-	for page, err := range r.pages(ctx, false, fullPages) {
+	for page, err := range r.pages(ctx, conf.ScanRequest{}, fullPages) {
 		if err != nil {
 			return nil, err
 		}
@@ -103,11 +103,11 @@ func (r reader) scan(ctx context.Context, store conf.StoreID, old *state) (*stat
 	return st, nil
 }
 
-// pages yields all pages of a scan, and ends with the first error. Limit returns the number
+// pages yields all pages of scan, whose After and Limit are not used, and ends with the first error. Limit returns the number
 // of entries of the page after a key, or 0 to end the scan.
-func (r reader) pages(ctx context.Context, contents bool, limit func(after conf.Key) int) iter.Seq2[conf.Page, error] {
+func (r reader) pages(ctx context.Context, scan conf.ScanRequest, limit func(after conf.Key) int) iter.Seq2[conf.Page, error] {
 	return func(yield func(conf.Page, error) bool) {
-		req := conf.ScanRequest{Contents: contents}
+		req := scan
 		for more := true; more; {
 			if req.Limit = limit(req.After); req.Limit == 0 {
 				return
@@ -166,11 +166,12 @@ func (r reader) current(ctx context.Context, key conf.Key) (conf.Page, *conf.Ent
 	return page, &page.Entries[0], nil
 }
 
-// entries yields the entries of records with their contents. It scans the storage, and reads
-// each entry of which the scan has a newer version.
-func (r reader) entries(ctx context.Context, records []*record) iter.Seq2[conf.Entry, error] {
+// entries yields the entries of records with their contents. Records are all of a namespace,
+// or all that there are if namespace is "". It scans the storage, and reads each entry of
+// which the scan has a newer version.
+func (r reader) entries(ctx context.Context, namespace string, records []*record) iter.Seq2[conf.Entry, error] {
 	return func(yield func(conf.Entry, error) bool) {
-		scan := r.pages(ctx, true, contentPages(records))
+		scan := r.pages(ctx, conf.ScanRequest{Namespace: namespace, Contents: true}, contentPages(records))
 		err := merge(records, scan, func(want *record, e *conf.Entry) (err error) {
 			switch {
 			case want == nil: // newer than what is served

@@ -15,7 +15,8 @@ import (
 // that led to it, and the waiters for the next one. It knows no storage. Only the feed's
 // goroutine changes it.
 type served struct {
-	log *slog.Logger
+	log        *slog.Logger
+	ungoverned bool // the public door is open although the store is governed
 
 	// state is what is served, or nil while the server is not ready. Successive states
 	// share an index, which changes in place. A reader that holds the read lock of mu sees
@@ -34,8 +35,11 @@ type served struct {
 	// the position of its state belongs to a state that is about to be stored. A key that is
 	// absent may have been deleted and forgotten since: see [served.lookup], and for many
 	// keys [served.lookupAll], which checks whether the floor has moved.
-	state atomic.Pointer[state]
-	mu    sync.RWMutex
+	//
+	// The first three also tell the observers of what they are about to store.
+	state     atomic.Pointer[state]
+	mu        sync.RWMutex
+	observers observers
 
 	contents    *contents
 	recent      recent      // what was served last
@@ -185,6 +189,11 @@ func (s *served) applyFew(st *state, sets []step) *state {
 		index: st.index, position: sets[len(sets)-1].to, floor: st.floor,
 		since: st.position.Revision, applied: time.Now(),
 	}
+	s.observers.mu.Lock()
+	forked := next.position.Epoch != st.position.Epoch
+	if changes := systemChanges(sets); forked || len(changes) > 0 {
+		s.observers.tell(Observation{Changes: changes, Position: next.position})
+	}
 	s.mu.Lock()
 	for c := range changesOf(sets) {
 		r := recordOf(c)
@@ -199,10 +208,11 @@ func (s *served) applyFew(st *state, sets []step) *state {
 	}
 	st.index.arrange()
 	s.recent.add(sets)
-	s.state.Store(next)
+	s.store(st, next)
 	s.mu.Unlock()
+	s.observers.mu.Unlock()
 
-	if next.position.Epoch != st.position.Epoch {
+	if forked {
 		s.trail.restart(next.position)
 		s.forks.Add(1)
 		s.historyLost.Store(false)
@@ -216,8 +226,32 @@ func (s *served) applyFew(st *state, sets []step) *state {
 		})
 		s.wakeups.Add(uint64(woken))
 		s.moved.Wake()
+		if next.governed && !st.governed {
+			s.wakeAll() // the public door is closed now
+		}
 	}
 	return next
+}
+
+// store stores next instead of old, which may be nil. The caller holds mu.
+func (s *served) store(old, next *state) {
+	next.governed = !next.index.get(Marker).absent()
+	s.state.Store(next)
+	switch {
+	case !next.governed || old != nil && old.governed:
+	case s.ungoverned:
+		s.log.Warn("the store is governed, and this server was told to ignore that: everybody may read and change everything")
+	default:
+		s.log.Info("the store is governed: it is served only through a centre that knows the rights")
+	}
+}
+
+// open returns an error if the public door is closed, because the store is governed.
+func (s *served) open() error {
+	if st := s.state.Load(); st == nil || !st.governed || s.ungoverned {
+		return nil
+	}
+	return unavailable("the store is governed: it is served only through a centre that knows the rights, or by a server that is told to ignore them")
 }
 
 // trim drops some of the oldest tombstones if there are too many, in the order that
@@ -228,7 +262,7 @@ func (s *served) trim(st *state) *state {
 		return st
 	}
 	next := *st
-	next.floor = st.index.tombs[n-1].revision
+	next.floor = st.index.tombs[n-1].view
 	s.mu.Lock()
 	s.state.Store(&next)
 	s.mu.Unlock()
@@ -236,13 +270,21 @@ func (s *served) trim(st *state) *state {
 	return &next
 }
 
-// replace serves next instead of old, which may be nil.
-func (s *served) replace(old, next *state) {
+// replace serves next instead of old, which may be nil. System are the entries of system keys
+// in next, which the observers are told. If system is nil and there are observers, replace
+// does nothing and returns false.
+func (s *served) replace(old, next *state, system *[]conf.Change) bool {
 	next.since, next.applied = next.position.Revision, time.Now()
+	s.observers.mu.Lock()
+	if !s.observers.reset(system, next.position) {
+		s.observers.mu.Unlock()
+		return false
+	}
 	s.mu.Lock()
 	s.recent.restart(next.position)
-	s.state.Store(next)
+	s.store(old, next)
 	s.mu.Unlock()
+	s.observers.mu.Unlock()
 	s.trail.restart(next.position)
 	if old != nil {
 		for key, place := range old.index.cells.All() {
@@ -256,25 +298,80 @@ func (s *served) replace(old, next *state) {
 		}
 	}
 	s.wakeAll()
+	return true
 }
 
 // replaceRecord replaces have, the present record of key, by want, unless the record has
-// changed since. Either may be nil.
-func (s *served) replaceRecord(key conf.Key, have, want *record) {
+// changed since. Either may be nil. System are the entries of system keys after that, which
+// the observers are told. If system is nil, key is a system key, and there are observers,
+// replaceRecord does nothing and returns false.
+func (s *served) replaceRecord(key conf.Key, have, want *record, system *[]conf.Change) bool {
 	st := s.state.Load()
 	if st == nil || st.index.get(key) != have {
-		return
+		return true
+	}
+	s.observers.mu.Lock()
+	if key.System() && !s.observers.reset(system, st.position) {
+		s.observers.mu.Unlock()
+		return false
 	}
 	s.mu.Lock()
 	st.index.set(key, want)
 	next := *st // another state, so that shared answers of the old one are not used any more
-	s.state.Store(&next)
+	s.store(st, &next)
 	s.mu.Unlock()
+	s.observers.mu.Unlock()
 	if have != nil {
 		s.contents.drop(have)
 	}
 	s.keyWaiters.Wake(func(yield func(conf.Key) bool) { yield(key) })
 	s.moved.Wake()
+	if next.governed != st.governed {
+		s.wakeAll()
+	}
+	return true
+}
+
+// observeTries is the number of times that the entries of a state are read without the lock
+// of the observers, while changes of system keys come in between.
+const observeTries = 3
+
+// settleObservers tells the observers that have not been told of a state of the present one,
+// if there is one. Read returns the entries of records.
+func (s *served) settleObservers(read func([]*record) ([]conf.Change, error)) error {
+	for try := 1; ; try++ {
+		done, err := s.trySettle(read, try > observeTries)
+		if done || err != nil {
+			return err
+		}
+	}
+}
+
+// trySettle reads the entries of the present state, and tells the observers of them unless
+// system keys have changed meanwhile. If hold is set, none can: the feed waits.
+func (s *served) trySettle(read func([]*record) ([]conf.Change, error), hold bool) (done bool, err error) {
+	s.observers.mu.Lock()
+	defer s.observers.mu.Unlock()
+	st := s.state.Load()
+	if st == nil {
+		return true, nil
+	}
+	records, serial := st.index.systemRecords(), s.observers.serial
+	var system []conf.Change
+	if hold {
+		system, err = read(records)
+	} else {
+		s.observers.mu.Unlock()
+		system, err = read(records)
+		s.observers.mu.Lock()
+	}
+	if s.observers.serial != serial {
+		return false, nil // whatever was read is of a state of before
+	}
+	if st = s.state.Load(); err == nil && st != nil {
+		s.observers.settle(Observation{Reset: true, Changes: system, Position: st.position})
+	}
+	return true, err
 }
 
 // withdraw makes the server not ready, because the storage is another store.
@@ -298,6 +395,11 @@ func (s *served) reach(ctx context.Context, p conf.Position) error {
 // await waits until good returns true for the present state. It goes on while the server
 // is being closed, until the feed has ended.
 func (s *served) await(ctx context.Context, good func(*state) bool) error {
+	return s.awaitOr(ctx, nil, good)
+}
+
+// awaitOr is await that ends without an error when void, which may be nil, is closed.
+func (s *served) awaitOr(ctx context.Context, void <-chan struct{}, good func(*state) bool) error {
 	for {
 		wake := make(chan struct{})
 		waiter := s.moved.Wait(func() { close(wake) }) // first register, then look
@@ -314,6 +416,9 @@ func (s *served) await(ctx context.Context, good func(*state) bool) error {
 		case <-ctx.Done():
 			waiter.Cancel()
 			return ctx.Err()
+		case <-void:
+			waiter.Cancel()
+			return nil
 		case <-wake:
 		}
 	}

@@ -20,19 +20,7 @@ const defaultPage = 100
 type Server struct {
 	*engine
 	maxContent int64
-	system     bool // it is a [System]
-}
-
-// System is the inner door of a server. It serves the namespaces of the system too, those
-// that begin with "_", and checks, wraps and counts as the public door does. Only code of
-// this module can open it. There is no Poll: a server knows a key set by its hash, so a
-// client could have the values of a set that was polled here.
-type System interface {
-	Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error)
-	Commit(ctx context.Context, req *conf.CommitRequest) (*conf.CommitResponse, error)
-	Changes(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error)
-	List(ctx context.Context, req *conf.ListRequest) (*conf.ListResponse, error)
-	History(ctx context.Context, req *conf.HistoryRequest) (*conf.HistoryResponse, error)
+	system     bool // it is the inner door, of [System]
 }
 
 // New returns a server on storage, as diamond.NewServer describes.
@@ -54,6 +42,9 @@ func New(storage Storage, cfg *Config) (*Server, error) {
 func (s *Server) Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
 	key := req.Key.Canonical()
 	resp, err := s.fetch(ctx, key, req)
+	if err == nil {
+		err = s.open() // the answer may be of the position at which the door closed
+	}
 	if err != nil {
 		return nil, answerError(ctx, "fetch", key, err)
 	}
@@ -62,6 +53,9 @@ func (s *Server) Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.Fetch
 
 func (s *Server) fetch(ctx context.Context, key conf.Key, req *conf.FetchRequest) (*conf.FetchResponse, error) {
 	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := s.open(); err != nil {
 		return nil, err
 	}
 	if err := s.validateKey(key); err != nil {
@@ -81,7 +75,16 @@ func (s *Server) fetch(ctx context.Context, key conf.Key, req *conf.FetchRequest
 
 // Poll implements diamond.Transport.
 func (s *Server) Poll(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
-	resp, err := s.poll(ctx, req)
+	return s.answerPoll(ctx, req, nil)
+}
+
+// answerPoll answers a poll, and counts its outcome. It answers with Resync when void, which
+// may be nil, is closed before there is another answer.
+func (s *Server) answerPoll(ctx context.Context, req *conf.PollRequest, void <-chan struct{}) (*conf.PollResponse, error) {
+	resp, err := s.poll(ctx, req, void)
+	if err == nil {
+		err = s.open()
+	}
 	s.outcomes.poll(ctx, resp, err)
 	if err != nil {
 		return nil, answerError(ctx, "poll", conf.Key{}, err)
@@ -89,7 +92,7 @@ func (s *Server) Poll(ctx context.Context, req *conf.PollRequest) (*conf.PollRes
 	return resp, nil
 }
 
-func (s *Server) poll(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
+func (s *Server) poll(ctx context.Context, req *conf.PollRequest, void <-chan struct{}) (*conf.PollResponse, error) {
 	wait := min(max(req.Wait, 0), conf.MaxWait)
 	deadline := time.Now().Add(wait)
 	var q *query
@@ -103,7 +106,7 @@ func (s *Server) poll(ctx context.Context, req *conf.PollRequest) (*conf.PollRes
 	if resp != nil || err != nil {
 		return resp, err
 	}
-	return s.polls.wait(ctx, q, deadline, req.Parked)
+	return s.polls.wait(ctx, q, deadline, void, req.Parked)
 }
 
 // arrive checks a poll, and compares it once the server has reached its position. It runs on
@@ -113,45 +116,67 @@ func (s *Server) arrive(ctx context.Context, req *conf.PollRequest, wait time.Du
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
+	if err := s.open(); err != nil {
+		return nil, nil, err
+	}
 	if err := s.feed.notBeforeSeen(ctx, req.Position, min(wait, reachTimeout)); err != nil {
 		return nil, nil, err
 	}
-	asked, err := checkPoll(req)
+	asked, err := checkPoll(req, s.system)
 	if err != nil {
 		return nil, nil, err
 	}
-	return s.polls.begin(ctx, &asked, budget.Source(conf.CallerFrom(ctx).Address))
+	return s.polls.begin(ctx, &asked, sourceFrom(ctx))
 }
 
-// checkPoll returns what a poll asks for, with canonical keys.
-func checkPoll(req *conf.PollRequest) (asked pollAsked, err error) {
+// sourceFrom returns whose budget the key set of a request counts against: that of its
+// principal, or that of its address if it is anonymous.
+func sourceFrom(ctx context.Context) string {
+	caller := conf.CallerFrom(ctx)
+	if name := caller.Principal.Name; name != "" {
+		return "principal:" + name
+	}
+	return budget.Source(caller.Address)
+}
+
+// checkPoll returns what a poll asks for, with canonical keys. System says that it came by the
+// inner door.
+func checkPoll(req *conf.PollRequest, system bool) (asked pollAsked, err error) {
 	if n := max(len(req.Keys), len(req.Held)); n > conf.MaxPollKeys {
 		return asked, conf.Errorf(conf.ErrTooLarge, "keys: %d, more than %d", n, conf.MaxPollKeys)
 	}
-	asked.set, asked.position = req.Set, req.Position
-	if asked.keys, asked.denied, err = readable(req); err != nil {
+	asked.set, asked.position = keySetName{req.Set, system}, req.Position
+	if asked.keys, err = keysOf(req); err != nil {
 		return asked, err
+	}
+	if !system {
+		asked.keys, asked.denied = readable(asked.keys)
 	}
 	asked.held, err = sortedHeld(req.Held)
 	return asked, err
 }
 
-// readable checks the keys of a poll and returns them in canonical form. Denied are those
-// that the caller may not read, sorted, each once.
-func readable(req *conf.PollRequest) (keys []conf.Key, denied []conf.Key, err error) {
+// keysOf checks the keys of a poll and returns them in canonical form.
+func keysOf(req *conf.PollRequest) ([]conf.Key, error) {
 	if len(req.Keys) == 0 {
-		return nil, nil, nil
+		return nil, nil
 	}
-	all := make([]conf.Key, len(req.Keys))
+	keys := make([]conf.Key, len(req.Keys))
 	for i, k := range req.Keys {
-		all[i] = k.Canonical()
-		if err := all[i].Validate(); err != nil {
-			return nil, nil, err
+		keys[i] = k.Canonical()
+		if err := keys[i].Validate(); err != nil {
+			return nil, err
 		}
 	}
-	if conf.HashKeys(all) != req.Set {
-		return nil, nil, conf.Invalidf("set: is not the hash of the keys")
+	if conf.HashKeys(keys) != req.Set {
+		return nil, conf.Invalidf("set: is not the hash of the keys")
 	}
+	return keys, nil
+}
+
+// readable returns those of keys that a caller of the public door may read. Denied are the
+// others, sorted, each once.
+func readable(all []conf.Key) (keys, denied []conf.Key) {
 	keys = slices.DeleteFunc(all, func(k conf.Key) bool {
 		if k.System() {
 			denied = append(denied, k)
@@ -159,7 +184,7 @@ func readable(req *conf.PollRequest) (keys []conf.Key, denied []conf.Key, err er
 		return k.System()
 	})
 	slices.SortFunc(denied, conf.Key.Compare)
-	return keys, slices.Compact(denied), nil
+	return keys, slices.Compact(denied)
 }
 
 // sortedHeld checks the held keys of a poll and returns them in canonical form, sorted.
@@ -198,6 +223,9 @@ func (s *Server) commit(ctx context.Context, asked *conf.ChangeSet, seen conf.Po
 	if err := ctx.Err(); err != nil {
 		return conf.Result{}, err
 	}
+	if err := s.open(); err != nil {
+		return conf.Result{}, err
+	}
 	if err := s.committer.ready(); err != nil {
 		return conf.Result{}, err
 	}
@@ -219,26 +247,41 @@ func (s *Server) commit(ctx context.Context, asked *conf.ChangeSet, seen conf.Po
 
 // Changes implements diamond.Transport.
 func (s *Server) Changes(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
-	resp, err := s.changes(ctx, req)
+	return s.answerChanges(ctx, req, nil)
+}
+
+// answerChanges answers a watch. It answers with what there is when void, which may be nil, is
+// closed.
+func (s *Server) answerChanges(ctx context.Context, req *conf.ChangesRequest, void <-chan struct{}) (*conf.ChangesResponse, error) {
+	resp, err := s.changes(ctx, req, void)
+	if err == nil {
+		err = s.open()
+	}
 	if err != nil {
 		return nil, answerError(ctx, "changes", conf.Key{}, err)
 	}
 	return resp, nil
 }
 
-func (s *Server) changes(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
+func (s *Server) changes(ctx context.Context, req *conf.ChangesRequest, void <-chan struct{}) (*conf.ChangesResponse, error) {
 	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := s.open(); err != nil {
 		return nil, err
 	}
 	if err := s.validateFilter(conf.Filter{Namespace: req.Namespace, Group: req.Group, Prefix: req.Prefix}); err != nil {
 		return nil, err
 	}
-	return s.polls.watch(ctx, req)
+	return s.polls.watch(ctx, req, s.system, void)
 }
 
 // List implements diamond.Transport.
 func (s *Server) List(ctx context.Context, req *conf.ListRequest) (*conf.ListResponse, error) {
 	resp, err := s.list(ctx, req)
+	if err == nil {
+		err = s.open()
+	}
 	if err != nil {
 		return nil, answerError(ctx, "list", conf.Key{}, err)
 	}
@@ -247,6 +290,9 @@ func (s *Server) List(ctx context.Context, req *conf.ListRequest) (*conf.ListRes
 
 func (s *Server) list(ctx context.Context, req *conf.ListRequest) (*conf.ListResponse, error) {
 	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := s.open(); err != nil {
 		return nil, err
 	}
 	if _, err := s.served.serving(); err != nil {
@@ -282,6 +328,9 @@ func (s *Server) list(ctx context.Context, req *conf.ListRequest) (*conf.ListRes
 func (s *Server) History(ctx context.Context, req *conf.HistoryRequest) (*conf.HistoryResponse, error) {
 	key := req.Key.Canonical()
 	changes, err := s.history(ctx, key, req)
+	if err == nil {
+		err = s.open()
+	}
 	if err != nil {
 		return nil, answerError(ctx, "history", key, err)
 	}
@@ -289,6 +338,9 @@ func (s *Server) History(ctx context.Context, req *conf.HistoryRequest) (*conf.H
 }
 
 func (s *Server) history(ctx context.Context, key conf.Key, req *conf.HistoryRequest) ([]conf.Change, error) {
+	if err := s.open(); err != nil {
+		return nil, err
+	}
 	if _, err := s.served.serving(); err != nil {
 		return nil, err
 	}
@@ -317,6 +369,9 @@ func (s *Server) Report(ctx context.Context, req *conf.ReportRequest) (*conf.Rep
 	if s.served.closed.Load() {
 		return nil, remoteError(op, conf.Key{}, closedError())
 	}
+	if err := s.open(); err != nil {
+		return nil, remoteError(op, conf.Key{}, err)
+	}
 	if err := req.Validate(); err != nil {
 		return nil, remoteError(op, conf.Key{}, err)
 	}
@@ -334,9 +389,22 @@ func (s *Server) OnCommitted(committed func(conf.Position)) (stop func()) {
 	return s.committer.subscribers.add(committed)
 }
 
-// System returns the inner door of s.
-func (s *Server) System() System {
-	return &Server{engine: s.engine, maxContent: s.maxContent, system: true}
+// Status implements diamond.Server.
+func (s *Server) Status() conf.ServerStatus {
+	status := s.engine.Status()
+	if !s.system {
+		status.Closed = s.served.open()
+		status.Ready = status.Ready && status.Closed == nil
+	}
+	return status
+}
+
+// open returns an error if s is the public door of a governed store, which is closed.
+func (s *Server) open() error {
+	if s.system {
+		return nil
+	}
+	return s.served.open()
 }
 
 // validateKey checks the canonical key of a request.

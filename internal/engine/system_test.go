@@ -37,7 +37,7 @@ func TestSystem_ServesWhatThePublicDoorRefuses(t *testing.T) {
 		past, err := inner.History(t.Context(), &conf.HistoryRequest{Key: key})
 		require.NoError(t, err)
 		assert.Len(t, past.Changes, 1)
-		changes, err := inner.Changes(t.Context(), &conf.ChangesRequest{Namespace: "_rights"})
+		changes, err := inner.Changes(t.Context(), &conf.ChangesRequest{Namespace: "_rights"}, nil)
 		require.NoError(t, err)
 		require.Len(t, changes.Changes, 1)
 		assert.Equal(t, key, changes.Changes[0].Key)

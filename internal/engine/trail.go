@@ -15,7 +15,8 @@ const maxTrail = 1 << 14
 // from one of a history that was lost, and show how much was lost.
 type trail struct {
 	mu    sync.Mutex
-	marks []mark // oldest first; guarded by mu
+	base  conf.Position // at which it began; guarded by mu
+	marks []mark        // oldest first; guarded by mu
 }
 
 type mark struct {
@@ -27,6 +28,7 @@ type mark struct {
 func (t *trail) restart(p conf.Position) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.base = p
 	t.marks = []mark{{p.Revision, p.Chain}}
 }
 
@@ -63,6 +65,20 @@ func (t *trail) before(p conf.Position, revision int64) (from conf.Position, cha
 	from = p
 	from.Revision, from.Chain = t.marks[i-1].revision, t.marks[i-1].chain
 	return from, t.marks[i].chain, true
+}
+
+// at returns the position at a revision, of the epoch of the trail. Ok is false if the trail
+// does not have it.
+func (t *trail) at(revision int64) (p conf.Position, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i, found := slices.BinarySearchFunc(t.marks, revision, func(m mark, r int64) int { return cmp.Compare(m.revision, r) })
+	if !found {
+		return conf.Position{}, false
+	}
+	p = t.base
+	p.Revision, p.Chain = t.marks[i].revision, t.marks[i].chain
+	return p, true
 }
 
 // all returns the marks. The caller must not change them.

@@ -72,7 +72,9 @@ func (v *verifier) judge(ctx context.Context, st *state, key conf.Key, row *conf
 			return found, err
 		}
 		if right {
-			v.feed.repair(ctx, key, have, want)
+			if err := v.feed.repair(ctx, key, have, want); err != nil {
+				return found, err
+			}
 			found.memory = true
 		} else {
 			want = have // the log has been changed since the server verified it
@@ -100,7 +102,7 @@ func (v *verifier) judge(ctx context.Context, st *state, key conf.Key, row *conf
 func (v *verifier) verifyStored(ctx context.Context, r *record) error {
 	_, err := v.reader.version(ctx, r)
 	switch _, now := v.served.record(r.Key); {
-	case err == nil, now != nil && now.Revision != r.Revision:
+	case err == nil, now.view() != r.view():
 		return nil
 	case errors.Is(err, conf.ErrCorrupt), isGone(err):
 		return conf.Errorf(conf.ErrCorrupt, "the storage's content is not what was published, as after a change by hand; a copy that the server has is served")
