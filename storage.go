@@ -12,8 +12,7 @@ import (
 // pass the suite in storage/storagetest, which has a case for each clause below.
 //
 // A storage is only given canonical keys and valid sets, because the server checks them
-// before it calls. It needs no knowledge of the system's namespaces, of rights, or of
-// clients.
+// before it calls. It needs no knowledge of rights or of clients.
 //
 // All methods return errors that wrap the sentinels of this package:
 //
@@ -35,9 +34,9 @@ type Storage interface {
 	//     follow the order of commits. A set that fails takes none.
 	//  2. When Commit has returned, the committed sets are on stable storage.
 	//  3. The RequestID of a set is looked up, among those of its principal, before the
-	//     conditions. If it is known with the same [conf.ChangeSet.Hash], the Result is
-	//     the first outcome, with Replayed set. If it is known with another hash, the set
-	//     fails with ErrInvalid. Ids are kept for at least 24 hours. Only committed sets
+	//     conditions. If it is known with the same [conf.ChangeSet.RequestHash], the Result
+	//     is the first outcome, with Replayed set. If it is known with another hash, the
+	//     set fails with ErrInvalid. Ids are kept for at least 24 hours. Only committed sets
 	//     leave an id.
 	//  4. IfRevision and Checks are compared with the revision of the current entry, or
 	//     with 0 if the key has none. The first condition that does not hold fails the
@@ -47,10 +46,14 @@ type Storage interface {
 	//  6. A Type or Meta that a Draft leaves empty is that of the current entry, unless
 	//     the Draft has Reset; see [Draft]. It is read in the transaction, so it may be
 	//     the result of an earlier set of the call.
-	//  7. A call has at most [conf.MaxCommitChanges] changes and [conf.MaxCommitBytes]
+	//  7. Each change has the Origin of its set. A set may have 2*[conf.MaxChanges] Checks.
+	//     A storage that outlives its process marks itself in the transaction of the first
+	//     change that has an Origin or a key of a system namespace, so that programs of
+	//     before there were these refuse it; see [Key].System.
+	//  8. A call has at most [conf.MaxCommitChanges] changes and [conf.MaxCommitBytes]
 	//     bytes of content, or only one set, because all other writers wait for it. A
 	//     larger call fails with ErrTooLarge.
-	//  8. If Commit returns an error, no set was committed, unless the error wraps
+	//  9. If Commit returns an error, no set was committed, unless the error wraps
 	//     ErrUnknownOutcome.
 	Commit(ctx context.Context, sets []ChangeSet) ([]conf.Result, error)
 

@@ -14,7 +14,7 @@ import (
 func (c Chain) String() string { return hex.EncodeToString(c[:]) }
 
 // Extend returns the chain after ch: the SHA-256 of a length-prefixed encoding of c and
-// of every field of ch, in which the content is represented by its SHA-256. All storages
+// of every field of ch, where an Origin counts only if it is set, and the content is represented by its SHA-256. All storages
 // and readers use this function, so that a chain means the same everywhere.
 //
 // The chain of a revision is the one after the last change of its set.
@@ -50,6 +50,9 @@ func (c Chain) Extend(ch *Change) Chain {
 	num(ch.Time.UnixMicro())
 	num(ch.Epoch.Generation)
 	b = append(b, ch.Epoch.ID[:]...)
+	if ch.Origin != "" { // a change of before there were origins has the chain that it had
+		str(ch.Origin)
+	}
 	return sha256.Sum256(b)
 }
 

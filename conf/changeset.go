@@ -19,7 +19,8 @@ import (
 const (
 	// DefaultMaxContent is the default limit of one content in bytes.
 	DefaultMaxContent = 10 << 20
-	// MaxChanges is the maximum number of keys that one set writes, and of its Checks.
+	// MaxChanges is the maximum number of keys that one set writes, and of its Checks. A
+	// storage takes twice as many Checks, because rights on the server add some.
 	MaxChanges = 1000
 	// MaxSetBytes is the maximum number of bytes of all contents of one set. If the
 	// server's limit of one content is larger, that limit applies.
@@ -28,6 +29,7 @@ const (
 	maxComment   = 1024
 	maxRequestID = 128
 	maxType      = 32
+	maxOrigin    = 32
 	maxMeta      = 16  // pairs
 	maxMetaKey   = 64  // bytes
 	maxMetaValue = 512 // bytes
@@ -85,6 +87,18 @@ type ChangeSet struct {
 	// clients make one.
 	RequestID string
 	Comment   string // the reason for the change; at most 1024 bytes of UTF-8 without control characters
+	// Origin is the kind of program that asks, such as "cli" or "console", for the history.
+	// It has at most 32 bytes and follows the grammar of keys. It may be empty. A server
+	// without rights drops it, because programs of before cannot read a store that has one.
+	Origin string
+	// Force asks a server with rights to let the set pass a guard, which needs the right to
+	// do so and a Comment. Other servers ignore it.
+	Force bool
+
+	// Asked is the hash of what the caller asked for, if the set has been changed since,
+	// such as by Checks that rights add. It is zero if it has not. It never crosses a
+	// transport, and a server ignores that of its callers; see [ChangeSet.RequestHash].
+	Asked [32]byte
 
 	// Caller is the sender of the set. A server overwrites it with the caller that the
 	// transport proved.
@@ -136,7 +150,12 @@ func (s *ChangeSet) Canonical() *ChangeSet {
 // content in bytes. Errors wrap [ErrInvalid], or [ErrTooLarge] if only sizes are wrong. A
 // server validates every set before it passes the set to its storage.
 func (s *ChangeSet) Validate(maxContent int64) error {
-	if err := s.validateCounts(); err != nil {
+	return s.ValidateWithin(maxContent, MaxChanges)
+}
+
+// ValidateWithin is Validate with another limit than [MaxChanges] of the number of Checks.
+func (s *ChangeSet) ValidateWithin(maxContent int64, maxChecks int) error {
+	if err := s.validateCounts(maxChecks); err != nil {
 		return err // do not look into a set of any length
 	}
 	if err := s.validateParts(); err != nil {
@@ -145,7 +164,7 @@ func (s *ChangeSet) Validate(maxContent int64) error {
 	return s.validateSizes(maxContent)
 }
 
-func (s *ChangeSet) validateCounts() error {
+func (s *ChangeSet) validateCounts(maxChecks int) error {
 	var p problems
 	if s.Len() == 0 {
 		p.add("change set: has no changes")
@@ -153,8 +172,8 @@ func (s *ChangeSet) validateCounts() error {
 	if s.Len() > MaxChanges {
 		p.add("change set: %d changes, more than %d", s.Len(), MaxChanges)
 	}
-	if len(s.Checks) > MaxChanges {
-		p.add("checks: %d, more than %d", len(s.Checks), MaxChanges)
+	if len(s.Checks) > maxChecks {
+		p.add("checks: %d, more than %d", len(s.Checks), maxChecks)
 	}
 	return p.err()
 }
@@ -193,6 +212,9 @@ func (s *ChangeSet) validateParts() error {
 	}
 	if s.RequestID != "" {
 		p.addPart("requestId", s.RequestID, maxRequestID)
+	}
+	if s.Origin != "" {
+		p.addPart("origin", s.Origin, maxOrigin)
 	}
 	if len(s.Comment) > maxComment {
 		p.add("comment: %d bytes, more than %d", len(s.Comment), maxComment)
@@ -248,9 +270,17 @@ func (d *Draft) validate(p *problems, what string) {
 	}
 }
 
-// Hash returns a SHA-256 over everything that s asks for, without RequestID and Caller. A
-// storage keeps it with the RequestID, to tell a retry from another set. An empty Type
-// counts as that of the data id. Request ids outlive an upgrade, so later versions of this
+// RequestHash returns the hash to which a storage binds the RequestID of s, to tell a retry
+// from another set: Asked, or Hash if Asked is zero.
+func (s *ChangeSet) RequestHash() [32]byte {
+	if s.Asked != ([32]byte{}) {
+		return s.Asked
+	}
+	return s.Hash()
+}
+
+// Hash returns a SHA-256 over everything that s asks for, without RequestID, Caller and
+// Asked. An empty Type counts as that of the data id. Request ids outlive an upgrade, so later versions of this
 // function must return the same hash for a set.
 func (s *ChangeSet) Hash() [32]byte {
 	b := make([]byte, 0, 512) // on the stack: enough for a set of one change
@@ -298,6 +328,13 @@ func (s *ChangeSet) Hash() [32]byte {
 		num(s.Checks[i].Revision)
 	}
 	str(s.Comment)
+	if s.Origin != "" { // a set without both hashes as it did before there were these fields
+		str("origin")
+		str(s.Origin)
+	}
+	if s.Force {
+		str("force")
+	}
 	return sha256.Sum256(b)
 }
 

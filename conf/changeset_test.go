@@ -116,7 +116,7 @@ func TestChangeSetHash(t *testing.T) {
 		}
 	}
 	same := base()
-	same.RequestID, same.Caller.Address = "r2", "elsewhere"
+	same.RequestID, same.Caller.Address, same.Asked = "r2", "elsewhere", [32]byte{1}
 	assert.Equal(t, base().Hash(), same.Hash())
 
 	seen := map[[32]byte]bool{base().Hash(): true}
@@ -133,6 +133,10 @@ func TestChangeSetHash(t *testing.T) {
 		"delete condition": func(s *conf.ChangeSet) { s.Deletes[0].IfRevision = conf.Revision(1) },
 		"check":            func(s *conf.ChangeSet) { s.Checks[0].Revision = 4 },
 		"comment":          func(s *conf.ChangeSet) { s.Comment = "" },
+		"origin":           func(s *conf.ChangeSet) { s.Origin = "cli" },
+		"other origin":     func(s *conf.ChangeSet) { s.Origin = "force" },
+		"force":            func(s *conf.ChangeSet) { s.Force = true },
+		"origin and force": func(s *conf.ChangeSet) { s.Origin, s.Force = "cli", true },
 		"fewer":            func(s *conf.ChangeSet) { s.Checks = nil },
 	} {
 		s := base()
@@ -155,6 +159,39 @@ func TestChangeSetHashIsStable(t *testing.T) {
 		Comment: "why",
 	}
 	assert.Equal(t, "a48043cacfb9a09ae23d53143107902d5002194e833c9f067f36c92e4ee4e8b9", fmt.Sprintf("%x", set.Canonical().Hash()))
+}
+
+func TestRequestHash(t *testing.T) {
+	set := &conf.ChangeSet{Drafts: []conf.Draft{draft("a", "x")}}
+	assert.Equal(t, set.Hash(), set.RequestHash())
+	set.Asked = [32]byte{31: 1}
+	assert.Equal(t, [32]byte{31: 1}, set.RequestHash())
+	assert.Equal(t, set.Asked, set.Canonical().RequestHash())
+}
+
+func TestValidate_Origin(t *testing.T) {
+	for origin, ok := range map[string]bool{"": true, "cli": true, strings.Repeat("x", 32): true, strings.Repeat("x", 33): false, "a b": false, "a/b": false, "a\n": false} {
+		set := &conf.ChangeSet{Drafts: []conf.Draft{draft("a", "x")}, Origin: origin}
+		err := set.Validate(100)
+		if ok {
+			assert.NoError(t, err, "%q", origin)
+			continue
+		}
+		assert.ErrorIs(t, err, conf.ErrInvalid, "%q", origin)
+		assert.ErrorContains(t, err, "origin", "%q", origin)
+	}
+}
+
+func TestValidateWithin_Checks(t *testing.T) {
+	set := &conf.ChangeSet{Drafts: []conf.Draft{draft("a", "x")}}
+	for i := range conf.MaxChanges + 1 {
+		set.Checks = append(set.Checks, conf.Check{Key: conf.NewKey("", fmt.Sprint("c", i))})
+	}
+	assert.ErrorIs(t, set.Validate(100), conf.ErrInvalid)
+	assert.ErrorIs(t, set.ValidateWithin(100, conf.MaxChanges), conf.ErrInvalid)
+	assert.NoError(t, set.ValidateWithin(100, conf.MaxChanges+1))
+	set.Checks = set.Checks[1:]
+	assert.NoError(t, set.Validate(100))
 }
 
 func TestHashKeys(t *testing.T) {

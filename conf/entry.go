@@ -99,6 +99,7 @@ type Change struct {
 	Author   Principal
 	Address  string // of the author; "" in process
 	Comment  string
+	Origin   string    // the kind of program that asked, or ""; see [ChangeSet]
 	Time     time.Time // by the storage's clock, UTC, whole microseconds; nothing depends on it
 	Epoch    Epoch     // the epoch that an OpFork begins; zero for other operations
 

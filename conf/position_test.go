@@ -112,6 +112,7 @@ func TestChainCoversEveryField(t *testing.T) {
 		"author":     func(c *conf.Change) { c.Author.Name = "x" },
 		"address":    func(c *conf.Change) { c.Address = "x" },
 		"comment":    func(c *conf.Change) { c.Comment = "x" },
+		"origin":     func(c *conf.Change) { c.Origin = "x" },
 		"time":       func(c *conf.Change) { c.Time = time.UnixMicro(1) },
 		"epoch":      func(c *conf.Change) { c.Epoch.Generation = 1 },
 		"epoch id":   func(c *conf.Change) { c.Epoch.ID[0] = 1 },
@@ -130,4 +131,6 @@ func TestChainGolden(t *testing.T) {
 	c.Type, c.Comment, c.Author.Name, c.Time = "text", "why", "who", time.UnixMicro(1_700_000_000_000_001)
 	c.Meta = map[string]string{"b": "2", "a": "1"}
 	assert.Equal(t, "f6fa8fd7165239739d9471c571b620162313c673a2c6f0dbb2ba1629ee4a136e", conf.Chain{1}.Extend(&c).String())
+	c.Origin = "console"
+	assert.Equal(t, "cbd37f05fd4110fb017b0d9fc365415cae6b793c92b820e972521be2e7b0aa24", conf.Chain{1}.Extend(&c).String())
 }

@@ -122,6 +122,11 @@ func NoRevision(revision int64) error {
 	return conf.Errorf(conf.ErrNotFound, "there is no revision %d", revision)
 }
 
+// Marks reports whether a store that takes ch must be refused by programs of before there
+// were origins and entries in system namespaces: they would compute another chain, or serve
+// what only rights protect.
+func Marks(ch *conf.Change) bool { return ch.Origin != "" || ch.Key.System() }
+
 // OtherStore returns the error for a position of a store other than that of have.
 func OtherStore(have, got conf.Position) error {
 	return conf.Errorf(conf.ErrOtherStore, "this is store %v, the position is of %v", have.Store, got.Store)

@@ -35,7 +35,7 @@ func Plan(at conf.Position, set *conf.ChangeSet, now time.Time, currentOf func(c
 		changes = append(changes, conf.Change{
 			Revision: at.Revision + 1, Number: len(changes), Count: set.Len(),
 			Key: key, Op: op,
-			Author: set.Caller.Principal, Address: set.Caller.Address, Comment: set.Comment,
+			Author: set.Caller.Principal, Address: set.Caller.Address, Comment: set.Comment, Origin: set.Origin,
 			Time: now.UTC().Truncate(time.Microsecond),
 		})
 		return &changes[len(changes)-1]

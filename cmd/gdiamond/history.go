@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -48,14 +49,21 @@ func newHistory() *cobra.Command {
 			if c.output != formatTable {
 				return c.output.write(cmd.OutOrStdout(), changes)
 			}
-			rows := make([][]string, len(changes))
+			head, rows := "REVISION OP SIZE TYPE MD5 AUTHOR ADDRESS TIME COMMENT", make([][]string, len(changes))
+			origins := slices.ContainsFunc(changes, func(ch changeOut) bool { return ch.Origin != "" })
+			if origins {
+				head += " ORIGIN"
+			}
 			for i, ch := range changes {
 				rows[i] = []string{
 					strconv.FormatInt(ch.Revision, 10), ch.Op, strconv.FormatInt(ch.Size, 10), dash(ch.Type),
 					dash(ch.MD5), dash(ch.Author), dash(ch.Address), shortTime(ch.Time), dash(ch.Comment),
 				}
+				if origins {
+					rows[i] = append(rows[i], dash(ch.Origin))
+				}
 			}
-			return table(cmd.OutOrStdout(), "REVISION OP SIZE TYPE MD5 AUTHOR ADDRESS TIME COMMENT", rows)
+			return table(cmd.OutOrStdout(), head, rows)
 		},
 	}
 	c.flags(cmd)

@@ -128,6 +128,7 @@ type changeOut struct {
 	Author   string            `json:"author,omitempty" yaml:"author,omitempty"`
 	Address  string            `json:"address,omitempty" yaml:"address,omitempty"`
 	Comment  string            `json:"comment,omitempty" yaml:"comment,omitempty"`
+	Origin   string            `json:"origin,omitempty" yaml:"origin,omitempty"`
 	Time     time.Time         `json:"time" yaml:"time"`
 	// Position is where a later watch can resume. Only the last change of each answer
 	// has it.
@@ -137,7 +138,7 @@ type changeOut struct {
 func outChange(c diamond.Change) changeOut {
 	return changeOut{
 		Revision: c.Revision, Op: c.Op.String(), keyOut: outKey(c.Key), Type: c.Type, MD5: c.MD5, Size: c.Size,
-		Meta: c.Meta, Author: c.Author.Name, Address: c.Address, Comment: c.Comment, Time: c.Time,
+		Meta: c.Meta, Author: c.Author.Name, Address: c.Address, Comment: c.Comment, Origin: c.Origin, Time: c.Time,
 	}
 }
 

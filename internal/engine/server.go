@@ -231,7 +231,12 @@ func (s *Server) commit(ctx context.Context, asked *conf.ChangeSet, seen conf.Po
 	}
 	set := asked.Canonical()
 	set.Caller = conf.CallerFrom(ctx)
-	if err := set.Validate(s.maxContent); err != nil {
+	checks := 2 * conf.MaxChanges // rights add their own to those of the caller
+	if !s.system {
+		checks = conf.MaxChanges
+		set.Asked, set.Origin = [32]byte{}, ""
+	}
+	if err := set.ValidateWithin(s.maxContent, checks); err != nil {
 		return conf.Result{}, err
 	}
 	if !s.system {

@@ -15,8 +15,13 @@ import (
 // strings, and a checksum over the row's key and the row. Only a record's content follows
 // the checksum, because it has a SHA-256.
 
-// format is the first byte of every row.
-const format = 1
+const (
+	// format is the first byte of every row, except as follows.
+	format = 1
+	// marked is the first byte of the header of a store that programs which know only
+	// format 1 must not open, and of a record with an origin; see [storage.Marks].
+	marked = 2
+)
 
 // checksumSize is the length of the checksum, CRC-32C, little-endian.
 const checksumSize = 4
@@ -73,11 +78,21 @@ type decoder struct {
 
 // decode starts reading a row, and reads its format byte.
 func decode(row []byte) *decoder {
-	d := &decoder{row: row, rest: row}
-	if d.byte() != format {
+	d, have := decodeMarked(row)
+	if have != format {
 		d.failed = true
 	}
 	return d
+}
+
+// decodeMarked is decode for a row that may be marked. It returns the format too.
+func decodeMarked(row []byte) (*decoder, byte) {
+	d := &decoder{row: row, rest: row}
+	have := d.byte()
+	if have != format && have != marked {
+		d.failed = true
+	}
+	return d, have
 }
 
 func (d *decoder) raw(n int) []byte {

@@ -26,10 +26,13 @@ func sampleRecords(t testing.TB) []*record {
 	publish, at, err := planOne(&set)
 	require.NoError(t, err)
 	deletion := conf.Change{Revision: 9, Number: 3, Count: 7, Op: conf.OpDelete, Key: key("a"), Time: time.Unix(-5, 0).UTC()}
+	originated := deletion
+	originated.Origin = "console"
 	fork := conf.Change{Revision: 1 << 40, Count: 1, Op: conf.OpFork, Time: time.Time{}.UTC(), Epoch: storage.NextEpoch(4)}
 	return []*record{
 		{at: pointer{revision: 1}, chain: at.Chain, sequence: 1, ordinal: 1, change: publish},
 		{at: pointer{revision: 9, number: 3}, sequence: 1 << 50, ordinal: 2, prev: pointer{true, 8, 1 << 30}, change: deletion},
+		{at: pointer{revision: 9, number: 3}, sequence: 7, ordinal: 2, change: originated},
 		{at: pointer{revision: 1 << 40}, change: fork},
 	}
 }
@@ -78,6 +81,8 @@ func FuzzDecodeRows(f *testing.F) {
 	for _, s := range sampleRecords(f) {
 		f.Add(currentOf(s).encode([]byte("key")))
 	}
+	f.Add(h.encode())
+	h.marked = true
 	f.Add(h.encode())
 	f.Add(r.encode())
 	f.Fuzz(func(t *testing.T, row []byte) {

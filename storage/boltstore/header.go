@@ -11,6 +11,7 @@ import (
 // header describes the store, in one row. It changes at the first commit, at forks and
 // installations, and when history is pruned, but not at other commits.
 type header struct {
+	marked     bool // programs of before format 2 must refuse the store
 	store      conf.StoreID
 	origin     origin
 	generation int64      // of the buckets; an installation builds new ones next to the old
@@ -40,9 +41,17 @@ const metaBucket = "meta"
 
 func headerKey() []byte { return []byte("header") }
 
+// formatOf returns the first byte of a row.
+func formatOf(isMarked bool) byte {
+	if isMarked {
+		return marked
+	}
+	return format
+}
+
 func (h *header) encode() []byte {
 	var e encoder
-	e.byte(format)
+	e.byte(formatOf(h.marked))
 	e.raw(h.store[:])
 	e.byte(byte(h.origin))
 	e.number(h.generation)
@@ -62,10 +71,11 @@ func (h *header) encode() []byte {
 
 func decodeHeader(row []byte) (header, error) {
 	var h header
-	if len(row) > 0 && row[0] > format {
-		return h, conf.Errorf(conf.ErrInvalid, "the store has format %d, this program knows up to %d", row[0], format)
+	if len(row) > 0 && row[0] > marked {
+		return h, conf.Errorf(conf.ErrInvalid, "the store has format %d, this program knows up to %d", row[0], marked)
 	}
-	d := decode(row)
+	d, have := decodeMarked(row)
+	h.marked = have == marked
 	copy(h.store[:], d.raw(len(h.store)))
 	h.origin = origin(d.byte())
 	h.generation, h.horizon = d.number(), d.number()

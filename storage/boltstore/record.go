@@ -52,7 +52,7 @@ type record struct {
 func (r *record) encode() []byte {
 	c := &r.change
 	e := make(encoder, 0, 256+len(c.Comment)+len(c.Content))
-	e.byte(format)
+	e.byte(formatOf(c.Origin != ""))
 	e.byte(byte(c.Op))
 	e.raw(r.chain[:])
 	e.number(r.sequence)
@@ -63,6 +63,9 @@ func (r *record) encode() []byte {
 	e.string(c.Author.Name)
 	e.string(c.Address)
 	e.string(c.Comment)
+	if c.Origin != "" {
+		e.string(c.Origin)
+	}
 	switch c.Op {
 	case conf.OpPublish:
 		e.key(c.Key)
@@ -92,13 +95,18 @@ func decodeRecord(key, row []byte) (*record, error) {
 	r := &record{at: at}
 	c := &r.change
 	c.Revision, c.Number = at.revision, int(at.number)
-	d := decode(row)
+	d, have := decodeMarked(row)
 	c.Op = conf.Op(d.byte())
 	copy(r.chain[:], d.raw(len(r.chain)))
 	r.sequence, r.ordinal, r.prev = d.number(), d.number(), d.position()
 	c.Count = int(d.number())
 	c.Time = time.UnixMicro(d.signed()).UTC()
 	c.Author.Name, c.Address, c.Comment = d.string(), d.string(), d.string()
+	if have == marked {
+		if c.Origin = d.string(); c.Origin == "" {
+			d.failed = true
+		}
+	}
 	switch c.Op {
 	case conf.OpPublish:
 		c.Key, c.Type, c.MD5 = d.key(), d.string(), d.md5()

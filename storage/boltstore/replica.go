@@ -188,6 +188,7 @@ func (in *installer) flush(v *view) error {
 			at:      pointer{installed: true, revision: e.Revision, number: in.count},
 			ordinal: 1, change: storage.EntryChange(e, sha256.Sum256([]byte(e.Content))),
 		}
+		in.next.marked = in.next.marked || storage.Marks(&r.change)
 		if err := log.Put(r.at.bytes(), r.encode()); err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ func newRequest(set *conf.ChangeSet) *request {
 	name := set.Caller.Principal.Name
 	b := binary.BigEndian.AppendUint64(nil, uint64(len(name)))
 	key := sha256.Sum256(append(append(b, name...), set.RequestID...))
-	return &request{set: set, key: key[:], hash: set.Hash()}
+	return &request{set: set, key: key[:], hash: set.RequestHash()}
 }
 
 func (r *request) encode() []byte {

@@ -6,6 +6,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/storage"
 )
 
 // view is the store in one transaction.
@@ -113,6 +114,9 @@ func (v *view) version(k conf.Key, revision int64) (*record, error) {
 // add appends a set to the log and updates the current view. sequence is the number of
 // changes before the set.
 func (v *view) add(changes []conf.Change, after conf.Position, sequence int64) error {
+	if err := v.mark(changes); err != nil {
+		return err
+	}
 	// The log grows only at its end, so its pages need no free space.
 	v.log.FillPercent = 1
 	for i := range changes {
@@ -129,6 +133,21 @@ func (v *view) add(changes []conf.Change, after conf.Position, sequence int64) e
 		}
 		if err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// mark marks the store, unless it is marked, if programs of before must not open it with
+// changes.
+func (v *view) mark(changes []conf.Change) error {
+	if v.marked {
+		return nil
+	}
+	for i := range changes {
+		if storage.Marks(&changes[i]) {
+			v.marked = true
+			return v.save(v.tx)
 		}
 	}
 	return nil

@@ -34,7 +34,7 @@ func (r *requests) find(set *conf.ChangeSet) (conf.Position, bool, error) {
 		return conf.Position{}, false, nil
 	}
 	o, known := r.known[keyOf(set)]
-	if known && o.hash != set.Hash() {
+	if known && o.hash != set.RequestHash() {
 		return conf.Position{}, false, storage.RequestReused(set)
 	}
 	return o.after, known, nil
@@ -45,7 +45,7 @@ func (r *requests) add(set *conf.ChangeSet, after conf.Position, now time.Time) 
 		return
 	}
 	k := keyOf(set)
-	r.known[k] = outcome{set.Hash(), after, now}
+	r.known[k] = outcome{set.RequestHash(), after, now}
 	r.order = append(r.order, k)
 }
 

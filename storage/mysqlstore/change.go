@@ -37,7 +37,7 @@ func (v version) compare(o version) int {
 }
 
 const changeColumns = "revision, number, set_size, op, namespace, grp, data_id, type, md5, sha256, size, meta, " +
-	"author, address, comment, time_us, generation, epoch, chain"
+	"author, address, comment, origin, time_us, generation, epoch, chain"
 
 func changeTable() table {
 	return table{"INSERT", "diamond_change", changeColumns + ", ordinal, log_changes, log_bytes, content"}
@@ -50,7 +50,7 @@ func (v *version) values() []any {
 		c.Revision, v.number(), int64(c.Count), int64(c.Op),
 		rawbytes.Of(c.Key.Namespace), rawbytes.Of(c.Key.Group), rawbytes.Of(c.Key.DataID),
 		rawbytes.Of(c.Type), rawbytes.Of(c.MD5), c.SHA256[:], c.Size, encodeMeta(c.Meta),
-		rawbytes.Of(c.Author.Name), rawbytes.Of(c.Address), rawbytes.Of(c.Comment), c.Time.UnixMicro(),
+		rawbytes.Of(c.Author.Name), rawbytes.Of(c.Address), rawbytes.Of(c.Comment), rawbytes.Of(c.Origin), c.Time.UnixMicro(),
 		v.epoch.Generation, v.epoch.ID[:], v.chain[:],
 		v.ordinal, v.after.changes, v.after.bytes, rawbytes.Of(c.Content),
 	}
@@ -63,13 +63,13 @@ type changeRow struct {
 	revision, number, count, op, size, time, generation sql.NullInt64
 	namespace, group, dataID                            sql.RawBytes
 	kind, md5, sha256, meta, author, address, comment   sql.RawBytes
-	epoch, chain, content                               sql.RawBytes
+	origin, epoch, chain, content                       sql.RawBytes
 }
 
 func (r *changeRow) fields(content bool) []any {
 	f := []any{
 		&r.revision, &r.number, &r.count, &r.op, &r.namespace, &r.group, &r.dataID,
-		&r.kind, &r.md5, &r.sha256, &r.size, &r.meta, &r.author, &r.address, &r.comment, &r.time,
+		&r.kind, &r.md5, &r.sha256, &r.size, &r.meta, &r.author, &r.address, &r.comment, &r.origin, &r.time,
 		&r.generation, &r.epoch, &r.chain,
 	}
 	if content {
@@ -88,7 +88,7 @@ func (r *changeRow) version(content bool) (version, error) {
 		Revision: r.revision.Int64, Number: int(r.number.Int64), Count: int(r.count.Int64), Op: conf.Op(r.op.Int64),
 		Key:  conf.Key{Namespace: string(r.namespace), Group: string(r.group), DataID: string(r.dataID)},
 		Type: string(r.kind), MD5: string(r.md5), Size: r.size.Int64,
-		Author: conf.Principal{Name: string(r.author)}, Address: string(r.address), Comment: string(r.comment),
+		Author: conf.Principal{Name: string(r.author)}, Address: string(r.address), Comment: string(r.comment), Origin: string(r.origin),
 		Time: time.UnixMicro(r.time.Int64).UTC(), Content: string(r.content),
 	}}
 	c := &v.change
@@ -165,6 +165,7 @@ func (l *limits) fits(c *conf.Change) error {
 		{"author", len(c.Author.Name), 4 << 10},
 		{"address", len(c.Address), 4 << 10},
 		{"comment", len(c.Comment), 4 << 10},
+		{"origin", len(c.Origin), 32},
 	} {
 		if f.have > f.limit {
 			return storage.KeyError(c.Key, conf.ErrInvalid, "%s: %d bytes, more than %d", f.name, f.have, f.limit)

@@ -199,7 +199,10 @@ func (r *anchorRow) fields() []any {
 func (r *anchorRow) positions(head *conf.Position, revision int64) (horizon conf.Position, at *mark, err error) {
 	position := func(i int, revision int64) (p conf.Position) {
 		p.Revision, p.Epoch.Generation = revision, r.generations[i].Int64
-		for _, f := range []struct{ dst, src []byte }{{p.Store[:], r.store}, {p.Epoch.ID[:], r.epochs[i]}, {p.Chain[:], r.chains[i]}} {
+		if err == nil {
+			err = storeID(&p.Store, r.store)
+		}
+		for _, f := range []struct{ dst, src []byte }{{p.Epoch.ID[:], r.epochs[i]}, {p.Chain[:], r.chains[i]}} {
 			if err == nil {
 				err = fixed(f.dst, f.src)
 			}

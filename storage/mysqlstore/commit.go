@@ -116,7 +116,7 @@ func (c *committer) commit(set *conf.ChangeSet) conf.Result {
 	}
 	c.add(changes, after)
 	if set.RequestID != "" {
-		o := &outcome{set.Hash(), after}
+		o := &outcome{set.RequestHash(), after}
 		c.outcomes[id] = o
 		c.requests = append(c.requests, o.values(id, c.now))
 	}

@@ -26,11 +26,15 @@ type mark struct {
 
 // counter is the one row that all transactions that write lock first.
 type counter struct {
+	marked  bool // programs of before schema version 2 must not use the store; see storage.Marks
 	origin  origin
 	head    mark
 	horizon mark  // the log begins after it
 	ahead   int64 // the highest revision from an installation
 }
+
+// markedFormat is the format of a store that is marked. Others have format 1.
+const markedFormat = 2
 
 const counterColumns = "store, origin, revision, generation, epoch, chain, log_changes, log_bytes, " +
 	"horizon, horizon_generation, horizon_epoch, horizon_chain, horizon_changes, horizon_bytes, ahead"
@@ -44,7 +48,8 @@ func (c *counter) fields() (fields []any, filled func() error) {
 			&store, &c.origin, &h.Revision, &h.Epoch.Generation, &epoch, &chain, &h.changes, &h.bytes,
 			&z.Revision, &z.Epoch.Generation, &horizonEpoch, &horizonChain, &z.changes, &z.bytes, &c.ahead,
 		}, func() error {
-			err := fixed(h.Store[:], store)
+			err := storeID(&h.Store, store)
+			c.marked = len(store) > len(h.Store)
 			z.Store = h.Store
 			for dst, src := range map[*mark][2][]byte{h: {epoch, chain}, z: {horizonEpoch, horizonChain}} {
 				if err == nil {
@@ -65,6 +70,26 @@ func fixed(dst, src []byte) error {
 	}
 	copy(dst, src)
 	return nil
+}
+
+// storeID reads the column store of diamond_counter. A marked store has the number of its
+// format after its id, which programs of before take for damage.
+func storeID(id *conf.StoreID, column []byte) error {
+	if n := len(id); len(column) == n+1 {
+		if column[n] != markedFormat {
+			return conf.Errorf(conf.ErrUnavailable, "the store has format %d, this program knows up to %d: use a newer program", column[n], markedFormat)
+		}
+		column = column[:n]
+	}
+	return fixed(id[:], column)
+}
+
+// storeColumn returns the value of the column store.
+func (c *counter) storeColumn() []byte {
+	if id := c.head.Store[:]; !c.marked {
+		return id
+	}
+	return append(c.head.Store[:len(c.head.Store):len(c.head.Store)], markedFormat)
 }
 
 // at returns the position of a replica, which is zero if the store is empty.
@@ -130,7 +155,7 @@ func createCounterOn(ctx context.Context, conn *sql.Conn) error {
 func (c *counter) values() []any {
 	h, z := &c.head, &c.horizon
 	return []any{
-		h.Store[:], int64(c.origin), h.Revision, h.Epoch.Generation, h.Epoch.ID[:], h.Chain[:], h.changes, h.bytes,
+		c.storeColumn(), int64(c.origin), h.Revision, h.Epoch.Generation, h.Epoch.ID[:], h.Chain[:], h.changes, h.bytes,
 		z.Revision, z.Epoch.Generation, z.Epoch.ID[:], z.Chain[:], z.changes, z.bytes, c.ahead,
 	}
 }

@@ -69,7 +69,7 @@ func TestPlanImport(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, r, done, "what was planned is what is done")
 
-	exec(t, to, "INSERT INTO diamond_schema VALUES (2)")
+	exec(t, to, "INSERT INTO diamond_schema VALUES (3)")
 	_, err = PlanImport(t.Context(), from, to, ImportOptions{Skip: true})
 	var schema *SchemaError
 	require.ErrorAs(t, err, &schema)

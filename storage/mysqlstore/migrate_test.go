@@ -18,11 +18,11 @@ func TestMigrate(t *testing.T) {
 	_, err := New(t.Context(), db, WithLogger(quiet()))
 	require.ErrorAs(t, err, &schema)
 	require.ErrorIs(t, err, conf.ErrUnavailable)
-	require.Equal(t, SchemaError{Have: 0, Want: 1}, *schema)
+	require.Equal(t, SchemaError{Have: 0, Want: 2}, *schema)
 	require.ErrorContains(t, err, "gdiamond migrate")
 	pending, err := Pending(t.Context(), db)
 	require.NoError(t, err)
-	require.Equal(t, []string{"0001_start.sql"}, pending)
+	require.Equal(t, []string{"0001_start.sql", "0002_marked.sql"}, pending)
 
 	// Of many at once, one does it.
 	const n = 8
@@ -37,7 +37,7 @@ func TestMigrate(t *testing.T) {
 		require.NoError(t, errs[i])
 		times += len(applied[i])
 	}
-	require.Equal(t, 1, times)
+	require.Equal(t, 2, times)
 	pending, err = Pending(t.Context(), db)
 	require.NoError(t, err)
 	require.Empty(t, pending)
@@ -54,10 +54,10 @@ func TestMigrate(t *testing.T) {
 		require.NoError(t, stores[i].Close())
 	}
 
-	exec(t, db, "INSERT INTO diamond_schema VALUES (2)")
+	exec(t, db, "INSERT INTO diamond_schema VALUES (3)")
 	_, err = New(t.Context(), db, WithLogger(quiet()))
 	require.ErrorAs(t, err, &schema)
-	require.Equal(t, SchemaError{Have: 2, Want: 1}, *schema)
+	require.Equal(t, SchemaError{Have: 3, Want: 2}, *schema)
 	_, err = Migrate(t.Context(), db)
 	require.ErrorAs(t, err, &schema)
 	_, err = Pending(t.Context(), db)
@@ -71,7 +71,7 @@ func TestPrint(t *testing.T) {
 	dsn := mariadbtest.Database(t)
 	db := mariadbtest.Connect(t, dsn)
 	m := migration{sql: b.String()}
-	require.Len(t, m.statements(), 6)
+	require.Len(t, m.statements(), 12)
 	for range 2 {
 		exec(t, db, m.statements()...)
 	}
@@ -88,8 +88,9 @@ func TestMigrateAgain(t *testing.T) {
 	db := mariadbtest.Connect(t, mariadbtest.Database(t))
 	all, err := allMigrations()
 	require.NoError(t, err)
-	exec(t, db, all[0].statements()[:3]...)
+	exec(t, db, all[0].statements()...)
+	exec(t, db, all[1].statements()[:5]...)
 	applied, err := Migrate(t.Context(), db)
 	require.NoError(t, err)
-	require.Len(t, applied, 1)
+	require.Equal(t, []string{"0002_marked.sql"}, applied)
 }

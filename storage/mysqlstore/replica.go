@@ -110,7 +110,7 @@ func (in *installer) begin(ctx context.Context) error {
 	if have := in.transaction.at(); !have.IsZero() && have.Store != in.at.Store {
 		return storage.OtherStore(have, in.at)
 	}
-	in.altered = true
+	in.altered, in.marked = true, false
 	in.ahead = 0
 	for _, statement := range []string{
 		fmt.Sprint("SET SESSION wait_timeout = ", installIdle),
@@ -131,6 +131,7 @@ func (in *installer) add(ctx context.Context, e *conf.Entry) error {
 	if err := in.fits(&v.change); err != nil {
 		return err
 	}
+	in.marked = in.marked || storage.Marks(&v.change)
 	in.count++
 	v.installed = -in.count
 	in.ahead = max(in.ahead, e.Revision)

@@ -41,7 +41,7 @@ func (o *outcome) values(id requestID, now time.Time) []any {
 
 // result returns the result of a set whose request id has this outcome.
 func (o *outcome) result(set *conf.ChangeSet) conf.Result {
-	if o.hash != set.Hash() {
+	if o.hash != set.RequestHash() {
 		return conf.Result{Err: storage.RequestReused(set)}
 	}
 	return conf.Result{Position: o.after, Replayed: true}

@@ -124,7 +124,8 @@ func (r *headRow) fields() []any {
 
 func (r *headRow) position() (p conf.Position, err error) {
 	p.Epoch.Generation, p.Revision = r.generation, r.revision
-	for _, f := range []struct{ dst, src []byte }{{p.Store[:], r.store}, {p.Epoch.ID[:], r.epoch}, {p.Chain[:], r.chain}} {
+	err = storeID(&p.Store, r.store)
+	for _, f := range []struct{ dst, src []byte }{{p.Epoch.ID[:], r.epoch}, {p.Chain[:], r.chain}} {
 		if err == nil {
 			err = fixed(f.dst, f.src)
 		}

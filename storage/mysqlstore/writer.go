@@ -5,6 +5,7 @@ import (
 	"maps"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/storage"
 )
 
 // writer collects the rows that a transaction adds to the log and the current view, so that
@@ -34,6 +35,7 @@ func (w *writer) add(changes []conf.Change, after conf.Position) {
 	h.Position = after
 	h.changes += int64(len(changes))
 	for i := range changes {
+		w.marked = w.marked || storage.Marks(&changes[i])
 		h.bytes += changes[i].Size
 	}
 	for i := range changes {

@@ -29,19 +29,22 @@ func changesClauses() []clause {
 				Revision: 1, Number: 0, Count: 1, Key: fullKey(), Op: conf.OpPublish, Type: "json",
 				MD5: conf.MD5Hex(`{"a":1}`), SHA256: sha256.Sum256([]byte(`{"a":1}`)), Size: 7,
 				Meta: fullSet().Drafts[0].Meta, Author: conf.Principal{Name: "alice"}, Address: "192.0.2.1:99",
-				Comment: "why not? 😀", Content: `{"a":1}`,
+				Comment: "why not? 😀", Origin: "console", Content: `{"a":1}`,
 			}, c)
 		}},
 		{"Deletion", "A deletion is a change, never an absence.", func(p *probe) {
 			p.commit(put("a", "x"))
 			set := del("a")
-			set.Comment, set.Caller.Principal.Name = "gone", "bob"
+			set.Comment, set.Caller.Principal.Name, set.Origin = "gone", "bob", "cli"
 			p.commit(set)
 			c := p.changes(conf.Position{})[1]
 			require.Equal(p, conf.OpDelete, c.Op)
 			require.Equal(p, key("a"), c.Key)
 			require.Equal(p, "gone", c.Comment)
 			require.Equal(p, "bob", c.Author.Name)
+			require.Equal(p, "cli", c.Origin)
+			require.Equal(p, "cli", p.history(key("a"))[0].Origin)
+			require.Empty(p, p.history(key("a"))[1].Origin)
 			require.Zero(p, c.MD5+c.Content+c.Type)
 			require.Zero(p, c.SHA256)
 		}},

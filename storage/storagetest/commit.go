@@ -247,6 +247,20 @@ func commitClauses() []clause {
 			require.Zero(p, p.head().Revision)
 			require.EqualValues(p, len(sets), p.try(sets...)[len(sets)-1].Position.Revision)
 		}},
+		{"ManyChecks", "A set may have twice as many Checks as changes, because rights add their own; each is compared.", func(p *probe) {
+			p.commit(put("there", "x"))
+			var set conf.ChangeSet
+			for i := range conf.MaxChanges {
+				set.Drafts = append(set.Drafts, conf.Draft{Key: key(fmt.Sprint("k", i)), Content: "x"})
+			}
+			for i := range 2*conf.MaxChanges - 1 {
+				set.Checks = append(set.Checks, conf.Check{Key: key(fmt.Sprint("c", i))})
+			}
+			set.Checks = append(set.Checks, conf.Check{Key: key("there"), Revision: 2})
+			require.Equal(p, key("there"), p.refused(conf.ErrConflict, set).Key)
+			set.Checks[len(set.Checks)-1].Revision = 1
+			require.EqualValues(p, 2, p.commit(set).Revision)
+		}},
 		{"ContextEnded", "A context that has ended fails the call with its error, and nothing is committed.", func(p *probe) {
 			ctx, cancel := context.WithCancel(p.Context())
 			cancel()
@@ -361,6 +375,32 @@ func requestClauses() []clause {
 			p.commit(set)
 			set.Drafts[0].Reset = true
 			p.refused(conf.ErrInvalid, set)
+		}},
+		{"BoundToAsked", "A RequestID is bound to Asked where it is set: the same is the same request whatever else the set has, and another is another.", func(p *probe) {
+			asked := func(hash byte, set conf.ChangeSet) conf.ChangeSet {
+				set.Asked = [32]byte{hash}
+				return withID(set, "r1", "alice")
+			}
+			first := p.commit(asked(1, put("a", "x")))
+			p.commit(put("a", "y"))
+			changed := asked(1, putIf("a", "z", 7))
+			changed.Checks = []conf.Check{{Key: key("b"), Revision: 9}}
+			changed.Origin, changed.Comment = "cli", "other"
+			again := p.try(changed)[0]
+			require.NoError(p, again.Err)
+			require.True(p, again.Replayed)
+			require.Equal(p, first, again.Position)
+			require.Equal(p, "y", p.read("a").Content)
+			again = p.try(put("c", "1"), changed)[1]
+			require.True(p, again.Replayed, "beside another set")
+			p.refused(conf.ErrInvalid, asked(2, put("a", "x")))
+			p.refused(conf.ErrInvalid, withID(put("a", "x"), "r1", "alice"))
+
+			plain := withID(put("b", "x"), "r2", "alice")
+			at := p.commit(plain)
+			same := withID(put("b", "other"), "r2", "alice")
+			same.Asked = plain.Hash()
+			require.Equal(p, conf.Result{Position: at, Replayed: true}, p.try(same)[0], "without Asked it is bound to Hash")
 		}},
 		{"OtherSet", "Another set under a known RequestID is ErrInvalid.", func(p *probe) {
 			p.commit(withID(put("a", "x"), "r1", "alice"))

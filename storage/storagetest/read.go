@@ -157,8 +157,8 @@ func fullSet() conf.ChangeSet {
 			Key: fullKey(), Content: `{"a":1}`, Type: "json",
 			Meta: map[string]string{"owner": "team a", "note": "läuft", "zone": ""},
 		}},
-		Comment: "why not? 😀",
-		Caller:  conf.Caller{Principal: conf.Principal{Name: "alice"}, Address: "192.0.2.1:99"},
+		Comment: "why not? 😀", Origin: "console",
+		Caller: conf.Caller{Principal: conf.Principal{Name: "alice"}, Address: "192.0.2.1:99"},
 	}
 }
 

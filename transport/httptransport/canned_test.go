@@ -25,7 +25,7 @@ var (
 	}
 	cannedChange = conf.Change{
 		Revision: 6, Count: 2, Key: cannedKey, Op: conf.OpPublish, Type: "yaml", MD5: cannedEntry.MD5, SHA256: sha256.Sum256([]byte("a: 1\n")),
-		Size: 5, Meta: cannedEntry.Meta, Author: conf.Principal{Name: "ann"}, Address: "192.0.2.1:9", Comment: "why <&>", Time: cannedTime, Content: "a: 1\n",
+		Size: 5, Meta: cannedEntry.Meta, Author: conf.Principal{Name: "ann"}, Address: "192.0.2.1:9", Comment: "why <&>", Origin: "console", Time: cannedTime, Content: "a: 1\n",
 	}
 )
 

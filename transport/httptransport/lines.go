@@ -134,6 +134,7 @@ type changeLine struct {
 	Author   string            `json:"author,omitempty"`
 	Address  string            `json:"address,omitempty"`
 	Comment  string            `json:"comment,omitempty"`
+	Origin   string            `json:"origin,omitempty"`
 	Time     time.Time         `json:"time,omitzero"`
 	Epoch    *epochLine        `json:"epoch,omitempty"`
 	Length   *int64            `json:"length,omitempty"`
@@ -151,7 +152,7 @@ func lineOfChange(c *conf.Change, content bool) string {
 	l := changeLine{
 		Revision: c.Revision, Number: c.Number, Count: c.Count, Op: c.Op.String(),
 		Type: c.Type, MD5: c.MD5, Size: c.Size, Meta: c.Meta,
-		Author: c.Author.Name, Address: c.Address, Comment: c.Comment, Time: c.Time.UTC(),
+		Author: c.Author.Name, Address: c.Address, Comment: c.Comment, Origin: c.Origin, Time: c.Time.UTC(),
 	}
 	if c.Op == conf.OpFork {
 		l.Epoch = &epochLine{c.Epoch.Generation, hex.EncodeToString(c.Epoch.ID[:])}
@@ -172,7 +173,7 @@ func (l *changeLine) change(content string) (c conf.Change, err error) {
 	c = conf.Change{
 		Revision: l.Revision, Number: l.Number, Count: l.Count,
 		Type: l.Type, MD5: l.MD5, Size: l.Size, Meta: l.Meta,
-		Author: conf.Principal{Name: l.Author}, Address: l.Address, Comment: l.Comment,
+		Author: conf.Principal{Name: l.Author}, Address: l.Address, Comment: l.Comment, Origin: l.Origin,
 		Time: l.Time, Content: content,
 	}
 	if l.Revision < 1 || l.Number < 0 || l.Count <= l.Number || l.Count > math.MaxInt32 || l.Size < 0 {
