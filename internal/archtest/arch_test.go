@@ -89,6 +89,9 @@ var allowed = map[string][]string{
 	"transport/transporttest":                       {".", "conf", "storage/memstore", "github.com/stretchr/testify/"}, // the oracle is a server on memstore
 	"api":                                           {},
 
+	// Who may do what: the documents, what they permit, and the centre that decides by them.
+	"govern": {".", "conf", "internal/"},
+
 	// The secret that name servers and servers share; it knows of neither.
 	"cluster": {"internal/privatefile", "conf"},
 	// It speaks strings: a Registry and a Resolver by shape, not by import.
