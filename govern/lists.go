@@ -1,6 +1,9 @@
 package govern
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // include returns the sorted list with s. It does not change list, which others may have.
 func include(list []string, s string) []string {
@@ -44,3 +47,6 @@ func (s set) add(texts ...string) {
 		s[t] = struct{}{}
 	}
 }
+
+// sorted returns the texts in order.
+func (s set) sorted() []string { return slices.Sorted(maps.Keys(s)) }

@@ -87,7 +87,7 @@ func (p *policy) storeSecret() *StoreSecret {
 }
 
 // token returns the token that has the hash of a secret, and the secret. It returns nil if
-// there is none, or if it is retired. If several have it, which [policy.checkDocuments] lets
+// there is none, or if it is retired. If several have it, which checkDocuments lets
 // only servers do that do not know of each other, the first by name counts.
 func (p *policy) token(hash [32]byte) (*Token, *Secret) {
 	for _, name := range p.secrets.get(string(hash[:])) {
