@@ -115,6 +115,15 @@ func (b *Budget) Used() int64 {
 	return b.used
 }
 
+// SourceOf returns the source that a request counts for: the principal that its sender has
+// proven to be, or else the source of the address. No address is the source of a principal.
+func SourceOf(principal, addr string) string {
+	if principal != "" {
+		return "principal:" + principal
+	}
+	return Source(addr)
+}
+
 // Source returns the source of the network address addr, a host:port. For IPv4 it is the
 // host, and for IPv6 the network of 64 bits, because one host can use any address in it. Any
 // other text is its own source.

@@ -133,10 +133,7 @@ func (s *Server) arrive(ctx context.Context, req *conf.PollRequest, wait time.Du
 // principal, or that of its address if it is anonymous.
 func sourceFrom(ctx context.Context) string {
 	caller := conf.CallerFrom(ctx)
-	if name := caller.Principal.Name; name != "" {
-		return "principal:" + name
-	}
-	return budget.Source(caller.Address)
+	return budget.SourceOf(caller.Principal.Name, caller.Address)
 }
 
 // checkPoll returns what a poll asks for, with canonical keys. System says that it came by the

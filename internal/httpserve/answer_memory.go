@@ -41,7 +41,7 @@ func HoldAnswer(memory *budget.Budget, r *http.Request, parts ...string) (Answer
 	if size <= smallAnswer || r.Method == http.MethodHead {
 		return held, nil
 	}
-	held.source = budget.Source(r.RemoteAddr)
+	held.source = source(r)
 	taken := own == 0 || held.take(new(int64), own) // a key that no other has
 	for _, p := range parts {
 		if taken && len(p) >= sharedPart {

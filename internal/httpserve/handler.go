@@ -12,7 +12,7 @@ import (
 	"github.com/linnaname/gdiamond/internal/httpguard"
 )
 
-// Config configures a [Handler]. All fields except Observe are required.
+// Config configures a [Handler]. All fields except Observe and Identify are required.
 type Config struct {
 	// Server answers the polls of all protocols.
 	Server interface {
@@ -23,6 +23,11 @@ type Config struct {
 
 	Log     *slog.Logger
 	Observe func(Observation) // is called after each request; may be nil
+	// Identify returns who has sent a request, from the proof that it brought. It is called
+	// once for each request of a route, before Admit and before the body is read, so it must be
+	// quick. If it returns an error, that is the answer: a proof that is not valid is never
+	// taken for none. If Identify is nil, everybody is anonymous.
+	Identify func(r *http.Request) (conf.Principal, error)
 	// Admit returns an error for a request that must be refused before its body is read.
 	// It is not called for open routes.
 	Admit func(r *http.Request) error
@@ -121,7 +126,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, route *Route) (o
 		out = route.Fail(w, wrongMethod(r, route.allowed()), http.StatusMethodNotAllowed)
 	} else if err := h.guard.check(r, mutates); err != nil {
 		out = route.Fail(w, err, 0)
-	} else if err := h.enter(w, r, route.Open); err != nil {
+	} else if r, err := h.enter(w, r, body, route.Open); err != nil {
 		out = route.Fail(w, err, 0)
 	} else {
 		out = serve(w, r)
@@ -130,21 +135,16 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, route *Route) (o
 	return out
 }
 
-// enter admits r, or returns an error. In that case the server does not wait for a body
-// that is not small: it closes the connection after the answer.
-func (h *Handler) enter(w http.ResponseWriter, r *http.Request, open bool) error {
-	if open {
-		return nil
+// enter finds out who has sent r, admits it, and returns it with its caller; see [Caller]. If
+// it returns an error, the server does not wait for a body that is not small: it closes the
+// connection after the answer.
+func (h *Handler) enter(w http.ResponseWriter, r *http.Request, body *Body, open bool) (*http.Request, error) {
+	identified, err := h.identify(r, body)
+	if err == nil && !open {
+		err = h.Admit(r)
 	}
-	err := h.Admit(r)
 	if err != nil && (r.ContentLength < 0 || r.ContentLength > smallBody) {
 		CloseConnection(w.Header())
 	}
-	return err
-}
-
-// Caller returns the context of a request to the server. It carries the caller, of which
-// this end has proven only the peer's address. Headers do not influence it.
-func Caller(r *http.Request) context.Context {
-	return conf.WithCaller(r.Context(), conf.Caller{Address: r.RemoteAddr})
+	return identified, err
 }

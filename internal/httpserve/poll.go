@@ -59,7 +59,7 @@ func (p *poll) begin() {
 		err, status = wrongMethod(p.r, http.MethodPost), http.StatusMethodNotAllowed
 	}
 	if err == nil {
-		err = p.h.enter(p.w, p.r, p.route.Open)
+		r, err = p.h.enter(p.w, r, body, p.route.Open)
 	}
 	if err == nil {
 		p.req, err = p.route.Poll.Read(p.w, r)
@@ -71,7 +71,7 @@ func (p *poll) begin() {
 		p.out = p.route.Fail(p.w, err, status)
 		return
 	}
-	p.ctx, p.until = Caller(p.r), time.Now().Add(p.req.Wait)
+	p.ctx, p.until = Caller(r), time.Now().Add(p.req.Wait)
 	p.req.Parked = p.parked
 }
 
@@ -88,7 +88,11 @@ func (p *poll) end(res *conf.PollResponse, err error) {
 		p.out = p.route.Fail(p.w, err, 0)
 		return
 	}
-	out, ok := p.route.Poll.Answer(p.w, p.r, p.req, res)
+	r := p.r
+	if conf.CallerFrom(p.ctx).Principal != (conf.Principal{}) {
+		r = r.WithContext(identified{p.ctx}) // made again, so that a parked poll need not keep it
+	}
+	out, ok := p.route.Poll.Answer(p.w, r, p.req, res)
 	if !ok {
 		p.req.Wait = max(time.Until(p.until), 0)
 		return

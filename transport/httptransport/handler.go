@@ -28,6 +28,9 @@ func NewHandler(srv diamond.Server, opts ...HandlerOption) http.Handler {
 	}
 	h := &handler{srv: srv, maxContent: s.maxContent, memory: s.Memory, encoded: httpserve.NewEntryCache(encode)}
 	s.Server, s.Fail = srv, fail
+	if prover, ok := srv.(Prover); ok && s.Identify == nil {
+		s.Identify = proofs(prover)
+	}
 	s.Routes = append(h.routes(), original.Routes(srv, s.maxContent, s.Memory)...)
 	return httpserve.New(s.Config)
 }

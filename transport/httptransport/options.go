@@ -81,6 +81,19 @@ func WithAdmission(admit func(r *http.Request) error) HandlerOption {
 	return func(s *settings) { s.Admit = admit }
 }
 
+// WithIdentity makes the handler call identify once for each request, before it reads the
+// body, to find out who has sent it, in the place of the server's own [Prover]. The zero
+// Principal is anonymous. If identify returns an error, that is the answer to the request:
+// ErrUnauthenticated, unless the error wraps another sentinel. The handler calls identify on
+// the request's goroutine, so it must be quick, and safe for concurrent use. [ReadProof]
+// reads the proofs that the handler itself knows.
+//
+// Without the option, and without a server that is a Prover, all callers are anonymous, and
+// proofs are ignored.
+func WithIdentity(identify func(r *http.Request) (conf.Principal, error)) HandlerOption {
+	return func(s *settings) { s.Identify = identify }
+}
+
 // WithMemoryBudget sets the maximum memory in bytes of all requests together, and of the
 // requests from one address. A body counts from the moment when it begins to arrive until
 // the request is done, and an answer counts until the peer has read it. Requests above a
