@@ -119,6 +119,9 @@ func (s *settings) open(r transport.Resolver) (_ diamond.Client, err error) {
 	if s.tls != nil {
 		wire = append([]httptransport.Option{httptransport.WithTLS(s.tls)}, wire...)
 	}
+	if s.token != nil {
+		wire = append([]httptransport.Option{httptransport.WithTokenLogger(s.logger), s.token}, wire...)
+	}
 	if _, err := httptransport.New("localhost", wire...); err != nil {
 		return nil, err // of the options; otherwise each call would fail with it
 	}

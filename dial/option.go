@@ -26,6 +26,7 @@ type settings struct {
 	logger    *slog.Logger
 	tls       *tls.Config
 	http      []httptransport.Option
+	token     httptransport.Option // or nil
 	client    []diamond.ClientOption
 }
 
@@ -58,6 +59,18 @@ func WithLogger(logger *slog.Logger) Option {
 // https://. The client makes copies of config.
 func WithTLS(config *tls.Config) Option {
 	return option(func(s *settings) { s.tls = config })
+}
+
+// WithToken makes the client prove to servers, and only to them, who it is; see
+// [httptransport.WithToken].
+func WithToken(token string) Option {
+	return option(func(s *settings) { s.token = httptransport.WithToken(token) })
+}
+
+// WithTokenFile is [WithToken] with the token in a file, which may be replaced while the
+// program runs; see [httptransport.WithTokenFile].
+func WithTokenFile(path string) Option {
+	return option(func(s *settings) { s.token = httptransport.WithTokenFile(path) })
 }
 
 // WithHTTP adds options of the transport to each server, such as

@@ -17,12 +17,27 @@ type Serve = func(w http.ResponseWriter, r *http.Request) Outcome
 // replaces the status of the error if HTTP has a more precise one.
 type Fail = func(w http.ResponseWriter, err error, status int) Outcome
 
+// Right says in words what the caller of a route must be allowed. The server that answers
+// decides about it; the word is for people, and for a test that asks every route as
+// everybody.
+type Right string
+
+// The rights of routes.
+const (
+	RightNone     Right = "none"                    // everybody may, whatever the rights are
+	RightByServer Right = "decided by the server"   // for the keys, namespaces or scopes that the request names
+	RightPeer     Right = "a server of the cluster" // proven by the cluster's secret or certificate
+	RightAll      Right = "administer on all"       // it shows what concerns everybody
+)
+
 // Route serves one path of a protocol. It has Poll, or one function for each method that
 // it accepts.
 type Route struct {
 	Name string // as observations and logs have it
 	Path string // one that ends in a slash stands for all paths below it
 	Open bool   // Config.Admit is not called
+	// Right is what a caller needs. Every route has one.
+	Right Right
 
 	Get, Put, Post, Delete Serve // Get serves HEAD too
 	Poll                   *Poll
@@ -67,6 +82,22 @@ func (r *Route) on(method string) (serve Serve, mutates bool) {
 		return r.Delete, true
 	}
 	return nil, false
+}
+
+// Methods returns the methods that the route accepts. GET stands for HEAD too.
+func (r *Route) Methods() (methods []string) {
+	for _, m := range []struct {
+		method string
+		served bool
+	}{
+		{http.MethodGet, r.Get != nil}, {http.MethodPut, r.Put != nil},
+		{http.MethodPost, r.Post != nil || r.Poll != nil}, {http.MethodDelete, r.Delete != nil},
+	} {
+		if m.served {
+			methods = append(methods, m.method)
+		}
+	}
+	return methods
 }
 
 func (r *Route) allowed() string {

@@ -2,6 +2,7 @@ package httptransport
 
 import (
 	"crypto/tls"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"sync/atomic"
@@ -74,6 +75,8 @@ type Transport struct {
 	tls         *tls.Config
 	timeout     time.Duration
 	maxAnswer   int64
+	tokens      []*tokenSource // at most one
+	tokenLog    *slog.Logger
 	info        atomic.Pointer[infoValue]
 }
 
@@ -82,14 +85,14 @@ type Transport struct {
 // address without a scheme is 1210 unless it is given. A URL without a port has that of
 // its scheme. New does not connect.
 //
-// The error is ErrInvalid if addr is not such an address, or if [WithTLS] and
-// [WithHTTPClient] are both given.
+// The error is ErrInvalid if addr is not such an address, if [WithTLS] and
+// [WithHTTPClient] are both given, or if a token is given that cannot be one.
 func New(addr string, opts ...Option) (*Transport, error) {
 	base, err := parseAddr(addr)
 	if err != nil {
 		return nil, err
 	}
-	t := &Transport{base: base, timeout: answerTimeout, maxAnswer: maxAnswer}
+	t := &Transport{base: base, timeout: answerTimeout, maxAnswer: maxAnswer, tokenLog: slog.New(slog.DiscardHandler)}
 	for _, opt := range opts {
 		opt(t)
 	}
@@ -98,6 +101,15 @@ func New(addr string, opts ...Option) (*Transport, error) {
 	}
 	if t.tls != nil && t.given != nil {
 		return nil, conf.Errorf(conf.ErrInvalid, "options: WithTLS has no effect on the client of WithHTTPClient; set the TLS configuration of its round tripper")
+	}
+	if len(t.tokens) > 1 {
+		return nil, conf.Errorf(conf.ErrInvalid, "options: more than one token is given")
+	}
+	for _, source := range t.tokens {
+		if err := source.check(t.tokenLog); err != nil {
+			return nil, err
+		}
+		source.warnPlain(&t.base, t.tokenLog)
 	}
 	t.useConnections()
 	t.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -33,6 +33,8 @@ type request struct {
 	length    int64
 	media     []string // of the body
 
+	origin string        // of a write; "" for none
+	force  bool          // of a write
 	seen   conf.Position // that the server must have reached
 	wait   time.Duration // that the request asks the server for
 	absent bool          // a 404 of a diamond server is an answer
@@ -194,6 +196,15 @@ func (t *Transport) build(ctx context.Context, req *request, watch *watchdog, p 
 	ask.Header["Accept-Encoding"] = []string{"identity"}
 	if value := t.clientHeader(req.client); value != "" {
 		ask.Header[hClient] = []string{value}
+	}
+	for _, source := range t.tokens {
+		ask.Header[hAuthorization] = []string{"Bearer " + source.current(t.tokenLog)}
+	}
+	if req.origin != "" {
+		ask.Header[hOrigin] = []string{req.origin}
+	}
+	if req.force {
+		ask.Header[hForce] = valueTrue
 	}
 	if !req.seen.IsZero() {
 		ask.Header[hSeen] = []string{req.seen.String()}

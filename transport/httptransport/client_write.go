@@ -16,12 +16,16 @@ func (t *Transport) Commit(ctx context.Context, req *conf.CommitRequest) (*conf.
 	if !headerSafe(changes.RequestID) {
 		return nil, &conf.Error{Op: "commit", Err: conf.ErrInvalid, Detail: "requestId: holds bytes that are not of the key grammar"}
 	}
+	if !headerSafe(changes.Origin) {
+		return nil, &conf.Error{Op: "commit", Err: conf.ErrInvalid, Detail: "origin: holds bytes that are not of the key grammar"}
+	}
 	parts, length := encodeSet(changes)
 	q := url.Values{}
 	set(q, "comment", changes.Comment)
 	var out conf.CommitResponse
 	err := t.do(ctx, &request{
 		op: "commit", key: changes.OnlyKey(), method: http.MethodPost, path: pathChangesets, query: q, client: req.Client, seen: req.Seen,
+		origin: changes.Origin, force: changes.Force,
 		requestID: changes.RequestID, body: func() io.Reader { return readParts(parts) }, length: length, media: valueBytes, writes: true,
 	}, func(res *http.Response) (err error) {
 		// The headers have everything: an answer that is cut off after them is complete.

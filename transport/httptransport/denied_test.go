@@ -28,6 +28,7 @@ func TestPoll_DeniedCrossesTheWire(t *testing.T) {
 type inProcess struct{ h http.Handler }
 
 func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	r.RemoteAddr = "192.0.2.1:1"
 	w := newRecorder()
 	p.h.ServeHTTP(w, r)
 	return w.Result(), nil

@@ -16,6 +16,18 @@ func Routes(h http.Handler) (names []string) {
 	return names
 }
 
+// Rights returns the rights of the handler's routes, by method and path as the documents
+// write them.
+func Rights(h http.Handler) map[string]string {
+	rights := make(map[string]string)
+	for _, r := range h.(*httpserve.Handler).Routes {
+		for _, method := range r.Methods() {
+			rights[method+" "+r.Name] = string(r.Right)
+		}
+	}
+	return rights
+}
+
 // MemoryHeld returns how many bytes of their budget bodies hold.
 func MemoryHeld(h http.Handler) int64 { return h.(*httpserve.Handler).Memory.Used() }
 

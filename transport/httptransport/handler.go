@@ -47,15 +47,17 @@ type handler struct {
 // routes returns the routes of the native protocol.
 func (h *handler) routes() []*httpserve.Route {
 	return []*httpserve.Route{
-		{Name: routeConfig, Path: pathConfigs + "/", Get: h.fetch, Put: h.publish, Delete: h.remove, Fail: fail},
-		{Name: routeHistory, Path: pathHistory + "/", Get: h.history, Fail: fail},
-		{Name: pathConfigs, Path: pathConfigs, Get: h.list, Fail: fail},
-		{Name: pathChangesets, Path: pathChangesets, Post: h.commitSet, Fail: fail},
-		{Name: pathPoll, Path: pathPoll, Poll: &httpserve.Poll{Read: h.readPoll, Answer: h.sendPoll}, Fail: fail},
-		{Name: pathChanges, Path: pathChanges, Get: h.changes, Fail: fail},
-		{Name: pathReports, Path: pathReports, Open: true, Post: h.report, Fail: fail},
-		{Name: pathPosition, Path: pathPosition, Open: true, Get: h.head, Fail: fail},
-		{Name: pathOpenAPI, Path: pathOpenAPI, Open: true, Get: h.openAPI, Fail: fail},
+		{Name: routeConfig, Right: httpserve.RightByServer, Path: pathConfigs + "/", Get: h.fetch, Put: h.publish, Delete: h.remove, Fail: fail},
+		{Name: routeHistory, Right: httpserve.RightByServer, Path: pathHistory + "/", Get: h.history, Fail: fail},
+		{Name: pathConfigs, Right: httpserve.RightByServer, Path: pathConfigs, Get: h.list, Fail: fail},
+		{Name: pathChangesets, Right: httpserve.RightByServer, Path: pathChangesets, Post: h.commitSet, Fail: fail},
+		{Name: pathPoll, Right: httpserve.RightByServer, Path: pathPoll, Poll: &httpserve.Poll{Read: h.readPoll, Answer: h.sendPoll}, Fail: fail},
+		{Name: pathChanges, Right: httpserve.RightByServer, Path: pathChanges, Get: h.changes, Fail: fail},
+		{Name: pathReports, Right: httpserve.RightByServer, Path: pathReports, Open: true, Post: h.report, Fail: fail},
+		{Name: pathPosition, Right: httpserve.RightNone, Path: pathPosition, Open: true, Get: h.head, Fail: fail},
+		{Name: pathWhoAmI, Right: httpserve.RightNone, Path: pathWhoAmI, Get: h.whoAmI, Fail: fail},
+		{Name: pathCan, Right: httpserve.RightByServer, Path: pathCan, Get: h.can, Fail: fail},
+		{Name: pathOpenAPI, Right: httpserve.RightNone, Path: pathOpenAPI, Open: true, Get: h.openAPI, Fail: fail},
 	}
 }
 

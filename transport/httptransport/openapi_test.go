@@ -96,6 +96,8 @@ var good = map[string]struct{ query, body string }{
 	"GET /v1/changes":                              {},
 	"POST /v1/reports":                             {body: `{"reports":[{"key":"public/g/k","revision":1,"applied":true}]}`},
 	"GET /v1/position":                             {},
+	"GET /v1/whoami":                               {},
+	"GET /v1/can":                                  {query: "verb=read&scope=all"},
 	"GET /openapi.yaml":                            {},
 	"GET /diamond-server/config":                   {query: "dataId=k&group=g"},
 	"POST /diamond-server/publishConfig":           {query: "dataId=k&group=g&content=x"},
@@ -151,6 +153,9 @@ func exercise(t *testing.T, method, path string, status int) *httptest.ResponseR
 		}
 	case 400:
 		r.URL.RawQuery += "&no=%zz"
+	case 401:
+		r.Header.Set("Authorization", "Bearer unknown")
+		return send(protocoltest.Of(t, newProving(t)).H, r)
 	case 403:
 		r.Host = "evil.test"
 		r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, loopback{}))
@@ -243,6 +248,7 @@ func TestOpenAPI_Parameters(t *testing.T) {
 	value := map[string]string{
 		"revision": "0", "after": "", "ifRevision": "1", "comment": "c", "type": "text", "allowEmpty": "true", "reset": "true", "namespace": "public",
 		"group": "g", "prefix": "k", "limit": "5", "contents": "true", "before": "9", "wait": "0s", "dataId": "k", "content": "x",
+		"verb": "read", "scope": "all", "as": "token:ci",
 	}
 	s.operations(func(method, path string, _ *operation, params []parameter) {
 		for _, p := range params {
@@ -254,6 +260,9 @@ func TestOpenAPI_Parameters(t *testing.T) {
 			r.URL.RawQuery = p.Name + "=" + value[p.Name]
 			if path == "/v1/configs" && p.Name == "after" {
 				r.URL.RawQuery = "after=public/g/a" // a key there, a position elsewhere
+			}
+			if path == "/v1/can" {
+				r.URL.RawQuery = "verb=read&scope=all&as=token:ci" // it needs the first two
 			}
 			assert.NotEqual(t, 400, send(c.H, r).Code, "%s %s?%s", method, path, p.Name)
 		}

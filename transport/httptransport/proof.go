@@ -44,7 +44,7 @@ func proofs(prover Prover) func(r *http.Request) (conf.Principal, error) {
 // contain the proof.
 func ReadProof(r *http.Request) (conf.Proof, error) {
 	proof := conf.Proof{Address: r.RemoteAddr}
-	values := r.Header["Authorization"]
+	values := r.Header[hAuthorization]
 	certificate := verified(r)
 	switch {
 	case len(values) > 1, len(values) == 1 && certificate != nil:

@@ -72,7 +72,9 @@ func (h *handler) writeRequest(r *http.Request, set *conf.ChangeSet, key *conf.K
 	if tag != nil {
 		*ifRevision = &tag.revision
 	}
-	set.RequestID = r.Header.Get(hIdempotencyKey)
+	if err = setHeaders(r, set); err != nil {
+		return err
+	}
 	err = query(r, func(name, value string) error {
 		switch name {
 		case "comment":
@@ -97,6 +99,19 @@ func (h *handler) writeRequest(r *http.Request, set *conf.ChangeSet, key *conf.K
 	return h.holds(httpserve.Caller(r), *key, tag)
 }
 
+// setHeaders reads the headers that all writes have in common.
+func setHeaders(r *http.Request, set *conf.ChangeSet) (err error) {
+	set.RequestID = r.Header.Get(hIdempotencyKey)
+	if set.Origin, err = oneHeader(r, hOrigin); err != nil {
+		return err
+	}
+	force, err := oneHeader(r, hForce)
+	if err == nil && force != "" {
+		set.Force, err = parseBool("diamond-force", force)
+	}
+	return err
+}
+
 // readContent reads a body that is one content.
 func (h *handler) readContent(w http.ResponseWriter, r *http.Request) (string, error) {
 	body, err := httpserve.OpenBody(w, r, h.maxContent)
@@ -111,14 +126,17 @@ func (h *handler) readContent(w http.ResponseWriter, r *http.Request) (string, e
 
 // commitSet serves POST of a change set: a frame for each change and check.
 func (h *handler) commitSet(w http.ResponseWriter, r *http.Request) httpserve.Outcome {
-	set := conf.ChangeSet{RequestID: r.Header.Get(hIdempotencyKey)}
-	err := query(r, func(name, value string) error {
-		if name != "comment" {
-			return httpserve.UnknownParam(name)
-		}
-		set.Comment = value
-		return nil
-	})
+	set := conf.ChangeSet{}
+	err := setHeaders(r, &set)
+	if err == nil {
+		err = query(r, func(name, value string) error {
+			if name != "comment" {
+				return httpserve.UnknownParam(name)
+			}
+			set.Comment = value
+			return nil
+		})
+	}
 	if err == nil {
 		err = h.readSet(w, r, &set)
 	}

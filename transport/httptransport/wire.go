@@ -17,6 +17,8 @@ const (
 	pathChanges    = "/v1/changes"
 	pathReports    = "/v1/reports"
 	pathPosition   = "/v1/position"
+	pathWhoAmI     = "/v1/whoami"
+	pathCan        = "/v1/can"
 	pathOpenAPI    = "/openapi.yaml"
 )
 
@@ -42,6 +44,7 @@ const (
 	hDraining = "Diamond-Draining" //
 	hReplayed = "Diamond-Replayed" //
 
+	hAuthorization  = "Authorization"
 	hIdempotencyKey = "Idempotency-Key" // a change set's RequestID
 	hCacheControl   = "Cache-Control"
 	hContentLength  = "Content-Length"

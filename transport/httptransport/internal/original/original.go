@@ -48,9 +48,9 @@ type Server interface {
 func Routes(srv Server, maxContent int64, memory *budget.Budget) []*httpserve.Route {
 	h := &handler{srv: srv, maxContent: maxContent, memory: memory, headers: httpserve.NewEntryCache(newHeaders)}
 	return []*httpserve.Route{
-		{Name: pathRead, Path: pathRead, Get: h.read, Fail: fail},
-		{Name: pathPublish, Path: pathPublish, Post: h.publish, Fail: fail},
-		{Name: pathPoll, Path: pathPoll, Poll: &httpserve.Poll{Read: readPoll, Answer: sendPoll}, Fail: fail},
+		{Name: pathRead, Right: httpserve.RightByServer, Path: pathRead, Get: h.read, Fail: fail},
+		{Name: pathPublish, Right: httpserve.RightByServer, Path: pathPublish, Post: h.publish, Fail: fail},
+		{Name: pathPoll, Right: httpserve.RightByServer, Path: pathPoll, Poll: &httpserve.Poll{Read: readPoll, Answer: sendPoll}, Fail: fail},
 	}
 }
 
