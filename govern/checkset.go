@@ -58,7 +58,7 @@ func (c *checker) one(key conf.Key) error {
 	}
 	switch d := fresh.(type) {
 	case *Tenant:
-		return c.tenantFits(as[*Tenant](old), d)
+		return c.tenantFits(d)
 	case *Namespace:
 		return c.namespaceFits(as[*Namespace](old), d)
 	case *Role:

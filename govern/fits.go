@@ -7,10 +7,7 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-func (c *checker) tenantFits(old, fresh *Tenant) error {
-	if old == nil {
-		return nil
-	}
+func (c *checker) tenantFits(fresh *Tenant) error {
 	for _, id := range c.next.namespaces.get(fresh.Name) {
 		if fresh.Deleted {
 			return conf.Invalidf("%s: deleted: it has namespaces: %s; delete them first", nameOf(fresh.Key()), some(c.next.namespaces.get(fresh.Name)))

@@ -133,6 +133,17 @@ func (w *world) everything(principal string) string {
 	return b.String()
 }
 
+func modelSetup() []Document {
+	return []Document{
+		&Tenant{Name: "a", Environments: []string{"daily", "pre"}}, &Tenant{Name: "b", Environments: []string{"daily"}},
+		&Namespace{ID: "a.daily", Tenant: "a", Environment: "daily"}, &Namespace{ID: "a.pre", Tenant: "a", Environment: "pre"},
+		&Namespace{ID: "b.daily", Tenant: "b", Environment: "daily"}, &Namespace{ID: "x"},
+		&Role{Name: "r1", Verbs: []string{"read"}}, &Role{Name: "r2", Verbs: []string{"release", "administer"}},
+		&User{Name: "u1"}, &User{Name: "u2"}, &Token{Name: "t1"}, &Token{Name: "a.t"},
+		&Team{Name: "m1", Members: []string{"user:u1", "token:t1"}}, &Team{Name: "m2", Members: []string{"user:u2"}},
+	}
+}
+
 func drawDocument(t *rapid.T, w *world) Document {
 	pick := func(from ...string) string { return rapid.SampledFrom(from).Draw(t, "name") }
 	some := func(from ...string) []string {
@@ -196,6 +207,12 @@ func TestPolicyIsAsTheModel(t *testing.T) {
 				w.generation++
 			}
 			var changes []conf.Change
+			if revision == 1 { // so that most grants are about something
+				for _, doc := range modelSetup() {
+					changes = append(changes, changesOf(t, revision, doc)...)
+					w.docs[doc.Key()], w.revisions[doc.Key()] = doc, revision
+				}
+			}
 			for range rapid.IntRange(0, 3).Draw(t, "changes") {
 				doc := drawDocument(t, w)
 				key := doc.Key()

@@ -43,7 +43,7 @@ func shopSetup() []Document {
 	return docs
 }
 
-func changesOf(t testing.TB, revision int64, docs ...Document) (changes []conf.Change) {
+func changesOf(t require.TestingT, revision int64, docs ...Document) (changes []conf.Change) {
 	for _, d := range docs {
 		content, err := Encode(d)
 		require.NoError(t, err)
@@ -70,6 +70,7 @@ func TestChangedNamesOnlyWhoIsConcerned(t *testing.T) {
 		{"a role", &Role{Name: RoleReleaser, Verbs: []string{"release"}}, []string{"user:bob"}},
 		{"a description", &Role{Name: RoleReleaser, Verbs: []string{"list", "read", "write", "release"}, Description: "x"}, nil},
 		{"a member", &Team{Name: "shop.ops", Members: []string{"user:bob", "token:deploy"}}, []string{"token:deploy"}},
+		{"a member less", &Team{Name: "shop.ops"}, []string{"user:bob"}},
 		{"a retired team", &Team{Name: "shop.ops", Members: []string{"user:bob"}, Retired: true}, []string{"user:bob"}},
 		{"a retired user", &User{Name: "ann", Retired: true}, []string{"user:ann"}},
 		{"a quota", &Namespace{ID: "shop.daily", Tenant: "shop", Environment: "daily", Quota: Quota{Keys: 1}}, nil},
@@ -114,12 +115,57 @@ func TestDecisionRestsOnFewDocuments(t *testing.T) {
 	assert.Equal(t, []string{"grants/namespace:shop.daily", "namespace/shop.daily", "role/releaser", "team/shop.ops", "user/bob"}, keys(p.decide("user:bob", VerbRelease, key)))
 	assert.Equal(t, []string{"grants/namespace:shop.daily", "namespace/shop.daily", "role/reader", "token/shop.app"}, keys(p.decide("token:shop.app", VerbRead, key)))
 	assert.Equal(t, []string{"grants/all", "namespace/shop.daily", "role/administrator", "user/root"}, keys(p.decide("user:root", VerbForce, key)))
+	assert.Equal(t, []string{"grants/tenant:shop", "namespace/shop.daily", "role/administrator", "tenant/shop", "user/ann"}, keys(p.decide("user:ann", VerbForce, key)))
 	for _, principal := range []string{"", Anonymous, "user:nobody", "team:shop.ops", "nonsense", "token:app"} {
 		assert.Nil(t, p.rights(principal), principal)
 		assert.False(t, p.decide(principal, VerbList, key).allowed, principal)
 	}
 	key.Group = "ap"
 	assert.False(t, p.decide("token:shop.app", VerbRead, key).allowed)
+}
+
+// TestPrefixesOfGroups: a grant on a prefix is one on every group that begins with it.
+func TestPrefixesOfGroups(t *testing.T) {
+	p := policyOf(t, append(shopSetup(), &Grants{Scope: NamespaceScope("bank.daily"), Grants: []Grant{
+		{Subject: "user:eve", Role: RoleReader, GroupPrefix: "pay"}, {Subject: "user:eve", Role: RoleReader, GroupPrefix: "payroll"},
+		{Subject: "user:eve", Role: RoleReleaser, GroupPrefix: "payroll"}, {Subject: "user:eve", Role: RoleReader, GroupPrefix: "web"}}})...)
+	r := p.rights("user:eve")
+	for group, want := range map[string]verbSet{
+		"pa": 0, "p": 0, "pay": verbSet(VerbList | VerbRead), "payments": verbSet(VerbList | VerbRead), "xpay": 0,
+		"payroll": verbSet(VerbList | VerbRead | VerbWrite | VerbRelease), "web": verbSet(VerbList | VerbRead),
+	} {
+		key := conf.Key{Namespace: "bank.daily", Group: group, DataID: "x"}
+		for _, v := range allVerbs {
+			assert.Equal(t, want.has(v.verb), r.can(v.verb, key), "%s %s", v.name, group)
+			assert.Equal(t, want.has(v.verb), p.decide("user:eve", v.verb, key).allowed, "%s %s", v.name, group)
+		}
+	}
+	whole, prefixes := r.within(VerbRead, "bank.daily")
+	assert.False(t, whole)
+	assert.Equal(t, []string{"pay", "web"}, prefixes)
+	_, prefixes = r.within(VerbRelease, "bank.daily")
+	assert.Equal(t, []string{"payroll"}, prefixes)
+	assert.Equal(t, []string{"bank.daily"}, slices.Collect(r.namespaces(VerbRead)))
+	assert.Empty(t, slices.Collect(r.namespaces(VerbForce)))
+	assert.Equal(t, []string{"bank.daily", "public", "shop.daily"}, slices.Collect(p.rights("user:root").namespaces(VerbForce)))
+	assert.True(t, p.rights("user:root").everything(VerbForce))
+	assert.False(t, r.everything(VerbRead))
+	prefix, err := ParseScope("namespace:bank.daily/payroll.x")
+	require.NoError(t, err)
+	assert.True(t, p.may("user:eve", VerbRelease, prefix).allowed)
+	assert.False(t, p.may("user:eve", VerbRead, NamespaceScope("bank.daily")).allowed)
+}
+
+// TestAMemberThatLeftHasNoRights: nor has one whose team is retired.
+func TestAMemberThatLeftHasNoRights(t *testing.T) {
+	p := policyOf(t, shopSetup()...)
+	key := conf.Key{Namespace: "shop.daily", Group: "g", DataID: "x"}
+	require.True(t, p.rights("user:bob").can(VerbRelease, key))
+	for _, team := range []*Team{{Name: "shop.ops", Members: []string{"user:eve"}}, {Name: "shop.ops", Members: []string{"user:bob"}, Retired: true}} {
+		q, _ := p.apply(false, changesOf(t, 2, team), p.at)
+		assert.False(t, q.rights("user:bob").can(VerbList, key))
+		assert.False(t, q.decide("user:bob", VerbList, key).allowed)
+	}
 }
 
 func TestTokenIsFoundByItsHash(t *testing.T) {
