@@ -80,8 +80,8 @@ func (c *checker) one(key conf.Key) error {
 		before := as[*Team](old)
 		return c.named(key, before != nil, before != nil && before.Retired, d.Retired, d.Generation)
 	case *Marker:
-		if before := as[*Marker](old); before != nil && !before.Created.Equal(d.Created) {
-			return conf.Invalidf("%s: created: never changes", nameOf(key))
+		if before := as[*Marker](old); before != nil && (!before.Created.Equal(d.Created) || before.By != d.By) {
+			return conf.Invalidf("%s: created and by: never change", nameOf(key))
 		}
 	case *Credentials:
 		if d.Generation > c.generation() {

@@ -94,7 +94,7 @@ func TestDocumentsThatAreRefused(t *testing.T) {
 		{&Grants{Scope: NamespaceScope("shop.old"), Grants: []Grant{root}}, "scope: does not exist"},
 		{&Grants{Scope: NamespaceScope("shop.old")}, ""},
 		{&Marker{Mode: ModeObserve}, ""},
-		{&Marker{Mode: ModeClosed, Created: now}, "created: never changes"},
+		{&Marker{Mode: ModeClosed, Created: now}, "created and by: never change"},
 		{&Credentials{Generation: 1}, "generation: 1, more than that of the present epoch, 0"},
 		{&StoreSecret{Positions: make([]byte, 32)}, "not permitted"},
 	} {

@@ -17,6 +17,7 @@ type Marker struct {
 	Format  int64     `json:"format"`
 	Mode    string    `json:"mode"`              // ModeClosed or ModeObserve
 	Created time.Time `json:"created,omitempty"` // never changes
+	By      string    `json:"by,omitempty"`      // the process that set the store up; never changes
 	Unknown Unknown   `json:"-"`
 }
 
@@ -29,6 +30,7 @@ func (m *Marker) validate(p *problems) {
 	if m.Mode != ModeClosed && m.Mode != ModeObserve {
 		p.add("mode: %s is neither %s nor %s", conf.Clip(m.Mode), ModeClosed, ModeObserve)
 	}
+	p.text("by", plainProblem(m.By, maxDescription))
 }
 
 // StoreSecret has the keys of a store. It is the document centre/secret, which no caller

@@ -23,7 +23,8 @@ var ordered = map[string]string{
 		state timeouts health attempts call subscription slot slots disk refused fetch answer poll load report notify joint read publish client`,
 	"govern": `
 		table lists name verb scope subject strict fields document tenant namespace role user token team grants marker parse
-		rights entry policy apply decide ready documents conditions guard checker fits checkset`,
+		rights entry policy apply decide ready documents conditions guard checker fits checkset
+		tokensecret store setup reset denyfile`,
 	"conf":      "key errors grammar filter position identity caller entry chain changeset config storage wire status",
 	"":          "types transport storage cache listener option timeouts diamond decode bind update entryset mirror follow",
 	"cluster":   "mac secret file credentials certificates proof nonces sign verify",
