@@ -179,3 +179,33 @@ func contentsOf(t *testing.T, dir string) map[string]string {
 	}))
 	return files
 }
+
+// The origins of changes have a column, where there are any.
+func TestHistoryShowsOrigins(t *testing.T) {
+	data := t.TempDir()
+	s, err := boltstore.Open(data)
+	require.NoError(t, err)
+	set := published()
+	results, err := s.Commit(t.Context(), []conf.ChangeSet{set})
+	require.NoError(t, err)
+	require.NoError(t, results[0].Err)
+	require.NoError(t, s.Close())
+	d := standalone(t, data)
+	assert.NotContains(t, d.must("history", "k"), "ORIGIN")
+	code, _ := d.terminate()
+	require.Equal(t, exitOK, code)
+
+	s, err = boltstore.Open(data)
+	require.NoError(t, err)
+	set.Origin = "console"
+	results, err = s.Commit(t.Context(), []conf.ChangeSet{set})
+	require.NoError(t, err)
+	require.NoError(t, results[0].Err)
+	require.NoError(t, s.Close())
+	d = standalone(t, data)
+	lines := strings.Split(d.must("history", "k"), "\n")
+	assert.Regexp(t, `COMMENT +ORIGIN$`, strings.TrimSpace(lines[0]))
+	assert.Regexp(t, `console$`, strings.TrimSpace(lines[1]))
+	assert.Regexp(t, `-$`, strings.TrimSpace(lines[2]))
+	assert.Contains(t, d.must("history", "k", "-o", "json"), `"origin": "console"`)
+}
