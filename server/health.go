@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/httpserve"
 )
 
 const (
@@ -19,6 +20,22 @@ const (
 	// that a page does not use, because net/http reads the rest of it.
 	arrivalTimeout = 5 * time.Second
 )
+
+// nodePage is one of the pages of a node, with what its caller needs to see it. The node
+// itself shows them to everybody.
+type nodePage struct {
+	http.Handler
+	right   httpserve.Right
+	verbose httpserve.Right // with the parameter verbose; "" if there is none
+}
+
+// rightFor returns what the caller of r needs.
+func (p *nodePage) rightFor(r *http.Request) httpserve.Right {
+	if p.verbose != "" && r.URL.Query().Has("verbose") {
+		return p.verbose
+	}
+	return p.right
+}
 
 // page serves f to GET and HEAD, within deadlines.
 func page(f http.HandlerFunc) http.Handler {

@@ -15,6 +15,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/httpserve"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
@@ -23,12 +24,12 @@ type Node struct {
 	srv        diamond.Server
 	config     config
 	metrics    *metrics
-	peers      *peers                  // nil without peers
-	nudges     *nudgeHandler           // nil without peers
-	registered *registrationStatus     // nil if the registry has no status
-	handler    http.Handler            // of the server's protocols
-	pages      map[string]http.Handler // by path
-	extra      *http.ServeMux          // the handlers of [WithHandler]; nil without any
+	peers      *peers               // nil without peers
+	nudges     *nudgeHandler        // nil without peers
+	registered *registrationStatus  // nil if the registry has no status
+	handler    http.Handler         // of the server's protocols
+	pages      map[string]*nodePage // by path
+	extra      *http.ServeMux       // the handlers of [WithHandler]; nil without any
 
 	// leaving is set when a shutdown begins: the node is not ready.
 	leaving atomic.Bool
@@ -56,17 +57,17 @@ func NewNode(srv diamond.Server, opts ...Option) *Node {
 		httptransport.WithObserver(n.metrics.observe),
 		httptransport.WithAdmission(gate.admit),
 	}, n.config.transport...)...)
-	n.pages = map[string]http.Handler{
-		"/livez":   page(n.livez),
-		"/healthz": page(n.livez),
-		"/readyz":  page(n.readyz),
-		"/metrics": page(n.metrics.serve),
-		"/version": page(serveVersion),
+	n.pages = map[string]*nodePage{
+		"/livez":   {Handler: page(n.livez), right: httpserve.RightNone},
+		"/healthz": {Handler: page(n.livez), right: httpserve.RightNone},
+		"/readyz":  {Handler: page(n.readyz), right: httpserve.RightNone, verbose: httpserve.RightAll},
+		"/metrics": {Handler: page(n.metrics.serve), right: httpserve.RightAll},
+		"/version": {Handler: page(serveVersion), right: httpserve.RightNone},
 	}
 	if n.peers != nil {
 		n.nudges = newNudgeHandler(n.peers, n.config.peerListener != nil, n.metrics.observe)
 		if n.config.peerListener == nil {
-			n.pages[pathNudge] = n.nudges
+			n.pages[pathNudge] = &nodePage{Handler: n.nudges, right: httpserve.RightPeer}
 		}
 	}
 	for _, r := range n.config.routes {
