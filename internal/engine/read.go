@@ -18,6 +18,7 @@ type reads struct {
 		Read(ctx context.Context, key conf.Key, revision int64) (conf.Entry, error)
 		Changes(ctx context.Context, after conf.Position, maxBytes int64) (conf.Batch, error)
 		History(ctx context.Context, key conf.Key, before int64, limit int) ([]conf.Change, error)
+		PositionAt(ctx context.Context, revision int64) (conf.Position, error)
 	}
 	served  *served
 	replica *replica // or nil if none is kept
@@ -292,5 +293,21 @@ func (s *reads) positionAt(ctx context.Context, revision int64, memoryOnly bool)
 	if at, found = s.served.trail.at(revision); found && at.Epoch == st.position.Epoch {
 		return at, true, nil // the trail of another epoch is about to be replaced, or has been
 	}
-	return conf.Position{}, false, nil
+	if memoryOnly {
+		return conf.Position{}, false, nil
+	}
+	if err := s.served.contents.turn(); err != nil {
+		return conf.Position{}, false, err
+	}
+	defer s.served.contents.turned()
+	if s.replica.has(st, revision) {
+		if at, err = s.replica.local.PositionAt(ctx, revision); err == nil {
+			return at, true, nil
+		}
+	}
+	at, err = s.storage.PositionAt(ctx, revision)
+	if isGone(err) || err == nil && (at.Store != st.position.Store || at.Epoch.Generation > st.position.Epoch.Generation) {
+		return conf.Position{}, false, nil // or of a history that is not served yet
+	}
+	return at, err == nil, err
 }

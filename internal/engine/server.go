@@ -244,6 +244,9 @@ func (s *Server) commit(ctx context.Context, asked *conf.ChangeSet, seen conf.Po
 	if err := s.feed.notBeforeSeen(ctx, seen, reachTimeout); err != nil {
 		return conf.Result{}, err
 	}
+	if err := s.open(); err != nil { // it may have closed while this waited
+		return conf.Result{}, err
+	}
 	return s.committer.commit(ctx, set)
 }
 

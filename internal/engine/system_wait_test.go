@@ -298,3 +298,60 @@ func TestSystem_PositionAt(t *testing.T) {
 		require.ErrorIs(t, err, conf.ErrClosed)
 	})
 }
+
+// What is not in memory PositionAt asks the storage for, unless it must not.
+func TestSystem_PositionAtOfTheStorage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		first := servertest.Start(t, store)
+		var want []conf.Position
+		for range 20 {
+			want = append(want, first.Publish("x", "1"))
+		}
+		sick := troubledBy(store)
+		srv := servertest.Start(t, sick)
+		door := systemDoor(srv)
+		_, found, err := door.PositionAt(t.Context(), 5, true)
+		require.NoError(t, err)
+		assert.False(t, found)
+		assert.Zero(t, sick.count("positionAt"))
+		at, found, err := door.PositionAt(t.Context(), 5, false)
+		require.NoError(t, err)
+		assert.True(t, found)
+		assert.Equal(t, want[4], at)
+		sick.fail(conf.Errorf(conf.ErrUnavailable, "no"), "positionAt")
+		_, found, err = door.PositionAt(t.Context(), 5, false)
+		require.ErrorIs(t, err, conf.ErrUnavailable)
+		assert.False(t, found)
+		sick.fail(conf.Errorf(conf.ErrCompacted, "no"), "positionAt")
+		_, found, err = door.PositionAt(t.Context(), 5, false)
+		require.NoError(t, err)
+		assert.False(t, found)
+	})
+}
+
+// Usage and Namespaces at the door, after changes and after a restart.
+func TestSystem_Usage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		srv := servertest.Start(t, store)
+		door := systemDoor(srv)
+		srv.Publish("a", "123")
+		srv.Publish("b", "4567")
+		srv.Publish("a", "12")
+		srv.Publish("c", "89")
+		srv.Remove("c")
+		putBy(t, door, document("a"), "{}")
+		putBy(t, door, conf.Key{Namespace: "gone", Group: "g", DataID: "d"}, "x")
+		deleteBy(t, door, conf.Key{Namespace: "gone", Group: "g", DataID: "d"})
+		for _, door := range []engine.System{door, systemDoor(servertest.Start(t, store))} {
+			keys, bytes := door.Usage("public")
+			assert.Equal(t, 2, keys)
+			assert.EqualValues(t, 6, bytes)
+			keys, bytes = door.Usage("gone")
+			assert.Zero(t, keys)
+			assert.Zero(t, bytes)
+			assert.Equal(t, []string{"_govern", "public"}, door.Namespaces())
+		}
+	})
+}
