@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -401,5 +402,34 @@ func TestObserve_FromReplica(t *testing.T) {
 		require.Len(t, m.seen, 1)
 		assert.Len(t, m.contents, 40)
 		assert.Equal(t, "39", m.contents[document("39")])
+	})
+}
+
+// A change of a system key that is served while the contents of the present state are being
+// read for a new observer is not lost, however often that happens.
+func TestObserve_ChangeDuringTheRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		first := servertest.Start(t, store)
+		for i := range 40 {
+			putBy(t, systemDoor(first), document(fmt.Sprintf("%02d", i)), "old")
+		}
+		sick := troubledBy(store)
+		srv := servertest.Start(t, sick)
+		door := systemDoor(srv)
+		var reads atomic.Int32
+		sick.set(func(op string) error {
+			if op == "scan" && reads.Add(1) <= 3 { // after that the feed waits for the observer
+				putBy(t, door, document("00"), fmt.Sprint("new ", reads.Load()))
+			}
+			return nil
+		}, nil)
+		var m mirrored
+		defer door.Observe(m.observe)()
+		assert.EqualValues(t, 4, reads.Load())
+		require.Len(t, m.seen, 1)
+		assert.Equal(t, "new 3", m.contents[document("00")])
+		assert.Len(t, m.contents, 40)
+		assert.Equal(t, srv.Status().Position, m.last().Position)
 	})
 }

@@ -28,8 +28,9 @@ type observers struct {
 
 // observer is one callback.
 type observer struct {
-	fn   func(Observation)
-	owed bool // it has not been told of a state yet, so changes would mean nothing to it
+	fn     func(Observation)
+	owed   bool // it has not been told of a state yet, so changes would mean nothing to it
+	failed bool // whoever registered it could not tell it: the feed has to
 }
 
 // some reports whether there are observers.
@@ -39,11 +40,18 @@ func (o *observers) some() bool {
 	return len(o.members) > 0
 }
 
-// owes reports whether some observer has not been told of a state yet.
+// owes reports whether the feed has to tell some observer of the present state.
 func (o *observers) owes() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return slices.ContainsFunc(o.members, func(m *observer) bool { return m.owed })
+	return slices.ContainsFunc(o.members, func(m *observer) bool { return m.owed && m.failed })
+}
+
+// fail records that one could not be told of the present state.
+func (o *observers) fail(one *observer) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	one.failed = true
 }
 
 // tell makes an observation. The caller holds mu.

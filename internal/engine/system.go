@@ -87,6 +87,7 @@ func (s inner) Changes(ctx context.Context, req *conf.ChangesRequest, void <-cha
 func (s inner) Observe(fn func(Observation)) (stop func()) {
 	one := s.served.observers.add(fn)
 	if s.served.settleObservers(s.feed.documents.reading(context.Background())) != nil {
+		s.served.observers.fail(one)
 		s.feed.wake() // which tries again
 	}
 	return func() { s.served.observers.remove(one) }
