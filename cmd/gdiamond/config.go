@@ -24,8 +24,8 @@ the settings file or the default. Secrets are hidden.`,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	for _, c := range doing() {
-		if c.Flags().HasFlags() {
-			show.AddCommand(printing(c))
+		if of := printing(c); of != nil {
+			show.AddCommand(of)
 		}
 	}
 	cmd.AddCommand(show)
@@ -39,8 +39,22 @@ type settingOut struct {
 	From    string `json:"from" yaml:"from"`
 }
 
-// printing makes a command print its settings instead of running.
+// printing makes a command, or those that it has, print its settings instead of running.
+// It returns nil if there are none.
 func printing(cmd *cobra.Command) *cobra.Command {
+	if cmd.HasSubCommands() {
+		of := group(cmd.Name(), "Print the settings of the commands of "+cmd.Name())
+		for _, c := range cmd.Commands() {
+			cmd.RemoveCommand(c)
+			if p := printing(c); p != nil {
+				of.AddCommand(p)
+			}
+		}
+		return of
+	}
+	if !cmd.Flags().HasFlags() {
+		return nil
+	}
 	output := cmd.Flags().Lookup("output")
 	own := output != nil // a setting of the command itself, which also sets the format here
 	if !own {

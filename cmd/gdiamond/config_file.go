@@ -55,7 +55,7 @@ func readSettings(cmd *cobra.Command, path string) (*settings, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	return &settings{path: path, values: sections[cmd.Name()]}, nil
+	return &settings{path: path, values: sections[sectionOf(cmd)]}, nil
 }
 
 // withoutValues removes the values that an error of the decoder quotes, because they
@@ -73,11 +73,20 @@ func withoutValues(err error) error {
 	return errors.Join(errs...)
 }
 
+// sectionOf returns the name of the section for a command, such as "get" or "token create".
+func sectionOf(cmd *cobra.Command) string {
+	path := strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
+	return strings.TrimPrefix(path, "config print ") // which prints those of another command
+}
+
 // commandOf returns the command that a section is for, or nil if there is none.
 func commandOf(root *cobra.Command, section string) *cobra.Command {
 	for _, cmd := range root.Commands() {
-		if cmd.Name() == section {
+		if sectionOf(cmd) == section {
 			return cmd
+		}
+		if strings.HasPrefix(section, sectionOf(cmd)+" ") {
+			return commandOf(cmd, section)
 		}
 	}
 	return nil

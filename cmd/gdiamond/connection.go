@@ -24,21 +24,37 @@ type connection struct {
 	servers   []string
 	namesrvs  []string
 	namespace string
+	identity  identity
 	timeout   time.Duration
 	output    format
 
+	as    *proof     // who asks, if the flags do not say it
 	lists *staleness // of the client that was created last
 }
 
 func (c *connection) flags(cmd *cobra.Command) {
+	c.common(cmd)
+	cmd.Flags().StringVarP(&c.namespace, "namespace", "n", diamond.DefaultNamespace, "namespace of the keys")
+}
+
+// common declares the flags of commands that are about no keys.
+func (c *connection) common(cmd *cobra.Command) {
 	c.output = formatTable
 	f := cmd.Flags()
 	c.given = f
-	listVar(f, &c.servers, "server", checkServer, "`HOST[:PORT][,...]` of servers (default "+server.DefaultAddress+")")
-	listVar(f, &c.namesrvs, "namesrv", checkNameServer, "`URL[,...]` of name servers that know the servers")
-	f.StringVarP(&c.namespace, "namespace", "n", diamond.DefaultNamespace, "namespace of the keys")
-	f.DurationVar(&c.timeout, "timeout", 5*time.Second, "time limit of the command, within which it retries while no server answers")
+	serverFlags(f, &c.servers, &c.namesrvs)
+	c.identity.flags(cmd)
+	f.DurationVar(&c.timeout, "timeout", defaultTimeout, "time limit of the command, within which it retries while no server answers")
 	f.VarP(&c.output, "output", "o", "table, json or yaml")
+}
+
+// defaultTimeout is the time limit of a client command.
+const defaultTimeout = 5 * time.Second
+
+// serverFlags declares the flags that name servers.
+func serverFlags(f *pflag.FlagSet, servers, namesrvs *[]string) {
+	listVar(f, servers, "server", checkServer, "`HOST[:PORT][,...]` of servers (default "+server.DefaultAddress+")")
+	listVar(f, namesrvs, "namesrv", checkNameServer, "`URL[,...]` of name servers that know the servers")
 }
 
 // takesAllNamespaces says in the help that the flag for the namespace takes all of them.
@@ -118,32 +134,52 @@ func checkFilter(filter diamond.Filter) error {
 	return nil
 }
 
-// dial returns the transport to the servers that the flags name. The caller must call
-// hangUp when it no longer needs the transport.
+// dial returns the transport to the servers that the flags name, or those of the profile.
+// The caller must call hangUp when it no longer needs the transport.
 func (c *connection) dial() (wire diamond.Transport, hangUp func(), err error) {
-	if c.timeout <= 0 {
-		return nil, nil, usageError{conf.Errorf(diamond.ErrInvalid, "timeout: %s is not positive", c.timeout)}
+	from, err := c.selected()
+	if err != nil {
+		return nil, nil, err
 	}
-	var resolver transport.Resolver
-	switch {
-	case len(c.servers) > 0 && len(c.namesrvs) > 0:
-		return nil, nil, usageError{errBothWays}
-	case len(c.namesrvs) > 0:
-		if resolver, err = namesrv.NewClient(c.namesrvs); err != nil {
-			return nil, nil, usageError{err}
-		}
-	case len(c.servers) > 0:
-		resolver = transport.Static(c.servers...)
-	default:
-		resolver = transport.Static(server.DefaultAddress)
+	as, err := c.proof(from)
+	if err != nil {
+		return nil, nil, err
 	}
-	var opts []httptransport.Option
-	if len(c.servers) <= 1 && len(c.namesrvs) == 0 {
-		// A single server has the whole timeout, because there is no other to ask.
-		opts = append(opts, httptransport.WithTimeout(max(c.timeout, leastSilence)))
+	resolver, opts, err := c.way(from, as)
+	if err != nil {
+		return nil, nil, err
 	}
 	balancer := transport.NewBalancer(resolver, httptransport.Dialer(opts...))
 	return balancer, balancer.Close, nil
+}
+
+// way returns who knows the servers that the flags name, or those of the profile, and the
+// options of the connections to them.
+func (c *connection) way(from profile, as proof) (resolver transport.Resolver, opts []httptransport.Option, err error) {
+	if c.timeout <= 0 {
+		return nil, nil, usageError{conf.Errorf(diamond.ErrInvalid, "timeout: %s is not positive", c.timeout)}
+	}
+	servers, namesrvs := c.servers, c.namesrvs
+	if len(servers)+len(namesrvs) == 0 {
+		servers, namesrvs = from.Servers, from.NameServers
+	}
+	switch {
+	case len(servers) > 0 && len(namesrvs) > 0:
+		return nil, nil, usageError{errBothWays}
+	case len(namesrvs) > 0:
+		if resolver, err = namesrv.NewClient(namesrvs); err != nil {
+			return nil, nil, usageError{err}
+		}
+	case len(servers) > 0:
+		resolver = transport.Static(servers...)
+	default:
+		resolver = transport.Static(server.DefaultAddress)
+	}
+	if len(servers) <= 1 && len(namesrvs) == 0 {
+		// A single server has the whole timeout, because there is no other to ask.
+		opts = append(opts, httptransport.WithTimeout(max(c.timeout, leastSilence)))
+	}
+	return resolver, opts, nil
 }
 
 // leastSilence is the shortest timeout for a silent server.

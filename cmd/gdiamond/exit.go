@@ -15,6 +15,7 @@ const (
 	exitUsage    = 2 // the command line is wrong; no server was asked
 	exitNotFound = 3
 	exitConflict = 4
+	exitNo       = 5 // can: no such right; apply --dry-run: there are differences
 )
 
 // usageError is an error of the command line.
@@ -30,6 +31,8 @@ func exitCode(err error) int {
 		return exitOK
 	case errors.As(err, &usage):
 		return exitUsage
+	case errors.Is(err, errNo):
+		return exitNo
 	case errors.Is(err, diamond.ErrNotFound):
 		return exitNotFound
 	case errors.Is(err, diamond.ErrConflict):

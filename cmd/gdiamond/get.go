@@ -2,15 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
-	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
 func newGet() *cobra.Command {
@@ -61,16 +58,11 @@ func (c *connection) fetch(ctx context.Context, key diamond.Key, revision int64)
 	defer hangUp()
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	var pause backoff.Backoff
-	res, err := wire.Fetch(ctx, &conf.FetchRequest{Key: key, Revision: revision})
-	for errors.Is(err, diamond.ErrUnavailable) || errors.Is(err, diamond.ErrOverloaded) {
-		var e *diamond.Error
-		errors.As(err, &e)
-		if ended := pause.Wait(ctx, e.RetryAfter); ended != nil {
-			return nil, fmt.Errorf("%w (%w)", err, ended)
-		}
+	var res *conf.FetchResponse
+	err = patiently(ctx, func() (err error) {
 		res, err = wire.Fetch(ctx, &conf.FetchRequest{Key: key, Revision: revision})
-	}
+		return err
+	})
 	if err == nil && !res.Found {
 		err = &diamond.Error{Op: "get", Key: key, Err: diamond.ErrNotFound}
 	}

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 }
 
 // command returns the program with args, in an environment without any of its
-// variables, but that its clients are as patient as a slow machine needs.
+// variables and profiles, but that its clients are as patient as a slow machine needs.
 func command(ctx context.Context, env []string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
 	for _, v := range os.Environ() {
@@ -43,7 +43,7 @@ func command(ctx context.Context, env []string, args ...string) *exec.Cmd {
 		}
 	}
 	// The race detector would sleep for a second at each exit.
-	cmd.Env = append(append(cmd.Env, runMain+"=1", "GORACE=atexit_sleep_ms=0", "GDIAMOND_TIMEOUT=60s"), env...)
+	cmd.Env = append(append(cmd.Env, runMain+"=1", "GORACE=atexit_sleep_ms=0", "GDIAMOND_TIMEOUT=60s", "XDG_CONFIG_HOME=/nowhere"), env...)
 	return cmd
 }
 

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -26,7 +27,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if err != nil && !began {
 		err = usageError{err}
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errNo) { // a command has said no itself
 		fmt.Fprintln(stderr, errorLine(err))
 	}
 	return exitCode(err)

@@ -19,7 +19,8 @@ Every flag can also be set by an environment variable, such as GDIAMOND_IF_REVIS
 flags. The command line takes precedence over the environment, and the environment over
 the file.
 
-Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 conflict.`,
+Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 conflict, 5 no (of can, and of
+apply --dry-run where something differs).`,
 		Version:       builtFrom(),
 		SilenceErrors: true, // main prints them
 		SilenceUsage:  true,
@@ -55,6 +56,8 @@ func doing() []*cobra.Command {
 		newGet(), newPublish(), newRm(), newRollback(), newLs(), newWatch(), newHistory(), newImport(), newExport(),
 		newBackup(), newRestore(), newCompact(), newCheck(),
 		newMigrate(), newCopy(),
+		newLogin(), newLogout(), newProfile(), newWhoami(), newCan(),
+		newTenant(), newNamespace(), newUser(), newTeam(), newRole(), newGrant(), newToken(), newRights(), newApply(),
 		newVersion(),
 	}
 }

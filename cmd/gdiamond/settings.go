@@ -14,6 +14,7 @@ import (
 const (
 	secretFlag = "secret" // the value is never shown
 	originFlag = "origin" // the origin of the value, unless it is the command line
+	hidesFlag  = "hides"  // the flags that this one hides in places of lower precedence
 )
 
 // secret marks a flag whose value is never shown.
@@ -63,7 +64,10 @@ func setFlags(cmd *cobra.Command, from source) error {
 	taken := map[string]bool{"help": true, "version": true}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if f.Changed {
-			taken[f.Name], taken[alternatives[f.Name]] = true, true
+			taken[f.Name] = true
+			for _, other := range f.Annotations[hidesFlag] {
+				taken[other] = true
+			}
 		}
 	})
 	var errs []error
@@ -95,8 +99,10 @@ func typed(flags *pflag.FlagSet, name string) bool {
 	return f != nil && f.Changed && len(f.Annotations[originFlag]) == 0
 }
 
-// alternatives are pairs of flags that exclude each other. A flag hides the other one in
-// places of lower precedence.
-var alternatives = map[string]string{
-	"server": "namesrv", "namesrv": "server",
+// hides makes a flag hide others in places of lower precedence, because they exclude each
+// other.
+func hides(flags *pflag.FlagSet, name string, others ...string) {
+	if err := flags.SetAnnotation(name, hidesFlag, others); err != nil {
+		panic(err) // no such flag
+	}
 }

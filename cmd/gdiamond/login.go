@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/linnaname/gdiamond/conf"
+)
+
+// defaultProfile is the name of the profile of a login that names none.
+const defaultProfile = "default"
+
+func newLogin() *cobra.Command {
+	var name string
+	var p profile
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "login [FILE|-]",
+		Short: "Keep a token, and the servers that it is for, in a profile",
+		Long: `Keep a token, and the servers that it is for, in a profile, and make it the current one.
+
+The token is read from FILE or standard input. It is kept only if a server accepts it. The
+file of the profiles is gdiamond/profiles.yaml in your directory for settings, such as
+~/.config, and only you may read it. Client commands use the current profile if neither
+their flags nor the environment name servers.`,
+		Example: "  gdiamond login --server 10.0.0.11:1210 token-file",
+		Args:    arguments(0, 1, "at most a FILE, or - for standard input"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkProfileName(name); err != nil {
+				return err
+			}
+			switch {
+			case len(p.Servers) > 0 && len(p.NameServers) > 0:
+				return usageError{errBothWays}
+			case len(p.Servers)+len(p.NameServers) == 0:
+				return usageError{errors.New("server: login needs --server or --namesrv, because a token is for certain servers")}
+			}
+			all, err := readProfiles() // before anybody types a token in vain
+			if err != nil {
+				return err
+			}
+			from := "-"
+			if len(args) > 0 {
+				from = args[0]
+			}
+			if p.Token, err = readToken(cmd, from); err != nil {
+				return err
+			}
+			c := connection{servers: p.Servers, namesrvs: p.NameServers, timeout: timeout, as: &proof{token: p.Token}}
+			who, err := c.whoami(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if who.Principal == "" {
+				return errors.New("token: the servers do not ask who calls, so they cannot check the token; nothing was kept")
+			}
+			all.Profiles[name] = p
+			all.Current = name
+			if err := all.write(); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "logged in as %s, profile %s\n", who.Principal, name)
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&name, "profile", defaultProfile, "`NAME` of the profile")
+	serverFlags(f, &p.Servers, &p.NameServers)
+	f.DurationVar(&timeout, "timeout", defaultTimeout, "time limit of the check of the token")
+	return cmd
+}
+
+// readToken reads a token from a file or standard input.
+func readToken(cmd *cobra.Command, from string) (string, error) {
+	if in, ok := cmd.InOrStdin().(*os.File); ok && from == "-" {
+		if info, err := in.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+			fmt.Fprint(cmd.ErrOrStderr(), "Token, then Enter and Ctrl-D (the terminal shows what you type; a FILE or a pipe does not): ")
+		}
+	}
+	in, err := input(cmd.Context(), cmd.InOrStdin(), from)
+	if err != nil {
+		return "", err
+	}
+	defer in.Close()
+	data, err := io.ReadAll(io.LimitReader(in, maxTokenFile))
+	if err != nil {
+		return "", err
+	}
+	token := string(bytes.TrimSpace(data))
+	return token, checkToken(token)
+}
+
+// checkToken refuses what cannot be a token. Its error does not quote the token.
+func checkToken(token string) error {
+	if token == "" {
+		return usageError{conf.Invalidf("token: is empty")}
+	}
+	for i := range len(token) {
+		if token[i] <= ' ' || token[i] > '~' {
+			return usageError{conf.Invalidf("token: has a space, or a byte that is not printable, at %d", i)}
+		}
+	}
+	return nil
+}
+
+func newLogout() *cobra.Command {
+	var name string
+	cmd := &cobra.Command{
+		Use:   "logout",
+		Short: "Forget a profile with its token; the token stays valid",
+		Args:  arguments(0, 0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			all, err := readProfiles()
+			if err != nil {
+				return err
+			}
+			name = cmp.Or(name, all.Current)
+			if name == "" {
+				return usageError{errors.New("profile: there is no current one; name one with --profile")}
+			}
+			if _, err := all.named(name); err != nil {
+				return err
+			}
+			delete(all.Profiles, name)
+			if all.Current == name {
+				all.Current = ""
+			}
+			if err := all.write(); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "forgot profile %s\n", name)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&name, "profile", "", "`NAME` of the profile (default the current one)")
+	return cmd
+}

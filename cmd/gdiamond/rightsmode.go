@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/govern"
+	"github.com/linnaname/gdiamond/govern/admin"
+)
+
+func newRights() *cobra.Command {
+	return group("rights", "Show and change how the servers decide by rights", newRightsMode(), newConfirmCredentials())
+}
+
+func newRightsMode() *cobra.Command {
+	var s steward
+	cmd := &cobra.Command{
+		Use:   "mode [closed|observe]",
+		Short: "Show whether what is not granted is refused (closed) or only logged (observe), or change it",
+		Args:  arguments(0, 1, "at most a mode"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return s.showMode(cmd)
+			}
+			if args[0] != govern.ModeClosed && args[0] != govern.ModeObserve {
+				return usageError{conf.Invalidf("mode: %s is neither %s nor %s", conf.Clip(args[0]), govern.ModeClosed, govern.ModeObserve)}
+			}
+			return update(cmd, &s, "set", &govern.Marker{}, func(m *govern.Marker, exists bool) error {
+				m.Mode = args[0]
+				return mustBeGoverned(exists)
+			})
+		},
+	}
+	s.flags(cmd)
+	return cmd
+}
+
+func (s *steward) showMode(cmd *cobra.Command) error {
+	ctx, client, done, err := s.client(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer done()
+	marker, _, err := admin.Read(ctx, client, &govern.Marker{})
+	if err != nil {
+		return err
+	}
+	if s.output != formatTable {
+		return s.output.write(cmd.OutOrStdout(), map[string]any{"mode": marker.Mode, "created": marker.Created})
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), marker.Mode)
+	return err
+}
+
+// mustBeGoverned refuses to make a marker, which only a set-up does.
+func mustBeGoverned(exists bool) error {
+	if !exists {
+		return conf.Errorf(conf.ErrNotFound, "the servers have no rights set up")
+	}
+	return nil
+}
+
+func newConfirmCredentials() *cobra.Command {
+	var s steward
+	cmd := &cobra.Command{
+		Use:   "confirm-credentials",
+		Short: "After a restore or a fork, let the tokens of before be used again",
+		Long: `After a restore or a fork, let the tokens of before be used again.
+
+They are suspended until then, because a token that was revoked after the backup would be
+valid again. Revoke these first.`,
+		Args: arguments(0, 0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, client, done, err := s.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+			head, err := client.Head(ctx)
+			if err != nil {
+				return err
+			}
+			return update(cmd, &s, "confirm", &govern.Credentials{}, func(c *govern.Credentials, _ bool) error {
+				c.Generation = max(c.Generation, head.Epoch.Generation)
+				return nil
+			})
+		},
+	}
+	s.flags(cmd)
+	return cmd
+}
