@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,6 +50,7 @@ changed them since the plan. With --dry-run the exit code is 5 if there are diff
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.run(cmd) },
 	}
 	a.flags(cmd)
+	forceFlag(cmd, &a.force)
 	f := cmd.Flags()
 	f.StringVarP(&a.path, "file", "f", "", "`DIR|FILE` with the documents")
 	f.BoolVar(&a.dryRun, "dry-run", false, "show the plan only")
@@ -72,7 +74,7 @@ func (a *applying) run(cmd *cobra.Command) error {
 	case a.output != formatTable && !a.yes && !a.dryRun:
 		return usageError{fmt.Errorf("yes: apply -o %s cannot ask; give --yes or --dry-run", a.output)}
 	}
-	if err := checkSet(diamond.Draft{Key: diamond.Key{DataID: "x"}}, a.comment); err != nil {
+	if err := cmp.Or(checkSet(diamond.Draft{Key: diamond.Key{DataID: "x"}}, a.comment), checkForce(a.force, a.comment)); err != nil {
 		return err
 	}
 	files, err := readWanted(a.path)
@@ -218,11 +220,8 @@ func (a *applying) confirm(cmd *cobra.Command, differences int) error {
 
 // commitAll commits the plan. An error says how much was applied.
 func (a *applying) commitAll(ctx context.Context, client diamond.Client, todo plan, out *appliedOut) error {
-	comment := a.comment
-	if comment == "" {
-		comment = "apply"
-	}
-	for _, set := range todo.sets(comment) {
+	for _, set := range todo.sets(cmp.Or(a.comment, "apply")) {
+		set.Origin, set.Force = originApplying, a.force
 		position, err := a.commitSet(ctx, client, set)
 		if err != nil {
 			are := "were"

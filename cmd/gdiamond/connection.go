@@ -69,7 +69,7 @@ func (c *connection) client(ctx context.Context, opts ...diamond.ClientOption) (
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	c.lists = &staleness{Transport: wire}
+	c.lists = &staleness{Transport: signing{wire}}
 	client, err = diamond.NewClient(c.lists, append(opts, diamond.WithClientInfo(diamond.ClientInfo{App: "gdiamond"}))...)
 	if err != nil {
 		hangUp()

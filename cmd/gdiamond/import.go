@@ -15,7 +15,7 @@ import (
 
 func newImport() *cobra.Command {
 	var c connection
-	var dryRun, allowEmpty bool
+	var dryRun, allowEmpty, force bool
 	var comment string
 	cmd := &cobra.Command{
 		Use:   "import DIR",
@@ -35,7 +35,7 @@ sets of up to 1000 files and 32 MiB.`,
 			if err := cmp.Or(c.oneNamespace(), checkFilter(diamond.Filter{Namespace: c.namespace})); err != nil {
 				return err
 			}
-			if err := checkSet(diamond.Draft{Key: diamond.Key{DataID: "x"}}, comment); err != nil {
+			if err := cmp.Or(checkSet(diamond.Draft{Key: diamond.Key{DataID: "x"}}, comment), checkForce(force, comment)); err != nil {
 				return err
 			}
 			root, err := os.OpenRoot(args[0])
@@ -43,7 +43,7 @@ sets of up to 1000 files and 32 MiB.`,
 				return err
 			}
 			defer root.Close()
-			t := &tree{root: root, namespace: c.namespace, allowEmpty: allowEmpty}
+			t := &tree{root: root, namespace: c.namespace, allowEmpty: allowEmpty, force: force}
 			found, err := t.scan()
 			if err != nil {
 				return err
@@ -74,6 +74,7 @@ sets of up to 1000 files and 32 MiB.`,
 	f := cmd.Flags()
 	f.BoolVar(&dryRun, "dry-run", false, "compare only, and publish nothing")
 	f.BoolVar(&allowEmpty, "allow-empty", false, "also publish files that are empty, blank, or have only comments")
+	forceFlag(cmd, &force)
 	f.StringVar(&comment, "comment", "", "reason, kept in the history")
 	return cmd
 }

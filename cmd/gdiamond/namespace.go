@@ -120,10 +120,12 @@ func newNamespaceSet() *cobra.Command {
 }
 
 func newNamespaceRm() *cobra.Command {
-	return newNamespaceChange("rm", "Remove a namespace that has no keys; its history stays", nil, func(_ *cobra.Command, _ *steward, n *govern.Namespace) error {
+	cmd, s := newNamespaceCommand("rm", "Remove a namespace that has no keys; its history stays", nil, func(_ *cobra.Command, _ *steward, n *govern.Namespace) error {
 		n.Deleted = true
 		return nil
 	})
+	cmd.Flags().BoolVar(&s.force, "force", false, "remove it with the keys that it has; needs a right to do so, and --comment with the reason")
+	return cmd
 }
 
 func newNamespaceFreeze() *cobra.Command {
@@ -155,6 +157,11 @@ func newNamespaceUnfreeze() *cobra.Command {
 // newNamespaceChange returns a command that changes a namespace that is there. check, or
 // nil, refuses wrong flags before a server is asked.
 func newNamespaceChange(name, short string, check func(s *steward) error, change func(cmd *cobra.Command, s *steward, n *govern.Namespace) error) *cobra.Command {
+	cmd, _ := newNamespaceCommand(name, short, check, change)
+	return cmd
+}
+
+func newNamespaceCommand(name, short string, check func(s *steward) error, change func(cmd *cobra.Command, s *steward, n *govern.Namespace) error) (*cobra.Command, *steward) {
 	s := new(steward)
 	cmd := &cobra.Command{
 		Use:   name + " ID",
@@ -175,5 +182,5 @@ func newNamespaceChange(name, short string, check func(s *steward) error, change
 		},
 	}
 	s.flags(cmd)
-	return cmd
+	return cmd, s
 }

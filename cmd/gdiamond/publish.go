@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ func newPublish() *cobra.Command {
 	var ifRevision int64
 	var draft diamond.Draft
 	var comment string
+	var force bool
 	cmd := &cobra.Command{
 		Use:   "publish KEY [FILE|-]",
 		Short: "Publish a file, or standard input, as the value of a key",
@@ -31,7 +33,7 @@ func newPublish() *cobra.Command {
 				}
 				draft.IfRevision = &ifRevision
 			}
-			if err := checkSet(draft, comment); err != nil {
+			if err := cmp.Or(checkSet(draft, comment), checkForce(force, comment)); err != nil {
 				return err
 			}
 			name := "-"
@@ -49,7 +51,7 @@ func newPublish() *cobra.Command {
 			if !draft.AllowEmpty && blank(draft) {
 				return conf.Errorf(diamond.ErrInvalid, "%s; to delete the key, use gdiamond rm", errBlank)
 			}
-			set := diamond.ChangeSet{Drafts: []diamond.Draft{draft}, Comment: comment}
+			set := diamond.ChangeSet{Drafts: []diamond.Draft{draft}, Comment: comment, Force: force}
 			return c.commit(cmd, set, draft.Key, "publish")
 		},
 	}
@@ -61,6 +63,7 @@ func newPublish() *cobra.Command {
 	f.Lookup("meta").DefValue = "" // the usage says it
 	f.BoolVar(&draft.Reset, "reset", false, "do not keep the type and metadata of the key: use only --type and --meta, and no type without --type")
 	f.StringVar(&comment, "comment", "", "reason, kept in the history")
+	forceFlag(cmd, &force)
 	f.BoolVar(&draft.AllowEmpty, "allow-empty", false, "also publish a content that is empty, blank, or has only comments")
 	return cmd
 }

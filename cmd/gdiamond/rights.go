@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 type steward struct {
 	connection
 	comment string
+	force   bool
 }
 
 // flags declares the flags of a command that changes documents.
@@ -55,7 +57,7 @@ func updateQuietly[D govern.Document](cmd *cobra.Command, s *steward, named D, c
 		return 0, err
 	}
 	defer done()
-	position, err := admin.Update(ctx, client, named, s.comment, change)
+	position, err := admin.Update(ctx, client, named, admin.Options{Comment: s.comment, Force: s.force}, change)
 	return position.Revision, err
 }
 
@@ -64,7 +66,7 @@ func (s *steward) checkNamed(doc govern.Document) error {
 	if _, err := govern.NewDocument(doc.Key()); err != nil {
 		return usageError{err}
 	}
-	return checkSet(diamond.Draft{Key: doc.Key()}, s.comment)
+	return cmp.Or(checkSet(diamond.Draft{Key: doc.Key()}, s.comment), checkForce(s.force, s.comment))
 }
 
 // changed writes what a command changed.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+
 	"github.com/spf13/cobra"
 
 	diamond "github.com/linnaname/gdiamond"
@@ -11,6 +13,7 @@ func newRm() *cobra.Command {
 	var c connection
 	var ifRevision int64
 	var comment string
+	var force bool
 	cmd := &cobra.Command{
 		Use:   "rm KEY",
 		Short: "Delete a key",
@@ -27,8 +30,8 @@ func newRm() *cobra.Command {
 				}
 				del.IfRevision = &ifRevision
 			}
-			set := diamond.ChangeSet{Deletes: []diamond.Delete{del}, Comment: comment}
-			if err := checkChanges(set); err != nil {
+			set := diamond.ChangeSet{Deletes: []diamond.Delete{del}, Comment: comment, Force: force}
+			if err := cmp.Or(checkChanges(set), checkForce(force, comment)); err != nil {
 				return err
 			}
 			return c.commit(cmd, set, key, "delete")
@@ -36,6 +39,7 @@ func newRm() *cobra.Command {
 	}
 	c.flags(cmd)
 	cmd.Flags().Int64Var(&ifRevision, "if-revision", 0, "delete only if the key is at revision `N`")
+	forceFlag(cmd, &force)
 	cmd.Flags().StringVar(&comment, "comment", "", "reason, kept in the history")
 	return cmd
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ func newRollback() *cobra.Command {
 	var c connection
 	var to int64
 	var comment string
+	var force bool
 	cmd := &cobra.Command{
 		Use:   "rollback KEY",
 		Short: "Publish the version before the current one again",
@@ -34,7 +36,7 @@ go further back, use --to with a revision that "gdiamond history KEY" lists.`,
 			if cmd.Flags().Changed("to") && to < 1 {
 				return usageError{conf.Errorf(diamond.ErrInvalid, "to: %d is less than 1", to)}
 			}
-			if err := checkSet(diamond.Draft{Key: key}, comment); err != nil {
+			if err := cmp.Or(checkSet(diamond.Draft{Key: key}, comment), checkForce(force, comment)); err != nil {
 				return err
 			}
 			ctx, client, done, err := c.client(cmd.Context())
@@ -42,12 +44,13 @@ go further back, use --to with a revision that "gdiamond history KEY" lists.`,
 				return err
 			}
 			defer done()
-			version, position, err := rollback(ctx, client, key, to, comment)
+			version, position, err := rollback(ctx, client, key, to, comment, force)
 			return c.committed(cmd, positionOut{keyOut: outKey(key), Op: "publish", Restored: version}, position, err)
 		},
 	}
 	c.flags(cmd)
 	cmd.Flags().Int64Var(&to, "to", 0, "publish the version of revision `N` (default the one before the current)")
+	forceFlag(cmd, &force)
 	cmd.Flags().StringVar(&comment, "comment", "", "reason, kept in the history (default \"roll back to revision N\")")
 	return cmd
 }
@@ -55,7 +58,7 @@ go further back, use --to with a revision that "gdiamond history KEY" lists.`,
 // rollback publishes the version of revision to of key again, or if to is 0 the one before
 // the current one, and returns that revision and the position of the commit. It fails with
 // ErrConflict if the key changes meanwhile.
-func rollback(ctx context.Context, client diamond.Client, key diamond.Key, to int64, comment string) (version int64, position diamond.Position, err error) {
+func rollback(ctx context.Context, client diamond.Client, key diamond.Key, to int64, comment string, force bool) (version int64, position diamond.Position, err error) {
 	var newest diamond.Change
 	for change, err := range client.History(ctx, diamond.HistoryRequest{Key: key}) {
 		switch {
@@ -92,6 +95,6 @@ func rollback(ctx context.Context, client diamond.Client, key diamond.Key, to in
 	if newest.Op == diamond.OpPublish { // else the key must not exist
 		*draft.IfRevision = newest.Revision
 	}
-	position, err = client.Commit(ctx, diamond.ChangeSet{Drafts: []diamond.Draft{draft}, Comment: comment})
+	position, err = client.Commit(ctx, diamond.ChangeSet{Drafts: []diamond.Draft{draft}, Comment: comment, Force: force, Origin: originRestore})
 	return to, position, err
 }

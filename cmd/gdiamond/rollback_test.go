@@ -162,7 +162,7 @@ func TestRollback_LosesNoUpdate(t *testing.T) {
 			client, err := diamond.NewClient(&overtaking{Transport: srv, key: key, delete: c.deletes})
 			require.NoError(t, err)
 			defer client.Close()
-			_, _, err = rollback(t.Context(), client, key, 0, "")
+			_, _, err = rollback(t.Context(), client, key, 0, "", false)
 			require.ErrorIs(t, err, diamond.ErrConflict)
 			assert.Equal(t, exitConflict, exitCode(err))
 			res, err := srv.Fetch(t.Context(), &conf.FetchRequest{Key: key})
@@ -187,10 +187,10 @@ func TestRollback_ToAVersionThatIsNoLongerKept(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.NoError(t, store.Prune(t.Context()))
-	_, _, err = rollback(t.Context(), client, key, 1, "")
+	_, _, err = rollback(t.Context(), client, key, 1, "", false)
 	require.ErrorIs(t, err, diamond.ErrCompacted)
 	assert.ErrorContains(t, err, "--history-age")
-	_, _, err = rollback(t.Context(), client, key, 0, "")
+	_, _, err = rollback(t.Context(), client, key, 0, "", false)
 	require.ErrorIs(t, err, diamond.ErrNotFound)
 	assert.ErrorContains(t, err, "keeps no earlier version")
 }

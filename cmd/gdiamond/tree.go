@@ -20,6 +20,7 @@ type tree struct {
 	root       *os.Root
 	namespace  string
 	allowEmpty bool
+	force      bool // pass guards
 }
 
 // treeFile is a file that can be published.
@@ -150,7 +151,7 @@ func (f *treeFile) equal(e *diamond.Entry) bool {
 // differs from present. Each set is as large as allowed.
 func (t *tree) sets(files []treeFile, present map[diamond.Key]diamond.Entry, comment string) iter.Seq2[diamond.ChangeSet, error] {
 	return func(yield func(diamond.ChangeSet, error) bool) {
-		set := diamond.ChangeSet{Comment: comment}
+		set := diamond.ChangeSet{Comment: comment, Force: t.force, Origin: originImport}
 		var size int64
 		for _, file := range files {
 			if e, ok := present[file.key]; ok && file.equal(&e) {

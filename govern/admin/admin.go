@@ -76,6 +76,13 @@ func List(ctx context.Context, client Client, kind string) iter.Seq2[Stored, err
 	}
 }
 
+// Options go with a change.
+type Options struct {
+	Comment string // the reason, for the history; as in [diamond.ChangeSet]
+	Origin  string // the kind of program that makes the change; as in [diamond.ChangeSet]
+	Force   bool   // pass guards; as in [diamond.ChangeSet]
+}
+
 // attempts is the number of times that Update reads and writes a document that others
 // change at the same time.
 const attempts = 10
@@ -88,18 +95,18 @@ const attempts = 10
 // change ends the update. Where change leaves the document as it is, nothing is committed,
 // and the position is zero.
 //
-// comment is the reason, for the history. Errors wrap those of the client;
+// Errors wrap those of the client;
 // [conf.ErrInvalid] for a document that breaks a rule, which is not sent; and
 // [conf.ErrConflict] if others changed the document each time. Update does not change
 // named.
-func Update[D govern.Document](ctx context.Context, client Client, named D, comment string, change func(doc D, exists bool) error) (diamond.Position, error) {
+func Update[D govern.Document](ctx context.Context, client Client, named D, how Options, change func(doc D, exists bool) error) (diamond.Position, error) {
 	pause := backoff.Backoff{Base: 50 * time.Millisecond, Cap: time.Second}
 	for attempt := 1; ; attempt++ {
 		set, err := edit(ctx, client, named, change)
 		if err != nil || set.Len() == 0 {
 			return diamond.Position{}, err
 		}
-		set.Comment = comment
+		set.Comment, set.Origin, set.Force = how.Comment, how.Origin, how.Force
 		position, err := client.Commit(ctx, set)
 		if err == nil || attempt == attempts || !moved(&set, err) {
 			return position, err

@@ -33,7 +33,7 @@ func TestUpdate_CreatesAndKeepsUnknownFields(t *testing.T) {
 	srv := servertest.NewDocuments(t)
 	client := clienttest.NewClient(t, srv)
 	existed := true
-	position, err := admin.Update(t.Context(), client, &govern.Namespace{ID: "pay.daily", Owner: "ignored"}, "why", func(n *govern.Namespace, exists bool) error {
+	position, err := admin.Update(t.Context(), client, &govern.Namespace{ID: "pay.daily", Owner: "ignored"}, admin.Options{Comment: "why", Origin: "test", Force: true}, func(n *govern.Namespace, exists bool) error {
 		existed = exists
 		assert.Empty(t, n.Owner, "only kind and name of the argument count")
 		n.Tenant, n.Environment = "pay", "daily"
@@ -44,12 +44,14 @@ func TestUpdate_CreatesAndKeepsUnknownFields(t *testing.T) {
 	assert.EqualValues(t, 1, position.Revision)
 	set := srv.Commits()[0]
 	assert.Equal(t, "why", set.Comment)
+	assert.Equal(t, "test", set.Origin)
+	assert.True(t, set.Force)
 	assert.EqualValues(t, 0, *set.Drafts[0].IfRevision, "only if nobody else has created it")
 	assert.Equal(t, "json", set.Drafts[0].Type)
 
 	key := govern.KeyOf(govern.KindNamespace, "pay.daily")
 	srv.Write(t, key, `{"format":1,"tenant":"pay","environment":"daily","quota":{"keys":5,"shards":{"a":[1,2]}},"colour":"red"}`)
-	_, err = admin.Update(t.Context(), client, &govern.Namespace{ID: "pay.daily"}, "", func(n *govern.Namespace, exists bool) error {
+	_, err = admin.Update(t.Context(), client, &govern.Namespace{ID: "pay.daily"}, admin.Options{}, func(n *govern.Namespace, exists bool) error {
 		assert.True(t, exists)
 		n.Quota.Keys = 7
 		return nil
@@ -68,7 +70,7 @@ func TestUpdate_BeginsAgainAfterAConflict(t *testing.T) {
 		once.Do(func() { srv.Write(t, key, `{"format":1,"members":["user:bob"]}`) })
 		return nil
 	})
-	_, err := admin.Update(t.Context(), client, team("a"), "", add("user:ann"))
+	_, err := admin.Update(t.Context(), client, team("a"), admin.Options{}, add("user:ann"))
 	require.NoError(t, err)
 	doc, revision, err := admin.Read(t.Context(), client, team("a"))
 	require.NoError(t, err)
@@ -86,14 +88,14 @@ func TestUpdate_GivesUp(t *testing.T) {
 			srv.Write(t, key, `{"format":1}`)
 			return nil
 		})
-		_, err := admin.Update(t.Context(), client, team("a"), "", add("user:ann"))
+		_, err := admin.Update(t.Context(), client, team("a"), admin.Options{}, add("user:ann"))
 		require.ErrorIs(t, err, conf.ErrConflict)
 		assert.Len(t, srv.Commits(), 10)
 
 		srv.BeforeCommit(func(conf.ChangeSet) error {
 			return &conf.Error{Op: "commit", Key: team("all").Key(), Err: conf.ErrConflict, Detail: "the last administrator", Remote: true}
 		})
-		_, err = admin.Update(t.Context(), client, team("a"), "", add("user:ann"))
+		_, err = admin.Update(t.Context(), client, team("a"), admin.Options{}, add("user:ann"))
 		require.ErrorContains(t, err, "last administrator")
 		assert.Len(t, srv.Commits(), 11)
 	})
@@ -105,19 +107,19 @@ func TestUpdate_SendsNothing(t *testing.T) {
 	srv := servertest.NewDocuments(t)
 	client := clienttest.NewClient(t, srv)
 	srv.Write(t, team("a").Key(), `{"members":["user:ann"],"format":1}`)
-	position, err := admin.Update(t.Context(), client, team("a"), "", func(*govern.Team, bool) error { return nil })
+	position, err := admin.Update(t.Context(), client, team("a"), admin.Options{}, func(*govern.Team, bool) error { return nil })
 	require.NoError(t, err)
 	assert.True(t, position.IsZero())
 
 	failed := errors.New("no")
-	_, err = admin.Update(t.Context(), client, team("a"), "", func(*govern.Team, bool) error { return failed })
+	_, err = admin.Update(t.Context(), client, team("a"), admin.Options{}, func(*govern.Team, bool) error { return failed })
 	require.ErrorIs(t, err, failed)
 
-	_, err = admin.Update(t.Context(), client, team("a"), "", add("team:b"))
+	_, err = admin.Update(t.Context(), client, team("a"), admin.Options{}, add("team:b"))
 	require.ErrorIs(t, err, conf.ErrInvalid)
 	require.ErrorContains(t, err, "members[1]")
 
-	_, err = admin.Update(t.Context(), client, team("A"), "", add("user:ann"))
+	_, err = admin.Update(t.Context(), client, team("A"), admin.Options{}, add("user:ann"))
 	require.ErrorIs(t, err, conf.ErrInvalid)
 	require.ErrorContains(t, err, "name of a team")
 	assert.Empty(t, srv.Commits())
@@ -127,7 +129,7 @@ func TestUpdate_SendsNothing(t *testing.T) {
 func TestUpdate_CreatesAnEmptyOne(t *testing.T) {
 	srv := servertest.NewDocuments(t)
 	client := clienttest.NewClient(t, srv)
-	_, err := admin.Update(t.Context(), client, team("a"), "", func(*govern.Team, bool) error { return nil })
+	_, err := admin.Update(t.Context(), client, team("a"), admin.Options{}, func(*govern.Team, bool) error { return nil })
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"format":1}`, srv.Content(t, team("a").Key()))
 }
@@ -140,7 +142,7 @@ func TestRead_Errors(t *testing.T) {
 	srv.Write(t, team("a").Key(), `{"format":2}`)
 	_, _, err = admin.Read(t.Context(), client, team("a"))
 	require.ErrorIs(t, err, conf.ErrUnavailable, "a later format")
-	_, err = admin.Update(t.Context(), client, team("a"), "", add("user:ann"))
+	_, err = admin.Update(t.Context(), client, team("a"), admin.Options{}, add("user:ann"))
 	require.ErrorIs(t, err, conf.ErrUnavailable, "and it is not overwritten")
 	assert.Empty(t, srv.Commits())
 }

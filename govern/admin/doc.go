@@ -4,7 +4,7 @@
 //
 // [Update] changes one document so that nobody else's change is lost:
 //
-//	_, err := admin.Update(ctx, client, &govern.Team{Name: "pay.developers"}, "ann is new here",
+//	_, err := admin.Update(ctx, client, &govern.Team{Name: "pay.developers"}, admin.Options{Comment: "ann is new here"},
 //		func(team *govern.Team, exists bool) error {
 //			team.Members = append(team.Members, "user:ann")
 //			return nil
