@@ -31,7 +31,7 @@ type Documents struct {
 func NewDocuments(t testing.TB) *Documents {
 	t.Helper()
 	store := memstore.New()
-	srv, err := diamond.NewServer(store)
+	srv, err := diamond.NewServer(store, diamond.WithUngoverned())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = srv.Close() })
 	return &Documents{Server: srv, Store: store}
