@@ -362,3 +362,9 @@ func TestApply_MissingFile(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "x.txt"), []byte("kind: user"), 0o600))
 	assert.Contains(t, r.client("apply", "-f", dir).stderr, "has no documents")
 }
+
+func TestApply_Forced(t *testing.T) {
+	r := newRegistry(t)
+	out := r.client("apply", "-y", "-f", writeFile(t, "kind: user\nname: a\n"), "--force", "--comment", "why")
+	require.Equal(t, exitOK, out.code, out.stderr)
+}
