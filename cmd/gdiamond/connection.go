@@ -137,15 +137,7 @@ func checkFilter(filter diamond.Filter) error {
 // dial returns the transport to the servers that the flags name, or those of the profile.
 // The caller must call hangUp when it no longer needs the transport.
 func (c *connection) dial() (wire diamond.Transport, hangUp func(), err error) {
-	from, err := c.selected()
-	if err != nil {
-		return nil, nil, err
-	}
-	as, err := c.proof(from)
-	if err != nil {
-		return nil, nil, err
-	}
-	resolver, opts, err := c.way(from, as)
+	resolver, opts, err := c.way()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -155,9 +147,17 @@ func (c *connection) dial() (wire diamond.Transport, hangUp func(), err error) {
 
 // way returns who knows the servers that the flags name, or those of the profile, and the
 // options of the connections to them.
-func (c *connection) way(from profile, as proof) (resolver transport.Resolver, opts []httptransport.Option, err error) {
+func (c *connection) way() (resolver transport.Resolver, opts []httptransport.Option, err error) {
 	if c.timeout <= 0 {
 		return nil, nil, usageError{conf.Errorf(diamond.ErrInvalid, "timeout: %s is not positive", c.timeout)}
+	}
+	from, err := c.selected()
+	if err != nil {
+		return nil, nil, err
+	}
+	as, err := c.proof(from)
+	if err != nil {
+		return nil, nil, err
 	}
 	servers, namesrvs := c.servers, c.namesrvs
 	if len(servers)+len(namesrvs) == 0 {
@@ -178,6 +178,18 @@ func (c *connection) way(from profile, as proof) (resolver transport.Resolver, o
 	if len(servers) <= 1 && len(namesrvs) == 0 {
 		// A single server has the whole timeout, because there is no other to ask.
 		opts = append(opts, httptransport.WithTimeout(max(c.timeout, leastSilence)))
+	}
+	switch {
+	case as.file != "":
+		if _, err := readPrivate(as.file, maxTokenFile); err != nil {
+			return nil, nil, fmt.Errorf("token-file: %w", err)
+		}
+		opts = append(opts, httptransport.WithTokenFile(as.file))
+	case as.token != "":
+		if err := checkToken(as.token); err != nil {
+			return nil, nil, err
+		}
+		opts = append(opts, httptransport.WithToken(as.token))
 	}
 	return resolver, opts, nil
 }

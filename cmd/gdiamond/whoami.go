@@ -13,6 +13,7 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/govern"
 	"github.com/linnaname/gdiamond/internal/backoff"
+	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
 // whoamiOut is who a server says that the caller is.
@@ -91,9 +92,9 @@ begin with PREFIX. To ask about another, you need the right to administer the sc
 					return usageError{fmt.Errorf("as: %w", err)}
 				}
 			}
-			var answer *conf.CanResponse
-			err := c.ask(cmd.Context(), func(ctx context.Context, wire identifier) (err error) {
-				answer, err = wire.Can(ctx, &conf.CanRequest{Verb: args[0], Scope: args[1], As: as})
+			var answer conf.CanResponse
+			err := c.ask(cmd.Context(), func(ctx context.Context, wire *httptransport.Transport) (err error) {
+				answer, err = wire.Can(ctx, conf.CanRequest{Verb: args[0], Scope: args[1], As: as})
 				return err
 			})
 			if err != nil {
@@ -119,31 +120,43 @@ begin with PREFIX. To ask about another, you need the right to administer the sc
 	return cmd
 }
 
-// identifier is what a transport to servers that know rights has.
-type identifier interface {
-	WhoAmI(ctx context.Context) (*conf.Identity, error)
-	Can(ctx context.Context, req *conf.CanRequest) (*conf.CanResponse, error)
-}
-
 // whoami asks a server who the caller is.
-func (c *connection) whoami(ctx context.Context) (who *conf.Identity, err error) {
-	err = c.ask(ctx, func(ctx context.Context, wire identifier) (err error) {
+func (c *connection) whoami(ctx context.Context) (who conf.Identity, err error) {
+	err = c.ask(ctx, func(ctx context.Context, wire *httptransport.Transport) (err error) {
 		who, err = wire.WhoAmI(ctx)
 		return err
 	})
 	return who, err
 }
 
-// ask calls a server, and retries until one answers or the command's time is over.
-func (c *connection) ask(ctx context.Context, call func(ctx context.Context, wire identifier) error) error {
-	wire, hangUp, err := c.dial()
+// ask calls one server after the other, and again, until one answers or the command's time
+// is over.
+func (c *connection) ask(ctx context.Context, call func(ctx context.Context, wire *httptransport.Transport) error) error {
+	resolver, opts, err := c.way()
 	if err != nil {
 		return err
 	}
-	defer hangUp()
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	return patiently(ctx, func() error { return call(ctx, wire.(identifier)) })
+	return patiently(ctx, func() error {
+		addresses, err := resolver.Resolve(ctx)
+		if err != nil {
+			return err
+		}
+		err = conf.Errorf(diamond.ErrUnavailable, "the name servers know no server")
+		for _, address := range addresses {
+			var wire *httptransport.Transport
+			if wire, err = httptransport.New(address, opts...); err != nil {
+				return err
+			}
+			err = call(ctx, wire)
+			wire.Close()
+			if !errors.Is(err, diamond.ErrUnavailable) && !errors.Is(err, diamond.ErrOverloaded) {
+				return err
+			}
+		}
+		return err
+	})
 }
 
 // patiently calls until a server answers or ctx ends.
@@ -151,9 +164,12 @@ func patiently(ctx context.Context, call func() error) error {
 	var pause backoff.Backoff
 	err := call()
 	for errors.Is(err, diamond.ErrUnavailable) || errors.Is(err, diamond.ErrOverloaded) {
+		var after time.Duration
 		var e *diamond.Error
-		errors.As(err, &e)
-		if ended := pause.Wait(ctx, e.RetryAfter); ended != nil {
+		if errors.As(err, &e) {
+			after = e.RetryAfter
+		}
+		if ended := pause.Wait(ctx, after); ended != nil {
 			return fmt.Errorf("%w (%w)", err, ended)
 		}
 		err = call()
