@@ -183,6 +183,26 @@ func TestApply_Drift(t *testing.T) {
 	assert.Equal(t, 2, result.Plan.count(actionDrift))
 }
 
+// What no file has is removed on demand, but not the token that does it.
+func TestApply_Prune(t *testing.T) {
+	r := newRegistry(t)
+	r.Write(t, govern.KeyOf("token", "me"), `{"format":1}`)
+	r.Write(t, govern.KeyOf("token", "other"), `{"format":1}`)
+	r.Write(t, govern.KeyOf("grants", "tenant:pay"), `{"format":1,"grants":[]}`)
+	file := writeFile(t, "{kind: token, name: ci}\n---\n{kind: grants, scope: all, grants: []}\n")
+	out := r.client("apply", "-f", file, "--dry-run", "--prune")
+	assert.Equal(t, exitNo, out.code)
+	assert.Contains(t, out.stdout, "retire  token other\n")
+	assert.Contains(t, out.stdout, "drift   token me\n")
+	assert.Contains(t, out.stdout, "remove  grants tenant:pay\n")
+	assert.Contains(t, out.stdout, "2 to create, 0 to change, 2 to remove, 0 same, 1 drift\n")
+	assert.Empty(t, r.Commits())
+	assert.Contains(t, r.must("apply", "-f", file, "--prune", "-y"), "applied 4 documents")
+	r.has("token", "other", `{"format":1,"retired":true}`)
+	r.has("token", "me", `{"format":1}`)
+	r.has("grants", "tenant:pay", "")
+}
+
 // storedOf returns documents as a server would list them.
 func storedOf(t *testing.T, docs ...govern.Document) map[conf.Key]admin.Stored {
 	t.Helper()
@@ -258,7 +278,7 @@ func TestPlan_Sets(t *testing.T) {
 	p, problems := makePlan(files, nil)
 	require.Empty(t, problems)
 	sets := p.sets("")
-	require.Len(t, sets, 3)
+	require.Equal(t, 3, len(sets), "sets")
 	assert.Equal(t, 900, sets[0].Len())
 	assert.Equal(t, 200, sets[2].Len())
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -31,7 +32,12 @@ type registry struct {
 func newRegistry(t *testing.T) *registry {
 	t.Helper()
 	r := &registry{Documents: servertest.NewDocuments(t), t: t}
-	srv := httptest.NewServer(httptransport.NewHandler(r.Documents))
+	mux := http.NewServeMux()
+	mux.Handle("/", httptransport.NewHandler(r.Documents))
+	mux.HandleFunc("GET /v1/whoami", func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(map[string]any{"principal": "token:me", "mode": "closed"})
+	})
+	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
 	r.address = srv.Listener.Addr().String()
 	return r
@@ -102,8 +108,9 @@ func TestRights_TenantsAndNamespaces(t *testing.T) {
 	r.has("namespace", "live", `{"format":1,"tenant":"pay","environment":"production"}`)
 
 	r.fails(exitUsage, "comment: a freeze needs a reason", "namespace", "freeze", "none")
-	r.Write(t, govern.KeyOf("namespace", "live"), `{"format":1,"tenant":"pay","environment":"production","frozen":{"by":"user:ann","reason":"x"}}`)
-	assert.Contains(t, r.must("namespace", "ls"), "by user:ann")
+	r.must("namespace", "freeze", "live", "--comment", "x")
+	r.has("namespace", "live", `{"format":1,"tenant":"pay","environment":"production","frozen":{"by":"token:me","reason":"x"}}`)
+	assert.Contains(t, r.must("namespace", "ls"), "by token:me")
 	r.must("namespace", "unfreeze", "live")
 	r.has("namespace", "live", `{"format":1,"tenant":"pay","environment":"production"}`)
 
