@@ -387,4 +387,6 @@ func TestApply_Forced(t *testing.T) {
 	r := newRegistry(t)
 	out := r.client("apply", "-y", "-f", writeFile(t, "kind: user\nname: a\n"), "--force", "--comment", "why")
 	require.Equal(t, exitOK, out.code, out.stderr)
+	assert.True(t, r.Commits()[0].Force)
+	assert.Equal(t, originApplying, r.Commits()[0].Origin)
 }

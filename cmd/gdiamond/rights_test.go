@@ -114,11 +114,17 @@ func TestRights_TenantsAndNamespaces(t *testing.T) {
 	r.must("namespace", "unfreeze", "live")
 	r.has("namespace", "live", `{"format":1,"tenant":"pay","environment":"production"}`)
 
+	r.must("namespace", "rm", "live", "--force", "--comment", "not needed")
+	commits := r.Commits()
+	assert.True(t, commits[len(commits)-1].Force)
+	assert.Equal(t, originCLI, commits[len(commits)-1].Origin)
+	assert.False(t, commits[0].Force)
+
 	r.must("tenant", "rm", "pay")
 	r.has("tenant", "pay", `{"format":1,"environments":["daily","production"],"owner":"ann","description":"payments","deleted":true}`)
 	r.must("tenant", "create", "pay", "--comment", "again")
 	assert.Contains(t, r.Content(t, govern.KeyOf("tenant", "pay")), "pre")
-	commits := r.Commits()
+	commits = r.Commits()
 	assert.Equal(t, "again", commits[len(commits)-1].Comment)
 
 	var fields map[string]any
