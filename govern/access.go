@@ -1,0 +1,152 @@
+package govern
+
+import (
+	"cmp"
+	"errors"
+	"log/slog"
+	"slices"
+
+	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/lograte"
+)
+
+// judged is what the judge knows of one position.
+type judged struct {
+	policy *policy
+	seal   *sealer // nil for an open store
+	mode   string  // conf.ModeOpen, conf.ModeObserve or conf.ModeClosed; "" if no documents were observed yet
+}
+
+// observed counts and logs what observe mode lets through. It is safe for concurrent use.
+type observed struct {
+	log    *slog.Logger
+	tally  *tally
+	logged lograte.Events
+}
+
+// access is what one principal may do, by the policy of one moment. It is not changed.
+type access struct {
+	*judged
+	would     *observed
+	principal string // "" for the anonymous
+	void      <-chan struct{}
+	rights    *rights // of values, in closed and observe mode
+}
+
+// may reports whether the principal may do verb on the canonical key.
+func (a *access) may(verb Verb, key conf.Key) bool {
+	switch {
+	case a.mode == "":
+		return false // no documents were observed yet
+	case key.Namespace == SystemNamespace:
+		return a.mode != conf.ModeOpen && a.mayDocument(verb, key)
+	case key.System():
+		return false
+	case a.mode == conf.ModeOpen || a.rights.can(verb, key):
+		return true
+	case a.mode == conf.ModeObserve:
+		a.wouldDeny(verb, key.Namespace)
+		return true
+	}
+	return false
+}
+
+// mayDocument reports whether the principal may do verb on a document. What it may write, and
+// how, is decided with the content.
+func (a *access) mayDocument(verb Verb, key conf.Key) bool {
+	return (verb == VerbList || verb == VerbRead) && a.policy.canDocument(a.principal, false, key, nil).allowed
+}
+
+// ready returns an error if a document cannot be read on which decisions about a namespace
+// rest. In observe mode that keeps nobody from a value.
+func (a *access) ready(namespace string) error {
+	switch a.mode {
+	case "":
+		return errNotReady()
+	case conf.ModeClosed:
+		return cmp.Or(a.policy.ready(namespace), a.policy.readyFor(a.principal))
+	}
+	return nil
+}
+
+// readyForAll returns an error if any document cannot be read on which decisions rest.
+func (a *access) readyForAll() error {
+	if err := a.ready(conf.DefaultNamespace); err != nil || a.mode != conf.ModeClosed || len(a.policy.unread) == 0 {
+		return err
+	}
+	return a.policy.unreadable(a.policy.unread[0])
+}
+
+// mayIn reports whether the principal may do verb on some keys of a namespace, or of a group
+// of it unless group is empty.
+func (a *access) mayIn(verb Verb, namespace, group string) bool {
+	switch {
+	case namespace == SystemNamespace:
+		return a.mode != conf.ModeOpen && a.mode != "" && a.known() && a.principal != ""
+	case group != "":
+		return a.may(verb, conf.Key{Namespace: namespace, Group: group})
+	case a.may(verb, conf.Key{Namespace: namespace}):
+		return true
+	}
+	_, prefixes := a.within(verb, namespace)
+	return len(prefixes) > 0
+}
+
+// within reports whether the principal may do verb on all keys of a namespace, and if it may
+// not, with which prefixes the groups begin where it may.
+func (a *access) within(verb Verb, namespace string) (whole bool, prefixes []string) {
+	if a.mode == conf.ModeOpen || a.mode == conf.ModeObserve || namespace == SystemNamespace {
+		return true, nil
+	}
+	return a.rights.within(verb, namespace)
+}
+
+// readsAll reports whether nothing but documents is hidden from the principal.
+func (a *access) readsAll() bool {
+	return a.mode == conf.ModeOpen || a.mode == conf.ModeObserve || a.rights.everything(VerbRead)
+}
+
+// known reports whether the principal is one of this store.
+func (a *access) known() bool { return a.principal == "" || a.rights != nil }
+
+// lacks reports whether this server does not know the principal, or one of namespaces.
+// Another server may have just made it.
+func (a *access) lacks(namespaces []string) bool {
+	if a.mode == conf.ModeOpen {
+		return false
+	}
+	return !a.known() || slices.ContainsFunc(namespaces, func(n string) bool { return !a.registered(n) })
+}
+
+// registered reports whether a namespace exists.
+func (a *access) registered(namespace string) bool {
+	if (conf.Key{Namespace: namespace}).System() {
+		return true
+	}
+	_, ok := a.policy.directory.has[namespace]
+	return ok
+}
+
+// reason returns why something in a namespace is denied, for [Stats].
+func (a *access) reason(namespace string) string {
+	if !a.registered(namespace) && a.mode != conf.ModeOpen {
+		return ReasonUnregistered
+	}
+	return ReasonRight
+}
+
+// wouldDeny records that the principal would be refused in closed mode.
+func (a *access) wouldDeny(verb Verb, namespace string) {
+	a.would.tally.deny(a.reason(namespace), 1, true)
+	if others, ok := a.would.logged.Log(); ok {
+		a.would.log.Warn("observe mode: this would be refused", "principal", principalName(a.principal), "verb", verb.String(), "namespace", conf.Clip(namespace), "unlogged", others)
+	}
+}
+
+// errNotReady is the error of a server that has not observed the documents yet.
+func errNotReady() error {
+	return conf.Errorf(conf.ErrUnavailable, "not ready: the documents are not loaded")
+}
+
+// isDenial reports whether err is the Centre's answer to something that is not permitted.
+func isDenial(err error) bool { return errors.Is(err, conf.ErrDenied) }

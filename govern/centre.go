@@ -1,0 +1,144 @@
+package govern
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/engine"
+)
+
+// Centre is a server that several teams share: it decides about each request whether the
+// caller may do that. It is a [diamond.Server], built on another. [New] makes one. It is safe
+// for concurrent use.
+//
+// Who the caller is stands in the context of the request: the server end of a transport
+// proves it by [Centre.Prove], and [Centre.As] says it in one process. A caller without a
+// proof is anonymous.
+//
+// A store is governed once it has a [Marker]. Until then a Centre is open, as a server
+// without one: everybody may do everything but touch the namespaces of the system. On a
+// governed store, what no grant permits fails with ErrDenied, in words that do not say
+// whether anything exists. The documents by which the Centre decides are read and written as
+// entries of [SystemNamespace], in the same change sets as other keys, by those who may.
+//
+// A Centre decides by the documents as of the position that it answers with, or newer. While
+// the storage cannot be reached it decides by those that it has.
+type Centre struct {
+	server diamond.Server
+	door   engine.System
+	log    *slog.Logger
+
+	judge     *judge
+	decisions *decisions
+	catchUps  *catchUps
+	probes    *probes
+
+	stopObserving func()
+	stopCatchUps  context.CancelFunc
+	draining      atomic.Bool
+	closing       sync.Once
+}
+
+// Option is an option of [New].
+type Option func(*options)
+
+type options struct {
+	log *slog.Logger
+}
+
+// WithLogger sets where the Centre logs denials in observe mode, at most one record a second,
+// and documents that it cannot read. No record has a content or a secret. The default is
+// slog.Default().
+func WithLogger(log *slog.Logger) Option {
+	return func(o *options) { o.log = log }
+}
+
+// New returns a Centre on a server that [diamond.NewServer] has made. From then on the Centre
+// closes the server, and callers ask only the Centre. Errors wrap [conf.ErrInvalid]: server
+// is nil or of another kind.
+func New(server diamond.Server, opts ...Option) (*Centre, error) {
+	o := options{log: slog.Default()}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if o.log == nil {
+		o.log = slog.New(slog.DiscardHandler)
+	}
+	inner, ok := server.(interface{ System() engine.System })
+	if !ok {
+		return nil, conf.WithOp("new centre", conf.Key{}, conf.Invalidf("server: is not one that diamond.NewServer has made"))
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &Centre{
+		server: server, door: inner.System(), log: o.log,
+		judge: newJudge(o.log), decisions: newDecisions(), probes: newProbes(),
+		stopCatchUps: cancel,
+	}
+	c.catchUps = newCatchUps(ctx, c.door.CatchUp)
+	c.stopObserving = c.door.Observe(c.judge.observe)
+	return c, nil
+}
+
+// Stats returns what the Centre has decided so far.
+func (c *Centre) Stats() Stats {
+	s := c.judge.tally.stats()
+	s.Mode, s.Decisions = c.judge.mode(), uint64(c.decisions.made())
+	return s
+}
+
+// Status implements diamond.Server. Its positions are sealed, as all that the Centre gives.
+func (c *Centre) Status() conf.ServerStatus {
+	status := c.door.Status()
+	seal := c.judge.sealer()
+	status.Position = seal.seal(status.Position)
+	if status.Replica != nil {
+		replica := *status.Replica
+		replica.Position = seal.seal(replica.Position)
+		status.Replica = &replica
+	}
+	return status
+}
+
+// Nudge implements diamond.Server. It takes the positions that OnCommitted gives.
+func (c *Centre) Nudge(p conf.Position) { c.server.Nudge(p) }
+
+// OnCommitted implements diamond.Server. The positions are not sealed, because they are for
+// the other servers of the store.
+func (c *Centre) OnCommitted(committed func(conf.Position)) (stop func()) {
+	return c.server.OnCommitted(committed)
+}
+
+// Drain implements diamond.Server.
+func (c *Centre) Drain() {
+	c.draining.Store(true)
+	c.server.Drain()
+}
+
+// Close implements diamond.Server. It closes the server that the Centre was made on.
+func (c *Centre) Close() error {
+	err := c.server.Close()
+	c.closing.Do(func() {
+		c.stopCatchUps()
+		c.stopObserving()
+	})
+	return err
+}
+
+// answerError returns the error of op on key: the end of the caller's context, or err as an
+// answer of the Centre.
+func answerError(ctx context.Context, op string, key conf.Key, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return conf.WithOp(op, key, err)
+	}
+	if named := new(conf.Error); errors.As(err, &named) && named.Key != (conf.Key{}) {
+		key = named.Key
+	}
+	e := conf.WithOp(op, key, err).(*conf.Error)
+	e.Remote = true
+	return e
+}

@@ -1,0 +1,109 @@
+package govern
+
+import (
+	"context"
+	"time"
+
+	"github.com/linnaname/gdiamond/conf"
+)
+
+// Changes implements diamond.Transport. It gives the changes of keys that the caller may read
+// by the policy as of the answer, and goes on waiting while there are no others. A set of
+// which the answer has only some changes is numbered anew, so that nobody learns how many
+// others it had.
+func (c *Centre) Changes(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
+	resp, err := c.changes(ctx, req)
+	if err != nil {
+		return nil, answerError(ctx, "changes", conf.Key{}, err)
+	}
+	return resp, nil
+}
+
+func (c *Centre) changes(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
+	filter := conf.Filter{Namespace: req.Namespace, Group: req.Group, Prefix: req.Prefix}
+	if err := c.mayFilter(ctx, VerbRead, filter); err != nil {
+		return nil, err
+	}
+	after, err := c.openWatched(ctx, c.judge.sealer(), req.After)
+	if err != nil {
+		return nil, err
+	}
+	deadline := time.Now().Add(min(max(req.Wait, 0), conf.MaxWait))
+	for {
+		void := c.access(ctx).void
+		ask := *req
+		ask.After, ask.Wait = after, max(time.Until(deadline), 0)
+		resp, err := c.door.Changes(ctx, &ask, void)
+		if err != nil {
+			return nil, err
+		}
+		a := c.access(ctx) // no older than what the server has answered
+		if isClosed(void) {
+			if err := c.mayFilter(ctx, VerbRead, filter); err != nil {
+				return nil, err
+			}
+			a = c.access(ctx)
+		}
+		given := *resp
+		given.Changes = readableOf(a, resp.Changes)
+		if len(given.Changes) > 0 || given.Draining || !resp.More && !time.Now().Before(deadline) || resp.More && req.Wait <= 0 {
+			given.Position = c.judge.sealer().seal(resp.Position)
+			return &given, nil
+		}
+		after = resp.Position
+	}
+}
+
+// mayFilter returns an error if filter is not valid, or is of one namespace of which the
+// caller may do verb with nothing.
+func (c *Centre) mayFilter(ctx context.Context, verb Verb, filter conf.Filter) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	namespace := (conf.Key{Namespace: filter.Namespace}).Canonical().Namespace
+	system := (conf.Key{Namespace: namespace}).System()
+	if err := filter.Validate(); err != nil && !system {
+		return err
+	}
+	if namespace == conf.AllNamespaces {
+		return c.access(ctx).readyForAll()
+	}
+	if system { // its other parts have to be valid too
+		rest := filter
+		rest.Namespace = ""
+		if err := rest.Validate(); err != nil {
+			return err
+		}
+	}
+	a, err := c.settled(ctx, []string{namespace}, func(a *access) error {
+		if err := a.ready(namespace); err != nil || a.mayIn(verb, namespace, filter.Group) {
+			return err
+		}
+		return deniedIn(verb, namespace)
+	})
+	return c.refused(a, err, namespace)
+}
+
+// readableOf returns those of changes that the caller may read.
+func readableOf(a *access, changes []conf.Change) []conf.Change {
+	kept := make([]conf.Change, 0, len(changes))
+	for i := range changes {
+		if change := &changes[i]; change.Op == conf.OpFork || a.may(VerbRead, change.Key) {
+			kept = append(kept, *change)
+		}
+	}
+	if a.readsAll() {
+		return kept
+	}
+	for first := 0; first < len(kept); {
+		end := first + 1
+		for end < len(kept) && kept[end].Revision == kept[first].Revision {
+			end++
+		}
+		for i := first; i < end; i++ {
+			kept[i].Number, kept[i].Count = i-first, end-first
+		}
+		first = end
+	}
+	return kept
+}

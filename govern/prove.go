@@ -1,0 +1,126 @@
+package govern
+
+import (
+	"context"
+	"crypto/sha256"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/linnaname/gdiamond/conf"
+)
+
+// Prove returns the principal whose proof of identity came with a request: that of a token, or
+// "cert:KIND:SAN" for a certificate. A certificate with several names is the first that has
+// rights. Without a proof the principal is the zero one, who is anonymous, as it is at a store
+// that is not governed yet. In observe mode a proof that is not valid counts as none.
+//
+// ErrUnauthenticated: the proof is unknown, expired, suspended, or from an address from which
+// the token may not be used. ErrUnavailable: this server does not know it, and the storage
+// does not answer. It is safe for concurrent use.
+func (c *Centre) Prove(ctx context.Context, proof conf.Proof) (conf.Principal, error) {
+	principal, err := c.prove(ctx, &proof)
+	if err == nil {
+		return principal, nil
+	}
+	observe := c.judge.mode() == conf.ModeObserve
+	c.judge.tally.deny(ReasonUnauthenticated, 1, observe)
+	if observe {
+		return conf.Principal{}, nil
+	}
+	return conf.Principal{}, answerError(ctx, "prove", conf.Key{}, err)
+}
+
+func (c *Centre) prove(ctx context.Context, proof *conf.Proof) (conf.Principal, error) {
+	switch mode := c.judge.mode(); {
+	case mode == "":
+		return conf.Principal{}, errNotReady()
+	case mode == conf.ModeOpen || proof.Anonymous():
+		return conf.Principal{}, nil
+	case proof.Token != "" && len(proof.Names) > 0:
+		return conf.Principal{}, unauthenticated("a token and a certificate: only one of them may prove who sends a request")
+	case proof.Token != "":
+		return c.proveToken(ctx, proof)
+	}
+	return c.proveCertificate(ctx, proof.Names)
+}
+
+func unauthenticated(detail string) error {
+	return conf.Errorf(conf.ErrUnauthenticated, "%s", detail)
+}
+
+func (c *Centre) proveToken(ctx context.Context, proof *conf.Proof) (conf.Principal, error) {
+	if !strings.HasPrefix(proof.Token, SecretPrefix) {
+		return conf.Principal{}, unauthenticated("token: does not begin with " + SecretPrefix)
+	}
+	hash := sha256.Sum256([]byte(proof.Token))
+	policy := c.judge.now.Load().policy
+	token, secret := policy.token(hash)
+	if token == nil { // another server may have just made it
+		c.judge.tally.caughtUp()
+		behind := c.catchUps.wait(ctx)
+		policy = c.judge.now.Load().policy
+		if token, secret = policy.token(hash); token == nil {
+			if behind != nil || !policy.tokensRead() {
+				return conf.Principal{}, conf.Errorf(conf.ErrUnavailable, "token: is not known here, and the storage does not answer or has documents that cannot be read")
+			}
+			return conf.Principal{}, unauthenticated("token: is not known, or was withdrawn")
+		}
+	}
+	sum, _ := secret.Hash()
+	switch {
+	case !sameHash(sum, hash):
+		return conf.Principal{}, unauthenticated("token: is not known, or was withdrawn")
+	case secret.Expired(time.Now()):
+		return conf.Principal{}, unauthenticated("token: has expired")
+	case !token.Allows(addressOf(proof.Address)):
+		return conf.Principal{}, unauthenticated("token: may not be used from this address")
+	case policy.suspended(token):
+		return conf.Principal{}, unauthenticated("token: is of before the store lost history or was restored, and must be confirmed or renewed")
+	case strings.HasPrefix(proof.User, "token:") && proof.User != token.Principal():
+		return conf.Principal{}, unauthenticated("user: is not the principal of the token")
+	}
+	return conf.Principal{Name: token.Principal()}, nil
+}
+
+// addressOf returns the address of a peer, which is invalid in process.
+func addressOf(peer string) netip.Addr {
+	if at, err := netip.ParseAddrPort(peer); err == nil {
+		return at.Addr()
+	}
+	address, _ := netip.ParseAddr(peer)
+	return address
+}
+
+func (c *Centre) proveCertificate(ctx context.Context, names []string) (conf.Principal, error) {
+	var candidates []string
+	for _, name := range names {
+		principal := string(SubjectCertificate) + ":" + name
+		if _, err := ParseSubject(principal); err == nil {
+			candidates = append(candidates, principal)
+		}
+	}
+	if len(candidates) == 0 {
+		return conf.Principal{}, unauthenticated("certificate: has no name that can be granted rights")
+	}
+	for try := range 2 {
+		policy := c.judge.now.Load().policy
+		for _, principal := range candidates {
+			if policy.rights(principal) != nil {
+				return conf.Principal{Name: principal}, nil
+			}
+		}
+		if try > 0 || len(candidates) == 1 { // one that is not known is what it is
+			break
+		}
+		c.catchUp(ctx)
+	}
+	return conf.Principal{Name: candidates[0]}, nil
+}
+
+// tokensRead reports whether the documents of all tokens could be read. In another one the
+// secret may stand that is looked for.
+func (p *policy) tokensRead() bool {
+	return !slices.ContainsFunc(p.unread, func(key conf.Key) bool { return key.Group == KindToken })
+}

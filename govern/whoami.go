@@ -1,0 +1,110 @@
+package govern
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/linnaname/gdiamond/conf"
+)
+
+// WhoAmI says who the caller is to the Centre. Everybody may ask.
+func (c *Centre) WhoAmI(ctx context.Context) (*conf.Identity, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, answerError(ctx, "whoami", conf.Key{}, err)
+	}
+	a := c.access(ctx)
+	if a.mode == "" {
+		return nil, answerError(ctx, "whoami", conf.Key{}, errNotReady())
+	}
+	who := &conf.Identity{Principal: a.principal, Mode: a.mode}
+	for _, team := range a.policy.teams.get(a.principal) {
+		if t := document[*Team](a.policy.get(KindTeam, team)); t != nil && !t.Retired {
+			who.Teams = append(who.Teams, team)
+		}
+	}
+	if name, ok := strings.CutPrefix(a.principal, string(SubjectToken)+":"); ok {
+		if t := document[*Token](a.policy.get(KindToken, name)); t != nil {
+			who.Expires = firstExpiry(t, time.Now())
+		}
+	}
+	return who, nil
+}
+
+// firstExpiry returns when the first of the token's valid secrets expires, or zero if none
+// does. It is not known which of them the caller has used.
+func firstExpiry(t *Token, now time.Time) (first time.Time) {
+	for i := range t.Secrets {
+		s := &t.Secrets[i]
+		if !s.Expires.IsZero() && !s.Expired(now) && (first.IsZero() || s.Expires.Before(first)) {
+			first = s.Expires
+		}
+	}
+	return first
+}
+
+// Can says whether a principal has a right on the whole of a scope, by the grants, whether or
+// not the Centre enforces them. To ask about another principal the caller needs
+// VerbAdminister on the scope. Errors wrap ErrInvalid, or ErrDenied.
+func (c *Centre) Can(ctx context.Context, req *conf.CanRequest) (*conf.CanResponse, error) {
+	resp, err := c.can(ctx, req)
+	if err != nil {
+		return nil, answerError(ctx, "can", conf.Key{}, err)
+	}
+	return resp, nil
+}
+
+func (c *Centre) can(ctx context.Context, req *conf.CanRequest) (*conf.CanResponse, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	verb, err := ParseVerb(req.Verb)
+	if err != nil {
+		return nil, err
+	}
+	scope, err := ParseScope(req.Scope)
+	if err != nil {
+		return nil, err
+	}
+	a := c.access(ctx)
+	if a.mode == "" {
+		return nil, errNotReady()
+	}
+	if a.mode == conf.ModeOpen {
+		return &conf.CanResponse{Allowed: true, Why: "the store is not governed: everybody may do everything"}, nil
+	}
+	about := a
+	if req.As != "" && req.As != principalName(a.principal) {
+		subject, err := ParseSubject(req.As)
+		if err != nil {
+			return nil, err
+		}
+		if subject.Kind == SubjectTeam {
+			return nil, conf.Invalidf("as: a team is no principal; ask about a member")
+		}
+		if !a.policy.may(a.principal, VerbAdminister, scope).allowed {
+			return nil, conf.Errorf(conf.ErrDenied, "not permitted: administer on %s", scope)
+		}
+		about = c.judge.of(principalOf(req.As))
+	}
+	d := about.policy.may(about.principal, verb, scope)
+	resp := &conf.CanResponse{Allowed: d.allowed}
+	switch {
+	case d.allowed:
+		resp.Why = "by " + namesOf(d.checks)
+	case about.rights == nil:
+		resp.Why = principalName(about.principal) + " has no rights"
+	default:
+		resp.Why = "no grant gives " + principalName(about.principal) + " " + verb.String() + " on " + scope.String()
+	}
+	return resp, nil
+}
+
+// namesOf returns how messages call the documents of checks.
+func namesOf(checks []conf.Check) string {
+	names := make([]string, len(checks))
+	for i := range checks {
+		names[i] = nameOf(checks[i].Key)
+	}
+	return strings.Join(names, ", ")
+}
