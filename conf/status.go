@@ -6,10 +6,13 @@ import (
 
 // ServerStatus is the state of a server at one moment.
 type ServerStatus struct {
-	Ready    bool     // the server can serve reads
-	Closed   error    // why the server serves nobody although it could: its store is governed; nil otherwise
-	Draining bool     // Drain was called
-	Position Position // up to which the server has all changes
+	Ready  bool  // the server can serve reads
+	Closed error // why the server serves nobody although it could: its store is governed; nil otherwise
+	// Ungoverned says that the store is governed, and that the server was told to serve it
+	// without regard to its rights.
+	Ungoverned bool
+	Draining   bool     // Drain was called
+	Position   Position // up to which the server has all changes
 
 	// Storage is the current error of the storage, or nil if the storage is usable. A
 	// failed commit is reported until a commit succeeds, or until reads have succeeded for

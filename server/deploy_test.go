@@ -85,6 +85,7 @@ func TestDeploy_DashboardShowsMetrics(t *testing.T) {
 		"diamond_publish_inflight":       "outcomes are shown",
 		"diamond_replica_errors_total":   "diamond_replica_up is shown",
 		"diamond_replica_installs_total": "a copy made anew is not a fault",
+		"diamond_rights_catch_ups_total": "they are bounded, and cost readers little",
 		"diamond_self_checks_total":      "those that find something or fail are shown",
 	}
 	shown := read(t, dashboard)

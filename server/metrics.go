@@ -41,7 +41,8 @@ func newMetrics(srv diamond.Server, peers *peers, registered *registrationStatus
 		handler: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
 		table:   slices.Concat(statusMetrics, feedMetrics),
 	}
-	m.others = append(m.others, m.refused)
+	governed, _ := srv.(Governed)
+	m.others = append(m.others, m.refused, &rightsMetrics{governed, srv.Status})
 	if peers != nil {
 		m.others = append(m.others, peers)
 	}

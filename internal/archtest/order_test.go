@@ -26,7 +26,7 @@ var ordered = map[string]string{
 		rights entry policy apply decide ready documents conditions guard checker fits checkset
 		tokensecret store setup reset denyfile
 		seal catchup decisions probes stats access judge verdict centre settle position poll plan changes read list commit prove whoami as`,
-	"conf":      "key errors grammar filter position identity caller entry chain changeset config storage wire status",
+	"conf":      "key errors grammar filter position identity caller entry chain changeset config storage wire status rights",
 	"":          "types transport storage cache listener option timeouts diamond decode bind update entryset mirror follow",
 	"cluster":   "mac secret file credentials certificates proof nonces sign verify",
 	"localfile": "name dir format id snapshot override ask tree watch",

@@ -198,6 +198,7 @@ func (e *engine) Status() conf.ServerStatus {
 	}
 	if st != nil {
 		status.Position = st.position
+		status.Ungoverned = st.governed && e.served.ungoverned
 		status.Keys = int(st.index.live.Load())
 		status.Listeners = e.reports.count(st.index)
 	}
