@@ -29,6 +29,7 @@ type access struct {
 	*judged
 	would     *observed
 	principal string // "" for the anonymous
+	barred    bool   // by the deny file
 	void      <-chan struct{}
 	rights    *rights // of values, in closed and observe mode
 }
@@ -38,6 +39,8 @@ func (a *access) may(verb Verb, key conf.Key) bool {
 	switch {
 	case a.mode == "":
 		return false // no documents were observed yet
+	case a.barred:
+		return false
 	case key.Namespace == SystemNamespace:
 		return a.mode != conf.ModeOpen && a.mayDocument(verb, key)
 	case key.System():
@@ -81,6 +84,8 @@ func (a *access) readyForAll() error {
 // of it unless group is empty.
 func (a *access) mayIn(verb Verb, namespace, group string) bool {
 	switch {
+	case a.barred:
+		return false
 	case namespace == SystemNamespace:
 		return a.mode != conf.ModeOpen && a.mode != "" && a.known() && a.principal != ""
 	case group != "":

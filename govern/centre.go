@@ -48,7 +48,8 @@ type Centre struct {
 type Option func(*options)
 
 type options struct {
-	log *slog.Logger
+	log  *slog.Logger
+	deny *DenyFile
 }
 
 // WithLogger sets where the Centre logs denials in observe mode, at most one record a second,
@@ -56,6 +57,12 @@ type options struct {
 // slog.Default().
 func WithLogger(log *slog.Logger) Option {
 	return func(o *options) { o.log = log }
+}
+
+// WithDenyFile makes the Centre refuse every request of the principals in a deny file, whatever
+// the documents say. The caller runs the file. By default there is none.
+func WithDenyFile(file *DenyFile) Option {
+	return func(o *options) { o.deny = file }
 }
 
 // New returns a Centre on a server that [diamond.NewServer] has made. From then on the Centre
@@ -76,7 +83,7 @@ func New(server diamond.Server, opts ...Option) (*Centre, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Centre{
 		server: server, door: inner.System(), log: o.log,
-		judge: newJudge(o.log), decisions: newDecisions(), probes: newProbes(),
+		judge: newJudge(o.log, o.deny), decisions: newDecisions(), probes: newProbes(),
 		stopCatchUps: cancel,
 	}
 	c.catchUps = newCatchUps(ctx, c.door.CatchUp)

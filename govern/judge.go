@@ -19,6 +19,7 @@ const maxVoids = 100_000
 // concurrent use.
 type judge struct {
 	log    *slog.Logger
+	deny   *DenyFile // or nil
 	now    atomic.Pointer[judged]
 	unread lograte.Events // observations with documents that cannot be read
 	would  observed
@@ -29,10 +30,14 @@ type judge struct {
 	held  sync.Map                 // the same voids, to be read without mu
 }
 
-func newJudge(log *slog.Logger) *judge {
-	j := &judge{log: log, voids: make(map[string]chan struct{})}
+// newJudge returns a judge that knows no documents yet. Deny may be nil.
+func newJudge(log *slog.Logger, deny *DenyFile) *judge {
+	j := &judge{log: log, deny: deny, voids: make(map[string]chan struct{})}
 	j.would.log, j.would.tally = log, &j.tally
 	j.now.Store(&judged{policy: newPolicy()})
+	if deny != nil {
+		deny.onChange(j.void)
+	}
 	return j
 }
 
@@ -75,7 +80,7 @@ func (j *judge) of(principal string) *access {
 	// First the channel: if the rights change after this, the channel is closed.
 	void := j.voidOf(principal)
 	now := j.now.Load()
-	return &access{judged: now, would: &j.would, principal: principal, void: void, rights: now.policy.rights(principal)}
+	return &access{judged: now, barred: j.deny.Denies(principal), would: &j.would, principal: principal, void: void, rights: now.policy.rights(principal)}
 }
 
 func (j *judge) mode() string { return j.now.Load().mode }

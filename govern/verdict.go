@@ -43,6 +43,9 @@ func (v *verdict) permit(verb Verb, key conf.Key) error {
 	if err := a.ready(key.Namespace); err != nil {
 		return err
 	}
+	if a.barred {
+		return denied(verb, key)
+	}
 	switch document := key.Namespace == SystemNamespace && a.mode != conf.ModeOpen; {
 	case document && verb == VerbRead:
 		if d := a.policy.canDocument(a.principal, false, key, nil); d.allowed {
