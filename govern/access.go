@@ -135,9 +135,9 @@ func (a *access) registered(namespace string) bool {
 // reason returns why something in a namespace is denied, for [Stats].
 func (a *access) reason(namespace string) string {
 	if !a.registered(namespace) && a.mode != conf.ModeOpen {
-		return ReasonUnregistered
+		return conf.DenialUnregistered
 	}
-	return ReasonRight
+	return conf.DenialRight
 }
 
 // wouldDeny records that the principal would be refused in closed mode.

@@ -238,9 +238,9 @@ func TestObserveMode_RefusesNothingAboutValues(t *testing.T) {
 
 		stats := s.Stats()
 		assert.Equal(t, conf.ModeObserve, stats.Mode)
-		assert.NotZero(t, stats.WouldDeny[ReasonRight])
-		assert.NotZero(t, stats.WouldDeny[ReasonUnregistered])
-		assert.NotZero(t, stats.WouldDeny[ReasonUnauthenticated])
+		assert.NotZero(t, stats.WouldDeny[conf.DenialRight])
+		assert.NotZero(t, stats.WouldDeny[conf.DenialUnregistered])
+		assert.NotZero(t, stats.WouldDeny[conf.DenialProof])
 		assert.Empty(t, stats.Denied)
 		assert.Contains(t, s.log.String(), "observe mode: this would be refused")
 		assert.NotContains(t, s.log.String(), "made up")

@@ -39,6 +39,7 @@ func (c *Centre) changes(ctx context.Context, req *conf.ChangesRequest) (*conf.C
 		}
 		a := c.access(ctx) // no older than what the server has answered
 		if isClosed(void) {
+			c.judge.tally.redecided.Add(1)
 			if err := c.mayFilter(ctx, VerbRead, filter); err != nil {
 				return nil, err
 			}

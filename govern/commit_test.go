@@ -249,7 +249,7 @@ func TestForce(t *testing.T) {
 	set.Comment = "fire"
 	require.ErrorIs(t, commit("token:a.releaser", set), conf.ErrDenied, "no right to force")
 	require.NoError(t, commit(root, set))
-	assert.EqualValues(t, 2, s.Stats().Denied[ReasonGuard])
+	assert.EqualValues(t, 2, s.Stats().Denied[conf.DenialFrozen])
 }
 
 func TestQuotas(t *testing.T) {

@@ -20,6 +20,9 @@ type guards struct {
 	reasons   []string
 }
 
+// guardFrozen is the name of the guard of a frozen namespace.
+const guardFrozen = "frozen"
+
 // guard looks at a canonical set that the principal may release. It returns the checks that
 // a forced set rests on beside those of its right, and the guards that it passes. The error
 // wraps [conf.ErrDenied] and names each guard that refuses the set, or [conf.ErrInvalid] if
@@ -28,10 +31,10 @@ type guards struct {
 func (p *policy) guard(principal string, set *conf.ChangeSet, force bool, used usage, has present) (checks []conf.Check, passed []guards, err error) {
 	for _, g := range p.guardsOf(set, used, has) {
 		if !force {
-			return nil, nil, conf.Errorf(conf.ErrDenied, "namespace %s: %s; force and a reason pass it", g.namespace, strings.Join(g.reasons, "; "))
+			return nil, nil, g.refusal(conf.Errorf(conf.ErrDenied, "namespace %s: %s; force and a reason pass it", g.namespace, strings.Join(g.reasons, "; ")))
 		}
 		if strings.TrimSpace(set.Comment) == "" {
-			return nil, nil, conf.Invalidf("comment: is empty; force needs a reason")
+			return nil, nil, g.refusal(conf.Invalidf("comment: is empty; force needs a reason"))
 		}
 		for key := range written(set) {
 			if key.Namespace != g.namespace {
@@ -39,7 +42,7 @@ func (p *policy) guard(principal string, set *conf.ChangeSet, force bool, used u
 			}
 			d := p.decide(principal, VerbForce, key)
 			if !d.allowed {
-				return nil, nil, conf.Errorf(conf.ErrDenied, "namespace %s: %s; and not permitted: force on namespace %s", g.namespace, strings.Join(g.reasons, "; "), g.namespace)
+				return nil, nil, g.refusal(conf.Errorf(conf.ErrDenied, "namespace %s: %s; and not permitted: force on namespace %s", g.namespace, strings.Join(g.reasons, "; "), g.namespace))
 			}
 			checks = append(checks, d.checks...)
 		}
@@ -75,7 +78,7 @@ func (p *policy) guardsOf(set *conf.ChangeSet, used usage, has present) (all []g
 		seen[n.ID] = true
 		g := guards{namespace: n.ID}
 		if f := n.Frozen; f != nil {
-			g.add("frozen", "frozen by %s: %s", f.By, f.Reason)
+			g.add(guardFrozen, "frozen by %s: %s", f.By, f.Reason)
 		}
 		g.quota(n, set, used, has)
 		if len(g.names) > 0 {
@@ -84,6 +87,22 @@ func (p *policy) guardsOf(set *conf.ChangeSet, used usage, has present) (all []g
 	}
 	return all
 }
+
+// refusal returns err as the error of the guards.
+func (g *guards) refusal(err error) error {
+	if g.names[0] == guardFrozen {
+		return &guardError{err, conf.DenialFrozen}
+	}
+	return &guardError{err, conf.DenialQuota}
+}
+
+// guardError is the error of a guard of a namespace that refuses a set.
+type guardError struct {
+	error
+	reason string // one of conf.Denials
+}
+
+func (e *guardError) Unwrap() error { return e.error }
 
 func (g *guards) add(name, format string, args ...any) {
 	g.names = append(g.names, name)

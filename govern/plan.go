@@ -58,19 +58,14 @@ func (c *Centre) guard(ctx context.Context, v *verdict) error {
 	case failed != nil:
 		return conf.Errorf(conf.ErrUnavailable, "the keys of the set cannot be looked up: %v", failed)
 	case err != nil && a.mode == conf.ModeObserve:
-		c.judge.tally.deny(ReasonGuard, 1, true)
+		c.judge.tally.deny(err.(*guardError).reason, 1, true)
 		return nil
 	case err != nil:
-		return &guardError{err}
+		return err
 	}
 	v.rest(checks...)
 	return nil
 }
-
-// guardError is the error of a guard of a namespace that refuses a set.
-type guardError struct{ error }
-
-func (e *guardError) Unwrap() error { return e.error }
 
 // sizeOf returns the size of a key's present content, without reading that.
 func (c *Centre) sizeOf(ctx context.Context, key conf.Key) (size int64, found bool, err error) {
@@ -84,15 +79,15 @@ func (c *Centre) sizeOf(ctx context.Context, key conf.Key) (size int64, found bo
 // countRefusal counts that a set was refused with err.
 func (c *Centre) countRefusal(a *access, set *conf.ChangeSet, err error) {
 	var guarded *guardError
-	reason := ReasonDocument
+	reason := conf.DenialDocument
 	switch {
 	case errors.As(err, &guarded):
-		reason = ReasonGuard
+		reason = guarded.reason
 	case isDenial(err):
-		reason = ReasonRight
+		reason = conf.DenialRight
 		for _, key := range keysOf(set) {
-			if !a.registered(key.Namespace) {
-				reason = ReasonUnregistered
+			if r := a.reason(key.Namespace); r != conf.DenialRight {
+				reason = r
 			}
 		}
 	}

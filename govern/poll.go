@@ -134,6 +134,7 @@ func (c *Centre) answer(p polled, resp *conf.PollResponse) *conf.PollResponse {
 	given.Position = c.judge.sealer().seal(resp.Position)
 	switch {
 	case isClosed(p.void):
+		c.judge.tally.redecided.Add(1)
 		given.Resync, given.Changed, given.Denied = true, nil, nil
 	case !resp.Resync:
 		given.Denied = denials(p.made)

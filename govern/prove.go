@@ -3,6 +3,7 @@ package govern
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -22,10 +23,16 @@ import (
 func (c *Centre) Prove(ctx context.Context, proof conf.Proof) (conf.Principal, error) {
 	principal, err := c.prove(ctx, &proof)
 	if err == nil {
+		if principal.Name != "" {
+			c.judge.tally.proofs.Add(1)
+		}
 		return principal, nil
 	}
 	observe := c.judge.mode() == conf.ModeObserve
-	c.judge.tally.deny(ReasonUnauthenticated, 1, observe)
+	if refused := new(proofError); errors.As(err, &refused) {
+		c.judge.tally.deny(refused.reason, 1, observe)
+		err = refused.error
+	}
 	if observe {
 		return conf.Principal{}, nil
 	}
@@ -46,8 +53,16 @@ func (c *Centre) prove(ctx context.Context, proof *conf.Proof) (conf.Principal, 
 	return c.proveCertificate(ctx, proof.Names)
 }
 
-func unauthenticated(detail string) error {
-	return conf.Errorf(conf.ErrUnauthenticated, "%s", detail)
+// proofError is the error of a proof that is not valid.
+type proofError struct {
+	error
+	reason string // one of conf.Denials
+}
+
+func unauthenticated(detail string) error { return unproven(conf.DenialProof, detail) }
+
+func unproven(reason, detail string) error {
+	return &proofError{conf.Errorf(conf.ErrUnauthenticated, "%s", detail), reason}
 }
 
 func (c *Centre) proveToken(ctx context.Context, proof *conf.Proof) (conf.Principal, error) {
@@ -73,9 +88,9 @@ func (c *Centre) proveToken(ctx context.Context, proof *conf.Proof) (conf.Princi
 	case !sameHash(sum, hash):
 		return conf.Principal{}, unauthenticated("token: is not known, or was withdrawn")
 	case secret.Expired(time.Now()):
-		return conf.Principal{}, unauthenticated("token: has expired")
+		return conf.Principal{}, unproven(conf.DenialExpired, "token: has expired")
 	case !token.Allows(addressOf(proof.Address)):
-		return conf.Principal{}, unauthenticated("token: may not be used from this address")
+		return conf.Principal{}, unproven(conf.DenialAddress, "token: may not be used from this address")
 	case policy.suspended(token):
 		return conf.Principal{}, unauthenticated("token: is of before the store lost history or was restored, and must be confirmed or renewed")
 	case strings.HasPrefix(proof.User, "token:") && proof.User != token.Principal():
