@@ -56,11 +56,11 @@ func (s *asPrincipal) Report(ctx context.Context, req *conf.ReportRequest) (*con
 	return s.Centre.Report(s.by(ctx), req)
 }
 
-func (s *asPrincipal) WhoAmI(ctx context.Context) (*conf.Identity, error) {
+func (s *asPrincipal) WhoAmI(ctx context.Context) (conf.Identity, error) {
 	return s.Centre.WhoAmI(s.by(ctx))
 }
 
-func (s *asPrincipal) Can(ctx context.Context, req *conf.CanRequest) (*conf.CanResponse, error) {
+func (s *asPrincipal) Can(ctx context.Context, req conf.CanRequest) (conf.CanResponse, error) {
 	return s.Centre.Can(s.by(ctx), req)
 }
 

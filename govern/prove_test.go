@@ -120,19 +120,19 @@ func TestWhoAmI(t *testing.T) {
 	s := governed(t, one, &Team{Name: "ops", Members: []string{"token:one"}}, &Team{Name: "gone", Members: []string{"token:one"}, Retired: true})
 	who, err := s.As("token:one").(*asPrincipal).WhoAmI(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, &conf.Identity{Principal: "token:one", Mode: conf.ModeClosed, Expires: expires, Teams: []string{"ops"}}, who)
+	assert.Equal(t, conf.Identity{Principal: "token:one", Mode: conf.ModeClosed, Expires: expires, Teams: []string{"ops"}}, who)
 	who, err = s.WhoAmI(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, &conf.Identity{Mode: conf.ModeClosed}, who)
+	assert.Equal(t, conf.Identity{Mode: conf.ModeClosed}, who)
 	who, err = open(t, memstore.New()).WhoAmI(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, &conf.Identity{Mode: conf.ModeOpen}, who)
+	assert.Equal(t, conf.Identity{Mode: conf.ModeOpen}, who)
 }
 
 func TestCan(t *testing.T) {
 	s := governed(t, append(team("a"), &User{Name: "boss"}, &Grants{Scope: TenantScope("a"), Grants: []Grant{{Subject: "user:boss", Role: RoleAdministrator}}})...)
-	can := func(principal, verb, scope, as string) (*conf.CanResponse, error) {
-		return s.As(principal).(*asPrincipal).Can(t.Context(), &conf.CanRequest{Verb: verb, Scope: scope, As: as})
+	can := func(principal, verb, scope, as string) (conf.CanResponse, error) {
+		return s.As(principal).(*asPrincipal).Can(t.Context(), conf.CanRequest{Verb: verb, Scope: scope, As: as})
 	}
 	for _, c := range []struct {
 		principal, verb, scope, as string

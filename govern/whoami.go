@@ -9,15 +9,15 @@ import (
 )
 
 // WhoAmI says who the caller is to the Centre. Everybody may ask.
-func (c *Centre) WhoAmI(ctx context.Context) (*conf.Identity, error) {
+func (c *Centre) WhoAmI(ctx context.Context) (conf.Identity, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, answerError(ctx, "whoami", conf.Key{}, err)
+		return conf.Identity{}, answerError(ctx, "whoami", conf.Key{}, err)
 	}
 	a := c.access(ctx)
 	if a.mode == "" {
-		return nil, answerError(ctx, "whoami", conf.Key{}, errNotReady())
+		return conf.Identity{}, answerError(ctx, "whoami", conf.Key{}, errNotReady())
 	}
-	who := &conf.Identity{Principal: a.principal, Mode: a.mode}
+	who := conf.Identity{Principal: a.principal, Mode: a.mode}
 	for _, team := range a.policy.teams.get(a.principal) {
 		if t := document[*Team](a.policy.get(KindTeam, team)); t != nil && !t.Retired {
 			who.Teams = append(who.Teams, team)
@@ -46,12 +46,12 @@ func firstExpiry(t *Token, now time.Time) (first time.Time) {
 // Can says whether a principal has a right on the whole of a scope, by the grants, whether or
 // not the Centre enforces them. To ask about another principal the caller needs
 // VerbAdminister on the scope. Errors wrap ErrInvalid, or ErrDenied.
-func (c *Centre) Can(ctx context.Context, req *conf.CanRequest) (*conf.CanResponse, error) {
-	resp, err := c.can(ctx, req)
+func (c *Centre) Can(ctx context.Context, req conf.CanRequest) (conf.CanResponse, error) {
+	resp, err := c.can(ctx, &req)
 	if err != nil {
-		return nil, answerError(ctx, "can", conf.Key{}, err)
+		return conf.CanResponse{}, answerError(ctx, "can", conf.Key{}, err)
 	}
-	return resp, nil
+	return *resp, nil
 }
 
 func (c *Centre) can(ctx context.Context, req *conf.CanRequest) (*conf.CanResponse, error) {
