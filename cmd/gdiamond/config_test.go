@@ -83,6 +83,22 @@ func TestSettings_OfEachCommand(t *testing.T) {
 	assert.NotContains(t, printed(t, nil, "server"), "output", "it has no such setting")
 }
 
+// A command of a group has a section of its own, named by both.
+func TestSettings_OfAGroup(t *testing.T) {
+	file := settingsFile(t, "token create:\n  expires: 5d\ncreate:\n  expires: 6d\n")
+	out := invoke(t, "config", "print", "token", "create", "--config", file)
+	assert.Equal(t, exitUsage, out.code)
+	assert.Contains(t, out.stderr, `there is no command "create"`)
+	file = settingsFile(t, "token create:\n  expires: 5d\ntenant create:\n  owner: ann\n")
+	assert.Equal(t, [2]string{"5d", file + " line 2"}, printed(t, nil, "token", "create", "--config", file)["expires"])
+	assert.Equal(t, [2]string{"ann", file + " line 4"}, printed(t, nil, "tenant", "create", "--config", file)["owner"])
+	assert.Equal(t, [2]string{"90d", "default"}, printed(t, nil, "token", "rotate", "--config", file)["expires"])
+	out = invoke(t, "token", "create", "a", "--config", settingsFile(t, "token create:\n  expiry: 5d\n"))
+	assert.Equal(t, exitUsage, out.code)
+	assert.Contains(t, out.stderr, `token create has no setting "expiry"`)
+	assert.Equal(t, exitUsage, invoke(t, "config", "print", "token", "secret").code, "it has no settings")
+}
+
 // A server runs with what its file says.
 func TestSettings_OfAServerThatRuns(t *testing.T) {
 	file := settingsFile(t, "server:\n  listen: 127.0.0.1:0\n  data: "+filepath.Join(t.TempDir(), "data")+"\n")

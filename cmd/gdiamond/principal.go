@@ -46,9 +46,10 @@ func newUserCreate() *cobra.Command {
 func newRetire(kind, name, short string, named func(name string) govern.Document) *cobra.Command {
 	var s steward
 	cmd := &cobra.Command{
-		Use:   name + " NAME",
-		Short: short,
-		Args:  arguments(1, 1, "a NAME"),
+		Use:     name + " NAME",
+		Aliases: []string{"rm"}, // as of what can come back
+		Short:   short,
+		Args:    arguments(1, 1, "a NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return update(cmd, &s, name, named(args[0]), func(doc govern.Document, exists bool) error {
 				if err := mustBe(true, exists, doc); err != nil {

@@ -153,7 +153,7 @@ func TestRights_UsersTeamsRoles(t *testing.T) {
 	r.must("team", "remove", "pay.devs", "user:bob", "user:nobody")
 	r.has("team", "pay.devs", `{"format":1,"members":["token:pay.ci","user:cyd"]}`)
 	assert.Contains(t, r.must("team", "show", "pay.devs"), "token:pay.ci,user:cyd")
-	r.must("team", "retire", "pay.devs")
+	r.must("team", "rm", "pay.devs")
 	r.has("team", "pay.devs", `{"format":1,"retired":true}`)
 	r.fails(exitConflict, "is retired", "team", "add", "pay.devs", "user:bob")
 	r.fails(exitNotFound, "no team", "team", "add", "other", "user:bob")
