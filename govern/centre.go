@@ -142,9 +142,6 @@ func answerError(ctx context.Context, op string, key conf.Key, err error) error 
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return conf.WithOp(op, key, err)
 	}
-	if guarded := new(guardError); errors.As(err, &guarded) {
-		err = guarded.error // of an error that only wraps it the reason would not cross a network
-	}
 	if named := new(conf.Error); errors.As(err, &named) && named.Key != (conf.Key{}) {
 		key = named.Key
 	}

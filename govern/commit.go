@@ -22,6 +22,9 @@ const maxDecisions = 3
 // look up whether this one was committed before.
 func (c *Centre) Commit(ctx context.Context, req *conf.CommitRequest) (*conf.CommitResponse, error) {
 	resp, err := c.commit(ctx, req)
+	if guarded := new(guardError); errors.As(err, &guarded) {
+		err = guarded.error // the reason of an error that another wraps does not cross a network
+	}
 	if err != nil {
 		return nil, answerError(ctx, "commit", req.Set.OnlyKey(), err)
 	}
