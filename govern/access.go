@@ -117,7 +117,7 @@ func (a *access) known() bool { return a.principal == "" || a.rights != nil }
 // lacks reports whether this server does not know the principal, or one of namespaces.
 // Another server may have just made it.
 func (a *access) lacks(namespaces []string) bool {
-	if a.mode == conf.ModeOpen {
+	if a.mode == conf.ModeOpen || a.barred { // whoever is barred stays so, however much this server learns
 		return false
 	}
 	return !a.known() || slices.ContainsFunc(namespaces, func(n string) bool { return !a.registered(n) })
@@ -150,7 +150,7 @@ func (a *access) wouldDeny(verb Verb, namespace string) {
 
 // errNotReady is the error of a server that has not observed the documents yet.
 func errNotReady() error {
-	return conf.Errorf(conf.ErrUnavailable, "not ready: the documents are not loaded")
+	return conf.Errorf(conf.ErrUnavailable, "not ready: the documents are not loaded, or the store is not governed yet")
 }
 
 // isDenial reports whether err is the Centre's answer to something that is not permitted.

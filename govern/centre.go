@@ -48,8 +48,9 @@ type Centre struct {
 type Option func(*options)
 
 type options struct {
-	log  *slog.Logger
-	deny *DenyFile
+	log      *slog.Logger
+	deny     *DenyFile
+	required bool
 }
 
 // WithLogger sets where the Centre logs denials in observe mode, at most one record a second,
@@ -63,6 +64,13 @@ func WithLogger(log *slog.Logger) Option {
 // the documents say. The caller runs the file. By default there is none.
 func WithDenyFile(file *DenyFile) Option {
 	return func(o *options) { o.deny = file }
+}
+
+// WithRequired makes the Centre refuse everything with ErrUnavailable until the store is
+// governed. By default a Centre on a store that is not governed is open. Give it where
+// [SetUp] is about to make the store governed, or has made it so.
+func WithRequired() Option {
+	return func(o *options) { o.required = true }
 }
 
 // New returns a Centre on a server that [diamond.NewServer] has made. From then on the Centre
@@ -86,6 +94,7 @@ func New(server diamond.Server, opts ...Option) (*Centre, error) {
 		judge: newJudge(o.log, o.deny), decisions: newDecisions(), probes: newProbes(),
 		stopCatchUps: cancel,
 	}
+	c.judge.required = o.required
 	c.catchUps = newCatchUps(ctx, c.door.CatchUp)
 	c.stopObserving = c.door.Observe(c.judge.observe)
 	return c, nil
@@ -101,6 +110,7 @@ func (c *Centre) Stats() Stats {
 // Status implements diamond.Server. Its positions are sealed, as all that the Centre gives.
 func (c *Centre) Status() conf.ServerStatus {
 	status := c.door.Status()
+	status.Ready = status.Ready && c.judge.mode() != ""
 	seal := c.judge.sealer()
 	status.Position = seal.seal(status.Position)
 	if status.Replica != nil {

@@ -25,6 +25,9 @@ type judge struct {
 	would  observed
 	tally  tally
 
+	required bool  // nothing is permitted before the store is governed
+	told     int64 // the generation for which the log has told of suspended tokens
+
 	mu    sync.Mutex
 	voids map[string]chan struct{} // by principal; guarded by mu
 	held  sync.Map                 // the same voids, to be read without mu
@@ -61,6 +64,8 @@ func (j *judge) observe(seen engine.Observation) {
 		}
 	} else if policy.get(KindCentre, "marker") != nil {
 		next.mode = conf.ModeClosed // it cannot be read, and is there all the same
+	} else if j.required {
+		next.mode = ""
 	}
 	j.now.Store(next) // before the channels are closed: who takes a new one gets this policy
 	if next.mode != before.mode || next.seal != before.seal {
@@ -68,6 +73,7 @@ func (j *judge) observe(seen engine.Observation) {
 	} else {
 		j.void(changed)
 	}
+	j.tellSuspended(next)
 	if n := len(policy.unread); n > 0 {
 		if _, ok := j.unread.Log(); ok {
 			j.log.Error("documents cannot be read, and give no rights", "documents", n, "first", policy.unread[0].String())
@@ -80,7 +86,34 @@ func (j *judge) of(principal string) *access {
 	// First the channel: if the rights change after this, the channel is closed.
 	void := j.voidOf(principal)
 	now := j.now.Load()
-	return &access{judged: now, barred: j.deny.Denies(principal), would: &j.would, principal: principal, void: void, rights: now.policy.rights(principal)}
+	if j.deny.Denies(principal) && now.mode != "" {
+		return &access{judged: &judged{policy: nobody, seal: now.seal, mode: conf.ModeClosed}, barred: true, would: &j.would, principal: principal, void: void}
+	}
+	return &access{judged: now, would: &j.would, principal: principal, void: void, rights: now.policy.rights(principal)}
+}
+
+// nobody is the policy for those whom the deny file names.
+var nobody = newPolicy()
+
+// tellSuspended logs once an epoch how many tokens cannot be used before somebody confirms
+// them.
+func (j *judge) tellSuspended(now *judged) {
+	generation := now.policy.generation()
+	if now.mode == conf.ModeOpen || now.mode == "" || generation == j.told {
+		return
+	}
+	j.told = generation
+	suspended := 0
+	for name := range now.policy.documents[KindToken].all() {
+		if t := document[*Token](now.policy.get(KindToken, name)); t != nil && !t.Retired && now.policy.suspended(t) {
+			suspended++
+		}
+	}
+	if suspended > 0 {
+		j.log.Warn("the store was restored or has lost history: tokens of before are suspended, because some may have been revoked since; "+
+			"confirm them with --keep-credentials or `gdiamond rights confirm-credentials`, or renew each with `gdiamond token rotate`",
+			"tokens", suspended, "generation", generation)
+	}
 }
 
 func (j *judge) mode() string { return j.now.Load().mode }

@@ -116,9 +116,8 @@ func (s *setUp) try(ctx context.Context, store diamond.Storage) error {
 	}
 	if have.revision > 0 {
 		s.found = have.doc
-		// No other set-up began in the same nanosecond in a process of the same name.
-		s.made = have.doc.By == s.marker.By && have.doc.Created.Equal(s.marker.Created)
-		return nil
+		s.made, err = s.isOurs(ctx, store, have)
+		return err
 	}
 	now, err := takeSurvey(ctx, store)
 	if err != nil {
@@ -141,6 +140,26 @@ func (s *setUp) try(ctx context.Context, store diamond.Storage) error {
 	}
 	s.count += len(missing)
 	return nil
+}
+
+// isOurs reports whether this set-up has made the marker, or an earlier call with the same
+// token in a process of the same name, whose answer was lost.
+func (s *setUp) isOurs(ctx context.Context, store diamond.Storage, have stored[*Marker]) (bool, error) {
+	if have.doc.By != s.marker.By {
+		return false, nil
+	}
+	token, err := readDocument(ctx, store, &Token{Name: SetupToken})
+	if err != nil || token.revision == 0 {
+		return false, err
+	}
+	hash := HashTokenSecret(s.token)
+	for _, secret := range token.doc.Secrets {
+		if secret.SHA256 == hash && secret.Added.Equal(have.doc.Created.Truncate(time.Second)) {
+			s.expires = secret.Expires
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // documents returns what one commit writes: all but the namespaces beyond the first 900.

@@ -208,6 +208,23 @@ func TestSetUp_AnAnswerThatWasLost(t *testing.T) {
 	assert.Equal(t, HashTokenSecret(result.Token), must(t, store, &Token{Name: SetupToken}).Secrets[0].SHA256)
 }
 
+// A caller whose answer was lost calls again with the same token, and learns that it is its own.
+func TestSetUp_AgainAfterAnUnknownOutcome(t *testing.T) {
+	store := memstore.New()
+	o := SetUpOptions{By: "node", Token: NewTokenSecret()}
+	_, err := SetUp(t.Context(), &hooked{Storage: store, lose: 1, away: true}, o)
+	require.Error(t, err)
+	again, err := SetUp(t.Context(), store, o)
+	require.NoError(t, err)
+	assert.True(t, again.Minted)
+	assert.Equal(t, must(t, store, &Token{Name: SetupToken}).Secrets[0].Expires, again.Expires)
+	for _, other := range []SetUpOptions{{By: "node"}, {By: "other", Token: o.Token}} {
+		result, err := SetUp(t.Context(), store, other)
+		require.NoError(t, err)
+		assert.False(t, result.Minted)
+	}
+}
+
 // A storage that cannot be reached leaves nothing half-done, and its error reaches the caller.
 func TestSetUp_TheStorageIsAway(t *testing.T) {
 	store := memstore.New()
@@ -229,11 +246,19 @@ func TestSetUp_ANamespaceOf128Bytes(t *testing.T) {
 	}
 }
 
+func (h *hooked) Read(ctx context.Context, key conf.Key, revision int64) (conf.Entry, error) {
+	if h.away && int(h.commits.Load()) >= h.lose {
+		return conf.Entry{}, conf.ErrUnavailable
+	}
+	return h.Storage.Read(ctx, key, revision)
+}
+
 // hooked calls functions around each commit, with its number.
 type hooked struct {
 	diamond.Storage
 	before, after func(n int)
-	lose          int // the number of the commit whose answer is lost
+	lose          int  // the number of the commit whose answer is lost
+	away          bool // after that, nothing can be read
 	commits       atomic.Int64
 }
 
