@@ -21,8 +21,8 @@ const (
 	arrivalTimeout = 5 * time.Second
 )
 
-// nodePage is one of the pages of a node, with what its caller needs to see it. The node
-// itself shows them to everybody.
+// nodePage is one of the pages of a node, with what its caller needs to see it. The handler
+// asks for that, if the server decides about rights.
 type nodePage struct {
 	http.Handler
 	right   httpserve.Right
@@ -99,6 +99,10 @@ func (n *Node) readyz(w http.ResponseWriter, r *http.Request) {
 	if n.peers != nil {
 		s := n.peers.summary()
 		check("peers", s.ok(), false, s.String())
+	}
+	for _, c := range n.config.checks {
+		ok, text := c.look()
+		check(c.name, ok, false, text)
 	}
 
 	status, text := http.StatusOK, "ready\n"

@@ -29,7 +29,9 @@ type Node struct {
 	registered *registrationStatus  // nil if the registry has no status
 	handler    http.Handler         // of the server's protocols
 	pages      map[string]*nodePage // by path
-	extra      *http.ServeMux       // the handlers of [WithHandler]; nil without any
+	// own are the pages at the listener that is theirs alone, where nobody needs a right.
+	own   map[string]http.Handler
+	extra *http.ServeMux // the handlers of [WithHandler]; nil without any
 
 	// leaving is set when a shutdown begins: the node is not ready.
 	leaving atomic.Bool
@@ -60,9 +62,13 @@ func NewNode(srv diamond.Server, opts ...Option) *Node {
 	n.pages = map[string]*nodePage{
 		"/livez":   {Handler: page(n.livez), right: httpserve.RightNone},
 		"/healthz": {Handler: page(n.livez), right: httpserve.RightNone},
-		"/readyz":  {Handler: page(n.readyz), right: httpserve.RightNone, verbose: httpserve.RightAll},
-		"/metrics": {Handler: page(n.metrics.serve), right: httpserve.RightAll},
+		"/readyz":  {Handler: page(n.guardedReadyz), right: httpserve.RightNone, verbose: httpserve.RightAll},
+		"/metrics": {Handler: page(n.guarded(n.metrics.serve)), right: httpserve.RightAll},
 		"/version": {Handler: page(serveVersion), right: httpserve.RightNone},
+	}
+	n.own = map[string]http.Handler{
+		"/livez": n.pages["/livez"], "/healthz": n.pages["/healthz"], "/version": n.pages["/version"],
+		"/readyz": page(n.readyz), "/metrics": page(n.metrics.serve),
 	}
 	if n.peers != nil {
 		n.nudges = newNudgeHandler(n.peers, n.config.peerListener != nil, n.metrics.observe)
@@ -90,6 +96,9 @@ func NewNode(srv diamond.Server, opts ...Option) *Node {
 func (n *Node) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, n.srv.Close()) }()
 	defer n.config.peerListener.close()
+	if own := n.config.pagesListener; own != nil {
+		defer own.Close()
+	}
 	if r := n.config.admission; r != nil && (r.perSecond < 1 || r.burst < 1) {
 		return conf.Errorf(conf.ErrInvalid, "admission: %d requests a second, %d at once: less than 1", r.perSecond, r.burst)
 	}
@@ -150,6 +159,10 @@ func (n *Node) open(ctx context.Context) ([]*host, error) {
 	limit := newConnLimit(openFiles(), int64(n.config.addressConns), n.config.logger)
 	limit.refused = n.metrics.refused
 	hosts := []*host{newHost(ln, http.HandlerFunc(n.serveHTTP), limit, n.config.logger)}
+	if own := n.config.pagesListener; own != nil {
+		limit := newConnLimit(openFiles(), DefaultAddressConnections, n.config.logger)
+		hosts = append(hosts, newHost(keepAliveListener{own}, http.HandlerFunc(n.servePages), limit, n.config.logger))
+	}
 	if n.config.peerListener == nil {
 		return hosts, nil
 	}
@@ -215,4 +228,14 @@ func (n *Node) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	n.handler.ServeHTTP(w, r)
+}
+
+// servePages serves the node's pages alone, to all who can reach their listener.
+func (n *Node) servePages(w http.ResponseWriter, r *http.Request) {
+	page := n.own[r.URL.Path]
+	if page == nil {
+		http.NotFound(w, r)
+		return
+	}
+	page.ServeHTTP(w, r)
 }

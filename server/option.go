@@ -34,12 +34,20 @@ type config struct {
 	shutdownDelay time.Duration
 	admission     *rates // nil to admit all requests
 	addressConns  int
+	pagesListener net.Listener // nil if the pages are only where clients are served
+	checks        []check
 	transport     []httptransport.HandlerOption
 	routes        []route
 }
 
 // rates are the arguments of [WithAdmission].
 type rates struct{ perSecond, burst int }
+
+// check is an argument of [WithCheck].
+type check struct {
+	name string
+	look func() (ok bool, text string)
+}
 
 type route struct {
 	pattern string
@@ -106,6 +114,21 @@ func WithPeerListener(listener net.Listener, tlsConfig *tls.Config) Option {
 // of the Go runtime and of the process.
 func WithMetrics(reg *prometheus.Registry) Option {
 	return func(c *config) { c.metrics = reg }
+}
+
+// WithPagesListener makes the node serve its own pages (/metrics, /readyz, /livez, /healthz
+// and /version) on listener too, and nothing else there. Whoever can reach listener needs no
+// right to see them: on the listener for clients, /metrics and /readyz?verbose of a governed
+// store need one. The node closes listener.
+func WithPagesListener(listener net.Listener) Option {
+	return func(c *config) { c.pagesListener = listener }
+}
+
+// WithCheck adds a line to /readyz?verbose: name, and the text that look returns, marked as
+// failed unless ok. It does not make the node unready. Look is called for each such request,
+// and must be fast and safe for concurrent use.
+func WithCheck(name string, look func() (ok bool, text string)) Option {
+	return func(c *config) { c.checks = append(c.checks, check{name, look}) }
 }
 
 // WithLogger sets the logger. By default nothing is logged. Requests that succeed are

@@ -27,7 +27,7 @@ const (
 	RightNone     Right = "none"                    // everybody may, whatever the rights are
 	RightByServer Right = "decided by the server"   // for the keys, namespaces or scopes that the request names
 	RightPeer     Right = "a server of the cluster" // proven by the cluster's secret or certificate
-	RightAll      Right = "administer on all"       // it shows what concerns everybody
+	RightAll      Right = "list on all"             // it shows what concerns everybody
 )
 
 // Route serves one path of a protocol. It has Poll, or one function for each method that

@@ -1,0 +1,75 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/transport/httptransport"
+)
+
+// rights is what a server has beside the methods of a diamond.Server if it decides who may do
+// what, as a govern.Centre does.
+type rights interface {
+	httptransport.Prover
+	WhoAmI(ctx context.Context) (*conf.Identity, error)
+	Can(ctx context.Context, req *conf.CanRequest) (*conf.CanResponse, error)
+}
+
+// mayLook returns an error unless the sender of r may see pages that tell about the whole
+// store: the right to list everything is needed if the server enforces rights. A server that
+// has loaded nothing has nothing to tell about anybody, so those who look for the reason need
+// no right.
+func (n *Node) mayLook(r *http.Request) error {
+	server, ok := n.srv.(rights)
+	if !ok {
+		return nil
+	}
+	ctx := r.Context()
+	if who, err := server.WhoAmI(ctx); err != nil || who.Mode != conf.ModeClosed {
+		return nil
+	}
+	proof, err := httptransport.ReadProof(r)
+	if err != nil {
+		return err
+	}
+	caller := conf.Caller{Address: r.RemoteAddr}
+	if !proof.Anonymous() {
+		if caller.Principal, err = server.Prove(ctx, proof); err != nil {
+			return err
+		}
+	}
+	can, err := server.Can(conf.WithCaller(ctx, caller), &conf.CanRequest{Verb: "list", Scope: "all"})
+	if err == nil && !can.Allowed {
+		err = conf.Errorf(conf.ErrDenied, "not permitted: list on all")
+	}
+	return err
+}
+
+// guarded serves page to those who may look.
+func (n *Node) guarded(page http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		err := n.mayLook(r)
+		if err == nil {
+			page(w, r)
+			return
+		}
+		if errors.Is(err, conf.ErrUnauthenticated) {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="gdiamond", Basic realm="gdiamond"`)
+		}
+		writeError(w, err)
+	}
+}
+
+// guardedReadyz is readyz, which tells details to those only who may look. The others get the
+// same answer without them, because probes have no token.
+func (n *Node) guardedReadyz(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Query().Has("verbose") && n.mayLook(r) != nil {
+		plain := *r.URL
+		plain.RawQuery = ""
+		r = r.Clone(r.Context())
+		r.URL = &plain
+	}
+	n.readyz(w, r)
+}
