@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -25,7 +26,7 @@ func TestStore_SocketIsThereFromTheStart(t *testing.T) {
 	s.limits.flags(&cobra.Command{})
 	s.open = func() (*backend, error) { return embedded(s.data, storage.Retention{}, logger) }
 	started := false
-	require.NoError(t, s.run(ctx, ln, &access{}, nil, logger, func() {
+	require.NoError(t, s.run(ctx, ln, &access{}, nil, io.Discard, logger, func(string) {
 		started = true
 		conn, err := net.Dial("unix", filepath.Join(s.data, adminSocket))
 		if assert.NoError(t, err) {

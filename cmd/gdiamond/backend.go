@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/storage"
@@ -13,10 +14,11 @@ import (
 )
 
 // backend is a server with its storage: an embedded store, or a database with a
-// copy on the server's disk.
+// copy on the server's disk. What wraps the server, and closes it, takes its place.
 type backend struct {
 	srv   diamond.Server
-	local *boltstore.Store // on the disk
+	store diamond.Storage  // that the server is on
+	local *boltstore.Store // on the disk: the storage itself, or the copy of it
 	close func() error     // closes the server and its stores
 }
 
@@ -33,7 +35,15 @@ func embedded(dir string, retention storage.Retention, logger *slog.Logger, opts
 	if err != nil {
 		return nil, errors.Join(err, local.Close())
 	}
-	return &backend{srv, local, func() error { return errors.Join(srv.Close(), local.Close()) }}, nil
+	b := &backend{srv: srv, store: local, local: local}
+	b.close = func() error { return errors.Join(b.srv.Close(), local.Close()) }
+	return b, nil
+}
+
+// hasStore reports whether there may be a store in dir.
+func hasStore(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	return len(entries) > 0 || err != nil && !errors.Is(err, os.ErrNotExist)
 }
 
 // ownHistory refuses to use a copy of a database as an embedded store: the copy and
@@ -78,7 +88,9 @@ func shared(ctx context.Context, db *database, migrate bool, dir string, retenti
 	if err != nil {
 		return nil, errors.Join(ofCopy(err, dir), store.Close())
 	}
-	return &backend{srv, local, func() error { return errors.Join(srv.Close(), store.Close(), local.Close()) }}, nil
+	b = &backend{srv: srv, store: store, local: local}
+	b.close = func() error { return errors.Join(b.srv.Close(), store.Close(), local.Close()) }
+	return b, nil
 }
 
 // openShared opens the store in the database at dsn.

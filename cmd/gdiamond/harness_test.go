@@ -78,6 +78,7 @@ type daemon struct {
 	server  string // http://host:port; "" for a name server alone
 	namesrv string
 	peers   string // https://host:port; "" without --peer-listen
+	stdout  *lockedBuffer
 	stderr  *lockedBuffer
 	exited  chan struct{}
 }
@@ -124,7 +125,7 @@ func startUnready(t *testing.T, args ...string) *daemon {
 // spawn starts the program and waits until it has said where it serves.
 func spawn(t *testing.T, cmd *exec.Cmd) *daemon {
 	t.Helper()
-	d := &daemon{t: t, cmd: cmd, stderr: new(lockedBuffer), exited: make(chan struct{})}
+	d := &daemon{t: t, cmd: cmd, stdout: new(lockedBuffer), stderr: new(lockedBuffer), exited: make(chan struct{})}
 	if d.cmd.Stderr == nil {
 		d.cmd.Stderr = d.stderr
 	}
@@ -139,6 +140,7 @@ func spawn(t *testing.T, cmd *exec.Cmd) *daemon {
 		defer close(said)
 		lines := bufio.NewScanner(stdout)
 		for lines.Scan() {
+			_, _ = d.stdout.Write(append(lines.Bytes(), '\n'))
 			if m := addressLine.FindStringSubmatch(lines.Text()); m != nil {
 				said <- [2]string{m[1], m[2]}
 			}

@@ -20,7 +20,7 @@ type access struct {
 func accessFlags(cmd *cobra.Command) *access {
 	a := &access{}
 	f := cmd.Flags()
-	f.BoolVar(&a.insecure, "insecure", false, "allow listening on addresses that other hosts can reach, without authentication")
+	f.BoolVar(&a.insecure, "insecure", false, "DANGEROUS: allow listening on addresses that other hosts can reach, though everybody may do everything; refused if the store is governed")
 	listVar(f, &a.hosts, "allowed-host", httpguard.CheckHost, "DNS `NAME[,...]` by which clients may call this host, besides localhost and IP addresses; *.NAME allows all names below it")
 	return a
 }
@@ -31,10 +31,11 @@ type door struct {
 	flag    string
 	address string
 	danger  string // what anyone who can reach the address can do
+	remedy  string // what prevents that, or ""
 }
 
 func newDoor(cmd *cobra.Command, flag, address, what string, access *access) *door {
-	d := &door{access: access, flag: flag, danger: "publish, because there are no permissions yet"}
+	d := &door{access: access, flag: flag, danger: "publish, because it asks nobody for rights", remedy: "give --rights, "}
 	cmd.Flags().StringVar(&d.address, flag, address, "`HOST:PORT` on which "+what+" listens")
 	return d
 }
@@ -42,15 +43,28 @@ func newDoor(cmd *cobra.Command, flag, address, what string, access *access) *do
 // check refuses an invalid address, and one that other hosts can reach unless forAll
 // is set.
 func (d *door) check(forAll bool) error {
-	host, _, err := net.SplitHostPort(d.address)
-	if err != nil {
+	if err := d.parse(); err != nil || forAll {
+		return err
+	}
+	return d.exposed()
+}
+
+// parse refuses an invalid address.
+func (d *door) parse() error {
+	if _, _, err := net.SplitHostPort(d.address); err != nil {
 		return usageError{fmt.Errorf("%s: %w", d.flag, err)}
 	}
-	if ip := net.ParseIP(host); host == "localhost" || ip.IsLoopback() || forAll {
+	return nil
+}
+
+// exposed refuses an address that other hosts can reach, unless --insecure is given.
+func (d *door) exposed() error {
+	host, _, _ := net.SplitHostPort(d.address)
+	if ip := net.ParseIP(host); host == "localhost" || ip.IsLoopback() || d.insecure {
 		return nil
 	}
 	return usageError{fmt.Errorf("%s: other hosts can reach %s, and anyone who can reach it can %s; "+
-		"listen on a loopback address such as 127.0.0.1, or give --insecure", d.flag, d.address, d.danger)}
+		"%slisten on a loopback address such as 127.0.0.1, or give --insecure", d.flag, d.address, d.danger, d.remedy)}
 }
 
 func (d *door) listen(ctx context.Context) (net.Listener, error) {

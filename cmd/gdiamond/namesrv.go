@@ -24,7 +24,7 @@ func newNamesrv() *cobra.Command {
 		Args:  arguments(0, 0, "no arguments"),
 	}
 	door := newDoor(cmd, "listen", defaultNamesrv, "the name server", accessFlags(cmd))
-	door.danger = "register a server there, without a --cluster-secret-file"
+	door.danger, door.remedy = "register a server there, without a --cluster-secret-file", ""
 	log.flags(cmd)
 	secretFile := secretFileFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

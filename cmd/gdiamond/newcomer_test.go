@@ -38,9 +38,11 @@ func TestNewcomer_ThreeRequests(t *testing.T) {
 // What is printed is what works: paths, addresses and lines to try.
 func TestNewcomer_Greeting(t *testing.T) {
 	var b strings.Builder
-	greet(&b, "127.0.0.1:1210", "127.0.0.1:8080", "data")
+	greet(&b, "127.0.0.1:1210", "127.0.0.1:8080", "data", "none yet")
 	wd, err := os.Getwd()
 	require.NoError(t, err)
+	assert.Contains(t, b.String(), "rights       none yet\n")
+	assert.NotContains(t, b.String(), "login")
 	assert.Equal(t, 3, strings.Count(b.String(), "  curl "))
 	assert.Contains(t, b.String(), filepath.Join(wd, "data"))
 	assert.Contains(t, b.String(), "curl http://127.0.0.1:8080/namesrv/addrs\n")
@@ -48,9 +50,9 @@ func TestNewcomer_Greeting(t *testing.T) {
 
 func TestNewcomer_RefusesOtherHosts(t *testing.T) {
 	for command, why := range map[string]string{
-		"standalone --listen 0.0.0.0:0":                       "permissions",
-		"standalone --listen 127.0.0.1:0 --namesrv-listen :0": "permissions",
-		"server --listen [::]:0":                              "permissions",
+		"standalone --listen 0.0.0.0:0":                       "--rights",
+		"standalone --listen 127.0.0.1:0 --namesrv-listen :0": "--rights",
+		"server --listen [::]:0":                              "--rights",
 		"namesrv --listen example.org:8080":                   "--cluster-secret-file",
 	} {
 		t.Run(command, func(t *testing.T) {

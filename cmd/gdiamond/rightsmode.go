@@ -11,7 +11,7 @@ import (
 )
 
 func newRights() *cobra.Command {
-	return group("rights", "Show and change how the servers decide by rights", newRightsMode(), newConfirmCredentials())
+	return group("rights", "Show and change how the servers decide by rights", newRightsMode(), newConfirmCredentials(), newResetToken())
 }
 
 func newRightsMode() *cobra.Command {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/namesrv"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage"
@@ -32,6 +35,9 @@ type serving struct {
 	retention     storage.Retention
 	rate          int
 	limits        limits
+	governing     governing
+	exposed       error // what is wrong with the address unless the store is governed, or nil
+	shared        bool  // the store is in a database
 	open          func() (*backend, error)
 	options       []server.Option
 }
@@ -44,11 +50,24 @@ func (s *serving) flags(cmd *cobra.Command) {
 	f.DurationVar(&s.shutdownDelay, "shutdown-delay", 0, "time to keep serving after a stop signal, so that load balancers notice")
 	f.IntVar(&s.rate, "rate-limit", 0, "accept `N` client requests a second and tell the others to retry (default no limit)")
 	s.limits.flags(cmd)
+	s.governing.flags(cmd)
 	retentionFlags(cmd, &s.retention)
 }
 
-// check refuses invalid values.
-func (s *serving) check() error {
+// check refuses invalid values, and the addresses of doors unless there are rights.
+func (s *serving) check(doors ...*door) error {
+	for _, d := range doors {
+		if err := d.parse(); err != nil {
+			return err
+		}
+		if err := s.governing.check(d.insecure); err != nil {
+			return err
+		}
+		s.exposed = cmp.Or(s.exposed, d.exposed())
+	}
+	if s.exposed != nil && s.governing.ungoverned {
+		return s.exposed
+	}
 	if err := checkDir("data", s.data); err != nil {
 		return err
 	}
@@ -105,10 +124,7 @@ from other hosts only with --cluster-secret-file, or with certificates on --peer
 
 // start runs the server until the command's context ends.
 func (c *serverCommand) start(cmd *cobra.Command) error {
-	if err := c.door.check(c.door.insecure); err != nil {
-		return err
-	}
-	if err := c.check(); err != nil {
+	if err := c.check(c.door); err != nil {
 		return err
 	}
 	if err := c.onDatabase(); err != nil {
@@ -131,10 +147,10 @@ func (c *serverCommand) start(cmd *cobra.Command) error {
 	}
 	defer ln.Close()
 	where := fmt.Sprintf("server http://%s\n", ln.Addr())
-	c.open = func() (*backend, error) { return embedded(c.data, c.retention, logger, c.limits.server()) }
-	if c.db.given() {
+	c.open = func() (*backend, error) { return embedded(c.data, c.retention, logger, c.engine()...) }
+	if c.shared = c.db.given(); c.shared {
 		c.open = func() (*backend, error) {
-			return shared(cmd.Context(), &c.db, c.migrate, c.data, c.retention, logger, c.limits.server())
+			return shared(cmd.Context(), &c.db, c.migrate, c.data, c.retention, logger, c.engine()...)
 		}
 		if resolver != nil {
 			c.options = append(c.options, server.WithPeers(resolver, secret))
@@ -149,8 +165,19 @@ func (c *serverCommand) start(cmd *cobra.Command) error {
 		c.options = append(c.options, options...)
 		where += fmt.Sprintf("peers https://%s\n", peers.Addr())
 	}
-	started := func() { fmt.Fprintf(cmd.OutOrStdout(), "%sdata %s\n", where, c.data) }
-	return c.run(cmd.Context(), ln, c.door.access, names, logger, started)
+	started := func(rights string) {
+		fmt.Fprintf(cmd.OutOrStdout(), "%sdata %s\nrights %s\n", where, c.data, rights)
+	}
+	return c.run(cmd.Context(), ln, c.door.access, names, cmd.OutOrStdout(), logger, started)
+}
+
+// engine returns the options of the server below the rights.
+func (s *serving) engine() []diamond.ServerOption {
+	opts := []diamond.ServerOption{s.limits.server()}
+	if s.governing.ungoverned {
+		opts = append(opts, diamond.WithUngoverned())
+	}
+	return opts
 }
 
 // onDatabase refuses flags for a database if --mysql is missing: the server would start
@@ -172,10 +199,21 @@ func (c *serverCommand) onDatabase() error {
 	return nil
 }
 
-// run runs a server on ln until ctx ends. It calls started once nothing can prevent the
-// server from serving.
-func (s *serving) run(ctx context.Context, ln net.Listener, access *access, names *namesrv.Client, logger *slog.Logger, started func()) (err error) {
+// run runs a server on ln until ctx ends. It calls started with the state of the rights once
+// nothing can prevent the server from serving. A setup token is printed to out.
+func (s *serving) run(ctx context.Context, ln net.Listener, access *access, names *namesrv.Client, out io.Writer, logger *slog.Logger, started func(rights string)) (err error) {
 	defer ln.Close()
+	if s.exposed != nil && s.governing.mode == "" && !s.shared && !hasStore(s.data) {
+		return s.exposed // before anything is begun
+	}
+	pages, err := s.governing.listenPages(ctx)
+	if err != nil {
+		return err
+	}
+	if pages != nil {
+		defer pages.Close()
+		s.options = append(s.options, server.WithPagesListener(pages))
+	}
 	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && tcp.IP.IsUnspecified() && names != nil && s.advertise == "" {
 		return usageError{fmt.Errorf("advertise: clients cannot use the listening address %s; give the server's address", ln.Addr())}
 	}
@@ -184,7 +222,13 @@ func (s *serving) run(ctx context.Context, ln net.Listener, access *access, name
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
-	options := append(s.options, server.WithListener(ln), server.WithLogger(logger), server.WithShutdownDelay(s.shutdownDelay), s.limits.node(),
+	c, err := s.governing.open(ctx, b, s.data, nameOfNode(s.advertise, ln.Addr().String()), access.insecure, s.exposed, out, logger)
+	if err != nil {
+		return err
+	}
+	c.run(ctx)
+	defer c.end()
+	options := append(s.options, server.WithListener(ln), server.WithLogger(logger), server.WithShutdownDelay(s.shutdownDelay), s.limits.node(), server.WithCheck("rights", c.check),
 		server.WithTransport(append(s.limits.handler(), httptransport.WithAllowedHosts(access.hosts...))...))
 	if s.rate > 0 {
 		options = append(options, server.WithAdmission(s.rate, s.rate))
@@ -200,6 +244,9 @@ func (s *serving) run(ctx context.Context, ln net.Listener, access *access, name
 	}
 	defer admin.Wait()
 	defer stopAdmin()
-	started()
-	return server.NewNode(b.srv, options...).Run(ctx)
+	if pages != nil {
+		fmt.Fprintf(out, "metrics http://%s\n", pages.Addr())
+	}
+	started(c.rights)
+	return server.NewNode(c.srv, options...).Run(ctx)
 }

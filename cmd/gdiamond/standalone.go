@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/linnaname/gdiamond/cluster"
+	"github.com/linnaname/gdiamond/govern"
 	"github.com/linnaname/gdiamond/namesrv"
 	"github.com/linnaname/gdiamond/server"
 )
@@ -32,12 +35,8 @@ func newStandalone() *cobra.Command {
 }
 
 func (s *serving) standalone(cmd *cobra.Command, serverDoor, namesrvDoor *door) error {
-	for _, d := range []*door{serverDoor, namesrvDoor} {
-		if err := d.check(d.insecure); err != nil {
-			return err
-		}
-	}
-	if err := s.check(); err != nil {
+	// With rights other hosts can ask the name server for the list, and not change it.
+	if err := s.check(serverDoor, namesrvDoor); err != nil {
 		return err
 	}
 	serverListener, err := serverDoor.listen(cmd.Context())
@@ -56,7 +55,7 @@ func (s *serving) standalone(cmd *cobra.Command, serverDoor, namesrvDoor *door) 
 	if err != nil {
 		return err
 	}
-	s.open = func() (*backend, error) { return embedded(s.data, s.retention, logger, s.limits.server()) }
+	s.open = func() (*backend, error) { return embedded(s.data, s.retention, logger, s.engine()...) }
 	// The server stops before the name server, so that it can return its lease.
 	namesrvCtx, stopNamesrv := context.WithCancel(context.WithoutCancel(cmd.Context()))
 	group, ctx := errgroup.WithContext(cmd.Context())
@@ -65,25 +64,37 @@ func (s *serving) standalone(cmd *cobra.Command, serverDoor, namesrvDoor *door) 
 	})
 	group.Go(func() error {
 		defer stopNamesrv()
-		return s.run(ctx, serverListener, serverDoor.access, registry, logger, func() {
-			greet(cmd.OutOrStdout(), serverListener.Addr().String(), namesrvListener.Addr().String(), s.data)
+		return s.run(ctx, serverListener, serverDoor.access, registry, cmd.OutOrStdout(), logger, func(rights string) {
+			greet(cmd.OutOrStdout(), serverListener.Addr().String(), namesrvListener.Addr().String(), s.data, rights)
 		})
 	})
 	return group.Wait()
 }
 
-// greet prints the addresses and commands to try.
-func greet(w io.Writer, server, namesrv, data string) {
+// greet prints the addresses, how the rights stand, and commands to try.
+func greet(w io.Writer, server, namesrv, data, rights string) {
 	if abs, err := filepath.Abs(data); err == nil {
 		data = abs
 	}
 	fmt.Fprintf(w, `name server  http://%[2]s
 server       http://%[1]s
 data         %[3]s
+rights       %[4]s
 
 Try:
-  curl -X POST "http://%[1]s/diamond-server/publishConfig?dataId=linna&group=DEFAULT_GROUP&content=helloWorld"
+`, server, namesrv, data, rights)
+	closed := strings.HasPrefix(rights, govern.ModeClosed)
+	if closed || strings.HasPrefix(rights, govern.ModeObserve) {
+		token := filepath.Join(data, tokenFileName)
+		if _, err := os.Stat(token); err != nil { // another server has made the token, or the operator
+			token = "FILE-WITH-YOUR-TOKEN"
+		}
+		fmt.Fprintf(w, "  gdiamond login --server %s %s\n  gdiamond whoami\n  echo helloWorld | gdiamond publish linna -\n  gdiamond get linna\n", server, token)
+	}
+	if !closed {
+		fmt.Fprintf(w, `  curl -X POST "http://%[1]s/diamond-server/publishConfig?dataId=linna&group=DEFAULT_GROUP&content=helloWorld"
   curl "http://%[1]s/diamond-server/config?dataId=linna&group=DEFAULT_GROUP"
-  curl http://%[2]s/namesrv/addrs
-`, server, namesrv, data)
+`, server)
+	}
+	fmt.Fprintf(w, "  curl http://%s/namesrv/addrs\n", namesrv)
 }
