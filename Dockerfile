@@ -17,6 +17,6 @@ USER 65532:65532
 VOLUME /data
 EXPOSE 1210 8080
 ENTRYPOINT ["/gdiamond"]
-# In a container only the container's network can reach the server. Publish its ports with
-# care, because anyone who can reach the server can publish.
-CMD ["standalone", "--insecure", "--listen", "0.0.0.0:1210", "--namesrv-listen", "0.0.0.0:8080", "--advertise", "127.0.0.1:1210", "--data", "/data"]
+# Whoever can reach the server needs a token. The first start prints that of the first
+# administrator and writes it to /data/setup-token; docker logs shows it.
+CMD ["standalone", "--rights", "--listen", "0.0.0.0:1210", "--namesrv-listen", "0.0.0.0:8080", "--advertise", "127.0.0.1:1210", "--data", "/data"]
