@@ -25,9 +25,10 @@ func startCentre(t *testing.T, store diamond.Storage, opts ...Option) *Centre {
 	return c
 }
 
+// inMode waits until a Centre serves in a mode.
 func inMode(t *testing.T, c *Centre, mode string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return c.Stats().Mode == mode }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return c.Stats().Mode == mode && c.Status().Ready }, 10*time.Second, time.Millisecond)
 }
 
 func fetchAs(t *testing.T, c *Centre, principal string) error {

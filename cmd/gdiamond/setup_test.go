@@ -283,7 +283,10 @@ func TestRestoreAndRevokedTokens(t *testing.T) {
 	d.terminate()
 
 	d = run("--keep-credentials")
-	require.Eventually(t, func() bool { status, _ := ask(t, http.MethodGet, d.server+value, old); return status == http.StatusNotFound },
+	require.Eventually(t, func() bool {
+		status, _ := ask(t, http.MethodGet, d.server+value, old)
+		return status == http.StatusNotFound
+	},
 		time.Minute, 5*time.Millisecond, "confirmed")
 	d.terminate()
 	out = invoke(t, "rights", "reset-token", "--data", restored)
