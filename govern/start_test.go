@@ -141,8 +141,8 @@ func TestDenyFile_RefusesEverythingAtOnce(t *testing.T) {
 	_, err = c.As("token:setup").Fetch(t.Context(), &conf.FetchRequest{Key: KeyOf(KindCentre, "marker")})
 	assert.ErrorIs(t, err, conf.ErrDenied, "documents too")
 	can, err := c.As("token:setup").(interface {
-		Can(context.Context, *conf.CanRequest) (*conf.CanResponse, error)
-	}).Can(t.Context(), &conf.CanRequest{Verb: "list", Scope: "all"})
+		Can(context.Context, conf.CanRequest) (conf.CanResponse, error)
+	}).Can(t.Context(), conf.CanRequest{Verb: "list", Scope: "all"})
 	require.NoError(t, err)
 	assert.False(t, can.Allowed)
 

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"net/http"
 
@@ -13,8 +12,7 @@ import (
 // what, as a govern.Centre does.
 type rights interface {
 	httptransport.Prover
-	WhoAmI(ctx context.Context) (*conf.Identity, error)
-	Can(ctx context.Context, req *conf.CanRequest) (*conf.CanResponse, error)
+	httptransport.Knower
 }
 
 // mayLook returns an error unless the sender of r may see pages that tell about the whole
@@ -40,7 +38,7 @@ func (n *Node) mayLook(r *http.Request) error {
 			return err
 		}
 	}
-	can, err := server.Can(conf.WithCaller(ctx, caller), &conf.CanRequest{Verb: "list", Scope: "all"})
+	can, err := server.Can(conf.WithCaller(ctx, caller), conf.CanRequest{Verb: "list", Scope: "all"})
 	if err == nil && !can.Allowed {
 		err = conf.Errorf(conf.ErrDenied, "not permitted: list on all")
 	}

@@ -32,16 +32,16 @@ func (d *deciding) Prove(_ context.Context, proof conf.Proof) (conf.Principal, e
 	return conf.Principal{Name: "token:" + name}, nil
 }
 
-func (d *deciding) WhoAmI(context.Context) (*conf.Identity, error) {
+func (d *deciding) WhoAmI(context.Context) (conf.Identity, error) {
 	if d.mode == "" {
-		return nil, conf.ErrUnavailable
+		return conf.Identity{}, conf.ErrUnavailable
 	}
-	return &conf.Identity{Mode: d.mode}, nil
+	return conf.Identity{Mode: d.mode}, nil
 }
 
-func (d *deciding) Can(ctx context.Context, req *conf.CanRequest) (*conf.CanResponse, error) {
-	allowed := conf.CallerFrom(ctx).Principal.Name == "token:operator" && *req == conf.CanRequest{Verb: "list", Scope: "all"}
-	return &conf.CanResponse{Allowed: allowed}, nil
+func (d *deciding) Can(ctx context.Context, req conf.CanRequest) (conf.CanResponse, error) {
+	allowed := conf.CallerFrom(ctx).Principal.Name == "token:operator" && req == conf.CanRequest{Verb: "list", Scope: "all"}
+	return conf.CanResponse{Allowed: allowed}, nil
 }
 
 func TestPages_AskForTheRightToListEverything(t *testing.T) {
