@@ -26,12 +26,7 @@ import (
 // over both protocols, exports it, and has it back byte for byte, also after
 // the server was started anew.
 func TestRealConfigurations(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "gdiamond")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./cmd/gdiamond")
-	build.Dir = ".."
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-
+	program := buildProgram(t)
 	data := t.TempDir()
 	for _, first := range []bool{true, false} {
 		t.Run(fmt.Sprintf("first=%v", first), func(t *testing.T) {
@@ -69,6 +64,16 @@ func TestRealConfigurations(t *testing.T) {
 			require.Equal(t, 13, files)
 		})
 	}
+}
+
+// buildProgram builds gdiamond and returns its path.
+func buildProgram(t *testing.T) string {
+	program := filepath.Join(t.TempDir(), "gdiamond")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./cmd/gdiamond")
+	build.Dir = ".."
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return program
 }
 
 func serve(t *testing.T, data string) string {

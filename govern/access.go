@@ -134,6 +134,9 @@ func (a *access) registered(namespace string) bool {
 
 // reason returns why something in a namespace is denied, for [Stats].
 func (a *access) reason(namespace string) string {
+	if a.barred {
+		return conf.DenialFile
+	}
 	if !a.registered(namespace) && a.mode != conf.ModeOpen {
 		return conf.DenialUnregistered
 	}

@@ -3,6 +3,8 @@ package govern
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -150,4 +152,15 @@ func TestRightsStatus_Secrets(t *testing.T) {
 func TestRightsStatus_OfAnOpenStore(t *testing.T) {
 	status := open(t, memstore.New()).RightsStatus()
 	assert.Equal(t, conf.RightsStatus{Mode: conf.ModeOpen}, status)
+}
+
+// Whom the deny file names is refused for that reason, whatever else is missing.
+func TestRightsStatus_DenyFile(t *testing.T) {
+	path := t.TempDir() + "/denied"
+	require.NoError(t, os.WriteFile(path, []byte("token:a.reader\n"), 0o600))
+	file, err := ReadDenyFile(path, nil)
+	require.NoError(t, err)
+	j := newJudge(slog.New(slog.DiscardHandler), file)
+	assert.Equal(t, conf.DenialFile, j.of("token:a.reader").reason("nowhere"))
+	assert.Equal(t, conf.DenialUnregistered, (&access{judged: &judged{policy: newPolicy(), mode: conf.ModeClosed}}).reason("nowhere"))
 }
