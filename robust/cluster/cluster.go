@@ -49,6 +49,11 @@ type Cluster struct {
 	// plain HTTP.
 	TLS *tls.Config
 
+	// Token returns the secret with which a client proves itself, or with -1 that of transports
+	// without a proxy, at each request. If it is nil, nobody proves anything. It is for networks
+	// in memory.
+	Token func(client int) string
+
 	mute map[int]proxy.Conditions // the conditions of the links to a node without other faults
 
 	mu        sync.Mutex
@@ -123,7 +128,28 @@ func (c *Cluster) dialer(client int) func(link string) (diamond.Transport, error
 	}
 	pool := c.pool()
 	c.pools[client] = pool
-	return httptransport.Dialer(httptransport.WithHTTPClient(&http.Client{Transport: pool}))
+	return httptransport.Dialer(httptransport.WithHTTPClient(c.client(pool, client)))
+}
+
+// client returns an HTTP client that proves to be client, or whoever has a secret if there are
+// tokens.
+func (c *Cluster) client(pool *http.Transport, client int) *http.Client {
+	if c.Token == nil {
+		return &http.Client{Transport: pool}
+	}
+	return &http.Client{Transport: &bearer{pool, func() string { return c.Token(client) }}}
+}
+
+// bearer sends a token with each request.
+type bearer struct {
+	http.RoundTripper
+	token func() string
+}
+
+func (b *bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+b.token())
+	return b.RoundTripper.RoundTrip(r)
 }
 
 // Direct returns a transport to one server without a proxy.
@@ -139,7 +165,18 @@ const directPatience = time.Minute
 func (c *Cluster) DirectTo(addr string) *httptransport.Transport {
 	pool := c.pool()
 	pool.DisableKeepAlives = true
-	over, err := httptransport.New(addr, httptransport.WithHTTPClient(&http.Client{Transport: pool}), httptransport.WithTimeout(directPatience))
+	return direct(addr, c.client(pool, -1))
+}
+
+// DirectAs is [Cluster.Direct] for whoever has the secret that token returns.
+func (c *Cluster) DirectAs(server int, token func() string) *httptransport.Transport {
+	pool := c.pool()
+	pool.DisableKeepAlives = true
+	return direct(c.Members[server].Addr(), &http.Client{Transport: &bearer{pool, token}})
+}
+
+func direct(addr string, client *http.Client) *httptransport.Transport {
+	over, err := httptransport.New(addr, httptransport.WithHTTPClient(client), httptransport.WithTimeout(directPatience))
 	if err != nil {
 		panic(err) // the members know their own addresses
 	}

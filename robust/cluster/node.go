@@ -23,7 +23,10 @@ type Node struct {
 	// nil.
 	ServerOptions func() []diamond.ServerOption
 	NodeOptions   func() []server.Option
-	Committed     func(diamond.Position) // called after commits of the node; may be nil
+	// Wrap returns the server that the node serves in the place of the one that it makes at a
+	// start. Closing it closes that one. It may be nil.
+	Wrap      func(diamond.Server) (diamond.Server, error)
+	Committed func(diamond.Position) // called after commits of the node; may be nil
 
 	log text
 
@@ -49,6 +52,13 @@ func (n *Node) Start() error {
 	srv, err := diamond.NewServer(store, options...)
 	if err != nil {
 		return errors.Join(err, closing())
+	}
+	if n.Wrap != nil {
+		wrapped, err := n.Wrap(srv)
+		if err != nil {
+			return errors.Join(err, srv.Close(), closing())
+		}
+		srv = wrapped
 	}
 	if n.Committed != nil {
 		srv.OnCommitted(n.Committed)

@@ -49,6 +49,7 @@ type Told struct {
 	Revision int64  `json:"revision"`
 	Digest   string `json:"digest,omitempty"`
 	Deleted  bool   `json:"deleted,omitempty"`
+	Refused  bool   `json:"refused,omitempty"` // servers refuse the key to the client, which goes on with the value
 	Source   string `json:"source"`
 }
 
@@ -119,6 +120,8 @@ type History struct {
 	// Listeners has the listeners that existed in the end.
 	Listeners []Listener
 	Watches   []Watch
+	Rights    []Right // in a run with rights
+	Probes    []Probe
 	// Settled is the revision that all had reached before their final state was read, or 0
 	// for that of the last change. A change of unknown outcome may come later, and be known
 	// to some of them.

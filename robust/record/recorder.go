@@ -64,6 +64,14 @@ func (r *Recorder) Node(held Held) { r.add(func(h *History) { h.Nodes = append(h
 // Fault records a fault.
 func (r *Recorder) Fault(f Fault) { r.add(func(h *History) { h.Faults = append(h.Faults, f) }) }
 
+// Right records a change of what somebody may do.
+func (r *Recorder) Right(right Right) {
+	r.add(func(h *History) { h.Rights = append(h.Rights, right) })
+}
+
+// Probe records a try to use a right.
+func (r *Recorder) Probe(p Probe) { r.add(func(h *History) { h.Probes = append(h.Probes, p) }) }
+
 func (r *Recorder) add(do func(*History)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -27,6 +27,13 @@ func Check(t testing.TB, h *record.History, texts map[string]string) {
 	}
 	t.Logf("seed %d: %d faults, %d calls %v, %d changes, told %d times, %d watches",
 		h.Seed, len(h.Faults), len(h.Ops), outcomes, len(h.Log), len(h.Told), len(h.Watches))
+	if len(h.Rights) > 0 {
+		probes := make(map[record.Outcome]int)
+		for _, p := range h.Probes {
+			probes[p.Outcome]++
+		}
+		t.Logf("%d changes of rights, %d probes %v", len(h.Rights), len(h.Probes), probes)
+	}
 	if len(problems) == 0 {
 		return
 	}

@@ -90,6 +90,8 @@ func files(h *record.History) []file {
 		lines("told.jsonl", &h.Told),
 		lines("listeners.jsonl", &h.Listeners),
 		lines("watches.jsonl", &h.Watches),
+		lines("rights.jsonl", &h.Rights),
+		lines("probes.jsonl", &h.Probes),
 		lines("held.jsonl", &h.Held),
 		lines("nodes.jsonl", &h.Nodes),
 		lines("log.jsonl", &h.Log),

@@ -15,11 +15,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/govern"
 	"github.com/linnaname/gdiamond/robust/cluster"
 	"github.com/linnaname/gdiamond/robust/fault"
 	"github.com/linnaname/gdiamond/robust/proxy"
 	"github.com/linnaname/gdiamond/robust/record"
 	"github.com/linnaname/gdiamond/robust/report"
+	"github.com/linnaname/gdiamond/robust/rights"
 	"github.com/linnaname/gdiamond/robust/traffic"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -42,6 +44,9 @@ type Plan struct {
 	Faults []func(*World) []fault.Fault
 	// Gap is the longest pause between the faults of a list.
 	Gap time.Duration
+	// Guests is the number of guests of a governed cluster; see the package rights. If it is 0,
+	// the cluster is not governed.
+	Guests int
 }
 
 // DefaultPlan returns the plan for a seed.
@@ -68,13 +73,18 @@ type World struct {
 	Store *memstore.Store
 	Gates []*cluster.Gate
 	Delay time.Duration
+	Cast  *rights.Cast // of a governed cluster, or nil
 }
 
 // NewWorld starts a cluster in the caller's bubble. The options are for the storage and for the
 // nodes' copies.
 func NewWorld(clients int, delay time.Duration, opts ...memstore.Option) (*World, error) {
-	store := memstore.New(opts...)
-	w := &World{Store: store, Delay: delay}
+	return newWorldOn(memstore.New(opts...), nil, clients, delay, opts...)
+}
+
+// newWorldOn is [NewWorld] on a store, which is governed if there is a cast.
+func newWorldOn(store *memstore.Store, cast *rights.Cast, clients int, delay time.Duration, opts ...memstore.Option) (*World, error) {
+	w := &World{Store: store, Delay: delay, Cast: cast}
 	network := proxy.NewMemory()
 	var members []cluster.Member
 	for number := range nodes {
@@ -84,6 +94,9 @@ func NewWorld(clients int, delay time.Duration, opts ...memstore.Option) (*World
 		node := &cluster.Node{Network: network, Open: func() (diamond.Storage, func() error, error) {
 			return gate, func() error { return nil }, nil
 		}}
+		if cast != nil {
+			node.Wrap = func(srv diamond.Server) (diamond.Server, error) { return govern.New(srv) }
+		}
 		node.Committed = func(p diamond.Position) { w.gossip(number, p) }
 		local := memstore.New(opts...) // survives restarts of the node, like a disk
 		node.ServerOptions = func() []diamond.ServerOption {
@@ -112,7 +125,7 @@ func Run(t *testing.T, plan Plan) {
 	var logs map[string]string
 	synctest.Test(t, func(t *testing.T) {
 		recorder := record.New(plan.Traffic.Seed)
-		w, err := NewWorld(plan.Traffic.Clients(), plan.Delay)
+		w, err := plan.world(recorder)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,16 +142,25 @@ func Run(t *testing.T, plan Plan) {
 	}
 }
 
+// world starts the cluster of a plan.
+func (p Plan) world(recorder *record.Recorder) (*World, error) {
+	if p.Guests == 0 {
+		return NewWorld(p.Traffic.Clients(), p.Delay)
+	}
+	return newGovernedWorld(p, recorder)
+}
+
 func (w *World) run(plan Plan, recorder *record.Recorder) error {
 	load := traffic.Start(w, plan.Traffic, recorder)
 	ctx, cancel := context.WithTimeout(context.Background(), plan.Lasts)
 	defer cancel()
+	changing := w.changeRights(plan)
 	var failing errgroup.Group
 	for i, faults := range plan.Faults {
 		random := rand.New(rand.NewPCG(plan.Traffic.Seed, uint64(i)))
 		failing.Go(func() error { return fault.Run(ctx, random, plan.Gap, faults(w), recorder) })
 	}
-	return errors.Join(failing.Wait(), w.heal(), w.judge(load, recorder, plan.Traffic.Keys))
+	return errors.Join(failing.Wait(), w.heal(), changing(), w.judge(load, recorder, plan.Traffic.Keys))
 }
 
 // heal ends all remaining faults.
@@ -156,6 +178,9 @@ func (w *World) heal() error {
 func (w *World) judge(load *traffic.Traffic, recorder *record.Recorder, keys int) error {
 	load.Quiet()
 	time.Sleep(settle)
+	if w.Cast != nil { // who was denied asks again after up to a minute
+		time.Sleep(time.Minute)
+	}
 	load.Finish()
 	ctx := context.Background()
 	for i := range w.Nodes {

@@ -26,6 +26,14 @@ func seeds(t *testing.T, part, whole int) (seeds []uint64) {
 	return seeds
 }
 
+// INV-14: rights are taken and given, and secrets revoked and rotated, while all faults are
+// tried. Nobody is served who may not, nobody is refused who may, and no change is lost.
+func TestChaos_Rights(t *testing.T) {
+	for _, seed := range seeds(t, 2, 1000) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { Run(t, RightsPlan(seed)) })
+	}
+}
+
 // TestChaos tries all faults.
 func TestChaos(t *testing.T) {
 	for _, seed := range seeds(t, 4, 2000) {

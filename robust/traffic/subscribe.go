@@ -52,7 +52,8 @@ func (t *Traffic) session(ctx, lifetime context.Context, number, session int) {
 		_, err := client.Subscribe(key, diamond.ListenerFunc(func(_ context.Context, config diamond.Config) error {
 			told := record.Told{
 				Client: number, Session: session, Key: key.String(), At: t.record.Now(),
-				Revision: config.Revision, Deleted: config.Deleted, Source: config.Source.String(),
+				Revision: config.Revision, Deleted: config.Deleted,
+				Refused: config.Refused != nil, Source: config.Source.String(),
 			}
 			if !config.Deleted {
 				told.Digest = record.Digest(config.Content)

@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -50,10 +51,12 @@ func never(at place, told []record.Told, log []record.Change) (found []Problem) 
 	for _, c := range log {
 		changes[c.Revision] = c
 	}
-	revision, digest, session := int64(0), "", -1
+	revision, digest, session, refused := int64(0), "", -1, false
 	for _, t := range told {
-		fresh := t.Session != session
-		session = t.Session
+		// After a restart the same value may come again, and when servers begin or cease to
+		// refuse the key.
+		fresh := t.Session != session || t.Refused != refused
+		session, refused = t.Session, t.Refused
 		if t.Deleted {
 			digest = ""
 			deleted := false
@@ -65,7 +68,7 @@ func never(at place, told []record.Told, log []record.Change) (found []Problem) 
 			}
 			continue
 		}
-		if t.Revision < revision || t.Revision == revision && !fresh { // after a restart the same value may come again
+		if t.Revision < revision || t.Revision == revision && !fresh {
 			add("INV-4", "told of revision %d after %d", t.Revision, revision)
 		}
 		if t.Digest == digest && !fresh {
@@ -105,6 +108,8 @@ func finally(l record.Listener, told []record.Told, ends []record.Change) (found
 	for _, want := range ends {
 		p := problems{invariant: "INV-10"}
 		switch {
+		case last.Refused:
+			p.add("client %d, %s: ends refused", l.Client, l.Key)
 		case want.Op != "publish" && last.Revision > 0 && !last.Deleted:
 			p.add("client %d, %s: ends at revision %d, and it was deleted at %d", l.Client, l.Key, last.Revision, want.Revision)
 		case want.Op == "publish" && (last.Deleted || last.Digest != want.Digest || last.Revision > want.Revision):
@@ -157,10 +162,17 @@ func compare(p *problems, h *record.History, held []record.Held) {
 	}
 }
 
-// Canary checks INV-12: no text, such as a log, has the canary, which is only in contents.
+// secret is the form of a token's secret.
+var secret = regexp.MustCompile(`gd_[A-Za-z0-9_-]{43}`)
+
+// Canary checks INV-12: no text, such as a log, has the canary, which is only in contents, or
+// the secret of a token.
 func Canary(canary string, texts map[string]string) []Problem {
 	p := problems{invariant: "INV-12"}
 	for name, text := range texts {
+		if secret.MatchString(text) {
+			p.add("%s holds the secret of a token", name)
+		}
 		if i := strings.Index(text, canary); i >= 0 {
 			line := text[strings.LastIndexByte(text[:i], '\n')+1:]
 			line, _, _ = strings.Cut(line, "\n")

@@ -36,7 +36,7 @@ const checkTimeout = 5 * time.Minute
 // All checks all invariants of a recording.
 func All(h *record.History) (found []Problem) {
 	for _, check := range []func(*record.History) []Problem{
-		Log, Acknowledged, Order, Reads, Linearizable, Watches, Told, Converged, Nodes,
+		Log, Acknowledged, Order, Reads, Linearizable, Watches, Told, Converged, Nodes, Rights,
 	} {
 		found = append(found, check(h)...)
 	}

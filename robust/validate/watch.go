@@ -22,6 +22,9 @@ func watch(p *problems, h *record.History, i int) {
 	w := &h.Watches[i]
 	var want []record.Change
 	for _, c := range h.Log {
+		if strings.HasPrefix(c.Key, "_") { // a document of the rights, which no watch is after
+			continue
+		}
 		if c.Revision > w.After && c.Revision <= w.Until && (c.Op == "fork" || strings.HasPrefix(c.DataID, w.Prefix)) {
 			want = append(want, c)
 		}
