@@ -110,6 +110,7 @@ func (c *Centre) Stats() Stats {
 // Status implements diamond.Server. Its positions are sealed, as all that the Centre gives.
 func (c *Centre) Status() conf.ServerStatus {
 	status := c.door.Status()
+	status.Ungoverned = false // of the server's own door, which nobody asks
 	status.Ready = status.Ready && c.judge.mode() != ""
 	seal := c.judge.sealer()
 	status.Position = seal.seal(status.Position)

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -163,4 +164,14 @@ func TestRightsStatus_DenyFile(t *testing.T) {
 	j := newJudge(slog.New(slog.DiscardHandler), file)
 	assert.Equal(t, conf.DenialFile, j.of("token:a.reader").reason("nowhere"))
 	assert.Equal(t, conf.DenialUnregistered, (&access{judged: &judged{policy: newPolicy(), mode: conf.ModeClosed}}).reason("nowhere"))
+}
+
+// A Centre asks for rights, whatever the server below it was told.
+func TestStatus_IsNotUngoverned(t *testing.T) {
+	store := memstore.New()
+	_, err := SetUp(t.Context(), store, SetUpOptions{})
+	require.NoError(t, err)
+	s := open(t, store, diamond.WithUngoverned())
+	require.True(t, s.door.Status().Ungoverned)
+	assert.False(t, s.Status().Ungoverned)
 }

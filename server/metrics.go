@@ -42,7 +42,7 @@ func newMetrics(srv diamond.Server, peers *peers, registered *registrationStatus
 		table:   slices.Concat(statusMetrics, feedMetrics),
 	}
 	governed, _ := srv.(Governed)
-	m.others = append(m.others, m.refused, &rightsMetrics{governed, srv.Status})
+	m.others = append(m.others, m.refused, &rightsCollector{governed})
 	if peers != nil {
 		m.others = append(m.others, peers)
 	}
@@ -130,6 +130,8 @@ func boolean(b bool) float64 {
 var statusMetrics = []statusMetric{
 	gauge("diamond_ready", "1 when reads can be served.",
 		func(st *conf.ServerStatus) float64 { return boolean(st.Ready) }),
+	gauge("diamond_rights_ungoverned", "1 when the store is governed, and the server serves it without regard to rights.",
+		func(st *conf.ServerStatus) float64 { return boolean(st.Ungoverned) }),
 	gauge("diamond_draining", "1 when the server is shutting down.",
 		func(st *conf.ServerStatus) float64 { return boolean(st.Draining) }),
 	gauge("diamond_store_up", "0 when the storage cannot be read, or a publish to it failed within about the last minute; after a failure for lack of space, until a publish succeeds.",
