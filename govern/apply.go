@@ -3,14 +3,16 @@ package govern
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/linnaname/gdiamond/conf"
 )
 
 // apply returns the policy after changes, which are those of the system namespace up to the
 // position at, in their order. With reset they are all present entries, and what p had
-// counts no more. changed names the principals whose rights are others now, sorted, and no
-// other ones. Entries of other namespaces are ignored.
+// counts no more. changed names the principals whose rights are others now, or of whom a
+// proof is not valid any more, sorted, and no other ones. Entries of other namespaces are
+// ignored.
 func (p *policy) apply(reset bool, changes []conf.Change, at conf.Position) (next *policy, changed []string) {
 	next = p.open(reset, at)
 	affected := make(set)
@@ -41,6 +43,9 @@ func (p *policy) apply(reset bool, changes []conf.Change, at conf.Position) (nex
 			if reset && r != nil {
 				next.compiled.set(name, r)
 			}
+			if narrowed(p, next, name) {
+				changed = append(changed, name)
+			}
 			continue
 		}
 		changed = append(changed, name)
@@ -53,6 +58,23 @@ func (p *policy) apply(reset bool, changes []conf.Change, at conf.Position) (nex
 	next.seal()
 	slices.Sort(changed)
 	return next, changed
+}
+
+// narrowed reports whether a principal is a token that lost a secret, or of which one
+// expires at another time, or that was given other addresses. Who waits may have proven itself by what is not valid any more.
+func narrowed(before, after *policy, principal string) bool {
+	name, ok := strings.CutPrefix(principal, string(SubjectToken)+":")
+	if !ok {
+		return false
+	}
+	old, fresh := document[*Token](before.get(KindToken, name)), document[*Token](after.get(KindToken, name))
+	if old == nil || fresh == nil || old == fresh {
+		return false
+	}
+	lost := func(s Secret) bool {
+		return !slices.ContainsFunc(fresh.Secrets, func(o Secret) bool { return o.SHA256 == s.SHA256 && o.Expires.Equal(s.Expires) })
+	}
+	return !slices.Equal(old.Addresses, fresh.Addresses) || slices.ContainsFunc(old.Secrets, lost)
 }
 
 // open returns a copy of p that may be written until it is sealed; with reset it is empty.

@@ -37,6 +37,9 @@ func (c *checker) touch(tenant *Tenant) error {
 	if err != nil {
 		return err
 	}
+	if len(content) > MaxDocument {
+		return conf.Errorf(conf.ErrTooLarge, "%s: %d bytes as it is written, more than %d; make it smaller first", nameOf(tenant.Key()), len(content), MaxDocument)
+	}
 	_, revision := c.document(tenant.Key())
 	c.out.touched = append(c.out.touched, conf.Draft{Key: tenant.Key(), Content: content, IfRevision: conf.Revision(revision)})
 	return nil

@@ -49,8 +49,8 @@ func (p *policy) checkDocuments(principal string, set *conf.ChangeSet, force boo
 func (c *checker) one(key conf.Key) error {
 	old, revision := c.document(key)
 	c.out.rest(conf.Check{Key: key, Revision: revision})
-	if e := c.get(key.Group, key.DataID); e != nil && e.err != nil && !isInvalid(e.err) {
-		return e.err // of a later format: writing it would take away what is not known
+	if e := c.get(key.Group, key.DataID); e != nil && errors.As(e.err, new(*LaterFormat)) {
+		return e.err // writing it would take away what is not known
 	}
 	fresh, _ := c.next.document(key)
 	if fresh == nil {
@@ -91,12 +91,6 @@ func (c *checker) one(key conf.Key) error {
 		return conf.Errorf(conf.ErrDenied, "not permitted: %s", nameOf(key))
 	}
 	return nil
-}
-
-func isInvalid(err error) bool {
-	var e *conf.Error
-	ok := errors.As(err, &e)
-	return ok && e.Err == conf.ErrInvalid
 }
 
 // removed checks a deletion.

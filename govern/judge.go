@@ -50,20 +50,12 @@ func (j *judge) observe(seen engine.Observation) {
 	before := j.now.Load()
 	policy, changed := before.policy.apply(seen.Reset, seen.Changes, seen.Position)
 	next := &judged{policy: policy, mode: conf.ModeOpen}
-	if m := policy.marker(); m != nil {
+	if policy.get(KindCentre, "marker") != nil { // even if it cannot be read
 		next.mode = conf.ModeClosed
-		if m.Mode == ModeObserve {
+		if m := policy.marker(); m != nil && m.Mode == ModeObserve {
 			next.mode = conf.ModeObserve
 		}
-		var key []byte
-		if secret := policy.storeSecret(); secret != nil {
-			key = secret.Positions
-		}
-		if next.seal = before.seal; next.seal == nil || string(next.seal.key) != string(key) {
-			next.seal = newSealer(key)
-		}
-	} else if policy.get(KindCentre, "marker") != nil {
-		next.mode = conf.ModeClosed // it cannot be read, and is there all the same
+		next.seal = before.seal.of(policy.storeSecret())
 	} else if j.required {
 		next.mode = ""
 	}

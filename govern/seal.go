@@ -2,6 +2,7 @@ package govern
 
 import (
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/binary"
@@ -41,6 +42,20 @@ func newSealer(secret []byte) *sealer {
 		return nil
 	}
 	return &sealer{key: secret}
+}
+
+// of returns the sealer of a governed store with a secret. Without one that can be read it
+// returns s, or if that is nil, a sealer of this process alone: no caller gets a chain.
+func (s *sealer) of(secret *StoreSecret) *sealer {
+	switch {
+	case secret == nil && s != nil, s != nil && string(s.key) == string(secret.Positions):
+		return s
+	case secret == nil:
+		key := make([]byte, sha256.Size)
+		_, _ = rand.Read(key) // it never fails
+		return newSealer(key)
+	}
+	return newSealer(secret.Positions)
 }
 
 // seal returns the sealed form of p. The zero position stays as it is.

@@ -15,7 +15,8 @@ const (
 	// MaxDocument is the limit of a document in bytes.
 	MaxDocument = 1 << 20
 
-	maxDepth = 32 // of objects and lists in each other
+	maxDepth = 32  // of objects and lists in each other
+	maxPath  = 256 // bytes of a path, of the objects that a field is in
 )
 
 // checkStrict refuses what readers of JSON do not agree about: names that stand twice in
@@ -61,7 +62,7 @@ func walk(dec *json.Decoder, path string, depth int) string {
 			if !ok {
 				return "is not JSON: a name of a field is no text"
 			}
-			inner = join(path, name)
+			inner = join(path[:min(len(path), maxPath)], name) // not the whole of a long one for each of its fields
 			if seen[name] {
 				return conf.Clip(inner) + ": stands twice"
 			}

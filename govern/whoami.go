@@ -73,7 +73,7 @@ func (c *Centre) can(ctx context.Context, req *conf.CanRequest) (*conf.CanRespon
 	if a.mode == conf.ModeOpen {
 		return &conf.CanResponse{Allowed: true, Why: "the store is not governed: everybody may do everything"}, nil
 	}
-	about := a
+	about := a.principal
 	if req.As != "" && req.As != principalName(a.principal) {
 		subject, err := ParseSubject(req.As)
 		if err != nil {
@@ -85,26 +85,32 @@ func (c *Centre) can(ctx context.Context, req *conf.CanRequest) (*conf.CanRespon
 		if !a.policy.may(a.principal, VerbAdminister, scope).allowed {
 			return nil, conf.Errorf(conf.ErrDenied, "not permitted: administer on %s", scope)
 		}
-		about = c.judge.of(principalOf(req.As))
+		about = principalOf(req.As)
 	}
-	d := about.policy.may(about.principal, verb, scope)
+	d := a.policy.may(about, verb, scope)
 	resp := &conf.CanResponse{Allowed: d.allowed}
 	switch {
 	case d.allowed:
-		resp.Why = "by " + namesOf(d.checks)
-	case about.rights == nil:
-		resp.Why = principalName(about.principal) + " has no rights"
-	default:
-		resp.Why = "no grant gives " + principalName(about.principal) + " " + verb.String() + " on " + scope.String()
+		resp.Why = "by " + a.namesOf(d.checks, about == a.principal)
+	case about == a.principal && a.rights == nil:
+		resp.Why = principalName(about) + " has no rights"
+	default: // whether or not there is such a principal
+		resp.Why = "no grant gives " + principalName(about) + " " + verb.String() + " on " + scope.String()
 	}
 	return resp, nil
 }
 
-// namesOf returns how messages call the documents of checks.
-func namesOf(checks []conf.Check) string {
-	names := make([]string, len(checks))
+// namesOf returns how messages call the documents of checks. Unless they are about the
+// principal itself, it names only those that the principal may read.
+func (a *access) namesOf(checks []conf.Check, own bool) string {
+	names := make([]string, 0, len(checks))
 	for i := range checks {
-		names[i] = nameOf(checks[i].Key)
+		if key := checks[i].Key; own || a.mayDocument(VerbRead, key) {
+			names = append(names, nameOf(key))
+		}
+	}
+	if len(names) < len(checks) {
+		names = append(names, "documents that you may not read")
 	}
 	return strings.Join(names, ", ")
 }
