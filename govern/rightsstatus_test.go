@@ -162,6 +162,7 @@ func TestRightsStatus_DenyFile(t *testing.T) {
 	file, err := ReadDenyFile(path, nil)
 	require.NoError(t, err)
 	j := newJudge(slog.New(slog.DiscardHandler), file)
+	j.now.Store(&judged{policy: newPolicy(), mode: conf.ModeClosed})
 	assert.Equal(t, conf.DenialFile, j.of("token:a.reader").reason("nowhere"))
 	assert.Equal(t, conf.DenialUnregistered, (&access{judged: &judged{policy: newPolicy(), mode: conf.ModeClosed}}).reason("nowhere"))
 }
