@@ -101,13 +101,13 @@ func TestNewerFormat(t *testing.T) {
 	s := open(t, dir)
 	require.NoError(t, s.write(t.Context(), func(v *view) error {
 		row := v.header.encode()
-		row[0] = format + 1
+		row[0] = marked + 1
 		return v.tx.Bucket([]byte(metaBucket)).Put(headerKey(), row)
 	}))
 	require.NoError(t, s.Close())
 	_, err := Open(dir)
 	require.ErrorIs(t, err, conf.ErrInvalid)
-	require.ErrorContains(t, err, "format 2")
+	require.ErrorContains(t, err, "format 3, this program knows up to 2")
 }
 
 // No content gets into an error or a report.
