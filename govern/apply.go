@@ -231,18 +231,36 @@ func (p *policy) replaceTeam(old, fresh *Team, affected set) {
 }
 
 func (p *policy) replaceGrants(name string, old, fresh *entry, affected set) {
-	for _, e := range []*entry{old, fresh} {
-		if e == nil {
-			continue
+	if old == nil {
+		old = &entry{}
+	}
+	if fresh == nil {
+		fresh = &entry{}
+	}
+	for subject, had := range old.grants {
+		has, still := fresh.grants[subject]
+		if !still {
+			put(p.scopes, subject, name, false)
 		}
-		for subject := range e.grants {
-			put(p.scopes, subject, name, e == fresh)
-			if old == nil || fresh == nil || !slices.EqualFunc(old.grants[subject], fresh.grants[subject], sameGrant) {
-				p.holders(subject, affected)
-			}
+		if !slices.EqualFunc(had, has, sameGrant) {
+			p.holders(subject, affected)
 		}
-		for role := range e.roles() {
-			put(p.uses, role, name, e == fresh)
+	}
+	for subject := range fresh.grants {
+		if _, before := old.grants[subject]; !before {
+			put(p.scopes, subject, name, true)
+			p.holders(subject, affected)
+		}
+	}
+	had, has := old.roles(), fresh.roles()
+	for role := range had {
+		if _, still := has[role]; !still {
+			put(p.uses, role, name, false)
+		}
+	}
+	for role := range has {
+		if _, before := had[role]; !before {
+			put(p.uses, role, name, true)
 		}
 	}
 }

@@ -25,7 +25,7 @@ func readEntry(c *conf.Change) *entry {
 func (e *entry) prepare() *entry {
 	switch d := e.doc.(type) {
 	case *Grants:
-		e.grants = make(map[string][]Grant)
+		e.grants = make(map[string][]Grant, len(d.Grants))
 		for _, g := range d.Grants {
 			e.grants[g.Subject] = append(e.grants[g.Subject], g)
 		}

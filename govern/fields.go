@@ -2,13 +2,13 @@ package govern
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/linnaname/gdiamond/conf"
@@ -26,70 +26,111 @@ type field struct {
 }
 
 // fieldsOf returns the fields of a struct that stand in JSON.
-func fieldsOf(t reflect.Type) (all []field) {
+func fieldsOf(t reflect.Type) []field { return shapeOf(t).fields }
+
+// isObject reports whether t is a struct that keeps unknown fields.
+func isObject(t reflect.Type) bool { return t.Kind() == reflect.Struct && shapeOf(t).object }
+
+// shape is what fieldsOf and isObject say of a struct.
+type shape struct {
+	fields []field
+	object bool
+}
+
+// shapes has the shape of each type that was looked at, of which there are few.
+var shapes sync.Map
+
+func shapeOf(t reflect.Type) *shape {
+	if known, ok := shapes.Load(t); ok {
+		return known.(*shape)
+	}
+	s := &shape{}
 	for i := range t.NumField() {
 		name, options, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
 		if name != "" && name != "-" {
-			all = append(all, field{i, name, options == "omitempty"})
+			s.fields = append(s.fields, field{i, name, options == "omitempty"})
 		}
 	}
-	return all
-}
-
-// isObject reports whether t is a struct that keeps unknown fields.
-func isObject(t reflect.Type) bool {
-	if t.Kind() != reflect.Struct {
-		return false
-	}
-	_, ok := t.FieldByName("Unknown")
-	return ok
+	_, s.object = t.FieldByName("Unknown")
+	shapes.Store(t, s)
+	return s
 }
 
 // decodeObject fills the struct v. It takes names of fields as they are written, where
 // encoding/json takes "Retired" for "retired", and it takes no null for a known field.
-func decodeObject(path string, raw []byte, v reflect.Value, p *problems) {
-	var object map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &object); err != nil || object == nil {
-		p.add("%s: is not an object", cmp.Or(path, "document"))
+// Problems begin with the path from object to what they are about.
+func decodeObject(object tree, v reflect.Value, p *problems) {
+	if object.raw()[0] != '{' {
+		p.add(": is not an object")
 		return
 	}
-	for _, f := range fieldsOf(v.Type()) {
-		value, ok := object[f.name]
-		if !ok {
+	known := fieldsOf(v.Type())
+	var unknown Unknown
+	for part := range object.parts() {
+		name := part[0].name
+		i := slices.IndexFunc(known, func(f field) bool { return f.name == name })
+		if i < 0 {
+			if unknown == nil {
+				unknown = make(Unknown)
+			}
+			unknown[strings.Clone(name)] = json.RawMessage(part.raw())
 			continue
 		}
-		delete(object, f.name)
-		decodeValue(join(path, f.name), value, v.Field(f.index), p)
+		before := len(*p)
+		decodeValue(part, v.Field(known[i].index), p)
+		p.under(before, name)
 	}
-	if len(object) > 0 {
-		v.FieldByName("Unknown").Set(reflect.ValueOf(Unknown(object)))
+	if unknown != nil {
+		v.FieldByName("Unknown").Set(reflect.ValueOf(unknown))
 	}
 }
 
-func decodeValue(path string, raw []byte, v reflect.Value, p *problems) {
-	t := v.Type()
-	switch {
-	case string(raw) == "null":
-		p.add("%s: is null; leave it out", path)
-	case isObject(t):
-		decodeObject(path, raw, v, p)
-	case t.Kind() == reflect.Pointer && isObject(t.Elem()):
-		v.Set(reflect.New(t.Elem()))
-		decodeObject(path, raw, v.Elem(), p)
-	case t.Kind() == reflect.Slice && isObject(t.Elem()):
-		var list []json.RawMessage
-		if err := json.Unmarshal(raw, &list); err != nil {
-			p.add("%s: is not a list of objects", path)
+func decodeValue(part tree, v reflect.Value, p *problems) {
+	t, raw := v.Type(), part.raw()
+	if raw == "null" {
+		p.add(": is null; leave it out")
+		return
+	}
+	switch kind := t.Kind(); {
+	case kind == reflect.String:
+		text, ok := textOf(raw)
+		if !ok {
+			p.add(": is not %s", describe(t))
 			return
 		}
-		v.Set(reflect.MakeSlice(t, len(list), len(list)))
-		for i, item := range list {
-			decodeValue(fmt.Sprintf("%s[%d]", path, i), item, v.Index(i), p)
-		}
+		v.SetString(strings.Clone(text)) // so that not the whole document is kept for it
+	case isObject(t):
+		decodeObject(part, v, p)
+	case kind == reflect.Pointer && isObject(t.Elem()):
+		v.Set(reflect.New(t.Elem()))
+		decodeObject(part, v.Elem(), p)
+	case kind == reflect.Slice && isObject(t.Elem()):
+		decodeList(part, v, p)
 	default:
-		if err := json.Unmarshal(raw, v.Addr().Interface()); err != nil {
-			p.add("%s: is not %s", path, describe(t))
+		if err := json.Unmarshal([]byte(raw), v.Addr().Interface()); err != nil {
+			p.add(": is not %s", describe(t))
 		}
+	}
+}
+
+// decodeList fills the slice v of objects.
+func decodeList(list tree, v reflect.Value, p *problems) {
+	if list.raw()[0] != '[' {
+		p.add(": is not a list of objects")
+		return
+	}
+	n := 0
+	for range list.parts() {
+		n++
+	}
+	v.Set(reflect.MakeSlice(v.Type(), n, n))
+	i := 0
+	for item := range list.parts() {
+		before := len(*p)
+		if decodeValue(item, v.Index(i), p); len(*p) > before {
+			p.under(before, fmt.Sprintf("[%d]", i))
+		}
+		i++
 	}
 }
 

@@ -34,19 +34,22 @@ func (g *Grants) validate(p *problems) {
 	seen := make(map[[3]string]bool, len(g.Grants))
 	for i := range g.Grants {
 		grant := &g.Grants[i]
-		at := fmt.Sprintf("grants[%d]", i)
+		before := len(*p)
 		if _, err := ParseSubject(grant.Subject); err != nil {
-			p.text(at+".subject", detail(err, "subject: "))
+			p.text("subject", detail(err, "subject: "))
 		}
-		p.text(at+".role", nameProblem(grant.Role))
-		p.text(at+".groupPrefix", prefixProblem(grant.GroupPrefix))
+		p.text("role", nameProblem(grant.Role))
+		p.text("groupPrefix", prefixProblem(grant.GroupPrefix))
 		if grant.GroupPrefix != "" && g.Scope.Level != LevelNamespace {
-			p.add("%s.groupPrefix: only a grant on a namespace has one", at)
+			p.add("groupPrefix: only a grant on a namespace has one")
 		}
 		what := [3]string{grant.Subject, grant.Role, grant.GroupPrefix}
 		if seen[what] {
-			p.add("%s: stands twice", at)
+			p.add(": stands twice")
 		}
 		seen[what] = true
+		if len(*p) > before {
+			p.under(before, fmt.Sprintf("grants[%d]", i))
+		}
 	}
 }

@@ -33,6 +33,18 @@ func (p *problems) text(field, problem string) {
 	}
 }
 
+// under puts the path of the object or list that they are in before the problems from the
+// one with number first on.
+func (p problems) under(first int, path string) {
+	for i := first; i < len(p); i++ {
+		if p[i][0] == ':' || p[i][0] == '[' {
+			p[i] = path + p[i]
+		} else {
+			p[i] = path + "." + p[i]
+		}
+	}
+}
+
 // err returns all problems in one error that wraps [conf.ErrInvalid], or nil.
 func (p problems) err(of string) error {
 	if len(p) == 0 {

@@ -71,14 +71,19 @@ func ParseDocument(key conf.Key, content string) (Document, error) {
 		return nil, conf.Errorf(conf.ErrTooLarge, "%s: %d bytes, more than %d", nameOf(key), len(content), MaxDocument)
 	}
 	var p problems
-	if problem := checkStrict(content); problem != "" {
+	root, problem := readStrict(content)
+	if problem != "" {
 		p.add("%s", problem)
 		return nil, p.err(nameOf(key))
 	}
-	if n := formatOf(content); n > Format {
+	if n := formatOf(root); n > Format {
 		return nil, &conf.Error{Key: key, Err: &LaterFormat{Key: key, Format: n}}
 	}
-	decodeObject("", []byte(content), reflect.ValueOf(doc).Elem(), &p)
+	if root.raw()[0] != '{' {
+		p.add("document: is not an object")
+	} else {
+		decodeObject(root, reflect.ValueOf(doc).Elem(), &p)
+	}
 	if len(p) == 0 {
 		if *doc.format() != Format {
 			p.add("format: is not %d", Format)
@@ -92,9 +97,11 @@ func ParseDocument(key conf.Key, content string) (Document, error) {
 }
 
 // formatOf returns the format of a document, or 0 if it has none that is a number.
-func formatOf(content string) (n int64) {
-	var object map[string]json.RawMessage
-	if json.Unmarshal([]byte(content), &object) != nil || json.Unmarshal(object["format"], &n) != nil {
+func formatOf(root tree) (n int64) {
+	if root.raw()[0] != '{' {
+		return 0
+	}
+	if format := root.field("format"); format == nil || json.Unmarshal([]byte(format.raw()), &n) != nil {
 		return 0
 	}
 	return n
