@@ -393,7 +393,7 @@ func TestObserve_FromReplica(t *testing.T) {
 		for i := range 40 {
 			putBy(t, systemDoor(srv), document(fmt.Sprintf("%02d", i)), fmt.Sprint(i))
 		}
-		time.Sleep(time.Minute) // the replica is written behind what is served, and Close does not wait for it
+		time.Sleep(time.Minute) // a replica that was never made holds nothing, and Close does not make it
 		require.NoError(t, srv.Close())
 		sick := troubledBy(store)
 		sick.fail(conf.Errorf(conf.ErrUnavailable, "no"), "scan", "read", "changes")

@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -137,4 +138,16 @@ func TestPointerOrder(t *testing.T) {
 			require.Less(t, string(rising[i-1].bytes()), string(p.bytes()))
 		}
 	}
+}
+
+// A record that is marked has an origin: one without would be written with another first byte.
+func TestMarkedRecordHasAnOrigin(t *testing.T) {
+	r := &record{at: pointer{revision: 3}, change: conf.Change{Count: 1, Op: conf.OpDelete, Key: key("a"), Comment: "why", Origin: "cli"}}
+	row := r.encode()
+	_, err := decodeRecord(r.at.bytes(), row)
+	require.NoError(t, err)
+	none := encoder(bytes.Replace(row[:len(row)-checksumSize], []byte("\x03cli"), []byte{0}, 1))
+	none.sum(r.at.bytes())
+	_, err = decodeRecord(r.at.bytes(), none)
+	require.ErrorIs(t, err, conf.ErrCorrupt)
 }
