@@ -3,6 +3,7 @@ package transporttest
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -31,6 +32,8 @@ func (f *fixture) seers() map[string]func(ctx context.Context, seen conf.Positio
 }
 
 func seenCases() []testCase {
+	// A server that does not wait answers well within this, and one that does waits for longer.
+	const waits = 100 * time.Millisecond
 	return []testCase{
 		{"Seen/Reached", "a request whose caller has seen nothing, or no more than the server, is answered", func(f *fixture) {
 			for name, ask := range f.seers() {
@@ -61,7 +64,7 @@ func seenCases() []testCase {
 				select {
 				case err := <-answered:
 					require.Fail(f, "answered too early", "%s: %v", name, err)
-				default:
+				case <-time.After(waits): // however long it takes, a server that waits has not answered
 				}
 				f.publish("k", name+" again")
 				assert.NoError(f, <-answered, name)
