@@ -131,7 +131,9 @@ func (m *Mirror) run(ctx context.Context) {
 // watch applies the changes after the position of m, until the watch ends.
 func (m *Mirror) watch(ctx context.Context, pause *backoff.Backoff) error {
 	silent := time.AfterFunc(answerPatience, func() {
-		m.fail(conf.Errorf(ErrUnavailable, "no server has answered for %v", answerPatience), true)
+		if !errors.Is(m.Err(), ErrUnauthenticated) { // else servers answer, and the client has said what
+			m.fail(conf.Errorf(ErrUnavailable, "no server has answered for %v", answerPatience), true)
+		}
 	})
 	defer silent.Stop()
 	m.mu.Lock()
