@@ -15,6 +15,9 @@ const (
 	// maxDecided is the maximum of what is kept for one principal: a decision counts one, and
 	// one more for each key that it denies.
 	maxDecided = 1 << 17
+	// maxDecidedAll is the maximum of what is kept for all principals together, counted in
+	// the same way. Above it the principal for whom the most is kept decides anew.
+	maxDecidedAll = 1 << 19
 	// sweepEvery is the time between two looks for decisions that nobody uses.
 	sweepEvery = time.Minute
 )
@@ -45,6 +48,7 @@ type decisions struct {
 	of     map[string]*decided // by the name of the principal; guarded by mu
 	swept  time.Time           // guarded by mu
 	counts int                 // decisions that were made since the start; guarded by mu
+	weight int                 // of all that is kept; guarded by mu
 }
 
 // decided is what was decided for one principal.
@@ -96,16 +100,21 @@ func (d *decisions) keep(principal string, void <-chan struct{}, set conf.KeySet
 	}
 	have := d.of[principal]
 	if have == nil || have.void != void {
+		d.forget(principal)
 		have = &decided{void: void, sets: make(map[conf.KeySetHash]*list.Element), order: list.New()}
 		d.of[principal] = have
 	}
 	if place := have.sets[set]; place != nil {
-		have.drop(place)
+		d.drop(have, place)
 	}
 	have.sets[set] = have.order.PushFront(&keptDecision{made, set, now})
 	have.weight += made.weight()
+	d.weight += made.weight()
 	for have.weight > maxDecided {
-		have.drop(have.order.Back())
+		d.drop(have, have.order.Back())
+	}
+	for d.weight > maxDecidedAll {
+		d.forget(d.heaviest())
 	}
 	d.sweep(now)
 }
@@ -129,18 +138,39 @@ func (d *decisions) sweep(now time.Time) {
 			if now.Sub(place.Value.(*keptDecision).used) < decisionLife {
 				break
 			}
-			have.drop(place)
+			d.drop(have, place)
 		}
 		if have.order.Len() == 0 || isClosed(have.void) {
-			delete(d.of, principal)
+			d.forget(principal)
 		}
 	}
 }
 
-func (d *decided) drop(place *list.Element) {
-	kept := d.order.Remove(place).(*keptDecision)
-	delete(d.sets, kept.set)
+// drop drops one decision. The caller holds mu.
+func (d *decisions) drop(have *decided, place *list.Element) {
+	kept := have.order.Remove(place).(*keptDecision)
+	delete(have.sets, kept.set)
+	have.weight -= kept.weight()
 	d.weight -= kept.weight()
+}
+
+// forget drops all that is kept for a principal, if there is anything. The caller holds mu.
+func (d *decisions) forget(principal string) {
+	if have := d.of[principal]; have != nil {
+		d.weight -= have.weight
+		delete(d.of, principal)
+	}
+}
+
+// heaviest returns the principal for whom the most is kept. The caller holds mu.
+func (d *decisions) heaviest() (principal string) {
+	most := -1
+	for name, have := range d.of {
+		if have.weight > most {
+			principal, most = name, have.weight
+		}
+	}
+	return principal
 }
 
 // isClosed reports whether c is closed. Nothing is ever sent on c, which may be nil.

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/engine"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -178,4 +179,67 @@ func TestPosition_SealedWithoutMarkerOrSecret(t *testing.T) {
 			assert.NotEqual(t, plain.Chain, s.Status().Position.Chain, name)
 		}
 	}
+}
+
+// countingDoor counts the pages that are read.
+type countingDoor struct {
+	engine.System
+	pages int
+}
+
+func (d *countingDoor) List(ctx context.Context, req *conf.ListRequest) (*conf.ListResponse, error) {
+	d.pages++
+	return d.System.List(ctx, req)
+}
+
+// A page of one entry does not take a look-up for each of the many that are hidden.
+func TestList_HiddenEntriesAreSkippedInPages(t *testing.T) {
+	documents := append(team("a"), team("b")...)
+	for i := range 2000 {
+		documents = append(documents, &User{Name: fmt.Sprintf("u%d", i)})
+	}
+	s := governed(t)
+	for len(documents) > 0 {
+		n := min(len(documents), 500)
+		s.write(documents[:n]...)
+		documents = documents[n:]
+	}
+	door := &countingDoor{System: s.door}
+	s.door = door
+	for _, limit := range []int{1, 3} {
+		door.pages = 0
+		got := s.listed("token:b.reader", conf.ListRequest{Namespace: SystemNamespace, Limit: limit})
+		assert.Equal(t, []string{"_govern/centre/marker", "_govern/namespace/b.daily", "_govern/tenant/b", "_govern/token/b.reader"}, got)
+		assert.Less(t, door.pages, 100)
+	}
+}
+
+// However many principals somebody has, what they may not read takes no more memory than is
+// set aside for all, and takes it from those who use the most.
+func TestDecisions_TogetherAreBounded(t *testing.T) {
+	d := newDecisions()
+	void := make(chan struct{})
+	keep := func(principal string, denied int) {
+		d.keep(principal, void, conf.KeySetHash{1}, &setDecision{denied: make([]conf.Key, denied)})
+	}
+	keep("small", 1)
+	for i := range 20 {
+		keep(fmt.Sprintf("p%d", i), maxDecided-1)
+	}
+	total := 0
+	for _, have := range d.of {
+		total += have.weight
+	}
+	assert.Equal(t, total, d.weight)
+	assert.LessOrEqual(t, total, maxDecidedAll)
+	assert.Greater(t, total, maxDecidedAll/2)
+	assert.NotNil(t, d.find("small", void, conf.KeySetHash{1}), "who keeps little keeps it")
+	other := make(chan struct{})
+	d.keep("small", other, conf.KeySetHash{1}, &setDecision{})
+	d.forget("none")
+	total = 0
+	for _, have := range d.of {
+		total += have.weight
+	}
+	assert.Equal(t, total, d.weight, "what was decided under other rights counts no more")
 }

@@ -126,6 +126,9 @@ func (l *listing) fillFrom(ctx context.Context, namespace string) (full bool, er
 		if ask.Limit == 0 {
 			ask.Limit = 1 // to see whether there is more
 		}
+		if !whole || namespace == SystemNamespace { // much may be hidden in between
+			ask.Limit = max(ask.Limit, defaultPage)
+		}
 		page, err := l.centre.door.List(ctx, &ask)
 		if err != nil {
 			return false, err
