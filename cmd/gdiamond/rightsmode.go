@@ -27,10 +27,14 @@ func newRightsMode() *cobra.Command {
 			if args[0] != govern.ModeClosed && args[0] != govern.ModeObserve {
 				return usageError{conf.Invalidf("mode: %s is neither %s nor %s", conf.Clip(args[0]), govern.ModeClosed, govern.ModeObserve)}
 			}
-			return update(cmd, &s, "set", &govern.Marker{}, func(m *govern.Marker, exists bool) error {
+			revision, err := updateQuietly(cmd, &s, &govern.Marker{}, func(m *govern.Marker, exists bool) error {
 				m.Mode = args[0]
 				return mustBeGoverned(exists)
 			})
+			if err != nil {
+				return err
+			}
+			return s.changed(cmd, changedOut{"set", "mode", args[0], revision})
 		},
 	}
 	s.flags(cmd)
