@@ -42,9 +42,11 @@ func (r *directReads) Read(ctx context.Context, key conf.Key, revision int64) (c
 	return resp.Entry, nil
 }
 
-// Head implements diamond.Client.
+// Head implements diamond.Client. It lists in all namespaces, because a server with rights
+// refuses the list of a namespace in which the client has none, and not that of all.
 func (r *directReads) Head(ctx context.Context) (conf.Position, error) {
-	resp, err := r.page(ctx, "head", &conf.ListRequest{Client: r.calls.info, Limit: 1}, r.calls.newestSeen())
+	all := conf.ListRequest{Client: r.calls.info, Namespace: conf.AllNamespaces, Limit: 1}
+	resp, err := r.page(ctx, "head", &all, r.calls.newestSeen())
 	if err != nil {
 		return conf.Position{}, err
 	}
