@@ -5,6 +5,9 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
+	"sync"
+	"time"
 
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/lograte"
@@ -17,11 +20,48 @@ type judged struct {
 	mode   string  // conf.ModeOpen, conf.ModeObserve or conf.ModeClosed; "" if no documents were observed yet
 }
 
+// Of what observe mode lets through, each kind is logged once a minute, so that a caller that
+// asks often does not hide one that asks rarely. Above maxKinds, which bounds the memory that
+// made-up names can take, the other kinds share one record a second.
+const (
+	kindEvery = time.Minute
+	maxKinds  = 1000
+)
+
+// kind is what the records of observe mode differ in.
+type kind struct {
+	principal string
+	verb      Verb
+	namespace string
+}
+
 // observed counts and logs what observe mode lets through. It is safe for concurrent use.
 type observed struct {
-	log    *slog.Logger
-	tally  *tally
-	logged lograte.Events
+	log   *slog.Logger
+	tally *tally
+	rest  lograte.Events // of the kinds that are not in kinds
+
+	mu    sync.Mutex
+	kinds map[kind]*lograte.Events
+}
+
+// logs reports whether to log k now, and how many like it were not logged before.
+func (o *observed) logs(k kind) (others int64, ok bool) {
+	o.mu.Lock()
+	events := o.kinds[k]
+	if events == nil && len(o.kinds) < maxKinds {
+		if o.kinds == nil {
+			o.kinds = make(map[kind]*lograte.Events)
+		}
+		events = new(lograte.Events)
+		k.namespace = strings.Clone(k.namespace) // it may be a part of a large body
+		o.kinds[k] = events
+	}
+	o.mu.Unlock()
+	if events == nil {
+		return o.rest.Log()
+	}
+	return events.LogOnceIn(kindEvery)
 }
 
 // access is what one principal may do, by the policy of one moment. It is not changed.
@@ -146,7 +186,7 @@ func (a *access) reason(namespace string) string {
 // wouldDeny records that the principal would be refused in closed mode.
 func (a *access) wouldDeny(verb Verb, namespace string) {
 	a.would.tally.deny(a.reason(namespace), 1, true)
-	if others, ok := a.would.logged.Log(); ok {
+	if others, ok := a.would.logs(kind{a.principal, verb, namespace}); ok {
 		a.would.log.Warn("observe mode: this would be refused", "principal", principalName(a.principal), "verb", verb.String(), "namespace", conf.Clip(namespace), "unlogged", others)
 	}
 }

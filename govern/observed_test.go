@@ -1,0 +1,57 @@
+package govern
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/storage/memstore"
+)
+
+// Whoever closes a store goes by these records, so a busy caller may not hide a rare one.
+func TestObserve_LogsEachKindOfRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, memstore.New())
+		s.setUp(ModeObserve, team("a")...)
+		count := func() int { return strings.Count(s.log.String(), "observe mode: this would be refused") }
+		read := func(principal, namespace string) {
+			_, _ = s.fetch(principal, namespace+"/g/k")
+		}
+		for range 10 {
+			read("", "public")
+		}
+		assert.Equal(t, 1, count())
+		read("", "a.daily")
+		assert.Equal(t, 2, count(), "another namespace")
+		read("token:a.reader", "public")
+		assert.Equal(t, 3, count(), "another principal")
+		time.Sleep(kindEvery)
+		read("", "public")
+		assert.Equal(t, 4, count())
+		assert.Contains(t, s.log.String(), "unlogged=9")
+
+		for i := range 2 * maxKinds {
+			read("", "made-up-"+strconv.Itoa(i))
+		}
+		assert.Less(t, count(), maxKinds+10, "made-up names are bounded")
+	})
+}
+
+// A client that has rights in one namespace learns where the log ends, from which it watches.
+func TestHead_NeedsNoRightInTheDefaultNamespace(t *testing.T) {
+	s := governed(t, team("a")...)
+	for _, principal := range []string{"token:a.reader", ""} {
+		client, err := diamond.NewClient(s.As(principal))
+		require.NoError(t, err)
+		defer client.Close()
+		head, err := client.Head(t.Context())
+		require.NoError(t, err, principal)
+		assert.NotZero(t, head.Revision)
+	}
+}
