@@ -5,7 +5,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME ?= 10s
 CHAOS_TIME ?= 20m
-# The number of random defects to build in, or all: 22, two of which two tests must catch.
+# The number of random defects to build in, or all: 22, five of which two tests must catch.
 SEEDED ?= all
 # WITH_DB runs a command with a database for its tests: the one of DIAMOND_TEST_MYSQL_DSN,
 # or a private server, which is installed if possible.

@@ -26,6 +26,9 @@ type command struct {
 	For     time.Duration `json:",omitempty"`
 	Data    []byte        `json:",omitempty"`
 	Head    []header      `json:",omitempty"`
+	Many    [][]byte      `json:",omitempty"` // requests that are sent in turn, in the place of Data
+	Status  int           `json:",omitempty"` // of the answers; 0: 200
+	Rate    float64       `json:",omitempty"` // requests a second; 0: as many as are answered
 }
 
 type header struct{ Name, Value string }

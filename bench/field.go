@@ -20,7 +20,8 @@ type field struct {
 	load     *child
 	addr     string
 	clients  int
-	request  []byte // the polling request of each client
+	request  []byte   // the polling request of each client
+	requests [][]byte // or those that the clients send in turn
 }
 
 // turn is the result of one change.
@@ -71,7 +72,7 @@ func (f *field) publish(round int) (p published, err error) {
 
 // park makes every client wait. The first time, the clients connect.
 func (f *field) park() error {
-	if err := f.load.do(command{Verb: "ask", Addr: f.addr, N: f.clients, Data: f.request}, nil); err != nil {
+	if err := f.load.do(command{Verb: "ask", Addr: f.addr, N: f.clients, Data: f.request, Many: f.requests}, nil); err != nil {
 		return err
 	}
 	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {

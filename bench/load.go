@@ -66,6 +66,13 @@ func loadRole([]string) error {
 			}
 			return l.hammer(next, c.For)
 		},
+		"flood": func(c command) (any, error) {
+			next, err := c.requests()
+			if err != nil {
+				return nil, err
+			}
+			return l.flood(next, c.Status, c.Rate, c.For)
+		},
 	})
 }
 
@@ -113,9 +120,13 @@ func (l *load) dial(addr string, n int) error {
 	return nil
 }
 
-// requests returns a function that creates the requests of a command: all equal, or publishes of
-// random entries.
+// requests returns a function that creates the requests of a command: all equal, some in turn, or
+// publishes of random entries.
 func (c command) requests() (next func() []byte, err error) {
+	if len(c.Many) > 0 {
+		sent := -1
+		return func() []byte { sent++; return c.Many[sent%len(c.Many)] }, nil
+	}
 	if c.Entries == 0 {
 		return func() []byte { return c.Data }, nil
 	}

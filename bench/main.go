@@ -50,6 +50,7 @@ var measurements = []struct {
 	{"get", measureGet},
 	{"start", measureStart},
 	{"scale", measureScale},
+	{"rights", measureRights},
 	{"mysql-publish", measureMySQLPublish},
 	{"mysql-notify", measureMySQLNotify},
 	{"mysql-pool", measureMySQLPool},
@@ -60,6 +61,7 @@ var measurements = []struct {
 // roles are the roles of child processes.
 var roles = map[string]func(args []string) error{
 	"server":    serverRole,
+	"governed":  governedRole,
 	"bare":      bareRole,
 	"load":      loadRole,
 	"start":     startRole,

@@ -34,9 +34,9 @@ var (
 )
 
 // capture returns the bytes that our client would send in a call.
-func capture(addr string, call func(diamond.Transport) error) ([]byte, error) {
+func capture(addr string, call func(diamond.Transport) error, opts ...httptransport.Option) ([]byte, error) {
 	var recorded recorder
-	wire, err := httptransport.New(addr, httptransport.WithHTTPClient(&http.Client{Transport: &recorded}))
+	wire, err := httptransport.New(addr, append(opts, httptransport.WithHTTPClient(&http.Client{Transport: &recorded}))...)
 	if err != nil {
 		return nil, err
 	}
@@ -63,27 +63,19 @@ func info() diamond.ClientInfo {
 }
 
 func nativeFetch(addr string) ([]byte, error) {
-	return capture(addr, func(t diamond.Transport) error {
-		_, err := t.Fetch(context.Background(), &conf.FetchRequest{Client: info(), Key: diamond.NewKey("", benchKey)})
-		return err
-	})
+	return capture(addr, fetchCall)
 }
 
 func nativePoll(addr string, p published) ([]byte, error) {
-	return capture(addr, func(t diamond.Transport) error {
-		_, err := t.Poll(context.Background(), &conf.PollRequest{
-			Client: info(), Set: conf.HashKeys(benchSet()), Position: p.Position, Wait: conf.MaxWait,
-		})
-		return err
-	})
+	return capture(addr, pollCall(p))
 }
 
 // benchSet is the set of keys that native polls name by its hash.
 func benchSet() []diamond.Key { return []diamond.Key{diamond.NewKey("", benchKey)} }
 
 // introduce sends the keys of benchSet to the server, like the first poll of a client.
-func introduce(addr string) error {
-	t, err := httptransport.New(addr)
+func introduce(addr string, opts ...httptransport.Option) error {
+	t, err := httptransport.New(addr, opts...)
 	if err != nil {
 		return err
 	}

@@ -23,13 +23,18 @@ func (r *report) missed() []string { return r.misses }
 // of the ratios of pairs. The two runs of a pair follow each other directly, so that other load on
 // the machine cancels out.
 func (r *report) ratio(name, unit string, ours, bare []float64, goal goal) {
+	r.against("bare", name, unit, ours, bare, goal)
+}
+
+// against is ratio with another baseline than a bare server.
+func (r *report) against(base, name, unit string, ours, other []float64, goal goal) {
 	ratios := make([]float64, len(ours))
 	for i := range ours {
-		ratios[i] = ours[i] / bare[i]
+		ratios[i] = ours[i] / other[i]
 	}
 	ratio := median(ratios)
-	r.judge(name, fmt.Sprintf("%s %s, bare %s: ratio %.2f (%.2f to %.2f, %d pairs)",
-		number(median(ours)), unit, number(median(bare)), ratio, quantile(ratios, 0.25), quantile(ratios, 0.75), len(ratios)), ratio, goal)
+	r.judge(name, fmt.Sprintf("%s %s, %s %s: ratio %.2f (%.2f to %.2f, %d pairs)",
+		number(median(ours)), unit, base, number(median(other)), ratio, quantile(ratios, 0.25), quantile(ratios, 0.75), len(ratios)), ratio, goal)
 }
 
 // value prints one figure with an absolute goal.

@@ -50,9 +50,10 @@ type Cluster struct {
 	TLS *tls.Config
 
 	// Token returns the secret with which a client proves itself, or with -1 that of transports
-	// without a proxy, at each request. If it is nil, nobody proves anything. It is for networks
-	// in memory.
+	// without a proxy, at each request. If it is nil, nobody proves anything.
 	Token func(client int) string
+	// TokenFile returns the file with that secret, which clients on the real network read.
+	TokenFile func(client int) string
 
 	mute map[int]proxy.Conditions // the conditions of the links to a node without other faults
 
@@ -121,14 +122,22 @@ func (c *Cluster) dialer(client int) func(link string) (diamond.Transport, error
 	_, real := c.Network.(proxy.Loopback)
 	switch {
 	case real && c.TLS != nil:
-		dial := httptransport.Dialer(httptransport.WithTLS(c.TLS))
+		dial := httptransport.Dialer(append(c.proof(client), httptransport.WithTLS(c.TLS))...)
 		return func(link string) (diamond.Transport, error) { return dial("https://" + link) }
 	case real:
-		return httptransport.Dialer()
+		return httptransport.Dialer(c.proof(client)...)
 	}
 	pool := c.pool()
 	c.pools[client] = pool
 	return httptransport.Dialer(httptransport.WithHTTPClient(c.client(pool, client)))
+}
+
+// proof returns the option with which a client on the real network proves itself, if it does.
+func (c *Cluster) proof(client int) []httptransport.Option {
+	if c.TokenFile == nil {
+		return nil
+	}
+	return []httptransport.Option{httptransport.WithTokenFile(c.TokenFile(client))}
 }
 
 // client returns an HTTP client that proves to be client, or whoever has a secret if there are

@@ -136,6 +136,16 @@ func (p *Process) Running() bool {
 	return p.cmd != nil
 }
 
+// Life returns a value that is another one after a restart, and nil if the process does not run.
+func (p *Process) Life() any {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return nil
+	}
+	return p.cmd
+}
+
 // Signal sends sig to the process, if it runs.
 func (p *Process) Signal(sig syscall.Signal) {
 	p.mu.Lock()

@@ -25,10 +25,20 @@ import (
 // recording.
 func (w *World) Chaos(t testing.TB, config traffic.Config, lasts, longest time.Duration) {
 	t.Helper()
-	recorder := record.New(config.Seed)
+	w.ChaosOn(t, config, lasts, longest, record.New(config.Seed))
+}
+
+// ChaosOn is [World.Chaos] with a recorder that the set-up has used. In a governed cluster
+// rights are changed and tried too.
+func (w *World) ChaosOn(t testing.TB, config traffic.Config, lasts, longest time.Duration, recorder *record.Recorder) {
+	t.Helper()
 	load := traffic.Start(w, config, recorder)
 	ctx, cancel := context.WithTimeout(t.Context(), lasts)
 	defer cancel()
+	changing := func() error { return nil }
+	if w.Cast != nil {
+		changing = w.Cast.Start(ctx, w, config, w.servers())
+	}
 	var failing errgroup.Group
 	for i, faults := range [][]fault.Fault{
 		append(w.NetworkFaults(longest), w.Swizzle(longest)),
@@ -38,7 +48,7 @@ func (w *World) Chaos(t testing.TB, config traffic.Config, lasts, longest time.D
 		random := rand.New(rand.NewPCG(config.Seed, uint64(i)))
 		failing.Go(func() error { return fault.Run(ctx, random, longest, faults, recorder) })
 	}
-	err := errors.Join(failing.Wait(), w.restore())
+	err := errors.Join(failing.Wait(), w.restore(), changing())
 	store, opened := w.Database.Open(t.Context())
 	require.NoError(t, opened)
 	defer store.Close()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 	"github.com/linnaname/gdiamond/robust/cluster"
+	"github.com/linnaname/gdiamond/robust/record"
 	"github.com/linnaname/gdiamond/robust/traffic"
 )
 
@@ -78,4 +79,8 @@ func TestL3_Chaos(t *testing.T) {
 			start(t, program, config.Clients()).Chaos(t, config, lasts, 5*time.Second)
 		})
 	}
+	t.Run("Rights", func(t *testing.T) {
+		recorder := record.New(config.Seed)
+		NewWorldWithRights(t, program, config, recorder).ChaosOn(t, config, lasts, 5*time.Second, recorder)
+	})
 }

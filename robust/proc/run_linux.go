@@ -6,6 +6,7 @@ package proc
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,11 +17,15 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/internal/certtest"
 	"github.com/linnaname/gdiamond/internal/mariadbtest"
 	"github.com/linnaname/gdiamond/namesrv"
 	"github.com/linnaname/gdiamond/robust/cluster"
 	"github.com/linnaname/gdiamond/robust/proxy"
+	"github.com/linnaname/gdiamond/robust/record"
+	"github.com/linnaname/gdiamond/robust/rights"
+	"github.com/linnaname/gdiamond/robust/traffic"
 )
 
 // nodes is the number of servers in a cluster.
@@ -34,6 +39,7 @@ type World struct {
 	Server    *mariadbtest.Server // of the database
 	Database  *cluster.Database
 	Clocks    [nodes]string // DIAMOND_CLOCK of each node
+	Cast      *rights.Cast  // of a governed cluster, or nil
 
 	gdiamond string // the program
 	secret   string // file with the cluster's secret
@@ -65,10 +71,24 @@ func NewWorldWithFronts(t testing.TB, gdiamond string, clients int) *World {
 	return newWorld(t, gdiamond, way{names: 2, authority: certtest.NewAuthority(t)}, clients)
 }
 
+// NewWorldWithRights is [NewWorldWithNames] with servers that decide by rights.
+func NewWorldWithRights(t testing.TB, gdiamond string, config traffic.Config, recorder *record.Recorder) *World {
+	t.Helper()
+	govern := func(store diamond.Storage) (*rights.Cast, error) {
+		return rights.SetUp(t.Context(), store, 2, t.TempDir(), recorder)
+	}
+	w := newWorld(t, gdiamond, way{names: 2, govern: govern}, config.Clients()+rights.Administrators)
+	w.Token = func(client int) string { return w.Cast.Secret(w.Cast.Of(&config, client)) }
+	w.TokenFile = func(client int) string { return w.Cast.File(w.Cast.Of(&config, client)) }
+	return w
+}
+
 // way describes how clients find and reach servers.
 type way struct {
 	names     int                 // number of name servers
 	authority *certtest.Authority // of the fronts, or nil if there are none
+	// govern makes the store governed before servers start. It may be nil.
+	govern func(diamond.Storage) (*rights.Cast, error)
 }
 
 func newWorld(t testing.TB, gdiamond string, way way, clients int, clocks ...string) *World {
@@ -89,6 +109,12 @@ func newWorld(t testing.TB, gdiamond string, way way, clients int, clocks ...str
 	w.Database, err = cluster.NewDatabase(t.Context(), w.Server.Database(t), nodes)
 	require.NoError(t, err)
 	t.Cleanup(w.Database.Close)
+	if way.govern != nil {
+		store, err := w.Database.Open(t.Context())
+		require.NoError(t, err)
+		w.Cast, err = way.govern(store)
+		require.NoError(t, errors.Join(err, store.Close()))
+	}
 	urls := w.startNames(t, way.names)
 	var members []cluster.Member
 	for i := range nodes {
@@ -138,6 +164,9 @@ func (w *World) command(addr, dsn, data string, urls ...string) *exec.Cmd {
 	}
 	if len(urls) > 0 {
 		args = append(args, "--namesrv", strings.Join(urls, ","))
+	}
+	if w.Cast != nil {
+		args = append(args, "--rights")
 	}
 	return exec.CommandContext(context.Background(), w.gdiamond, args...)
 }

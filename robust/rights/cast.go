@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/govern"
 	"github.com/linnaname/gdiamond/robust/record"
+	"github.com/linnaname/gdiamond/robust/traffic"
 )
 
 // The tokens of a run, beside the guests. Writer publishes, reads and watches, and never loses
@@ -38,6 +41,7 @@ func GuestKey(guest string) diamond.Key { return diamond.NewKey("guests", guest)
 // one. It is safe for concurrent use.
 type Cast struct {
 	guests   int
+	dir      string // of the files with the secrets in use, or "" for none
 	recorder *record.Recorder
 
 	mu      sync.Mutex
@@ -46,10 +50,11 @@ type Cast struct {
 	granted map[string]string // roles by token; guarded by mu
 }
 
-// SetUp makes the store governed, and gives the tokens their rights.
-func SetUp(ctx context.Context, store diamond.Storage, guests int, recorder *record.Recorder) (*Cast, error) {
+// SetUp makes the store governed, and gives the tokens their rights. The secrets in use are kept
+// in files in dir, unless that is empty.
+func SetUp(ctx context.Context, store diamond.Storage, guests int, dir string, recorder *record.Recorder) (*Cast, error) {
 	c := &Cast{
-		guests: guests, recorder: recorder, secrets: make(map[string]string), former: make(map[string]string),
+		guests: guests, dir: dir, recorder: recorder, secrets: make(map[string]string), former: make(map[string]string),
 		granted: map[string]string{Writer: govern.RoleReleaser, Subscriber: govern.RoleReader},
 	}
 	result, err := govern.SetUp(ctx, store, govern.SetUpOptions{})
@@ -91,6 +96,9 @@ func SetUp(ctx context.Context, store diamond.Storage, guests int, recorder *rec
 			}
 		}
 	}
+	for name, secret := range c.secrets {
+		err = errors.Join(err, c.save(name, secret))
+	}
 	return c, errors.Join(err, centre.Close())
 }
 
@@ -111,7 +119,7 @@ func (c *Cast) Secret(token string) string {
 	return c.secrets[token]
 }
 
-// SomeSecret returns the secret that a guest uses, or with former that of before, if there is
+// someSecret returns the secret that a guest uses, or with former that of before, if there is
 // one.
 func (c *Cast) someSecret(token string, former bool) string {
 	c.mu.Lock()
@@ -122,11 +130,39 @@ func (c *Cast) someSecret(token string, former bool) string {
 	return c.secrets[token]
 }
 
+// File returns the file with the secret that the owner of a token uses.
+func (c *Cast) File(token string) string { return filepath.Join(c.dir, token) }
+
+// Of returns the token of a client of the traffic, of an administrator, which come after these,
+// or of who asks servers how they are, with a number below 0.
+func (c *Cast) Of(config *traffic.Config, client int) string {
+	switch {
+	case client >= config.Clients():
+		return Administrator
+	case client >= 0 && client < config.Subscribers:
+		return Subscriber
+	}
+	return Writer
+}
+
 // use makes a secret the one that the owner of a token uses.
-func (c *Cast) use(token, secret string) {
+func (c *Cast) use(token, secret string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.former[token], c.secrets[token] = c.secrets[token], secret
+	return c.save(token, secret)
+}
+
+// save replaces the file of a token, if there are files.
+func (c *Cast) save(token, secret string) error {
+	if c.dir == "" {
+		return nil
+	}
+	fresh := c.File(token) + ".new"
+	if err := os.WriteFile(fresh, []byte(secret+"\n"), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(fresh, c.File(token))
 }
 
 // grants returns the document of all grants. The caller holds mu, or nobody else has c.

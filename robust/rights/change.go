@@ -85,7 +85,9 @@ func (c *Cast) Secrets(ctx context.Context, client diamond.Client, random *rand.
 			}
 			c.note(secretOf(c.Secret(name)), false, began, at)
 			c.note(secretOf(fresh), true, began, at)
-			c.use(name, fresh)
+			if err := c.use(name, fresh); err != nil {
+				return err
+			}
 			continue
 		}
 		name := []string{Writer, Subscriber}[random.IntN(2)]
@@ -96,7 +98,9 @@ func (c *Cast) Secrets(ctx context.Context, client diamond.Client, random *rand.
 			return err
 		}
 		c.note(secretOf(fresh), true, began, at)
-		c.use(name, fresh)
+		if err := c.use(name, fresh); err != nil {
+			return err
+		}
 		time.Sleep(overlap)
 		began = c.recorder.Now()
 		if at, err = c.write(client, tokenOf(name, fresh)); err != nil {

@@ -154,7 +154,7 @@ func (w *World) run(plan Plan, recorder *record.Recorder) error {
 	load := traffic.Start(w, plan.Traffic, recorder)
 	ctx, cancel := context.WithTimeout(context.Background(), plan.Lasts)
 	defer cancel()
-	changing := w.changeRights(plan)
+	changing := w.changeRights(ctx, plan)
 	var failing errgroup.Group
 	for i, faults := range plan.Faults {
 		random := rand.New(rand.NewPCG(plan.Traffic.Seed, uint64(i)))

@@ -40,7 +40,7 @@ func (s *shown) all(clients, keys int, entries map[string]string) bool {
 	for _, latest := range s.latest {
 		for i := range keys {
 			key := Key(i).String()
-			if latest[key].Digest != entries[key] { // empty if the key does not exist
+			if latest[key].Refused || latest[key].Digest != entries[key] { // empty if the key does not exist
 				return false
 			}
 		}
