@@ -110,13 +110,20 @@ func (c *Centre) Stats() Stats {
 // Status implements diamond.Server. Its positions are sealed, as all that the Centre gives.
 func (c *Centre) Status() conf.ServerStatus {
 	status := c.door.Status()
+	now := c.judge.now.Load() // no older than the position
+	seal := now.seal.seal
+	if now.mode == "" { // there may be a secret that is not known yet
+		seal = func(p conf.Position) conf.Position {
+			p.Chain = conf.Chain{}
+			return p
+		}
+	}
 	status.Ungoverned = false // of the server's own door, which nobody asks
-	status.Ready = status.Ready && c.judge.mode() != ""
-	seal := c.judge.sealer()
-	status.Position = seal.seal(status.Position)
+	status.Ready = status.Ready && now.mode != ""
+	status.Position = seal(status.Position)
 	if status.Replica != nil {
 		replica := *status.Replica
-		replica.Position = seal.seal(replica.Position)
+		replica.Position = seal(replica.Position)
 		status.Replica = &replica
 	}
 	return status

@@ -98,6 +98,8 @@ func TestX5_NoDocumentsYetIsNotOpen(t *testing.T) {
 		require.ErrorIs(t, err, conf.ErrUnavailable)
 		_, err = s.Prove(t.Context(), conf.Proof{Token: secretOf("x")})
 		require.ErrorIs(t, err, conf.ErrUnavailable)
+		_, err = s.Report(t.Context(), &conf.ReportRequest{Reports: []conf.Report{{Key: conf.NewKey("", "x")}}})
+		require.ErrorIs(t, err, conf.ErrUnavailable)
 	})
 }
 

@@ -8,9 +8,10 @@ import (
 )
 
 // Changes implements diamond.Transport. It gives the changes of keys that the caller may read
-// by the policy as of the answer, and goes on waiting while there are no others. A set of
-// which the answer has only some changes is numbered anew, so that nobody learns how many
-// others it had.
+// by the policy as of the answer, and goes on waiting while there are no others. When the
+// caller's rights change while it waits, or a secret of its token is withdrawn, it answers
+// with what there is, so that the caller has to prove itself again. A set of which the answer
+// has only some changes is numbered anew, so that nobody learns how many others it had.
 func (c *Centre) Changes(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
 	resp, err := c.changes(ctx, req)
 	if err != nil {
@@ -38,7 +39,8 @@ func (c *Centre) changes(ctx context.Context, req *conf.ChangesRequest) (*conf.C
 			return nil, err
 		}
 		a := c.access(ctx) // no older than what the server has answered
-		if isClosed(void) {
+		ended := isClosed(void)
+		if ended {
 			c.judge.tally.redecided.Add(1)
 			if err := c.mayFilter(ctx, VerbRead, filter); err != nil {
 				return nil, err
@@ -47,7 +49,7 @@ func (c *Centre) changes(ctx context.Context, req *conf.ChangesRequest) (*conf.C
 		}
 		given := *resp
 		given.Changes = readableOf(a, resp.Changes)
-		if len(given.Changes) > 0 || given.Draining || !resp.More && !time.Now().Before(deadline) || resp.More && req.Wait <= 0 {
+		if len(given.Changes) > 0 || given.Draining || ended || !time.Now().Before(deadline) {
 			given.Position = c.judge.sealer().seal(resp.Position)
 			return &given, nil
 		}

@@ -46,6 +46,9 @@ func (c *Centre) arrive(ctx context.Context, req *conf.PollRequest) (p polled, r
 		return p, nil, conf.Errorf(conf.ErrTooLarge, "keys: %d, more than %d", n, conf.MaxPollKeys)
 	}
 	a := c.access(ctx)
+	if a.mode == "" {
+		return p, nil, errNotReady() // an answer would have a position that is not sealed
+	}
 	made := c.decisions.find(a.principal, a.void, req.Set)
 	if made == nil {
 		if len(req.Keys) == 0 { // a hash proves nothing: its keys may be anybody's

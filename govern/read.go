@@ -2,7 +2,6 @@ package govern
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/linnaname/gdiamond/conf"
@@ -101,6 +100,9 @@ func (c *Centre) report(ctx context.Context, req *conf.ReportRequest) (*conf.Rep
 	var first conf.Key // that is refused
 	split := func(a *access) error {
 		kept, first = nil, conf.Key{}
+		if a.mode == "" {
+			return errNotReady()
+		}
 		for _, r := range req.Reports {
 			switch key := r.Key.Canonical(); {
 			case !key.System() && a.may(VerbRead, key):
@@ -115,11 +117,14 @@ func (c *Centre) report(ctx context.Context, req *conf.ReportRequest) (*conf.Rep
 		return nil
 	}
 	a, err := c.settled(ctx, []string{req.Reports[0].Key.Canonical().Namespace}, split)
-	if err != nil {
-		if invalid := first.Validate(); errors.Is(invalid, conf.ErrInvalid) {
+	if isDenial(err) {
+		if invalid := first.Validate(); invalid != nil {
 			return nil, invalid
 		}
 		return nil, c.refused(a, err, first.Namespace)
+	}
+	if err != nil {
+		return nil, err
 	}
 	ask := *req
 	ask.Reports = kept

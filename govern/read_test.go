@@ -13,6 +13,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/engine"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -320,14 +321,72 @@ func TestChanges_WaitForWhatMayBeRead(t *testing.T) {
 		assert.Equal(t, 10*time.Second, time.Since(begun), "and not longer")
 		assert.Equal(t, s.Status().Position, resp.Position, "the position moves on")
 
-		// A right that comes while it waits counts from then on.
+		// A right that comes while it waits ends the wait, and counts from then on.
+		at = resp.Position
+		answer, begun = watch(time.Minute)
+		s.write(granted("b.daily", "token:a.reader", RoleReader))
+		resp = <-answer
+		assert.Zero(t, time.Since(begun))
 		at = resp.Position
 		answer, _ = watch(time.Minute)
-		s.write(granted("b.daily", "token:a.reader", RoleReader))
-		synctest.Wait()
 		s.publish("b.daily/g/k", "w")
 		assert.Len(t, (<-answer).Changes, 1)
 	})
+}
+
+// A watch that waits ends when a secret of its token is withdrawn: the caller has to prove
+// itself again, and who has that secret alone cannot.
+func TestChanges_EndWithAWithdrawnSecret(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := governed(t, team("a")...)
+		renewed := token("a.reader")
+		renewed.Secrets = append(renewed.Secrets, Secret{SHA256: hexSum(secretOf("new"))})
+		s.write(renewed)
+		at := s.Status().Position
+		answer := make(chan *conf.ChangesResponse, 1)
+		go func() {
+			resp, err := s.As("token:a.reader").Changes(context.Background(), &conf.ChangesRequest{Namespace: "a.daily", After: at, Wait: time.Minute})
+			assert.NoError(t, err)
+			answer <- resp
+		}()
+		synctest.Wait()
+		renewed.Secrets = renewed.Secrets[1:]
+		s.write(renewed)
+		s.publish("a.daily/g/k", "secret")
+		resp := <-answer
+		assert.Empty(t, resp.Changes)
+		assert.Less(t, resp.Position.Revision, s.Status().Position.Revision)
+	})
+}
+
+// A watch through a long log that has nothing for its caller ends at its deadline, with the
+// position up to which it has looked.
+func TestChanges_EndInALongLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := governed(t, append(team("a"), team("b")...)...)
+		at := s.Status().Position
+		slow := &slowLog{System: s.door}
+		s.door = slow
+		begun := time.Now()
+		resp, err := s.As("token:a.reader").Changes(t.Context(), &conf.ChangesRequest{Namespace: "a.daily", After: at, Wait: 10 * time.Second})
+		require.NoError(t, err)
+		assert.Empty(t, resp.Changes)
+		assert.True(t, resp.More)
+		assert.Equal(t, 10*time.Second, time.Since(begun))
+		assert.Equal(t, 10, slow.pages)
+	})
+}
+
+// slowLog is a door whose log has no end, and a page a second.
+type slowLog struct {
+	engine.System
+	pages int
+}
+
+func (l *slowLog) Changes(_ context.Context, req *conf.ChangesRequest, _ <-chan struct{}) (*conf.ChangesResponse, error) {
+	l.pages++
+	time.Sleep(time.Second)
+	return &conf.ChangesResponse{Position: req.After, More: true}, nil
 }
 
 // Reports are counted for keys that may be read, whatever else is reported.

@@ -56,6 +56,9 @@ func TestX5_ARequiredCentreServesNothingBeforeTheSetUp(t *testing.T) {
 	assert.ErrorIs(t, err, conf.ErrUnavailable)
 	_, err = required.Poll(t.Context(), &conf.PollRequest{Keys: []conf.Key{conf.NewKey("", "x")}, Set: conf.HashKeys([]conf.Key{conf.NewKey("", "x")})})
 	assert.ErrorIs(t, err, conf.ErrUnavailable)
+	_, err = required.Poll(t.Context(), &conf.PollRequest{Set: conf.HashKeys([]conf.Key{conf.NewKey("", "x")})})
+	assert.ErrorIs(t, err, conf.ErrUnavailable, "and no position by a poll of a set that is not known")
+	assert.Zero(t, required.Status().Position.Chain, "nor a chain in another way")
 	_, err = required.Prove(t.Context(), conf.Proof{Token: NewTokenSecret()})
 	assert.ErrorIs(t, err, conf.ErrUnavailable)
 
