@@ -15,18 +15,34 @@ type rights interface {
 	httptransport.Knower
 }
 
+// decides reports whether a server decides about rights, in whole or in part. One that lacks a
+// method by which the pages would ask it is not taken for one that everybody may look into.
+func decides(srv any) bool {
+	switch srv.(type) {
+	case httptransport.Prover, httptransport.Knower, Governed:
+		return true
+	}
+	return false
+}
+
 // mayLook returns an error unless the sender of r may see pages that tell about the whole
 // store: the right to list everything is needed if the server enforces rights. A server that
 // has loaded nothing has nothing to tell about anybody, so those who look for the reason need
 // no right.
 func (n *Node) mayLook(r *http.Request) error {
 	server, ok := n.srv.(rights)
-	if !ok {
+	switch {
+	case !ok && decides(n.srv):
+		return conf.Errorf(conf.ErrDenied, "not permitted: list on all; the server cannot be asked who may")
+	case !ok:
 		return nil
 	}
 	ctx := r.Context()
-	if who, err := server.WhoAmI(ctx); err != nil || who.Mode != conf.ModeClosed {
+	switch who, err := server.WhoAmI(ctx); {
+	case errors.Is(err, conf.ErrUnavailable), err == nil && who.Mode != conf.ModeClosed:
 		return nil
+	case err != nil:
+		return err
 	}
 	proof, err := httptransport.ReadProof(r)
 	if err != nil {

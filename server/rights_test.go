@@ -12,9 +12,11 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/govern"
 	"github.com/linnaname/gdiamond/internal/memnet"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/memstore"
+	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
 // deciding is a server that decides about rights. The token gd_operator may list everything,
@@ -109,6 +111,34 @@ func TestPages_OpenWhereNothingIsRefused(t *testing.T) {
 		r.wait()
 		require.NoError(t, store.Close())
 	}
+}
+
+// A Centre is asked by the pages.
+var _ interface {
+	httptransport.Prover
+	httptransport.Knower
+	server.Governed
+} = (*govern.Centre)(nil)
+
+// partly is a server that decides about rights and cannot be asked by the pages.
+type partly struct {
+	diamond.Server
+	httptransport.Prover
+}
+
+// The pages of a server that decides about rights, and lacks a method by which the node would
+// ask, are shown to nobody.
+func TestPages_ClosedWhereTheServerCannotBeAsked(t *testing.T) {
+	store := memstore.New()
+	t.Cleanup(func() { assert.NoError(t, store.Close()) })
+	srv, err := diamond.NewServer(store)
+	require.NoError(t, err)
+	r := hosted(t, &partly{srv, &deciding{}})
+	res, body := get(t, r.client, "/metrics", "Bearer gd_operator")
+	assert.Equal(t, http.StatusForbidden, res.StatusCode)
+	assert.NotContains(t, body, "diamond_keys")
+	_, body = get(t, r.client, "/readyz?verbose", "")
+	assert.NotContains(t, body, "storage")
 }
 
 func get(t *testing.T, client *http.Client, path, authorization string) (*http.Response, string) {

@@ -14,7 +14,8 @@ import (
 // serves is one, the handler calls Prove once for each request that brings a proof, before
 // it reads the body. So Prove must be quick, and safe for concurrent use.
 type Prover interface {
-	// Prove returns the principal of a proof. ErrUnauthenticated: the proof is not valid.
+	// Prove returns the principal of a proof, which is not malformed and not that of an
+	// anonymous caller. ErrUnauthenticated: the proof is not valid.
 	// ErrUnavailable: the server cannot tell now.
 	Prove(ctx context.Context, proof conf.Proof) (conf.Principal, error)
 }
@@ -26,15 +27,30 @@ const (
 )
 
 // proofs returns a function that has prover decide about the proof of a request. A request
-// without a proof is anonymous.
+// without a proof is anonymous, and so is one whose proof is malformed, as long as the server
+// says that it refuses nothing.
 func proofs(prover Prover) func(r *http.Request) (conf.Principal, error) {
 	return func(r *http.Request) (conf.Principal, error) {
 		proof, err := ReadProof(r)
+		if err != nil && refusesNothing(r.Context(), prover) {
+			return conf.Principal{}, nil
+		}
 		if err != nil || proof.Anonymous() {
 			return conf.Principal{}, err
 		}
 		return prover.Prove(r.Context(), proof)
 	}
+}
+
+// refusesNothing reports whether a server says that it is open or in observe mode. There, what
+// clients have always sent, such as a header for somebody else, must not fail.
+func refusesNothing(ctx context.Context, prover Prover) bool {
+	knower, ok := prover.(Knower)
+	if !ok {
+		return false
+	}
+	who, err := knower.WhoAmI(ctx)
+	return err == nil && (who.Mode == conf.ModeOpen || who.Mode == conf.ModeObserve)
 }
 
 // ReadProof returns the proof of identity that r brings: a token in a Bearer header, a token

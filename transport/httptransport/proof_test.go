@@ -205,6 +205,44 @@ func TestIdentity_EveryRoute(t *testing.T) {
 	}
 }
 
+// moded is a server that decides about rights in a mode.
+type moded struct {
+	*proving
+	mode string // "" before it knows
+}
+
+func (m *moded) WhoAmI(context.Context) (conf.Identity, error) {
+	if m.mode == "" {
+		return conf.Identity{}, conf.ErrUnavailable
+	}
+	return conf.Identity{Mode: m.mode}, nil
+}
+
+func (m *moded) Can(context.Context, conf.CanRequest) (conf.CanResponse, error) {
+	return conf.CanResponse{}, nil
+}
+
+// A live fleet may send what is no proof to this server. Before rights are enforced, that
+// fails no request.
+func TestIdentity_MalformedProofsWhereNothingIsRefused(t *testing.T) {
+	for mode, status := range map[string]int{
+		conf.ModeOpen: http.StatusNotFound, conf.ModeObserve: http.StatusNotFound,
+		conf.ModeClosed: http.StatusUnauthorized, "": http.StatusUnauthorized,
+	} {
+		srv := newProving(t)
+		c := protocoltest.Of(t, &moded{srv, mode}, httptransport.WithMaxContent(protocoltest.MaxContent))
+		for _, header := range []string{"Digest username=joe", "Bearer", "Basic ?"} {
+			r := request(http.MethodGet, "/v1/configs/public/g/k", "")
+			r.Header.Set("Authorization", header)
+			assert.Equal(t, status, send(c.H, r).Code, "%s in mode %q", header, mode)
+			if status == http.StatusNotFound {
+				assert.Empty(t, (<-srv.callers).Principal)
+			}
+		}
+		assert.Zero(t, srv.proofs.Load())
+	}
+}
+
 // counting counts how much of a body is read.
 type counting struct{ read int }
 
