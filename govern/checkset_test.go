@@ -204,29 +204,44 @@ func TestDeletingANamespaceWithKeysNeedsForce(t *testing.T) {
 	assert.ErrorContains(t, err, "not permitted: force")
 }
 
-// TestConditionsGoWithTheSet: a key stands once in a set, and the caller's own conditions
-// stay.
+// A key stands once in a set, and the caller's own conditions stay. One of another revision
+// than that of the decision is a conflict, and the caller's.
 func TestConditionsGoWithTheSet(t *testing.T) {
 	p := policyOf(t, shopSetup()...)
 	set := setOf(t, &Namespace{ID: "shop.production", Tenant: "shop", Environment: "production"}, &User{Name: "ann", Description: "x"})
 	set.Deletes = []conf.Delete{{Key: KeyOf(KindGrants, "namespace:shop.daily")}}
-	set.Checks = []conf.Check{{Key: KeyOf(KindTenant, "shop"), Revision: 7}}
-	set.Drafts[1].IfRevision = conf.Revision(9)
+	set.Checks = []conf.Check{{Key: KeyOf(KindTenant, "shop"), Revision: 1}}
+	set.Drafts[1].IfRevision = conf.Revision(1)
 	out, err := p.checkDocuments("user:root", set, false, keysIn, now)
 	require.NoError(t, err)
 	out.rest(conf.Check{Key: KeyOf(KindUser, "root"), Revision: 1}, conf.Check{Key: KeyOf(KindUser, "root"), Revision: 1})
-	with := out.addTo(set)
+	planned := &plan{set: set, ours: make(map[conf.Key]bool)}
+	require.NoError(t, planned.condition(out))
+	with := planned.set
 	require.NoError(t, with.Canonical().Validate(conf.DefaultMaxContent))
 	require.Len(t, with.Drafts, 3)
 	assert.EqualValues(t, 0, *with.Drafts[0].IfRevision, "must not exist")
-	assert.EqualValues(t, 9, *with.Drafts[1].IfRevision, "the caller's")
+	assert.EqualValues(t, 1, *with.Drafts[1].IfRevision, "the caller's")
 	assert.Equal(t, KeyOf(KindTenant, "shop"), with.Drafts[2].Key)
-	assert.EqualValues(t, 7, *with.Drafts[2].IfRevision, "the caller's")
+	assert.EqualValues(t, 1, *with.Drafts[2].IfRevision, "the caller's")
 	assert.EqualValues(t, 1, *with.Deletes[0].IfRevision)
 	assert.Contains(t, with.Checks, conf.Check{Key: KeyOf(KindUser, "root"), Revision: 1})
 	assert.NotContains(t, with.Checks, set.Checks[0])
 	assert.Nil(t, set.Drafts[0].IfRevision, "the set of the caller has changed")
 	assert.Len(t, set.Checks, 1)
+	for key, ours := range map[conf.Key]bool{
+		KeyOf(KindNamespace, "shop.production"): true, KeyOf(KindUser, "root"): true,
+		KeyOf(KindUser, "ann"): false, KeyOf(KindTenant, "shop"): false,
+	} {
+		assert.Equal(t, ours, planned.ours[key], key)
+	}
+
+	set.Checks[0].Revision = 7
+	planned = &plan{set: set, ours: make(map[conf.Key]bool)}
+	err = planned.condition(out)
+	require.ErrorIs(t, err, conf.ErrConflict)
+	assert.True(t, planned.disputed)
+	assert.False(t, planned.added(err))
 }
 
 func TestGuards(t *testing.T) {

@@ -321,3 +321,29 @@ func TestOrigin(t *testing.T) {
 	assert.Equal(t, "cli", history.Changes[0].Origin)
 	assert.Empty(t, history.Changes[1].Origin)
 }
+
+// A document that another server has just made is not one that does not exist.
+func TestCommit_WhatADocumentNamesMayBeNew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		a := open(t, store)
+		a.setUp(ModeClosed)
+		b := open(t, store, diamond.WithFeedInterval(24*time.Hour))
+		a.write(&Tenant{Name: "c", Environments: []string{"daily"}})
+		start := time.Now()
+		require.NoError(t, b.edit(root, &Namespace{ID: "c.daily", Tenant: "c", Environment: "daily"}))
+		a.write(&Role{Name: "auditor", Verbs: []string{"list"}})
+		require.NoError(t, b.edit(root, granted("c.daily", root, "auditor")))
+		require.ErrorIs(t, b.edit(root, granted("c.daily", root, "none")), conf.ErrInvalid)
+		assert.Less(t, time.Since(start), time.Second)
+	})
+}
+
+// The deletion of a document that does not exist fails as any other.
+func TestCommit_DeleteOfNoDocument(t *testing.T) {
+	s := governed(t, team("a")...)
+	at := s.Status().Position
+	_, err := s.As(root).Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{Deletes: []conf.Delete{{Key: KeyOf(KindGrants, "namespace:public")}}}})
+	require.ErrorIs(t, err, conf.ErrNotFound)
+	assert.Equal(t, at, s.Status().Position)
+}

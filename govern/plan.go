@@ -25,10 +25,16 @@ type plan struct {
 // is an error beside it.
 func (c *Centre) plan(ctx context.Context, set *conf.ChangeSet) (*plan, error) {
 	var v *verdict
-	a, err := c.settled(ctx, namespacesOf(keysOf(set)), func(a *access) (err error) {
+	judge := func(a *access) (err error) {
 		v, err = a.judgeSet(set, c.door.Usage)
 		return err
-	})
+	}
+	a, err := c.settled(ctx, namespacesOf(keysOf(set)), judge)
+	if err != nil && v != nil && v.doubtful { // what a document names may be new
+		c.catchUp(ctx)
+		a = c.access(ctx)
+		err = judge(a)
+	}
 	if err == nil {
 		err = c.guard(ctx, v)
 	}
@@ -145,6 +151,7 @@ func (p *plan) condition(by *conditions) error {
 		case !isWritten:
 			added = append(added, check)
 			p.ours[check.Key] = true
+		case check.Revision == 0 && deleteOf(&set, check.Key) != nil: // a deletion of nothing fails by itself
 		default:
 			*condition = conf.Revision(check.Revision)
 			p.ours[check.Key] = true

@@ -14,6 +14,9 @@ var markerKey = KeyOf(KindCentre, "marker")
 type verdict struct {
 	access *access
 	set    *conf.ChangeSet // with what the Centre writes into documents
+	// doubtful says that the documents of the set were refused by what others say or do not
+	// say, of which this server may have an older state.
+	doubtful bool
 	conditions
 }
 
@@ -119,6 +122,7 @@ func (v *verdict) permitDocuments(used usage) error {
 	v.set = &set
 	more, err := a.policy.checkDocuments(a.principal, v.set, v.set.Force, used, time.Now())
 	if err != nil {
+		v.doubtful = true
 		return err
 	}
 	v.rest(more.checks...)
