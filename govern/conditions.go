@@ -17,6 +17,7 @@ type conditions struct {
 // rest adds checks.
 func (c *conditions) rest(checks ...conf.Check) { c.checks = append(c.checks, checks...) }
 
+// draftOf returns the draft of key in set, or nil.
 func draftOf(set *conf.ChangeSet, key conf.Key) *conf.Draft {
 	for i := range set.Drafts {
 		if set.Drafts[i].Key == key {
@@ -26,6 +27,7 @@ func draftOf(set *conf.ChangeSet, key conf.Key) *conf.Draft {
 	return nil
 }
 
+// deleteOf returns the deletion of key in set, or nil.
 func deleteOf(set *conf.ChangeSet, key conf.Key) *conf.Delete {
 	for i := range set.Deletes {
 		if set.Deletes[i].Key == key {
