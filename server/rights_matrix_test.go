@@ -151,7 +151,7 @@ func matrixNode(t *testing.T) *governedNode {
 	n := newGovernedNode(t, documents...)
 	// They had rights, and would have them.
 	n.commit(setOf(t, grantsOn(govern.EnvironmentScope("a", "daily"), "token:a.expired", govern.RoleAdministrator, "token:a.retired", govern.RoleAdministrator)))
-	time.Sleep(time.Minute) // of the bubble: the server reads it
+	time.Sleep(time.Minute) // fake time: the server reads it
 	n.restore(0)
 	return n
 }
