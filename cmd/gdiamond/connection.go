@@ -28,8 +28,9 @@ type connection struct {
 	timeout   time.Duration
 	output    format
 
-	as    *proof     // who asks, if the flags do not say it
-	lists *staleness // of the client that was created last
+	as        *proof     // who asks, if the flags do not say it
+	lists     *staleness // of the client that was created last
+	anonymous bool       // no token is sent
 }
 
 func (c *connection) flags(cmd *cobra.Command) {
@@ -142,7 +143,11 @@ func (c *connection) dial() (wire diamond.Transport, hangUp func(), err error) {
 		return nil, nil, err
 	}
 	balancer := transport.NewBalancer(resolver, httptransport.Dialer(opts...))
-	return balancer, balancer.Close, nil
+	wire = balancer
+	if c.anonymous {
+		wire = unproven{wire}
+	}
+	return wire, balancer.Close, nil
 }
 
 // way returns who knows the servers that the flags name, or those of the profile, and the
@@ -159,6 +164,7 @@ func (c *connection) way() (resolver transport.Resolver, opts []httptransport.Op
 	if err != nil {
 		return nil, nil, err
 	}
+	c.anonymous = as == proof{}
 	servers, namesrvs := c.servers, c.namesrvs
 	if len(servers)+len(namesrvs) == 0 {
 		servers, namesrvs = from.Servers, from.NameServers

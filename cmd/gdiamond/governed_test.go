@@ -152,3 +152,20 @@ func TestGoverned_FromTheSetupToken(t *testing.T) {
 	assert.Contains(t, pruned.stdout, "remove  role deployer")
 	assert.Equal(t, exitError, g.as(fresh, "whoami").code, "its token is retired")
 }
+
+// An operator who names a server gets no token from the profile, and is told why.
+func TestGoverned_ADenialSaysThatNoTokenWasSent(t *testing.T) {
+	g := newGoverned(t)
+	out := invokeWith(t, g.setup, []string{g.config}, "login", "--server", g.address)
+	require.Equal(t, exitOK, out.code, out.stderr)
+	reader := g.must(g.setup, "token", "create", "reader")
+	for _, args := range [][]string{
+		{"get", "a"}, {"publish", "a", "-"}, {"ls"}, {"history", "a"}, {"watch"}, {"tenant", "create", "pay"}, {"rights", "mode"},
+	} {
+		out := invokeWith(t, "x", []string{g.config}, append(args, "--server", g.address)...)
+		assert.Equal(t, exitError, out.code, args)
+		assert.Contains(t, out.stderr, "no token was sent", args)
+		out = g.as(reader, args...)
+		assert.NotContains(t, out.stderr, "no token was sent", args)
+	}
+}

@@ -44,7 +44,7 @@ type governing struct {
 
 func (g *governing) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.Var(&g.mode, "rights", "deny what is not granted (closed), or only log it (observe); needed until the store is governed, which the first such server makes it")
+	f.Var(&g.mode, "rights", "deny what is not granted, or with --rights=observe only log it; needed until the store is governed, which the first such server makes it")
 	f.Lookup("rights").NoOptDefVal = govern.ModeClosed
 	f.StringVar(&g.tokenFile, "bootstrap-token-file", "", "`FILE` with the secret of the first administrator's token (default: the server that makes the store governed prints one)")
 	f.BoolVar(&g.keepCredentials, "keep-credentials", false, "after a restore, confirm the tokens of before: revoked ones are valid again")

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
+)
+
+// unproven is the transport of a command that sends no token. Its denials say so, because
+// users who have a profile expect that its token is sent. Poll and Report are not among its
+// methods, because no command calls them.
+type unproven struct{ diamond.Transport }
+
+// noToken is added to the error of what is denied.
+const noToken = "; no token was sent, and `gdiamond whoami` says whether the servers decide by rights"
+
+// Fetch implements [diamond.Transport].
+func (u unproven) Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
+	resp, err := u.Transport.Fetch(ctx, req)
+	return resp, sayUnproven(err)
+}
+
+// Commit implements [diamond.Transport].
+func (u unproven) Commit(ctx context.Context, req *conf.CommitRequest) (*conf.CommitResponse, error) {
+	resp, err := u.Transport.Commit(ctx, req)
+	return resp, sayUnproven(err)
+}
+
+// List implements [diamond.Transport].
+func (u unproven) List(ctx context.Context, req *conf.ListRequest) (*conf.ListResponse, error) {
+	resp, err := u.Transport.List(ctx, req)
+	return resp, sayUnproven(err)
+}
+
+// History implements [diamond.Transport].
+func (u unproven) History(ctx context.Context, req *conf.HistoryRequest) (*conf.HistoryResponse, error) {
+	resp, err := u.Transport.History(ctx, req)
+	return resp, sayUnproven(err)
+}
+
+// Changes implements [diamond.Transport].
+func (u unproven) Changes(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
+	resp, err := u.Transport.Changes(ctx, req)
+	return resp, sayUnproven(err)
+}
+
+// sayUnproven returns err, and if it is a denial, with noToken added.
+func sayUnproven(err error) error {
+	var e *conf.Error
+	if !errors.Is(err, diamond.ErrDenied) || !errors.As(err, &e) {
+		return err
+	}
+	said := *e
+	said.Detail += noToken
+	return &said
+}
