@@ -43,6 +43,9 @@ func TestSystem_PollVoid(t *testing.T) {
 		require.NoError(t, err)
 		assert.True(t, resp.Resync, "it is closed already")
 		assert.Equal(t, 10*time.Second, time.Since(begun), "nobody waits")
+		resp, err = door.Poll(t.Context(), pollOf(at, 0, document("a")), void)
+		require.NoError(t, err)
+		assert.True(t, resp.Resync, "whoever does not want to wait learns of it too")
 		resp, err = door.Poll(t.Context(), pollOf(conf.Position{}, 20*time.Second, document("a")), void)
 		require.NoError(t, err)
 		assert.Len(t, resp.Changed, 1, "an answer that needs no wait is given")
@@ -55,7 +58,7 @@ func TestSystem_PollVoid(t *testing.T) {
 			assert.Equal(t, 20*time.Second, time.Since(begun))
 		}
 		assert.Zero(t, srv.Status().Waiters)
-		assert.EqualValues(t, 2, srv.Status().Counters.PollResync)
+		assert.EqualValues(t, 3, srv.Status().Counters.PollResync)
 	})
 }
 
