@@ -385,7 +385,7 @@ type slowLog struct {
 
 func (l *slowLog) Changes(_ context.Context, req *conf.ChangesRequest, _ <-chan struct{}) (*conf.ChangesResponse, error) {
 	l.pages++
-	time.Sleep(time.Second)
+	time.Sleep(time.Second) // fake time: the test runs in a bubble
 	return &conf.ChangesResponse{Position: req.After, More: true}, nil
 }
 

@@ -46,7 +46,7 @@ func governed(t *testing.T, grants ...govern.Grant) *protocoltest.Centre {
 	results, err := store.Commit(t.Context(), []conf.ChangeSet{set})
 	require.NoError(t, err)
 	require.NoError(t, results[0].Err)
-	time.Sleep(time.Minute) // of the bubble: the server reads it
+	time.Sleep(time.Minute) // fake time: the server reads it
 	return protocoltest.Of(t, centre)
 }
 
