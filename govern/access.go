@@ -107,9 +107,19 @@ func (a *access) ready(namespace string) error {
 	case "":
 		return errNotReady()
 	case conf.ModeClosed:
-		return cmp.Or(a.policy.ready(namespace), a.policy.readyFor(a.principal))
+		return a.unready(cmp.Or(a.policy.ready(namespace), a.policy.readyFor(a.principal)))
 	}
 	return nil
+}
+
+// unready returns err, which says that a document cannot be read, as the principal may see
+// it. That the document exists is only for those who may read it.
+func (a *access) unready(err error) error {
+	var e *conf.Error
+	if !errors.As(err, &e) || a.mayDocument(VerbRead, e.Key) {
+		return err
+	}
+	return conf.Errorf(conf.ErrUnavailable, "this server cannot decide about it: it cannot read a document, which may need a newer program")
 }
 
 // readyForAll returns an error if any document cannot be read on which decisions rest.
@@ -117,7 +127,7 @@ func (a *access) readyForAll() error {
 	if err := a.ready(conf.DefaultNamespace); err != nil || a.mode != conf.ModeClosed || len(a.policy.unread) == 0 {
 		return err
 	}
-	return a.policy.unreadable(a.policy.unread[0])
+	return a.unready(a.policy.unreadable(a.policy.unread[0]))
 }
 
 // mayIn reports whether the principal may do verb on some keys of a namespace, or of a group

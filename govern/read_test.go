@@ -405,3 +405,30 @@ func TestReport(t *testing.T) {
 	require.NoError(t, report("b.daily/g/k", "a.daily/g/k"))
 	assert.Equal(t, 1, s.Status().Listeners.InSync)
 }
+
+// A document of a later format does not tell strangers that it exists.
+func TestUnreadDocumentsAreNotNamedToStrangers(t *testing.T) {
+	s := governed(t, append(team("a"), team("b")...)...)
+	set := s.drafts(&Namespace{ID: "a.daily", Tenant: "a", Environment: "daily"}, &Role{Name: "special"})
+	for i := range set.Drafts {
+		set.Drafts[i].Content = strings.Replace(set.Drafts[i].Content, `"format": 1`, `"format": 9`, 1)
+	}
+	for i, name := range []string{"a.daily", "special"} {
+		_, err := s.door.Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{Drafts: set.Drafts[i : i+1]}})
+		require.NoError(t, err)
+		for _, stranger := range []string{"", "token:b.reader"} {
+			_, fetch := s.fetch(stranger, "a.daily/g/k")
+			_, list := s.As(stranger).List(t.Context(), &conf.ListRequest{Namespace: conf.AllNamespaces})
+			for _, err := range []error{fetch, list} {
+				require.ErrorIs(t, err, conf.ErrUnavailable)
+				var e *conf.Error
+				require.ErrorAs(t, err, &e)
+				assert.NotContains(t, e.Detail, name)
+				assert.NotContains(t, e.Detail, "format")
+				assert.NotEqual(t, SystemNamespace, e.Key.Namespace)
+			}
+		}
+		_, err = s.fetch(root, "a.daily/g/k")
+		require.ErrorContains(t, err, "format 9", "who may read it learns why")
+	}
+}
