@@ -144,7 +144,7 @@ func (c *checker) administrators(changes []conf.Change) error {
 	if !concerned {
 		return nil
 	}
-	if err := c.escalation(); err != nil {
+	if err := c.escalation(changes); err != nil {
 		return err
 	}
 	if _, ok := c.policy.administrator(c.now); !ok {

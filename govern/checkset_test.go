@@ -149,6 +149,32 @@ func TestSeveralDocumentsCount(t *testing.T) {
 		&Grants{Scope: AllScope(), Grants: []Grant{{Subject: "user:root", Role: RoleAdministrator}, {Subject: "team:admins", Role: RoleAdministrator}}}), "token:shop.app belongs to tenant shop")
 }
 
+// Two servers that do not know of each other's sets yet must not give together what none of
+// them may give: administer on everything to a token of a tenant.
+func TestEscalationInTwoSteps(t *testing.T) {
+	ops := &Team{Name: "ops"}
+	helper := &Role{Name: "helper", Verbs: []string{"list"}}
+	grants := &Grants{Scope: AllScope(), Grants: []Grant{{Subject: "user:root", Role: RoleAdministrator}, {Subject: "team:ops", Role: "helper"}}}
+	p := policyOf(t, append(shopSetup(), ops, helper, grants)...)
+	rests := func(docs ...Document) (keys []conf.Key) {
+		out, err := p.checkDocuments("user:root", setOf(t, docs...), false, keysIn, now)
+		require.NoError(t, err)
+		for _, check := range out.checks {
+			keys = append(keys, check.Key)
+		}
+		return keys
+	}
+	member := rests(&Team{Name: "ops", Members: []string{"token:shop.app"}})
+	assert.Contains(t, member, helper.Key())
+	assert.Contains(t, member, grants.Key())
+	verb := rests(&Role{Name: "helper", Verbs: []string{"administer"}})
+	assert.Contains(t, verb, ops.Key())
+	assert.Contains(t, verb, grants.Key())
+	granted := rests(&Grants{Scope: AllScope(), Grants: append(grants.Grants, Grant{Subject: "team:ops", Role: RoleAdministrator})})
+	assert.Contains(t, granted, ops.Key())
+	assert.NotContains(t, rests(&User{Name: "new"}), helper.Key(), "what gives nobody a right rests on no role")
+}
+
 // TestLastAdministratorIsOneWhoCanActNow: an expired, suspended or secretless token is none.
 func TestLastAdministratorIsOneWhoCanActNow(t *testing.T) {
 	for _, c := range []struct {

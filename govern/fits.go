@@ -125,10 +125,26 @@ func (c *checker) grantsFit(fresh *Grants) error {
 // escalation checks that nobody has administer on everything whom the administrators of a
 // tenant could become: they may give one of its tokens a new secret, or one of its teams a
 // new member.
-func (c *checker) escalation() error {
-	g := document[*Grants](c.next.get(KindGrants, AllScope().String()))
+//
+// It rests the set on what may decide about that, if the set writes some of it. Otherwise two
+// sets could do together, at two servers, what none of them may do: one gives a team a
+// member, the other gives a role of that team another verb.
+func (c *checker) escalation(changes []conf.Change) error {
+	all := KeyOf(KindGrants, AllScope().String())
+	g := document[*Grants](c.next.get(all.Group, all.DataID))
 	if g == nil {
 		return nil
+	}
+	if slices.ContainsFunc(changes, func(change conf.Change) bool {
+		return change.Key == all || change.Key.Group == KindRole || change.Key.Group == KindTeam
+	}) {
+		c.restOn(all)
+		for i := range g.Grants {
+			c.restOn(KeyOf(KindRole, g.Grants[i].Role))
+			if s, err := ParseSubject(g.Grants[i].Subject); err == nil && s.Kind == SubjectTeam {
+				c.restOn(KeyOf(KindTeam, s.Name))
+			}
+		}
 	}
 	for i := range g.Grants {
 		if !c.next.verbs(g.Grants[i].Role).has(VerbAdminister) {
