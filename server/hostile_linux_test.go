@@ -44,6 +44,8 @@ var attacks = map[string]attack{
 	"POST /v1/reports":                             {target: "/v1/reports", head: `{"reports":[`, part: `{"key":"a","revision":1,"applied":true},`, size: mebibyte * 3 / 4},
 	"GET /v1/position":                             {target: "/v1/position"},
 	"POST /v1/peer/nudge":                          {target: "/v1/peer/nudge", head: `{"position":"`, part: "x"},
+	"GET /v1/whoami":                               {target: "/v1/whoami"},
+	"GET /v1/can":                                  {target: "/v1/can?verb=read&scope=all&as=token:a"},
 	"GET /openapi.yaml":                            {target: "/openapi.yaml"},
 	"GET /diamond-server/config":                   {target: "/diamond-server/config?dataId=large&group=g"},
 	"POST /diamond-server/publishConfig":           {target: "/diamond-server/publishConfig", head: "dataId=k&content=", part: strings.Repeat("x", 1024)},
