@@ -453,7 +453,7 @@ func TestINV13_NoFalseAlarms(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(time.Duration(campaign.Scale(t, 40, 1200)) * time.Second)
+		time.Sleep(time.Duration(campaign.Scale(t, 40, 300)) * time.Second)
 		stop()
 		all.Wait()
 		time.Sleep(checkTime)
