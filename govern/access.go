@@ -201,6 +201,27 @@ func (a *access) wouldDeny(verb Verb, namespace string) {
 	}
 }
 
+// provenFor returns wait, or the time until a secret of the principal's token expires if that
+// is sooner: the secret may be what the principal has proven itself with, so it must do that
+// again by then.
+func (a *access) provenFor(wait time.Duration) time.Duration {
+	s, err := ParseSubject(principalName(a.principal))
+	if err != nil || s.Kind != SubjectToken {
+		return wait
+	}
+	token := document[*Token](a.policy.get(KindToken, s.Name))
+	if token == nil {
+		return wait
+	}
+	now := time.Now()
+	for i := range token.Secrets {
+		if secret := &token.Secrets[i]; !secret.Expires.IsZero() && !secret.Expired(now) {
+			wait = min(wait, secret.Expires.Sub(now))
+		}
+	}
+	return wait
+}
+
 // errNotReady is the error of a server that has not observed the documents yet.
 func errNotReady() error {
 	return conf.Errorf(conf.ErrUnavailable, "not ready: the documents are not loaded, or the store is not governed yet")

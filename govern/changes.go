@@ -10,7 +10,8 @@ import (
 // Changes implements diamond.Transport. It gives the changes of keys that the caller may read
 // by the policy as of the answer, and goes on waiting while there are no others. When the
 // caller's rights change while it waits, or a secret of its token is withdrawn, it answers
-// with what there is, so that the caller has to prove itself again. A set of which the answer
+// with what there is, so that the caller has to prove itself again. So it does when a secret
+// of the token expires. A set of which the answer
 // has only some changes is numbered anew, so that nobody learns how many others it had.
 func (c *Centre) Changes(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
 	resp, err := c.changes(ctx, req)
@@ -29,7 +30,7 @@ func (c *Centre) changes(ctx context.Context, req *conf.ChangesRequest) (*conf.C
 	if err != nil {
 		return nil, err
 	}
-	deadline := time.Now().Add(min(max(req.Wait, 0), conf.MaxWait))
+	deadline := time.Now().Add(c.access(ctx).provenFor(min(max(req.Wait, 0), conf.MaxWait)))
 	for {
 		void := c.access(ctx).void
 		ask := *req

@@ -3,6 +3,7 @@ package govern
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -296,5 +297,38 @@ func TestPoll_SharedAnswersStay(t *testing.T) {
 		assert.NotSame(t, first, second)
 		assert.Equal(t, first.Position, second.Position)
 		assert.Equal(t, s.Status().Position, first.Position, "and it was sealed once")
+	})
+}
+
+// A token that expires while a request waits gets nothing that is published later.
+func TestWaits_EndWithTheToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reader := token("a.reader")
+		reader.Secrets[0].Expires = time.Now().Add(10 * time.Second)
+		other := reader.Secrets[0]
+		other.SHA256, other.Expires = hexSum("another"), time.Now().Add(time.Hour)
+		reader.Secrets = append(reader.Secrets, other)
+		s := governed(t, team("a")...)
+		s.write(reader)
+		s.publish("a.daily/g/k", "before")
+		begun := time.Now()
+		var waiting sync.WaitGroup
+		waiting.Go(func() {
+			resp := s.poll("token:a.reader", s.ask(s.Status().Position, time.Minute, "a.daily/g/k"))
+			assert.Equal(t, 10*time.Second, time.Since(begun))
+			assert.Empty(t, resp.Changed)
+		})
+		waiting.Go(func() {
+			resp, err := s.As("token:a.reader").Changes(t.Context(), &conf.ChangesRequest{After: s.Status().Position, Namespace: "a.daily", Wait: time.Minute})
+			assert.NoError(t, err)
+			assert.Equal(t, 10*time.Second, time.Since(begun))
+			assert.Empty(t, resp.Changes)
+		})
+		time.Sleep(11 * time.Second)
+		waiting.Wait()
+		begun = time.Now()
+		resp := s.poll("token:a.reader", s.ask(s.Status().Position, time.Minute, "a.daily/g/k"))
+		assert.Equal(t, time.Minute, time.Since(begun), "the other secret is valid for an hour")
+		assert.Empty(t, resp.Changed)
 	})
 }
