@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -362,9 +363,10 @@ func TestOnError_PanicStopAndClose(t *testing.T) {
 func TestOnChange_AClosedValueIsReleased(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewCentre()
-		c.Set(clienttest.KeyA, `{"rate": 1}`)
 		client := clienttest.NewClient(t, c)
 		released := func() weak.Pointer[clienttest.Limits] {
+			c.Set(clienttest.KeyA, `{"rate": 1}`)
+			clienttest.Settle()
 			v, err := diamond.Bind[clienttest.Limits](t.Context(), client, clienttest.KeyA)
 			require.NoError(t, err)
 			calls := 0
@@ -376,11 +378,18 @@ func TestOnChange_AClosedValueIsReleased(t *testing.T) {
 			require.Equal(t, 2, calls)
 			v.Close()
 			return weak.Make(v.Get())
-		}()
+		}
+		// A client that remembers callbacks keeps each of these. One may stay for another
+		// reason, such as a stopped timer that the runtime has not removed yet.
+		var values []weak.Pointer[clienttest.Limits]
+		for range 5 {
+			values = append(values, released())
+		}
 		clienttest.Settle()
 		for range 3 {
 			runtime.GC()
 		}
-		assert.Nil(t, released.Value(), "the client still refers to the value")
+		assert.True(t, slices.ContainsFunc(values, func(v weak.Pointer[clienttest.Limits]) bool { return v.Value() == nil }),
+			"the client still refers to the values")
 	})
 }
