@@ -80,8 +80,11 @@ func TestCatchUp_AtOnceWhereNobodyAsked(t *testing.T) {
 func TestCatchUp_AStorageThatHangsOrFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down := errors.New("down")
+		var failing atomic.Bool // and not hanging
 		c := newCatchUps(t.Context(), func(ctx context.Context) error {
-			<-ctx.Done()
+			if !failing.Load() {
+				<-ctx.Done()
+			}
 			return down
 		})
 		for range 3 {
@@ -93,7 +96,7 @@ func TestCatchUp_AStorageThatHangsOrFails(t *testing.T) {
 		defer cancel()
 		assert.ErrorIs(t, c.wait(ctx), context.DeadlineExceeded)
 		time.Sleep(time.Minute) // all runs end
-		c.run = func(context.Context) error { return down }
+		failing.Store(true)
 		assert.ErrorIs(t, c.wait(t.Context()), down)
 	})
 }

@@ -1,7 +1,6 @@
 package govern
 
 import (
-	"bytes"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -49,7 +48,7 @@ func TestDenyFile_Lines(t *testing.T) {
 func TestDenyFile_TakesChangesWithinASecond(t *testing.T) {
 	path := denyFile(t, "user:ann\nuser:bob\n")
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		var log lockedBuffer
 		d, err := ReadDenyFile(path, slog.New(slog.NewTextHandler(&log, nil)))
 		require.NoError(t, err)
 		var told [][]string
@@ -69,7 +68,7 @@ func TestDenyFile_TakesChangesWithinASecond(t *testing.T) {
 
 		write("user:ann\nbob") // damaged
 		assert.True(t, d.Denies("token:x"), "the last list stays in force")
-		assert.Equal(t, 1, strings.Count(log.String(), "is not taken"), "once, however often it looks: %s", &log)
+		assert.Equal(t, 1, strings.Count(log.String(), "is not taken"), "once, however often it looks: %s", log.String())
 		require.NoError(t, os.Remove(path))
 		time.Sleep(time.Second)
 		synctest.Wait()

@@ -52,6 +52,10 @@ func (c *Centre) arrive(ctx context.Context, req *conf.PollRequest) (p polled, r
 	made := c.decisions.find(a.principal, a.void, req.Set)
 	if made == nil {
 		if len(req.Keys) == 0 { // a hash proves nothing: its keys may be anybody's
+			// The caller then sends no position, so first this server must have reached it.
+			if err := c.reach(ctx, req.Position, min(req.Wait, reachTime)); err != nil {
+				return p, nil, err
+			}
 			resp, err = c.resync(ctx)
 			return p, resp, err
 		}

@@ -23,14 +23,13 @@ func (c *Centre) here(ctx context.Context, after conf.Position) (conf.Position, 
 	return resp.Position, nil
 }
 
-// reach waits for up to wait until the server has reached the claim p.
+// reach waits for up to wait until the server has reached the claim p, as it does for all
+// polls. It polls a set that nobody has, which is answered without keys.
 func (c *Centre) reach(ctx context.Context, p conf.Position, wait time.Duration) error {
-	waiting, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	_, err := c.here(waiting, p)
-	if err != nil && ctx.Err() == nil && waiting.Err() != nil {
-		return conf.Errorf(conf.ErrBehind, "revision %d of generation %d is not reached yet", p.Revision, p.Epoch.Generation)
+	if p.IsZero() {
+		return nil
 	}
+	_, err := c.door.Poll(ctx, &conf.PollRequest{Position: p, Wait: wait}, nil)
 	return err
 }
 

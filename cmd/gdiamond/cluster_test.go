@@ -216,7 +216,7 @@ func TestMigrate_FromOriginal(t *testing.T) {
 	assert.Contains(t, out.stdout, "would import 1, already present 0, refused 1")
 	out = invoke(t, "migrate", "--mysql", to, "--dry-run")
 	require.Equal(t, exitOK, out.code, out.stderr)
-	assert.Equal(t, "would apply 0001_start.sql\nwould apply 0002_marked.sql\n", out.stdout)
+	assert.Equal(t, "would apply 0001_start.sql, 0002_marked.sql\n", out.stdout)
 	target, err := sql.Open("mysql", to)
 	require.NoError(t, err)
 	defer target.Close()

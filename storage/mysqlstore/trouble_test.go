@@ -195,7 +195,7 @@ func TestS12_ReadOnlyFromTheStart(t *testing.T) {
 	server := mariadbtest.Start(t, mariadbtest.Options{})
 	dsn := server.Database(t)
 	admin := raw(t, dsn)
-	user := asUser(t, admin, dsn, "SELECT, INSERT, CREATE")
+	user := asUser(t, admin, dsn, "SELECT, INSERT, CREATE, ALTER")
 	db, err := OpenDB(user, quiet())
 	require.NoError(t, err)
 	defer db.Close()
