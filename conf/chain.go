@@ -14,7 +14,8 @@ import (
 func (c Chain) String() string { return hex.EncodeToString(c[:]) }
 
 // Extend returns the chain after ch: the SHA-256 of a length-prefixed encoding of c and
-// of every field of ch, where an Origin counts only if it is set, and the content is represented by its SHA-256. All storages
+// of every field of ch, where an Origin counts only if it is set, and the content is
+// represented by its SHA-256. All storages
 // and readers use this function, so that a chain means the same everywhere.
 //
 // The chain of a revision is the one after the last change of its set.

@@ -9,7 +9,8 @@ type Identity struct {
 	Principal string
 	// Mode says how the server decides about rights: one of the Mode constants.
 	Mode string
-	// Expires is when the proof that the caller used ends, or zero if it does not end.
+	// Expires is when the first of the valid secrets of the caller's token expires, or zero if
+	// none does. The server does not keep by which of them the caller has proven itself.
 	Expires time.Time
 	// Teams are the names of the teams that the principal is in, sorted.
 	Teams []string

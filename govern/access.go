@@ -205,18 +205,10 @@ func (a *access) wouldDeny(verb Verb, namespace string) {
 // is sooner: the secret may be what the principal has proven itself with, so it must do that
 // again by then.
 func (a *access) provenFor(wait time.Duration) time.Duration {
-	s, err := ParseSubject(principalName(a.principal))
-	if err != nil || s.Kind != SubjectToken {
-		return wait
-	}
-	token := document[*Token](a.policy.get(KindToken, s.Name))
-	if token == nil {
-		return wait
-	}
 	now := time.Now()
-	for i := range token.Secrets {
-		if secret := &token.Secrets[i]; !secret.Expires.IsZero() && !secret.Expired(now) {
-			wait = min(wait, secret.Expires.Sub(now))
+	if t := a.policy.tokenOf(a.principal); t != nil {
+		if first := t.firstExpiry(now); !first.IsZero() {
+			return min(wait, first.Sub(now))
 		}
 	}
 	return wait

@@ -3,7 +3,6 @@ package govern
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/linnaname/gdiamond/conf"
 )
@@ -61,13 +60,10 @@ func (p *policy) apply(reset bool, changes []conf.Change, at conf.Position) (nex
 }
 
 // narrowed reports whether a principal is a token that lost a secret, or of which one
-// expires at another time, or that was given other addresses. Who waits may have proven itself by what is not valid any more.
+// expires at another time, or that was given other addresses. Who waits may have proven
+// itself by what is not valid any more.
 func narrowed(before, after *policy, principal string) bool {
-	name, ok := strings.CutPrefix(principal, string(SubjectToken)+":")
-	if !ok {
-		return false
-	}
-	old, fresh := document[*Token](before.get(KindToken, name)), document[*Token](after.get(KindToken, name))
+	old, fresh := before.tokenOf(principal), after.tokenOf(principal)
 	if old == nil || fresh == nil || old == fresh {
 		return false
 	}

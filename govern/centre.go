@@ -2,7 +2,6 @@ package govern
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -152,18 +151,4 @@ func (c *Centre) Close() error {
 		c.stopObserving()
 	})
 	return err
-}
-
-// answerError returns the error of op on key: the end of the caller's context, or err as an
-// answer of the Centre.
-func answerError(ctx context.Context, op string, key conf.Key, err error) error {
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return conf.WithOp(op, key, err)
-	}
-	if named := new(conf.Error); errors.As(err, &named) && named.Key != (conf.Key{}) {
-		key = named.Key
-	}
-	e := conf.WithOp(op, key, err).(*conf.Error)
-	e.Remote = true
-	return e
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/engine"
 )
 
 // Changes implements diamond.Transport. It gives the changes of keys that the caller may read
@@ -16,7 +17,7 @@ import (
 func (c *Centre) Changes(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
 	resp, err := c.changes(ctx, req)
 	if err != nil {
-		return nil, answerError(ctx, "changes", conf.Key{}, err)
+		return nil, engine.AnswerError(ctx, "changes", conf.Key{}, err)
 	}
 	return resp, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/engine"
 )
 
 // maxDecisions is how often a commit is decided about, if the documents change meanwhile.
@@ -26,7 +27,7 @@ func (c *Centre) Commit(ctx context.Context, req *conf.CommitRequest) (*conf.Com
 		err = guarded.error // the reason of an error that another wraps does not cross a network
 	}
 	if err != nil {
-		return nil, answerError(ctx, "commit", req.Set.OnlyKey(), err)
+		return nil, engine.AnswerError(ctx, "commit", req.Set.OnlyKey(), err)
 	}
 	given := *resp
 	given.Position = c.judge.sealer().seal(resp.Position)

@@ -12,6 +12,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/clienttest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -26,7 +27,7 @@ func TestDenyFile_TakesEveryRight(t *testing.T) {
 		storage := &stopped{Store: memstore.New()}
 		srv, err := diamond.NewServer(storage)
 		require.NoError(t, err)
-		s := &stage{t: t, log: &lockedBuffer{}}
+		s := &stage{t: t, log: &clienttest.Logs{}}
 		s.Centre, err = New(srv, WithDenyFile(deny))
 		require.NoError(t, err)
 		defer s.Close()

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/clienttest"
 )
 
 func denyFile(t *testing.T, content string) string {
@@ -48,7 +49,7 @@ func TestDenyFile_Lines(t *testing.T) {
 func TestDenyFile_TakesChangesWithinASecond(t *testing.T) {
 	path := denyFile(t, "user:ann\nuser:bob\n")
 	synctest.Test(t, func(t *testing.T) {
-		var log lockedBuffer
+		var log clienttest.Logs
 		d, err := ReadDenyFile(path, slog.New(slog.NewTextHandler(&log, nil)))
 		require.NoError(t, err)
 		var told [][]string

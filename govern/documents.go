@@ -139,5 +139,10 @@ func denied(verb Verb, key conf.Key) error {
 	if key.Namespace == SystemNamespace {
 		return conf.Errorf(conf.ErrDenied, "not permitted: %s", conf.Clip(key.Group+"/"+key.DataID))
 	}
-	return conf.Errorf(conf.ErrDenied, "not permitted: %s on namespace %s", verb, key.Namespace)
+	return deniedIn(verb, key.Namespace)
+}
+
+// deniedIn is denied for a whole namespace.
+func deniedIn(verb Verb, namespace string) error {
+	return conf.Errorf(conf.ErrDenied, "not permitted: %s on namespace %s", verb, namespace)
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +16,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/clienttest"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -27,24 +27,7 @@ const root = "user:root"
 type stage struct {
 	*Centre
 	t   *testing.T
-	log *lockedBuffer
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
+	log *clienttest.Logs
 }
 
 // open returns a Centre on storage, which may be governed. It is closed at the end of the
@@ -53,7 +36,7 @@ func open(t *testing.T, storage diamond.Storage, opts ...diamond.ServerOption) *
 	t.Helper()
 	srv, err := diamond.NewServer(storage, opts...)
 	require.NoError(t, err)
-	s := &stage{t: t, log: &lockedBuffer{}}
+	s := &stage{t: t, log: &clienttest.Logs{}}
 	s.Centre, err = New(srv, WithLogger(slog.New(slog.NewTextHandler(s.log, nil))))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })

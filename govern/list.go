@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/engine"
 )
 
 // defaultPage is the number of entries in a page if the request does not say.
@@ -18,7 +19,7 @@ const defaultPage = 100
 func (c *Centre) List(ctx context.Context, req *conf.ListRequest) (*conf.ListResponse, error) {
 	resp, err := c.list(ctx, req)
 	if err != nil {
-		return nil, answerError(ctx, "list", conf.Key{}, err)
+		return nil, engine.AnswerError(ctx, "list", conf.Key{}, err)
 	}
 	return resp, nil
 }

@@ -8,8 +8,8 @@ import (
 
 // The modes of a centre.
 const (
-	ModeClosed  = "closed"  // what is not granted is refused
-	ModeObserve = "observe" // what is not granted is counted and logged, and let through
+	ModeClosed  = conf.ModeClosed  // what is not granted is refused
+	ModeObserve = conf.ModeObserve // what is not granted is counted and logged, and let through
 )
 
 // Marker says that the store is governed. It is the document centre/marker.

@@ -134,3 +134,18 @@ func Validate(doc Document) error {
 	doc.validate(&p)
 	return p.err(nameOf(doc.Key()))
 }
+
+// Draft returns the change that writes doc, on the condition that its document is at
+// revision now, or with 0 that there is none. Programs that change several documents
+// together, or documents with values, put it into a change set of their own. Errors wrap
+// [conf.ErrInvalid] for a document that breaks a rule.
+func Draft(doc Document, revision int64) (conf.Draft, error) {
+	if err := Validate(doc); err != nil {
+		return conf.Draft{}, err
+	}
+	content, err := Encode(doc)
+	if err != nil {
+		return conf.Draft{}, err
+	}
+	return conf.Draft{Key: doc.Key(), Content: content, Type: "json", IfRevision: &revision}, nil
+}

@@ -36,7 +36,7 @@ func (c *Centre) plan(ctx context.Context, set *conf.ChangeSet) (*plan, error) {
 		err = judge(a)
 	}
 	if err == nil {
-		err = c.guard(ctx, v)
+		err = c.guard(v)
 	}
 	if err != nil {
 		c.countRefusal(a, set, err)
@@ -48,14 +48,14 @@ func (c *Centre) plan(ctx context.Context, set *conf.ChangeSet) (*plan, error) {
 
 // guard returns an error if a guard of a namespace refuses the set, unless the caller forces
 // it and may. In observe mode the refusal is counted and the set let through.
-func (c *Centre) guard(ctx context.Context, v *verdict) error {
+func (c *Centre) guard(v *verdict) error {
 	a := v.access
 	if a.mode == conf.ModeOpen {
 		return nil
 	}
 	var failed error
 	has := func(key conf.Key) (size int64, found bool) {
-		size, found, err := c.sizeOf(ctx, key)
+		size, found, err := c.door.Size(key)
 		failed = errors.Join(failed, err)
 		return size, found
 	}
@@ -71,15 +71,6 @@ func (c *Centre) guard(ctx context.Context, v *verdict) error {
 	}
 	v.rest(checks...)
 	return nil
-}
-
-// sizeOf returns the size of a key's present content, without reading that.
-func (c *Centre) sizeOf(ctx context.Context, key conf.Key) (size int64, found bool, err error) {
-	page, err := c.door.List(ctx, &conf.ListRequest{Namespace: key.Namespace, Group: key.Group, Prefix: key.DataID, Limit: 1})
-	if err != nil || len(page.Entries) == 0 || page.Entries[0].Key != key {
-		return 0, false, err
-	}
-	return page.Entries[0].Size, true, nil
 }
 
 // countRefusal counts that a set was refused with err.

@@ -2,6 +2,7 @@ package govern
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/linnaname/gdiamond/conf"
 )
@@ -96,12 +97,22 @@ func (p *policy) token(hash [32]byte) (*Token, *Secret) {
 			continue
 		}
 		for i := range t.Secrets {
-			if sum, ok := t.Secrets[i].Hash(); ok && sum == hash {
+			if sum, ok := t.Secrets[i].Hash(); ok && sameHash(sum, hash) {
 				return t, &t.Secrets[i]
 			}
 		}
 	}
 	return nil, nil
+}
+
+// tokenOf returns the token that a principal is, or nil if it is another kind of principal or
+// there is no such token.
+func (p *policy) tokenOf(principal string) *Token {
+	name, ok := strings.CutPrefix(principal, string(SubjectToken)+":")
+	if !ok {
+		return nil
+	}
+	return document[*Token](p.get(KindToken, name))
 }
 
 // suspended reports whether t is of before the present epoch and not confirmed since. A

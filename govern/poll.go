@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/engine"
 	"github.com/linnaname/gdiamond/internal/freshstack"
 )
 
@@ -17,7 +18,7 @@ func (c *Centre) Poll(ctx context.Context, req *conf.PollRequest) (*conf.PollRes
 	// On another stack, which is not kept while the poll waits.
 	freshstack.Run(func() { p, resp, err = c.arrive(ctx, req) })
 	if err != nil {
-		return nil, answerError(ctx, "poll", conf.Key{}, err)
+		return nil, engine.AnswerError(ctx, "poll", conf.Key{}, err)
 	}
 	if resp != nil {
 		return resp, nil

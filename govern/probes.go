@@ -1,7 +1,6 @@
 package govern
 
 import (
-	"cmp"
 	"sync"
 	"time"
 
@@ -24,14 +23,14 @@ const (
 // transaction of the storage. Make one with [newProbes]. It is safe for concurrent use.
 type probes struct {
 	mu sync.Mutex
-	of map[string]*rate.Limiter // by principal, or by address for the anonymous; guarded by mu
+	of map[string]*rate.Limiter // by the source of the caller; guarded by mu
 }
 
 func newProbes() *probes { return &probes{of: make(map[string]*rate.Limiter)} }
 
 // take reports whether one more may be looked up for a caller.
 func (p *probes) take(caller conf.Caller) bool {
-	name := cmp.Or(caller.Principal.Name, budget.Source(caller.Address))
+	name := budget.SourceOf(caller.Principal.Name, caller.Address)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	limiter := p.of[name]

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/engine"
 )
 
 // Fetch implements diamond.Transport. It is decided about before, so that a denied request
@@ -13,7 +14,7 @@ func (c *Centre) Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.Fetch
 	key := req.Key.Canonical()
 	resp, err := c.fetch(ctx, key, req)
 	if err != nil {
-		return nil, answerError(ctx, "fetch", key, err)
+		return nil, engine.AnswerError(ctx, "fetch", key, err)
 	}
 	return resp, nil
 }
@@ -52,7 +53,7 @@ func (c *Centre) History(ctx context.Context, req *conf.HistoryRequest) (*conf.H
 	key := req.Key.Canonical()
 	resp, err := c.history(ctx, key, req)
 	if err != nil {
-		return nil, answerError(ctx, "history", key, err)
+		return nil, engine.AnswerError(ctx, "history", key, err)
 	}
 	return resp, nil
 }
@@ -84,7 +85,7 @@ func (c *Centre) history(ctx context.Context, key conf.Key, req *conf.HistoryReq
 func (c *Centre) Report(ctx context.Context, req *conf.ReportRequest) (*conf.ReportResponse, error) {
 	resp, err := c.report(ctx, req)
 	if err != nil {
-		return nil, answerError(ctx, "report", conf.Key{}, err)
+		return nil, engine.AnswerError(ctx, "report", conf.Key{}, err)
 	}
 	return resp, nil
 }

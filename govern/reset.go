@@ -40,15 +40,15 @@ func ResetToken(ctx context.Context, store diamond.Storage, o ResetOptions) (Res
 		return ResetResult{}, err
 	}
 	var result ResetResult
-	err := settled(func() (err error) {
+	err := untilAlone(func() (err error) {
 		result, err = tryReset(ctx, store, o)
 		return err
 	})
 	return result, err
 }
 
-// settled calls try until it meets no commit of another process.
-func settled(try func() error) (err error) {
+// untilAlone calls try until it meets no commit of another process.
+func untilAlone(try func() error) (err error) {
 	for range setUpTries {
 		if err = try(); !errors.Is(err, conf.ErrConflict) {
 			return err
@@ -91,7 +91,7 @@ func tryReset(ctx context.Context, store diamond.Storage, o ResetOptions) (Reset
 		Comment: "a new setup token" + by(o.By), Origin: OriginOffline,
 	}
 	for _, d := range []stored[Document]{{token.doc, token.revision}, {grants.doc, grants.revision}, {role.doc, role.revision}} {
-		one, err := draft(d.doc, d.revision)
+		one, err := Draft(d.doc, d.revision)
 		if err != nil {
 			return ResetResult{}, err
 		}
@@ -143,7 +143,7 @@ func by(name string) string {
 // past all servers and rights, with [OriginOffline]. By names the process in the comment of
 // the change. Errors are as those of [ResetToken].
 func KeepCredentials(ctx context.Context, store diamond.Storage, who string) (generation int64, changed bool, err error) {
-	err = settled(func() error {
+	err = untilAlone(func() error {
 		generation, changed, err = tryKeep(ctx, store, who)
 		return err
 	})
@@ -160,7 +160,7 @@ func tryKeep(ctx context.Context, store diamond.Storage, who string) (generation
 		return generation, false, err
 	}
 	have.doc.Generation = generation
-	one, err := draft(have.doc, have.revision)
+	one, err := Draft(have.doc, have.revision)
 	if err != nil {
 		return generation, false, err
 	}

@@ -52,7 +52,7 @@ func (p *policy) expiries(now time.Time) (all []conf.SecretExpiry) {
 		if t == nil || t.Retired {
 			continue
 		}
-		if expires := firstExpiry(t, now); !expires.IsZero() {
+		if expires := t.firstExpiry(now); !expires.IsZero() {
 			all = append(all, conf.SecretExpiry{Token: name, Expires: expires})
 		}
 	}

@@ -8,11 +8,6 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 )
 
-// deniedIn is denied for a whole namespace.
-func deniedIn(verb Verb, namespace string) error {
-	return conf.Errorf(conf.ErrDenied, "not permitted: %s on namespace %s", verb, namespace)
-}
-
 // access returns what the caller of ctx may do now.
 func (c *Centre) access(ctx context.Context) *access {
 	return c.judge.of(conf.CallerFrom(ctx).Principal.Name)

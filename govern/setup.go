@@ -226,7 +226,7 @@ func newDrafts(all []Document) ([]conf.Draft, error) {
 	drafts := make([]conf.Draft, len(all))
 	for i, doc := range all {
 		var err error
-		if drafts[i], err = draft(doc, 0); err != nil {
+		if drafts[i], err = Draft(doc, 0); err != nil {
 			return nil, err
 		}
 	}

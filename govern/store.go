@@ -40,18 +40,6 @@ func readDocument[D Document](ctx context.Context, store diamond.Storage, empty 
 	return stored[D]{doc.(D), entry.Revision}, nil
 }
 
-// draft returns the draft that writes doc if its key still has a revision.
-func draft(doc Document, revision int64) (conf.Draft, error) {
-	if err := Validate(doc); err != nil {
-		return conf.Draft{}, err
-	}
-	content, err := Encode(doc)
-	if err != nil {
-		return conf.Draft{}, err
-	}
-	return conf.Draft{Key: doc.Key(), Content: content, Type: "json", IfRevision: conf.Revision(revision)}, nil
-}
-
 // commitDirectly commits one set to a storage, past all servers. They find it as they find
 // the commits of each other.
 func commitDirectly(ctx context.Context, store diamond.Storage, set conf.ChangeSet) (conf.Position, error) {

@@ -108,3 +108,15 @@ func (t *Token) validate(p *problems) {
 		p.add("generation: is negative")
 	}
 }
+
+// firstExpiry returns when the first of the valid secrets of t expires, or zero if none does.
+// It is not known by which of them a caller has proven itself.
+func (t *Token) firstExpiry(now time.Time) (first time.Time) {
+	for i := range t.Secrets {
+		s := &t.Secrets[i]
+		if !s.Expires.IsZero() && !s.Expired(now) && (first.IsZero() || s.Expires.Before(first)) {
+			first = s.Expires
+		}
+	}
+	return first
+}

@@ -5,10 +5,11 @@ import (
 	"time"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/engine"
 )
 
 // markerKey is the key of the marker. Its revision is 0 in an open store.
-var markerKey = KeyOf(KindCentre, "marker")
+var markerKey = engine.Marker
 
 // verdict is what was decided about a set that is permitted.
 type verdict struct {

@@ -6,16 +6,17 @@ import (
 	"time"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/engine"
 )
 
 // WhoAmI says who the caller is to the Centre. Everybody may ask.
 func (c *Centre) WhoAmI(ctx context.Context) (conf.Identity, error) {
 	if err := ctx.Err(); err != nil {
-		return conf.Identity{}, answerError(ctx, "whoami", conf.Key{}, err)
+		return conf.Identity{}, engine.AnswerError(ctx, "whoami", conf.Key{}, err)
 	}
 	a := c.access(ctx)
 	if a.mode == "" {
-		return conf.Identity{}, answerError(ctx, "whoami", conf.Key{}, errNotReady())
+		return conf.Identity{}, engine.AnswerError(ctx, "whoami", conf.Key{}, errNotReady())
 	}
 	who := conf.Identity{Principal: a.principal, Mode: a.mode}
 	for _, team := range a.policy.teams.get(a.principal) {
@@ -23,24 +24,10 @@ func (c *Centre) WhoAmI(ctx context.Context) (conf.Identity, error) {
 			who.Teams = append(who.Teams, team)
 		}
 	}
-	if name, ok := strings.CutPrefix(a.principal, string(SubjectToken)+":"); ok {
-		if t := document[*Token](a.policy.get(KindToken, name)); t != nil {
-			who.Expires = firstExpiry(t, time.Now())
-		}
+	if t := a.policy.tokenOf(a.principal); t != nil {
+		who.Expires = t.firstExpiry(time.Now())
 	}
 	return who, nil
-}
-
-// firstExpiry returns when the first of the token's valid secrets expires, or zero if none
-// does. It is not known which of them the caller has used.
-func firstExpiry(t *Token, now time.Time) (first time.Time) {
-	for i := range t.Secrets {
-		s := &t.Secrets[i]
-		if !s.Expires.IsZero() && !s.Expired(now) && (first.IsZero() || s.Expires.Before(first)) {
-			first = s.Expires
-		}
-	}
-	return first
 }
 
 // Can says whether a principal has a right on the whole of a scope, by the grants, whether or
@@ -49,7 +36,7 @@ func firstExpiry(t *Token, now time.Time) (first time.Time) {
 func (c *Centre) Can(ctx context.Context, req conf.CanRequest) (conf.CanResponse, error) {
 	resp, err := c.can(ctx, &req)
 	if err != nil {
-		return conf.CanResponse{}, answerError(ctx, "can", conf.Key{}, err)
+		return conf.CanResponse{}, engine.AnswerError(ctx, "can", conf.Key{}, err)
 	}
 	return *resp, nil
 }

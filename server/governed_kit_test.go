@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -19,6 +18,7 @@ import (
 	"github.com/linnaname/gdiamond/cluster"
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/govern"
+	"github.com/linnaname/gdiamond/internal/clienttest"
 	"github.com/linnaname/gdiamond/internal/httpserve"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -29,31 +29,13 @@ type governedNode struct {
 	t      *testing.T
 	store  diamond.Storage
 	centre *govern.Centre
-	log    *records
-}
-
-// records is what was logged, at every level.
-type records struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (r *records) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.b.Write(p)
-}
-
-func (r *records) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.b.String()
+	log    *clienttest.Logs
 }
 
 // newGovernedNode returns a node on memory alone with documents. User root administers all.
 func newGovernedNode(t *testing.T, documents ...govern.Document) *governedNode {
 	t.Helper()
-	n := &governedNode{t: t, store: memstore.New(), log: &records{}}
+	n := &governedNode{t: t, store: memstore.New(), log: &clienttest.Logs{}}
 	all := []govern.Document{
 		&govern.Marker{Mode: govern.ModeClosed}, &govern.StoreSecret{Positions: bytes.Repeat([]byte{7}, 32)},
 		&govern.Namespace{ID: "public"}, tokenOf("root"), grantsOn(govern.AllScope(), "token:root", govern.RoleAdministrator),

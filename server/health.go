@@ -21,8 +21,8 @@ const (
 	arrivalTimeout = 5 * time.Second
 )
 
-// nodePage is one of the pages of a node, with what its caller needs to see it. The handler
-// asks for that, if the server decides about rights.
+// nodePage is one of the pages of a node, with what its caller needs to see it if the server
+// decides about rights; see [Node.servePage]. A page for peers asks them itself.
 type nodePage struct {
 	http.Handler
 	right   httpserve.Right

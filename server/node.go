@@ -29,9 +29,7 @@ type Node struct {
 	registered *registrationStatus  // nil if the registry has no status
 	handler    http.Handler         // of the server's protocols
 	pages      map[string]*nodePage // by path
-	// own are the pages at the listener that is theirs alone, where nobody needs a right.
-	own   map[string]http.Handler
-	extra *http.ServeMux // the handlers of [WithHandler]; nil without any
+	extra      *http.ServeMux       // the handlers of [WithHandler]; nil without any
 
 	// leaving is set when a shutdown begins: the node is not ready.
 	leaving atomic.Bool
@@ -62,13 +60,9 @@ func NewNode(srv diamond.Server, opts ...Option) *Node {
 	n.pages = map[string]*nodePage{
 		"/livez":   {Handler: page(n.livez), right: httpserve.RightNone},
 		"/healthz": {Handler: page(n.livez), right: httpserve.RightNone},
-		"/readyz":  {Handler: page(n.guardedReadyz), right: httpserve.RightNone, verbose: httpserve.RightAll},
-		"/metrics": {Handler: page(n.guarded(n.metrics.serve)), right: httpserve.RightAll},
+		"/readyz":  {Handler: page(n.readyz), right: httpserve.RightNone, verbose: httpserve.RightAll},
+		"/metrics": {Handler: page(n.metrics.serve), right: httpserve.RightAll},
 		"/version": {Handler: page(serveVersion), right: httpserve.RightNone},
-	}
-	n.own = map[string]http.Handler{
-		"/livez": n.pages["/livez"], "/healthz": n.pages["/healthz"], "/version": n.pages["/version"],
-		"/readyz": page(n.readyz), "/metrics": page(n.metrics.serve),
 	}
 	if n.peers != nil {
 		n.nudges = newNudgeHandler(n.peers, n.config.peerListener != nil, n.metrics.observe)
@@ -216,7 +210,7 @@ func (n *Node) drain(hosts []*host, unregister func()) {
 // handlers of [WithHandler], then the protocols.
 func (n *Node) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if page := n.pages[r.URL.Path]; page != nil {
-		page.ServeHTTP(w, r)
+		n.servePage(w, r, page)
 		return
 	}
 	if n.extra != nil {
@@ -232,8 +226,8 @@ func (n *Node) serveHTTP(w http.ResponseWriter, r *http.Request) {
 
 // servePages serves the node's pages alone, to all who can reach their listener.
 func (n *Node) servePages(w http.ResponseWriter, r *http.Request) {
-	page := n.own[r.URL.Path]
-	if page == nil {
+	page := n.pages[r.URL.Path]
+	if page == nil || page.right == httpserve.RightPeer {
 		http.NotFound(w, r)
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/httpserve"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
@@ -61,29 +62,23 @@ func (n *Node) mayLook(r *http.Request) error {
 	return err
 }
 
-// guarded serves page to those who may look.
-func (n *Node) guarded(page http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		err := n.mayLook(r)
-		if err == nil {
-			page(w, r)
+// servePage serves page to those who have the right to it. Details that are shown only on
+// demand are left out for the others, because probes have no token.
+func (n *Node) servePage(w http.ResponseWriter, r *http.Request, page *nodePage) {
+	if page.rightFor(r) == httpserve.RightAll {
+		if err := n.mayLook(r); err != nil && page.right != httpserve.RightNone {
+			if errors.Is(err, conf.ErrUnauthenticated) {
+				failure := httpserve.FailureOf(err, 0)
+				failure.SetHeaders(w.Header())
+			}
+			writeError(w, err)
 			return
+		} else if err != nil {
+			plain := *r.URL
+			plain.RawQuery = ""
+			r = r.Clone(r.Context())
+			r.URL = &plain
 		}
-		if errors.Is(err, conf.ErrUnauthenticated) {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="gdiamond", Basic realm="gdiamond"`)
-		}
-		writeError(w, err)
 	}
-}
-
-// guardedReadyz is readyz, which tells details to those only who may look. The others get the
-// same answer without them, because probes have no token.
-func (n *Node) guardedReadyz(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Query().Has("verbose") && n.mayLook(r) != nil {
-		plain := *r.URL
-		plain.RawQuery = ""
-		r = r.Clone(r.Context())
-		r.URL = &plain
-	}
-	n.readyz(w, r)
+	page.ServeHTTP(w, r)
 }

@@ -3,15 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/linnaname/gdiamond/govern"
-	"github.com/linnaname/gdiamond/internal/privatefile"
 )
 
 // rightsMode is the value of --rights.
@@ -79,35 +76,19 @@ func (g *governing) check(insecure bool) error {
 }
 
 // bootstrapToken returns the secret in the file of --bootstrap-token-file, or "" without one.
+// Its errors do not quote it.
 func (g *governing) bootstrapToken() (string, error) {
 	if g.tokenFile == "" {
 		return "", nil
 	}
-	return readTokenSecret("bootstrap-token-file", g.tokenFile)
-}
-
-// readTokenSecret reads the secret of a token from a file that only its owner can read. Its
-// errors do not quote it.
-func readTokenSecret(flag, path string) (string, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", flag, err)
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err == nil {
-		err = privatefile.Check(info)
-	}
-	if err != nil {
-		return "", fmt.Errorf("%s: %s: %w", flag, path, err)
-	}
-	content, err := io.ReadAll(io.LimitReader(file, maxPassword+1))
+	const flag = "bootstrap-token-file"
+	content, err := readPrivate(g.tokenFile, maxPassword)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", flag, err)
 	}
 	secret := strings.TrimRight(string(content), "\r\n")
 	if err := govern.CheckTokenSecret(secret); err != nil {
-		return "", usageError{fmt.Errorf("%s: %s: %w", flag, path, err)}
+		return "", usageError{fmt.Errorf("%s: %s: %w", flag, g.tokenFile, err)}
 	}
 	return secret, nil
 }

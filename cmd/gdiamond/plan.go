@@ -129,7 +129,7 @@ func stepTo(doc govern.Document, present admin.Stored) (step, error) {
 		s.Action = actionChange
 	}
 	var err error
-	s.draft, err = admin.Draft(base, present.Revision)
+	s.draft, err = govern.Draft(base, present.Revision)
 	return s, err
 }
 
@@ -272,7 +272,7 @@ func (p plan) prune(present map[conf.Key]admin.Stored, self string) error {
 			}
 		}
 		var err error
-		if s.draft, err = admin.Draft(stored.Document, stored.Revision); err != nil {
+		if s.draft, err = govern.Draft(stored.Document, stored.Revision); err != nil {
 			return err
 		}
 	}

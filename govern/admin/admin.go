@@ -22,8 +22,8 @@ type Client interface {
 
 // Read returns the document that has the kind and the name of named, such as
 // &govern.Tenant{Name: "pay"}, and its revision. If there is none, it fails with
-// [conf.ErrNotFound]. Of named only the kind and the name count. Other errors are those of the client, and
-// those of [govern.ParseDocument].
+// [conf.ErrNotFound]. Of named only the kind and the name count. Other errors are those of
+// the client, and those of [govern.ParseDocument].
 func Read[D govern.Document](ctx context.Context, client Client, named D) (doc D, revision int64, err error) {
 	key := named.Key()
 	if _, err := govern.NewDocument(key); err != nil {
@@ -139,7 +139,7 @@ func edit[D govern.Document](ctx context.Context, client Client, named D, change
 	if err := change(doc, exists); err != nil {
 		return set, err
 	}
-	draft, err := Draft(doc, revision)
+	draft, err := govern.Draft(doc, revision)
 	if err != nil || exists && draft.Content == before {
 		return set, err
 	}
@@ -155,19 +155,4 @@ func moved(set *diamond.ChangeSet, err error) bool {
 		return false
 	}
 	return e.Key == set.Drafts[0].Key && e.Current != *set.Drafts[0].IfRevision
-}
-
-// Draft returns the change that writes doc, on the condition that its document is at
-// revision now, or with 0 that there is none. Programs that change several documents
-// together, or documents with values, put it into a change set of their own. Errors wrap
-// [conf.ErrInvalid] for a document that breaks a rule.
-func Draft(doc govern.Document, revision int64) (diamond.Draft, error) {
-	if err := govern.Validate(doc); err != nil {
-		return diamond.Draft{}, err
-	}
-	content, err := govern.Encode(doc)
-	if err != nil {
-		return diamond.Draft{}, err
-	}
-	return diamond.Draft{Key: doc.Key(), Content: content, Type: "json", IfRevision: &revision}, nil
 }

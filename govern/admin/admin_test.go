@@ -171,10 +171,10 @@ func TestList(t *testing.T) {
 
 // Two documents change together, in a set of the caller's own.
 func TestDraft(t *testing.T) {
-	draft, err := admin.Draft(&govern.Role{Name: "auditor", Verbs: []string{"list"}}, 4)
+	draft, err := govern.Draft(&govern.Role{Name: "auditor", Verbs: []string{"list"}}, 4)
 	require.NoError(t, err)
 	assert.Equal(t, diamond.Revision(4), draft.IfRevision)
 	assert.True(t, json.Valid([]byte(draft.Content)))
-	_, err = admin.Draft(&govern.Role{Name: "auditor"}, 0)
+	_, err = govern.Draft(&govern.Role{Name: "auditor"}, 0)
 	require.ErrorIs(t, err, conf.ErrInvalid)
 }

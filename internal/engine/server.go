@@ -46,7 +46,7 @@ func (s *Server) Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.Fetch
 		err = s.open() // the answer may be of the position at which the door closed
 	}
 	if err != nil {
-		return nil, answerError(ctx, "fetch", key, err)
+		return nil, AnswerError(ctx, "fetch", key, err)
 	}
 	return resp, nil
 }
@@ -87,7 +87,7 @@ func (s *Server) answerPoll(ctx context.Context, req *conf.PollRequest, void <-c
 	}
 	s.outcomes.poll(ctx, resp, err)
 	if err != nil {
-		return nil, answerError(ctx, "poll", conf.Key{}, err)
+		return nil, AnswerError(ctx, "poll", conf.Key{}, err)
 	}
 	return resp, nil
 }
@@ -211,7 +211,7 @@ func (s *Server) Commit(ctx context.Context, req *conf.CommitRequest) (*conf.Com
 	result, err := s.commit(ctx, &req.Set, req.Seen)
 	s.outcomes.commit(err)
 	if err != nil {
-		return nil, answerError(ctx, "commit", req.Set.OnlyKey(), err)
+		return nil, AnswerError(ctx, "commit", req.Set.OnlyKey(), err)
 	}
 	return &conf.CommitResponse{Position: result.Position, Replayed: result.Replayed}, nil
 }
@@ -263,7 +263,7 @@ func (s *Server) answerChanges(ctx context.Context, req *conf.ChangesRequest, vo
 		err = s.open()
 	}
 	if err != nil {
-		return nil, answerError(ctx, "changes", conf.Key{}, err)
+		return nil, AnswerError(ctx, "changes", conf.Key{}, err)
 	}
 	return resp, nil
 }
@@ -288,7 +288,7 @@ func (s *Server) List(ctx context.Context, req *conf.ListRequest) (*conf.ListRes
 		err = s.open()
 	}
 	if err != nil {
-		return nil, answerError(ctx, "list", conf.Key{}, err)
+		return nil, AnswerError(ctx, "list", conf.Key{}, err)
 	}
 	return resp, nil
 }
@@ -337,7 +337,7 @@ func (s *Server) History(ctx context.Context, req *conf.HistoryRequest) (*conf.H
 		err = s.open()
 	}
 	if err != nil {
-		return nil, answerError(ctx, "history", key, err)
+		return nil, AnswerError(ctx, "history", key, err)
 	}
 	return &conf.HistoryResponse{Changes: changes}, nil
 }
@@ -440,9 +440,9 @@ func pageLimit(limit int) (int, error) {
 	return min(limit, conf.MaxPage), nil
 }
 
-// answerError returns the error of op on key: the end of the caller's context, or err as
+// AnswerError returns the error of op on key: the end of the caller's context, or err as
 // an answer of the server.
-func answerError(ctx context.Context, op string, key conf.Key, err error) error {
+func AnswerError(ctx context.Context, op string, key conf.Key, err error) error {
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return conf.WithOp(op, key, err)
 	}

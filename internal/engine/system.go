@@ -61,6 +61,10 @@ type System interface {
 	Usage(namespace string) (keys int, bytes int64)
 	Namespaces() []string
 
+	// Size returns the size in bytes of the present content of a canonical key, and whether
+	// there is one, without reading it.
+	Size(key conf.Key) (size int64, found bool, err error)
+
 	// Status is that of a server whose public door is not closed.
 	Status() conf.ServerStatus
 }
@@ -96,7 +100,7 @@ func (s inner) Observe(fn func(Observation)) (stop func()) {
 // CatchUp implements [System].
 func (s inner) CatchUp(ctx context.Context) error {
 	if err := s.feed.catchUp(ctx); err != nil {
-		return answerError(ctx, "catch up", conf.Key{}, err)
+		return AnswerError(ctx, "catch up", conf.Key{}, err)
 	}
 	return nil
 }
@@ -105,7 +109,7 @@ func (s inner) CatchUp(ctx context.Context) error {
 func (s inner) PositionAt(ctx context.Context, revision int64, memoryOnly bool) (conf.Position, bool, error) {
 	at, found, err := s.reads.positionAt(ctx, revision, memoryOnly)
 	if err != nil {
-		return conf.Position{}, false, answerError(ctx, "position", conf.Key{}, err)
+		return conf.Position{}, false, AnswerError(ctx, "position", conf.Key{}, err)
 	}
 	return at, found, nil
 }
@@ -124,4 +128,16 @@ func (s inner) Namespaces() []string {
 		return st.index.usage.namespaces()
 	}
 	return nil
+}
+
+// Size implements [System].
+func (s inner) Size(key conf.Key) (size int64, found bool, err error) {
+	st, err := s.served.serving()
+	if err != nil {
+		return 0, false, err
+	}
+	if _, r := s.served.lookup(st, key); !r.absent() {
+		return r.Size, true, nil
+	}
+	return 0, false, nil
 }

@@ -100,17 +100,9 @@ func (r *Route) Methods() (methods []string) {
 	return methods
 }
 
+// allowed returns the value of an Allow header.
 func (r *Route) allowed() string {
-	var names []string
-	for _, m := range []struct {
-		serve Serve
-		names string
-	}{{r.Get, "GET, HEAD"}, {r.Put, "PUT"}, {r.Post, "POST"}, {r.Delete, "DELETE"}} {
-		if m.serve != nil {
-			names = append(names, m.names)
-		}
-	}
-	return strings.Join(names, ", ")
+	return strings.Replace(strings.Join(r.Methods(), ", "), http.MethodGet, "GET, HEAD", 1)
 }
 
 func wrongMethod(r *http.Request, allowed string) error {
