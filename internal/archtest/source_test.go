@@ -74,7 +74,9 @@ func load(t *testing.T, folders ...string) map[string]*source {
 	})}
 	loaded := make(map[string]*source)
 	for _, p := range asked {
-		s := &source{fset: fset, imports: config.Importer, info: types.Info{Defs: make(map[*ast.Ident]types.Object), Uses: make(map[*ast.Ident]types.Object)}}
+		s := &source{fset: fset, imports: config.Importer, info: types.Info{
+			Defs: make(map[*ast.Ident]types.Object), Uses: make(map[*ast.Ident]types.Object), Types: make(map[ast.Expr]types.TypeAndValue),
+		}}
 		for _, name := range p.GoFiles {
 			f, err := parser.ParseFile(fset, filepath.Join(p.Dir, name), nil, parser.ParseComments|parser.SkipObjectResolution)
 			require.NoError(t, err)
