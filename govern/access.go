@@ -11,6 +11,7 @@ import (
 
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/lograte"
+	"github.com/linnaname/gdiamond/internal/redact"
 )
 
 // judged is what the judge knows of one position.
@@ -197,7 +198,7 @@ func (a *access) reason(namespace string) string {
 func (a *access) wouldDeny(verb Verb, namespace string) {
 	a.would.tally.deny(a.reason(namespace), 1, true)
 	if others, ok := a.would.logs(kind{a.principal, verb, namespace}); ok {
-		a.would.log.Warn("observe mode: this would be refused", "principal", principalName(a.principal), "verb", verb.String(), "namespace", conf.Clip(namespace), "unlogged", others)
+		a.would.log.Warn("observe mode: this would be refused", "principal", principalName(a.principal), "verb", verb.String(), "namespace", redact.Tokens(conf.Clip(namespace)), "unlogged", others)
 	}
 }
 

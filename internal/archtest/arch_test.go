@@ -55,6 +55,7 @@ var allowed = map[string][]string{
 	"internal/rawbytes":    {},
 	"internal/longpoll":    {"internal/backoff"}, // how long a poll may be parked
 	"internal/lograte":     {},                   // what keeps a log from being filled, for servers and handlers
+	"internal/redact":      {},                   // what hides secrets in texts for logs
 	"internal/waitset":     {},
 	"internal/worker":      {},
 	"internal/privatefile": {}, // what a file with a secret may be like, for clusters and the program

@@ -1,8 +1,13 @@
 package httpserve
 
-import "strings"
+import (
+	"strings"
 
-// Clip shortens a text of a peer, and replaces what could break a log line.
+	"github.com/linnaname/gdiamond/internal/redact"
+)
+
+// Clip shortens a text of a peer, and replaces what could break a log line and what may be the
+// secret of a token.
 func Clip(s string) string {
 	const most = 512
 	s = strings.Map(func(r rune) rune {
@@ -10,7 +15,7 @@ func Clip(s string) string {
 			return ' '
 		}
 		return r
-	}, s)
+	}, redact.Tokens(s))
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "..."
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/linnaname/gdiamond/internal/lograte"
+	"github.com/linnaname/gdiamond/internal/redact"
 )
 
 // Outcome is the result of a request.
@@ -76,7 +77,7 @@ func (h *Handler) logRequest(r *http.Request, out *Outcome, took time.Duration) 
 		slog.Int("status", out.Status), slog.Int64("bytes", out.Bytes), slog.Duration("took", took),
 	}
 	if out.Err != nil {
-		attrs = append(attrs, slog.String("error", out.Err.Error()), slog.Int64("others", others))
+		attrs = append(attrs, slog.String("error", redact.Tokens(out.Err.Error())), slog.Int64("others", others))
 	}
 	h.Log.LogAttrs(ctx, level, message, attrs...)
 }
