@@ -36,7 +36,7 @@ type step struct {
 
 // seenBy has what b may ask about: its own, what is a's, and what nobody has.
 var seenBy = []string{
-	"b.daily/g/k0", "b.daily/g/k1", "b.daily/g/mixed", "a.daily/g/k0", "a.daily/g/k1", "a.daily/none/k", "a.pre/g/k0", "public/g/p", "none.daily/g/k0",
+	"b.daily/g/k0", "b.daily/g/k1", "b.daily/g/mixed", "b.daily/gx/k", "b.daily/h/k", "a.daily/g/k0", "a.daily/g/k1", "a.daily/none/k", "a.pre/g/k0", "public/g/p", "none.daily/g/k0",
 	"_govern/namespace/b.daily", "_govern/namespace/a.daily", "_govern/tenant/a", "_govern/tenant/b", "_govern/token/a.reader", "_govern/token/b.reader", "_govern/team/a.t",
 	"_govern/grants/namespace:a.daily", "_govern/grants/namespace:b.daily", "_govern/grants/tenant:a", "_govern/role/reader", "_govern/centre/marker",
 }
@@ -49,7 +49,10 @@ var (
 
 // corners are the steps that chance finds late: who may do what, and each key.
 func corners() (steps []step) {
-	for _, who := range []string{"", "b.reader", "b.admin"} {
+	for _, who := range []string{"", "b.reader", "b.prefix", "b.admin"} {
+		for _, page := range []string{"/metrics", "/readyz?verbose", "/readyz", "/livez", "/version", "/v1/position", "/v1/whoami", "/openapi.yaml", "/none", "/v1/usage"} {
+			steps = append(steps, step{who: who, request: wire{method: "GET", target: page}})
+		}
 		for _, scope := range scopes {
 			for _, as := range subjects {
 				steps = append(steps, step{who: who, request: wire{method: "GET", target: "/v1/can?verb=read&scope=" + scope + as}})
@@ -69,11 +72,11 @@ func drawStep(t *rapid.T) (s step) {
 	own := func() string { return of("own", "b.daily/g/k0", "b.daily/g/k1", "b.daily/g/mixed") }
 	number := func() int { return rapid.IntRange(0, 30).Draw(t, "number") }
 	namespace := func() string { return of("namespace", "b.daily", "a.daily", "public", "none.daily", "*", "_govern") }
-	s.who = of("who", "", "b.reader", "b.releaser", "b.admin", "b.admin")
+	s.who = of("who", "", "b.reader", "b.prefix", "b.releaser", "b.admin", "b.admin")
 	s.hiddenBy = rapid.SliceOfN(rapid.IntRange(0, 6), 0, 3).Draw(t, "hidden")
 	q := &s.request
 	q.method = http.MethodGet
-	switch rapid.IntRange(0, 19).Draw(t, "ask") {
+	switch rapid.IntRange(0, 22).Draw(t, "ask") {
 	case 0:
 		q.target = "/v1/configs/" + key()
 	case 1:
@@ -106,10 +109,10 @@ func drawStep(t *rapid.T) (s step) {
 		q.method, q.target = http.MethodPost, "/v1/poll"
 		q.body = fmt.Sprintf(`{"set":"%x"}`, conf.HashKeys([]conf.Key{{Namespace: "a.daily", Group: "g", DataID: "k0"}}))
 	case 13: // it waits while a acts
-		s.parked, s.who = true, of("waiter", "b.reader", "b.admin")
+		s.parked, s.who = true, of("waiter", "b.reader", "b.prefix", "b.admin")
 		q.method, q.target, q.body = http.MethodPost, "/v1/poll", fmt.Sprintf(`{"keys":[%q],"position":"POSITION","wait":"3s"}`, own())
 	case 14:
-		s.parked, s.who = true, of("watcher", "b.reader", "b.admin")
+		s.parked, s.who = true, of("watcher", "b.reader", "b.prefix", "b.admin")
 		q.target = "/v1/changes?namespace=" + of("watched", "b.daily", "*") + "&contents=true&wait=3s&after=POSITION"
 	case 15:
 		q.target = "/v1/changes?contents=true&namespace=" + namespace()
@@ -138,6 +141,14 @@ func drawStep(t *rapid.T) (s step) {
 		}
 	case 19:
 		s.inside = key()
+	case 20: // what happened to a key, page by page
+		q.target = fmt.Sprintf("/v1/history/%s?limit=%d&before=%d", key(), 1+number()%3, number())
+	case 21: // a watch of a part, from where it was or from the beginning
+		q.target = fmt.Sprintf("/v1/changes?contents=%t&namespace=%s&group=%s&prefix=%s&wait=0s&after=%s", rapid.Bool().Draw(t, "contents"), namespace(),
+			of("group", "", "g", "gx", "h", "namespace", "token"), of("prefix", "", "k", "m", "a.", "b."), of("after", "", "POSITION", "POSITION"))
+	case 22: // a list of a part, and how many there are
+		q.target = fmt.Sprintf("/v1/configs?namespace=%s&group=%s&prefix=%s&limit=%d&contents=%t", namespace(), of("group", "", "g", "gx", "h", "grants", "team"), of("prefix", "", "k", "m", "a", "b"),
+			1+number()%4, rapid.Bool().Draw(t, "contents"))
 	}
 	return s
 }
@@ -167,6 +178,7 @@ func (h *hidden) act(t *testing.T, n *governedNode, what, count int) {
 		}
 		for i := range h.keys {
 			value(fmt.Sprint("m", i))
+			set.Drafts = append(set.Drafts, conf.Draft{Key: conf.Key{Namespace: id, Group: "gx", DataID: fmt.Sprint("k", i)}, Content: h.content})
 		}
 		set.Drafts = append(set.Drafts, conf.Draft{Key: conf.Key{Namespace: "b.daily", Group: "g", DataID: "mixed"}, Content: fmt.Sprint("mixed", count)})
 	}
@@ -185,11 +197,16 @@ var storeIDs = regexp.MustCompile(`"store":"[0-9a-f]{32}"`)
 func play(t *testing.T, h hidden, steps []step) (observed []string) {
 	synctest.Test(t, func(t *testing.T) {
 		documents := append(tenantOf(h.tenant), tenantOf("b")...)
+		prefixed := grantsOn(govern.NamespaceScope("b.daily"), "token:b.reader", govern.RoleReader, "token:b.releaser", govern.RoleReleaser, "token:b.prefix", govern.RoleReader)
+		prefixed.Grants[2].GroupPrefix = "g"
+		documents[len(tenantOf(h.tenant))+5] = prefixed
+		documents = append(documents, tokenOf("b.prefix"))
 		n := newGovernedNode(t, append(documents, grantsOn(govern.NamespaceScope("public"), "anonymous", govern.RoleReader))...)
 		time.Sleep(time.Minute)
 		began, count, newest := time.Now(), 0, ""
 		h.act(t, n, 2, 0)
-		for i, s := range steps {
+		n.commit(conf.ChangeSet{Drafts: []conf.Draft{{Key: conf.Key{Namespace: "b.daily", Group: "gx", DataID: "k"}, Content: "v"}, {Key: conf.Key{Namespace: "b.daily", Group: "h", DataID: "k"}, Content: "v"}}})
+		for _, s := range steps {
 			fill := strings.NewReplacer("POSITION", newest)
 			q := s.request
 			q.target, q.body, q.headers = fill.Replace(q.target), fill.Replace(q.body), append([]string{}, q.headers...)
@@ -219,6 +236,9 @@ func play(t *testing.T, h hidden, steps []step) (observed []string) {
 			} else {
 				ask()
 			}
+			if !s.parked { // it waits on a grid of time, because how long a call of b's takes may differ
+				pause(began, 5*time.Second, 2500*time.Millisecond)
+			}
 			for _, what := range s.hiddenBy {
 				count++
 				h.act(t, n, what, count)
@@ -237,10 +257,20 @@ func play(t *testing.T, h hidden, steps []step) (observed []string) {
 			})
 			text = storeIDs.ReplaceAllString(text, `"store":""`)
 			observed = append(observed, fmt.Sprintf("%s %s as %s: %s %s\n%s", s.request.method, s.request.target, s.who, s.request.body, s.inside, text))
-			time.Sleep(time.Until(began.Add(time.Duration(i+1) * 10 * time.Second)))
+			pause(began, 10*time.Second, 0)
 		}
 	})
 	return observed
+}
+
+// pause sleeps until a later time that is a multiple of each after began, and at more.
+func pause(began time.Time, each, at time.Duration) {
+	since := time.Since(began)
+	next := since.Truncate(each) + at
+	for next <= since {
+		next += each
+	}
+	time.Sleep(next - since) // fake time: it is called in a bubble
 }
 
 // inProcess asks the Centre itself about a key, and returns what it says.
