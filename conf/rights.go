@@ -48,6 +48,7 @@ const (
 	DenialRight        = "right"        // no grant permits it
 	DenialUnregistered = "unregistered" // there is no such namespace
 	DenialProof        = "proof"        // the proof of identity is unknown, malformed, withdrawn or suspended
+	DenialProofRate    = "proof_rate"   // too many requests with an unknown proof of identity came from the address
 	DenialExpired      = "expired"      // the proof of identity has expired
 	DenialAddress      = "address"      // the token may not be used from the address of the request
 	DenialFile         = "deny_file"    // the server's deny file names the principal
@@ -59,7 +60,7 @@ const (
 // Denials returns the reasons of denials.
 func Denials() []string {
 	return []string{
-		DenialRight, DenialUnregistered, DenialProof, DenialExpired, DenialAddress,
+		DenialRight, DenialUnregistered, DenialProof, DenialProofRate, DenialExpired, DenialAddress,
 		DenialFile, DenialFrozen, DenialQuota, DenialDocument,
 	}
 }

@@ -174,6 +174,12 @@ func (a *access) lacks(namespaces []string) bool {
 	return !a.known() || slices.ContainsFunc(namespaces, func(n string) bool { return !a.registered(n) })
 }
 
+// mayBeBehind reports whether a decision may rest on documents from before a position that the
+// caller has seen. Of one that is not proven it need not have seen anything.
+func (a *access) mayBeBehind(seen conf.Position) bool {
+	return !a.barred && a.seal != nil && !seen.IsZero() && a.policy.at.Compare(seen) < 0 && a.seal.proven(seen)
+}
+
 // registered reports whether a namespace exists.
 func (a *access) registered(namespace string) bool {
 	if (conf.Key{Namespace: namespace}).System() {

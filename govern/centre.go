@@ -5,10 +5,21 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/engine"
+)
+
+const (
+	// probeGap is the time between two look-ups of request ids of refused sets for one
+	// principal, once it has used up probeBurst of them. Each takes a transaction of the
+	// storage.
+	probeGap   = 100 * time.Millisecond
+	probeBurst = 20
 )
 
 // Centre is a server that several teams share: it decides about each request whether the
@@ -35,7 +46,8 @@ type Centre struct {
 	judge     *judge
 	decisions *decisions
 	catchUps  *catchUps
-	probes    *probes
+	probes    *sourceRates // of look-ups of the request ids of refused sets
+	strangers *strangers
 
 	stopObserving func()
 	stopCatchUps  context.CancelFunc
@@ -50,6 +62,7 @@ type options struct {
 	log      *slog.Logger
 	deny     *DenyFile
 	required bool
+	proofs   int // unknown ones a minute from one address
 }
 
 // WithLogger sets where the Centre logs denials in observe mode, at most one record a second,
@@ -72,16 +85,30 @@ func WithRequired() Option {
 	return func(o *options) { o.required = true }
 }
 
+// WithUnknownProofs sets the number of requests a minute that one address may send with a
+// proof of identity that the server does not know, such as a wrong token. That many may come
+// at once. Further ones fail with ErrOverloaded and a RetryAfter, before the storage is asked;
+// in observe mode they count as anonymous, as all whose proof is not valid. Requests whose
+// proof is known are not counted and always served, whatever others send from the same
+// address. An IPv6 network of 64 bits counts as one address. The default is
+// [DefaultUnknownProofs].
+func WithUnknownProofs(perMinute int) Option {
+	return func(o *options) { o.proofs = perMinute }
+}
+
 // New returns a Centre on a server that [diamond.NewServer] has made. From then on the Centre
 // closes the server, and callers ask only the Centre. Errors wrap [conf.ErrInvalid]: server
-// is nil or of another kind.
+// is nil or of another kind, or a number in an option is below 1.
 func New(server diamond.Server, opts ...Option) (*Centre, error) {
-	o := options{log: slog.Default()}
+	o := options{log: slog.Default(), proofs: DefaultUnknownProofs}
 	for _, opt := range opts {
 		opt(&o)
 	}
 	if o.log == nil {
 		o.log = slog.New(slog.DiscardHandler)
+	}
+	if o.proofs < 1 {
+		return nil, conf.WithOp("new centre", conf.Key{}, conf.Invalidf("unknown proofs: %d a minute, less than 1", o.proofs))
 	}
 	inner, ok := server.(interface{ System() engine.System })
 	if !ok {
@@ -90,7 +117,8 @@ func New(server diamond.Server, opts ...Option) (*Centre, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Centre{
 		server: server, door: inner.System(), log: o.log,
-		judge: newJudge(o.log, o.deny), decisions: newDecisions(), probes: newProbes(),
+		judge: newJudge(o.log, o.deny), decisions: newDecisions(),
+		probes: newSourceRates(rate.Every(probeGap), probeBurst), strangers: newStrangers(o.proofs),
 		stopCatchUps: cancel,
 	}
 	c.judge.required = o.required

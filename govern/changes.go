@@ -24,7 +24,7 @@ func (c *Centre) Changes(ctx context.Context, req *conf.ChangesRequest) (*conf.C
 
 func (c *Centre) changes(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
 	filter := conf.Filter{Namespace: req.Namespace, Group: req.Group, Prefix: req.Prefix}
-	if err := c.mayFilter(ctx, VerbRead, filter); err != nil {
+	if err := c.mayFilter(ctx, claim{req.After, reachTime}, VerbRead, filter); err != nil {
 		return nil, err
 	}
 	after, err := c.openWatched(ctx, c.judge.sealer(), req.After)
@@ -44,7 +44,7 @@ func (c *Centre) changes(ctx context.Context, req *conf.ChangesRequest) (*conf.C
 		ended := isClosed(void)
 		if ended {
 			c.judge.tally.redecided.Add(1)
-			if err := c.mayFilter(ctx, VerbRead, filter); err != nil {
+			if err := c.mayFilter(ctx, claim{}, VerbRead, filter); err != nil {
 				return nil, err
 			}
 			a = c.access(ctx)
@@ -61,7 +61,7 @@ func (c *Centre) changes(ctx context.Context, req *conf.ChangesRequest) (*conf.C
 
 // mayFilter returns an error if filter is not valid, or is of one namespace of which the
 // caller may do verb with nothing.
-func (c *Centre) mayFilter(ctx context.Context, verb Verb, filter conf.Filter) error {
+func (c *Centre) mayFilter(ctx context.Context, by claim, verb Verb, filter conf.Filter) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (c *Centre) mayFilter(ctx context.Context, verb Verb, filter conf.Filter) e
 			return err
 		}
 	}
-	a, err := c.settled(ctx, []string{namespace}, func(a *access) error {
+	a, err := c.settled(ctx, by, []string{namespace}, func(a *access) error {
 		if err := a.ready(namespace); err != nil || a.mayIn(verb, namespace, filter.Group) {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/budget"
 	"github.com/linnaname/gdiamond/internal/engine"
 )
 
@@ -94,7 +95,7 @@ func (c *Centre) outcomeOf(ctx context.Context, req *conf.CommitRequest, set *co
 	if set.RequestID == "" || !refused(refusal) {
 		return nil, refusal
 	}
-	if !c.probes.take(set.Caller) {
+	if !c.probes.take(budget.SourceOf(set.Caller.Principal.Name, set.Caller.Address)) {
 		e := conf.Errorf(conf.ErrOverloaded, "too many commits were refused lately")
 		e.RetryAfter = probeGap
 		return nil, e

@@ -26,7 +26,7 @@ func (c *Centre) List(ctx context.Context, req *conf.ListRequest) (*conf.ListRes
 
 func (c *Centre) list(ctx context.Context, req *conf.ListRequest) (*conf.ListResponse, error) {
 	filter := conf.Filter{Namespace: req.Namespace, Group: req.Group, Prefix: req.Prefix}
-	if err := c.mayFilter(ctx, VerbList, filter); err != nil {
+	if err := c.mayFilter(ctx, claim{req.Seen, reachTime}, VerbList, filter); err != nil {
 		return nil, err
 	}
 	if req.Limit < 0 {
@@ -44,7 +44,7 @@ func (c *Centre) list(ctx context.Context, req *conf.ListRequest) (*conf.ListRes
 			return nil, err
 		}
 		if isClosed(a.void) { // while the pages were read
-			if err := c.mayFilter(ctx, VerbList, filter); err != nil {
+			if err := c.mayFilter(ctx, claim{}, VerbList, filter); err != nil {
 				return nil, err
 			}
 			continue

@@ -29,7 +29,7 @@ func (c *Centre) plan(ctx context.Context, set *conf.ChangeSet) (*plan, error) {
 		v, err = a.judgeSet(set, c.door.Usage)
 		return err
 	}
-	a, err := c.settled(ctx, namespacesOf(keysOf(set)), judge)
+	a, err := c.settled(ctx, claim{}, namespacesOf(keysOf(set)), judge)
 	if err != nil && v != nil && v.doubtful { // what a document names may be new
 		c.catchUp(ctx)
 		a = c.access(ctx)

@@ -117,7 +117,7 @@ func (c *Centre) decide(ctx context.Context, req *conf.PollRequest) (*access, *s
 		}
 		return nil
 	}
-	a, err := c.settled(ctx, namespacesOf(keys), split)
+	a, err := c.settled(ctx, claim{req.Position, req.Wait}, namespacesOf(keys), split)
 	if err != nil && !isDenial(err) {
 		return nil, nil, err // a document cannot be read
 	}

@@ -11,6 +11,12 @@ import (
 // that it names.
 const reachTime = 3 * time.Second
 
+// claim is the newest position that a caller says it has seen. The zero claim is of none.
+type claim struct {
+	seen conf.Position
+	wait time.Duration // the longest that the caller waits for it
+}
+
 // nothing is a key that never has an entry. Reading it shows the server's position.
 var nothing = KeyOf(KindCentre, "nothing")
 

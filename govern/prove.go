@@ -19,8 +19,9 @@ import (
 // that is not governed yet. In observe mode a proof that is not valid counts as none.
 //
 // ErrUnauthenticated: the proof is unknown, expired, suspended, or from an address from which
-// the token may not be used. ErrUnavailable: this server does not know it, and the storage
-// does not answer. It is safe for concurrent use.
+// the token may not be used. ErrOverloaded: this server does not know it, and too many such
+// proofs came from the address; see [WithUnknownProofs]. ErrUnavailable: this server does not
+// know it, and the storage does not answer. It is safe for concurrent use.
 func (c *Centre) Prove(ctx context.Context, proof conf.Proof) (conf.Principal, error) {
 	principal, err := c.prove(ctx, &proof)
 	if err == nil {
@@ -67,12 +68,15 @@ func unproven(reason, detail string) error {
 }
 
 func (c *Centre) proveToken(ctx context.Context, proof *conf.Proof) (conf.Principal, error) {
+	policy := c.judge.now.Load().policy
+	hash := sha256.Sum256([]byte(proof.Token))
+	token, secret := policy.token(hash)
+	if token == nil && !c.strangers.admit(proof.Address) {
+		return conf.Principal{}, &proofError{c.strangers.refusal(proof.Address), conf.DenialProofRate}
+	}
 	if !strings.HasPrefix(proof.Token, SecretPrefix) {
 		return conf.Principal{}, unauthenticated("token: does not begin with " + SecretPrefix)
 	}
-	hash := sha256.Sum256([]byte(proof.Token))
-	policy := c.judge.now.Load().policy
-	token, secret := policy.token(hash)
 	if token == nil { // another server may have just made it
 		c.judge.tally.caughtUp()
 		behind := c.catchUps.wait(ctx)

@@ -9,7 +9,8 @@ import (
 )
 
 // Fetch implements diamond.Transport. It is decided about before, so that a denied request
-// looks nothing up, and again after the wait for the position that the caller has seen.
+// looks nothing up, and again after the wait for the position that the caller has seen: a
+// grant may have been made by then, or taken away.
 func (c *Centre) Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
 	key := req.Key.Canonical()
 	resp, err := c.fetch(ctx, key, req)
@@ -20,7 +21,7 @@ func (c *Centre) Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.Fetch
 }
 
 func (c *Centre) fetch(ctx context.Context, key conf.Key, req *conf.FetchRequest) (*conf.FetchResponse, error) {
-	a, err := c.mayRead(ctx, key)
+	a, err := c.mayRead(ctx, claim{req.After, reachTime}, key)
 	if err != nil {
 		return nil, err
 	}
@@ -37,14 +38,14 @@ func (c *Centre) fetch(ctx context.Context, key conf.Key, req *conf.FetchRequest
 }
 
 // mayRead returns an error unless the caller may read the canonical key.
-func (c *Centre) mayRead(ctx context.Context, key conf.Key) (*access, error) {
+func (c *Centre) mayRead(ctx context.Context, by claim, key conf.Key) (*access, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	if err := key.Validate(); err != nil {
 		return nil, err
 	}
-	a, err := c.allowed(ctx, VerbRead, key)
+	a, err := c.allowed(ctx, by, VerbRead, key)
 	return a, c.refused(a, err, key.Namespace)
 }
 
@@ -59,7 +60,7 @@ func (c *Centre) History(ctx context.Context, req *conf.HistoryRequest) (*conf.H
 }
 
 func (c *Centre) history(ctx context.Context, key conf.Key, req *conf.HistoryRequest) (*conf.HistoryResponse, error) {
-	a, err := c.mayRead(ctx, key)
+	a, err := c.mayRead(ctx, claim{req.Seen, reachTime}, key)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +118,7 @@ func (c *Centre) report(ctx context.Context, req *conf.ReportRequest) (*conf.Rep
 		}
 		return nil
 	}
-	a, err := c.settled(ctx, []string{req.Reports[0].Key.Canonical().Namespace}, split)
+	a, err := c.settled(ctx, claim{}, []string{req.Reports[0].Key.Canonical().Namespace}, split)
 	if isDenial(err) {
 		if invalid := first.Validate(); invalid != nil {
 			return nil, invalid

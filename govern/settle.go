@@ -13,14 +13,26 @@ func (c *Centre) access(ctx context.Context) *access {
 	return c.judge.of(conf.CallerFrom(ctx).Principal.Name)
 }
 
-// settled calls decide with what the caller may do. Unless that allows it, and if the caller
-// or one of the namespaces is not known to this server yet, settled catches up with the
-// storage once and decides again, because unknown is not yet no. It returns what the caller
-// may do as of the decision.
-func (c *Centre) settled(ctx context.Context, namespaces []string, decide func(*access) error) (*access, error) {
+// settled calls decide with what the caller may do. Unless that allows it, settled decides
+// again once it has learned what the server may lack, because unknown is not yet no. First it
+// waits for the position that the caller has seen, at which a grant may have been made. Then,
+// if the caller or one of the namespaces is not known yet, it catches up with the storage
+// once; for the anonymous it does that only so often for each address. It returns what the
+// caller may do as of the decision.
+//
+// The wait is at most that of every request which names a position, and there is none for a
+// position that no server of the store has given.
+func (c *Centre) settled(ctx context.Context, by claim, namespaces []string, decide func(*access) error) (*access, error) {
 	a := c.access(ctx)
 	err := decide(a)
-	if !errors.Is(err, conf.ErrDenied) || !a.lacks(namespaces) {
+	if errors.Is(err, conf.ErrDenied) && a.mayBeBehind(by.seen) {
+		if err := c.reach(ctx, by.seen, by.wait); err != nil {
+			return a, err
+		}
+		a = c.access(ctx)
+		err = decide(a)
+	}
+	if !errors.Is(err, conf.ErrDenied) || !a.lacks(namespaces) || a.principal == "" && !c.strangers.admit(conf.CallerFrom(ctx).Address) {
 		return a, err
 	}
 	c.catchUp(ctx)
@@ -36,11 +48,11 @@ func (c *Centre) catchUp(ctx context.Context) {
 }
 
 // allowed returns an error unless the caller may do verb on the canonical key.
-func (c *Centre) allowed(ctx context.Context, verb Verb, key conf.Key) (*access, error) {
+func (c *Centre) allowed(ctx context.Context, by claim, verb Verb, key conf.Key) (*access, error) {
 	if a := c.access(ctx); a.may(verb, key) {
 		return a, a.ready(key.Namespace)
 	}
-	return c.settled(ctx, []string{key.Namespace}, func(a *access) error {
+	return c.settled(ctx, by, []string{key.Namespace}, func(a *access) error {
 		if err := a.ready(key.Namespace); err != nil || a.may(verb, key) {
 			return err
 		}

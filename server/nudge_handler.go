@@ -153,7 +153,7 @@ func writeError(w http.ResponseWriter, err error) int {
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
-	if status == http.StatusTooManyRequests {
+	if status == http.StatusTooManyRequests && h.Get("Retry-After") == "" {
 		h.Set("Retry-After", "10")
 	}
 	w.WriteHeader(status)

@@ -67,10 +67,8 @@ func (n *Node) mayLook(r *http.Request) error {
 func (n *Node) servePage(w http.ResponseWriter, r *http.Request, page *nodePage) {
 	if page.rightFor(r) == httpserve.RightAll {
 		if err := n.mayLook(r); err != nil && page.right != httpserve.RightNone {
-			if errors.Is(err, conf.ErrUnauthenticated) {
-				failure := httpserve.FailureOf(err, 0)
-				failure.SetHeaders(w.Header())
-			}
+			failure := httpserve.FailureOf(err, 0)
+			failure.SetHeaders(w.Header())
 			writeError(w, err)
 			return
 		} else if err != nil {

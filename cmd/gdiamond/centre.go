@@ -33,8 +33,8 @@ type centre struct {
 // open makes the server of b one that asks for rights if its store is governed. It makes the
 // store governed where the flags say so. By names this server. Out is where a token is printed.
 // Exposed is nil, or the error of a server that other hosts can reach and that nobody has
-// rights at.
-func (g *governing) open(ctx context.Context, b *backend, data, by string, insecure bool, exposed error, out io.Writer, logger *slog.Logger) (*centre, error) {
+// rights at. Limit is that of requests whose proof of identity is not known.
+func (g *governing) open(ctx context.Context, b *backend, data, by string, insecure bool, exposed error, limit govern.Option, out io.Writer, logger *slog.Logger) (*centre, error) {
 	if g.ungoverned {
 		return g.withoutRights(ctx, b, logger)
 	}
@@ -50,7 +50,7 @@ func (g *governing) open(ctx context.Context, b *backend, data, by string, insec
 	case marker == nil && g.mode == "" && exposed != nil:
 		return nil, exposed
 	}
-	opts := []govern.Option{govern.WithLogger(logger)}
+	opts := []govern.Option{govern.WithLogger(logger), limit}
 	if marker != nil || g.mode != "" {
 		opts = append(opts, govern.WithRequired())
 	}

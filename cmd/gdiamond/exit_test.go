@@ -64,6 +64,7 @@ func TestExitCodes(t *testing.T) {
 		{"nobody let in", "standalone --address-requests 0", exitUsage, "address-requests: give a number above 0"},
 		{"no memory", "server --address-memory 0", exitUsage, "address-memory"},
 		{"no keys", "server --address-keys -1", exitUsage, "address-keys"},
+		{"no unknown tokens", "server --address-proofs 0", exitUsage, "address-proofs"},
 		{"an empty member", "get linna --server 127.0.0.1:1,,127.0.0.1:2", exitUsage, "server: a member of the list is empty"},
 		{"a member that is none", "server --peer 127.0.0.1:1,here", exitUsage, `peer: "here": `},
 		{"not found", "get nobody", exitNotFound, "not found"},

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/govern"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
@@ -19,6 +20,7 @@ type limits struct {
 	requests    int   // in progress, waiting polls included
 	memory      int64 // MiB of bodies and answers in progress
 	keys        int64 // in the key sets of polls
+	proofs      int   // unknown ones a minute
 }
 
 func (l *limits) flags(cmd *cobra.Command) {
@@ -27,6 +29,7 @@ func (l *limits) flags(cmd *cobra.Command) {
 	f.IntVar(&l.requests, "address-requests", httptransport.DefaultAddressRequests, "limit each address to `N` requests in progress, waiting polls included; raise it if all clients come through a proxy")
 	f.Int64Var(&l.memory, "address-memory", httptransport.DefaultAddressMemory/mebibyte, "limit the bodies and answers in progress of each address to `MIB`; the largest change sets need 48")
 	f.Int64Var(&l.keys, "address-keys", diamond.DefaultAddressSetKeys, "limit the key sets that each address polls to `N` keys together")
+	f.IntVar(&l.proofs, "address-proofs", govern.DefaultUnknownProofs, "limit each address to `N` requests a minute with a token that the server does not know; all with a valid token are served")
 }
 
 // check refuses limits that would lock everybody out.
@@ -40,6 +43,8 @@ func (l *limits) check() error {
 		return usageError{errors.New("address-memory: give a number of MiB above 0")}
 	case l.keys <= 0:
 		return usageError{errors.New("address-keys: give a number above 0")}
+	case l.proofs <= 0:
+		return usageError{errors.New("address-proofs: give a number above 0")}
 	}
 	return nil
 }
@@ -60,3 +65,6 @@ func (l *limits) node() server.Option { return server.WithAddressConnections(l.c
 func (l *limits) server() diamond.ServerOption {
 	return diamond.WithSetKeys(max(diamond.DefaultSetKeys, 2*l.keys), l.keys)
 }
+
+// centre returns the limit of the centre on the server.
+func (l *limits) centre() govern.Option { return govern.WithUnknownProofs(l.proofs) }

@@ -222,7 +222,7 @@ func (s *serving) run(ctx context.Context, ln net.Listener, access *access, name
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
-	c, err := s.governing.open(ctx, b, s.data, nameOfNode(s.advertise, ln.Addr().String()), access.insecure, s.exposed, out, logger)
+	c, err := s.governing.open(ctx, b, s.data, nameOfNode(s.advertise, ln.Addr().String()), access.insecure, s.exposed, s.limits.centre(), out, logger)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ var ordered = map[string]string{
 		table lists name verb scope subject strict fields document tenant namespace role user token team grants marker parse
 		rights entry seal policy apply decide ready documents conditions guard checker fits checkset
 		tokensecret store setup reset denyfile
-		catchup decisions probes stats access judge verdict centre settle position poll plan changes read list commit prove whoami rightsstatus as`,
+		catchup decisions sourcerates stats access judge verdict strangers centre position settle poll plan changes read list commit prove whoami rightsstatus as`,
 	"conf":      "key errors grammar filter position identity caller entry chain changeset config storage wire status rights",
 	"":          "types transport storage cache listener option timeouts diamond decode bind update entryset mirror follow",
 	"cluster":   "mac secret file credentials certificates proof nonces sign verify",
