@@ -62,9 +62,7 @@ func (c *checker) one(key conf.Key) error {
 	case *Namespace:
 		return c.namespaceFits(as[*Namespace](old), d)
 	case *Role:
-		if d.Name == RoleAdministrator && !d.set().has(VerbAdminister) {
-			return conf.Invalidf("%s: verbs: must have administer", nameOf(key))
-		}
+		return c.roleFits(revision > 0, d)
 	case *Grants:
 		return c.grantsFit(d)
 	case *Token:

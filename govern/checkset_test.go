@@ -3,12 +3,15 @@ package govern
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
 func setOf(t testing.TB, docs ...Document) *conf.ChangeSet {
@@ -329,4 +332,30 @@ func TestGuards(t *testing.T) {
 		assert.Equal(t, "shop.daily", passed[0].namespace)
 		assert.Len(t, passed[0].names, 1)
 	}
+}
+
+// A server that has not seen the deletion of a role can grant it. Who creates a role of that
+// name again does not bring the grant to life.
+func TestARoleDeletedAtAAndGrantedAtAStalledB(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		a := open(t, store, diamond.WithFeedInterval(24*time.Hour))
+		fly := &Role{Name: "fly", Verbs: []string{"read"}}
+		a.setUp(ModeClosed, append(team("a"), fly, token("a.new"))...)
+		b := open(t, store, diamond.WithFeedInterval(24*time.Hour))
+		grants := granted("public", "token:a.new", "fly")
+		require.NoError(t, b.edit(root, grants))
+		_, err := a.As(root).Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{Deletes: []conf.Delete{{Key: fly.Key()}}}})
+		require.NoError(t, err, "A does not know of the grant")
+		c := open(t, store)
+		for name, s := range map[string]*stage{"a": a, "b": b, "c": c} {
+			require.ErrorContains(t, s.edit(root, fly), "role fly: was granted on namespace:public while it was deleted", name)
+		}
+		_, err = c.fetch("token:a.new", "public/g/k")
+		isDenied(t, err, "public")
+		require.NoError(t, c.edit(root, fly, granted("public", "token:a.new", "fly")), "in one set it is meant so")
+		_, err = c.fetch("token:a.new", "public/g/k")
+		require.NoError(t, err)
+		require.NoError(t, c.edit(root, &Role{Name: "fly", Verbs: []string{"list"}}), "a role that exists")
+	})
 }

@@ -85,6 +85,26 @@ func (c *checker) namespaceDeleted(old, fresh *Namespace) error {
 	return nil
 }
 
+// roleFits checks a role, which existed before or not. A server that had not seen the deletion
+// of a role may have granted it in the meantime. Whoever creates a role of that name again
+// must not bring such grants to life: they were meant to be of another role. The set depends
+// on the absence of the role, so it is decided by a policy that has all of these grants.
+func (c *checker) roleFits(existed bool, fresh *Role) error {
+	if fresh.Name == RoleAdministrator && !fresh.set().has(VerbAdminister) {
+		return conf.Invalidf("%s: verbs: must have administer", nameOf(fresh.Key()))
+	}
+	if existed {
+		return nil
+	}
+	on := slices.DeleteFunc(slices.Clone(c.uses.get(fresh.Name)), func(scope string) bool {
+		return draftOf(c.set, KeyOf(KindGrants, scope)) != nil || deleteOf(c.set, KeyOf(KindGrants, scope)) != nil
+	})
+	if len(on) > 0 {
+		return conf.Invalidf("%s: was granted on %s while it was deleted; revoke these grants first, or take another name", nameOf(fresh.Key()), some(on))
+	}
+	return nil
+}
+
 func (c *checker) tokenFits(fresh *Token) error {
 	for i := range fresh.Secrets {
 		sum, _ := fresh.Secrets[i].Hash()

@@ -113,6 +113,30 @@ func TestRestoreAndRevokedTokens(t *testing.T) {
 	})
 }
 
+// Only credentials are suspended after a fork. Teams and grants are those of the backup, and in
+// force for everybody whose credentials are valid: what was taken away after the backup has to
+// be taken away again, and before the tokens are confirmed.
+func TestRestore_TeamsAndGrantsAreThoseOfTheBackup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		s := open(t, store)
+		s.setUp(ModeClosed, append(team("a"), token("one"), &Team{Name: "ops", Members: []string{"token:one"}},
+			granted("public", "team:ops", RoleReader, "cert:dns:x", RoleReader))...)
+		s.publish("public/g/k", "v")
+		_, err := store.Fork(t.Context(), conf.Position{})
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		_, err = s.fetch("token:one", "public/g/k")
+		isDenied(t, err, "public")
+		_, err = s.fetch("cert:dns:x", "public/g/k")
+		require.NoError(t, err, "a certificate is no credential of the store's")
+		assert.Contains(t, s.log.String(), "look through teams and grants")
+		require.NoError(t, s.edit(root, token("one")))
+		_, err = s.fetch("token:one", "public/g/k")
+		require.NoError(t, err, "it is in the team that it was in")
+	})
+}
+
 func TestWhoAmI(t *testing.T) {
 	expires := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
 	one := token("one")

@@ -125,3 +125,23 @@ func TestKeepCredentials_AfterAFork(t *testing.T) {
 		})
 	}
 }
+
+// The last administrator may be a user, who has no way to prove who it is. The rules that keep
+// an administrator let that happen, so the offline command has to mend it.
+func TestResetToken_TheLastAdministratorIsAUser(t *testing.T) {
+	store := memstore.New()
+	_, err := SetUp(t.Context(), store, SetUpOptions{})
+	require.NoError(t, err)
+	s := open(t, store)
+	setup := "token:" + SetupToken
+	require.NoError(t, s.edit(setup, &User{Name: "ann"}))
+	require.NoError(t, s.edit(setup, &Grants{Scope: AllScope(), Grants: []Grant{{Subject: "user:ann", Role: RoleAdministrator}}}))
+	require.ErrorIs(t, s.edit(setup, &User{Name: "bob"}), conf.ErrDenied)
+	result, err := ResetToken(t.Context(), store, ResetOptions{})
+	require.NoError(t, err)
+	p, err := open(t, store).Prove(t.Context(), conf.Proof{Token: result.Token})
+	require.NoError(t, err)
+	require.NoError(t, open(t, store).edit(p.Name, &User{Name: "bob"}))
+	grants := must(t, store, &Grants{Scope: AllScope()}).Grants
+	assert.Contains(t, grants, Grant{Subject: "user:ann", Role: RoleAdministrator}, "she keeps her right")
+}
