@@ -1,6 +1,7 @@
 package memstore
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/linnaname/gdiamond/conf"
@@ -43,25 +44,28 @@ func (it *item) at(revision int64) *version {
 	if it == nil {
 		return nil
 	}
-	for i := range it.versions {
-		if it.versions[i].change.Revision == revision {
-			return &it.versions[i]
-		}
+	if i, found := it.place(revision); found {
+		return &it.versions[i]
 	}
 	return nil
+}
+
+// place returns the index of the version with exactly this revision, or where it would be.
+// The log may hold very many versions of one key.
+func (it *item) place(revision int64) (i int, found bool) {
+	return slices.BinarySearchFunc(it.versions, revision, func(v version, revision int64) int {
+		return cmp.Compare(v.change.Revision, revision)
+	})
 }
 
 // add inserts a change by its revision: at the end, unless Install has added a newer
 // version already. The change replaces the same version from Install, which has less
 // information.
 func (it *item) add(c *conf.Change) {
-	if same := it.at(c.Revision); same != nil {
-		*same = version{change: c}
+	i, found := it.place(c.Revision)
+	if found {
+		it.versions[i] = version{change: c}
 		return
-	}
-	i := len(it.versions)
-	for i > 0 && it.versions[i-1].change.Revision > c.Revision {
-		i--
 	}
 	it.versions = slices.Insert(it.versions, i, version{change: c})
 	it.count++
