@@ -173,7 +173,9 @@ type Client interface {
 	// List yields the current entries that match req in key order, page by page. It
 	// ends with the first error. No page is older than the newest position that the
 	// client had seen when the iteration began. The client asks again while servers are
-	// behind; ErrBehind says that none caught up in time.
+	// behind; ErrBehind says that none caught up in time. In a list of AllNamespaces the last
+	// is ErrUnavailable if servers have left out namespaces in which they cannot decide about
+	// the client's rights now.
 	List(ctx context.Context, req ListRequest) iter.Seq2[Entry, error]
 
 	// History yields the kept changes of a key, newest first, without contents. It

@@ -176,6 +176,9 @@ type ListResponse struct {
 	More     bool // there is another page, after the last key of this one
 	Position Position
 	Stale    time.Duration // as in FetchResponse
+	// Partial says that the server left namespaces out because it cannot decide about the
+	// caller's rights in them now. Only a list of AllNamespaces is partial.
+	Partial bool
 }
 
 // HistoryRequest asks for the versions of a key.

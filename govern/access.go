@@ -123,12 +123,23 @@ func (a *access) unready(err error) error {
 	return conf.Errorf(conf.ErrUnavailable, "this server cannot decide about it: it cannot read a document, which may need a newer program")
 }
 
-// readyForAll returns an error if any document cannot be read on which decisions rest.
-func (a *access) readyForAll() error {
-	if err := a.ready(conf.DefaultNamespace); err != nil || a.mode != conf.ModeClosed || len(a.policy.unread) == 0 {
-		return err
+// readyFor is ready for what is asked of the keys of a namespace with verb, or of all
+// namespaces. A list of all can leave out the namespaces about which nothing can be decided,
+// and say so; see undecided. Who watches all would never learn what was left out.
+func (a *access) readyFor(verb Verb, namespace string) error {
+	switch {
+	case namespace != conf.AllNamespaces || a.mode != conf.ModeClosed:
+		return a.ready(namespace)
+	case verb == VerbList:
+		return a.unready(cmp.Or(a.policy.readyAnywhere(), a.policy.readyFor(a.principal)))
 	}
-	return a.unready(a.policy.unreadable(a.policy.unread[0]))
+	return a.unready(cmp.Or(a.policy.readyEverywhere(), a.policy.readyFor(a.principal)))
+}
+
+// undecided reports whether a list of all namespaces leaves this one out because a document
+// cannot be read that decisions about it rest on.
+func (a *access) undecided(namespace string) bool {
+	return a.mode == conf.ModeClosed && a.policy.ready(namespace) != nil
 }
 
 // mayIn reports whether the principal may do verb on some keys of a namespace, or of a group

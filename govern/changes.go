@@ -49,6 +49,10 @@ func (c *Centre) changes(ctx context.Context, req *conf.ChangesRequest) (*conf.C
 			}
 			a = c.access(ctx)
 		}
+		// A document that came with the changes may not be readable.
+		if err := a.readyFor(VerbRead, (conf.Key{Namespace: filter.Namespace}).Canonical().Namespace); err != nil {
+			return nil, err
+		}
 		given := *resp
 		given.Changes = readableOf(a, resp.Changes)
 		if len(given.Changes) > 0 || given.Draining || ended || !time.Now().Before(deadline) {
@@ -71,7 +75,7 @@ func (c *Centre) mayFilter(ctx context.Context, by claim, verb Verb, filter conf
 		return err
 	}
 	if namespace == conf.AllNamespaces {
-		return c.access(ctx).readyForAll()
+		return c.access(ctx).readyFor(verb, namespace)
 	}
 	if system { // its other parts have to be valid too
 		rest := filter
@@ -81,7 +85,7 @@ func (c *Centre) mayFilter(ctx context.Context, by claim, verb Verb, filter conf
 		}
 	}
 	a, err := c.settled(ctx, by, []string{namespace}, func(a *access) error {
-		if err := a.ready(namespace); err != nil || a.mayIn(verb, namespace, filter.Group) {
+		if err := a.readyFor(verb, namespace); err != nil || a.mayIn(verb, namespace, filter.Group) {
 			return err
 		}
 		return deniedIn(verb, namespace)

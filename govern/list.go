@@ -15,7 +15,9 @@ const defaultPage = 100
 
 // List implements diamond.Transport. It gives the entries that the caller may list. Those
 // that it may not read have neither MD5 nor Size, Meta or Content. A page with More has at
-// least one entry, whatever the caller may not see in between.
+// least one entry, whatever the caller may not see in between. A list of all namespaces leaves
+// those out about which nothing can be decided, because a document cannot be read, and is
+// Partial then.
 func (c *Centre) List(ctx context.Context, req *conf.ListRequest) (*conf.ListResponse, error) {
 	resp, err := c.list(ctx, req)
 	if err != nil {
@@ -102,7 +104,14 @@ func (l *listing) namespaces() iter.Seq[string] {
 		}
 		after := l.ask.After
 		for _, namespace := range l.centre.door.Namespaces() { // those that have keys
-			if namespace < after.Namespace || strings.HasPrefix(namespace, "_") || !l.access.mayIn(VerbList, namespace, l.ask.Group) {
+			if namespace < after.Namespace || strings.HasPrefix(namespace, "_") {
+				continue
+			}
+			if l.access.undecided(namespace) {
+				l.resp.Partial = true
+				continue
+			}
+			if !l.access.mayIn(VerbList, namespace, l.ask.Group) {
 				continue
 			}
 			if l.ask.Namespace = namespace; namespace != after.Namespace {

@@ -418,8 +418,8 @@ func TestUnreadDocumentsAreNotNamedToStrangers(t *testing.T) {
 		require.NoError(t, err)
 		for _, stranger := range []string{"", "token:b.reader"} {
 			_, fetch := s.fetch(stranger, "a.daily/g/k")
-			_, list := s.As(stranger).List(t.Context(), &conf.ListRequest{Namespace: conf.AllNamespaces})
-			for _, err := range []error{fetch, list} {
+			_, watch := s.As(stranger).Changes(t.Context(), &conf.ChangesRequest{Namespace: conf.AllNamespaces})
+			for _, err := range []error{fetch, watch} {
 				require.ErrorIs(t, err, conf.ErrUnavailable)
 				var e *conf.Error
 				require.ErrorAs(t, err, &e)
@@ -431,4 +431,66 @@ func TestUnreadDocumentsAreNotNamedToStrangers(t *testing.T) {
 		_, err = s.fetch(root, "a.daily/g/k")
 		require.ErrorContains(t, err, "format 9", "who may read it learns why")
 	}
+}
+
+// A document that cannot be read takes its namespace from the lists of all namespaces, which
+// say that they are not complete. Whoever names the namespace is told why. One that concerns
+// all namespaces leaves nothing to list.
+func TestList_WithoutTheNamespacesThatCannotBeDecided(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := governed(t, append(append(team("a"), team("b")...), token("other"))...)
+		s.publishAll("a.daily/g/k", "v", "b.daily/g/k", "v", "public/g/k", "v")
+		all := conf.ListRequest{Namespace: conf.AllNamespaces, Limit: 1}
+		later := func(doc Document) {
+			set := s.drafts(doc)
+			set.Drafts[0].Content = strings.Replace(set.Drafts[0].Content, `"format": 1`, `"format": 9`, 1)
+			_, err := s.door.Commit(t.Context(), &conf.CommitRequest{Set: set})
+			require.NoError(t, err)
+		}
+		list := func(principal string) (keys []string, err error) {
+			client, err := diamond.NewClient(s.As(principal))
+			require.NoError(t, err)
+			defer client.Close()
+			for e, failed := range client.List(t.Context(), all) {
+				if failed != nil {
+					return keys, failed
+				}
+				keys = append(keys, e.Key.String())
+			}
+			return keys, nil
+		}
+		at := s.judge.sealer().seal(s.publish("b.daily/g/k", "w"))
+		parked := make(chan error)
+		go func() {
+			_, err := s.As("token:b.reader").Changes(t.Context(), &conf.ChangesRequest{Namespace: conf.AllNamespaces, After: at, Wait: time.Minute})
+			parked <- err
+		}()
+		synctest.Wait()
+		later(token("other"))
+		keys, err := list(root)
+		require.NoError(t, err, "a token's document concerns only itself")
+		assert.Len(t, keys, 3)
+
+		later(granted("a.daily", "token:a.reader", RoleReader))
+		s.publish("b.daily/g/k", "x")
+		require.ErrorIs(t, <-parked, conf.ErrUnavailable, "a watch would never learn of what it was not shown")
+		for principal, want := range map[string][]string{
+			root: {"b.daily/g/k", "public/g/k"}, "token:b.reader": {"b.daily/g/k"}, "token:a.reader": nil, "": nil,
+		} {
+			keys, err := list(principal)
+			assert.Equal(t, want, keys, principal)
+			require.ErrorIs(t, err, conf.ErrUnavailable, principal)
+			assert.ErrorContains(t, err, "not complete", principal)
+			_, err = s.As(principal).List(t.Context(), &conf.ListRequest{Namespace: "a.daily"})
+			require.ErrorIs(t, err, conf.ErrUnavailable, principal)
+		}
+		resp, err := s.As("token:b.reader").List(t.Context(), &conf.ListRequest{Namespace: "b.daily"})
+		require.NoError(t, err)
+		assert.False(t, resp.Partial)
+
+		later(&Role{Name: RoleReader})
+		_, err = s.As(root).List(t.Context(), &all)
+		require.ErrorIs(t, err, conf.ErrUnavailable)
+		assert.ErrorContains(t, err, "format 9")
+	})
 }

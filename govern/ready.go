@@ -14,12 +14,26 @@ func (p *policy) ready(namespace string) error {
 	if len(p.unread) == 0 {
 		return nil
 	}
+	if err := p.readyAnywhere(); err != nil {
+		return err
+	}
 	about := make([]conf.Key, 0, 5)
 	about = append(about, KeyOf(KindNamespace, namespace), KeyOf(KindGrants, NamespaceScope(namespace).String()))
 	if n := document[*Namespace](p.get(KindNamespace, namespace)); n != nil && n.Tenant != "" {
 		about = append(about, KeyOf(KindTenant, n.Tenant), KeyOf(KindGrants, TenantScope(n.Tenant).String()),
 			KeyOf(KindGrants, EnvironmentScope(n.Tenant, n.Environment).String()))
 	}
+	for _, key := range p.unread {
+		if slices.Contains(about, key) {
+			return p.unreadable(key)
+		}
+	}
+	return nil
+}
+
+// readyAnywhere returns nil if all documents can be read that concern all namespaces. The
+// error is as that of ready.
+func (p *policy) readyAnywhere() error {
 	for _, key := range p.unread {
 		switch key.Group {
 		case KindCentre, KindRole, KindTeam:
@@ -29,7 +43,15 @@ func (p *policy) ready(namespace string) error {
 				return p.unreadable(key)
 			}
 		}
-		if slices.Contains(about, key) {
+	}
+	return nil
+}
+
+// readyEverywhere returns nil if all documents can be read that concern any namespace. Those
+// of users and tokens concern only themselves. The error is as that of ready.
+func (p *policy) readyEverywhere() error {
+	for _, key := range p.unread {
+		if key.Group != KindUser && key.Group != KindToken {
 			return p.unreadable(key)
 		}
 	}

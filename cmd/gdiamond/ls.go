@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -37,15 +38,19 @@ func newLs() *cobra.Command {
 			defer done()
 
 			entries := []entryOut{} // an empty list is not null
+			var incomplete error    // shown after what there is
 			for entry, err := range client.List(ctx, req) {
-				if err != nil {
-					return err
+				if incomplete = err; err != nil {
+					break
 				}
 				entries = append(entries, outEntry(entry, false))
 			}
+			if incomplete != nil && len(entries) == 0 {
+				return incomplete
+			}
 			warnOld(cmd, c.lists.age())
 			if c.output != formatTable {
-				return c.output.write(cmd.OutOrStdout(), entries)
+				return cmp.Or(incomplete, c.output.write(cmd.OutOrStdout(), entries))
 			}
 			heading := "GROUP DATAID REVISION SIZE TYPE MD5 MODIFIED"
 			if req.Namespace == diamond.AllNamespaces {
@@ -61,7 +66,7 @@ func newLs() *cobra.Command {
 					rows[i] = slices.Insert(rows[i], 0, e.Namespace)
 				}
 			}
-			return table(cmd.OutOrStdout(), heading, rows)
+			return cmp.Or(incomplete, table(cmd.OutOrStdout(), heading, rows))
 		},
 	}
 	c.flags(cmd)

@@ -59,12 +59,14 @@ func (r *directReads) List(ctx context.Context, req conf.ListRequest) iter.Seq2[
 		req := req // each use of the iterator starts from the beginning
 		req.Client = r.calls.info
 		seen := r.calls.newestSeen()
+		partial := false
 		for {
 			resp, err := r.page(ctx, "list", &req, seen)
 			if err != nil {
 				yield(conf.Entry{}, err)
 				return
 			}
+			partial = partial || resp.Partial
 			for _, e := range resp.Entries {
 				if e.Key.Compare(req.After) <= 0 { // it might never end
 					yield(conf.Entry{}, &conf.Error{Op: "list", Err: conf.ErrUnavailable, Detail: "the answer is out of order"})
@@ -74,9 +76,14 @@ func (r *directReads) List(ctx context.Context, req conf.ListRequest) iter.Seq2[
 					return
 				}
 			}
-			if !resp.More || len(resp.Entries) == 0 {
-				return
+			if resp.More && len(resp.Entries) > 0 {
+				continue
 			}
+			if partial { // or what is left out would be taken for deleted
+				yield(conf.Entry{}, &conf.Error{Op: "list", Err: conf.ErrUnavailable, Remote: true,
+					Detail: "the list is not complete: the server cannot decide about the rights in some namespaces now"})
+			}
+			return
 		}
 	}
 }

@@ -105,7 +105,7 @@ func (t *Transport) List(ctx context.Context, req *conf.ListRequest) (*conf.List
 		if out.Position, err = position(res); err != nil {
 			return err
 		}
-		out.More, out.Stale = flag(res, hMore), stale(res)
+		out.More, out.Partial, out.Stale = flag(res, hMore), flag(res, hPartial), stale(res)
 		return t.frames(res, func(f *frameReader) error {
 			var line entryLine
 			content, err := f.next(&line)

@@ -106,6 +106,9 @@ func (h *handler) list(w http.ResponseWriter, r *http.Request) httpserve.Outcome
 	header := w.Header()
 	h.setPosition(header, res.Position)
 	setStale(header, res.Stale)
+	if res.Partial {
+		header[hPartial] = valueTrue
+	}
 	if res.More {
 		header[hMore] = valueTrue
 	}

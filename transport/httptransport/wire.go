@@ -39,7 +39,8 @@ const (
 	hForce    = "Diamond-Force"    // of a write: "true" or left out
 	hStale    = "Diamond-Stale"    // a duration; left out if the server is current
 	hCount    = "Diamond-Count"    // of frames in the body
-	hMore     = "Diamond-More"     // "true" or left out, as the three below
+	hMore     = "Diamond-More"     // "true" or left out, as the four below
+	hPartial  = "Diamond-Partial"  //
 	hResync   = "Diamond-Resync"   //
 	hDraining = "Diamond-Draining" //
 	hReplayed = "Diamond-Replayed" //
