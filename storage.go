@@ -40,7 +40,9 @@ type Storage interface {
 	//     leave an id.
 	//  4. IfRevision and Checks are compared with the revision of the current entry, or
 	//     with 0 if the key has none. The first condition that does not hold fails the
-	//     set with ErrConflict. The [Error] has the key and the Current revision.
+	//     set with ErrConflict. The [Error] has the key and the Current revision. Before
+	//     that, a set with another Generation than that of the present epoch fails with
+	//     ErrEpoch.
 	//  5. A Delete without IfRevision of a key that has no entry fails the set with
 	//     ErrNotFound.
 	//  6. A Type or Meta that a Draft leaves empty is that of the current entry, unless

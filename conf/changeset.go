@@ -100,6 +100,11 @@ type ChangeSet struct {
 	// transport, and a server ignores that of its callers; see [ChangeSet.RequestHash].
 	Asked [32]byte
 
+	// Generation is the generation of the epoch as of which a server has decided that the set
+	// may be committed, or 0 for any. In another epoch the set fails with ErrEpoch. It never
+	// crosses a network, and is not a part of Hash.
+	Generation int64
+
 	// Caller is the sender of the set. A server overwrites it with the caller that the
 	// transport proved.
 	Caller Caller

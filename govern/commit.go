@@ -50,6 +50,7 @@ func (c *Centre) commit(ctx context.Context, req *conf.CommitRequest) (*conf.Com
 	if c.judge.mode() == conf.ModeOpen {
 		set.Origin = "" // programs of before could not read a store that has one
 	}
+	set.Generation = 0
 	set.Asked = set.Hash() // whatever is added below
 	if !req.Seen.IsZero() {
 		if _, err := c.here(ctx, req.Seen); err != nil {

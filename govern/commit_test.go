@@ -347,3 +347,27 @@ func TestCommit_DeleteOfNoDocument(t *testing.T) {
 	require.ErrorIs(t, err, conf.ErrNotFound)
 	assert.Equal(t, at, s.Status().Position)
 }
+
+// A fork suspends tokens at once, at servers too that have not seen it.
+func TestRestore_ASuspendedTokenAtAStalledB(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		a := open(t, store)
+		a.setUp(ModeClosed, team("a")...)
+		a.publish("a.daily/g/k", "v")
+		b := open(t, store, diamond.WithFeedInterval(24*time.Hour))
+		require.NoError(t, b.release("token:a.releaser", "a.daily/g/k", "w"))
+		time.Sleep(time.Second)
+		_, err := store.Fork(t.Context(), conf.Position{})
+		require.NoError(t, err)
+		require.ErrorIs(t, b.release("token:a.releaser", "a.daily/g/k", "too late"), conf.ErrDenied)
+		time.Sleep(time.Second)
+		resp, err := a.fetch(root, "a.daily/g/k")
+		require.NoError(t, err)
+		assert.Equal(t, "w", resp.Entry.Content)
+
+		_, err = store.Fork(t.Context(), conf.Position{})
+		require.NoError(t, err)
+		require.NoError(t, b.release(root, "a.daily/g/k", "x"), "who is not suspended is not concerned")
+	})
+}

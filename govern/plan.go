@@ -42,7 +42,11 @@ func (c *Centre) plan(ctx context.Context, set *conf.ChangeSet) (*plan, error) {
 		c.countRefusal(a, set, err)
 		return nil, err
 	}
-	p := &plan{access: a, set: v.set, ours: make(map[conf.Key]bool)}
+	decided := *v.set
+	if a.mode != conf.ModeOpen { // an epoch that begins suspends tokens, and changes no document
+		decided.Generation = a.policy.generation()
+	}
+	p := &plan{access: a, set: &decided, ours: make(map[conf.Key]bool)}
 	return p, p.condition(&v.conditions)
 }
 
@@ -91,10 +95,10 @@ func (c *Centre) countRefusal(a *access, set *conf.ChangeSet, err error) {
 	c.judge.tally.deny(reason, 1, false)
 }
 
-// added reports whether err is a conflict over a condition that the Centre has set.
+// added reports whether err is that of a condition that the Centre has set.
 func (p *plan) added(err error) bool {
 	var e *conf.Error
-	return errors.Is(err, conf.ErrConflict) && errors.As(err, &e) && p.ours[e.Key]
+	return errors.Is(err, conf.ErrEpoch) || errors.Is(err, conf.ErrConflict) && errors.As(err, &e) && p.ours[e.Key]
 }
 
 // condition makes the set of p conditional on what allowed it. A key has one condition, and

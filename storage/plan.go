@@ -24,9 +24,12 @@ type Current struct {
 // Plan returns the changes that commit set to a store whose head is at, and the
 // position after them. currentOf returns the current entry of a key.
 //
-// The error is that of the set (ErrConflict, ErrNotFound, ErrInvalid) or of currentOf.
+// The error is that of the set (ErrEpoch, ErrConflict, ErrNotFound, ErrInvalid) or of currentOf.
 // The storage must look up request ids before it calls Plan.
 func Plan(at conf.Position, set *conf.ChangeSet, now time.Time, currentOf func(conf.Key) (Current, error)) ([]conf.Change, conf.Position, error) {
+	if g := at.Epoch.Generation; set.Generation != 0 && set.Generation != g {
+		return nil, at, conf.Errorf(conf.ErrEpoch, "the set is of generation %d, and the store is of generation %d", set.Generation, g)
+	}
 	if err := check(set, currentOf); err != nil {
 		return nil, at, err
 	}

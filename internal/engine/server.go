@@ -231,7 +231,7 @@ func (s *Server) commit(ctx context.Context, asked *conf.ChangeSet, seen conf.Po
 	checks := 2 * conf.MaxChanges // rights add their own to those of the caller
 	if !s.system {
 		checks = conf.MaxChanges
-		set.Asked, set.Origin = [32]byte{}, ""
+		set.Asked, set.Origin, set.Generation = [32]byte{}, "", 0
 	}
 	if err := set.ValidateWithin(s.maxContent, checks); err != nil {
 		return conf.Result{}, err

@@ -402,6 +402,18 @@ func requestClauses() []clause {
 			same.Asked = plain.Hash()
 			require.Equal(p, conf.Result{Position: at, Replayed: true}, p.try(same)[0], "without Asked it is bound to Hash")
 		}},
+		{"Generation", "A set of another generation than that of the present epoch is ErrEpoch, unless its RequestID is known.", func(p *probe) {
+			first := p.commit(put("a", "x"))
+			set := put("a", "y")
+			set.Generation = first.Epoch.Generation
+			at := p.commit(withID(set, "r1", "alice"))
+			forked, err := p.store.Fork(p.Context(), conf.Position{})
+			require.NoError(p, err)
+			p.refused(conf.ErrEpoch, set)
+			require.Equal(p, conf.Result{Position: at, Replayed: true}, p.try(withID(set, "r1", "alice"))[0])
+			set.Generation = forked.Epoch.Generation
+			p.commit(set)
+		}},
 		{"OtherSet", "Another set under a known RequestID is ErrInvalid.", func(p *probe) {
 			p.commit(withID(put("a", "x"), "r1", "alice"))
 			p.refused(conf.ErrInvalid, withID(put("a", "y"), "r1", "alice"))
