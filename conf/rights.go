@@ -18,12 +18,15 @@ type RightsStatus struct {
 
 	// Quotas are those of namespaces, the fullest first, at most [MaxQuotaUses].
 	Quotas []QuotaUse
+	// Documents are the quotas of documents of tenants, the fullest first, at most
+	// [MaxQuotaUses].
+	Documents []DocumentUse
 	// Secrets are those of tokens that will expire, the soonest first, one for each token, at
 	// most [MaxSecretExpiries].
 	Secrets []SecretExpiry
 }
 
-// MaxQuotaUses and MaxSecretExpiries bound the lists of a [RightsStatus].
+// MaxQuotaUses, for each kind of quotas, and MaxSecretExpiries bound the lists of a [RightsStatus].
 const (
 	MaxQuotaUses      = 500
 	MaxSecretExpiries = 100
@@ -35,6 +38,14 @@ type QuotaUse struct {
 	Quota     string // what it limits: "keys" or "bytes"
 	Used      int64
 	Limit     int64 // above 0
+}
+
+// DocumentUse is how much of one quota of documents a tenant has used.
+type DocumentUse struct {
+	Tenant string
+	Quota  string // what it limits: "documents" or "bytes"
+	Used   int64
+	Limit  int64 // above 0
 }
 
 // SecretExpiry is the time at which the first of a token's valid secrets expires.

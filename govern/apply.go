@@ -87,7 +87,7 @@ func (p *policy) open(reset bool, at conf.Position) *policy {
 	for _, t := range next.lists() {
 		*t = (*t).copy()
 	}
-	next.compiled = p.compiled.copy()
+	next.compiled, next.owned = p.compiled.copy(), p.owned.copy()
 	return &next
 }
 
@@ -103,6 +103,7 @@ func (p *policy) seal() {
 		(*t).seal()
 	}
 	p.compiled.seal()
+	p.owned.seal()
 }
 
 // replace puts the document of key, or removes it if fresh is nil. It adds to affected all
@@ -118,11 +119,17 @@ func (p *policy) replace(key conf.Key, fresh *entry, affected set) {
 	case !unread && found:
 		p.unread = slices.Concat(p.unread[:i], p.unread[i+1:])
 	}
+	counted := []conf.Key{key}
+	if key.Group == KindNamespace { // whose grants are its tenant's
+		counted = append(counted, KeyOf(KindGrants, NamespaceScope(name).String()))
+	}
+	p.count(counted, -1)
 	if fresh == nil {
 		p.documents[key.Group].delete(name)
 	} else {
 		p.documents[key.Group].set(name, fresh)
 	}
+	p.count(counted, 1)
 	switch key.Group {
 	case KindCentre:
 		for token := range p.documents[KindToken].all() {
@@ -143,6 +150,23 @@ func (p *policy) replace(key conf.Key, fresh *entry, affected set) {
 		p.replaceTeam(document[*Team](old), document[*Team](fresh), affected)
 	case KindGrants:
 		p.replaceGrants(name, old, fresh, affected)
+	}
+}
+
+// count adds the documents of keys to those that their tenants have, or with -1 takes them
+// away.
+func (p *policy) count(keys []conf.Key, sign int64) {
+	for _, key := range keys {
+		e, tenant := p.get(key.Group, key.DataID), p.ownerOf(key)
+		if e == nil || tenant == "" {
+			continue
+		}
+		has := p.owned.get(tenant)
+		if has.count, has.bytes = has.count+sign, has.bytes+sign*e.size; has.count == 0 {
+			p.owned.delete(tenant)
+		} else {
+			p.owned.set(tenant, has)
+		}
 	}
 }
 

@@ -42,7 +42,23 @@ func (p *policy) checkDocuments(principal string, set *conf.ChangeSet, force boo
 	if err := c.administrators(changes); err != nil {
 		return nil, err
 	}
-	return &c.out, nil
+	return &c.out, c.quotas(changes)
+}
+
+// quotas checks that no tenant gets more documents than its quota has.
+func (c *checker) quotas(changes []conf.Change) error {
+	seen := make(set)
+	for i := range changes {
+		tenant := c.next.ownerOf(changes[i].Key)
+		if _, checked := seen[tenant]; tenant == "" || checked {
+			continue
+		}
+		seen.add(tenant)
+		if err := c.next.refuseDocuments(tenant, c.owned.get(tenant)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // one checks the document of a key.

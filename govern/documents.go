@@ -81,7 +81,8 @@ func (p *policy) canTenant(principal string, write bool, name string, fresh Docu
 		}
 		return decision{}
 	}
-	if t, ok := fresh.(*Tenant); ok && !t.Deleted && p.tenant(name) != nil {
+	old := p.tenant(name)
+	if t, ok := fresh.(*Tenant); ok && !t.Deleted && old != nil && t.Quota.same(&old.Quota) {
 		return p.administer(principal, TenantScope(name))
 	}
 	return p.administer(principal, AllScope())

@@ -5,6 +5,7 @@ import "github.com/linnaname/gdiamond/conf"
 // entry is a document with what decisions need of it. It does not change.
 type entry struct {
 	revision int64
+	size     int64    // of the content, in bytes
 	doc      Document // nil if err is set
 	err      error    // why the document cannot be read
 
@@ -14,7 +15,7 @@ type entry struct {
 
 // readEntry reads the document of a change.
 func readEntry(c *conf.Change) *entry {
-	e := &entry{revision: c.Revision}
+	e := &entry{revision: c.Revision, size: int64(len(c.Content))}
 	if e.doc, e.err = ParseDocument(c.Key, c.Content); e.err != nil {
 		return e
 	}

@@ -20,6 +20,23 @@ type guards struct {
 	reasons   []string
 }
 
+// refuseDocuments returns the error for a tenant that a set gives more documents, or more bytes
+// of them, than its quota has, unless the set does not add to them. Force does not pass it: the
+// administrators of the tenant could.
+func (p *policy) refuseDocuments(tenant string, before documentCount) error {
+	now, quota := p.owned.get(tenant), p.documentQuota(tenant)
+	var reason string
+	switch {
+	case now.count > quota.Documents && now.count > before.count:
+		reason = fmt.Sprintf("%d documents, retired ones too, more than the quota of %d", now.count, quota.Documents)
+	case now.bytes > quota.Bytes && now.bytes > before.bytes:
+		reason = fmt.Sprintf("%d bytes of documents, more than the quota of %d", now.bytes, quota.Bytes)
+	default:
+		return nil
+	}
+	return &guardError{conf.Errorf(conf.ErrDenied, "tenant %s: %s; those who administer everything can raise it", tenant, reason), conf.DenialQuota}
+}
+
 // guardFrozen is the name of the guard of a frozen namespace.
 const guardFrozen = "frozen"
 

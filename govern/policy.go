@@ -1,6 +1,7 @@
 package govern
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -22,8 +23,12 @@ type policy struct {
 	secrets    *table[[]string] // of the tokens that have the hash of a secret
 	directory  *directory       // of the live namespaces
 
-	compiled *table[*rights] // by principal
+	compiled *table[*rights]       // by principal
+	owned    *table[documentCount] // by tenant
 }
+
+// documentCount is how many documents a tenant has, and of how many bytes.
+type documentCount struct{ count, bytes int64 }
 
 // newPolicy returns the policy of no documents, which permits nothing.
 func newPolicy() *policy {
@@ -35,6 +40,7 @@ func newPolicy() *policy {
 		namespaces: newTable[[]string](),
 		secrets:    newTable[[]string](),
 		compiled:   newTable[*rights](),
+		owned:      newTable[documentCount](),
 		directory:  &directory{has: map[string]struct{}{}},
 	}
 	for _, kind := range []string{KindCentre, KindTenant, KindNamespace, KindRole, KindUser, KindToken, KindTeam, KindGrants} {
@@ -58,6 +64,38 @@ func (p *policy) document(key conf.Key) (doc Document, revision int64) {
 		return e.doc, e.revision
 	}
 	return nil, 0
+}
+
+// ownerOf returns the tenant that the document of a key belongs to, or "".
+func (p *policy) ownerOf(key conf.Key) string {
+	switch key.Group {
+	case KindTenant:
+		return key.DataID
+	case KindUser, KindToken, KindTeam:
+		return TenantOf(key.DataID)
+	case KindNamespace:
+		if n := document[*Namespace](p.get(KindNamespace, key.DataID)); n != nil {
+			return n.Tenant
+		}
+	case KindGrants:
+		switch scope, err := ParseScope(key.DataID); {
+		case err != nil:
+		case scope.Level == LevelNamespace:
+			return p.ownerOf(KeyOf(KindNamespace, scope.Namespace))
+		default:
+			return scope.Tenant
+		}
+	}
+	return ""
+}
+
+// documentQuota returns the limits of the documents of a tenant.
+func (p *policy) documentQuota(tenant string) DocumentQuota {
+	q := DocumentQuota{Documents: DefaultTenantDocuments, Bytes: DefaultTenantDocumentBytes}
+	if t := document[*Tenant](p.get(KindTenant, tenant)); t != nil { // a deleted one has its documents still
+		q.Documents, q.Bytes = cmp.Or(t.Quota.Documents, q.Documents), cmp.Or(t.Quota.Bytes, q.Bytes)
+	}
+	return q
 }
 
 // generation returns the generation of the present epoch.

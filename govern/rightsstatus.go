@@ -10,14 +10,14 @@ import (
 )
 
 // RightsStatus returns what the Centre has decided since it was made, how full the namespaces
-// are that have quotas, and which secrets expire first. It is what metrics show. It looks at
-// all namespaces and tokens, at no key and in no storage.
+// are that have quotas, and the quotas of documents, and which secrets expire first. It is what
+// metrics show. It looks at all namespaces, tenants and tokens, at no key and in no storage.
 func (c *Centre) RightsStatus() conf.RightsStatus {
 	stats, policy := c.Stats(), c.judge.now.Load().policy
 	return conf.RightsStatus{
 		Mode: stats.Mode, Denied: stats.Denied, WouldDeny: stats.WouldDeny,
 		Proofs: stats.Proofs, Redecided: stats.Redecided, CatchUps: stats.CatchUps,
-		Quotas: policy.quotas(c.door.Usage), Secrets: policy.expiries(time.Now()),
+		Quotas: policy.quotas(c.door.Usage), Documents: policy.documentUses(), Secrets: policy.expiries(time.Now()),
 	}
 }
 
@@ -41,6 +41,22 @@ func (p *policy) quotas(used usage) (all []conf.QuotaUse) {
 	share := func(q conf.QuotaUse) float64 { return float64(q.Used) / float64(q.Limit) }
 	slices.SortFunc(all, func(a, b conf.QuotaUse) int {
 		return cmp.Or(cmp.Compare(share(b), share(a)), strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Quota, b.Quota))
+	})
+	return all[:min(len(all), conf.MaxQuotaUses)]
+}
+
+// documentUses returns how much of their quotas of documents the tenants have used, the fullest
+// first.
+func (p *policy) documentUses() (all []conf.DocumentUse) {
+	for tenant, has := range p.owned.all() {
+		quota := p.documentQuota(tenant)
+		all = append(all,
+			conf.DocumentUse{Tenant: tenant, Quota: "documents", Used: has.count, Limit: quota.Documents},
+			conf.DocumentUse{Tenant: tenant, Quota: "bytes", Used: has.bytes, Limit: quota.Bytes})
+	}
+	share := func(u conf.DocumentUse) float64 { return float64(u.Used) / float64(u.Limit) }
+	slices.SortFunc(all, func(a, b conf.DocumentUse) int {
+		return cmp.Or(cmp.Compare(share(b), share(a)), strings.Compare(a.Tenant, b.Tenant), strings.Compare(a.Quota, b.Quota))
 	})
 	return all[:min(len(all), conf.MaxQuotaUses)]
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -175,4 +176,81 @@ func TestStatus_IsNotUngoverned(t *testing.T) {
 	s := open(t, store, diamond.WithUngoverned())
 	require.True(t, s.door.Status().Ungoverned)
 	assert.False(t, s.Status().Ungoverned)
+}
+
+// What documents a tenant has is counted as they come and go, in whatever order, and whatever
+// cannot be read.
+func TestPolicy_CountsDocuments(t *testing.T) {
+	s := governed(t, team("b")...)
+	counted := func(tenant string) documentCount { return s.judge.now.Load().policy.owned.get(tenant) }
+	size := func(docs ...Document) (sum int64) {
+		for _, d := range docs {
+			content, err := Encode(d)
+			require.NoError(t, err)
+			sum += int64(len(content))
+		}
+		return sum
+	}
+	docs := team("a")
+	grants := docs[4]
+	s.write(grants) // before its namespace
+	assert.Zero(t, counted("a"))
+	s.write(docs[:4]...)
+	assert.Equal(t, documentCount{5, size(docs...)}, counted("a"))
+	more := []Document{&User{Name: "a.ann"}, &Team{Name: "a.ops"}, &Grants{Scope: TenantScope("a")}, &Grants{Scope: EnvironmentScope("a", "daily")}}
+	s.write(more...)
+	assert.Equal(t, documentCount{9, size(append(docs, more...)...)}, counted("a"))
+	_, err := s.door.Commit(t.Context(), &conf.CommitRequest{Set: conf.ChangeSet{Deletes: []conf.Delete{{Key: more[2].Key()}}}})
+	require.NoError(t, err)
+	longer := token("a.reader")
+	longer.Description = "longer"
+	s.write(longer, &Grants{Scope: AllScope(), Grants: []Grant{{Subject: root, Role: RoleAdministrator}}})
+	assert.Equal(t, documentCount{8, size(append(docs, more[0], more[1], more[3])...) + size(longer) - size(token("a.reader"))}, counted("a"))
+	assert.Equal(t, documentCount{5, size(team("b")...)}, counted("b"))
+	set := s.drafts(token("a.reader"))
+	set.Drafts[0].Content = "{}"
+	_, err = s.door.Commit(t.Context(), &conf.CommitRequest{Set: set})
+	require.NoError(t, err)
+	assert.Equal(t, documentCount{8, size(append(docs, more[0], more[1], more[3])...) + 2 - size(token("a.reader"))}, counted("a"))
+}
+
+// A tenant cannot fill the memory of all servers with documents. Its administrators cannot
+// raise the quota, nor pass it.
+func TestQuotaOfDocuments(t *testing.T) {
+	const boss = "token:a.boss"
+	s := governed(t, append(team("a"), token("a.boss"), &Grants{Scope: TenantScope("a"), Grants: []Grant{{Subject: boss, Role: RoleAdministrator}}})...)
+	limited := func(documents, bytes int64) *Tenant {
+		return &Tenant{Name: "a", Environments: DefaultEnvironments(), Quota: DocumentQuota{Documents: documents, Bytes: bytes}}
+	}
+	require.NoError(t, s.edit(boss, token("a.first")), "the default is enough")
+	require.ErrorIs(t, s.edit(boss, limited(100, 0)), conf.ErrDenied)
+	require.NoError(t, s.edit(root, limited(9, 0)))
+	require.NoError(t, s.edit(boss, token("a.second")), "the ninth")
+	for _, force := range []bool{false, true} {
+		set := s.drafts(token("a.third"))
+		set.Force, set.Comment = force, "I want it"
+		_, err := s.As(boss).Commit(t.Context(), &conf.CommitRequest{Set: set})
+		require.ErrorIs(t, err, conf.ErrDenied)
+		require.ErrorContains(t, err, "tenant a: 10 documents, retired ones too, more than the quota of 9")
+	}
+	assert.EqualValues(t, 2, s.Stats().Denied[conf.DenialQuota])
+	require.NoError(t, s.edit(boss, &Token{Name: "a.second", Retired: true}), "which does not add one")
+	require.ErrorIs(t, s.edit(boss, token("a.third")), conf.ErrDenied, "a retired one is still there")
+	require.NoError(t, s.edit(root, limited(0, 6000)))
+	require.NoError(t, s.edit(boss, limited(0, 6000)), "its administrators write the rest of the document")
+	require.ErrorContains(t, s.edit(boss, &Team{Name: "a.big", Description: strings.Repeat("x", 1000), Members: many(300)}), "bytes of documents, more than the quota of 6000")
+	uses := s.RightsStatus().Documents
+	require.Len(t, uses, 2)
+	assert.Equal(t, conf.DocumentUse{Tenant: "a", Quota: "bytes", Used: uses[0].Used, Limit: 6000}, uses[0], "the fullest first")
+	assert.Equal(t, conf.DocumentUse{Tenant: "a", Quota: "documents", Used: 9, Limit: DefaultTenantDocuments}, uses[1])
+	require.NoError(t, s.edit(root, limited(0, 0)))
+	require.NoError(t, s.edit(boss, token("a.third")))
+}
+
+// many returns the names of users.
+func many(n int) (names []string) {
+	for i := range n {
+		names = append(names, fmt.Sprint("user:u", i))
+	}
+	return names
 }

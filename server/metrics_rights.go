@@ -83,6 +83,15 @@ func quotas(name, help string, value func(conf.QuotaUse) int64) rightsMetric {
 	})
 }
 
+// documentQuotas is a metric of the quotas of documents of tenants.
+func documentQuotas(name, help string, value func(conf.DocumentUse) int64) rightsMetric {
+	return ofRights(name, help, prometheus.GaugeValue, []string{"tenant", "quota"}, func(st *conf.RightsStatus, emit func(float64, ...string)) {
+		for _, u := range st.Documents[:min(len(st.Documents), conf.MaxQuotaUses)] {
+			emit(float64(value(u)), u.Tenant, u.Quota)
+		}
+	})
+}
+
 // rightsMode is the metric that a server without rights has, too.
 var rightsMode = ofRights("diamond_rights_mode", "How the server decides about rights: 0 open, 1 observe, 2 closed.", prometheus.GaugeValue, nil,
 	func(st *conf.RightsStatus, emit func(float64, ...string)) {
@@ -112,6 +121,10 @@ var rightsMetrics = []rightsMetric{
 		func(q conf.QuotaUse) int64 { return q.Used }),
 	quotas("diamond_quota_limit", "Quotas of the namespaces of diamond_quota_used.",
 		func(q conf.QuotaUse) int64 { return q.Limit }),
+	documentQuotas("diamond_document_quota_used", "Documents of a tenant, or bytes of them; of the 500 fullest quotas.",
+		func(u conf.DocumentUse) int64 { return u.Used }),
+	documentQuotas("diamond_document_quota_limit", "The quotas of diamond_document_quota_used.",
+		func(u conf.DocumentUse) int64 { return u.Limit }),
 	ofRights("diamond_token_expiry_seconds", "Time until the first valid secret of a token expires; of the 100 tokens that are first.", prometheus.GaugeValue, []string{"token"},
 		func(st *conf.RightsStatus, emit func(float64, ...string)) {
 			for _, s := range st.Secrets[:min(len(st.Secrets), conf.MaxSecretExpiries)] {

@@ -54,8 +54,9 @@ func TestMetrics_Rights(t *testing.T) {
 			Denied:    map[string]uint64{conf.DenialExpired: 3, "of a later version": 1},
 			WouldDeny: map[string]uint64{conf.DenialQuota: 4},
 			Proofs:    5, Redecided: 6, CatchUps: 7,
-			Quotas:  []conf.QuotaUse{{Namespace: "a.daily", Quota: "keys", Used: 8, Limit: 9}},
-			Secrets: []conf.SecretExpiry{{Token: "a.b", Expires: time.Now().Add(10 * time.Second)}, {Token: "c", Expires: time.Now().Add(time.Hour)}},
+			Quotas:    []conf.QuotaUse{{Namespace: "a.daily", Quota: "keys", Used: 8, Limit: 9}},
+			Documents: []conf.DocumentUse{{Tenant: "a", Quota: "bytes", Used: 11, Limit: 12}},
+			Secrets:   []conf.SecretExpiry{{Token: "a.b", Expires: time.Now().Add(10 * time.Second)}, {Token: "c", Expires: time.Now().Add(time.Hour)}},
 		}}
 		got := gathered(t, d)
 		for name, value := range map[string]float64{
@@ -70,6 +71,8 @@ func TestMetrics_Rights(t *testing.T) {
 			"diamond_rights_catch_ups_total":         7,
 			"diamond_quota_used a.daily keys":        8,
 			"diamond_quota_limit a.daily keys":       9,
+			"diamond_document_quota_used a bytes":    11,
+			"diamond_document_quota_limit a bytes":   12,
 			"diamond_token_expiry_seconds a.b":       10,
 			"diamond_token_expiry_seconds c":         3600,
 			"diamond_next_token_expiry_seconds":      10,
@@ -102,9 +105,10 @@ func TestMetrics_RightsAreBounded(t *testing.T) {
 	var many conf.RightsStatus
 	for i := range 10_000 {
 		many.Quotas = append(many.Quotas, conf.QuotaUse{Namespace: fmt.Sprint(i), Quota: "bytes", Limit: 1})
+		many.Documents = append(many.Documents, conf.DocumentUse{Tenant: fmt.Sprint(i), Quota: "bytes", Limit: 1})
 		many.Secrets = append(many.Secrets, conf.SecretExpiry{Token: fmt.Sprint(i), Expires: time.Now()})
 	}
-	assert.Len(t, gathered(t, &deciding{srv, many}), few+2*conf.MaxQuotaUses+conf.MaxSecretExpiries)
+	assert.Len(t, gathered(t, &deciding{srv, many}), few+4*conf.MaxQuotaUses+conf.MaxSecretExpiries)
 }
 
 // A server without rights is open, and says so where its store is governed.
