@@ -88,6 +88,10 @@ func TestRights_TenantsAndNamespaces(t *testing.T) {
 	r.fails(exitConflict, "there already", "tenant", "create", "pay")
 	r.must("tenant", "set", "pay", "--environments", "daily,production", "--description", "payments")
 	r.has("tenant", "pay", `{"format":1,"environments":["daily","production"],"owner":"ann","description":"payments"}`)
+	r.must("tenant", "set", "pay", "--max-documents", "100", "--max-document-bytes", "100000")
+	r.has("tenant", "pay", `{"format":1,"environments":["daily","production"],"owner":"ann","description":"payments","quota":{"documents":100,"bytes":100000}}`)
+	r.must("tenant", "set", "pay", "--max-documents", "0", "--max-document-bytes", "0")
+	r.has("tenant", "pay", `{"format":1,"environments":["daily","production"],"owner":"ann","description":"payments"}`)
 	assert.Equal(t, "set tenant pay: nothing to change\n", r.must("tenant", "set", "pay", "--owner", "ann"))
 	r.fails(exitNotFound, "no tenant", "tenant", "set", "other", "--owner", "ann")
 
@@ -305,6 +309,7 @@ func TestRights_Usage(t *testing.T) {
 		{"tenant create a.b", "name of a tenant"},
 		{"tenant create pay --comment a\x01b", "comment"},
 		{"tenant create pay --max-keys 1", "unknown flag"},
+		{"tenant create pay --max-documents -1", "negative"},
 		{"namespace create pay", "a TENANT and an ENVIRONMENT"},
 		{"namespace create pay daily --id _govern", "system's"},
 		{"namespace create pay daily --max-keys -1", "negative"},
