@@ -188,16 +188,20 @@ func TestApply_Prune(t *testing.T) {
 	r := newRegistry(t)
 	r.Write(t, govern.KeyOf("token", "me"), `{"format":1}`)
 	r.Write(t, govern.KeyOf("token", "other"), `{"format":1}`)
+	r.Write(t, govern.KeyOf("user", "old"), `{"format":1}`)
+	r.Write(t, govern.KeyOf("team", "old"), `{"format":1}`)
 	r.Write(t, govern.KeyOf("grants", "tenant:pay"), `{"format":1,"grants":[]}`)
-	file := writeFile(t, "{kind: token, name: ci}\n---\n{kind: grants, scope: all, grants: []}\n")
+	file := writeFile(t, "{kind: token, name: ci}\n---\n{kind: user, name: a}\n---\n{kind: team, name: a}\n---\n{kind: grants, scope: all, grants: []}\n")
 	out := r.client("apply", "-f", file, "--dry-run", "--prune")
 	assert.Equal(t, exitNo, out.code)
-	assert.Contains(t, out.stdout, "retire  token other\n")
+	for _, retired := range []string{"token other", "user old", "team old"} {
+		assert.Contains(t, out.stdout, "retire  "+retired+"\n")
+	}
 	assert.Contains(t, out.stdout, "drift   token me\n")
 	assert.Contains(t, out.stdout, "remove  grants tenant:pay\n")
-	assert.Contains(t, out.stdout, "2 to create, 0 to change, 2 to remove, 0 same, 1 drift\n")
+	assert.Contains(t, out.stdout, "4 to create, 0 to change, 4 to remove, 0 same, 1 drift\n")
 	assert.Empty(t, r.Commits())
-	assert.Contains(t, r.must("apply", "-f", file, "--prune", "-y"), "applied 4 documents")
+	assert.Contains(t, r.must("apply", "-f", file, "--prune", "-y"), "applied 8 documents")
 	r.has("token", "other", `{"format":1,"retired":true}`)
 	r.has("token", "me", `{"format":1}`)
 	r.has("grants", "tenant:pay", "")
@@ -258,6 +262,12 @@ func TestPlan_Problems(t *testing.T) {
 		{&govern.Namespace{ID: "gone", Tenant: "u", Environment: "e"}, "f line 3"},
 	}, present)
 	require.Len(t, problems, 3)
+	for _, n := range []*govern.Namespace{{ID: "n", Tenant: "u", Environment: "e"}, {ID: "gone", Tenant: "t", Environment: "f"}} {
+		_, others := makePlan([]wanted{{doc: n}}, storedOf(t, &govern.Namespace{ID: "n", Tenant: "t", Environment: "e"},
+			&govern.Namespace{ID: "gone", Tenant: "t", Environment: "e", Deleted: true})) // the plan of before has changed its own
+		require.Len(t, others, 1, n.ID)
+		assert.ErrorIs(t, others[0], diamond.ErrConflict)
+	}
 	assert.ErrorContains(t, problems[0], "f line 1: diamond: conflict: a: the user is retired")
 	assert.ErrorContains(t, problems[1], "f line 2: diamond: conflict: namespace n: its tenant and environment never change")
 	assert.ErrorContains(t, problems[2], "f line 3: diamond: conflict: namespace gone: was that of t e")
@@ -265,7 +275,9 @@ func TestPlan_Problems(t *testing.T) {
 	p, problems := makePlan([]wanted{{doc: &govern.Tenant{Name: "t", Environments: []string{"e"}, Owner: "o"}}, {doc: &govern.Namespace{ID: "gone", Tenant: "t", Environment: "e"}}}, present)
 	require.Empty(t, problems)
 	assert.Equal(t, 2, p.count(actionCreate), "what was deleted can come back")
-	assert.NotContains(t, p[0].draft.Content, "deleted")
+	for _, s := range p {
+		assert.NotContains(t, s.draft.Content, "deleted", s.Name)
+	}
 	assert.EqualValues(t, 4, *p[0].draft.IfRevision)
 }
 
@@ -287,9 +299,12 @@ func TestPlan_Sets(t *testing.T) {
 	for i := range 800 {
 		p = append(p, step{Action: actionCreate, draft: diamond.Draft{Key: conf.NewKey("g", fmt.Sprint(i)), Content: strings.Repeat(large, 100)}})
 	}
-	for _, set := range p.sets("") {
+	bytes := p.sets("why")
+	for _, set := range bytes {
 		require.NoError(t, set.Validate(conf.MaxSetBytes))
+		assert.Equal(t, "why", set.Comment)
 	}
+	assert.LessOrEqual(t, len(bytes), 2*80_000_000/applySetBytes, "each set is about as large as it may be")
 }
 
 // The order of lists that are sets is no difference; that of environments is.
@@ -300,6 +315,48 @@ func TestPlan_OrderOfLists(t *testing.T) {
 	assert.Equal(t, actionSame, p[0].Action)
 	assert.Equal(t, actionChange, p[1].Action)
 	assert.Contains(t, p[1].draft.Content, "\"b\",\n    \"a\"")
+}
+
+// A list that only lost members is a difference: files take rights away, too.
+func TestPlan_WhatIsTakenAway(t *testing.T) {
+	present := storedOf(t, &govern.Role{Name: "r", Verbs: []string{"list", "read"}},
+		&govern.Grants{Scope: govern.AllScope(), Grants: []govern.Grant{{Subject: "user:a", Role: "r"}, {Subject: "user:b", Role: "r"}}})
+	p, problems := makePlan([]wanted{{doc: &govern.Role{Name: "r", Verbs: []string{"list"}}},
+		{doc: &govern.Grants{Scope: govern.AllScope(), Grants: []govern.Grant{{Subject: "user:a", Role: "r"}}}}}, present)
+	require.Empty(t, problems)
+	require.Len(t, p, 2)
+	assert.Equal(t, []fieldChange{{"verbs", "read", ""}}, p[0].Changes)
+	assert.NotContains(t, p[0].draft.Content, "read")
+	assert.Equal(t, []fieldChange{{"grants", "user:b r", ""}}, p[1].Changes)
+	assert.NotContains(t, p[1].draft.Content, "user:b")
+}
+
+// The counts and the revision are those of all sets together, also when a later one fails.
+func TestApply_SeveralSets(t *testing.T) {
+	var b strings.Builder
+	for i := range 901 {
+		fmt.Fprintf(&b, "---\n{kind: user, name: u%d}\n", i)
+	}
+	users := writeFile(t, b.String())
+	assert.Contains(t, newRegistry(t).must("apply", "-y", "-f", users), "applied 901 documents, revision 2\n")
+
+	r := newRegistry(t)
+	r.BeforeCommit(func(conf.ChangeSet) error {
+		if len(r.Commits()) == 1 {
+			return nil
+		}
+		return conf.ErrDenied
+	})
+	assert.Contains(t, r.client("apply", "-y", "-f", users).stderr, "(900 of 901 documents were applied)")
+}
+
+// Output for programs is no place for a question.
+func TestApply_AsksOnlyInATable(t *testing.T) {
+	r := newRegistry(t)
+	out := r.clientWith("y\n", "apply", "-o", "json", "-f", writeFile(t, "kind: user\nname: a\n"))
+	assert.Equal(t, exitUsage, out.code)
+	assert.Contains(t, out.stderr, "give --yes or --dry-run")
+	assert.Empty(t, r.Commits())
 }
 
 func TestApply_BadFiles(t *testing.T) {
