@@ -61,6 +61,27 @@ func TestX4_ProofsThatAreNotValid(t *testing.T) {
 	})
 }
 
+// Each secret of a token has its own end.
+func TestProve_SecretsOfOneTokenExpireByThemselves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rotated := token("rotated")
+		rotated.Secrets = []Secret{
+			{SHA256: hexSum(secretOf("old")), Expires: time.Now().Add(time.Hour)}, {SHA256: hexSum(secretOf("new"))},
+		}
+		s := governed(t, rotated)
+		prove := func(secret string) error {
+			principal, err := s.Prove(t.Context(), conf.Proof{Token: secretOf(secret)})
+			assert.Equal(t, err == nil, principal.Name == "token:rotated")
+			return err
+		}
+		require.NoError(t, prove("old"))
+		require.NoError(t, prove("new"))
+		time.Sleep(time.Hour)
+		require.ErrorIs(t, prove("old"), conf.ErrUnauthenticated)
+		require.NoError(t, prove("new"), "the other one has no end")
+	})
+}
+
 // The first name of a certificate that has rights says who it is.
 func TestCertificates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

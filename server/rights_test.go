@@ -120,25 +120,49 @@ var _ interface {
 	server.Governed
 } = (*govern.Centre)(nil)
 
-// partly is a server that decides about rights and cannot be asked by the pages.
-type partly struct {
-	diamond.Server
-	httptransport.Prover
-}
+// proves, knows and governs are servers that decide about rights, each with one of the methods
+// by which that shows.
+type (
+	proves struct {
+		diamond.Server
+		httptransport.Prover
+	}
+	knows struct {
+		diamond.Server
+		httptransport.Knower
+	}
+	governs struct {
+		diamond.Server
+		server.Governed
+	}
+)
+
+// ruling has a status of rights.
+type ruling struct{}
+
+func (ruling) RightsStatus() conf.RightsStatus { return conf.RightsStatus{} }
 
 // The pages of a server that decides about rights, and lacks a method by which the node would
 // ask, are shown to nobody.
 func TestPages_ClosedWhereTheServerCannotBeAsked(t *testing.T) {
 	store := memstore.New()
 	t.Cleanup(func() { assert.NoError(t, store.Close()) })
-	srv, err := diamond.NewServer(store)
-	require.NoError(t, err)
-	r := hosted(t, &partly{srv, &deciding{}})
-	res, body := get(t, r.client, "/metrics", "Bearer gd_operator")
-	assert.Equal(t, http.StatusForbidden, res.StatusCode)
-	assert.NotContains(t, body, "diamond_keys")
-	_, body = get(t, r.client, "/readyz?verbose", "")
-	assert.NotContains(t, body, "storage")
+	for name, partly := range map[string]func(srv diamond.Server) diamond.Server{
+		"proves":  func(srv diamond.Server) diamond.Server { return &proves{srv, &deciding{}} },
+		"knows":   func(srv diamond.Server) diamond.Server { return &knows{srv, &deciding{}} },
+		"governs": func(srv diamond.Server) diamond.Server { return &governs{srv, ruling{}} },
+	} {
+		srv, err := diamond.NewServer(store)
+		require.NoError(t, err)
+		r := hosted(t, partly(srv))
+		res, body := get(t, r.client, "/metrics", "Bearer gd_operator")
+		assert.Equal(t, http.StatusForbidden, res.StatusCode, name)
+		assert.NotContains(t, body, "diamond_keys", name)
+		_, body = get(t, r.client, "/readyz?verbose", "")
+		assert.NotContains(t, body, "storage", name)
+		r.stop()
+		r.wait()
+	}
 }
 
 func get(t *testing.T, client *http.Client, path, authorization string) (*http.Response, string) {

@@ -60,7 +60,12 @@ func TestProof_Headers(t *testing.T) {
 		{values: []string{basic("joe:" + canary)}, user: "joe", token: canary},
 		{values: []string{basic("token:ci:" + canary)}, user: "token:ci", token: canary},
 		{values: []string{basic(strings.Repeat("u", 128) + ":" + canary)}, user: strings.Repeat("u", 128), token: canary},
+		{values: []string{basic(strings.Repeat("u", 128) + ":" + strings.Repeat("x", 4096))}, user: strings.Repeat("u", 128), token: strings.Repeat("x", 4096)},
+		{values: []string{"bAsIc " + basic("joe:" + canary)[6:]}, user: "joe", token: canary},
 		{values: []string{basic(strings.Repeat("u", 129) + ":" + canary)}, wrong: "user name is too long"},
+		{values: []string{"Basic YTpi\n"}, wrong: "base64"},
+		{values: []string{"Basic YTpiYw=="}, token: "bc", user: "a"},
+		{values: []string{"Basic YTpiYx=="}, wrong: "base64"}, // a second spelling of the same
 		{values: []string{basic("joe:")}, wrong: "token is empty"},
 		{values: []string{basic(canary)}, wrong: "no colon"},
 		{values: []string{"Basic " + canary}, wrong: "base64"},

@@ -95,6 +95,10 @@ func TestToken_FileIsReadAgain(t *testing.T) {
 		write("gd_canary3", 0o600)
 		time.Sleep(time.Second)
 		assert.Equal(t, "Bearer gd_canary3", sent())
+		write("gd_canary30", 0o600)
+		require.NoError(t, os.Chtimes(path, time.Now(), time.Now().Add(-time.Second)))
+		time.Sleep(time.Second)
+		assert.Equal(t, "Bearer gd_canary30", sent(), "of the same time, but longer")
 		assert.NotContains(t, log.String(), "canary")
 	})
 }
