@@ -371,3 +371,19 @@ func TestRestore_ASuspendedTokenAtAStalledB(t *testing.T) {
 		require.NoError(t, b.release(root, "a.daily/g/k", "x"), "who is not suspended is not concerned")
 	})
 }
+
+// A check tells whether a key has a revision, which only its readers may learn. One that may be
+// listed may not be checked.
+func TestCommit_ChecksNeedTheRightToRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := governed(t, append(team("a"), &Role{Name: "lister", Verbs: []string{"list"}},
+			granted("public", "token:a.reader", RoleReader, "token:a.releaser", "lister"))...)
+		at := s.publish("public/g/k", "v")
+		set := conf.ChangeSet{Drafts: []conf.Draft{draftFor(t, "a.daily/g/k", "v")}, Checks: []conf.Check{{Key: keyOf(t, "public/g/k"), Revision: at.Revision}}}
+		_, err := s.As("token:a.releaser").Commit(t.Context(), &conf.CommitRequest{Set: set})
+		isDenied(t, err, "public")
+		s.write(granted("public", "token:a.releaser", RoleReader))
+		_, err = s.As("token:a.releaser").Commit(t.Context(), &conf.CommitRequest{Set: set})
+		require.NoError(t, err)
+	})
+}

@@ -494,3 +494,23 @@ func TestList_WithoutTheNamespacesThatCannotBeDecided(t *testing.T) {
 		assert.ErrorContains(t, err, "format 9")
 	})
 }
+
+// Who may list everything, and read a part, is not told how many keys of a set it may not read.
+func TestX7_WhoListsAllIsNotToldTheSizeOfSets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := governed(t, append(team("a"),
+			&Role{Name: "lister", Verbs: []string{"list"}},
+			&Grants{Scope: AllScope(), Grants: []Grant{{Subject: root, Role: RoleAdministrator}, {Subject: "token:a.reader", Role: "lister"}}})...)
+		s.publishAll("a.daily/g/k", "v", "public/g/k", "w")
+		for principal, count := range map[string]int{"token:a.reader": 1, root: 2} {
+			history, err := s.As(principal).History(t.Context(), &conf.HistoryRequest{Key: keyOf(t, "a.daily/g/k")})
+			require.NoError(t, err)
+			require.Len(t, history.Changes, 1)
+			assert.Equal(t, count, history.Changes[0].Count, principal)
+			changes, err := s.As(principal).Changes(t.Context(), &conf.ChangesRequest{Namespace: "a.daily"})
+			require.NoError(t, err)
+			require.Len(t, changes.Changes, 1)
+			assert.Equal(t, count, changes.Changes[0].Count, principal)
+		}
+	})
+}
