@@ -387,3 +387,39 @@ func TestCommit_ChecksNeedTheRightToRead(t *testing.T) {
 		require.NoError(t, err)
 	})
 }
+
+// R6 for documents: who lost the right to a document at A does not read it by a check, write it,
+// or delete it at a stalled B.
+func TestR6_ARevocationAtAAndADocumentAtAStalledB(t *testing.T) {
+	environment := &Grants{Scope: EnvironmentScope("a", "daily"), Grants: []Grant{{Subject: "token:a.reader", Role: RoleReader}}}
+	ops := &Team{Name: "a.ops", Members: []string{"token:a.reader"}}
+	value := []conf.Draft{{Key: conf.Key{Namespace: "a.daily", Group: "g", DataID: "k"}, Content: "v"}}
+	for name, ask := range map[string]func(b *stage, at int64) conf.ChangeSet{
+		"check": func(_ *stage, at int64) conf.ChangeSet {
+			return conf.ChangeSet{Drafts: value, Checks: []conf.Check{{Key: ops.Key(), Revision: at}}}
+		},
+		"draft": func(b *stage, _ int64) conf.ChangeSet { return b.drafts(&Team{Name: "a.ops"}) },
+		"delete": func(*stage, int64) conf.ChangeSet {
+			return conf.ChangeSet{Deletes: []conf.Delete{{Key: environment.Key()}}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				on := func(subject string) *Grants {
+					return &Grants{Scope: TenantScope("a"), Grants: []Grant{{Subject: subject, Role: RoleAdministrator}}}
+				}
+				store := memstore.New()
+				a := open(t, store)
+				a.setUp(ModeClosed, append(team("a"), environment, &User{Name: "ann"}, on("user:ann"))...)
+				at := a.write(granted("a.daily", "user:ann", RoleReleaser), ops)
+				b := open(t, store, diamond.WithFeedInterval(24*time.Hour))
+				require.NoError(t, b.release("user:ann", "a.daily/g/other", "w"))
+				time.Sleep(time.Second)
+				a.write(on(root))
+				_, err := b.As("user:ann").Commit(t.Context(), &conf.CommitRequest{Set: ask(b, at.Revision)})
+				require.ErrorIs(t, err, conf.ErrDenied)
+				require.NoError(t, b.release("user:ann", "a.daily/g/k", "w"), "the right to values stays")
+			})
+		})
+	}
+}

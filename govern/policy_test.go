@@ -356,8 +356,8 @@ func BenchmarkCan(b *testing.B) {
 
 // A grant of a role that does not exist gives nothing, not even to know of what it is on.
 func TestGrantsOfNoRoleGiveNothing(t *testing.T) {
-	s := governed(t, append(team("a"), token("x"), granted("a.daily", "token:x", "gone"),
-		&Grants{Scope: TenantScope("a"), Grants: []Grant{{Subject: "token:x", Role: "gone"}}})...)
+	s := governed(t, append(team("a"), token("x"))...)
+	s.write(granted("a.daily", "token:x", "gone"), &Grants{Scope: TenantScope("a"), Grants: []Grant{{Subject: "token:x", Role: "gone"}}})
 	for _, key := range []string{"_govern/namespace/a.daily", "_govern/tenant/a"} {
 		_, err := s.fetch("token:x", key)
 		assert.ErrorIs(t, err, conf.ErrDenied, key)

@@ -498,9 +498,8 @@ func TestList_WithoutTheNamespacesThatCannotBeDecided(t *testing.T) {
 // Who may list everything, and read a part, is not told how many keys of a set it may not read.
 func TestX7_WhoListsAllIsNotToldTheSizeOfSets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := governed(t, append(team("a"),
-			&Role{Name: "lister", Verbs: []string{"list"}},
-			&Grants{Scope: AllScope(), Grants: []Grant{{Subject: root, Role: RoleAdministrator}, {Subject: "token:a.reader", Role: "lister"}}})...)
+		s := governed(t, append(team("a"), &Role{Name: "lister", Verbs: []string{"list"}})...)
+		s.write(&Grants{Scope: AllScope(), Grants: []Grant{{Subject: root, Role: RoleAdministrator}, {Subject: "token:a.reader", Role: "lister"}}})
 		s.publishAll("a.daily/g/k", "v", "public/g/k", "w")
 		for principal, count := range map[string]int{"token:a.reader": 1, root: 2} {
 			history, err := s.As(principal).History(t.Context(), &conf.HistoryRequest{Key: keyOf(t, "a.daily/g/k")})
