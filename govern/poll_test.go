@@ -261,6 +261,14 @@ func TestPoll_APositionAhead(t *testing.T) {
 		_, err := b.As("token:a.reader").Poll(t.Context(), b.ask(never, 2*time.Second, "a.daily/g/k"))
 		require.ErrorIs(t, err, conf.ErrBehind)
 		assert.Equal(t, 2*time.Second, time.Since(start))
+		start = time.Now()
+		_, err = b.As("token:a.reader").Poll(t.Context(), b.ask(never, time.Minute, "a.daily/g/k"))
+		require.ErrorIs(t, err, conf.ErrBehind)
+		assert.Equal(t, reachTime, time.Since(start), "however long it would wait")
+		start = time.Now()
+		never.Chain[0]++
+		assert.True(t, b.poll("token:a.reader", b.ask(never, time.Minute, "a.daily/g/k")).Resync, "one that no server sealed")
+		assert.Zero(t, time.Since(start), "is not waited for")
 	})
 }
 
