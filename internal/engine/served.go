@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/lograte"
 	"github.com/linnaname/gdiamond/internal/waitset"
 )
 
@@ -50,6 +51,7 @@ type served struct {
 	moved      *waitset.Group[struct{}] // waiters for any change of the state
 	wakeups    atomic.Uint64            // of waiters for keys
 	forks      atomic.Uint64            // changes of epoch
+	refused    lograte.Events           // by the public door of a governed store
 
 	closed  atomic.Bool // no request is taken
 	stopped atomic.Bool // the feed has ended: nothing changes any more
@@ -241,13 +243,23 @@ func (s *served) store(old, next *state) {
 	case !next.governed || old != nil && old.governed:
 	case s.ungoverned:
 		s.log.Warn("the store is governed, and this server was told to ignore that: everybody may read and change everything")
-	default:
-		s.log.Info("the store is governed: it is served only through a centre that knows the rights")
 	}
 }
 
-// open returns an error if the public door is closed, because the store is governed.
+// open returns the error for a request by the public door, if that is closed, and logs it: a
+// Centre asks nothing there, so whoever does has none.
 func (s *served) open() error {
+	err := s.public()
+	if err != nil {
+		if others, ok := s.refused.LogOnceIn(time.Minute); ok {
+			s.log.Warn("a request was refused: the store is governed, and was not asked through a centre that knows the rights", "unlogged", others)
+		}
+	}
+	return err
+}
+
+// public returns an error if the public door is closed, because the store is governed.
+func (s *served) public() error {
 	if st := s.state.Load(); st == nil || !st.governed || s.ungoverned {
 		return nil
 	}

@@ -398,7 +398,7 @@ func (s *Server) OnCommitted(committed func(conf.Position)) (stop func()) {
 func (s *Server) Status() conf.ServerStatus {
 	status := s.engine.Status()
 	if !s.system {
-		status.Closed = s.served.open()
+		status.Closed = s.served.public()
 		status.Ready = status.Ready && status.Closed == nil
 	}
 	return status

@@ -156,7 +156,8 @@ func asked(ctx context.Context, srv diamond.Server) map[string]error {
 func TestGoverned_PublicDoorIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
-		srv := servertest.Start(t, store, diamond.WithReplica(memstore.New()))
+		var log strings.Builder
+		srv := servertest.Start(t, store, diamond.WithReplica(memstore.New()), diamond.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		door := systemDoor(srv)
 		at := srv.Publish("public", "1")
 		for op, err := range asked(t.Context(), srv) {
@@ -206,6 +207,7 @@ func TestGoverned_PublicDoorIsClosed(t *testing.T) {
 		}
 		closed(srv)
 		closed(servertest.Start(t, store))
+		assert.Equal(t, 1, strings.Count(log.String(), "a request was refused: the store is governed"), "once a minute, however often")
 
 		deleteBy(t, door, engine.Marker)
 		for op, err := range asked(t.Context(), srv) {
@@ -229,6 +231,21 @@ func TestGoverned_Ungoverned(t *testing.T) {
 		assert.NoError(t, srv.Status().Closed)
 		assert.Contains(t, log.String(), "level=WARN")
 		assert.Contains(t, log.String(), "the store is governed")
+	})
+}
+
+// A server whose store is governed says nothing about that as long as all requests come by the
+// inner door, as those of a Centre do.
+func TestGoverned_QuietWhereNobodyIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		putBy(t, systemDoor(servertest.Start(t, store)), engine.Marker, "{}")
+		var log strings.Builder
+		srv := servertest.Start(t, store, diamond.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		_, err := systemDoor(srv).Fetch(t.Context(), &conf.FetchRequest{Key: conf.NewKey("", "public")})
+		require.NoError(t, err)
+		assert.Error(t, srv.Status().Closed)
+		assert.NotContains(t, log.String(), "governed")
 	})
 }
 
