@@ -214,8 +214,9 @@ func (a *access) reason(namespace string) string {
 // wouldDeny records that the principal would be refused in closed mode.
 func (a *access) wouldDeny(verb Verb, namespace string) {
 	a.would.tally.deny(a.reason(namespace), 1, true)
+	namespace = namespace[:min(len(namespace), conf.MaxNamespace)] // a report may name anything; handlers of logs quote it
 	if others, ok := a.would.logs(kind{a.principal, verb, namespace}); ok {
-		a.would.log.Warn("observe mode: this would be refused", "principal", principalName(a.principal), "verb", verb.String(), "namespace", redact.Tokens(conf.Clip(namespace)), "unlogged", others)
+		a.would.log.Warn("observe mode: this would be refused", "principal", principalName(a.principal), "verb", verb.String(), "namespace", redact.Tokens(namespace), "unlogged", others)
 	}
 }
 

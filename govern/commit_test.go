@@ -252,6 +252,43 @@ func TestForce(t *testing.T) {
 	assert.EqualValues(t, 2, s.Stats().Denied[conf.DenialFrozen])
 }
 
+// Who froze a namespace says the Centre, whatever the caller writes.
+func TestFreeze_SaysWhoFroze(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		a := open(t, store)
+		a.setUp(ModeClosed, append(team("a"), token("a.ops"), &Grants{
+			Scope:  TenantScope("a"),
+			Grants: []Grant{{Subject: "token:a.ops", Role: RoleAdministrator}},
+		})...)
+		b := open(t, store, diamond.WithFeedInterval(24*time.Hour))
+		namespace := func(f *Freeze) *Namespace {
+			return &Namespace{ID: "a.daily", Tenant: "a", Environment: "daily", Owner: "a", Frozen: f}
+		}
+		by := func(want string) {
+			t.Helper()
+			resp, err := a.fetch(root, "_govern/namespace/a.daily")
+			require.NoError(t, err)
+			doc, err := ParseDocument(resp.Entry.Key, resp.Entry.Content)
+			require.NoError(t, err)
+			assert.Equal(t, want, doc.(*Namespace).Frozen.By)
+		}
+		require.NoError(t, a.edit("token:a.ops", namespace(&Freeze{By: root, Reason: "night"})))
+		by("token:a.ops")
+		assert.ErrorContains(t, a.release("token:a.releaser", "a.daily/g/k", "v"), "frozen by token:a.ops: night")
+
+		// B has not seen the freeze, and yet does not name its own caller.
+		require.NoError(t, b.edit(root, namespace(&Freeze{Reason: "night"})))
+		time.Sleep(time.Second)
+		by("token:a.ops")
+		require.NoError(t, a.edit(root, namespace(&Freeze{By: "token:a.ops", Reason: "audit"})))
+		by(root)
+		require.NoError(t, a.edit(root, namespace(nil)))
+		require.NoError(t, a.edit(root, namespace(&Freeze{Reason: "audit"})))
+		by(root)
+	})
+}
+
 func TestQuotas(t *testing.T) {
 	s := governed(t, team("a")...)
 	s.write(&Namespace{ID: "a.daily", Tenant: "a", Environment: "daily", Quota: Quota{Keys: 2, Bytes: 10, Content: 8}})

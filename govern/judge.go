@@ -103,8 +103,8 @@ func (j *judge) tellSuspended(now *judged) {
 	}
 	if suspended > 0 {
 		j.log.Warn("the store was restored or has lost history: tokens of before are suspended, because some may have been revoked since; "+
-			"look through teams and grants, which are those of before, then confirm the tokens with --keep-credentials or `gdiamond rights confirm-credentials`, "+
-			"or renew each with `gdiamond token rotate`",
+			"look through teams and grants, which are those of before, then confirm the tokens with --keep-credentials, or with `gdiamond rights confirm-credentials` "+
+			"and a token of `gdiamond rights reset-token`, or renew each with `gdiamond token rotate`",
 			"tokens", suspended, "generation", generation)
 	}
 }

@@ -30,7 +30,9 @@ type Quota struct {
 
 // Freeze says why a namespace lets no change through.
 type Freeze struct {
-	By      string  `json:"by"` // the name of the principal that froze it
+	// By is the name of the principal that froze the namespace, or changed the reason last.
+	// The centre sets it.
+	By      string  `json:"by"`
 	Reason  string  `json:"reason"`
 	Unknown Unknown `json:"-"`
 }

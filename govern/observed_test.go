@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
@@ -27,6 +28,7 @@ func TestObserve_LogsEachKindOfRefusal(t *testing.T) {
 			read("", "public")
 		}
 		assert.Equal(t, 1, count())
+		assert.Contains(t, s.log.String(), " namespace=public ", "not quoted twice")
 		read("", "a.daily")
 		assert.Equal(t, 2, count(), "another namespace")
 		read("token:a.reader", "public")
@@ -35,6 +37,14 @@ func TestObserve_LogsEachKindOfRefusal(t *testing.T) {
 		read("", "public")
 		assert.Equal(t, 4, count())
 		assert.Contains(t, s.log.String(), "unlogged=9")
+
+		_, err := s.As("").Report(t.Context(), &conf.ReportRequest{
+			Client:  conf.ClientInfo{ID: "c"},
+			Reports: []conf.Report{{Key: conf.Key{Namespace: "\n" + strings.Repeat("x", 1000), Group: "g", DataID: "k"}}},
+		})
+		require.Error(t, err, "no such namespace can be")
+		assert.Contains(t, s.log.String(), `namespace="\nx`)
+		assert.NotContains(t, s.log.String(), strings.Repeat("x", conf.MaxNamespace))
 
 		for i := range 2 * maxKinds {
 			read("", "made-up-"+strconv.Itoa(i))

@@ -76,8 +76,7 @@ func (v *verdict) permit(verb Verb, key conf.Key) error {
 	return denied(verb, key)
 }
 
-// permitDocuments decides about the documents that the set writes, and stamps those of
-// principals with the generation of the present epoch.
+// permitDocuments decides about the documents that the set writes, and stamps them.
 func (v *verdict) permitDocuments(used usage) error {
 	a, documents := v.access, false
 	drafts := v.set.Drafts
@@ -99,7 +98,7 @@ func (v *verdict) permitDocuments(used usage) error {
 			return invalid
 		}
 		v.rest(d.checks...)
-		if err := stamp(draft, fresh, a.policy.generation()); err != nil {
+		if err := v.stamp(draft, fresh); err != nil {
 			return err
 		}
 	}
@@ -131,10 +130,24 @@ func (v *verdict) permitDocuments(used usage) error {
 	return nil
 }
 
-// stamp writes the generation of the present epoch into the document of a principal or a
-// team, so that a restored store shows which of them it may have brought back.
-func stamp(draft *conf.Draft, fresh Document, generation int64) (err error) {
+// stamp writes into a document what the Centre knows better than the caller. The document of a
+// principal or a team gets the generation of the present epoch, so that a restored store shows
+// which of them it may have brought back. A freeze gets the name of the principal that begins
+// it, or that changes its reason.
+func (v *verdict) stamp(draft *conf.Draft, fresh Document) (err error) {
+	policy := v.access.policy
+	generation := policy.generation()
 	switch d := fresh.(type) {
+	case *Namespace:
+		if d.Frozen == nil {
+			return nil
+		}
+		d.Frozen.By = principalName(v.access.principal)
+		_, revision := policy.document(draft.Key)
+		if old := document[*Namespace](policy.get(KindNamespace, d.ID)); old != nil && old.Frozen != nil && old.Frozen.Reason == d.Frozen.Reason {
+			d.Frozen.By = old.Frozen.By
+		}
+		v.rest(conf.Check{Key: draft.Key, Revision: revision}) // by which was decided whose freeze it is
 	case *Token:
 		d.Generation = generation
 	case *User:
