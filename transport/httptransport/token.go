@@ -16,7 +16,8 @@ import (
 // header. [New] fails with ErrInvalid if token has no such form, or if another token is given
 // too. The token never stands in an error. Over plain HTTP anybody on the way can read it.
 func WithToken(token string) Option {
-	return func(t *Transport) { t.tokens = append(t.tokens, &tokenSource{token: token, fixed: true}) }
+	source := &tokenSource{token: token, fixed: true} // one for all transports of a Dialer
+	return func(t *Transport) { t.tokens = append(t.tokens, source) }
 }
 
 // WithTokenFile is [WithToken] with the token that the file at path has, without the white
@@ -26,7 +27,7 @@ func WithToken(token string) Option {
 // later, the transport goes on with the token that it has, and logs why; see
 // [WithTokenLogger].
 func WithTokenFile(path string) Option {
-	source := &tokenSource{path: path} // one for all transports of a Dialer
+	source := &tokenSource{path: path} // as above
 	return func(t *Transport) { t.tokens = append(t.tokens, source) }
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,4 +112,12 @@ func TestToken_PlainHTTPOnThisMachineIsNotWorthAWarning(t *testing.T) {
 		dial(t, addr, httptransport.WithToken(canary), httptransport.WithTokenLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		assert.Equal(t, warned, log.String() != "", addr)
 	}
+	var log clienttest.Logs
+	dialer := httptransport.Dialer(httptransport.WithToken(canary), httptransport.WithTokenLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	for _, addr := range []string{"10.0.0.1", "10.0.0.2"} {
+		tr, err := dialer(addr)
+		require.NoError(t, err)
+		defer tr.(*httptransport.Transport).Close()
+	}
+	assert.Equal(t, 1, strings.Count(log.String(), "plain HTTP"), "once for all servers")
 }
