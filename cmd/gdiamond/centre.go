@@ -100,7 +100,7 @@ func (g *governing) setUp(ctx context.Context, c *centre, b *backend, data, by s
 	if err != nil {
 		return err
 	}
-	s := &setUp{store: b.store, data: data, mode: string(g.mode), token: token, by: by, out: out, logger: logger}
+	s := &setUp{store: b.store, data: data, mode: string(g.mode), token: token, tokenFile: g.tokenFile, by: by, login: g.login, out: out, logger: logger}
 	done := func(marker govern.Marker) {
 		if marker.By != by {
 			logger.Info("the store was made governed before", "by", marker.By, "at", marker.Created, "mode", marker.Mode)

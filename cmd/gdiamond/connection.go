@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/govern"
 	"github.com/linnaname/gdiamond/namesrv"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/transport"
@@ -21,6 +23,7 @@ import (
 // connection has the flags of a client command for reaching a server.
 type connection struct {
 	given     *pflag.FlagSet // all flags of the command
+	stderr    func() io.Writer
 	servers   []string
 	namesrvs  []string
 	namespace string
@@ -28,9 +31,10 @@ type connection struct {
 	timeout   time.Duration
 	output    format
 
-	as        *proof     // who asks, if the flags do not say it
-	lists     *staleness // of the client that was created last
-	anonymous bool       // no token is sent
+	as        *proof                 // who asks, if the flags do not say it
+	lists     *staleness             // of the client that was created last
+	anonymous bool                   // no token is sent
+	proves    []httptransport.Option // with the token, once a connection was made
 }
 
 func (c *connection) flags(cmd *cobra.Command) {
@@ -42,7 +46,7 @@ func (c *connection) flags(cmd *cobra.Command) {
 func (c *connection) common(cmd *cobra.Command) {
 	c.output = formatTable
 	f := cmd.Flags()
-	c.given = f
+	c.given, c.stderr = f, cmd.ErrOrStderr
 	serverFlags(f, &c.servers, &c.namesrvs)
 	c.identity.flags(cmd)
 	f.DurationVar(&c.timeout, "timeout", defaultTimeout, "time limit of the command, within which it retries while no server answers")
@@ -80,9 +84,18 @@ func (c *connection) client(ctx context.Context, opts ...diamond.ClientOption) (
 	return timed, client, func() { cancel(); client.Close(); hangUp() }, nil
 }
 
-// key parses a KEY argument: dataId or group/dataId in the namespace of the
-// flag, or namespace/group/dataId.
+// key parses a KEY argument, which must not be that of a document: dataId or group/dataId in
+// the namespace of the flag, or namespace/group/dataId.
 func (c *connection) key(s string) (diamond.Key, error) {
+	key, err := c.anyKey(s)
+	if err == nil && key.System() {
+		err = errReserved(key.Namespace)
+	}
+	return key, err
+}
+
+// anyKey is key for commands that take documents too.
+func (c *connection) anyKey(s string) (diamond.Key, error) {
 	key, err := diamond.ParseKey(s)
 	if err != nil {
 		return key, usageError{err}
@@ -109,14 +122,22 @@ func (c *connection) agrees(flag, value, inKey string) error {
 
 // checkKey refuses a key that every server would refuse.
 func checkKey(key diamond.Key) error {
-	err := key.Validate()
-	if err == nil && key.System() {
-		err = conf.Errorf(diamond.ErrInvalid, `namespace: %q is reserved, as are all that begin with "_"`, key.Namespace)
-	}
-	if err != nil {
+	if err := key.Validate(); err != nil {
 		return usageError{err}
 	}
+	if key.System() && key.Namespace != govern.SystemNamespace {
+		return errReserved(key.Namespace)
+	}
 	return nil
+}
+
+// errReserved is the error for a command that does not take a namespace of the system.
+func errReserved(namespace string) error {
+	if namespace == govern.SystemNamespace {
+		return usageError{conf.Errorf(diamond.ErrInvalid, "namespace: %q has the documents of rights, for which there are commands such as tenant, token and grant; "+
+			"only history and watch take their keys", namespace)}
+	}
+	return usageError{conf.Errorf(diamond.ErrInvalid, `namespace: %q is reserved, as are all that begin with "_"`, namespace)}
 }
 
 // oneNamespace refuses all namespaces as the value of the flag.
@@ -129,6 +150,9 @@ func (c *connection) oneNamespace() error {
 
 // checkFilter refuses a filter that every server would refuse.
 func checkFilter(filter diamond.Filter) error {
+	if (diamond.Key{Namespace: filter.Namespace}).System() {
+		return errReserved(filter.Namespace)
+	}
 	if err := filter.Validate(); err != nil {
 		return usageError{err}
 	}
@@ -145,7 +169,7 @@ func (c *connection) dial() (wire diamond.Transport, hangUp func(), err error) {
 	balancer := transport.NewBalancer(resolver, httptransport.Dialer(opts...))
 	wire = balancer
 	if c.anonymous {
-		wire = unproven{wire}
+		wire = unproven{wire, c.whyNoToken()}
 	}
 	return wire, balancer.Close, nil
 }
@@ -164,7 +188,11 @@ func (c *connection) way() (resolver transport.Resolver, opts []httptransport.Op
 	if err != nil {
 		return nil, nil, err
 	}
-	c.anonymous = as == proof{}
+	proving, err := c.proving(as, from)
+	if err != nil {
+		return nil, nil, err
+	}
+	opts = append(opts, proving...)
 	servers, namesrvs := c.servers, c.namesrvs
 	if len(servers)+len(namesrvs) == 0 {
 		servers, namesrvs = from.Servers, from.NameServers
@@ -184,18 +212,6 @@ func (c *connection) way() (resolver transport.Resolver, opts []httptransport.Op
 	if len(servers) <= 1 && len(namesrvs) == 0 {
 		// A single server has the whole timeout, because there is no other to ask.
 		opts = append(opts, httptransport.WithTimeout(max(c.timeout, leastSilence)))
-	}
-	switch {
-	case as.file != "":
-		if _, err := readPrivate(as.file, maxTokenFile); err != nil {
-			return nil, nil, fmt.Errorf("token-file: %w", err)
-		}
-		opts = append(opts, httptransport.WithTokenFile(as.file))
-	case as.token != "":
-		if err := checkToken(as.token); err != nil {
-			return nil, nil, err
-		}
-		opts = append(opts, httptransport.WithToken(as.token))
 	}
 	return resolver, opts, nil
 }

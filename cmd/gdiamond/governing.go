@@ -37,6 +37,7 @@ type governing struct {
 	tokenFile       string
 	denyFile        string
 	metrics         string
+	login           string // address of this server for a login, which the message about the token names; "" for none
 }
 
 func (g *governing) flags(cmd *cobra.Command) {

@@ -78,6 +78,7 @@ type grantOut struct {
 	Subject     string `json:"subject" yaml:"subject"`
 	Role        string `json:"role" yaml:"role"`
 	GroupPrefix string `json:"groupPrefix,omitempty" yaml:"groupPrefix,omitempty"`
+	State       string `json:"state,omitempty" yaml:"state,omitempty"` // why it gives nothing, or not for long
 }
 
 func newGrantLs() *cobra.Command {
@@ -98,27 +99,27 @@ func newGrantLs() *cobra.Command {
 					return usageError{err}
 				}
 			}
-			all, err := s.stored(cmd.Context(), govern.KindGrants)
+			c, err := s.census(cmd.Context(), govern.KindGrants, govern.KindUser, govern.KindToken, govern.KindTeam, govern.KindTenant, govern.KindNamespace)
 			if err != nil {
 				return err
 			}
 			shown := []grantOut{}
 			var rows [][]string
-			for _, stored := range all {
+			for _, stored := range c.of(govern.KindGrants) {
 				g := stored.Document.(*govern.Grants)
 				for _, grant := range g.Grants {
 					if scope != "" && g.Scope.String() != scope || subject != "" && grant.Subject != subject {
 						continue
 					}
-					out := grantOut{g.Scope.String(), grant.Subject, grant.Role, grant.GroupPrefix}
+					out := grantOut{g.Scope.String(), grant.Subject, grant.Role, grant.GroupPrefix, c.grant(g.Scope, &grant)}
 					shown = append(shown, out)
-					rows = append(rows, []string{out.Scope, out.Subject, out.Role, dash(out.GroupPrefix)})
+					rows = append(rows, []string{out.Scope, out.Subject, out.Role, dash(out.GroupPrefix), dash(out.State)})
 				}
 			}
 			if s.output != formatTable {
 				return s.output.write(cmd.OutOrStdout(), shown)
 			}
-			return table(cmd.OutOrStdout(), "SCOPE SUBJECT ROLE GROUP-PREFIX", rows)
+			return table(cmd.OutOrStdout(), "SCOPE SUBJECT ROLE GROUP-PREFIX STATE", rows)
 		},
 	}
 	s.common(cmd)

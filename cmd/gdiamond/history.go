@@ -16,9 +16,14 @@ func newHistory() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "history KEY",
 		Short: "List the kept versions of a key, newest first",
-		Args:  arguments(1, 1, "a KEY"),
+		Long: `List the kept versions of a key, newest first.
+
+A KEY of the namespace _govern is that of a document of rights, such as _govern/token/NAME,
+_govern/grants/SCOPE or _govern/centre/marker. Its history says who changed it and when.`,
+		Example: "  gdiamond history _govern/grants/namespace:shop.production",
+		Args:    arguments(1, 1, "a KEY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			key, err := c.key(args[0])
+			key, err := c.anyKey(args[0])
 			if err != nil {
 				return err
 			}
@@ -34,7 +39,7 @@ func newHistory() *cobra.Command {
 			var changes []changeOut
 			for change, err := range client.History(ctx, diamond.HistoryRequest{Key: key}) {
 				if err != nil {
-					return err
+					return c.aboutDocuments(cmd.Context(), key.Namespace, err)
 				}
 				changes = append(changes, outChange(change))
 				if len(changes) == limit {

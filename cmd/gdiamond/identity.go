@@ -3,10 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
 // tokenVariable is the environment variable with a token. There is no flag for a token,
@@ -80,4 +83,39 @@ func (c *connection) proof(from profile) (proof, error) {
 		return proof{file: file}, nil
 	}
 	return proof{token: from.Token}, nil
+}
+
+// proving returns the options of connections with which the command proves who asks. The token
+// is one for all its connections, so that a warning about it comes once. Of a token on plain
+// HTTP warn the command that is given it, and login, but not those that find it in a profile.
+func (c *connection) proving(as proof, from profile) (opts []httptransport.Option, err error) {
+	c.anonymous = as == proof{}
+	if c.anonymous || c.proves != nil {
+		return c.proves, nil
+	}
+	if as.file != "" {
+		if _, err := readPrivate(as.file, maxTokenFile); err != nil {
+			return nil, fmt.Errorf("token-file: %w", err)
+		}
+		opts = append(opts, httptransport.WithTokenFile(as.file))
+	} else {
+		if err := checkToken(as.token); err != nil {
+			return nil, err
+		}
+		opts = append(opts, httptransport.WithToken(as.token))
+	}
+	if as.file != "" || as.token != from.Token {
+		options := &slog.HandlerOptions{ReplaceAttr: withoutTime}
+		opts = append(opts, httptransport.WithTokenLogger(slog.New(slog.NewTextHandler(c.stderr(), options))))
+	}
+	c.proves = opts
+	return opts, nil
+}
+
+// withoutTime leaves the time out of a record for who is looking on.
+func withoutTime(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
 }

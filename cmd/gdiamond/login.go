@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/backoff"
 )
 
 // defaultProfile is the name of the profile of a login that names none.
@@ -53,28 +55,60 @@ their flags nor the environment name servers.`,
 			if p.Token, err = readToken(cmd, from); err != nil {
 				return err
 			}
-			c := connection{servers: p.Servers, namesrvs: p.NameServers, timeout: timeout, as: &proof{token: p.Token}}
-			who, err := c.whoami(cmd.Context())
+			c := connection{servers: p.Servers, namesrvs: p.NameServers, timeout: timeout, as: &proof{token: p.Token}, stderr: cmd.ErrOrStderr}
+			who, err := c.recognized(cmd.Context())
 			if err != nil {
 				return err
 			}
-			if who.Principal == "" {
-				return errors.New("token: the servers do not ask who calls, so they cannot check the token; nothing was kept")
+			switch {
+			case who.Principal != "":
+			case who.Mode == conf.ModeOpen:
+				return errors.New("token: the servers have no rights set up, so they cannot check the token; nothing was kept; one that is started with --rights sets rights up")
+			default: // observe mode takes a token that is not valid for none
+				return errors.New("token: is not valid; nothing was kept")
 			}
 			all.Profiles[name] = p
 			all.Current = name
 			if err := all.write(); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "logged in as %s, profile %s\n", who.Principal, name)
-			return err
+			if _, err = fmt.Fprintf(cmd.OutOrStdout(), "logged in as %s, profile %s\n", who.Principal, name); err != nil {
+				return err
+			}
+			for _, flag := range []string{"server", "namesrv"} {
+				if os.Getenv(envName(flag)) != "" {
+					fmt.Fprintf(cmd.ErrOrStderr(), "gdiamond: %s is set: commands ask its servers without the profile's token, unless they are given --profile %s; unset it to use the profile\n", envName(flag), name)
+				}
+			}
+			return nil
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&name, "profile", defaultProfile, "`NAME` of the profile")
 	serverFlags(f, &p.Servers, &p.NameServers)
+	hides(f, "server", "namesrv")
+	hides(f, "namesrv", "server")
 	f.DurationVar(&timeout, "timeout", defaultTimeout, "time limit of the check of the token")
 	return cmd
+}
+
+// spread is the time within which all servers of a store know that it has been made governed.
+const spread = 3 * time.Second
+
+// recognized returns who the servers say that the holder of the token is. A server without
+// rights may be about to learn of them from another one, which has just printed the token. So
+// recognized asks it again for a while.
+func (c *connection) recognized(ctx context.Context) (who conf.Identity, err error) {
+	begun, pause := time.Now(), backoff.Backoff{Base: 200 * time.Millisecond, Cap: 500 * time.Millisecond}
+	for {
+		who, err = c.whoami(ctx)
+		if err != nil || who.Mode != conf.ModeOpen || time.Since(begun) > spread {
+			return who, err
+		}
+		if err := pause.Wait(ctx, 0); err != nil {
+			return who, err
+		}
+	}
 }
 
 // readToken reads a token from a file or standard input.

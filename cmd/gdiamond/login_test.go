@@ -106,3 +106,20 @@ func TestCan(t *testing.T) {
 	assert.Equal(t, exitNo, out.code)
 	assert.JSONEq(t, `{"allowed":false,"why":"because"}`, out.stdout)
 }
+
+// The README's cluster has its name servers in the environment. The command that a set-up prints
+// works there, and whoever logs in is told that the profile is not used there.
+func TestLogin_WithServersInTheEnvironment(t *testing.T) {
+	address := doorman(t)
+	env, _ := profilesFile(t, "")
+	names := "GDIAMOND_NAMESRV=http://127.0.0.1:1"
+	out := invokeWith(t, "gd_good", []string{env, names}, "login", "--server", address)
+	assert.Equal(t, exitOK, out.code, out.stderr)
+	assert.Contains(t, out.stderr, "GDIAMOND_NAMESRV is set: ")
+	assert.Equal(t, 1, strings.Count(out.stderr, "\n"))
+	out = invokeWith(t, "", []string{env, names}, "whoami", "--profile", "default")
+	assert.Contains(t, out.stdout, "token:ci", out.stderr)
+	out = invokeWith(t, "gd_good", []string{env, "GDIAMOND_SERVER=" + address}, "login")
+	assert.Equal(t, exitOK, out.code, out.stderr)
+	assert.Contains(t, out.stderr, "GDIAMOND_SERVER is set: ")
+}

@@ -129,20 +129,12 @@ func newNamespaceRm() *cobra.Command {
 }
 
 func newNamespaceFreeze() *cobra.Command {
-	var by string
 	check := func(s *steward) error { return s.needsComment("a freeze") }
-	return newNamespaceChange("freeze", "Refuse all changes in a namespace, except by force; --comment says why", check, func(cmd *cobra.Command, s *steward, n *govern.Namespace) error {
-		if by == "" {
-			who, err := s.whoami(cmd.Context())
-			if err != nil {
-				return err
-			}
-			by = who.Principal
-		}
+	return newNamespaceChange("freeze", "Refuse all changes in a namespace, except by force; --comment says why", check, func(_ *cobra.Command, s *steward, n *govern.Namespace) error {
 		if n.Frozen == nil {
 			n.Frozen = &govern.Freeze{}
 		}
-		n.Frozen.By, n.Frozen.Reason = by, s.comment
+		n.Frozen.Reason = s.comment // by whom it is frozen, the servers write
 		return nil
 	})
 }

@@ -101,7 +101,7 @@ func newTeam() *cobra.Command {
 		newKindLs(govern.KindTeam, "NAME MEMBERS DESCRIPTION", func(doc govern.Document) []string {
 			t := doc.(*govern.Team)
 			return []string{t.Name, strconv.Itoa(len(t.Members)), dash(t.Description)}
-		}))
+		}, govern.KindUser, govern.KindToken))
 }
 
 func newTeamCreate() *cobra.Command {

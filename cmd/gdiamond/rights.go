@@ -2,8 +2,8 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,6 +21,20 @@ type steward struct {
 	connection
 	comment string
 	force   bool
+}
+
+// common declares the flags of a command about documents, whose errors it makes say if there
+// are no rights at all.
+func (s *steward) common(cmd *cobra.Command) {
+	s.connection.common(cmd)
+	run := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		err := run(cmd, args)
+		if errors.Is(err, diamond.ErrDenied) && s.isOpen(cmd.Context()) {
+			return errOpen
+		}
+		return err
+	}
 }
 
 // flags declares the flags of a command that changes documents.
@@ -112,26 +126,10 @@ func mustBe(wanted, exists bool, doc govern.Document) error {
 	return nil
 }
 
-// stored returns all documents of a kind that the caller may read.
-func (s *steward) stored(ctx context.Context, kind string) ([]admin.Stored, error) {
-	ctx, client, done, err := s.client(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	var all []admin.Stored
-	for stored, err := range admin.List(ctx, client, kind) {
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, stored)
-	}
-	return all, nil
-}
-
 // newKindLs returns the command that lists the documents of a kind: row returns the cells
-// of one under heading, or nil if it is not to be listed.
-func newKindLs(kind, heading string, row func(doc govern.Document) []string) *cobra.Command {
+// of one under heading. What is unusual about one is in a last column, for which documents of
+// other kinds may be needed.
+func newKindLs(kind, heading string, row func(doc govern.Document) []string, others ...string) *cobra.Command {
 	var s steward
 	var everything bool
 	cmd := &cobra.Command{
@@ -139,13 +137,13 @@ func newKindLs(kind, heading string, row func(doc govern.Document) []string) *co
 		Short: "List each " + kind + " that you may read",
 		Args:  arguments(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			all, err := s.stored(cmd.Context(), kind)
+			c, err := s.census(cmd.Context(), append(others, kind)...)
 			if err != nil {
 				return err
 			}
 			shown := []map[string]any{} // an empty list is not null
 			rows := [][]string{}
-			for _, stored := range all {
+			for _, stored := range c.of(kind) {
 				if ended(stored.Document) != "" && !everything {
 					continue
 				}
@@ -153,13 +151,17 @@ func newKindLs(kind, heading string, row func(doc govern.Document) []string) *co
 				if err != nil {
 					return err
 				}
+				state := c.state(stored.Document)
+				if state != "" {
+					fields["state"] = state
+				}
 				shown = append(shown, fields)
-				rows = append(rows, append(row(stored.Document), dash(ended(stored.Document))))
+				rows = append(rows, append(row(stored.Document), dash(state)))
 			}
 			if s.output != formatTable {
 				return s.output.write(cmd.OutOrStdout(), shown)
 			}
-			return table(cmd.OutOrStdout(), heading+" GONE", rows)
+			return table(cmd.OutOrStdout(), heading+" STATE", rows)
 		},
 	}
 	s.common(cmd)

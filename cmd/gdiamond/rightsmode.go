@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/govern"
 	"github.com/linnaname/gdiamond/govern/admin"
@@ -19,7 +21,10 @@ func newRightsMode() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "mode [closed|observe]",
 		Short: "Show whether what is not granted is refused (closed) or only logged (observe), or change it",
-		Args:  arguments(0, 1, "at most a mode"),
+		Long: `Show whether what is not granted is refused (closed) or only logged (observe), or change it.
+
+Where no rights are set up, it shows open, and a change fails with exit code 3.`,
+		Args: arguments(0, 1, "at most a mode"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return s.showMode(cmd)
@@ -48,20 +53,33 @@ func (s *steward) showMode(cmd *cobra.Command) error {
 	}
 	defer done()
 	marker, _, err := admin.Read(ctx, client, &govern.Marker{})
-	if err != nil {
+	out := map[string]any{}
+	switch {
+	case err == nil:
+		out["mode"], out["created"] = marker.Mode, marker.Created
+	case errors.Is(err, diamond.ErrDenied): // there is none in an open store, and the mode is no secret
+		who, err := s.whoami(cmd.Context())
+		if err != nil {
+			return err
+		}
+		out["mode"] = who.Mode
+	default:
 		return err
 	}
-	if s.output != formatTable {
-		return s.output.write(cmd.OutOrStdout(), map[string]any{"mode": marker.Mode, "created": marker.Created})
+	if out["mode"] == conf.ModeOpen {
+		fmt.Fprintln(cmd.ErrOrStderr(), "gdiamond: the servers have no rights set up: everybody who can reach them may read and publish; one that is started with --rights sets rights up")
 	}
-	_, err = fmt.Fprintln(cmd.OutOrStdout(), marker.Mode)
+	if s.output != formatTable {
+		return s.output.write(cmd.OutOrStdout(), out)
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), out["mode"])
 	return err
 }
 
 // mustBeGoverned refuses to make a marker, which only a set-up does.
 func mustBeGoverned(exists bool) error {
 	if !exists {
-		return conf.Errorf(conf.ErrNotFound, "the servers have no rights set up")
+		return errOpen
 	}
 	return nil
 }

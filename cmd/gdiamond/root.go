@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // newRoot returns the tree of commands. It calls began before a command runs.
@@ -97,6 +98,21 @@ func arguments(least, most int, what string) cobra.PositionalArgs {
 		if len(args) >= least && len(args) <= most {
 			return nil
 		}
-		return fmt.Errorf("%s takes %s, and got %d arguments; see %s --help", cmd.Name(), what, len(args), cmd.CommandPath())
+		hint := ""
+		if len(args) > most {
+			hint = joined(cmd, args[most])
+		}
+		return fmt.Errorf("%s takes %s, and got %d arguments%s; see %s --help", cmd.Name(), what, len(args), hint, cmd.CommandPath())
 	}
+}
+
+// joined is a hint for an argument that was meant as the value of a flag before it. A flag that
+// can be given without a value takes one after "=" only.
+func joined(cmd *cobra.Command, arg string) (hint string) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if f.NoOptDefVal != "" && f.Value.Type() != "bool" && f.Value.String() == f.NoOptDefVal && f.Value.Set(arg) == nil {
+			hint = fmt.Sprintf("; use --%s=%s", f.Name, arg)
+		}
+	})
+	return hint
 }

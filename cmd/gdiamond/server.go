@@ -147,6 +147,7 @@ func (c *serverCommand) start(cmd *cobra.Command) error {
 	}
 	defer ln.Close()
 	where := fmt.Sprintf("server http://%s\n", ln.Addr())
+	c.governing.login = cmp.Or(c.advertise, loopbackOf(ln.Addr()))
 	c.open = func() (*backend, error) { return embedded(c.data, c.retention, logger, c.engine()...) }
 	if c.shared = c.db.given(); c.shared {
 		c.open = func() (*backend, error) {

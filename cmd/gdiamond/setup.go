@@ -12,6 +12,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/govern"
+	"github.com/linnaname/gdiamond/internal/lograte"
 )
 
 const (
@@ -27,15 +28,18 @@ const (
 // setUp makes the store governed, at the start of a server with --rights, and tells who has
 // the token.
 type setUp struct {
-	store  diamond.Storage
-	data   string // the directory for the token's file
-	mode   string
-	token  string // of --bootstrap-token-file, or "" until a try makes one
-	by     string
-	path   string    // of the token's file, once a try has made it
-	tried  bool      // the last try may have succeeded
-	out    io.Writer // where the token is printed
-	logger *slog.Logger
+	store     diamond.Storage
+	data      string // the directory for the token's file
+	mode      string
+	token     string // of --bootstrap-token-file, or "" until a try makes one
+	tokenFile string // that of --bootstrap-token-file, or ""
+	by        string
+	login     string    // the address of the server for a login, or ""
+	path      string    // of the token's file, once a try has made it
+	tried     bool      // the last try may have succeeded
+	out       io.Writer // where the token is printed
+	logger    *slog.Logger
+	failures  lograte.Events // of tries in the background
 }
 
 // run sets the store up, unless it is governed already. It makes the file before the token
@@ -68,11 +72,20 @@ func (s *setUp) run(ctx context.Context) (marker govern.Marker, err error) {
 func (s *setUp) tell(result govern.SetUpResult) {
 	s.logger.Info("the store is governed from now on", "mode", result.Marker.Mode, "by", result.Marker.By, "namespaces", result.Namespaces,
 		"token", "token:"+govern.SetupToken, "expires", result.Expires)
-	if s.path == "" {
+	file := s.path
+	if file == "" {
+		file = s.tokenFile
 		fmt.Fprintf(s.out, "setup token  that of --bootstrap-token-file, valid until %s\n", result.Expires.Format(time.RFC3339))
+	} else {
+		fmt.Fprintf(s.out, "setup token  %s\n             in %s, valid until %s; it is not printed again\n", result.Token, file, result.Expires.Format(time.RFC3339))
+	}
+	if s.login == "" { // the greeting has the command
 		return
 	}
-	fmt.Fprintf(s.out, "setup token  %s\n             in %s, valid until %s; it is not printed again\n", result.Token, s.path, result.Expires.Format(time.RFC3339))
+	if abs, err := filepath.Abs(file); err == nil {
+		file = abs
+	}
+	fmt.Fprintf(s.out, "next         gdiamond login --server %s %s\n", s.login, file)
 }
 
 // keepTrying runs the set-up until it succeeds or ctx ends. Until then the server refuses
@@ -93,8 +106,11 @@ func (s *setUp) keepTrying(ctx context.Context, done func(govern.Marker)) {
 			done(marker)
 			return
 		}
-		if ctx.Err() == nil {
-			s.logger.Warn("the store is not governed yet, and serves nothing", "error", err)
+		if ctx.Err() != nil {
+			return
+		}
+		if unlogged, ok := s.failures.LogOnceIn(time.Minute); ok {
+			s.logger.Warn("the store is not governed yet, and serves nothing", "error", err, "unlogged", unlogged)
 		}
 	}
 }

@@ -360,3 +360,32 @@ func TestMetricsListen_AsksNobody(t *testing.T) {
 	status, _ = ask(t, http.MethodGet, d.server+"/metrics", "")
 	assert.Equal(t, http.StatusForbidden, status)
 }
+
+// What the set-up prints is what to type next: it logs in.
+func TestX4_TheMessageHasTheNextCommand(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	d := start(t, "server", "--listen", "127.0.0.1:0", "--data", data, "--rights")
+	next := regexp.MustCompile(`(?m)^next +gdiamond (login --server \S+ \S+)$`).FindStringSubmatch(d.stdout.String())
+	require.NotNil(t, next, d.stdout)
+	env, _ := profilesFile(t, "")
+	out := invokeWith(t, "", []string{env}, strings.Fields(next[1])...)
+	assert.Equal(t, outcome{exitOK, "logged in as token:setup, profile default\n", ""}, out)
+	assert.NotContains(t, d.stderr.String(), "through a centre", "nothing is wrong")
+}
+
+// The value of --rights stands after "=", and whoever forgets it is told.
+func TestX4_RightsWithoutEquals(t *testing.T) {
+	for _, command := range []string{"server", "standalone"} {
+		for _, mode := range []string{govern.ModeClosed, govern.ModeObserve} {
+			data := filepath.Join(t.TempDir(), "data")
+			out := invoke(t, command, "--data", data, "--rights", mode)
+			assert.Equal(t, exitUsage, out.code)
+			assert.Contains(t, out.stderr, "; use --rights="+mode+";")
+			assert.NoDirExists(t, data)
+		}
+	}
+	out := invoke(t, "server", "--rights", "everybody")
+	assert.NotContains(t, out.stderr, "use --rights", "no such mode")
+	out = invoke(t, "server", "closed")
+	assert.NotContains(t, out.stderr, "use --rights", "no such flag")
+}

@@ -28,19 +28,14 @@ func newToken() *cobra.Command {
 
 // expiry returns when the last secret of a token expires.
 func expiry(secrets []govern.Secret) string {
-	var last time.Time
-	for _, s := range secrets {
-		if s.Expires.IsZero() {
-			return "never"
-		}
-		if s.Expires.After(last) {
-			last = s.Expires
-		}
-	}
-	if last.IsZero() {
+	switch last, forever := lastExpiry(secrets); {
+	case forever:
+		return "never"
+	case last.IsZero():
 		return "-"
+	default:
+		return shortTime(last)
 	}
-	return shortTime(last)
 }
 
 // secretFlags has the flags of commands that make a secret.

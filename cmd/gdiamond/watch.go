@@ -12,6 +12,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/govern"
 )
 
 func newWatch() *cobra.Command {
@@ -25,15 +26,19 @@ func newWatch() *cobra.Command {
 An argument with a slash is a KEY, and one without is a PREFIX of data ids. With -o json
 each change is a line. Of changes that arrive together, the last has the position for
 --from. If only other keys change, a line {"op":"position","position":"..."} has it every
-25 s. Once it has started, watch reports when no server can be reached, and retries.`,
-		Args: arguments(0, 1, "at most a PREFIX or a KEY"),
+25 s. Once it has started, watch reports when no server can be reached, and retries.
+
+The documents of rights are in the namespace _govern. A watch of another namespace, or of '*',
+does not show them.`,
+		Example: "  gdiamond watch --namespace _govern\n  gdiamond watch _govern/grants/tenant:shop",
+		Args:    arguments(0, 1, "at most a PREFIX or a KEY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req := diamond.ChangesRequest{Namespace: c.namespace, Group: group}
 			var only diamond.Key
 			switch {
 			case len(args) == 0:
 			case strings.Contains(args[0], "/"):
-				key, err := c.key(args[0])
+				key, err := c.anyKey(args[0])
 				if err != nil {
 					return err
 				}
@@ -45,7 +50,12 @@ each change is a line. Of changes that arrive together, the last has the positio
 			default:
 				req.Prefix = args[0]
 			}
-			if err := checkFilter(diamond.Filter{Namespace: req.Namespace, Group: req.Group, Prefix: req.Prefix}); err != nil {
+			filter := diamond.Filter{Namespace: req.Namespace, Group: req.Group, Prefix: req.Prefix}
+			documents := req.Namespace == govern.SystemNamespace
+			if documents {
+				filter.Namespace = "" // which this command takes
+			}
+			if err := checkFilter(filter); err != nil {
 				return err
 			}
 			after, err := startOf(from)
@@ -67,7 +77,14 @@ each change is a line. Of changes that arrive together, the last has the positio
 				after = head
 			}
 			req.After = after
-			return c.follow(cmd.Context(), cmd.OutOrStdout(), client, req, only)
+			if documents {
+				tell := func(s string) { fmt.Fprintln(cmd.ErrOrStderr(), "gdiamond: "+s) }
+				if err := c.mayWatch(ctx, client, only, tell); err != nil {
+					return c.aboutDocuments(cmd.Context(), req.Namespace, err)
+				}
+			}
+			err = c.follow(cmd.Context(), cmd.OutOrStdout(), client, req, only)
+			return c.aboutDocuments(cmd.Context(), req.Namespace, err)
 		},
 	}
 	c.flags(cmd)
@@ -145,7 +162,11 @@ func (c *connection) printChange(w io.Writer, change changeOut) error {
 	if change.DataID != "" {
 		name = change.Namespace + "/" + change.Group + "/" + change.DataID
 	}
-	_, err := fmt.Fprintf(w, "%s  revision %d  %s  %s  %d bytes  %s\n", shortTime(change.Time), change.Revision,
-		change.Op, name, change.Size, dash(change.Comment))
+	by := ""
+	if change.Author != "" {
+		by = "by " + change.Author + "  "
+	}
+	_, err := fmt.Fprintf(w, "%s  revision %d  %s  %s  %d bytes  %s%s\n", shortTime(change.Time), change.Revision,
+		change.Op, name, change.Size, by, dash(change.Comment))
 	return err
 }

@@ -23,7 +23,7 @@ read_all_the_time "$S2" orders/web/limits.yaml orders-token & second=$!
 step "Server 3 is restarted with --rights=observe, which sets the store up for all servers."
 kill "${pids[3]}" && wait "${pids[3]}" || true
 start_server 3 --rights=observe
-soon gdiamond login --server "$S1" "$work/server-3/setup-token"
+gdiamond login --server "$S1" "$work/server-3/setup-token"
 gdiamond token create ann --secret-file ann-token
 gdiamond grant add token:ann administrator all
 gdiamond login --server "$S1" ann-token
