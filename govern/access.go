@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -31,7 +32,7 @@ const (
 
 // kind is what the records of observe mode differ in.
 type kind struct {
-	principal string
+	principal string // or the address from which a proof came that is not valid, with its reason as the namespace
 	verb      Verb
 	namespace string
 }
@@ -217,6 +218,14 @@ func (a *access) wouldDeny(verb Verb, namespace string) {
 	namespace = namespace[:min(len(namespace), conf.MaxNamespace)] // a report may name anything; handlers of logs quote it
 	if others, ok := a.would.logs(kind{a.principal, verb, namespace}); ok {
 		a.would.log.Warn("observe mode: this would be refused", "principal", principalName(a.principal), "verb", verb.String(), "namespace", redact.Tokens(namespace), "unlogged", others)
+	}
+}
+
+// refuseProof logs that closed mode would refuse a proof from an address. Reason is one of
+// [conf.Denials].
+func (o *observed) refuseProof(reason string, address netip.Addr, err error) {
+	if others, ok := o.logs(kind{principal: address.String(), namespace: reason}); ok {
+		o.log.Warn("observe mode: this would be refused", "address", address.String(), "error", err, "unlogged", others)
 	}
 }
 

@@ -53,6 +53,35 @@ func TestObserve_LogsEachKindOfRefusal(t *testing.T) {
 	})
 }
 
+// A program with a wrong token works in observe mode and is refused in closed mode, whatever the
+// anonymous may do. So its operator needs a record of it.
+func TestObserve_LogsProofsThatAreNotValid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, memstore.New())
+		s.setUp(ModeObserve, append(team("a"), granted("public", Anonymous, RoleReader))...)
+		prove := func(secret, address string) {
+			t.Helper()
+			principal, err := s.Prove(t.Context(), conf.Proof{Token: secret, Address: address})
+			require.NoError(t, err)
+			assert.Empty(t, principal.Name)
+		}
+		count := func() int { return strings.Count(s.log.String(), "observe mode: this would be refused") }
+		for range 3 {
+			prove(secretOf("nobody"), "10.0.0.1:1")
+		}
+		assert.Equal(t, 1, count())
+		assert.Contains(t, s.log.String(), `address=10.0.0.1 error="diamond: unauthenticated: token: is not known, or was withdrawn"`)
+		assert.NotContains(t, s.log.String(), secretOf("nobody"))
+		prove(secretOf("nobody"), "10.0.0.2:1")
+		assert.Equal(t, 2, count(), "another address")
+		prove("password", "10.0.0.1:2")
+		assert.Equal(t, 2, count(), "the same reason and address")
+		_, err := s.Prove(t.Context(), conf.Proof{Token: secretOf("a.reader"), Address: "10.0.0.3:1"})
+		require.NoError(t, err)
+		assert.Equal(t, 2, count(), "a valid one")
+	})
+}
+
 // A client that has rights in one namespace learns where the log ends, from which it watches.
 func TestHead_NeedsNoRightInTheDefaultNamespace(t *testing.T) {
 	s := governed(t, team("a")...)

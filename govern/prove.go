@@ -34,6 +34,9 @@ func (c *Centre) Prove(ctx context.Context, proof conf.Proof) (conf.Principal, e
 	if refused := new(proofError); errors.As(err, &refused) {
 		c.judge.tally.deny(refused.reason, 1, observe)
 		err = refused.error
+		if observe {
+			c.judge.would.refuseProof(refused.reason, addressOf(proof.Address), err)
+		}
 	}
 	if observe {
 		return conf.Principal{}, nil

@@ -133,7 +133,7 @@ func (v *verdict) permitDocuments(used usage) error {
 // stamp writes into a document what the Centre knows better than the caller. The document of a
 // principal or a team gets the generation of the present epoch, so that a restored store shows
 // which of them it may have brought back. A freeze gets the name of the principal that begins
-// it, or that changes its reason.
+// it, or that changes its reason. The set rests on what was stored, as checkDocuments says.
 func (v *verdict) stamp(draft *conf.Draft, fresh Document) (err error) {
 	policy := v.access.policy
 	generation := policy.generation()
@@ -143,11 +143,9 @@ func (v *verdict) stamp(draft *conf.Draft, fresh Document) (err error) {
 			return nil
 		}
 		d.Frozen.By = principalName(v.access.principal)
-		_, revision := policy.document(draft.Key)
 		if old := document[*Namespace](policy.get(KindNamespace, d.ID)); old != nil && old.Frozen != nil && old.Frozen.Reason == d.Frozen.Reason {
 			d.Frozen.By = old.Frozen.By
 		}
-		v.rest(conf.Check{Key: draft.Key, Revision: revision}) // by which was decided whose freeze it is
 	case *Token:
 		d.Generation = generation
 	case *User:

@@ -143,11 +143,27 @@ func (c *census) subject(name string) string {
 	return c.state(doc)
 }
 
+// absent reports that a subject needs a document and has none. Only who administers everything
+// sees all documents, and so those grants that there always are.
+func (c *census) absent(name string) bool {
+	s, err := govern.ParseSubject(name)
+	switch everything := c.documents[govern.KeyOf(govern.KindGrants, govern.AllScope().String())] != nil; {
+	case err != nil || !everything:
+		return false
+	case s.Kind == govern.SubjectUser, s.Kind == govern.SubjectToken, s.Kind == govern.SubjectTeam:
+		return c.documents[govern.KeyOf(string(s.Kind), s.Name)] == nil
+	}
+	return false
+}
+
 // grant says why a grant gives nothing, or not for long, or returns "".
 func (c *census) grant(scope govern.Scope, grant *govern.Grant) string {
 	var says []string
-	if state := c.subject(grant.Subject); state != "" && !strings.HasPrefix(state, "members") {
+	switch state := c.subject(grant.Subject); {
+	case state != "" && !strings.HasPrefix(state, "members"):
 		says = append(says, "subject "+state)
+	case c.absent(grant.Subject):
+		says = append(says, "no such subject")
 	}
 	key := govern.KeyOf(govern.KindTenant, scope.Tenant)
 	if scope.Namespace != "" {

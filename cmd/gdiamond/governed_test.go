@@ -353,6 +353,11 @@ func TestGoverned_ListsSayWhatIsUnusual(t *testing.T) {
 	}
 	must("user", "retire", "ann")
 	must("token", "revoke", "pay.old")
+	must("grant", "add", "token:pay.typo", "reader", "namespace:pay.daily")
+	lead := must("token", "create", "pay.lead")
+	must("grant", "add", "token:pay.lead", "administrator", "tenant:pay")
+	must("grant", "add", "user:bob", "reader", "namespace:pay.daily")
+	must("user", "create", "bob")
 
 	state := func(table, name string) string {
 		t.Helper()
@@ -374,9 +379,11 @@ func TestGoverned_ListsSayWhatIsUnusual(t *testing.T) {
 	for subject, want := range map[string]string{
 		"user:ann": "subject retired", "token:pay.old": "subject retired", "token:pay.short": "subject expires soon",
 		"token:pay.over": "subject expired", "token:pay.long": "-", "team:pay.devs": "-", "anonymous": "-",
+		"token:pay.typo": "no such subject", "user:bob": "-",
 	} {
 		assert.Equal(t, want, state(grants, subject), subject)
 	}
+	assert.Equal(t, "-", state(g.must(lead, "grant", "ls"), "user:bob"), "whom she may not see")
 	assert.Contains(t, must("grant", "ls", "-o", "json"), `"state": "subject retired"`)
 	assert.Contains(t, must("token", "ls", "-o", "json"), `"state": "expires soon"`)
 	must("namespace", "rm", "pay.daily")

@@ -180,10 +180,10 @@ func TestRights_Grants(t *testing.T) {
 	r.must("grant", "add", "anonymous", "reader", "namespace:public", "--group-prefix", "web.")
 	assert.Contains(t, r.must("grant", "add", "team:pay.devs", "writer", "tenant:pay"), "nothing to change")
 	assert.Equal(t, `SCOPE             SUBJECT        ROLE           GROUP-PREFIX  STATE
-all               user:ann       administrator  -             -
+all               user:ann       administrator  -             no such subject
 namespace:public  anonymous      reader         web           -
 namespace:public  anonymous      reader         web.          -
-tenant:pay        team:pay.devs  writer         -             -
+tenant:pay        team:pay.devs  writer         -             no such subject
 `, r.must("grant", "ls"))
 	assert.Equal(t, 2, strings.Count(r.must("grant", "ls", "--scope", "namespace:public"), "anonymous"))
 	assert.NotContains(t, r.must("grant", "ls", "--subject", "user:ann"), "anonymous")
