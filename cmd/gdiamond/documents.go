@@ -11,8 +11,12 @@ import (
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
+// noRights says that servers are open, in whose answers a store without rights and a server that
+// ignores them are the same.
+const noRights = "the servers decide by no rights; one that is started with --rights sets them up, and one with --ungoverned ignores them"
+
 // errOpen is the error of a command about rights where there are none.
-var errOpen = conf.Errorf(diamond.ErrNotFound, "the servers have no rights set up; one that is started with --rights sets them up")
+var errOpen = conf.Errorf(diamond.ErrNotFound, noRights)
 
 // isOpen reports whether the servers decide by no rights, because none are set up.
 func (c *connection) isOpen(ctx context.Context) bool {

@@ -214,7 +214,7 @@ func TestOpen_CommandsSayThatThereAreNoRights(t *testing.T) {
 		out := g.as(token, "rights", "mode")
 		assert.Equal(t, exitOK, out.code, out.stderr)
 		assert.Equal(t, "open\n", out.stdout)
-		assert.Contains(t, out.stderr, "everybody who can reach them")
+		assert.Contains(t, out.stderr, "decide by no rights")
 		assert.JSONEq(t, `{"mode":"open"}`, g.as(token, "rights", "mode", "-o", "json").stdout)
 		for _, args := range [][]string{
 			{"rights", "mode", "closed"}, {"tenant", "create", "pay"}, {"token", "ls"}, {"grant", "ls"}, {"role", "show", "reader"},
@@ -222,7 +222,7 @@ func TestOpen_CommandsSayThatThereAreNoRights(t *testing.T) {
 		} {
 			out := g.as(token, args...)
 			assert.Equal(t, exitNotFound, out.code, "%v: %s", args, out.stderr)
-			assert.Contains(t, out.stderr, "no rights set up; one that is started with --rights", args)
+			assert.Contains(t, out.stderr, "decide by no rights; one that is started with --rights", args)
 		}
 	}
 }
@@ -232,7 +232,7 @@ func TestLogin_WaitsForTheSetUp(t *testing.T) {
 	g, setUp := newOpen(t)
 	out := invokeWith(t, govern.NewTokenSecret(), []string{g.config}, "login", "--server", g.address)
 	assert.Equal(t, exitError, out.code)
-	assert.Contains(t, out.stderr, "no rights set up")
+	assert.Contains(t, out.stderr, "decide by no rights")
 
 	var asked atomic.Int32
 	var token atomic.Value

@@ -63,7 +63,7 @@ their flags nor the environment name servers.`,
 			switch {
 			case who.Principal != "":
 			case who.Mode == conf.ModeOpen:
-				return errors.New("token: the servers have no rights set up, so they cannot check the token; nothing was kept; one that is started with --rights sets rights up")
+				return errors.New("token: nothing was kept, because it cannot be checked: " + noRights)
 			default: // observe mode takes a token that is not valid for none
 				return errors.New("token: is not valid; nothing was kept")
 			}

@@ -280,7 +280,7 @@ func TestParseExpiry(t *testing.T) {
 
 func TestRights_Mode(t *testing.T) {
 	r := newRegistry(t)
-	r.fails(exitNotFound, "no rights set up", "rights", "mode", "closed")
+	r.fails(exitNotFound, "decide by no rights", "rights", "mode", "closed")
 	marker := govern.KeyOf("centre", "marker")
 	r.Write(t, marker, `{"format":1,"mode":"observe","created":"2026-01-01T00:00:00Z","next":1}`)
 	assert.Equal(t, "observe\n", r.must("rights", "mode"))

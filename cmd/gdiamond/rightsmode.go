@@ -23,7 +23,7 @@ func newRightsMode() *cobra.Command {
 		Short: "Show whether what is not granted is refused (closed) or only logged (observe), or change it",
 		Long: `Show whether what is not granted is refused (closed) or only logged (observe), or change it.
 
-Where no rights are set up, it shows open, and a change fails with exit code 3.`,
+Where servers decide by no rights, it shows open, and a change fails with exit code 3.`,
 		Args: arguments(0, 1, "at most a mode"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -67,7 +67,7 @@ func (s *steward) showMode(cmd *cobra.Command) error {
 		return err
 	}
 	if out["mode"] == conf.ModeOpen {
-		fmt.Fprintln(cmd.ErrOrStderr(), "gdiamond: the servers have no rights set up: everybody who can reach them may read and publish; one that is started with --rights sets rights up")
+		fmt.Fprintln(cmd.ErrOrStderr(), "gdiamond: "+noRights)
 	}
 	if s.output != formatTable {
 		return s.output.write(cmd.OutOrStdout(), out)
