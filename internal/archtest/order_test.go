@@ -18,7 +18,7 @@ import (
 var ordered = map[string]string{
 	"internal/engine": `
 		errors storage config usage index contents recent trail observers served health progress lag own_commits report outcomes
-		scan replica documents feed reaching subscribers commit listing read query poll verify check engine server system`,
+		scan replica documents feed reaching subscribers commit listing read query poll verify check engine server waiting system`,
 	"internal/follower": `
 		state timeouts health attempts call subscription slot slots disk refused fetch answer poll load report notify joint read publish client`,
 	"govern": `

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/linnaname/gdiamond/conf"
-	"github.com/linnaname/gdiamond/internal/freshstack"
 	"github.com/linnaname/gdiamond/internal/keysets"
 )
 
@@ -103,66 +102,6 @@ func refusal(key conf.Key) string {
 		return e.Detail
 	}
 	return ""
-}
-
-// wait answers a poll when one of its keys has changed, or at the deadline. It answers with
-// Resync when void is closed. It calls parked, unless that is nil, when it begins to wait. While it waits it keeps nothing of the request
-// and has little on its stack, because there may be many thousands of parked polls.
-func (p *polls) wait(ctx context.Context, q *query, deadline time.Time, void <-chan struct{}, parked func()) (*conf.PollResponse, error) {
-	if isVoid(void) {
-		return p.voided(), nil
-	}
-	timeout := time.Until(deadline)
-	if timeout <= 0 || p.draining.Load() {
-		return p.finish(&conf.PollResponse{Position: q.position}, false), nil
-	}
-	if err := p.park(); err != nil {
-		return nil, err
-	}
-	defer p.parked.Add(-1)
-	if parked != nil {
-		parked()
-	}
-	// One channel for both, because each channel that a goroutine waits on takes memory.
-	wake := make(chan struct{}, 1)
-	signal := func() {
-		select {
-		case wake <- struct{}{}:
-		default:
-		}
-	}
-	timer := time.AfterFunc(timeout, signal)
-	defer timer.Stop()
-	for woken, last := false, false; ; woken = true {
-		waiter := q.set.Group.Wait(signal) // first register, then compare
-		var resp *conf.PollResponse
-		var err error
-		if woken { // an answer is near, which needs the stack too
-			resp, err = p.compare(ctx, q)
-		} else {
-			freshstack.Run(func() { resp, err = p.compare(ctx, q) })
-		}
-		switch {
-		case resp != nil || err != nil:
-			waiter.Cancel()
-			return p.finish(resp, true), err
-		case last || p.draining.Load():
-			waiter.Cancel()
-			return p.finish(&conf.PollResponse{Position: q.position}, true), nil
-		}
-		select {
-		case <-wake:
-			last = !time.Now().Before(deadline) // compare once more: the answer has the present position
-		case <-void:
-		case <-ctx.Done():
-			waiter.Cancel()
-			return nil, ctx.Err()
-		}
-		waiter.Cancel()
-		if isVoid(void) {
-			return p.voided(), nil
-		}
-	}
 }
 
 // isVoid reports whether void, which may be nil, is closed.

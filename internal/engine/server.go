@@ -8,7 +8,6 @@ import (
 
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/budget"
-	"github.com/linnaname/gdiamond/internal/freshstack"
 )
 
 // defaultPage is the number of entries or changes in a page if the request does not say.
@@ -73,45 +72,8 @@ func (s *Server) fetch(ctx context.Context, key conf.Key, req *conf.FetchRequest
 	return s.reads.present(ctx, key)
 }
 
-// Poll implements diamond.Transport.
-func (s *Server) Poll(ctx context.Context, req *conf.PollRequest) (*conf.PollResponse, error) {
-	return s.answerPoll(ctx, req, nil)
-}
-
-// answerPoll answers a poll, and counts its outcome. It answers with Resync when void, which
-// may be nil, is closed before there is another answer.
-func (s *Server) answerPoll(ctx context.Context, req *conf.PollRequest, void <-chan struct{}) (*conf.PollResponse, error) {
-	resp, err := s.poll(ctx, req, void)
-	if err == nil {
-		err = s.open()
-	}
-	s.outcomes.poll(ctx, resp, err)
-	if err != nil {
-		return nil, AnswerError(ctx, "poll", conf.Key{}, err)
-	}
-	return resp, nil
-}
-
-func (s *Server) poll(ctx context.Context, req *conf.PollRequest, void <-chan struct{}) (*conf.PollResponse, error) {
-	wait := min(max(req.Wait, 0), conf.MaxWait)
-	deadline := time.Now().Add(wait)
-	var q *query
-	var resp *conf.PollResponse
-	var err error
-	freshstack.Run(func() { q, resp, err = s.arrive(ctx, req, wait) })
-	if q == nil {
-		return resp, err
-	}
-	defer s.polls.release(q)
-	if resp != nil || err != nil {
-		return resp, err
-	}
-	return s.polls.wait(ctx, q, deadline, void, req.Parked)
-}
-
-// arrive checks a poll, and compares it once the server has reached its position. It runs on
-// a separate goroutine so that its deep stack is not retained while the poll is parked: most
-// memory of thousands of parked polls is their stacks.
+// arrive checks a poll, and compares it once the server has reached its position. It returns a
+// query, which the caller must release, unless the poll is answered without one.
 func (s *Server) arrive(ctx context.Context, req *conf.PollRequest, wait time.Duration) (*query, *conf.PollResponse, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
