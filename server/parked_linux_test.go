@@ -67,7 +67,7 @@ func stackOfPoll(t *testing.T, srv diamond.Server, head string) int {
 		defer conn.Close()
 		_, err = io.WriteString(conn, request)
 		require.NoError(t, err)
-		for begun := time.Now(); srv.Status().Waiters == i; time.Sleep(100 * time.Microsecond) {
+		for begun := time.Now(); srv.Status().Waiters == i; time.Sleep(100 * time.Microsecond) { // real time: for a poll over a socket
 			require.Less(t, time.Since(begun), time.Minute, "the poll does not wait")
 		}
 	}
