@@ -124,6 +124,7 @@ func (g *governed) revoke(ctx context.Context, token, polls int, rest time.Durat
 		return r, err
 	}
 	for r.Redecided < polls {
+		time.Sleep(100 * time.Microsecond) // leaves the processors to the polls
 		if r.Redecided = int(g.centre.Stats().Redecided - before); time.Since(began) > patience {
 			return r, fmt.Errorf("%d of %d polls were decided about again", r.Redecided, polls)
 		}
