@@ -3,19 +3,17 @@ package cluster
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"time"
+
+	"github.com/linnaname/gdiamond/tlsfile"
 )
 
-const (
-	// lookEvery is the shortest interval between two reads of the certificate files.
-	lookEvery = time.Second
-	// dialTimeout is the time for a connection with its handshake.
-	dialTimeout = 5 * time.Second
-)
+// dialTimeout is the time for a connection with its handshake.
+const dialTimeout = 5 * time.Second
 
 // Certificates are the certificate of a member and the authorities that members trust, read
 // from files, for TLS with a certificate at both ends. The files may be replaced at any time.
@@ -24,41 +22,38 @@ const (
 //
 // Certificates are safe for concurrent use, start no goroutines and need no closing.
 type Certificates struct {
-	files  CertificateFiles
-	logger *slog.Logger
-
-	mu      sync.Mutex
-	used    *credentials // guarded by mu
-	looked  time.Time    // guarded by mu; time of the last read of the files
-	failing string       // guarded by mu; the error of that read
+	server *tlsfile.Server
+	client *tlsfile.Client
 }
 
-// ReadCertificates reads certificates from files. The logger, which may be nil, is told about
-// replaced files, and about a certificate that no peer will accept, such as an expired one.
-// That is not an error, because a server does not need peers.
+// ReadCertificates reads certificates from files, which must all be given: Cert must be valid
+// for servers and clients, and for the host by which others call the member, and CA must have
+// only authorities that issue no certificates but those of members, because anyone with one of
+// these is a member. The logger, which may be nil, is told about replaced files, and about a
+// certificate that no peer will accept, such as an expired one. That is not an error, because
+// a server does not need peers.
 //
 // Errors wrap ErrInvalid if the files can be read but not used: everybody on the machine may
 // read the key, the key does not belong to the certificate, or a file has the wrong content.
-func ReadCertificates(files CertificateFiles, logger *slog.Logger) (*Certificates, error) {
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
-	used, err := files.read(nil)
+func ReadCertificates(files tlsfile.Files, logger *slog.Logger) (*Certificates, error) {
+	server, err := tlsfile.NewServer(files, tlsfile.RequiredClientCert, tlsfile.WithMinVersion(tls.VersionTLS13),
+		tlsfile.WithName("certificate for peers"), tlsfile.WithLogger(logger), tlsfile.WithCheck(flaw))
 	if err != nil {
 		return nil, err
 	}
-	c := &Certificates{files: files, logger: logger, used: used, looked: time.Now()}
-	c.tell("certificate for peers read")
-	return c, nil
+	client, err := tlsfile.NewClient(files, tlsfile.WithMinVersion(tls.VersionTLS13)) // of the same files, so it need not log too
+	if err != nil {
+		return nil, err
+	}
+	return &Certificates{server, client}, nil
 }
 
 // ServerConfig returns the configuration of a listener for members only. It requires TLS 1.3
 // and a client certificate from one of the authorities.
-func (c *Certificates) ServerConfig() *tls.Config {
-	config := c.now().server.Clone()
-	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.now().server, nil }
-	return config
-}
+func (c *Certificates) ServerConfig() *tls.Config { return c.server.Config() }
+
+// Expires returns when the certificate expires that is in use now.
+func (c *Certificates) Expires() time.Time { return c.server.Expires() }
 
 // Transport returns a transport for https requests to other members. It presents the
 // certificate, accepts only a certificate of the authorities for the requested host, and
@@ -76,39 +71,27 @@ func (c *Certificates) Transport() *http.Transport {
 func (c *Certificates) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	dialer := tls.Dialer{
 		NetDialer: &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second},
-		Config:    c.now().client,
+		Config:    c.client.Config(),
 	}
 	return dialer.DialContext(ctx, network, addr)
 }
 
-// now returns the credentials in the files or, if these are not valid, the last valid ones.
-func (c *Certificates) now() *credentials {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if time.Since(c.looked) < lookEvery {
-		return c.used
-	}
-	c.looked = time.Now()
-	found, err := c.files.read(c.used)
-	switch {
-	case err != nil && err.Error() != c.failing:
-		c.failing = err.Error()
-		c.logger.Warn("certificate for peers cannot be replaced; the one before is used", "error", err)
-	case err == nil:
-		c.failing = ""
-		if found != c.used {
-			c.used = found
-			c.tell("certificate for peers replaced")
+// flaw returns the reason why no peer of the same authorities would accept the certificate,
+// if there is one.
+func flaw(certificate tls.Certificate, authorities *x509.CertPool) error {
+	between := x509.NewCertPool()
+	for _, der := range certificate.Certificate[1:] {
+		if cert, err := x509.ParseCertificate(der); err == nil {
+			between.AddCert(cert)
 		}
 	}
-	return c.used
-}
-
-// tell logs the certificate that is used from now on. c.mu is held, or c is new.
-func (c *Certificates) tell(what string) {
-	leaf := c.used.leaf
-	c.logger.Info(what, "serial", leaf.SerialNumber.Text(16), "until", leaf.NotAfter.UTC().Format(time.RFC3339))
-	if err := c.used.flaw(); err != nil {
-		c.logger.Warn("no peer will take the certificate", "error", err)
+	for _, use := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
+		_, err := certificate.Leaf.Verify(x509.VerifyOptions{
+			Roots: authorities, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{use},
+		})
+		if err != nil {
+			return err
+		}
 	}
+	return nil
 }

@@ -22,10 +22,11 @@ import (
 
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/certtest"
+	"github.com/linnaname/gdiamond/tlsfile"
 )
 
-func filesIn(dir string) CertificateFiles {
-	return CertificateFiles{filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), filepath.Join(dir, "ca.pem")}
+func filesIn(dir string) tlsfile.Files {
+	return tlsfile.Files{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), CA: filepath.Join(dir, "ca.pem")}
 }
 
 // shown returns the serial number of the certificate that a listener would show now.
@@ -131,16 +132,16 @@ func TestX25_TransportTakesNewFiles(t *testing.T) {
 func TestX25_CertificatesThatAreRefused(t *testing.T) {
 	ca := certtest.NewAuthority(t)
 	for name, c := range map[string]struct {
-		change  func(f CertificateFiles) error
+		change  func(f tlsfile.Files) error
 		says    string
 		invalid bool
 	}{
-		"missing":        {func(f CertificateFiles) error { return os.Remove(f.CA) }, "certificate authority", false},
-		"no authority":   {func(f CertificateFiles) error { return os.WriteFile(f.CA, []byte("x"), 0o600) }, "no certificate in PEM", true},
-		"no certificate": {func(f CertificateFiles) error { return os.WriteFile(f.Cert, nil, 0o600) }, "failed to find any PEM data", true},
-		"another's key":  {func(f CertificateFiles) error { _, key := ca.Issue(t, "b"); return os.WriteFile(f.Key, key, 0o600) }, "does not match", true},
-		"key for all":    {func(f CertificateFiles) error { return os.Chmod(f.Key, 0o644) }, "everybody on this machine", true},
-		"too large":      {func(f CertificateFiles) error { return os.Truncate(f.CA, maxPEM+1) }, "more than", true},
+		"missing":        {func(f tlsfile.Files) error { return os.Remove(f.CA) }, "certificate authority", false},
+		"no authority":   {func(f tlsfile.Files) error { return os.WriteFile(f.CA, []byte("x"), 0o600) }, "no certificate in PEM", true},
+		"no certificate": {func(f tlsfile.Files) error { return os.WriteFile(f.Cert, nil, 0o600) }, "failed to find any PEM data", true},
+		"another's key":  {func(f tlsfile.Files) error { _, key := ca.Issue(t, "b"); return os.WriteFile(f.Key, key, 0o600) }, "does not match", true},
+		"key for all":    {func(f tlsfile.Files) error { return os.Chmod(f.Key, 0o644) }, "everybody on this machine", true},
+		"too large":      {func(f tlsfile.Files) error { return os.Truncate(f.CA, (1<<20)+1) }, "more than", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if name == "key for all" && runtime.GOOS == "windows" {
@@ -175,7 +176,7 @@ func TestX25_CertificatesThatNoPeerTakes(t *testing.T) {
 			}
 			_, err := ReadCertificates(filesIn(dir), slog.New(slog.NewTextHandler(&log, nil)))
 			require.NoError(t, err)
-			assert.Contains(t, log.String(), "no peer will take the certificate")
+			assert.Contains(t, log.String(), "certificate for peers is refused by others")
 			assert.Contains(t, log.String(), name)
 		})
 	}

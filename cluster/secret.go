@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/privatefile"
 )
 
 // Limits of secrets, in bytes, and of their number.
@@ -130,3 +131,24 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // MarshalText implements encoding.TextMarshaler, for JSON and YAML too, with [Secret.String].
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// ReadSecret reads a secret from the file at path, with one value on each line: the first is
+// used, all are accepted. Line ends and empty lines are ignored; everything else counts,
+// including blanks. Errors wrap ErrInvalid if the file can be read but not used: everybody on
+// the machine may read it, or [NewSecret] refuses its content.
+func ReadSecret(path string) (Secret, error) {
+	body, err := privatefile.Read("cluster secret", path, MaxSecrets*(MaxSecret+2))
+	if err != nil {
+		return Secret{}, err
+	}
+	var lines []string
+	for line := range strings.Lines(string(body)) {
+		if line = strings.TrimRight(line, "\r\n"); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) == 0 {
+		return Secret{}, conf.Errorf(conf.ErrInvalid, "cluster secret file %+q: is empty", path)
+	}
+	return NewSecret(lines[0], lines[1:]...)
+}

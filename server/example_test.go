@@ -13,6 +13,7 @@ import (
 	"github.com/linnaname/gdiamond/namesrv"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage/memstore"
+	"github.com/linnaname/gdiamond/tlsfile"
 )
 
 // A server of a cluster on one database: it finds the others through the name
@@ -44,7 +45,7 @@ func Example_cluster() {
 // Nudges on a listener of their own: the options for it, beside those of
 // Example (Cluster).
 func ExampleWithPeerListener() {
-	certs, err := cluster.ReadCertificates(cluster.CertificateFiles{
+	certs, err := cluster.ReadCertificates(tlsfile.Files{
 		Cert: "/etc/gdiamond/peer.pem", Key: "/etc/gdiamond/peer-key.pem", CA: "/etc/gdiamond/peer-ca.pem",
 	}, nil)
 	if err != nil {

@@ -12,12 +12,13 @@ import (
 
 	"github.com/linnaname/gdiamond/cluster"
 	"github.com/linnaname/gdiamond/server"
+	"github.com/linnaname/gdiamond/tlsfile"
 )
 
 // peering has the flags of a separate listener for other servers.
 type peering struct {
 	address string
-	files   cluster.CertificateFiles
+	files   tlsfile.Files
 }
 
 func (p *peering) flags(cmd *cobra.Command) {

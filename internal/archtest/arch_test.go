@@ -58,9 +58,9 @@ var allowed = map[string][]string{
 	"internal/redact":      {},                   // what hides secrets in texts for logs
 	"internal/waitset":     {},
 	"internal/worker":      {},
-	"internal/privatefile": {}, // what a file with a secret may be like, for clusters and the program
-	"internal/hung":        {}, // calls that may never return, such as those to files
-	"internal/windowsname": {}, // which names Windows takes for something else, for local files and exports
+	"internal/privatefile": {"conf"}, // what a file with a secret may be like, for clusters and the program
+	"internal/hung":        {},       // calls that may never return, such as those to files
+	"internal/windowsname": {},       // which names Windows takes for something else, for local files and exports
 
 	// A database for tests: the driver to ask it with, and testing itself.
 	"internal/mariadbtest": {"github.com/go-sql-driver/mysql", "github.com/stretchr/testify/"},
@@ -94,12 +94,14 @@ var allowed = map[string][]string{
 	"govern": {".", "conf", "internal/", "golang.org/x/time/rate"},
 
 	// The secret that name servers and servers share; it knows of neither.
-	"cluster": {"internal/privatefile", "conf"},
+	"cluster": {"internal/privatefile", "conf", "tlsfile"},
+	// TLS configurations of files that may be replaced.
+	"tlsfile": {"internal/privatefile", "conf"},
 	// It speaks strings: a Registry and a Resolver by shape, not by import.
 	"namesrv":   {"conf", "cluster", "internal/"},
 	"localfile": {".", "conf", "internal/", "github.com/fsnotify/fsnotify"},
 	// A client of the parts; the root must not import it, or it would link a network.
-	"dial": {".", "conf", "transport", "transport/httptransport", "namesrv", "localfile"},
+	"dial": {".", "conf", "transport", "transport/httptransport", "namesrv", "localfile", "tlsfile"},
 	// It changes documents of rights through a client.
 	"govern/admin": {".", "conf", "govern", "internal/backoff"},
 	"server":       {".", "conf", "cluster", "transport", "transport/httptransport", "internal/", "github.com/prometheus/client_golang/", "golang.org/x/sync/", "golang.org/x/time/rate"},

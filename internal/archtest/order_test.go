@@ -28,7 +28,8 @@ var ordered = map[string]string{
 		catchup decisions sourcerates stats access judge verdict strangers centre position settle poll plan changes read list commit prove whoami rightsstatus as`,
 	"conf":      "key errors grammar filter position identity caller entry chain changeset config storage wire status rights",
 	"":          "types transport storage cache listener option timeouts diamond decode bind update entryset mirror follow",
-	"cluster":   "mac secret file credentials certificates proof nonces sign verify",
+	"cluster":   "mac secret certificates proof nonces sign verify",
+	"tlsfile":   "clientauth content files option watched server client",
 	"localfile": "name dir format id snapshot override ask tree watch",
 }
 
