@@ -1,19 +1,14 @@
 package cluster
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
-	"net"
 	"net/http"
 	"time"
 
 	"github.com/linnaname/gdiamond/tlsfile"
 )
-
-// dialTimeout is the time for a connection with its handshake.
-const dialTimeout = 5 * time.Second
 
 // Certificates are the certificate of a member and the authorities that members trust, read
 // from files, for TLS with a certificate at both ends. The files may be replaced at any time.
@@ -60,20 +55,12 @@ func (c *Certificates) Expires() time.Time { return c.server.Expires() }
 // uses no proxy.
 func (c *Certificates) Transport() *http.Transport {
 	return &http.Transport{
-		DialTLSContext:         c.dial,
+		DialTLSContext:         c.client.DialTLS,
 		DisableCompression:     true,
 		MaxIdleConnsPerHost:    1,
 		IdleConnTimeout:        time.Minute,
 		MaxResponseHeaderBytes: 64 << 10,
 	}
-}
-
-func (c *Certificates) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	dialer := tls.Dialer{
-		NetDialer: &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second},
-		Config:    c.client.Config(),
-	}
-	return dialer.DialContext(ctx, network, addr)
 }
 
 // flaw returns the reason why no peer of the same authorities would accept the certificate,

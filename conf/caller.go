@@ -1,6 +1,9 @@
 package conf
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Principal is the authenticated sender of a request. The zero Principal is anonymous.
 type Principal struct {
@@ -26,6 +29,20 @@ func WithCaller(ctx context.Context, caller Caller) context.Context {
 func CallerFrom(ctx context.Context) Caller {
 	caller, _ := ctx.Value(callerKey{}).(Caller)
 	return caller
+}
+
+type provenKey struct{}
+
+// WithProvenUntil returns a context that says when the proof of its caller expires, such as a
+// certificate. A server answers by then who waits, so that the caller must prove itself again.
+func WithProvenUntil(ctx context.Context, until time.Time) context.Context {
+	return context.WithValue(ctx, provenKey{}, until)
+}
+
+// ProvenUntil returns what [WithProvenUntil] has set, or zero.
+func ProvenUntil(ctx context.Context) time.Time {
+	until, _ := ctx.Value(provenKey{}).(time.Time)
+	return until
 }
 
 // Limits of a [ClientInfo]. Every request carries one in a header.

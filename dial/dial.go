@@ -1,6 +1,7 @@
 package dial
 
 import (
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/localfile"
 	"github.com/linnaname/gdiamond/namesrv"
+	"github.com/linnaname/gdiamond/tlsfile"
 	"github.com/linnaname/gdiamond/transport"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
@@ -39,6 +41,9 @@ func Servers(addrs string, opts ...Option) (diamond.Client, error) {
 		}
 	}
 	s := newSettings(opts)
+	if err := s.readTLS(); err != nil {
+		return nil, err
+	}
 	if err := s.checkTLS(list); err != nil {
 		return nil, err
 	}
@@ -50,18 +55,20 @@ func Servers(addrs string, opts ...Option) (diamond.Client, error) {
 // port is 8080. With [WithFiles] the client keeps the last list of servers in the
 // directory, and starts from it while no name server can be reached.
 //
-// The list has no schemes: the client calls the servers in it by http, also if the name
-// servers have https. It needs no secret of the cluster, because it only reads lists.
+// The client calls a server by https if it is registered as one that speaks TLS, and otherwise
+// by http. But with [WithTLS] or [WithTLSFiles], or if the URL of a name server is https, it
+// leaves out the servers without TLS and logs that: a list must not be able to make a client
+// that expects TLS send its token, and take its values, in the clear. It needs no secret of the cluster, because it only reads lists.
 func NameServers(urls string, opts ...Option) (diamond.Client, error) {
 	list, err := split(urls, "name server")
 	if err != nil {
 		return nil, err
 	}
 	s := newSettings(opts)
-	if err := s.checkTLS(list); err != nil {
+	if err := s.readTLS(); err != nil {
 		return nil, err
 	}
-	names, err := namesrv.NewClient(list, s.nameServers()...)
+	names, err := namesrv.NewClient(list, s.nameServers(list)...)
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +84,9 @@ func Resolver(r transport.Resolver, opts ...Option) (diamond.Client, error) {
 		return nil, conf.Errorf(conf.ErrInvalid, "resolver: is nil")
 	}
 	s := newSettings(opts)
+	if err := s.readTLS(); err != nil {
+		return nil, err
+	}
 	return s.open(&checked{resolver: r, logger: s.logger})
 }
 
@@ -94,21 +104,46 @@ func split(list, what string) ([]string, error) {
 // checkTLS refuses a TLS configuration if no address uses it. Without that, a program whose
 // addresses lack the scheme would not know that it sends everything in the clear.
 func (s *settings) checkTLS(addrs []string) error {
-	https := func(addr string) bool { return strings.HasPrefix(strings.ToLower(addr), "https://") }
-	if s.tls != nil && !slices.ContainsFunc(addrs, https) {
+	if s.givenTLS() && !slices.ContainsFunc(addrs, isHTTPS) {
 		return conf.Errorf(conf.ErrInvalid, "WithTLS: no address begins with https://")
 	}
 	return nil
 }
 
-// nameServers returns the options of the client of name servers.
-func (s *settings) nameServers() []namesrv.ClientOption {
+// isHTTPS reports whether addr is an https URL.
+func isHTTPS(addr string) bool { return strings.HasPrefix(strings.ToLower(addr), "https://") }
+
+// givenTLS reports whether an option says how TLS is to be.
+func (s *settings) givenTLS() bool { return s.tls != nil || s.certs != nil }
+
+// readTLS reads the files of WithTLSFiles, if any.
+func (s *settings) readTLS() (err error) {
+	if s.tlsFiles == (tlsfile.Files{}) {
+		return nil
+	}
+	if s.tls != nil {
+		return conf.Errorf(conf.ErrInvalid, "options: WithTLS and WithTLSFiles exclude each other")
+	}
+	s.certs, err = tlsfile.NewClient(s.tlsFiles, tlsfile.WithLogger(s.logger))
+	return err
+}
+
+// nameServers returns the options of the client of the name servers at urls.
+func (s *settings) nameServers(urls []string) []namesrv.ClientOption {
 	opts := []namesrv.ClientOption{namesrv.WithLogger(s.logger)}
 	if s.withFiles {
 		opts = append(opts, namesrv.WithCacheFile(filepath.Join(s.dir, nameServersFile)))
 	}
 	if s.tls != nil {
 		opts = append(opts, namesrv.WithTLS(s.tls))
+	}
+	if s.certs != nil {
+		opts = append(opts, namesrv.WithHTTPClient(&http.Client{Transport: &http.Transport{
+			Proxy: http.ProxyFromEnvironment, DialTLSContext: s.certs.DialTLS, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10,
+		}}))
+	}
+	if s.givenTLS() || slices.ContainsFunc(urls, isHTTPS) {
+		opts = append(opts, namesrv.WithOnlyTLS())
 	}
 	return opts
 }
@@ -118,6 +153,9 @@ func (s *settings) open(r transport.Resolver) (_ diamond.Client, err error) {
 	wire := s.http
 	if s.tls != nil {
 		wire = append([]httptransport.Option{httptransport.WithTLS(s.tls)}, wire...)
+	}
+	if s.certs != nil {
+		wire = append([]httptransport.Option{httptransport.WithTLSSource(s.certs.Config)}, wire...)
 	}
 	if s.token != nil {
 		wire = append([]httptransport.Option{httptransport.WithTokenLogger(s.logger), s.token}, wire...)

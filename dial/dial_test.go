@@ -28,6 +28,7 @@ import (
 	"github.com/linnaname/gdiamond/internal/certtest"
 	"github.com/linnaname/gdiamond/namesrv"
 	"github.com/linnaname/gdiamond/storage/memstore"
+	"github.com/linnaname/gdiamond/tlsfile"
 	"github.com/linnaname/gdiamond/transport"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
@@ -347,7 +348,7 @@ func TestWithTLS(t *testing.T) {
 	require.NoError(t, err)
 	ctx, unregister := context.WithCancel(t.Context())
 	registered := make(chan error, 1)
-	go func() { registered <- c.Register(ctx, plain.addr) }()
+	go func() { registered <- c.Register(ctx, secure.URL) }()
 	t.Cleanup(func() { unregister(); assert.NoError(t, <-registered) })
 	require.Eventually(t, func() bool { _, err := c.Resolve(t.Context()); return err == nil }, time.Minute, time.Millisecond)
 
@@ -382,8 +383,79 @@ func TestWithTLS(t *testing.T) {
 	}
 	_, err = dial.Servers("127.0.0.1,http://127.0.0.1", config)
 	assert.ErrorIs(t, err, conf.ErrInvalid, "it would have no effect")
-	_, err = dial.NameServers("127.0.0.1", config)
-	assert.ErrorIs(t, err, conf.ErrInvalid, "it would have no effect")
+}
+
+// X16: a client that expects TLS, because of its options or because it calls the name server
+// by https, uses no server without TLS, though the list has one. Others do.
+func TestX16_NoDowngrade(t *testing.T) {
+	authority := certtest.NewAuthority(t)
+	dir := t.TempDir()
+	authority.Write(t, dir, "127.0.0.1")
+	files := tlsfile.Files{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), CA: filepath.Join(dir, "ca.pem")}
+	certs, err := tlsfile.NewServer(files, tlsfile.RequiredClientCert)
+	require.NoError(t, err)
+	store := memstore.New()
+	var asked atomic.Int64
+	rogue := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked.Add(1) }))
+	t.Cleanup(rogue.Close)
+	serve := func(h http.Handler) *httptest.Server {
+		web := httptest.NewUnstartedServer(h)
+		web.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+		web.TLS = certs.Config()
+		web.StartTLS()
+		t.Cleanup(web.Close)
+		return web
+	}
+	good := run(t, store, nil)
+	publish(t, good.srv, "1")
+	registry := namesrv.NewRegistry()
+	names, secure := httptest.NewServer(registry), serve(httptransport.NewHandler(good.srv))
+	t.Cleanup(names.Close)
+	secureNames := serve(registry)
+	c, err := namesrv.NewClient([]string{names.URL})
+	require.NoError(t, err)
+	register := func(addr string) (unregister func()) {
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- c.Register(ctx, addr) }()
+		require.EventuallyWithT(t, func(e *assert.CollectT) {
+			found, _ := c.Resolve(t.Context())
+			assert.Contains(e, found, addr)
+		}, time.Minute, time.Millisecond)
+		return func() { stop(); assert.NoError(t, <-done) }
+	}
+	defer register(strings.TrimPrefix(rogue.URL, "http://"))()
+	for name, open := range map[string]func() (diamond.Client, error){
+		"files": func() (diamond.Client, error) { return dial.NameServers(names.URL, dial.WithTLSFiles(files), silent) },
+		"https name server": func() (diamond.Client, error) {
+			return dial.NameServers(secureNames.URL, dial.WithTLSFiles(files), silent)
+		},
+		"configuration": func() (diamond.Client, error) {
+			return dial.NameServers(names.URL, dial.WithTLS(&tls.Config{RootCAs: authority.Pool()}), silent)
+		},
+	} {
+		client, err := open()
+		require.NoError(t, err, name)
+		ctx, stop := context.WithTimeout(t.Context(), time.Second)
+		_, err = client.Get(ctx, limits)
+		stop()
+		require.ErrorIs(t, err, conf.ErrUnavailable, name)
+		require.NoError(t, client.Close())
+	}
+	assert.Zero(t, asked.Load(), "the server without TLS was never asked")
+
+	defer register(secure.URL)()
+	client, err := dial.NameServers(names.URL, dial.WithTLSFiles(files), silent)
+	require.NoError(t, err)
+	got, err := client.Get(t.Context(), limits)
+	require.NoError(t, err)
+	assert.Equal(t, "1", got.Content)
+	require.NoError(t, client.Close())
+	assert.Zero(t, asked.Load())
+	_, err = dial.Servers(secure.URL, dial.WithTLSFiles(files), dial.WithTLS(&tls.Config{}))
+	assert.ErrorIs(t, err, conf.ErrInvalid)
+	_, err = dial.Servers(secure.URL, dial.WithTLSFiles(tlsfile.Files{CA: filepath.Join(dir, "none")}))
+	assert.ErrorContains(t, err, "certificate authority")
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)

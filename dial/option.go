@@ -7,6 +7,7 @@ import (
 
 	diamond "github.com/linnaname/gdiamond"
 	"github.com/linnaname/gdiamond/localfile"
+	"github.com/linnaname/gdiamond/tlsfile"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
@@ -25,6 +26,8 @@ type settings struct {
 	files     []localfile.Option
 	logger    *slog.Logger
 	tls       *tls.Config
+	tlsFiles  tlsfile.Files
+	certs     *tlsfile.Client // of tlsFiles, or nil
 	http      []httptransport.Option
 	token     httptransport.Option // or nil
 	client    []diamond.ClientOption
@@ -55,10 +58,19 @@ func WithLogger(logger *slog.Logger) Option {
 }
 
 // WithTLS sets the TLS configuration for https addresses of servers and name servers. It
-// is ErrInvalid if none of the addresses given to [Servers] or [NameServers] begins with
-// https://. The client makes copies of config.
+// is ErrInvalid if none of the addresses given to [Servers] begins with https://. Of a list of
+// [NameServers] the client then uses only the servers that speak TLS. The client makes copies
+// of config.
 func WithTLS(config *tls.Config) Option {
 	return option(func(s *settings) { s.tls = config })
+}
+
+// WithTLSFiles is [WithTLS] with PEM files that may be replaced while the program runs: the
+// authorities of the servers' and name servers' certificates, and a certificate of the
+// program's own, which proves to servers who it is. See [tlsfile.NewClient], whose errors are
+// those of the functions that take the option. It excludes WithTLS.
+func WithTLSFiles(files tlsfile.Files) Option {
+	return option(func(s *settings) { s.tlsFiles = files })
 }
 
 // WithToken makes the client prove to servers, and only to them, who it is; see

@@ -2,6 +2,7 @@ package govern
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -229,11 +230,14 @@ func (o *observed) refuseProof(reason string, address netip.Addr, err error) {
 	}
 }
 
-// provenFor returns wait, or the time until a secret of the principal's token expires if that
-// is sooner: the secret may be what the principal has proven itself with, so it must do that
-// again by then.
-func (a *access) provenFor(wait time.Duration) time.Duration {
+// provenFor returns wait, or the time until a secret of the principal's token or its
+// certificate expires if that is sooner: that may be what the principal has proven itself with,
+// so it must do that again by then.
+func (a *access) provenFor(ctx context.Context, wait time.Duration) time.Duration {
 	now := time.Now()
+	if until := conf.ProvenUntil(ctx); !until.IsZero() {
+		wait = min(wait, max(until.Sub(now), 0))
+	}
 	if t := a.policy.tokenOf(a.principal); t != nil {
 		if first := t.firstExpiry(now); !first.IsZero() {
 			return min(wait, first.Sub(now))

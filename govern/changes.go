@@ -31,7 +31,7 @@ func (c *Centre) changes(ctx context.Context, req *conf.ChangesRequest) (*conf.C
 	if err != nil {
 		return nil, err
 	}
-	deadline := time.Now().Add(c.access(ctx).provenFor(min(max(req.Wait, 0), conf.MaxWait)))
+	deadline := time.Now().Add(c.access(ctx).provenFor(ctx, min(max(req.Wait, 0), conf.MaxWait)))
 	for {
 		void := c.access(ctx).void
 		ask := *req

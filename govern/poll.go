@@ -77,7 +77,7 @@ func (c *Centre) arrive(ctx context.Context, req *conf.PollRequest) (p polled, r
 		return p, resp, err
 	}
 	ask := *req
-	ask.Position, ask.Wait = position, a.provenFor(req.Wait)
+	ask.Position, ask.Wait = position, a.provenFor(ctx, req.Wait)
 	if len(made.denied) > 0 {
 		ask.Set = made.subset
 		ask.Keys = slices.DeleteFunc(slices.Clone(req.Keys), func(k conf.Key) bool { return made.denies(k.Canonical()) })

@@ -340,3 +340,29 @@ func TestWaits_EndWithTheToken(t *testing.T) {
 		assert.Empty(t, resp.Changed)
 	})
 }
+
+// Who has proven itself with a certificate gets nothing that is published after its expiry.
+func TestWaits_EndWithTheCertificate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := governed(t, team("a")...)
+		s.write(token("a.reader"))
+		s.publish("a.daily/g/k", "before")
+		ctx := conf.WithProvenUntil(t.Context(), time.Now().Add(10*time.Second))
+		begun, as := time.Now(), s.As("token:a.reader")
+		var waiting sync.WaitGroup
+		waiting.Go(func() {
+			req := s.ask(s.Status().Position, time.Minute, "a.daily/g/k")
+			resp, err := as.Poll(ctx, req)
+			assert.NoError(t, err)
+			assert.Equal(t, 10*time.Second, time.Since(begun))
+			assert.Empty(t, resp.Changed)
+		})
+		waiting.Go(func() {
+			resp, err := as.Changes(ctx, &conf.ChangesRequest{After: s.Status().Position, Namespace: "a.daily", Wait: time.Minute})
+			assert.NoError(t, err)
+			assert.Equal(t, 10*time.Second, time.Since(begun))
+			assert.Empty(t, resp.Changes)
+		})
+		waiting.Wait()
+	})
+}

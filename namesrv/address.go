@@ -52,6 +52,23 @@ func canonical(addr, defaultPort string) (string, error) {
 	return net.JoinHostPort(strings.ToLower(host), strconv.FormatUint(n, 10)), nil
 }
 
+// https begins the address of a server that speaks TLS.
+const https = "https://"
+
+// serverAddress returns the canonical form of the address of a server: host:port, or
+// https://host:port if it speaks TLS. Errors wrap ErrInvalid.
+func serverAddress(addr string) (string, error) {
+	scheme := ""
+	if len(addr) > len(https) && strings.EqualFold(addr[:len(https)], https) {
+		scheme, addr = https, addr[len(https):]
+	}
+	addr, err := canonical(addr, "")
+	if err != nil {
+		return "", err
+	}
+	return scheme + addr, nil
+}
+
 // hostname reports whether host can be a DNS name.
 func hostname(host string) bool {
 	if len(host) > maxHost {

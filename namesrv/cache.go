@@ -89,7 +89,7 @@ func decodeCache(body []byte) ([]string, error) {
 		return nil, conf.Errorf(conf.ErrCorrupt, "not a list of servers")
 	}
 	for i, addr := range f.Servers {
-		addr, err := canonical(addr, "")
+		addr, err := serverAddress(addr)
 		if err != nil {
 			return nil, err
 		}

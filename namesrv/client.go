@@ -35,10 +35,12 @@ type Client struct {
 	lease   time.Duration
 	logger  *slog.Logger
 	secret  cluster.Secret
+	onlyTLS bool
 	cache   cache
 
 	mu      sync.Mutex // guards the fields below, and the sources
 	started int64      // number of requests for lists
+	plain   int        // servers without TLS that the last Resolve left out
 }
 
 // source is one name server. Client.mu guards all fields except base and signer.
@@ -75,6 +77,13 @@ func WithHTTPClient(client *http.Client) ClientOption {
 // Together with [WithHTTPClient], which has its own, it is ErrInvalid.
 func WithTLS(config *tls.Config) ClientOption {
 	return clientOption(func(c *Client) { c.tls = config })
+}
+
+// WithOnlyTLS makes [Client.Resolve] leave out the servers that do not speak TLS, and log how
+// many these are. A client of servers that expects TLS needs it: otherwise who can change a list
+// can make it send its token, and take its values, in the clear.
+func WithOnlyTLS() ClientOption {
+	return clientOption(func(c *Client) { c.onlyTLS = true })
 }
 
 // WithLease sets the time for which a registration is valid without being renewed, from

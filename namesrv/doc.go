@@ -7,13 +7,14 @@
 // # Protocol
 //
 //	GET    /v1/servers                 the servers, as JSON: ServerList
-//	PUT    /v1/servers/{addr}?ttl=30s  register host:port, or renew its lease
+//	PUT    /v1/servers/{addr}?ttl=30s  register host:port, or renew its lease; with
+//	                                   &scheme=https for a server that speaks TLS
 //	DELETE /v1/servers/{addr}          unregister host:port, if it is registered
 //	GET    /namesrv/addrs              the servers, in the form for the original diamond's clients
 //	GET    /livez, /readyz
 //
 // The text form has one address on each line. It omits the port 1210, the only one that the
-// original's clients know. A list has up to [MaxServers] servers. Errors are JSON:
+// original's clients know, and the servers that speak TLS, which those clients cannot. A list has up to [MaxServers] servers. Errors are JSON:
 // {"error":{"code":"invalid","message":"..."}}.
 //
 // A name server that has just started does not know earlier leases. Until all of them must

@@ -24,8 +24,9 @@ type leases struct {
 }
 
 type leased struct {
-	addr string
-	ends time.Time
+	addr   string
+	scheme string
+	ends   time.Time
 }
 
 func newLeases() *leases {
@@ -70,9 +71,10 @@ type change struct {
 	expired []string // leases that had ended before it
 }
 
-// put registers addr for ttl, or renews its lease. The error is ErrOverloaded if the list is
+// put registers addr, whose server speaks TLS if scheme is schemeTLS, for ttl, or renews its
+// lease. The error is ErrOverloaded if the list is
 // full.
-func (l *leases) put(addr string, ttl time.Duration) (change, error) {
+func (l *leases) put(addr, scheme string, ttl time.Duration) (change, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
@@ -86,11 +88,15 @@ func (l *leases) put(addr string, ttl time.Duration) (change, error) {
 	switch {
 	case renewed:
 		l.sorted[i].ends = ends
+		if c.changed = l.sorted[i].scheme != scheme; c.changed {
+			l.sorted[i].scheme = scheme
+			l.version++
+		}
 	case len(l.sorted) >= MaxServers:
 		c.version = l.version
 		return c, conf.Errorf(conf.ErrOverloaded, "the list is full with %d servers", MaxServers)
 	default:
-		l.sorted = slices.Insert(l.sorted, i, leased{addr, ends})
+		l.sorted = slices.Insert(l.sorted, i, leased{addr, scheme, ends})
 		l.version++
 		c.changed = true
 	}
@@ -124,7 +130,7 @@ func (l *leases) list() (ServerList, change) {
 		Servers: make([]Server, len(l.sorted)),
 	}
 	for i, e := range l.sorted {
-		list.Servers[i] = Server{Address: e.addr, LeaseMs: e.ends.Sub(now).Milliseconds()}
+		list.Servers[i] = Server{Address: e.addr, Scheme: e.scheme, LeaseMs: e.ends.Sub(now).Milliseconds()}
 	}
 	return list, c
 }

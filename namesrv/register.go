@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,14 +18,15 @@ import (
 // that has restarted.
 const anewSpread = time.Second
 
-// Register holds a lease for addr, a host:port, with every name server until ctx ends. Then
+// Register holds a lease for addr, a host:port, or https://host:port if the server speaks TLS,
+// with every name server until ctx ends. Then
 // it unregisters, which takes at most two seconds, and returns nil. Register renews each
 // lease separately, and retries with growing pauses while a name server is down or silent. It
 // registers with a restarted name server within a third of the lease, or at once if
 // [Client.Resolve] finds that the name server has restarted. The error wraps ErrInvalid if
 // addr cannot be the address of a server.
 func (c *Client) Register(ctx context.Context, addr string) error {
-	addr, err := canonical(addr, "")
+	addr, err := serverAddress(addr)
 	if err != nil {
 		return err
 	}
@@ -63,9 +65,14 @@ func (c *Client) holding(s *source, more int) {
 // hold keeps addr registered with one name server until ctx ends.
 func (c *Client) hold(ctx context.Context, s *source, addr string) {
 	c.holding(s, 1)
-	u := s.base.JoinPath("v1", "servers", url.PathEscape(addr))
+	hostPort, secure := strings.CutPrefix(addr, https)
+	u := s.base.JoinPath("v1", "servers", url.PathEscape(hostPort))
 	renew := *u
-	renew.RawQuery = url.Values{"ttl": {c.lease.String()}}.Encode()
+	query := url.Values{"ttl": {c.lease.String()}}
+	if secure {
+		query.Set("scheme", schemeTLS)
+	}
+	renew.RawQuery = query.Encode()
 	every := c.lease / 3
 	failures := backoff.Backoff{Cap: every}
 	for ctx.Err() == nil {

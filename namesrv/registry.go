@@ -1,6 +1,7 @@
 package namesrv
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/linnaname/gdiamond/cluster"
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/backoff"
 	"github.com/linnaname/gdiamond/internal/lograte"
 )
 
@@ -117,6 +119,36 @@ func NewRegistry(opts ...RegistryOption) *Registry {
 // ServeHTTP implements http.Handler.
 func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) { r.routes.ServeHTTP(w, req) }
 
+// Register holds a lease for addr, a host:port, or https://host:port if the server speaks TLS,
+// until ctx ends. Then it unregisters and returns nil. It is for a server in the process of the
+// name server; others use a [Client]. The error wraps ErrInvalid if addr cannot be the address
+// of a server, and ErrOverloaded if the list is full.
+func (r *Registry) Register(ctx context.Context, addr string) error {
+	addr, err := serverAddress(addr)
+	if err != nil {
+		return err
+	}
+	hostPort, secure := strings.CutPrefix(addr, https)
+	scheme := ""
+	if secure {
+		scheme = schemeTLS
+	}
+	for {
+		c, err := r.leases.put(hostPort, scheme, DefaultLease)
+		r.log(c)
+		if err != nil {
+			return err
+		}
+		if c.changed {
+			r.logger.Info("server registered", "address", hostPort, "tls", secure, "lease", DefaultLease, "version", c.version)
+		}
+		if backoff.Sleep(ctx, DefaultLease/3) != nil {
+			r.log(r.leases.remove(hostPort))
+			return nil
+		}
+	}
+}
+
 // methods are the methods of a path.
 type methods map[string]http.HandlerFunc
 
@@ -148,36 +180,38 @@ func (r *Registry) addrs(w http.ResponseWriter, _ *http.Request) {
 		writeError(w, conf.Errorf(conf.ErrUnavailable, "%v", errUnknown))
 		return
 	}
-	addrs := make([]string, len(list.Servers))
-	for i, server := range list.Servers {
-		addrs[i] = server.Address
+	var addrs []string // without the servers that speak TLS, which the original's clients cannot
+	for _, server := range list.Servers {
+		if server.Scheme == "" {
+			addrs = append(addrs, server.Address)
+		}
 	}
 	writeBody(w, http.StatusOK, "text/plain; charset=utf-8", formatAddrs(addrs))
 }
 
 func (r *Registry) register(w http.ResponseWriter, req *http.Request) {
-	addr, ttl, err := r.parse(w, req)
+	addr, scheme, ttl, err := r.parse(w, req)
 	if err != nil {
 		r.refuse(w, req, err)
 		return
 	}
-	c, err := r.leases.put(addr, ttl)
+	c, err := r.leases.put(addr, scheme, ttl)
 	r.log(c)
 	if err != nil {
 		r.refuse(w, req, err)
 		return
 	}
 	if c.changed {
-		r.logger.Info("server registered", "address", addr, "lease", ttl, "version", c.version)
+		r.logger.Info("server registered", "address", addr, "tls", scheme == schemeTLS, "lease", ttl, "version", c.version)
 	}
 	writeJSON(w, http.StatusOK, leaseAnswer{
 		Instance: r.leases.instance, Version: c.version,
-		Server: Server{Address: addr, LeaseMs: ttl.Milliseconds()},
+		Server: Server{Address: addr, Scheme: scheme, LeaseMs: ttl.Milliseconds()},
 	})
 }
 
 func (r *Registry) unregister(w http.ResponseWriter, req *http.Request) {
-	addr, _, err := r.parse(w, req)
+	addr, _, _, err := r.parse(w, req)
 	if err != nil {
 		r.refuse(w, req, err)
 		return
@@ -191,35 +225,43 @@ func (r *Registry) unregister(w http.ResponseWriter, req *http.Request) {
 }
 
 // parse checks and reads a request that changes the list.
-func (r *Registry) parse(w http.ResponseWriter, req *http.Request) (addr string, ttl time.Duration, err error) {
+func (r *Registry) parse(w http.ResponseWriter, req *http.Request) (addr, scheme string, ttl time.Duration, err error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxBody))
 	if err != nil {
 		if errors.As(err, new(*http.MaxBytesError)) {
-			return "", 0, conf.Errorf(conf.ErrTooLarge, "body: more than %d bytes, and none is needed", maxBody)
+			return "", "", 0, conf.Errorf(conf.ErrTooLarge, "body: more than %d bytes, and none is needed", maxBody)
 		}
-		return "", 0, conf.Errorf(conf.ErrInvalid, "body: cannot be read")
+		return "", "", 0, conf.Errorf(conf.ErrInvalid, "body: cannot be read")
 	}
 	if err := r.guard.check(w.Header(), req, body); err != nil {
-		return "", 0, err
+		return "", "", 0, err
 	}
 	if addr, err = canonical(req.PathValue("addr"), ""); err != nil {
-		return "", 0, err
+		return "", "", 0, err
 	}
 	query, err := url.ParseQuery(req.URL.RawQuery)
 	if err != nil {
-		return "", 0, conf.Errorf(conf.ErrInvalid, "query: is malformed")
+		return "", "", 0, conf.Errorf(conf.ErrInvalid, "query: is malformed")
 	}
 	ttl = DefaultLease
 	for name, values := range query {
-		if name != "ttl" {
-			return "", 0, conf.Errorf(conf.ErrInvalid, "parameter %+.100q: there is only ttl", name)
+		switch name {
+		case "ttl":
+		case "scheme":
+			if len(values) > 1 || values[0] != schemeTLS {
+				return "", "", 0, conf.Errorf(conf.ErrInvalid, "scheme: is not https, for a server that speaks TLS")
+			}
+			scheme = schemeTLS
+			continue
+		default:
+			return "", "", 0, conf.Errorf(conf.ErrInvalid, "parameter %+.100q: there are only ttl and scheme", name)
 		}
 		ttl, err = time.ParseDuration(values[0])
 		if err != nil || len(values) > 1 || ttl < MinLease || ttl > MaxLease {
-			return "", 0, conf.Errorf(conf.ErrInvalid, "ttl: is not one duration from %v to %v, such as 30s", MinLease, MaxLease)
+			return "", "", 0, conf.Errorf(conf.ErrInvalid, "ttl: is not one duration from %v to %v, such as 30s", MinLease, MaxLease)
 		}
 	}
-	return addr, ttl, nil
+	return addr, scheme, ttl, nil
 }
 
 func (r *Registry) log(c change) {

@@ -227,7 +227,7 @@ func TestX11_AddressesNeverReachAHeader(t *testing.T) {
 func TestListIsFull(t *testing.T) {
 	r := NewRegistry()
 	for i := range MaxServers {
-		_, err := r.leases.put(fmt.Sprintf("s%05d:1210", i), time.Minute)
+		_, err := r.leases.put(fmt.Sprintf("s%05d:1210", i), "", time.Minute)
 		require.NoError(t, err)
 	}
 	w := ask(r, http.MethodPut, "/v1/servers/more:1210")

@@ -16,8 +16,8 @@ import (
 // grace is the time that the other name servers have once one has answered.
 const grace = 500 * time.Millisecond
 
-// Resolve returns the servers in the last good lists of all name servers, as host:port in
-// alphabetical order.
+// Resolve returns the servers in the last good lists of all name servers, as host:port, or
+// https://host:port if they speak TLS, in alphabetical order.
 //
 // It asks all name servers at once, and waits at most two seconds, or half a second from the
 // first good answer on. An empty list, an answer that is not a list, or no answer leaves the
@@ -28,15 +28,36 @@ func (c *Client) Resolve(ctx context.Context) ([]string, error) {
 	why := c.askAll(ctx)
 	if servers := c.known(); len(servers) > 0 {
 		c.cache.save(servers)
-		return servers, nil
+		return c.usable(servers)
 	}
 	if servers := c.cache.load(); len(servers) > 0 {
-		return servers, nil
+		return c.usable(servers)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("namesrv: resolve: %w", err)
 	}
 	return nil, &conf.Error{Op: "resolve", Err: conf.ErrUnavailable, Detail: "no server is known: " + why}
+}
+
+// usable returns the servers of a list that the client may use, which is not empty. The error
+// is ErrUnavailable.
+func (c *Client) usable(servers []string) ([]string, error) {
+	if !c.onlyTLS {
+		return servers, nil
+	}
+	secure := slices.DeleteFunc(slices.Clone(servers), func(addr string) bool { return !strings.HasPrefix(addr, https) })
+	plain := len(servers) - len(secure)
+	c.mu.Lock()
+	changed := plain != c.plain
+	c.plain = plain
+	c.mu.Unlock()
+	if changed && plain > 0 {
+		c.logger.Warn("servers without TLS are left out, because this client uses TLS", "servers", plain, "of", len(servers))
+	}
+	if len(secure) == 0 {
+		return nil, &conf.Error{Op: "resolve", Err: conf.ErrUnavailable, Detail: fmt.Sprintf("none of the %d known servers speaks TLS, and this client uses no others", plain)}
+	}
+	return secure, nil
 }
 
 // known returns the union of the last good lists.

@@ -22,9 +22,13 @@ type ServerList struct {
 
 // Server is one live server.
 type Server struct {
-	Address string `json:"address"` // host:port
-	LeaseMs int64  `json:"leaseMs"` // rest of its lease, in milliseconds
+	Address string `json:"address"`          // host:port
+	Scheme  string `json:"scheme,omitempty"` // "https" if the server speaks TLS, and otherwise ""
+	LeaseMs int64  `json:"leaseMs"`          // rest of its lease, in milliseconds
 }
+
+// schemeTLS is the scheme of a [Server] that speaks TLS.
+const schemeTLS = "https"
 
 // lease is the answer to PUT /v1/servers/{addr}.
 type leaseAnswer struct {
@@ -48,7 +52,7 @@ type servers struct {
 	instance   string // "" in the text form
 	version    int64
 	incomplete bool
-	addrs      []string // canonical
+	addrs      []string // canonical, those of servers with TLS with https://
 }
 
 // decodeList reads a ServerList from the network, and removes duplicate addresses. Errors wrap
@@ -69,6 +73,13 @@ func decodeList(body []byte) (servers, error) {
 		addr, err := canonical(server.Address, "")
 		if err != nil {
 			return servers{}, err
+		}
+		switch server.Scheme {
+		case "":
+		case schemeTLS:
+			addr = https + addr
+		default: // not to be taken for one without TLS
+			return servers{}, conf.Errorf(conf.ErrInvalid, "list of servers: unknown scheme %+.20q", server.Scheme)
 		}
 		s.addrs = append(s.addrs, addr)
 	}

@@ -86,6 +86,14 @@ func newHost(listener net.Listener, handler http.Handler, limit *connLimit, logg
 	return h
 }
 
+// checkClients makes h check the client certificate of each request.
+func (h *host) checkClients(certificates *clientCertificates) {
+	h.http.Handler = certificates.handler(h.http.Handler)
+	h.http.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		return certificates.mark(markOverLimit(ctx, conn), conn)
+	}
+}
+
 func (h *host) count(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:

@@ -121,7 +121,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		unregister = n.register(addr)
+		unregister = n.register(n.config.advertisedURL(addr))
 		defer unregister()
 	}
 	served := make(chan error, len(hosts))
@@ -152,10 +152,19 @@ func (n *Node) open(ctx context.Context) ([]*host, error) {
 	}
 	limit := newConnLimit(openFiles(), int64(n.config.addressConns), n.config.logger)
 	limit.refused = n.metrics.refused
-	hosts := []*host{newHost(ln, http.HandlerFunc(n.serveHTTP), limit, n.config.logger)}
-	if own := n.config.pagesListener; own != nil {
+	secured, err := n.config.secure(ln)
+	if err != nil {
+		_ = ln.Close()
+		return nil, err
+	}
+	own := newHost(secured, http.HandlerFunc(n.serveHTTP), limit, n.config.logger)
+	if n.config.tls != nil {
+		own.checkClients(&clientCertificates{n.config.tls})
+	}
+	hosts := []*host{own}
+	if pages := n.config.pagesListener; pages != nil {
 		limit := newConnLimit(openFiles(), DefaultAddressConnections, n.config.logger)
-		hosts = append(hosts, newHost(keepAliveListener{own}, http.HandlerFunc(n.servePages), limit, n.config.logger))
+		hosts = append(hosts, newHost(keepAliveListener{pages}, http.HandlerFunc(n.servePages), limit, n.config.logger))
 	}
 	if n.config.peerListener == nil {
 		return hosts, nil
@@ -171,6 +180,9 @@ func (n *Node) open(ctx context.Context) ([]*host, error) {
 // startPeers starts to nudge the peers. Stop ends that.
 func (n *Node) startPeers(ln net.Listener) (stop func()) {
 	own := []string{ln.Addr().String(), n.config.advertise}
+	if n.config.tls != nil {
+		own = append(own, "https://"+ln.Addr().String(), "https://"+n.config.advertise)
+	}
 	if l := n.config.peerListener; l != nil {
 		own = append(own, "https://"+l.listener.Addr().String())
 	}

@@ -23,6 +23,7 @@ type Option func(*config)
 type config struct {
 	address       string
 	listener      net.Listener
+	tls           *tls.Config // of the listener for clients; nil without TLS
 	advertise     string
 	registry      Registry
 	peers         Resolver
@@ -65,6 +66,25 @@ func WithListener(listener net.Listener) Option {
 	return func(c *config) { c.listener = listener }
 }
 
+// WithTLS makes the node speak TLS on the listener for clients, with HTTP/2 and HTTP/1.1, and
+// register itself as a server that does. It answers plain HTTP there with status 400. The
+// node's pages have no TLS on the listener of [WithPagesListener]. Package tlsfile has
+// configurations whose files may be replaced while the node runs.
+//
+// The names of a client certificate prove who sends a request, if tlsConfig has it verified
+// (VerifyClientCertIfGiven, RequireAndVerifyClientCert) and rights are decided. On connections
+// that are open, the node checks for each request that the certificate has not expired, and
+// that its authority is still in the ClientCAs that tlsConfig has then: it calls
+// GetConfigForClient for that, with the name of the server and the connection. A request with a
+// certificate that is not valid any more fails with ErrUnauthenticated (401), and its
+// connection ends. In the last two minutes before the expiry, connections end after each answer.
+//
+// Connections above the limits are closed without an answer. [Node.Run] returns ErrInvalid if
+// tlsConfig has no certificate. The node copies tlsConfig.
+func WithTLS(tlsConfig *tls.Config) Option {
+	return func(c *config) { c.tls = tlsConfig }
+}
+
 // WithRegistry makes the node register itself once it is ready. Advertise is the address
 // that clients should use. If it is empty, the node registers the address that it listens
 // on, which must then name a host. If registry implements [RegistryStatus], the node
@@ -101,8 +121,8 @@ func WithPeerClient(client *http.Client) Option {
 // for it.
 //
 // All servers of a cluster must have such a listener, on the same port: the node nudges a
-// peer at the host that [WithPeers] finds and the port of listener. It uses an https URL
-// as it is. [WithPeerClient] must be given, with a certificate.
+// peer at the host that [WithPeers] finds and the port of listener. Without [WithTLS] it uses
+// an https URL as it is. [WithPeerClient] must be given, with a certificate.
 //
 // [Node.Run] returns ErrInvalid if one of these is missing.
 func WithPeerListener(listener net.Listener, tlsConfig *tls.Config) Option {

@@ -74,7 +74,7 @@ func newPeer(p *peers, addr string) *peer {
 	if err != nil || base.Hostname() == "" || base.User != nil || base.Scheme != "http" && base.Scheme != "https" {
 		return m // each nudge reports it
 	}
-	if p.port != "" && base.Scheme == "http" {
+	if p.port != "" && (base.Scheme == "http" || p.secure) {
 		// The address is the one for clients.
 		base = &url.URL{Scheme: "https", Host: net.JoinHostPort(base.Hostname(), p.port)}
 	}

@@ -45,6 +45,7 @@ type peers struct {
 	logger   *slog.Logger
 	counts   *peerCounts
 	port     string // of the peers' own listeners; "" if they have none
+	secure   bool   // this node speaks TLS to clients, so https addresses are those for clients
 
 	mu         sync.Mutex
 	members    map[string]*peer // guarded by mu; by address, without this node's own
@@ -59,7 +60,7 @@ func newPeers(srv diamond.Server, c *config) *peers {
 	}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &peers{
-		id: rand.Text(), srv: srv, resolver: c.peers, secret: c.secret, http: &client, shared: c.peerHTTP != nil, logger: c.logger,
+		id: rand.Text(), srv: srv, resolver: c.peers, secure: c.tls != nil, secret: c.secret, http: &client, shared: c.peerHTTP != nil, logger: c.logger,
 		counts: newPeerCounts(), members: map[string]*peer{},
 	}
 }

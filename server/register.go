@@ -11,7 +11,8 @@ import (
 // Registry holds the addresses of servers for clients. namesrv.NewClient makes one.
 // One for Consul or DNS takes ten lines.
 type Registry interface {
-	// Register holds a lease for addr, a host:port, until ctx ends, then gives it
+	// Register holds a lease for addr, a host:port or, of a server that speaks TLS, an https
+	// URL with host and port, until ctx ends, then gives it
 	// back and returns nil. While the registry cannot be reached it keeps trying. It
 	// returns an error if it cannot hold the lease; the node then calls it again.
 	Register(ctx context.Context, addr string) error

@@ -67,9 +67,7 @@ func (n *Node) mayLook(r *http.Request) error {
 func (n *Node) servePage(w http.ResponseWriter, r *http.Request, page *nodePage) {
 	if page.rightFor(r) == httpserve.RightAll {
 		if err := n.mayLook(r); err != nil && page.right != httpserve.RightNone {
-			failure := httpserve.FailureOf(err, 0)
-			failure.SetHeaders(w.Header())
-			writeError(w, err)
+			writeUnproven(w, err)
 			return
 		} else if err != nil {
 			plain := *r.URL

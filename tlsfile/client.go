@@ -1,7 +1,9 @@
 package tlsfile
 
 import (
+	"context"
 	"crypto/tls"
+	"net"
 	"time"
 
 	"github.com/linnaname/gdiamond/conf"
@@ -38,6 +40,19 @@ func NewClient(files Files, opts ...Option) (*Client, error) {
 // Config returns the configuration of the files as they are now, which must not be changed.
 // It is the same one until the files change.
 func (c *Client) Config() *tls.Config { return c.now() }
+
+// DialTLS connects to addr, and shakes hands within five seconds, with the configuration of
+// the files as they are now. It is a DialTLSContext of [net/http.Transport].
+func (c *Client) DialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
+	dialer := tls.Dialer{
+		NetDialer: &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second},
+		Config:    c.now(),
+	}
+	return dialer.DialContext(ctx, network, addr)
+}
+
+// dialTimeout is the time for a connection with its handshake.
+const dialTimeout = 5 * time.Second
 
 // Expires returns when the client's certificate expires that is in use now, or zero if it has
 // none.

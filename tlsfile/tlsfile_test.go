@@ -221,8 +221,10 @@ func TestX25_FilesAreReplaced(t *testing.T) {
 		require.NoError(t, errors.Join(third.client, third.server))
 		third = shake(t, config, named(stale, "node"))
 		assert.ErrorContains(t, third.client, "unknown authority", "one that keeps the old authority in memory")
+		old := stale.Certificates[0]
 		stale = named(stale, "node")
-		stale.RootCAs = next.Pool()
+		stale.RootCAs, stale.Certificates = next.Pool(), nil
+		stale.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &old, nil }
 		assert.ErrorContains(t, shake(t, config, stale).server, "unknown authority", "one that shows the certificate of the old one")
 		assert.NotContains(t, log.String(), string(key))
 	})

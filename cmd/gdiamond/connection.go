@@ -16,6 +16,7 @@ import (
 	"github.com/linnaname/gdiamond/govern"
 	"github.com/linnaname/gdiamond/namesrv"
 	"github.com/linnaname/gdiamond/server"
+	"github.com/linnaname/gdiamond/tlsfile"
 	"github.com/linnaname/gdiamond/transport"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
@@ -28,6 +29,7 @@ type connection struct {
 	namesrvs  []string
 	namespace string
 	identity  identity
+	tls       tlsfile.Files
 	timeout   time.Duration
 	output    format
 
@@ -49,6 +51,7 @@ func (c *connection) common(cmd *cobra.Command) {
 	c.given, c.stderr = f, cmd.ErrOrStderr
 	serverFlags(f, &c.servers, &c.namesrvs)
 	c.identity.flags(cmd)
+	tlsFlags(f, &c.tls)
 	f.DurationVar(&c.timeout, "timeout", defaultTimeout, "time limit of the command, within which it retries while no server answers")
 	f.VarP(&c.output, "output", "o", "table, json or yaml")
 }
@@ -197,11 +200,22 @@ func (c *connection) way() (resolver transport.Resolver, opts []httptransport.Op
 	if len(servers)+len(namesrvs) == 0 {
 		servers, namesrvs = from.Servers, from.NameServers
 	}
+	files := c.tls
+	if files == (tlsfile.Files{}) {
+		files = from.tls()
+	}
+	var certs *tlsfile.Client
+	if files != (tlsfile.Files{}) {
+		if certs, err = tlsfile.NewClient(files); err != nil {
+			return nil, nil, fmt.Errorf("tls-ca, tls-cert, tls-key: %w", err)
+		}
+		opts = append(opts, httptransport.WithTLSSource(certs.Config))
+	}
 	switch {
 	case len(servers) > 0 && len(namesrvs) > 0:
 		return nil, nil, usageError{errBothWays}
 	case len(namesrvs) > 0:
-		if resolver, err = namesrv.NewClient(namesrvs); err != nil {
+		if resolver, err = nameServers(namesrvs, certs); err != nil {
 			return nil, nil, usageError{err}
 		}
 	case len(servers) > 0:

@@ -14,6 +14,7 @@ import (
 
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/backoff"
+	"github.com/linnaname/gdiamond/tlsfile"
 )
 
 // defaultProfile is the name of the profile of a login that names none.
@@ -23,6 +24,7 @@ func newLogin() *cobra.Command {
 	var name string
 	var p profile
 	var timeout time.Duration
+	var files tlsfile.Files
 	cmd := &cobra.Command{
 		Use:   "login [FILE|-]",
 		Short: "Keep a token, and the servers that it is for, in a profile",
@@ -48,6 +50,9 @@ their flags nor the environment name servers.`,
 			if err != nil {
 				return err
 			}
+			if err := p.keepTLS(files); err != nil {
+				return err
+			}
 			from := "-"
 			if len(args) > 0 {
 				from = args[0]
@@ -55,7 +60,7 @@ their flags nor the environment name servers.`,
 			if p.Token, err = readToken(cmd, from); err != nil {
 				return err
 			}
-			c := connection{servers: p.Servers, namesrvs: p.NameServers, timeout: timeout, as: &proof{token: p.Token}, stderr: cmd.ErrOrStderr}
+			c := connection{servers: p.Servers, namesrvs: p.NameServers, timeout: timeout, tls: files, as: &proof{token: p.Token}, stderr: cmd.ErrOrStderr}
 			who, err := c.recognized(cmd.Context())
 			if err != nil {
 				return err
@@ -88,6 +93,7 @@ their flags nor the environment name servers.`,
 	serverFlags(f, &p.Servers, &p.NameServers)
 	hides(f, "server", "namesrv")
 	hides(f, "namesrv", "server")
+	tlsFlags(f, &files)
 	f.DurationVar(&timeout, "timeout", defaultTimeout, "time limit of the check of the token")
 	return cmd
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -20,12 +21,14 @@ type membership struct {
 	namesrvs   []string
 	peers      []string
 	secretFile *string
+	ca         string // the authorities of https name servers and servers
 }
 
 func (m *membership) flags(cmd *cobra.Command) {
 	listVar(cmd.Flags(), &m.namesrvs, "namesrv", checkNameServer, "`URL[,...]` of name servers to register with")
 	listVar(cmd.Flags(), &m.peers, "peer", checkPeer, "`HOST:PORT[,...]` of the servers on the same database, if there is no name server")
 	m.secretFile = secretFileFlag(cmd)
+	cmd.Flags().StringVar(&m.ca, "tls-ca", "", "`FILE` with the authorities of the certificates of name servers and other servers, in PEM (default those of the system)")
 }
 
 // checkPeer refuses an invalid address of another server, and one without a port.
@@ -41,14 +44,18 @@ func checkPeer(addr string) error {
 	return err
 }
 
-// join returns a client of the name servers, or nil if none are given, and the
-// cluster's secret.
-func (m *membership) join(logger *slog.Logger) (*namesrv.Client, cluster.Secret, error) {
+// join returns a client of the name servers, or nil if none are given, and the cluster's
+// secret. It uses the given client of HTTP, or the default one if that is nil.
+func (m *membership) join(callers *http.Client, logger *slog.Logger) (*namesrv.Client, cluster.Secret, error) {
 	secret, err := readSecret(*m.secretFile)
 	if err != nil || len(m.namesrvs) == 0 {
 		return nil, secret, err
 	}
-	names, err := namesrv.NewClient(m.namesrvs, namesrv.WithLogger(logger), namesrv.WithSecret(secret))
+	options := []namesrv.ClientOption{namesrv.WithLogger(logger), namesrv.WithSecret(secret)}
+	if callers != nil {
+		options = append(options, namesrv.WithHTTPClient(callers))
+	}
+	names, err := namesrv.NewClient(m.namesrvs, options...)
 	if err != nil {
 		return nil, secret, usageError{err}
 	}

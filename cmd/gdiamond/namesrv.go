@@ -1,10 +1,9 @@
 package main
 
 import (
-	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
-	"net"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +17,7 @@ const defaultNamesrv = "127.0.0.1:8080"
 
 func newNamesrv() *cobra.Command {
 	var log logging
+	var encrypted encryption
 	cmd := &cobra.Command{
 		Use:   "namesrv",
 		Short: "Run a name server, which keeps the list of servers",
@@ -26,6 +26,7 @@ func newNamesrv() *cobra.Command {
 	door := newDoor(cmd, "listen", defaultNamesrv, "the name server", accessFlags(cmd))
 	door.danger, door.remedy = "register a server there, without a --cluster-secret-file", ""
 	log.flags(cmd)
+	encrypted.flags(cmd)
 	secretFile := secretFileFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		secret, err := readSecret(*secretFile)
@@ -36,19 +37,30 @@ func newNamesrv() *cobra.Command {
 		if err := door.check(door.insecure || !secret.IsZero()); err != nil {
 			return err
 		}
+		if err := encrypted.check(); err != nil {
+			return err
+		}
+		logger := log.logger(cmd.ErrOrStderr())
+		certs, err := encrypted.open(logger)
+		if err != nil {
+			return err
+		}
 		ln, err := door.listen(cmd.Context())
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "name server http://%s\n", ln.Addr())
-		return runNamesrv(cmd.Context(), ln, door.access, secret, log.logger(cmd.ErrOrStderr()))
+		fmt.Fprintf(cmd.OutOrStdout(), "name server %s://%s\n", encrypted.scheme(), ln.Addr())
+		if certs != nil {
+			ln = tls.NewListener(ln, certs.Config())
+		}
+		return server.Serve(cmd.Context(), ln, newNameServer(door.access, secret, logger), logger)
 	}
 	return cmd
 }
 
-// runNamesrv serves a name server on ln until ctx ends. It accepts registrations from
-// other hosts that know the secret or, without a secret, if access is insecure.
-func runNamesrv(ctx context.Context, ln net.Listener, access *access, secret cluster.Secret, logger *slog.Logger) error {
+// newNameServer returns a name server. It accepts registrations from other hosts that know the
+// secret or, without a secret, if access is insecure.
+func newNameServer(access *access, secret cluster.Secret, logger *slog.Logger) *namesrv.Registry {
 	options := []namesrv.RegistryOption{namesrv.WithLogger(logger), namesrv.WithAllowedHosts(access.hosts...)}
 	switch {
 	case !secret.IsZero():
@@ -56,5 +68,5 @@ func runNamesrv(ctx context.Context, ln net.Listener, access *access, secret clu
 	case access.insecure:
 		options = append(options, namesrv.WithInsecureRegistration())
 	}
-	return server.Serve(ctx, ln, namesrv.NewRegistry(options...), logger)
+	return namesrv.NewRegistry(options...)
 }

@@ -38,7 +38,7 @@ func TestNewcomer_ThreeRequests(t *testing.T) {
 // What is printed is what works: paths, addresses and lines to try.
 func TestNewcomer_Greeting(t *testing.T) {
 	var b strings.Builder
-	greet(&b, "127.0.0.1:1210", "127.0.0.1:8080", "data", "none yet")
+	greet(&b, "http", "127.0.0.1:1210", "127.0.0.1:8080", "data", "none yet")
 	wd, err := os.Getwd()
 	require.NoError(t, err)
 	assert.Contains(t, b.String(), "rights       none yet\n")

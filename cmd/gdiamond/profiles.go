@@ -17,6 +17,7 @@ import (
 	"github.com/linnaname/gdiamond/internal/atomicfile"
 	"github.com/linnaname/gdiamond/internal/document"
 	"github.com/linnaname/gdiamond/internal/privatefile"
+	"github.com/linnaname/gdiamond/tlsfile"
 )
 
 // profilesName is the file of the profiles in the user's directory for settings.
@@ -30,6 +31,14 @@ type profile struct {
 	Servers     []string `yaml:"server,omitempty"`
 	NameServers []string `yaml:"namesrv,omitempty"`
 	Token       string   `yaml:"token,omitempty"`
+	TLSCA       string   `yaml:"tls-ca,omitempty"`
+	TLSCert     string   `yaml:"tls-cert,omitempty"`
+	TLSKey      string   `yaml:"tls-key,omitempty"`
+}
+
+// tls returns the files for TLS.
+func (p *profile) tls() tlsfile.Files {
+	return tlsfile.Files{Cert: p.TLSCert, Key: p.TLSKey, CA: p.TLSCA}
 }
 
 // profiles are those of a user, by name.

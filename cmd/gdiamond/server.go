@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	diamond "github.com/linnaname/gdiamond"
-	"github.com/linnaname/gdiamond/namesrv"
 	"github.com/linnaname/gdiamond/server"
 	"github.com/linnaname/gdiamond/storage"
 	"github.com/linnaname/gdiamond/transport/httptransport"
@@ -36,6 +35,7 @@ type serving struct {
 	rate          int
 	limits        limits
 	governing     governing
+	tls           encryption
 	exposed       error // what is wrong with the address unless the store is governed, or nil
 	shared        bool  // the store is in a database
 	open          func() (*backend, error)
@@ -51,6 +51,7 @@ func (s *serving) flags(cmd *cobra.Command) {
 	f.IntVar(&s.rate, "rate-limit", 0, "accept `N` client requests a second and tell the others to retry (default no limit)")
 	s.limits.flags(cmd)
 	s.governing.flags(cmd)
+	s.tls.flags(cmd)
 	retentionFlags(cmd, &s.retention)
 }
 
@@ -83,6 +84,9 @@ func (s *serving) check(doors ...*door) error {
 		}
 	}
 	if err := s.limits.check(); err != nil {
+		return err
+	}
+	if err := s.tls.check(); err != nil {
 		return err
 	}
 	return checkRetention(s.retention)
@@ -131,7 +135,11 @@ func (c *serverCommand) start(cmd *cobra.Command) error {
 		return err
 	}
 	logger := c.log.logger(cmd.ErrOrStderr())
-	names, secret, err := c.membership.join(logger)
+	callers, err := c.tls.callers(c.membership.ca, logger)
+	if err != nil {
+		return err
+	}
+	names, secret, err := c.membership.join(callers, logger)
 	if err != nil {
 		return err
 	}
@@ -146,8 +154,8 @@ func (c *serverCommand) start(cmd *cobra.Command) error {
 		return err
 	}
 	defer ln.Close()
-	where := fmt.Sprintf("server http://%s\n", ln.Addr())
-	c.governing.login = cmp.Or(c.advertise, loopbackOf(ln.Addr()))
+	where := fmt.Sprintf("server %s://%s\n", c.tls.scheme(), ln.Addr())
+	c.governing.login = c.tls.address(cmp.Or(c.advertise, loopbackOf(ln.Addr())))
 	c.open = func() (*backend, error) { return embedded(c.data, c.retention, logger, c.engine()...) }
 	if c.shared = c.db.given(); c.shared {
 		c.open = func() (*backend, error) {
@@ -155,6 +163,9 @@ func (c *serverCommand) start(cmd *cobra.Command) error {
 		}
 		if resolver != nil {
 			c.options = append(c.options, server.WithPeers(resolver, secret))
+			if callers != nil {
+				c.options = append(c.options, server.WithPeerClient(callers))
+			}
 		}
 	}
 	if c.peering.given() {
@@ -169,7 +180,11 @@ func (c *serverCommand) start(cmd *cobra.Command) error {
 	started := func(rights string) {
 		fmt.Fprintf(cmd.OutOrStdout(), "%sdata %s\nrights %s\n", where, c.data, rights)
 	}
-	return c.run(cmd.Context(), ln, c.door.access, names, cmd.OutOrStdout(), logger, started)
+	var registry server.Registry
+	if names != nil {
+		registry = names
+	}
+	return c.run(cmd.Context(), ln, c.door.access, registry, cmd.OutOrStdout(), logger, started)
 }
 
 // engine returns the options of the server below the rights.
@@ -202,10 +217,17 @@ func (c *serverCommand) onDatabase() error {
 
 // run runs a server on ln until ctx ends. It calls started with the state of the rights once
 // nothing can prevent the server from serving. A setup token is printed to out.
-func (s *serving) run(ctx context.Context, ln net.Listener, access *access, names *namesrv.Client, out io.Writer, logger *slog.Logger, started func(rights string)) (err error) {
+func (s *serving) run(ctx context.Context, ln net.Listener, access *access, registry server.Registry, out io.Writer, logger *slog.Logger, started func(rights string)) (err error) {
 	defer ln.Close()
 	if s.exposed != nil && s.governing.mode == "" && !s.shared && !hasStore(s.data) {
 		return s.exposed // before anything is begun
+	}
+	certs, err := s.tls.open(logger)
+	if err != nil {
+		return err
+	}
+	if certs != nil {
+		s.options = append(s.options, server.WithTLS(certs.Config()))
 	}
 	pages, err := s.governing.listenPages(ctx)
 	if err != nil {
@@ -215,7 +237,7 @@ func (s *serving) run(ctx context.Context, ln net.Listener, access *access, name
 		defer pages.Close()
 		s.options = append(s.options, server.WithPagesListener(pages))
 	}
-	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && tcp.IP.IsUnspecified() && names != nil && s.advertise == "" {
+	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && tcp.IP.IsUnspecified() && registry != nil && s.advertise == "" {
 		return usageError{fmt.Errorf("advertise: clients cannot use the listening address %s; give the server's address", ln.Addr())}
 	}
 	b, err := s.open()
@@ -227,6 +249,9 @@ func (s *serving) run(ctx context.Context, ln net.Listener, access *access, name
 	if err != nil {
 		return err
 	}
+	if certs == nil && s.exposed != nil {
+		logger.Warn("other hosts reach the server over plain HTTP, in which tokens and contents can be read on their way; give --tls-cert and --tls-key, or let only a proxy with TLS reach it")
+	}
 	c.run(ctx)
 	defer c.end()
 	options := append(s.options, server.WithListener(ln), server.WithLogger(logger), server.WithShutdownDelay(s.shutdownDelay), s.limits.node(), server.WithCheck("rights", c.check),
@@ -234,8 +259,8 @@ func (s *serving) run(ctx context.Context, ln net.Listener, access *access, name
 	if s.rate > 0 {
 		options = append(options, server.WithAdmission(s.rate, s.rate))
 	}
-	if names != nil {
-		options = append(options, server.WithRegistry(names, s.advertise))
+	if registry != nil {
+		options = append(options, server.WithRegistry(registry, s.advertise))
 	}
 	adminCtx, stopAdmin := context.WithCancel(context.WithoutCancel(ctx))
 	var admin sync.WaitGroup

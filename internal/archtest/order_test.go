@@ -29,7 +29,6 @@ var ordered = map[string]string{
 	"conf":      "key errors grammar filter position identity caller entry chain changeset config storage wire status rights",
 	"":          "types transport storage cache listener option timeouts diamond decode bind update entryset mirror follow",
 	"cluster":   "mac secret certificates proof nonces sign verify",
-	"tlsfile":   "clientauth content files option watched server client",
 	"localfile": "name dir format id snapshot override ask tree watch",
 }
 

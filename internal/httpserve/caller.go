@@ -34,7 +34,11 @@ func (h *Handler) identify(r *http.Request, body *Body) (*http.Request, error) {
 		body.memory.source = budget.SourceOf(principal.Name, r.RemoteAddr)
 	}
 	caller := conf.Caller{Principal: principal, Address: r.RemoteAddr}
-	return r.WithContext(identified{conf.WithCaller(r.Context(), caller)}), nil
+	ctx := conf.WithCaller(r.Context(), caller)
+	if until := CertificateExpiry(r); !until.IsZero() {
+		ctx = conf.WithProvenUntil(ctx, until)
+	}
+	return r.WithContext(identified{ctx}), nil
 }
 
 // Caller returns the context of a request to the server. It carries the caller: the peer's

@@ -33,6 +33,15 @@ func WithTLS(config *tls.Config) Option {
 	return func(t *Transport) { t.tls = config }
 }
 
+// WithTLSSource is [WithTLS] with a configuration that may be replaced while the program runs.
+// The transport calls source for each request, so it must be quick and safe for concurrent use.
+// It returns the same configuration until that changes, and a new one then, for new connections:
+// the transport gives up its connections, so that nothing goes on over one of a certificate or
+// an authority of before. Config of tlsfile.Client is such a function.
+func WithTLSSource(source func() *tls.Config) Option {
+	return func(t *Transport) { t.tlsSource = source }
+}
+
 // WithHTTPClient makes the transport use client, which several transports may share.
 // It cannot be given together with [WithTLS], and Close does not close client's
 // connections. Its Timeout must be zero, or it would end waits. Redirects are never
@@ -73,6 +82,7 @@ type Transport struct {
 	http        http.Client
 	connections *connections // of http, or nil if it has another round tripper
 	tls         *tls.Config
+	tlsSource   func() *tls.Config // or nil
 	timeout     time.Duration
 	maxAnswer   int64
 	tokens      []*tokenSource // at most one
@@ -99,7 +109,10 @@ func New(addr string, opts ...Option) (*Transport, error) {
 	if t.timeout <= 0 || t.maxAnswer <= 0 {
 		return nil, conf.Errorf(conf.ErrInvalid, "options: a time-out of %v and answers of %d bytes; both must be above 0", t.timeout, t.maxAnswer)
 	}
-	if t.tls != nil && t.given != nil {
+	if t.tls != nil && t.tlsSource != nil {
+		return nil, conf.Errorf(conf.ErrInvalid, "options: WithTLS and WithTLSSource exclude each other")
+	}
+	if (t.tls != nil || t.tlsSource != nil) && t.given != nil {
 		return nil, conf.Errorf(conf.ErrInvalid, "options: WithTLS has no effect on the client of WithHTTPClient; set the TLS configuration of its round tripper")
 	}
 	if len(t.tokens) > 1 {
@@ -143,6 +156,9 @@ func (t *Transport) useConnections() {
 		}
 	}
 	t.connections = newConnections(given, t.tls)
+	if t.tlsSource != nil {
+		t.connections.follow(t.tlsSource)
+	}
 	t.http.Transport = t.connections
 }
 

@@ -26,6 +26,9 @@ const (
 type connections struct {
 	given *http.Transport // the caller's, which is not closed; or nil
 	now   atomic.Pointer[http.Transport]
+
+	source func() *tls.Config         // or nil
+	config atomic.Pointer[tls.Config] // the last one of source
 }
 
 // newConnections returns the connections of given, the caller's transport, or of a new
@@ -41,7 +44,34 @@ func newConnections(given *http.Transport, config *tls.Config) *connections {
 
 // RoundTrip implements [http.RoundTripper].
 func (c *connections) RoundTrip(r *http.Request) (*http.Response, error) {
+	if c.source != nil {
+		c.renew()
+	}
 	return c.now.Load().RoundTrip(r)
+}
+
+// follow makes c use the TLS configuration that source returns from time to time.
+func (c *connections) follow(source func() *tls.Config) {
+	c.source = source
+	c.renew()
+}
+
+// renew makes later requests use new connections if the TLS configuration has changed.
+// Requests under way continue.
+func (c *connections) renew() {
+	now, before := c.source(), c.config.Load()
+	if now == before || !c.config.CompareAndSwap(before, now) {
+		return
+	}
+	for {
+		old := c.now.Load()
+		next := old.Clone()
+		next.TLSClientConfig = now.Clone() // net/http changes it
+		if c.now.CompareAndSwap(old, next) {
+			c.closeIdle(old)
+			return
+		}
+	}
 }
 
 // inUse returns the transport that a request uses now, or nil if c is nil.
