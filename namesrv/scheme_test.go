@@ -22,7 +22,7 @@ func TestSchemeOfServers(t *testing.T) {
 		net.serve(t, ns1, registry)
 		path := filepath.Join(t.TempDir(), "list")
 		c := net.client(t, []string{ns1}, WithCacheFile(path))
-		defer register(t, c, "HTTPS://10.0.0.1:1210")()
+		stop := register(t, c, "HTTPS://10.0.0.1:1210")
 		defer register(t, c, "10.0.0.2:1210")()
 		synctest.Wait()
 		assert.Equal(t, []string{"10.0.0.2:1210", "https://10.0.0.1:1210"}, resolve(t, c))
@@ -39,7 +39,9 @@ func TestSchemeOfServers(t *testing.T) {
 		assert.Equal(t, []string{"https://10.0.0.1:1210"}, resolve(t, later), "from the disk")
 		net.serve(t, ns1, registry)
 
-		// It is restarted without TLS.
+		// It is restarted without TLS, when the name server knows all leases.
+		time.Sleep(time.Minute)
+		stop()
 		put(t, registry, "10.0.0.1:1210", "30s")
 		assert.Equal(t, []string{"10.0.0.1:1210", "10.0.0.2:1210"}, resolve(t, c))
 		_, err := only.Resolve(t.Context())

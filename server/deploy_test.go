@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"os"
 	"regexp"
@@ -55,7 +56,7 @@ func nodeMetrics(t *testing.T) map[string]bool {
 	defer srv.Close()
 
 	descs := make(chan *prometheus.Desc, 1000)
-	NewNode(srv, WithPeers(nobody{}, cluster.Secret{}), WithRegistry(nobody{}, "")).metrics.Describe(descs)
+	NewNode(srv, WithPeers(nobody{}, cluster.Secret{}), WithRegistry(nobody{}, ""), WithTLS(new(tls.Config))).metrics.Describe(descs)
 	close(descs)
 	exists := map[string]bool{}
 	for desc := range descs {

@@ -48,9 +48,15 @@ func NewNode(srv diamond.Server, opts ...Option) *Node {
 	}
 	n.registered = newRegistrationStatus(n.config.registry)
 	n.metrics = newMetrics(srv, n.peers, n.registered, n.config.metrics)
+	if n.config.tls != nil {
+		n.metrics.others = append(n.metrics.others, &certificateCollector{n.config.tls})
+	}
 	gate := &admission{}
 	if r := n.config.admission; r != nil {
 		gate.bucket = rate.NewLimiter(rate.Limit(r.perSecond), r.burst)
+	}
+	if host, err := n.config.externalHost(); err == nil && host != "" { // Run returns the error
+		n.config.transport = append(n.config.transport, httptransport.WithAllowedHosts(host))
 	}
 	n.handler = httptransport.NewHandler(srv, append([]httptransport.HandlerOption{
 		httptransport.WithLogger(n.config.logger),
@@ -95,6 +101,9 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	}
 	if r := n.config.admission; r != nil && (r.perSecond < 1 || r.burst < 1) {
 		return conf.Errorf(conf.ErrInvalid, "admission: %d requests a second, %d at once: less than 1", r.perSecond, r.burst)
+	}
+	if _, err := n.config.externalHost(); err != nil {
+		return err
 	}
 	if most := n.config.addressConns; most < 1 {
 		return conf.Errorf(conf.ErrInvalid, "connections of one address: %d, less than 1", most)
@@ -160,6 +169,10 @@ func (n *Node) open(ctx context.Context) ([]*host, error) {
 	own := newHost(secured, http.HandlerFunc(n.serveHTTP), limit, n.config.logger)
 	if n.config.tls != nil {
 		own.checkClients(&clientCertificates{n.config.tls})
+	}
+	if len(n.config.proxies) > 0 {
+		behind := &forwarded{n.config.proxies}
+		own.http.Handler = behind.handler(own.http.Handler)
 	}
 	hosts := []*host{own}
 	if pages := n.config.pagesListener; pages != nil {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,6 +37,8 @@ type config struct {
 	admission     *rates // nil to admit all requests
 	addressConns  int
 	pagesListener net.Listener // nil if the pages are only where clients are served
+	proxies       []netip.Prefix
+	external      *string // the URL; nil if none is given
 	checks        []check
 	transport     []httptransport.HandlerOption
 	routes        []route
@@ -194,6 +197,23 @@ func WithAdmission(perSecond, burst int) Option {
 // ErrInvalid if it is below 1.
 func WithAddressConnections(n int) Option {
 	return func(c *config) { c.addressConns = n }
+}
+
+// WithTrustedProxies makes the node take the address of a client from the X-Forwarded-For header
+// of requests that come from one of these networks. It reads the header from the right, past
+// addresses of the networks, because a client can write into it what it likes and each proxy
+// appends what it sees. The address counts for rights, limits of requests, the log and the
+// record of changes; limits of connections count those of a proxy as its own. The node reads
+// no other such header, and without this option not that one either.
+func WithTrustedProxies(networks ...netip.Prefix) Option {
+	return func(c *config) { c.proxies = append(c.proxies, networks...) }
+}
+
+// WithExternalURL sets the http or https URL by which people and programs call the node through
+// a proxy, such as "https://conf.example". Its host is an allowed one: see
+// [httptransport.WithAllowedHosts]. [Node.Run] returns ErrInvalid if it is not such a URL.
+func WithExternalURL(externalURL string) Option {
+	return func(c *config) { c.external = &externalURL }
 }
 
 // WithHandler makes the node serve handler for an [http.ServeMux] pattern. The pattern

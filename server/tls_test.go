@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,10 +21,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	diamond "github.com/linnaname/gdiamond"
+	"github.com/linnaname/gdiamond/cluster"
 	"github.com/linnaname/gdiamond/conf"
 	"github.com/linnaname/gdiamond/internal/certtest"
 	"github.com/linnaname/gdiamond/server"
+	"github.com/linnaname/gdiamond/storage/memstore"
 	"github.com/linnaname/gdiamond/tlsfile"
+	"github.com/linnaname/gdiamond/transport"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
@@ -275,4 +280,47 @@ func TestX24_RotationUnderParkedPolls(t *testing.T) {
 		var unknown *tls.CertificateVerificationError
 		assert.ErrorAs(t, err, &unknown, "one that keeps the old authority in memory")
 	})
+}
+
+// Servers that speak TLS nudge each other over it, at the addresses that name servers list, and
+// take none of a caller who does not know the secret.
+func TestWithTLS_Peers(t *testing.T) {
+	ca := certtest.NewAuthority(t)
+	store := memstore.New()
+	t.Cleanup(func() { assert.NoError(t, store.Close()) })
+	secret, err := cluster.NewSecret("a secret that is long enough to be one")
+	require.NoError(t, err)
+	var urls []string
+	var listeners []net.Listener
+	for range 2 {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		listeners, urls = append(listeners, ln), append(urls, "https://"+ln.Addr().String())
+	}
+	pool := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool()}}
+	t.Cleanup(pool.CloseIdleConnections)
+	client := &http.Client{Transport: pool}
+	for _, ln := range listeners {
+		srv, err := diamond.NewServer(store)
+		require.NoError(t, err)
+		config := &tls.Config{Certificates: []tls.Certificate{ca.TLS(t, "127.0.0.1")}}
+		hosted(t, srv, server.WithListener(ln), server.WithTLS(config), server.WithPeers(transport.Static(urls...), secret), server.WithPeerClient(client))
+	}
+	for _, url := range urls {
+		require.EventuallyWithT(t, func(e *assert.CollectT) {
+			res, err := client.Get(url + "/metrics")
+			if !assert.NoError(e, err) {
+				return
+			}
+			defer res.Body.Close()
+			body, err := io.ReadAll(res.Body)
+			assert.NoError(e, err)
+			assert.Contains(e, string(body), "\ndiamond_cluster_members{state=\"up\"} 1\n")
+			assert.Contains(e, string(body), "\ndiamond_cluster_members{state=\"down\"} 0\n")
+		}, time.Minute, 10*time.Millisecond)
+		res, err := client.Post(url+"/v1/peer/nudge", "application/json", strings.NewReader(`{"position":""}`))
+		require.NoError(t, err)
+		res.Body.Close()
+		assert.Equal(t, http.StatusForbidden, res.StatusCode)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,6 +37,7 @@ type serving struct {
 	limits        limits
 	governing     governing
 	tls           encryption
+	proxying      proxying
 	exposed       error // what is wrong with the address unless the store is governed, or nil
 	shared        bool  // the store is in a database
 	open          func() (*backend, error)
@@ -52,6 +54,7 @@ func (s *serving) flags(cmd *cobra.Command) {
 	s.limits.flags(cmd)
 	s.governing.flags(cmd)
 	s.tls.flags(cmd)
+	s.proxying.flags(cmd)
 	retentionFlags(cmd, &s.retention)
 }
 
@@ -87,6 +90,9 @@ func (s *serving) check(doors ...*door) error {
 		return err
 	}
 	if err := s.tls.check(); err != nil {
+		return err
+	}
+	if err := s.proxying.check(); err != nil {
 		return err
 	}
 	return checkRetention(s.retention)
@@ -229,6 +235,7 @@ func (s *serving) run(ctx context.Context, ln net.Listener, access *access, regi
 	if certs != nil {
 		s.options = append(s.options, server.WithTLS(certs.Config()))
 	}
+	s.options = append(s.options, s.proxying.options()...)
 	pages, err := s.governing.listenPages(ctx)
 	if err != nil {
 		return err
@@ -249,7 +256,7 @@ func (s *serving) run(ctx context.Context, ln net.Listener, access *access, regi
 	if err != nil {
 		return err
 	}
-	if certs == nil && s.exposed != nil {
+	if certs == nil && s.exposed != nil && !strings.HasPrefix(s.proxying.external, "https://") {
 		logger.Warn("other hosts reach the server over plain HTTP, in which tokens and contents can be read on their way; give --tls-cert and --tls-key, or let only a proxy with TLS reach it")
 	}
 	c.run(ctx)

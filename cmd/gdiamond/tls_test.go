@@ -21,10 +21,10 @@ func TestTLS_CommandLine(t *testing.T) {
 	ca.Write(t, dir, "127.0.0.1")
 	file := func(name string) string { return filepath.Join(dir, name) }
 	certs := []string{"--tls-cert", file("cert.pem"), "--tls-key", file("key.pem")}
-	names := start(t, append([]string{"namesrv", "--listen", "127.0.0.1:0"}, certs...)...)
+	names := startUnready(t, append([]string{"namesrv", "--listen", "127.0.0.1:0"}, certs...)...)
 	require.True(t, strings.HasPrefix(names.namesrv, "https://"), names.namesrv)
 	data := filepath.Join(t.TempDir(), "data")
-	node := start(t, append([]string{"server", "--listen", "127.0.0.1:0", "--data", data, "--rights", "--namesrv", names.namesrv, "--tls-ca", file("ca.pem"), "--tls-client-ca", file("ca.pem")}, certs...)...)
+	node := startUnready(t, append([]string{"server", "--listen", "127.0.0.1:0", "--data", data, "--rights", "--namesrv", names.namesrv, "--tls-ca", file("ca.pem"), "--tls-client-ca", file("ca.pem")}, certs...)...)
 	require.True(t, strings.HasPrefix(node.server, "https://"), node.server)
 
 	home := []string{"XDG_CONFIG_HOME=" + t.TempDir()}

@@ -28,57 +28,64 @@ import (
 // once its caller has given it up, though polls are parked on them.
 func TestClient_LostConnectionsAreGivenUp(t *testing.T) {
 	for protocol, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2.0": true} {
-		t.Run(protocol, func(t *testing.T) {
-			c := protocoltest.New(t)
-			c.Publish(protocoltest.Key("k"), "one")
-			hs := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				assert.Equal(t, protocol, r.Proto)
-				c.H.ServeHTTP(w, r)
-			}))
-			hs.EnableHTTP2 = http2
-			hs.StartTLS()
-			t.Cleanup(hs.Close)
-			t.Cleanup(hs.CloseClientConnections)
-			pool := x509.NewCertPool()
-			pool.AddCert(hs.Certificate())
-			path := newPath(t, hs.Listener.Addr().String())
-			tr := dial(t, "https://"+path.addr(), httptransport.WithTimeout(3*time.Second),
-				httptransport.WithTLS(&tls.Config{RootCAs: pool, ServerName: "example.com"}))
-			t.Cleanup(tr.Close)
-			polling, stop := context.WithCancel(t.Context())
-			var polls sync.WaitGroup
-			park := func() { // a connection that is busy, and several that are idle
-				polls.Go(func() {
-					_, _ = tr.Poll(polling, &conf.PollRequest{Keys: []conf.Key{protocoltest.Key("k")}, Position: c.Fetch(protocoltest.Key("k")).Position, Wait: time.Minute})
-				})
-				var all sync.WaitGroup
-				for range 8 {
-					all.Go(func() {
-						_, err := fetchKey(tr)
-						assert.NoError(t, err)
+		for source, option := range map[string]func(*tls.Config) httptransport.Option{
+			"fixed": httptransport.WithTLS,
+			"that may change": func(c *tls.Config) httptransport.Option {
+				return httptransport.WithTLSSource(func() *tls.Config { return c })
+			},
+		} {
+			t.Run(protocol+" with a configuration "+source, func(t *testing.T) {
+				c := protocoltest.New(t)
+				c.Publish(protocoltest.Key("k"), "one")
+				hs := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					assert.Equal(t, protocol, r.Proto)
+					c.H.ServeHTTP(w, r)
+				}))
+				hs.EnableHTTP2 = http2
+				hs.StartTLS()
+				t.Cleanup(hs.Close)
+				t.Cleanup(hs.CloseClientConnections)
+				pool := x509.NewCertPool()
+				pool.AddCert(hs.Certificate())
+				path := newPath(t, hs.Listener.Addr().String())
+				tr := dial(t, "https://"+path.addr(), httptransport.WithTimeout(3*time.Second),
+					option(&tls.Config{RootCAs: pool, ServerName: "example.com"}))
+				t.Cleanup(tr.Close)
+				polling, stop := context.WithCancel(t.Context())
+				var polls sync.WaitGroup
+				park := func() { // a connection that is busy, and several that are idle
+					polls.Go(func() {
+						_, _ = tr.Poll(polling, &conf.PollRequest{Keys: []conf.Key{protocoltest.Key("k")}, Position: c.Fetch(protocoltest.Key("k")).Position, Wait: time.Minute})
 					})
+					var all sync.WaitGroup
+					for range 8 {
+						all.Go(func() {
+							_, err := fetchKey(tr)
+							assert.NoError(t, err)
+						})
+					}
+					all.Wait()
 				}
-				all.Wait()
-			}
-			t.Cleanup(polls.Wait)
-			t.Cleanup(stop)
+				t.Cleanup(polls.Wait)
+				t.Cleanup(stop)
 
-			park()
-			path.lose()
-			_, err := fetchKey(tr)
-			unasked(t, err, conf.ErrUnavailable, "what is asked first has no answer")
-			_, err = fetchKey(tr)
-			require.NoError(t, err, "what is asked next is asked over a new connection")
+				park()
+				path.lose()
+				_, err := fetchKey(tr)
+				unasked(t, err, conf.ErrUnavailable, "what is asked first has no answer")
+				_, err = fetchKey(tr)
+				require.NoError(t, err, "what is asked next is asked over a new connection")
 
-			park()
-			path.lose()
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			defer cancel()
-			_, err = tr.Fetch(ctx, &conf.FetchRequest{Key: protocoltest.Key("k")})
-			require.ErrorIs(t, err, context.DeadlineExceeded)
-			_, err = fetchKey(tr)
-			require.NoError(t, err, "the caller need not have waited until the transport gives up")
-		})
+				park()
+				path.lose()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				_, err = tr.Fetch(ctx, &conf.FetchRequest{Key: protocoltest.Key("k")})
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				_, err = fetchKey(tr)
+				require.NoError(t, err, "the caller need not have waited until the transport gives up")
+			})
+		}
 	}
 }
 
