@@ -17,16 +17,16 @@ import (
 // it define. doc.go is not listed and uses nothing.
 var ordered = map[string]string{
 	"internal/engine": `
-		errors storage config usage index contents recent trail observers served health progress lag own_commits report outcomes
-		scan replica documents feed reaching subscribers commit listing read query poll verify check engine server waiting system`,
+		errors storage config usage index contents recent trail observers served health progress lag own_commits outcomes
+		scan replica documents feed reaching subscribers commit listing read keyset client clients report query poll verify check engine server waiting namepage listeners system`,
 	"internal/follower": `
 		state timeouts health attempts call subscription slot slots disk refused fetch answer poll load report notify joint read publish client`,
 	"govern": `
 		table lists name verb scope subject strict fields document tenant namespace role user token team grants marker parse
 		rights entry seal policy apply decide ready documents conditions guard checker fits checkset
 		tokensecret store setup reset denyfile
-		catchup decisions sourcerates stats access judge verdict strangers centre position settle poll plan changes read list commit prove whoami rightsstatus as`,
-	"conf":      "key errors grammar filter position identity caller entry chain changeset config storage wire status rights",
+		catchup decisions sourcerates stats access judge verdict strangers centre position settle poll plan changes read list listeners commit prove whoami rightsstatus as`,
+	"conf":      "key errors grammar filter position identity caller entry chain changeset config storage wire status rights clients cluster",
 	"":          "types transport storage cache listener option timeouts diamond decode bind update entryset mirror follow",
 	"cluster":   "mac secret certificates proof nonces sign verify",
 	"localfile": "name dir format id snapshot override ask tree watch",

@@ -178,6 +178,7 @@ func (e *engine) sweep(ctx context.Context) {
 		case <-ticker.C:
 			e.served.contents.expire()
 			e.polls.sets.Expire()
+			e.polls.clients.expire()
 			e.reports.expire()
 		}
 	}

@@ -26,6 +26,7 @@ type polls struct {
 	maxWaiters int
 
 	sets     *keySets
+	clients  *clients
 	parked   atomic.Int64 // polls and watches that wait
 	draining atomic.Bool
 }
@@ -37,7 +38,8 @@ func newPolls(cfg *Config, reads *reads) *polls {
 	return &polls{
 		served: reads.served, reads: reads, health: reads.health,
 		interval: cfg.FeedInterval, maxWaiters: cfg.MaxWaiters,
-		sets: keysets.New[keySetName, conf.Key, sharedAnswer](reads.served.keyWaiters, cfg.MaxSetKeys, cfg.AddressSetKeys, full),
+		clients: newClients(),
+		sets:    keysets.New[keySetName, conf.Key, sharedAnswer](reads.served.keyWaiters, cfg.MaxSetKeys, cfg.AddressSetKeys, full),
 	}
 }
 
@@ -48,6 +50,10 @@ func (p *polls) begin(ctx context.Context, asked *pollAsked, source string) (*qu
 	q, err := p.query(asked, source)
 	if err != nil {
 		return nil, nil, err
+	}
+	if q.set != nil {
+		caller := conf.CallerFrom(ctx)
+		q.client = p.clients.begin(&caller, source, asked.client, q.set, q.position.Revision)
 	}
 	if q.set == nil || p.served.trail.contradicts(q.position) {
 		p.release(q)
@@ -79,8 +85,11 @@ func (p *polls) query(asked *pollAsked, source string) (*query, error) {
 	return q, nil
 }
 
-// release gives back the set of a query.
-func (p *polls) release(q *query) { p.sets.Release(q.set) }
+// release gives back the set of a query, whose client does not poll it any more.
+func (p *polls) release(q *query) {
+	p.clients.end(q.client)
+	p.sets.Release(q.set)
+}
 
 // denying returns a copy of resp with the keys of q that may not be read. If resp is nil the
 // answer has only those.

@@ -5,21 +5,7 @@ import (
 	"slices"
 
 	"github.com/linnaname/gdiamond/conf"
-	"github.com/linnaname/gdiamond/internal/keysets"
 )
-
-// keySet is a set of keys that clients poll. keySets holds the sets that the server knows.
-type (
-	keySet  = keysets.Set[keySetName, conf.Key, sharedAnswer]
-	keySets = keysets.Table[keySetName, conf.Key, sharedAnswer]
-)
-
-// keySetName names a set. The doors have separate sets: what was polled at the inner door is
-// not known at the public one.
-type keySetName struct {
-	hash   conf.KeySetHash
-	system bool // it was sent to the inner door
-}
 
 // pollAsked is a poll request that was checked. Its keys are canonical.
 type pollAsked struct {
@@ -28,6 +14,7 @@ type pollAsked struct {
 	denied   []conf.Key // that the caller may not read; sorted, each once
 	position conf.Position
 	held     []conf.Held // sorted by key
+	client   *conf.ClientInfo
 }
 
 // query is a set of keys and what the caller knows of them. It is all that a parked poll
@@ -36,6 +23,7 @@ type query struct {
 	set      *keySet
 	position conf.Position // up to which the caller knows all keys other than those in held
 	held     []heldAt      // sorted by place
+	client   *client       // who polls; nil if the table of clients does not have it
 	system   bool          // it came by the inner door
 }
 
@@ -169,12 +157,4 @@ func keyState(key conf.Key, r *record) conf.KeyState {
 		return conf.KeyState{Key: key, View: r.View}
 	}
 	return conf.KeyState{Key: key, Revision: r.Revision, View: r.View, MD5: r.MD5}
-}
-
-// sharedAnswer is an answer for all callers that wait on a set and know it up to the same
-// change. It is made only once, and a transport encodes its entries only once.
-type sharedAnswer struct {
-	state        *state // that the answer was made from
-	from, before int64  // it answers callers at a revision of at least from and below before
-	resp         *conf.PollResponse
 }

@@ -1,15 +1,19 @@
 package engine
 
 import (
+	"slices"
 	"sync"
 	"time"
+	"unique"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/budget"
 )
 
 const (
-	reportTTL  = 10 * time.Minute
-	maxReports = 200_000
+	reportTTL        = 10 * time.Minute
+	maxReports       = 200_000
+	maxSourceReports = maxReports / 2
 
 	// More than fewReports are counted at most once in recountAfter, because health pages
 	// ask for the status all the time.
@@ -20,6 +24,8 @@ const (
 // reports holds the last outcome that each client reported for each key, for
 // reportTTL.
 type reports struct {
+	room *budget.Budget // reports, by source
+
 	mu      sync.Mutex
 	byKey   map[reportKey]reported // guarded by mu
 	counts  conf.ListenerCounts    // guarded by mu
@@ -27,31 +33,63 @@ type reports struct {
 }
 
 type reportKey struct {
-	client string
+	client unique.Handle[clientName]
 	key    conf.Key
 }
 
 type reported struct {
 	revision int64
-	applied  bool
 	at       time.Time
+	source   unique.Handle[string]
+	reason   rejection
 }
 
-func newReports() *reports { return &reports{byKey: make(map[reportKey]reported)} }
+// rejection is why a client has rejected a value.
+type rejection int8
 
-// add keeps the reports of a client. It returns false if there is no room for all of them.
-func (r *reports) add(client string, list []conf.Report) bool {
-	now := time.Now()
+const (
+	appliedIt rejection = iota // it has not
+	rejectedByError
+	rejectedByPanic
+)
+
+// reasons are the words of reports.
+var reasons = [...]string{rejectedByError: "error", rejectedByPanic: "panic"}
+
+func newReports() *reports {
+	return &reports{room: budget.New(maxReports, maxSourceReports), byKey: make(map[reportKey]reported)}
+}
+
+// add keeps the reports of a client of source. It returns false if there is no room for all of
+// them.
+func (r *reports) add(client clientName, source string, list []conf.Report) bool {
+	by, from, now := unique.Make(client), unique.Make(source), time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range list {
-		k := reportKey{client, list[i].Key.Canonical()}
-		if _, known := r.byKey[k]; !known && len(r.byKey) >= maxReports {
-			return false
+		k := reportKey{by, list[i].Key.Canonical()}
+		if before, known := r.byKey[k]; !known || before.source != from {
+			if !r.room.Take(source, 1) {
+				return false
+			}
+			if known {
+				r.room.Give(before.source.Value(), 1)
+			}
 		}
-		r.byKey[k] = reported{list[i].Revision, list[i].Applied, now}
+		r.byKey[k] = reported{list[i].Revision, now, from, rejection(slices.Index(reasons[:], list[i].Reason))}
 	}
 	return true
+}
+
+// of calls f for each report about a canonical key that has not expired.
+func (r *reports) of(key conf.Key, f func(client clientName, report reported)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for k, v := range r.byKey {
+		if k.key == key && time.Since(v.at) < reportTTL {
+			f(k.client.Value(), v)
+		}
+	}
 }
 
 // expire drops the reports that are older than reportTTL.
@@ -61,6 +99,7 @@ func (r *reports) expire() {
 	for k, v := range r.byKey {
 		if time.Since(v.at) >= reportTTL {
 			delete(r.byKey, k)
+			r.room.Give(v.source.Value(), 1)
 		}
 	}
 }
@@ -80,7 +119,7 @@ func (r *reports) count(ix *index) conf.ListenerCounts {
 		case present == nil || present.deleted || time.Since(v.at) >= reportTTL:
 		case v.revision != present.Revision:
 			n.Pending++
-		case v.applied:
+		case v.reason == appliedIt:
 			n.InSync++
 		default:
 			n.Rejected++

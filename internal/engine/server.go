@@ -104,7 +104,7 @@ func checkPoll(req *conf.PollRequest, system bool) (asked pollAsked, err error) 
 	if n := max(len(req.Keys), len(req.Held)); n > conf.MaxPollKeys {
 		return asked, conf.Errorf(conf.ErrTooLarge, "keys: %d, more than %d", n, conf.MaxPollKeys)
 	}
-	asked.set, asked.position = keySetName{req.Set, system}, req.Position
+	asked.set, asked.position, asked.client = keySetName{req.Set, system}, req.Position, &req.Client
 	if asked.keys, err = keysOf(req); err != nil {
 		return asked, err
 	}
@@ -342,8 +342,9 @@ func (s *Server) Report(ctx context.Context, req *conf.ReportRequest) (*conf.Rep
 	if err := req.Validate(); err != nil {
 		return nil, remoteError(op, conf.Key{}, err)
 	}
-	if !s.reports.add(req.Client.ID, req.Reports) {
-		return nil, remoteError(op, conf.Key{}, overloaded("%d reports are held", maxReports))
+	caller := conf.CallerFrom(ctx)
+	if !s.reports.add(clientName{caller.Principal.Name, req.Client.ID}, sourceFrom(ctx), req.Reports) {
+		return nil, remoteError(op, conf.Key{}, overloaded("%d reports are held, or %d of this source", maxReports, maxSourceReports))
 	}
 	return &conf.ReportResponse{}, nil
 }

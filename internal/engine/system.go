@@ -22,6 +22,10 @@ type System interface {
 	History(ctx context.Context, req *conf.HistoryRequest) (*conf.HistoryResponse, error)
 	Report(ctx context.Context, req *conf.ReportRequest) (*conf.ReportResponse, error)
 
+	// Listeners and Clients are those of both doors: who asks must be allowed to see them.
+	Listeners(ctx context.Context, req *conf.ListenersRequest) (*conf.ListenersResponse, error)
+	Clients(ctx context.Context, req *conf.ClientsRequest) (*conf.ClientsResponse, error)
+
 	// Poll is that of the public door. It also ends when void is closed: then it answers with
 	// Resync, unless there is another answer before it would have to wait. A nil void is
 	// never closed.

@@ -67,6 +67,9 @@ func New[H comparable, K Key[K], A any](
 	}
 }
 
+// Hash returns the hash of s.
+func (s *Set[H, K, A]) Hash() H { return s.hash }
+
 // size returns how many keys s has, of both kinds.
 func (s *Set[H, K, A]) size() int64 { return int64(len(s.Keys) + len(s.Denied)) }
 

@@ -244,6 +244,17 @@ func logCases() []testCase {
 			require.NoError(f, report("c1", conf.Report{Key: key("k"), Revision: at.Revision, Applied: true}))
 			require.NoError(f, report("c2", conf.Report{Key: key("k"), Revision: at.Revision, Reason: "panic"}))
 			assert.Equal(f, conf.ListenerCounts{InSync: 1, Rejected: 1}, f.srv.Status().Listeners)
+			if server, ok := f.srv.(interface {
+				Listeners(context.Context, *conf.ListenersRequest) (*conf.ListenersResponse, error)
+			}); ok {
+				resp, err := server.Listeners(f.ctx, &conf.ListenersRequest{Key: key("k")})
+				require.NoError(f, err)
+				reasons := map[string]string{}
+				for _, l := range resp.Listeners {
+					reasons[l.ID] = l.Reason
+				}
+				assert.Equal(f, map[string]string{"c1": "", "c2": "panic"}, reasons)
+			}
 			assert.ErrorIs(f, report("c3", conf.Report{Key: key("a b"), Revision: 1, Applied: true}), conf.ErrInvalid)
 		}},
 	}
