@@ -103,6 +103,11 @@ func (a *access) mayDocument(verb Verb, key conf.Key) bool {
 	return (verb == VerbList || verb == VerbRead) && a.policy.canDocument(a.principal, false, key, nil).allowed
 }
 
+// mayOn reports whether the principal may do verb on the whole of a scope, by the grants.
+func (a *access) mayOn(verb Verb, scope Scope) bool {
+	return !a.barred && (a.mode == conf.ModeOpen || a.policy.may(a.principal, verb, scope).allowed)
+}
+
 // ready returns an error if a document cannot be read on which decisions about a namespace
 // rest. In observe mode that keeps nobody from a value.
 func (a *access) ready(namespace string) error {

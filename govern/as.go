@@ -56,6 +56,14 @@ func (s *asPrincipal) Report(ctx context.Context, req *conf.ReportRequest) (*con
 	return s.Centre.Report(s.by(ctx), req)
 }
 
+func (s *asPrincipal) Listeners(ctx context.Context, req *conf.ListenersRequest) (*conf.ListenersResponse, error) {
+	return s.Centre.Listeners(s.by(ctx), req)
+}
+
+func (s *asPrincipal) Clients(ctx context.Context, req *conf.ClientsRequest) (*conf.ClientsResponse, error) {
+	return s.Centre.Clients(s.by(ctx), req)
+}
+
 func (s *asPrincipal) WhoAmI(ctx context.Context) (conf.Identity, error) {
 	return s.Centre.WhoAmI(s.by(ctx))
 }
