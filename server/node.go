@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,18 +27,22 @@ type Node struct {
 	metrics    *metrics
 	peers      *peers               // nil without peers
 	nudges     *nudgeHandler        // nil without peers
+	queries    *queryHandler        // nil without peers
+	monitor    *monitor             // nil if the server does not know who polls it
 	registered *registrationStatus  // nil if the registry has no status
 	handler    http.Handler         // of the server's protocols
 	pages      map[string]*nodePage // by path
 	extra      *http.ServeMux       // the handlers of [WithHandler]; nil without any
 
+	made time.Time
+	name atomic.Pointer[string] // the address by which others know it; nil until it runs
 	// leaving is set when a shutdown begins: the node is not ready.
 	leaving atomic.Bool
 }
 
 // NewNode returns a node that hosts srv; [Node.Run] runs it.
 func NewNode(srv diamond.Server, opts ...Option) *Node {
-	n := &Node{srv: srv, config: config{
+	n := &Node{srv: srv, made: time.Now(), config: config{
 		address: DefaultAddress, logger: slog.New(slog.DiscardHandler), addressConns: DefaultAddressConnections,
 	}}
 	for _, opt := range opts {
@@ -58,22 +63,29 @@ func NewNode(srv diamond.Server, opts ...Option) *Node {
 	if host, err := n.config.externalHost(); err == nil && host != "" { // Run returns the error
 		n.config.transport = append(n.config.transport, httptransport.WithAllowedHosts(host))
 	}
-	n.handler = httptransport.NewHandler(srv, append([]httptransport.HandlerOption{
+	own := []httptransport.HandlerOption{
 		httptransport.WithLogger(n.config.logger),
 		httptransport.WithObserver(n.metrics.observe),
 		httptransport.WithAdmission(gate.admit),
-	}, n.config.transport...)...)
+	}
+	if n.monitor = newMonitor(srv, n.peers, &n.name); n.monitor != nil {
+		own = append(own, httptransport.WithMonitor(n.monitor))
+	}
+	n.handler = httptransport.NewHandler(srv, append(own, n.config.transport...)...)
 	n.pages = map[string]*nodePage{
-		"/livez":   {Handler: page(n.livez), right: httpserve.RightNone},
-		"/healthz": {Handler: page(n.livez), right: httpserve.RightNone},
-		"/readyz":  {Handler: page(n.readyz), right: httpserve.RightNone, verbose: httpserve.RightAll},
-		"/metrics": {Handler: page(n.metrics.serve), right: httpserve.RightAll},
-		"/version": {Handler: page(serveVersion), right: httpserve.RightNone},
+		"/livez":      {Handler: page(n.livez), right: httpserve.RightNone},
+		"/healthz":    {Handler: page(n.livez), right: httpserve.RightNone},
+		"/readyz":     {Handler: page(n.readyz), right: httpserve.RightNone, verbose: httpserve.RightAll},
+		"/metrics":    {Handler: page(n.metrics.serve), right: httpserve.RightAll},
+		"/version":    {Handler: page(serveVersion), right: httpserve.RightNone},
+		"/v1/cluster": {Handler: page(n.clusterPage), right: httpserve.RightAll},
 	}
 	if n.peers != nil {
 		n.nudges = newNudgeHandler(n.peers, n.config.peerListener != nil, n.metrics.observe)
+		n.queries = newQueryHandler(n.peers, n.config.peerListener != nil, n.monitor, n.state, n.metrics.observe)
 		if n.config.peerListener == nil {
 			n.pages[pathNudge] = &nodePage{Handler: n.nudges, right: httpserve.RightPeer}
+			n.pages[pathQuery] = &nodePage{Handler: n.queries, right: httpserve.RightPeer}
 		}
 	}
 	for _, r := range n.config.routes {
@@ -120,6 +132,8 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	}
 	defer n.metrics.unregister()
 	ln := hosts[0].listener
+	name := cmp.Or(n.config.advertise, ln.Addr().String())
+	n.name.Store(&name)
 
 	if n.peers != nil {
 		defer n.startPeers(ln)()
@@ -182,7 +196,7 @@ func (n *Node) open(ctx context.Context) ([]*host, error) {
 	if n.config.peerListener == nil {
 		return hosts, nil
 	}
-	peerHost, port, err := n.config.peerListener.open(&n.config, n.nudges)
+	peerHost, port, err := n.config.peerListener.open(&n.config, n.nudges, n.queries)
 	if err != nil {
 		return hosts, err
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
-// maxNudge is the maximum size of the body of a nudge in bytes.
+// maxNudge is the maximum size of the body of a nudge or a query in bytes.
 const maxNudge = 4 << 10
 
 // nudgeHandler receives the nudges of peers. If there is a secret, a peer proves that it
@@ -65,19 +65,8 @@ var errMethod = conf.Errorf(conf.ErrInvalid, "method: this path accepts only POS
 
 // read returns the position of a nudge by a peer.
 func (n *nudgeHandler) read(w http.ResponseWriter, r *http.Request) (conf.Position, error) {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		return conf.Position{}, errMethod
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxNudge))
+	body, err := n.receive(w, r)
 	if err != nil {
-		w.Header().Set("Connection", "close")
-		if errors.As(err, new(*http.MaxBytesError)) {
-			return conf.Position{}, conf.Errorf(conf.ErrTooLarge, "body: more than %d bytes", maxNudge)
-		}
-		return conf.Position{}, conf.Errorf(conf.ErrInvalid, "body: did not arrive")
-	}
-	if err := n.admit(w, r, body); err != nil {
 		return conf.Position{}, err
 	}
 	var msg nudge
@@ -85,6 +74,23 @@ func (n *nudgeHandler) read(w http.ResponseWriter, r *http.Request) (conf.Positi
 		return conf.Position{}, conf.Errorf(conf.ErrInvalid, "body: not the JSON of a nudge")
 	}
 	return conf.ParsePosition(msg.Position)
+}
+
+// receive returns the body of a request by a peer.
+func (n *nudgeHandler) receive(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return nil, errMethod
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxNudge))
+	if err != nil {
+		w.Header().Set("Connection", "close")
+		if errors.As(err, new(*http.MaxBytesError)) {
+			return nil, conf.Errorf(conf.ErrTooLarge, "body: more than %d bytes", maxNudge)
+		}
+		return nil, conf.Errorf(conf.ErrInvalid, "body: did not arrive")
+	}
+	return body, n.admit(w, r, body)
 }
 
 // admit refuses requests of others than peers. Errors wrap ErrDenied or ErrOverloaded.
@@ -116,7 +122,7 @@ func (n *nudgeHandler) log(r *http.Request, err error) {
 		return
 	}
 	if others, ok := n.refusals.Log(); ok {
-		n.peers.logger.Log(r.Context(), level, "nudge refused", "address", r.RemoteAddr, "error", err, "others", others)
+		n.peers.logger.Log(r.Context(), level, "request of a peer refused", "address", r.RemoteAddr, "error", err, "others", others)
 	}
 }
 

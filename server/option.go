@@ -139,8 +139,8 @@ func WithMetrics(reg *prometheus.Registry) Option {
 	return func(c *config) { c.metrics = reg }
 }
 
-// WithPagesListener makes the node serve its own pages (/metrics, /readyz, /livez, /healthz
-// and /version) on listener too, and nothing else there. Whoever can reach listener needs no
+// WithPagesListener makes the node serve its own pages (/metrics, /readyz, /livez, /healthz,
+// /version and /v1/cluster) on listener too, and nothing else there. Whoever can reach listener needs no
 // right to see them: on the listener for clients, /metrics and /readyz?verbose of a governed
 // store need one. The node closes listener.
 func WithPagesListener(listener net.Listener) Option {

@@ -51,7 +51,10 @@ type peer struct {
 	addr   string
 	stop   context.CancelFunc
 	signer *cluster.Signer
-	url    *url.URL
+	url    *url.URL // nil if the address is none
+
+	querySigner *cluster.Signer // the peer verifies queries apart from nudges
+	queryURL    *url.URL
 
 	newest atomic.Pointer[conf.Position]
 	wake   chan struct{}             // capacity 1: there is a newer position
@@ -80,7 +83,9 @@ func newPeer(p *peers, addr string) *peer {
 	}
 	m.url = base.JoinPath(pathNudge)
 	m.url.RawQuery, m.url.Fragment = "", ""
-	m.signer = cluster.NewSigner(p.secret, base)
+	m.queryURL = base.JoinPath(pathQuery)
+	m.queryURL.RawQuery, m.queryURL.Fragment = "", ""
+	m.signer, m.querySigner = cluster.NewSigner(p.secret, base), cluster.NewSigner(p.secret, base)
 	return m
 }
 

@@ -26,9 +26,9 @@ func (l *peerListener) close() {
 	}
 }
 
-// open returns the host that serves nudged to peers, and the port at which all
+// open returns the host that serves nudges and queries to peers, and the port at which all
 // servers of the cluster listen for peers. Errors wrap ErrInvalid.
-func (l *peerListener) open(c *config, nudged http.Handler) (h *host, port string, err error) {
+func (l *peerListener) open(c *config, nudged, queried http.Handler) (h *host, port string, err error) {
 	invalid := func(why string) (*host, string, error) {
 		return nil, "", conf.Errorf(conf.ErrInvalid, "peer listener: %s", why)
 	}
@@ -47,7 +47,7 @@ func (l *peerListener) open(c *config, nudged http.Handler) (h *host, port strin
 	if err != nil {
 		return nil, "", err
 	}
-	h = newHost(tls.NewListener(keepAliveListener{l.listener}, mutual), onlyNudges(nudged),
+	h = newHost(tls.NewListener(keepAliveListener{l.listener}, mutual), onlyPeers(nudged, queried),
 		newConnLimit(openFiles(), DefaultAddressConnections, c.logger), c.logger)
 	h.http.ErrorLog.SetOutput(&failures{logger: c.logger, message: "peer's connection refused", others: h.http.ErrorLog.Writer()})
 	h.http.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
@@ -92,16 +92,19 @@ func mutual(config *tls.Config) (*tls.Config, error) {
 // begunKey is the context key of the time when a connection began.
 type begunKey struct{}
 
-// onlyNudges serves nudges and no other path, and ends connections that are old.
-func onlyNudges(nudged http.Handler) http.Handler {
+// onlyPeers serves nudges and queries and no other path, and ends connections that are old.
+func onlyPeers(nudged, queried http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if begun, ok := r.Context().Value(begunKey{}).(time.Time); ok && time.Since(begun) > peerConnLife {
 			w.Header().Set("Connection", "close")
 		}
-		if r.URL.Path != pathNudge {
+		switch r.URL.Path {
+		case pathNudge:
+			nudged.ServeHTTP(w, r)
+		case pathQuery:
+			queried.ServeHTTP(w, r)
+		default:
 			http.NotFound(w, r)
-			return
 		}
-		nudged.ServeHTTP(w, r)
 	})
 }

@@ -44,8 +44,9 @@ type peers struct {
 	shared   bool // the caller owns http
 	logger   *slog.Logger
 	counts   *peerCounts
-	port     string // of the peers' own listeners; "" if they have none
-	secure   bool   // this node speaks TLS to clients, so https addresses are those for clients
+	surveys  chan struct{} // one element for each request under way for which all are asked
+	port     string        // of the peers' own listeners; "" if they have none
+	secure   bool          // this node speaks TLS to clients, so https addresses are those for clients
 
 	mu         sync.Mutex
 	members    map[string]*peer // guarded by mu; by address, without this node's own
@@ -61,7 +62,7 @@ func newPeers(srv diamond.Server, c *config) *peers {
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &peers{
 		id: rand.Text(), srv: srv, resolver: c.peers, secure: c.tls != nil, secret: c.secret, http: &client, shared: c.peerHTTP != nil, logger: c.logger,
-		counts: newPeerCounts(), members: map[string]*peer{},
+		counts: newPeerCounts(), surveys: make(chan struct{}, maxSurveys), members: map[string]*peer{},
 	}
 }
 

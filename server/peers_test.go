@@ -428,11 +428,11 @@ func TestX25_PeersDoor(t *testing.T) {
 		}
 
 		time.Sleep(2 * time.Second)
-		before := strings.Count(log.String(), "nudge refused")
+		before := strings.Count(log.String(), "request of a peer refused")
 		for range 1000 {
 			ask(a, "POST", good, "Diamond-Cluster-Proof", "x")
 		}
-		assert.Equal(t, 1, strings.Count(log.String(), "nudge refused")-before, "a second's worth")
+		assert.Equal(t, 1, strings.Count(log.String(), "request of a peer refused")-before, "a second's worth")
 		time.Sleep(2 * time.Second)
 		ask(a, "POST", good, "Diamond-Cluster-Proof", "x")
 		assert.Contains(t, log.String(), "others=999")

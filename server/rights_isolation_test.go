@@ -50,7 +50,7 @@ var (
 // corners are the steps that chance finds late: who may do what, and each key.
 func corners() (steps []step) {
 	for _, who := range []string{"", "b.reader", "b.prefix", "b.admin"} {
-		for _, page := range []string{"/metrics", "/readyz?verbose", "/readyz", "/livez", "/version", "/v1/position", "/v1/whoami", "/openapi.yaml", "/none", "/v1/usage"} {
+		for _, page := range []string{"/metrics", "/readyz?verbose", "/readyz", "/livez", "/version", "/v1/position", "/v1/whoami", "/openapi.yaml", "/none", "/v1/usage", "/v1/cluster", "/v1/clients", "/v1/clients?namespace=a.daily", "/v1/clients?namespace=none.daily", "/v1/clients?namespace=b.daily"} {
 			steps = append(steps, step{who: who, request: wire{method: "GET", target: page}})
 		}
 		for _, scope := range scopes {
@@ -59,7 +59,7 @@ func corners() (steps []step) {
 			}
 		}
 		for _, key := range seenBy {
-			steps = append(steps, step{who: who, inside: key}, step{who: who, request: wire{method: "GET", target: "/v1/configs/" + key}})
+			steps = append(steps, step{who: who, inside: key}, step{who: who, request: wire{method: "GET", target: "/v1/configs/" + key}}, step{who: who, request: wire{method: "GET", target: "/v1/listeners/" + key}})
 		}
 	}
 	return steps
@@ -120,7 +120,7 @@ func drawStep(t *rapid.T) (s step) {
 		q.target = "/v1/can?verb=" + of("verb", "list", "read", "release", "administer", "force") + "&scope=" +
 			of("scope", scopes...) + of("as", subjects...)
 	case 17:
-		q.target = of("page", "/metrics", "/readyz?verbose", "/readyz", "/v1/position", "/v1/whoami")
+		q.target = of("page", "/v1/cluster", "/v1/clients?namespace="+namespace(), "/v1/listeners/"+key(), "/metrics", "/readyz?verbose", "/readyz", "/v1/position", "/v1/whoami")
 	case 18:
 		switch of("original", "read", "poll", "report", "name") {
 		case "read":

@@ -27,6 +27,9 @@ func NewHandler(srv diamond.Server, opts ...HandlerOption) http.Handler {
 		opt(s)
 	}
 	h := &handler{srv: srv, maxContent: s.maxContent, memory: s.Memory, encoded: httpserve.NewEntryCache(encode)}
+	if h.monitor = s.monitor; h.monitor == nil {
+		h.monitor, _ = srv.(Monitor)
+	}
 	s.Server, s.Fail = srv, fail
 	if prover, ok := srv.(Prover); ok && s.Identify == nil {
 		s.Identify = proofs(prover)
@@ -38,6 +41,7 @@ func NewHandler(srv diamond.Server, opts ...HandlerOption) http.Handler {
 // handler is the server end of the native protocol.
 type handler struct {
 	srv        diamond.Server
+	monitor    Monitor // or nil
 	maxContent int64
 	memory     *budget.Budget // of bytes of bodies and answers
 	encoded    *httpserve.EntryCache[encoded]
@@ -54,6 +58,8 @@ func (h *handler) routes() []*httpserve.Route {
 		{Name: pathPoll, Right: httpserve.RightByServer, Path: pathPoll, Poll: &httpserve.Poll{Read: h.readPoll, Answer: h.sendPoll}, Fail: fail},
 		{Name: pathChanges, Right: httpserve.RightByServer, Path: pathChanges, Get: h.changes, Fail: fail},
 		{Name: pathReports, Right: httpserve.RightByServer, Path: pathReports, Open: true, Post: h.report, Fail: fail},
+		{Name: routeListeners, Right: httpserve.RightByServer, Path: pathListeners + "/", Get: h.listeners, Fail: fail},
+		{Name: pathClients, Right: httpserve.RightByServer, Path: pathClients, Get: h.clients, Fail: fail},
 		{Name: pathPosition, Right: httpserve.RightNone, Path: pathPosition, Open: true, Get: h.head, Fail: fail},
 		{Name: pathWhoAmI, Right: httpserve.RightNone, Path: pathWhoAmI, Get: h.whoAmI, Fail: fail},
 		{Name: pathCan, Right: httpserve.RightByServer, Path: pathCan, Get: h.can, Fail: fail},
@@ -63,8 +69,9 @@ func (h *handler) routes() []*httpserve.Route {
 
 // The names of the routes that serve one key. The name of any other route is its path.
 const (
-	routeConfig  = pathConfigs + "/{key}"
-	routeHistory = pathHistory + "/{key}"
+	routeConfig    = pathConfigs + "/{key}"
+	routeHistory   = pathHistory + "/{key}"
+	routeListeners = pathListeners + "/{key}"
 )
 
 // client returns the description that the client gives of itself.

@@ -17,6 +17,7 @@ type HandlerOption func(*settings)
 type settings struct {
 	httpserve.Config
 	maxContent int64
+	monitor    Monitor // or nil for the server, if it is one
 }
 
 func defaultSettings() *settings {

@@ -161,6 +161,14 @@ func (p *proving) Report(ctx context.Context, req *conf.ReportRequest) (*conf.Re
 	p.told(ctx)
 	return p.Server.Report(ctx, req)
 }
+func (p *proving) Listeners(ctx context.Context, req *conf.ListenersRequest) (*conf.ListenersResponse, error) {
+	p.told(ctx)
+	return p.Server.(httptransport.Monitor).Listeners(ctx, req)
+}
+func (p *proving) Clients(ctx context.Context, req *conf.ClientsRequest) (*conf.ClientsResponse, error) {
+	p.told(ctx)
+	return p.Server.(httptransport.Monitor).Clients(ctx, req)
+}
 
 func newProving(t *testing.T) *proving {
 	store := memstore.New()
