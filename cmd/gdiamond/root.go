@@ -57,6 +57,7 @@ func doing() []*cobra.Command {
 		newGet(), newPublish(), newRm(), newRollback(), newLs(), newWatch(), newHistory(), newImport(), newExport(),
 		newBackup(), newRestore(), newCompact(), newCheck(),
 		newMigrate(), newCopy(),
+		newListeners(), newClients(), newCluster(),
 		newLogin(), newLogout(), newProfile(), newWhoami(), newCan(),
 		newTenant(), newNamespace(), newUser(), newTeam(), newRole(), newGrant(), newToken(), newRights(), newApply(),
 		newVersion(),
