@@ -78,7 +78,8 @@ func WithListener(listener net.Listener) Option {
 // (VerifyClientCertIfGiven, RequireAndVerifyClientCert) and rights are decided. On connections
 // that are open, the node checks for each request that the certificate has not expired, and
 // that its authority is still in the ClientCAs that tlsConfig has then: it calls
-// GetConfigForClient for that, with the name of the server and the connection. A request with a
+// GetConfigForClient for that, with the name of the server and the connection. It also calls it
+// for the metric of the expiry, with a connection of nobody. A request with a
 // certificate that is not valid any more fails with ErrUnauthenticated (401), and its
 // connection ends. In the last two minutes before the expiry, connections end after each answer.
 //

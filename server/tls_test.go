@@ -324,3 +324,46 @@ func TestWithTLS_Peers(t *testing.T) {
 		assert.Equal(t, http.StatusForbidden, res.StatusCode)
 	}
 }
+
+// X20 with TLS: who opens a connection and does not finish the handshake, or sends a header one
+// byte at a time after it, loses it within ten seconds. Others are served meanwhile.
+func TestX20_SlowHandshakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := certtest.NewAuthority(t)
+		r := run(t, server.WithTLS(&tls.Config{Certificates: []tls.Certificate{ca.TLS(t, "node")}}))
+		trusted := &tls.Config{RootCAs: ca.Pool(), ServerName: "node"}
+		open := func() net.Conn {
+			conn, err := r.listener.DialContext(t.Context(), "", "")
+			require.NoError(t, err)
+			t.Cleanup(func() { conn.Close() })
+			return conn
+		}
+		dribble := func(w io.Writer, text string) {
+			for i := range len(text) {
+				if _, err := io.WriteString(w, text[i:i+1]); err != nil {
+					return
+				}
+				time.Sleep(9 * time.Second)
+			}
+		}
+		silent, half := open(), open()
+		shaken := tls.Client(open(), trusted)
+		require.NoError(t, shaken.HandshakeContext(t.Context()))
+		var writing sync.WaitGroup
+		writing.Go(func() { dribble(half, "\x16\x03\x01\x02\x00\x01\x00") })
+		writing.Go(func() { dribble(shaken, "GET /livez HTTP/1.1\r\nHost: node\r\n") })
+		good := r.tlsClient(trusted, true)
+		begun := time.Now()
+		for _, conn := range []net.Conn{silent, half, shaken} {
+			_, err := io.Copy(io.Discard, conn)
+			_ = err // closed, or reset
+			assert.LessOrEqual(t, time.Since(begun), 11*time.Second)
+			status, _, _, err := askTLS(good, "/livez")
+			require.NoError(t, err)
+			assert.Equal(t, http.StatusOK, status)
+		}
+		assert.GreaterOrEqual(t, time.Since(begun), 9*time.Second)
+		writing.Wait()
+		good.CloseIdleConnections()
+	})
+}

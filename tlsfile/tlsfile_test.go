@@ -304,3 +304,35 @@ func TestClient_OnlyOwnCertificate(t *testing.T) {
 	assert.Zero(t, client.Expires())
 	assert.NoError(t, shake(t, newServer(t, own, tlsfile.NoClientCert), named(client.Config(), "node")).client)
 }
+
+// X24: a clock that is an hour off does no harm to certificates that live for longer, and is told
+// of where it makes one invalid.
+func TestX24_ClockAnHourOff(t *testing.T) {
+	ca := certtest.NewAuthority(t)
+	short := func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = time.Now().Add(-time.Minute), time.Now().Add(30*time.Minute)
+	}
+	long := func(c *x509.Certificate) { c.NotBefore = time.Now().Add(-61 * time.Minute) }
+	for says, c := range map[string]struct {
+		off    time.Duration
+		change func(*x509.Certificate)
+	}{
+		"": {-time.Hour, func(c *x509.Certificate) { c.NotBefore = time.Now().Add(-2 * time.Hour) }}, "has expired": {time.Hour, short}, "not yet valid": {-time.Hour, short},
+	} {
+		config := trusting(ca)
+		config.Time = func() time.Time { return time.Now().Add(c.off) }
+		files := written(t, ca, c.change)
+		files.CA = ""
+		s := shake(t, newServer(t, files, tlsfile.NoClientCert), config)
+		if says == "" {
+			assert.NoError(t, s.client)
+		} else {
+			assert.ErrorContains(t, s.client, says)
+		}
+	}
+	files := written(t, ca, long)
+	files.CA = ""
+	ahead := trusting(ca)
+	ahead.Time = func() time.Time { return time.Now().Add(time.Hour) }
+	assert.NoError(t, shake(t, newServer(t, files, tlsfile.NoClientCert), ahead).client)
+}
