@@ -21,6 +21,7 @@ import (
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/internal/engine"
 	"github.com/linnaname/gdiamond/internal/servertest"
+	"github.com/linnaname/gdiamond/storage"
 	"github.com/linnaname/gdiamond/storage/boltstore"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
@@ -415,7 +416,9 @@ func TestS23_CheckNotCompleted(t *testing.T) {
 func TestINV13_NoFalseAlarms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
-		store := memstore.New()
+		// Without an end of it, history would be most of what the test costs.
+		short := memstore.WithRetention(storage.Retention{Age: time.Minute, Changes: 1000})
+		store := memstore.New(short)
 		defer store.Close()
 		slow := troubledBy(store)
 		slow.set(func(op string) error {
@@ -427,7 +430,7 @@ func TestINV13_NoFalseAlarms(t *testing.T) {
 			}
 			return nil
 		}, nil)
-		locals := []*localCopy{copyOn(memstore.New()), copyOn(memstore.New())}
+		locals := []*localCopy{copyOn(memstore.New(short)), copyOn(memstore.New(short))}
 		for _, local := range locals {
 			local.set(func(op string) error {
 				if op == "apply" {
@@ -453,7 +456,7 @@ func TestINV13_NoFalseAlarms(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(time.Duration(campaign.Scale(t, 40, 300)) * time.Second)
+		time.Sleep(time.Duration(campaign.Scale(t, 40, 1200)) * time.Second)
 		stop()
 		all.Wait()
 		time.Sleep(checkTime)

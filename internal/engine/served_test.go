@@ -17,13 +17,15 @@ import (
 	"github.com/linnaname/gdiamond/internal/campaign"
 	"github.com/linnaname/gdiamond/internal/engine"
 	"github.com/linnaname/gdiamond/internal/servertest"
+	"github.com/linnaname/gdiamond/storage"
 	"github.com/linnaname/gdiamond/storage/memstore"
 )
 
 // A client that polls with a position before a deletion learns of it, or is asked for all
 // its keys, while tombstones are dropped and changes of its keys are applied.
 func TestINV5_DeletionsAreToldWhileTombstonesGo(t *testing.T) {
-	srv := servertest.Serve(t, memstore.New())
+	// Otherwise history would be millions of changes in memory.
+	srv := servertest.Serve(t, memstore.New(memstore.WithRetention(storage.Retention{Age: time.Second})))
 	churn := func(round int) {
 		var add, drop conf.ChangeSet
 		for i := range 999 {
@@ -42,7 +44,7 @@ func TestINV5_DeletionsAreToldWhileTombstonesGo(t *testing.T) {
 		churn(round) // as many tombstones as are kept
 	}
 	var asked atomic.Int64
-	for round := range campaign.Scale(t, 3, 500) {
+	for round := range campaign.Scale(t, 3, 100) {
 		victim := fmt.Sprint("zz-victim-", round)
 		before := srv.Publish(victim, "v")
 		gone := srv.Remove(victim)
