@@ -31,9 +31,12 @@ func (c *Centre) changes(ctx context.Context, req *conf.ChangesRequest) (*conf.C
 	if err != nil {
 		return nil, err
 	}
+	void := c.access(ctx).void // before it is decided: if the rights change after this, it is closed
+	if err := c.mayFilter(ctx, claim{}, VerbRead, filter); err != nil {
+		return nil, err
+	}
 	deadline := time.Now().Add(c.access(ctx).provenFor(ctx, min(max(req.Wait, 0), conf.MaxWait)))
 	for {
-		void := c.access(ctx).void
 		ask := *req
 		ask.After, ask.Wait = after, max(time.Until(deadline), 0)
 		resp, err := c.door.Changes(ctx, &ask, void)

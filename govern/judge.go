@@ -60,10 +60,11 @@ func (j *judge) observe(seen engine.Observation) {
 		next.mode = ""
 	}
 	j.now.Store(next) // before the channels are closed: who takes a new one gets this policy
-	if next.mode != before.mode || next.seal != before.seal {
+	themselves, others := policy.unreadSince(before.policy)
+	if next.mode != before.mode || next.seal != before.seal || others {
 		j.voidAll()
 	} else {
-		j.void(changed)
+		j.void(append(changed, themselves...))
 	}
 	j.tellSuspended(next)
 	if n := len(policy.unread); n > 0 {

@@ -40,15 +40,15 @@ func (c *Centre) list(ctx context.Context, req *conf.ListRequest) (*conf.ListRes
 		}
 	}
 	for {
-		a := c.access(ctx)
+		a := c.access(ctx) // before it is decided: if the rights change after this, a is void
+		if err := c.mayFilter(ctx, claim{}, VerbList, filter); err != nil {
+			return nil, err
+		}
 		l := newListing(c, a, req)
 		if err := l.fill(ctx); err != nil {
 			return nil, err
 		}
 		if isClosed(a.void) { // while the pages were read
-			if err := c.mayFilter(ctx, claim{}, VerbList, filter); err != nil {
-				return nil, err
-			}
 			continue
 		}
 		resp := l.resp

@@ -76,6 +76,26 @@ func (p *policy) readyFor(principal string) error {
 	return nil
 }
 
+// unreadSince compares the documents that cannot be read with those of before. It returns the
+// principals whose own documents can be read in only one of the two policies, and reports
+// whether that is so of any other document. From whom such a document takes something is not
+// known.
+func (p *policy) unreadSince(before *policy) (themselves []string, others bool) {
+	for _, both := range [][2]*policy{{p, before}, {before, p}} {
+		for _, key := range both[0].unread {
+			_, found := slices.BinarySearchFunc(both[1].unread, key, conf.Key.Compare)
+			switch {
+			case found:
+			case key.Group == KindUser, key.Group == KindToken:
+				themselves = append(themselves, key.Group+":"+key.DataID)
+			default:
+				others = true
+			}
+		}
+	}
+	return themselves, others
+}
+
 func (p *policy) unreadable(key conf.Key) error {
 	err := p.get(key.Group, key.DataID).err
 	return &conf.Error{Key: key, Err: conf.ErrUnavailable, Detail: "the document cannot be read: " + err.Error()}

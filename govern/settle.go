@@ -67,8 +67,8 @@ func (c *Centre) stillAllowed(ctx context.Context, before *access, verb Verb, ke
 		return nil
 	}
 	a := c.access(ctx)
-	if a.may(verb, key) {
-		return nil
+	if err := a.ready(key.Namespace); err != nil || a.may(verb, key) {
+		return err
 	}
 	return c.refused(a, denied(verb, key), key.Namespace)
 }
