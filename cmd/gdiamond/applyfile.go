@@ -59,6 +59,9 @@ type wanted struct {
 // maxApplyFile is the largest file of documents that is read, in bytes.
 const maxApplyFile = 16 << 20
 
+// maxReason is the most bytes of what the YAML library says is wrong with a file.
+const maxReason = 300
+
 // readWanted reads the documents in a file, or in the files of a directory and those below
 // it whose names end in .yaml, .yml or .json and do not begin with a dot. It reports
 // everything that is wrong.
@@ -127,7 +130,11 @@ func readWantedFile(name string) (all []wanted, problems []error) {
 			return all, problems
 		}
 		if err != nil {
-			return all, append(problems, conf.Invalidf("%s: is neither YAML nor JSON: %v", name, err))
+			reason := err.Error() // it may quote any length of the file
+			if len(reason) > maxReason {
+				reason = strings.ToValidUTF8(reason[:maxReason], "") + "..."
+			}
+			return all, append(problems, conf.Invalidf("%s: is neither YAML nor JSON: %s", name, reason))
 		}
 		body := &node
 		if node.Kind == yaml.DocumentNode {
