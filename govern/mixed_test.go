@@ -241,3 +241,32 @@ func TestMixedVersions_ALaterKind(t *testing.T) {
 		})
 	}
 }
+
+// A user's document of a later format ends what was decided about that user, whose rights by
+// grants are the same, and about nobody else.
+func TestMixedVersions_ALaterFormatOfOneUser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, memstore.New())
+		s.setUp(ModeClosed, &User{Name: "ann"}, &User{Name: "ben"}, granted("public", "user:ann", RoleReader, "user:ben", RoleReader))
+		at := s.judge.sealer().seal(s.publish("public/g/k", "v"))
+		parked := map[string]chan *conf.PollResponse{"user:ann": make(chan *conf.PollResponse, 1), "user:ben": make(chan *conf.PollResponse, 1)}
+		for who, answer := range parked {
+			go func() {
+				resp, _ := s.As(who).Poll(context.Background(), s.ask(at, time.Minute, "public/g/k"))
+				answer <- resp // nil if it failed
+			}()
+		}
+		synctest.Wait()
+		s.newer(KeyOf(KindUser, "ann"), s.inLaterFormat(&User{Name: "ann"}))
+		synctest.Wait()
+		assert.Len(t, parked["user:ann"], 1, "the poll has ended")
+		assert.Empty(t, parked["user:ben"])
+		s.publish("public/g/k", "later")
+		if resp := <-parked["user:ann"]; resp != nil {
+			assert.Empty(t, resp.Changed)
+		}
+		resp := <-parked["user:ben"]
+		require.NotNil(t, resp)
+		assert.Len(t, resp.Changed, 1)
+	})
+}
