@@ -32,7 +32,7 @@ type ClusterNode struct {
 	NameServers map[string]string `json:"nameServers,omitempty" yaml:"nameServers,omitempty"` // each at which it registers, with what is wrong, or ""
 	Peers       map[string]string `json:"peers,omitempty" yaml:"peers,omitempty"`             // each other server that it knows, with what is wrong, or ""
 	// Certificates are the times at which the certificates that it shows expire, by their use:
-	// "peers" for the listener of the other servers.
+	// "clients" for the listener for clients, "peers" for that of the other servers.
 	Certificates map[string]time.Time `json:"certificates,omitempty" yaml:"certificates,omitempty"`
 }
 

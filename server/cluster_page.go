@@ -39,7 +39,7 @@ func (n *Node) state() conf.ClusterNode {
 		Version: build.Version, GoVersion: build.GoVersion, Started: n.made,
 		Ready: st.Ready && !st.Draining && !n.leaving.Load(), Draining: st.Draining || n.leaving.Load(), Mode: n.mode(),
 		Generation: st.Position.Epoch.Generation, Revision: st.Position.Revision, Stale: st.Stale, Lag: st.Lag,
-		Keys: st.Keys, Polling: st.Waiters, Certificates: n.config.peerListener.expiries(),
+		Keys: st.Keys, Polling: st.Waiters, Certificates: n.config.expiries(),
 	}
 	if name := n.name.Load(); name != nil {
 		s.Node = *name
@@ -97,19 +97,17 @@ func (p *peers) states() map[string]string {
 	return states
 }
 
-// expiries returns when the certificate of the listener expires, if there is one.
-func (l *peerListener) expiries() map[string]time.Time {
-	if l == nil || l.tls == nil {
-		return nil
+// expiries returns when the certificates expire that the node shows now, by their use.
+func (c *config) expiries() map[string]time.Time {
+	shown := map[string]*tls.Config{"clients": c.tls}
+	if c.peerListener != nil {
+		shown["peers"] = c.peerListener.tls
 	}
-	config := l.tls
-	if config.GetConfigForClient != nil {
-		if chosen, err := config.GetConfigForClient(&tls.ClientHelloInfo{}); err == nil && chosen != nil {
-			config = chosen
+	expiries := make(map[string]time.Time)
+	for use, tlsConfig := range shown {
+		if leaf := leafOf(tlsConfig); leaf != nil {
+			expiries[use] = leaf.NotAfter
 		}
 	}
-	if len(config.Certificates) == 0 || config.Certificates[0].Leaf == nil {
-		return nil
-	}
-	return map[string]time.Time{"peers": config.Certificates[0].Leaf.NotAfter}
+	return expiries
 }

@@ -22,7 +22,18 @@ func (c *certificateCollector) Describe(ch chan<- *prometheus.Desc) { ch <- cert
 // Collect implements prometheus.Collector. A certificate that is chosen by the name of the
 // server is not known here.
 func (c *certificateCollector) Collect(ch chan<- prometheus.Metric) {
-	now := c.config
+	if leaf := leafOf(c.config); leaf != nil {
+		ch <- prometheus.MustNewConstMetric(certificateExpiry, prometheus.GaugeValue, time.Until(leaf.NotAfter).Seconds())
+	}
+}
+
+// leafOf returns the certificate that config, which may be nil, shows now. It returns nil if
+// there is none, or if it depends on the name that a client asks for.
+func leafOf(config *tls.Config) *x509.Certificate {
+	now := config
+	if now == nil {
+		return nil
+	}
 	if choose := now.GetConfigForClient; choose != nil {
 		// A function that looks at the connection must find one.
 		near, far := net.Pipe()
@@ -33,11 +44,11 @@ func (c *certificateCollector) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	if len(now.Certificates) == 0 || len(now.Certificates[0].Certificate) == 0 {
-		return
+		return nil
 	}
 	leaf, err := x509.ParseCertificate(now.Certificates[0].Certificate[0])
 	if err != nil {
-		return
+		return nil
 	}
-	ch <- prometheus.MustNewConstMetric(certificateExpiry, prometheus.GaugeValue, time.Until(leaf.NotAfter).Seconds())
+	return leaf
 }

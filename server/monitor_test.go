@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/linnaname/gdiamond/conf"
+	"github.com/linnaname/gdiamond/internal/certtest"
 	"github.com/linnaname/gdiamond/transport/httptransport"
 )
 
@@ -180,5 +182,34 @@ func TestMonitor_AnotherSecret(t *testing.T) {
 		require.NoError(t, err)
 		assert.Empty(t, got.Clients)
 		assert.Equal(t, []conf.MissingNode{{Node: a2, Reason: "it refuses to answer"}}, got.Missing)
+	})
+}
+
+// With listeners of their own, peers answer each other there, and nobody at the listener for
+// clients. The state of a server says when the certificate expires that it shows there.
+func TestMonitor_OverThePeersListener(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := certtest.NewAuthority(t)
+		m := newMesh(t, a1, a2)
+		n1 := m.runSecured(a1, clusterSecret, always(newIdentity(t, ca, a1)))
+		n2 := m.runSecured(a2, clusterSecret, always(newIdentity(t, ca, a2)))
+		time.Sleep(5 * time.Second)
+		defer n2.park(t, "two")()
+		got, err := n1.ask(t, a1).Listeners(t.Context(), &conf.ListenersRequest{Key: watchedKey})
+		require.NoError(t, err)
+		assert.Empty(t, got.Missing)
+		require.Len(t, got.Listeners, 1)
+		assert.Equal(t, a2, got.Listeners[0].Node)
+
+		cluster, err := n1.ask(t, a1).Cluster(t.Context())
+		require.NoError(t, err)
+		require.Len(t, cluster.Nodes, 2)
+		for _, node := range cluster.Nodes {
+			assert.True(t, node.Certificates["peers"].After(time.Now()))
+			assert.NotContains(t, node.Certificates, "clients")
+		}
+		status, err := m.request(&http.Transport{DialContext: m.dial}, http.MethodPost, "http://"+a1+"/v1/peer/query", `{"clients":{}}`)
+		require.NoError(t, err)
+		assert.Equal(t, http.StatusNotFound, status)
 	})
 }
