@@ -67,6 +67,9 @@ func TestChangedNamesOnlyWhoIsConcerned(t *testing.T) {
 		{"a grant beside others", &Grants{Scope: NamespaceScope("shop.daily"), Grants: []Grant{
 			{Subject: "token:shop.app", Role: RoleReader, GroupPrefix: "app"}, {Subject: "team:shop.ops", Role: RoleReleaser}, {Subject: "user:eve", Role: RoleReader},
 		}}, []string{"user:eve"}},
+		{"a narrower group prefix", &Grants{Scope: NamespaceScope("shop.daily"), Grants: []Grant{
+			{Subject: "token:shop.app", Role: RoleReader, GroupPrefix: "app.web"}, {Subject: "team:shop.ops", Role: RoleReleaser},
+		}}, []string{"token:shop.app"}},
 		{"a role", &Role{Name: RoleReleaser, Verbs: []string{"release"}}, []string{"user:bob"}},
 		{"a description", &Role{Name: RoleReleaser, Verbs: []string{"list", "read", "write", "release"}, Description: "x"}, nil},
 		{"a member", &Team{Name: "shop.ops", Members: []string{"user:bob", "token:deploy"}}, []string{"token:deploy"}},

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	diamond "github.com/linnaname/gdiamond"
@@ -208,17 +209,29 @@ func (s *setUp) finish(ctx context.Context, store diamond.Storage) (SetUpResult,
 	if !s.made {
 		return result, nil
 	}
-	now, err := takeSurvey(ctx, store)
-	for missing := now.missing(); err == nil && len(missing) > 0; {
-		n := min(len(missing), setUpBatch)
-		err = s.register(ctx, store, missing[:n])
-		missing = missing[n:]
+	var err error
+	for range setUpTries {
+		// After a conflict, an administrator registered one first. The others still miss theirs.
+		if err = s.registerMissing(ctx, store); !errors.Is(err, conf.ErrConflict) {
+			break
+		}
 	}
 	result.Minted, result.Token, result.Expires, result.Namespaces = true, s.token, s.expires, s.count
-	if errors.Is(err, conf.ErrConflict) { // an administrator registered one first
-		err = nil
-	}
 	return result, err // with the token: nobody else has it
+}
+
+// registerMissing registers the namespaces that have keys and no document.
+func (s *setUp) registerMissing(ctx context.Context, store diamond.Storage) error {
+	now, err := takeSurvey(ctx, store)
+	if err != nil {
+		return err
+	}
+	for batch := range slices.Chunk(now.missing(), setUpBatch) {
+		if err := s.register(ctx, store, batch); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // newDrafts returns drafts that create documents.

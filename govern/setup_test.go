@@ -54,6 +54,15 @@ func must[D Document](t *testing.T, store diamond.Storage, empty D) D {
 	return have.doc
 }
 
+// create commits documents that do not exist, as another process does.
+func create(t *testing.T, store diamond.Storage, documents ...Document) {
+	t.Helper()
+	drafts, err := newDrafts(documents)
+	require.NoError(t, err)
+	_, err = commitDirectly(t.Context(), store, conf.ChangeSet{Drafts: drafts})
+	require.NoError(t, err)
+}
+
 // newest returns the newest change of a document.
 func newest(t *testing.T, store diamond.Storage, doc Document) conf.Change {
 	t.Helper()
@@ -79,7 +88,9 @@ func TestSetUp_OneCommitWithEverything(t *testing.T) {
 			assert.Equal(t, ModeClosed, marker.Mode)
 			assert.Equal(t, "node-1:1210", marker.By)
 			assert.Equal(t, marker, &result.Marker)
-			assert.Len(t, must(t, store, &StoreSecret{}).Positions, 32)
+			positions := must(t, store, &StoreSecret{}).Positions
+			assert.Len(t, positions, 32)
+			assert.NotEqual(t, make([]byte, 32), positions, "the secret is random")
 			must(t, store, &Credentials{})
 			token := must(t, store, &Token{Name: SetupToken})
 			require.Len(t, token.Secrets, 1)
@@ -197,6 +208,45 @@ func TestSetUp_ANamespaceThatIsBornMeanwhile(t *testing.T) {
 	assert.True(t, result.Minted)
 	assert.Equal(t, 2, result.Namespaces)
 	must(t, store, &Namespace{ID: "born"})
+}
+
+// A namespace that an administrator registers first does not keep the others from it.
+func TestSetUp_ANamespaceThatAnotherRegisters(t *testing.T) {
+	store := memstore.New()
+	result, err := SetUp(t.Context(), &hooked{Storage: store, before: func(n int) {
+		switch n {
+		case 1:
+			putKeys(t, store, conf.Key{Namespace: "born-a", DataID: "x"}, conf.Key{Namespace: "born-b", DataID: "x"})
+		case 2:
+			create(t, store, &Namespace{ID: "born-a"})
+		}
+	}}, SetUpOptions{})
+	require.NoError(t, err)
+	assert.True(t, result.Minted)
+	assert.Equal(t, 2, result.Namespaces, "public and born-b")
+	must(t, store, &Namespace{ID: "born-b"})
+}
+
+// A set-up registers no namespaces once another process has made the marker.
+func TestSetUp_AMarkerBeforeTheFirstOfManyNamespaces(t *testing.T) {
+	store := memstore.New()
+	var keys []conf.Key
+	for i := range 1500 {
+		keys = append(keys, conf.Key{Namespace: fmt.Sprintf("ns-%04d", i), DataID: "x"})
+	}
+	putKeys(t, store, keys...)
+	result, err := SetUp(t.Context(), &hooked{Storage: store, before: func(n int) {
+		if n == 1 {
+			create(t, store, &Marker{Mode: ModeClosed, By: "other"})
+		}
+	}}, SetUpOptions{By: "node"})
+	require.NoError(t, err)
+	assert.False(t, result.Minted)
+	for _, key := range keys {
+		have, err := readDocument(t.Context(), store, &Namespace{ID: key.Namespace})
+		require.NoError(t, err)
+		require.Zero(t, have.revision, "%s", key)
+	}
 }
 
 // A commit whose answer was lost is found again, and its token is not.
