@@ -60,11 +60,10 @@ func (j *judge) observe(seen engine.Observation) {
 		next.mode = ""
 	}
 	j.now.Store(next) // before the channels are closed: who takes a new one gets this policy
-	themselves, others := policy.unreadSince(before.policy)
-	if next.mode != before.mode || next.seal != before.seal || others {
+	if next.mode != before.mode || next.seal != before.seal || policy.unreadSince(before.policy) {
 		j.voidAll()
 	} else {
-		j.void(append(changed, themselves...))
+		j.void(changed)
 	}
 	j.tellSuspended(next)
 	if n := len(policy.unread); n > 0 {

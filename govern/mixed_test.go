@@ -242,8 +242,8 @@ func TestMixedVersions_ALaterKind(t *testing.T) {
 	}
 }
 
-// A user's document of a later format ends what was decided about that user, whose rights by
-// grants are the same, and about nobody else.
+// A user's document of a later format ends what was decided about that user, and about nobody
+// else.
 func TestMixedVersions_ALaterFormatOfOneUser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, memstore.New())

@@ -76,24 +76,18 @@ func (p *policy) readyFor(principal string) error {
 	return nil
 }
 
-// unreadSince compares the documents that cannot be read with those of before. It returns the
-// principals whose own documents can be read in only one of the two policies, and reports
-// whether that is so of any other document. From whom such a document takes something is not
-// known.
-func (p *policy) unreadSince(before *policy) (themselves []string, others bool) {
+// unreadSince reports whether a document can be read in only one of p and before. From whom such
+// a document takes something is not known. Those of users and tokens do not count: they concern
+// only themselves, whom apply names.
+func (p *policy) unreadSince(before *policy) bool {
 	for _, both := range [][2]*policy{{p, before}, {before, p}} {
 		for _, key := range both[0].unread {
-			_, found := slices.BinarySearchFunc(both[1].unread, key, conf.Key.Compare)
-			switch {
-			case found:
-			case key.Group == KindUser, key.Group == KindToken:
-				themselves = append(themselves, key.Group+":"+key.DataID)
-			default:
-				others = true
+			if _, found := slices.BinarySearchFunc(both[1].unread, key, conf.Key.Compare); !found && key.Group != KindUser && key.Group != KindToken {
+				return true
 			}
 		}
 	}
-	return themselves, others
+	return false
 }
 
 func (p *policy) unreadable(key conf.Key) error {
