@@ -132,7 +132,7 @@ func TestRights_TenantsAndNamespaces(t *testing.T) {
 
 	var fields map[string]any
 	require.NoError(t, json.Unmarshal([]byte(r.must("namespace", "show", "pay.daily", "-o", "json")), &fields))
-	assert.Equal(t, map[string]any{"id": "pay.daily", "tenant": "pay", "environment": "daily", "quota": map[string]any{"bytes": 1000.0}, "revision": 4.0}, fields)
+	assert.Equal(t, map[string]any{"id": "pay.daily", "tenant": "pay", "environment": "daily", "quota": map[string]any{"bytes": 1000.0}, "revision": 6.0}, fields)
 	assert.Contains(t, r.must("namespace", "show", "pay.daily"), `quota        {"bytes":1000}`)
 	assert.Contains(t, r.must("namespace", "show", "pay.daily", "-o", "yaml"), "bytes: 1000\n")
 	r.fails(exitNotFound, "not found", "namespace", "show", "none")
