@@ -68,8 +68,7 @@ type faulty struct{ *govern.Centre }
 
 func (f *faulty) Fetch(ctx context.Context, req *conf.FetchRequest) (*conf.FetchResponse, error) {
 	if req.Key.DataID == "fault" {
-		var none map[string]int
-		none[req.Key.DataID] = len(conf.CallerFrom(ctx).Principal.Name)
+		panic("a fault for " + conf.CallerFrom(ctx).Principal.Name)
 	}
 	return f.Centre.Fetch(ctx, req)
 }
