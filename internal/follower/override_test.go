@@ -234,7 +234,8 @@ func TestD6_AnOverrideThatHadNoRoomIsTakenInLater(t *testing.T) {
 		assert.Equal(t, "a", clienttest.Get(t, client, clienttest.KeyA).Content)
 		time.Sleep(10 * time.Minute)
 		assert.Equal(t, "a", clienttest.Get(t, client, clienttest.KeyA).Content)
-		assert.LessOrEqual(t, strings.Count(log.String(), "override file not usable"), 71, "each is said once")
+		// A file that has no room beside a snapshot that is read just then hangs later: both are said.
+		assert.LessOrEqual(t, strings.Count(log.String(), "override file not usable"), 2*71, "each is said once, and not at each try")
 		close(local.release)
 		time.Sleep(5 * time.Second)
 		assert.Equal(t, "mine", clienttest.Get(t, client, clienttest.KeyA).Content)
