@@ -39,14 +39,14 @@ func NewClient(files Files, opts ...Option) (*Client, error) {
 
 // Config returns the configuration of the files as they are now, which must not be changed.
 // It is the same one until the files change.
-func (c *Client) Config() *tls.Config { return c.now() }
+func (c *Client) Config() *tls.Config { return c.now().config }
 
 // DialTLS connects to addr, and shakes hands within five seconds, with the configuration of
 // the files as they are now. It is a DialTLSContext of [net/http.Transport].
 func (c *Client) DialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
 	dialer := tls.Dialer{
 		NetDialer: &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second},
-		Config:    c.now(),
+		Config:    c.now().config,
 	}
 	return dialer.DialContext(ctx, network, addr)
 }

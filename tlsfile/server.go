@@ -47,8 +47,8 @@ func NewServer(files Files, auth ClientAuth, opts ...Option) (*Server, error) {
 // connection uses the files as they are then. The caller may change it before its first use,
 // but GetConfigForClient has what is used.
 func (s *Server) Config() *tls.Config {
-	config := s.now().Clone()
-	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.now(), nil }
+	config := s.now().config.Clone()
+	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.now().config, nil }
 	return config
 }
 

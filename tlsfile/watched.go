@@ -3,6 +3,7 @@ package tlsfile
 import (
 	"crypto/tls"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,11 +16,17 @@ type watched struct {
 	settings settings
 	build    func(*content) *tls.Config
 
-	mu      sync.Mutex
-	used    *content    // guarded by mu
-	config  *tls.Config // guarded by mu: built from used; never changed
-	looked  time.Time   // guarded by mu: time of the last read of the files
-	failing string      // guarded by mu: the error of that read
+	used atomic.Pointer[inUse]
+
+	reading sync.Mutex // held while the files are read
+	looked  time.Time  // guarded by reading: time of the last read of the files
+	failing string     // guarded by reading: the error of that read
+}
+
+// inUse is a content with the configuration that was built from it. It is immutable.
+type inUse struct {
+	*content
+	config *tls.Config
 }
 
 // open reads the files for the first time.
@@ -31,55 +38,53 @@ func (w *watched) open() error {
 	if err != nil {
 		return err
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.looked = time.Now()
 	w.use(found, "read")
 	return nil
 }
 
-// now returns the configuration of the files or, if these are not valid, that of the last
-// valid ones. It is the same one until the files change.
-func (w *watched) now() *tls.Config {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.look()
-	return w.config
+// now returns what is in the files or, if these are not valid, what the last valid ones had. It
+// is the same until the files change. While one caller reads the files, which may hang, the
+// others go on with what there is.
+func (w *watched) now() *inUse {
+	if w.reading.TryLock() {
+		w.look()
+		w.reading.Unlock()
+	}
+	return w.used.Load()
 }
 
 // expires returns when the certificate expires, or zero if there is none.
 func (w *watched) expires() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.look()
-	if w.used.certificate == nil {
-		return time.Time{}
+	if c := w.now().certificate; c != nil {
+		return c.Leaf.NotAfter
 	}
-	return w.used.certificate.Leaf.NotAfter
+	return time.Time{}
 }
 
-// look reads the files again if that is due. w.mu is held.
+// look reads the files again if that is due. w.reading is held.
 func (w *watched) look() {
 	if time.Since(w.looked) < lookEvery {
 		return
 	}
 	w.looked = time.Now()
-	found, err := w.files.read(w.used)
+	used := w.used.Load().content
+	found, err := w.files.read(used)
 	switch {
 	case err != nil && err.Error() != w.failing:
 		w.failing = err.Error()
 		w.settings.logger.Warn(w.settings.name+" cannot be replaced; the one before is used", "error", err)
 	case err == nil:
 		w.failing = ""
-		if found != w.used {
+		if found != used {
 			w.use(found, "replaced")
 		}
 	}
 }
 
-// use makes c the content that is used from now on, and logs that. w.mu is held.
+// use makes c the content that is used from now on, and logs that.
 func (w *watched) use(c *content, how string) {
-	w.used, w.config = c, w.build(c)
+	w.used.Store(&inUse{c, w.build(c)})
 	log := w.settings.logger
 	if c.certificate == nil {
 		log.Info("certificate authority "+how, "file", w.files.CA)
