@@ -12,8 +12,8 @@ type Client struct {
 	Keys       int    // of the namespace that was asked about, or of all, that it polls and may read; 0 in a Listener
 	Revision   int64  // up to which it knew these keys when it polled last, or 0 if it knew none
 	// Seen is when its last poll began or ended, by the clock of the server that it polls. It
-	// is zero if the server knows nothing of the client but its reports. Polling says that a poll of it is under way. A client that does not poll is forgotten
-	// after 5 minutes.
+	// is zero if the server knows nothing of the client but its reports. Polling says that a
+	// poll of it is under way. A client that does not poll is forgotten after 5 minutes.
 	Seen    time.Time
 	Polling bool
 }

@@ -169,6 +169,21 @@ type ListRequest struct {
 // MaxPage is the maximum number of entries or changes in one answer to List or History.
 const MaxPage = 1000
 
+// DefaultPage is the number of entries or changes in one answer if the request does not say.
+const DefaultPage = 100
+
+// PageLimit returns the maximum number of entries in a page for the limit of a request. The
+// error is ErrInvalid if that is negative.
+func PageLimit(limit int) (int, error) {
+	switch {
+	case limit < 0:
+		return 0, Invalidf("limit: negative")
+	case limit == 0:
+		return DefaultPage, nil
+	}
+	return min(limit, MaxPage), nil
+}
+
 // ListResponse is a page of entries in key order. With Contents, a page ends before its
 // contents exceed InlineTotal bytes, but it has at least one entry.
 type ListResponse struct {

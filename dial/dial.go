@@ -1,7 +1,6 @@
 package dial
 
 import (
-	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -58,7 +57,8 @@ func Servers(addrs string, opts ...Option) (diamond.Client, error) {
 // The client calls a server by https if it is registered as one that speaks TLS, and otherwise
 // by http. But with [WithTLS] or [WithTLSFiles], or if the URL of a name server is https, it
 // leaves out the servers without TLS and logs that: a list must not be able to make a client
-// that expects TLS send its token, and take its values, in the clear. It needs no secret of the cluster, because it only reads lists.
+// that expects TLS send its token, and take its values, in the clear. It needs no secret of
+// the cluster, because it only reads lists.
 func NameServers(urls string, opts ...Option) (diamond.Client, error) {
 	list, err := split(urls, "name server")
 	if err != nil {
@@ -138,9 +138,7 @@ func (s *settings) nameServers(urls []string) []namesrv.ClientOption {
 		opts = append(opts, namesrv.WithTLS(s.tls))
 	}
 	if s.certs != nil {
-		opts = append(opts, namesrv.WithHTTPClient(&http.Client{Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, DialTLSContext: s.certs.DialTLS, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10,
-		}}))
+		opts = append(opts, namesrv.WithTLSSource(s.certs.Config))
 	}
 	if s.givenTLS() || slices.ContainsFunc(urls, isHTTPS) {
 		opts = append(opts, namesrv.WithOnlyTLS())

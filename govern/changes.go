@@ -10,10 +10,9 @@ import (
 
 // Changes implements diamond.Transport. It gives the changes of keys that the caller may read
 // by the policy as of the answer, and goes on waiting while there are no others. When the
-// caller's rights change while it waits, or a secret of its token is withdrawn, it answers
-// with what there is, so that the caller has to prove itself again. So it does when a secret
-// of the token expires. A set of which the answer
-// has only some changes is numbered anew, so that nobody learns how many others it had.
+// caller's rights change while it waits, or a secret of its token is withdrawn or expires, it
+// answers with what there is, so that the caller has to prove itself again. A set of which the
+// answer has only some changes is numbered anew, so that nobody learns how many others it had.
 func (c *Centre) Changes(ctx context.Context, req *conf.ChangesRequest) (*conf.ChangesResponse, error) {
 	resp, err := c.changes(ctx, req)
 	if err != nil {

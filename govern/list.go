@@ -10,9 +10,6 @@ import (
 	"github.com/linnaname/gdiamond/internal/engine"
 )
 
-// defaultPage is the number of entries in a page if the request does not say.
-const defaultPage = 100
-
 // List implements diamond.Transport. It gives the entries that the caller may list. Those
 // that it may not read have neither MD5 nor Size, Meta or Content. A page with More has at
 // least one entry, whatever the caller may not see in between. A list of all namespaces leaves
@@ -31,8 +28,9 @@ func (c *Centre) list(ctx context.Context, req *conf.ListRequest) (*conf.ListRes
 	if err := c.mayFilter(ctx, claim{req.Seen, reachTime}, VerbList, filter); err != nil {
 		return nil, err
 	}
-	if req.Limit < 0 {
-		return nil, conf.Invalidf("limit: negative")
+	limit, err := conf.PageLimit(req.Limit)
+	if err != nil {
+		return nil, err
 	}
 	if req.After != (conf.Key{}) {
 		if err := req.After.Canonical().Validate(); err != nil {
@@ -44,7 +42,7 @@ func (c *Centre) list(ctx context.Context, req *conf.ListRequest) (*conf.ListRes
 		if err := c.mayFilter(ctx, claim{}, VerbList, filter); err != nil {
 			return nil, err
 		}
-		l := newListing(c, a, req)
+		l := newListing(c, a, req, limit)
 		if err := l.fill(ctx); err != nil {
 			return nil, err
 		}
@@ -68,11 +66,8 @@ type listing struct {
 	begun  bool // resp has a position
 }
 
-func newListing(c *Centre, a *access, req *conf.ListRequest) *listing {
-	l := &listing{centre: c, access: a, ask: *req, limit: min(req.Limit, conf.MaxPage)}
-	if l.limit == 0 {
-		l.limit = defaultPage
-	}
+func newListing(c *Centre, a *access, req *conf.ListRequest, limit int) *listing {
+	l := &listing{centre: c, access: a, ask: *req, limit: limit}
 	if l.ask.After != (conf.Key{}) {
 		l.ask.After = l.ask.After.Canonical()
 	}
@@ -137,7 +132,7 @@ func (l *listing) fillFrom(ctx context.Context, namespace string) (full bool, er
 			ask.Limit = 1 // to see whether there is more
 		}
 		if !whole || namespace == SystemNamespace { // much may be hidden in between
-			ask.Limit = max(ask.Limit, defaultPage)
+			ask.Limit = max(ask.Limit, conf.DefaultPage)
 		}
 		page, err := l.centre.door.List(ctx, &ask)
 		if err != nil {

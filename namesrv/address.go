@@ -69,6 +69,15 @@ func serverAddress(addr string) (string, error) {
 	return scheme + addr, nil
 }
 
+// splitScheme returns the host:port of a canonical address, and the scheme of the server in a
+// list.
+func splitScheme(addr string) (hostPort, scheme string) {
+	if hostPort, secure := strings.CutPrefix(addr, https); secure {
+		return hostPort, schemeTLS
+	}
+	return addr, ""
+}
+
 // hostname reports whether host can be a DNS name.
 func hostname(host string) bool {
 	if len(host) > maxHost {

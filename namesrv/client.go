@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -29,14 +30,15 @@ const (
 // Client finds servers through name servers, and registers servers with them. It is safe for
 // concurrent use and needs no closing.
 type Client struct {
-	sources []*source
-	http    *http.Client
-	tls     *tls.Config // or nil
-	lease   time.Duration
-	logger  *slog.Logger
-	secret  cluster.Secret
-	onlyTLS bool
-	cache   cache
+	sources   []*source
+	http      *http.Client
+	tls       *tls.Config // or nil
+	lease     time.Duration
+	logger    *slog.Logger
+	secret    cluster.Secret
+	tlsSource func() *tls.Config // or nil
+	onlyTLS   bool
+	cache     cache
 
 	mu      sync.Mutex // guards the fields below, and the sources
 	started int64      // number of requests for lists
@@ -79,6 +81,13 @@ func WithTLS(config *tls.Config) ClientOption {
 	return clientOption(func(c *Client) { c.tls = config })
 }
 
+// WithTLSSource is [WithTLS] with a configuration that may be replaced while the program runs:
+// each new connection uses what source returns then. It must be safe for concurrent use. Config
+// of tlsfile.Client is such a function. It excludes WithTLS and [WithHTTPClient].
+func WithTLSSource(source func() *tls.Config) ClientOption {
+	return clientOption(func(c *Client) { c.tlsSource = source })
+}
+
 // WithOnlyTLS makes [Client.Resolve] leave out the servers that do not speak TLS, and log how
 // many these are. A client of servers that expects TLS needs it: otherwise who can change a list
 // can make it send its token, and take its values, in the clear.
@@ -112,11 +121,11 @@ func NewClient(urls []string, opts ...ClientOption) (*Client, error) {
 		opt.applyClient(c)
 	}
 	switch {
+	case c.tls != nil && c.tlsSource != nil:
+		return nil, conf.Errorf(conf.ErrInvalid, "options: WithTLS and WithTLSSource exclude each other")
 	case c.http == nil:
-		c.http = &http.Client{Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10, TLSClientConfig: c.tls.Clone(),
-		}}
-	case c.tls != nil:
+		c.http = &http.Client{Transport: c.transport()}
+	case c.tls != nil || c.tlsSource != nil:
 		return nil, conf.Errorf(conf.ErrInvalid, "options: WithTLS has no effect on the client of WithHTTPClient; set the TLS configuration of its round tripper")
 	}
 	if c.lease < MinLease || c.lease > MaxLease {
@@ -139,6 +148,20 @@ func NewClient(urls []string, opts ...ClientOption) (*Client, error) {
 	c.http = &own
 	c.cache.open(c.logger)
 	return c, nil
+}
+
+// transport returns that of the client for which no other one is given.
+func (c *Client) transport() *http.Transport {
+	t := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10, TLSClientConfig: c.tls.Clone(),
+	}
+	if c.tlsSource != nil {
+		t.DialTLSContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			dialer := tls.Dialer{Config: c.tlsSource()}
+			return dialer.DialContext(ctx, network, addr)
+		}
+	}
+	return t
 }
 
 func parseURL(s string) (*url.URL, error) {

@@ -99,6 +99,11 @@ func TestNewClientRefuses(t *testing.T) {
 	assert.NotContains(t, fmt.Sprint(NewClient([]string{"http://u:secret@a"})), "secret")
 	_, err = NewClient([]string{ns1}, WithTLS(&tls.Config{}), WithHTTPClient(&http.Client{}))
 	assert.ErrorIs(t, err, conf.ErrInvalid)
+	source := WithTLSSource(func() *tls.Config { return &tls.Config{} })
+	for _, other := range []ClientOption{WithTLS(&tls.Config{}), WithHTTPClient(&http.Client{})} {
+		_, err = NewClient([]string{ns1}, source, other)
+		assert.ErrorIs(t, err, conf.ErrInvalid)
+	}
 
 	for given, want := range map[string]string{
 		"names": "http://names:8080", "names:1": "http://names:1", "[::1]": "http://[::1]:8080",

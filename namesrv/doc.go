@@ -14,7 +14,8 @@
 //	GET    /livez, /readyz
 //
 // The text form has one address on each line. It omits the port 1210, the only one that the
-// original's clients know, and the servers that speak TLS, which those clients cannot. A list has up to [MaxServers] servers. Errors are JSON:
+// original's clients know, and the servers that speak TLS, which those clients cannot. A list
+// has up to [MaxServers] servers. Errors are JSON:
 // {"error":{"code":"invalid","message":"..."}}.
 //
 // A name server that has just started does not know earlier leases. Until all of them must

@@ -72,8 +72,7 @@ type change struct {
 }
 
 // put registers addr, whose server speaks TLS if scheme is schemeTLS, for ttl, or renews its
-// lease. The error is ErrOverloaded if the list is
-// full.
+// lease. The error is ErrOverloaded if the list is full.
 func (l *leases) put(addr, scheme string, ttl time.Duration) (change, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -19,9 +18,8 @@ import (
 const anewSpread = time.Second
 
 // Register holds a lease for addr, a host:port, or https://host:port if the server speaks TLS,
-// with every name server until ctx ends. Then
-// it unregisters, which takes at most two seconds, and returns nil. Register renews each
-// lease separately, and retries with growing pauses while a name server is down or silent. It
+// with every name server until ctx ends. Then it unregisters, which takes at most two seconds,
+// and returns nil. Register renews each lease separately, and retries with growing pauses while a name server is down or silent. It
 // registers with a restarted name server within a third of the lease, or at once if
 // [Client.Resolve] finds that the name server has restarted. The error wraps ErrInvalid if
 // addr cannot be the address of a server.
@@ -65,12 +63,12 @@ func (c *Client) holding(s *source, more int) {
 // hold keeps addr registered with one name server until ctx ends.
 func (c *Client) hold(ctx context.Context, s *source, addr string) {
 	c.holding(s, 1)
-	hostPort, secure := strings.CutPrefix(addr, https)
+	hostPort, scheme := splitScheme(addr)
 	u := s.base.JoinPath("v1", "servers", url.PathEscape(hostPort))
 	renew := *u
 	query := url.Values{"ttl": {c.lease.String()}}
-	if secure {
-		query.Set("scheme", schemeTLS)
+	if scheme != "" {
+		query.Set("scheme", scheme)
 	}
 	renew.RawQuery = query.Encode()
 	every := c.lease / 3

@@ -128,11 +128,7 @@ func (r *Registry) Register(ctx context.Context, addr string) error {
 	if err != nil {
 		return err
 	}
-	hostPort, secure := strings.CutPrefix(addr, https)
-	scheme := ""
-	if secure {
-		scheme = schemeTLS
-	}
+	hostPort, scheme := splitScheme(addr)
 	for {
 		c, err := r.leases.put(hostPort, scheme, DefaultLease)
 		r.log(c)
@@ -140,7 +136,7 @@ func (r *Registry) Register(ctx context.Context, addr string) error {
 			return err
 		}
 		if c.changed {
-			r.logger.Info("server registered", "address", hostPort, "tls", secure, "lease", DefaultLease, "version", c.version)
+			r.logger.Info("server registered", "address", hostPort, "tls", scheme == schemeTLS, "lease", DefaultLease, "version", c.version)
 		}
 		if backoff.Sleep(ctx, DefaultLease/3) != nil {
 			r.log(r.leases.remove(hostPort))
@@ -247,18 +243,17 @@ func (r *Registry) parse(w http.ResponseWriter, req *http.Request) (addr, scheme
 	for name, values := range query {
 		switch name {
 		case "ttl":
+			ttl, err = time.ParseDuration(values[0])
+			if err != nil || len(values) > 1 || ttl < MinLease || ttl > MaxLease {
+				return "", "", 0, conf.Errorf(conf.ErrInvalid, "ttl: is not one duration from %v to %v, such as 30s", MinLease, MaxLease)
+			}
 		case "scheme":
 			if len(values) > 1 || values[0] != schemeTLS {
 				return "", "", 0, conf.Errorf(conf.ErrInvalid, "scheme: is not https, for a server that speaks TLS")
 			}
 			scheme = schemeTLS
-			continue
 		default:
 			return "", "", 0, conf.Errorf(conf.ErrInvalid, "parameter %+.100q: there are only ttl and scheme", name)
-		}
-		ttl, err = time.ParseDuration(values[0])
-		if err != nil || len(values) > 1 || ttl < MinLease || ttl > MaxLease {
-			return "", "", 0, conf.Errorf(conf.ErrInvalid, "ttl: is not one duration from %v to %v, such as 30s", MinLease, MaxLease)
 		}
 	}
 	return addr, scheme, ttl, nil

@@ -152,18 +152,9 @@ func merge[T any](parts []part[T], limit int, client func(*T) *conf.Client, add 
 		}
 	}
 	slices.SortFunc(page, func(a, b T) int { return strings.Compare(client(&a).Name, client(&b).Name) })
-	if limit = pageSize(limit); len(page) > limit {
+	if limit, _ = conf.PageLimit(limit); len(page) > limit { // no server takes a negative one
 		page = page[:limit]
 		next = client(&page[limit-1]).Name
 	}
 	return page, next
-}
-
-// pageSize returns the number of clients of a page for the limit of a request, which is not
-// negative.
-func pageSize(limit int) int {
-	if limit == 0 {
-		return 100
-	}
-	return min(limit, conf.MaxPage)
 }

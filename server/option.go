@@ -141,9 +141,9 @@ func WithMetrics(reg *prometheus.Registry) Option {
 }
 
 // WithPagesListener makes the node serve its own pages (/metrics, /readyz, /livez, /healthz,
-// /version and /v1/cluster) on listener too, and nothing else there. Whoever can reach listener needs no
-// right to see them: on the listener for clients, /metrics and /readyz?verbose of a governed
-// store need one. The node closes listener.
+// /version and /v1/cluster) on listener too, and nothing else there. Whoever can reach listener
+// needs no right to see them: on the listener for clients, /metrics, /readyz?verbose and
+// /v1/cluster of a governed store need one. The node closes listener.
 func WithPagesListener(listener net.Listener) Option {
 	return func(c *config) { c.pagesListener = listener }
 }

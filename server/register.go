@@ -12,8 +12,7 @@ import (
 // One for Consul or DNS takes ten lines.
 type Registry interface {
 	// Register holds a lease for addr, a host:port or, of a server that speaks TLS, an https
-	// URL with host and port, until ctx ends, then gives it
-	// back and returns nil. While the registry cannot be reached it keeps trying. It
+	// URL with host and port, until ctx ends, then gives it back and returns nil. While the registry cannot be reached it keeps trying. It
 	// returns an error if it cannot hold the lease; the node then calls it again.
 	Register(ctx context.Context, addr string) error
 }

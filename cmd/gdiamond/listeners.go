@@ -52,23 +52,18 @@ func (c *clientOut) columns() []string {
 // clientColumns is the heading of columns.
 const clientColumns = "CLIENT APP VERSION PRINCIPAL ADDRESS NODE POLLING"
 
-// missingOut is a server whose part is missing, as it is written.
-type missingOut struct {
-	Node   string `json:"node,omitempty" yaml:"node,omitempty"`
-	Reason string `json:"reason" yaml:"reason"`
-}
-
-func outMissing(list []conf.MissingNode) (out []missingOut) {
+// once returns list, of several pages, with each server and reason once.
+func once(list []conf.MissingNode) (out []conf.MissingNode) {
 	for _, m := range list {
-		if one := missingOut(m); !slices.Contains(out, one) {
-			out = append(out, one)
+		if !slices.Contains(out, m) {
+			out = append(out, m)
 		}
 	}
 	return out
 }
 
 // warnMissing tells the user that the output is partial.
-func warnMissing(cmd *cobra.Command, missing []missingOut) {
+func warnMissing(cmd *cobra.Command, missing []conf.MissingNode) {
 	for _, m := range missing {
 		fmt.Fprintf(cmd.ErrOrStderr(), "gdiamond: partial: %s: %s\n", dash(m.Node), m.Reason)
 	}
@@ -98,13 +93,13 @@ func stateOf(l *conf.Listener, revision int64) string {
 
 // listenersOut is who listens to a key, as it is written.
 type listenersOut struct {
-	Key       string         `json:"key" yaml:"key"`
-	Revision  int64          `json:"revision" yaml:"revision"`
-	Polling   int            `json:"polling" yaml:"polling"`
-	States    map[string]int `json:"states" yaml:"states"` // listeners by state
-	Partial   bool           `json:"partial" yaml:"partial"`
-	Missing   []missingOut   `json:"missing,omitempty" yaml:"missing,omitempty"`
-	Listeners []listenerOut  `json:"listeners" yaml:"listeners"`
+	Key       string             `json:"key" yaml:"key"`
+	Revision  int64              `json:"revision" yaml:"revision"`
+	Polling   int                `json:"polling" yaml:"polling"`
+	States    map[string]int     `json:"states" yaml:"states"` // listeners by state
+	Partial   bool               `json:"partial" yaml:"partial"`
+	Missing   []conf.MissingNode `json:"missing,omitempty" yaml:"missing,omitempty"`
+	Listeners []listenerOut      `json:"listeners" yaml:"listeners"`
 }
 
 func newListeners() *cobra.Command {
@@ -143,7 +138,7 @@ to which a listener of theirs is subscribed. You need the right to read the key.
 					out.Listeners = append(out.Listeners, listenerOut{outClient(&l.Client), state, l.Reported, l.Reason, l.ReportedAt})
 				}
 			}
-			out.Missing, out.Partial = outMissing(missing), len(missing) > 0
+			out.Missing, out.Partial = once(missing), len(missing) > 0
 			warnMissing(cmd, out.Missing)
 			if c.output != formatTable {
 				return c.output.write(cmd.OutOrStdout(), out)
@@ -165,10 +160,10 @@ to which a listener of theirs is subscribed. You need the right to read the key.
 
 // clientsOut is who polls, as it is written.
 type clientsOut struct {
-	Polling int          `json:"polling" yaml:"polling"`
-	Partial bool         `json:"partial" yaml:"partial"`
-	Missing []missingOut `json:"missing,omitempty" yaml:"missing,omitempty"`
-	Clients []clientOut  `json:"clients" yaml:"clients"`
+	Polling int                `json:"polling" yaml:"polling"`
+	Partial bool               `json:"partial" yaml:"partial"`
+	Missing []conf.MissingNode `json:"missing,omitempty" yaml:"missing,omitempty"`
+	Clients []clientOut        `json:"clients" yaml:"clients"`
 }
 
 func newClients() *cobra.Command {
@@ -199,7 +194,7 @@ right to list everything, or with --of to administer the namespace.`,
 					out.Clients = append(out.Clients, outClient(&page.Clients[i]))
 				}
 			}
-			out.Missing, out.Partial = outMissing(missing), len(missing) > 0
+			out.Missing, out.Partial = once(missing), len(missing) > 0
 			warnMissing(cmd, out.Missing)
 			if c.output != formatTable {
 				return c.output.write(cmd.OutOrStdout(), out)
@@ -233,7 +228,7 @@ everything.`,
 			if err != nil {
 				return err
 			}
-			warnMissing(cmd, outMissing(state.Missing))
+			warnMissing(cmd, once(state.Missing))
 			if c.output != formatTable {
 				return c.output.write(cmd.OutOrStdout(), state)
 			}

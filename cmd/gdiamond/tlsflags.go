@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -37,9 +36,7 @@ func (p *profile) keepTLS(files tlsfile.Files) (err error) {
 func nameServers(urls []string, certs *tlsfile.Client) (*namesrv.Client, error) {
 	var opts []namesrv.ClientOption
 	if certs != nil {
-		opts = append(opts, namesrv.WithHTTPClient(&http.Client{Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, DialTLSContext: certs.DialTLS, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10,
-		}}))
+		opts = append(opts, namesrv.WithTLSSource(certs.Config))
 	}
 	if certs != nil || slices.ContainsFunc(urls, func(url string) bool { return strings.HasPrefix(strings.ToLower(url), "https://") }) {
 		opts = append(opts, namesrv.WithOnlyTLS())

@@ -19,7 +19,7 @@ type namePage struct {
 
 // newNamePage returns the page after the name that a request gives, of at most limit names.
 func newNamePage(after string, limit int) (*namePage, error) {
-	n, err := pageLimit(limit)
+	n, err := conf.PageLimit(limit)
 	if err != nil {
 		return nil, err
 	}

@@ -10,9 +10,6 @@ import (
 	"github.com/linnaname/gdiamond/internal/budget"
 )
 
-// defaultPage is the number of entries or changes in a page if the request does not say.
-const defaultPage = 100
-
 // Server implements diamond.Server on an engine. Only Server makes keys canonical, checks
 // requests, refuses the keys of the system's namespaces, limits pages, counts outcomes, and
 // makes the errors that callers get.
@@ -276,7 +273,7 @@ func (s *Server) list(ctx context.Context, req *conf.ListRequest) (*conf.ListRes
 		scan.Namespace = ""
 	}
 	var err error
-	if scan.Limit, err = pageLimit(req.Limit); err != nil {
+	if scan.Limit, err = conf.PageLimit(req.Limit); err != nil {
 		return nil, err
 	}
 	if req.After != (conf.Key{}) {
@@ -317,7 +314,7 @@ func (s *Server) history(ctx context.Context, key conf.Key, req *conf.HistoryReq
 	if req.Before < 0 {
 		return nil, conf.Invalidf("before: negative")
 	}
-	limit, err := pageLimit(req.Limit)
+	limit, err := conf.PageLimit(req.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -390,17 +387,6 @@ func (s *Server) validateFilter(filter conf.Filter) error {
 		return nil
 	}
 	return err
-}
-
-// pageLimit returns the maximum number of entries in a page for the limit of a request.
-func pageLimit(limit int) (int, error) {
-	switch {
-	case limit < 0:
-		return 0, conf.Invalidf("limit: negative")
-	case limit == 0:
-		return defaultPage, nil
-	}
-	return min(limit, conf.MaxPage), nil
 }
 
 // AnswerError returns the error of op on key: the end of the caller's context, or err as

@@ -28,7 +28,7 @@ func (t *Transport) Listeners(ctx context.Context, req *conf.ListenersRequest) (
 	if err := t.askLong(ctx, ask, &body); err != nil {
 		return nil, err
 	}
-	res := &conf.ListenersResponse{Next: body.Next, Polling: body.Polling, Revision: body.Revision, Missing: body.missing()}
+	res := &conf.ListenersResponse{Next: body.Next, Polling: body.Polling, Revision: body.Revision, Missing: body.Missing}
 	for i := range body.Listeners {
 		l := &body.Listeners[i]
 		res.Listeners = append(res.Listeners, conf.Listener{Client: l.client(), Reported: l.Reported, Applied: l.Applied, Reason: l.Reason, ReportedAt: l.ReportedAt})
@@ -46,7 +46,7 @@ func (t *Transport) Clients(ctx context.Context, req *conf.ClientsRequest) (*con
 	if err := t.askLong(ctx, &request{op: "clients", method: http.MethodGet, path: pathClients, query: q}, &body); err != nil {
 		return nil, err
 	}
-	res := &conf.ClientsResponse{Next: body.Next, Polling: body.Polling, Missing: body.missing()}
+	res := &conf.ClientsResponse{Next: body.Next, Polling: body.Polling, Missing: body.Missing}
 	for i := range body.Clients {
 		res.Clients = append(res.Clients, body.Clients[i].client())
 	}

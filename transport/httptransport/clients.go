@@ -65,33 +65,16 @@ type listenerBody struct {
 	ReportedAt time.Time `json:"reportedAt,omitzero"`
 }
 
-// missingBody is a [conf.MissingNode] on the wire.
-type missingBody struct {
-	Node   string `json:"node,omitempty"`
-	Reason string `json:"reason"`
-}
-
 // pageBody is what the pages of clients and of listeners have in common.
 type pageBody struct {
-	Next    string        `json:"next,omitempty"`
-	Polling int           `json:"polling"`
-	Partial bool          `json:"partial"`
-	Missing []missingBody `json:"missing,omitempty"`
+	Next    string             `json:"next,omitempty"`
+	Polling int                `json:"polling"`
+	Partial bool               `json:"partial"`
+	Missing []conf.MissingNode `json:"missing,omitempty"`
 }
 
 func bodyOfPage(next string, polling int, missing []conf.MissingNode) pageBody {
-	b := pageBody{Next: next, Polling: polling, Partial: len(missing) > 0}
-	for _, m := range missing {
-		b.Missing = append(b.Missing, missingBody(m))
-	}
-	return b
-}
-
-func (b *pageBody) missing() (missing []conf.MissingNode) {
-	for _, m := range b.Missing {
-		missing = append(missing, conf.MissingNode(m))
-	}
-	return missing
+	return pageBody{next, polling, len(missing) > 0, missing}
 }
 
 // clientsBody is a [conf.ClientsResponse] on the wire.
