@@ -114,7 +114,11 @@ func (n *network) put(t *testing.T, addr string, h http.Handler) (remove func())
 		web := &http.Server{Handler: h}
 		done := make(chan error, 1)
 		go func() { done <- web.Serve(l) }()
-		stop = func() { _ = web.Close(); <-done }
+		stop = func() {
+			_ = web.Close()
+			<-done
+			time.Sleep(time.Second) // fake time: net/http waits for half a second before it closes a connection with a request under way
+		}
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
